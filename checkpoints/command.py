@@ -1,0 +1,38 @@
+"""What every command does alike: a user's mistake ends in one line and a non-zero exit code, never in a traceback."""
+
+from __future__ import annotations
+
+import re
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+
+from jsonargparse import ArgumentParser
+
+MISTAKES = (ArgumentError, ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+
+
+def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: its own, or 2 after a mistake of the user's, told in one line.
+
+    Under ``python -X dev`` the traceback is shown instead.
+    """
+    try:
+        return command(list(sys.argv[1:] if arguments is None else arguments))
+    except MISTAKES as error:
+        if sys.flags.dev_mode:
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks."""
+    return re.sub(r"\s+", " ", str(error)).strip()
+
+
+def parser(program: str, about: str) -> ArgumentParser:
+    """A parser whose errors are raised, with ``-c/--config`` for a YAML file of the same settings."""
+    made = ArgumentParser(prog=program, description=about, exit_on_error=False)
+    made.add_argument("-c", "--config", action="config", help="YAML file with any of the settings below")
+    return made

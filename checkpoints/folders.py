@@ -1,0 +1,74 @@
+"""From the name of a model, as a person writes it, to a folder of files on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository; the shipped models are named relative to it."""
+
+
+def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
+    """The folder that holds a model.
+
+    Args:
+        name: A folder (relative to the working directory or to the repository) or a Hub id such as ``org/model``.
+        needs: Files that must be in it.
+        patterns: What to download from the Hub; everything if None.
+
+    Raises:
+        FileNotFoundError: If it is neither a folder nor obtainable, or a needed file is missing; says what to do.
+    """
+    folder = next((path for path in (Path(name), ROOT / name) if path.is_dir()), None)
+    if folder is None:
+        folder = _from_hub(name, patterns)
+    for need in needs:
+        if not (folder / need).is_file():
+            msg = f"{name}: {need} is missing in {folder}; name a complete model folder"
+            raise FileNotFoundError(msg)
+    return folder
+
+
+def pipeline_folder(name: str) -> str:
+    """The folder of a diffusers pipeline (has ``model_index.json``); see :func:`model_folder`."""
+    patterns = ["*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors"]
+    return str(model_folder(name, "model_index.json", patterns=patterns))
+
+
+def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """``config.json`` and ``model.safetensors`` of a model folder.
+
+    Raises:
+        ValueError: If either file cannot be read as what it should be.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        msg = f"{folder / 'config.json'} is not valid JSON ({error}); download or export the model again"
+        raise ValueError(msg) from error
+    try:
+        return config, load_file(folder / "model.safetensors")
+    except SafetensorError as error:
+        msg = f"{folder / 'model.safetensors'} is damaged ({error}); download or export the model again"
+        raise ValueError(msg) from error
+
+
+def _from_hub(name: str, patterns: list[str] | None) -> Path:
+    advice = f"give an existing folder, or fetch it once with: hf download {name}"
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except HFValidationError as error:
+        msg = f"no model at '{name}': it is neither a folder nor a Hub id (org/model)"
+        raise FileNotFoundError(msg) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError) as error:
+        reason = "the Hub cannot be reached and it is not in the local cache" if isinstance(error, LocalEntryNotFoundError) else "the Hub refused it"
+        msg = f"no model at '{name}': no such folder, and {reason}; {advice}"
+        raise FileNotFoundError(msg) from error

@@ -1,0 +1,50 @@
+"""The record a run leaves beside its outputs: what was asked, with which weights and libraries, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("torch", "torchvision", "lightning", "diffusers", "transformers", "peft", "torchmetrics", "numpy", "pillow")
+
+
+def write_manifest(folder: Path, **record: Any) -> Path:
+    """Write ``manifest.json`` into a run's output folder, whole or not at all.
+
+    Args:
+        folder: Where the outputs are.
+        record: What to record beside time, platform and library versions: config, weights, seed, counts, budget.
+    """
+    about = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+    target = folder / "manifest.json"
+    write_text(target, json.dumps(about | record, indent=2, default=str) + "\n")
+    return target
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file beside its place, then move it there, so that no reader sees half of it."""
+    partial = target.with_name(target.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, target)
+
+
+def fingerprint(name: str, folder: Path) -> dict[str, Any]:
+    """Which weights a model folder holds: its name, and the sha256 of each weight file."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {"name": name, "sha256": {str(path.relative_to(folder)): file_digest(path) for path in files}}
+
+
+def file_digest(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,88 @@
+"""People with several pictures each, one person at a time: what personalization attacks work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from pathlib import Path
+from typing import Protocol, TypedDict, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.images import find_pictures, open_photo
+
+
+class Person(TypedDict):
+    """One identity: the pictures to be protected and attacked, (n, 3, S, S), and others that show who it is, (m, 3, S, S).
+
+    RGB in [0, 1].
+    """
+
+    name: str
+    train: Tensor
+    reference: Tensor
+
+
+@runtime_checkable
+class IdentityDataset(Sized, Protocol):
+    """Anything that hands out persons by number."""
+
+    def __getitem__(self, index: int) -> Person: ...
+
+
+class IdentityFolders(Dataset[Person]):
+    """A folder with one sub-folder of pictures per person; each picture is resized and centre-cropped to a square.
+
+    Args:
+        root: The folder.
+        size: Side in pixels.
+        train_pictures: The first so many pictures (by name) are attacked, the others are the reference.
+
+    Raises:
+        FileNotFoundError: If there are no sub-folders with pictures.
+        ValueError: If a person has too few pictures to split.
+    """
+
+    def __init__(self, root: str, size: int = 512, train_pictures: int = 6) -> None:
+        self.size, self.train_pictures = size, train_pictures
+        pictures, _ = find_pictures(Path(root))
+        people = sorted({path.parent for path in pictures if path.parent != Path(root)})
+        if not people:
+            msg = f"{root}: expected one sub-folder of pictures per person, found pictures only at the top"
+            raise FileNotFoundError(msg)
+        self.people = {person: [path for path in pictures if path.parent == person] for person in people}
+        for person, paths in self.people.items():
+            if len(paths) <= train_pictures:
+                msg = f"{person}: {len(paths)} pictures, but {train_pictures} for the attack and at least one reference are needed"
+                raise ValueError(msg)
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, index: int) -> Person:
+        folder, paths = list(self.people.items())[index]
+        images = torch.stack([self._square(path) for path in paths])
+        return Person(name=folder.name, train=images[: self.train_pictures], reference=images[self.train_pictures :])
+
+    def _square(self, path: Path) -> Tensor:
+        image = open_photo(path).tensor()
+        height, width = image.shape[-2:]
+        scale = self.size / min(height, width)
+        new = (max(self.size, round(height * scale)), max(self.size, round(width * scale)))
+        image = F.interpolate(image.unsqueeze(0), new, mode="bilinear", antialias=True)[0].clamp(0, 1)
+        top, left = (new[0] - self.size) // 2, (new[1] - self.size) // 2
+        return image[:, top : top + self.size, left : left + self.size]
+
+
+class IdentityDataModule(LightningDataModule):
+    """One :class:`Person` per step of ``predict``; ranks share the people out without repeats."""
+
+    def __init__(self, people: IdentityDataset) -> None:
+        super().__init__()
+        self.people = people
+
+    def predict_dataloader(self) -> DataLoader[Person]:
+        return DataLoader(self.people, batch_size=None)  # type: ignore[arg-type]

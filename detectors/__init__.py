@@ -1,0 +1,1 @@
+"""Sentry: classifiers that tell generated images from photographs."""

@@ -1,0 +1,1 @@
+"""Attacks, metrics and reports that show what a protection is worth."""

@@ -1,0 +1,56 @@
+"""``python -m eval personalize | report``: attacks and what they show."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from checkpoints.command import parser, run
+
+ABOUT = """usage: python -m eval VERB ...
+
+  personalize   protect people in several ways, attack them, measure, and write a report
+  report        write the report of a finished study again
+
+python -m eval VERB --help tells more."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb and return the exit code."""
+    verbs = {"personalize": personalize, "report": report}
+    if not arguments or arguments[0] not in verbs:
+        print(ABOUT, file=sys.stdout if arguments[:1] in (["-h"], ["--help"]) else sys.stderr)
+        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    return verbs[arguments[0]](arguments[1:])
+
+
+def personalize(arguments: list[str]) -> int:
+    """The protection study."""
+    from eval.study import run_study
+
+    made = parser("python -m eval personalize", "Protect people in several ways, attack them, measure, and write a report.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; an interrupted study goes on")
+    made.add_function_arguments(run_study, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(arguments))
+    del settings.config
+    table = run_study(**settings.as_dict())
+    if table is not None:
+        print(table.text())
+        print(f"report: {settings.output / 'report.html'}")
+    return 0
+
+
+def report(arguments: list[str]) -> int:
+    """Write ``report.html`` again from a study's folder."""
+    from eval.report import write_report
+
+    made = parser("python -m eval report", "Write the report of a finished study again.")
+    made.add_argument("output", type=Path, help="the study's folder")
+    made.add_argument("--pictures", type=int, default=4, help="pictures shown for each person and arm")
+    settings = made.parse_args(arguments)
+    print(write_report(settings.output, settings.pictures).text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,52 @@
+"""The arms of a protection study: the same pictures, protected in different ways at one budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from eval.metrics.quality import quantised
+from rid.ensemble import DiffusionEnsemble
+from rid.generator import PerturbationGenerator
+from rid.pgd import PGDConfig, pgd
+
+ARMS = ("clean", "noise", "rid", "pgd")
+"""No protection; uniform random noise; the generator; gradient ascent against the ensemble (the upper reference)."""
+
+Arm = Callable[[Tensor, int], Tensor]
+"""Pictures (B, 3, S, S) in [0, 1] and a seed to protected pictures, as 8 bits hold them."""
+
+
+def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogates: Sequence[str], config: PGDConfig) -> dict[str, Arm]:
+    """The named arms, all at the generator's budget.
+
+    Raises:
+        ValueError: If a name is unknown.
+    """
+    if unknown := [name for name in names if name not in ARMS]:
+        msg = f"unknown arm {unknown[0]}; the arms are {', '.join(ARMS)}"
+        raise ValueError(msg)
+    budget = generator.budget
+    ensemble = DiffusionEnsemble(surrogates) if "pgd" in names else None
+
+    def noise(images: Tensor, seed: int) -> Tensor:
+        source = torch.Generator().manual_seed(seed)
+        return images + (2 * torch.rand(images.shape, generator=source) - 1) * (budget / 255)
+
+    def ascent(images: Tensor, seed: int) -> Tensor:
+        assert ensemble is not None
+        return pgd(images, ensemble, budget, config, torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def feed_forward(images: Tensor, seed: int) -> Tensor:
+        del seed
+        return generator.protect(images)
+
+    ways: dict[str, Arm] = {"clean": lambda images, seed: images, "noise": noise, "rid": feed_forward, "pgd": ascent}
+    return {name: _saved(ways[name]) for name in names}
+
+
+def _saved(arm: Arm) -> Arm:
+    return lambda images, seed: quantised(arm(quantised(images), seed))

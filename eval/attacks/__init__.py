@@ -1,0 +1,1 @@
+"""What an attacker does: personalization of diffusion models on somebody's pictures."""

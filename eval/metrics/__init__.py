@@ -1,0 +1,1 @@
+"""Measures of protection and of picture quality."""

@@ -1,0 +1,95 @@
+"""Does a person come through in generated pictures? Identity score matching and face detection failure rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import Metric
+
+from checkpoints.folders import model_folder, read_weights
+from eval.metrics.face_net import FaceNet, Faces
+
+FaceBackend = Callable[[Tensor], Faces]
+"""Looks for the main face in each of (B, 3, H, W) pictures in [0, 1]."""
+
+
+def load_faces(name: str) -> FaceNet:
+    """Open a face detector and embedder from a folder or the Hub.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If the files are not such a network's.
+    """
+    folder = model_folder(name, "config.json", "model.safetensors")
+    config, weights = read_weights(folder)
+    try:
+        network = FaceNet(**config)
+        network.load_state_dict(weights)
+    except (TypeError, RuntimeError) as error:
+        msg = f"{folder}: not a face network of this project ({str(error).splitlines()[0]})"
+        raise ValueError(msg) from error
+    return network.eval().requires_grad_(False)
+
+
+class IdentityPreservation(Metric):
+    """ISM and FDFR of Anti-DreamBooth (arXiv 2303.15433) over pictures of one or many persons.
+
+    ISM is the cosine between a generated face and the mean of the unit embeddings of real pictures. The usual ISM averages
+    over pictures with a face and so forgets the strongest protection; ``ism_all`` counts a picture without a face as 0.
+
+    Args:
+        faces: Detector and embedder.
+    """
+
+    is_differentiable = False
+    higher_is_better = None
+    full_state_update = False
+    similarity: Tensor
+    found: Tensor
+    total: Tensor
+
+    def __init__(self, faces: FaceBackend) -> None:
+        super().__init__()
+        self.faces = faces
+        self.add_state("similarity", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("found", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, generated: Tensor, reference: Tensor) -> None:
+        """Count pictures of one person.
+
+        Args:
+            generated: (n, 3, H, W) in [0, 1].
+            reference: Real pictures of the person, (m, 3, H, W) in [0, 1].
+
+        Raises:
+            ValueError: If no reference picture shows a face.
+        """
+        centre = mean_embedding(self.faces(reference))
+        seen = self.faces(generated)
+        self.similarity += (seen.embeddings[seen.found] @ centre).sum().double()
+        self.found += seen.found.sum()
+        self.total += len(seen.found)
+
+    def compute(self) -> dict[str, Tensor]:
+        """``ism`` (NaN if no picture has a face), ``ism_all`` and ``fdfr``; all NaN before the first update."""
+        return {
+            "ism": self.similarity / self.found,
+            "ism_all": self.similarity / self.total,
+            "fdfr": 1 - self.found / self.total,
+        }
+
+
+def mean_embedding(faces: Faces) -> Tensor:
+    """Unit-length mean of the embeddings of the pictures in which a face was found, (D,).
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not faces.found.any():
+        msg = f"no face found in any of {len(faces.found)} reference pictures; use clear portraits of the person"
+        raise ValueError(msg)
+    return F.normalize(faces.embeddings[faces.found].mean(dim=0), dim=0)

@@ -1,0 +1,134 @@
+"""The protection study: every person protected by every arm, attacked, and measured; one ``predict`` job.
+
+Each person's pictures and numbers are written when that person is finished, so that a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from checkpoints.manifest import write_text
+from datamodules.identities import Person
+from datamodules.images import save_png, to_levels
+from eval.arms import Arm
+from eval.attacks.personalization import LoraTextualInversion
+from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding
+from eval.metrics.quality import brisque, fidelity
+
+Measured = dict[str, dict[str, float]]
+"""Metric values by arm."""
+
+
+class ProtectionStudy(LightningModule):
+    """Protect, attack and measure one person per step.
+
+    Args:
+        arms: Named ways of protecting.
+        attack: The personalization attack.
+        faces: Detector and embedder.
+        seed: Of the arms' noise; every person has a seed of their own derived from it.
+        output: Folder of the results; persons already finished there are not done again.
+    """
+
+    def __init__(self, arms: dict[str, Arm], attack: LoraTextualInversion, faces: FaceBackend, seed: int, output: Path) -> None:
+        super().__init__()
+        self.arms, self.attack, self.faces, self.seed, self.output = arms, attack, faces, seed, output
+
+    def predict_step(self, batch: Person, index: int) -> dict[str, Any] | None:
+        """Pictures and metrics of one person, or None if they are on disk already."""
+        if result_file(self.output, batch["name"]).is_file():
+            return None
+        with torch.inference_mode(False):
+            person = Person(name=batch["name"], train=batch["train"].clone(), reference=batch["reference"].clone())
+            seed = self.seed + 1000 * (index * self.trainer.world_size + self.global_rank)
+            outcome = {name: self._one_arm(arm, person, seed) for name, arm in self.arms.items()}
+        return {
+            "name": person["name"],
+            "pictures": {name: pictures for name, (pictures, _) in outcome.items()},
+            "measured": {name: measured for name, (_, measured) in outcome.items()},
+            "real_ism": real_similarity(self.faces, person),
+        }
+
+    def _one_arm(self, arm: Arm, person: Person, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        protected = arm(person["train"], seed)
+        generated = self.attack(protected)
+        identity = IdentityPreservation(self.faces)
+        identity.update(generated, person["reference"])
+        measured = {name: float(value) for name, value in identity.compute().items()}
+        measured |= fidelity(protected, person["train"]) | {"brisque": brisque(generated)}
+        return {"protected": protected, "generated": generated}, measured
+
+
+class StudyWriter(BasePredictionWriter):
+    """Writes ``OUT/people/NAME/ARM/{protected,generated}_NN.png`` and, last, ``OUT/people/NAME/result.json``."""
+
+    def __init__(self, output: Path) -> None:
+        super().__init__("batch")
+        self.output = output
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: dict[str, Any] | None,
+        batch_indices: Sequence[int] | None,
+        batch: Person,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        if prediction is None:
+            return
+        folder = result_file(self.output, prediction["name"]).parent
+        shutil.rmtree(folder, ignore_errors=True)
+        save_all(batch["train"], folder / "original")
+        for arm, pictures in prediction["pictures"].items():
+            for kind, images in pictures.items():
+                save_all(images, folder / arm / kind)
+        record = {key: prediction[key] for key in ("name", "measured", "real_ism")}
+        write_text(folder / "result.json", json.dumps(record, indent=2) + "\n")
+
+
+def real_similarity(faces: FaceBackend, person: Person) -> float:
+    """ISM between the person's real pictures: the clean ones to be attacked against the reference, undetected counted 0."""
+    centre, seen = mean_embedding(faces(person["reference"])), faces(person["train"])
+    return float((seen.embeddings[seen.found] @ centre).sum() / len(seen.found))
+
+
+def result_file(output: Path, name: str) -> Path:
+    return output / "people" / name / "result.json"
+
+
+def save_all(images: Tensor, stem: Path) -> None:
+    """Save (B, 3, H, W) pictures in [0, 1] as ``STEM_00.png``, ``STEM_01.png`` and so on."""
+    for index, levels in enumerate(to_levels(images)):
+        save_png(levels.permute(1, 2, 0).numpy(), stem.with_name(f"{stem.name}_{index:02d}.png"))
+
+
+def read_results(output: Path) -> list[dict[str, Any]]:
+    """The finished persons of a study, by name.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    files = sorted(output.glob("people/*/result.json"))
+    if not files:
+        msg = f"{output}: no finished persons here; run 'python -m eval personalize' with this output folder first"
+        raise FileNotFoundError(msg)
+    return [json.loads(file.read_text()) for file in files]
+
+
+def mean_of(results: list[dict[str, Any]], arm: str, metric: str) -> float:
+    """Mean of a metric over the persons for whom it is a number; NaN if there are none."""
+    values = [result["measured"][arm][metric] for result in results]
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else float("nan")

@@ -1,0 +1,138 @@
+"""The study as a table and as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+from numpy.typing import NDArray
+from PIL import Image
+
+from checkpoints.manifest import write_text
+from datamodules.images import open_photo
+from eval.personalize import mean_of, read_results
+from eval.statistics import PairedDifference, paired_difference
+
+METRICS = {
+    "ism_all": "ISM, no face = 0",
+    "ism": "ISM, faces only",
+    "fdfr": "FDFR",
+    "brisque": "BRISQUE",
+    "psnr": "PSNR dB",
+    "ssim": "SSIM",
+    "levels": "max levels",
+}
+DESCRIPTIONS = {
+    "clean": "not protected",
+    "noise": "uniform random noise of the same budget",
+    "rid": "RID generator, one forward pass",
+    "pgd": "gradient ascent per picture (upper reference)",
+}
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """The study in numbers: one row of metric means an arm, paired comparisons of ISM (no face = 0), the real pictures' ISM."""
+
+    arms: list[str]
+    rows: dict[str, dict[str, float]]
+    comparisons: dict[tuple[str, str], PairedDifference]
+    real_ism: float
+    people: int
+
+    def text(self) -> str:
+        """The table as aligned plain text."""
+        head = ["arm", *METRICS.values()]
+        lines = [[arm, *(_number(self.rows[arm][metric]) for metric in METRICS)] for arm in self.arms]
+        widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
+        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *lines]]
+        notes = [f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"]
+        notes += [
+            f"{a} - {b}: ISM (no face = 0) {d.mean:+.3f}, 95 % CI [{d.low:+.3f}, {d.high:+.3f}], p = {d.p:.4f}"
+            for (a, b), d in self.comparisons.items()
+        ]
+        return "\n".join(table + notes)
+
+
+def summarise(results: list[dict[str, Any]]) -> StudyTable:
+    """Means over people, and every arm compared with the clean one and RID with noise, paired over people."""
+    arms = list(results[0]["measured"])
+    rows = {arm: {metric: mean_of(results, arm, metric) for metric in METRICS} for arm in arms}
+    pairs = [(arm, "clean") for arm in arms if arm != "clean" and "clean" in arms]
+    pairs += [("rid", "noise")] if {"rid", "noise"} <= set(arms) else []
+    values = {arm: np.array([result["measured"][arm]["ism_all"] for result in results]) for arm in arms}
+    return StudyTable(
+        arms=arms,
+        rows=rows,
+        comparisons={(a, b): paired_difference(values[a], values[b]) for a, b in pairs},
+        real_ism=float(np.mean([result["real_ism"] for result in results])),
+        people=len(results),
+    )
+
+
+def write_report(output: Path, pictures: int = 4) -> StudyTable:
+    """Read a study's results and manifest, and write ``report.html`` beside them.
+
+    Args:
+        output: The study's folder.
+        pictures: Pictures shown for each person and arm.
+    """
+    results = read_results(output)
+    table = summarise(results)
+    manifest = json.loads((output / "manifest.json").read_text())
+    people = [_person(output / "people" / result["name"], result, table.arms, pictures) for result in results]
+    environment = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = _number
+    page = environment.get_template("report.html").render(
+        table=table, metrics=METRICS, descriptions=DESCRIPTIONS, people=people, manifest=manifest, provenance=json.dumps(manifest, indent=2)
+    )
+    write_text(output / "report.html", page)
+    return table
+
+
+def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -> dict[str, Any]:
+    original = _read(folder, "original", count)
+    rows = []
+    for arm in arms:
+        protected = _read(folder / arm, "protected", count)
+        amplified = [
+            np.clip(128 + 10.0 * (after.astype(np.int16) - before), 0, 255).astype(np.uint8)
+            for after, before in zip(protected, original, strict=True)
+        ]
+        rows.append(
+            {
+                "arm": arm,
+                "protected": _strip(protected),
+                "difference": _strip(amplified),
+                "generated": _strip(_read(folder / arm, "generated", count)),
+                "measured": result["measured"][arm],
+            }
+        )
+    return {"name": result["name"], "real_ism": result["real_ism"], "original": _strip(original), "rows": rows}
+
+
+def _read(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:
+    return [open_photo(path).rgb for path in sorted(folder.glob(f"{kind}_*.png"))[:count]]
+
+
+def _strip(pictures: Sequence[NDArray[np.uint8]]) -> str:
+    """Pictures side by side as a PNG data URL, at least 96 pixels high."""
+    row = Image.fromarray(np.hstack(list(pictures)))
+    if row.height < 96:
+        row = row.resize((row.width * 2, row.height * 2), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    row.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _number(value: float) -> str:
+    if np.isnan(value):
+        return "-"
+    return f"{value:.1f}" if abs(value) >= 10 or np.isinf(value) else f"{value:.3f}"

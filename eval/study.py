@@ -1,0 +1,111 @@
+"""Running a protection study from its settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer, seed_everything
+from torch.utils.data import Dataset
+
+from checkpoints.folders import model_folder
+from checkpoints.manifest import fingerprint, write_manifest
+from datamodules.identities import IdentityDataModule, IdentityDataset
+from eval.arms import ARMS, build_arms
+from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
+from eval.metrics.identity import load_faces
+from eval.personalize import ProtectionStudy, StudyWriter
+from eval.report import StudyTable, write_report
+from rid.pgd import PGDConfig
+from rid.weights import load_generator
+
+
+def run_study(
+    people: Dataset,
+    output: Path,
+    generator: str,
+    surrogates: list[str],
+    faces: str,
+    attack: LoraTextualInversionConfig = LoraTextualInversionConfig(),
+    pgd: PGDConfig = PGDConfig(),
+    arms: Sequence[str] = ARMS,
+    seed: int = 0,
+    accelerator: str = "auto",
+    devices: int = 1,
+) -> StudyTable | None:
+    """Protect, attack and measure every person in every arm, and write tables, pictures and a page.
+
+    Args:
+        people: Data set of persons (see datamodules.identities).
+        output: Folder of the results; an interrupted study in it goes on.
+        generator: Folder or Hub id of the RID generator; its budget is every arm's.
+        surrogates: Pipelines the ascent arm works against.
+        faces: Folder or Hub id of the face detector and embedder.
+        attack: The personalization attack.
+        pgd: The ascent arm's settings.
+        arms: Which arms, of clean, noise, rid and pgd.
+        seed: Of the arms' noise.
+        accelerator: Lightning's: auto, cpu, gpu.
+        devices: Processes; people are shared out among them.
+
+    Returns:
+        The table; None on every process but the first.
+
+    Raises:
+        ValueError: If ``people`` is no such data set, or the folder holds a study with other settings.
+        FileNotFoundError: If a model is missing.
+    """
+    if not isinstance(people, IdentityDataset):
+        msg = f"people must be a data set of persons, such as datamodules.identities.IdentityFolders, got {type(people).__name__}"
+        raise ValueError(msg)
+    seed_everything(seed, verbose=False)
+    network = load_generator(generator)
+    weights = {"generator": generator, "faces": faces, "attacked": attack.model} | {f"surrogate_{i}": name for i, name in enumerate(surrogates)}
+    settings = {
+        "people": _describe(people),
+        "attack": asdict(attack),
+        "pgd": asdict(pgd),
+        "arms": list(arms),
+        "seed": seed,
+        "weights": {role: fingerprint(name, model_folder(name)) for role, name in weights.items()},
+    }
+    _claim(output, settings)
+    study = ProtectionStudy(
+        build_arms(arms, network, surrogates, pgd), LoraTextualInversion(attack), load_faces(faces), seed, output
+    )
+    trainer = Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        logger=False,
+        callbacks=[StudyWriter(output)],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    trainer.predict(study, IdentityDataModule(people), return_predictions=False)
+    trainer.strategy.barrier()
+    if not trainer.is_global_zero:
+        return None
+    counts = {"people": len(people), "done": len(list(output.glob("people/*/result.json")))}
+    write_manifest(output, command="eval personalize", budget_levels=network.budget, counts=counts, **settings)
+    return write_report(output)
+
+
+def _describe(people: IdentityDataset) -> dict[str, Any]:
+    values = {key: value for key, value in vars(people).items() if isinstance(value, str | int | float)}
+    return {"class": f"{type(people).__module__}.{type(people).__qualname__}", "count": len(people)} | values
+
+
+def _claim(output: Path, settings: dict[str, Any]) -> None:
+    """Mark the folder as this study's, or refuse it if it is another's."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    mark = output / "study.sha256"
+    if mark.is_file() and mark.read_text() != digest:
+        msg = f"{output} holds a study with other settings or weights; choose another output folder or delete it"
+        raise ValueError(msg)
+    output.mkdir(parents=True, exist_ok=True)
+    mark.write_text(digest)

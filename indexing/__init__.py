@@ -1,0 +1,1 @@
+"""Active Indexing: images changed imperceptibly so that copy detection finds them again."""

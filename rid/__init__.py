@@ -1,0 +1,1 @@
+"""RID: a generator whose perturbation breaks the personalization of diffusion models on the protected portraits."""

@@ -1,0 +1,175 @@
+"""The diffusion models a perturbation is trained or optimised against.
+
+Letters: B = pictures, M = models, V = distinct VAE encoders (V <= M).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import AutoTokenizer, CLIPTextModel
+
+from checkpoints.folders import pipeline_folder
+from rid.losses import adv_sds_loss, diffuse, predicted_noise
+
+
+@dataclass
+class Surrogate:
+    """One latent-diffusion model: its UNet, noise schedule and embedded prompt, and which encoder it reads."""
+
+    name: str
+    unet: UNet2DConditionModel
+    encoder: int
+    scaling_factor: float
+    shift_factor: float
+    signal: Tensor
+    """Cumulative alphas, (T,)."""
+    prediction_type: str
+    prompt: Tensor
+    """The constant prompt's embedding, (1, tokens, width)."""
+
+
+class DiffusionEnsemble:
+    """Frozen latent-diffusion models, kept out of any module tree (not saved, averaged, counted or wrapped by DDP).
+
+    VAEs whose encoders have identical weights are held and run once. The prompt is embedded once, by each model's own
+    tokenizer and text encoder, which are then let go.
+
+    Args:
+        models: Pipeline folders or Hub ids, any number of them.
+        prompt: The prompt the models see; RID trains with a single blank.
+        dtype: Precision of the UNets. The encoders stay in float32, as gradients run through them.
+
+    Raises:
+        ValueError: If ``models`` is empty.
+        FileNotFoundError: If a model is neither a folder nor in the Hub cache; the message says how to get it.
+    """
+
+    def __init__(self, models: Sequence[str], prompt: str = " ", dtype: torch.dtype = torch.float32) -> None:
+        if not models:
+            msg = "a diffusion ensemble needs at least one model: a pipeline folder or a Hub id"
+            raise ValueError(msg)
+        self.encoders: list[AutoencoderKL] = []
+        self.surrogates: list[Surrogate] = []
+        known: dict[str, int] = {}
+        for name in models:
+            folder = pipeline_folder(name)
+            vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32)
+            digest = _encoder_digest(vae)
+            if digest not in known:
+                known[digest] = len(self.encoders)
+                del vae.decoder, vae.post_quant_conv
+                self.encoders.append(_frozen(vae))
+            unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=dtype)
+            scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
+            self.surrogates.append(
+                Surrogate(
+                    name=name,
+                    unet=_frozen(unet),
+                    encoder=known[digest],
+                    scaling_factor=vae.config.scaling_factor,
+                    shift_factor=vae.config.shift_factor or 0.0,
+                    signal=scheduler.alphas_cumprod,
+                    prediction_type=scheduler.config.prediction_type,
+                    prompt=embed_prompt(folder, prompt).to(dtype),
+                )
+            )
+
+    def __len__(self) -> int:
+        return len(self.surrogates)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # weight-averaging callbacks deep-copy the task; these weights never change
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move every network and table to a device."""
+        for encoder in self.encoders:
+            encoder.to(device)
+        for model in self.surrogates:
+            model.unet.to(device)
+            model.signal, model.prompt = model.signal.to(device), model.prompt.to(device)
+        return self
+
+    def adv_sds(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Mean Adv-SDS loss over the models; its gradient reaches the pictures through the encoders alone.
+
+        Args:
+            images: (B, 3, S, S) RGB in [0, 1].
+            generator: Source of timesteps and noise; the global one if None.
+        """
+        losses = []
+        for model, latents in self._latents(images, generator):
+            noise, signal, steps = _draw(latents, model.signal, generator)
+            noisy = diffuse(latents, noise, signal)
+            with torch.no_grad():
+                predicted = self._denoise(model, noisy, signal, steps)
+            losses.append(adv_sds_loss(noisy, predicted, noise, signal))
+        return torch.stack(losses).mean()
+
+    def denoising_loss(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Mean denoising error ``mean((predicted - noise)**2)`` of each picture over the models.
+
+        Differentiable through UNets and encoders: what PGD ascends.
+
+        Args:
+            images: (B, 3, S, S) RGB in [0, 1].
+            generator: Source of timesteps and noise; the global one if None.
+
+        Returns:
+            One loss per picture, (B,).
+        """
+        losses = []
+        for model, latents in self._latents(images, generator):
+            noise, signal, steps = _draw(latents, model.signal, generator)
+            predicted = self._denoise(model, diffuse(latents, noise, signal), signal, steps)
+            losses.append((predicted - noise).square().mean(dim=(1, 2, 3)))
+        return torch.stack(losses).mean(dim=0)
+
+    def _latents(self, images: Tensor, generator: torch.Generator | None) -> Iterator[tuple[Surrogate, Tensor]]:
+        posteriors = [encoder.encode(images * 2 - 1).latent_dist for encoder in self.encoders]
+        for model in self.surrogates:
+            sample = posteriors[model.encoder].sample(generator)
+            yield model, (sample - model.shift_factor) * model.scaling_factor
+
+    def _denoise(self, model: Surrogate, noisy: Tensor, signal: Tensor, steps: Tensor) -> Tensor:
+        prompt = model.prompt.expand(len(noisy), -1, -1)
+        output = model.unet(noisy.to(prompt.dtype), steps, prompt).sample.to(noisy.dtype)
+        return predicted_noise(output, noisy, signal, model.prediction_type)
+
+
+def embed_prompt(folder: str, prompt: str) -> Tensor:
+    """The prompt as the pipeline in ``folder`` sees it, (1, tokens, width) float32, by its own tokenizer and text encoder."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
+    text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", torch_dtype=torch.float32).eval()
+    tokens = tokenizer(prompt, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        return text_encoder(tokens.input_ids).last_hidden_state
+
+
+def _draw(latents: Tensor, table: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise like the latents, and for each picture a timestep's cumulative alpha and number."""
+    source = generator.device if generator is not None else latents.device
+    noise = torch.randn(latents.shape, generator=generator, device=source, dtype=latents.dtype).to(latents.device)
+    steps = torch.randint(len(table), (len(latents),), generator=generator, device=source).to(latents.device)
+    return noise, table[steps], steps
+
+
+def _encoder_digest(vae: AutoencoderKL) -> str:
+    digest = hashlib.sha256()
+    for name, value in vae.state_dict().items():
+        if name.startswith(("encoder.", "quant_conv.")):
+            digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _frozen(network: Any) -> Any:
+    if not isinstance(network, nn.Module):
+        msg = f"expected a network, got {type(network).__name__}"
+        raise TypeError(msg)
+    return network.eval().requires_grad_(False)

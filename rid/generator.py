@@ -1,0 +1,146 @@
+"""The RID perturbation generator: a plain vision transformer that maps a picture to a bounded perturbation.
+
+Architecture of arXiv 2412.09844 as released: a DiT whose condition is always the zero vector, so that every
+adaptive layer norm reduces to learned constants. Those constants are parameters here (``modulation``); the
+embedders and matrices that the released files carry without using do not exist.
+
+Letters: B = pictures, S = side, P = patch side, N = (S / P)**2 tokens, W = width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+
+class PerturbationGenerator(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="pytorch",
+    tags=["image-protection", "rid"],
+    license="apache-2.0",
+):
+    """Picture in, additive perturbation out, bounded by ``budget`` grey levels.
+
+    The defaults are the released architecture (343 M numbers in the released file, 226 M of them used).
+
+    Args:
+        budget: Largest change of any colour value, in grey levels of 255. The paper's "12/255", stated on [-1, 1], is 6.
+        image_size: Side of the square pictures it takes, in pixels.
+        patch_size: Side of a token's patch, in pixels.
+        width: Token width; divisible by 4 and by ``heads``.
+        depth: Number of transformer blocks.
+        heads: Attention heads.
+
+    Raises:
+        ValueError: If the sizes do not fit together or the budget is not in (0, 255].
+    """
+
+    def __init__(
+        self,
+        budget: float = 6.0,
+        image_size: int = 512,
+        patch_size: int = 16,
+        width: int = 1152,
+        depth: int = 14,
+        heads: int = 8,
+    ) -> None:
+        super().__init__()
+        if not 0 < budget <= 255:
+            msg = f"budget is in grey levels of 255 and must be in (0, 255], got {budget}"
+            raise ValueError(msg)
+        if image_size % patch_size:
+            msg = f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}"
+            raise ValueError(msg)
+        if width % heads or width % 4:
+            msg = f"width must be a multiple of heads and of 4, got width {width} and heads {heads}"
+            raise ValueError(msg)
+        self.budget, self.image_size, self.patch_size = budget, image_size, patch_size
+        self.patches = nn.Conv2d(3, width, patch_size, patch_size)
+        self.register_buffer("positions", sincos_positions(image_size // patch_size, width), persistent=False)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.modulation = nn.Parameter(torch.zeros(2, width))
+        self.to_pixels = nn.Linear(width, 3 * patch_size**2)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The paper's start: Xavier weights, zero biases, zero output layer, so that the perturbation is exactly 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight.flatten(1))
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.to_pixels.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Perturbation for a batch.
+
+        Args:
+            images: (B, 3, S, S) RGB in [0, 1].
+
+        Returns:
+            (B, 3, S, S), to be added to ``images``; every value within ± budget / 255.
+
+        Raises:
+            ValueError: If the pictures are not S x S.
+        """
+        if images.shape[-2:] != (self.image_size, self.image_size):
+            height, width = images.shape[-2:]
+            msg = f"this generator takes {self.image_size}x{self.image_size} pictures, got {width}x{height}: resize them first"
+            raise ValueError(msg)
+        tokens = self.patches(images * 2 - 1).flatten(2).transpose(1, 2) + self.positions
+        for block in self.blocks:
+            tokens = block(tokens)
+        pixels = self.to_pixels(modulated_norm(tokens, self.modulation[0], self.modulation[1]))
+        return unpatchify(pixels, self.patch_size).tanh() * (self.budget / 255)
+
+    def protect(self, images: Tensor) -> Tensor:
+        """``images`` with their perturbation added, clamped to [0, 1]; shapes as in :meth:`forward`."""
+        return (images + self(images)).clamp(0, 1)
+
+
+class Block(nn.Module):
+    """Pre-norm attention and MLP, each with a learned shift, scale and gate: modulation rows in that order, twice."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+        self.modulation = nn.Parameter(torch.zeros(6, width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, W) to (B, N, W)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation
+        tokens = tokens + gate1 * self._attention(modulated_norm(tokens, shift1, scale1))
+        hidden = F.gelu(self.fc1(modulated_norm(tokens, shift2, scale2)), approximate="tanh")
+        return tokens + gate2 * self.fc2(hidden)
+
+    def _attention(self, tokens: Tensor) -> Tensor:
+        query, key, value = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+
+
+def modulated_norm(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Layer norm without own weights (eps 1e-6), then ``* (1 + scale) + shift``."""
+    return F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) * (1 + scale) + shift
+
+
+def sincos_positions(side: int, width: int) -> Tensor:
+    """The fixed table (1, side**2, width): first half encodes the column, second the row, each as sines then cosines."""
+    frequency = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    angle = torch.arange(side, dtype=torch.float64).outer(frequency)
+    line = torch.cat([angle.sin(), angle.cos()], dim=1)
+    columns = line.expand(side, -1, -1)
+    rows = line[:, None].expand(-1, side, -1)
+    return torch.cat([columns, rows], dim=-1).flatten(0, 1).unsqueeze(0).float()
+
+
+def unpatchify(tokens: Tensor, patch: int) -> Tensor:
+    """(B, N, 3 * P**2), ordered row, column, channel within a patch, to (B, 3, S, S)."""
+    side = int(tokens.shape[1] ** 0.5)
+    grid = tokens.unflatten(1, (side, side)).unflatten(-1, (patch, patch, 3))
+    return grid.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)

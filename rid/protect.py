@@ -1,0 +1,129 @@
+"""Protecting a folder of photos: one forward pass each, saved losslessly at the photo's own size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from numpy.typing import NDArray
+from torch import Tensor
+
+from checkpoints.folders import model_folder
+from checkpoints.manifest import fingerprint, write_manifest
+from datamodules.images import Photo, save_png, to_levels
+from datamodules.photos import PhotoBatch, PhotoDataModule, PhotoFolder
+from rid.generator import PerturbationGenerator
+from rid.weights import load_generator
+
+
+@dataclass
+class ProtectReport:
+    """What became of a folder: outputs written, pictures that failed with the reason, files that are no pictures."""
+
+    done: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+class ProtectTask(LightningModule):
+    """The generator as a ``predict`` job: a batch of views in, their perturbations out."""
+
+    def __init__(self, generator: PerturbationGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def predict_step(self, batch: PhotoBatch, _: int) -> Tensor:
+        return self.generator(batch.image) if len(batch.image) else batch.image
+
+
+class PhotoWriter(BasePredictionWriter):
+    """Adds each perturbation to its photo and saves the result."""
+
+    def __init__(self, root: Path, output: Path, names: dict[Path, Path], budget: float, report: ProtectReport) -> None:
+        super().__init__("batch")
+        self.root, self.output, self.names, self.budget, self.report = root, output, names, budget, report
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Tensor,
+        batch_indices: Sequence[int] | None,
+        batch: PhotoBatch,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        for file in batch.files:
+            if file.photo is None:
+                self.report.failed.append({"source": str(file.path.relative_to(self.root)), "reason": file.error})
+        for file, perturbation in zip(batch.readable(), prediction.float().cpu(), strict=True):
+            assert file.photo is not None
+            protected = add_perturbation(file.photo, perturbation, self.budget)
+            name = self.names[file.path]
+            save_png(protected, self.output / name, file.photo.alpha)
+            levels = int(np.abs(protected.astype(np.int16) - file.photo.rgb.astype(np.int16)).max())
+            self.report.done.append({"source": str(file.path.relative_to(self.root)), "output": str(name), "levels": levels})
+
+
+def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArray[np.uint8]:
+    """The protected photo at its own size.
+
+    Args:
+        photo: The decoded photo.
+        perturbation: (3, S, S), of the squeezed view; scaled back to the photo's size.
+        budget: No value changes by more than this many grey levels, after rounding.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    original = photo.tensor()
+    full = F.interpolate(perturbation.unsqueeze(0), original.shape[-2:], mode="bilinear", antialias=True)[0]
+    levels = to_levels(original + full).short()
+    before, bound = to_levels(original).short(), int(budget)
+    return levels.clamp(before - bound, before + bound).byte().permute(1, 2, 0).numpy()
+
+
+def output_names(root: Path, paths: list[Path]) -> dict[Path, Path]:
+    """A PNG name for each photo, in the same sub-folder: its own stem, or its whole name where two photos share a stem."""
+    stems: dict[Path, int] = {}
+    for path in paths:
+        stems[path.with_suffix("")] = stems.get(path.with_suffix(""), 0) + 1
+    alone = {path: stems[path.with_suffix("")] == 1 for path in paths}
+    return {path: path.relative_to(root).with_name((path.stem if alone[path] else path.name) + ".png") for path in paths}
+
+
+def protect_folder(root: Path, output: Path, weights: str, batch_size: int = 8, accelerator: str = "auto") -> ProtectReport:
+    """Protect every picture below ``root`` into ``output`` and record the run there in ``manifest.json``.
+
+    Raises:
+        FileNotFoundError: If the folder has no pictures or the weights are not there.
+        ValueError: If the weights are not a generator, or the output folder lies inside the input folder.
+    """
+    generator = load_generator(weights)
+    if output.resolve().is_relative_to(root.resolve()):
+        msg = f"the output folder {output} lies inside the input folder {root}: choose another, or the next run would protect the results"
+        raise ValueError(msg)
+    photos = PhotoFolder(root, generator.image_size)
+    output.mkdir(parents=True, exist_ok=True)
+    report = ProtectReport(skipped=[str(path.relative_to(root)) for path in photos.others])
+    writer = PhotoWriter(root, output, output_names(root, photos.paths), generator.budget, report)
+    trainer = Trainer(
+        accelerator=accelerator, devices=1, logger=False, callbacks=[writer], enable_model_summary=False, enable_checkpointing=False
+    )
+    trainer.predict(ProtectTask(generator), PhotoDataModule(photos, batch_size), return_predictions=False)
+    write_manifest(
+        output,
+        command="rid protect",
+        source=str(root),
+        weights=fingerprint(weights, model_folder(weights)),
+        budget_levels=generator.budget,
+        counts={"done": len(report.done), "failed": len(report.failed), "skipped": len(report.skipped)},
+        **vars(report),
+    )
+    return report

@@ -1,0 +1,125 @@
+"""Training of the perturbation generator: Adv-SDS against an ensemble, regression to gradient-based perturbations, or both."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from rid.ensemble import DiffusionEnsemble
+from rid.generator import PerturbationGenerator
+from rid.losses import regression_loss
+
+
+class RIDTask(LightningModule):
+    """Loss and optimiser of RID (arXiv 2412.09844, section on training).
+
+    The loss is ``sds_weight * mean over models of Adv-SDS + regression_weight * regression``. A batch holds ``image``
+    (B, 3, S, S) in [0, 1] where Adv-SDS is on, and ``source`` and ``attacked``, of the same shape, where regression is on.
+
+    Args:
+        generator: The network to train; its budget is the bound.
+        surrogates: Diffusion pipelines to train against: folders or Hub ids. Loaded when the run starts.
+        sds_weight: Weight of Adv-SDS; 0 turns it off, and then no diffusion model is loaded for training.
+        regression_weight: Weight of the regression term; 0 turns it off.
+        regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
+        prompt: What the surrogates are told; the paper uses one blank.
+        lr: Peak learning rate of AdamW.
+        weight_decay: AdamW's, on every parameter.
+        warmup_steps: Optimiser steps of linear warm-up; a linear decay to zero over the rest of the run follows.
+
+    Raises:
+        ValueError: If both weights are 0 or one is negative, or if surrogates are missing.
+    """
+
+    def __init__(
+        self,
+        generator: PerturbationGenerator,
+        surrogates: list[str],
+        sds_weight: float = 1.0,
+        regression_weight: float = 0.0,
+        regression_norm: Literal["l1", "l2"] = "l1",
+        prompt: str = " ",
+        lr: float = 3e-4,
+        weight_decay: float = 1e-2,
+        warmup_steps: int = 500,
+    ) -> None:
+        super().__init__()
+        if min(sds_weight, regression_weight) < 0 or sds_weight + regression_weight == 0:
+            msg = f"sds_weight and regression_weight must be >= 0 and not both 0, got {sds_weight} and {regression_weight}"
+            raise ValueError(msg)
+        if not surrogates:
+            msg = "surrogates is empty: name at least one diffusion pipeline folder or Hub id"
+            raise ValueError(msg)
+        self.save_hyperparameters(ignore=["generator"])
+        self.generator = generator
+        self.ensemble: DiffusionEnsemble | None = None
+
+    def setup(self, stage: str) -> None:
+        if self.ensemble is None and stage != "predict":
+            self.ensemble = DiffusionEnsemble(self.hparams["surrogates"], self.hparams["prompt"])
+        if self.ensemble is not None:
+            self.ensemble.to(self.device)
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        terms = self._terms(batch, self._noise_source())
+        loss = torch.stack(list(terms.values())).sum()
+        if self.trainer.global_step % self.trainer.log_every_n_steps == 0 and not loss.isfinite():
+            msg = f"the loss became {loss.item()} at step {self.global_step}: lower lr or use precision 32-true"
+            raise FloatingPointError(msg)
+        self.log_dict({f"train/{name}": value for name, value in terms.items()}, prog_bar=True)
+        return loss
+
+    def _terms(self, batch: dict[str, Tensor], noise: torch.Generator) -> dict[str, Tensor]:
+        """The weighted terms that are switched on; one generator pass serves both."""
+        sds_weight, regression_weight = self.hparams["sds_weight"], self.hparams["regression_weight"]
+        inputs = ([batch["image"]] if sds_weight else []) + ([batch["source"]] if regression_weight else [])
+        perturbations = list(self.generator(torch.cat(inputs)).split([len(part) for part in inputs]))
+        terms = {}
+        if sds_weight:
+            assert self.ensemble is not None
+            protected = (batch["image"] + perturbations[0]).clamp(0, 1)
+            terms["adv_sds"] = sds_weight * self.ensemble.adv_sds(protected, noise)
+        if regression_weight:
+            target = batch["attacked"] - batch["source"]
+            error = regression_loss(2 * perturbations[-1], 2 * target, self.hparams["regression_norm"])
+            terms["regression"] = regression_weight * error
+        return terms
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """Denoising error of the surrogates on clean and on protected pictures, same noise; the protected pictures."""
+        assert self.ensemble is not None
+        images = batch["image"]
+        protected = self.generator.protect(images)
+        for name, pictures in (("clean", images), ("protected", protected)):
+            noise = torch.Generator().manual_seed(index)
+            loss = self.ensemble.denoising_loss(pictures, noise).mean()
+            self.log(f"val/denoising_{name}", loss, batch_size=len(images), sync_dist=True)
+        levels = (protected - images).abs().amax() * 255
+        self.log("val/levels", levels, reduce_fx="max", batch_size=len(images), sync_dist=True)
+        return protected
+
+    def predict_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Protected pictures, (B, 3, S, S) in [0, 1]."""
+        return self.generator.protect(batch["image"])
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])
+        warmup, total = self.hparams["warmup_steps"], int(self.trainer.estimated_stepping_batches)
+        if total <= warmup:
+            msg = f"the run has {total} steps, which the {warmup} of warmup_steps leave no room in: lower warmup_steps"
+            raise ValueError(msg)
+
+        def share(step: int) -> float:
+            return min((step + 1) / warmup, (total - step) / (total - warmup)) if warmup else (total - step) / total
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _noise_source(self) -> torch.Generator:
+        """Fresh noise for each step and rank that depends on nothing else, so that a resumed run repeats an unbroken one."""
+        seed = (torch.initial_seed() * 1_000_003 + self.global_step * self.trainer.world_size + self.global_rank) % 2**63
+        return torch.Generator().manual_seed(seed)

@@ -1,0 +1,66 @@
+"""``python -m tiny portraits | train``: draw people, and rebuild the shipped models from their seeds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from checkpoints.command import parser, run
+
+ABOUT = """usage: python -m tiny VERB ...
+
+  portraits   draw portraits into a folder, one sub-folder per person
+  train       rebuild a shipped model from its seed, or all of them
+
+python -m tiny VERB --help tells more."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb and return the exit code."""
+    verbs = {"portraits": portraits, "train": train}
+    if not arguments or arguments[0] not in verbs:
+        asked = arguments[:1] in (["-h"], ["--help"])
+        print(ABOUT, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    return verbs[arguments[0]](arguments[1:])
+
+
+def portraits(arguments: list[str]) -> int:
+    """Draw portraits, with captions and attributes in ``portraits.json``."""
+    from tiny.export import export_portraits
+
+    made = parser("python -m tiny portraits", "Draw portraits into a folder, one sub-folder per person.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    made.add_function_arguments(export_portraits, skip={"output"})
+    settings = made.parse_args(arguments)
+    del settings.config
+    count = export_portraits(**settings.as_dict())
+    print(f"{count} portraits in {settings.output}")
+    return 0
+
+
+def train(arguments: list[str]) -> int:
+    """Rebuild weights."""
+    import torch
+
+    from tiny.train import RECIPES, Place
+
+    made = parser("python -m tiny train", f"Rebuild a model from its seed. Models, in the order of need: {', '.join(RECIPES)}.")
+    made.add_argument("model", type=str, help="a model's name, or all")
+    made.add_argument("--output", type=Path, default=Path("checkpoints/tiny"), help="folder of the shipped models")
+    made.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder of parts on the way there")
+    made.add_argument("--steps", type=int | None, default=None, help="fewer optimiser steps, for a trial")
+    made.add_argument("--threads", type=int | None, default=None, help="processor threads; all if not given")
+    settings = made.parse_args(arguments)
+    if settings.model != "all" and settings.model not in RECIPES:
+        msg = f"no model '{settings.model}'; choose one of {', '.join(RECIPES)}, or all"
+        raise ValueError(msg)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    for name in RECIPES if settings.model == "all" else [settings.model]:
+        RECIPES[name](Place(settings.output, settings.work), name, settings.steps)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,176 @@
+"""Training of the embedded world's latent-diffusion pipelines: a UNet and its text encoder, on portraits' latents."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from typing import TypedDict
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDPMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from lightning import LightningModule
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import Optimizer
+from torch.utils.data import Dataset
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from tiny.dataset import PortraitDataset
+
+SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "prediction_type": "epsilon",
+    "steps_offset": 1,
+}
+"""Stable Diffusion's noise schedule."""
+
+CAPTION_TOKENS = 40
+
+
+class LatentItem(TypedDict):
+    """``mean`` and ``std`` of a picture's scaled posterior, (C, h, w), and its caption's tokens (CAPTION_TOKENS,)."""
+
+    mean: Tensor
+    std: Tensor
+    tokens: Tensor
+
+
+@dataclass
+class LatentDataset(Dataset[LatentItem]):
+    """Portraits encoded once."""
+
+    mean: Tensor
+    std: Tensor
+    tokens: Tensor
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def __getitem__(self, index: int) -> LatentItem:
+        return LatentItem(mean=self.mean[index], std=self.std[index], tokens=self.tokens[index])
+
+    @classmethod
+    @torch.no_grad()
+    def encode(cls, portraits: PortraitDataset, vae: AutoencoderKL, tokenizer: CLIPTokenizer, batch: int = 32) -> LatentDataset:
+        """Draw, encode and tokenize every portrait."""
+        means, stds, captions = [], [], []
+        for start in range(0, len(portraits), batch):
+            items = portraits.__getitems__(list(range(start, min(start + batch, len(portraits)))))
+            posterior = vae.encode(torch.stack([item["image"] for item in items]) * 2 - 1).latent_dist
+            means.append(posterior.mean * vae.config.scaling_factor)
+            stds.append(posterior.std * vae.config.scaling_factor)
+            captions += [item["caption"] for item in items]
+        return cls(torch.cat(means), torch.cat(stds), tokenize(tokenizer, captions))
+
+
+def build_tokenizer(captions: list[str], size: int = 600) -> CLIPTokenizer:
+    """A CLIP tokenizer with a small vocabulary learned from captions; any other text is spelled out."""
+    alphabet = list(string.ascii_lowercase + string.digits + string.punctuation)
+    texts = captions + ["photo of a sks person"] + alphabet
+    tokenizer = CLIPTokenizer().train_new_from_iterator(texts, vocab_size=size, initial_alphabet=alphabet)
+    tokenizer.model_max_length = CAPTION_TOKENS
+    return tokenizer
+
+
+def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """Token ids, (captions, CAPTION_TOKENS)."""
+    return tokenizer(captions, padding="max_length", max_length=CAPTION_TOKENS, truncation=True, return_tensors="pt").input_ids
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLIPTextModel:
+    """An untrained CLIP text encoder."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=4 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            max_position_embeddings=CAPTION_TOKENS,
+            projection_dim=width,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def build_unet(latent_channels: int, side: int, channels: tuple[int, ...], text_width: int, head_width: int) -> UNet2DConditionModel:
+    """An untrained text-conditioned UNet for (latent_channels, side, side) latents."""
+    return UNet2DConditionModel(
+        sample_size=side,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=channels,
+        down_block_types=("CrossAttnDownBlock2D",) * len(channels),
+        up_block_types=("CrossAttnUpBlock2D",) * len(channels),
+        layers_per_block=1,
+        cross_attention_dim=text_width,
+        attention_head_dim=[width // head_width for width in channels],
+        norm_num_groups=16,
+    )
+
+
+class DiffusionTask(LightningModule):
+    """Noise prediction on cached latents; one caption in ten is replaced by the empty one, for guidance.
+
+    Args:
+        unet: The denoiser.
+        text_encoder: Trained together with it.
+        empty: Tokens of the empty caption, (CAPTION_TOKENS,).
+        steps: Length of the schedule.
+        lr: Peak learning rate.
+        warm: Share of the schedule spent rising.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, empty: Tensor, steps: int, lr: float, warm: float = 0.1) -> None:
+        super().__init__()
+        self.unet, self.text_encoder = unet, text_encoder
+        self.register_buffer("empty", empty, persistent=False)
+        self.register_buffer("signal", DDPMScheduler(**SCHEDULE).alphas_cumprod, persistent=False)
+        self.steps, self.lr, self.warm = steps, lr, warm
+
+    def training_step(self, batch: LatentItem, _: int) -> Tensor:
+        latents = batch["mean"] + batch["std"] * torch.randn_like(batch["std"])
+        dropped = torch.rand(len(latents), 1, device=self.device) < 0.1
+        tokens = torch.where(dropped, self.empty, batch["tokens"])
+        steps = torch.randint(len(self.signal), (len(latents),), device=self.device)
+        loss = self._loss(latents, tokens, steps)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: LatentItem, index: int) -> None:
+        torch.manual_seed(index)
+        steps = torch.linspace(0, len(self.signal) - 1, len(batch["mean"])).long()
+        self.log("val/loss", self._loss(batch["mean"], batch["tokens"], steps), batch_size=len(steps))
+
+    def _loss(self, latents: Tensor, tokens: Tensor, steps: Tensor) -> Tensor:
+        signal = self.signal[steps].view(-1, 1, 1, 1)
+        noise = torch.randn_like(latents)
+        noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernel's bfloat16 backward pass is several times slower on a CPU
+            return F.mse_loss(self.unet(noisy, steps, self.text_encoder(tokens).last_hidden_state).sample.float(), noise)
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[dict[str, object]]]:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, betas=(0.9, 0.99), weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.steps, pct_start=self.warm)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+def pipeline(vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
+    """The parts as a pipeline that ``StableDiffusionPipeline.from_pretrained`` opens once saved."""
+    return StableDiffusionPipeline(
+        vae=vae,
+        unet=unet,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        scheduler=PNDMScheduler(**{key: value for key, value in SCHEDULE.items() if key != "clip_sample"}, skip_prk_steps=True),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )

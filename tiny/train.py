@@ -1,0 +1,188 @@
+"""The recipes that trained ``checkpoints/tiny``, each from its seed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from checkpoints.manifest import write_text
+from datamodules.pictures import PictureDataModule
+from eval.metrics.face_net import FaceNet
+from tiny.autoencoder import AutoencoderTask, build_autoencoder, latent_scale
+from tiny.dataset import PortraitDataset
+from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, tokenize
+from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, calibrated_threshold
+
+TRAINING_PEOPLE = 20_000
+VALIDATION_FIRST = 900_000
+"""Identities from here on are trained on by nothing, but are not evaluation identities either: they choose and calibrate."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where weights go: ``shipped`` for what the repository carries, ``work`` for parts on the way there."""
+
+    shipped: Path
+    work: Path
+
+
+@dataclass(frozen=True)
+class AutoencoderRecipe:
+    """Widths per level, latent channels, optimiser steps at a batch of 8, and seed."""
+
+    channels: tuple[int, ...]
+    latent_channels: int
+    steps: int
+    seed: int
+
+    def __call__(self, place: Place, name: str, steps: int | None = None) -> None:
+        seed_everything(self.seed, verbose=False)
+        network = build_autoencoder(self.channels, self.latent_channels)
+        total = steps or self.steps
+        task = AutoencoderTask(network, total, lr=1.5e-3, gradient_weight=0.5, kl_weight=1e-6)
+        data = PictureDataModule(
+            PortraitDataset(0, TRAINING_PEOPLE, 8), PortraitDataset(VALIDATION_FIRST, 64, 1), batch_size=8
+        )
+        seconds = fit(task, data, total)
+        network.eval()
+        sample = torch.stack([item["image"] for item in PortraitDataset(0, 512, 1).__getitems__(list(range(512)))])
+        network.register_to_config(scaling_factor=latent_scale(network, sample))
+        network.save_pretrained(place.work / name)
+        record(place.work / name, self.seed, total, 8, seconds, f"{TRAINING_PEOPLE} identities x 8 pictures")
+
+
+@dataclass(frozen=True)
+class DiffusionRecipe:
+    """A pipeline on an autoencoder: trained anew, or branched off another one as Stable Diffusion 1.5 is off 1.2.
+
+    Attributes:
+        autoencoder: Name of the autoencoder recipe.
+        steps: Optimiser steps at a batch of 64.
+        seed: Of initialisation and data.
+        origin: Pipeline part to go on from; None trains anew.
+        shipped: Whether it becomes a pipeline of the repository.
+    """
+
+    autoencoder: str
+    steps: int
+    seed: int
+    origin: str | None = None
+    shipped: bool = True
+    channels: tuple[int, ...] = (64, 112)
+    text_width: int = 96
+    pictures: int = 24_000
+
+    def __call__(self, place: Place, name: str, steps: int | None = None) -> None:
+        seed_everything(self.seed, verbose=False)
+        total = steps or self.steps
+        vae = AutoencoderKL.from_pretrained(place.work / self.autoencoder).eval()
+        portraits = PortraitDataset(0, self.pictures // 4, 4)
+        if self.origin is None:
+            tokenizer = build_tokenizer([item["caption"] for item in portraits.__getitems__(list(range(0, 8000, 2)))])
+            text_encoder = build_text_encoder(tokenizer, self.text_width, layers=2)
+            unet = build_unet(vae.config.latent_channels, 8, self.channels, self.text_width, head_width=16)
+        else:
+            origin = place.work / self.origin
+            tokenizer = CLIPTokenizer.from_pretrained(origin / "tokenizer")
+            text_encoder = CLIPTextModel.from_pretrained(origin / "text_encoder", dtype=torch.float32)
+            unet = UNet2DConditionModel.from_pretrained(origin / "unet")
+        latents = LatentDataset.encode(portraits, vae, tokenizer)
+        held_out = LatentDataset.encode(PortraitDataset(VALIDATION_FIRST, 128, 1), vae, tokenizer)
+        empty = tokenize(tokenizer, [""])[0]
+        task = DiffusionTask(unet, text_encoder, empty, total, lr=1e-3 if self.origin is None else 5e-4)
+        seconds = fit(task, PictureDataModule(latents, held_out, batch_size=64), total)
+        whole = pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer)
+        if self.shipped:
+            whole.to(torch.float16).save_pretrained(place.shipped / name)
+        else:
+            whole.save_pretrained(place.work / name)
+        note = f"{self.pictures} portraits of {self.pictures // 4} identities" + (f"; continued from {self.origin}" if self.origin else "")
+        record((place.shipped if self.shipped else place.work) / name, self.seed, total, 64, seconds, note)
+
+
+def train_faces(place: Place, name: str, steps: int | None = None, people: int = 3000, pictures: int = 10) -> None:
+    """The face detector and embedder."""
+    seed_everything(3, verbose=False)
+    total = steps or 3000
+    data = FacePictures(0, people, pictures)
+    scenes = FacePictures(people, 1500, 1, empty=True).images
+    network = FaceNet()
+    seconds = fit(FaceTask(network, people, scenes, total), PictureDataModule(data, batch_size=64), total)
+    calibrated = FaceNet(threshold=calibrated_threshold(network.eval(), FacePictures(VALIDATION_FIRST, 250, 4)))
+    calibrated.load_state_dict(network.state_dict())
+    calibrated.half().save_pretrained(place.shipped / name)
+    record(place.shipped / name, 3, total, 64, seconds, f"{people} identities x {pictures} pictures, half as many pictures without a face")
+
+
+def train_probe(place: Place, name: str, steps: int | None = None, people: int = 5000, pictures: int = 4) -> None:
+    """The attribute probe; used to grade the pipelines, not shipped."""
+    seed_everything(4, verbose=False)
+    total = steps or 2000
+    probe = AttributeProbe()
+    seconds = fit(ProbeTask(probe, total), PictureDataModule(FacePictures(0, people, pictures), batch_size=64), total)
+    (place.work / name).mkdir(parents=True, exist_ok=True)
+    torch.save(probe.state_dict(), place.work / name / "probe.pt")
+    record(place.work / name, 4, total, 64, seconds, f"{people} identities x {pictures} pictures")
+
+
+RECIPES: dict[str, Callable[..., None]] = {
+    "faces": train_faces,
+    "probe": train_probe,
+    "vae-a": AutoencoderRecipe((24, 48, 80, 96), 24, 5000, seed=1),
+    "vae-b": AutoencoderRecipe((16, 48, 64, 96), 24, 5500, seed=2),
+    "sd-a-base": DiffusionRecipe("vae-a", 2000, seed=5, shipped=False),
+    "sd-a1": DiffusionRecipe("vae-a", 800, seed=6, origin="sd-a-base"),
+    "sd-a2": DiffusionRecipe("vae-a", 800, seed=7, origin="sd-a-base"),
+    "sd-b": DiffusionRecipe("vae-b", 2600, seed=8),
+}
+"""Everything but the RID generator, in the order of need."""
+
+
+class StepLog(Callback):
+    """A line every hundred steps, for runs whose output goes to a file."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        if trainer.global_step % 100 == 0:
+            values = " ".join(f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items())
+            print(f"step {trainer.global_step} after {time.monotonic() - self.start:.0f} s: {values}", flush=True)
+
+
+def fit(task: LightningModule, data: PictureDataModule, steps: int) -> float:
+    """Train for so many steps; the wall time in seconds."""
+    start = time.monotonic()
+    Trainer(
+        max_steps=steps,
+        precision="bf16-mixed",
+        accelerator="auto",
+        devices=1,
+        gradient_clip_val=1.0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        val_check_interval=min(500, steps),
+        check_val_every_n_epoch=None,
+        enable_progress_bar=sys.stdout.isatty(),
+        callbacks=[] if sys.stdout.isatty() else [StepLog()],
+    ).fit(task, data)
+    return time.monotonic() - start
+
+
+def record(folder: Path, seed: int, steps: int, batch: int, seconds: float, data: str) -> None:
+    """Leave beside the weights how they were trained."""
+    note = {"data": data, "seed": seed, "steps": steps, "batch_size": batch, "minutes": round(seconds / 60, 1), "threads": torch.get_num_threads()}
+    write_text(folder / "training.json", json.dumps(note, indent=2) + "\n")
+
+
