@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -69,6 +69,10 @@ def _from_hub(name: str, patterns: list[str] | None) -> Path:
         msg = f"no model at '{name}': it is neither a folder nor a Hub id (org/model)"
         raise FileNotFoundError(msg) from error
     except (LocalEntryNotFoundError, HfHubHTTPError) as error:
-        reason = "the Hub cannot be reached and it is not in the local cache" if isinstance(error, LocalEntryNotFoundError) else "the Hub refused it"
+        reason = (
+            "the Hub cannot be reached and it is not in the local cache"
+            if isinstance(error, LocalEntryNotFoundError)
+            else "the Hub refused it"
+        )
         msg = f"no model at '{name}': no such folder, and {reason}; {advice}"
         raise FileNotFoundError(msg) from error

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
+
+from datamodules.order import ResumableSampler
 
 
 class PictureDataModule(LightningDataModule):
@@ -21,9 +24,9 @@ class PictureDataModule(LightningDataModule):
 
     def __init__(
         self,
-        train: Dataset[Any] | None = None,
-        val: Dataset[Any] | None = None,
-        predict: Dataset[Any] | None = None,
+        train: Dataset | None = None,
+        val: Dataset | None = None,
+        predict: Dataset | None = None,
         batch_size: int = 16,
         num_workers: int = 0,
     ) -> None:
@@ -39,14 +42,22 @@ class PictureDataModule(LightningDataModule):
         if dataset is None:
             msg = f"this run needs the '{split}' data set: set data.init_args.{split} in the config"
             raise ValueError(msg)
+        training = split == "train"
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            shuffle=split == "train",
-            drop_last=split == "train",
+            sampler=self._order(len(dataset)) if training else None,  # type: ignore[arg-type]
+            drop_last=training,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
+
+    def _order(self, length: int) -> ResumableSampler:
+        trainer = self.trainer
+        if trainer is None:
+            return ResumableSampler(length, self.batch_size, torch.initial_seed(), lambda: 0)
+        seen = lambda: trainer.global_step * trainer.accumulate_grad_batches  # noqa: E731
+        return ResumableSampler(length, self.batch_size, torch.initial_seed(), seen, trainer.global_rank, trainer.world_size)
 
     def train_dataloader(self) -> DataLoader[Any]:
         return self._loader("train")

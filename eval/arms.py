@@ -20,7 +20,7 @@ Arm = Callable[[Tensor, int], Tensor]
 
 
 def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogates: Sequence[str], config: PGDConfig) -> dict[str, Arm]:
-    """The named arms, all at the generator's budget.
+    """The named arms, all at the generator's budget, on the device the pictures are on.
 
     Raises:
         ValueError: If a name is unknown.
@@ -33,16 +33,16 @@ def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogate
 
     def noise(images: Tensor, seed: int) -> Tensor:
         source = torch.Generator().manual_seed(seed)
-        return images + (2 * torch.rand(images.shape, generator=source) - 1) * (budget / 255)
+        return images + (2 * torch.rand(images.shape, generator=source) - 1).to(images) * (budget / 255)
 
     def ascent(images: Tensor, seed: int) -> Tensor:
         assert ensemble is not None
-        return pgd(images, ensemble, budget, config, torch.Generator().manual_seed(seed))
+        return pgd(images, ensemble.to(images.device), budget, config, torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
     def feed_forward(images: Tensor, seed: int) -> Tensor:
         del seed
-        return generator.protect(images)
+        return generator.to(images.device).protect(images)
 
     ways: dict[str, Arm] = {"clean": lambda images, seed: images, "noise": noise, "rid": feed_forward, "pgd": ascent}
     return {name: _saved(ways[name]) for name in names}

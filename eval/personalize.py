@@ -44,6 +44,9 @@ class ProtectionStudy(LightningModule):
         super().__init__()
         self.arms, self.attack, self.faces, self.seed, self.output = arms, attack, faces, seed, output
 
+    def setup(self, stage: str) -> None:
+        self.attack.to(self.device)
+
     def predict_step(self, batch: Person, index: int) -> dict[str, Any] | None:
         """Pictures and metrics of one person, or None if they are on disk already."""
         if result_file(self.output, batch["name"]).is_file():
@@ -61,7 +64,7 @@ class ProtectionStudy(LightningModule):
 
     def _one_arm(self, arm: Arm, person: Person, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         protected = arm(person["train"], seed)
-        generated = self.attack(protected)
+        generated = self.attack(protected).to(protected)
         identity = IdentityPreservation(self.faces)
         identity.update(generated, person["reference"])
         measured = {name: float(value) for name, value in identity.compute().items()}
@@ -105,12 +108,13 @@ def real_similarity(faces: FaceBackend, person: Person) -> float:
 
 
 def result_file(output: Path, name: str) -> Path:
+    """Where a person's numbers are, once everything about the person is written."""
     return output / "people" / name / "result.json"
 
 
 def save_all(images: Tensor, stem: Path) -> None:
     """Save (B, 3, H, W) pictures in [0, 1] as ``STEM_00.png``, ``STEM_01.png`` and so on."""
-    for index, levels in enumerate(to_levels(images)):
+    for index, levels in enumerate(to_levels(images).cpu()):
         save_png(levels.permute(1, 2, 0).numpy(), stem.with_name(f"{stem.name}_{index:02d}.png"))
 
 

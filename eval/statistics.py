@@ -11,8 +11,11 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean of ``a - b``, its 95 % confidence interval (Student's t over the pairs) and the two-sided p-value of a sign-flip
-    permutation test, exact up to 13 pairs. With one pair the interval is unbounded and p is 1."""
+    """Mean of ``a - b`` over pairs, its 95 % interval, and a p-value.
+
+    The interval is Student's t over the pairs; ``p`` is of a two-sided sign-flip permutation test, exact up to 13 pairs.
+    With one pair the interval is unbounded and p is 1.
+    """
 
     mean: float
     low: float
@@ -34,7 +37,5 @@ def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> PairedD
     if len(difference) == 1:
         return PairedDifference(mean, -np.inf, np.inf, 1.0)
     half = float(stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference))
-    test = stats.permutation_test(
-        (difference,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0)
-    )
+    test = stats.permutation_test((difference,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0))
     return PairedDifference(mean, mean - half, mean + half, float(test.pvalue))

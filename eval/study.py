@@ -64,7 +64,9 @@ def run_study(
         raise ValueError(msg)
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
-    weights = {"generator": generator, "faces": faces, "attacked": attack.model} | {f"surrogate_{i}": name for i, name in enumerate(surrogates)}
+    weights = {"generator": generator, "faces": faces, "attacked": attack.model} | {
+        f"surrogate_{i}": name for i, name in enumerate(surrogates)
+    }
     settings = {
         "people": _describe(people),
         "attack": asdict(attack),
@@ -74,9 +76,7 @@ def run_study(
         "weights": {role: fingerprint(name, model_folder(name)) for role, name in weights.items()},
     }
     _claim(output, settings)
-    study = ProtectionStudy(
-        build_arms(arms, network, surrogates, pgd), LoraTextualInversion(attack), load_faces(faces), seed, output
-    )
+    study = ProtectionStudy(build_arms(arms, network, surrogates, pgd), LoraTextualInversion(attack), load_faces(faces), seed, output)
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,

@@ -60,13 +60,13 @@ class DiffusionEnsemble:
         known: dict[str, int] = {}
         for name in models:
             folder = pipeline_folder(name)
-            vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32)
+            vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", dtype=torch.float32)
             digest = _encoder_digest(vae)
             if digest not in known:
                 known[digest] = len(self.encoders)
                 del vae.decoder, vae.post_quant_conv
                 self.encoders.append(_frozen(vae))
-            unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=dtype)
+            unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=dtype)
             scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
             self.surrogates.append(
                 Surrogate(
@@ -146,7 +146,7 @@ class DiffusionEnsemble:
 def embed_prompt(folder: str, prompt: str) -> Tensor:
     """The prompt as the pipeline in ``folder`` sees it, (1, tokens, width) float32, by its own tokenizer and text encoder."""
     tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
-    text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", torch_dtype=torch.float32).eval()
+    text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32).eval()
     tokens = tokenizer(prompt, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt")
     with torch.no_grad():
         return text_encoder(tokens.input_ids).last_hidden_state

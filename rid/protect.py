@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from checkpoints.folders import model_folder
+from checkpoints.command import parser
+from checkpoints.folders import ROOT, model_folder
 from checkpoints.manifest import fingerprint, write_manifest
 from datamodules.images import Photo, save_png, to_levels
 from datamodules.photos import PhotoBatch, PhotoDataModule, PhotoFolder
@@ -127,3 +129,31 @@ def protect_folder(root: Path, output: Path, weights: str, batch_size: int = 8, 
         **vars(report),
     )
     return report
+
+
+TINY = "checkpoints/tiny"
+
+
+def main(arguments: list[str]) -> int:
+    """The ``protect`` verb; 0 only if every picture was protected."""
+    made = parser("python -m rid protect", "Protect every picture of a folder against personalization; the results are PNG files.")
+    made.add_argument("photos", type=Path, help="folder of pictures, searched with its sub-folders")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the protected pictures and manifest.json")
+    made.add_argument("-w", "--weights", type=str, default=f"{TINY}/rid", help="generator folder or Hub id")
+    made.add_argument("--batch_size", type=int, default=8, help="pictures per forward pass")
+    made.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or gpu")
+    settings = made.parse_args(arguments)
+    report = protect_folder(settings.photos, settings.output, settings.weights, settings.batch_size, settings.accelerator)
+    for name in report.skipped:
+        print(f"skipped {name}: not a picture by its name", file=sys.stderr)
+    for failure in report.failed:
+        print(f"error: {failure['reason']}", file=sys.stderr)
+    if report.done:
+        levels = max(row["levels"] for row in report.done)
+        print(f"{len(report.done)} protected in {settings.output}, no value changed by more than {levels} of 255 levels")
+    if model_folder(settings.weights).resolve().is_relative_to(ROOT / TINY):
+        print(
+            "note: these are the small weights that come with the code. They defend only against the small models beside them, "
+            "not against Stable Diffusion or any other model in use; name released weights with --weights for that."
+        )
+    return 1 if report.failed else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.losses import regression_loss
+from rid.weights import save_generator
 
 
 class RIDTask(LightningModule):
@@ -67,7 +69,7 @@ class RIDTask(LightningModule):
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         terms = self._terms(batch, self._noise_source())
         loss = torch.stack(list(terms.values())).sum()
-        if self.trainer.global_step % self.trainer.log_every_n_steps == 0 and not loss.isfinite():
+        if self.global_step % 50 == 0 and not loss.isfinite():
             msg = f"the loss became {loss.item()} at step {self.global_step}: lower lr or use precision 32-true"
             raise FloatingPointError(msg)
         self.log_dict({f"train/{name}": value for name, value in terms.items()}, prog_bar=True)
@@ -102,9 +104,10 @@ class RIDTask(LightningModule):
         self.log("val/levels", levels, reduce_fx="max", batch_size=len(images), sync_dist=True)
         return protected
 
-    def predict_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        """Protected pictures, (B, 3, S, S) in [0, 1]."""
-        return self.generator.protect(batch["image"])
+    def on_fit_end(self) -> None:
+        """Leave the trained generator as a model folder beside the run's logs."""
+        if self.trainer.is_global_zero and self.trainer.log_dir:
+            save_generator(self.generator, Path(self.trainer.log_dir) / "generator")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import string
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.optim import Optimizer
 from torch.utils.data import Dataset
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from tiny.dataset import PortraitDataset
+from tiny.schedule import one_cycle
 
 SCHEDULE = {
     "num_train_timesteps": 1000,
@@ -71,7 +74,7 @@ class LatentDataset(Dataset[LatentItem]):
 def build_tokenizer(captions: list[str], size: int = 600) -> CLIPTokenizer:
     """A CLIP tokenizer with a small vocabulary learned from captions; any other text is spelled out."""
     alphabet = list(string.ascii_lowercase + string.digits + string.punctuation)
-    texts = captions + ["photo of a sks person"] + alphabet
+    texts = [*captions, "photo of a sks person", *alphabet]
     tokenizer = CLIPTokenizer().train_new_from_iterator(texts, vocab_size=size, initial_alphabet=alphabet)
     tokenizer.model_max_length = CAPTION_TOKENS
     return tokenizer
@@ -125,15 +128,17 @@ class DiffusionTask(LightningModule):
         empty: Tokens of the empty caption, (CAPTION_TOKENS,).
         steps: Length of the schedule.
         lr: Peak learning rate.
-        warm: Share of the schedule spent rising.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, empty: Tensor, steps: int, lr: float, warm: float = 0.1) -> None:
+    empty: Tensor
+    signal: Tensor
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, empty: Tensor, steps: int, lr: float) -> None:
         super().__init__()
         self.unet, self.text_encoder = unet, text_encoder
         self.register_buffer("empty", empty, persistent=False)
         self.register_buffer("signal", DDPMScheduler(**SCHEDULE).alphas_cumprod, persistent=False)
-        self.steps, self.lr, self.warm = steps, lr, warm
+        self.steps, self.lr = steps, lr
 
     def training_step(self, batch: LatentItem, _: int) -> Tensor:
         latents = batch["mean"] + batch["std"] * torch.randn_like(batch["std"])
@@ -156,13 +161,13 @@ class DiffusionTask(LightningModule):
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernel's bfloat16 backward pass is several times slower on a CPU
             return F.mse_loss(self.unet(noisy, steps, self.text_encoder(tokens).last_hidden_state).sample.float(), noise)
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[dict[str, object]]]:
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, betas=(0.9, 0.99), weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.steps, pct_start=self.warm)
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        return one_cycle(self, self.lr, self.steps)
 
 
-def pipeline(vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
+def pipeline(
+    vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
+) -> StableDiffusionPipeline:
     """The parts as a pipeline that ``StableDiffusionPipeline.from_pretrained`` opens once saved."""
     return StableDiffusionPipeline(
         vae=vae,
@@ -174,3 +179,13 @@ def pipeline(vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPT
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def save_half(whole: StableDiffusionPipeline, folder: Path) -> None:
+    """Save a pipeline with 16-bit weights that open as 32-bit ones unless asked otherwise.
+
+    diffusers opens its networks in float32; transformers would open the text encoder in the precision its config names.
+    """
+    whole.to(torch.float16).save_pretrained(folder)
+    path = folder / "text_encoder" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "float32"}, indent=2) + "\n")

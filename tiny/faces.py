@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from eval.metrics.face_net import FaceNet
 from tiny.identity import BEARD, EYE_COLOUR, GLASSES, HAIR_COLOUR, HAIR_STYLE, SKIN, identity
 from tiny.portraits import draw
+from tiny.schedule import one_cycle
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "skin": SKIN,
@@ -95,7 +96,7 @@ def faceless(images: Tensor, empty: Tensor) -> Tensor:
         lambda x, e: _clouds(x),
         lambda x, e: _tiles(x, 8),
         lambda x, e: _tiles(x, 16),
-        lambda x, e: (0.25 * x + 0.75 * torch.rand_like(x)),
+        lambda x, e: 0.25 * x + 0.75 * torch.rand_like(x),
         lambda x, e: F.interpolate(F.avg_pool2d(x, 16), scale_factor=16.0, mode="bilinear"),
         lambda x, e: _warped(x),
         lambda x, e: _hollow(x, e),
@@ -168,8 +169,8 @@ class FaceTask(LightningModule):
         self.log_dict({"train/face": face, "train/where": where, "train/who": who}, prog_bar=True)
         return face + 2 * where + who
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[dict[str, object]]]:
-        return _one_cycle(self, self.lr, self.steps)
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        return one_cycle(self, self.lr, self.steps)
 
 
 class AttributeProbe(nn.Module):
@@ -199,18 +200,12 @@ class ProbeTask(LightningModule):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[dict[str, object]]]:
-        return _one_cycle(self, self.lr, self.steps)
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        return one_cycle(self, self.lr, self.steps)
 
 
 @torch.no_grad()
 def calibrated_threshold(network: FaceNet, portraits: FacePictures) -> float:
     """A half, or less where that would miss more than one clean portrait in a hundred."""
     scores = torch.cat([network(part.float() / 255).score for part in portraits.images.split(100)])
-    return float(min(0.5, scores.quantile(0.01)))
-
-
-def _one_cycle(module: LightningModule, lr: float, steps: int) -> tuple[list[Optimizer], list[dict[str, object]]]:
-    optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
-    return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+    return min(0.5, float(scores.quantile(0.01)))

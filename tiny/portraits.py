@@ -361,7 +361,9 @@ class _Painter:
             self.paint(0.12 * worn * self.cover(edge), torch.ones(1, 3, 1, 1))
             frame = torch.maximum(frame, self.cover(edge.abs() - 0.016))
         bridge = self.cover(torch.maximum((v + 0.02).abs() - 0.012, self.fu.abs() - 0.05))
-        temples = self.cover(torch.maximum((v + 0.03).abs() - 0.012, (self.u.abs() - 0.76 * self.half_width).abs() - 0.24 * self.half_width))
+        temples = self.cover(
+            torch.maximum((v + 0.03).abs() - 0.012, (self.u.abs() - 0.76 * self.half_width).abs() - 0.24 * self.half_width)
+        )
         self.paint(worn * torch.maximum(frame, torch.maximum(bridge, temples * (self.u.abs() > 2.05 * size))), rgb)
 
     def photograph(self) -> Tensor:
@@ -370,7 +372,6 @@ class _Painter:
         image = self._through_lens() * self.s("exposure").unsqueeze(1) * balance
         grain = self.white[:, [0, 2, 5]] * (self.s("noise").unsqueeze(1) * (0.5 + image.clamp(0, 1).sqrt()))
         return (image + grain).clamp(0, 1)
-
 
     def _through_lens(self) -> Tensor:
         """A blur of about one pixel at 64 pixels a side, and as wide in the world at any size."""

@@ -12,14 +12,15 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from checkpoints.manifest import write_text
 from datamodules.pictures import PictureDataModule
 from eval.metrics.face_net import FaceNet
-from tiny.autoencoder import AutoencoderTask, build_autoencoder, latent_scale
+from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.dataset import PortraitDataset
-from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, tokenize
+from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, calibrated_threshold
 
 TRAINING_PEOPLE = 20_000
@@ -48,14 +49,12 @@ class AutoencoderRecipe:
         seed_everything(self.seed, verbose=False)
         network = build_autoencoder(self.channels, self.latent_channels)
         total = steps or self.steps
-        task = AutoencoderTask(network, total, lr=1.5e-3, gradient_weight=0.5, kl_weight=1e-6)
-        data = PictureDataModule(
-            PortraitDataset(0, TRAINING_PEOPLE, 8), PortraitDataset(VALIDATION_FIRST, 64, 1), batch_size=8
-        )
-        seconds = fit(task, data, total)
+        task = AutoencoderTask(network, total, lr=1.5e-3, edge_weight=0.1, kl_weight=1e-6)
+        data = PictureDataModule(PortraitDataset(0, TRAINING_PEOPLE, 8), PortraitDataset(VALIDATION_FIRST, 64, 1), batch_size=8)
+        seconds = fit(task, data, total, place.work / name)
         network.eval()
         sample = torch.stack([item["image"] for item in PortraitDataset(0, 512, 1).__getitems__(list(range(512)))])
-        network.register_to_config(scaling_factor=latent_scale(network, sample))
+        whiten(network, sample)
         network.save_pretrained(place.work / name)
         record(place.work / name, self.seed, total, 8, seconds, f"{TRAINING_PEOPLE} identities x 8 pictures")
 
@@ -77,7 +76,7 @@ class DiffusionRecipe:
     seed: int
     origin: str | None = None
     shipped: bool = True
-    channels: tuple[int, ...] = (64, 112)
+    channels: tuple[int, ...] = (64, 96)
     text_width: int = 96
     pictures: int = 24_000
 
@@ -99,10 +98,10 @@ class DiffusionRecipe:
         held_out = LatentDataset.encode(PortraitDataset(VALIDATION_FIRST, 128, 1), vae, tokenizer)
         empty = tokenize(tokenizer, [""])[0]
         task = DiffusionTask(unet, text_encoder, empty, total, lr=1e-3 if self.origin is None else 5e-4)
-        seconds = fit(task, PictureDataModule(latents, held_out, batch_size=64), total)
+        seconds = fit(task, PictureDataModule(latents, held_out, batch_size=64), total, place.work / name)
         whole = pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer)
         if self.shipped:
-            whole.to(torch.float16).save_pretrained(place.shipped / name)
+            save_half(whole, place.shipped / name)
         else:
             whole.save_pretrained(place.work / name)
         note = f"{self.pictures} portraits of {self.pictures // 4} identities" + (f"; continued from {self.origin}" if self.origin else "")
@@ -116,7 +115,7 @@ def train_faces(place: Place, name: str, steps: int | None = None, people: int =
     data = FacePictures(0, people, pictures)
     scenes = FacePictures(people, 1500, 1, empty=True).images
     network = FaceNet()
-    seconds = fit(FaceTask(network, people, scenes, total), PictureDataModule(data, batch_size=64), total)
+    seconds = fit(FaceTask(network, people, scenes, total), PictureDataModule(data, batch_size=64), total, place.work / name)
     calibrated = FaceNet(threshold=calibrated_threshold(network.eval(), FacePictures(VALIDATION_FIRST, 250, 4)))
     calibrated.load_state_dict(network.state_dict())
     calibrated.half().save_pretrained(place.shipped / name)
@@ -128,7 +127,7 @@ def train_probe(place: Place, name: str, steps: int | None = None, people: int =
     seed_everything(4, verbose=False)
     total = steps or 2000
     probe = AttributeProbe()
-    seconds = fit(ProbeTask(probe, total), PictureDataModule(FacePictures(0, people, pictures), batch_size=64), total)
+    seconds = fit(ProbeTask(probe, total), PictureDataModule(FacePictures(0, people, pictures), batch_size=64), total, place.work / name)
     (place.work / name).mkdir(parents=True, exist_ok=True)
     torch.save(probe.state_dict(), place.work / name / "probe.pt")
     record(place.work / name, 4, total, 64, seconds, f"{people} identities x {pictures} pictures")
@@ -137,8 +136,8 @@ def train_probe(place: Place, name: str, steps: int | None = None, people: int =
 RECIPES: dict[str, Callable[..., None]] = {
     "faces": train_faces,
     "probe": train_probe,
-    "vae-a": AutoencoderRecipe((24, 48, 80, 96), 24, 5000, seed=1),
-    "vae-b": AutoencoderRecipe((16, 48, 64, 96), 24, 5500, seed=2),
+    "vae-a": AutoencoderRecipe((24, 48, 80, 96), 32, 4500, seed=1),
+    "vae-b": AutoencoderRecipe((16, 48, 64, 96), 32, 5000, seed=2),
     "sd-a-base": DiffusionRecipe("vae-a", 2000, seed=5, shipped=False),
     "sd-a1": DiffusionRecipe("vae-a", 800, seed=6, origin="sd-a-base"),
     "sd-a2": DiffusionRecipe("vae-a", 800, seed=7, origin="sd-a-base"),
@@ -159,8 +158,8 @@ class StepLog(Callback):
             print(f"step {trainer.global_step} after {time.monotonic() - self.start:.0f} s: {values}", flush=True)
 
 
-def fit(task: LightningModule, data: PictureDataModule, steps: int) -> float:
-    """Train for so many steps; the wall time in seconds."""
+def fit(task: LightningModule, data: PictureDataModule, steps: int, folder: Path) -> float:
+    """Train for so many steps, keeping ``resume.ckpt`` in a folder on the way; the wall time in seconds."""
     start = time.monotonic()
     Trainer(
         max_steps=steps,
@@ -169,20 +168,24 @@ def fit(task: LightningModule, data: PictureDataModule, steps: int) -> float:
         devices=1,
         gradient_clip_val=1.0,
         logger=False,
-        enable_checkpointing=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         val_check_interval=min(500, steps),
         check_val_every_n_epoch=None,
         enable_progress_bar=sys.stdout.isatty(),
-        callbacks=[] if sys.stdout.isatty() else [StepLog()],
+        callbacks=[ModelCheckpoint(folder, "resume", every_n_train_steps=500), *([] if sys.stdout.isatty() else [StepLog()])],
     ).fit(task, data)
     return time.monotonic() - start
 
 
 def record(folder: Path, seed: int, steps: int, batch: int, seconds: float, data: str) -> None:
     """Leave beside the weights how they were trained."""
-    note = {"data": data, "seed": seed, "steps": steps, "batch_size": batch, "minutes": round(seconds / 60, 1), "threads": torch.get_num_threads()}
+    note = {
+        "data": data,
+        "seed": seed,
+        "steps": steps,
+        "batch_size": batch,
+        "minutes": round(seconds / 60, 1),
+        "threads": torch.get_num_threads(),
+    }
     write_text(folder / "training.json", json.dumps(note, indent=2) + "\n")
-
-

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 
 class Faces(NamedTuple):
-    """What was seen in B pictures. ``found`` (B,) bool, ``score`` (B,) in [0, 1], ``boxes`` (B, 4) centre x, centre y,
-    width, height as shares of the side, ``embeddings`` (B, D) of unit length. Where ``found`` is false the last two mean nothing."""
+    """What was seen in B pictures.
+
+    ``found`` (B,) bool; ``score`` (B,) in [0, 1]; ``boxes`` (B, 4) as centre x, centre y, width and height in shares of the
+    side; ``embeddings`` (B, D) of unit length. Where ``found`` is false the last two mean nothing.
+    """
 
     found: Tensor
     score: Tensor
@@ -32,7 +35,9 @@ class FaceNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["fa
         threshold: Least score that counts as a face, in [0, 1].
     """
 
-    def __init__(self, image_size: int = 64, channels: tuple[int, ...] = (32, 64, 96, 128), embedding: int = 96, threshold: float = 0.5) -> None:
+    def __init__(
+        self, image_size: int = 64, channels: tuple[int, ...] = (32, 64, 96, 128), embedding: int = 96, threshold: float = 0.5
+    ) -> None:
         super().__init__()
         self.image_size, self.threshold = image_size, threshold
         stages: list[nn.Module] = []

@@ -21,7 +21,7 @@ def fidelity(protected: Tensor, clean: Tensor) -> dict[str, float]:
     """
     return {
         "psnr": float(peak_signal_noise_ratio(protected, clean, data_range=1.0)),
-        "ssim": float(structural_similarity_index_measure(protected, clean, data_range=1.0)),
+        "ssim": float(torch.as_tensor(structural_similarity_index_measure(protected, clean, data_range=1.0))),
         "levels": float((to_levels(protected).short() - to_levels(clean).short()).abs().max()),
     }
 
@@ -34,7 +34,7 @@ def brisque(images: Tensor) -> float:
     if find_spec("brisque") is None:
         return float("nan")
     scorer = _brisque()
-    return float(np.mean([scorer.score(picture.permute(1, 2, 0).numpy()) for picture in to_levels(images)]))
+    return float(np.mean([scorer.score(picture.permute(1, 2, 0).numpy()) for picture in to_levels(images).cpu()]))
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -70,20 +71,18 @@ class LoraTextualInversion:
 
     Args:
         config: The recipe.
-        device: Where to run.
 
     Raises:
         FileNotFoundError: If the model cannot be found.
         ValueError: If the initializer is not a single token of the model's vocabulary.
     """
 
-    def __init__(self, config: LoraTextualInversionConfig, device: torch.device | str = "cpu") -> None:
-        self.config, self.device = config, torch.device(device)
+    def __init__(self, config: LoraTextualInversionConfig) -> None:
+        self.config, self.device = config, torch.device("cpu")
         folder = pipeline_folder(config.model)
-        self.pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, safety_checker=None)
+        self.pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.scheduler = DDIMScheduler.from_config(self.pipeline.scheduler.config)
-        self.pipeline.to(self.device)
         for part in (self.pipeline.unet, self.pipeline.vae, self.pipeline.text_encoder):
             part.eval().requires_grad_(False)
         self.noise_schedule = DDPMScheduler.from_config(self.pipeline.scheduler.config)
@@ -96,6 +95,12 @@ class LoraTextualInversion:
         self.initializer_id: int = pieces[0]
         tokenizer.add_tokens([config.token])
         self.token_id: int = tokenizer.convert_tokens_to_ids(config.token)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the model to a device; pictures may come from any."""
+        self.device = torch.device(device)
+        self.pipeline.to(self.device)
+        return self
 
     @property
     def resolution(self) -> int:
@@ -198,7 +203,9 @@ class LoraTextualInversion:
         rank, targets = self.config.rank, ["to_q", "to_k", "to_v", "to_out.0"]
         with torch.random.fork_rng():
             torch.manual_seed(self.config.seed)
-            unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=targets), adapter_name="attack")
+            unet.add_adapter(
+                LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=targets), adapter_name="attack"
+            )
         try:
             yield [parameter for parameter in unet.parameters() if parameter.requires_grad]
         finally:

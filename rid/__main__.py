@@ -1,0 +1,36 @@
+"""``python -m rid fit | validate | protect``: train the generator, and protect photos with it."""
+
+from __future__ import annotations
+
+import sys
+
+from checkpoints.command import run
+
+ABOUT = """usage: python -m rid VERB ...
+
+  fit         train a generator: python -m rid fit -c configs/rid/tiny_adv_sds.yaml
+  validate    measure a generator on the validation pictures of a config
+  protect     protect a folder of photos: python -m rid protect PHOTOS/ -o OUT/
+
+python -m rid VERB --help tells more."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb and return the exit code."""
+    verb = arguments[0] if arguments else ""
+    if verb == "protect":
+        from rid.protect import main as protect
+
+        return protect(arguments[1:])
+    if verb in ("fit", "validate"):
+        from rid.cli import main as trainer
+
+        trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
+        return 0
+    asked = verb in ("-h", "--help")
+    print(ABOUT, file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

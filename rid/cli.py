@@ -1,0 +1,55 @@
+"""The training door: LightningCLI over the task and any data module."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import ArgsType, LightningCLI, SaveConfigCallback
+from lightning.pytorch.trainer.states import TrainerFn
+
+from rid.task import RIDTask
+
+
+class SaveRunConfig(SaveConfigCallback):
+    """Saves the resolved config as ``VERB.yaml`` in the run's folder, so that validating does not overwrite how it was trained."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / f"{stage}.yaml", skip_none=False, overwrite=True, multifile=False)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.is_global_zero:
+            self.save_config(trainer, pl_module, TrainerFn(stage).value)
+
+
+class RIDCLI(LightningCLI):
+    """LightningCLI that refuses a launch whose processes would train apart from one another."""
+
+    def before_instantiate_classes(self) -> None:
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        trainer = self.config[self.subcommand].trainer if self.subcommand else self.config.trainer
+        devices = trainer.devices
+        if launched > 1 and isinstance(devices, int) and devices * trainer.num_nodes != launched:
+            msg = (
+                f"the launcher started {launched} processes, but trainer.devices x trainer.num_nodes is "
+                f"{devices * trainer.num_nodes}: make them equal, or each process would train on its own"
+            )
+            raise ValueError(msg)
+
+
+def main(args: ArgsType = None, run: bool = True) -> RIDCLI:
+    """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
+    return RIDCLI(
+        RIDTask,
+        LightningDataModule,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        save_config_callback=SaveRunConfig,
+        parser_kwargs={"exit_on_error": False, "prog": "python -m rid"},
+        args=args,
+        run=run,
+    )
