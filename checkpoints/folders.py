@@ -15,6 +15,16 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parent.parent
 """The repository; the shipped models are named relative to it."""
 
+PIPELINE_PARTS = (
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "tokenizer/tokenizer_config.json",
+    "unet/config.json",
+    "vae/config.json",
+)
+"""What a folder that diffusers opens as a text-to-image pipeline has."""
+
 
 def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
     """The folder that holds a model.
@@ -38,9 +48,9 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
 
 
 def pipeline_folder(name: str) -> str:
-    """The folder of a diffusers pipeline (has ``model_index.json``); see :func:`model_folder`."""
+    """The folder of a latent-diffusion pipeline, with all its parts; see :func:`model_folder`."""
     patterns = ["*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors"]
-    return str(model_folder(name, "model_index.json", patterns=patterns))
+    return str(model_folder(name, *PIPELINE_PARTS, patterns=patterns))
 
 
 def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

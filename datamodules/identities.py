@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from pathlib import Path
-from typing import Protocol, TypedDict, runtime_checkable
+from typing import Any, Protocol, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -26,11 +26,25 @@ class Person(TypedDict):
     reference: Tensor
 
 
-@runtime_checkable
 class IdentityDataset(Sized, Protocol):
     """Anything that hands out persons by number."""
 
     def __getitem__(self, index: int) -> Person: ...
+
+
+def as_people(dataset: Any) -> IdentityDataset:
+    """The same data set, known to hold persons.
+
+    Raises:
+        ValueError: If it is empty or its first item is no :class:`Person`.
+    """
+    if len(dataset) == 0 or set(dataset[0]) != set(Person.__annotations__):
+        msg = (
+            f"people must be a data set of persons, such as datamodules.identities.IdentityFolders; "
+            f"{type(dataset).__name__} is none or is empty"
+        )
+        raise ValueError(msg)
+    return dataset
 
 
 class IdentityFolders(Dataset[Person]):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.utils import make_grid
 
-from datamodules.identities import IdentityDataset
+from datamodules.identities import as_people
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.metrics.identity import IdentityPreservation, load_faces
 from eval.metrics.quality import quantised
@@ -70,13 +70,10 @@ class PersonalizationEvaluation(Callback):
         every_n_validations: int = 1,
         name: str = "lora_ti",
     ) -> None:
-        if not isinstance(people, IdentityDataset):
-            msg = f"people must be a data set of persons, got {type(people).__name__}"
-            raise ValueError(msg)
         if every_n_validations < 1:
             msg = f"every_n_validations must be at least 1, got {every_n_validations}"
             raise ValueError(msg)
-        self.people, self.config, self.faces, self.every, self.name = people, attack, faces, every_n_validations, name
+        self.people, self.config, self.faces, self.every, self.name = as_people(people), attack, faces, every_n_validations, name
         self.validations = 0
         self.attack: LoraTextualInversion | None = None
         self.clean: dict[str, Tensor] | None = None

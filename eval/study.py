@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from checkpoints.folders import model_folder
 from checkpoints.manifest import fingerprint, write_manifest
-from datamodules.identities import IdentityDataModule, IdentityDataset
+from datamodules.identities import IdentityDataModule, IdentityDataset, as_people
 from eval.arms import ARMS, build_arms
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.metrics.identity import load_faces
@@ -59,16 +59,14 @@ def run_study(
         ValueError: If ``people`` is no such data set, or the folder holds a study with other settings.
         FileNotFoundError: If a model is missing.
     """
-    if not isinstance(people, IdentityDataset):
-        msg = f"people must be a data set of persons, such as datamodules.identities.IdentityFolders, got {type(people).__name__}"
-        raise ValueError(msg)
+    persons = as_people(people)
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
     weights = {"generator": generator, "faces": faces, "attacked": attack.model} | {
         f"surrogate_{i}": name for i, name in enumerate(surrogates)
     }
     settings = {
-        "people": _describe(people),
+        "people": _describe(persons),
         "attack": asdict(attack),
         "pgd": asdict(pgd),
         "arms": list(arms),
@@ -86,11 +84,11 @@ def run_study(
         enable_checkpointing=False,
         enable_model_summary=False,
     )
-    trainer.predict(study, IdentityDataModule(people), return_predictions=False)
+    trainer.predict(study, IdentityDataModule(persons), return_predictions=False)
     trainer.strategy.barrier()
     if not trainer.is_global_zero:
         return None
-    counts = {"people": len(people), "done": len(list(output.glob("people/*/result.json")))}
+    counts = {"people": len(persons), "done": len(list(output.glob("people/*/result.json")))}
     write_manifest(output, command="eval personalize", budget_levels=network.budget, counts=counts, **settings)
     return write_report(output)
 

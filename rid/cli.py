@@ -15,14 +15,12 @@ from rid.task import RIDTask
 class SaveRunConfig(SaveConfigCallback):
     """Saves the resolved config as ``VERB.yaml`` in the run's folder, so that validating does not overwrite how it was trained."""
 
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / f"{stage}.yaml", skip_none=False, overwrite=True, multifile=False)
-
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank must ask: log_dir is a broadcast
         if trainer.is_global_zero:
-            self.save_config(trainer, pl_module, TrainerFn(stage).value)
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{TrainerFn(stage).value}.yaml"
+            self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
 
 
 class RIDCLI(LightningCLI):

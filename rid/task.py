@@ -106,8 +106,9 @@ class RIDTask(LightningModule):
 
     def on_fit_end(self) -> None:
         """Leave the trained generator as a model folder beside the run's logs."""
-        if self.trainer.is_global_zero and self.trainer.log_dir:
-            save_generator(self.generator, Path(self.trainer.log_dir) / "generator")
+        folder = self.trainer.log_dir  # every rank must ask: log_dir is a broadcast
+        if folder and self.trainer.is_global_zero:
+            save_generator(self.generator, Path(folder) / "generator")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])

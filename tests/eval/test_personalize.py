@@ -1,0 +1,99 @@
+"""The study through its real entry point, on small untrained models."""
+
+import json
+
+import pytest
+import yaml
+
+from checkpoints.command import run
+from eval.__main__ import main
+from eval.metrics.face_net import FaceNet
+
+
+@pytest.fixture(scope="module")
+def settings(pipelines, generator_folder, tmp_path_factory):
+    faces = tmp_path_factory.mktemp("faces")
+    FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(faces)
+    return {
+        "people": {
+            "class_path": "tiny.dataset.PortraitPeople",
+            "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2, "reference_pictures": 2},
+        },
+        "generator": str(generator_folder),
+        "surrogates": pipelines,
+        "faces": str(faces),
+        "accelerator": "cpu",
+        "attack": {"model": pipelines[0], "initializer": "person", "steps": 2, "samples": 2, "class_images": 2, "sample_steps": 2},
+        "pgd": {"steps": 2, "step_levels": 3.0},
+    }
+
+
+def personalize(settings, folder, out, *more):
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return run(main, ["personalize", "-c", str(path), "-o", str(out), *more])
+
+
+def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert personalize(settings, tmp_path, out) == 0
+    told = capsys.readouterr().out
+    assert "rid - clean" in told
+    assert "rid - noise" in told
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 * (1 + 4 * 3)
+    assert "http" not in page.replace("https://", "http"), "the page needs nothing from outside"
+    for arm in ("clean", "noise", "rid", "pgd"):
+        assert arm in page
+        assert (out / "people" / "1000001" / arm / "generated_01.png").is_file()
+    result = json.loads((out / "people" / "1000000" / "result.json").read_text())
+    assert result["measured"]["clean"]["levels"] == 0
+    assert result["measured"]["pgd"]["levels"] == 6
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["counts"] == {"people": 2, "done": 2}
+    assert manifest["budget_levels"] == 6.0
+    assert manifest["attack"]["steps"] == 2
+
+
+def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, tmp_path):
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    personalize(settings, tmp_path, whole)
+    personalize(settings, tmp_path, again)
+    lost = again / "people" / "1000001" / "result.json"
+    lost.unlink()
+    kept = (again / "people" / "1000000" / "result.json").stat().st_mtime_ns
+    assert personalize(settings, tmp_path, again) == 0
+    assert (again / "people" / "1000000" / "result.json").stat().st_mtime_ns == kept
+    assert json.loads(lost.read_text()) == json.loads((whole / "people" / "1000001" / "result.json").read_text())
+
+
+def test_a_folder_of_another_study_is_refused(settings, tmp_path, capsys):
+    personalize(settings, tmp_path, tmp_path / "out")
+    assert personalize(settings | {"seed": 5}, tmp_path, tmp_path / "out") == 2
+    assert "holds a study with other settings" in capsys.readouterr().err
+
+
+def test_the_report_can_be_written_again(settings, tmp_path, capsys):
+    out = tmp_path / "out"
+    personalize(settings, tmp_path, out)
+    (out / "report.html").unlink()
+    assert run(main, ["report", str(out), "--pictures", "1"]) == 0
+    assert (out / "report.html").is_file()
+    assert run(main, ["report", str(tmp_path / "nothing")]) == 2
+    assert "no finished persons" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"colour": 3}, "colour"),
+        ({"arms": ["clean", "mist"]}, "unknown arm mist"),
+        ({"generator": "nobody/nothing"}, "hf download nobody/nothing"),
+        ({"people": {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 1, "pictures": 1}}}, "persons"),
+    ],
+)
+def test_mistakes_are_one_line(settings, tmp_path, capsys, change, words):
+    assert personalize(settings | change, tmp_path, tmp_path / "out") == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert words in lines[0]

@@ -1,0 +1,169 @@
+"""Training through the real entry point: fit, resume, two processes, exported weights."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from rid.cli import main
+from rid.ensemble import DiffusionEnsemble
+from rid.generator import PerturbationGenerator
+from rid.task import RIDTask
+from rid.weights import load_generator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config(pipelines, tmp_path):
+    def write(**trainer):
+        portraits = {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 5, "pictures": 2}}
+        settings = {
+            "seed_everything": 7,
+            "trainer": {
+                "accelerator": "cpu",
+                "devices": 1,
+                "max_steps": 6,
+                "default_root_dir": str(tmp_path / "run"),
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                "num_sanity_val_steps": 0,
+                "callbacks": [
+                    {
+                        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+                        "init_args": {"every_n_train_steps": 3, "save_top_k": -1, "filename": "{step}"},
+                    },
+                    {"class_path": "eval.callbacks.PictureGrid"},
+                ],
+            }
+            | trainer,
+            "model": {
+                "generator": {
+                    "class_path": "rid.generator.PerturbationGenerator",
+                    "init_args": {"image_size": 64, "patch_size": 16, "width": 16, "depth": 1, "heads": 2},
+                },
+                "surrogates": pipelines,
+                "warmup_steps": 2,
+                "lr": 0.01,
+            },
+            "data": {
+                "class_path": "datamodules.pictures.PictureDataModule",
+                "init_args": {"batch_size": 2, "train": portraits, "val": portraits},
+            },
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(settings))
+        return path
+
+    return write
+
+
+def test_a_resumed_run_equals_an_unbroken_one(config, tmp_path):
+    path = str(config())
+    whole = main(["fit", "-c", path])
+    checkpoint = next((tmp_path / "run").rglob("step=3.ckpt"))
+    resumed = main(["fit", "-c", path, "--ckpt_path", str(checkpoint)])
+    assert whole.trainer.global_step == resumed.trainer.global_step == 6
+    for (name, a), b in zip(whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_a_run_leaves_a_generator_that_opens(config, tmp_path):
+    cli = main(["fit", "-c", str(config(max_steps=3))])
+    generator = load_generator(str(Path(cli.trainer.log_dir) / "generator"))
+    assert generator.budget == 6.0
+    images = torch.rand(1, 3, 64, 64)
+    assert torch.equal(generator(images), cli.model.generator.eval()(images))
+    assert (Path(cli.trainer.log_dir) / "fit.yaml").is_file()
+    assert list(Path(cli.trainer.log_dir).glob("events.out.tfevents.*"))
+
+
+def test_a_checkpoint_holds_only_the_generator(config, tmp_path):
+    main(["fit", "-c", str(config(max_steps=3))])
+    state = torch.load(next((tmp_path / "run").rglob("step=3.ckpt")), weights_only=True)
+    assert all(key.startswith("generator.") for key in state["state_dict"])
+
+
+def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
+    torch.manual_seed(0)
+    generator = PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=1, heads=2)
+    torch.nn.init.normal_(generator.to_pixels.weight)
+    images = torch.rand(2, 3, 64, 64)
+    batch = {"image": images, "source": images.flip(0), "attacked": (images.flip(0) + 3 / 255).clamp(0, 1)}
+    noise = torch.Generator()
+    alone = RIDTask(generator, pipelines, sds_weight=0, regression_weight=10, regression_norm="l2")
+    terms = alone._terms({key: batch[key] for key in ("source", "attacked")}, noise)
+    target = batch["attacked"] - batch["source"]
+    expected = 10 * (2 * generator(batch["source"]) - 2 * target).square().mean()
+    assert set(terms) == {"regression"}
+    assert terms["regression"].item() == pytest.approx(expected.item(), rel=1e-5)
+    both = RIDTask(generator, pipelines, regression_weight=2.5)
+    both.ensemble = DiffusionEnsemble(pipelines)
+    terms = both._terms(batch, noise.manual_seed(0))
+    assert set(terms) == {"adv_sds", "regression"}
+    protected = (images + generator(images)).clamp(0, 1)
+    assert torch.allclose(terms["adv_sds"], both.ensemble.adv_sds(protected, noise.manual_seed(0)), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sds_weight": 0}, "not both 0"),
+        ({"regression_weight": -1}, "must be >= 0"),
+        ({"surrogates": []}, "name at least one"),
+    ],
+)
+def test_settings_that_make_no_sense(pipelines, settings, words):
+    with pytest.raises(ValueError, match=words):
+        RIDTask(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), **{"surrogates": pipelines} | settings)
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "rid", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_an_unknown_key_is_one_line(config, tmp_path):
+    path = config()
+    settings = yaml.safe_load(path.read_text())
+    settings["model"]["learning_rate"] = 1
+    path.write_text(yaml.safe_dump(settings))
+    ended = command("fit", "-c", path)
+    assert ended.returncode == 2
+    errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "learning_rate" in errors[0]
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_train_past_the_first_step_and_agree(config, tmp_path):
+    path = config(devices=2, strategy="ddp", max_steps=4, callbacks=[])
+    ended = command("fit", "-c", path)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert load_generator(str(next((tmp_path / "run").rglob("generator"))))
+
+
+@pytest.mark.slow
+def test_torchrun_with_the_wrong_number_of_devices_is_refused(config):
+    ended = command("fit", "-c", config(devices=1), WORLD_SIZE="2")
+    assert ended.returncode == 2
+    assert "launcher started 2 processes" in ended.stderr
+
+
+def test_the_saved_config_holds_what_was_run(config, tmp_path):
+    cli = main(["fit", "-c", str(config(max_steps=3)), "--model.lr", "0.002"])
+    saved = yaml.safe_load((Path(cli.trainer.log_dir) / "fit.yaml").read_text())
+    assert saved["model"]["lr"] == 0.002
+    assert json.dumps(saved["trainer"]["max_steps"]) == "3"

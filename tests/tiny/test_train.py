@@ -1,0 +1,52 @@
+"""Every recipe runs through the real command, a few steps each, and what it leaves opens as what it is."""
+
+import json
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+import tiny.train
+from checkpoints.command import run
+from eval.metrics.identity import load_faces
+from tiny.__main__ import main
+from tiny.train import DiffusionRecipe
+
+
+@pytest.mark.slow
+def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny.train, "TRAINING_PEOPLE", 40)
+    small = {
+        name: (DiffusionRecipe(r.autoencoder, r.steps, r.seed, r.origin, r.shipped, pictures=400) if isinstance(r, DiffusionRecipe) else r)
+        for name, r in tiny.train.RECIPES.items()
+        if name in ("vae-a", "sd-a-base", "sd-a1")
+    }
+    monkeypatch.setattr(tiny.train, "RECIPES", small)
+    places = ["--output", str(tmp_path / "shipped"), "--work", str(tmp_path / "work")]
+    assert run(main, ["train", "all", "--steps", "2", *places]) == 0
+    pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "shipped" / "sd-a1")
+    image = pipeline("photo of a person", num_inference_steps=2, output_type="pt").images
+    assert image.shape == (1, 3, 64, 64)
+    assert {p.dtype for p in pipeline.text_encoder.parameters()} == {torch.float32}
+    note = json.loads((tmp_path / "shipped" / "sd-a1" / "training.json").read_text())
+    assert (note["steps"], note["seed"]) == (2, 6)
+
+
+def test_the_face_recipe(tmp_path):
+    place = tiny.train.Place(tmp_path / "shipped", tmp_path / "work")
+    tiny.train.train_faces(place, "faces", steps=1, people=8, pictures=8)
+    faces = load_faces(str(tmp_path / "shipped" / "faces"))(torch.rand(2, 3, 64, 64))
+    assert faces.embeddings.shape == (2, 96)
+
+
+def test_an_unknown_model_is_one_line(capsys):
+    assert run(main, ["train", "sd-z"]) == 2
+    assert "error: no model 'sd-z'; choose one of faces," in capsys.readouterr().err
+
+
+def test_portraits_are_written_with_their_facts(tmp_path, capsys):
+    assert run(main, ["portraits", "-o", str(tmp_path), "--people", "2", "--pictures", "3"]) == 0
+    rows = json.loads((tmp_path / "portraits.json").read_text())
+    assert len(rows) == 6
+    assert all((tmp_path / row["image_file"]).is_file() for row in rows)
+    assert rows[0]["identity"]["number"] == 1_000_000
