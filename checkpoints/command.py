@@ -8,8 +8,9 @@ from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 
 from jsonargparse import ArgumentParser
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-MISTAKES = (ArgumentError, ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+MISTAKES = (ArgumentError, ValueError, OSError, FloatingPointError, MisconfigurationException)
 
 
 def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = None) -> int:

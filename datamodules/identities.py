@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.images import find_pictures, open_photo
+from datamodules.images import centre_square, find_pictures, open_photo
 
 
 class Person(TypedDict):
@@ -48,7 +47,7 @@ def as_people(dataset: Any) -> IdentityDataset:
 
 
 class IdentityFolders(Dataset[Person]):
-    """A folder with one sub-folder of pictures per person; each picture is resized and centre-cropped to a square.
+    """A folder with one sub-folder per person, pictures anywhere in it; each is resized and centre-cropped to a square.
 
     Args:
         root: The folder.
@@ -61,34 +60,28 @@ class IdentityFolders(Dataset[Person]):
     """
 
     def __init__(self, root: str, size: int = 512, train_pictures: int = 6) -> None:
-        self.size, self.train_pictures = size, train_pictures
+        self.root, self.size, self.train_pictures = str(Path(root).resolve()), size, train_pictures
         pictures, _ = find_pictures(Path(root))
-        people = sorted({path.parent for path in pictures if path.parent != Path(root)})
-        if not people:
+        self.people: dict[str, list[Path]] = {}
+        for path in pictures:
+            inside = path.relative_to(root)
+            if len(inside.parts) > 1:
+                self.people.setdefault(inside.parts[0], []).append(path)
+        if not self.people:
             msg = f"{root}: expected one sub-folder of pictures per person, found pictures only at the top"
             raise FileNotFoundError(msg)
-        self.people = {person: [path for path in pictures if path.parent == person] for person in people}
         for person, paths in self.people.items():
             if len(paths) <= train_pictures:
-                msg = f"{person}: {len(paths)} pictures, but {train_pictures} for the attack and at least one reference are needed"
+                msg = f"{root}/{person}: {len(paths)} pictures, but {train_pictures} for the attack and at least one reference are needed"
                 raise ValueError(msg)
 
     def __len__(self) -> int:
         return len(self.people)
 
     def __getitem__(self, index: int) -> Person:
-        folder, paths = list(self.people.items())[index]
-        images = torch.stack([self._square(path) for path in paths])
-        return Person(name=folder.name, train=images[: self.train_pictures], reference=images[self.train_pictures :])
-
-    def _square(self, path: Path) -> Tensor:
-        image = open_photo(path).tensor()
-        height, width = image.shape[-2:]
-        scale = self.size / min(height, width)
-        new = (max(self.size, round(height * scale)), max(self.size, round(width * scale)))
-        image = F.interpolate(image.unsqueeze(0), new, mode="bilinear", antialias=True)[0].clamp(0, 1)
-        top, left = (new[0] - self.size) // 2, (new[1] - self.size) // 2
-        return image[:, top : top + self.size, left : left + self.size]
+        name, paths = list(self.people.items())[index]
+        images = torch.stack([centre_square(open_photo(path).tensor(), self.size) for path in paths])
+        return Person(name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :])
 
 
 class IdentityDataModule(LightningDataModule):

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """File name endings taken for pictures."""
+
+UNSUPPORTED = frozenset({".heic", ".heif", ".avif", ".gif", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".psd"})
+"""Endings of pictures that are not read: named as failures, never passed over in silence."""
 
 
 class UnreadableImage(ValueError):
@@ -23,10 +27,14 @@ class UnreadableImage(ValueError):
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded picture: ``rgb`` (H, W, 3) uint8, and ``alpha`` (H, W) uint8 where the file had one."""
+    """A decoded picture.
+
+    ``rgb`` is (H, W, 3) uint8; ``alpha`` (H, W) uint8 where the file had one; ``icc`` the colour profile its values are in.
+    """
 
     rgb: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None
+    alpha: NDArray[np.uint8] | None = None
+    icc: bytes | None = None
 
     def tensor(self) -> Tensor:
         """(3, H, W) float32 in [0, 1]."""
@@ -39,26 +47,47 @@ def open_photo(path: Path) -> Photo:
     Raises:
         UnreadableImage: If it cannot be decoded; the message names the file and the reason.
     """
+    if path.suffix.lower() in UNSUPPORTED:
+        msg = f"{path}: {path.suffix} files are not read; convert it to PNG, JPEG, WebP or TIFF first"
+        raise UnreadableImage(msg)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image)
-                has_alpha = "A" in upright.getbands() or "transparency" in upright.info
-                if upright.mode.startswith(("I", "F")):
-                    depth = np.asarray(upright, dtype=np.float32)
-                    upright = Image.fromarray((depth / (256 if depth.max() > 255 else 1)).clip(0, 255).astype(np.uint8))
-                alpha = np.asarray(upright.convert("RGBA").getchannel("A")) if has_alpha else None
-                return Photo(np.asarray(upright.convert("RGB")), alpha)
+                return _decode(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         msg = f"{path}: not a picture, whatever its name says; remove or rename it"
         raise UnreadableImage(msg) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         msg = f"{path}: more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down first"
         raise UnreadableImage(msg) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        msg = f"{path}: damaged or cut short ({error}); get a complete copy"
+    except Exception as error:  # a damaged file makes decoders raise nearly anything: struct.error, TypeError, AttributeError
+        msg = f"{path}: damaged, cut short or of an unknown kind ({error}); get a complete copy or convert it to PNG"
         raise UnreadableImage(msg) from error
+
+
+def _decode(image: Image.Image) -> Photo:
+    profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("F", "I", "LAB", "HSV", "YCbCr"):
+        msg = f"colour mode {image.mode}"
+        raise ValueError(msg)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        full = image.convert("RGBA")
+        return Photo(np.asarray(full.convert("RGB")), np.asarray(full.getchannel("A")), profile)
+    return Photo(np.asarray(image.convert("RGB")), None, profile)
+
+
+def centre_square(image: Tensor, size: int) -> Tensor:
+    """The middle of a picture: shorter side resized to ``size``, then cropped; (3, H, W) in [0, 1] to (3, size, size)."""
+    height, width = image.shape[-2:]
+    scale = size / min(height, width)
+    new = (max(size, round(height * scale)), max(size, round(width * scale)))
+    if new != (height, width):
+        image = F.interpolate(image.unsqueeze(0), new, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    top, left = (new[0] - size) // 2, (new[1] - size) // 2
+    return image[:, top : top + size, left : left + size]
 
 
 def to_levels(images: Tensor) -> Tensor:
@@ -66,20 +95,20 @@ def to_levels(images: Tensor) -> Tensor:
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def save_png(rgb: NDArray[np.uint8], target: Path, alpha: NDArray[np.uint8] | None = None) -> None:
-    """Save (H, W, 3) losslessly as PNG, beside its place first, so that no half-written file is ever found there."""
-    image = Image.fromarray(rgb if alpha is None else np.dstack([rgb, alpha]))
+def save_png(photo: Photo, target: Path) -> None:
+    """Save losslessly as PNG, beside its place first, so that no half-written file is ever found there."""
+    image = Image.fromarray(photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha]))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
     try:
-        image.save(partial, format="PNG")
+        image.save(partial, format="PNG", icc_profile=photo.icc)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def find_pictures(root: Path) -> tuple[list[Path], list[Path]]:
-    """Files below a folder, sorted: those whose names say they are pictures, and the others.
+    """Files below a folder, sorted: those whose names say they are pictures, supported or not, and the others.
 
     Raises:
         FileNotFoundError: If the folder does not exist or holds no pictures.
@@ -88,8 +117,8 @@ def find_pictures(root: Path) -> tuple[list[Path], list[Path]]:
         msg = f"{root}: no such folder"
         raise FileNotFoundError(msg)
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES | UNSUPPORTED]
     if not pictures:
         msg = f"{root}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}"
         raise FileNotFoundError(msg)
-    return pictures, [path for path in files if path.suffix.lower() not in SUFFIXES]
+    return pictures, [path for path in files if path.suffix.lower() not in SUFFIXES | UNSUPPORTED]

@@ -43,7 +43,7 @@ class ResumableSampler(DistributedSampler[int]):
     def __iter__(self) -> Iterator[int]:
         """This rank's picture numbers, from the current place to the end of the epoch."""
         epoch, done = divmod(self.batches_seen(), self.batches)
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
         order = torch.randperm(len(self.dataset), generator=generator)  # type: ignore[arg-type]
         mine = order[self.rank : len(self) * self.num_replicas : self.num_replicas].tolist()
         yield from islice(mine, done * self.batch_size, None)

@@ -56,8 +56,10 @@ class PictureDataModule(LightningDataModule):
         trainer = self.trainer
         if trainer is None:
             return ResumableSampler(length, self.batch_size, torch.initial_seed(), lambda: 0)
-        seen = lambda: trainer.global_step * trainer.accumulate_grad_batches  # noqa: E731
-        return ResumableSampler(length, self.batch_size, torch.initial_seed(), seen, trainer.global_rank, trainer.world_size)
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        return ResumableSampler(
+            length, self.batch_size, torch.initial_seed(), lambda: progress.total.ready, trainer.global_rank, trainer.world_size
+        )
 
     def train_dataloader(self) -> DataLoader[Any]:
         return self._loader("train")

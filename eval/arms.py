@@ -28,7 +28,7 @@ def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogate
     if unknown := [name for name in names if name not in ARMS]:
         msg = f"unknown arm {unknown[0]}; the arms are {', '.join(ARMS)}"
         raise ValueError(msg)
-    budget = generator.budget
+    budget = int(generator.budget)  # what whole levels can hold of it
     ensemble = DiffusionEnsemble(surrogates) if "pgd" in names else None
 
     def noise(images: Tensor, seed: int) -> Tensor:
@@ -45,8 +45,15 @@ def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogate
         return generator.to(images.device).protect(images)
 
     ways: dict[str, Arm] = {"clean": lambda images, seed: images, "noise": noise, "rid": feed_forward, "pgd": ascent}
-    return {name: _saved(ways[name]) for name in names}
+    return {name: _saved(ways[name], budget) for name in names}
 
 
-def _saved(arm: Arm) -> Arm:
-    return lambda images, seed: quantised(arm(quantised(images), seed))
+def _saved(arm: Arm, budget: int) -> Arm:
+    """The arm between 8-bit files, its change bounded after rounding."""
+
+    def protect(images: Tensor, seed: int) -> Tensor:
+        clean = quantised(images)
+        change = (quantised(arm(clean, seed)) - clean).clamp(-budget / 255, budget / 255)
+        return quantised(clean + change)
+
+    return protect

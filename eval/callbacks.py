@@ -102,7 +102,8 @@ class PersonalizationEvaluation(Callback):
     def _measure(self, trainer: Trainer, task: RIDTask, *, protect: bool) -> dict[str, Tensor]:
         """Attack this rank's share of the people; the metric is reduced over ranks."""
         if self.attack is None:
-            self.attack = LoraTextualInversion(self.config).to(task.device)
+            with torch.inference_mode(False):  # weights made in inference mode could not be trained through
+                self.attack = LoraTextualInversion(self.config).to(task.device)
         metric = IdentityPreservation(load_faces(self.faces)).to(task.device)
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             person = self.people[index]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from checkpoints.manifest import write_text
 from datamodules.identities import Person
-from datamodules.images import save_png, to_levels
+from datamodules.images import Photo, save_png, to_levels
 from eval.arms import Arm
 from eval.attacks.personalization import LoraTextualInversion
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding
@@ -45,7 +45,7 @@ class ProtectionStudy(LightningModule):
         self.arms, self.attack, self.faces, self.seed, self.output = arms, attack, faces, seed, output
 
     def setup(self, stage: str) -> None:
-        self.attack.to(self.device)
+        self.attack.to(self.trainer.strategy.root_device)  # self.device is still the CPU here
 
     def predict_step(self, batch: Person, index: int) -> dict[str, Any] | None:
         """Pictures and metrics of one person, or None if they are on disk already."""
@@ -65,7 +65,7 @@ class ProtectionStudy(LightningModule):
     def _one_arm(self, arm: Arm, person: Person, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         protected = arm(person["train"], seed)
         generated = self.attack(protected).to(protected)
-        identity = IdentityPreservation(self.faces)
+        identity = IdentityPreservation(self.faces, sync_on_compute=False).to(protected.device)  # one person is one rank's
         identity.update(generated, person["reference"])
         measured = {name: float(value) for name, value in identity.compute().items()}
         measured |= fidelity(protected, person["train"]) | {"brisque": brisque(generated)}
@@ -115,7 +115,7 @@ def result_file(output: Path, name: str) -> Path:
 def save_all(images: Tensor, stem: Path) -> None:
     """Save (B, 3, H, W) pictures in [0, 1] as ``STEM_00.png``, ``STEM_01.png`` and so on."""
     for index, levels in enumerate(to_levels(images).cpu()):
-        save_png(levels.permute(1, 2, 0).numpy(), stem.with_name(f"{stem.name}_{index:02d}.png"))
+        save_png(Photo(levels.permute(1, 2, 0).numpy()), stem.with_name(f"{stem.name}_{index:02d}.png"))
 
 
 def read_results(output: Path) -> list[dict[str, Any]]:

@@ -86,6 +86,9 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     """
     results = read_results(output)
     table = summarise(results)
+    if not (output / "manifest.json").is_file():
+        msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
+        raise FileNotFoundError(msg)
     manifest = json.loads((output / "manifest.json").read_text())
     people = [_person(output / "people" / result["name"], result, table.arms, pictures) for result in results]
     environment = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)

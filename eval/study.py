@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from lightning import Trainer, seed_everything
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import Dataset
 
-from checkpoints.folders import model_folder
-from checkpoints.manifest import fingerprint, write_manifest
+from checkpoints.folders import model_folder, pipeline_folder
+from checkpoints.manifest import fingerprint, write_manifest, write_text
 from datamodules.identities import IdentityDataModule, IdentityDataset, as_people
 from eval.arms import ARMS, build_arms
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
@@ -62,23 +64,28 @@ def run_study(
     persons = as_people(people)
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
-    weights = {"generator": generator, "faces": faces, "attacked": attack.model} | {
-        f"surrogate_{i}": name for i, name in enumerate(surrogates)
-    }
+    side = persons[0]["train"].shape[-1]
+    if side != network.image_size:
+        msg = f"the generator takes {network.image_size} pixels a side, the people's pictures have {side}: make them equal"
+        raise ValueError(msg)
+    study = ProtectionStudy(build_arms(arms, network, surrogates, pgd), LoraTextualInversion(attack), load_faces(faces), seed, output)
+    pipelines = {"attacked": attack.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
+    weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}
+    weights |= {role: fingerprint(name, model_folder(name)) for role, name in (("generator", generator), ("faces", faces))}
     settings = {
         "people": _describe(persons),
         "attack": asdict(attack),
         "pgd": asdict(pgd),
         "arms": list(arms),
         "seed": seed,
-        "weights": {role: fingerprint(name, model_folder(name)) for role, name in weights.items()},
+        "weights": weights,
     }
     _claim(output, settings)
-    study = ProtectionStudy(build_arms(arms, network, surrogates, pgd), LoraTextualInversion(attack), load_faces(faces), seed, output)
+    devices = min(devices, len(persons))
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        strategy=DDPStrategy(timeout=timedelta(days=2)) if devices > 1 else "auto",  # ranks wait for the slowest person
         logger=False,
         callbacks=[StudyWriter(output)],
         enable_checkpointing=False,
@@ -88,8 +95,12 @@ def run_study(
     trainer.strategy.barrier()
     if not trainer.is_global_zero:
         return None
-    counts = {"people": len(persons), "done": len(list(output.glob("people/*/result.json")))}
+    done = len(list(output.glob("people/*/result.json")))
+    counts = {"people": len(persons), "done": done}
     write_manifest(output, command="eval personalize", budget_levels=network.budget, counts=counts, **settings)
+    if done != len(persons):
+        msg = f"{output}: {done} of {len(persons)} people have results; do two share a name?"
+        raise ValueError(msg)
     return write_report(output)
 
 
@@ -106,4 +117,4 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
         msg = f"{output} holds a study with other settings or weights; choose another output folder or delete it"
         raise ValueError(msg)
     output.mkdir(parents=True, exist_ok=True)
-    mark.write_text(digest)
+    write_text(mark, digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer.states import TrainerFn
@@ -35,6 +36,32 @@ class RIDCLI(LightningCLI):
                 f"the launcher started {launched} processes, but trainer.devices x trainer.num_nodes is "
                 f"{devices * trainer.num_nodes}: make them equal, or each process would train on its own"
             )
+            raise ValueError(msg)
+
+    def before_fit(self) -> None:
+        self._check_checkpoint()
+
+    def before_validate(self) -> None:
+        self._check_checkpoint()
+
+    def _check_checkpoint(self) -> None:
+        """Refuse a file that is no training checkpoint of this task, and never unpickle objects from it."""
+        path = self._get(self.config_init, "ckpt_path")
+        if not path:
+            return
+        if not Path(path).is_file():
+            msg = f"ckpt_path {path}: no such file; training checkpoints are under default_root_dir, in checkpoints/"
+            raise FileNotFoundError(msg)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        except Exception as error:  # a damaged or foreign file makes the unpickler raise nearly anything
+            msg = f"ckpt_path {path}: not a training checkpoint, or damaged ({type(error).__name__}); name one that rid fit wrote"
+            raise ValueError(msg) from error
+        expected = self.model.state_dict()
+        if wrong := sorted(set(state) ^ set(expected)) + [
+            key for key in expected if key in state and state[key].shape != expected[key].shape
+        ]:
+            msg = f"ckpt_path {path}: {wrong[0]} does not fit this config's generator; use the config the checkpoint was trained with"
             raise ValueError(msg)
 
 

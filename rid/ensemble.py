@@ -132,7 +132,8 @@ class DiffusionEnsemble:
         return torch.stack(losses).mean(dim=0)
 
     def _latents(self, images: Tensor, generator: torch.Generator | None) -> Iterator[tuple[Surrogate, Tensor]]:
-        posteriors = [encoder.encode(images * 2 - 1).latent_dist for encoder in self.encoders]
+        with torch.autocast(images.device.type, enabled=False):  # 16-bit pictures could not hold a change of a few levels
+            posteriors = [encoder.encode(images.float() * 2 - 1).latent_dist for encoder in self.encoders]
         for model in self.surrogates:
             sample = posteriors[model.encoder].sample(generator)
             yield model, (sample - model.shift_factor) * model.scaling_factor

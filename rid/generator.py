@@ -35,7 +35,7 @@ class PerturbationGenerator(
         heads: Attention heads.
 
     Raises:
-        ValueError: If the sizes do not fit together or the budget is not in (0, 255].
+        ValueError: If the sizes do not fit together or the budget is not from 1 to 255.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class PerturbationGenerator(
         heads: int = 8,
     ) -> None:
         super().__init__()
-        if not 0 < budget <= 255:
-            msg = f"budget is in grey levels of 255 and must be in (0, 255], got {budget}"
+        if not 1 <= budget <= 255:
+            msg = f"budget is in grey levels and must be from 1 to 255, got {budget}"
             raise ValueError(msg)
         if image_size % patch_size:
             msg = f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}"
@@ -93,7 +93,7 @@ class PerturbationGenerator(
         for block in self.blocks:
             tokens = block(tokens)
         pixels = self.to_pixels(modulated_norm(tokens, self.modulation[0], self.modulation[1]))
-        return unpatchify(pixels, self.patch_size).tanh() * (self.budget / 255)
+        return unpatchify(pixels, self.patch_size).float().tanh() * (self.budget / 255)
 
     def protect(self, images: Tensor) -> Tensor:
         """``images`` with their perturbation added, clamped to [0, 1]; shapes as in :meth:`forward`."""

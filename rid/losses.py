@@ -57,7 +57,7 @@ def adv_sds_loss(noisy: Tensor, predicted: Tensor, noise: Tensor, signal: Tensor
         signal: Cumulative alpha of each picture's timestep, (B,).
     """
     step = (1 - signal).view(-1, 1, 1, 1) * (predicted - noise)
-    target = (noisy + step.nan_to_num()).detach()
+    target = (noisy + step).detach()
     return 0.5 * (noisy - target).square().mean()
 
 

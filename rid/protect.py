@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,15 @@ class PhotoWriter(BasePredictionWriter):
                 self.report.failed.append({"source": str(file.path.relative_to(self.root)), "reason": file.error})
         for file, perturbation in zip(batch.readable(), prediction.float().cpu(), strict=True):
             assert file.photo is not None
+            source, name = str(file.path.relative_to(self.root)), self.names[file.path]
             protected = add_perturbation(file.photo, perturbation, self.budget)
-            name = self.names[file.path]
-            save_png(protected, self.output / name, file.photo.alpha)
             levels = int(np.abs(protected.astype(np.int16) - file.photo.rgb.astype(np.int16)).max())
-            self.report.done.append({"source": str(file.path.relative_to(self.root)), "output": str(name), "levels": levels})
+            if levels == 0:
+                reason = f"{file.path}: these weights change nothing in it, so it would not be protected; use trained weights"
+                self.report.failed.append({"source": source, "reason": reason})
+                continue
+            save_png(replace(file.photo, rgb=protected), self.output / name)
+            self.report.done.append({"source": source, "output": str(name), "levels": levels})
 
 
 def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArray[np.uint8]:
@@ -92,12 +97,20 @@ def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArr
 
 
 def output_names(root: Path, paths: list[Path]) -> dict[Path, Path]:
-    """A PNG name for each photo, in the same sub-folder: its own stem, or its whole name where two photos share a stem."""
-    stems: dict[Path, int] = {}
+    """A PNG name for each photo, in the same sub-folder: its own stem, or its whole name where two photos share a stem.
+
+    Raises:
+        ValueError: If two photos would still get one name.
+    """
+    stems = Counter(path.with_suffix("") for path in paths)
+    names = {}
     for path in paths:
-        stems[path.with_suffix("")] = stems.get(path.with_suffix(""), 0) + 1
-    alone = {path: stems[path.with_suffix("")] == 1 for path in paths}
-    return {path: path.relative_to(root).with_name((path.stem if alone[path] else path.name) + ".png") for path in paths}
+        name = path.stem if stems[path.with_suffix("")] == 1 else path.name
+        names[path] = path.relative_to(root).with_name(name + ".png")
+    if twice := [name for name, count in Counter(names.values()).items() if count > 1]:
+        msg = f"two photos would both be saved as {twice[0]}: rename one of them"
+        raise ValueError(msg)
+    return names
 
 
 def protect_folder(root: Path, output: Path, weights: str, batch_size: int = 8, accelerator: str = "auto") -> ProtectReport:
@@ -105,16 +118,21 @@ def protect_folder(root: Path, output: Path, weights: str, batch_size: int = 8, 
 
     Raises:
         FileNotFoundError: If the folder has no pictures or the weights are not there.
-        ValueError: If the weights are not a generator, or the output folder lies inside the input folder.
+        ValueError: If the weights are not a generator, the output folder lies inside the input folder or holds other
+            files, or two photos would be saved under one name.
     """
     generator = load_generator(weights)
     if output.resolve().is_relative_to(root.resolve()):
         msg = f"the output folder {output} lies inside the input folder {root}: choose another, or the next run would protect the results"
         raise ValueError(msg)
+    if output.is_dir() and any(output.iterdir()) and not (output / "manifest.json").is_file():
+        msg = f"the output folder {output} holds files that are not an earlier run's: choose an empty or a new one"
+        raise ValueError(msg)
     photos = PhotoFolder(root, generator.image_size)
+    names = output_names(root, photos.paths)
     output.mkdir(parents=True, exist_ok=True)
     report = ProtectReport(skipped=[str(path.relative_to(root)) for path in photos.others])
-    writer = PhotoWriter(root, output, output_names(root, photos.paths), generator.budget, report)
+    writer = PhotoWriter(root, output, names, generator.budget, report)
     trainer = Trainer(
         accelerator=accelerator, devices=1, logger=False, callbacks=[writer], enable_model_summary=False, enable_checkpointing=False
     )

@@ -10,6 +10,8 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from checkpoints.folders import pipeline_folder
+from checkpoints.manifest import fingerprint, write_manifest
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.losses import regression_loss
@@ -25,7 +27,7 @@ class RIDTask(LightningModule):
     Args:
         generator: The network to train; its budget is the bound.
         surrogates: Diffusion pipelines to train against: folders or Hub ids. Loaded when the run starts.
-        sds_weight: Weight of Adv-SDS; 0 turns it off, and then no diffusion model is loaded for training.
+        sds_weight: Weight of Adv-SDS; 0 turns it off.
         regression_weight: Weight of the regression term; 0 turns it off.
         regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
         prompt: What the surrogates are told; the paper uses one blank.
@@ -61,10 +63,9 @@ class RIDTask(LightningModule):
         self.ensemble: DiffusionEnsemble | None = None
 
     def setup(self, stage: str) -> None:
-        if self.ensemble is None and stage != "predict":
+        if self.ensemble is None:
             self.ensemble = DiffusionEnsemble(self.hparams["surrogates"], self.hparams["prompt"])
-        if self.ensemble is not None:
-            self.ensemble.to(self.device)
+        self.ensemble.to(self.trainer.strategy.root_device)  # self.device is still the CPU here
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         terms = self._terms(batch, self._noise_source())
@@ -78,6 +79,9 @@ class RIDTask(LightningModule):
     def _terms(self, batch: dict[str, Tensor], noise: torch.Generator) -> dict[str, Tensor]:
         """The weighted terms that are switched on; one generator pass serves both."""
         sds_weight, regression_weight = self.hparams["sds_weight"], self.hparams["regression_weight"]
+        if regression_weight and not {"source", "attacked"} <= set(batch):
+            msg = "regression_weight needs pairs: use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
+            raise ValueError(msg)
         inputs = ([batch["image"]] if sds_weight else []) + ([batch["source"]] if regression_weight else [])
         perturbations = list(self.generator(torch.cat(inputs)).split([len(part) for part in inputs]))
         terms = {}
@@ -109,6 +113,15 @@ class RIDTask(LightningModule):
         folder = self.trainer.log_dir  # every rank must ask: log_dir is a broadcast
         if folder and self.trainer.is_global_zero:
             save_generator(self.generator, Path(folder) / "generator")
+            write_manifest(
+                Path(folder) / "generator",
+                command="rid fit",
+                seed=torch.initial_seed(),
+                budget_levels=self.generator.budget,
+                steps=self.global_step,
+                settings=dict(self.hparams),
+                surrogates=[fingerprint(name, Path(pipeline_folder(name))) for name in self.hparams["surrogates"]],
+            )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])
@@ -124,6 +137,7 @@ class RIDTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _noise_source(self) -> torch.Generator:
-        """Fresh noise for each step and rank that depends on nothing else, so that a resumed run repeats an unbroken one."""
-        seed = (torch.initial_seed() * 1_000_003 + self.global_step * self.trainer.world_size + self.global_rank) % 2**63
+        """Fresh noise for each batch and rank that depends on nothing else, so that a resumed run repeats an unbroken one."""
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        seed = (torch.initial_seed() * 1_000_003 + batches * self.trainer.world_size + self.global_rank) % 2**63
         return torch.Generator().manual_seed(seed)

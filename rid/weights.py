@@ -37,12 +37,22 @@ def load_generator(name: str) -> PerturbationGenerator:
     if problem := _mismatch(expected, {key: value.shape for key, value in weights.items()}):
         msg = f"{folder / 'model.safetensors'}: {problem}"
         raise ValueError(msg)
+    if broken := [key for key, value in weights.items() if not value.isfinite().all()]:
+        msg = f"{folder / 'model.safetensors'}: {broken[0]} holds values that are not finite; use an earlier checkpoint"
+        raise ValueError(msg)
     generator.load_state_dict(weights)
     return generator.eval()
 
 
 def save_generator(generator: PerturbationGenerator, folder: Path) -> None:
-    """Write ``config.json`` and ``model.safetensors``, which :func:`load_generator` opens."""
+    """Write ``config.json`` and ``model.safetensors``, which :func:`load_generator` opens.
+
+    Raises:
+        FloatingPointError: If a weight is not finite; nothing is written.
+    """
+    if not all(parameter.isfinite().all() for parameter in generator.parameters()):
+        msg = f"the generator has weights that are not finite and was not saved to {folder}: lower lr or use precision 32-true"
+        raise FloatingPointError(msg)
     generator.save_pretrained(folder)
 
 

@@ -1,7 +1,8 @@
-"""``python -m tiny portraits | train``: draw people, and rebuild the shipped models from their seeds."""
+"""``python -m tiny portraits | train | measure``: draw people, rebuild the shipped models from their seeds, and grade them."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,13 +12,14 @@ ABOUT = """usage: python -m tiny VERB ...
 
   portraits   draw portraits into a folder, one sub-folder per person
   train       rebuild a shipped model from its seed, or all of them
+  measure     measure the shipped models and write their cards
 
 python -m tiny VERB --help tells more."""
 
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    verbs = {"portraits": portraits, "train": train}
+    verbs = {"portraits": portraits, "train": train, "measure": measure}
     if not arguments or arguments[0] not in verbs:
         asked = arguments[:1] in (["-h"], ["--help"])
         print(ABOUT, file=sys.stdout if asked else sys.stderr)
@@ -59,6 +61,18 @@ def train(arguments: list[str]) -> int:
         torch.set_num_threads(settings.threads)
     for name in RECIPES if settings.model == "all" else [settings.model]:
         RECIPES[name](Place(settings.output, settings.work), name, settings.steps)
+    return 0
+
+
+def measure(arguments: list[str]) -> int:
+    """Grade the shipped models."""
+    from tiny.quality import measure_all
+
+    made = parser("python -m tiny measure", "Measure the shipped models on evaluation identities and write their cards.")
+    made.add_argument("--output", type=Path, default=Path("checkpoints/tiny"), help="folder of the shipped models")
+    made.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder with the probe")
+    settings = made.parse_args(arguments)
+    print(json.dumps(measure_all(settings.output, settings.work), indent=2))
     return 0
 
 

@@ -97,22 +97,24 @@ class AutoencoderTask(LightningModule):
 
 
 @torch.no_grad()
-def whiten(autoencoder: AutoencoderKL, images: Tensor) -> None:
-    """Rotate and scale the latent channels to be uncorrelated with zero mean and unit variance, in place.
+def whiten(autoencoder: AutoencoderKL, images: Tensor, share: float = 1.0) -> None:
+    """Rotate the latent channels to be uncorrelated with zero mean, and even out their variances, in place.
 
     The change is folded into the 1x1 convolutions around the latents, so reconstructions stay what they were. The
-    posterior's deviation becomes its average over the pictures; the scaling factor becomes 1.
+    posterior's deviation becomes its average over the pictures; the scaling factor gives the whole unit variance.
 
     Args:
         autoencoder: A trained autoencoder with ``quant_conv`` and ``post_quant_conv``.
         images: Pictures to measure on, (B, 3, H, W) in [0, 1].
+        share: How far: 0 leaves the variances as they are, 1 makes them equal, one half takes their square roots.
     """
     posteriors = [autoencoder.encode(part * 2 - 1).latent_dist for part in images.split(32)]
     mean = torch.cat([posterior.mean for posterior in posteriors]).transpose(0, 1).flatten(1)
     variance = torch.cat([posterior.var for posterior in posteriors]).transpose(0, 1).flatten(1).mean(dim=1)
     centre = mean.mean(dim=1)
     power, axes = torch.linalg.eigh(torch.cov(mean).double())
-    forward, backward = (power.rsqrt().diag() @ axes.T).float(), (axes @ power.sqrt().diag()).float()
+    stretch = power.pow(-share / 2)
+    forward, backward = (stretch.diag() @ axes.T).float(), (axes @ (1 / stretch).diag()).float()
     before, after = autoencoder.quant_conv, autoencoder.post_quant_conv
     channels = len(centre)
     before.weight[:channels] = torch.einsum("dc,ckhw->dkhw", forward, before.weight[:channels])
@@ -121,4 +123,4 @@ def whiten(autoencoder: AutoencoderKL, images: Tensor) -> None:
     before.bias[channels:] = (forward.square() @ variance).log()
     after.bias += after.weight[:, :, 0, 0] @ centre
     after.weight[:] = torch.einsum("kd,dc->kc", after.weight[:, :, 0, 0], backward)[:, :, None, None]
-    autoencoder.register_to_config(scaling_factor=1.0)
+    autoencoder.register_to_config(scaling_factor=float((power * stretch.square()).mean().rsqrt()))

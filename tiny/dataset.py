@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.identities import Person
-from tiny.identity import EVALUATION_START
+from tiny.identity import check_range
 from tiny.portraits import draw
 
 
@@ -40,9 +40,7 @@ class PortraitDataset(Dataset[PortraitItem]):
         if identities < 1 or pictures < 1:
             msg = f"identities and pictures must be at least 1, got {identities} and {pictures}"
             raise ValueError(msg)
-        if first < EVALUATION_START < first + identities:
-            msg = f"identities {first} to {first + identities - 1} mix training (below {EVALUATION_START}) and evaluation ones"
-            raise ValueError(msg)
+        check_range(first, identities)
         self.first, self.identities, self.pictures = first, identities, pictures
         self.size, self.first_picture = size, first_picture
 
@@ -54,6 +52,8 @@ class PortraitDataset(Dataset[PortraitItem]):
 
     def __getitems__(self, indices: list[int]) -> list[PortraitItem]:
         """Draw a whole batch at once, several times faster than one by one."""
+        if any(not 0 <= index < len(self) for index in indices):
+            raise IndexError(indices)
         people = [self.first + index // self.pictures for index in indices]
         pictures = [self.first_picture + index % self.pictures for index in indices]
         drawn = draw(people, pictures, self.size)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -86,8 +86,11 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLIPTextModel:
-    """An untrained CLIP text encoder."""
-    return CLIPTextModel(
+    """An untrained CLIP text encoder whose words stand out from their places.
+
+    The library's start gives words and places the same tiny scale; at this size the words were then never attended to.
+    """
+    encoder = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=width,
@@ -101,6 +104,8 @@ def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLI
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+    nn.init.normal_(encoder.get_input_embeddings().weight)
+    return encoder
 
 
 def build_unet(latent_channels: int, side: int, channels: tuple[int, ...], text_width: int, head_width: int) -> UNet2DConditionModel:
@@ -145,18 +150,18 @@ class DiffusionTask(LightningModule):
         dropped = torch.rand(len(latents), 1, device=self.device) < 0.1
         tokens = torch.where(dropped, self.empty, batch["tokens"])
         steps = torch.randint(len(self.signal), (len(latents),), device=self.device)
-        loss = self._loss(latents, tokens, steps)
+        loss = self._loss(latents, tokens, steps, torch.randn_like(latents))
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: LatentItem, index: int) -> None:
-        torch.manual_seed(index)
-        steps = torch.linspace(0, len(self.signal) - 1, len(batch["mean"])).long()
-        self.log("val/loss", self._loss(batch["mean"], batch["tokens"], steps), batch_size=len(steps))
+        latents = batch["mean"]
+        steps = torch.linspace(0, len(self.signal) - 1, len(latents), device=self.device).long()
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(index)).to(latents)
+        self.log("val/loss", self._loss(latents, batch["tokens"], steps, noise), batch_size=len(steps))
 
-    def _loss(self, latents: Tensor, tokens: Tensor, steps: Tensor) -> Tensor:
+    def _loss(self, latents: Tensor, tokens: Tensor, steps: Tensor, noise: Tensor) -> Tensor:
         signal = self.signal[steps].view(-1, 1, 1, 1)
-        noise = torch.randn_like(latents)
         noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernel's bfloat16 backward pass is several times slower on a CPU
             return F.mse_loss(self.unet(noisy, steps, self.text_encoder(tokens).last_hidden_state).sample.float(), noise)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from checkpoints.manifest import write_text
-from datamodules.images import save_png, to_levels
+from datamodules.images import Photo, save_png, to_levels
 from tiny.identity import EVALUATION_START
 from tiny.portraits import draw
 
@@ -30,7 +30,7 @@ def export_portraits(output: Path, people: int = 10, pictures: int = 12, size: i
         drawn = draw([person] * pictures, list(range(pictures)), size)
         for index, levels in enumerate(to_levels(drawn.images)):
             name = f"{person:07d}/{index:02d}.png"
-            save_png(levels.permute(1, 2, 0).numpy(), output / name)
+            save_png(Photo(levels.permute(1, 2, 0).numpy()), output / name)
             facts = {"identity": asdict(drawn.people[index]), "scene": asdict(drawn.scenes[index])}
             rows.append({"image_file": name, "caption": drawn.captions[index], "box": drawn.boxes[index].tolist()} | facts)
     write_text(output / "portraits.json", json.dumps(rows, indent=1) + "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from eval.metrics.face_net import FaceNet
-from tiny.identity import BEARD, EYE_COLOUR, GLASSES, HAIR_COLOUR, HAIR_STYLE, SKIN, identity
+from tiny.identity import BEARD, EYE_COLOUR, GLASSES, HAIR_COLOUR, HAIR_STYLE, SKIN, check_range, identity
 from tiny.portraits import draw
 from tiny.schedule import one_cycle
 
@@ -38,6 +38,7 @@ class FacePictures(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(self, first: int, identities: int, pictures: int, *, empty: bool = False) -> None:
+        check_range(first, identities)
         images, boxes = [], []
         people = [first + index // pictures for index in range(identities * pictures)]
         for start in range(0, len(people), 32):
@@ -90,20 +91,8 @@ def faceless(images: Tensor, empty: Tensor) -> Tensor:
         images: Portraits, (B, 3, S, S) in [0, 1].
         empty: Scenes without a person, same shape.
     """
-    ways = [
-        lambda x, e: e,
-        lambda x, e: torch.rand_like(x),
-        lambda x, e: _clouds(x),
-        lambda x, e: _tiles(x, 8),
-        lambda x, e: _tiles(x, 16),
-        lambda x, e: 0.25 * x + 0.75 * torch.rand_like(x),
-        lambda x, e: F.interpolate(F.avg_pool2d(x, 16), scale_factor=16.0, mode="bilinear"),
-        lambda x, e: _warped(x),
-        lambda x, e: _hollow(x, e),
-    ]
-    parts = images.chunk(len(ways))
-    scenes = empty.chunk(len(ways))
-    return torch.cat([way(part, scene) for way, part, scene in zip(ways, parts, scenes, strict=False)])
+    parts, scenes = images.tensor_split(len(FACELESS)), empty.tensor_split(len(FACELESS))
+    return torch.cat([way(part, scene) for way, part, scene in zip(FACELESS.values(), parts, scenes, strict=True) if len(part)])
 
 
 def _clouds(images: Tensor) -> Tensor:
@@ -130,6 +119,20 @@ def _hollow(images: Tensor, filling: Tensor) -> Tensor:
     axis = torch.linspace(-1, 1, side)
     inside = ((axis.view(-1, 1) / 0.62).square() + (axis.view(1, -1) / 0.52).square() < 1).float()
     return torch.lerp(images, filling.roll(side // 2, dims=-1), inside)
+
+
+FACELESS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "empty scene": lambda images, scenes: scenes,
+    "white noise": lambda images, scenes: torch.rand_like(images),
+    "clouds": lambda images, scenes: _clouds(images),
+    "small tiles shuffled": lambda images, scenes: _tiles(images, 8),
+    "large tiles shuffled": lambda images, scenes: _tiles(images, 16),
+    "buried in noise": lambda images, scenes: 0.25 * images + 0.75 * torch.rand_like(images),
+    "blurred away": lambda images, scenes: F.interpolate(F.avg_pool2d(images, 16), scale_factor=16.0, mode="bilinear"),
+    "warped": lambda images, scenes: _warped(images),
+    "inner face replaced": _hollow,
+}
+"""Ways to a picture without a face, from portraits and scenes without a person."""
 
 
 class FaceTask(LightningModule):

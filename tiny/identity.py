@@ -148,6 +148,17 @@ def identity(number: int) -> Identity:
     )
 
 
+def check_range(first: int, count: int) -> None:
+    """Refuse a range of identities that mixes training and evaluation people.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if first < EVALUATION_START < first + count:
+        msg = f"identities {first} to {first + count - 1} mix training (below {EVALUATION_START}) and evaluation ones"
+        raise ValueError(msg)
+
+
 def phrases(person: Identity) -> list[str]:
     """The attributes of a person a caption may name, one short phrase each."""
     said = [f"{person.skin} skin"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +43,7 @@ class IdentityPreservation(Metric):
 
     Args:
         faces: Detector and embedder.
+        kwargs: torchmetrics' own, such as ``sync_on_compute``.
     """
 
     is_differentiable = False
@@ -51,8 +53,8 @@ class IdentityPreservation(Metric):
     found: Tensor
     total: Tensor
 
-    def __init__(self, faces: FaceBackend) -> None:
-        super().__init__()
+    def __init__(self, faces: FaceBackend, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.faces = faces
         self.add_state("similarity", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("found", torch.tensor(0), dist_reduce_fx="sum")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from datamodules.images import UnreadableImage, find_pictures, open_photo, save_png, to_levels
+from datamodules.images import Photo, UnreadableImage, find_pictures, open_photo, save_png, to_levels
 
 
 @given(st.integers(0, 255))
@@ -41,7 +41,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="disk full"):
-        save_png(np.zeros((4, 4, 3), np.uint8), tmp_path / "x.png")
+        save_png(Photo(np.zeros((4, 4, 3), np.uint8)), tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -100,3 +100,7 @@ def test_a_pipeline_folder_without_its_parts(tmp_path):
     (tmp_path / "model_index.json").write_text(json.dumps({}))
     with pytest.raises(FileNotFoundError, match=r"scheduler_config\.json is missing"):
         LoraTextualInversion(LoraTextualInversionConfig(model=str(tmp_path)))
+
+
+def test_latents_are_not_clipped_while_sampling(attack):
+    assert attack.pipeline.scheduler.config.clip_sample is False

@@ -1,6 +1,10 @@
 """The study through its real entry point, on small untrained models."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -97,3 +101,24 @@ def test_mistakes_are_one_line(settings, tmp_path, capsys, change, words):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert words in lines[0]
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_people_out_and_come_to_the_same(settings, tmp_path):
+    people = settings["people"] | {"init_args": settings["people"]["init_args"] | {"identities": 3}}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(settings | {"people": people, "arms": ["clean", "noise"]}))
+    for devices in ("1", "2"):
+        ended = subprocess.run(
+            [sys.executable, "-m", "eval", "personalize", "-c", str(path), "-o", str(tmp_path / devices), "--devices", devices],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
+        assert ended.returncode == 0, ended.stderr[-2000:]
+    for name in ("1000000", "1000001", "1000002"):
+        one, two = (json.loads((tmp_path / devices / "people" / name / "result.json").read_text()) for devices in ("1", "2"))
+        assert one["measured"]["noise"]["psnr"] == pytest.approx(two["measured"]["noise"]["psnr"])
+        assert one["real_ism"] == pytest.approx(two["real_ism"], abs=1e-5)

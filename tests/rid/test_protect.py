@@ -46,7 +46,7 @@ def test_good_files_are_protected_and_bad_ones_named(photos, tmp_path, generator
     errors = [line for line in told.err.splitlines() if line.startswith("error")]
     assert len(errors) == 2
     assert any("fake.png: not a picture" in line for line in errors)
-    assert any("cut.jpg: damaged or cut short" in line for line in errors)
+    assert any("cut.jpg: damaged, cut short" in line for line in errors)
     assert "skipped notes.txt" in told.err
     written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert written == {
@@ -162,3 +162,42 @@ def test_help_names_the_verbs(capsys):
     assert run(main, ["--help"]) == 0
     assert "protect" in capsys.readouterr().out
     assert run(main, []) == 2
+
+
+def test_two_photos_that_would_share_a_name(photos, tmp_path, generator_folder, capsys):
+    (photos / "beach.jpg.png").write_bytes((photos / "beach.png").read_bytes())
+    one_error(capsys, "would both be saved as beach.jpg.png", photos, "-o", tmp_path / "out", "-w", generator_folder)
+
+
+def test_an_output_folder_with_other_peoples_files(photos, generator_folder, capsys):
+    one_error(capsys, "holds files that are not an earlier run's", photos / "holiday", "-o", photos, "-w", generator_folder)
+
+
+def test_untrained_weights_protect_nothing_and_say_so(photos, tmp_path, capsys):
+    from rid.generator import PerturbationGenerator
+    from rid.weights import save_generator
+
+    save_generator(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), tmp_path / "untrained")
+    assert protect(photos / "holiday", "-o", tmp_path / "out", "-w", tmp_path / "untrained") == 1
+    assert "change nothing" in capsys.readouterr().err
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_weights_with_nan(photos, tmp_path, generator_folder, capsys):
+    weights = damaged(generator_folder, tmp_path, lambda state: state | {"modulation": torch.full((2, 32), float("nan"))})
+    one_error(capsys, "not finite", photos, "-o", tmp_path / "out", "-w", weights)
+
+
+def test_phone_formats_are_failures_not_omissions(photos, tmp_path, generator_folder, capsys):
+    (photos / "phone.HEIC").write_bytes(b"anything")
+    assert protect(photos, "-o", tmp_path / "out", "-w", generator_folder) == 1
+    assert "phone.HEIC: .HEIC files are not read" in capsys.readouterr().err
+
+
+def test_a_colour_profile_goes_along(photos, tmp_path, generator_folder):
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.open(photos / "beach.png").save(photos / "profiled.png", icc_profile=profile)
+    protect(photos, "-o", tmp_path / "out", "-w", generator_folder)
+    assert Image.open(tmp_path / "out" / "profiled.png").info["icc_profile"] == profile

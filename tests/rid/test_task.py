@@ -81,6 +81,9 @@ def test_a_run_leaves_a_generator_that_opens(config, tmp_path):
     assert torch.equal(generator(images), cli.model.generator.eval()(images))
     assert (Path(cli.trainer.log_dir) / "fit.yaml").is_file()
     assert list(Path(cli.trainer.log_dir).glob("events.out.tfevents.*"))
+    manifest = json.loads((Path(cli.trainer.log_dir) / "generator" / "manifest.json").read_text())
+    assert (manifest["steps"], manifest["seed"], manifest["budget_levels"]) == (3, 7, 6.0)
+    assert len(manifest["surrogates"]) == 3
 
 
 def test_a_checkpoint_holds_only_the_generator(config, tmp_path):
@@ -167,3 +170,19 @@ def test_the_saved_config_holds_what_was_run(config, tmp_path):
     saved = yaml.safe_load((Path(cli.trainer.log_dir) / "fit.yaml").read_text())
     assert saved["model"]["lr"] == 0.002
     assert json.dumps(saved["trainer"]["max_steps"]) == "3"
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "wrapped"])
+def test_checkpoints_that_cannot_be_resumed(config, tmp_path, kind, capsys):
+    from checkpoints.command import run
+    from rid.__main__ import main as door
+
+    path, file = str(config(max_steps=3)), tmp_path / "some.ckpt"
+    if kind == "text":
+        file.write_text("not a checkpoint")
+    if kind == "wrapped":
+        torch.save({"state_dict": {"module.generator.modulation": torch.zeros(1)}}, file)
+    assert run(door, ["fit", "-c", path, "--ckpt_path", str(file)]) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1
+    assert {"missing": "no such file", "text": "not a training checkpoint", "wrapped": "does not fit"}[kind] in told[0]

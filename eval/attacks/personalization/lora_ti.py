@@ -82,7 +82,8 @@ class LoraTextualInversion:
         folder = pipeline_folder(config.model)
         self.pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
         self.pipeline.set_progress_bar_config(disable=True)
-        self.pipeline.scheduler = DDIMScheduler.from_config(self.pipeline.scheduler.config)
+        # Without a word to the contrary DDIM would clip its estimates to [-1, 1], which is meant for pixels, not latents.
+        self.pipeline.scheduler = DDIMScheduler.from_config(self.pipeline.scheduler.config, clip_sample=False)
         for part in (self.pipeline.unet, self.pipeline.vae, self.pipeline.text_encoder):
             part.eval().requires_grad_(False)
         self.noise_schedule = DDPMScheduler.from_config(self.pipeline.scheduler.config)

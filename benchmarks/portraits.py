@@ -1,0 +1,31 @@
+"""How fast portraits are drawn: batches against one at a time, in one run.  ``python -m benchmarks.portraits``."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from tiny.portraits import draw
+
+
+def pictures_per_second(batch: int, total: int = 512) -> float:
+    """Speed at a batch size, at 64 pixels."""
+    start = time.perf_counter()
+    for first in range(0, total, batch):
+        draw(range(first, first + batch), [0] * batch)
+    return total / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Print the table."""
+    draw(range(32), [0] * 32)
+    one = pictures_per_second(1, 64)
+    print(f"threads {torch.get_num_threads()}")
+    for batch in (1, 8, 32):
+        speed = pictures_per_second(batch)
+        print(f"batch {batch:>3}: {speed:6.0f} pictures/s, {speed / one:4.1f} x one at a time")
+
+
+if __name__ == "__main__":
+    main()

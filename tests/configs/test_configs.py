@@ -1,0 +1,47 @@
+"""Every shipped config builds what it names, and names only models that are shipped or on the Hub."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eval.study import run_study
+from rid.cli import main as rid
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def everything():
+    return sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.yaml"))
+
+
+def test_there_are_no_other_kinds_of_config():
+    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval"}
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/")])
+def test_training_configs_build(name):
+    cli = rid(args=["-c", str(CONFIGS / name)], run=False)
+    assert cli.model.generator.budget > 0
+    assert len(cli.datamodule.datasets["train"]) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/")])
+def test_study_configs_build(name):
+    from checkpoints.command import parser
+
+    made = parser("test", "")
+    made.add_argument("-o", "--output", type=Path)
+    made.add_function_arguments(run_study, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
+    person = settings.people[0]
+    assert len(person["train"]) > 0
+    assert settings.attack.model in settings.surrogates
+
+
+@pytest.mark.parametrize("name", everything())
+def test_configs_start_with_the_command_that_runs_them(name):
+    head = (CONFIGS / name).read_text().split("\n\n")[0]
+    assert f"configs/{name}" in head
+    assert "python -m" in head or "make demo" in head
+    assert yaml.safe_load((CONFIGS / name).read_text())
