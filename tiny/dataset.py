@@ -52,8 +52,9 @@ class PortraitDataset(Dataset[PortraitItem]):
 
     def __getitems__(self, indices: list[int]) -> list[PortraitItem]:
         """Draw a whole batch at once, several times faster than one by one."""
-        if any(not 0 <= index < len(self) for index in indices):
-            raise IndexError(indices)
+        if outside := [index for index in indices if not 0 <= index < len(self)]:
+            msg = f"picture {outside[0]} of {len(self)}"
+            raise IndexError(msg)
         people = [self.first + index // self.pictures for index in indices]
         pictures = [self.first_picture + index % self.pictures for index in indices]
         drawn = draw(people, pictures, self.size)

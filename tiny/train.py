@@ -61,21 +61,19 @@ class AutoencoderRecipe:
 
 @dataclass(frozen=True)
 class DiffusionRecipe:
-    """A pipeline on an autoencoder: trained anew, or branched off another one as Stable Diffusion 1.5 is off 1.2.
+    """A pipeline on an autoencoder: trained anew, or continued from another one, as Stable Diffusion's versions were.
 
     Attributes:
         autoencoder: Name of the autoencoder recipe.
-        steps: Optimiser steps at a batch of 64.
+        steps: Optimiser steps at a batch of 32.
         seed: Of initialisation and data.
-        origin: Pipeline part to go on from; None trains anew.
-        shipped: Whether it becomes a pipeline of the repository.
+        origin: Shipped pipeline to go on from; None trains anew.
     """
 
     autoencoder: str
     steps: int
     seed: int
     origin: str | None = None
-    shipped: bool = True
     channels: tuple[int, ...] = (64, 96)
     text_width: int = 96
     pictures: int = 24_000
@@ -86,26 +84,23 @@ class DiffusionRecipe:
         vae = AutoencoderKL.from_pretrained(place.work / self.autoencoder).eval()
         portraits = PortraitDataset(0, self.pictures // 4, 4)
         if self.origin is None:
-            tokenizer = build_tokenizer([item["caption"] for item in portraits.__getitems__(list(range(0, 8000, 2)))])
+            tokenizer = build_tokenizer([item["caption"] for item in portraits.__getitems__(list(range(0, min(8000, len(portraits)), 2)))])
             text_encoder = build_text_encoder(tokenizer, self.text_width, layers=2)
             unet = build_unet(vae.config.latent_channels, 8, self.channels, self.text_width, head_width=16)
         else:
-            origin = place.work / self.origin
+            origin = place.shipped / self.origin
             tokenizer = CLIPTokenizer.from_pretrained(origin / "tokenizer")
             text_encoder = CLIPTextModel.from_pretrained(origin / "text_encoder", dtype=torch.float32)
-            unet = UNet2DConditionModel.from_pretrained(origin / "unet")
+            unet = UNet2DConditionModel.from_pretrained(origin / "unet", dtype=torch.float32)
         latents = LatentDataset.encode(portraits, vae, tokenizer)
         held_out = LatentDataset.encode(PortraitDataset(VALIDATION_FIRST, 128, 1), vae, tokenizer)
         empty = tokenize(tokenizer, [""])[0]
         task = DiffusionTask(unet, text_encoder, empty, total, lr=1e-3 if self.origin is None else 5e-4)
-        seconds = fit(task, PictureDataModule(latents, held_out, batch_size=64), total, place.work / name)
+        seconds = fit(task, PictureDataModule(latents, held_out, batch_size=32), total, place.work / name)
         whole = pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer)
-        if self.shipped:
-            save_half(whole, place.shipped / name)
-        else:
-            whole.save_pretrained(place.work / name)
+        save_half(whole, place.shipped / name)
         note = f"{self.pictures} portraits of {self.pictures // 4} identities" + (f"; continued from {self.origin}" if self.origin else "")
-        record((place.shipped if self.shipped else place.work) / name, self.seed, total, 64, seconds, note)
+        record(place.shipped / name, self.seed, total, 32, seconds, note)
 
 
 def train_faces(place: Place, name: str, steps: int | None = None, people: int = 3000, pictures: int = 10) -> None:
@@ -138,10 +133,9 @@ RECIPES: dict[str, Callable[..., None]] = {
     "probe": train_probe,
     "vae-a": AutoencoderRecipe((24, 48, 80, 96), 16, 4000, seed=1),
     "vae-b": AutoencoderRecipe((16, 48, 64, 96), 16, 4500, seed=2),
-    "sd-a-base": DiffusionRecipe("vae-a", 2000, seed=5, shipped=False),
-    "sd-a1": DiffusionRecipe("vae-a", 800, seed=6, origin="sd-a-base", pictures=8_000),
-    "sd-a2": DiffusionRecipe("vae-a", 800, seed=7, origin="sd-a-base", pictures=8_000),
-    "sd-b": DiffusionRecipe("vae-b", 2600, seed=8),
+    "sd-a1": DiffusionRecipe("vae-a", 12_000, seed=5),
+    "sd-a2": DiffusionRecipe("vae-a", 2_400, seed=7, origin="sd-a1"),
+    "sd-b": DiffusionRecipe("vae-b", 12_000, seed=8),
 }
 """Everything but the RID generator, in the order of need."""
 
