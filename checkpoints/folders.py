@@ -76,7 +76,7 @@ def _from_hub(name: str, patterns: list[str] | None) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except HFValidationError as error:
-        msg = f"no model at '{name}': it is neither a folder nor a Hub id (org/model)"
+        msg = f"no model at '{name}': it is neither a folder here nor a Hub id; give the path of a model folder or an id such as org/model"
         raise FileNotFoundError(msg) from error
     except (LocalEntryNotFoundError, HfHubHTTPError) as error:
         reason = (

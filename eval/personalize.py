@@ -23,7 +23,7 @@ from datamodules.images import Photo, save_png, to_levels
 from eval.arms import Arm
 from eval.attacks.personalization import LoraTextualInversion
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding
-from eval.metrics.quality import brisque, fidelity
+from eval.metrics.quality import brisque, fidelity, quantised
 
 Measured = dict[str, dict[str, float]]
 """Metric values by arm."""
@@ -68,7 +68,7 @@ class ProtectionStudy(LightningModule):
         identity = IdentityPreservation(self.faces, sync_on_compute=False).to(protected.device)  # one person is one rank's
         identity.update(generated, person["reference"])
         measured = {name: float(value) for name, value in identity.compute().items()}
-        measured |= fidelity(protected, person["train"]) | {"brisque": brisque(generated)}
+        measured |= fidelity(protected, quantised(person["train"])) | {"brisque": brisque(generated)}
         return {"protected": protected, "generated": generated}, measured
 
 

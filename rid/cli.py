@@ -38,6 +38,9 @@ class RIDCLI(LightningCLI):
             )
             raise ValueError(msg)
 
+    def _parse_ckpt_path(self) -> None:
+        """Keep the config and the command line as they are: Lightning would let a checkpoint's settings override both."""
+
     def before_fit(self) -> None:
         self._check_checkpoint()
 

@@ -120,6 +120,8 @@ def build_unet(latent_channels: int, side: int, channels: tuple[int, ...], text_
         cross_attention_dim=text_width,
         attention_head_dim=[width // head_width for width in channels],
         norm_num_groups=16,
+        addition_embed_type="text",  # a pooled caption beside the timestep: cross-attention alone learns too slowly here
+        addition_embed_type_num_heads=4,
     )
 
 
