@@ -199,5 +199,9 @@ def save_half(whole: StableDiffusionPipeline, folder: Path) -> None:
     diffusers opens its networks in float32; transformers would open the text encoder in the precision its config names.
     """
     whole.to(torch.float16).save_pretrained(folder)
-    path = folder / "text_encoder" / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
+    for path in folder.rglob("*.json"):
+        config = json.loads(path.read_text())
+        if path.parent.name == "text_encoder":
+            config["dtype"] = "float32"
+        config.pop("_name_or_path", None)  # where the parts came from on this machine concerns nobody
+        path.write_text(json.dumps(config, indent=2) + "\n")

@@ -30,6 +30,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     assert {p.dtype for p in pipeline.text_encoder.parameters()} == {torch.float32}
     note = json.loads((tmp_path / "shipped" / "sd-a2" / "training.json").read_text())
     assert (note["steps"], note["seed"]) == (2, 7)
+    assert not any("_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json"))
 
 
 def test_the_face_recipe(tmp_path):
