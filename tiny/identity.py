@@ -7,7 +7,7 @@ those from it on for evaluation; nothing in this world is ever trained on the la
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,10 +176,6 @@ def phrases(person: Identity) -> list[str]:
 def stack(people: list[Identity], name: str) -> NDArray[np.float32]:
     """One numeric attribute of many people: shape (B,), or (B, 3) for a colour."""
     return np.array([getattr(person, name) for person in people], dtype=np.float32)
-
-
-NUMERIC = tuple(f.name for f in fields(Identity) if f.type == "float")
-COLOURS = tuple(f.name for f in fields(Identity) if f.type.startswith("tuple"))
 
 
 def _between(table: NDArray[np.float64], position: float) -> NDArray[np.float64]:
