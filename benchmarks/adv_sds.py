@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rid.ensemble import DiffusionEnsemble, _draw
+from rid.ensemble import DiffusionEnsemble, draw_noise
 from rid.losses import adv_sds_loss, diffuse
 from tiny.dataset import PortraitDataset
 
@@ -20,9 +20,9 @@ def plainly(ensemble: DiffusionEnsemble, images: Tensor) -> Tensor:
     losses = []
     for model in ensemble.surrogates:
         latents = ensemble.encoders[model.encoder].encode(images * 2 - 1).latent_dist.sample() * model.scaling_factor
-        noise, signal, steps = _draw(latents, model.signal, None)
+        noise, signal, steps = draw_noise(latents, model.signal, None)
         noisy = diffuse(latents, noise, signal)
-        losses.append(adv_sds_loss(noisy, ensemble._denoise(model, noisy, signal, steps), noise, signal))
+        losses.append(adv_sds_loss(noisy, ensemble.denoise(model, noisy, signal, steps), noise, signal))
     return torch.stack(losses).mean()
 
 

@@ -64,6 +64,9 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         msg = f"{folder / 'config.json'} is not valid JSON ({error}); download or export the model again"
         raise ValueError(msg) from error
+    if not isinstance(config, dict):
+        msg = f"{folder / 'config.json'} holds no settings; download or export the model again"
+        raise ValueError(msg)
     try:
         return config, load_file(folder / "model.safetensors")
     except SafetensorError as error:

@@ -17,7 +17,6 @@ class PictureDataModule(LightningDataModule):
     Args:
         train: Data for ``fit``; shuffled, the last incomplete batch left out.
         val: Data for validation, in order and complete.
-        predict: Data for batch jobs, in order and complete.
         batch_size: Pictures per process and step.
         num_workers: Loader processes; 0 loads in the training process.
     """
@@ -26,7 +25,6 @@ class PictureDataModule(LightningDataModule):
         self,
         train: Dataset | None = None,
         val: Dataset | None = None,
-        predict: Dataset | None = None,
         batch_size: int = 16,
         num_workers: int = 0,
     ) -> None:
@@ -34,7 +32,7 @@ class PictureDataModule(LightningDataModule):
         if batch_size < 1:
             msg = f"batch_size must be at least 1, got {batch_size}"
             raise ValueError(msg)
-        self.datasets = {"train": train, "val": val, "predict": predict}
+        self.datasets = {"train": train, "val": val}
         self.batch_size, self.num_workers = batch_size, num_workers
 
     def _loader(self, split: str) -> DataLoader[Any]:
@@ -66,6 +64,3 @@ class PictureDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return [] if self.datasets["val"] is None else self._loader("val")
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        return self._loader("predict")

@@ -46,6 +46,8 @@ class StudyTable:
     comparisons: dict[tuple[str, str], PairedDifference]
     real_ism: float
     people: int
+    partial: list[str]
+    """Means that not every person had a value for, in words."""
 
     def text(self) -> str:
         """The table as aligned plain text."""
@@ -54,6 +56,7 @@ class StudyTable:
         widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *lines]]
         notes = [f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"]
+        notes += self.partial
         notes += [
             f"{a} - {b}: ISM (no face = 0) {d.mean:+.3f}, 95 % CI [{d.low:+.3f}, {d.high:+.3f}], p = {d.p:.4f}"
             for (a, b), d in self.comparisons.items()
@@ -74,7 +77,13 @@ def summarise(results: list[dict[str, Any]]) -> StudyTable:
         comparisons={(a, b): paired_difference(values[a], values[b]) for a, b in pairs},
         real_ism=float(np.mean([result["real_ism"] for result in results])),
         people=len(results),
+        partial=[note for arm in arms for metric in METRICS if (note := _partial(results, arm, metric))],
     )
+
+
+def _partial(results: list[dict[str, Any]], arm: str, metric: str) -> str:
+    known = sum(not np.isnan(result["measured"][arm][metric]) for result in results)
+    return f"{arm}: {METRICS[metric]} is a mean over {known} of {len(results)} people" if 0 < known < len(results) else ""
 
 
 def write_report(output: Path, pictures: int = 4) -> StudyTable:

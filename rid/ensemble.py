@@ -105,10 +105,10 @@ class DiffusionEnsemble:
         """
         losses = []
         for model, latents in self._latents(images, generator):
-            noise, signal, steps = _draw(latents, model.signal, generator)
+            noise, signal, steps = draw_noise(latents, model.signal, generator)
             noisy = diffuse(latents, noise, signal)
             with torch.no_grad():
-                predicted = self._denoise(model, noisy, signal, steps)
+                predicted = self.denoise(model, noisy, signal, steps)
             losses.append(adv_sds_loss(noisy, predicted, noise, signal))
         return torch.stack(losses).mean()
 
@@ -126,8 +126,8 @@ class DiffusionEnsemble:
         """
         losses = []
         for model, latents in self._latents(images, generator):
-            noise, signal, steps = _draw(latents, model.signal, generator)
-            predicted = self._denoise(model, diffuse(latents, noise, signal), signal, steps)
+            noise, signal, steps = draw_noise(latents, model.signal, generator)
+            predicted = self.denoise(model, diffuse(latents, noise, signal), signal, steps)
             losses.append((predicted - noise).square().mean(dim=(1, 2, 3)))
         return torch.stack(losses).mean(dim=0)
 
@@ -138,7 +138,8 @@ class DiffusionEnsemble:
             sample = posteriors[model.encoder].sample(generator)
             yield model, (sample - model.shift_factor) * model.scaling_factor
 
-    def _denoise(self, model: Surrogate, noisy: Tensor, signal: Tensor, steps: Tensor) -> Tensor:
+    def denoise(self, model: Surrogate, noisy: Tensor, signal: Tensor, steps: Tensor) -> Tensor:
+        """A model's estimate of the noise in (B, C, h, w) diffused latents under the constant prompt; ``signal`` and ``steps`` are (B,)."""
         prompt = model.prompt.expand(len(noisy), -1, -1)
         output = model.unet(noisy.to(prompt.dtype), steps, prompt).sample.to(noisy.dtype)
         return predicted_noise(output, noisy, signal, model.prediction_type)
@@ -153,7 +154,7 @@ def embed_prompt(folder: str, prompt: str) -> Tensor:
         return text_encoder(tokens.input_ids).last_hidden_state
 
 
-def _draw(latents: Tensor, table: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
+def draw_noise(latents: Tensor, table: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
     """Noise like the latents, and for each picture a timestep's cumulative alpha and number."""
     source = generator.device if generator is not None else latents.device
     noise = torch.randn(latents.shape, generator=generator, device=source, dtype=latents.dtype).to(latents.device)

@@ -48,6 +48,10 @@ class PerturbationGenerator(
         heads: int = 8,
     ) -> None:
         super().__init__()
+        if min(image_size, patch_size, width, depth, heads) < 1:
+            sizes = f"image_size {image_size}, patch_size {patch_size}, width {width}, depth {depth}, heads {heads}"
+            msg = f"a generator's sizes must be at least 1, got {sizes}"
+            raise ValueError(msg)
         if not 1 <= budget <= 255:
             msg = f"budget is in grey levels and must be from 1 to 255, got {budget}"
             raise ValueError(msg)

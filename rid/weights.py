@@ -32,7 +32,11 @@ def load_generator(name: str) -> PerturbationGenerator:
     if missing := sorted(set(SIZES) - set(config)):
         msg = f"{folder / 'config.json'}: {', '.join(missing)} missing; export the generator again"
         raise ValueError(msg)
-    generator = PerturbationGenerator(**config)
+    try:
+        generator = PerturbationGenerator(**config)
+    except (TypeError, ValueError) as error:
+        msg = f"{folder / 'config.json'}: not a generator's settings ({error}); export the generator again"
+        raise ValueError(msg) from error
     expected = {key: value.shape for key, value in generator.state_dict().items()}
     if problem := _mismatch(expected, {key: value.shape for key, value in weights.items()}):
         msg = f"{folder / 'model.safetensors'}: {problem}"

