@@ -1,8 +1,8 @@
 """The RID perturbation generator: a plain vision transformer that maps a picture to a bounded perturbation.
 
 Architecture of arXiv 2412.09844 as released: a DiT whose condition is always the zero vector, so that every
-adaptive layer norm reduces to learned constants. Those constants are parameters here (``modulation``); the
-embedders and matrices that the released files carry without using do not exist.
+adaptive layer norm reduces to learned constants. Those constants are parameters here (``modulation``), and can be
+folded into the linear layers beside them; the embedders and matrices that the released files carry without using do not exist.
 
 Letters: B = pictures, S = side, P = patch side, N = (S / P)**2 tokens, W = width.
 """
@@ -33,6 +33,7 @@ class PerturbationGenerator(
         width: Token width; divisible by 4 and by ``heads``.
         depth: Number of transformer blocks.
         heads: Attention heads.
+        folded: Without modulation, as :meth:`fold` makes it: the same function with fewer operations.
 
     Raises:
         ValueError: If the sizes do not fit together or the budget is not from 1 to 255.
@@ -46,6 +47,7 @@ class PerturbationGenerator(
         width: int = 1152,
         depth: int = 14,
         heads: int = 8,
+        folded: bool = False,
     ) -> None:
         super().__init__()
         if min(image_size, patch_size, width, depth, heads) < 1:
@@ -62,10 +64,18 @@ class PerturbationGenerator(
             msg = f"width must be a multiple of heads and of 4, got width {width} and heads {heads}"
             raise ValueError(msg)
         self.budget, self.image_size, self.patch_size = budget, image_size, patch_size
+        self.settings = {
+            "budget": budget,
+            "image_size": image_size,
+            "patch_size": patch_size,
+            "width": width,
+            "depth": depth,
+            "heads": heads,
+        }
         self.patches = nn.Conv2d(3, width, patch_size, patch_size)
         self.register_buffer("positions", sincos_positions(image_size // patch_size, width), persistent=False)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.modulation = nn.Parameter(torch.zeros(2, width))
+        self.blocks = nn.ModuleList(Block(width, heads, folded) for _ in range(depth))
+        self.modulation = None if folded else nn.Parameter(torch.zeros(2, width))
         self.to_pixels = nn.Linear(width, 3 * patch_size**2)
         self.reset_parameters()
 
@@ -93,44 +103,76 @@ class PerturbationGenerator(
             height, width = images.shape[-2:]
             msg = f"this generator takes {self.image_size}x{self.image_size} pictures, got {width}x{height}: resize them first"
             raise ValueError(msg)
-        tokens = self.patches(images * 2 - 1).flatten(2).transpose(1, 2) + self.positions
+        views = (images * 2 - 1).to(self.patches.weight.dtype)
+        tokens = self.patches(views).flatten(2).transpose(1, 2) + self.positions
         for block in self.blocks:
             tokens = block(tokens)
-        pixels = self.to_pixels(modulated_norm(tokens, self.modulation[0], self.modulation[1]))
+        pixels = self.to_pixels(modulated_norm(tokens, self.modulation))
         return unpatchify(pixels, self.patch_size).float().tanh() * (self.budget / 255)
 
     def protect(self, images: Tensor) -> Tensor:
         """``images`` with their perturbation added, clamped to [0, 1]; shapes as in :meth:`forward`."""
         return (images + self(images)).clamp(0, 1)
 
+    @torch.no_grad()
+    def fold(self) -> PerturbationGenerator:
+        """A copy whose shifts, scales and gates are multiplied into the neighbouring linear layers; itself if it is one already.
+
+        Exact algebra, computed in float64: ``W @ (x * (1 + scale) + shift) + b`` is one linear layer, and so is ``gate * (W @ x + b)``.
+        """
+        if self.modulation is None:
+            return self
+        folded = PerturbationGenerator(**self.settings, folded=True)  # type: ignore[arg-type]
+        weights = {name: value.double() for name, value in self.state_dict().items()}
+        after_norm = {"to_pixels": weights.pop("modulation")}
+        gated: dict[str, Tensor] = {}
+        for index in range(len(self.blocks)):
+            shift1, scale1, gate1, shift2, scale2, gate2 = weights.pop(f"blocks.{index}.modulation")
+            after_norm |= {f"blocks.{index}.qkv": torch.stack([shift1, scale1]), f"blocks.{index}.fc1": torch.stack([shift2, scale2])}
+            gated |= {f"blocks.{index}.proj": gate1, f"blocks.{index}.fc2": gate2}
+        for name, (shift, scale) in after_norm.items():
+            weights[f"{name}.bias"] += weights[f"{name}.weight"] @ shift
+            weights[f"{name}.weight"] *= 1 + scale
+        for name, gate in gated.items():
+            weights[f"{name}.bias"] *= gate
+            weights[f"{name}.weight"] *= gate.unsqueeze(1)
+        folded.load_state_dict(weights)
+        return folded.to(self.to_pixels.weight).train(self.training)
+
 
 class Block(nn.Module):
-    """Pre-norm attention and MLP, each with a learned shift, scale and gate: modulation rows in that order, twice."""
+    """Pre-norm attention and MLP, each with a learned shift, scale and gate (modulation rows in that order, twice) unless folded."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, folded: bool) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
         self.fc1 = nn.Linear(width, 4 * width)
         self.fc2 = nn.Linear(4 * width, width)
-        self.modulation = nn.Parameter(torch.zeros(6, width))
+        self.modulation = None if folded else nn.Parameter(torch.zeros(6, width))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, W) to (B, N, W)."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation
-        tokens = tokens + gate1 * self._attention(modulated_norm(tokens, shift1, scale1))
-        hidden = F.gelu(self.fc1(modulated_norm(tokens, shift2, scale2)), approximate="tanh")
-        return tokens + gate2 * self.fc2(hidden)
+        if self.modulation is None:
+            tokens = tokens + self._attention(modulated_norm(tokens, None))
+            return tokens + self._mlp(modulated_norm(tokens, None))
+        first, second = self.modulation.split(3)
+        tokens = tokens + first[2] * self._attention(modulated_norm(tokens, first))
+        return tokens + second[2] * self._mlp(modulated_norm(tokens, second))
+
+    def _mlp(self, tokens: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(tokens), approximate="tanh"))
 
     def _attention(self, tokens: Tensor) -> Tensor:
         query, key, value = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return self.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
 
 
-def modulated_norm(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm without own weights (eps 1e-6), then ``* (1 + scale) + shift``."""
-    return F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) * (1 + scale) + shift
+def modulated_norm(tokens: Tensor, modulation: Tensor | None) -> Tensor:
+    """Layer norm without own weights (eps 1e-6), then ``* (1 + scale) + shift``; ``modulation`` holds shift and scale in its first rows."""
+    normed = F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
+    return normed if modulation is None else normed * (1 + modulation[1]) + modulation[0]
 
 
 def sincos_positions(side: int, width: int) -> Tensor:

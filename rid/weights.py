@@ -29,7 +29,7 @@ def load_generator(name: str) -> PerturbationGenerator:
     if unknown := sorted(set(config) - set(SIZES)):
         msg = f"{folder / 'config.json'}: unknown settings {', '.join(unknown)}; a generator has {', '.join(SIZES)}"
         raise ValueError(msg)
-    if missing := sorted(set(SIZES) - set(config)):
+    if missing := sorted(set(SIZES) - {"folded"} - set(config)):
         msg = f"{folder / 'config.json'}: {', '.join(missing)} missing; export the generator again"
         raise ValueError(msg)
     try:

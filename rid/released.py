@@ -1,0 +1,195 @@
+"""The format of the released RID checkpoints: read strictly, and written.
+
+A released file is a bare PyTorch state dict of a DiT with a label table, a timestep MLP and adaLN matrices that its constant
+zero condition never uses: 152 entries and 343,057,152 numbers at the paper's size. The perturbation's bound is not in it.
+
+Letters: W = width, P = patch side, N = tokens.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from checkpoints.manifest import file_digest, write_manifest
+from rid.generator import PerturbationGenerator, sincos_positions
+from rid.weights import load_generator, save_generator
+
+Shapes = dict[str, tuple[int, ...]]
+
+TIMESTEP_FEATURES = 256
+LABELS = 1001
+"""Rows of the unused label table: 1000 classes and none."""
+
+RENAMED = {"x_embedder.proj": "patches", "final_layer.linear": "to_pixels", ".attn.": ".", ".mlp.": "."}
+MODULATION = "adaLN_modulation.1."
+
+
+def released_shapes(width: int, depth: int, patch: int, tokens: int, labels: int = LABELS) -> Shapes:
+    """Every entry of a released file and its shape."""
+    pixels = 3 * patch**2
+    shapes: Shapes = {
+        "pos_embed": (1, tokens, width),
+        "x_embedder.proj.weight": (width, 3, patch, patch),
+        "x_embedder.proj.bias": (width,),
+        "t_embedder.mlp.0.weight": (width, TIMESTEP_FEATURES),
+        "t_embedder.mlp.0.bias": (width,),
+        "t_embedder.mlp.2.weight": (width, width),
+        "t_embedder.mlp.2.bias": (width,),
+        "y_embedder.embedding_table.weight": (labels, width),
+    }
+    for index in range(depth):
+        rows = {"attn.qkv": (3, 1), "attn.proj": (1, 1), "mlp.fc1": (4, 1), "mlp.fc2": (1, 4), "adaLN_modulation.1": (6, 1)}
+        for name, (outputs, inputs) in rows.items():
+            shapes[f"blocks.{index}.{name}.weight"] = (outputs * width, inputs * width)
+            shapes[f"blocks.{index}.{name}.bias"] = (outputs * width,)
+    shapes["final_layer.linear.weight"], shapes["final_layer.linear.bias"] = (pixels, width), (pixels,)
+    shapes["final_layer.adaLN_modulation.1.weight"], shapes["final_layer.adaLN_modulation.1.bias"] = (2 * width, width), (2 * width,)
+    return shapes
+
+
+def import_released(source: Path, target: Path, budget: float, heads: int = 8) -> PerturbationGenerator:
+    """Write a released file as a folded generator folder, which :func:`rid.weights.load_generator` opens; whole or not at all."""
+    generator = read_released(source, budget, heads).fold()
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    save_generator(generator, partial)
+    write_manifest(
+        partial, command="checkpoints convert", source={"name": source.name, "sha256": file_digest(source)}, budget_levels=budget
+    )
+    os.replace(partial, target)
+    return generator
+
+
+def export_released(source: Path, target: Path) -> PerturbationGenerator:
+    """Write a generator folder as a file the reference code loads; whole or not at all."""
+    generator = load_generator(str(source))
+    partial = target.with_name(target.name + ".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(to_released(generator), partial)
+    os.replace(partial, target)
+    return generator
+
+
+def read_released(path: Path, budget: float, heads: int = 8) -> PerturbationGenerator:
+    """A released checkpoint as a generator, not yet folded.
+
+    Args:
+        path: The file; opened without running anything in it.
+        budget: Bound in grey levels of 255, which the file does not tell: 6 for the releases named eps-12.
+        heads: Attention heads, which the file does not tell either; 8 in all releases.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or anything but a whole released generator; the message names the first thing wrong.
+    """
+    state = _load(path)
+    try:
+        return from_released(state, budget, heads)
+    except ValueError as error:
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
+
+
+def from_released(state: dict[str, Tensor], budget: float, heads: int = 8) -> PerturbationGenerator:
+    """See :func:`read_released`; ``state`` is the file's content."""
+    sizes = _check(state)
+    side = math.isqrt(sizes["tokens"])
+    generator = PerturbationGenerator(budget, side * sizes["patch"], sizes["patch"], sizes["width"], sizes["depth"], heads)
+    weights = {}
+    for key, value in state.items():
+        if key.startswith(("t_embedder.", "y_embedder.")) or key == "pos_embed" or key.endswith(MODULATION + "weight"):
+            continue
+        if key.endswith(MODULATION + "bias"):
+            place = key.removesuffix(MODULATION + "bias").removeprefix("final_layer.")
+            weights[place + "modulation"] = value.view(-1, sizes["width"])
+            continue
+        for old, new in RENAMED.items():
+            key = key.replace(old, new)
+        weights[key] = value
+    generator.load_state_dict(weights)
+    return generator.eval()
+
+
+def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
+    """The state dict the reference code loads strictly; what it never uses is zero.
+
+    A folded generator is written with shift 0, scale 0 and gate 1, which is the same function.
+    """
+    sizes = generator.settings
+    width, tokens = int(sizes["width"]), (generator.image_size // generator.patch_size) ** 2
+    shapes = released_shapes(width, int(sizes["depth"]), generator.patch_size, tokens)
+    state = {key: torch.zeros(shape) for key, shape in shapes.items()}
+    state["pos_embed"] = sincos_positions(generator.image_size // generator.patch_size, width)
+    own = {key: value.float().cpu() for key, value in generator.state_dict().items()}
+    for key in state:
+        name = key
+        for old, new in RENAMED.items():
+            name = name.replace(old, new)
+        if name in own:
+            state[key] = own[name].clone()
+        elif key.endswith(MODULATION + "bias"):
+            place = key.removesuffix(MODULATION + "bias").removeprefix("final_layer.")
+            if place + "modulation" in own:
+                state[key] = own[place + "modulation"].flatten()
+            elif place:
+                state[key].view(6, width)[[2, 5]] = 1.0
+    return state
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        msg = f"{path}: no such file; give the checkpoint as it was released, such as ASDS-eps-12_255.bin"
+        raise FileNotFoundError(msg)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises nearly anything on damaged or hostile files
+        msg = f"{path}: damaged, cut short, or more than plain tensors ({type(error).__name__}); download it again"
+        raise ValueError(msg) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        msg = f"{path}: not a state dict of tensors; give the file as it was released"
+        raise ValueError(msg)
+    return state
+
+
+def _check(state: dict[str, Tensor]) -> dict[str, int]:
+    """Refuse anything but a whole released generator; its sizes."""
+    if state and all(key.startswith("module.") for key in state):
+        msg = "every entry starts with 'module.', the mark of a wrapped training copy; save the bare generator instead"
+        raise ValueError(msg)
+    anchors = {"x_embedder.proj.weight": 4, "pos_embed": 3, "y_embedder.embedding_table.weight": 2}
+    for name, dimensions in anchors.items():
+        if name not in state or state[name].dim() != dimensions:
+            msg = f"{name} is missing or misshapen: not a released generator"
+            raise ValueError(msg)
+    width, _, patch, _ = state["x_embedder.proj.weight"].shape
+    tokens, labels = state["pos_embed"].shape[1], len(state["y_embedder.embedding_table.weight"])
+    blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
+    shapes = released_shapes(width, len(blocks), patch, tokens, labels)
+    if missing := sorted(set(shapes) - set(state)):
+        msg = f"{len(missing)} of {len(shapes)} entries are missing, the first is {missing[0]}"
+        raise ValueError(msg)
+    if extra := sorted(set(state) - set(shapes)):
+        msg = f"{len(extra)} entries do not belong to a released generator, the first is {extra[0]}"
+        raise ValueError(msg)
+    for key, shape in shapes.items():
+        if tuple(state[key].shape) != shape:
+            msg = f"{key} has shape {tuple(state[key].shape)}, expected {shape}"
+            raise ValueError(msg)
+        if not state[key].isfinite().all():
+            msg = f"{key} holds values that are not finite"
+            raise ValueError(msg)
+        if key.endswith(MODULATION + "weight") and state[key].any():
+            msg = f"{key} is not zero, as training leaves it: a conditioned network, which this one is not"
+            raise ValueError(msg)
+    side = math.isqrt(tokens)
+    if side**2 != tokens or not torch.allclose(state["pos_embed"], sincos_positions(side, width), atol=1e-5):
+        msg = "pos_embed is not the fixed sine-cosine table of a square picture"
+        raise ValueError(msg)
+    return {"width": width, "depth": len(blocks), "patch": patch, "tokens": tokens}
