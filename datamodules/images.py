@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from torchvision.transforms.functional import center_crop, resize
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """File name endings taken for pictures."""
@@ -29,12 +32,14 @@ class UnreadableImage(ValueError):
 class Photo:
     """A decoded picture.
 
-    ``rgb`` is (H, W, 3) uint8; ``alpha`` (H, W) uint8 where the file had one; ``icc`` the colour profile its values are in.
+    ``rgb`` is (H, W, 3) uint8; ``alpha`` (H, W) uint8 where the file had one; ``icc`` the colour profile its values are in;
+    ``exif`` the camera's notes without orientation, which is applied, and without the thumbnail, which is a copy of the picture.
     """
 
     rgb: NDArray[np.uint8]
     alpha: NDArray[np.uint8] | None = None
     icc: bytes | None = None
+    exif: bytes | None = None
 
     def tensor(self) -> Tensor:
         """(3, H, W) float32 in [0, 1]."""
@@ -50,23 +55,30 @@ def open_photo(path: Path) -> Photo:
     if path.suffix.lower() in UNSUPPORTED:
         msg = f"{path}: {path.suffix} files are not read; convert it to PNG, JPEG, WebP or TIFF first"
         raise UnreadableImage(msg)
+    return decode_photo(path, str(path))
+
+
+def decode_photo(source: Path | BinaryIO, name: str) -> Photo:
+    """As :func:`open_photo`, from a file or an open stream; errors call it ``name``."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(source) as image:
                 return _decode(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
-        msg = f"{path}: not a picture, whatever its name says; remove or rename it"
+        msg = f"{name}: not a picture, whatever its name says; remove or rename it"
         raise UnreadableImage(msg) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        msg = f"{path}: more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down first"
+        msg = f"{name}: more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down first"
         raise UnreadableImage(msg) from error
     except Exception as error:  # a damaged file makes decoders raise nearly anything: struct.error, TypeError, AttributeError
-        msg = f"{path}: damaged, cut short or of an unknown kind ({error}); get a complete copy or convert it to PNG"
+        msg = f"{name}: damaged, cut short or of an unknown kind ({error}); get a complete copy or convert it to PNG"
         raise UnreadableImage(msg) from error
 
 
 def _decode(image: Image.Image) -> Photo:
+    exif = image.getexif()
+    notes = exif.tobytes() if len(exif) else None  # Pillow writes no thumbnail
     profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
@@ -75,8 +87,8 @@ def _decode(image: Image.Image) -> Photo:
         raise ValueError(msg)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         full = image.convert("RGBA")
-        return Photo(np.asarray(full.convert("RGB")), np.asarray(full.getchannel("A")), profile)
-    return Photo(np.asarray(image.convert("RGB")), None, profile)
+        return Photo(np.asarray(full.convert("RGB")), np.asarray(full.getchannel("A")), profile, notes)
+    return Photo(np.asarray(image.convert("RGB")), None, profile, notes)
 
 
 def centre_square(image: Tensor, size: int) -> Tensor:
@@ -95,13 +107,53 @@ def to_levels(images: Tensor) -> Tensor:
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def save_png(photo: Photo, target: Path) -> None:
-    """Save losslessly as PNG, beside its place first, so that no half-written file is ever found there."""
+def paper_crop(photo: Photo, side: int) -> Photo:
+    """Shorter side to ``side``, centre-cropped to a square on 8-bit values, exactly as RID's programs prepare a picture."""
+
+    def square(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(center_crop(resize(Image.fromarray(levels), [side]), [side, side]))
+
+    return replace(photo, rgb=square(photo.rgb), alpha=None if photo.alpha is None else square(photo.alpha))
+
+
+def without_metadata(photo: Photo) -> Photo:
+    """The picture alone, its colours brought to sRGB, which viewers assume where no profile says otherwise."""
+    rgb = photo.rgb
+    if photo.icc is not None:
+        own, common = ImageCms.ImageCmsProfile(io.BytesIO(photo.icc)), ImageCms.createProfile("sRGB")
+        rgb = np.asarray(ImageCms.profileToProfile(Image.fromarray(rgb), own, common))
+    return Photo(rgb, photo.alpha)
+
+
+def encode_photo(photo: Photo, kind: Literal["png", "jpeg"] = "png", quality: int = 95) -> bytes:
+    """The bytes of a picture file: PNG, which is lossless, or JPEG with full colour resolution.
+
+    Raises:
+        ValueError: If a picture with transparency is to be JPEG.
+    """
+    if kind == "jpeg" and photo.alpha is not None:
+        msg = "it has transparency, which JPEG cannot hold; use png"
+        raise ValueError(msg)
     image = Image.fromarray(photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha]))
+    buffer = io.BytesIO()
+    if kind == "jpeg":
+        image.save(buffer, format="JPEG", quality=quality, subsampling=0, icc_profile=photo.icc, exif=photo.exif or b"")
+    else:
+        image.save(buffer, format="PNG", compress_level=4, icc_profile=photo.icc, exif=photo.exif)
+    return buffer.getvalue()
+
+
+def save_png(photo: Photo, target: Path) -> None:
+    """Save losslessly as PNG; see :func:`write_bytes`."""
+    write_bytes(target, encode_photo(photo))
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write beside the file's place first, so that no half-written file is ever found there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
     try:
-        image.save(partial, format="PNG", icc_profile=photo.icc)
+        partial.write_bytes(content)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,74 +1,151 @@
-"""A folder of photos as input to a batch job: each file once, unreadable ones reported instead of fatal."""
+"""Photos as input to a batch job: each once, unreadable ones reported instead of fatal."""
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.images import Photo, UnreadableImage, find_pictures, open_photo
+from datamodules.images import SUFFIXES, UNSUPPORTED, Photo, UnreadableImage, decode_photo, find_pictures, open_photo
+from datamodules.shards import ShardSample, read_samples
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """A picture to work on.
+
+    Attributes:
+        name: Its place in the job's tree, with forward slashes; in a shard ``SHARD.tar/KEY.jpg``.
+        path: The file, or the shard it is in.
+        sample: Its sample, if it is in a shard.
+    """
+
+    name: str
+    path: Path
+    sample: ShardSample | None = None
+
+    def open(self) -> Photo:
+        """Decode it; see :func:`datamodules.images.open_photo`."""
+        if self.sample is None:
+            return open_photo(self.path)
+        return decode_photo(io.BytesIO(self.sample.picture.read(self.path)), f"{self.path}, {self.sample.picture.name}")
+
+
+def find_photos(inputs: Sequence[Path]) -> tuple[list[PhotoFile], list[str]]:
+    """All pictures of a job, and the names of files in its folders that are none.
+
+    Args:
+        inputs: Folders (searched with their sub-folders), picture files, WebDataset shards (``.tar``), and text files that
+            list pictures, one path a line, relative to the list.
+
+    Raises:
+        FileNotFoundError: If an input does not exist, or a folder or list has no pictures.
+        ValueError: If an input is of another kind, or two pictures would have one place in the tree.
+    """
+    photos: list[PhotoFile] = []
+    others: list[str] = []
+    for root in inputs:
+        prefix = Path(root.name) if len(inputs) > 1 and root.is_dir() else Path()
+        if root.is_dir():
+            found, rest = _in_folder(root)
+            photos += [part for path in found for part in _photos_of(path, str(prefix / path.relative_to(root)))]
+            others += [str(prefix / path.relative_to(root)) for path in rest]
+        elif not root.is_file():
+            msg = f"{root}: no such file or folder"
+            raise FileNotFoundError(msg)
+        elif root.suffix.lower() == ".txt":
+            listed = _listed(root)
+            common = Path(os.path.commonpath([path.parent for path in listed]))
+            photos += [part for path in listed for part in _photos_of(path, str(path.relative_to(common)))]
+        else:
+            photos += _photos_of(root, root.name)
+    names = [photo.name for photo in photos]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"{twice} is given twice: name each picture once, or protect the folders one by one"
+        raise ValueError(msg)
+    return photos, others
+
+
+def _in_folder(root: Path) -> tuple[list[Path], list[Path]]:
+    shards = sorted(root.rglob("*.tar"))
+    if not shards:
+        return find_pictures(root)
+    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    known = SUFFIXES | UNSUPPORTED | {".tar"}
+    return [path for path in files if path.suffix.lower() in known], [path for path in files if path.suffix.lower() not in known]
+
+
+def _photos_of(path: Path, name: str) -> list[PhotoFile]:
+    if path.suffix.lower() == ".tar":
+        return [PhotoFile(f"{name}/{sample.picture.name}", path, sample) for sample in read_samples(path)]
+    if path.suffix.lower() not in SUFFIXES | UNSUPPORTED:
+        msg = f"{path}: not a picture by its name, a folder, a .tar shard or a .txt list"
+        raise ValueError(msg)
+    return [PhotoFile(name, path)]
+
+
+def _listed(file: Path) -> list[Path]:
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    paths = [(file.parent / line).absolute() for line in lines if line and not line.startswith("#")]
+    if not paths:
+        msg = f"{file}: the list is empty; it should have one path a line"
+        raise FileNotFoundError(msg)
+    if missing := [path for path in paths if not path.is_file()]:
+        msg = f"{file}: {missing[0]} does not exist"
+        raise FileNotFoundError(msg)
+    return paths
 
 
 @dataclass(frozen=True)
 class OpenedPhoto:
-    """One file: its decoded photo and the square view for the network, (3, S, S) in [0, 1], or why it could not be opened."""
+    """One file: its decoded photo and the network's views of it, (n, 3, S, S) in [0, 1], or why it could not be opened."""
 
-    path: Path
+    file: PhotoFile
     photo: Photo | None
-    view: Tensor | None
+    views: Tensor | None
     error: str = ""
 
 
-@dataclass(frozen=True)
-class PhotoBatch:
-    """Opened files, and the views of the readable ones, (B, 3, S, S) in [0, 1], in the same order."""
+class PhotoDataset(Dataset[OpenedPhoto]):
+    """Photos with the views a network takes.
 
-    files: list[OpenedPhoto]
-    image: Tensor
+    Args:
+        files: The photos.
+        prepare: From a decoded photo to the photo to work on and its views, (n, 3, S, S) in [0, 1].
+    """
 
-    def readable(self) -> list[OpenedPhoto]:
-        return [file for file in self.files if file.photo is not None]
-
-
-class PhotoFolder(Dataset[OpenedPhoto]):
-    """The pictures below a folder, each with a view of the whole photo squeezed to ``side`` x ``side`` pixels."""
-
-    def __init__(self, root: Path, side: int) -> None:
-        self.root, self.side = root, side
-        self.paths, self.others = find_pictures(root)
+    def __init__(self, files: Sequence[PhotoFile], prepare: Callable[[Photo], tuple[Photo, Tensor]]) -> None:
+        self.files, self.prepare = files, prepare
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
     def __getitem__(self, index: int) -> OpenedPhoto:
-        path = self.paths[index]
+        file = self.files[index]
         try:
-            photo = open_photo(path)
+            photo = file.open()
         except UnreadableImage as error:
-            return OpenedPhoto(path, None, None, str(error))
-        view = F.interpolate(photo.tensor().unsqueeze(0), (self.side, self.side), mode="bilinear", antialias=True)
-        return OpenedPhoto(path, photo, view[0].clamp(0, 1))
+            return OpenedPhoto(file, None, None, str(error))
+        return OpenedPhoto(file, *self.prepare(photo))
 
 
 class PhotoDataModule(LightningDataModule):
-    """Batches of :class:`PhotoBatch` for ``predict``."""
+    """Lists of :class:`OpenedPhoto` for ``predict``, in order."""
 
-    def __init__(self, folder: PhotoFolder, batch_size: int = 8, num_workers: int = 0) -> None:
+    def __init__(self, photos: PhotoDataset, batch_size: int = 8, num_workers: int = 0) -> None:
         super().__init__()
-        self.folder, self.batch_size, self.num_workers = folder, batch_size, num_workers
+        self.photos, self.batch_size, self.num_workers = photos, batch_size, num_workers
 
     def predict_dataloader(self) -> DataLoader[OpenedPhoto]:
-        return DataLoader(self.folder, batch_size=self.batch_size, num_workers=self.num_workers, collate_fn=self._collate)
+        return DataLoader(self.photos, batch_size=self.batch_size, num_workers=self.num_workers, collate_fn=list)
 
-    def transfer_batch_to_device(self, batch: PhotoBatch, device: torch.device, dataloader_idx: int) -> PhotoBatch:
-        return PhotoBatch(batch.files, batch.image.to(device))
-
-    def _collate(self, files: list[OpenedPhoto]) -> PhotoBatch:
-        views = [file.view for file in files if file.view is not None]
-        side = self.folder.side
-        return PhotoBatch(files, torch.stack(views) if views else torch.zeros(0, 3, side, side))
+    def transfer_batch_to_device(self, batch: list[OpenedPhoto], device: torch.device, dataloader_idx: int) -> list[OpenedPhoto]:
+        return batch  # the protector moves windows, a few at a time

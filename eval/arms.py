@@ -11,9 +11,12 @@ from eval.metrics.quality import quantised
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.pgd import PGDConfig, pgd
+from rid.protector import Protector
+from rid.windows import Fit
 
-ARMS = ("clean", "noise", "rid", "pgd")
-"""No protection; uniform random noise; the generator; gradient ascent against the ensemble (the upper reference)."""
+ARMS = ("clean", "noise", "rid", "rid_tile", "pgd")
+"""No protection; uniform random noise; the generator (fit ``resize``); the same with fit ``tile``, which differs on pictures larger
+than the generator's; gradient ascent against the ensemble (the upper reference)."""
 
 Arm = Callable[[Tensor, int], Tensor]
 """Pictures (B, 3, S, S) in [0, 1] and a seed to protected pictures, as 8 bits hold them."""
@@ -39,12 +42,12 @@ def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogate
         assert ensemble is not None
         return pgd(images, ensemble.to(images.device), budget, config, torch.Generator().manual_seed(seed))
 
-    @torch.no_grad()
-    def feed_forward(images: Tensor, seed: int) -> Tensor:
-        del seed
-        return generator.to(images.device).protect(images)
+    def feed_forward(fit: Fit) -> Arm:
+        protector = Protector(generator, fit)
+        return lambda images, seed: protector.to(images.device)(images)
 
-    ways: dict[str, Arm] = {"clean": lambda images, seed: images, "noise": noise, "rid": feed_forward, "pgd": ascent}
+    ways: dict[str, Arm] = {"clean": lambda images, seed: images, "noise": noise, "pgd": ascent}
+    ways |= {"rid": feed_forward("resize"), "rid_tile": feed_forward("tile")}
     return {name: _saved(ways[name], budget) for name in names}
 
 

@@ -33,6 +33,7 @@ DESCRIPTIONS = {
     "clean": "not protected",
     "noise": "uniform random noise of the same budget",
     "rid": "RID generator, one forward pass",
+    "rid_tile": "RID generator, in windows at the picture's own size",
     "pgd": "gradient ascent per picture (upper reference)",
 }
 

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from checkpoints.folders import model_folder, pipeline_folder
 from checkpoints.manifest import fingerprint, write_manifest, write_text
 from datamodules.identities import IdentityDataModule, IdentityDataset, as_people
-from eval.arms import ARMS, build_arms
+from eval.arms import build_arms
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.metrics.identity import load_faces
 from eval.personalize import ProtectionStudy, StudyWriter
@@ -34,7 +34,7 @@ def run_study(
     faces: str,
     attack: LoraTextualInversionConfig = LoraTextualInversionConfig(),
     pgd: PGDConfig = PGDConfig(),
-    arms: Sequence[str] = ARMS,
+    arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
     accelerator: str = "auto",
     devices: int = 1,
@@ -49,7 +49,7 @@ def run_study(
         faces: Folder or Hub id of the face detector and embedder.
         attack: The personalization attack.
         pgd: The ascent arm's settings.
-        arms: Which arms, of clean, noise, rid and pgd.
+        arms: Which arms, of clean, noise, rid, rid_tile and pgd.
         seed: Of the arms' noise.
         accelerator: Lightning's: auto, cpu, gpu.
         devices: Processes; people are shared out among them.
@@ -64,10 +64,6 @@ def run_study(
     persons = as_people(people)
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
-    side = persons[0]["train"].shape[-1]
-    if side != network.image_size:
-        msg = f"the generator takes {network.image_size} pixels a side, the people's pictures have {side}: make them equal"
-        raise ValueError(msg)
     study = ProtectionStudy(build_arms(arms, network, surrogates, pgd), LoraTextualInversion(attack), load_faces(faces), seed, output)
     pipelines = {"attacked": attack.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
     weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}

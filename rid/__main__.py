@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
     verb = arguments[0] if arguments else ""
     if verb == "protect":
-        from rid.protect import main as protect
+        from rid.protect_command import main as protect
 
         return protect(arguments[1:])
     if verb in ("fit", "validate"):

@@ -1,177 +1,226 @@
-"""Protecting a folder of photos: one forward pass each, saved losslessly at the photo's own size."""
+"""The ``protect`` job: photos of any kind and size in, protected photos of the same size out, lossless, and a record of the run."""
 
 from __future__ import annotations
 
-import sys
+import csv
+import json
+import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-import torch.nn.functional as F
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
-from numpy.typing import NDArray
 from torch import Tensor
 
-from checkpoints.command import parser
-from checkpoints.folders import ROOT, model_folder
+from checkpoints.folders import model_folder
 from checkpoints.manifest import fingerprint, write_manifest
-from datamodules.images import Photo, save_png, to_levels
-from datamodules.photos import PhotoBatch, PhotoDataModule, PhotoFolder
-from rid.generator import PerturbationGenerator
-from rid.weights import load_generator
+from datamodules.images import Photo, paper_crop, without_metadata
+from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos
+from rid.protect_writer import COLUMNS, ENDING, Format, Outputs, PhotoWriter, Row, shard_name
+from rid.protector import Protector
+from rid.windows import Fit, Windows
 
 
-@dataclass
-class ProtectReport:
-    """What became of a folder: outputs written, pictures that failed with the reason, files that are no pictures."""
+@dataclass(frozen=True)
+class ProtectConfig:
+    """How to protect.
 
-    done: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[dict[str, str]] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    Attributes:
+        weights: Generator folder or Hub id.
+        fit: ``resize`` computes the perturbation on the photo scaled to the generator's side and carries it back, ``tile``
+            computes it at the photo's own size in overlapping windows, ``crop`` scales and centre-crops the photo itself, as
+            RID's own programs do.
+        format: ``png``, lossless, or ``jpeg`` (quality 95, full colour resolution), which weakens the protection.
+        strip_metadata: Leave EXIF notes and colour profile out; colours are brought to sRGB.
+        precision: Of the network: 32, bf16 or 16.
+        compile: Compile the network first; worth it for large jobs.
+        batch_size: Photos read at a time, and windows per forward pass.
+        workers: Processes that read photos and threads that finish them, beside the network.
+        accelerator: auto, cpu or gpu.
+    """
+
+    weights: str = "checkpoints/tiny/rid"
+    fit: Literal["resize", "tile", "crop"] = "resize"
+    format: Format = "png"
+    strip_metadata: bool = False
+    precision: Literal["32", "bf16", "16"] = "32"
+    compile: bool = False
+    batch_size: int = 8
+    workers: int = 2
+    accelerator: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.workers < 0:
+            msg = f"batch_size must be at least 1 and workers at least 0, got {self.batch_size} and {self.workers}"
+            raise ValueError(msg)
 
 
 class ProtectTask(LightningModule):
-    """The generator as a ``predict`` job: a batch of views in, their perturbations out."""
+    """The protector as a ``predict`` job: opened photos in, perturbations of their windows out."""
 
-    def __init__(self, generator: PerturbationGenerator) -> None:
+    def __init__(self, protector: Protector) -> None:
         super().__init__()
-        self.generator = generator
+        self.protector = protector
 
-    def predict_step(self, batch: PhotoBatch, _: int) -> Tensor:
-        return self.generator(batch.image) if len(batch.image) else batch.image
-
-
-class PhotoWriter(BasePredictionWriter):
-    """Adds each perturbation to its photo and saves the result."""
-
-    def __init__(self, root: Path, output: Path, names: dict[Path, Path], budget: float, report: ProtectReport) -> None:
-        super().__init__("batch")
-        self.root, self.output, self.names, self.budget, self.report = root, output, names, budget, report
-
-    def write_on_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        prediction: Tensor,
-        batch_indices: Sequence[int] | None,
-        batch: PhotoBatch,
-        batch_idx: int,
-        dataloader_idx: int,
-    ) -> None:
-        for file in batch.files:
-            if file.photo is None:
-                self.report.failed.append({"source": str(file.path.relative_to(self.root)), "reason": file.error})
-        for file, perturbation in zip(batch.readable(), prediction.float().cpu(), strict=True):
-            assert file.photo is not None
-            source, name = str(file.path.relative_to(self.root)), self.names[file.path]
-            protected = add_perturbation(file.photo, perturbation, self.budget)
-            levels = int(np.abs(protected.astype(np.int16) - file.photo.rgb.astype(np.int16)).max())
-            if levels == 0:
-                reason = f"{file.path}: these weights change nothing in it, so it would not be protected; use trained weights"
-                self.report.failed.append({"source": source, "reason": reason})
-                continue
-            save_png(replace(file.photo, rgb=protected), self.output / name)
-            self.report.done.append({"source": source, "output": str(name), "levels": levels})
+    def predict_step(self, batch: list[OpenedPhoto], _: int) -> list[Tensor]:
+        return self.protector.perturb([photo.views for photo in batch if photo.views is not None])
 
 
-def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArray[np.uint8]:
-    """The protected photo at its own size.
+@dataclass(frozen=True)
+class ProtectReport:
+    """What became of a job: a row per photo, files that are no pictures, and the budget in grey levels."""
+
+    rows: list[Row]
+    skipped: list[str]
+    budget: float
+
+    @property
+    def done(self) -> list[Row]:
+        return [row for row in self.rows if not row.error]
+
+    @property
+    def failed(self) -> list[Row]:
+        return [row for row in self.rows if row.error]
+
+
+def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume: bool = False) -> ProtectReport:
+    """Protect every picture of the inputs into ``output``, with ``protected.csv`` and ``manifest.json``.
 
     Args:
-        photo: The decoded photo.
-        perturbation: (3, S, S), of the squeezed view; scaled back to the photo's size.
-        budget: No value changes by more than this many grey levels, after rounding.
+        inputs: Folders, picture files, shards and lists; see :func:`datamodules.photos.find_photos`.
+        output: Folder of the results.
+        config: How.
+        resume: Go on with a run that was stopped; its finished photos are not done again.
 
-    Returns:
-        (H, W, 3) uint8.
+    Raises:
+        FileNotFoundError: If an input, its pictures or the weights are not there.
+        ValueError: If the weights are not a generator, the output folder lies inside an input folder, holds other files or
+            a run with other settings, or two photos would be saved under one name.
     """
-    original = photo.tensor()
-    full = F.interpolate(perturbation.unsqueeze(0), original.shape[-2:], mode="bilinear", antialias=True)[0]
-    levels = to_levels(original + full).short()
-    before, bound = to_levels(original).short(), int(budget)
-    return levels.clamp(before - bound, before + bound).byte().permute(1, 2, 0).numpy()
+    protector = Protector.from_pretrained(config.weights, "resize" if config.fit == "crop" else config.fit, config.precision)
+    photos, skipped = find_photos(inputs)
+    names = output_names(photos, ENDING[config.format])
+    weights = fingerprint(config.weights, model_folder(config.weights))
+    settings = {"weights": weights, "fit": config.fit, "format": config.format, "strip_metadata": config.strip_metadata}
+    _check_output(output, inputs, settings, resume)
+    output.mkdir(parents=True, exist_ok=True)
+    earlier = _finished(output, photos, names) if resume else []
+    _write_table(output / "protected.csv.partial", earlier)
+    write_manifest(output, command="rid protect", finished=False, settings=settings)
+    if config.compile:
+        protector.generator.compile()
+    known = {row.source for row in earlier}
+    todo = [photo for photo in photos if photo.name not in known]
+    side, threads = protector.generator.image_size, config.workers
+    writer = PhotoWriter(Outputs(output, names, config.format), protector.budget, protector.fit, side, threads, len(photos), len(earlier))
+    prepare = partial(prepare_photo, side=side, fit=config.fit, strip=config.strip_metadata)
+    try:
+        if todo:
+            data = PhotoDataModule(PhotoDataset(todo, prepare), config.batch_size, config.workers)
+            _trainer(config.accelerator, writer).predict(ProtectTask(protector), data, return_predictions=False)
+    finally:
+        writer.close()
+    order = {photo.name: index for index, photo in enumerate(photos)}
+    report = ProtectReport(sorted(earlier + writer.rows, key=lambda row: order[row.source]), skipped, protector.budget)
+    _write_table(output / "protected.csv", report.rows)
+    (output / "protected.csv.partial").unlink()
+    counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(skipped)}
+    failed = {row.source: row.error for row in report.failed}
+    facts: dict[str, Any] = {"budget_levels": protector.budget, "counts": counts, "failed": failed, "skipped": skipped}
+    write_manifest(output, command="rid protect", finished=True, settings=settings, **facts)
+    return report
 
 
-def output_names(root: Path, paths: list[Path]) -> dict[Path, Path]:
-    """A PNG name for each photo, in the same sub-folder: its own stem, or its whole name where two photos share a stem.
+def prepare_photo(photo: Photo, side: int, fit: Literal["resize", "tile", "crop"], strip: bool) -> tuple[Photo, Tensor]:
+    """The photo to protect, and the generator's views of it, (n, 3, side, side)."""
+    if strip:
+        photo = without_metadata(photo)
+    if fit == "crop":
+        photo = paper_crop(photo, side)
+    way: Fit = "resize" if fit == "crop" else fit
+    return photo, Windows.cover((photo.rgb.shape[0], photo.rgb.shape[1]), side, way).cut(photo.tensor())
+
+
+def output_names(photos: list[PhotoFile], ending: str) -> dict[str, str]:
+    """A name for each photo's result, in the same place: its own stem, or its whole name where two photos share a stem.
 
     Raises:
         ValueError: If two photos would still get one name.
     """
-    stems = Counter(path.with_suffix("") for path in paths)
+    stems = Counter(str(Path(photo.name).with_suffix("")) for photo in photos)
     names = {}
-    for path in paths:
-        name = path.stem if stems[path.with_suffix("")] == 1 else path.name
-        names[path] = path.relative_to(root).with_name(name + ".png")
+    for photo in photos:
+        path = Path(photo.name)
+        alone = stems[str(path.with_suffix(""))] == 1 or photo.sample is not None
+        key = f"{shard_name(photo)}/{photo.sample.key}" if photo.sample is not None else str(path.with_suffix("") if alone else path)
+        names[photo.name] = f"{key}.{ending}"
     if twice := [name for name, count in Counter(names.values()).items() if count > 1]:
         msg = f"two photos would both be saved as {twice[0]}: rename one of them"
         raise ValueError(msg)
     return names
 
 
-def protect_folder(root: Path, output: Path, weights: str, batch_size: int = 8, accelerator: str = "auto") -> ProtectReport:
-    """Protect every picture below ``root`` into ``output`` and record the run there in ``manifest.json``.
-
-    Raises:
-        FileNotFoundError: If the folder has no pictures or the weights are not there.
-        ValueError: If the weights are not a generator, the output folder lies inside the input folder or holds other
-            files, or two photos would be saved under one name.
-    """
-    generator = load_generator(weights)
-    if output.resolve().is_relative_to(root.resolve()):
-        msg = f"the output folder {output} lies inside the input folder {root}: choose another, or the next run would protect the results"
-        raise ValueError(msg)
-    if output.is_dir() and any(output.iterdir()) and not (output / "manifest.json").is_file():
+def _check_output(output: Path, inputs: Sequence[Path], settings: dict[str, Any], resume: bool) -> None:
+    for root in inputs:
+        if output.resolve().is_relative_to(root.resolve()):
+            msg = f"the output folder {output} lies inside the input {root}: choose another, or the next run would protect the results"
+            raise ValueError(msg)
+    manifest = output / "manifest.json"
+    if not output.is_dir() or not any(output.iterdir()):
+        return
+    if not manifest.is_file():
         msg = f"the output folder {output} holds files that are not an earlier run's: choose an empty or a new one"
         raise ValueError(msg)
-    photos = PhotoFolder(root, generator.image_size)
-    names = output_names(root, photos.paths)
-    output.mkdir(parents=True, exist_ok=True)
-    report = ProtectReport(skipped=[str(path.relative_to(root)) for path in photos.others])
-    writer = PhotoWriter(root, output, names, generator.budget, report)
-    trainer = Trainer(
-        accelerator=accelerator, devices=1, logger=False, callbacks=[writer], enable_model_summary=False, enable_checkpointing=False
+    earlier = json.loads(manifest.read_text())
+    if resume and earlier.get("settings") != json.loads(json.dumps(settings)):
+        msg = f"{output} holds a run with other weights or settings: choose another folder, or repeat that run's settings to resume it"
+        raise ValueError(msg)
+    if not resume and not earlier.get("finished"):
+        msg = f"{output} holds a run that was stopped: add --resume to go on with it, or choose another folder"
+        raise ValueError(msg)
+
+
+def _finished(output: Path, photos: list[PhotoFile], names: dict[str, str]) -> list[Row]:
+    """Rows of an earlier run whose results are whole."""
+    file = next((path for name in ("protected.csv.partial", "protected.csv") if (path := output / name).is_file()), None)
+    if file is None:
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        lines = {line["source"]: line for line in csv.DictReader(stream) if line["error"] is not None}  # a last line may be cut short
+    rows = []
+    for photo in photos:
+        line = lines.get(photo.name)
+        result = output / (names[photo.name] if photo.sample is None else shard_name(photo))
+        if line is not None and result.is_file() and (not line["error"] or photo.sample is not None):
+            rows.append(_parse(line))
+    return rows
+
+
+def _parse(line: dict[str, str]) -> Row:
+    numbers: dict[str, Any] = {key: int(line[key]) if line[key] else None for key in ("width", "height", "levels")}
+    numbers |= {key: float(line[key]) if line[key] else None for key in ("psnr", "ssim")}
+    return Row(line["source"], line["output"], error=line["error"], **numbers)
+
+
+def _write_table(target: Path, rows: list[Row]) -> None:
+    beside = target.with_name(target.name + ".new")
+    with beside.open("w", newline="", encoding="utf-8") as stream:
+        lines = csv.DictWriter(stream, COLUMNS)
+        lines.writeheader()
+        lines.writerows(asdict(row) for row in rows)
+    os.replace(beside, target)
+
+
+def _trainer(accelerator: str, writer: PhotoWriter) -> Trainer:
+    return Trainer(
+        accelerator=accelerator,
+        devices=1,
+        logger=False,
+        callbacks=[writer],
+        enable_progress_bar=False,  # the writer has one that counts photos
+        enable_model_summary=False,
+        enable_checkpointing=False,
     )
-    trainer.predict(ProtectTask(generator), PhotoDataModule(photos, batch_size), return_predictions=False)
-    write_manifest(
-        output,
-        command="rid protect",
-        source=str(root),
-        weights=fingerprint(weights, model_folder(weights)),
-        budget_levels=generator.budget,
-        counts={"done": len(report.done), "failed": len(report.failed), "skipped": len(report.skipped)},
-        **vars(report),
-    )
-    return report
-
-
-TINY = "checkpoints/tiny"
-
-
-def main(arguments: list[str]) -> int:
-    """The ``protect`` verb; 0 only if every picture was protected."""
-    made = parser("python -m rid protect", "Protect every picture of a folder against personalization; the results are PNG files.")
-    made.add_argument("photos", type=Path, help="folder of pictures, searched with its sub-folders")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the protected pictures and manifest.json")
-    made.add_argument("-w", "--weights", type=str, default=f"{TINY}/rid", help="generator folder or Hub id")
-    made.add_argument("--batch_size", type=int, default=8, help="pictures per forward pass")
-    made.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or gpu")
-    settings = made.parse_args(arguments)
-    report = protect_folder(settings.photos, settings.output, settings.weights, settings.batch_size, settings.accelerator)
-    for name in report.skipped:
-        print(f"skipped {name}: not a picture by its name", file=sys.stderr)
-    for failure in report.failed:
-        print(f"error: {failure['reason']}", file=sys.stderr)
-    if report.done:
-        levels = max(row["levels"] for row in report.done)
-        print(f"{len(report.done)} protected in {settings.output}, no value changed by more than {levels} of 255 levels")
-    if model_folder(settings.weights).resolve().is_relative_to(ROOT / TINY):
-        print(
-            "note: these are the small weights that come with the code. They defend only against the small models beside them, "
-            "not against Stable Diffusion or any other model in use; name released weights with --weights for that."
-        )
-    return 1 if report.failed else 0

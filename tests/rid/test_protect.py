@@ -40,7 +40,7 @@ def protect(*arguments):
 
 def test_good_files_are_protected_and_bad_ones_named(photos, tmp_path, generator_folder, capsys):
     out = tmp_path / "out"
-    code = protect(photos, "-o", out, "-w", generator_folder)
+    code = protect(photos, "-o", out, "--weights", generator_folder)
     told = capsys.readouterr()
     assert code == 1
     errors = [line for line in told.err.splitlines() if line.startswith("error")]
@@ -58,16 +58,17 @@ def test_good_files_are_protected_and_bad_ones_named(photos, tmp_path, generator
         "glass.png",
         "turned.png",
         "manifest.json",
+        "protected.csv",
     }
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["counts"] == {"done": 7, "failed": 2, "skipped": 1}
     assert manifest["budget_levels"] == 6.0
-    assert len(manifest["weights"]["sha256"]["model.safetensors"]) == 64
+    assert len(manifest["settings"]["weights"]["sha256"]["model.safetensors"]) == 64
 
 
 def test_every_pixel_of_the_saved_files_is_within_the_budget(photos, tmp_path, generator_folder):
     out = tmp_path / "out"
-    protect(photos, "-o", out, "-w", generator_folder)
+    protect(photos, "-o", out, "--weights", generator_folder)
     for source, name in (("beach.jpg", "beach.jpg.png"), ("grey.png", "grey.png"), ("holiday/tall.webp", "holiday/tall.png")):
         before = np.asarray(Image.open(photos / source).convert("RGB"), np.int16)
         after = np.asarray(Image.open(out / name), np.int16)
@@ -77,7 +78,7 @@ def test_every_pixel_of_the_saved_files_is_within_the_budget(photos, tmp_path, g
 
 def test_orientation_is_applied_and_alpha_kept(photos, tmp_path, generator_folder):
     out = tmp_path / "out"
-    protect(photos, "-o", out, "-w", generator_folder)
+    protect(photos, "-o", out, "--weights", generator_folder)
     assert Image.open(out / "turned.png").size == (90, 120)
     before, after = Image.open(photos / "glass.png"), Image.open(out / "glass.png")
     assert after.mode == "RGBA"
@@ -86,7 +87,7 @@ def test_orientation_is_applied_and_alpha_kept(photos, tmp_path, generator_folde
 
 def test_two_runs_are_identical(photos, tmp_path, generator_folder):
     for name in ("one", "two"):
-        protect(photos, "-o", tmp_path / name, "-w", generator_folder)
+        protect(photos, "-o", tmp_path / name, "--weights", generator_folder)
     assert (tmp_path / "one" / "grey.png").read_bytes() == (tmp_path / "two" / "grey.png").read_bytes()
 
 
@@ -101,21 +102,21 @@ def one_error(capsys, words, *arguments):
 
 def test_an_empty_folder(tmp_path, generator_folder, capsys):
     (tmp_path / "empty").mkdir()
-    one_error(capsys, "no pictures in this folder", tmp_path / "empty", "-o", tmp_path / "out", "-w", generator_folder)
+    one_error(capsys, "no pictures in this folder", tmp_path / "empty", "-o", tmp_path / "out", "--weights", generator_folder)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_folder(tmp_path, generator_folder, capsys):
-    one_error(capsys, "no such folder", tmp_path / "nowhere", "-o", tmp_path / "out", "-w", generator_folder)
+    one_error(capsys, "no such file or folder", tmp_path / "nowhere", "-o", tmp_path / "out", "--weights", generator_folder)
 
 
 def test_a_missing_checkpoint(photos, tmp_path, capsys):
-    one_error(capsys, "hf download some/model", photos, "-o", tmp_path / "out", "-w", "some/model")
+    one_error(capsys, "hf download some/model", photos, "-o", tmp_path / "out", "--weights", "some/model")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_output_folder_inside_the_input(photos, generator_folder, capsys):
-    one_error(capsys, "lies inside the input folder", photos, "-o", photos / "out", "-w", generator_folder)
+    one_error(capsys, "lies inside the input", photos, "-o", photos / "out", "--weights", generator_folder)
 
 
 def damaged(generator_folder, tmp_path, change):
@@ -137,14 +138,14 @@ def damaged(generator_folder, tmp_path, change):
 )
 def test_weights_that_are_not_a_generator(photos, tmp_path, generator_folder, capsys, change, words):
     weights = damaged(generator_folder, tmp_path, change)
-    one_error(capsys, words, photos, "-o", tmp_path / "out", "-w", weights)
+    one_error(capsys, words, photos, "-o", tmp_path / "out", "--weights", weights)
 
 
 def test_a_truncated_weight_file(photos, tmp_path, generator_folder, capsys):
     weights = damaged(generator_folder, tmp_path, dict)
     file = weights / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])
-    one_error(capsys, "is damaged", photos, "-o", tmp_path / "out", "-w", weights)
+    one_error(capsys, "is damaged", photos, "-o", tmp_path / "out", "--weights", weights)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_a_config_that_is_not_a_generators(photos, tmp_path, generator_folder, c
     weights = damaged(generator_folder, tmp_path, dict)
     config = json.loads((weights / "config.json").read_text())
     (weights / "config.json").write_text(json.dumps(config | change))
-    one_error(capsys, words, photos, "-o", tmp_path / "out", "-w", weights)
+    one_error(capsys, words, photos, "-o", tmp_path / "out", "--weights", weights)
 
 
 def test_an_unknown_option(photos, tmp_path, capsys):
@@ -174,11 +175,11 @@ def test_help_names_the_verbs(capsys):
 
 def test_two_photos_that_would_share_a_name(photos, tmp_path, generator_folder, capsys):
     (photos / "beach.jpg.png").write_bytes((photos / "beach.png").read_bytes())
-    one_error(capsys, "would both be saved as beach.jpg.png", photos, "-o", tmp_path / "out", "-w", generator_folder)
+    one_error(capsys, "would both be saved as beach.jpg.png", photos, "-o", tmp_path / "out", "--weights", generator_folder)
 
 
 def test_an_output_folder_with_other_peoples_files(photos, generator_folder, capsys):
-    one_error(capsys, "holds files that are not an earlier run's", photos / "holiday", "-o", photos, "-w", generator_folder)
+    one_error(capsys, "holds files that are not an earlier run's", photos / "holiday", "-o", photos, "--weights", generator_folder)
 
 
 def test_untrained_weights_protect_nothing_and_say_so(photos, tmp_path, capsys):
@@ -186,19 +187,19 @@ def test_untrained_weights_protect_nothing_and_say_so(photos, tmp_path, capsys):
     from rid.weights import save_generator
 
     save_generator(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), tmp_path / "untrained")
-    assert protect(photos / "holiday", "-o", tmp_path / "out", "-w", tmp_path / "untrained") == 1
+    assert protect(photos / "holiday", "-o", tmp_path / "out", "--weights", tmp_path / "untrained") == 1
     assert "change nothing" in capsys.readouterr().err
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
 def test_weights_with_nan(photos, tmp_path, generator_folder, capsys):
     weights = damaged(generator_folder, tmp_path, lambda state: state | {"modulation": torch.full((2, 32), float("nan"))})
-    one_error(capsys, "not finite", photos, "-o", tmp_path / "out", "-w", weights)
+    one_error(capsys, "not finite", photos, "-o", tmp_path / "out", "--weights", weights)
 
 
 def test_phone_formats_are_failures_not_omissions(photos, tmp_path, generator_folder, capsys):
     (photos / "phone.HEIC").write_bytes(b"anything")
-    assert protect(photos, "-o", tmp_path / "out", "-w", generator_folder) == 1
+    assert protect(photos, "-o", tmp_path / "out", "--weights", generator_folder) == 1
     assert "phone.HEIC: .HEIC files are not read" in capsys.readouterr().err
 
 
@@ -207,5 +208,5 @@ def test_a_colour_profile_goes_along(photos, tmp_path, generator_folder):
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.open(photos / "beach.png").save(photos / "profiled.png", icc_profile=profile)
-    protect(photos, "-o", tmp_path / "out", "-w", generator_folder)
+    protect(photos, "-o", tmp_path / "out", "--weights", generator_folder)
     assert Image.open(tmp_path / "out" / "profiled.png").info["icc_profile"] == profile

@@ -1,0 +1,110 @@
+"""WebDataset shards as pictures that can be read in any order, and written again with other pictures.
+
+A sample is the run of a tar file's entries that share a name up to its first dot; its picture is the entry whose ending is a
+plain picture ending (``jpg``, ``png``, ...). Nothing is ever unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from datamodules.images import SUFFIXES
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A member of a tar file: its name, and where its bytes are."""
+
+    name: str
+    offset: int
+    size: int
+
+    def read(self, shard: Path) -> bytes:
+        with shard.open("rb") as stream:
+            stream.seek(self.offset)
+            return stream.read(self.size)
+
+
+@dataclass(frozen=True)
+class ShardSample:
+    """One sample: the picture and the entries that travel with it."""
+
+    key: str
+    picture: Entry
+    others: tuple[Entry, ...]
+
+
+def read_samples(shard: Path) -> list[ShardSample]:
+    """The samples of a shard that have a picture, in order; only names and places are read.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not an uncompressed tar file, is cut short, holds a name that leads out of it, or holds no pictures.
+    """
+    groups: dict[str, list[Entry]] = {}
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            for member in archive:
+                if member.isfile():
+                    groups.setdefault(_key(member.name, shard), []).append(Entry(member.name, member.offset_data, member.size))
+    except tarfile.TarError as error:
+        msg = f"{shard}: not an uncompressed tar file, or damaged ({error}); give WebDataset shards as .tar"
+        raise ValueError(msg) from error
+    samples = []
+    for key, entries in groups.items():
+        pictures = [entry for entry in entries if "." + entry.name[len(key) + 1 :].lower() in SUFFIXES]
+        if len(pictures) > 1:
+            msg = f"{shard}: sample {key} has {len(pictures)} pictures; one is expected"
+            raise ValueError(msg)
+        if pictures:
+            samples.append(ShardSample(key, pictures[0], tuple(entry for entry in entries if entry is not pictures[0])))
+    if not samples:
+        msg = f"{shard}: no pictures in this shard; looked for {', '.join(sorted(SUFFIXES))}"
+        raise ValueError(msg)
+    if (last := max(e.offset + e.size for entries in groups.values() for e in entries)) > shard.stat().st_size:
+        msg = f"{shard}: cut short, {last} bytes are expected; get a complete copy"
+        raise ValueError(msg)
+    return samples
+
+
+class ShardWriter:
+    """Writes samples of one shard with new pictures; the file appears under its name when it is closed.
+
+    Args:
+        source: The shard the samples are from.
+        target: The shard to write.
+    """
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self.source, self.target = source, target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.partial = target.with_name(target.name + ".partial")
+        self.archive = tarfile.open(self.partial, "w")  # noqa: SIM115 (closed by close)
+
+    def write(self, sample: ShardSample, picture: bytes, ending: str) -> None:
+        """One sample: the new picture under its key, the other entries as they were."""
+        self._add(f"{sample.key}.{ending}", picture)
+        for entry in sample.others:
+            self._add(entry.name, entry.read(self.source))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self.archive.close()
+        os.replace(self.partial, self.target)
+
+    def _add(self, name: str, content: bytes) -> None:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        self.archive.addfile(member, io.BytesIO(content))
+
+
+def _key(name: str, shard: Path) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        msg = f"{shard}: the entry {name} leads out of the shard; it is not to be trusted"
+        raise ValueError(msg)
+    return str(path.with_name(path.name.split(".", 1)[0])) if path.name.split(".", 1)[0] else str(path)

@@ -1,0 +1,208 @@
+"""Finishing protected photos beside the network: rounding, measuring and encoding in threads, writing in order."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+from tqdm import tqdm
+
+from datamodules.images import Photo, decode_photo, encode_photo, to_levels, write_bytes
+from datamodules.photos import OpenedPhoto, PhotoFile
+from datamodules.shards import ShardWriter
+from rid.windows import Fit, Windows
+
+Format = Literal["png", "jpeg"]
+ENDING = {"png": "png", "jpeg": "jpg"}
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one photo: a line of ``protected.csv``.
+
+    ``levels`` is the largest change of a value, in grey levels of 255, and with ``psnr`` (dB) and ``ssim`` is of the saved file
+    against the photo. They are empty, and ``error`` is not, where it failed.
+    """
+
+    source: str
+    output: str = ""
+    width: int | None = None
+    height: int | None = None
+    levels: int | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+    error: str = ""
+
+
+COLUMNS = [field.name for field in fields(Row)]
+
+
+def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArray[np.uint8]:
+    """The protected photo, (H, W, 3) uint8; no value changed by more than ``budget`` grey levels after rounding.
+
+    Args:
+        photo: The decoded photo.
+        perturbation: (3, H, W), for values in [0, 1].
+        budget: The bound.
+    """
+    original = photo.tensor()
+    levels = to_levels(original + perturbation).short()
+    before, bound = to_levels(original).short(), int(budget)
+    return levels.clamp(before - bound, before + bound).byte().permute(1, 2, 0).numpy()
+
+
+def finish(photo: Photo, windows: Windows, changes: Tensor, budget: float, kind: Format) -> tuple[bytes, dict[str, Any]]:
+    """The saved file's bytes and its measures against the photo.
+
+    Raises:
+        ValueError: If nothing changes, or the format cannot hold the photo.
+    """
+    protected = add_perturbation(photo, windows.merge(changes), budget)
+    if np.array_equal(protected, photo.rgb):
+        msg = "these weights change nothing in it, so it would not be protected; use trained weights"
+        raise ValueError(msg)
+    content = encode_photo(replace(photo, rgb=protected), kind, JPEG_QUALITY)
+    saved = protected if kind == "png" else decode_photo(io.BytesIO(content), "the result").rgb
+    return content, measures(photo.rgb, saved)
+
+
+def measures(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[str, Any]:
+    """Size, largest change, PSNR and SSIM (none below 11 pixels) of two (H, W, 3) pictures."""
+    difference = before.astype(np.int16) - after.astype(np.int16)
+    error = float(np.square(difference, dtype=np.float64).mean())
+    height, width = before.shape[:2]
+    ssim = None
+    if min(height, width) >= 11:
+        one, two = (torch.from_numpy(levels.copy()).permute(2, 0, 1)[None].float() / 255 for levels in (after, before))
+        ssim = round(float(torch.as_tensor(structural_similarity_index_measure(one, two, data_range=1.0))), 5)
+    psnr = round(10 * float(np.log10(255**2 / error)), 3) if error else None
+    return {"width": width, "height": height, "levels": int(np.abs(difference).max()), "psnr": psnr, "ssim": ssim}
+
+
+class Outputs:
+    """Where results go: files, shards, and ``protected.csv.partial``, a line as soon as a photo is done.
+
+    Args:
+        folder: The output folder.
+        names: The output's name for each photo.
+        kind: Format.
+    """
+
+    def __init__(self, folder: Path, names: dict[str, str], kind: Format) -> None:
+        self.folder, self.names, self.kind = folder, names, kind
+        self.shard: ShardWriter | None = None
+        self.table = (folder / "protected.csv.partial").open("a", newline="", encoding="utf-8")
+        self.lines = csv.DictWriter(self.table, COLUMNS)
+
+    def keep(self, file: PhotoFile, content: bytes | None, row: Row) -> None:
+        """Write one result, or only its line if there is none."""
+        if file.sample is not None:
+            self._open_shard(file)
+        if content is not None:
+            if file.sample is not None and self.shard is not None:
+                self.shard.write(file.sample, content, ENDING[self.kind])
+            else:
+                write_bytes(self.folder / self.names[file.name], content)
+        self.lines.writerow(asdict(row))
+        self.table.flush()
+
+    def _open_shard(self, file: PhotoFile) -> None:
+        if self.shard is not None and self.shard.source == file.path:
+            return
+        self._close_shard()
+        self.shard = ShardWriter(file.path, self.folder / shard_name(file))
+
+    def _close_shard(self) -> None:
+        if self.shard is not None:
+            self.shard.close()
+            self.shard = None
+
+    def close(self) -> None:
+        """Finish the last shard."""
+        self._close_shard()
+        self.table.close()
+
+
+def shard_name(file: PhotoFile) -> str:
+    """Name of the shard a sample is in, in the job's tree."""
+    assert file.sample is not None
+    return file.name.removesuffix("/" + file.sample.picture.name)
+
+
+class PhotoWriter(BasePredictionWriter):
+    """Finishes photos in threads while the network goes on, and hands them on in order, with a progress bar in photos.
+
+    Args:
+        outputs: Where results go.
+        budget: The bound in grey levels.
+        fit: How windows were laid.
+        side: Side of a window.
+        threads: How many photos are finished at once.
+        total: Photos of the whole job.
+        already: How many of them an earlier run has done.
+    """
+
+    def __init__(self, outputs: Outputs, budget: float, fit: Fit, side: int, threads: int, total: int, already: int) -> None:
+        super().__init__("batch")
+        self.outputs, self.budget, self.fit, self.side = outputs, budget, fit, side
+        self.rows: list[Row] = []
+        self.pool, self.limit = ThreadPoolExecutor(max(threads, 1)), 4 * max(threads, 1)
+        self.waiting: deque[tuple[OpenedPhoto, Future[tuple[bytes, dict[str, Any]]] | None]] = deque()
+        self.bar = tqdm(total=total, initial=already, unit="photo", disable=None)
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: list[Tensor],
+        batch_indices: Sequence[int] | None,
+        batch: list[OpenedPhoto],
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        changes = iter(prediction)
+        for opened in batch:
+            future = None
+            if opened.photo is not None:
+                height, width = opened.photo.rgb.shape[:2]
+                windows = Windows.cover((height, width), self.side, self.fit)
+                future = self.pool.submit(finish, opened.photo, windows, next(changes), self.budget, self.outputs.kind)
+            self.waiting.append((opened, future))
+        self._drain(self.limit)
+
+    def close(self) -> None:
+        """Finish everything that waits."""
+        try:
+            self._drain(0)
+        finally:
+            self.bar.close()
+            self.pool.shutdown(cancel_futures=True)
+            self.outputs.close()
+
+    def _drain(self, limit: int) -> None:
+        while len(self.waiting) > limit:
+            opened, future = self.waiting.popleft()
+            content, row = None, Row(opened.file.name, error=opened.error)
+            if future is not None:
+                try:
+                    content, measured = future.result()
+                    row = Row(opened.file.name, self.outputs.names[opened.file.name], **measured)
+                except ValueError as error:
+                    row = Row(opened.file.name, error=f"{opened.file.path}: {error}")
+            self.outputs.keep(opened.file, content, row)
+            self.rows.append(row)
+            self.bar.update()
