@@ -10,6 +10,7 @@ from torch import Tensor
 from eval.metrics.quality import quantised
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
+from rid.objectives import Denoising
 from rid.pgd import PGDConfig, pgd
 from rid.protector import Protector
 from rid.windows import Fit
@@ -40,7 +41,7 @@ def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogate
 
     def ascent(images: Tensor, seed: int) -> Tensor:
         assert ensemble is not None
-        return pgd(images, ensemble.to(images.device), budget, config, torch.Generator().manual_seed(seed))
+        return pgd(images, [Denoising(ensemble)], budget, config, torch.Generator().manual_seed(seed))
 
     def feed_forward(fit: Fit) -> Arm:
         protector = Protector(generator, fit)

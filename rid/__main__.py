@@ -1,4 +1,4 @@
-"""``python -m rid fit | validate | protect``: train the generator, and protect photos with it."""
+"""``python -m rid fit | validate | protect | pairs``: train the generator, protect photos with it, make its training pairs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ ABOUT = """usage: python -m rid VERB ...
 
   fit         train a generator: python -m rid fit -c configs/rid/tiny_adv_sds.yaml
   validate    measure a generator on the validation pictures of a config
-  protect     protect a folder of photos: python -m rid protect PHOTOS/ -o OUT/
+  protect     protect photos: python -m rid protect PHOTOS/ -o OUT/
+  pairs       gradient-attacked versions of pictures, to learn from: python -m rid pairs PHOTOS/ -o OUT/ -c configs/rid/pairs_momentum.yaml
 
 python -m rid VERB --help tells more."""
 
@@ -22,6 +23,10 @@ def main(arguments: list[str]) -> int:
         from rid.protect_command import main as protect
 
         return protect(arguments[1:])
+    if verb == "pairs":
+        from rid.pairs import main as pairs
+
+        return pairs(arguments[1:])
     if verb in ("fit", "validate"):
         from rid.cli import main as trainer
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
 from checkpoints.folders import pipeline_folder
-from rid.losses import adv_sds_loss, diffuse, predicted_noise
+from rid.losses import adv_sds_loss, ancestral_step, diffuse, predicted_noise
 
 
 @dataclass
@@ -112,7 +112,7 @@ class DiffusionEnsemble:
             losses.append(adv_sds_loss(noisy, predicted, noise, signal))
         return torch.stack(losses).mean()
 
-    def denoising_loss(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def denoising_loss(self, images: Tensor, generator: torch.Generator | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
         """Mean denoising error ``mean((predicted - noise)**2)`` of each picture over the models.
 
         Differentiable through UNets and encoders: what PGD ascends.
@@ -120,16 +120,42 @@ class DiffusionEnsemble:
         Args:
             images: (B, 3, S, S) RGB in [0, 1].
             generator: Source of timesteps and noise; the global one if None.
+            span: Share of the timesteps drawn from, lowest and highest.
 
         Returns:
             One loss per picture, (B,).
         """
         losses = []
         for model, latents in self._latents(images, generator):
-            noise, signal, steps = draw_noise(latents, model.signal, generator)
+            noise, signal, steps = draw_noise(latents, model.signal, generator, span)
             predicted = self.denoise(model, diffuse(latents, noise, signal), signal, steps)
             losses.append((predicted - noise).square().mean(dim=(1, 2, 3)))
         return torch.stack(losses).mean(dim=0)
+
+    def targeted_loss(self, images: Tensor, target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Denoising error less the squared distance, one ancestral step on, to the target's latents at that step.
+
+        Args:
+            images: (B, 3, S, S) RGB in [0, 1].
+            target: The same shape.
+            generator: Source of timesteps and noise; the global one if None.
+
+        Returns:
+            One value per picture, (B,), the mean over models.
+        """
+        values = []
+        with torch.no_grad():
+            aims = [latents for _, latents in self._latents(target, generator)]
+        for (model, latents), aim in zip(self._latents(images, generator), aims, strict=True):
+            noise, signal, steps = draw_noise(latents, model.signal, generator)
+            noisy = diffuse(latents, noise, signal)
+            predicted = self.denoise(model, noisy, signal, steps)
+            before = torch.where(steps > 0, model.signal[(steps - 1).clamp(min=0)], torch.ones_like(signal))
+            fresh = draw_noise(latents, model.signal, generator)[0]
+            reached = ancestral_step(noisy, predicted, fresh, signal, before)
+            shift = (reached - diffuse(aim, noise, before)).square()
+            values.append(((predicted - noise).square() - shift).mean(dim=(1, 2, 3)))
+        return torch.stack(values).mean(dim=0)
 
     def _latents(self, images: Tensor, generator: torch.Generator | None) -> Iterator[tuple[Surrogate, Tensor]]:
         with torch.autocast(images.device.type, enabled=False):  # 16-bit pictures could not hold a change of a few levels
@@ -154,11 +180,14 @@ def embed_prompt(folder: str, prompt: str) -> Tensor:
         return text_encoder(tokens.input_ids).last_hidden_state
 
 
-def draw_noise(latents: Tensor, table: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise like the latents, and for each picture a timestep's cumulative alpha and number."""
+def draw_noise(
+    latents: Tensor, table: Tensor, generator: torch.Generator | None, span: tuple[float, float] = (0.0, 1.0)
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise like the latents, and for each picture a timestep's cumulative alpha and number, from a share of the timesteps."""
+    low, high = int(span[0] * len(table)), max(int(span[1] * len(table)), int(span[0] * len(table)) + 1)
     source = generator.device if generator is not None else latents.device
     noise = torch.randn(latents.shape, generator=generator, device=source, dtype=latents.dtype).to(latents.device)
-    steps = torch.randint(len(table), (len(latents),), generator=generator, device=source).to(latents.device)
+    steps = torch.randint(low, high, (len(latents),), generator=generator, device=source).to(latents.device)
     return noise, table[steps], steps
 
 

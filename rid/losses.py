@@ -44,6 +44,23 @@ def predicted_noise(output: Tensor, noisy: Tensor, signal: Tensor, prediction_ty
     raise ValueError(msg)
 
 
+def ancestral_step(noisy: Tensor, predicted: Tensor, fresh: Tensor, signal: Tensor, before: Tensor) -> Tensor:
+    """One DDPM step (arXiv 2006.11239, equations 6 and 7) from the latents at ``signal`` to those at ``before``.
+
+    Args:
+        noisy: (B, C, h, w) latents at ``signal``.
+        predicted: Their noise, estimated.
+        fresh: Standard normal, same shape.
+        signal: Cumulative alpha now, (B,).
+        before: Cumulative alpha of the timestep before, (B,); 1 means clean.
+    """
+    signal, before = signal.view(-1, 1, 1, 1), before.view(-1, 1, 1, 1)
+    alpha = signal / before
+    clean = (noisy - (1 - signal).sqrt() * predicted) / signal.sqrt()
+    mean = (before.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - before) * noisy) / (1 - signal)
+    return mean + ((1 - before) / (1 - signal) * (1 - alpha)).sqrt() * fresh
+
+
 def adv_sds_loss(noisy: Tensor, predicted: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
     """Adversarial score distillation: descending it raises the diffusion loss, without the UNet's Jacobian.
 

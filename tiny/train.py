@@ -109,10 +109,10 @@ class DiffusionRecipe:
 def train_faces(place: Place, name: str, steps: int | None = None, people: int = 3000, pictures: int = 10) -> None:
     """The face detector and embedder."""
     seed_everything(3, verbose=False)
-    total = steps or 3000
+    total = steps or 1800
     data = FacePictures(0, people, pictures)
     scenes = FacePictures(people, 1500, 1, empty=True).images
-    network = FaceNet()
+    network = FaceNet().to(memory_format=torch.channels_last)  # a quarter faster on a CPU
     seconds = fit(FaceTask(network, people, scenes, total), PictureDataModule(data, batch_size=64), total, place.work / name)
     calibrated = FaceNet(threshold=calibrated_threshold(network.eval(), FacePictures(VALIDATION_FIRST, 250, 4)))
     calibrated.load_state_dict(network.state_dict())
@@ -137,7 +137,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "vae-a": AutoencoderRecipe((24, 48, 80, 96), 16, 4000, seed=1),
     "vae-b": AutoencoderRecipe((16, 48, 64, 96), 16, 4500, seed=2),
     "sd-a1": DiffusionRecipe("vae-a", 9_000, seed=5),
-    "sd-a2": DiffusionRecipe("vae-a", 2_000, seed=7, origin="sd-a1"),
+    "sd-a2": DiffusionRecipe("vae-a", 1_500, seed=7, origin="sd-a1", pictures=12_000),
     "sd-b": DiffusionRecipe("vae-b", 9_000, seed=8),
 }
 """Everything but the RID generator, in the order of need."""

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from checkpoints.command import parser
 from eval.study import run_study
 from rid.cli import main as rid
+from rid.pairs import PairConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -19,7 +21,15 @@ def test_there_are_no_other_kinds_of_config():
     assert {name.split("/")[0] for name in everything()} <= {"rid", "eval"}
 
 
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/")])
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/pairs_")])
+def test_pair_configs_build(name):
+    made = parser("test", "")
+    made.add_class_arguments(PairConfig, as_group=False)
+    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name)]))
+    assert PairConfig(**{key: getattr(settings, key) for key in PairConfig.__dataclass_fields__}).models
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/") and "pairs_" not in name])
 def test_training_configs_build(name):
     cli = rid(args=["-c", str(CONFIGS / name)], run=False)
     assert cli.model.generator.budget > 0
@@ -28,8 +38,6 @@ def test_training_configs_build(name):
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/")])
 def test_study_configs_build(name):
-    from checkpoints.command import parser
-
     made = parser("test", "")
     made.add_argument("-o", "--output", type=Path)
     made.add_function_arguments(run_study, skip={"output"})

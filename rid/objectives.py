@@ -1,0 +1,77 @@
+"""What gradient ascent raises: the published protections that work against models as they are.
+
+Letters: B = pictures, S = side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from checkpoints.folders import pipeline_folder
+from rid.ensemble import DiffusionEnsemble
+
+
+class _Fixed:
+    """An objective that does not change between rounds."""
+
+    def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
+        """Nothing to do."""
+
+    def end_round(self, protected: Tensor, generator: torch.Generator) -> None:
+        """Nothing to do."""
+
+
+class Denoising(_Fixed):
+    """The denoising loss of a frozen ensemble, as in AdvDM (arXiv 2302.04578) and RID's own pairs.
+
+    Args:
+        ensemble: The models; their mean is raised.
+        draws: Timesteps and noises averaged for each gradient.
+        span: Share of the timesteps drawn from, lowest and highest.
+    """
+
+    def __init__(self, ensemble: DiffusionEnsemble, draws: int = 1, span: tuple[float, float] = (0.0, 1.0)) -> None:
+        self.ensemble, self.draws, self.span = ensemble, draws, span
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        losses = [self.ensemble.to(images.device).denoising_loss(images, generator, self.span) for _ in range(self.draws)]
+        return torch.stack(losses).mean(dim=0)
+
+
+class RoundTrip(_Fixed):
+    """Size of the decoded latents, lowered: the encoder attack of RID's baselines, after PhotoGuard (arXiv 2302.06588).
+
+    Args:
+        models: Pipeline folders or Hub ids; only their autoencoders are used.
+    """
+
+    def __init__(self, models: Sequence[str]) -> None:
+        folders = [pipeline_folder(name) for name in models]
+        self.autoencoders = [AutoencoderKL.from_pretrained(folder, subfolder="vae").eval().requires_grad_(False) for folder in folders]
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        norms = []
+        for vae in self.autoencoders:
+            latents = vae.to(images.device).encode(images * 2 - 1).latent_dist.sample(generator)
+            norms.append(vae.decode(latents).sample.square().mean(dim=(1, 2, 3)).sqrt())
+        return -torch.stack(norms).mean(dim=0)
+
+
+class Targeted(_Fixed):
+    """The denoising loss, less the distance of the next latents from those of a target picture (T-ASPL's shift term).
+
+    Args:
+        ensemble: The models.
+        target: (3, S, S) RGB in [0, 1].
+    """
+
+    def __init__(self, ensemble: DiffusionEnsemble, target: Tensor) -> None:
+        self.ensemble, self.target = ensemble, target
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        target = self.target.to(images).expand(len(images), -1, -1, -1)
+        return self.ensemble.to(images.device).targeted_loss(images, target, generator)
