@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 import torch
 from torch.utils.data import DistributedSampler
@@ -47,3 +48,25 @@ class ResumableSampler(DistributedSampler[int]):
         order = torch.randperm(len(self.dataset), generator=generator)  # type: ignore[arg-type]
         mine = order[self.rank : len(self) * self.num_replicas : self.num_replicas].tolist()
         yield from islice(mine, done * self.batch_size, None)
+
+
+class PairedSampler(ResumableSampler):
+    """As :class:`ResumableSampler`, with an independently drawn pair beside each picture: ``(picture, pair)``.
+
+    Args:
+        length: Pictures in the data set.
+        pairs: Pairs to draw from, with replacement.
+        rest: As for :class:`ResumableSampler`, after ``length``.
+    """
+
+    def __init__(self, length: int, pairs: int, *rest: Any) -> None:
+        super().__init__(length, *rest)
+        self.pairs = pairs
+
+    def __iter__(self) -> Iterator[Any]:
+        """This rank's picture and pair numbers, from the current place to the end of the epoch."""
+        epoch, done = divmod(self.batches_seen(), self.batches)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch + 2**40) % 2**63)
+        drawn = torch.randint(self.pairs, (len(self.dataset),), generator=generator)  # type: ignore[arg-type]
+        mine = drawn[self.rank : len(self) * self.num_replicas : self.num_replicas].tolist()
+        yield from zip(super().__iter__(), mine[done * self.batch_size :], strict=True)

@@ -1,7 +1,8 @@
-"""Pictures beside pairs of a source and its gradient-attacked version, for the regression term."""
+"""Pairs of a picture and its gradient-attacked version, for RID's regression term."""
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,34 +10,33 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.images import centre_square, open_photo
+from datamodules.images import Photo, decode_photo, open_photo, paper_crop
+from datamodules.shards import Entry, read_entries
 
 
 class PairList(Dataset[dict[str, Tensor]]):
-    """Pairs listed in a JSON file: ``[{"source_path": ..., "attacked_path": ...}, ...]``, relative to the file or absolute.
+    """Pairs from a JSON file, or from WebDataset shards.
 
-    Both pictures of a pair are resized (shorter side to ``size``) and centre-cropped alike.
+    The file is ``[{"source_path": ..., "attacked_path": ...}, ...]``, paths relative to it or absolute; shards hold
+    ``KEY.source.png`` and ``KEY.attacked.png``. Both pictures of a pair are resized (shorter side to ``size``) and
+    centre-cropped, each by its own size, so that an attacked crop fits a source that was not cropped yet.
 
     Args:
-        path: The JSON file.
+        path: The JSON file, a shard, or a folder of shards.
         size: Side in pixels.
 
     Raises:
-        FileNotFoundError: If the list is missing.
+        FileNotFoundError: If there is no such file or folder.
         ValueError: If it is not such a list, or empty.
     """
 
     def __init__(self, path: str, size: int = 512) -> None:
-        self.file, self.size = Path(path), size
-        if not self.file.is_file():
+        self.path, self.size = Path(path), size
+        if not self.path.exists():
             msg = f"{path}: no such pair list"
             raise FileNotFoundError(msg)
-        try:
-            rows = json.loads(self.file.read_text())
-            self.pairs = [(self.file.parent / row["source_path"], self.file.parent / row["attacked_path"]) for row in rows]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            msg = f"{path}: expected a JSON list of objects with source_path and attacked_path ({error!r})"
-            raise ValueError(msg) from error
+        sharded = self.path.is_dir() or self.path.suffix == ".tar"
+        self.pairs: list[tuple[_Picture, _Picture]] = _from_shards(self.path) if sharded else _from_json(self.path)
         if not self.pairs:
             msg = f"{path}: the pair list is empty"
             raise ValueError(msg)
@@ -45,20 +45,13 @@ class PairList(Dataset[dict[str, Tensor]]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``source`` and ``attacked``, (3, size, size) in [0, 1].
-
-        Raises:
-            ValueError: If the two pictures differ in size.
-        """
-        source, attacked = (open_photo(path).tensor() for path in self.pairs[index])
-        if source.shape != attacked.shape:
-            msg = f"{self.pairs[index][1]} is not the size of its source {self.pairs[index][0]}: attack the same crop that is listed"
-            raise ValueError(msg)
-        return {"source": centre_square(source, self.size), "attacked": centre_square(attacked, self.size)}
+        """``source`` and ``attacked``, (3, size, size) in [0, 1]."""
+        source, attacked = (paper_crop(picture.open(), self.size).tensor() for picture in self.pairs[index])
+        return {"source": source, "attacked": attacked}
 
 
 class WithPairs(Dataset[dict[str, Any]]):
-    """A picture data set with a pair beside every picture: picture k comes with pair k modulo the number of pairs."""
+    """A picture data set with pairs beside it: item ``(k, j)`` is picture k with pair j, item ``k`` has pair k modulo their number."""
 
     def __init__(self, images: Dataset, pairs: Dataset) -> None:
         self.images, self.pairs = images, pairs
@@ -66,5 +59,41 @@ class WithPairs(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.images)  # type: ignore[arg-type]
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.images[index] | self.pairs[index % len(self.pairs)]  # type: ignore[arg-type]
+    def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
+        picture, pair = index if isinstance(index, tuple) else (index, index % len(self.pairs))  # type: ignore[arg-type]
+        return self.images[picture] | self.pairs[pair]
+
+
+class _Picture:
+    """A picture file, or one in a shard."""
+
+    def __init__(self, path: Path, entry: Entry | None = None) -> None:
+        self.path, self.entry = path, entry
+
+    def open(self) -> Photo:
+        if self.entry is None:
+            return open_photo(self.path)
+        return decode_photo(io.BytesIO(self.entry.read(self.path)), f"{self.path}, {self.entry.name}")
+
+
+def _from_json(file: Path) -> list[tuple[_Picture, _Picture]]:
+    try:
+        rows = json.loads(file.read_text())
+        return [(_Picture(file.parent / row["source_path"]), _Picture(file.parent / row["attacked_path"])) for row in rows]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        msg = f"{file}: expected a JSON list of objects with source_path and attacked_path ({error!r})"
+        raise ValueError(msg) from error
+
+
+def _from_shards(path: Path) -> list[tuple[_Picture, _Picture]]:
+    pairs = []
+    for shard in sorted(path.glob("*.tar")) if path.is_dir() else [path]:
+        entries = {entry.name: entry for entry in read_entries(shard)}
+        for name, entry in entries.items():
+            if name.endswith(".source.png"):
+                attacked = entries.get(name.removesuffix(".source.png") + ".attacked.png")
+                if attacked is None:
+                    msg = f"{shard}: {name} has no attacked version beside it"
+                    raise ValueError(msg)
+                pairs.append((_Picture(shard, entry), _Picture(shard, attacked)))
+    return pairs

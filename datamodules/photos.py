@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.images import SUFFIXES, UNSUPPORTED, Photo, UnreadableImage, decode_photo, find_pictures, open_photo
+from datamodules.images import SUFFIXES, UNSUPPORTED, Photo, UnreadableImage, decode_photo, find_pictures, open_photo, paper_crop
 from datamodules.shards import ShardSample, read_samples
 
 
@@ -43,7 +44,7 @@ def find_photos(inputs: Sequence[Path]) -> tuple[list[PhotoFile], list[str]]:
 
     Args:
         inputs: Folders (searched with their sub-folders), picture files, WebDataset shards (``.tar``), and text files that
-            list pictures, one path a line, relative to the list.
+            list pictures, one path a line, or JSON lists of ``{"image_file": path}``; paths are absolute or relative to the list.
 
     Raises:
         FileNotFoundError: If an input does not exist, or a folder or list has no pictures.
@@ -60,7 +61,7 @@ def find_photos(inputs: Sequence[Path]) -> tuple[list[PhotoFile], list[str]]:
         elif not root.is_file():
             msg = f"{root}: no such file or folder"
             raise FileNotFoundError(msg)
-        elif root.suffix.lower() == ".txt":
+        elif root.suffix.lower() in (".txt", ".json"):
             listed = _listed(root)
             common = Path(os.path.commonpath([path.parent for path in listed]))
             photos += [part for path in listed for part in _photos_of(path, str(path.relative_to(common)))]
@@ -87,16 +88,22 @@ def _photos_of(path: Path, name: str) -> list[PhotoFile]:
     if path.suffix.lower() == ".tar":
         return [PhotoFile(f"{name}/{sample.picture.name}", path, sample) for sample in read_samples(path)]
     if path.suffix.lower() not in SUFFIXES | UNSUPPORTED:
-        msg = f"{path}: not a picture by its name, a folder, a .tar shard or a .txt list"
+        msg = f"{path}: not a picture by its name, a folder, a .tar shard or a .txt or .json list"
         raise ValueError(msg)
     return [PhotoFile(name, path)]
 
 
 def _listed(file: Path) -> list[Path]:
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    text = file.read_text(encoding="utf-8")
+    try:
+        lines = [row["image_file"] for row in json.loads(text)] if file.suffix.lower() == ".json" else text.splitlines()
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        msg = f"{file}: expected a JSON list of objects with image_file ({error!r})"
+        raise ValueError(msg) from error
+    lines = [line.strip() for line in lines]
     paths = [(file.parent / line).absolute() for line in lines if line and not line.startswith("#")]
     if not paths:
-        msg = f"{file}: the list is empty; it should have one path a line"
+        msg = f"{file}: the list is empty; it should name one picture a line, or be a JSON list"
         raise FileNotFoundError(msg)
     if missing := [path for path in paths if not path.is_file()]:
         msg = f"{file}: {missing[0]} does not exist"
@@ -135,6 +142,25 @@ class PhotoDataset(Dataset[OpenedPhoto]):
         except UnreadableImage as error:
             return OpenedPhoto(file, None, None, str(error))
         return OpenedPhoto(file, *self.prepare(photo))
+
+
+class PictureFiles(Dataset[dict[str, Tensor]]):
+    """Photos as training pictures: ``image`` (3, size, size) in [0, 1], shorter side resized and centre-cropped as in RID's programs.
+
+    Args:
+        sources: Folders, picture files, shards and lists; see :func:`find_photos`.
+        size: Side in pixels.
+    """
+
+    def __init__(self, sources: list[str], size: int = 512) -> None:
+        self.files, _ = find_photos([Path(source) for source in sources])
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"image": paper_crop(self.files[index].open(), self.size).tensor()}
 
 
 class PhotoDataModule(LightningDataModule):

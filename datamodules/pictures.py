@@ -8,7 +8,8 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.order import ResumableSampler
+from datamodules.order import PairedSampler, ResumableSampler
+from datamodules.pairs import WithPairs
 
 
 class PictureDataModule(LightningDataModule):
@@ -44,20 +45,22 @@ class PictureDataModule(LightningDataModule):
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            sampler=self._order(len(dataset)) if training else None,  # type: ignore[arg-type]
+            sampler=self._order(dataset) if training else None,
             drop_last=training,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
 
-    def _order(self, length: int) -> ResumableSampler:
-        trainer = self.trainer
+    def _order(self, dataset: Any) -> ResumableSampler:
+        trainer, seed = self.trainer, torch.initial_seed()
         if trainer is None:
-            return ResumableSampler(length, self.batch_size, torch.initial_seed(), lambda: 0)
-        progress = trainer.fit_loop.epoch_loop.batch_progress
-        return ResumableSampler(
-            length, self.batch_size, torch.initial_seed(), lambda: progress.total.ready, trainer.global_rank, trainer.world_size
-        )
+            place: tuple[Any, ...] = (self.batch_size, seed, lambda: 0)
+        else:
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            place = (self.batch_size, seed, lambda: progress.total.ready, trainer.global_rank, trainer.world_size)
+        if isinstance(dataset, WithPairs):
+            return PairedSampler(len(dataset), len(dataset.pairs), *place)  # type: ignore[arg-type]
+        return ResumableSampler(len(dataset), *place)
 
     def train_dataloader(self) -> DataLoader[Any]:
         return self._loader("train")

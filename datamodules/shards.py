@@ -46,14 +46,8 @@ def read_samples(shard: Path) -> list[ShardSample]:
         ValueError: If it is not an uncompressed tar file, is cut short, holds a name that leads out of it, or holds no pictures.
     """
     groups: dict[str, list[Entry]] = {}
-    try:
-        with tarfile.open(shard, "r:") as archive:
-            for member in archive:
-                if member.isfile():
-                    groups.setdefault(_key(member.name, shard), []).append(Entry(member.name, member.offset_data, member.size))
-    except tarfile.TarError as error:
-        msg = f"{shard}: not an uncompressed tar file, or damaged ({error}); give WebDataset shards as .tar"
-        raise ValueError(msg) from error
+    for entry in read_entries(shard):
+        groups.setdefault(_key(entry.name), []).append(entry)
     samples = []
     for key, entries in groups.items():
         pictures = [entry for entry in entries if "." + entry.name[len(key) + 1 :].lower() in SUFFIXES]
@@ -65,10 +59,28 @@ def read_samples(shard: Path) -> list[ShardSample]:
     if not samples:
         msg = f"{shard}: no pictures in this shard; looked for {', '.join(sorted(SUFFIXES))}"
         raise ValueError(msg)
-    if (last := max(e.offset + e.size for entries in groups.values() for e in entries)) > shard.stat().st_size:
+    return samples
+
+
+def read_entries(shard: Path) -> list[Entry]:
+    """Names and places of a shard's files; errors as in :func:`read_samples`."""
+    entries = []
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            for member in archive:
+                path = PurePosixPath(member.name)
+                if path.is_absolute() or ".." in path.parts:
+                    msg = f"{shard}: the entry {member.name} leads out of the shard; it is not to be trusted"
+                    raise ValueError(msg)
+                if member.isfile():
+                    entries.append(Entry(member.name, member.offset_data, member.size))
+    except tarfile.TarError as error:
+        msg = f"{shard}: not an uncompressed tar file, or damaged ({error}); give WebDataset shards as .tar"
+        raise ValueError(msg) from error
+    if (last := max((entry.offset + entry.size for entry in entries), default=0)) > shard.stat().st_size:
         msg = f"{shard}: cut short, {last} bytes are expected; get a complete copy"
         raise ValueError(msg)
-    return samples
+    return entries
 
 
 class ShardWriter:
@@ -102,9 +114,6 @@ class ShardWriter:
         self.archive.addfile(member, io.BytesIO(content))
 
 
-def _key(name: str, shard: Path) -> str:
+def _key(name: str) -> str:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        msg = f"{shard}: the entry {name} leads out of the shard; it is not to be trusted"
-        raise ValueError(msg)
     return str(path.with_name(path.name.split(".", 1)[0])) if path.name.split(".", 1)[0] else str(path)

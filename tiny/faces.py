@@ -135,28 +135,40 @@ FACELESS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 """Ways to a picture without a face, from portraits and scenes without a person."""
 
 
+class SamePeople(Dataset[dict[str, Tensor]]):
+    """Several pictures of one person per item, chosen at random, so that a batch holds pairs to be told together and apart."""
+
+    def __init__(self, pictures: FacePictures, together: int) -> None:
+        self.pictures, self.together = pictures, together
+        self.each = int(pictures.labels.bincount()[0])
+
+    def __len__(self) -> int:
+        return len(self.pictures) // self.each
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        chosen = index * self.each + torch.randperm(self.each)[: self.together]
+        items = [self.pictures[int(number)] for number in chosen]
+        return {key: torch.stack([item[key] for item in items]) for key in ("image", "box", "label")}
+
+
 class FaceTask(LightningModule):
-    """Face or none (cross-entropy), where (L1), and whose (cosine softmax with a margin, after CosFace, arXiv 1801.09414).
+    """Face or none (cross-entropy), where (L1), and whose (supervised contrastive loss, arXiv 2004.11362).
 
     Args:
         network: The detector and embedder.
-        people: Number of training identities.
         empty: Scenes without people, uint8 (N, 3, S, S).
         steps: Length of the schedule.
         lr: Peak learning rate.
-        margin: Cosine margin of the true identity.
-        scale: Inverse temperature of the cosines.
+        temperature: Of the cosines in the contrastive loss.
     """
 
-    def __init__(
-        self, network: FaceNet, people: int, empty: Tensor, steps: int, lr: float = 2e-3, margin: float = 0.25, scale: float = 20.0
-    ) -> None:
+    def __init__(self, network: FaceNet, empty: Tensor, steps: int, lr: float = 2e-3, temperature: float = 0.1) -> None:
         super().__init__()
         self.network = network
-        self.centres = nn.Parameter(torch.randn(people, network.embed.out_features))
-        self.empty, self.steps, self.lr, self.margin, self.scale = empty, steps, lr, margin, scale
+        self.empty, self.steps, self.lr, self.temperature = empty, steps, lr, temperature
 
-    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+    def training_step(self, items: dict[str, Tensor], _: int) -> Tensor:
+        batch = {key: value.flatten(0, 1) for key, value in items.items()}
         images = weathered(batch["image"])
         count = len(images)
         scenes = self.empty[torch.randint(len(self.empty), (count // 2,))].float() / 255
@@ -165,15 +177,28 @@ class FaceTask(LightningModule):
         truth = torch.cat([torch.ones(count), torch.zeros(len(nobody))]).to(logits)
         face = F.binary_cross_entropy_with_logits(logits, truth)
         where = F.l1_loss(boxes[:count], batch["box"])
-        cosine = F.normalize(embeddings[:count], dim=1) @ F.normalize(self.centres, dim=1).T
-        ramp = min(1.0, 3 * self.global_step / self.steps)
-        margin = F.one_hot(batch["label"], len(self.centres)) * self.margin * ramp
-        who = F.cross_entropy(self.scale * (cosine - margin), batch["label"])
+        who = contrastive_loss(embeddings[:count], batch["label"], self.temperature)
         self.log_dict({"train/face": face, "train/where": where, "train/who": who}, prog_bar=True)
         return face + 2 * where + who
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return one_cycle(self, self.lr, self.steps)
+
+
+def contrastive_loss(embeddings: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """How badly each picture tells the others of its person from those of other people.
+
+    Args:
+        embeddings: (B, D), of any length.
+        labels: (B,) person numbers; every person at least twice.
+        temperature: Of the cosines.
+    """
+    unit = F.normalize(embeddings, dim=1)
+    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
+    same = (labels.view(-1, 1) == labels) & ~itself
+    likelihood = logits.log_softmax(dim=1).masked_fill(~same, 0)
+    return -(likelihood.sum(dim=1) / same.sum(dim=1)).mean()
 
 
 class AttributeProbe(nn.Module):

@@ -21,7 +21,7 @@ from eval.metrics.face_net import FaceNet
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
-from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, calibrated_threshold
+from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, SamePeople, calibrated_threshold
 
 TRAINING_PEOPLE = 20_000
 SAVE_EVERY = 500
@@ -109,11 +109,11 @@ class DiffusionRecipe:
 def train_faces(place: Place, name: str, steps: int | None = None, people: int = 3000, pictures: int = 10) -> None:
     """The face detector and embedder."""
     seed_everything(3, verbose=False)
-    total = steps or 1800
+    total = steps or 1500
     data = FacePictures(0, people, pictures)
     scenes = FacePictures(people, 1500, 1, empty=True).images
     network = FaceNet().to(memory_format=torch.channels_last)  # a quarter faster on a CPU
-    seconds = fit(FaceTask(network, people, scenes, total), PictureDataModule(data, batch_size=64), total, place.work / name)
+    seconds = fit(FaceTask(network, scenes, total), PictureDataModule(SamePeople(data, 4), batch_size=16), total, place.work / name)
     calibrated = FaceNet(threshold=calibrated_threshold(network.eval(), FacePictures(VALIDATION_FIRST, 250, 4)))
     calibrated.load_state_dict(network.state_dict())
     calibrated.half().save_pretrained(place.shipped / name)

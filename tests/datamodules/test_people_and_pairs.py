@@ -1,4 +1,5 @@
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -7,7 +8,9 @@ from PIL import Image
 
 from datamodules.identities import IdentityFolders, as_people
 from datamodules.images import centre_square
+from datamodules.order import PairedSampler
 from datamodules.pairs import PairList, WithPairs
+from datamodules.photos import PictureFiles
 
 
 def picture(path, size=(30, 40), value=100):
@@ -68,9 +71,50 @@ def test_bad_pair_lists(tmp_path, text, words):
         PairList(str(tmp_path / "pairs.json"))
 
 
-def test_pairs_of_two_sizes_are_refused(tmp_path):
-    picture(tmp_path / "s.png")
-    picture(tmp_path / "a.png", size=(31, 40))
+def test_each_picture_of_a_pair_is_cropped_by_its_own_size(tmp_path):
+    ramp = np.linspace(0, 200, 60).astype(np.uint8)
+    wide = Image.fromarray(np.broadcast_to(ramp[None, :, None], (30, 60, 3)).copy())
+    wide.save(tmp_path / "s.png")
+    wide.crop((15, 0, 45, 30)).save(tmp_path / "a.png")
     (tmp_path / "pairs.json").write_text(json.dumps([{"source_path": "s.png", "attacked_path": "a.png"}]))
-    with pytest.raises(ValueError, match="not the size of its source"):
-        PairList(str(tmp_path / "pairs.json"))[0]
+    pair = PairList(str(tmp_path / "pairs.json"), size=30)[0]
+    assert torch.equal(pair["source"], pair["attacked"])
+
+
+def test_pairs_from_shards(tmp_path):
+    picture(tmp_path / "k.source.png")
+    picture(tmp_path / "k.attacked.png", value=106)
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for kind in ("source", "attacked"):
+            archive.add(tmp_path / f"k.{kind}.png", f"deep/k.{kind}.png")
+    for place in (tmp_path, tmp_path / "x.tar"):
+        pair = PairList(str(place), size=8)[0]
+        assert torch.allclose(255 * (pair["attacked"] - pair["source"]), torch.tensor(6.0))
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.add(tmp_path / "k.source.png", "k.source.png")
+    with pytest.raises(ValueError, match="has no attacked version"):
+        PairList(str(tmp_path / "x.tar"))
+
+
+def test_the_papers_two_lists_are_read_as_they_are(tmp_path):
+    picture(tmp_path / "faces" / "n1" / "1.jpg", size=(60, 40))
+    picture(tmp_path / "faces" / "n2" / "1.png", size=(20, 40))
+    rows = [{"image_file": "faces/n1/1.jpg"}, {"image_file": str(tmp_path / "faces" / "n2" / "1.png")}]
+    (tmp_path / "all.json").write_text(json.dumps(rows))
+    pictures = PictureFiles([str(tmp_path / "all.json")], size=16)
+    assert [pictures[index]["image"].shape for index in range(2)] == [(3, 16, 16)] * 2
+    (tmp_path / "all.json").write_text('[{"file": 1}]')
+    with pytest.raises(ValueError, match="objects with image_file"):
+        PictureFiles([str(tmp_path / "all.json")])
+
+
+def test_pairs_are_drawn_apart_from_pictures_and_resume_with_them():
+    place = [0]
+    sampler = PairedSampler(40, 7, 4, 3, lambda: place[0])
+    first = list(sampler)
+    assert {pair for _, pair in first} == set(range(7))
+    place[0] = 3
+    assert list(sampler) == first[12:]
+    place[0] = 10
+    second = dict(sampler)
+    assert second != dict(first), "a picture meets other pairs in the next epoch"

@@ -38,7 +38,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
 
 def test_the_face_recipe(tmp_path):
     place = tiny.train.Place(tmp_path / "shipped", tmp_path / "work")
-    tiny.train.train_faces(place, "faces", steps=1, people=8, pictures=8)
+    tiny.train.train_faces(place, "faces", steps=1, people=16, pictures=4)
     faces = load_faces(str(tmp_path / "shipped" / "faces"))(torch.rand(2, 3, 64, 64))
     assert faces.embeddings.shape == (2, 96)
 
