@@ -45,16 +45,18 @@ class DiffusionEnsemble:
         models: Pipeline folders or Hub ids, any number of them.
         prompt: The prompt the models see; RID trains with a single blank.
         dtype: Precision of the UNets. The encoders stay in float32, as gradients run through them.
+        offload: Keep UNets in main memory, each on the pictures' device only while it predicts.
 
     Raises:
         ValueError: If ``models`` is empty.
         FileNotFoundError: If a model is neither a folder nor in the Hub cache; the message says how to get it.
     """
 
-    def __init__(self, models: Sequence[str], prompt: str = " ", dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, models: Sequence[str], prompt: str = " ", dtype: torch.dtype = torch.float32, offload: bool = False) -> None:
         if not models:
             msg = "a diffusion ensemble needs at least one model: a pipeline folder or a Hub id"
             raise ValueError(msg)
+        self.offload = offload
         self.encoders: list[AutoencoderKL] = []
         self.surrogates: list[Surrogate] = []
         known: dict[str, int] = {}
@@ -65,7 +67,7 @@ class DiffusionEnsemble:
             if digest not in known:
                 known[digest] = len(self.encoders)
                 del vae.decoder, vae.post_quant_conv
-                self.encoders.append(_frozen(vae))
+                self.encoders.append(_frozen(vae).to(memory_format=torch.channels_last))
             unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=dtype)
             scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
             self.surrogates.append(
@@ -92,7 +94,8 @@ class DiffusionEnsemble:
         for encoder in self.encoders:
             encoder.to(device)
         for model in self.surrogates:
-            model.unet.to(device)
+            if not self.offload:
+                model.unet.to(device)
             model.signal, model.prompt = model.signal.to(device), model.prompt.to(device)
         return self
 
@@ -113,24 +116,25 @@ class DiffusionEnsemble:
         return torch.stack(losses).mean()
 
     def denoising_loss(self, images: Tensor, generator: torch.Generator | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
-        """Mean denoising error ``mean((predicted - noise)**2)`` of each picture over the models.
+        """Mean over the models of :meth:`denoising_losses`, (B,): what gradient ascent raises."""
+        return self.denoising_losses(images, generator, span).mean(dim=0)
 
-        Differentiable through UNets and encoders: what PGD ascends.
+    def denoising_losses(self, images: Tensor, generator: torch.Generator | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+        """Denoising error ``mean((predicted - noise)**2)`` of each model on each picture, (M, B).
+
+        Differentiable through UNets and encoders.
 
         Args:
             images: (B, 3, S, S) RGB in [0, 1].
             generator: Source of timesteps and noise; the global one if None.
             span: Share of the timesteps drawn from, lowest and highest.
-
-        Returns:
-            One loss per picture, (B,).
         """
         losses = []
         for model, latents in self._latents(images, generator):
             noise, signal, steps = draw_noise(latents, model.signal, generator, span)
             predicted = self.denoise(model, diffuse(latents, noise, signal), signal, steps)
             losses.append((predicted - noise).square().mean(dim=(1, 2, 3)))
-        return torch.stack(losses).mean(dim=0)
+        return torch.stack(losses)
 
     def targeted_loss(self, images: Tensor, target: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Denoising error less the squared distance, one ancestral step on, to the target's latents at that step.
@@ -167,7 +171,11 @@ class DiffusionEnsemble:
     def denoise(self, model: Surrogate, noisy: Tensor, signal: Tensor, steps: Tensor) -> Tensor:
         """A model's estimate of the noise in (B, C, h, w) diffused latents under the constant prompt; ``signal`` and ``steps`` are (B,)."""
         prompt = model.prompt.expand(len(noisy), -1, -1)
+        if self.offload:
+            model.unet.to(noisy.device)
         output = model.unet(noisy.to(prompt.dtype), steps, prompt).sample.to(noisy.dtype)
+        if self.offload and not torch.is_grad_enabled():  # under a graph the weights must stay for the backward pass
+            model.unet.to("cpu")
         return predicted_noise(output, noisy, signal, model.prediction_type)
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class PerturbationGenerator(
@@ -64,6 +65,8 @@ class PerturbationGenerator(
             msg = f"width must be a multiple of heads and of 4, got width {width} and heads {heads}"
             raise ValueError(msg)
         self.budget, self.image_size, self.patch_size = budget, image_size, patch_size
+        self.checkpointing = False
+        """Whether training computes the blocks again in the backward pass instead of keeping what they computed."""
         self.settings = {
             "budget": budget,
             "image_size": image_size,
@@ -106,7 +109,8 @@ class PerturbationGenerator(
         views = (images * 2 - 1).to(self.patches.weight.dtype)
         tokens = self.patches(views).flatten(2).transpose(1, 2) + self.positions
         for block in self.blocks:
-            tokens = block(tokens)
+            again = self.checkpointing and torch.is_grad_enabled()
+            tokens = checkpoint(block, tokens, use_reentrant=False) if again else block(tokens)
         pixels = self.to_pixels(modulated_norm(tokens, self.modulation))
         return unpatchify(pixels, self.patch_size).float().tanh() * (self.budget / 255)
 

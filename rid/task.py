@@ -15,6 +15,7 @@ from checkpoints.manifest import fingerprint, write_manifest
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.losses import regression_loss
+from rid.robustness import RobustnessConfig, edit
 from rid.weights import save_generator
 
 
@@ -31,6 +32,10 @@ class RIDTask(LightningModule):
         regression_weight: Weight of the regression term; 0 turns it off.
         regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
         prompt: What the surrogates are told; the paper uses one blank.
+        robustness: Edits between generator and models, so that the protection survives them; None trains as the paper.
+        activation_checkpointing: Compute the generator's blocks again in the backward pass instead of keeping them.
+        compiled: Compile the generator.
+        offload: Hold the surrogates' UNets in main memory, each on the device only while it is used.
         lr: Peak learning rate of AdamW.
         weight_decay: AdamW's, on every parameter.
         warmup_steps: Optimiser steps of linear warm-up; a linear decay to zero over the rest of the run follows.
@@ -47,6 +52,10 @@ class RIDTask(LightningModule):
         regression_weight: float = 0.0,
         regression_norm: Literal["l1", "l2"] = "l1",
         prompt: str = " ",
+        robustness: RobustnessConfig | None = None,
+        activation_checkpointing: bool = False,
+        compiled: bool = False,
+        offload: bool = False,
         lr: float = 3e-4,
         weight_decay: float = 1e-2,
         warmup_steps: int = 500,
@@ -58,13 +67,16 @@ class RIDTask(LightningModule):
         if not surrogates:
             msg = "surrogates is empty: name at least one diffusion pipeline folder or Hub id"
             raise ValueError(msg)
-        self.save_hyperparameters(ignore=["generator"])
-        self.generator = generator
+        self.save_hyperparameters(ignore=["generator", "robustness"])
+        self.generator, self.robustness = generator, robustness
+        generator.checkpointing = activation_checkpointing
         self.ensemble: DiffusionEnsemble | None = None
 
     def setup(self, stage: str) -> None:
         if self.ensemble is None:
-            self.ensemble = DiffusionEnsemble(self.hparams["surrogates"], self.hparams["prompt"])
+            self.ensemble = DiffusionEnsemble(self.hparams["surrogates"], self.hparams["prompt"], offload=self.hparams["offload"])
+            if self.hparams["compiled"]:
+                self.generator.compile()
         self.ensemble.to(self.trainer.strategy.root_device)  # self.device is still the CPU here
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -88,6 +100,8 @@ class RIDTask(LightningModule):
         if sds_weight:
             assert self.ensemble is not None
             protected = (batch["image"] + perturbations[0]).clamp(0, 1)
+            if self.robustness is not None:
+                protected = edit(protected, self.robustness, noise)
             terms["adv_sds"] = sds_weight * self.ensemble.adv_sds(protected, noise)
         if regression_weight:
             target = batch["attacked"] - batch["source"]
@@ -96,14 +110,19 @@ class RIDTask(LightningModule):
         return terms
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """Denoising error of the surrogates on clean and on protected pictures, same noise; the protected pictures."""
+        """Denoising error of every surrogate on clean and on protected pictures, same noise; the protected pictures.
+
+        The rise from one to the other is a cheap measure of protection that needs no attack.
+        """
         assert self.ensemble is not None
         images = batch["image"]
         protected = self.generator.protect(images)
         for name, pictures in (("clean", images), ("protected", protected)):
             noise = torch.Generator().manual_seed(index)
-            loss = self.ensemble.denoising_loss(pictures, noise).mean()
-            self.log(f"val/denoising_{name}", loss, batch_size=len(images), sync_dist=True)
+            losses = self.ensemble.denoising_losses(pictures, noise).mean(dim=1)
+            self.log(f"val/denoising_{name}", losses.mean(), batch_size=len(images), sync_dist=True)
+            for model, loss in zip(self.ensemble.surrogates, losses, strict=True):
+                self.log(f"val/denoising_{name}/{Path(model.name).name}", loss, batch_size=len(images), sync_dist=True)
         levels = (protected - images).abs().amax() * 255
         self.log("val/levels", levels, reduce_fx="max", batch_size=len(images), sync_dist=True)
         return protected

@@ -193,6 +193,8 @@ def test_torchrun_with_the_wrong_number_of_devices_is_refused(config):
 
 def test_the_saved_config_holds_what_was_run(config, tmp_path):
     cli = main(["fit", "-c", str(config(max_steps=3)), "--model.lr", "0.002"])
+    logged = {name for name in cli.trainer.callback_metrics if name.startswith("val/denoising_protected")}
+    assert logged == {"val/denoising_protected", *(f"val/denoising_protected/{name}" for name in ("a1", "a2", "b"))}
     saved = yaml.safe_load((Path(cli.trainer.log_dir) / "fit.yaml").read_text())
     assert saved["model"]["lr"] == 0.002
     assert json.dumps(saved["trainer"]["max_steps"]) == "3"
