@@ -48,15 +48,18 @@ class RIDCLI(LightningCLI):
         self._check_checkpoint()
 
     def _check_checkpoint(self) -> None:
-        """Refuse a file that is no training checkpoint of this task, and never unpickle objects from it."""
+        """Refuse a file that is no training checkpoint of this task, and never unpickle objects from it; resolve ``last``."""
         path = self._get(self.config_init, "ckpt_path")
         if not path:
             return
+        if path == "last":
+            path = str(newest_checkpoint(Path(self.trainer.default_root_dir)))
+            self.config_init[self.subcommand]["ckpt_path"] = path
         if not Path(path).is_file():
             msg = f"ckpt_path {path}: no such file; training checkpoints are under default_root_dir, in checkpoints/"
             raise FileNotFoundError(msg)
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
         except Exception as error:  # a damaged or foreign file makes the unpickler raise nearly anything
             msg = f"ckpt_path {path}: not a training checkpoint, or damaged ({type(error).__name__}); name one that rid fit wrote"
             raise ValueError(msg) from error
@@ -66,6 +69,25 @@ class RIDCLI(LightningCLI):
         ]:
             msg = f"ckpt_path {path}: {wrong[0]} does not fit this config's generator; use the config the checkpoint was trained with"
             raise ValueError(msg)
+
+
+def newest_checkpoint(root: Path) -> Path:
+    """The newest whole checkpoint below a folder; one whose writing was cut short is passed over.
+
+    Lightning's own "last" looks into the folder of the run that is about to begin, and silently starts anew.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    files = sorted(root.rglob("checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in files:
+        try:
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except Exception:  # cut short by a kill: the unpickler raises nearly anything
+            continue
+        return path
+    msg = f"ckpt_path last: no whole checkpoint below {root}; leave ckpt_path out to start from the beginning"
+    raise FileNotFoundError(msg)
 
 
 def main(args: ArgsType = None, run: bool = True) -> RIDCLI:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -189,6 +191,35 @@ def test_torchrun_with_the_wrong_number_of_devices_is_refused(config):
     ended = command("fit", "-c", config(devices=1), WORLD_SIZE="2")
     assert ended.returncode == 2
     assert "launcher started 2 processes" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_from_last_to_the_same_weights(config, tmp_path):
+    saving = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"every_n_train_steps": 2, "save_last": True}}
+    averaging = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.5}}
+    path = config(max_steps=40, callbacks=[saving, averaging], default_root_dir=str(tmp_path / "cut"))
+    process = subprocess.Popen([sys.executable, "-m", "rid", "fit", "-c", str(path)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not list((tmp_path / "cut").rglob("last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list((tmp_path / "cut").rglob("generator")), "it was killed before its end"
+    newest = max((tmp_path / "cut").rglob("*.ckpt"), key=lambda file: file.stat().st_mtime_ns)
+    (newest.parent / "torn.ckpt").write_bytes(newest.read_bytes()[:1000])
+    assert command("fit", "-c", path, "--ckpt_path", "last").returncode == 0
+    assert command("fit", "-c", path, "--trainer.default_root_dir", tmp_path / "whole").returncode == 0
+    cut, whole = (load_generator(str(next((tmp_path / name).rglob("generator")))) for name in ("cut", "whole"))
+    for (name, a), b in zip(whole.state_dict().items(), cut.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_last_without_a_checkpoint_is_told(config, capsys):
+    from checkpoints.command import run
+    from rid.__main__ import main as door
+
+    assert run(door, ["fit", "-c", str(config(max_steps=3)), "--ckpt_path", "last"]) == 2
+    assert "no whole checkpoint below" in capsys.readouterr().err
 
 
 def test_the_saved_config_holds_what_was_run(config, tmp_path):
