@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, CLIPTextModel
 
 from checkpoints.folders import pipeline_folder
 from rid.losses import adv_sds_loss, ancestral_step, diffuse, predicted_noise
+from rid.noise import Rows
 
 
 @dataclass
@@ -99,7 +100,7 @@ class DiffusionEnsemble:
             model.signal, model.prompt = model.signal.to(device), model.prompt.to(device)
         return self
 
-    def adv_sds(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def adv_sds(self, images: Tensor, generator: torch.Generator | Rows | None = None) -> Tensor:
         """Mean Adv-SDS loss over the models; its gradient reaches the pictures through the encoders alone.
 
         Args:
@@ -115,11 +116,15 @@ class DiffusionEnsemble:
             losses.append(adv_sds_loss(noisy, predicted, noise, signal))
         return torch.stack(losses).mean()
 
-    def denoising_loss(self, images: Tensor, generator: torch.Generator | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+    def denoising_loss(
+        self, images: Tensor, generator: torch.Generator | Rows | None = None, span: tuple[float, float] = (0.0, 1.0)
+    ) -> Tensor:
         """Mean over the models of :meth:`denoising_losses`, (B,): what gradient ascent raises."""
         return self.denoising_losses(images, generator, span).mean(dim=0)
 
-    def denoising_losses(self, images: Tensor, generator: torch.Generator | None = None, span: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+    def denoising_losses(
+        self, images: Tensor, generator: torch.Generator | Rows | None = None, span: tuple[float, float] = (0.0, 1.0)
+    ) -> Tensor:
         """Denoising error ``mean((predicted - noise)**2)`` of each model on each picture, (M, B).
 
         Differentiable through UNets and encoders.
@@ -136,7 +141,7 @@ class DiffusionEnsemble:
             losses.append((predicted - noise).square().mean(dim=(1, 2, 3)))
         return torch.stack(losses)
 
-    def targeted_loss(self, images: Tensor, target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def targeted_loss(self, images: Tensor, target: Tensor, generator: torch.Generator | Rows | None = None) -> Tensor:
         """Denoising error less the squared distance, one ancestral step on, to the target's latents at that step.
 
         Args:
@@ -161,11 +166,12 @@ class DiffusionEnsemble:
             values.append(((predicted - noise).square() - shift).mean(dim=(1, 2, 3)))
         return torch.stack(values).mean(dim=0)
 
-    def _latents(self, images: Tensor, generator: torch.Generator | None) -> Iterator[tuple[Surrogate, Tensor]]:
+    def _latents(self, images: Tensor, generator: torch.Generator | Rows | None) -> Iterator[tuple[Surrogate, Tensor]]:
         with torch.autocast(images.device.type, enabled=False):  # 16-bit pictures could not hold a change of a few levels
             posteriors = [encoder.encode(images.float() * 2 - 1).latent_dist for encoder in self.encoders]
         for model in self.surrogates:
-            sample = posteriors[model.encoder].sample(generator)
+            posterior = posteriors[model.encoder]
+            sample = posterior.mean + posterior.std * rows(generator).normal(posterior.mean)
             yield model, (sample - model.shift_factor) * model.scaling_factor
 
     def denoise(self, model: Surrogate, noisy: Tensor, signal: Tensor, steps: Tensor) -> Tensor:
@@ -189,14 +195,18 @@ def embed_prompt(folder: str, prompt: str) -> Tensor:
 
 
 def draw_noise(
-    latents: Tensor, table: Tensor, generator: torch.Generator | None, span: tuple[float, float] = (0.0, 1.0)
+    latents: Tensor, table: Tensor, generator: torch.Generator | Rows | None, span: tuple[float, float] = (0.0, 1.0)
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Noise like the latents, and for each picture a timestep's cumulative alpha and number, from a share of the timesteps."""
     low, high = int(span[0] * len(table)), max(int(span[1] * len(table)), int(span[0] * len(table)) + 1)
-    source = generator.device if generator is not None else latents.device
-    noise = torch.randn(latents.shape, generator=generator, device=source, dtype=latents.dtype).to(latents.device)
-    steps = torch.randint(low, high, (len(latents),), generator=generator, device=source).to(latents.device)
+    noise = rows(generator).normal(latents)
+    steps = rows(generator).integers(low, high, latents)
     return noise, table[steps], steps
+
+
+def rows(generator: torch.Generator | Rows | None) -> Rows:
+    """A plain generator draws for the whole batch."""
+    return generator if isinstance(generator, Rows) else Rows(generator)
 
 
 def _encoder_digest(vae: AutoencoderKL) -> str:

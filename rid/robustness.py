@@ -39,7 +39,7 @@ class RobustnessConfig:
             raise ValueError(msg)
 
 
-def edit(images: Tensor, config: RobustnessConfig, generator: torch.Generator) -> Tensor:
+def edit(images: Tensor, config: RobustnessConfig, generator: torch.Generator | None) -> Tensor:
     """One random edit for the whole batch, differentiable.
 
     Args:

@@ -15,8 +15,12 @@ from checkpoints.manifest import fingerprint, write_manifest
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.losses import regression_loss
+from rid.noise import Rows
 from rid.robustness import RobustnessConfig, edit
 from rid.weights import save_generator
+
+SATURATED = 2.0
+"""Outputs beyond this are past 96 % of the bound, where tanh passes on less than a twelfth of a gradient."""
 
 
 class RIDTask(LightningModule):
@@ -32,6 +36,11 @@ class RIDTask(LightningModule):
         regression_weight: Weight of the regression term; 0 turns it off.
         regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
         prompt: What the surrogates are told; the paper uses one blank.
+        saturation_weight: Weight of a penalty on outputs beyond the reach of tanh's gradient; 0 as in the paper. Without it a small
+            generator runs into its bounds with one pattern for all pictures, and learns no more.
+        centred: Take the batch's mean out of the outputs in training, beyond the paper: what every picture gets is easily learned
+            and raises the denoising loss, but an attacker's model learns it as easily, and the person comes through. Needs a
+            batch of several pictures per process.
         robustness: Edits between generator and models, so that the protection survives them; None trains as the paper.
         activation_checkpointing: Compute the generator's blocks again in the backward pass instead of keeping them.
         compiled: Compile the generator.
@@ -52,6 +61,8 @@ class RIDTask(LightningModule):
         regression_weight: float = 0.0,
         regression_norm: Literal["l1", "l2"] = "l1",
         prompt: str = " ",
+        saturation_weight: float = 0.0,
+        centred: bool = False,
         robustness: RobustnessConfig | None = None,
         activation_checkpointing: bool = False,
         compiled: bool = False,
@@ -88,20 +99,29 @@ class RIDTask(LightningModule):
         self.log_dict({f"train/{name}": value for name, value in terms.items()}, prog_bar=True)
         return loss
 
-    def _terms(self, batch: dict[str, Tensor], noise: torch.Generator) -> dict[str, Tensor]:
+    def _terms(self, batch: dict[str, Tensor], noise: Rows) -> dict[str, Tensor]:
         """The weighted terms that are switched on; one generator pass serves both."""
         sds_weight, regression_weight = self.hparams["sds_weight"], self.hparams["regression_weight"]
         if regression_weight and not {"source", "attacked"} <= set(batch):
             msg = "regression_weight needs pairs: use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
             raise ValueError(msg)
         inputs = ([batch["image"]] if sds_weight else []) + ([batch["source"]] if regression_weight else [])
-        perturbations = list(self.generator(torch.cat(inputs)).split([len(part) for part in inputs]))
+        logits = self.generator.logits(torch.cat(inputs))
+        if self.hparams["centred"]:
+            if len(logits) < 2:
+                msg = "centred training needs a batch of at least 2 pictures per process: raise data.init_args.batch_size"
+                raise ValueError(msg)
+            logits = logits - logits.mean(dim=0, keepdim=True)
+        perturbations = list(self.generator.bounded(logits).split([len(part) for part in inputs]))
         terms = {}
+        if self.hparams["saturation_weight"]:
+            beyond = (logits.float().abs() - SATURATED).clamp(min=0)
+            terms["saturation"] = self.hparams["saturation_weight"] * beyond.square().mean()
         if sds_weight:
             assert self.ensemble is not None
             protected = (batch["image"] + perturbations[0]).clamp(0, 1)
             if self.robustness is not None:
-                protected = edit(protected, self.robustness, noise)
+                protected = edit(protected, self.robustness, noise.generator)
             terms["adv_sds"] = sds_weight * self.ensemble.adv_sds(protected, noise)
         if regression_weight:
             target = batch["attacked"] - batch["source"]
@@ -155,8 +175,8 @@ class RIDTask(LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _noise_source(self) -> torch.Generator:
-        """Fresh noise for each batch and rank that depends on nothing else, so that a resumed run repeats an unbroken one."""
+    def _noise_source(self) -> Rows:
+        """Fresh noise for each batch that depends on nothing else: a resumed run repeats an unbroken one, several processes one."""
         batches = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        seed = (torch.initial_seed() * 1_000_003 + batches * self.trainer.world_size + self.global_rank) % 2**63
-        return torch.Generator().manual_seed(seed)
+        seed = (torch.initial_seed() * 1_000_003 + batches) % 2**63
+        return Rows(torch.Generator().manual_seed(seed), self.global_rank, self.trainer.world_size)

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from checkpoints.manifest import write_text
 from eval.metrics.identity import load_faces
+from eval.metrics.quality import fidelity, quantised
+from rid.ensemble import DiffusionEnsemble
+from rid.weights import load_generator
 from tiny.dataset import PortraitDataset
 from tiny.faces import ATTRIBUTES, FACELESS, AttributeProbe, FacePictures, attribute_numbers, faceless
 from tiny.identity import EVALUATION_START, identity, phrases
@@ -112,9 +115,28 @@ def face_quality(faces: str) -> dict[str, Any]:
     }
 
 
+@torch.no_grad()
+def generator_quality(name: str, surrogates: list[str], images: Tensor, draws: int = 8) -> dict[str, Any]:
+    """Denoising error of the surrogates on clean pictures, with uniform noise of the generator's budget, and protected by it; fidelity."""
+    generator, ensemble = load_generator(name), DiffusionEnsemble(surrogates)
+    bound = generator.budget / 255
+    noise = (2 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) - 1) * bound
+    protected = quantised(generator.protect(images))
+
+    def error(pictures: Tensor) -> float:
+        losses = [ensemble.denoising_loss(pictures, torch.Generator().manual_seed(seed)).mean() for seed in range(draws)]
+        return float(torch.stack(losses).mean())
+
+    errors = {"clean": error(images), "noise": error((images + noise).clamp(0, 1)), "protected": error(protected)}
+    return {"budget_levels": generator.budget, "denoising_error": errors} | fidelity(protected, quantised(images))
+
+
 def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -> None:
     """``README.md`` beside the weights: what they are, how they were trained, what was measured."""
     training = json.loads((folder / "training.json").read_text())
+    if (folder / "vae" / "training.json").is_file():
+        first = json.loads((folder / "vae" / "training.json").read_text())
+        training |= {f"autoencoder: {key}": value for key, value in first.items()}
     lines = [
         f"# {title}",
         "",
@@ -132,7 +154,7 @@ def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -
 
 
 def measure_all(shipped: Path, work: Path) -> dict[str, Any]:
-    """Measure every shipped model but the generator, and write the cards."""
+    """Measure every shipped model, and write the cards."""
     faces = str(shipped / "faces")
     measured: dict[str, Any] = {"faces": face_quality(faces)}
     write_card(
@@ -159,6 +181,10 @@ def measure_all(shipped: Path, work: Path) -> dict[str, Any]:
         measured[name] = quality
         about = "A latent-diffusion pipeline for drawn portraits of 64 pixels; `StableDiffusionPipeline.from_pretrained` opens it."
         write_card(shipped / name, f"Small pipeline {name}", about, quality)
+    pipelines = [str(shipped / name) for name in ("sd-a1", "sd-a2", "sd-b")]
+    measured["rid"] = generator_quality(str(shipped / "rid"), pipelines, images)
+    about = "Protects drawn portraits of 64 pixels against the three pipelines beside it; defends against nothing else."
+    write_card(shipped / "rid", "Small RID generator", about, measured["rid"])
     return measured
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from checkpoints.folders import ROOT
 from checkpoints.manifest import write_text
 from datamodules.pictures import PictureDataModule
 from eval.metrics.face_net import FaceNet
+from rid.cli import main as rid
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
@@ -102,6 +105,7 @@ class DiffusionRecipe:
         seconds = fit(task, PictureDataModule(latents, held_out, batch_size=32), total, place.work / name)
         whole = pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer)
         save_half(whole, place.shipped / name)
+        shutil.copy(place.work / self.autoencoder / "training.json", place.shipped / name / "vae")
         note = f"{self.pictures} portraits of {self.pictures // 4} identities" + (f"; continued from {self.origin}" if self.origin else "")
         record(place.shipped / name, self.seed, total, 32, seconds, note)
 
@@ -131,6 +135,31 @@ def train_probe(place: Place, name: str, steps: int | None = None, people: int =
     record(place.work / name, 4, total, 64, seconds, f"{people} identities x {pictures} pictures")
 
 
+def train_rid(place: Place, name: str, steps: int | None = None) -> None:
+    """The protecting generator, by its shipped configuration, against the pipelines in ``place.shipped``."""
+    start = time.monotonic()
+    surrogates = [str(place.shipped / pipeline) for pipeline in ("sd-a1", "sd-a2", "sd-b")]
+    settings = {
+        "model.surrogates": json.dumps(surrogates),
+        "trainer.default_root_dir": str(place.work / name),
+        "trainer.accelerator": "cpu",
+    }
+    if steps:
+        settings |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0", "trainer.val_check_interval": str(steps)}
+    run = rid(["fit", "-c", str(RID_CONFIG), *(f"--{key}={value}" for key, value in settings.items())])
+    shutil.copytree(Path(run.trainer.log_dir or "") / "generator", place.shipped / name, dirs_exist_ok=True)
+    record(
+        place.shipped / name,
+        0,
+        run.trainer.global_step,
+        run.datamodule.batch_size,
+        time.monotonic() - start,
+        "20000 identities x 8 pictures",
+    )
+
+
+RID_CONFIG = ROOT / "configs" / "rid" / "tiny_adv_sds.yaml"
+
 RECIPES: dict[str, Callable[..., None]] = {
     "faces": train_faces,
     "probe": train_probe,
@@ -139,8 +168,9 @@ RECIPES: dict[str, Callable[..., None]] = {
     "sd-a1": DiffusionRecipe("vae-a", 9_000, seed=5),
     "sd-a2": DiffusionRecipe("vae-a", 1_500, seed=7, origin="sd-a1", pictures=12_000),
     "sd-b": DiffusionRecipe("vae-b", 9_000, seed=8),
+    "rid": train_rid,
 }
-"""Everything but the RID generator, in the order of need."""
+"""Every shipped model and the parts on the way there, in the order of need."""
 
 
 class StepLog(Callback):

@@ -15,6 +15,7 @@ import yaml
 from rid.cli import main
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
+from rid.noise import Rows
 from rid.task import RIDTask
 from rid.weights import load_generator
 
@@ -117,7 +118,7 @@ def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
     torch.nn.init.normal_(generator.to_pixels.weight)
     images = torch.rand(2, 3, 64, 64)
     batch = {"image": images, "source": images.flip(0), "attacked": (images.flip(0) + 3 / 255).clamp(0, 1)}
-    noise = torch.Generator()
+    noise = Rows(torch.Generator())
     alone = RIDTask(generator, pipelines, sds_weight=0, regression_weight=10, regression_norm="l2")
     terms = alone._terms({key: batch[key] for key in ("source", "attacked")}, noise)
     target = batch["attacked"] - batch["source"]
@@ -126,10 +127,10 @@ def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
     assert terms["regression"].item() == pytest.approx(expected.item(), rel=1e-5)
     both = RIDTask(generator, pipelines, regression_weight=2.5)
     both.ensemble = DiffusionEnsemble(pipelines)
-    terms = both._terms(batch, noise.manual_seed(0))
+    terms = both._terms(batch, Rows(torch.Generator().manual_seed(0)))
     assert set(terms) == {"adv_sds", "regression"}
     protected = (images + generator(images)).clamp(0, 1)
-    assert torch.allclose(terms["adv_sds"], both.ensemble.adv_sds(protected, noise.manual_seed(0)), rtol=1e-4)
+    assert torch.allclose(terms["adv_sds"], both.ensemble.adv_sds(protected, torch.Generator().manual_seed(0)), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,40 @@ def test_two_processes_train_past_the_first_step_and_agree(config, tmp_path):
         assert torch.equal(value, seen[1]["weights"][name]), name
     first, second = (set(rank["pictures"][:2]) for rank in seen)
     assert first.isdisjoint(second), "the ranks must not see the same pictures in an epoch"
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_what_one_does_with_the_same_global_batch(config, tmp_path, portraits):
+    generators = []
+    for name, devices, batch in (("one", 1, 4), ("two", 2, 2)):
+        path = config(devices=devices, strategy="ddp" if devices > 1 else "auto", max_steps=6, callbacks=[])
+        more = ["--data.init_args.batch_size", batch, "--trainer.default_root_dir", tmp_path / name]
+        assert command("fit", "-c", path, *more).returncode == 0
+        generators.append(load_generator(str(next((tmp_path / name).rglob("generator")))))
+    with torch.no_grad():
+        one, two = (generator(portraits) for generator in generators)
+    assert one.abs().max() > 0.1 / 255
+    assert (one - two).abs().mean() < 0.01 * one.abs().mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [["torchrun", "--standalone", "--nproc_per_node", "2"], ["fabric", "run", "--devices", "2"]])
+def test_launchers_start_the_same_job(config, tmp_path, launcher):
+    path = config(devices=2, strategy="ddp", max_steps=3, callbacks=[])
+    program = [str(Path(sys.executable).parent / launcher[0]), *launcher[1:]]
+    program += ["rid/__main__.py"] if launcher[0] == "fabric" else ["-m", "rid"]
+    ended = subprocess.run(
+        [*program, "fit", "-c", str(path)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    folders = list((tmp_path / "run").rglob("generator"))
+    assert len(folders) == 1
+    assert load_generator(str(folders[0])).to_pixels.weight.any()
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """Every recipe runs through the real command, a few steps each, and what it leaves opens as what it is."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
+import yaml
 from diffusers import StableDiffusionPipeline
 from lightning import LightningModule
 
@@ -11,9 +13,18 @@ import tiny.train
 from checkpoints.command import run
 from datamodules.pictures import PictureDataModule
 from eval.metrics.identity import load_faces
+from rid.weights import load_generator
 from tiny.__main__ import main
 from tiny.dataset import PortraitDataset
 from tiny.train import DiffusionRecipe
+
+
+def lighter_rid(folder):
+    settings = yaml.safe_load(tiny.train.RID_CONFIG.read_text())
+    settings["model"]["generator"]["init_args"] |= {"width": 16, "depth": 1, "heads": 2}
+    settings["data"]["init_args"]["val"]["init_args"]["identities"] = 2
+    (folder / "rid.yaml").write_text(yaml.safe_dump(settings))
+    return folder / "rid.yaml"
 
 
 @pytest.mark.slow
@@ -22,9 +33,11 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small = {
         name: (DiffusionRecipe(r.autoencoder, r.steps, r.seed, r.origin, pictures=400) if isinstance(r, DiffusionRecipe) else r)
         for name, r in tiny.train.RECIPES.items()
-        if name in ("vae-a", "sd-a1", "sd-a2")
+        if name != "probe"
     }
+    small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
+    monkeypatch.setattr(tiny.train, "RID_CONFIG", lighter_rid(tmp_path))
     places = ["--output", str(tmp_path / "shipped"), "--work", str(tmp_path / "work")]
     assert run(main, ["train", "all", "--steps", "2", *places]) == 0
     pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "shipped" / "sd-a2")
@@ -33,6 +46,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     assert {p.dtype for p in pipeline.text_encoder.parameters()} == {torch.float32}
     note = json.loads((tmp_path / "shipped" / "sd-a2" / "training.json").read_text())
     assert (note["steps"], note["seed"]) == (2, 7)
+    assert load_generator(str(tmp_path / "shipped" / "rid")).to_pixels.weight.any()
     assert not any("_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json"))
 
 
