@@ -1,47 +1,103 @@
-"""What sharing encoders and dropping UNet graphs saves in an Adv-SDS step.  ``python -m benchmarks.adv_sds``."""
+"""An Adv-SDS step against three models: the published way against ours.  ``python -m benchmarks.adv_sds``.
+
+UNets and autoencoders have the shape of Stable Diffusion 1.5 at a quarter of its width, with random weights; the first two models
+share an autoencoder, as SD 1.4 and 1.5 do. Each row runs in a process of its own, so that peak memory is its own.
+"""
 
 from __future__ import annotations
 
+import json
+import resource
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import AutoTokenizer, CLIPTextModel
 
-from rid.ensemble import DiffusionEnsemble, draw_noise
-from rid.losses import adv_sds_loss, diffuse
+from benchmarks.reference_rid import adv_sds_step
+from rid.ensemble import DiffusionEnsemble
 from tiny.dataset import PortraitDataset
+from tiny.diffusion import build_text_encoder, build_tokenizer, pipeline, save_half
 
-MODELS = [f"checkpoints/tiny/{name}" for name in ("sd-a1", "sd-a2", "sd-b")]
-
-
-def plainly(ensemble: DiffusionEnsemble, images: Tensor) -> Tensor:
-    """The straightforward step: every model encodes for itself and its UNet runs under autograd."""
-    losses = []
-    for model in ensemble.surrogates:
-        latents = ensemble.encoders[model.encoder].encode(images * 2 - 1).latent_dist.sample() * model.scaling_factor
-        noise, signal, steps = draw_noise(latents, model.signal, None)
-        noisy = diffuse(latents, noise, signal)
-        losses.append(adv_sds_loss(noisy, ensemble.denoise(model, noisy, signal, steps), noise, signal))
-    return torch.stack(losses).mean()
+SIDE, REPEATS = 256, 3
 
 
-def seconds(step: Callable[[Tensor], Tensor], images: Tensor, repeats: int = 5) -> float:
-    """Mean time of forward and backward."""
-    for turn in range(repeats + 1):
+def build(folder: Path) -> list[str]:
+    """Three pipelines with random weights."""
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer([item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))])
+    vaes = [
+        AutoencoderKL(
+            block_out_channels=(32, 64, 128, 128),
+            layers_per_block=2,
+            norm_num_groups=8,
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4,
+        )
+        for _ in range(2)
+    ]
+    names = []
+    for index, vae in enumerate((vaes[0], vaes[0], vaes[1])):
+        unet = UNet2DConditionModel(
+            sample_size=SIDE // 8, block_out_channels=(80, 160, 320, 320), norm_num_groups=16, cross_attention_dim=192, attention_head_dim=2
+        )
+        whole = pipeline(vae, unet, build_text_encoder(tokenizer, 192, 4), tokenizer)
+        save_half(whole, folder / str(index))
+        vae.float()
+        names.append(str(folder / str(index)))
+    return names
+
+
+def run(way: str, folder: Path) -> float:
+    """Seconds of a forward and backward pass of one picture."""
+    names, image = [str(folder / str(index)) for index in range(3)], torch.rand(1, 3, SIDE, SIDE)
+    if way == "ours":
+        ensemble = DiffusionEnsemble(names)
+    else:
+        models = []
+        for name in names:
+            text = CLIPTextModel.from_pretrained(name, subfolder="text_encoder", dtype=torch.float32)
+            tokens = AutoTokenizer.from_pretrained(name, subfolder="tokenizer")(
+                " ", padding="max_length", max_length=40, return_tensors="pt"
+            )
+            parts = {"text_encoder": text, "tokens": tokens.input_ids}
+            parts |= {
+                "vae": AutoencoderKL.from_pretrained(name, subfolder="vae"),
+                "unet": UNet2DConditionModel.from_pretrained(name, subfolder="unet"),
+            }
+            for part in ("vae", "unet", "text_encoder"):
+                parts[part].requires_grad_(False)
+            models.append(parts | {"signal": DiffusionEnsemble(names[:1]).surrogates[0].signal})
+    for turn in range(REPEATS + 1):
         if turn == 1:
             start = time.perf_counter()
-        step(images.clone().requires_grad_()).backward()
-    return (time.perf_counter() - start) / repeats
+        picture = image.clone().requires_grad_()
+        loss = ensemble.adv_sds(picture) if way == "ours" else adv_sds_step(models, picture * 2 - 1)
+        loss.backward()
+    return (time.perf_counter() - start) / REPEATS
 
 
-def main() -> None:
-    """Print the comparison."""
-    ensemble = DiffusionEnsemble(MODELS)
-    images = torch.stack([item["image"] for item in PortraitDataset(0, 16, 1).__getitems__(list(range(16)))])
-    ours, plain = seconds(ensemble.adv_sds, images), seconds(lambda x: plainly(ensemble, x), images)
-    print(f"16 pictures, 3 models: {ours:.2f} s a step, straightforward {plain:.2f} s, ratio {plain / ours:.2f}")
+def main(arguments: list[str]) -> None:
+    """Print the table, or one row's figures as JSON."""
+    if arguments:
+        seconds = run(arguments[0], Path(arguments[1]))
+        print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(folder))
+        rows = {}
+        for way in ("published", "ours"):
+            command = [sys.executable, "-m", "benchmarks.adv_sds", way, folder]
+            rows[way] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+            print(f"| {way} | {rows[way]['seconds']:.2f} s a step | {rows[way]['megabytes']:.0f} MB |", flush=True)
+        ratio = {key: rows["published"][key] / rows["ours"][key] for key in ("seconds", "megabytes")}
+        print(f"ours is {ratio['seconds']:.2f} x as fast, with {1 / ratio['megabytes']:.0%} of the peak memory")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

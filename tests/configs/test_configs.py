@@ -34,15 +34,18 @@ def test_pair_configs_build(name):
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/") and "pairs_" not in name])
 def test_training_configs_build(name, tmp_path, monkeypatch):
     levels = torch.full((40, 40, 3), 90, dtype=torch.uint8).numpy()
-    for file in ("data/faces/1.png", "data/validation/2.png", "data/pairs/source.png", "data/pairs/attacked.png"):
+    for file in ("data/faces/1.png", "data/validation/2.png"):
         save_png(Photo(levels), tmp_path / file)
-    (tmp_path / "data/pairs/pairs.json").write_text('[{"source_path": "source.png", "attacked_path": "attacked.png"}]')
+    for pairs in (tmp_path / "data/pairs", tmp_path / "outputs/pairs"):
+        save_png(Photo(levels), pairs / "1.png")
+        (pairs / "pairs.json").write_text('[{"source_path": "1.png", "attacked_path": "1.png"}]')
     monkeypatch.chdir(tmp_path)
     small = ["--model.generator.init_args.width=16", "--model.generator.init_args.depth=1", "--model.generator.init_args.heads=2"]
     cli = rid(args=["-c", str(CONFIGS / name), *small], run=False)
     assert cli.model.generator.budget == 6
     item = cli.datamodule.datasets["train"][0]
-    assert item["image"].shape[-1] == cli.model.generator.image_size
+    assert {value.shape[-1] for value in item.values() if isinstance(value, torch.Tensor)} == {cli.model.generator.image_size}
+    assert ("image" in item) >= (cli.model.hparams["sds_weight"] > 0)
     assert ("attacked" in item) == (cli.model.hparams["regression_weight"] > 0)
 
 
