@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import yaml
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -21,9 +23,12 @@ from checkpoints.manifest import write_text
 from datamodules.pictures import PictureDataModule
 from eval.metrics.face_net import FaceNet
 from rid.cli import main as rid
+from rid.pairs import PairConfig, make_pairs
+from rid.weights import save_generator
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
+from tiny.export import export_portraits
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, SamePeople, calibrated_threshold
 
 TRAINING_PEOPLE = 20_000
@@ -127,7 +132,7 @@ def train_faces(place: Place, name: str, steps: int | None = None, people: int =
 def train_probe(place: Place, name: str, steps: int | None = None, people: int = 5000, pictures: int = 4) -> None:
     """The attribute probe; used to grade the pipelines, not shipped."""
     seed_everything(4, verbose=False)
-    total = steps or 2000
+    total = steps or 800
     probe = AttributeProbe()
     seconds = fit(ProbeTask(probe, total), PictureDataModule(FacePictures(0, people, pictures), batch_size=64), total, place.work / name)
     (place.work / name).mkdir(parents=True, exist_ok=True)
@@ -135,30 +140,32 @@ def train_probe(place: Place, name: str, steps: int | None = None, people: int =
     record(place.work / name, 4, total, 64, seconds, f"{people} identities x {pictures} pictures")
 
 
-def train_rid(place: Place, name: str, steps: int | None = None) -> None:
-    """The protecting generator, by its shipped configuration, against the pipelines in ``place.shipped``."""
-    start = time.monotonic()
+def train_rid(place: Place, name: str, steps: int | None = None, people: int = 500, pictures: int = 4) -> None:
+    """The protecting generator: gradient-based perturbations of training people are made first, then learned."""
+    start, work = time.monotonic(), place.work / name
     surrogates = [str(place.shipped / pipeline) for pipeline in ("sd-a1", "sd-a2", "sd-b")]
+    export_portraits(work / "portraits", people, pictures, first=0)
+    reader = ArgumentParser(exit_on_error=False)
+    reader.add_class_arguments(PairConfig, "pairs")
+    parsed = reader.parse_object({"pairs": yaml.safe_load(PAIRS_CONFIG.read_text()) | {"models": surrogates}})
+    make_pairs([work / "portraits"], work / "pairs", reader.instantiate_classes(parsed).pairs, accelerator="cpu")
     settings = {
         "model.surrogates": json.dumps(surrogates),
-        "trainer.default_root_dir": str(place.work / name),
+        "data.init_args.train.init_args.path": str(work / "pairs" / "pairs.json"),
+        "trainer.default_root_dir": str(work),
         "trainer.accelerator": "cpu",
     }
     if steps:
-        settings |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0", "trainer.val_check_interval": str(steps)}
+        settings |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0", "trainer.val_check_interval": "1"}
     run = rid(["fit", "-c", str(RID_CONFIG), *(f"--{key}={value}" for key, value in settings.items())])
     shutil.copytree(Path(run.trainer.log_dir or "") / "generator", place.shipped / name, dirs_exist_ok=True)
-    record(
-        place.shipped / name,
-        0,
-        run.trainer.global_step,
-        run.datamodule.batch_size,
-        time.monotonic() - start,
-        "20000 identities x 8 pictures",
-    )
+    save_generator(run.model.generator.half(), place.shipped / name)
+    note = f"{people * pictures} pairs of {people} identities"
+    record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
-RID_CONFIG = ROOT / "configs" / "rid" / "tiny_adv_sds.yaml"
+PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
+RID_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
 
 RECIPES: dict[str, Callable[..., None]] = {
     "faces": train_faces,

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import struct
 import subprocess
@@ -219,11 +220,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(tmp_path, generator_f
     shard(tmp_path / "in" / "zz.tar", ["a", "b", "c"])
     (tmp_path / "in" / "07.png").write_text("not a picture")
     command = ["protect", str(tmp_path / "in"), "--weights", str(generator_folder), "--workers", "1", "--batch_size", "2"]
-    process = subprocess.Popen([sys.executable, "-m", "rid", *command, "-o", str(tmp_path / "cut")], cwd=ROOT, stderr=subprocess.DEVNULL)
+    program = [sys.executable, "-m", "rid", *command, "-o", str(tmp_path / "cut")]
+    process = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while len(list((tmp_path / "cut").glob("*.png"))) < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)  # its workers, too
     process.wait()
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cut").glob("*.png")}
     assert 4 <= len(kept) < 40

@@ -36,6 +36,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
         if name != "probe"
     }
     small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
+    small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     monkeypatch.setattr(tiny.train, "RID_CONFIG", lighter_rid(tmp_path))
     places = ["--output", str(tmp_path / "shipped"), "--work", str(tmp_path / "work")]
