@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from checkpoints.command import parser, run
+from checkpoints.command import dispatch, parser, run
 
 ABOUT = """usage: python -m checkpoints VERB ...
 
@@ -20,12 +20,7 @@ python -m checkpoints VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    verbs = {"convert": convert}
-    if not arguments or arguments[0] not in verbs:
-        asked = arguments[:1] in (["-h"], ["--help"])
-        print(ABOUT, file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
-    return verbs[arguments[0]](arguments[1:])
+    return dispatch(ABOUT, {"convert": convert}, arguments)
 
 
 def convert(arguments: list[str]) -> int:

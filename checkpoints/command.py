@@ -27,6 +27,15 @@ def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = N
         return 2
 
 
+def dispatch(about: str, verbs: dict[str, Callable[[list[str]], int]], arguments: list[str]) -> int:
+    """Run the verb the arguments begin with; without a known one say what there is, which is 0 only if that was asked for."""
+    if not arguments or arguments[0] not in verbs:
+        asked = arguments[:1] in (["-h"], ["--help"])
+        print(about, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    return verbs[arguments[0]](arguments[1:])
+
+
 def one_line(error: BaseException) -> str:
     """An error's message without line breaks."""
     return re.sub(r"\s+", " ", str(error)).strip()

@@ -143,6 +143,12 @@ def encode_photo(photo: Photo, kind: Literal["png", "jpeg"] = "png", quality: in
     return buffer.getvalue()
 
 
+def levels_within(changed: Tensor, original: Tensor, budget: float) -> Tensor:
+    """Grey levels of changed pictures, none further than ``budget`` from the original's; any equal shapes, uint8."""
+    before, bound = to_levels(original).short(), int(budget)
+    return to_levels(changed).short().clamp(before - bound, before + bound).byte()
+
+
 def save_png(photo: Photo, target: Path) -> None:
     """Save losslessly as PNG; see :func:`write_bytes`."""
     write_bytes(target, encode_photo(photo))
@@ -159,8 +165,12 @@ def write_bytes(target: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def find_pictures(root: Path) -> tuple[list[Path], list[Path]]:
+def find_pictures(root: Path, also: frozenset[str] = frozenset()) -> tuple[list[Path], list[Path]]:
     """Files below a folder, sorted: those whose names say they are pictures, supported or not, and the others.
+
+    Args:
+        root: The folder.
+        also: Further endings that count as pictures.
 
     Raises:
         FileNotFoundError: If the folder does not exist or holds no pictures.
@@ -169,8 +179,9 @@ def find_pictures(root: Path) -> tuple[list[Path], list[Path]]:
         msg = f"{root}: no such folder"
         raise FileNotFoundError(msg)
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES | UNSUPPORTED]
+    wanted = SUFFIXES | UNSUPPORTED | also
+    pictures = [path for path in files if path.suffix.lower() in wanted]
     if not pictures:
         msg = f"{root}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}"
         raise FileNotFoundError(msg)
-    return pictures, [path for path in files if path.suffix.lower() not in SUFFIXES | UNSUPPORTED]
+    return pictures, [path for path in files if path.suffix.lower() not in wanted]

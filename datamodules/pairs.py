@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,11 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.images import Photo, decode_photo, open_photo, paper_crop
-from datamodules.shards import Entry, read_entries
+from datamodules.images import paper_crop
+from datamodules.shards import Entry, open_picture, read_entries
+
+Place = tuple[Path, Entry | None]
+"""A picture file, or a shard and the entry in it that is one."""
 
 
 class PairList(Dataset[dict[str, Tensor]]):
@@ -36,7 +38,7 @@ class PairList(Dataset[dict[str, Tensor]]):
             msg = f"{path}: no such pair list"
             raise FileNotFoundError(msg)
         sharded = self.path.is_dir() or self.path.suffix == ".tar"
-        self.pairs: list[tuple[_Picture, _Picture]] = _from_shards(self.path) if sharded else _from_json(self.path)
+        self.pairs: list[tuple[Place, Place]] = _from_shards(self.path) if sharded else _from_json(self.path)
         if not self.pairs:
             msg = f"{path}: the pair list is empty"
             raise ValueError(msg)
@@ -46,7 +48,7 @@ class PairList(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """``source`` and ``attacked``, (3, size, size) in [0, 1]."""
-        source, attacked = (paper_crop(picture.open(), self.size).tensor() for picture in self.pairs[index])
+        source, attacked = (paper_crop(open_picture(*place), self.size).tensor() for place in self.pairs[index])
         return {"source": source, "attacked": attacked}
 
 
@@ -64,29 +66,17 @@ class WithPairs(Dataset[dict[str, Any]]):
         return self.images[picture] | self.pairs[pair]
 
 
-class _Picture:
-    """A picture file, or one in a shard."""
-
-    def __init__(self, path: Path, entry: Entry | None = None) -> None:
-        self.path, self.entry = path, entry
-
-    def open(self) -> Photo:
-        if self.entry is None:
-            return open_photo(self.path)
-        return decode_photo(io.BytesIO(self.entry.read(self.path)), f"{self.path}, {self.entry.name}")
-
-
-def _from_json(file: Path) -> list[tuple[_Picture, _Picture]]:
+def _from_json(file: Path) -> list[tuple[Place, Place]]:
     try:
         rows = json.loads(file.read_text())
-        return [(_Picture(file.parent / row["source_path"]), _Picture(file.parent / row["attacked_path"])) for row in rows]
+        return [((file.parent / row["source_path"], None), (file.parent / row["attacked_path"], None)) for row in rows]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         msg = f"{file}: expected a JSON list of objects with source_path and attacked_path ({error!r})"
         raise ValueError(msg) from error
 
 
-def _from_shards(path: Path) -> list[tuple[_Picture, _Picture]]:
-    pairs = []
+def _from_shards(path: Path) -> list[tuple[Place, Place]]:
+    pairs: list[tuple[Place, Place]] = []
     for shard in sorted(path.glob("*.tar")) if path.is_dir() else [path]:
         entries = {entry.name: entry for entry in read_entries(shard)}
         for name, entry in entries.items():
@@ -95,5 +85,5 @@ def _from_shards(path: Path) -> list[tuple[_Picture, _Picture]]:
                 if attacked is None:
                     msg = f"{shard}: {name} has no attacked version beside it"
                     raise ValueError(msg)
-                pairs.append((_Picture(shard, entry), _Picture(shard, attacked)))
+                pairs.append(((shard, entry), (shard, attacked)))
     return pairs

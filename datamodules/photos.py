@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -14,8 +13,8 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.images import SUFFIXES, UNSUPPORTED, Photo, UnreadableImage, decode_photo, find_pictures, open_photo, paper_crop
-from datamodules.shards import ShardSample, read_samples
+from datamodules.images import SUFFIXES, UNSUPPORTED, Photo, UnreadableImage, find_pictures, paper_crop
+from datamodules.shards import ShardSample, open_picture, read_samples
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,7 @@ class PhotoFile:
 
     def open(self) -> Photo:
         """Decode it; see :func:`datamodules.images.open_photo`."""
-        if self.sample is None:
-            return open_photo(self.path)
-        return decode_photo(io.BytesIO(self.sample.picture.read(self.path)), f"{self.path}, {self.sample.picture.name}")
+        return open_picture(self.path, self.sample.picture if self.sample else None)
 
 
 def find_photos(inputs: Sequence[Path]) -> tuple[list[PhotoFile], list[str]]:
@@ -55,7 +52,7 @@ def find_photos(inputs: Sequence[Path]) -> tuple[list[PhotoFile], list[str]]:
     for root in inputs:
         prefix = Path(root.name) if len(inputs) > 1 and root.is_dir() else Path()
         if root.is_dir():
-            found, rest = _in_folder(root)
+            found, rest = find_pictures(root, also=frozenset({".tar"}))
             photos += [part for path in found for part in _photos_of(path, str(prefix / path.relative_to(root)))]
             others += [str(prefix / path.relative_to(root)) for path in rest]
         elif not root.is_file():
@@ -73,15 +70,6 @@ def find_photos(inputs: Sequence[Path]) -> tuple[list[PhotoFile], list[str]]:
         msg = f"{twice} is given twice: name each picture once, or protect the folders one by one"
         raise ValueError(msg)
     return photos, others
-
-
-def _in_folder(root: Path) -> tuple[list[Path], list[Path]]:
-    shards = sorted(root.rglob("*.tar"))
-    if not shards:
-        return find_pictures(root)
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    known = SUFFIXES | UNSUPPORTED | {".tar"}
-    return [path for path in files if path.suffix.lower() in known], [path for path in files if path.suffix.lower() not in known]
 
 
 def _photos_of(path: Path, name: str) -> list[PhotoFile]:

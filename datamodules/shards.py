@@ -12,7 +12,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from datamodules.images import SUFFIXES
+from datamodules.images import SUFFIXES, Photo, decode_photo, open_photo
 
 
 @dataclass(frozen=True)
@@ -83,35 +83,32 @@ def read_entries(shard: Path) -> list[Entry]:
     return entries
 
 
+def open_picture(path: Path, entry: Entry | None) -> Photo:
+    """Decode a picture file, or the picture that is an entry of the shard ``path``."""
+    if entry is None:
+        return open_photo(path)
+    return decode_photo(io.BytesIO(entry.read(path)), f"{path}, {entry.name}")
+
+
 class ShardWriter:
-    """Writes samples of one shard with new pictures; the file appears under its name when it is closed.
+    """Writes a shard; the file appears under its name when it is closed."""
 
-    Args:
-        source: The shard the samples are from.
-        target: The shard to write.
-    """
-
-    def __init__(self, source: Path, target: Path) -> None:
-        self.source, self.target = source, target
+    def __init__(self, target: Path) -> None:
+        self.target = target
         target.parent.mkdir(parents=True, exist_ok=True)
         self.partial = target.with_name(target.name + ".partial")
         self.archive = tarfile.open(self.partial, "w")  # noqa: SIM115 (closed by close)
 
-    def write(self, sample: ShardSample, picture: bytes, ending: str) -> None:
-        """One sample: the new picture under its key, the other entries as they were."""
-        self._add(f"{sample.key}.{ending}", picture)
-        for entry in sample.others:
-            self._add(entry.name, entry.read(self.source))
+    def add(self, name: str, content: bytes) -> None:
+        """One entry."""
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        self.archive.addfile(member, io.BytesIO(content))
 
     def close(self) -> None:
         """Finish the file."""
         self.archive.close()
         os.replace(self.partial, self.target)
-
-    def _add(self, name: str, content: bytes) -> None:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        self.archive.addfile(member, io.BytesIO(content))
 
 
 def _key(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from checkpoints.command import parser, run
+from checkpoints.command import dispatch, parser, run
 
 ABOUT = """usage: python -m eval VERB ...
 
@@ -17,11 +17,7 @@ python -m eval VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    verbs = {"personalize": personalize, "report": report}
-    if not arguments or arguments[0] not in verbs:
-        print(ABOUT, file=sys.stdout if arguments[:1] in (["-h"], ["--help"]) else sys.stderr)
-        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
-    return verbs[arguments[0]](arguments[1:])
+    return dispatch(ABOUT, {"personalize": personalize, "report": report}, arguments)
 
 
 def personalize(arguments: list[str]) -> int:

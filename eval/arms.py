@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from datamodules.images import levels_within
 from eval.metrics.quality import quantised
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
@@ -57,7 +58,6 @@ def _saved(arm: Arm, budget: int) -> Arm:
 
     def protect(images: Tensor, seed: int) -> Tensor:
         clean = quantised(images)
-        change = (quantised(arm(clean, seed)) - clean).clamp(-budget / 255, budget / 255)
-        return quantised(clean + change)
+        return levels_within(arm(clean, seed), clean, budget).float() / 255
 
     return protect

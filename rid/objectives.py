@@ -13,19 +13,10 @@ from torch import Tensor
 
 from checkpoints.folders import pipeline_folder
 from rid.ensemble import DiffusionEnsemble
+from rid.pgd import Objective
 
 
-class _Fixed:
-    """An objective that does not change between rounds."""
-
-    def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
-        """Nothing to do."""
-
-    def end_round(self, protected: Tensor, generator: torch.Generator) -> None:
-        """Nothing to do."""
-
-
-class Denoising(_Fixed):
+class Denoising(Objective):
     """The denoising loss of a frozen ensemble, as in AdvDM (arXiv 2302.04578) and RID's own pairs.
 
     Args:
@@ -37,12 +28,15 @@ class Denoising(_Fixed):
     def __init__(self, ensemble: DiffusionEnsemble, draws: int = 1, span: tuple[float, float] = (0.0, 1.0)) -> None:
         self.ensemble, self.draws, self.span = ensemble, draws, span
 
+    def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
+        self.ensemble.to(clean.device)
+
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        losses = [self.ensemble.to(images.device).denoising_loss(images, generator, self.span) for _ in range(self.draws)]
+        losses = [self.ensemble.denoising_loss(images, generator, self.span) for _ in range(self.draws)]
         return torch.stack(losses).mean(dim=0)
 
 
-class RoundTrip(_Fixed):
+class RoundTrip(Objective):
     """Size of the decoded latents, lowered: the encoder attack of RID's baselines, after PhotoGuard (arXiv 2302.06588).
 
     Args:
@@ -53,15 +47,19 @@ class RoundTrip(_Fixed):
         folders = [pipeline_folder(name) for name in models]
         self.autoencoders = [AutoencoderKL.from_pretrained(folder, subfolder="vae").eval().requires_grad_(False) for folder in folders]
 
+    def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
+        for vae in self.autoencoders:
+            vae.to(clean.device)
+
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         norms = []
         for vae in self.autoencoders:
-            latents = vae.to(images.device).encode(images * 2 - 1).latent_dist.sample(generator)
+            latents = vae.encode(images * 2 - 1).latent_dist.sample(generator)
             norms.append(vae.decode(latents).sample.square().mean(dim=(1, 2, 3)).sqrt())
         return -torch.stack(norms).mean(dim=0)
 
 
-class Targeted(_Fixed):
+class Targeted(Objective):
     """The denoising loss, less the distance of the next latents from those of a target picture (T-ASPL's shift term).
 
     Args:
@@ -72,6 +70,9 @@ class Targeted(_Fixed):
     def __init__(self, ensemble: DiffusionEnsemble, target: Tensor) -> None:
         self.ensemble, self.target = ensemble, target
 
+    def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
+        self.ensemble.to(clean.device)
+
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         target = self.target.to(images).expand(len(images), -1, -1, -1)
-        return self.ensemble.to(images.device).targeted_loss(images, target, generator)
+        return self.ensemble.targeted_loss(images, target, generator)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-import numpy as np
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from torch import Tensor
@@ -21,18 +18,19 @@ from tqdm import tqdm
 from checkpoints.command import parser
 from checkpoints.folders import pipeline_folder
 from checkpoints.manifest import fingerprint, write_manifest, write_text
-from datamodules.images import Photo, UnreadableImage, encode_photo, open_photo, paper_crop, to_levels, write_bytes
+from datamodules.images import Photo, UnreadableImage, encode_photo, levels_within, open_photo, paper_crop, to_levels, write_bytes
 from datamodules.photos import PhotoFile, find_photos
+from datamodules.shards import ShardWriter, read_entries
 from rid.aspl import Surrogate, SurrogateConfig
 from rid.ensemble import DiffusionEnsemble
 from rid.objectives import Denoising, RoundTrip, Targeted
 from rid.pgd import Objective, PGDConfig, pgd
 from rid.protect import output_names
+from rid.protector import DTYPES
 
 Method = Literal["denoising", "surrogate", "encoder", "targeted"]
 """``denoising``: frozen models; ``surrogate``: models that learn the pictures (ASPL, FSMG); ``encoder``: the autoencoders alone;
 ``targeted``: denoising, drawn towards a target picture."""
-DTYPES = {"32": torch.float32, "bf16": torch.bfloat16}
 
 
 class PairBatch(TypedDict):
@@ -85,20 +83,21 @@ class PairTask(LightningModule):
     def predict_step(self, batch: PairBatch, _: int) -> None:
         if not batch["names"] or all(path.is_file() for path in self._targets(batch)):
             return
-        images, source = batch["images"].clone(), torch.Generator().manual_seed(self.seed * 1_000_003 + batch["number"])
+        images, source = batch["images"], torch.Generator().manual_seed(self.seed * 1_000_003 + batch["number"])
         total = self.config.steps * self.config.rounds * len(self.objectives)
         with torch.inference_mode(False), tqdm(total=total, desc=f"batch {batch['number']}", disable=None, leave=False) as bar:
             attacked = pgd(images.clone(), self.objectives, self.budget, self.config, source, bar.update)
-        bound = int(self.budget)
-        clean = to_levels(images).short()
-        levels = to_levels(attacked).short().clamp(clean - bound, clean + bound)
-        encoded = [(_png(one), _png(two)) for one, two in zip(clean, levels, strict=True)]
-        if self.shards:
-            write_bytes(self._targets(batch)[0], _tar(batch["names"], encoded))
-            return
-        for name, pair in zip(batch["names"], encoded, strict=True):
-            for kind, content in zip(("source", "attacked"), pair, strict=True):
-                write_bytes(self.output / kind / name, content)
+        levels = {"source": to_levels(images), "attacked": levels_within(attacked, images, self.budget)}
+        shard = ShardWriter(self._targets(batch)[0]) if self.shards else None
+        for index, name in enumerate(batch["names"]):
+            for kind, pictures in levels.items():
+                content = encode_photo(Photo(pictures[index].permute(1, 2, 0).numpy()))
+                if shard is None:
+                    write_bytes(self.output / kind / name, content)
+                else:
+                    shard.add(f"{name.removesuffix('.png').replace('.', '_')}.{kind}.png", content)
+        if shard is not None:
+            shard.close()
 
     def _targets(self, batch: PairBatch) -> list[Path]:
         if self.shards:
@@ -218,7 +217,7 @@ def make_pairs(photos: Sequence[Path], output: Path, config: PairConfig, acceler
     if not trainer.is_global_zero:
         return None
     if config.shards:
-        done = sum(_samples(path) for path in sorted(output.glob("pairs-*.tar")))
+        done = sum(len(read_entries(path)) // 2 for path in sorted(output.glob("pairs-*.tar")))
     else:
         pairs = [{"source_path": f"source/{name}", "attacked_path": f"attacked/{name}"} for name in names.values()]
         pairs = [pair for pair in pairs if all((output / path).is_file() for path in pair.values())]
@@ -251,26 +250,6 @@ def _groups(files: Sequence[PhotoFile], by_folder: bool) -> list[list[PhotoFile]
 def _parts(files: list[PhotoFile], size: int) -> Iterator[list[PhotoFile]]:
     for start in range(0, len(files), size):
         yield files[start : start + size]
-
-
-def _png(levels: Tensor) -> bytes:
-    return encode_photo(Photo(levels.permute(1, 2, 0).numpy().astype(np.uint8)))
-
-
-def _tar(names: list[str], pairs: list[tuple[bytes, bytes]]) -> bytes:
-    buffer = BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, pair in zip(names, pairs, strict=True):
-            for kind, content in zip(("source", "attacked"), pair, strict=True):
-                member = tarfile.TarInfo(f"{name.removesuffix('.png').replace('.', '_')}.{kind}.png")
-                member.size = len(content)
-                archive.addfile(member, BytesIO(content))
-    return buffer.getvalue()
-
-
-def _samples(shard: Path) -> int:
-    with tarfile.open(shard) as archive:
-        return len(archive.getnames()) // 2
 
 
 def main(arguments: list[str]) -> int:

@@ -23,9 +23,11 @@ class Objective(Protocol):
 
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
         """Called before a round's steps with the unprotected pictures."""
+        return
 
     def end_round(self, protected: Tensor, generator: torch.Generator) -> None:
         """Called after a round's steps with what they came to."""
+        return
 
 
 @dataclass(frozen=True)

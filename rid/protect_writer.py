@@ -20,7 +20,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm import tqdm
 
-from datamodules.images import Photo, decode_photo, encode_photo, to_levels, write_bytes
+from datamodules.images import Photo, decode_photo, encode_photo, levels_within, write_bytes
 from datamodules.photos import OpenedPhoto, PhotoFile
 from datamodules.shards import ShardWriter
 from rid.windows import Fit, Windows
@@ -60,9 +60,7 @@ def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArr
         budget: The bound.
     """
     original = photo.tensor()
-    levels = to_levels(original + perturbation).short()
-    before, bound = to_levels(original).short(), int(budget)
-    return levels.clamp(before - bound, before + bound).byte().permute(1, 2, 0).numpy()
+    return levels_within(original + perturbation, original, budget).permute(1, 2, 0).numpy()
 
 
 def finish(photo: Photo, windows: Windows, changes: Tensor, budget: float, kind: Format) -> tuple[bytes, dict[str, Any]]:
@@ -114,17 +112,19 @@ class Outputs:
             self._open_shard(file)
         if content is not None:
             if file.sample is not None and self.shard is not None:
-                self.shard.write(file.sample, content, ENDING[self.kind])
+                self.shard.add(f"{file.sample.key}.{ENDING[self.kind]}", content)
+                for entry in file.sample.others:
+                    self.shard.add(entry.name, entry.read(file.path))
             else:
                 write_bytes(self.folder / self.names[file.name], content)
         self.lines.writerow(asdict(row))
         self.table.flush()
 
     def _open_shard(self, file: PhotoFile) -> None:
-        if self.shard is not None and self.shard.source == file.path:
-            return
-        self._close_shard()
-        self.shard = ShardWriter(file.path, self.folder / shard_name(file))
+        target = self.folder / shard_name(file)
+        if self.shard is None or self.shard.target != target:
+            self._close_shard()
+            self.shard = ShardWriter(target)
 
     def _close_shard(self) -> None:
         if self.shard is not None:

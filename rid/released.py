@@ -53,6 +53,17 @@ def released_shapes(width: int, depth: int, patch: int, tokens: int, labels: int
     return shapes
 
 
+def own_name(key: str) -> str:
+    """An entry's name in this project's generator; empty for those that inference never uses."""
+    if key == "pos_embed" or key.startswith(("t_embedder.", "y_embedder.")) or key.endswith(MODULATION + "weight"):
+        return ""
+    if key.endswith(MODULATION + "bias"):
+        return key.removesuffix(MODULATION + "bias").removeprefix("final_layer.") + "modulation"
+    for theirs, ours in RENAMED.items():
+        key = key.replace(theirs, ours)
+    return key
+
+
 def import_released(source: Path, target: Path, budget: float, heads: int = 8) -> PerturbationGenerator:
     """Write a released file as a folded generator folder, which :func:`rid.weights.load_generator` opens; whole or not at all."""
     generator = read_released(source, budget, heads).fold()
@@ -104,15 +115,8 @@ def from_released(state: dict[str, Tensor], budget: float, heads: int = 8) -> Pe
     generator = PerturbationGenerator(budget, side * sizes["patch"], sizes["patch"], sizes["width"], sizes["depth"], heads)
     weights = {}
     for key, value in state.items():
-        if key.startswith(("t_embedder.", "y_embedder.")) or key == "pos_embed" or key.endswith(MODULATION + "weight"):
-            continue
-        if key.endswith(MODULATION + "bias"):
-            place = key.removesuffix(MODULATION + "bias").removeprefix("final_layer.")
-            weights[place + "modulation"] = value.view(-1, sizes["width"])
-            continue
-        for old, new in RENAMED.items():
-            key = key.replace(old, new)
-        weights[key] = value
+        if name := own_name(key):
+            weights[name] = value.view(-1, sizes["width"]) if name.endswith("modulation") else value
     generator.load_state_dict(weights)
     return generator.eval()
 
@@ -128,18 +132,12 @@ def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
     state = {key: torch.zeros(shape) for key, shape in shapes.items()}
     state["pos_embed"] = sincos_positions(generator.image_size // generator.patch_size, width)
     own = {key: value.float().cpu() for key, value in generator.state_dict().items()}
-    for key in state:
-        name = key
-        for old, new in RENAMED.items():
-            name = name.replace(old, new)
+    for key, shape in shapes.items():
+        name = own_name(key)
         if name in own:
-            state[key] = own[name].clone()
-        elif key.endswith(MODULATION + "bias"):
-            place = key.removesuffix(MODULATION + "bias").removeprefix("final_layer.")
-            if place + "modulation" in own:
-                state[key] = own[place + "modulation"].flatten()
-            elif place:
-                state[key].view(6, width)[[2, 5]] = 1.0
+            state[key] = own[name].reshape(shape).clone()
+        elif name.startswith("blocks."):  # a folded block's modulation
+            state[key].view(6, width)[[2, 5]] = 1.0
     return state
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from checkpoints.command import parser, run
+from checkpoints.command import dispatch, parser, run
 
 ABOUT = """usage: python -m tiny VERB ...
 
@@ -19,12 +19,7 @@ python -m tiny VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    verbs = {"portraits": portraits, "train": train, "measure": measure}
-    if not arguments or arguments[0] not in verbs:
-        asked = arguments[:1] in (["-h"], ["--help"])
-        print(ABOUT, file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
-    return verbs[arguments[0]](arguments[1:])
+    return dispatch(ABOUT, {"portraits": portraits, "train": train, "measure": measure}, arguments)
 
 
 def portraits(arguments: list[str]) -> int:

@@ -41,5 +41,5 @@ def test_all_arms_stay_within_one_budget_and_repeat(portraits, pipelines, genera
 
 
 def test_an_unknown_arm(pipelines, generator_folder):
-    with pytest.raises(ValueError, match="unknown arm mist; the arms are clean, noise, rid, pgd"):
+    with pytest.raises(ValueError, match="unknown arm mist; the arms are clean, noise, rid, rid_tile, pgd"):
         build_arms(["mist"], load_generator(str(generator_folder)), pipelines, PGDConfig())
