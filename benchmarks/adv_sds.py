@@ -12,10 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from torch import Tensor
 from transformers import AutoTokenizer, CLIPTextModel
 
 from benchmarks.reference_rid import adv_sds_step
@@ -53,32 +56,39 @@ def build(folder: Path) -> list[str]:
     return names
 
 
+def load_apart(names: list[str]) -> list[dict[str, Any]]:
+    """Every model with an autoencoder and a text encoder of its own, for :mod:`benchmarks.reference_rid`."""
+    models = []
+    for name in names:
+        tokenizer = AutoTokenizer.from_pretrained(name, subfolder="tokenizer")
+        models.append(
+            {
+                "vae": AutoencoderKL.from_pretrained(name, subfolder="vae"),
+                "unet": UNet2DConditionModel.from_pretrained(name, subfolder="unet"),
+                "text_encoder": CLIPTextModel.from_pretrained(name, subfolder="text_encoder", dtype=torch.float32),
+                "tokens": tokenizer(" ", padding="max_length", max_length=40, return_tensors="pt").input_ids,
+                "signal": DDPMScheduler.from_pretrained(name, subfolder="scheduler").alphas_cumprod,
+            }
+        )
+    return models
+
+
 def run(way: str, folder: Path) -> float:
     """Seconds of a forward and backward pass of one picture."""
     names, image = [str(folder / str(index)) for index in range(3)], torch.rand(1, 3, SIDE, SIDE)
+    step: Callable[[Tensor], Tensor]
     if way == "ours":
-        ensemble = DiffusionEnsemble(names)
+        step = DiffusionEnsemble(names).adv_sds
     else:
-        models = []
-        for name in names:
-            text = CLIPTextModel.from_pretrained(name, subfolder="text_encoder", dtype=torch.float32)
-            tokens = AutoTokenizer.from_pretrained(name, subfolder="tokenizer")(
-                " ", padding="max_length", max_length=40, return_tensors="pt"
-            )
-            parts = {"text_encoder": text, "tokens": tokens.input_ids}
-            parts |= {
-                "vae": AutoencoderKL.from_pretrained(name, subfolder="vae"),
-                "unet": UNet2DConditionModel.from_pretrained(name, subfolder="unet"),
-            }
+        models = load_apart(names)
+        for model in models:
             for part in ("vae", "unet", "text_encoder"):
-                parts[part].requires_grad_(False)
-            models.append(parts | {"signal": DiffusionEnsemble(names[:1]).surrogates[0].signal})
+                model[part].requires_grad_(False)
+        step = lambda picture: adv_sds_step(models, picture * 2 - 1)  # noqa: E731
     for turn in range(REPEATS + 1):
         if turn == 1:
             start = time.perf_counter()
-        picture = image.clone().requires_grad_()
-        loss = ensemble.adv_sds(picture) if way == "ours" else adv_sds_step(models, picture * 2 - 1)
-        loss.backward()
+        step(image.clone().requires_grad_()).backward()
     return (time.perf_counter() - start) / REPEATS
 
 

@@ -69,3 +69,40 @@ def adv_sds_step(models: list[dict[str, Any]], images: Tensor) -> Tensor:
         gradient = torch.nan_to_num(-(1 - alpha) * (model["unet"](noisy, steps, text).sample - noise))
         losses.append(0.5 * F.mse_loss(noisy, (noisy - gradient).detach()))
     return torch.stack(losses).mean()
+
+
+def momentum_ascent(models: list[dict[str, Any]], images: Tensor, rounds: int, steps: int, bound: float, length: float) -> Tensor:
+    """The gradient-based pairs as the released script makes them: every model in turn, then the mean.
+
+    Autoencoders, UNets and text encoders are as loaded, so that gradients of all their weights are computed with the picture's.
+
+    Args:
+        models: As for :func:`adv_sds_step`.
+        images: (B, 3, S, S) in [-1, 1].
+        rounds: Rounds over the models.
+        steps: Gradient steps per model and round.
+        bound: Largest change, on the pictures' scale.
+        length: Length of a step, on the pictures' scale.
+    """
+    current, velocity = images.clone(), torch.zeros_like(images)
+    for _ in range(rounds):
+        results = []
+        for model in models:
+            changed = current.clone()
+            for _ in range(steps):
+                changed = changed.detach().requires_grad_()
+                latents = model["vae"].encode(changed).latent_dist.sample() * model["vae"].config.scaling_factor
+                noise, times = torch.randn_like(latents), torch.randint(len(model["signal"]), (len(latents),))
+                alpha = model["signal"][times].view(-1, 1, 1, 1)
+                text = model["text_encoder"](model["tokens"]).last_hidden_state.expand(len(latents), -1, -1)
+                predicted = model["unet"](alpha.sqrt() * latents + (1 - alpha).sqrt() * noise, times, text).sample
+                for part in ("unet", "text_encoder", "vae"):
+                    model[part].zero_grad()
+                F.mse_loss(predicted, noise).backward()
+                assert changed.grad is not None
+                velocity = 0.99 * velocity + changed.grad / changed.grad.abs().mean(dim=(1, 2, 3), keepdim=True)
+                change = (changed.detach() + length * velocity.sign() - images).clamp(-bound, bound)
+                changed = (images + change).clamp(-1, 1)
+            results.append(changed)
+        current = torch.stack(results).mean(dim=0)
+    return current

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from torchvision.utils import make_grid
 
 from datamodules.identities import as_people
-from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
+from eval.attacks.personalization import Personalization
 from eval.metrics.identity import IdentityPreservation, load_faces
 from eval.metrics.quality import quantised
 from rid.task import RIDTask
@@ -65,7 +65,7 @@ class PersonalizationEvaluation(Callback):
     def __init__(
         self,
         people: Dataset,
-        attack: LoraTextualInversionConfig,
+        attack: Personalization,
         faces: str,
         every_n_validations: int = 1,
         name: str = "lora_ti",
@@ -73,9 +73,8 @@ class PersonalizationEvaluation(Callback):
         if every_n_validations < 1:
             msg = f"every_n_validations must be at least 1, got {every_n_validations}"
             raise ValueError(msg)
-        self.people, self.config, self.faces, self.every, self.name = as_people(people), attack, faces, every_n_validations, name
+        self.people, self.attack, self.faces, self.every, self.name = as_people(people), attack, faces, every_n_validations, name
         self.validations = 0
-        self.attack: LoraTextualInversion | None = None
         self.clean: dict[str, Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -101,9 +100,7 @@ class PersonalizationEvaluation(Callback):
 
     def _measure(self, trainer: Trainer, task: RIDTask, *, protect: bool) -> dict[str, Tensor]:
         """Attack this rank's share of the people; the metric is reduced over ranks."""
-        if self.attack is None:
-            with torch.inference_mode(False):  # weights made in inference mode could not be trained through
-                self.attack = LoraTextualInversion(self.config).to(task.device)
+        self.attack.to(task.device)
         metric = IdentityPreservation(load_faces(self.faces)).to(task.device)
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             person = self.people[index]

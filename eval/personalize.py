@@ -21,7 +21,7 @@ from checkpoints.manifest import write_text
 from datamodules.identities import Person
 from datamodules.images import Photo, save_png, to_levels
 from eval.arms import Arm
-from eval.attacks.personalization import LoraTextualInversion
+from eval.attacks.personalization import Personalization
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding
 from eval.metrics.quality import brisque, fidelity, quantised
 
@@ -40,7 +40,7 @@ class ProtectionStudy(LightningModule):
         output: Folder of the results; persons already finished there are not done again.
     """
 
-    def __init__(self, arms: dict[str, Arm], attack: LoraTextualInversion, faces: FaceBackend, seed: int, output: Path) -> None:
+    def __init__(self, arms: dict[str, Arm], attack: Personalization, faces: FaceBackend, seed: int, output: Path) -> None:
         super().__init__()
         self.arms, self.attack, self.faces, self.seed, self.output = arms, attack, faces, seed, output
 

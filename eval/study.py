@@ -18,7 +18,7 @@ from checkpoints.folders import model_folder, pipeline_folder
 from checkpoints.manifest import fingerprint, write_manifest, write_text
 from datamodules.identities import IdentityDataModule, IdentityDataset, as_people
 from eval.arms import build_arms
-from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
+from eval.attacks.personalization import Personalization
 from eval.metrics.identity import load_faces
 from eval.personalize import ProtectionStudy, StudyWriter
 from eval.report import StudyTable, write_report
@@ -32,7 +32,7 @@ def run_study(
     generator: str,
     surrogates: list[str],
     faces: str,
-    attack: LoraTextualInversionConfig = LoraTextualInversionConfig(),
+    attack: Personalization,
     pgd: PGDConfig = PGDConfig(),
     arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
@@ -64,13 +64,13 @@ def run_study(
     persons = as_people(people)
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
-    study = ProtectionStudy(build_arms(arms, network, surrogates, pgd), LoraTextualInversion(attack), load_faces(faces), seed, output)
-    pipelines = {"attacked": attack.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
+    study = ProtectionStudy(build_arms(arms, network, surrogates, pgd), attack, load_faces(faces), seed, output)
+    pipelines = {"attacked": attack.config.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
     weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}
     weights |= {role: fingerprint(name, model_folder(name)) for role, name in (("generator", generator), ("faces", faces))}
     settings = {
         "people": _describe(persons),
-        "attack": asdict(attack),
+        "attack": {"class": type(attack).__name__} | asdict(attack.config),
         "pgd": asdict(pgd),
         "arms": list(arms),
         "seed": seed,

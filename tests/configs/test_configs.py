@@ -57,7 +57,7 @@ def test_study_configs_build(name):
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     person = settings.people[0]
     assert len(person["train"]) > 0
-    assert settings.attack.model in settings.surrogates
+    assert settings.attack.config.model in settings.surrogates
 
 
 @pytest.mark.parametrize("name", everything())

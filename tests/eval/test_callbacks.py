@@ -4,7 +4,7 @@ import torch
 from lightning import Trainer
 
 from datamodules.pictures import PictureDataModule
-from eval.attacks.personalization import LoraTextualInversionConfig
+from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.callbacks import PersonalizationEvaluation, picture_grid
 from eval.metrics.face_net import FaceNet
 from rid.generator import PerturbationGenerator
@@ -18,7 +18,7 @@ def test_the_attack_runs_on_held_out_people_during_fit(pipelines, tmp_path):
         model=pipelines[0], initializer="person", steps=2, samples=2, class_images=2, sample_steps=2, rank=2
     )
     people = PortraitPeople(1_000_000, 1, train_pictures=2, reference_pictures=2)
-    callback = PersonalizationEvaluation(people, config, str(tmp_path / "faces"), every_n_validations=2)
+    callback = PersonalizationEvaluation(people, LoraTextualInversion(config), str(tmp_path / "faces"), every_n_validations=2)
     trainer = Trainer(
         accelerator="cpu",
         default_root_dir=tmp_path,

@@ -27,7 +27,19 @@ def settings(pipelines, generator_folder, tmp_path_factory):
         "surrogates": pipelines,
         "faces": str(faces),
         "accelerator": "cpu",
-        "attack": {"model": pipelines[0], "initializer": "person", "steps": 2, "samples": 2, "class_images": 2, "sample_steps": 2},
+        "attack": {
+            "class_path": "eval.attacks.personalization.LoraTextualInversion",
+            "init_args": {
+                "config": {
+                    "model": pipelines[0],
+                    "initializer": "person",
+                    "steps": 2,
+                    "samples": 2,
+                    "class_images": 2,
+                    "sample_steps": 2,
+                }
+            },
+        },
         "pgd": {"steps": 2, "step_levels": 3.0},
     }
 

@@ -1,5 +1,28 @@
 """Teaching a diffusion model one person's face from a few pictures."""
 
-from eval.attacks.personalization.lora_ti import LoraTextualInversion, LoraTextualInversionConfig
+from eval.attacks.personalization.attack import Personalization
+from eval.attacks.personalization.methods import (
+    DreamBooth,
+    DreamBoothConfig,
+    DreamBoothLora,
+    DreamBoothLoraConfig,
+    LoraTextualInversion,
+    LoraTextualInversionConfig,
+    TextualInversion,
+    TextualInversionConfig,
+)
+from eval.attacks.personalization.sdxl import SDXLDreamBoothLora, SDXLDreamBoothLoraConfig
 
-__all__ = ["LoraTextualInversion", "LoraTextualInversionConfig"]
+__all__ = [
+    "DreamBooth",
+    "DreamBoothConfig",
+    "DreamBoothLora",
+    "DreamBoothLoraConfig",
+    "LoraTextualInversion",
+    "LoraTextualInversionConfig",
+    "Personalization",
+    "SDXLDreamBoothLora",
+    "SDXLDreamBoothLoraConfig",
+    "TextualInversion",
+    "TextualInversionConfig",
+]

@@ -1,0 +1,54 @@
+"""DreamBooth by LoRA on SDXL, whose UNet is told more than a text."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import nn
+
+from eval.attacks.personalization.attack import Personalization
+from eval.attacks.personalization.learning import lora
+from eval.attacks.personalization.recipe import Precision, Recipe
+
+
+@dataclass(frozen=True)
+class SDXLDreamBoothLoraConfig(Recipe):
+    """The defaults are RID's released SDXL configuration (arXiv 2412.09844), whose rare word is "ktn".
+
+    Attributes:
+        rank: Of the LoRA updates on every attention projection.
+    """
+
+    model: str = "stabilityai/stable-diffusion-xl-base-1.0"
+    instance_prompt: str = "photo of a {token} person"
+    token: str = "ktn"
+    lr: float = 2e-5
+    steps: int = 3000
+    precision: Precision = "bf16"
+    gradient_checkpointing: bool = True
+    rank: int = 32
+
+
+class SDXLDreamBoothLora(Personalization):
+    """Low-rank updates of SDXL's attention learn the person under a rare word; both text encoders stay as they are."""
+
+    pipeline_class = StableDiffusionXLPipeline
+
+    def __init__(self, config: SDXLDreamBoothLoraConfig) -> None:
+        super().__init__(config)
+        self.rank = config.rank
+
+    def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
+        return lora(self.pipeline.unet, self.rank, self.config.seed)
+
+    @torch.no_grad()
+    def conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
+        text, _, pooled, _ = self.pipeline.encode_prompt(prompts, device=self.device, do_classifier_free_guidance=False)
+        side = self.resolution
+        size = torch.tensor([[side, side, 0, 0, side, side]], dtype=text.dtype, device=self.device)  # original, crop corner, target
+        told = {"text_embeds": pooled.repeat_interleave(repeats, dim=0), "time_ids": size.repeat(len(prompts) * repeats, 1)}
+        return {"encoder_hidden_states": text.repeat_interleave(repeats, dim=0), "added_cond_kwargs": told}
