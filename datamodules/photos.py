@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,31 @@ def find_photos(inputs: Sequence[Path]) -> tuple[list[PhotoFile], list[str]]:
         msg = f"{twice} is given twice: name each picture once, or protect the folders one by one"
         raise ValueError(msg)
     return photos, others
+
+
+def output_names(photos: list[PhotoFile], ending: str) -> dict[str, str]:
+    """A name for each photo's result, in the same place: its own stem, or its whole name where two photos share a stem.
+
+    Raises:
+        ValueError: If two photos would still get one name.
+    """
+    stems = Counter(str(Path(photo.name).with_suffix("")) for photo in photos)
+    names = {}
+    for photo in photos:
+        path = Path(photo.name)
+        alone = stems[str(path.with_suffix(""))] == 1 or photo.sample is not None
+        key = f"{shard_name(photo)}/{photo.sample.key}" if photo.sample is not None else str(path.with_suffix("") if alone else path)
+        names[photo.name] = f"{key}.{ending}"
+    if twice := [name for name, count in Counter(names.values()).items() if count > 1]:
+        msg = f"two photos would both be saved as {twice[0]}: rename one of them"
+        raise ValueError(msg)
+    return names
+
+
+def shard_name(file: PhotoFile) -> str:
+    """Name of the shard a sample is in, in the job's tree."""
+    assert file.sample is not None
+    return file.name.removesuffix("/" + file.sample.picture.name)
 
 
 def _photos_of(path: Path, name: str) -> list[PhotoFile]:

@@ -1,4 +1,4 @@
-"""``python -m eval personalize | report``: attacks and what they show."""
+"""``python -m eval personalize | purify | report``: attacks and what they show."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from checkpoints.command import dispatch, parser, run
 ABOUT = """usage: python -m eval VERB ...
 
   personalize   protect people in several ways, attack them, measure, and write a report
+  purify        wash protections off a folder of pictures, by any of the attacks' methods
   report        write the report of a finished study again
 
 python -m eval VERB --help tells more."""
@@ -17,7 +18,7 @@ python -m eval VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"personalize": personalize, "report": report}, arguments)
+    return dispatch(ABOUT, {"personalize": personalize, "purify": purify, "report": report}, arguments)
 
 
 def personalize(arguments: list[str]) -> int:
@@ -34,6 +35,24 @@ def personalize(arguments: list[str]) -> int:
         print(table.text())
         print(f"report: {settings.output / 'report.html'}")
     return 0
+
+
+def purify(arguments: list[str]) -> int:
+    """One purification over pictures; 0 only if every picture was purified."""
+    from eval.attacks.purification import Purifier
+    from eval.purify import purify_files
+
+    made = parser("python -m eval purify", "Wash protections off pictures. Pictures that are done already are not done again.")
+    made.add_argument("photos", type=Path, nargs="+", help="folders, pictures, WebDataset shards (.tar), or text files that list pictures")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the purified pictures, PNG")
+    made.add_argument("--method", type=Purifier, required=True, help="Jpeg, DownUp, DiffPure, GridPure, ... with its settings")
+    made.add_argument("--seed", type=int, default=0, help="of all random draws")
+    made.add_argument("--device", type=str, default="cpu", help="where models run: cpu, cuda, cuda:1")
+    settings = made.parse_args(arguments)
+    method = made.instantiate_classes(settings).method
+    failed = purify_files(settings.photos, settings.output, method, settings.method.as_dict(), settings.seed, settings.device)
+    print(f"purified pictures in {settings.output}" + (f"; {failed} failed" if failed else ""))
+    return 1 if failed else 0
 
 
 def report(arguments: list[str]) -> int:

@@ -19,13 +19,12 @@ from checkpoints.command import parser
 from checkpoints.folders import pipeline_folder
 from checkpoints.manifest import fingerprint, write_manifest, write_text
 from datamodules.images import Photo, UnreadableImage, encode_photo, levels_within, open_photo, paper_crop, to_levels, write_bytes
-from datamodules.photos import PhotoFile, find_photos
+from datamodules.photos import PhotoFile, find_photos, output_names
 from datamodules.shards import ShardWriter, read_entries
 from rid.aspl import Surrogate, SurrogateConfig
 from rid.ensemble import DiffusionEnsemble
 from rid.objectives import Denoising, RoundTrip, Targeted
 from rid.pgd import Objective, PGDConfig, pgd
-from rid.protect import output_names
 from rid.protector import DTYPES
 
 Method = Literal["denoising", "surrogate", "encoder", "targeted"]

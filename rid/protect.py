@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,8 +17,8 @@ from torch import Tensor
 from checkpoints.folders import model_folder
 from checkpoints.manifest import fingerprint, write_manifest
 from datamodules.images import Photo, paper_crop, without_metadata
-from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos
-from rid.protect_writer import COLUMNS, ENDING, Format, Outputs, PhotoWriter, Row, shard_name
+from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, output_names, shard_name
+from rid.protect_writer import COLUMNS, ENDING, Format, Outputs, PhotoWriter, Row
 from rid.protector import Protector
 from rid.windows import Fit, Windows
 
@@ -142,25 +141,6 @@ def prepare_photo(photo: Photo, side: int, fit: Literal["resize", "tile", "crop"
         photo = paper_crop(photo, side)
     way: Fit = "resize" if fit == "crop" else fit
     return photo, Windows.cover((photo.rgb.shape[0], photo.rgb.shape[1]), side, way).cut(photo.tensor())
-
-
-def output_names(photos: list[PhotoFile], ending: str) -> dict[str, str]:
-    """A name for each photo's result, in the same place: its own stem, or its whole name where two photos share a stem.
-
-    Raises:
-        ValueError: If two photos would still get one name.
-    """
-    stems = Counter(str(Path(photo.name).with_suffix("")) for photo in photos)
-    names = {}
-    for photo in photos:
-        path = Path(photo.name)
-        alone = stems[str(path.with_suffix(""))] == 1 or photo.sample is not None
-        key = f"{shard_name(photo)}/{photo.sample.key}" if photo.sample is not None else str(path.with_suffix("") if alone else path)
-        names[photo.name] = f"{key}.{ending}"
-    if twice := [name for name, count in Counter(names.values()).items() if count > 1]:
-        msg = f"two photos would both be saved as {twice[0]}: rename one of them"
-        raise ValueError(msg)
-    return names
 
 
 def _check_output(output: Path, inputs: Sequence[Path], settings: dict[str, Any], resume: bool) -> None:

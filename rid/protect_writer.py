@@ -21,7 +21,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm import tqdm
 
 from datamodules.images import Photo, decode_photo, encode_photo, levels_within, write_bytes
-from datamodules.photos import OpenedPhoto, PhotoFile
+from datamodules.photos import OpenedPhoto, PhotoFile, shard_name
 from datamodules.shards import ShardWriter
 from rid.windows import Fit, Windows
 
@@ -135,12 +135,6 @@ class Outputs:
         """Finish the last shard."""
         self._close_shard()
         self.table.close()
-
-
-def shard_name(file: PhotoFile) -> str:
-    """Name of the shard a sample is in, in the job's tree."""
-    assert file.sample is not None
-    return file.name.removesuffix("/" + file.sample.picture.name)
 
 
 class PhotoWriter(BasePredictionWriter):

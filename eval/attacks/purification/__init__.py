@@ -1,0 +1,20 @@
+"""Washing a protection off before learning from the pictures."""
+
+from eval.attacks.purification.diffusion import DiffPure, GridPure
+from eval.attacks.purification.latent import ImageToImage, NoisyUpscale
+from eval.attacks.purification.pixels import Crop, DownUp, GaussianBlur, GaussianNoise, Jpeg, Rounding
+from eval.attacks.purification.purifier import Purifier
+
+__all__ = [
+    "Crop",
+    "DiffPure",
+    "DownUp",
+    "GaussianBlur",
+    "GaussianNoise",
+    "GridPure",
+    "ImageToImage",
+    "Jpeg",
+    "NoisyUpscale",
+    "Purifier",
+    "Rounding",
+]

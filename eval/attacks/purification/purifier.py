@@ -1,0 +1,40 @@
+"""What every purification is: pictures in, pictures of the same size out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Purifier(ABC):
+    """An attempt to wash a protection off. Models are loaded on first use."""
+
+    device = torch.device("cpu")
+
+    def to(self, device: torch.device | str) -> Self:
+        """Where models run; pictures may come from any device and return to it."""
+        self.device = torch.device(device)
+        return self
+
+    @abstractmethod
+    def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
+        """Purify pictures.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 1].
+            source: Of all random draws, on the CPU; equal ones give equal results on every device.
+
+        Returns:
+            The same shape, in [0, 1].
+        """
+
+
+def resized(images: Tensor, height: int, width: int) -> Tensor:
+    """Bicubic with antialiasing, kept in [0, 1]; the same pictures if they have that size."""
+    if images.shape[-2:] == (height, width):
+        return images
+    return F.interpolate(images, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
