@@ -1,4 +1,4 @@
-"""``python -m eval personalize | purify | report``: attacks and what they show."""
+"""``python -m eval personalize | matrix | purify | report``: attacks and what they show."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from checkpoints.command import dispatch, parser, run
 ABOUT = """usage: python -m eval VERB ...
 
   personalize   protect people in several ways, attack them, measure, and write a report
+  matrix        the same against every attack and purification, as one table
   purify        wash protections off a folder of pictures, by any of the attacks' methods
   report        write the report of a finished study again
 
@@ -18,7 +19,7 @@ python -m eval VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"personalize": personalize, "purify": purify, "report": report}, arguments)
+    return dispatch(ABOUT, {"personalize": personalize, "matrix": matrix, "purify": purify, "report": report}, arguments)
 
 
 def personalize(arguments: list[str]) -> int:
@@ -27,12 +28,28 @@ def personalize(arguments: list[str]) -> int:
 
     made = parser("python -m eval personalize", "Protect people in several ways, attack them, measure, and write a report.")
     made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; an interrupted study goes on")
-    made.add_function_arguments(run_study, skip={"output"})
+    made.add_function_arguments(run_study, skip={"output", "protected"})
     settings = made.instantiate_classes(made.parse_args(arguments))
     del settings.config
     table = run_study(**settings.as_dict())
     if table is not None:
         print(table.text())
+        print(f"report: {settings.output / 'report.html'}")
+    return 0
+
+
+def matrix(arguments: list[str]) -> int:
+    """Arms, attacks and purifications crossed."""
+    from eval.matrix import run_matrix
+
+    made = parser("python -m eval matrix", "Protect people in several ways and attack them in every way; one table, one page.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; an interrupted matrix goes on")
+    made.add_function_arguments(run_matrix, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(arguments))
+    del settings.config
+    table = run_matrix(**settings.as_dict())
+    if table is not None:
+        print(table)
         print(f"report: {settings.output / 'report.html'}")
     return 0
 

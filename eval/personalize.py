@@ -19,10 +19,11 @@ from torch import Tensor
 
 from checkpoints.manifest import write_text
 from datamodules.identities import Person
-from datamodules.images import Photo, save_png, to_levels
+from datamodules.images import Photo, open_photo, save_png, to_levels
 from eval.arms import Arm
 from eval.attacks.personalization import Personalization
-from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding
+from eval.attacks.purification import Purifier
+from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding, similarities
 from eval.metrics.quality import brisque, fidelity, quantised
 
 Measured = dict[str, dict[str, float]]
@@ -38,14 +39,31 @@ class ProtectionStudy(LightningModule):
         faces: Detector and embedder.
         seed: Of the arms' noise; every person has a seed of their own derived from it.
         output: Folder of the results; persons already finished there are not done again.
+        purification: What the attacker does to the pictures before learning from them.
+        clean_fraction: Share of each person's pictures that the attacker has unprotected.
+        protected: Folder that keeps protected pictures for other studies of the same people and arms.
     """
 
-    def __init__(self, arms: dict[str, Arm], attack: Personalization, faces: FaceBackend, seed: int, output: Path) -> None:
+    def __init__(
+        self,
+        arms: dict[str, Arm],
+        attack: Personalization,
+        faces: FaceBackend,
+        seed: int,
+        output: Path,
+        purification: Purifier | None = None,
+        clean_fraction: float = 0.0,
+        protected: Path | None = None,
+    ) -> None:
         super().__init__()
         self.arms, self.attack, self.faces, self.seed, self.output = arms, attack, faces, seed, output
+        self.purification, self.clean_fraction, self.kept = purification, clean_fraction, protected
 
     def setup(self, stage: str) -> None:
-        self.attack.to(self.trainer.strategy.root_device)  # self.device is still the CPU here
+        device = self.trainer.strategy.root_device  # self.device is still the CPU here
+        self.attack.to(device)
+        if self.purification is not None:
+            self.purification.to(device)
 
     def predict_step(self, batch: Person, index: int) -> dict[str, Any] | None:
         """Pictures and metrics of one person, or None if they are on disk already."""
@@ -54,7 +72,7 @@ class ProtectionStudy(LightningModule):
         with torch.inference_mode(False):
             person = Person(name=batch["name"], train=batch["train"].clone(), reference=batch["reference"].clone())
             seed = self.seed + 1000 * (index * self.trainer.world_size + self.global_rank)
-            outcome = {name: self._one_arm(arm, person, seed) for name, arm in self.arms.items()}
+            outcome = {name: self._one_arm(name, person, seed) for name in self.arms}
         return {
             "name": person["name"],
             "pictures": {name: pictures for name, (pictures, _) in outcome.items()},
@@ -62,18 +80,36 @@ class ProtectionStudy(LightningModule):
             "real_ism": real_similarity(self.faces, person),
         }
 
-    def _one_arm(self, arm: Arm, person: Person, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
-        protected = arm(person["train"], seed)
-        generated = self.attack(protected).to(protected)
+    def _one_arm(self, name: str, person: Person, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        protected = self._protect(name, person, seed)
+        pictures = {"protected": protected}
+        shown = protected.clone()
+        unprotected = round(self.clean_fraction * len(shown))
+        shown[:unprotected] = quantised(person["train"][:unprotected])
+        if self.purification is not None:
+            with torch.no_grad():
+                shown = quantised(self.purification(shown, torch.Generator().manual_seed(seed)))
+            pictures["purified"] = shown
+        generated = self.attack(shown).to(protected)
         identity = IdentityPreservation(self.faces, sync_on_compute=False).to(protected.device)  # one person is one rank's
         identity.update(generated, person["reference"])
-        measured = {name: float(value) for name, value in identity.compute().items()}
+        measured = {metric: float(value) for metric, value in identity.compute().items()}
         measured |= fidelity(protected, quantised(person["train"])) | {"brisque": brisque(generated)}
-        return {"protected": protected, "generated": generated}, measured
+        return pictures | {"generated": generated}, measured
+
+    def _protect(self, name: str, person: Person, seed: int) -> Tensor:
+        """The person's protected pictures, from the folder that keeps them if they are there."""
+        if self.kept is None:
+            return self.arms[name](person["train"], seed)
+        folder = self.kept / name / person["name"]
+        files = [folder / f"protected_{index:02d}.png" for index in range(len(person["train"]))]
+        if not all(file.is_file() for file in files):
+            save_all(self.arms[name](person["train"], seed), folder / "protected")
+        return torch.stack([open_photo(file).tensor() for file in files]).to(person["train"])
 
 
 class StudyWriter(BasePredictionWriter):
-    """Writes ``OUT/people/NAME/ARM/{protected,generated}_NN.png`` and, last, ``OUT/people/NAME/result.json``."""
+    """Writes ``OUT/people/NAME/ARM/{protected,purified,generated}_NN.png`` and, last, ``OUT/people/NAME/result.json``."""
 
     def __init__(self, output: Path) -> None:
         super().__init__("batch")
@@ -104,7 +140,7 @@ class StudyWriter(BasePredictionWriter):
 def real_similarity(faces: FaceBackend, person: Person) -> float:
     """ISM between the person's real pictures: the clean ones to be attacked against the reference, undetected counted 0."""
     centre, seen = mean_embedding(faces(person["reference"])), faces(person["train"])
-    return float((seen.embeddings[seen.found] @ centre).sum() / len(seen.found))
+    return float(similarities(seen, centre).sum() / len(seen.found))
 
 
 def result_file(output: Path, name: str) -> Path:

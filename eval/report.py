@@ -75,7 +75,7 @@ def summarise(results: list[dict[str, Any]]) -> StudyTable:
     return StudyTable(
         arms=arms,
         rows=rows,
-        comparisons={(a, b): paired_difference(values[a], values[b]) for a, b in pairs},
+        comparisons={(a, b): paired_difference(values[a], values[b]) for a, b in pairs if np.isfinite([*values[a], *values[b]]).all()},
         real_ism=float(np.mean([result["real_ism"] for result in results])),
         people=len(results),
         partial=[note for arm in arms for metric in METRICS if (note := _partial(results, arm, metric))],
@@ -111,10 +111,10 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
 
 
 def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -> dict[str, Any]:
-    original = _read(folder, "original", count)
+    original = first_pictures(folder, "original", count)
     rows = []
     for arm in arms:
-        protected = _read(folder / arm, "protected", count)
+        protected = first_pictures(folder / arm, "protected", count)
         amplified = [
             np.clip(128 + 10.0 * (after.astype(np.int16) - before), 0, 255).astype(np.uint8)
             for after, before in zip(protected, original, strict=True)
@@ -122,20 +122,21 @@ def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -
         rows.append(
             {
                 "arm": arm,
-                "protected": _strip(protected),
-                "difference": _strip(amplified),
-                "generated": _strip(_read(folder / arm, "generated", count)),
+                "protected": strip(protected),
+                "difference": strip(amplified),
+                "generated": strip(first_pictures(folder / arm, "generated", count)),
                 "measured": result["measured"][arm],
             }
         )
-    return {"name": result["name"], "real_ism": result["real_ism"], "original": _strip(original), "rows": rows}
+    return {"name": result["name"], "real_ism": result["real_ism"], "original": strip(original), "rows": rows}
 
 
-def _read(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:
+def first_pictures(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:
+    """The first of a kind of pictures in a folder, (H, W, 3)."""
     return [open_photo(path).rgb for path in sorted(folder.glob(f"{kind}_*.png"))[:count]]
 
 
-def _strip(pictures: Sequence[NDArray[np.uint8]]) -> str:
+def strip(pictures: Sequence[NDArray[np.uint8]]) -> str:
     """Pictures side by side as a PNG data URL, at least 96 pixels high."""
     row = Image.fromarray(np.hstack(list(pictures)))
     if row.height < 96:

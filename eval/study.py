@@ -15,11 +15,12 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import Dataset
 
 from checkpoints.folders import model_folder, pipeline_folder
-from checkpoints.manifest import fingerprint, write_manifest, write_text
-from datamodules.identities import IdentityDataModule, IdentityDataset, as_people
+from checkpoints.manifest import file_digest, fingerprint, write_manifest, write_text
+from datamodules.identities import IdentityDataModule, as_people
 from eval.arms import build_arms
 from eval.attacks.personalization import Personalization
-from eval.metrics.identity import load_faces
+from eval.attacks.purification import Purifier
+from eval.metrics.identity import face_files, load_faces
 from eval.personalize import ProtectionStudy, StudyWriter
 from eval.report import StudyTable, write_report
 from rid.pgd import PGDConfig
@@ -33,11 +34,14 @@ def run_study(
     surrogates: list[str],
     faces: str,
     attack: Personalization,
+    purification: Purifier | None = None,
+    clean_fraction: float = 0.0,
     pgd: PGDConfig = PGDConfig(),
     arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
     accelerator: str = "auto",
     devices: int = 1,
+    protected: Path | None = None,
 ) -> StudyTable | None:
     """Protect, attack and measure every person in every arm, and write tables, pictures and a page.
 
@@ -46,31 +50,41 @@ def run_study(
         output: Folder of the results; an interrupted study in it goes on.
         generator: Folder or Hub id of the RID generator; its budget is every arm's.
         surrogates: Pipelines the ascent arm works against.
-        faces: Folder or Hub id of the face detector and embedder.
+        faces: The face detector and embedder: a folder, a Hub id, or ``opencv``.
         attack: The personalization attack.
+        purification: What the attacker does to the pictures first; nothing if None.
+        clean_fraction: Share of each person's pictures that the attacker has unprotected, 0 to 1.
         pgd: The ascent arm's settings.
         arms: Which arms, of clean, noise, rid, rid_tile and pgd.
         seed: Of the arms' noise.
         accelerator: Lightning's: auto, cpu, gpu.
         devices: Processes; people are shared out among them.
+        protected: Folder that keeps protected pictures for other studies with the same people, arms and seed.
 
     Returns:
         The table; None on every process but the first.
 
     Raises:
-        ValueError: If ``people`` is no such data set, or the folder holds a study with other settings.
+        ValueError: If ``people`` is no such data set, ``clean_fraction`` is out of range, or the folder holds a study with other settings.
         FileNotFoundError: If a model is missing.
     """
+    if not 0 <= clean_fraction <= 1:
+        msg = f"clean_fraction is a share from 0 to 1, got {clean_fraction}"
+        raise ValueError(msg)
     persons = as_people(people)
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
-    study = ProtectionStudy(build_arms(arms, network, surrogates, pgd), attack, load_faces(faces), seed, output)
+    made = build_arms(arms, network, surrogates, pgd)
+    study = ProtectionStudy(made, attack, load_faces(faces), seed, output, purification, clean_fraction, protected)
     pipelines = {"attacked": attack.config.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
     weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}
-    weights |= {role: fingerprint(name, model_folder(name)) for role, name in (("generator", generator), ("faces", faces))}
+    weights["generator"] = fingerprint(generator, model_folder(generator))
+    weights["faces"] = {role: {"name": faces, "sha256": file_digest(file)} for role, file in face_files(faces).items()}
     settings = {
-        "people": _describe(persons),
+        "people": describe(persons) | {"count": len(persons)},
         "attack": {"class": type(attack).__name__} | asdict(attack.config),
+        "purification": describe(purification) if purification else None,
+        "clean_fraction": clean_fraction,
         "pgd": asdict(pgd),
         "arms": list(arms),
         "seed": seed,
@@ -100,9 +114,10 @@ def run_study(
     return write_report(output)
 
 
-def _describe(people: IdentityDataset) -> dict[str, Any]:
-    values = {key: value for key, value in vars(people).items() if isinstance(value, str | int | float)}
-    return {"class": f"{type(people).__module__}.{type(people).__qualname__}", "count": len(people)} | values
+def describe(thing: Any) -> dict[str, Any]:
+    """Class and plain settings of an object, for the record."""
+    values = {key: value for key, value in vars(thing).items() if isinstance(value, str | int | float)}
+    return {"class": f"{type(thing).__module__}.{type(thing).__qualname__}"} | values
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:

@@ -102,14 +102,6 @@ class PerturbationGenerator(
         Raises:
             ValueError: If the pictures are not S x S.
         """
-        return self.bounded(self.logits(images))
-
-    def bounded(self, logits: Tensor) -> Tensor:
-        """The perturbation that unbounded outputs stand for."""
-        return logits.float().tanh() * (self.budget / 255)
-
-    def logits(self, images: Tensor) -> Tensor:
-        """As :meth:`forward`, before the tanh that bounds it."""
         if images.shape[-2:] != (self.image_size, self.image_size):
             height, width = images.shape[-2:]
             msg = f"this generator takes {self.image_size}x{self.image_size} pictures, got {width}x{height}: resize them first"
@@ -120,7 +112,7 @@ class PerturbationGenerator(
             again = self.checkpointing and torch.is_grad_enabled()
             tokens = checkpoint(block, tokens, use_reentrant=False) if again else block(tokens)
         pixels = self.to_pixels(modulated_norm(tokens, self.modulation))
-        return unpatchify(pixels, self.patch_size)
+        return unpatchify(pixels, self.patch_size).float().tanh() * (self.budget / 255)
 
     def protect(self, images: Tensor) -> Tensor:
         """``images`` with their perturbation added, clamped to [0, 1]; shapes as in :meth:`forward`."""

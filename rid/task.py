@@ -19,9 +19,6 @@ from rid.noise import Rows
 from rid.robustness import RobustnessConfig, edit
 from rid.weights import save_generator
 
-SATURATED = 2.0
-"""Outputs beyond this are past 96 % of the bound, where tanh passes on less than a twelfth of a gradient."""
-
 
 class RIDTask(LightningModule):
     """Loss and optimiser of RID (arXiv 2412.09844, section on training).
@@ -36,11 +33,6 @@ class RIDTask(LightningModule):
         regression_weight: Weight of the regression term; 0 turns it off.
         regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
         prompt: What the surrogates are told; the paper uses one blank.
-        saturation_weight: Weight of a penalty on outputs beyond the reach of tanh's gradient; 0 as in the paper. Without it a small
-            generator runs into its bounds with one pattern for all pictures, and learns no more.
-        centred: Take the batch's mean out of the outputs in training, beyond the paper: what every picture gets is easily learned
-            and raises the denoising loss, but an attacker's model learns it as easily, and the person comes through. Needs a
-            batch of several pictures per process.
         robustness: Edits between generator and models, so that the protection survives them; None trains as the paper.
         activation_checkpointing: Compute the generator's blocks again in the backward pass instead of keeping them.
         compiled: Compile the generator.
@@ -61,8 +53,6 @@ class RIDTask(LightningModule):
         regression_weight: float = 0.0,
         regression_norm: Literal["l1", "l2"] = "l1",
         prompt: str = " ",
-        saturation_weight: float = 0.0,
-        centred: bool = False,
         robustness: RobustnessConfig | None = None,
         activation_checkpointing: bool = False,
         compiled: bool = False,
@@ -80,7 +70,7 @@ class RIDTask(LightningModule):
             raise ValueError(msg)
         self.save_hyperparameters(ignore=["generator", "robustness"])
         self.generator, self.robustness = generator, robustness
-        generator.checkpointing = activation_checkpointing
+        generator.train().checkpointing = activation_checkpointing  # an opened one is in evaluation mode
         self.ensemble: DiffusionEnsemble | None = None
 
     def setup(self, stage: str) -> None:
@@ -106,17 +96,8 @@ class RIDTask(LightningModule):
             msg = "regression_weight needs pairs: use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
             raise ValueError(msg)
         inputs = ([batch["image"]] if sds_weight else []) + ([batch["source"]] if regression_weight else [])
-        logits = self.generator.logits(torch.cat(inputs))
-        if self.hparams["centred"]:
-            if len(logits) < 2:
-                msg = "centred training needs a batch of at least 2 pictures per process: raise data.init_args.batch_size"
-                raise ValueError(msg)
-            logits = logits - logits.mean(dim=0, keepdim=True)
-        perturbations = list(self.generator.bounded(logits).split([len(part) for part in inputs]))
+        perturbations = self.generator(torch.cat(inputs)).split([len(part) for part in inputs])
         terms = {}
-        if self.hparams["saturation_weight"]:
-            beyond = (logits.float().abs() - SATURATED).clamp(min=0)
-            terms["saturation"] = self.hparams["saturation_weight"] * beyond.square().mean()
         if sds_weight:
             assert self.ensemble is not None
             protected = (batch["image"] + perturbations[0]).clamp(0, 1)

@@ -11,8 +11,9 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
 from torch import Tensor
 
+from checkpoints.folders import model_folder
 from checkpoints.manifest import write_text
-from eval.metrics.identity import load_faces
+from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantised
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
@@ -93,7 +94,7 @@ def sample_quality(folder: Path, faces: str, probe: AttributeProbe, count: int =
 @torch.no_grad()
 def face_quality(faces: str) -> dict[str, Any]:
     """Verification AUC, misses on clean portraits, and false alarms on each kind of picture without a face."""
-    network = load_faces(faces)
+    network = load_face_net(model_folder(faces))
     people = FacePictures(EVALUATION_START, 100, 8)
     images = people.images.float() / 255
     seen = [network(part) for part in images.split(100)]

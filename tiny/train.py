@@ -22,6 +22,7 @@ from checkpoints.folders import ROOT
 from checkpoints.manifest import write_text
 from datamodules.pictures import PictureDataModule
 from eval.metrics.face_net import FaceNet
+from rid.cli import RIDCLI
 from rid.cli import main as rid
 from rid.pairs import PairConfig, make_pairs
 from rid.weights import save_generator
@@ -140,8 +141,8 @@ def train_probe(place: Place, name: str, steps: int | None = None, people: int =
     record(place.work / name, 4, total, 64, seconds, f"{people} identities x {pictures} pictures")
 
 
-def train_rid(place: Place, name: str, steps: int | None = None, people: int = 500, pictures: int = 4) -> None:
-    """The protecting generator: gradient-based perturbations of training people are made first, then learned."""
+def train_rid(place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 4) -> None:
+    """The protecting generator: gradient-based perturbations of training people are made, learned, and then joined by Adv-SDS."""
     start, work = time.monotonic(), place.work / name
     surrogates = [str(place.shipped / pipeline) for pipeline in ("sd-a1", "sd-a2", "sd-b")]
     export_portraits(work / "portraits", people, pictures, first=0)
@@ -149,23 +150,26 @@ def train_rid(place: Place, name: str, steps: int | None = None, people: int = 5
     reader.add_class_arguments(PairConfig, "pairs")
     parsed = reader.parse_object({"pairs": yaml.safe_load(PAIRS_CONFIG.read_text()) | {"models": surrogates}})
     make_pairs([work / "portraits"], work / "pairs", reader.instantiate_classes(parsed).pairs, accelerator="cpu")
-    settings = {
-        "model.surrogates": json.dumps(surrogates),
-        "data.init_args.train.init_args.path": str(work / "pairs" / "pairs.json"),
-        "trainer.default_root_dir": str(work),
-        "trainer.accelerator": "cpu",
-    }
+    pairs, common = str(work / "pairs" / "pairs.json"), {"model.surrogates": json.dumps(surrogates), "trainer.accelerator": "cpu"}
     if steps:
-        settings |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0", "trainer.val_check_interval": "1"}
-    run = rid(["fit", "-c", str(RID_CONFIG), *(f"--{key}={value}" for key, value in settings.items())])
+        common |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0", "trainer.val_check_interval": "1"}
+    first = _fit(REGRESSION_CONFIG, work / "regression", common | {"data.init_args.train.init_args.path": pairs})
+    taught = {"model.generator.init_args.name": f"{first.trainer.log_dir}/generator"}
+    run = _fit(COMBINED_CONFIG, work / "combined", common | taught | {"data.init_args.train.init_args.pairs.init_args.path": pairs})
     shutil.copytree(Path(run.trainer.log_dir or "") / "generator", place.shipped / name, dirs_exist_ok=True)
     save_generator(run.model.generator.half(), place.shipped / name)
-    note = f"{people * pictures} pairs of {people} identities"
+    note = f"{people * pictures} pairs of {people} identities; {first.trainer.global_step} steps of regression before"
     record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
+def _fit(config: Path, root: Path, settings: dict[str, str]) -> RIDCLI:
+    settings = settings | {"trainer.default_root_dir": str(root)}
+    return rid(["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())])
+
+
 PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
-RID_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
+REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
+COMBINED_CONFIG = ROOT / "configs" / "rid" / "tiny_combined.yaml"
 
 RECIPES: dict[str, Callable[..., None]] = {
     "faces": train_faces,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,19 +13,55 @@ from torchmetrics import Metric
 
 from checkpoints.folders import model_folder, read_weights
 from eval.metrics.face_net import FaceNet, Faces
+from eval.metrics.opencv_faces import OpenCVFaces
 
 FaceBackend = Callable[[Tensor], Faces]
 """Looks for the main face in each of (B, 3, H, W) pictures in [0, 1]."""
 
 
-def load_faces(name: str) -> FaceNet:
-    """Open a face detector and embedder from a folder or the Hub.
+YUNET = ("opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx")
+SFACE = ("opencv/face_recognition_sface", "face_recognition_sface_2021dec.onnx")
+
+
+def face_files(name: str) -> dict[str, Path]:
+    """Where a face backend's weights are, by role.
+
+    Args:
+        name: ``opencv`` for OpenCV's two models from the Hub; or a folder or Hub id with one of this project's face networks
+            (``config.json``, ``model.safetensors``), or with ONNX files whose names hold ``yunet`` and, for ISM, ``sface``.
+
+    Raises:
+        FileNotFoundError: If they cannot be had.
+        ValueError: If the folder holds neither kind, or several detectors.
+    """
+    if name == "opencv":
+        parts = {"detector": YUNET, "recognizer": SFACE}
+        return {role: model_folder(hub, file, patterns=[file]) / file for role, (hub, file) in parts.items()}
+    folder = model_folder(name)
+    if (folder / "config.json").is_file():
+        return {"network": model_folder(name, "config.json", "model.safetensors") / "model.safetensors"}
+    found = {role: sorted(folder.glob(f"*{part}*.onnx")) for role, part in (("detector", "yunet"), ("recognizer", "sface"))}
+    if len(found["detector"]) != 1 or len(found["recognizer"]) > 1:
+        msg = f"{folder}: expected a face network (config.json), or one yunet and at most one sface .onnx file"
+        raise ValueError(msg)
+    return {role: files[0] for role, files in found.items() if files}
+
+
+def load_faces(name: str) -> FaceBackend:
+    """Open a face detector and embedder; see :func:`face_files` for what a name may be.
 
     Raises:
         FileNotFoundError: If it is not there.
         ValueError: If the files are not such a network's.
     """
-    folder = model_folder(name, "config.json", "model.safetensors")
+    files = face_files(name)
+    if "detector" in files:
+        return OpenCVFaces(files["detector"], files.get("recognizer"))
+    return load_face_net(files["network"].parent)
+
+
+def load_face_net(folder: Path) -> FaceNet:
+    """Open one of this project's own face networks; errors as in :func:`load_faces`."""
     config, weights = read_weights(folder)
     try:
         network = FaceNet(**config)
@@ -70,9 +107,8 @@ class IdentityPreservation(Metric):
         Raises:
             ValueError: If no reference picture shows a face.
         """
-        centre = mean_embedding(self.faces(reference))
         seen = self.faces(generated)
-        self.similarity += (seen.embeddings[seen.found] @ centre).sum().double()
+        self.similarity += similarities(seen, mean_embedding(self.faces(reference))).sum().double()
         self.found += seen.found.sum()
         self.total += len(seen.found)
 
@@ -83,6 +119,13 @@ class IdentityPreservation(Metric):
             "ism_all": self.similarity / self.total,
             "fdfr": 1 - self.found / self.total,
         }
+
+
+def similarities(seen: Faces, centre: Tensor) -> Tensor:
+    """Cosine of every face found with a unit embedding; not a number where the backend only detects."""
+    if not len(centre):
+        return torch.full((max(int(seen.found.sum()), 1),), float("nan"), device=seen.found.device)
+    return seen.embeddings[seen.found] @ centre
 
 
 def mean_embedding(faces: Faces) -> Tensor:

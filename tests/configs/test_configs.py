@@ -32,7 +32,7 @@ def test_pair_configs_build(name):
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/") and "pairs_" not in name])
-def test_training_configs_build(name, tmp_path, monkeypatch):
+def test_training_configs_build(name, generator_folder, tmp_path, monkeypatch):
     levels = torch.full((40, 40, 3), 90, dtype=torch.uint8).numpy()
     for file in ("data/faces/1.png", "data/validation/2.png"):
         save_png(Photo(levels), tmp_path / file)
@@ -41,6 +41,8 @@ def test_training_configs_build(name, tmp_path, monkeypatch):
         (pairs / "pairs.json").write_text('[{"source_path": "1.png", "attacked_path": "1.png"}]')
     monkeypatch.chdir(tmp_path)
     small = ["--model.generator.init_args.width=16", "--model.generator.init_args.depth=1", "--model.generator.init_args.heads=2"]
+    if "load_generator" in (CONFIGS / name).read_text():  # goes on from a trained one
+        small = [f"--model.generator.init_args.name={generator_folder}"]
     cli = rid(args=["-c", str(CONFIGS / name), *small], run=False)
     assert cli.model.generator.budget == 6
     item = cli.datamodule.datasets["train"][0]
@@ -53,7 +55,7 @@ def test_training_configs_build(name, tmp_path, monkeypatch):
 def test_study_configs_build(name):
     made = parser("test", "")
     made.add_argument("-o", "--output", type=Path)
-    made.add_function_arguments(run_study, skip={"output"})
+    made.add_function_arguments(run_study, skip={"output", "protected"})
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     person = settings.people[0]
     assert len(person["train"]) > 0

@@ -19,12 +19,14 @@ from tiny.dataset import PortraitDataset
 from tiny.train import DiffusionRecipe
 
 
-def lighter_rid(folder):
-    settings = yaml.safe_load(tiny.train.RID_CONFIG.read_text())
-    settings["model"]["generator"]["init_args"] |= {"width": 16, "depth": 1, "heads": 2}
+def lighter(config, folder):
+    """The shipped training config with a small network and little validation."""
+    settings = yaml.safe_load(config.read_text())
+    if "width" in settings["model"]["generator"]["init_args"]:
+        settings["model"]["generator"]["init_args"] |= {"width": 16, "depth": 1, "heads": 2}
     settings["data"]["init_args"]["val"]["init_args"]["identities"] = 2
-    (folder / "rid.yaml").write_text(yaml.safe_dump(settings))
-    return folder / "rid.yaml"
+    (folder / config.name).write_text(yaml.safe_dump(settings))
+    return folder / config.name
 
 
 @pytest.mark.slow
@@ -38,7 +40,8 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
-    monkeypatch.setattr(tiny.train, "RID_CONFIG", lighter_rid(tmp_path))
+    for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
+        monkeypatch.setattr(tiny.train, config, lighter(getattr(tiny.train, config), tmp_path))
     places = ["--output", str(tmp_path / "shipped"), "--work", str(tmp_path / "work")]
     assert run(main, ["train", "all", "--steps", "2", *places]) == 0
     pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "shipped" / "sd-a2")
