@@ -1,4 +1,4 @@
-"""``python -m eval personalize | matrix | purify | report``: attacks and what they show."""
+"""``python -m eval personalize | matrix | purify | metrics | report``: attacks and what they show."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ ABOUT = """usage: python -m eval VERB ...
   personalize   protect people in several ways, attack them, measure, and write a report
   matrix        the same against every attack and purification, as one table
   purify        wash protections off a folder of pictures, by any of the attacks' methods
+  metrics       every metric: what it says, which weights it needs and where they are from
   report        write the report of a finished study again
 
 python -m eval VERB --help tells more."""
@@ -19,7 +20,9 @@ python -m eval VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"personalize": personalize, "matrix": matrix, "purify": purify, "report": report}, arguments)
+    return dispatch(
+        ABOUT, {"personalize": personalize, "matrix": matrix, "purify": purify, "metrics": metrics, "report": report}, arguments
+    )
 
 
 def personalize(arguments: list[str]) -> int:
@@ -70,6 +73,15 @@ def purify(arguments: list[str]) -> int:
     failed = purify_files(settings.photos, settings.output, method, settings.method.as_dict(), settings.seed, settings.device)
     print(f"purified pictures in {settings.output}" + (f"; {failed} failed" if failed else ""))
     return 1 if failed else 0
+
+
+def metrics(arguments: list[str]) -> int:
+    """The catalogue of metrics."""
+    from eval.metrics.catalogue import text
+
+    parser("python -m eval metrics", "Every metric: what it says, which way a defender wants it, its weights.").parse_args(arguments)
+    print(text())
+    return 0
 
 
 def report(arguments: list[str]) -> int:

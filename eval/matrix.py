@@ -16,6 +16,7 @@ from datamodules.identities import as_people
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.matrix_report import write_matrix_report
+from eval.metrics.extra import MetricWeights
 from eval.personalize import read_results
 from eval.study import run_study
 from rid.pgd import PGDConfig
@@ -39,6 +40,8 @@ def run_matrix(
     purifications: dict[str, Purifier | None],
     crosses: Sequence[Cross] = (),
     clean_fraction: float = 0.0,
+    extra_metrics: Sequence[str] = (),
+    metric_weights: MetricWeights = MetricWeights(),
     pgd: PGDConfig = PGDConfig(),
     arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
@@ -60,6 +63,8 @@ def run_matrix(
         purifications: What attackers do to the pictures first, by name; null does nothing.
         crosses: Which attacks meet which purifications; every one meets every one if empty.
         clean_fraction: Share of each person's pictures that the attacker has unprotected, 0 to 1.
+        extra_metrics: Slow metrics, or such with downloaded weights, of ``python -m eval metrics``: ser_fiq, clip_iqa, fid, ...
+        metric_weights: Where those weights are.
         pgd: The ascent arm's settings.
         arms: Which arms, of clean, noise, rid, rid_tile and pgd.
         seed: Of the arms' noise.
@@ -86,6 +91,8 @@ def run_matrix(
             attacks[attack],
             purifications[purification],
             clean_fraction,
+            extra_metrics,
+            metric_weights,
             pgd,
             arms,
             seed,

@@ -23,6 +23,7 @@ from datamodules.images import Photo, open_photo, save_png, to_levels
 from eval.arms import Arm
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
+from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding, similarities
 from eval.metrics.quality import brisque, fidelity, quantised
 
@@ -42,6 +43,7 @@ class ProtectionStudy(LightningModule):
         purification: What the attacker does to the pictures before learning from them.
         clean_fraction: Share of each person's pictures that the attacker has unprotected.
         protected: Folder that keeps protected pictures for other studies of the same people and arms.
+        extra: Metrics beyond the usual ones.
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class ProtectionStudy(LightningModule):
         purification: Purifier | None = None,
         clean_fraction: float = 0.0,
         protected: Path | None = None,
+        extra: ExtraMetrics | None = None,
     ) -> None:
         super().__init__()
         self.arms, self.attack, self.faces, self.seed, self.output = arms, attack, faces, seed, output
-        self.purification, self.clean_fraction, self.kept = purification, clean_fraction, protected
+        self.purification, self.clean_fraction, self.kept, self.extra = purification, clean_fraction, protected, extra
 
     def setup(self, stage: str) -> None:
         device = self.trainer.strategy.root_device  # self.device is still the CPU here
@@ -94,7 +97,10 @@ class ProtectionStudy(LightningModule):
         identity = IdentityPreservation(self.faces, sync_on_compute=False).to(protected.device)  # one person is one rank's
         identity.update(generated, person["reference"])
         measured = {metric: float(value) for metric, value in identity.compute().items()}
-        measured |= fidelity(protected, quantised(person["train"])) | {"brisque": brisque(generated)}
+        clean, said = quantised(person["train"]), self.attack.config.plain_prompts()
+        measured |= fidelity(protected, clean) | {"brisque": brisque(generated)}
+        if self.extra is not None:
+            measured |= self.extra.of_person(generated, said, protected, clean)
         return pictures | {"generated": generated}, measured
 
     def _protect(self, name: str, person: Person, seed: int) -> Tensor:
@@ -152,6 +158,12 @@ def save_all(images: Tensor, stem: Path) -> None:
     """Save (B, 3, H, W) pictures in [0, 1] as ``STEM_00.png``, ``STEM_01.png`` and so on."""
     for index, levels in enumerate(to_levels(images).cpu()):
         save_png(Photo(levels.permute(1, 2, 0).numpy()), stem.with_name(f"{stem.name}_{index:02d}.png"))
+
+
+def all_pictures(output: Path, kind: str) -> Tensor:
+    """Every finished person's pictures of a kind, such as ``rid/generated`` or ``original``, (n, 3, H, W) in [0, 1]."""
+    files = [file for result in read_results(output) for file in sorted((output / "people" / result["name"]).glob(f"{kind}_*.png"))]
+    return torch.stack([open_photo(file).tensor() for file in files])
 
 
 def read_results(output: Path) -> list[dict[str, Any]]:

@@ -28,7 +28,15 @@ METRICS = {
     "psnr": "PSNR dB",
     "ssim": "SSIM",
     "levels": "max levels",
+    "ser_fiq": "SER-FIQ",
+    "clip_iqa": "CLIP-IQA",
+    "clip_score": "CLIPScore",
+    "ms_ssim": "MS-SSIM",
+    "lpips": "LPIPS",
+    "fid": "FID",
+    "kid": "KID",
 }
+"""Every metric a table may have, as it is headed; a study without one has no such column."""
 DESCRIPTIONS = {
     "clean": "not protected",
     "noise": "uniform random noise of the same budget",
@@ -50,10 +58,15 @@ class StudyTable:
     partial: list[str]
     """Means that not every person had a value for, in words."""
 
+    @property
+    def metrics(self) -> dict[str, str]:
+        """The table's columns: names and headings."""
+        return {metric: heading for metric, heading in METRICS.items() if metric in next(iter(self.rows.values()))}
+
     def text(self) -> str:
         """The table as aligned plain text."""
-        head = ["arm", *METRICS.values()]
-        lines = [[arm, *(_number(self.rows[arm][metric]) for metric in METRICS)] for arm in self.arms]
+        head = ["arm", *self.metrics.values()]
+        lines = [[arm, *(_number(self.rows[arm][metric]) for metric in self.metrics)] for arm in self.arms]
         widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *lines]]
         notes = [f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"]
@@ -65,10 +78,16 @@ class StudyTable:
         return "\n".join(table + notes)
 
 
-def summarise(results: list[dict[str, Any]]) -> StudyTable:
-    """Means over people, and every arm compared with the clean one and RID with noise, paired over people."""
+def summarise(results: list[dict[str, Any]], sets: dict[str, dict[str, float]]) -> StudyTable:
+    """Means over people, and every arm compared with the clean one and RID with noise, paired over people.
+
+    Args:
+        results: What :func:`eval.personalize.read_results` gives.
+        sets: Metrics of all people's pictures together, by arm.
+    """
     arms = list(results[0]["measured"])
-    rows = {arm: {metric: mean_of(results, arm, metric) for metric in METRICS} for arm in arms}
+    metrics = list(results[0]["measured"][arms[0]])
+    rows = {arm: {metric: mean_of(results, arm, metric) for metric in metrics} | sets.get(arm, {}) for arm in arms}
     pairs = [(arm, "clean") for arm in arms if arm != "clean" and "clean" in arms]
     pairs += [("rid", "noise")] if {"rid", "noise"} <= set(arms) else []
     values = {arm: np.array([result["measured"][arm]["ism_all"] for result in results]) for arm in arms}
@@ -78,7 +97,7 @@ def summarise(results: list[dict[str, Any]]) -> StudyTable:
         comparisons={(a, b): paired_difference(values[a], values[b]) for a, b in pairs if np.isfinite([*values[a], *values[b]]).all()},
         real_ism=float(np.mean([result["real_ism"] for result in results])),
         people=len(results),
-        partial=[note for arm in arms for metric in METRICS if (note := _partial(results, arm, metric))],
+        partial=[note for arm in arms for metric in metrics if (note := _partial(results, arm, metric))],
     )
 
 
@@ -95,7 +114,8 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         pictures: Pictures shown for each person and arm.
     """
     results = read_results(output)
-    table = summarise(results)
+    sets = output / "sets.json"
+    table = summarise(results, json.loads(sets.read_text()) if sets.is_file() else {})
     if not (output / "manifest.json").is_file():
         msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
         raise FileNotFoundError(msg)
@@ -104,7 +124,12 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     environment = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
     page = environment.get_template("report.html").render(
-        table=table, metrics=METRICS, descriptions=DESCRIPTIONS, people=people, manifest=manifest, provenance=json.dumps(manifest, indent=2)
+        table=table,
+        metrics=table.metrics,
+        descriptions=DESCRIPTIONS,
+        people=people,
+        manifest=manifest,
+        provenance=json.dumps(manifest, indent=2),
     )
     write_text(output / "report.html", page)
     return table

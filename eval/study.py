@@ -20,8 +20,9 @@ from datamodules.identities import IdentityDataModule, as_people
 from eval.arms import build_arms
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
+from eval.metrics.extra import OF_SETS, ExtraMetrics, MetricWeights
 from eval.metrics.identity import face_files, load_faces
-from eval.personalize import ProtectionStudy, StudyWriter
+from eval.personalize import ProtectionStudy, StudyWriter, all_pictures
 from eval.report import StudyTable, write_report
 from rid.pgd import PGDConfig
 from rid.weights import load_generator
@@ -36,6 +37,8 @@ def run_study(
     attack: Personalization,
     purification: Purifier | None = None,
     clean_fraction: float = 0.0,
+    extra_metrics: Sequence[str] = (),
+    metric_weights: MetricWeights = MetricWeights(),
     pgd: PGDConfig = PGDConfig(),
     arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
@@ -54,6 +57,8 @@ def run_study(
         attack: The personalization attack.
         purification: What the attacker does to the pictures first; nothing if None.
         clean_fraction: Share of each person's pictures that the attacker has unprotected, 0 to 1.
+        extra_metrics: Slow metrics, or such with downloaded weights, of ``python -m eval metrics``: ser_fiq, clip_iqa, fid, ...
+        metric_weights: Where those weights are.
         pgd: The ascent arm's settings.
         arms: Which arms, of clean, noise, rid, rid_tile and pgd.
         seed: Of the arms' noise.
@@ -75,7 +80,9 @@ def run_study(
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
     made = build_arms(arms, network, surrogates, pgd)
-    study = ProtectionStudy(made, attack, load_faces(faces), seed, output, purification, clean_fraction, protected)
+    backend = load_faces(faces)
+    extra = ExtraMetrics(extra_metrics, metric_weights, backend)
+    study = ProtectionStudy(made, attack, backend, seed, output, purification, clean_fraction, protected, extra)
     pipelines = {"attacked": attack.config.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
     weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}
     weights["generator"] = fingerprint(generator, model_folder(generator))
@@ -85,6 +92,7 @@ def run_study(
         "attack": {"class": type(attack).__name__} | asdict(attack.config),
         "purification": describe(purification) if purification else None,
         "clean_fraction": clean_fraction,
+        "extra_metrics": list(extra_metrics),
         "pgd": asdict(pgd),
         "arms": list(arms),
         "seed": seed,
@@ -111,6 +119,9 @@ def run_study(
     if done != len(persons):
         msg = f"{output}: {done} of {len(persons)} people have results; do two share a name?"
         raise ValueError(msg)
+    if set(extra_metrics) & set(OF_SETS):
+        found = {arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), all_pictures(output, "original")) for arm in arms}
+        write_text(output / "sets.json", json.dumps(found, indent=2) + "\n")
     return write_report(output)
 
 

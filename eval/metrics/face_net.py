@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
@@ -67,6 +68,14 @@ class FaceNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["fa
         logit, boxes, embeddings = self.heads(images)
         score = logit.sigmoid()
         return Faces(score >= self.threshold, score, boxes, F.normalize(embeddings, dim=1))
+
+    @torch.no_grad()
+    def with_dropout(self, images: Tensor, passes: int, share: float = 0.5) -> Tensor:
+        """Stochastic embeddings (passes, B, D), features dropped before the embedding; the same ones for the same pictures."""
+        features = self.features(images)
+        source = torch.Generator().manual_seed(0)
+        kept = [(torch.rand(features.shape, generator=source) >= share).to(features) / (1 - share) for _ in range(passes)]
+        return torch.stack([F.normalize(self.embed(features * mask).float(), dim=1) for mask in kept])
 
 
 class _Stage(nn.Module):

@@ -72,3 +72,7 @@ class Recipe:
     def said(self, prompt: str) -> str:
         """A prompt with the person's word in its place."""
         return prompt.format(token=self.token)
+
+    def plain_prompts(self) -> list[str]:
+        """What each generated picture was drawn from, the person's word left out, which says nothing to other models."""
+        return [" ".join(prompt.format(token="").split()) for prompt in self.sample_prompts for _ in range(self.samples)]

@@ -1,0 +1,119 @@
+"""The metrics that need other people's weights, on small random ones; what is said where the weights are missing."""
+
+import pytest
+import torch
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+
+import eval.metrics.extra
+from checkpoints.command import run
+from eval.__main__ import main
+from eval.metrics.catalogue import CATALOGUE
+from eval.metrics.clip import ClipMetrics
+from eval.metrics.extra import OF_SETS, PER_PERSON, ExtraMetrics, MetricWeights
+from eval.metrics.face_net import FaceNet
+from eval.report import METRICS
+from tiny.dataset import PortraitDataset
+from tiny.diffusion import build_tokenizer
+
+PROMPTS = ["photo of a person"] * 8
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory):
+    tokenizer = build_tokenizer([item["caption"] for item in PortraitDataset(0, 20, 1).__getitems__(list(range(20)))])
+    torch.manual_seed(0)
+    common = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 8}
+    words = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
+    text = CLIPTextConfig(**common, **words, pad_token_id=tokenizer.pad_token_id, max_position_embeddings=tokenizer.model_max_length)
+    vision = CLIPVisionConfig(**common, image_size=32, patch_size=16)
+    folder = tmp_path_factory.mktemp("clip")
+    CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=8)).save_pretrained(folder)
+    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def faces():
+    torch.manual_seed(0)
+    return FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).eval()
+
+
+def test_every_metric_is_described_and_has_a_heading():
+    assert {metric.name for metric in CATALOGUE} == set(METRICS)
+    assert set(PER_PERSON + OF_SETS) < set(METRICS)
+
+
+def test_the_catalogue_is_printed(capsys):
+    assert run(main, ["metrics"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in METRICS)
+
+
+def test_clip_scores_are_cosines_and_shares(clip_folder, portraits):
+    clip = ClipMetrics(clip_folder)
+    same = clip.score(portraits[:1].expand(3, -1, -1, -1), "photo of a person")
+    assert torch.allclose(same, same[0].expand(3))
+    assert (clip.score(portraits, "photo of a person") <= 100).all()
+    text, picture = clip._texts(["photo of a person"])[0], clip._pictures(portraits)
+    assert torch.allclose(clip.score(portraits, "photo of a person"), (100 * picture @ text).clamp(min=0))
+    quality = clip.quality(portraits)
+    good, bad = clip._texts(["Good photo.", "Bad photo."])
+    assert torch.allclose(quality, torch.sigmoid(100 * picture @ (good - bad)), atol=1e-5)
+
+
+def test_metrics_of_a_person(clip_folder, faces, portraits):
+    extra = ExtraMetrics(["clip_iqa", "clip_score", "ser_fiq", "ms_ssim"], MetricWeights(clip=clip_folder), faces)
+    found = extra.of_person(portraits, PROMPTS, portraits, portraits)
+    assert set(found) == {"clip_iqa", "clip_score", "ser_fiq", "ms_ssim"}
+    assert 0 <= found["clip_iqa"] <= 1
+    assert 0 < found["ser_fiq"] < 1
+    assert torch.tensor(found["ms_ssim"]).isnan()  # 64 pixels are too few for its scales
+    large = torch.nn.functional.interpolate(portraits, 192)
+    changed = (large + 0.05).clamp(0, 1)
+    expected = multiscale_structural_similarity_index_measure(changed, large, data_range=1.0)
+    assert extra.of_person(portraits, PROMPTS, changed, large)["ms_ssim"] == pytest.approx(float(expected))
+
+
+def test_no_face_has_no_face_quality(portraits):
+    blind = FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=2.0).eval()
+    found = ExtraMetrics(["ser_fiq"], MetricWeights(), blind).of_person(portraits, PROMPTS, portraits, portraits)
+    assert torch.tensor(found["ser_fiq"]).isnan()
+
+
+def test_sets_are_compared_with_a_warning_when_they_are_few(faces, portraits, monkeypatch):
+    class Flat(torch.nn.Module):
+        num_features = 12
+
+        def forward(self, images):
+            return torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
+
+    real = eval.metrics.extra.FrechetInceptionDistance
+    monkeypatch.setattr(eval.metrics.extra, "FrechetInceptionDistance", lambda normalize, **_: real(feature=Flat(), normalize=normalize))
+    extra = ExtraMetrics(["fid"], MetricWeights(), faces)
+    with pytest.warns(UserWarning, match="FID over 8 pictures is biased"):
+        assert extra.of_sets(portraits, portraits)["fid"] == pytest.approx(0, abs=1e-3)
+    with pytest.warns(UserWarning, match="biased"):
+        assert extra.of_sets(1 - portraits, portraits)["fid"] > 0.1
+
+
+def test_unknown_metrics_and_backends_without_dropout_are_refused(faces):
+    with pytest.raises(ValueError, match="unknown metric beauty; extra_metrics may name ser_fiq"):
+        ExtraMetrics(["beauty"], MetricWeights(), faces)
+    with pytest.raises(ValueError, match="ser_fiq needs a face network with dropout"):
+        ExtraMetrics(["ser_fiq"], MetricWeights(), lambda images: faces(images))
+
+
+def test_missing_weights_are_an_error_that_says_what_to_do(faces, portraits, tmp_path, monkeypatch):
+    extra = ExtraMetrics(
+        ["fid", "lpips", "clip_iqa"], MetricWeights(clip=str(tmp_path / "none"), inception=str(tmp_path / "none.pth")), faces
+    )
+    with pytest.raises(FileNotFoundError, match=r"--metric_weights\.inception FILE"):
+        extra.of_sets(portraits, portraits)
+    with pytest.raises(FileNotFoundError, match="no model at"):
+        extra.of_person(portraits, PROMPTS, portraits, portraits)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *arguments, **named: (_ for _ in ()).throw(OSError("no connection")))
+    with pytest.raises(FileNotFoundError, match="alexnet-owt"):
+        ExtraMetrics(["lpips"], MetricWeights(), faces).of_person(portraits, PROMPTS, portraits, portraits)
