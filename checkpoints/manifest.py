@@ -31,9 +31,24 @@ def write_manifest(folder: Path, **record: Any) -> Path:
     return target
 
 
+def claim(folder: Path, command: str, settings: dict[str, Any]) -> None:
+    """Mark an output folder as that of a job with these settings, by an unfinished manifest; a stopped one may go on in it.
+
+    Raises:
+        ValueError: If it holds a job with other settings.
+    """
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_manifest(folder, command=command, finished=False, settings=settings)
+    elif json.loads(manifest.read_text()).get("settings") != json.loads(json.dumps(settings, default=str)):
+        msg = f"{folder} holds the results of other settings or weights; choose another output folder or delete it"
+        raise ValueError(msg)
+
+
 def write_text(target: Path, text: str) -> None:
     """Write a text file beside its place, then move it there, so that no reader sees half of it."""
-    partial = target.with_name(target.name + ".partial")
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")  # several processes may write the same
     partial.write_text(text)
     os.replace(partial, target)
 

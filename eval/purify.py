@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from checkpoints.manifest import write_manifest
+from checkpoints.manifest import claim, write_manifest
 from datamodules.images import UnreadableImage, encode_photo, to_levels, write_bytes
 from datamodules.photos import find_photos, output_names
 from eval.attacks.purification import Purifier
@@ -39,12 +38,7 @@ def purify_files(photos: Sequence[Path], output: Path, method: Purifier, named: 
     files, _ = find_photos(photos)
     names = output_names(files, "png")
     settings = {"method": named, "seed": seed}
-    mark = output / "manifest.json"
-    if mark.is_file() and json.loads(mark.read_text()).get("settings") != json.loads(json.dumps(settings, default=str)):
-        msg = f"{output} holds pictures purified in another way; choose another output folder or delete it"
-        raise ValueError(msg)
-    output.mkdir(parents=True, exist_ok=True)
-    write_manifest(output, command="eval purify", settings=settings, finished=False)
+    claim(output, "eval purify", settings)
     method.to(device)
     failed = 0
     for number, file in enumerate(tqdm(files, desc="purify", unit="picture", disable=None)):

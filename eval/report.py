@@ -116,10 +116,10 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     results = read_results(output)
     sets = output / "sets.json"
     table = summarise(results, json.loads(sets.read_text()) if sets.is_file() else {})
-    if not (output / "manifest.json").is_file():
-        msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
-        raise FileNotFoundError(msg)
     manifest = json.loads((output / "manifest.json").read_text())
+    if not manifest["finished"]:
+        msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
+        raise ValueError(msg)
     people = [_person(output / "people" / result["name"], result, table.arms, pictures) for result in results]
     environment = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import Dataset
 
 from checkpoints.folders import model_folder, pipeline_folder
-from checkpoints.manifest import file_digest, fingerprint, write_manifest, write_text
+from checkpoints.manifest import claim, file_digest, fingerprint, write_manifest, write_text
 from datamodules.identities import IdentityDataModule, as_people
 from eval.arms import build_arms
 from eval.attacks.personalization import Personalization
@@ -98,7 +97,7 @@ def run_study(
         "seed": seed,
         "weights": weights,
     }
-    _claim(output, settings)
+    claim(output, "eval personalize", settings)
     devices = min(devices, len(persons))
     trainer = Trainer(
         accelerator=accelerator,
@@ -114,14 +113,14 @@ def run_study(
     if not trainer.is_global_zero:
         return None
     done = len(list(output.glob("people/*/result.json")))
-    counts = {"people": len(persons), "done": done}
-    write_manifest(output, command="eval personalize", budget_levels=network.budget, counts=counts, **settings)
     if done != len(persons):
         msg = f"{output}: {done} of {len(persons)} people have results; do two share a name?"
         raise ValueError(msg)
     if set(extra_metrics) & set(OF_SETS):
         found = {arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), all_pictures(output, "original")) for arm in arms}
         write_text(output / "sets.json", json.dumps(found, indent=2) + "\n")
+    facts = {"budget_levels": network.budget, "counts": {"people": done}}
+    write_manifest(output, command="eval personalize", finished=True, settings=settings, **facts)
     return write_report(output)
 
 
@@ -129,14 +128,3 @@ def describe(thing: Any) -> dict[str, Any]:
     """Class and plain settings of an object, for the record."""
     values = {key: value for key, value in vars(thing).items() if isinstance(value, str | int | float)}
     return {"class": f"{type(thing).__module__}.{type(thing).__qualname__}"} | values
-
-
-def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Mark the folder as this study's, or refuse it if it is another's."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    mark = output / "study.sha256"
-    if mark.is_file() and mark.read_text() != digest:
-        msg = f"{output} holds a study with other settings or weights; choose another output folder or delete it"
-        raise ValueError(msg)
-    output.mkdir(parents=True, exist_ok=True)
-    write_text(mark, digest)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from checkpoints.command import parser
 from checkpoints.folders import pipeline_folder
-from checkpoints.manifest import fingerprint, write_manifest, write_text
+from checkpoints.manifest import claim, fingerprint, write_manifest, write_text
 from datamodules.images import Photo, UnreadableImage, encode_photo, levels_within, open_photo, paper_crop, to_levels, write_bytes
 from datamodules.photos import PhotoFile, find_photos, output_names
 from datamodules.shards import ShardWriter, read_entries
@@ -200,7 +200,7 @@ def make_pairs(photos: Sequence[Path], output: Path, config: PairConfig, acceler
     names = output_names(files, "png")
     weights = [fingerprint(name, Path(pipeline_folder(name))) for name in config.models]
     settings = asdict(config) | {"weights": weights}
-    _claim(output, settings)
+    claim(output, "rid pairs", settings)
     batches = PictureBatches(files, names, config.side, config.batch_size, config.by_folder)
     trainer = Trainer(
         accelerator=accelerator,
@@ -224,17 +224,6 @@ def make_pairs(photos: Sequence[Path], output: Path, config: PairConfig, acceler
         done = len(pairs)
     write_manifest(output, command="rid pairs", finished=True, settings=settings, counts={"pictures": len(files), "pairs": done})
     return len(files) - done
-
-
-def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Mark the folder as this job's, or refuse it if it is another's."""
-    manifest = output / "manifest.json"
-    if manifest.is_file() and json.loads(manifest.read_text()).get("settings") != json.loads(json.dumps(settings)):
-        msg = f"{output} holds pairs made with other models or settings; choose another output folder or delete it"
-        raise ValueError(msg)
-    output.mkdir(parents=True, exist_ok=True)
-    if not manifest.is_file():
-        write_manifest(output, command="rid pairs", finished=False, settings=settings)
 
 
 def _groups(files: Sequence[PhotoFile], by_folder: bool) -> list[list[PhotoFile]]:

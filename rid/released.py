@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.manifest import file_digest, write_manifest
+from checkpoints.strict import first_fault
 from rid.generator import PerturbationGenerator, sincos_positions
 from rid.weights import load_generator, save_generator
 
@@ -159,8 +160,7 @@ def _load(path: Path) -> dict[str, Tensor]:
 def _check(state: dict[str, Tensor]) -> dict[str, int]:
     """Refuse anything but a whole released generator; its sizes."""
     if state and all(key.startswith("module.") for key in state):
-        msg = "every entry starts with 'module.', the mark of a wrapped training copy; save the bare generator instead"
-        raise ValueError(msg)
+        raise ValueError(first_fault({}, state))
     anchors = {"x_embedder.proj.weight": 4, "pos_embed": 3, "y_embedder.embedding_table.weight": 2}
     for name, dimensions in anchors.items():
         if name not in state or state[name].dim() != dimensions:
@@ -170,22 +170,11 @@ def _check(state: dict[str, Tensor]) -> dict[str, int]:
     tokens, labels = state["pos_embed"].shape[1], len(state["y_embedder.embedding_table.weight"])
     blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
     shapes = released_shapes(width, len(blocks), patch, tokens, labels)
-    if missing := sorted(set(shapes) - set(state)):
-        msg = f"{len(missing)} of {len(shapes)} entries are missing, the first is {missing[0]}"
+    if fault := first_fault(shapes, state):
+        raise ValueError(fault)
+    if learned := [key for key in shapes if key.endswith(MODULATION + "weight") and state[key].any()]:
+        msg = f"{learned[0]} is not zero, as training leaves it: a conditioned network, which this one is not"
         raise ValueError(msg)
-    if extra := sorted(set(state) - set(shapes)):
-        msg = f"{len(extra)} entries do not belong to a released generator, the first is {extra[0]}"
-        raise ValueError(msg)
-    for key, shape in shapes.items():
-        if tuple(state[key].shape) != shape:
-            msg = f"{key} has shape {tuple(state[key].shape)}, expected {shape}"
-            raise ValueError(msg)
-        if not state[key].isfinite().all():
-            msg = f"{key} holds values that are not finite"
-            raise ValueError(msg)
-        if key.endswith(MODULATION + "weight") and state[key].any():
-            msg = f"{key} is not zero, as training leaves it: a conditioned network, which this one is not"
-            raise ValueError(msg)
     side = math.isqrt(tokens)
     if side**2 != tokens or not torch.allclose(state["pos_embed"], sincos_positions(side, width), atol=1e-5):
         msg = "pos_embed is not the fixed sine-cosine table of a square picture"

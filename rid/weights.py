@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 
 from checkpoints.folders import model_folder, read_weights
+from checkpoints.strict import first_fault
 from rid.generator import PerturbationGenerator
 
 SIZES = tuple(inspect.signature(PerturbationGenerator).parameters)
@@ -37,12 +38,9 @@ def load_generator(name: str) -> PerturbationGenerator:
     except (TypeError, ValueError) as error:
         msg = f"{folder / 'config.json'}: not a generator's settings ({error}); export the generator again"
         raise ValueError(msg) from error
-    expected = {key: value.shape for key, value in generator.state_dict().items()}
-    if problem := _mismatch(expected, {key: value.shape for key, value in weights.items()}):
-        msg = f"{folder / 'model.safetensors'}: {problem}"
-        raise ValueError(msg)
-    if broken := [key for key, value in weights.items() if not value.isfinite().all()]:
-        msg = f"{folder / 'model.safetensors'}: {broken[0]} holds values that are not finite; use an earlier checkpoint"
+    expected = {key: tuple(value.shape) for key, value in generator.state_dict().items()}
+    if fault := first_fault(expected, weights):
+        msg = f"{folder / 'model.safetensors'}: {fault}"
         raise ValueError(msg)
     generator.load_state_dict(weights)
     return generator.eval()
@@ -58,17 +56,3 @@ def save_generator(generator: PerturbationGenerator, folder: Path) -> None:
         msg = f"the generator has weights that are not finite and was not saved to {folder}: lower lr or use precision 32-true"
         raise FloatingPointError(msg)
     generator.save_pretrained(folder)
-
-
-def _mismatch(expected: dict[str, object], found: dict[str, object]) -> str:
-    """What is wrong with the entries of a weight file, in one line; empty if nothing."""
-    if found and all(key.startswith("module.") for key in found):
-        return "every entry starts with 'module.', the mark of a wrapped training copy; export the bare generator instead"
-    if missing := sorted(set(expected) - set(found)):
-        return f"{len(missing)} of {len(expected)} entries are missing, the first is {missing[0]}; this is not a whole generator"
-    if extra := sorted(set(found) - set(expected)):
-        return f"{len(extra)} entries do not belong to a generator, the first is {extra[0]}"
-    wrong = [key for key in expected if expected[key] != found[key]]
-    if wrong:
-        return f"{wrong[0]} has shape {found[wrong[0]]}, config.json asks for {expected[wrong[0]]}"
-    return ""

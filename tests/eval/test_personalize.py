@@ -66,9 +66,9 @@ def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys
     assert result["measured"]["clean"]["levels"] == 0
     assert result["measured"]["pgd"]["levels"] == 6
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["counts"] == {"people": 2, "done": 2}
+    assert (manifest["counts"], manifest["finished"]) == ({"people": 2}, True)
     assert manifest["budget_levels"] == 6.0
-    assert manifest["attack"]["steps"] == 2
+    assert manifest["settings"]["attack"]["steps"] == 2
 
 
 def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, tmp_path):
@@ -88,7 +88,7 @@ def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, tmp_path):
 def test_a_folder_of_another_study_is_refused(settings, tmp_path, capsys):
     personalize(settings, tmp_path, tmp_path / "out")
     assert personalize(settings | {"seed": 5}, tmp_path, tmp_path / "out") == 2
-    assert "holds a study with other settings" in capsys.readouterr().err
+    assert "holds the results of other settings" in capsys.readouterr().err
 
 
 def test_the_report_can_be_written_again(settings, tmp_path, capsys):

@@ -217,7 +217,7 @@ def test_the_command_on_a_folder(tmp_path, portraits, capsys):
     assert run(main, arguments) == 1
     assert made.stat().st_mtime_ns == before
     assert run(main, [*arguments[:-1], "40"]) == 2
-    assert "purified in another way" in capsys.readouterr().err
+    assert "holds the results of other settings" in capsys.readouterr().err
 
 
 def test_an_unknown_method_is_one_line(tmp_path, capsys):

@@ -1,0 +1,28 @@
+"""Is a weight file exactly what a network holds?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def first_fault(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, Tensor]) -> str:
+    """What is wrong with the entries of a weight file, in one line; empty if nothing.
+
+    Args:
+        expected: Shape of every entry there must be.
+        found: The file's entries.
+    """
+    if found and all(key.startswith("module.") for key in found):
+        return "every entry starts with 'module.', the mark of a wrapped training copy; export the bare generator instead"
+    if missing := sorted(set(expected) - set(found)):
+        return f"{len(missing)} of {len(expected)} entries are missing, the first is {missing[0]}; get the whole file"
+    if extra := sorted(set(found) - set(expected)):
+        return f"{len(extra)} entries do not belong to a generator, the first is {extra[0]}"
+    for key, shape in expected.items():
+        if tuple(found[key].shape) != tuple(shape):
+            return f"{key} has shape {tuple(found[key].shape)}, expected {tuple(shape)}"
+        if not found[key].isfinite().all():
+            return f"{key} holds values that are not finite; use an earlier checkpoint"
+    return ""
