@@ -67,6 +67,7 @@ def folder(precision: str) -> float:
             save_png(Photo((photo * 255).byte().permute(1, 2, 0).numpy()), Path(place) / "in" / f"{index}.png")
         config = ProtectConfig(weights=f"{place}/weights", precision=precision, batch_size=BATCH, accelerator="cpu")  # type: ignore[arg-type]
         one = Path(place) / "in" / "0.png"
+        protect([one], Path(place) / "first", config)  # imports and kernels are paid for here
         start = time.perf_counter()
         protect([one], Path(place) / "one", config)
         overhead = time.perf_counter() - start

@@ -57,7 +57,14 @@ def main() -> None:
     base: list[float] = []
     for name, edits in TRAINED.items():
         root = Path("outputs") / "robustness" / name.replace(" ", "_")
-        arguments = ["fit", "-c", str(CONFIG), f"--trainer.default_root_dir={root}", f"--model.robustness={json.dumps(edits)}"]
+        arguments = [
+            "fit",
+            "-c",
+            str(CONFIG),
+            f"--trainer.default_root_dir={root}",
+            "--trainer.accelerator=cpu",
+            f"--model.robustness={json.dumps(edits)}",
+        ]
         run = rid(arguments)
         ensemble = run.model.ensemble
         if not base:

@@ -38,12 +38,11 @@ def claim(folder: Path, command: str, settings: dict[str, Any]) -> None:
         ValueError: If it holds a job with other settings.
     """
     manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_manifest(folder, command=command, finished=False, settings=settings)
-    elif json.loads(manifest.read_text()).get("settings") != json.loads(json.dumps(settings, default=str)):
+    if manifest.is_file() and json.loads(manifest.read_text()).get("settings") != json.loads(json.dumps(settings, default=str)):
         msg = f"{folder} holds the results of other settings or weights; choose another output folder or delete it"
         raise ValueError(msg)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(folder, command=command, finished=False, settings=settings)
 
 
 def write_text(target: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -71,6 +72,24 @@ def find_photos(inputs: Sequence[Path]) -> tuple[list[PhotoFile], list[str]]:
         msg = f"{twice} is given twice: name each picture once, or protect the folders one by one"
         raise ValueError(msg)
     return photos, others
+
+
+def inputs_digest(files: Sequence[PhotoFile]) -> str:
+    """Which photos a job is about: changes with their places and names, not with their contents."""
+    places = sorted(f"{file.name}\t{file.path.resolve()}" for file in files)
+    return hashlib.sha256("\n".join(places).encode()).hexdigest()
+
+
+def refuse_inside(output: Path, inputs: Sequence[Path]) -> None:
+    """Keep results apart from what they are made of.
+
+    Raises:
+        ValueError: If the output folder is an input or lies in one.
+    """
+    for root in inputs:
+        if output.resolve().is_relative_to(root.resolve()):
+            msg = f"the output folder {output} lies inside the input {root}: choose another, or the next run would take results for inputs"
+            raise ValueError(msg)
 
 
 def output_names(photos: list[PhotoFile], ending: str) -> dict[str, str]:

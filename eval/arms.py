@@ -28,8 +28,11 @@ def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogate
     """The named arms, all at the generator's budget, on the device the pictures are on.
 
     Raises:
-        ValueError: If a name is unknown.
+        ValueError: If a name is unknown, or there is none.
     """
+    if not names:
+        msg = f"arms is empty; name some of {', '.join(ARMS)}"
+        raise ValueError(msg)
     if unknown := [name for name in names if name not in ARMS]:
         msg = f"unknown arm {unknown[0]}; the arms are {', '.join(ARMS)}"
         raise ValueError(msg)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.data import Dataset
 
+from checkpoints.folders import pipeline_folder
 from checkpoints.manifest import write_manifest
 from datamodules.identities import as_people
 from eval.attacks.personalization import Personalization
@@ -80,8 +81,11 @@ def run_matrix(
     """
     as_people(people)
     cells = plan(attacks, purifications, crosses)
+    for name in [attacks[attack].config.model for attack, _ in cells]:
+        pipeline_folder(name)  # a missing model is told before the first cell, not after the last but one
     finished = True
     for attack, purification in cells:
+        method = purifications[purification]
         table = run_study(
             people,
             output / "cells" / attack / purification,
@@ -89,17 +93,20 @@ def run_matrix(
             surrogates,
             faces,
             attacks[attack],
-            purifications[purification],
-            clean_fraction,
-            extra_metrics,
-            metric_weights,
-            pgd,
-            arms,
-            seed,
-            accelerator,
-            devices,
+            purification=method,
+            clean_fraction=clean_fraction,
+            extra_metrics=extra_metrics,
+            metric_weights=metric_weights,
+            pgd=pgd,
+            arms=arms,
+            seed=seed,
+            accelerator=accelerator,
+            devices=devices,
             protected=output / "protected",
         )
+        attacks[attack].to("cpu")  # the next cell's models need the room
+        if method is not None:
+            method.to("cpu")
         finished = finished and table is not None
     if not finished:
         return None

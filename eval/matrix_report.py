@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
-from scipy import stats
 
 from checkpoints.manifest import write_text
 from eval.report import DESCRIPTIONS, first_pictures, strip
+from eval.statistics import half_width
 
 Row = dict[str, Any]
 SHOWN = {"ism_all": "ISM", "fdfr": "FDFR", "brisque": "BRISQUE"}
@@ -95,7 +95,7 @@ def figure(values: Sequence[float]) -> str:
     mean = f"{known.mean():.1f}" if abs(known.mean()) >= 10 else f"{known.mean():.2f}"
     if len(known) < 2:
         return mean
-    half = stats.t.ppf(0.975, len(known) - 1) * stats.sem(known)
+    half = half_width(known)
     return f"{mean} ±{half:.1f}" if half >= 10 else f"{mean} ±{half:.2f}"
 
 
@@ -129,8 +129,8 @@ def curve(rows: Sequence[Row]) -> str:
             places = unique(here, "purification")
             for arm in unique(here, "arm"):
                 groups = [[row["ism_all"] for row in here if (row["arm"], row["purification"]) == (arm, place)] for place in places]
-                half = [stats.t.ppf(0.975, len(g) - 1) * stats.sem(g) if len(g) > 1 else 0.0 for g in groups]
-                axes.errorbar(range(len(places)), [np.mean(g) for g in groups], yerr=half, marker="o", capsize=3, label=arm)
+                half = [half_width(np.array(group)) for group in groups]
+                axes.errorbar(range(len(places)), [np.mean(group) for group in groups], yerr=half, marker="o", capsize=3, label=arm)
             axes.set_xticks(range(len(places)), places)
             axes.set_ylabel("ISM, no face = 0")
             axes.set_title(attack)

@@ -74,13 +74,14 @@ class ProtectionStudy(LightningModule):
             return None
         with torch.inference_mode(False):
             person = Person(name=batch["name"], train=batch["train"].clone(), reference=batch["reference"].clone())
+            real = self._real_similarity(person)  # before the long work: it fails where the references show no face
             seed = self.seed + 1000 * (index * self.trainer.world_size + self.global_rank)
             outcome = {name: self._one_arm(name, person, seed) for name in self.arms}
         return {
             "name": person["name"],
             "pictures": {name: pictures for name, (pictures, _) in outcome.items()},
             "measured": {name: measured for name, (_, measured) in outcome.items()},
-            "real_ism": real_similarity(self.faces, person),
+            "real_ism": real,
         }
 
     def _one_arm(self, name: str, person: Person, seed: int) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -102,6 +103,16 @@ class ProtectionStudy(LightningModule):
         if self.extra is not None:
             measured |= self.extra.of_person(generated, said, protected, clean)
         return pictures | {"generated": generated}, measured
+
+    def _real_similarity(self, person: Person) -> float:
+        """ISM between the person's real pictures: the clean ones to be attacked against the reference, undetected counted 0."""
+        try:
+            centre = mean_embedding(self.faces(person["reference"]))
+        except ValueError as error:
+            msg = f"{person['name']}: {error}"
+            raise ValueError(msg) from error
+        seen = self.faces(person["train"])
+        return float(similarities(seen, centre).sum() / len(seen.found))
 
     def _protect(self, name: str, person: Person, seed: int) -> Tensor:
         """The person's protected pictures, from the folder that keeps them if they are there."""
@@ -141,12 +152,6 @@ class StudyWriter(BasePredictionWriter):
                 save_all(images, folder / arm / kind)
         record = {key: prediction[key] for key in ("name", "measured", "real_ism")}
         write_text(folder / "result.json", json.dumps(record, indent=2) + "\n")
-
-
-def real_similarity(faces: FaceBackend, person: Person) -> float:
-    """ISM between the person's real pictures: the clean ones to be attacked against the reference, undetected counted 0."""
-    centre, seen = mean_embedding(faces(person["reference"])), faces(person["train"])
-    return float(similarities(seen, centre).sum() / len(seen.found))
 
 
 def result_file(output: Path, name: str) -> Path:

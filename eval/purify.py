@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from checkpoints.manifest import claim, write_manifest
 from datamodules.images import UnreadableImage, encode_photo, to_levels, write_bytes
-from datamodules.photos import find_photos, output_names
+from datamodules.photos import find_photos, inputs_digest, output_names, refuse_inside
 from eval.attacks.purification import Purifier
 
 
@@ -33,11 +33,17 @@ def purify_files(photos: Sequence[Path], output: Path, method: Purifier, named: 
 
     Raises:
         FileNotFoundError: If there are no pictures.
-        ValueError: If the folder holds pictures purified otherwise.
+        ValueError: If the folder is an input, or holds other pictures or pictures purified otherwise.
     """
+    try:
+        torch.zeros(1, device=device)
+    except RuntimeError as error:
+        msg = f"device {device}: not on this machine; use cpu, or cuda where there is a GPU"
+        raise ValueError(msg) from error
     files, _ = find_photos(photos)
     names = output_names(files, "png")
-    settings = {"method": named, "seed": seed}
+    refuse_inside(output, photos)
+    settings = {"method": named, "seed": seed, "inputs": inputs_digest(files)}
     claim(output, "eval purify", settings)
     method.to(device)
     failed = 0

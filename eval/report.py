@@ -116,8 +116,9 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     results = read_results(output)
     sets = output / "sets.json"
     table = summarise(results, json.loads(sets.read_text()) if sets.is_file() else {})
-    manifest = json.loads((output / "manifest.json").read_text())
-    if not manifest["finished"]:
+    file = output / "manifest.json"
+    manifest = json.loads(file.read_text()) if file.is_file() else {}
+    if not manifest.get("finished"):
         msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
         raise ValueError(msg)
     people = [_person(output / "people" / result["name"], result, table.arms, pictures) for result in results]

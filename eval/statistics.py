@@ -23,6 +23,11 @@ class PairedDifference:
     p: float
 
 
+def half_width(values: NDArray[np.float64]) -> float:
+    """Half of the 95 % interval of a mean (Student's t over the values); 0 for one value."""
+    return float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)) if len(values) > 1 else 0.0
+
+
 def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> PairedDifference:
     """Compare two measurements of the same identities, both of shape (n,).
 
@@ -36,6 +41,6 @@ def paired_difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> PairedD
     mean = float(difference.mean())
     if len(difference) == 1:
         return PairedDifference(mean, -np.inf, np.inf, 1.0)
-    half = float(stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference))
+    half = half_width(difference)
     test = stats.permutation_test((difference,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0))
     return PairedDifference(mean, mean - half, mean + half, float(test.pvalue))

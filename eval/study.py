@@ -85,6 +85,8 @@ def run_study(
     pipelines = {"attacked": attack.config.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
     weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}
     weights["generator"] = fingerprint(generator, model_folder(generator))
+    if purification is not None and hasattr(purification, "model"):
+        weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
     weights["faces"] = {role: {"name": faces, "sha256": file_digest(file)} for role, file in face_files(faces).items()}
     settings = {
         "people": describe(persons) | {"count": len(persons)},
@@ -92,12 +94,17 @@ def run_study(
         "purification": describe(purification) if purification else None,
         "clean_fraction": clean_fraction,
         "extra_metrics": list(extra_metrics),
+        "metric_weights": asdict(metric_weights) if extra_metrics else None,
         "pgd": asdict(pgd),
         "arms": list(arms),
         "seed": seed,
         "weights": weights,
     }
     claim(output, "eval personalize", settings)
+    if protected is not None:
+        kept = {key: settings[key] for key in ("people", "pgd", "seed", "weights")}
+        kept["weights"] = {role: weight for role, weight in weights.items() if role.startswith(("generator", "surrogate"))}
+        claim(protected, "eval matrix", kept)
     devices = min(devices, len(persons))
     trainer = Trainer(
         accelerator=accelerator,
@@ -116,11 +123,11 @@ def run_study(
     if done != len(persons):
         msg = f"{output}: {done} of {len(persons)} people have results; do two share a name?"
         raise ValueError(msg)
+    facts = {"budget_levels": network.budget, "counts": {"people": done}}
+    write_manifest(output, command="eval personalize", finished=True, settings=settings, **facts)
     if set(extra_metrics) & set(OF_SETS):
         found = {arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), all_pictures(output, "original")) for arm in arms}
         write_text(output / "sets.json", json.dumps(found, indent=2) + "\n")
-    facts = {"budget_levels": network.budget, "counts": {"people": done}}
-    write_manifest(output, command="eval personalize", finished=True, settings=settings, **facts)
     return write_report(output)
 
 

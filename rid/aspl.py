@@ -96,7 +96,7 @@ class Surrogate(nn.Module):
         if steps == 0:
             return
         config, trained = self.config, [parameter for parameter in self.learning.parameters() if parameter.requires_grad]
-        classes = self._classes(generator).to(images) if config.prior_weight else None
+        classes = self._classes().to(images) if config.prior_weight else None
         optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=1e-2)
         with torch.enable_grad():
             for step in range(steps):
@@ -124,17 +124,17 @@ class Surrogate(nn.Module):
         return F.mse_loss(output, target, reduction="none").mean(dim=(1, 2, 3))
 
     @torch.no_grad()
-    def _classes(self, generator: torch.Generator) -> Tensor:
-        """Class pictures made by the model as it is when they are first needed, (class_images, 3, S, S) in [0, 1]."""
+    def _classes(self) -> Tensor:
+        """Class pictures by the untouched model, the same in every process, (class_images, 3, S, S) in [0, 1]; made on first use."""
         if self.class_pictures is None:
-            config, made = self.config, []
+            config, made, source = self.config, [], torch.Generator().manual_seed(0)
             for start in range(0, config.class_images, 8):
                 output = self.parts["pipeline"](
                     config.class_prompt,
                     num_images_per_prompt=min(8, config.class_images - start),
                     num_inference_steps=config.sample_steps,
                     guidance_scale=config.guidance,
-                    generator=generator,
+                    generator=source,
                     output_type="pt",
                 )
                 made.append(output.images.float().cpu())

@@ -17,7 +17,7 @@ from torch import Tensor
 from checkpoints.folders import model_folder
 from checkpoints.manifest import fingerprint, write_manifest
 from datamodules.images import Photo, paper_crop, without_metadata
-from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, output_names, shard_name
+from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, output_names, refuse_inside, shard_name
 from rid.protect_writer import COLUMNS, ENDING, Format, Outputs, PhotoWriter, Row
 from rid.protector import Protector
 from rid.windows import Fit, Windows
@@ -144,10 +144,7 @@ def prepare_photo(photo: Photo, side: int, fit: Literal["resize", "tile", "crop"
 
 
 def _check_output(output: Path, inputs: Sequence[Path], settings: dict[str, Any], resume: bool) -> None:
-    for root in inputs:
-        if output.resolve().is_relative_to(root.resolve()):
-            msg = f"the output folder {output} lies inside the input {root}: choose another, or the next run would protect the results"
-            raise ValueError(msg)
+    refuse_inside(output, inputs)
     manifest = output / "manifest.json"
     if not output.is_dir() or not any(output.iterdir()):
         return

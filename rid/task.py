@@ -95,6 +95,9 @@ class RIDTask(LightningModule):
         if regression_weight and not {"source", "attacked"} <= set(batch):
             msg = "regression_weight needs pairs: use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
             raise ValueError(msg)
+        if sds_weight and "image" not in batch:
+            msg = "sds_weight needs pictures beside the pairs: use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
+            raise ValueError(msg)
         inputs = ([batch["image"]] if sds_weight else []) + ([batch["source"]] if regression_weight else [])
         perturbations = self.generator(torch.cat(inputs)).split([len(part) for part in inputs])
         terms = {}
@@ -145,6 +148,9 @@ class RIDTask(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])
+        if self.trainer.estimated_stepping_batches == float("inf"):
+            msg = "the schedule needs to know how long the run is: set trainer.max_steps (or max_epochs)"
+            raise ValueError(msg)
         warmup, total = self.hparams["warmup_steps"], int(self.trainer.estimated_stepping_batches)
         if total <= warmup:
             msg = f"the run has {total} steps, which the {warmup} of warmup_steps leave no room in: lower warmup_steps"

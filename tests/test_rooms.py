@@ -1,6 +1,7 @@
 """Who may import whom."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ def test_rooms_import_only_what_they_may(room):
 def test_a_forbidden_import_is_seen():
     assert rooms_imported("def f():\n    from eval.arms import build_arms") - MAY_IMPORT["rid"] == {"eval"}
     assert rooms_imported("import tiny.portraits as p") - MAY_IMPORT["datamodules"] == {"tiny"}
+
+
+def test_an_installed_copy_has_every_package():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {str(file.parent.relative_to(ROOT)).replace("/", ".") for room in MAY_IMPORT for file in (ROOT / room).rglob("__init__.py")}
+    assert set(listed) == found
 
 
 def test_no_room_is_left_out():

@@ -21,7 +21,7 @@ QUALITY = ("Good photo.", "Bad photo.")
 
 
 class ClipMetrics:
-    """One CLIP for both metrics, on the CPU until moved.
+    """One CLIP for both metrics, wherever the pictures are.
 
     Args:
         model: Folder or Hub id.
@@ -38,22 +38,24 @@ class ClipMetrics:
 
     def score(self, images: Tensor, prompt: str) -> Tensor:
         """CLIPScore (arXiv 2104.08718) as torchmetrics scales it: 100 x cosine, at least 0; (B, 3, H, W) in [0, 1] to (B,)."""
-        return (100 * self._pictures(images) @ self._texts([prompt])[0]).clamp(min=0)
+        seen = self._pictures(images)
+        return (100 * seen @ self._texts([prompt])[0]).clamp(min=0)
 
     def quality(self, images: Tensor) -> Tensor:
         """CLIP-IQA (arXiv 2207.12396): how much more a picture is a good photo than a bad one, (B, 3, H, W) in [0, 1] to (B,) in [0, 1]."""
-        logits = 100 * self._pictures(images) @ self._texts(list(QUALITY)).T
-        return logits.softmax(dim=-1)[:, 0]
+        seen = self._pictures(images)
+        return (100 * seen @ self._texts(list(QUALITY)).T).softmax(dim=-1)[:, 0]
 
     @torch.no_grad()
     def _pictures(self, images: Tensor) -> Tensor:
+        self.model.to(images.device)
         pixels = self.processor(images=list(images.float().cpu()), do_rescale=False, return_tensors="pt")["pixel_values"]
         seen = self.model.vision_model(pixels.to(self.model.device)).pooler_output
-        return F.normalize(self.model.visual_projection(seen), dim=-1).to(images.device)
+        return F.normalize(self.model.visual_projection(seen), dim=-1)
 
     @torch.no_grad()
     def _texts(self, prompts: list[str]) -> Tensor:
         length = self.model.config.text_config.max_position_embeddings
         tokens = self.tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         read = self.model.text_model(**tokens.to(self.model.device)).pooler_output
-        return F.normalize(self.model.text_projection(read), dim=-1).cpu()
+        return F.normalize(self.model.text_projection(read), dim=-1)

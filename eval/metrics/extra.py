@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,9 @@ PER_PERSON = ("ser_fiq", "clip_iqa", "clip_score", "ms_ssim", "lpips")
 OF_SETS = ("fid", "kid")
 ENOUGH = 2048
 """Fewer pictures than Inception has features leave FID's covariance without full rank."""
+
+CHUNK = 32
+"""Pictures Inception sees at a time."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,8 @@ class ExtraMetrics:
         if "clip_iqa" in self.names:
             found["clip_iqa"] = float(self.clip.quality(generated).mean())
         if "clip_score" in self.names:
-            found["clip_score"] = sum(float(self.clip.score(one[None], text)) for one, text in zip(generated, prompts, strict=True)) / len(
-                prompts
-            )
+            parts = {text: generated[[index for index, prompt in enumerate(prompts) if prompt == text]] for text in dict.fromkeys(prompts)}
+            found["clip_score"] = float(torch.cat([self.clip.score(part, text) for text, part in parts.items()]).mean())
         if "ser_fiq" in self.names and isinstance(self.faces, FaceNet):
             seen = self.faces(generated).found
             scores = ser_fiq(self.faces.with_dropout(generated[seen], PASSES)) if seen.any() else torch.tensor([float("nan")])
@@ -102,20 +105,27 @@ class ExtraMetrics:
         if min(len(generated), len(clean)) < ENOUGH and "fid" in self.names:
             warnings.warn(f"FID over {min(len(generated), len(clean))} pictures is biased; below {ENOUGH}, compare KID", stacklevel=2)
         made: list[tuple[str, FrechetInceptionDistance | KernelInceptionDistance]] = []
-        file, found = self.weights.inception, {}
+        common: dict[str, Any] = {
+            "normalize": True,
+            "feature_extractor_weights_path": self.weights.inception,
+            "sync_on_compute": False,  # one process has all the pictures
+        }
         try:
             if "fid" in self.names:
-                made.append(("fid", FrechetInceptionDistance(normalize=True, feature_extractor_weights_path=file)))
+                made.append(("fid", FrechetInceptionDistance(**common)))
             if "kid" in self.names:
-                size = min(100, len(generated), len(clean))
-                made.append(("kid", KernelInceptionDistance(subset_size=size, normalize=True, feature_extractor_weights_path=file)))
+                made.append(("kid", KernelInceptionDistance(subset_size=min(100, len(generated), len(clean)), **common)))
         except OSError as error:
             msg = f"FID and KID need Inception's weights, which cannot be had ({error}); give the file: --metric_weights.inception FILE"
             raise FileNotFoundError(msg) from error
+        found = {}
         for name, metric in made:
-            metric.update(clean, real=True)
-            metric.update(generated, real=False)
-            value = metric.compute()
+            for images, real in ((clean, True), (generated, False)):
+                for part in images.split(CHUNK):
+                    metric.update(part, real=real)
+            with torch.random.fork_rng(devices=[]):  # KID draws its subsets
+                torch.manual_seed(0)
+                value = metric.compute()
             found[name] = float(value[0] if isinstance(value, tuple) else value)
         return found
 

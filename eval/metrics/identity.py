@@ -93,7 +93,7 @@ class IdentityPreservation(Metric):
     def __init__(self, faces: FaceBackend, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.faces = faces
-        self.add_state("similarity", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("similarity", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("found", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 
@@ -108,7 +108,7 @@ class IdentityPreservation(Metric):
             ValueError: If no reference picture shows a face.
         """
         seen = self.faces(generated)
-        self.similarity += similarities(seen, mean_embedding(self.faces(reference))).sum().double()
+        self.similarity += similarities(seen, mean_embedding(self.faces(reference))).sum()
         self.found += seen.found.sum()
         self.total += len(seen.found)
 
@@ -125,6 +125,8 @@ def similarities(seen: Faces, centre: Tensor) -> Tensor:
     """Cosine of every face found with a unit embedding; not a number where the backend only detects."""
     if not len(centre):
         return torch.full((max(int(seen.found.sum()), 1),), float("nan"), device=seen.found.device)
+    if not seen.found.any():
+        return centre.new_zeros(0)
     return seen.embeddings[seen.found] @ centre
 
 

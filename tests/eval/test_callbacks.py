@@ -12,13 +12,16 @@ from rid.task import RIDTask
 from tiny.dataset import PortraitDataset, PortraitPeople
 
 
-def test_the_attack_runs_on_held_out_people_during_fit(pipelines, tmp_path):
+def test_the_attack_runs_on_held_out_people_during_fit(pipelines, tmp_path, monkeypatch):
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(tmp_path / "faces")
     config = LoraTextualInversionConfig(
-        model=pipelines[0], initializer="person", steps=2, samples=2, class_images=2, sample_steps=2, rank=2
+        model=pipelines[0], initializer="person", steps=2, samples=2, class_images=2, class_steps=2, sample_steps=2, rank=2
     )
     people = PortraitPeople(1_000_000, 1, train_pictures=2, reference_pictures=2)
-    callback = PersonalizationEvaluation(people, LoraTextualInversion(config), str(tmp_path / "faces"), every_n_validations=2)
+    attack = LoraTextualInversion(config)
+    runs, real = [], LoraTextualInversion.__call__
+    monkeypatch.setattr(LoraTextualInversion, "__call__", lambda self, images: runs.append(1) or real(self, images))
+    callback = PersonalizationEvaluation(people, attack, str(tmp_path / "faces"), every_n_validations=2)
     trainer = Trainer(
         accelerator="cpu",
         default_root_dir=tmp_path,
@@ -34,7 +37,7 @@ def test_the_attack_runs_on_held_out_people_during_fit(pipelines, tmp_path):
     task = RIDTask(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), pipelines[:1], warmup_steps=0)
     data = PictureDataModule(PortraitDataset(0, 6, 1), PortraitDataset(900_000, 2, 1), batch_size=2)
     trainer.fit(task, data)
-    assert callback.validations == 3
+    assert len(runs) == 3, "clean once, protected at the first and the third validation"
     logged = {name for name in trainer.callback_metrics if name.startswith("eval/lora_ti/")}
     assert logged == {f"eval/lora_ti/{arm}_{metric}" for arm in ("clean", "rid") for metric in ("ism", "ism_all", "fdfr")}
     assert trainer.callback_metrics["eval/lora_ti/rid_fdfr"] == 0

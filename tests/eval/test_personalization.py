@@ -13,7 +13,7 @@ from eval.attacks.personalization.learning import lora, new_word
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_tokenizer
 
-SMALL = {"steps": 3, "batch_size": 2, "samples": 2, "class_images": 3, "sample_steps": 2}
+SMALL = {"steps": 3, "batch_size": 2, "samples": 2, "class_images": 3, "class_steps": 2, "sample_steps": 2}
 WORD = {"initializer": "person"}
 LORA = {"rank": 4}
 ATTACKS = {

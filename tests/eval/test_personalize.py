@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from checkpoints.command import run
+from datamodules.images import open_photo
 from eval.__main__ import main
+from eval.attacks.purification import Jpeg
 from eval.metrics.face_net import FaceNet
 
 
@@ -36,6 +39,7 @@ def settings(pipelines, generator_folder, tmp_path_factory):
                     "steps": 2,
                     "samples": 2,
                     "class_images": 2,
+                    "class_steps": 2,
                     "sample_steps": 2,
                 }
             },
@@ -91,6 +95,22 @@ def test_a_folder_of_another_study_is_refused(settings, tmp_path, capsys):
     assert "holds the results of other settings" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_clean_pictures_extra_metrics_and_a_purification_are_in_the_study(settings, tmp_path):
+    jpeg = {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 60}}
+    more = {"clean_fraction": 0.5, "extra_metrics": ["ser_fiq"], "purification": jpeg, "arms": ["rid"]}
+    assert personalize(settings | more, tmp_path, tmp_path / "out") == 0
+    person = tmp_path / "out" / "people" / "1000000"
+    assert 0 < json.loads((person / "result.json").read_text())["measured"]["rid"]["ser_fiq"] < 1
+    assert "SER-FIQ" in (tmp_path / "out" / "report.html").read_text()
+    first, last = (person / "rid" / f"purified_{index:02d}.png" for index in (0, 1))
+    jpeg60, none = Jpeg(60), torch.Generator()
+    original, protected = open_photo(person / "original_00.png"), open_photo(person / "rid" / "protected_01.png")
+    assert torch.equal(open_photo(first).tensor(), jpeg60(original.tensor()[None], none)[0])
+    assert torch.equal(open_photo(last).tensor(), jpeg60(protected.tensor()[None], none)[0])
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["purification"]["quality"] == 60
+
+
 def test_the_report_can_be_written_again(settings, tmp_path, capsys):
     out = tmp_path / "out"
     personalize(settings, tmp_path, out)
@@ -106,6 +126,9 @@ def test_the_report_can_be_written_again(settings, tmp_path, capsys):
     [
         ({"colour": 3}, "colour"),
         ({"arms": ["clean", "mist"]}, "unknown arm mist"),
+        ({"arms": []}, "arms is empty"),
+        ({"clean_fraction": 1.5}, "clean_fraction is a share"),
+        ({"extra_metrics": ["beauty"]}, "unknown metric beauty"),
         ({"generator": "nobody/nothing"}, "hf download nobody/nothing"),
         ({"people": {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 1, "pictures": 1}}}, "persons"),
     ],

@@ -144,6 +144,18 @@ def test_cut_and_paste_gives_any_picture_back(height, width, side):
     assert torch.allclose(paste(cut(images, side), images.shape, side), images, atol=1e-6)
 
 
+def test_the_tenth_window_is_made_of_the_corners():
+    cells = torch.arange(16.0).view(1, 1, 4, 4)
+    numbered = cells.repeat_interleave(128, dim=2).repeat_interleave(128, dim=3)
+    assert cut(numbered, 256)[9, 0, ::128, ::128].tolist() == [[0, 3], [12, 15]]
+
+
+def test_each_iteration_keeps_a_share_of_the_picture_before(unconditional, portraits, monkeypatch):
+    method = methods.GridPure(unconditional, steps=3, iterations=2, gamma=0.25)
+    monkeypatch.setattr(method, "wash", lambda windows, source: torch.ones_like(windows))  # white
+    assert torch.allclose(method(portraits, source()), 1 - 0.25**2 * (1 - portraits), atol=1e-5)
+
+
 def test_a_perfect_denoiser_leaves_brightness_alone(unconditional, portraits, monkeypatch):
     method = methods.GridPure(unconditional, steps=3, iterations=20)
     monkeypatch.setattr(method, "wash", lambda windows, source: windows)
@@ -163,7 +175,7 @@ def test_the_way_back_is_exact_for_the_true_noise(unconditional, portraits, monk
 
     from diffusers.models.unets.unet_2d import UNet2DOutput as UNet2DModelOutput
 
-    method.__dict__["parts"] = (Knows(), schedule)
+    method.__dict__ |= {"network": Knows(), "schedule": schedule}
     assert torch.allclose(method.wash(clean, source()), clean, atol=1e-4)
 
 
@@ -195,6 +207,19 @@ def test_img2img_and_upscaling_run(pipelines, upscaler, portraits):
         assert torch.equal(washed, method(portraits[:2], source()))
 
 
+def test_the_upscaler_is_told_of_noise_it_does_not_add(upscaler, portraits, monkeypatch):
+    asked = []
+    real = DDPMScheduler.add_noise
+    monkeypatch.setattr(DDPMScheduler, "add_noise", lambda self, x, noise, steps: asked.append(int(steps)) or real(self, x, noise, steps))
+    for offset in (320, 0):
+        methods.NoisyUpscale(upscaler, steps=2, offset=offset)(portraits[:1], source())
+    assert asked == [0, 320]
+
+
+def test_a_blur_wider_than_the_picture():
+    assert methods.GaussianBlur(20)(torch.rand(1, 3, 16, 16), source()).shape == (1, 3, 16, 16)
+
+
 def test_the_upscaler_adds_no_noise_of_its_own_unless_asked(portraits):
     noise, level = torch.randn(portraits.shape, generator=source()), torch.tensor([320])
     schedule = LessNoise(beta_schedule="scaled_linear", beta_start=1e-4, beta_end=0.02)
@@ -218,6 +243,17 @@ def test_the_command_on_a_folder(tmp_path, portraits, capsys):
     assert made.stat().st_mtime_ns == before
     assert run(main, [*arguments[:-1], "40"]) == 2
     assert "holds the results of other settings" in capsys.readouterr().err
+
+
+def test_results_are_kept_apart_from_inputs(tmp_path, portraits, capsys):
+    save_png(Photo(to_levels(portraits[0]).permute(1, 2, 0).numpy()), tmp_path / "a" / "0.png")
+    save_png(Photo(to_levels(portraits[1]).permute(1, 2, 0).numpy()), tmp_path / "b" / "0.png")
+    assert run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "a"), "--method", "Jpeg"]) == 2
+    assert "lies inside the input" in capsys.readouterr().err
+    assert run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "out"), "--method", "Jpeg"]) == 0
+    assert run(main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "out"), "--method", "Jpeg"]) == 2
+    assert run(main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "c"), "--method", "Jpeg", "--device", "toaster"]) == 2
+    assert "device toaster" in capsys.readouterr().err
 
 
 def test_an_unknown_method_is_one_line(tmp_path, capsys):

@@ -19,9 +19,6 @@ from eval.attacks.personalization.recipe import Recipe
 Posterior = tuple[Tensor, Tensor]
 """Scaled mean and deviation of pictures' latents, each (n, C, h, w)."""
 
-CHUNK = 16
-"""Pictures encoded or drawn at a time."""
-
 
 class Personalization(ABC):
     """An attack, to be run on one person after another; every run starts from the untouched model.
@@ -73,6 +70,9 @@ class Personalization(ABC):
     def to(self, device: torch.device | str) -> Self:
         """Move the model to a device; pictures may come from any."""
         self.device = torch.device(device)
+        if self._class_latents is not None:
+            mean, deviation = self._class_latents
+            self._class_latents = (mean.to(self.device), deviation.to(self.device))
         if "pipeline" in self.__dict__:
             self.pipeline.to(self.device)
         return self
@@ -97,7 +97,8 @@ class Personalization(ABC):
             prior = self.class_latents() if config.prior_weight else None  # before anything is learned
             with self.learned() as parameters:
                 self._train(self._encode(images.clone()), prior, parameters, on_step)
-                drawn = [self._sample(config.said(prompt), config.samples, config.sample_seed) for prompt in config.sample_prompts]
+                asked = [config.said(prompt) for prompt in config.sample_prompts]
+                drawn = [self._sample(prompt, config.samples, config.sample_seed, config.sample_steps) for prompt in asked]
         return torch.cat(drawn)
 
     def conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
@@ -138,11 +139,12 @@ class Personalization(ABC):
             optimizer.step()
             if on_step is not None:
                 on_step(loss.item())
+        optimizer.zero_grad(set_to_none=True)
 
     def class_latents(self) -> Posterior:
         """Posterior of the class pictures, made by the untouched model on first use."""
         if self._class_latents is None:
-            made = self._sample(self.config.class_prompt, self.config.class_images, self.config.seed)
+            made = self._sample(self.config.class_prompt, self.config.class_images, self.config.seed, self.config.class_steps)
             self._class_latents = self._encode(made)
         return self._class_latents
 
@@ -151,20 +153,20 @@ class Personalization(ABC):
         vae, side = self.pipeline.vae, self.resolution
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        chunks = [vae.encode(part.to(self.device) * 2 - 1).latent_dist for part in images.split(CHUNK)]
+        chunks = [vae.encode(part.to(self.device) * 2 - 1).latent_dist for part in images.split(self.config.chunk)]
         shift, scale = vae.config.shift_factor or 0.0, vae.config.scaling_factor
         return (torch.cat([chunk.mean for chunk in chunks]) - shift) * scale, torch.cat([chunk.std for chunk in chunks]) * scale
 
     @torch.no_grad()
-    def _sample(self, prompt: str, count: int, seed: int) -> Tensor:
+    def _sample(self, prompt: str, count: int, seed: int, steps: int) -> Tensor:
         pictures = []
-        for start in range(0, count, CHUNK):
-            sources = [torch.Generator().manual_seed(seed + index) for index in range(start, min(start + CHUNK, count))]
+        for start in range(0, count, self.config.chunk):
+            sources = [torch.Generator().manual_seed(seed + index) for index in range(start, min(start + self.config.chunk, count))]
             with self._precision():
                 made = self.pipeline(
                     prompt,
                     num_images_per_prompt=len(sources),
-                    num_inference_steps=self.config.sample_steps,
+                    num_inference_steps=steps,
                     guidance_scale=self.config.guidance,
                     generator=sources,
                     output_type="pt",

@@ -21,8 +21,7 @@ PORTRAIT = "a dslr portrait of {token} person"
 class DreamBoothConfig(Recipe):
     """DreamBooth (arXiv 2208.12242); the defaults are Anti-DreamBooth's evaluation (arXiv 2303.15433).
 
-    RID's own run differs: lr 8e-7, 6001 steps, batches of 3, 100 class images, the text encoder frozen
-    (``configs/eval/attacks/dreambooth_rid.yaml``).
+    RID's own run differs: lr 8e-7, 6001 steps, batches of 3, 100 class images, the text encoder frozen.
 
     Attributes:
         train_text_encoder: Learn the text encoder, too.

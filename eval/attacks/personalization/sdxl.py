@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers import StableDiffusionXLPipeline
-from torch import nn
 
-from eval.attacks.personalization.attack import Personalization
-from eval.attacks.personalization.learning import lora
-from eval.attacks.personalization.recipe import Precision, Recipe
+from eval.attacks.personalization.methods import DreamBoothLora, DreamBoothLoraConfig
+from eval.attacks.personalization.recipe import Precision
 
 
 @dataclass(frozen=True)
-class SDXLDreamBoothLoraConfig(Recipe):
-    """The defaults are RID's released SDXL configuration (arXiv 2412.09844), whose rare word is "ktn".
-
-    Attributes:
-        rank: Of the LoRA updates on every attention projection.
-    """
+class SDXLDreamBoothLoraConfig(DreamBoothLoraConfig):
+    """The defaults are RID's released SDXL configuration (arXiv 2412.09844), whose rare word is "ktn"."""
 
     model: str = "stabilityai/stable-diffusion-xl-base-1.0"
     instance_prompt: str = "photo of a {token} person"
+    class_prompt: str = "photo of a person"
     token: str = "ktn"
     lr: float = 2e-5
     steps: int = 3000
+    class_images: int = 100
+    sample_prompts: tuple[str, ...] = ("photo of a {token} person",)
+    samples: int = 12
+    sample_steps: int = 50
     precision: Precision = "bf16"
+    chunk: int = 2
     gradient_checkpointing: bool = True
     rank: int = 32
 
 
-class SDXLDreamBoothLora(Personalization):
+class SDXLDreamBoothLora(DreamBoothLora):
     """Low-rank updates of SDXL's attention learn the person under a rare word; both text encoders stay as they are."""
 
     pipeline_class = StableDiffusionXLPipeline
-
-    def __init__(self, config: SDXLDreamBoothLoraConfig) -> None:
-        super().__init__(config)
-        self.rank = config.rank
-
-    def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
-        return lora(self.pipeline.unet, self.rank, self.config.seed)
 
     @torch.no_grad()
     def conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,30 +34,41 @@ class DiffusionPurifier(Purifier):
         self.model, self.steps, self.batch_size = model, steps, batch_size
 
     @cached_property
-    def parts(self) -> tuple[Any, Any]:
-        """Network and noise schedule.
+    def folder(self) -> Path:
+        """Where the model is.
 
         Raises:
-            FileNotFoundError: If the model cannot be found.
+            FileNotFoundError: If it cannot be found.
+        """
+        return model_folder(self.model, "unet/config.json", "scheduler/scheduler_config.json")
+
+    @cached_property
+    def network(self) -> Any:
+        """The denoiser, opened on first use."""
+        return UNet2DModel.from_pretrained(self.folder, subfolder="unet").eval().requires_grad_(False).to(self.device)
+
+    @cached_property
+    def schedule(self) -> Any:
+        """Its noise schedule.
+
+        Raises:
             ValueError: If ``steps`` is more than it was trained for.
         """
-        folder = model_folder(self.model, "unet/config.json", "scheduler/scheduler_config.json")
-        network = UNet2DModel.from_pretrained(folder, subfolder="unet").eval().requires_grad_(False)
-        schedule = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
+        schedule = DDPMScheduler.from_pretrained(self.folder, subfolder="scheduler")
         if self.steps > len(schedule.alphas_cumprod):
             msg = f"steps is {self.steps}, but {self.model} was trained with {len(schedule.alphas_cumprod)}"
             raise ValueError(msg)
-        return network, schedule
+        return schedule
 
     @property
     def side(self) -> int:
         """Side of the model's pictures."""
-        return int(self.parts[0].config.sample_size)
+        return int(self.network.config.sample_size)
 
     @torch.no_grad()
     def wash(self, images: Tensor, source: torch.Generator) -> Tensor:
         """(n, 3, side, side) in [-1, 1] into the noise and back, ancestral sampling; the same shape, not clamped, not rounded."""
-        network, schedule = self.parts[0].to(self.device), self.parts[1]
+        network, schedule = self.network, self.schedule
         washed = []
         for part in images.split(self.batch_size):
             noise = torch.randn(part.shape, generator=source).to(self.device)

@@ -50,11 +50,11 @@ class ImageToImage(Purifier):
         folder = pipeline_folder(self.model)
         pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
         pipeline.set_progress_bar_config(disable=True)
-        return pipeline
+        return pipeline.to(self.device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
-        pipeline = self.pipeline.to(self.device)
+        pipeline = self.pipeline
         side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         washed = []
         for part in resized(images, side, side).split(self.batch_size):
@@ -115,11 +115,11 @@ class NoisyUpscale(Purifier):
         pipeline.low_res_scheduler = LessNoise.from_config(pipeline.low_res_scheduler.config)
         pipeline.low_res_scheduler.offset = self.offset
         pipeline.set_progress_bar_config(disable=True)
-        return pipeline
+        return pipeline.to(self.device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
-        pipeline = self.pipeline.to(self.device)
+        pipeline = self.pipeline
         noisy = (images + self.sigma * torch.randn(images.shape, generator=source).to(images)).clamp(0, 1)
         washed = []
         for picture in noisy.split(1):  # four times the side at once is as much as most cards hold

@@ -92,7 +92,8 @@ class GaussianBlur(Purifier):
         self.sigma = sigma
 
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
-        side = 2 * max(1, round(3 * self.sigma)) + 1
+        reach = min(max(1, round(3 * self.sigma)), min(images.shape[-2:]) - 1)  # a border can mirror no more than the picture
+        side = 2 * reach + 1
         return gaussian_blur2d(images, (side, side), (self.sigma, self.sigma)).clamp(0, 1)
 
 

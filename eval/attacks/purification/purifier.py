@@ -18,6 +18,9 @@ class Purifier(ABC):
     def to(self, device: torch.device | str) -> Self:
         """Where models run; pictures may come from any device and return to it."""
         self.device = torch.device(device)
+        for name in ("network", "pipeline"):  # what subclasses open on first use
+            if name in self.__dict__:
+                self.__dict__[name].to(self.device)
         return self
 
     @abstractmethod
