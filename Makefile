@@ -11,7 +11,7 @@ help:
 	@echo "make clean  remove the environment and all outputs"
 
 demo: $(VENV)/installed
-	$(BIN)/python -m eval personalize -c configs/eval/tiny_demo.yaml -o outputs/demo
+	OMP_NUM_THREADS=1 $(BIN)/python -m eval personalize -c configs/eval/tiny_demo.yaml -o outputs/demo
 
 test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
