@@ -8,6 +8,7 @@ import yaml
 
 from checkpoints.command import parser
 from datamodules.images import Photo, save_png
+from eval.matrix import plan, run_matrix
 from eval.study import run_study
 from rid.cli import main as rid
 from rid.pairs import PairConfig
@@ -51,7 +52,7 @@ def test_training_configs_build(name, generator_folder, tmp_path, monkeypatch):
     assert ("attacked" in item) == (cli.model.hparams["regression_weight"] > 0)
 
 
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/")])
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/") and "matrix" not in name])
 def test_study_configs_build(name):
     made = parser("test", "")
     made.add_argument("-o", "--output", type=Path)
@@ -60,6 +61,22 @@ def test_study_configs_build(name):
     person = settings.people[0]
     assert len(person["train"]) > 0
     assert settings.attack.config.model in settings.surrogates
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if "matrix" in name])
+def test_matrix_configs_build(name, tmp_path, monkeypatch):
+    levels = torch.full((520, 520, 3), 90, dtype=torch.uint8).numpy()
+    for number in range(8):
+        save_png(Photo(levels), tmp_path / f"data/identities/someone/{number}.png")
+    monkeypatch.chdir(tmp_path)
+    made = parser("test", "")
+    made.add_argument("-o", "--output", type=Path)
+    made.add_function_arguments(run_matrix, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
+    cells = plan(settings.attacks, settings.purifications, settings.crosses)
+    assert {attack for attack, _ in cells} == set(settings.attacks)
+    assert {purification for _, purification in cells} == set(settings.purifications)
+    assert len(settings.people[0]["train"]) == 4
 
 
 @pytest.mark.parametrize("name", everything())
