@@ -31,6 +31,7 @@ from tiny.dataset import PortraitDataset
 from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
 from tiny.export import export_portraits
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, SamePeople, calibrated_threshold
+from tiny.unconditional import UnconditionalTask, Views, build_denoiser, save_unconditional
 
 TRAINING_PEOPLE = 20_000
 SAVE_EVERY = 500
@@ -141,6 +142,18 @@ def train_probe(place: Place, name: str, steps: int | None = None, people: int =
     record(place.work / name, 4, total, 64, seconds, f"{people} identities x {pictures} pictures")
 
 
+def train_unconditional(place: Place, name: str, steps: int | None = None, people: int = 6000, pictures: int = 4) -> None:
+    """The unconditional model of the diffusion purifiers."""
+    seed_everything(9, verbose=False)
+    total = steps or 6000
+    network = build_denoiser((32, 64, 96))
+    data, held_out = (Views(FacePictures(first, count, pictures).images) for first, count in ((0, people), (VALIDATION_FIRST, 32)))
+    task = UnconditionalTask(network, total, lr=1e-3)
+    seconds = fit(task, PictureDataModule(data, held_out, batch_size=32), total, place.work / name)
+    save_unconditional(network.eval(), place.shipped / name)
+    record(place.shipped / name, 9, total, 32, seconds, f"{people} identities x {pictures} pictures")
+
+
 def train_rid(place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 4) -> None:
     """The protecting generator: gradient-based perturbations of training people are made, learned, and then joined by Adv-SDS."""
     start, work = time.monotonic(), place.work / name
@@ -179,6 +192,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "sd-a1": DiffusionRecipe("vae-a", 9_000, seed=5),
     "sd-a2": DiffusionRecipe("vae-a", 1_500, seed=7, origin="sd-a1", pictures=12_000),
     "sd-b": DiffusionRecipe("vae-b", 9_000, seed=8),
+    "ddpm": train_unconditional,
     "rid": train_rid,
 }
 """Every shipped model and the parts on the way there, in the order of need."""

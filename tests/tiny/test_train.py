@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 import yaml
-from diffusers import StableDiffusionPipeline
+from diffusers import DDPMPipeline, StableDiffusionPipeline
 from lightning import LightningModule
 
 import tiny.train
@@ -38,6 +38,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
         if name != "probe"
     }
     small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
+    small["ddpm"] = partial(tiny.train.train_unconditional, people=8, pictures=4)
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
@@ -48,6 +49,12 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     image = pipeline("photo of a person", num_inference_steps=2, output_type="pt").images
     assert image.shape == (1, 3, 64, 64)
     assert {p.dtype for p in pipeline.text_encoder.parameters()} == {torch.float32}
+    assert DDPMPipeline.from_pretrained(tmp_path / "shipped" / "ddpm")(num_inference_steps=2, output_type="np").images.shape == (
+        1,
+        32,
+        32,
+        3,
+    )
     note = json.loads((tmp_path / "shipped" / "sd-a2" / "training.json").read_text())
     assert (note["steps"], note["seed"]) == (2, 7)
     assert load_generator(str(tmp_path / "shipped" / "rid")).to_pixels.weight.any()
