@@ -6,7 +6,6 @@ Each row runs in a process of its own, so that peak memory is its own. The weigh
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,23 +15,24 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.memory import peak_megabytes
 from benchmarks.reference_rid import UnfoldedNet
 from datamodules.images import Photo, save_png
 from rid.generator import PerturbationGenerator
 from rid.protect import ProtectConfig, protect
-from rid.weights import save_generator
+from rid.weights import load_generator, save_generator
 
 PHOTOS, BATCH = 8, 4
 
 
-def build(folded: bool = True) -> PerturbationGenerator:
-    """The paper's network with non-zero random weights."""
+def build() -> PerturbationGenerator:
+    """The paper's network, not folded, with non-zero random weights."""
     torch.manual_seed(0)
     generator = PerturbationGenerator()
     for block in [*generator.blocks, generator]:
         torch.nn.init.normal_(block.modulation, std=0.02)  # type: ignore[arg-type]
     torch.nn.init.normal_(generator.to_pixels.weight, std=0.02)
-    return generator.fold() if folded else generator
+    return generator
 
 
 def rate(step: Callable[[], object], pictures: int) -> float:
@@ -44,28 +44,27 @@ def rate(step: Callable[[], object], pictures: int) -> float:
 
 
 @torch.inference_mode()
-def reference() -> float:
+def reference(_: Path) -> float:
     """One photo at a time through the unfolded network in float32."""
-    network, image = UnfoldedNet(build(folded=False)), torch.rand(1, 3, 512, 512) * 2 - 1
+    network, image = UnfoldedNet(build()), torch.rand(1, 3, 512, 512) * 2 - 1
     return rate(lambda: network(image), 1)
 
 
 @torch.inference_mode()
-def ours(dtype: torch.dtype) -> float:
+def ours(weights: Path, dtype: torch.dtype) -> float:
     """A batch through the folded network."""
-    network, images = build().to(dtype), torch.rand(BATCH, 3, 512, 512)
+    network, images = load_generator(str(weights)).to(dtype), torch.rand(BATCH, 3, 512, 512)
     return rate(lambda: network(images), BATCH)
 
 
-def folder(precision: str) -> float:
+def folder(weights: Path, precision: str) -> float:
     """The ``protect`` job from files to files, without loading the weights."""
     with tempfile.TemporaryDirectory() as place:
-        save_generator(build(), Path(place) / "weights")
         for index in range(PHOTOS):
             small = torch.rand(1, 3, 32, 32)
             photo = torch.nn.functional.interpolate(small, (512, 512), mode="bicubic").clamp(0, 1)[0]
             save_png(Photo((photo * 255).byte().permute(1, 2, 0).numpy()), Path(place) / "in" / f"{index}.png")
-        config = ProtectConfig(weights=f"{place}/weights", precision=precision, batch_size=BATCH, accelerator="cpu")  # type: ignore[arg-type]
+        config = ProtectConfig(weights=str(weights), precision=precision, batch_size=BATCH, accelerator="cpu")  # type: ignore[arg-type]
         one = Path(place) / "in" / "0.png"
         protect([one], Path(place) / "first", config)  # imports and kernels are paid for here
         start = time.perf_counter()
@@ -76,28 +75,30 @@ def folder(precision: str) -> float:
         return (PHOTOS - 1) / (time.perf_counter() - start - overhead)
 
 
-ROWS: dict[str, Callable[[], float]] = {
+ROWS: dict[str, Callable[[Path], float]] = {
     "published way, float32, one at a time": reference,
-    "ours, float32": lambda: ours(torch.float32),
-    "ours, bfloat16": lambda: ours(torch.bfloat16),
-    "ours, folder to folder, float32": lambda: folder("32"),
-    "ours, folder to folder, bfloat16": lambda: folder("bf16"),
+    "ours, float32": lambda weights: ours(weights, torch.float32),
+    "ours, bfloat16": lambda weights: ours(weights, torch.bfloat16),
+    "ours, folder to folder, float32": lambda weights: folder(weights, "32"),
+    "ours, folder to folder, bfloat16": lambda weights: folder(weights, "bf16"),
 }
 
 
 def main(arguments: list[str]) -> None:
     """Print the table, or one row's figures as JSON."""
     if arguments:
-        speed = ROWS[arguments[0]]()
-        print(json.dumps({"speed": speed, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        speed = ROWS[arguments[0]](Path(arguments[1]))
+        print(json.dumps({"speed": speed, "megabytes": peak_megabytes()}))
         return
     first: dict[str, float] = {}
-    for name in ROWS:
-        output = subprocess.run([sys.executable, "-m", "benchmarks.protect", name], capture_output=True, text=True, check=True).stdout
-        row = json.loads(output.splitlines()[-1])
-        first = first or row
-        ratio, memory = row["speed"] / first["speed"], row["megabytes"] / first["megabytes"]
-        print(f"| {name} | {row['speed']:.3f} photos/s | {ratio:.2f} x | {row['megabytes']:.0f} MB | {memory:.2f} |", flush=True)
+    with tempfile.TemporaryDirectory() as weights:
+        save_generator(build().fold(), Path(weights))
+        for name in ROWS:
+            command = [sys.executable, "-m", "benchmarks.protect", name, weights]
+            row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+            first = first or row
+            ratio, memory = row["speed"] / first["speed"], row["megabytes"] / first["megabytes"]
+            print(f"| {name} | {row['speed']:.3f} photos/s | {ratio:.2f} x | {row['megabytes']:.0f} MB | {memory:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class DiffusionEnsemble:
     Args:
         models: Pipeline folders or Hub ids, any number of them.
         prompt: The prompt the models see; RID trains with a single blank.
-        dtype: Precision of the UNets. The encoders stay in float32, as gradients run through them.
+        dtype: Precision of the UNets. The encoders stay in float32, as gradients run through them; autocast may lower it.
         offload: Keep UNets in main memory, each on the pictures' device only while it predicts.
 
     Raises:
@@ -167,11 +167,13 @@ class DiffusionEnsemble:
         return torch.stack(values).mean(dim=0)
 
     def _latents(self, images: Tensor, generator: torch.Generator | Rows | None) -> Iterator[tuple[Surrogate, Tensor]]:
-        with torch.autocast(images.device.type, enabled=False):  # 16-bit pictures could not hold a change of a few levels
-            posteriors = [encoder.encode(images.float() * 2 - 1).latent_dist for encoder in self.encoders]
+        # Under bfloat16 autocast latents are off by 2 % of what six levels of protection move them; the gradient keeps its
+        # direction (cosine 0.99999), both measured on checkpoints/tiny.
+        posteriors = [encoder.encode(images.float() * 2 - 1).latent_dist for encoder in self.encoders]
         for model in self.surrogates:
             posterior = posteriors[model.encoder]
-            sample = posterior.mean + posterior.std * rows(generator).normal(posterior.mean)
+            mean, std = posterior.mean.float(), posterior.std.float()
+            sample = mean + std * rows(generator).normal(mean)
             yield model, (sample - model.shift_factor) * model.scaling_factor
 
     def denoise(self, model: Surrogate, noisy: Tensor, signal: Tensor, steps: Tensor) -> Tensor:

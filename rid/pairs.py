@@ -74,19 +74,26 @@ class PairTask(LightningModule):
         output: Folder of the pairs.
         seed: Every batch has a seed of its own derived from it, so that results do not depend on who computes them.
         shards: Write a WebDataset shard per batch instead of files.
+        lower: Compute in bfloat16 where that is safe (autocast).
     """
 
-    def __init__(self, objectives: list[Objective], budget: float, config: PGDConfig, output: Path, seed: int, shards: bool) -> None:
+    def __init__(
+        self, objectives: list[Objective], budget: float, config: PGDConfig, output: Path, seed: int, shards: bool, lower: bool
+    ) -> None:
         super().__init__()
         self.objectives, self.budget, self.config = objectives, budget, config
-        self.output, self.seed, self.shards = output, seed, shards
+        self.output, self.seed, self.shards, self.lower = output, seed, shards, lower
 
     def predict_step(self, batch: PairBatch, _: int) -> None:
         if not batch["names"] or all(path.is_file() for path in self._targets(batch)):
             return
         images, source = batch["images"], torch.Generator().manual_seed(self.seed * 1_000_003 + batch["number"])
         total = self.config.steps * self.config.rounds * len(self.objectives)
-        with torch.inference_mode(False), tqdm(total=total, desc=f"batch {batch['number']}", disable=None, leave=False) as bar:
+        with (
+            torch.inference_mode(False),
+            torch.autocast(images.device.type, torch.bfloat16, enabled=self.lower),
+            tqdm(total=total, desc=f"batch {batch['number']}", disable=None, leave=False) as bar,
+        ):
             attacked = pgd(images.clone(), self.objectives, self.budget, self.config, source, bar.update)
         levels = {"source": to_levels(images), "attacked": levels_within(attacked, images, self.budget)}
         shard = ShardWriter(self._targets(batch)[0]) if self.shards else None
@@ -137,7 +144,7 @@ class PairConfig:
         batch_size: Pictures attacked together.
         by_folder: One batch per folder of pictures, as the surrogates of one person need.
         shards: Write a WebDataset shard per batch instead of PNG files and a list.
-        precision: Of the frozen UNets: 32 or bf16.
+        precision: 32, or bf16: the frozen UNets' weights, and autocast.
         seed: Of all draws.
     """
 
@@ -214,7 +221,7 @@ def make_pairs(photos: Sequence[Path], output: Path, config: PairConfig, acceler
         enable_checkpointing=False,
         enable_model_summary=False,
     )
-    task = PairTask(build_objectives(config), config.budget, config.ascent, output, config.seed, config.shards)
+    task = PairTask(build_objectives(config), config.budget, config.ascent, output, config.seed, config.shards, config.precision == "bf16")
     trainer.predict(task, PairData(batches), return_predictions=False)
     trainer.strategy.barrier()
     if not trainer.is_global_zero:

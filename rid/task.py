@@ -75,7 +75,8 @@ class RIDTask(LightningModule):
 
     def setup(self, stage: str) -> None:
         if self.ensemble is None:
-            self.ensemble = DiffusionEnsemble(self.hparams["surrogates"], self.hparams["prompt"], offload=self.hparams["offload"])
+            dtype = torch.bfloat16 if str(self.trainer.precision).startswith("bf16") else torch.float32
+            self.ensemble = DiffusionEnsemble(self.hparams["surrogates"], self.hparams["prompt"], dtype, self.hparams["offload"])
             if self.hparams["compiled"]:
                 self.generator.compile()
         self.ensemble.to(self.trainer.strategy.root_device)  # self.device is still the CPU here

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+import torch
+
 from checkpoints.folders import model_folder, read_weights
 from checkpoints.strict import first_fault
-from rid.generator import PerturbationGenerator
+from rid.generator import PerturbationGenerator, sincos_positions
 
 SIZES = tuple(inspect.signature(PerturbationGenerator).parameters)
 
@@ -34,7 +36,8 @@ def load_generator(name: str) -> PerturbationGenerator:
         msg = f"{folder / 'config.json'}: {', '.join(missing)} missing; export the generator again"
         raise ValueError(msg)
     try:
-        generator = PerturbationGenerator(**config)
+        with torch.device("meta"):  # sizes only: the file brings the values
+            generator = PerturbationGenerator(**config)
     except (TypeError, ValueError) as error:
         msg = f"{folder / 'config.json'}: not a generator's settings ({error}); export the generator again"
         raise ValueError(msg) from error
@@ -42,7 +45,8 @@ def load_generator(name: str) -> PerturbationGenerator:
     if fault := first_fault(expected, weights):
         msg = f"{folder / 'model.safetensors'}: {fault}"
         raise ValueError(msg)
-    generator.load_state_dict(weights)
+    generator.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
+    generator.positions = sincos_positions(generator.image_size // generator.patch_size, int(generator.settings["width"]))
     return generator.eval()
 
 
