@@ -7,7 +7,6 @@ share an autoencoder, as SD 1.4 and 1.5 do. Each row runs in a process of its ow
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,8 +19,8 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPTextModel
 
-from benchmarks.memory import peak_megabytes
 from benchmarks.reference_rid import adv_sds_step
+from benchmarks.rows import peak_megabytes, run_row
 from rid.ensemble import DiffusionEnsemble
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_text_encoder, build_tokenizer, pipeline, save_half
@@ -105,8 +104,7 @@ def main(arguments: list[str]) -> None:
         build(Path(folder))
         rows = {}
         for way in ("published", "ours, float32", "ours, bfloat16"):
-            command = [sys.executable, "-m", "benchmarks.adv_sds", way, folder]
-            rows[way] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+            rows[way] = run_row("adv_sds", way, folder)
             faster, memory = rows["published"]["seconds"] / rows[way]["seconds"], rows[way]["megabytes"] / rows["published"]["megabytes"]
             figures = f"{rows[way]['seconds']:.2f} s a step | {faster:.2f} x | {rows[way]['megabytes']:.0f} MB | {memory:.2f}"
             print(f"| {way} | {figures} |", flush=True)

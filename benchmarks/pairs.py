@@ -7,7 +7,6 @@ same noise in each row: what the ascent raises, so that a faster row that climbs
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,8 +16,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.adv_sds import SIDE, build, load_apart
-from benchmarks.memory import peak_megabytes
 from benchmarks.reference_rid import momentum_ascent
+from benchmarks.rows import peak_megabytes, run_row
 from rid.ensemble import DiffusionEnsemble
 from rid.objectives import Denoising
 from rid.pgd import PGDConfig, pgd
@@ -65,8 +64,7 @@ def main(arguments: list[str]) -> None:
         build(Path(folder))
         first: dict[str, float] = {}
         for way in ("published", "ours, in turn", "ours, in turn, bfloat16", "ours, mean of the models, bfloat16"):
-            command = [sys.executable, "-m", "benchmarks.pairs", way, folder]
-            row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+            row = run_row("pairs", way, folder)
             first = first or row
             ratio, memory = row["speed"] / first["speed"], row["megabytes"] / first["megabytes"]
             print(f"| {way} | {row['speed']:.3f} pictures/s | {ratio:.2f} x | {memory:.2f} | {row['error']:.4f} |", flush=True)

@@ -6,7 +6,6 @@ Each row runs in a process of its own, so that peak memory is its own. The weigh
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.memory import peak_megabytes
 from benchmarks.reference_rid import UnfoldedNet
+from benchmarks.rows import peak_megabytes, run_row
 from datamodules.images import Photo, save_png
 from rid.generator import PerturbationGenerator
 from rid.protect import ProtectConfig, protect
@@ -94,8 +93,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as weights:
         save_generator(build().fold(), Path(weights))
         for name in ROWS:
-            command = [sys.executable, "-m", "benchmarks.protect", name, weights]
-            row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+            row = run_row("protect", name, weights)
             first = first or row
             ratio, memory = row["speed"] / first["speed"], row["megabytes"] / first["megabytes"]
             print(f"| {name} | {row['speed']:.3f} photos/s | {ratio:.2f} x | {row['megabytes']:.0f} MB | {memory:.2f} |", flush=True)

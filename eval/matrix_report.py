@@ -11,19 +11,16 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pyarrow.parquet as pq
-from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 
 from checkpoints.manifest import write_text
-from eval.report import DESCRIPTIONS, first_pictures, strip
+from eval.metrics.catalogue import CATALOGUE
+from eval.report import DESCRIPTIONS, first_pictures, render, strip
 from eval.statistics import half_width
 
 Row = dict[str, Any]
 SHOWN = {"ism_all": "ISM", "fdfr": "FDFR", "brisque": "BRISQUE"}
 """Metrics of the table; the others are in results.parquet and on each cell's page."""
-
-BETTER = {"ism_all": "lower", "fdfr": "higher", "brisque": "higher"}
-"""Which way a defender wants each."""
 
 
 def write_matrix_report(output: Path, pictures: int = 6) -> str:
@@ -46,11 +43,11 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
     rows: list[Row] = pq.read_table(file).to_pylist()
     text = markdown(rows)
     write_text(output / "report.md", text)
-    environment = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
-    page = environment.get_template("matrix.html").render(
+    page = render(
+        "matrix.html",
         tables=[{"purification": name, "attacks": attacks, "lines": lines} for name, attacks, lines in tables(rows)],
         shown=SHOWN,
-        better=BETTER,
+        better={metric.name: metric.wanted for metric in CATALOGUE},
         descriptions=DESCRIPTIONS,
         people=[_person(output, rows, person, pictures) for person in unique(rows, "person")],
         curve=curve(rows),

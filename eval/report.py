@@ -122,9 +122,8 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
         raise ValueError(msg)
     people = [_person(output / "people" / result["name"], result, table.arms, pictures) for result in results]
-    environment = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = _number
-    page = environment.get_template("report.html").render(
+    page = render(
+        "report.html",
         table=table,
         metrics=table.metrics,
         descriptions=DESCRIPTIONS,
@@ -134,6 +133,13 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     )
     write_text(output / "report.html", page)
     return table
+
+
+def render(template: str, **values: Any) -> str:
+    """One of the pages in ``eval/templates``, filled in."""
+    environment = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = _number
+    return environment.get_template(template).render(**values)
 
 
 def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def run_study(
     pipelines = {"attacked": attack.config.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
     weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}
     weights["generator"] = fingerprint(generator, model_folder(generator))
-    if purification is not None and hasattr(purification, "model"):
+    if purification is not None and purification.model is not None:
         weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
     weights["faces"] = {role: {"name": faces, "sha256": file_digest(file)} for role, file in face_files(faces).items()}
     settings = {
@@ -126,7 +126,8 @@ def run_study(
     facts = {"budget_levels": network.budget, "counts": {"people": done}}
     write_manifest(output, command="eval personalize", finished=True, settings=settings, **facts)
     if set(extra_metrics) & set(OF_SETS):
-        found = {arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), all_pictures(output, "original")) for arm in arms}
+        clean = all_pictures(output, "original")
+        found = {arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), clean) for arm in arms}
         write_text(output / "sets.json", json.dumps(found, indent=2) + "\n")
     return write_report(output)
 

@@ -18,8 +18,21 @@ PORTRAIT = "a dslr portrait of {token} person"
 
 
 @dataclass(frozen=True)
-class DreamBoothConfig(Recipe):
-    """DreamBooth (arXiv 2208.12242); the defaults are Anti-DreamBooth's evaluation (arXiv 2303.15433).
+class AntiDreamBoothRecipe(Recipe):
+    """What the attacks of Anti-DreamBooth's evaluation (arXiv 2303.15433) share."""
+
+    instance_prompt: str = SELFIE
+    class_prompt: str = "a photo of person"
+    class_images: int = 200
+    sample_prompts: tuple[str, ...] = (SELFIE, PORTRAIT)
+    samples: int = 16
+    sample_steps: int = 100
+    sampler: Sampler = "own"
+
+
+@dataclass(frozen=True)
+class DreamBoothConfig(AntiDreamBoothRecipe):
+    """DreamBooth (arXiv 2208.12242); the defaults are Anti-DreamBooth's evaluation.
 
     RID's own run differs: lr 8e-7, 6001 steps, batches of 3, 100 class images, the text encoder frozen.
 
@@ -27,59 +40,47 @@ class DreamBoothConfig(Recipe):
         train_text_encoder: Learn the text encoder, too.
     """
 
-    instance_prompt: str = SELFIE
-    class_prompt: str = "a photo of person"
     lr: float = 5e-7
     batch_size: int = 2
-    class_images: int = 200
-    sample_prompts: tuple[str, ...] = (SELFIE, PORTRAIT)
-    samples: int = 16
-    sample_steps: int = 100
-    sampler: Sampler = "own"
     train_text_encoder: bool = True
 
 
 class DreamBooth(Personalization):
     """Every weight of the UNet, and of the text encoder if asked for, learns the person under a rare word."""
 
+    config: DreamBoothConfig
+
     def __init__(self, config: DreamBoothConfig) -> None:
         super().__init__(config)
-        self.train_text_encoder = config.train_text_encoder
 
     def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
-        networks = [self.pipeline.unet] + ([self.pipeline.text_encoder] if self.train_text_encoder else [])
+        networks = [self.pipeline.unet] + ([self.pipeline.text_encoder] if self.config.train_text_encoder else [])
         return everything(*networks)
 
 
 @dataclass(frozen=True)
-class DreamBoothLoraConfig(Recipe):
+class DreamBoothLoraConfig(AntiDreamBoothRecipe):
     """DreamBooth by LoRA, Anti-DreamBooth's script, which leaves the steps open; 500 are diffusers' own default.
 
     Attributes:
         rank: Of the LoRA updates on every attention projection.
     """
 
-    instance_prompt: str = SELFIE
-    class_prompt: str = "a photo of person"
     lr: float = 5e-4
     steps: int = 500
-    class_images: int = 200
-    sample_prompts: tuple[str, ...] = (SELFIE, PORTRAIT)
-    samples: int = 16
-    sample_steps: int = 100
-    sampler: Sampler = "own"
     rank: int = 4
 
 
 class DreamBoothLora(Personalization):
     """Low-rank updates of the UNet's attention learn the person under a rare word."""
 
+    config: DreamBoothLoraConfig
+
     def __init__(self, config: DreamBoothLoraConfig) -> None:
         super().__init__(config)
-        self.rank = config.rank
 
     def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
-        return lora(self.pipeline.unet, self.rank, self.config.seed)
+        return lora(self.pipeline.unet, self.config.rank, self.config.seed)
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,17 @@ class TextualInversion(Personalization):
         ValueError: On first use, if the initializer is not a single token of the model's vocabulary.
     """
 
+    config: TextualInversionConfig
+
     def __init__(self, config: TextualInversionConfig) -> None:
         super().__init__(config)
-        self.initializer, self.ids = config.initializer, (0, 0)
+        self.ids = (0, 0)
 
     def prepare(self, pipeline: Any) -> None:
-        tokenizer = pipeline.tokenizer
-        pieces = tokenizer(self.initializer, add_special_tokens=False).input_ids
+        tokenizer, initializer = pipeline.tokenizer, self.config.initializer
+        pieces = tokenizer(initializer, add_special_tokens=False).input_ids
         if len(pieces) != 1:
-            msg = f"initializer '{self.initializer}' is {len(pieces)} tokens in {self.config.model}; choose a word that is one token"
+            msg = f"initializer '{initializer}' is {len(pieces)} tokens in {self.config.model}; choose a word that is one token"
             raise ValueError(msg)
         tokenizer.add_tokens([self.config.token])
         self.ids = (tokenizer.convert_tokens_to_ids(self.config.token), pieces[0])
@@ -138,11 +141,12 @@ class LoraTextualInversionConfig(TextualInversionConfig):
 class LoraTextualInversion(TextualInversion):
     """One new word and low-rank updates of the UNet's attention learn the person together."""
 
+    config: LoraTextualInversionConfig
+
     def __init__(self, config: LoraTextualInversionConfig) -> None:
         super().__init__(config)
-        self.rank = config.rank
 
     @contextmanager
     def learned(self) -> Iterator[list[nn.Parameter]]:
-        with super().learned() as word, lora(self.pipeline.unet, self.rank, self.config.seed) as updates:
+        with super().learned() as word, lora(self.pipeline.unet, self.config.rank, self.config.seed) as updates:
             yield [*word, *updates]

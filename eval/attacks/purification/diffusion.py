@@ -27,6 +27,8 @@ class DiffusionPurifier(Purifier):
         batch_size: Pictures or windows at a time.
     """
 
+    model: str
+
     def __init__(self, model: str, steps: int, batch_size: int) -> None:
         if steps < 1 or batch_size < 1:
             msg = f"steps and batch_size must be at least 1, got {steps} and {batch_size}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +25,8 @@ class ImageToImage(Purifier):
         guidance: Classifier-free guidance scale.
         batch_size: Pictures at a time.
     """
+
+    model: str
 
     def __init__(
         self,
@@ -56,19 +59,9 @@ class ImageToImage(Purifier):
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
         pipeline = self.pipeline
         side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-        washed = []
-        for part in resized(images, side, side).split(self.batch_size):
-            made = pipeline(
-                [self.prompt] * len(part),
-                image=part,
-                strength=self.strength,
-                num_inference_steps=self.steps,
-                guidance_scale=self.guidance,
-                generator=source,
-                output_type="pt",
-            )
-            washed.append(made.images.float().to(images))
-        return resized(torch.cat(washed), *images.shape[-2:])
+        settings = {"strength": self.strength, "num_inference_steps": self.steps, "guidance_scale": self.guidance}
+        drawn = _draw(pipeline, self.prompt, resized(images, side, side).split(self.batch_size), source, settings)
+        return resized(drawn.to(images), *images.shape[-2:])
 
 
 class NoisyUpscale(Purifier):
@@ -86,6 +79,8 @@ class NoisyUpscale(Purifier):
         steps: Denoising steps.
         guidance: Classifier-free guidance scale.
     """
+
+    model: str
 
     def __init__(
         self,
@@ -119,21 +114,16 @@ class NoisyUpscale(Purifier):
 
     @torch.no_grad()
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
-        pipeline = self.pipeline
         noisy = (images + self.sigma * torch.randn(images.shape, generator=source).to(images)).clamp(0, 1)
-        washed = []
-        for picture in noisy.split(1):  # four times the side at once is as much as most cards hold
-            made = pipeline(
-                self.prompt,
-                image=picture,
-                noise_level=self.noise_level,
-                num_inference_steps=self.steps,
-                guidance_scale=self.guidance,
-                generator=source,
-                output_type="pt",
-            )
-            washed.append(made.images.float().to(images))
-        return resized(torch.cat(washed), *images.shape[-2:])
+        settings = {"noise_level": self.noise_level, "num_inference_steps": self.steps, "guidance_scale": self.guidance}
+        one_by_one = noisy.split(1)  # four times the side at once is as much as most cards hold
+        return resized(_draw(self.pipeline, self.prompt, one_by_one, source, settings).to(images), *images.shape[-2:])
+
+
+def _draw(pipeline: Any, prompt: str, parts: Sequence[Tensor], source: torch.Generator, settings: dict[str, Any]) -> Tensor:
+    """What a pipeline makes of pictures, part by part, (n, 3, h, w) in [0, 1]."""
+    made = [pipeline([prompt] * len(part), image=part, generator=source, output_type="pt", **settings).images for part in parts]
+    return torch.cat(made).float()
 
 
 class LessNoise(DDPMScheduler):

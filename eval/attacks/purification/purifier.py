@@ -14,6 +14,8 @@ class Purifier(ABC):
     """An attempt to wash a protection off. Models are loaded on first use."""
 
     device = torch.device("cpu")
+    model: str | None = None
+    """Folder or Hub id of the model it uses, if any."""
 
     def to(self, device: torch.device | str) -> Self:
         """Where models run; pictures may come from any device and return to it."""
