@@ -59,7 +59,7 @@ def run_matrix(
         output: Folder of the results; an interrupted matrix in it goes on.
         generator: Folder or Hub id of the RID generator; its budget is every arm's.
         surrogates: Pipelines the ascent arm works against.
-        faces: The face detector and embedder: a folder, a Hub id, or ``opencv``.
+        faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         attacks: Personalization attacks, by the names the table gives them.
         purifications: What attackers do to the pictures first, by name; null does nothing.
         crosses: Which attacks meet which purifications; every one meets every one if empty.

@@ -52,7 +52,7 @@ def run_study(
         output: Folder of the results; an interrupted study in it goes on.
         generator: Folder or Hub id of the RID generator; its budget is every arm's.
         surrogates: Pipelines the ascent arm works against.
-        faces: The face detector and embedder: a folder, a Hub id, or ``opencv``.
+        faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         attack: The personalization attack.
         purification: What the attacker does to the pictures first; nothing if None.
         clean_fraction: Share of each person's pictures that the attacker has unprotected, 0 to 1.

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, DDPMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor, nn
 
-from checkpoints.folders import pipeline_folder
+from checkpoints.pipelines import open_pipeline
 from rid.ensemble import draw_noise
 from rid.losses import diffuse
 
@@ -59,8 +59,7 @@ class Surrogate(nn.Module):
     def __init__(self, name: str, config: SurrogateConfig) -> None:
         super().__init__()
         self.config = config
-        pipeline = StableDiffusionPipeline.from_pretrained(pipeline_folder(name), dtype=torch.float32, safety_checker=None)
-        pipeline.set_progress_bar_config(disable=True)
+        pipeline = open_pipeline(name)
         pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
         self.parts = {"pipeline": pipeline}  # hidden from the module tree
         self.vae = pipeline.vae.eval().requires_grad_(False)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
 from checkpoints.folders import pipeline_folder
+from checkpoints.pipelines import open_autoencoder
 from rid.losses import adv_sds_loss, ancestral_step, diffuse, predicted_noise
 from rid.noise import Rows
 
@@ -58,16 +59,16 @@ class DiffusionEnsemble:
             msg = "a diffusion ensemble needs at least one model: a pipeline folder or a Hub id"
             raise ValueError(msg)
         self.offload = offload
-        self.encoders: list[AutoencoderKL] = []
+        self.encoders: list[Any] = []
         self.surrogates: list[Surrogate] = []
         known: dict[str, int] = {}
         for name in models:
             folder = pipeline_folder(name)
-            vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", dtype=torch.float32)
+            vae = open_autoencoder(folder)
             digest = _encoder_digest(vae)
             if digest not in known:
                 known[digest] = len(self.encoders)
-                del vae.decoder, vae.post_quant_conv
+                del vae.decoder
                 self.encoders.append(_frozen(vae).to(memory_format=torch.channels_last))
             unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=dtype)
             scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
@@ -211,7 +212,7 @@ def rows(generator: torch.Generator | Rows | None) -> Rows:
     return generator if isinstance(generator, Rows) else Rows(generator)
 
 
-def _encoder_digest(vae: AutoencoderKL) -> str:
+def _encoder_digest(vae: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in vae.state_dict().items():
         if name.startswith(("encoder.", "quant_conv.")):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
 
 from checkpoints.folders import pipeline_folder
+from checkpoints.pipelines import open_autoencoder
 from rid.ensemble import DiffusionEnsemble
 from rid.pgd import Objective
 
@@ -44,8 +44,7 @@ class RoundTrip(Objective):
     """
 
     def __init__(self, models: Sequence[str]) -> None:
-        folders = [pipeline_folder(name) for name in models]
-        self.autoencoders = [AutoencoderKL.from_pretrained(folder, subfolder="vae").eval().requires_grad_(False) for folder in folders]
+        self.autoencoders = [open_autoencoder(pipeline_folder(name)).requires_grad_(False) for name in models]
 
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
         for vae in self.autoencoders:

@@ -114,6 +114,10 @@ class RIDTask(LightningModule):
             terms["regression"] = regression_weight * error
         return terms
 
+    def protect(self, images: Tensor) -> Tensor:
+        """``images``, (B, 3, S, S) in [0, 1], with the generator's perturbation, in [0, 1]."""
+        return self.generator.protect(images)
+
     def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Denoising error of every surrogate on clean and on protected pictures, same noise; the protected pictures.
 
@@ -121,7 +125,7 @@ class RIDTask(LightningModule):
         """
         assert self.ensemble is not None
         images = batch["image"]
-        protected = self.generator.protect(images)
+        protected = self.protect(images)
         for name, pictures in (("clean", images), ("protected", protected)):
             noise = torch.Generator().manual_seed(index)
             losses = self.ensemble.denoising_losses(pictures, noise).mean(dim=1)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Literal
 
 from checkpoints.command import dispatch, parser, run
+
+SHIPPED = Path("checkpoints/tiny")
 
 ABOUT = """usage: python -m tiny VERB ...
 
@@ -40,22 +43,33 @@ def train(arguments: list[str]) -> int:
     """Rebuild weights."""
     import torch
 
-    from tiny.train import RECIPES, Place
+    from tiny.fitting import Place
+    from tiny.train import FROM_FOLDERS, RECIPES
 
     made = parser("python -m tiny train", f"Rebuild a model from its seed. Models, in the order of need: {', '.join(RECIPES)}.")
     made.add_argument("model", type=str, help="a model's name, or all")
-    made.add_argument("--output", type=Path, default=Path("checkpoints/tiny"), help="folder of the shipped models")
+    made.add_argument("--output", type=Path, default=SHIPPED, help="folder of the finished models")
     made.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder of parts on the way there")
+    made.add_argument("--data", type=Path | None, default=None, help="learn from the pictures in this folder instead of drawn portraits")
+    made.add_argument("--size", type=Literal[64, 128], default=64, help="side of the pictures, with --data")
+    made.add_argument("--autoencoder", type=Path | None, default=None, help="folder of an autoencoder, or of TAEF2's files, for sd-*")
     made.add_argument("--steps", type=int | None, default=None, help="fewer optimiser steps, for a trial")
     made.add_argument("--threads", type=int | None, default=None, help="processor threads; all if not given")
     settings = made.parse_args(arguments)
     if settings.model != "all" and settings.model not in RECIPES:
         msg = f"no model '{settings.model}'; choose one of {', '.join(RECIPES)}, or all"
         raise ValueError(msg)
+    if settings.data and settings.model not in FROM_FOLDERS:
+        msg = f"{settings.model} learns who is in a picture, which only drawn portraits tell; --data is for {', '.join(FROM_FOLDERS)}"
+        raise ValueError(msg)
+    if (settings.data or settings.autoencoder) and settings.output == SHIPPED:
+        msg = f"give --output: {SHIPPED} holds the models of drawn portraits"
+        raise ValueError(msg)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     for name in RECIPES if settings.model == "all" else [settings.model]:
-        RECIPES[name](Place(settings.output, settings.work), name, settings.steps)
+        place = Place(settings.output, settings.work, settings.data, settings.size, settings.autoencoder)
+        RECIPES[name](place, name, settings.steps)
     return 0
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.identities import Person
-from tiny.identity import check_range
-from tiny.portraits import draw
+from tiny.identity import check_range, identity
+from tiny.portraits import caption, draw
+from tiny.scene import scene
 
 
 class PortraitItem(TypedDict):
@@ -62,6 +63,11 @@ class PortraitDataset(Dataset[PortraitItem]):
             PortraitItem(image=image, caption=caption, identity=person, __key__=f"{person:07d}_{picture:03d}")
             for image, caption, person, picture in zip(drawn.images, drawn.captions, people, pictures, strict=True)
         ]
+
+    def caption(self, index: int) -> str:
+        """A picture's caption, without drawing the picture."""
+        person, picture = self.first + index // self.pictures, self.first_picture + index % self.pictures
+        return caption(identity(person), scene(person, picture))
 
     def images_of(self, identity: int) -> Tensor:
         """All pictures of one identity, (pictures, 3, S, S)."""

@@ -17,7 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from checkpoints.taef2 import TAEF2
 from tiny.dataset import PortraitDataset
+from tiny.folder import CaptionedPictures
 from tiny.schedule import one_cycle
 
 SCHEDULE = {
@@ -58,8 +60,10 @@ class LatentDataset(Dataset[LatentItem]):
 
     @classmethod
     @torch.no_grad()
-    def encode(cls, portraits: PortraitDataset, vae: AutoencoderKL, tokenizer: CLIPTokenizer, batch: int = 32) -> LatentDataset:
-        """Draw, encode and tokenize every portrait."""
+    def encode(
+        cls, portraits: PortraitDataset | CaptionedPictures, vae: AutoencoderKL | TAEF2, tokenizer: CLIPTokenizer, batch: int = 32
+    ) -> LatentDataset:
+        """Draw or read, encode and tokenize every picture."""
         means, stds, captions = [], [], []
         for start in range(0, len(portraits), batch):
             items = portraits.__getitems__(list(range(start, min(start + batch, len(portraits)))))
@@ -178,7 +182,7 @@ class DiffusionTask(LightningModule):
 
 
 def pipeline(
-    vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
+    vae: AutoencoderKL | TAEF2, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
 ) -> StableDiffusionPipeline:
     """The parts as a pipeline that ``StableDiffusionPipeline.from_pretrained`` opens once saved."""
     return StableDiffusionPipeline(

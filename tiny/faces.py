@@ -181,6 +181,10 @@ class FaceTask(LightningModule):
         self.log_dict({"train/face": face, "train/where": where, "train/who": who}, prog_bar=True)
         return face + 2 * where + who
 
+    def embed(self, images: Tensor) -> Tensor:
+        """Face embeddings of (B, 3, S, S) pictures in [0, 1], (B, D), not normalised."""
+        return self.network.heads(images)[2]
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return one_cycle(self, self.lr, self.steps)
 

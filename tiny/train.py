@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +13,11 @@ import torch
 import yaml
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from jsonargparse import ArgumentParser
-from lightning import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning import seed_everything
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from checkpoints.folders import ROOT
-from checkpoints.manifest import write_text
+from checkpoints.taef2 import TAEF2, open_released
 from datamodules.pictures import PictureDataModule
 from eval.metrics.face_net import FaceNet
 from rid.cli import RIDCLI
@@ -31,22 +29,16 @@ from tiny.dataset import PortraitDataset
 from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
 from tiny.export import export_portraits
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, SamePeople, calibrated_threshold
+from tiny.fitting import Place, fit, record
+from tiny.folder import CaptionedPictures, captioned_folder
 from tiny.unconditional import UnconditionalTask, Views, build_denoiser, save_unconditional
+from tiny.upscaler import Crops, UpscalerTask, build_upscaler, rescale, save_upscaler
 
 TRAINING_PEOPLE = 20_000
-SAVE_EVERY = 500
-"""Steps between two saves of a run that may be stopped."""
-
 VALIDATION_FIRST = 900_000
 """Identities from here on are trained on by nothing, but are not evaluation identities either: they choose and calibrate."""
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where weights go: ``shipped`` for what the repository carries, ``work`` for parts on the way there."""
-
-    shipped: Path
-    work: Path
+Captioned = PortraitDataset | CaptionedPictures
 
 
 @dataclass(frozen=True)
@@ -63,13 +55,13 @@ class AutoencoderRecipe:
         network = build_autoencoder(self.channels, self.latent_channels)
         total = steps or self.steps
         task = AutoencoderTask(network, total, lr=1.5e-3, edge_weight=0.15, kl_weight=1e-6)
-        data = PictureDataModule(PortraitDataset(0, TRAINING_PEOPLE, 8), PortraitDataset(VALIDATION_FIRST, 64, 1), batch_size=8)
-        seconds = fit(task, data, total, place.work / name)
+        train, held_out, note = sources(place, TRAINING_PEOPLE, 8, 64)
+        seconds = fit(task, PictureDataModule(train, held_out, batch_size=8), total, place.work / name)
         network.eval()
-        sample = torch.stack([item["image"] for item in PortraitDataset(0, 512, 1).__getitems__(list(range(512)))])
-        whiten(network, sample)
+        some = range(0, min(4096, len(train)), 8)  # of drawn people the first picture of each
+        whiten(network, torch.stack([item["image"] for item in train.__getitems__(list(some))]))
         network.save_pretrained(place.work / name)
-        record(place.work / name, self.seed, total, 8, seconds, f"{TRAINING_PEOPLE} identities x 8 pictures")
+        record(place.work / name, self.seed, total, 8, seconds, note)
 
 
 @dataclass(frozen=True)
@@ -94,27 +86,42 @@ class DiffusionRecipe:
     def __call__(self, place: Place, name: str, steps: int | None = None) -> None:
         seed_everything(self.seed, verbose=False)
         total = steps or self.steps
-        vae = AutoencoderKL.from_pretrained(place.work / self.autoencoder).eval()
-        portraits = PortraitDataset(0, self.pictures // 4, 4)
+        vae = ready_autoencoder(place.autoencoder or place.work / self.autoencoder)
+        train, held_out, note = sources(place, self.pictures // 4, 4, 128)
         if self.origin is None:
-            tokenizer = build_tokenizer([item["caption"] for item in portraits.__getitems__(list(range(0, min(8000, len(portraits)), 2)))])
+            tokenizer = build_tokenizer([train.caption(index) for index in range(0, min(8000, len(train)), 2)])
             text_encoder = build_text_encoder(tokenizer, self.text_width, layers=2)
-            unet = build_unet(vae.config.latent_channels, 8, self.channels, self.text_width, head_width=16)
+            unet = build_unet(vae.config.latent_channels, place.size // 8, self.channels, self.text_width, head_width=16)
         else:
             origin = place.shipped / self.origin
             tokenizer = CLIPTokenizer.from_pretrained(origin / "tokenizer")
             text_encoder = CLIPTextModel.from_pretrained(origin / "text_encoder", dtype=torch.float32)
             unet = UNet2DConditionModel.from_pretrained(origin / "unet", dtype=torch.float32)
-        latents = LatentDataset.encode(portraits, vae, tokenizer)
-        held_out = LatentDataset.encode(PortraitDataset(VALIDATION_FIRST, 128, 1), vae, tokenizer)
+            note += f"; continued from {self.origin}"
+        latents, unseen = (LatentDataset.encode(part, vae, tokenizer) for part in (train, held_out))
         empty = tokenize(tokenizer, [""])[0]
         task = DiffusionTask(unet, text_encoder, empty, total, lr=1.5e-3 if self.origin is None else 5e-4)
-        seconds = fit(task, PictureDataModule(latents, held_out, batch_size=32), total, place.work / name)
-        whole = pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer)
-        save_half(whole, place.shipped / name)
-        shutil.copy(place.work / self.autoencoder / "training.json", place.shipped / name / "vae")
-        note = f"{self.pictures} portraits of {self.pictures // 4} identities" + (f"; continued from {self.origin}" if self.origin else "")
+        seconds = fit(task, PictureDataModule(latents, unseen, batch_size=32), total, place.work / name)
+        save_half(pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer), place.shipped / name)
+        if (first := place.work / self.autoencoder / "training.json").is_file():
+            shutil.copy(first, place.shipped / name / "vae")
         record(place.shipped / name, self.seed, total, 32, seconds, note)
+
+
+def sources(place: Place, people: int, pictures: int, unseen: int) -> tuple[Captioned, Captioned, str]:
+    """Pictures to train on, others that are held out, and where they are from in words."""
+    if place.data is not None:
+        train, held_out = captioned_folder(place.data, place.size)
+        return train, held_out, f"{len(train)} pictures of a folder"
+    drawn = PortraitDataset(0, people, pictures), PortraitDataset(VALIDATION_FIRST, unseen, 1)
+    return *drawn, f"{people} identities x {pictures} pictures"
+
+
+def ready_autoencoder(folder: Path) -> AutoencoderKL | TAEF2:
+    """An autoencoder of a recipe, or TAEF2 as it is released."""
+    if (folder / "taef2_encoder.pth").is_file():
+        return open_released(folder)
+    return AutoencoderKL.from_pretrained(folder).eval()
 
 
 def train_faces(place: Place, name: str, steps: int | None = None, people: int = 3000, pictures: int = 10) -> None:
@@ -147,11 +154,29 @@ def train_unconditional(place: Place, name: str, steps: int | None = None, peopl
     seed_everything(9, verbose=False)
     total = steps or 6000
     network = build_denoiser((32, 64, 96))
-    data, held_out = (Views(FacePictures(first, count, pictures).images) for first, count in ((0, people), (VALIDATION_FIRST, 32)))
+    train, held_out, note = sources(place, people, pictures, 128)
     task = UnconditionalTask(network, total, lr=1e-3)
-    seconds = fit(task, PictureDataModule(data, held_out, batch_size=32), total, place.work / name)
+    seconds = fit(task, PictureDataModule(Views(train), Views(held_out), batch_size=32), total, place.work / name)
     save_unconditional(network.eval(), place.shipped / name)
-    record(place.shipped / name, 9, total, 32, seconds, f"{people} identities x {pictures} pictures")
+    record(place.shipped / name, 9, total, 32, seconds, note)
+
+
+def train_upscaler(place: Place, name: str, steps: int | None = None, people: int = 2000) -> None:
+    """The x4 upscaler of the noisy upscaling purifier, told what to draw by the first pipeline's text encoder."""
+    seed_everything(11, verbose=False)
+    total = steps or 6000
+    vae = AutoencoderKL.from_pretrained(place.work / "vae-up").eval()
+    rescale(vae)
+    tokenizer = CLIPTokenizer.from_pretrained(place.shipped / "sd-a1" / "tokenizer")
+    encoder = CLIPTextModel.from_pretrained(place.shipped / "sd-a1" / "text_encoder", dtype=torch.float32).eval()
+    portraits = (PortraitDataset(first, count, 1, size=256) for first, count in ((0, people), (VALIDATION_FIRST, 32)))
+    data, held_out = (Crops.encode(drawn, vae, tokenizer, encoder) for drawn in portraits)
+    with torch.no_grad():
+        empty = encoder(tokenize(tokenizer, [""])).last_hidden_state[0]
+    unet = build_upscaler((32, 64, 96), encoder.config.hidden_size)
+    seconds = fit(UpscalerTask(unet, empty, total, lr=1e-3), PictureDataModule(data, held_out, batch_size=16), total, place.work / name)
+    save_upscaler(vae, unet.eval(), encoder, tokenizer, place.shipped / name)
+    record(place.shipped / name, 11, total, 16, seconds, f"{people} portraits of 256 pixels, one of each identity, in windows")
 
 
 def train_rid(place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 4) -> None:
@@ -193,53 +218,11 @@ RECIPES: dict[str, Callable[..., None]] = {
     "sd-a2": DiffusionRecipe("vae-a", 1_500, seed=7, origin="sd-a1", pictures=12_000),
     "sd-b": DiffusionRecipe("vae-b", 9_000, seed=8),
     "ddpm": train_unconditional,
+    "vae-up": AutoencoderRecipe((16, 32, 48), 4, 3000, seed=10),
+    "upscaler": train_upscaler,
     "rid": train_rid,
 }
 """Every shipped model and the parts on the way there, in the order of need."""
 
-
-class StepLog(Callback):
-    """A line every hundred steps, for runs whose output goes to a file."""
-
-    def __init__(self) -> None:
-        self.start = time.monotonic()
-
-    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        if trainer.global_step % 100 == 0:
-            values = " ".join(f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items())
-            print(f"step {trainer.global_step} after {time.monotonic() - self.start:.0f} s: {values}", flush=True)
-
-
-def fit(task: LightningModule, data: PictureDataModule, steps: int, folder: Path) -> float:
-    """Train for so many steps, going on from ``resume.ckpt`` in a folder if a run broke off there; the wall time in seconds."""
-    start = time.monotonic()
-    resume = folder / "resume.ckpt"
-    Trainer(
-        max_steps=steps,
-        precision="bf16-mixed",
-        accelerator="cpu",  # where the shipped weights come from; batches are drawn and broken there
-        devices=1,
-        gradient_clip_val=1.0,
-        logger=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        val_check_interval=min(SAVE_EVERY, steps),
-        check_val_every_n_epoch=None,
-        enable_progress_bar=sys.stdout.isatty(),
-        callbacks=[ModelCheckpoint(folder, "resume", every_n_train_steps=SAVE_EVERY), *([] if sys.stdout.isatty() else [StepLog()])],
-    ).fit(task, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
-    resume.unlink(missing_ok=True)
-    return time.monotonic() - start
-
-
-def record(folder: Path, seed: int, steps: int, batch: int, seconds: float, data: str) -> None:
-    """Leave beside the weights how they were trained."""
-    note = {
-        "data": data,
-        "seed": seed,
-        "steps": steps,
-        "batch_size": batch,
-        "minutes": round(seconds / 60, 1),
-        "threads": torch.get_num_threads(),
-    }
-    write_text(folder / "training.json", json.dumps(note, indent=2) + "\n")
+FROM_FOLDERS = ("vae-a", "vae-b", "sd-a1", "sd-a2", "sd-b", "ddpm")
+"""Models that can learn from any pictures; the others need to know who is drawn."""

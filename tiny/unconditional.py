@@ -12,6 +12,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.images import to_levels
+from tiny.dataset import PortraitDataset
+from tiny.folder import CaptionedPictures
 from tiny.schedule import one_cycle
 
 SIDE = 32
@@ -22,12 +25,16 @@ SCHEDULE = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "
 class Views(Dataset[dict[str, Tensor]]):
     """Pictures as the purifiers show them to the model: whole at half their side, or a window at their own.
 
+    Every picture is read or drawn once, and kept as 8-bit values.
+
     Args:
-        images: (n, 3, S, S) uint8, S at least ``SIDE``.
+        pictures: Items with ``image``, (3, S, S) in [0, 1], S at least ``SIDE``.
     """
 
-    def __init__(self, images: Tensor) -> None:
-        self.images = images
+    def __init__(self, pictures: PortraitDataset | CaptionedPictures) -> None:
+        batches = torch.arange(len(pictures)).split(64)
+        drawn = [torch.stack([item["image"] for item in pictures.__getitems__(batch.tolist())]) for batch in batches]
+        self.images = torch.cat([to_levels(images) for images in drawn])
 
     def __len__(self) -> int:
         return len(self.images)

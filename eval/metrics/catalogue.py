@@ -25,7 +25,10 @@ class Described:
     local: str = ""
 
 
-FACES = "a face backend: checkpoints/tiny/faces (Apache-2.0); opencv: YuNet (MIT) and SFace (Apache-2.0) from the Hub"
+FACES = (
+    "a face backend: checkpoints/tiny/faces (Apache-2.0); opencv: YuNet (MIT) and SFace (Apache-2.0) from the Hub; "
+    "insightface: its packs (non-commercial research)"
+)
 CLIP_WEIGHTS = "openai/clip-vit-base-patch16 (MIT)"
 INCEPTION = "Inception v3 of the FID paper, pt_inception-2015-12-05-6726825d.pth from github.com/toshas/torch-fidelity (Apache-2.0)"
 

@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from checkpoints.folders import model_folder, read_weights
 from eval.metrics.face_net import FaceNet, Faces
+from eval.metrics.insight_faces import InsightFaces, insightface_folder
 from eval.metrics.opencv_faces import OpenCVFaces
 
 FaceBackend = Callable[[Tensor], Faces]
@@ -20,6 +21,7 @@ FaceBackend = Callable[[Tensor], Faces]
 
 
 YUNET = ("opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx")
+INSIGHTFACE = "insightface"
 SFACE = ("opencv/face_recognition_sface", "face_recognition_sface_2021dec.onnx")
 
 
@@ -27,7 +29,8 @@ def face_files(name: str) -> dict[str, Path]:
     """Where a face backend's weights are, by role.
 
     Args:
-        name: ``opencv`` for OpenCV's two models from the Hub; or a folder or Hub id with one of this project's face networks
+        name: ``opencv`` for OpenCV's two models from the Hub; ``insightface`` or ``insightface:PACK`` for InsightFace's buffalo_l
+            or another pack, by name or folder; or a folder or Hub id with one of this project's face networks
             (``config.json``, ``model.safetensors``), or with ONNX files whose names hold ``yunet`` and, for ISM, ``sface``.
 
     Raises:
@@ -37,6 +40,8 @@ def face_files(name: str) -> dict[str, Path]:
     if name == "opencv":
         parts = {"detector": YUNET, "recognizer": SFACE}
         return {role: model_folder(hub, file, patterns=[file]) / file for role, (hub, file) in parts.items()}
+    if name.partition(":")[0] == INSIGHTFACE:
+        return {file.stem: file for file in sorted(insightface_folder(name.partition(":")[2] or "buffalo_l").glob("*.onnx"))}
     folder = model_folder(name)
     if (folder / "config.json").is_file():
         return {"network": model_folder(name, "config.json", "model.safetensors") / "model.safetensors"}
@@ -55,6 +60,8 @@ def load_faces(name: str) -> FaceBackend:
         ValueError: If the files are not such a network's.
     """
     files = face_files(name)
+    if name.partition(":")[0] == INSIGHTFACE:
+        return InsightFaces(next(iter(files.values())).parent)
     if "detector" in files:
         return OpenCVFaces(files["detector"], files.get("recognizer"))
     return load_face_net(files["network"].parent)

@@ -1,46 +1,218 @@
-"""Evaluation during training, as a config would start it."""
+"""Evaluation during training, as a config starts it: what is logged, and that the training does not notice."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 import torch
-from lightning import Trainer
+import yaml
+from lightning import LightningModule, Trainer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.data import DataLoader, TensorDataset
 
-from datamodules.pictures import PictureDataModule
-from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
-from eval.callbacks import PersonalizationEvaluation, picture_grid
+from eval.attacks.purification import GaussianNoise, Jpeg
+from eval.callbacks import PurificationCallback, RetrievalCallback
+from eval.callbacks.pictures import picture_grid
 from eval.metrics.face_net import FaceNet
-from rid.generator import PerturbationGenerator
-from rid.task import RIDTask
+from rid.cli import main
 from tiny.dataset import PortraitDataset, PortraitPeople
+from tiny.faces import FacePictures, FaceTask, SamePeople
+
+ROOT = Path(__file__).parents[2]
+PEOPLE = {"class_path": "tiny.dataset.PortraitPeople", "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2}}
 
 
-def test_the_attack_runs_on_held_out_people_during_fit(pipelines, tmp_path, monkeypatch):
+@pytest.fixture
+def config(pipelines, tmp_path):
+    """A training run of four steps of two accumulated batches each, with or without callbacks that evaluate."""
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(tmp_path / "faces")
-    config = LoraTextualInversionConfig(
-        model=pipelines[0], initializer="person", steps=2, samples=2, class_images=2, class_steps=2, sample_steps=2, rank=2
-    )
-    people = PortraitPeople(1_000_000, 1, train_pictures=2, reference_pictures=2)
-    attack = LoraTextualInversion(config)
-    runs, real = [], LoraTextualInversion.__call__
-    monkeypatch.setattr(LoraTextualInversion, "__call__", lambda self, images: runs.append(1) or real(self, images))
-    callback = PersonalizationEvaluation(people, attack, str(tmp_path / "faces"), every_n_validations=2)
+    small = {"steps": 2, "samples": 2, "class_images": 2, "class_steps": 2, "sample_steps": 2, "rank": 2}
+    attack = {
+        "class_path": "eval.attacks.personalization.LoraTextualInversion",
+        "init_args": {"config": small | {"model": pipelines[0], "initializer": "person"}},
+    }
+    purifications = {
+        "jpeg": {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 75}},
+        "noise": {"class_path": "eval.attacks.purification.GaussianNoise"},
+    }
+    evaluating = [
+        {
+            "class_path": "eval.callbacks.PersonalizationCallback",
+            "init_args": {"people": PEOPLE, "attack": attack, "faces": str(tmp_path / "faces"), "every_n_steps": 2},
+        },
+        {
+            "class_path": "eval.callbacks.PurificationCallback",
+            "init_args": {"people": PEOPLE, "purifications": purifications, "every_n_steps": 2},
+        },
+    ]
+
+    def write(name, evaluate, **trainer):
+        portraits = {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 8, "pictures": 2}}
+        settings = {
+            "seed_everything": 7,
+            "trainer": {
+                "accelerator": "cpu",
+                "devices": 1,
+                "max_steps": 4,
+                "accumulate_grad_batches": 2,
+                "default_root_dir": str(tmp_path / name),
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                "callbacks": evaluating if evaluate else [],
+            }
+            | trainer,
+            "model": {
+                "generator": {
+                    "class_path": "rid.generator.PerturbationGenerator",
+                    "init_args": {"image_size": 64, "patch_size": 16, "width": 16, "depth": 1, "heads": 2},
+                },
+                "surrogates": pipelines[:1],
+                "warmup_steps": 0,
+                "lr": 0.01,
+            },
+            "data": {"class_path": "datamodules.pictures.PictureDataModule", "init_args": {"batch_size": 2, "train": portraits}},
+        }
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(settings))
+        return str(path)
+
+    return write
+
+
+def test_a_run_with_evaluations_ends_in_the_same_weights_as_one_without(config):
+    plain = main(["fit", "-c", config("plain", evaluate=False)])
+    state = torch.get_rng_state()
+    watched = main(["fit", "-c", config("watched", evaluate=True)])
+    assert torch.equal(torch.get_rng_state(), state), "the random state after training"
+    assert watched.model.generator.training
+    for (name, a), b in zip(plain.model.state_dict().items(), watched.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+    events = EventAccumulator(watched.trainer.log_dir)
+    events.Reload()
+    logged = set(events.Tags()["scalars"])
+    arms = {f"personalization/{arm}_{metric}" for arm in ("clean", "protected") for metric in ("ism", "ism_all", "fdfr")}
+    left = {f"purification/{method}/{key}" for method in ("jpeg", "noise") for key in ("kept", "denoising_clean", "denoising_protected")}
+    assert arms | left <= logged
+    steps = [event.step for event in events.Scalars("personalization/protected_fdfr")]
+    assert steps == [2, 4], "once for two accumulated batches"
+    assert set(events.Tags()["images"]) == {"personalization", "purification"}
+    fdfr = {arm: events.Scalars(f"personalization/{arm}_fdfr")[0].value for arm in ("clean", "protected")}
+    assert fdfr == {"clean": 0.0, "protected": 0.0}, "a threshold of 0 finds a face everywhere"
+
+
+@pytest.mark.slow
+def test_people_are_shared_out_over_processes(config, tmp_path):
+    path = config("two", evaluate=True, devices=2, strategy="ddp", accumulate_grad_batches=1, max_steps=2)
+    one = config("one", evaluate=True, accumulate_grad_batches=2, max_steps=2)
+    for file in (path, one):
+        command = [sys.executable, "-m", "rid", "fit", "-c", file]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
+    values = []
+    for name in ("one", "two"):
+        events = EventAccumulator(str(next((tmp_path / name).rglob("events.out.*")).parent))
+        events.Reload()
+        values.append([events.Scalars(f"purification/jpeg/{key}")[-1].value for key in ("kept", "denoising_clean")])
+    assert values[0][1] == pytest.approx(values[1][1], rel=1e-4), "clean pictures of the same two people"
+    assert values[1][0] > 0
+
+
+class Shifts(LightningModule):
+    """Brightens every picture by a learned amount; embeds pictures as their pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.amount = torch.nn.Parameter(torch.tensor(8 / 255))
+
+    def protect(self, images):
+        return (images + self.amount).clamp(0, 1)
+
+    def embed(self, images):
+        return (images - images.mean(dim=(2, 3), keepdim=True)).flatten(1)
+
+    def training_step(self, batch, _):
+        return self.amount * batch[0].mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+def train(callback, module, steps=1, data=None):
     trainer = Trainer(
         accelerator="cpu",
-        default_root_dir=tmp_path,
-        max_steps=3,
-        val_check_interval=1,
-        check_val_every_n_epoch=None,
+        max_steps=steps,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=[callback],
     )
-    task = RIDTask(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), pipelines[:1], warmup_steps=0)
-    data = PictureDataModule(PortraitDataset(0, 6, 1), PortraitDataset(900_000, 2, 1), batch_size=2)
-    trainer.fit(task, data)
-    assert len(runs) == 3, "clean once, protected at the first and the third validation"
-    logged = {name for name in trainer.callback_metrics if name.startswith("eval/lora_ti/")}
-    assert logged == {f"eval/lora_ti/{arm}_{metric}" for arm in ("clean", "rid") for metric in ("ism", "ism_all", "fdfr")}
-    assert trainer.callback_metrics["eval/lora_ti/rid_fdfr"] == 0
+    trainer.fit(module, data or DataLoader(TensorDataset(torch.ones(2, 1)), batch_size=1))
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def test_what_purification_leaves_of_a_perturbation():
+    people = PortraitPeople(1_000_000, 1, train_pictures=4, reference_pictures=1)
+    callback = PurificationCallback(people, {"jpeg": Jpeg(90), "noise": GaussianNoise(0.02)}, every_n_steps=1)
+    metrics = train(callback, Shifts())
+    assert metrics["purification/jpeg/kept"] == pytest.approx(1, abs=0.1), "JPEG keeps brightness"
+    assert metrics["purification/noise/kept"] == pytest.approx(1, abs=0.1), "the same noise on either, so that it cancels"
+    assert not any("denoising" in name for name in metrics), "the module has no ensemble"
+
+
+def test_copies_are_found_by_what_the_edit_leaves():
+    edits = {"jpeg": Jpeg(90), "buried": GaussianNoise(100.0)}
+    callback = RetrievalCallback(PortraitDataset(1_000_000, 10, 4), edits, every_n_steps=1, batch_size=16)
+    metrics = train(callback, Shifts())
+    assert metrics["retrieval/jpeg/recall_at_1"] == 1
+    assert metrics["retrieval/buried/recall_at_1"] < 0.5
+
+
+def test_retrieval_during_the_training_of_an_embedder_changes_nothing():
+    weights = []
+    for callback in (None, RetrievalCallback(PortraitDataset(1_000_000, 4, 2), {"jpeg": Jpeg(75)}, every_n_steps=1)):
+        torch.manual_seed(0)
+        task = FaceTask(FaceNet(channels=(4, 4, 4, 4), embedding=8), FacePictures(100, 4, 1, empty=True).images, steps=4)
+        data = DataLoader(SamePeople(FacePictures(0, 8, 4), 2), batch_size=4)
+        torch.manual_seed(1)
+        Trainer(
+            accelerator="cpu",
+            max_steps=4,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            callbacks=[callback] if callback else [],
+        ).fit(task, data)
+        weights.append(task.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(weights[0].values(), weights[1].values(), strict=True))
+
+
+def test_a_module_that_cannot_be_evaluated_is_told_what_it_lacks():
+    class Plain(Shifts):
+        protect = embed = None
+
+    callback = RetrievalCallback(PortraitDataset(1_000_000, 2, 1), {"jpeg": Jpeg(75)}, every_n_steps=1)
+    with pytest.raises(TypeError, match=r"RetrievalCallback needs a module with a method embed\(images\), which Plain has not"):
+        train(callback, Plain())
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: RetrievalCallback(PortraitDataset(0, 1, 1), {"jpeg": Jpeg(75)}, every_n_steps=0),
+            "every_n_steps must be at least 1, got 0",
+        ),
+        (lambda: RetrievalCallback(PortraitDataset(0, 1, 1), {}), "edits is empty"),
+        (lambda: PurificationCallback(PortraitPeople(0, 1), {}), "purifications is empty"),
+        (lambda: PurificationCallback(PortraitDataset(0, 1, 1), {"jpeg": Jpeg(75)}), "person"),
+    ],
+)
+def test_bad_settings_are_told(make, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        make()
 
 
 def test_the_grid_shows_clean_protected_and_amplified_difference():

@@ -3,17 +3,23 @@
 import json
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from diffusers import DDPMPipeline, StableDiffusionPipeline
 from lightning import LightningModule
+from PIL import Image
 
 import tiny.train
 from checkpoints.command import run
+from checkpoints.taef2 import TAEF2
 from datamodules.pictures import PictureDataModule
+from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.metrics.identity import load_faces
+from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
+from tiny import fitting
 from tiny.__main__ import main
 from tiny.dataset import PortraitDataset
 from tiny.train import DiffusionRecipe
@@ -39,6 +45,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     }
     small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
     small["ddpm"] = partial(tiny.train.train_unconditional, people=8, pictures=4)
+    small["upscaler"] = partial(tiny.train.train_upscaler, people=16)
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
@@ -62,7 +69,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
 
 
 def test_the_face_recipe(tmp_path):
-    place = tiny.train.Place(tmp_path / "shipped", tmp_path / "work")
+    place = fitting.Place(tmp_path / "shipped", tmp_path / "work")
     tiny.train.train_faces(place, "faces", steps=1, people=16, pictures=4)
     faces = load_faces(str(tmp_path / "shipped" / "faces"))(torch.rand(2, 3, 64, 64))
     assert faces.embeddings.shape == (2, 96)
@@ -99,11 +106,62 @@ class Stops(LightningModule):
 
 
 def test_a_stopped_recipe_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(tiny.train, "SAVE_EVERY", 2)
+    monkeypatch.setattr(fitting, "SAVE_EVERY", 2)
     data = PictureDataModule(PortraitDataset(0, 8, 1), batch_size=1)
     with pytest.raises(RuntimeError):
-        tiny.train.fit(Stops(3), data, 6, tmp_path)
+        fitting.fit(Stops(3), data, 6, tmp_path)
     again = Stops(None)
-    tiny.train.fit(again, data, 6, tmp_path)
+    fitting.fit(again, data, 6, tmp_path)
     assert again.trained == 4
     assert not list(tmp_path.glob("*.ckpt"))
+
+
+def test_a_folder_of_pictures_trains_a_pipeline_over_a_released_autoencoder(tmp_path):
+    """Grey pictures of any shape, some with captions; what comes out is attacked and protected against like any other pipeline."""
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        Image.fromarray(rng.integers(0, 255, (70, 90 + number), dtype=np.uint8)).save(
+            make(tmp_path / "data" / f"{number % 3}") / f"{number}.png"
+        )
+    (tmp_path / "data" / "0" / "3.txt").write_text("photo of a zebra\n")
+    (tmp_path / "data" / "notes.md").write_text("no picture")
+    torch.manual_seed(0)
+    for part in ("encoder", "decoder"):
+        torch.save(getattr(TAEF2(), part).state_dict(), make(tmp_path / "taef2") / f"taef2_{part}.pth")
+    places = ["--output", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--data", str(tmp_path / "data")]
+    assert run(main, ["train", "sd-a1", "--steps", "1", "--autoencoder", str(tmp_path / "taef2"), *places]) == 0
+    folder = str(tmp_path / "out" / "sd-a1")
+    assert json.loads((tmp_path / "out" / "sd-a1" / "training.json").read_text())["data"] == "59 pictures of a folder"
+
+    ensemble = DiffusionEnsemble([folder])
+    images = torch.rand(2, 3, 64, 64, requires_grad=True)
+    ensemble.denoising_loss(images, torch.Generator().manual_seed(0)).sum().backward()
+    assert images.grad.abs().sum() > 0
+    config = LoraTextualInversionConfig(
+        model=folder, initializer="person", steps=1, samples=2, class_images=2, class_steps=2, sample_steps=2
+    )
+    assert LoraTextualInversion(config)(torch.rand(2, 3, 64, 64)).shape == (2, 3, 64, 64)
+
+    assert run(main, ["train", "vae-a", "--steps", "1", *places]) == 0
+    assert run(main, ["train", "ddpm", "--steps", "1", *places]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["faces", "--data", "D", "--output", "O"], "faces learns who is in a picture, which only drawn portraits tell"),
+        (["sd-a1", "--data", "D"], "give --output: checkpoints/tiny holds the models of drawn portraits"),
+        (["vae-a", "--data", "D", "--output", "O"], "D: 1 pictures; training a model takes at least 50"),
+        (["vae-a", "--data", "nowhere", "--output", "O"], "nowhere: no such file or folder"),
+    ],
+)
+def test_wrong_uses_of_a_folder_are_told(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64)).save(make(tmp_path / "D") / "one.png")
+    assert run(main, ["train", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def make(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, DDPMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, StableDiffusionPipeline
 from torch import Tensor, nn
 
-from checkpoints.folders import pipeline_folder
+from checkpoints.pipelines import open_pipeline
 from eval.attacks.personalization.recipe import Recipe
 
 Posterior = tuple[Tensor, Tensor]
@@ -29,7 +29,7 @@ class Personalization(ABC):
         config: The recipe.
     """
 
-    pipeline_class: type = StableDiffusionPipeline
+    pipeline_class: type[DiffusionPipeline] = StableDiffusionPipeline
 
     def __init__(self, config: Recipe) -> None:
         self.config, self.device = config, torch.device("cpu")
@@ -46,12 +46,8 @@ class Personalization(ABC):
         Raises:
             FileNotFoundError: If the model cannot be found.
         """
-        folder = pipeline_folder(self.config.model)
-        extra = {"safety_checker": None} if self.pipeline_class is StableDiffusionPipeline else {}
-        made: Any = self.pipeline_class
         with torch.inference_mode(False):  # weights made in inference mode could not be trained through
-            pipeline = made.from_pretrained(folder, dtype=torch.float32, **extra)
-        pipeline.set_progress_bar_config(disable=True)
+            pipeline = open_pipeline(self.config.model, self.pipeline_class)
         if self.config.sampler == "ddim":
             # Without a word to the contrary DDIM would clip its estimates to [-1, 1], which is meant for pixels, not latents.
             pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)

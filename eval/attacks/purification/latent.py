@@ -10,7 +10,8 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline, StableDiffusionUpscalePipeline
 from torch import Tensor
 
-from checkpoints.folders import model_folder, pipeline_folder
+from checkpoints.folders import model_folder
+from checkpoints.pipelines import open_pipeline
 from eval.attacks.purification.purifier import Purifier, resized
 
 
@@ -50,10 +51,7 @@ class ImageToImage(Purifier):
         Raises:
             FileNotFoundError: If it cannot be found.
         """
-        folder = pipeline_folder(self.model)
-        pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline.to(self.device)
+        return open_pipeline(self.model, StableDiffusionImg2ImgPipeline).to(self.device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:

@@ -1,0 +1,44 @@
+"""Opening latent-diffusion pipelines, whichever kind of autoencoder their folders hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline
+
+from checkpoints.folders import pipeline_folder
+from checkpoints.taef2 import TAEF2
+
+KINDS: dict[str, type[AutoencoderKL | TAEF2]] = {"AutoencoderKL": AutoencoderKL, "TAEF2": TAEF2}
+
+
+def open_autoencoder(pipeline: Path | str) -> AutoencoderKL | TAEF2:
+    """The ``vae`` of a pipeline folder, in float32, for evaluation.
+
+    Raises:
+        ValueError: If it is of a kind this project cannot attack through.
+    """
+    kind = json.loads((Path(pipeline) / "vae" / "config.json").read_text()).get("_class_name")
+    if kind not in KINDS:
+        msg = f"{pipeline}/vae is a {kind}; pipelines with {' or '.join(KINDS)} can be used"
+        raise ValueError(msg)
+    return KINDS[kind].from_pretrained(pipeline, subfolder="vae", dtype=torch.float32).eval()
+
+
+def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipeline) -> Any:
+    """A pipeline in float32, without progress bars and safety checker; see :func:`checkpoints.folders.model_folder` for names.
+
+    Raises:
+        FileNotFoundError: If the model cannot be found.
+        ValueError: As :func:`open_autoencoder`.
+    """
+    folder = pipeline_folder(name)
+    parts: dict[str, Any] = {"vae": open_autoencoder(folder)}
+    if "safety_checker" in kind._optional_components:
+        parts["safety_checker"] = None
+    pipeline: Any = kind.from_pretrained(folder, dtype=torch.float32, **parts)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

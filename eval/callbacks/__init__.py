@@ -1,0 +1,9 @@
+"""Callbacks that evaluate during training; each attaches to a Trainer from YAML."""
+
+from eval.callbacks.periodic import PeriodicEvaluation
+from eval.callbacks.personalization import PersonalizationCallback
+from eval.callbacks.pictures import PictureGrid
+from eval.callbacks.purification import PurificationCallback
+from eval.callbacks.retrieval import RetrievalCallback
+
+__all__ = ["PeriodicEvaluation", "PersonalizationCallback", "PictureGrid", "PurificationCallback", "RetrievalCallback"]
