@@ -1,0 +1,93 @@
+"""``python -m datamodules shard``: pictures from wherever they are into WebDataset shards.
+
+A door, not part of the room: it alone here may call other rooms.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from checkpoints.command import dispatch, parser, run
+
+ABOUT = """usage: python -m datamodules VERB ...
+
+  shard   archives, folders or shards of pictures into WebDataset shards with a record for each picture
+
+python -m datamodules VERB --help tells more."""
+
+Split = Literal["train", "val", "test", "calibration"]
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb and return the exit code."""
+    return dispatch(ABOUT, {"shard": shard}, arguments)
+
+
+def shard(arguments: list[str]) -> int:
+    """Write shards; 0 only if every picture of the source is in them."""
+    from tqdm import tqdm
+
+    from datamodules.annotations import Annotations
+    from datamodules.fake2m import LABELS, groups
+    from datamodules.sharding import GENERATED, REAL, Limits, Origin, shard_pictures, slug
+    from datamodules.sources import read_source, read_text
+
+    made = parser("python -m datamodules shard", "Pictures from archives, folders or shards into WebDataset shards, bytes unchanged.")
+    made.add_argument(
+        "source", type=str, nargs="?", default=None, help="folder or URL (hf://datasets/...); a set's own place on the Hub if not given"
+    )
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; a stopped run goes on in it")
+    made.add_argument("--set", type=str | None, default=None, help=f"an archive of Fake2M or MPBench: {', '.join(groups())}")
+    made.add_argument("--label", type=Literal["real", "generated"] | None, default=None, help="what the pictures are, without --set")
+    made.add_argument("--name", type=str | None, default=None, help="name of the subset, without --set; the source's if not given")
+    made.add_argument("--split", type=Split, default="train", help="which split they are for, without --set")
+    made.add_argument("--generator", type=str | None, default=None, help="model that made them")
+    made.add_argument("--family", type=str, default="unknown", help="latent_diffusion, pixel_diffusion, autoregressive, gan, ...")
+    made.add_argument(
+        "--captions", type=str | None, default=None, help="set of captions whose numbers are the file names, such as cc3m-val"
+    )
+    made.add_argument("--metadata", type=str | None, default=None, help="file with a path and a label in each row")
+    made.add_argument("--label_map", type=dict[str, int], default=LABELS, help="what its labels mean: 1 is generated, 0 real")
+    made.add_class_arguments(Limits, "limits")
+    made.add_argument("--decode", type=bool, default=False, help="decode every picture as a check")
+    settings = made.instantiate_classes(made.parse_args(arguments))
+    if settings.set is not None and settings.set not in groups():
+        msg = f"no set '{settings.set}'; choose one of {', '.join(groups())}"
+        raise ValueError(msg)
+    if settings.set is None and (settings.label is None or settings.source is None):
+        msg = "give --set with the name of a Fake2M or MPBench archive, or a source and --label real or generated"
+        raise ValueError(msg)
+    group = groups()[settings.set] if settings.set else None
+    source, metadata = settings.source, settings.metadata
+    if group is not None and source is None:
+        source, metadata = group.images, metadata or group.metadata
+    plain = Origin(
+        split=settings.split,
+        subset=slug(settings.name or Path(source).stem),
+        label=REAL if settings.label == "real" else GENERATED,
+        generator=settings.generator,
+        family="real" if settings.label == "real" else settings.family,
+        captions=settings.captions,
+    )
+
+    def origin_of(path: str) -> Origin | None:
+        if group is None:
+            return plain
+        subset = group.subset_of(path)
+        return None if subset is None else Origin.of(group, subset)
+
+    annotations = Annotations(read_text(metadata), settings.label_map, metadata) if metadata else None
+    members = tqdm(read_source(source), unit=" files", disable=not sys.stderr.isatty())
+    indices = shard_pictures(members, settings.output, origin_of, annotations, settings.limits, settings.decode)
+    for stem, index in indices.items():
+        print(f"{stem}: {index['samples']} pictures in {len(index['shards'])} shards; {index['counts']['codec']}")
+    left_out = next(iter(indices.values()))["left_out"]
+    for kind, count in left_out.items():
+        print(f"{kind}: {count}", file=sys.stderr)
+    return 1 if set(left_out) & {"unreadable", "damaged", "in no known folder"} else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
