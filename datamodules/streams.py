@@ -1,0 +1,262 @@
+"""Reading shards as streams, from here, the Hub or a web server: for training without end, or every sample exactly once."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+import numpy as np
+import torch
+from braceexpand import braceexpand
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+from webdataset.tariterators import group_by_keys, tar_file_expander
+
+from datamodules.headers import CODECS
+from datamodules.images import UnreadableImage, decode_photo
+from datamodules.shards import read_samples
+from datamodules.views import View
+
+PADDING = -1
+"""Label of samples that only make the batches of all processes equally many."""
+
+
+@dataclass(frozen=True)
+class ShardSource:
+    """Shards of one kind.
+
+    Attributes:
+        urls: Path or URL, with ``*`` or ``{000..123}``, such as ``SHARDS/train-SDv15R-*.tar`` or ``hf://datasets/OWNER/NAME/x-{00..09}.tar``.
+        weight: Its share among the sources of its class, relative to theirs.
+    """
+
+    urls: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            msg = f"the weight of {self.urls} must be above 0, got {self.weight}"
+            raise ValueError(msg)
+
+
+def find_shards(urls: str) -> list[str]:
+    """Every shard a pattern names, in order.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    found = []
+    for pattern in braceexpand(urls):
+        system, path = fsspec.url_to_fs(pattern)
+        names = sorted(system.glob(path)) if "*" in pattern else [path] if "://" in pattern or system.exists(path) else []
+        found += [system.unstrip_protocol(name) for name in names]
+    if not found:
+        msg = f"no shards at {urls}: write them with python -m datamodules shard, or mend the path"
+        raise FileNotFoundError(msg)
+    return found
+
+
+def read_shards(shards: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The samples of shards, one after another: ``__key__``, ``__url__`` and the bytes of each entry by its ending."""
+
+    def opened() -> Iterator[dict[str, Any]]:
+        for shard in shards:
+            with fsspec.open(shard, "rb") as stream:
+                yield {"url": shard, "stream": stream}
+
+    return group_by_keys(tar_file_expander(opened()))
+
+
+def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator) -> dict[str, Any]:
+    """``image`` (3, S, S), ``label`` and ``record`` of a sample.
+
+    Raises:
+        UnreadableImage: If the picture is damaged, or there is none.
+        ValueError: If it has no record with a label.
+    """
+    name = f"{sample['__url__']}, {sample['__key__']}"
+    try:
+        record = json.loads(sample["json"])
+        label = int(record["label"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        msg = f"{name}: no record with a label; write the shards with python -m datamodules shard"
+        raise ValueError(msg) from error
+    content = next((sample[ending] for ending in set(CODECS.values()) if ending in sample), None)
+    if content is None:
+        msg = f"{name}: no picture in this sample"
+        raise UnreadableImage(msg)
+    photo = decode_photo(io.BytesIO(content), name)
+    return {"image": view(photo.rgb, rng), "label": label, "record": record | {"key": sample["__key__"]}}
+
+
+class MixedStream(IterableDataset[dict[str, Any]]):
+    """Samples of both classes, equally many of each on average, drawn with replacement from shuffled shards.
+
+    A damaged picture is passed over; the next sample says how many were (``corrupt``).
+
+    Args:
+        sources: Sources of photographs, then those of generated pictures.
+        view: What is made of each picture.
+        batch_size: Pictures per batch; every worker makes whole batches.
+        batches: Batches per epoch and process.
+        shuffle: Pictures held, still coded, to draw the next one from.
+        seed: Of everything random; the same for all processes.
+        rank: Of this process.
+    """
+
+    def __init__(
+        self,
+        sources: tuple[Sequence[ShardSource], Sequence[ShardSource]],
+        view: View,
+        batch_size: int,
+        batches: int,
+        shuffle: int,
+        seed: int,
+        rank: int,
+    ) -> None:
+        self.shards = [find_shards(source.urls) for sources_of_class in sources for source in sources_of_class]
+        self.weights = [source.weight / sum(one.weight for one in of_class) / 2 for of_class in sources for source in of_class]
+        self.view, self.batch_size, self.batches, self.shuffle = view, batch_size, batches, shuffle
+        self.seed, self.rank, self.epoch = seed, rank, -1
+
+    def __len__(self) -> int:
+        return self.batches * self.batch_size
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.epoch += 1  # persistent workers keep it, so that no epoch repeats another
+        worker, workers = _worker()
+        rng = random.Random(f"{self.seed} {self.rank} {worker} {self.epoch}")
+        edits = np.random.default_rng(rng.getrandbits(64))
+        held = max(1, self.shuffle // workers // len(self.shards))
+        streams = [_shuffled(read_shards(_endless(shards, rng)), held, rng) for shards in self.shards]
+        corrupt = 0
+        for _ in range(self.batch_size * len(range(worker, self.batches, workers))):
+            while True:
+                sample = next(rng.choices(streams, self.weights)[0])
+                try:
+                    found = decode_sample(sample, self.view, edits)
+                    break
+                except UnreadableImage:
+                    corrupt += 1
+            yield found | {"corrupt": corrupt}
+            corrupt = 0
+
+
+class ExactStream(IterableDataset[dict[str, Any]]):
+    """Every sample of some shards exactly once over all processes, in batches of which each process has equally many.
+
+    The last batches are filled up with samples labelled :data:`PADDING`. A damaged picture is one of these, too, but with its record.
+
+    Args:
+        urls: Patterns of shards; see :class:`ShardSource`.
+        view: What is made of each picture.
+        batch_size: Pictures per batch.
+        rank: Of this process.
+        world: How many processes.
+
+    Raises:
+        ValueError: If a shard's number of samples cannot be known.
+    """
+
+    def __init__(self, urls: Sequence[str], view: View, batch_size: int, rank: int, world: int) -> None:
+        self.shards = [(shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)]
+        self.view, self.batch_size, self.rank, self.world = view, batch_size, rank, world
+        self.workers = 1
+
+    def batches_of(self, worker: int, workers: int) -> int:
+        """Batches of one worker, the same in every process."""
+        spans = self._spans(worker, workers)
+        shares = [
+            sum(len(range(first + (rank - first) % self.world, first + count, self.world)) for first, count in spans)
+            for rank in range(self.world)
+        ]
+        return -(-max(shares) // self.batch_size)
+
+    def __len__(self) -> int:
+        return self.batch_size * sum(self.batches_of(worker, self.workers) for worker in range(self.workers))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker, workers = _worker()
+        done = 0
+        for index, (first, count) in zip(range(worker, len(self.shards), workers), self._spans(worker, workers), strict=True):
+            number = -1
+            for number, sample in enumerate(read_shards([self.shards[index][0]])):
+                if (first + number) % self.world == self.rank:
+                    yield self._decoded(sample)
+                    done += 1
+            if number + 1 != count:
+                msg = f"{self.shards[index][0]}: {number + 1} samples, but its index says {count}; write the shards again"
+                raise ValueError(msg)
+        for _ in range(self.batches_of(worker, workers) * self.batch_size - done):
+            yield self._padding({})
+
+    def _spans(self, worker: int, workers: int) -> list[tuple[int, int]]:
+        """Number of the first sample, over all shards, and count of each of a worker's shards."""
+        firsts = np.cumsum([0, *(count for _, count in self.shards)]).tolist()
+        return [(firsts[index], self.shards[index][1]) for index in range(worker, len(self.shards), workers)]
+
+    def _decoded(self, sample: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return decode_sample(sample, self.view, np.random.default_rng(0)) | {"corrupt": 0}
+        except UnreadableImage as error:
+            return self._padding({"key": sample["__key__"], "error": str(error)})
+
+    def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
+        image = torch.zeros(3, self.view.size, self.view.size)
+        return {"image": image, "label": PADDING, "record": record, "corrupt": int(bool(record))}
+
+
+def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """A batch: ``image`` (B, 3, S, S), ``label`` (B,), ``corrupt``, the pictures passed over, and ``record``, a list."""
+    images: Tensor = torch.stack([sample["image"] for sample in samples])
+    labels = torch.tensor([sample["label"] for sample in samples])
+    corrupt = torch.tensor(sum(sample["corrupt"] for sample in samples))
+    return {"image": images, "label": labels, "corrupt": corrupt, "record": [sample["record"] for sample in samples]}
+
+
+def count_samples(shard: str) -> int:
+    """How many samples a shard has, from the index beside it, or by reading it if it is here.
+
+    Raises:
+        ValueError: If it is elsewhere and has no index.
+    """
+    place = PurePosixPath(shard.partition("://")[2] or shard)
+    index = shard[: -len(place.name)] + place.stem.rpartition("-")[0] + ".json"
+    system, path = fsspec.url_to_fs(index)
+    if system.exists(path):
+        with system.open(path, "r") as stream:
+            counts = {entry["name"]: int(entry["samples"]) for entry in json.load(stream)["shards"]}
+        if place.name in counts:
+            return counts[place.name]
+    if shard.startswith("file://") or "://" not in shard:
+        return len(read_samples(Path(place)))
+    msg = f"{shard}: no index {index} that says how many samples it has; write shards with python -m datamodules shard, or copy it here"
+    raise ValueError(msg)
+
+
+def _endless(shards: list[str], rng: random.Random) -> Iterator[str]:
+    while True:
+        yield rng.choice(shards)
+
+
+def _shuffled(samples: Iterator[dict[str, Any]], held: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+    """Samples in a random order, as far as so many held ones allow."""
+    buffer: list[dict[str, Any]] = []
+    for sample in samples:
+        buffer.append(sample)
+        if len(buffer) < held and (len(buffer) < held // 10 or rng.random() < 0.5):  # begin early, and fill up on the way
+            continue
+        place = rng.randrange(len(buffer))
+        buffer[place], buffer[-1] = buffer[-1], buffer[place]
+        yield buffer.pop()
+
+
+def _worker() -> tuple[int, int]:
+    info = get_worker_info()
+    return (0, 1) if info is None else (info.id, info.num_workers)

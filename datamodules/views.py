@@ -1,0 +1,165 @@
+"""From a decoded picture to what a detector sees: size, crop, and the edits that training is to be robust against."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+Levels = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+Policy = Literal["crop", "resize_crop", "random_resized_crop", "tile_crop", "whole"]
+
+MCU = 16
+"""Pixels of the blocks a JPEG with 4:2:0 chroma codes independently."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How a picture becomes a network's input; kept with the weights, so that training and use cannot differ unnoticed.
+
+    Edits come after the resizing and before the crop: resizing afterwards would hide what JPEG leaves.
+
+    Attributes:
+        policy: ``crop`` cuts a square out of the picture as it is, enlarging only one that is smaller; ``resize_crop`` first scales the
+            shorter side to ``resize``; ``random_resized_crop`` scales a random part of at least ``least_area`` to ``size``;
+            ``tile_crop`` repeats a picture that is too small instead of enlarging it; ``whole`` leaves everything as it is.
+        size: Side of the square, in pixels.
+        resize: Shorter side before the crop.
+        least_area: Smallest share of the picture that ``random_resized_crop`` takes.
+        random: Crop anywhere and flip, as in training; otherwise from the centre.
+        blur: Share of pictures blurred, by a Gaussian whose deviation is from 0 to ``blur_sigma`` pixels.
+        blur_sigma: Largest deviation.
+        jpeg: Share of pictures that are coded as JPEG and decoded again, after the blur.
+        jpeg_quality: Lowest and highest quality.
+
+    Raises:
+        ValueError: If a size or share is out of range.
+    """
+
+    policy: Policy = "resize_crop"
+    size: int = 224
+    resize: int = 256
+    least_area: float = 0.08
+    random: bool = False
+    blur: float = 0.0
+    blur_sigma: float = 3.0
+    jpeg: float = 0.0
+    jpeg_quality: tuple[int, int] = (30, 100)
+
+    def __post_init__(self) -> None:
+        low, high = self.jpeg_quality
+        if not (1 <= self.size <= 4096 and self.size <= self.resize <= 8192):
+            msg = f"a view's size is 1 to 4096 and its resize at least that, got {self.size} and {self.resize}"
+            raise ValueError(msg)
+        if not (0 <= self.blur <= 1 and 0 <= self.jpeg <= 1 and 0 < self.least_area <= 1 and 1 <= low <= high <= 100):
+            msg = f"a view's blur, jpeg and least_area are shares, and its jpeg_quality a range within 1 to 100: {self}"
+            raise ValueError(msg)
+
+    def __call__(self, rgb: Levels, rng: np.random.Generator) -> Tensor:
+        """The view of a picture, (3, size, size) float32 in [0, 1]; of its own size for ``whole``.
+
+        Args:
+            rgb: The picture.
+            rng: Of every random choice; unused where nothing is random.
+        """
+        edits = Edits.draw(self, rng)
+        if self.policy == "whole":
+            return to_tensor(edits(rgb))
+        window = self._resized(rgb, rng)
+        height, width = window.shape[:2]
+        top, left = self._corner(height, rng), self._corner(width, rng)
+        near = edits.neighbourhood(top, left, self.size, height, width)
+        square = edits(window[near[0] : near[1], near[2] : near[3]])[top - near[0] :, left - near[2] :][: self.size, : self.size]
+        if self.random and rng.random() < 0.5:
+            square = square[:, ::-1]
+        return to_tensor(square)
+
+    def _resized(self, rgb: Levels, rng: np.random.Generator) -> Levels:
+        """Scaled as the policy says, both sides at least ``size``."""
+        height, width = rgb.shape[:2]
+        if self.policy == "random_resized_crop" and self.random:
+            top, left, tall, wide = random_part(height, width, self.least_area, rng)
+            return scaled(rgb[top : top + tall, left : left + wide], self.size, self.size)
+        if self.policy == "tile_crop":
+            times = (-(-self.size // height), -(-self.size // width))
+            return np.tile(rgb, (*times, 1)) if max(times) > 1 else rgb
+        shorter = self.size if self.policy == "crop" else self.resize
+        if self.policy == "crop" and min(height, width) >= self.size:
+            return rgb
+        scale = shorter / min(height, width)
+        return scaled(rgb, max(shorter, round(height * scale)), max(shorter, round(width * scale)))
+
+    def _corner(self, length: int, rng: np.random.Generator) -> int:
+        return int(rng.integers(length - self.size + 1)) if self.random else (length - self.size) // 2
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Blur and JPEG as drawn for one picture; 0 and None leave it as it is."""
+
+    sigma: float
+    quality: int | None
+
+    @classmethod
+    def draw(cls, view: View, rng: np.random.Generator) -> Edits:
+        """Each with its probability."""
+        sigma = float(rng.uniform(0, view.blur_sigma)) if view.blur and rng.random() < view.blur else 0.0
+        quality = int(rng.integers(view.jpeg_quality[0], view.jpeg_quality[1] + 1)) if view.jpeg and rng.random() < view.jpeg else None
+        return cls(sigma, quality)
+
+    def __call__(self, rgb: Levels) -> Levels:
+        if self.sigma:
+            rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), self.sigma, borderType=cv2.BORDER_REFLECT), dtype=np.uint8)
+        return rgb if self.quality is None else jpeg(rgb, self.quality)
+
+    def neighbourhood(self, top: int, left: int, size: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """The part of the picture that decides what a square looks like after the edits: top, bottom, left, right.
+
+        It begins on a border of JPEG's blocks, so that the blocks fall as in the whole picture.
+        """
+        margin = (MCU if self.quality is not None else 0) + round(4 * self.sigma + 1 if self.sigma else 0)
+
+        def span(start: int, length: int) -> tuple[int, int]:
+            return max(0, (start - margin) // MCU * MCU), min(length, start + size + margin)
+
+        return *span(top, height), *span(left, width)
+
+
+def jpeg(rgb: Levels, quality: int) -> Levels:
+    """Coded as a JPEG of this quality, 4:2:0, and decoded again."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, format="JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def scaled(rgb: Levels, height: int, width: int) -> Levels:
+    """Bilinear with antialiasing, as Pillow does it."""
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def random_part(height: int, width: int, least_area: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a part with at least a share of the area and an aspect from 3/4 to 4/3, as torchvision draws it."""
+    for _ in range(10):
+        area = height * width * rng.uniform(least_area, 1)
+        aspect = float(np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3))))
+        tall, wide = round((area / aspect) ** 0.5), round((area * aspect) ** 0.5)
+        if 0 < tall <= height and 0 < wide <= width:
+            return int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1)), tall, wide
+    side = min(height, width)
+    return (height - side) // 2, (width - side) // 2, side, side
+
+
+def to_tensor(rgb: Levels) -> Tensor:
+    """(3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))).float() / 255
