@@ -52,7 +52,7 @@ def reference(_: Path) -> float:
 @torch.inference_mode()
 def ours(weights: Path, dtype: torch.dtype) -> float:
     """A batch through the folded network."""
-    network, images = load_generator(str(weights)).to(dtype), torch.rand(BATCH, 3, 512, 512)
+    network, images = load_generator(str(weights), dtype), torch.rand(BATCH, 3, 512, 512)
     return rate(lambda: network(images), BATCH)
 
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,11 +53,11 @@ def pipeline_folder(name: str) -> str:
     return str(model_folder(name, *PIPELINE_PARTS, patterns=patterns))
 
 
-def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """``config.json`` and ``model.safetensors`` of a model folder.
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.json`` of a model folder.
 
     Raises:
-        ValueError: If either file cannot be read as what it should be.
+        ValueError: If it cannot be read as what it should be.
     """
     try:
         config = json.loads((folder / "config.json").read_text())
@@ -67,11 +67,31 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not isinstance(config, dict):
         msg = f"{folder / 'config.json'} holds no settings; download or export the model again"
         raise ValueError(msg)
+    return config
+
+
+def read_weights(folder: Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    """``model.safetensors`` of a model folder.
+
+    Args:
+        folder: The folder.
+        dtype: Precision the weights are wanted in; the file's own if None.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    file = folder / "model.safetensors"
+    weights = {}
     try:
-        return config, load_file(folder / "model.safetensors")
+        with safe_open(file, "pt") as opened:
+            keys = list(opened.keys())
+        for key in keys:  # opened anew for each: what was read of a mapped file stays in memory until it is closed
+            with safe_open(file, "pt") as opened:
+                weights[key] = opened.get_tensor(key).to(dtype)
     except SafetensorError as error:
-        msg = f"{folder / 'model.safetensors'} is damaged ({error}); download or export the model again"
+        msg = f"{file} is damaged ({error}); download or export the model again"
         raise ValueError(msg) from error
+    return weights
 
 
 def _from_hub(name: str, patterns: list[str] | None) -> Path:

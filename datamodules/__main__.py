@@ -48,6 +48,7 @@ def shard(arguments: list[str]) -> int:
     made.add_argument(
         "--captions", type=str | None, default=None, help="set of captions whose numbers are the file names, such as cc3m-val"
     )
+    made.add_argument("--column", type=str | None, default=None, help="column of MPBench's table: ImageNet, CelebA-HQ or CC3M")
     made.add_argument("--metadata", type=str | None, default=None, help="file with a path and a label in each row")
     made.add_argument("--label_map", type=dict[str, int], default=LABELS, help="what its labels mean: 1 is generated, 0 real")
     made.add_class_arguments(Limits, "limits")
@@ -70,6 +71,7 @@ def shard(arguments: list[str]) -> int:
         generator=settings.generator,
         family="real" if settings.label == "real" else settings.family,
         captions=settings.captions,
+        column=settings.column,
     )
 
     def origin_of(path: str) -> Origin | None:

@@ -38,6 +38,7 @@ class Origin:
         sampler: Its sampler, if any.
         steps: The sampler's steps.
         captions: The set of captions whose numbers are the file names, if they are.
+        column: Column of MPBench's table.
     """
 
     split: str
@@ -48,11 +49,12 @@ class Origin:
     sampler: str | None = None
     steps: int | None = None
     captions: str | None = None
+    column: str | None = None
 
     @classmethod
     def of(cls, group: Group, subset: Subset) -> Origin:
         """What the table of Fake2M says."""
-        facts = {key: getattr(subset, key) for key in ("generator", "family", "sampler", "steps")}
+        facts = {key: getattr(subset, key) for key in ("generator", "family", "sampler", "steps", "column")}
         return cls(split=group.split, subset=slug(subset.name), label=GENERATED, captions=group.captions, **facts)
 
 
@@ -204,8 +206,8 @@ def relabelled(origin: Origin, label: int) -> Origin:
     if label == origin.label:
         return origin
     if label == REAL:
-        return replace(origin, label=REAL, generator=None, family="real", sampler=None, steps=None)
-    return replace(origin, label=GENERATED, family="unknown")
+        return replace(origin, label=REAL, generator=None, family="real", sampler=None, steps=None, column=None)
+    return replace(origin, label=GENERATED, family="unknown", column=None)
 
 
 def decodes(member: Member) -> bool:

@@ -34,6 +34,7 @@ class View:
             ``tile_crop`` repeats a picture that is too small instead of enlarging it; ``whole`` leaves everything as it is.
         size: Side of the square, in pixels.
         resize: Shorter side before the crop.
+        interpolation: Of every scaling, with antialiasing.
         least_area: Smallest share of the picture that ``random_resized_crop`` takes.
         random: Crop anywhere and flip, as in training; otherwise from the centre.
         blur: Share of pictures blurred, by a Gaussian whose deviation is from 0 to ``blur_sigma`` pixels.
@@ -48,6 +49,7 @@ class View:
     policy: Policy = "resize_crop"
     size: int = 224
     resize: int = 256
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
     least_area: float = 0.08
     random: bool = False
     blur: float = 0.0
@@ -88,7 +90,7 @@ class View:
         height, width = rgb.shape[:2]
         if self.policy == "random_resized_crop" and self.random:
             top, left, tall, wide = random_part(height, width, self.least_area, rng)
-            return scaled(rgb[top : top + tall, left : left + wide], self.size, self.size)
+            return self._scaled(rgb[top : top + tall, left : left + wide], self.size, self.size)
         if self.policy == "tile_crop":
             times = (-(-self.size // height), -(-self.size // width))
             return np.tile(rgb, (*times, 1)) if max(times) > 1 else rgb
@@ -96,7 +98,12 @@ class View:
         if self.policy == "crop" and min(height, width) >= self.size:
             return rgb
         scale = shorter / min(height, width)
-        return scaled(rgb, max(shorter, round(height * scale)), max(shorter, round(width * scale)))
+        return self._scaled(rgb, max(shorter, round(height * scale)), max(shorter, round(width * scale)))
+
+    def _scaled(self, rgb: Levels, height: int, width: int) -> Levels:
+        if rgb.shape[:2] == (height, width):
+            return rgb
+        return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling[self.interpolation.upper()]))
 
     def _corner(self, length: int, rng: np.random.Generator) -> int:
         return int(rng.integers(length - self.size + 1)) if self.random else (length - self.size) // 2
@@ -139,13 +146,6 @@ def jpeg(rgb: Levels, quality: int) -> Levels:
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, format="JPEG", quality=quality)
     return np.asarray(Image.open(buffer))
-
-
-def scaled(rgb: Levels, height: int, width: int) -> Levels:
-    """Bilinear with antialiasing, as Pillow does it."""
-    if rgb.shape[:2] == (height, width):
-        return rgb
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def random_part(height: int, width: int, least_area: float, rng: np.random.Generator) -> tuple[int, int, int, int]:

@@ -44,7 +44,8 @@ class Protector(nn.Module):
         if precision not in DTYPES:
             msg = f"precision '{precision}' is not one of {', '.join(DTYPES)}"
             raise ValueError(msg)
-        return cls(load_generator(name).fold().to(DTYPES[precision]), fit)
+        dtype = DTYPES[precision]
+        return cls(load_generator(name, dtype).fold().to(dtype), fit)
 
     @property
     def budget(self) -> float:

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import torch
 
-from checkpoints.folders import model_folder, read_weights
+from checkpoints.folders import model_folder, read_config, read_weights
 from checkpoints.strict import first_fault
 from rid.generator import PerturbationGenerator, sincos_positions
 
 SIZES = tuple(inspect.signature(PerturbationGenerator).parameters)
 
 
-def load_generator(name: str) -> PerturbationGenerator:
+def load_generator(name: str, dtype: torch.dtype = torch.float32) -> PerturbationGenerator:
     """Open a generator folder or Hub id, strictly.
 
     Args:
         name: Folder with ``config.json`` and ``model.safetensors``, or a Hub id.
+        dtype: Precision of the weights; a generator that is still to be folded comes in float32.
 
     Returns:
         The generator in evaluation mode, its budget as stored with it.
@@ -28,7 +29,7 @@ def load_generator(name: str) -> PerturbationGenerator:
         ValueError: If the files are damaged or hold anything but this network's weights.
     """
     folder = model_folder(name, "config.json", "model.safetensors")
-    config, weights = read_weights(folder)
+    config = read_config(folder)
     if unknown := sorted(set(config) - set(SIZES)):
         msg = f"{folder / 'config.json'}: unknown settings {', '.join(unknown)}; a generator has {', '.join(SIZES)}"
         raise ValueError(msg)
@@ -41,12 +42,15 @@ def load_generator(name: str) -> PerturbationGenerator:
     except (TypeError, ValueError) as error:
         msg = f"{folder / 'config.json'}: not a generator's settings ({error}); export the generator again"
         raise ValueError(msg) from error
+    kept = dtype if config.get("folded") else torch.float32
+    weights = read_weights(folder, kept)
     expected = {key: tuple(value.shape) for key, value in generator.state_dict().items()}
     if fault := first_fault(expected, weights):
         msg = f"{folder / 'model.safetensors'}: {fault}"
         raise ValueError(msg)
-    generator.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
-    generator.positions = sincos_positions(generator.image_size // generator.patch_size, int(generator.settings["width"]))
+    generator.load_state_dict(weights, assign=True)
+    side = generator.image_size // generator.patch_size
+    generator.positions = sincos_positions(side, int(generator.settings["width"])).to(kept)
     return generator.eval()
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
-from checkpoints.folders import model_folder, read_weights
+from checkpoints.folders import model_folder, read_config, read_weights
 from eval.metrics.face_net import FaceNet, Faces
 from eval.metrics.insight_faces import InsightFaces, insightface_folder
 from eval.metrics.opencv_faces import OpenCVFaces
@@ -69,7 +69,7 @@ def load_faces(name: str) -> FaceBackend:
 
 def load_face_net(folder: Path) -> FaceNet:
     """Open one of this project's own face networks; errors as in :func:`load_faces`."""
-    config, weights = read_weights(folder)
+    config, weights = read_config(folder), read_weights(folder)
     try:
         network = FaceNet(**config)
         network.load_state_dict(weights)

@@ -38,7 +38,7 @@ def test_every_picture_gives_a_square_of_the_size(policy, height, width, random,
 
 def test_the_papers_test_view_is_pillows_resize_and_the_centre():
     rgb = picture(300, 400)
-    expected = Image.fromarray(rgb).resize((341, 256), Image.Resampling.BILINEAR).crop((58, 16, 58 + 224, 16 + 224))
+    expected = Image.fromarray(rgb).resize((341, 256), Image.Resampling.BICUBIC).crop((58, 16, 58 + 224, 16 + 224))
     assert torch.equal(View()(rgb, rng()), to_tensor(np.asarray(expected)))
 
 

@@ -1,0 +1,163 @@
+"""Figures of merit against hand-computed cases, and what a test's record says."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors import metrics
+from detectors.calibration import Calibration, threshold_at_fpr
+from detectors.mpbench import columns
+from detectors.scores import Scores, sigmoid
+from detectors.summary import bootstrap, summarise
+
+LABEL = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+SCORE = np.array([0.1, 0.2, 0.4, 0.7, 0.3, 0.7, 0.8, 0.9])
+
+
+def test_by_hand():
+    assert metrics.auc(LABEL, SCORE) == (2 + 3.5 + 4 + 4) / 16, "a tie counts one half"
+    assert metrics.accuracy(LABEL, SCORE, 0.5) == 6 / 8
+    assert metrics.recall(LABEL, SCORE, 0.7, 1) == 3 / 4, "the threshold itself is generated"
+    assert metrics.balanced_accuracy(LABEL, SCORE, 0.5) == 0.75
+    assert metrics.tpr_at_fpr(LABEL, SCORE, 0.01) == 0.5
+    assert metrics.tpr_at_fpr(LABEL, SCORE, 0.25) == 0.75
+    assert metrics.equal_error_rate(LABEL, SCORE) == pytest.approx(0.25)
+    assert metrics.brier(np.array([0, 1]), np.array([0.2, 0.9])) == pytest.approx((0.04 + 0.01) / 2)
+    assert metrics.log_loss(np.array([0, 1]), np.array([0.5, 0.5])) == pytest.approx(np.log(2))
+
+
+def test_calibration_error_by_hand():
+    label, probability = np.array([0, 1, 1, 1]), np.array([0.9, 0.9, 0.9, 0.1])
+    assert metrics.calibration_error(label, probability, 10) == pytest.approx(0.75 * abs(0.9 - 2 / 3) + 0.25 * 0.9)
+    assert metrics.reliability(label, probability, 10) == [(pytest.approx(0.1), 1.0, 1), (pytest.approx(0.9), pytest.approx(2 / 3), 3)]
+    weights = metrics.class_weights(label)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[0] == pytest.approx(weights[1:].sum())
+    balanced = abs(0.5 * 0.9 + 2 / 6 * (0.9 - 1)) + 1 / 6 * 0.9
+    assert metrics.calibration_error(label, probability, 10, balanced=True) == pytest.approx(balanced)
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_what_one_class_cannot_say_is_none(only):
+    label, score = np.full(4, only), np.linspace(0, 1, 4)
+    for figure in (metrics.auc, metrics.average_precision, metrics.balanced_average_precision, metrics.equal_error_rate):
+        assert figure(label, score) is None
+    assert metrics.tpr_at_fpr(label, score, 0.05) is None
+    assert metrics.balanced_accuracy(label, score, 0.5) is None
+    assert metrics.recall(label, score, 0.5, 1 - only) is None
+    record = summarise(scores(label, score))
+    assert record["ranking"]["auc"] is None
+    assert record["intervals"] == {"auc": None, "balanced_accuracy": None}
+    assert record["worst"] is None
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=2, max_size=40)
+
+
+@given(ROWS.filter(lambda rows: len({label for label, _ in rows}) == 2))
+def test_auc_is_the_share_of_pairs_in_order(rows):
+    label, score = np.array([a for a, _ in rows]), np.array([float(b) for _, b in rows])
+    pairs = [(s > r) + 0.5 * (s == r) for s in score[label == 1] for r in score[label == 0]]
+    assert metrics.auc(label, score) == pytest.approx(np.mean(pairs))
+
+
+def scores(label, logit, **facts):
+    pairs = enumerate(zip(label, logit, strict=True))
+    return Scores.of([{"label": a, "logit": b} | {key: values[index] for key, values in facts.items()} for index, (a, b) in pairs])
+
+
+def simulated(count, offset, seed):
+    """Answers that rank well but are all too low, as the released detector's are."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, count)
+    return scores(label, 3 * (rng.normal(size=count) + 2 * label - 1) - offset)
+
+
+def test_platt_mends_an_offset_on_pictures_it_was_not_fitted_on():
+    calibration = Calibration.fit(simulated(800, 8, 0))
+    record = summarise(simulated(800, 8, 1), calibration)
+    before, after = record["uncalibrated"], record["calibrated"]
+    assert before["accuracy"] < 0.65
+    assert after["accuracy"] > 0.8
+    assert before["calibration_error"] > 0.25
+    assert after["calibration_error"] < 0.06
+    assert after["at_fpr_5_of_calibration"]["real_accuracy"] == pytest.approx(0.95, abs=0.03)
+    low, high = record["intervals"]["auc"]
+    assert low < record["ranking"]["auc"] < high
+    assert high - low < 0.06
+
+
+def test_verdicts_say_unsure_where_either_would_often_be_wrong():
+    calibration = Calibration.fit(simulated(2000, 0, 0))
+    assert 0 < calibration.real_below < calibration.generated_above < 1
+    assert [calibration.verdict(p) for p in (0.001, 0.5, 0.999)] == ["real", "unsure", "generated"]
+    fresh = simulated(2000, 0, 1)
+    said = np.array([calibration.verdict(p) for p in calibration.probability(fresh.logit)])
+    assert (said[fresh.label == 0] == "generated").mean() == pytest.approx(0.05, abs=0.02)
+    assert (said[fresh.label == 1] == "real").mean() == pytest.approx(0.05, abs=0.02)
+    apart = Calibration.fit(scores([0] * 30 + [1] * 30, [*np.linspace(-9, -5, 30), *np.linspace(5, 9, 30)]))
+    assert apart.real_below == apart.generated_above, "nothing to be unsure of"
+
+
+def test_thresholds_keep_their_promise_on_ties():
+    real = np.array([0.1, 0.5, 0.5, 0.5, 0.2, 0.3, 0.1, 0.1, 0.4, 0.9])
+    for rate in (0.0, 0.1, 0.3, 0.5):
+        assert (real >= threshold_at_fpr(real, rate)).mean() <= rate
+
+
+def test_calibration_travels_in_a_file_and_refuses_one_class(tmp_path):
+    calibration = Calibration.fit(simulated(200, 3, 0))
+    calibration.save(tmp_path)
+    assert Calibration.open(tmp_path) == calibration
+    assert Calibration.open(tmp_path / "none") == Calibration()
+    (tmp_path / "calibration.json").write_text('{"slope": 1}')
+    with pytest.raises(ValueError, match="not a calibration"):
+        Calibration.open(tmp_path)
+    with pytest.raises(ValueError, match="one of them only"):
+        Calibration.fit(scores([1, 1], [0.0, 1.0]))
+
+
+def test_the_papers_table_from_scores():
+    names = columns("real") + columns("generated")
+    label = np.repeat([0] * 3 + [1] * 11, 10)
+    column = np.repeat(names, 10)
+    right = np.concatenate([np.arange(10) < 10 - index % 5 for index in range(14)])
+    found = summarise(scores(label, np.where(right == (label == 1), 1.0, -1.0), column=column), resamples=0)["mpbench"]
+    shares = [100 - 10 * (index % 5) for index in range(14)]
+    assert list(found["real"].values()) + list(found["generated"].values()) == pytest.approx(shares)
+    assert found["total"] == pytest.approx(np.mean(shares))
+    assert found["balanced"] == pytest.approx((np.mean(shares[:3]) + np.mean(shares[3:])) / 2)
+
+
+def test_slices_and_the_worst_generator():
+    label, logit = [0, 0, 1, 1, 1, 1], [-2.0, 0.0, 1.0, 2.0, -1.0, -3.0]
+    record = summarise(scores(label, logit, generator=["", "", "good", "good", "bad", "bad"], codec=["jpg", "png"] * 3))
+    assert record["slices"]["generator"]["good"]["auc"] == 1
+    assert record["slices"]["generator"]["bad"]["auc"] == 0.25
+    assert record["worst"] == {"generator": "bad", "auc": 0.25, "mean_of_worst_3": 0.625}
+    assert record["slices"]["codec"]["jpg"]["real"] == 1, "a codec with real pictures is compared with those alone"
+
+
+def test_pictures_of_one_caption_are_drawn_together():
+    made = scores([0, 1, 0, 1], [0.0, 1.0, 2.0, 3.0], caption_id=["a", "a", "b", ""])
+    for chosen in bootstrap(made, 50, 0):
+        counts = np.bincount(chosen, minlength=4)
+        assert counts[0] == counts[1]
+
+
+def test_score_files_of_ours_and_of_others(tmp_path):
+    made = scores([0, 1], [-1.5, 2.0], generator=["", "IF"], key=["a", "b"])
+    made.write(tmp_path / "scores.parquet")
+    read = Scores.read(tmp_path / "scores.parquet")
+    assert np.array_equal(read.logit, made.logit)
+    assert read.facts["generator"].tolist() == ["", "IF"]
+    (tmp_path / "other.csv").write_text("label,score\n1,0.9\n0,0.2\n")
+    other = Scores.read(tmp_path / "other.csv")
+    assert np.allclose(sigmoid(other.logit), [0.9, 0.2])
+    for wrong in ("label,score\n1,1.5\n", "label\n1\n", "label,score\n2,0.5\n", "label,score\n"):
+        (tmp_path / "wrong.csv").write_text(wrong)
+        with pytest.raises(ValueError, match=r"wrong\.csv: .*(label|picture)"):
+            Scores.read(tmp_path / "wrong.csv")
+    with pytest.raises(FileNotFoundError, match="no such file of scores"):
+        Scores.read(tmp_path / "none.csv")
