@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import cv2
 import numpy as np
@@ -65,6 +65,15 @@ class View:
         if not (0 <= self.blur <= 1 and 0 <= self.jpeg <= 1 and 0 < self.least_area <= 1 and 1 <= low <= high <= 100):
             msg = f"a view's blur, jpeg and least_area are shares, and its jpeg_quality a range within 1 to 100: {self}"
             raise ValueError(msg)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Self:
+        """From plain values, as JSON holds them.
+
+        Raises:
+            TypeError: If one has another name.
+        """
+        return cls(**(settings | {"jpeg_quality": tuple(settings["jpeg_quality"])} if "jpeg_quality" in settings else settings))
 
     def __call__(self, rgb: Levels, rng: np.random.Generator) -> Tensor:
         """The view of a picture, (3, size, size) float32 in [0, 1]; of its own size for ``whole``.

@@ -18,9 +18,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from checkpoints.folders import ROOT
 from checkpoints.taef2 import TAEF2, open_released
+from checkpoints.training import TrainingCLI
 from datamodules.pictures import PictureDataModule
 from eval.metrics.face_net import FaceNet
-from rid.cli import RIDCLI
 from rid.cli import main as rid
 from rid.pairs import PairConfig, make_pairs
 from rid.weights import save_generator
@@ -200,7 +200,7 @@ def train_rid(place: Place, name: str, steps: int | None = None, people: int = 1
     record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
-def _fit(config: Path, root: Path, settings: dict[str, str]) -> RIDCLI:
+def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
     settings = settings | {"trainer.default_root_dir": str(root)}
     return rid(["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())])
 

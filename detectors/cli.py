@@ -1,0 +1,43 @@
+"""The training door of detectors: the views are the detector's, so that data and weights cannot differ."""
+
+from __future__ import annotations
+
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser
+
+from checkpoints.training import SaveRunConfig, TrainingCLI
+from datamodules.detection import Fake2MDataModule
+from datamodules.views import View
+from detectors.detector import Detector
+from detectors.module import SentryModule
+
+
+def view_of(detector: Detector) -> View:
+    """What the detector sees in use."""
+    return detector.view
+
+
+def train_view_of(detector: Detector) -> View:
+    """What it sees in training."""
+    return detector.train_view
+
+
+class SentryCLI(TrainingCLI):
+    """Gives the detector's views to the data module."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("model.detector", "data.test_view", compute_fn=view_of, apply_on="instantiate")
+        parser.link_arguments("model.detector", "data.train_view", compute_fn=train_view_of, apply_on="instantiate")
+
+
+def main(args: ArgsType = None, run: bool = True) -> SentryCLI:
+    """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
+    return SentryCLI(
+        SentryModule,
+        Fake2MDataModule,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        save_config_callback=SaveRunConfig,
+        parser_kwargs={"exit_on_error": False, "prog": "python -m detectors"},
+        args=args,
+        run=run,
+    )

@@ -1,0 +1,28 @@
+"""Networks that tell generated pictures: (B, 3, H, W) in [0, 1] in, one logit each out, above 0 for generated."""
+
+from detectors.networks.backbone import FrozenLinear, TimmClassifier
+from detectors.networks.frequency import DCTClassifier
+from detectors.networks.patches import PatchClassifier, TinyPatchClassifier
+from detectors.networks.residuals import NPRClassifier, ResidualClassifier
+
+NETWORKS = {
+    "timm": TimmClassifier,
+    "frozen_linear": FrozenLinear,
+    "npr": NPRClassifier,
+    "dct": DCTClassifier,
+    "residual": ResidualClassifier,
+    "patches": PatchClassifier,
+    "tiny_patches": TinyPatchClassifier,
+}
+"""By the names that configs and saved detectors use."""
+
+__all__ = [
+    "NETWORKS",
+    "DCTClassifier",
+    "FrozenLinear",
+    "NPRClassifier",
+    "PatchClassifier",
+    "ResidualClassifier",
+    "TimmClassifier",
+    "TinyPatchClassifier",
+]

@@ -1,0 +1,162 @@
+"""Detectors trained through the real entry point on small shards, saved, opened again, and refused where damaged."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from checkpoints.command import run as run_command
+from datamodules.parts import Member
+from datamodules.sharding import Limits, Origin, shard_pictures
+from datamodules.views import View
+from detectors.__main__ import main as door
+from detectors.cli import main
+from detectors.detector import Detector, load_detector
+from detectors.module import decay_groups
+
+
+def picture(generated, seed):
+    """Smooth clouds; generated ones are half as large and enlarged by repeating pixels, which up-sampling detectors live by."""
+    rng = np.random.default_rng(seed)
+    side = 16 if generated else 32
+    small = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    small.resize((32, 32), Image.Resampling.NEAREST).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    for split, count, first in (("train", 80, 0), ("val", 20, 1000)):
+        for name, label in (("photos", 0), ("copies", 1)):
+            members = [Member(f"{name}/{n}.png", picture(label, first + n)) for n in range(count)]
+            origin = Origin(split, name, label, generator="copies" if label else None, family="gan" if label else "real")
+            shard_pictures(members, folder, lambda path, origin=origin: origin, limits=Limits(samples=40))
+    return folder
+
+
+@pytest.fixture
+def config(shards, tmp_path):
+    def write(network, options, trainer=None, **model):
+        view = {"policy": "crop", "size": 32, "resize": 32}
+        init = {"network": network, "options": options, "view": view, "train_view": view | {"random": True}}
+        settings = {
+            "seed_everything": 3,
+            "trainer": {
+                "accelerator": "cpu",
+                "max_epochs": 2,
+                "default_root_dir": str(tmp_path / "run"),
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                "num_sanity_val_steps": 0,
+                "log_every_n_steps": 1,
+            }
+            | (trainer or {}),
+            "model": {"detector": {"class_path": "detectors.detector.Detector", "init_args": init}, "lr": 0.002} | model,
+            "data": {
+                "real": [{"urls": f"{shards}/train-photos-*.tar"}],
+                "generated": [{"urls": f"{shards}/train-copies-*.tar"}],
+                "val": [f"{shards}/val-*.tar"],
+                "batch_size": 16,
+                "epoch_samples": 320,
+                "num_workers": 0,
+            },
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(settings))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def trained(config):
+    return main(["fit", "-c", config("tiny_patches", {}, lr=0.02)])
+
+
+def test_a_detector_learns_to_see_repeated_pixels(trained):
+    assert trained.trainer.callback_metrics["val/auc"] > 0.95
+    assert trained.trainer.callback_metrics["val/balanced_accuracy"] > 0.8
+    assert trained.datamodule.test_view == trained.model.detector.view == View("crop", size=32, resize=32)
+    assert trained.datamodule.train_view.random
+
+
+def test_a_run_leaves_a_detector_that_opens_with_its_view(trained):
+    folder = Path(trained.trainer.log_dir) / "detector"
+    opened = load_detector(str(folder))
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(opened(images), trained.model.detector.eval()(images))
+    assert opened.view == trained.model.detector.view
+    assert opened.train_view.random
+    assert json.loads((folder / "manifest.json").read_text())["settings"]["network"] == "tiny_patches"
+    probability = opened.probability(torch.rand(3, 3, 50, 40))
+    assert probability.shape == (3,)
+    assert ((probability > 0) & (probability < 1)).all()
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "plateau", "constant"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_schedules_and_optimisers_run(config, schedule, optimizer):
+    run = main(["fit", "-c", config("tiny_patches", {}, {"max_epochs": 1}, schedule=schedule, optimizer=optimizer)])
+    assert run.trainer.global_step == 20
+    lr = run.trainer.optimizers[0].param_groups[0]["lr"]
+    assert (lr < 1e-5) == (schedule == "cosine")
+
+
+def test_a_spectrum_network_takes_its_statistics_first(config):
+    run = main(["fit", "-c", config("dct", {"size": 32, "kind": "linear"}, {"max_epochs": 1})])
+    assert run.model.detector.network.mean.abs().max() > 1
+
+
+def test_going_on_from_a_saved_detector(trained, config, tmp_path):
+    settings = yaml.safe_load(Path(config("tiny_patches", {}, {"max_epochs": 1})).read_text())
+    folder = str(Path(trained.trainer.log_dir) / "detector")
+    settings["model"]["detector"] = {"class_path": "detectors.detector.load_detector", "init_args": {"name": folder}}
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(settings))
+    cli = main(["validate", "-c", str(tmp_path / "again.yaml")])
+    assert cli.trainer.callback_metrics["val/auc"] == pytest.approx(float(trained.trainer.callback_metrics["val/auc"]))
+
+
+def test_norms_and_biases_have_no_weight_decay():
+    groups = decay_groups(Detector("timm", {"name": "resnet10t", "frozen_stages": 1}), 0.05)
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
+    assert all(parameter.ndim > 1 for parameter in groups[0]["params"])
+    assert all(parameter.ndim <= 1 for parameter in groups[1]["params"])
+    assert all(parameter.requires_grad for group in groups for parameter in group["params"])
+
+
+def test_foreign_and_damaged_folders_are_told(tmp_path):
+    Detector("tiny_patches").save(tmp_path / "good")
+    config = json.loads((tmp_path / "good" / "config.json").read_text())
+
+    def broken(**changes):
+        (tmp_path / "good" / "config.json").write_text(json.dumps(config | changes))
+        with pytest.raises(ValueError) as told:  # noqa: PT011 (the words are checked by the caller)
+            Detector.from_pretrained(str(tmp_path / "good"))
+        return str(told.value)
+
+    assert "not a detector of this project" in broken(format=7)
+    assert "no network 'resnet'" in broken(network="resnet")
+    assert "not a detector's settings" in broken(view={"magnify": 3})
+    assert "does not take these options" in broken(options={"width": 3})
+    assert "network" in broken(network="dct")
+    with pytest.raises(FileNotFoundError, match="no model at"):
+        Detector.from_pretrained(str(tmp_path / "none"))
+    bad = Detector("tiny_patches")
+    bad.network.network[0].bias.data.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        bad.save(tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_the_door_tells_mistakes_in_one_line(config, capsys):
+    path = config("nothing", {})
+    assert run_command(door, ["fit", "-c", path]) == 2
+    assert "no network 'nothing'; choose one of timm," in capsys.readouterr().err
+    assert run_command(door, ["paint"]) == 2
