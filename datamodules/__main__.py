@@ -6,6 +6,7 @@ A door, not part of the room: it alone here may call other rooms.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,7 @@ def shard(arguments: list[str]) -> int:
 
     from datamodules.annotations import Annotations
     from datamodules.fake2m import LABELS, groups
-    from datamodules.sharding import GENERATED, REAL, Limits, Origin, shard_pictures, slug
+    from datamodules.sharding import GENERATED, REAL, Limits, Origin, held_out, shard_pictures, slug
     from datamodules.sources import read_source, read_text
 
     made = parser("python -m datamodules shard", "Pictures from archives, folders or shards into WebDataset shards, bytes unchanged.")
@@ -51,6 +52,7 @@ def shard(arguments: list[str]) -> int:
     made.add_argument("--column", type=str | None, default=None, help="column of MPBench's table: ImageNet, CelebA-HQ or CC3M")
     made.add_argument("--metadata", type=str | None, default=None, help="file with a path and a label in each row")
     made.add_argument("--label_map", type=dict[str, int], default=LABELS, help="what its labels mean: 1 is generated, 0 real")
+    made.add_argument("--calibration_share", type=float, default=0.02, help="share of a training set kept apart, named calibration-...")
     made.add_class_arguments(Limits, "limits")
     made.add_argument("--decode", type=bool, default=False, help="decode every picture as a check")
     settings = made.instantiate_classes(made.parse_args(arguments))
@@ -75,10 +77,11 @@ def shard(arguments: list[str]) -> int:
     )
 
     def origin_of(path: str) -> Origin | None:
-        if group is None:
-            return plain
-        subset = group.subset_of(path)
-        return None if subset is None else Origin.of(group, subset)
+        subset = group.subset_of(path) if group else None
+        origin = plain if group is None else None if subset is None else Origin.of(group, subset)
+        if origin is not None and origin.split == "train" and held_out(path, settings.calibration_share):
+            return replace(origin, split="calibration")
+        return origin
 
     annotations = Annotations(read_text(metadata), settings.label_map, metadata) if metadata else None
     members = tqdm(read_source(source), unit=" files", disable=not sys.stderr.isatty())

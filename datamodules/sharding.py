@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -208,6 +209,11 @@ def relabelled(origin: Origin, label: int) -> Origin:
     if label == REAL:
         return replace(origin, label=REAL, generator=None, family="real", sampler=None, steps=None, column=None)
     return replace(origin, label=GENERATED, family="unknown", column=None)
+
+
+def held_out(path: str, share: float) -> bool:
+    """Whether a picture is in the share kept for calibration: by its file name, so that one caption's pictures stay together."""
+    return zlib.crc32(PurePosixPath(path).stem.encode()) % 10_000 < round(share * 10_000)
 
 
 def decodes(member: Member) -> bool:

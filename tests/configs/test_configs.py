@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import yaml
 
 from checkpoints.command import parser
 from datamodules.images import Photo, save_png
+from detectors.cli import main as sentry
 from eval.matrix import plan, run_matrix
 from eval.study import run_study
 from rid.cli import main as rid
@@ -21,7 +23,7 @@ def everything():
 
 
 def test_there_are_no_other_kinds_of_config():
-    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval"}
+    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval", "detectors"}
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/pairs_")])
@@ -77,6 +79,26 @@ def test_matrix_configs_build(name, tmp_path, monkeypatch):
     assert {attack for attack, _ in cells} == set(settings.attacks)
     assert {purification for _, purification in cells} == set(settings.purifications)
     assert len(settings.people[0]["train"]) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("detectors/")])
+def test_detector_configs_build(name, monkeypatch):
+    real = timm.create_model
+
+    def small(name, pretrained=False, **options):
+        assert timm.is_model(name.split(".")[0])
+        assert name in timm.list_pretrained() or not pretrained
+        stand_in = "vit_tiny_patch16_224" if "vit" in name else "convnext_atto" if "convnext" in name else "resnet10t"
+        return real(stand_in, **options)
+
+    monkeypatch.setattr(timm, "create_model", small)
+    cli = sentry(args=["-c", str(CONFIGS / name), "--trainer.accelerator=cpu", "--trainer.devices=1"], run=False)
+    detector = cli.model.detector
+    assert cli.datamodule.test_view == detector.view
+    assert cli.datamodule.train_view == detector.train_view
+    assert detector.train_view.random
+    assert not detector.view.random
+    assert detector.eval()(torch.rand(2, 3, detector.view.size, detector.view.size)).shape == (2,)
 
 
 @pytest.mark.parametrize("name", everything())

@@ -211,6 +211,24 @@ def test_other_peoples_shards(tmp_path):
     assert [json.loads(sample["json"])["caption_id"] for sample in samples(tmp_path / "out")] == ["cc3m-train/0", "cc3m-train/1"]
 
 
+def test_a_share_of_a_training_set_is_kept_for_calibration(tmp_path):
+    for folder in ("sd", "if"):
+        (tmp_path / folder).mkdir()
+        for number in range(60):
+            (tmp_path / folder / f"{number}.png").write_bytes(encoded("PNG", number))
+        arguments = ["--label", "generated", "--calibration_share", "0.3", "-o", str(tmp_path / "out")]
+        assert run(["shard", str(tmp_path / folder), *arguments]) == 0
+    found = {path.stem: json.loads(path.read_text())["samples"] for path in (tmp_path / "out").glob("*.json")}
+    assert found["train-sd"] + found["calibration-sd"] == 60
+    assert 8 < found["calibration-sd"] < 30
+    kept = [{json.loads(s["json"])["source_path"] for s in shard(tmp_path / "out", f"calibration-{name}")} for name in ("sd", "if")]
+    assert kept[0] == kept[1], "pictures of one caption are on one side"
+
+
+def shard(folder, stem):
+    return list(wds.WebDataset([str(path) for path in sorted(folder.glob(f"{stem}-*.tar"))], shardshuffle=False))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
