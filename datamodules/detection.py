@@ -1,4 +1,4 @@
-"""The data of real-or-generated detectors: mixed training streams, and validation and test sets that are read exactly once."""
+"""The data of real-or-generated detectors: mixed training streams, and other sets that are read exactly once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRAIN_VIEW = View(random=True)
 class Fake2MDataModule(LightningDataModule):
     """Batches of ``image`` (B, 3, S, S) in [0, 1], ``label`` (B,), 1 generated, 0 real, ``corrupt`` and ``record``; from shards.
 
-    Shards are those of ``python -m datamodules shard``: files, or ``http(s)://`` and ``hf://`` URLs. In validation and test, samples
+    Shards are those of ``python -m datamodules shard``: files, or ``http(s)://`` and ``hf://`` URLs. Outside training, samples
     labelled -1 only fill up batches; see :mod:`datamodules.streams`.
 
     Args:
@@ -97,7 +97,7 @@ class Fake2MDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self.exact_dataloader("val") if self.splits["val"] else []
 
-    def test_dataloader(self) -> DataLoader[Any]:
+    def predict_dataloader(self) -> DataLoader[Any]:
         return self.exact_dataloader("test")
 
     def _place(self) -> tuple[int, int, int]:

@@ -1,30 +1,76 @@
-"""``python -m detectors fit | validate``: train real-or-generated detectors."""
+"""``python -m detectors fit | validate | calibrate | test``: train real-or-generated detectors, and measure them."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
-from checkpoints.command import run
+from checkpoints.command import dispatch, parser, run
 
 ABOUT = """usage: python -m detectors VERB ...
 
-  fit         train a detector: python -m detectors fit -c configs/detectors/tiny_npr.yaml
+  fit         train a detector: python -m detectors fit -c configs/detectors/npr.yaml
   validate    measure one on the validation shards of a config
+  calibrate   fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
+  test        score a detector on shards: scores.parquet, summary.json
 
 python -m detectors VERB --help tells more."""
 
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    verb = arguments[0] if arguments else ""
-    if verb in ("fit", "validate"):
+    if arguments[:1] in (["fit"], ["validate"]):
         from detectors.cli import main as trainer
 
         trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
         return 0
-    asked = verb in ("-h", "--help")
-    print(ABOUT, file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
+    return dispatch(ABOUT, {"fit": main, "validate": main, "calibrate": calibrate, "test": test}, arguments)
+
+
+def calibrate(arguments: list[str]) -> int:
+    """Fit and store a calibration."""
+    from detectors.evaluate import calibrate as fit
+
+    made = scoring_parser(
+        "calibrate", "Fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights."
+    )
+    settings = made.parse_args(arguments)
+    del settings.config
+    found = fit(settings.pop("detector"), **settings.as_dict())
+    if found is not None:
+        print(f"on {found.pictures} pictures: scale {found.scale:.3f}, bias {found.bias:.3f}")
+        print(f"real below P = {found.real_below:.3f}, generated from P = {found.generated_above:.3f}, unsure between")
+    return 0
+
+
+def test(arguments: list[str]) -> int:
+    """Score a detector on shards; 0 only if every picture could be read."""
+    from detectors.evaluate import in_words, measure
+
+    made = scoring_parser("test", "Score a detector on shards: scores.parquet with every answer, summary.json with every figure.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
+    made.add_argument("--resamples", type=int, default=200, help="bootstrap samples of the intervals; 0 for none")
+    settings = made.parse_args(arguments)
+    del settings.config
+    record = measure(settings.pop("detector"), **settings.as_dict())
+    if record is None:
+        return 0
+    print(in_words(record))
+    for error in record["failed"]:
+        print(f"not read: {error}", file=sys.stderr)
+    return 1 if record["failed"] else 0
+
+
+def scoring_parser(verb: str, about: str) -> Any:
+    """What both verbs ask for."""
+    from detectors.scoring import score_shards
+
+    made = parser(f"python -m detectors {verb}", about)
+    made.add_argument("detector", type=str, help="the detector's folder or Hub id")
+    made.add_argument("--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'")
+    made.add_function_arguments(score_shards, skip={"detector", "urls"})
+    return made
 
 
 if __name__ == "__main__":

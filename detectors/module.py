@@ -1,14 +1,11 @@
-"""Training of real-or-generated detectors, and their scores on a test."""
+"""Training of real-or-generated detectors."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
@@ -16,10 +13,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from checkpoints.manifest import write_manifest
-from datamodules.streams import PADDING
 from detectors import metrics
 from detectors.detector import Detector
 from detectors.networks.frequency import DCTClassifier
+from detectors.scores import Scores
+from detectors.scoring import Rows, answers, gathered
 
 PREPARE_BATCHES = 20
 """Batches that networks with statistics of their own take them from."""
@@ -60,8 +58,7 @@ class SentryModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["detector"])
         self.detector = detector
-        self.answers: list[dict[str, Any]] = []
-        self.corrupt = 0
+        self.answers: Rows = []
 
     def on_fit_start(self) -> None:
         """Let a spectrum network take its statistics from training pictures, unless the run goes on from a checkpoint."""
@@ -86,41 +83,21 @@ class SentryModule(LightningModule):
         self.answers = []
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        self._answer(batch)
+        self.answers += answers(self.detector, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Accuracy, AUC and loss over every process's pictures."""
-        label, logit = self._gathered()
-        if not len(label):
+        rows = gathered(self.answers)
+        if not rows:
             return
-        probability = 1 / (1 + np.exp(-logit))
+        scores = Scores.of(rows)
         values = {
-            "val/accuracy": metrics.accuracy(label, probability, 0.5),
-            "val/balanced_accuracy": metrics.balanced_accuracy(label, probability, 0.5),
-            "val/auc": metrics.auc(label, logit),
-            "val/loss": metrics.log_loss(label, probability),
+            "val/accuracy": metrics.accuracy(scores.label, scores.probability, 0.5),
+            "val/balanced_accuracy": metrics.balanced_accuracy(scores.label, scores.probability, 0.5),
+            "val/auc": metrics.auc(scores.label, scores.logit),
+            "val/loss": metrics.log_loss(scores.label, scores.probability),
         }
-        self.log_dict({name: value for name, value in values.items() if value is not None}, rank_zero_only=False)
-
-    def predict_step(self, batch: dict[str, Any], _: int) -> list[dict[str, Any]]:
-        """A row for each picture: its record, ``label`` and ``logit``."""
-        return self._rows(batch)
-
-    def _rows(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        logits = self.detector(batch["image"]).double().tolist()
-        labels = batch["label"].tolist()
-        rows = zip(batch["record"], labels, logits, strict=True)
-        return [record | {"label": label, "logit": logit} for record, label, logit in rows if label != PADDING]
-
-    def _answer(self, batch: dict[str, Any]) -> None:
-        self.answers += self._rows(batch)
-        self.corrupt += int(batch["corrupt"])
-
-    def _gathered(self) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and logits of all processes."""
-        mine = [(row["label"], row["logit"]) for row in self.answers]
-        every = gathered(mine)
-        return np.array([label for label, _ in every], dtype=np.int64), np.array([logit for _, logit in every], dtype=np.float64)
+        self.log_dict({name: value for name, value in values.items() if value is not None})
 
     def on_fit_end(self) -> None:
         """Leave the trained detector as a model folder beside the run's logs."""
@@ -166,15 +143,6 @@ class SentryModule(LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def gathered(rows: Sequence[Any]) -> list[Any]:
-    """Rows of all processes, in order of their ranks; they must survive JSON."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return list(rows)
-    every: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(every, json.dumps(list(rows)))
-    return [row for text in every for row in json.loads(text)]
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -186,7 +186,7 @@ def test_an_index_that_does_not_fit_is_told(tmp_path):
         (lambda _: ShardSource("x.tar", 0), "the weight of x.tar must be above 0"),
         (lambda _: Fake2MDataModule(batch_size=0), "batch_size and shuffle must be at least 1"),
         (lambda _: Fake2MDataModule().train_dataloader(), "training needs sources of both classes"),
-        (lambda _: Fake2MDataModule().test_dataloader(), r"set data\.init_args\.test"),
+        (lambda _: Fake2MDataModule().predict_dataloader(), r"set data\.init_args\.test"),
         (lambda shards: training(shards, epoch_samples=5).train_dataloader(), "an epoch of 5 pictures has 0 batches of 10"),
     ],
 )

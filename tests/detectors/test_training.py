@@ -18,6 +18,7 @@ from detectors.__main__ import main as door
 from detectors.cli import main
 from detectors.detector import Detector, load_detector
 from detectors.module import decay_groups
+from detectors.scores import Scores
 
 
 def picture(generated, seed):
@@ -160,3 +161,25 @@ def test_the_door_tells_mistakes_in_one_line(config, capsys):
     assert run_command(door, ["fit", "-c", path]) == 2
     assert "no network 'nothing'; choose one of timm," in capsys.readouterr().err
     assert run_command(door, ["paint"]) == 2
+
+
+def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
+    folder = str(Path(trained.trainer.log_dir) / "detector")
+    quick = ["--accelerator", "cpu", "--num_workers", "0", "--batch_size", "16"]
+    assert run_command(door, ["calibrate", folder, "--data", f"[{shards}/train-*.tar]", *quick]) == 0
+    assert "on 160 pictures" in capsys.readouterr().out
+    opened = load_detector(folder)
+    assert opened.calibration.pictures == 160
+    assert run_command(door, ["test", folder, "--data", f"[{shards}/val-*.tar]", "-o", str(tmp_path / "out"), *quick]) == 0
+    told = capsys.readouterr().out
+    assert "20 real and 20 generated pictures" in told
+    assert "copies: AUC" in told
+    scores = Scores.read(tmp_path / "out" / "scores.parquet")
+    assert len(scores) == len(set(scores.facts["key"])) == 40
+    record = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert record["ranking"]["auc"] > 0.95
+    assert record["calibration"]["pictures"] == 160
+    assert set(record["slices"]["codec"]) == {"png"}
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"] == {"done": 40, "failed": 0}
+    assert run_command(door, ["test", folder, "--data", "[nowhere/*.tar]", "-o", str(tmp_path / "out"), *quick]) == 2
+    assert "no shards at nowhere" in capsys.readouterr().err

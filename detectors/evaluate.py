@@ -1,0 +1,89 @@
+"""``python -m detectors calibrate | test``: fit what answers mean, and measure a detector on pictures it has never seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from checkpoints.folders import model_folder
+from checkpoints.manifest import file_digest, write_manifest, write_text
+from detectors.calibration import Calibration
+from detectors.detector import load_detector
+from detectors.scoring import score_shards
+from detectors.summary import summarise
+
+
+def calibrate(name: str, data: list[str], **how: Any) -> Calibration | None:
+    """Fit a detector's calibration on pictures that are used for nothing else, and store it with the weights.
+
+    Args:
+        name: The detector's folder.
+        data: Patterns of shards.
+        how: As :func:`detectors.scoring.score_shards`.
+
+    Returns:
+        The calibration; None on every process but the first.
+
+    Raises:
+        FileNotFoundError: If the detector or the shards are not there.
+        ValueError: If the shards hold one class only.
+    """
+    scored = score_shards(load_detector(name), data, **how)
+    if scored is None:
+        return None
+    calibration = Calibration.fit(scored[0])
+    calibration.save(model_folder(name))
+    return calibration
+
+
+def measure(name: str, data: list[str], output: Path, resamples: int = 200, **how: Any) -> dict[str, Any] | None:
+    """Score a detector on shards and write ``scores.parquet``, ``summary.json`` and ``manifest.json``.
+
+    Args:
+        name: The detector's folder or Hub id.
+        data: Patterns of shards.
+        output: Folder of the results.
+        resamples: Bootstrap samples of the intervals.
+        how: As :func:`detectors.scoring.score_shards`.
+
+    Returns:
+        The record of :func:`detectors.summary.summarise`, with the pictures that could not be read; None on every process but the first.
+
+    Raises:
+        FileNotFoundError: If the detector or the shards are not there.
+    """
+    detector = load_detector(name)
+    scored = score_shards(detector, data, **how)
+    if scored is None:
+        return None
+    scores, failed = scored
+    output.mkdir(parents=True, exist_ok=True)
+    scores.write(output / "scores.parquet")
+    record = summarise(scores, detector.calibration, resamples) | {"failed": [row["error"] for row in failed]}
+    write_text(output / "summary.json", json.dumps(record, indent=2) + "\n")
+    weights = {"name": name, "sha256": file_digest(model_folder(name) / "model.safetensors")}
+    counts = {"done": len(scores), "failed": len(failed)}
+    write_manifest(output, command="detectors test", detector=weights, data=data, counts=counts, resamples=resamples)
+    return record
+
+
+def in_words(record: dict[str, Any]) -> str:
+    """The figures a reader looks for first."""
+    told = record["calibrated"] or record["uncalibrated"]
+    low, high = (record["intervals"] or {}).get("auc") or (None, None)
+    lines = [
+        f"{record['pictures']['real']} real and {record['pictures']['generated']} generated pictures",
+        f"AUC {_figure(record['ranking']['auc'])}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else ""),
+        f"balanced accuracy {_figure(told['balanced_accuracy'])}, calibration error {_figure(told['calibration_error'])}"
+        + ("" if record["calibrated"] else " (not calibrated: python -m detectors calibrate)"),
+    ]
+    for name, facts in record["slices"]["generator"].items():
+        lines.append(f"  {name}: AUC {_figure(facts['auc'])}, found {_figure(facts['generated_accuracy'])} of {facts['generated']}")
+    if record["worst"]:
+        lines.append(f"worst generator: {record['worst']['generator']}")
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
