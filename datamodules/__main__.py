@@ -1,4 +1,4 @@
-"""``python -m datamodules shard``: pictures from wherever they are into WebDataset shards.
+"""``python -m datamodules shard | inspect``: pictures into WebDataset shards, and a look at what is in them.
 
 A door, not part of the room: it alone here may call other rooms.
 """
@@ -14,7 +14,8 @@ from checkpoints.command import dispatch, parser, run
 
 ABOUT = """usage: python -m datamodules VERB ...
 
-  shard   archives, folders or shards of pictures into WebDataset shards with a record for each picture
+  shard     archives, folders or shards of pictures into WebDataset shards with a record for each picture
+  inspect   contact sheet, histograms, and whether headers alone tell real and generated pictures apart
 
 python -m datamodules VERB --help tells more."""
 
@@ -23,7 +24,7 @@ Split = Literal["train", "val", "test", "calibration"]
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"shard": shard}, arguments)
+    return dispatch(ABOUT, {"shard": shard, "inspect": inspect}, arguments)
 
 
 def shard(arguments: list[str]) -> int:
@@ -92,6 +93,22 @@ def shard(arguments: list[str]) -> int:
     for kind, count in left_out.items():
         print(f"{kind}: {count}", file=sys.stderr)
     return 1 if set(left_out) & {"unreadable", "damaged", "in no known folder"} else 0
+
+
+def inspect(arguments: list[str]) -> int:
+    """Look at shards; 0 only if headers do not tell the classes apart."""
+    from datamodules.inspection import inspect_shards
+
+    made = parser("python -m datamodules inspect", "What is in shards, and whether headers alone tell real and generated pictures apart.")
+    made.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of inspection.html and inspection.json")
+    made.add_function_arguments(inspect_shards, skip={"urls", "output"})
+    settings = made.parse_args(arguments)
+    del settings.config
+    gate = inspect_shards(settings.pop("shards"), **settings.as_dict())
+    print(gate.words(), file=sys.stdout if gate.passed else sys.stderr)
+    print(f"page: {settings.output / 'inspection.html'}")
+    return 0 if gate.passed else 1
 
 
 if __name__ == "__main__":

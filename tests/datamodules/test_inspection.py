@@ -1,0 +1,89 @@
+"""The shortcut gate fires on what betrays a class without a look at it, and only then; the page shows what there is."""
+
+import io
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from checkpoints.command import run as run_command
+from datamodules.__main__ import main
+from datamodules.parts import Member
+from datamodules.sharding import Origin, shard_pictures
+from datamodules.shortcuts import shortcut_gate
+
+run = partial(run_command, main)
+
+
+def write(folder, label, count=60, codec="BMP", size=(24, 24), **options):
+    members = []
+    for number in range(count):
+        buffer = io.BytesIO()
+        levels = np.random.default_rng(1000 * label + number).integers(0, 255, (*size, 3), dtype=np.uint8)
+        Image.fromarray(levels).save(buffer, format=codec, **options)
+        members.append(Member(f"p/{number}", buffer.getvalue()))
+    origin = Origin("train", ("photos", "copies")[label], label, family="gan" if label else "real")
+    shard_pictures(members, folder, lambda path: origin)
+
+
+def inspect(folder):
+    return run(["inspect", str(folder / "train-*.tar"), "-o", str(folder / "out")])
+
+
+def test_equal_codec_and_size_pass(tmp_path, capsys):
+    write(tmp_path, 0)
+    write(tmp_path, 1)
+    assert inspect(tmp_path) == 0
+    assert "do not tell the classes apart" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "out" / "inspection.json").read_text())
+    assert facts["gate"]["passed"]
+    assert facts["counts"]["size"] == {"real": {"24x24": 60}, "generated": {"24x24": 60}}
+    page = (tmp_path / "out" / "inspection.html").read_text()
+    assert page.count("<figure>") == 48
+    assert "http" not in page.replace("http://www.w3.org", ""), "nothing is fetched"
+
+
+@pytest.mark.parametrize(
+    ("different", "fact"),
+    [
+        ({"codec": "PNG"}, "codec"),
+        ({"size": (24, 32)}, "width"),
+        ({"codec": "JPEG", "quality": 90}, "codec"),
+    ],
+)
+def test_what_betrays_a_class_is_named(tmp_path, capsys, different, fact):
+    write(tmp_path, 0)
+    write(tmp_path, 1, **different)
+    assert inspect(tmp_path) == 1
+    told = capsys.readouterr().err
+    assert "headers alone tell the classes apart with AUC 1.000" in told
+    gate = json.loads((tmp_path / "out" / "inspection.json").read_text())["gate"]
+    assert gate["features"][fact] > 0.95
+
+
+def test_jpeg_quality_alone_is_found(tmp_path):
+    write(tmp_path, 0, codec="JPEG", quality=96)
+    write(tmp_path, 1, codec="JPEG", quality=90)
+    assert inspect(tmp_path) == 1
+    gate = json.loads((tmp_path / "out" / "inspection.json").read_text())["gate"]
+    assert gate["features"]["jpeg_quality"] > 0.95
+    assert gate["features"]["width"] == 0.5
+
+
+def test_the_gate_says_nothing_from_too_few(tmp_path, capsys):
+    write(tmp_path, 0, count=5)
+    write(tmp_path, 1)
+    assert inspect(tmp_path) == 2
+    assert "at least 20 pictures of each class, got 5 real" in capsys.readouterr().err
+
+
+def test_chance_differences_do_not_fire():
+    rng = np.random.default_rng(0)
+    fixed = {"codec": "png", "height": 64, "jpeg_quality": None, "chroma": None, "exif": False}
+    records = [
+        fixed | {"label": int(rng.integers(2)), "width": int(rng.integers(60, 70)), "nbytes": int(rng.integers(9000, 9999))}
+        for _ in range(4000)
+    ]
+    assert shortcut_gate(records).passed
