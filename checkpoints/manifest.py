@@ -54,7 +54,7 @@ def write_text(target: Path, text: str) -> None:
 
 def fingerprint(name: str, folder: Path) -> dict[str, Any]:
     """Which weights a model folder holds: its name, and the sha256 of each weight file."""
-    files = sorted(folder.rglob("*.safetensors"))
+    files = sorted(path for kind in ("*.safetensors", "*.pth") for path in folder.rglob(kind))
     return {"name": name, "sha256": {str(path.relative_to(folder)): file_digest(path) for path in files}}
 
 

@@ -1,4 +1,4 @@
-"""``python -m datamodules shard | inspect``: pictures into WebDataset shards, and a look at what is in them.
+"""``python -m datamodules shard | synthesize | reconstruct | inspect``: pictures into WebDataset shards, and a look at them.
 
 A door, not part of the room: it alone here may call other rooms.
 """
@@ -8,14 +8,16 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from checkpoints.command import dispatch, parser, run
 
 ABOUT = """usage: python -m datamodules VERB ...
 
-  shard     archives, folders or shards of pictures into WebDataset shards with a record for each picture
-  inspect   contact sheet, histograms, and whether headers alone tell real and generated pictures apart
+  shard        archives, folders or shards of pictures into WebDataset shards with a record for each picture
+  synthesize   draw captions with any text-to-image pipeline of diffusers into shards
+  reconstruct  shards of real pictures through an autoencoder: fakes of the same content, codec and size
+  inspect      contact sheet, histograms, and whether headers alone tell real and generated pictures apart
 
 python -m datamodules VERB --help tells more."""
 
@@ -24,7 +26,7 @@ Split = Literal["train", "val", "test", "calibration"]
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"shard": shard, "inspect": inspect}, arguments)
+    return dispatch(ABOUT, {"shard": shard, "synthesize": synthesize, "reconstruct": reconstruct, "inspect": inspect}, arguments)
 
 
 def shard(arguments: list[str]) -> int:
@@ -93,6 +95,45 @@ def shard(arguments: list[str]) -> int:
     for kind, count in left_out.items():
         print(f"{kind}: {count}", file=sys.stderr)
     return 1 if set(left_out) & {"unreadable", "damaged", "in no known folder"} else 0
+
+
+def synthesize(arguments: list[str]) -> int:
+    """Generate pictures."""
+    from detectors.synthesize import SynthesisConfig, read_captions
+    from detectors.synthesize import synthesize as make
+
+    made = parser("python -m datamodules synthesize", "Draw captions with any text-to-image pipeline of diffusers into WebDataset shards.")
+    made.add_argument("captions", type=Path, help="text file, one caption a line")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; a stopped run goes on in it")
+    made.add_class_arguments(SynthesisConfig, as_group=False)
+    made.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or gpu")
+    made.add_argument("--devices", type=int, default=1, help="processes; shards are shared out among them")
+    settings = made.parse_args(arguments)
+    config = SynthesisConfig(**{name: settings[name] for name in SynthesisConfig.__dataclass_fields__})
+    return told(make(read_captions(settings.captions), settings.output, config, settings.accelerator, settings.devices))
+
+
+def reconstruct(arguments: list[str]) -> int:
+    """Make aligned fakes."""
+    from detectors.reconstruct import ReconstructionConfig
+    from detectors.reconstruct import reconstruct as make
+
+    made = parser("python -m datamodules reconstruct", "Shards of real pictures through an autoencoder, coded as the real ones were.")
+    made.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; a stopped run goes on in it")
+    made.add_class_arguments(ReconstructionConfig, as_group=False)
+    made.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or gpu")
+    made.add_argument("--devices", type=int, default=1, help="processes; shards are shared out among them")
+    settings = made.parse_args(arguments)
+    config = ReconstructionConfig(**{name: settings[name] for name in ReconstructionConfig.__dataclass_fields__})
+    return told(make(settings.shards, settings.output, config, settings.accelerator, settings.devices))
+
+
+def told(index: dict[str, Any] | None) -> int:
+    """Print what was made; the exit code."""
+    if index is not None:
+        print(f"{index['origin']['split']}-{index['origin']['subset']}: {index['samples']} pictures in {len(index['shards'])} shards")
+    return 0
 
 
 def inspect(arguments: list[str]) -> int:

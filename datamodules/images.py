@@ -7,7 +7,7 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -140,6 +140,25 @@ def encode_photo(photo: Photo, kind: Literal["png", "jpeg"] = "png", quality: in
         image.save(buffer, format="JPEG", quality=quality, subsampling=0, icc_profile=photo.icc, exif=photo.exif or b"")
     else:
         image.save(buffer, format="PNG", compress_level=4, icc_profile=photo.icc, exif=photo.exif)
+    return buffer.getvalue()
+
+
+def encode_as(rgb: NDArray[np.uint8], codec: str, quality: int | None = None, chroma: str | None = None) -> bytes:
+    """The bytes of a picture file as another one was coded, so that the file itself tells nothing.
+
+    Args:
+        rgb: (H, W, 3).
+        codec: jpg, png, webp, bmp or tif.
+        quality: Of jpg and webp; 95 if None.
+        chroma: Of jpg: 4:4:4, 4:2:2 or 4:2:0, which is meant by None.
+    """
+    options: dict[str, Any] = {}
+    if codec in ("jpg", "webp"):
+        options["quality"] = quality or 95
+    if codec == "jpg":
+        options["subsampling"] = chroma or "4:2:0"
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, format={"jpg": "JPEG", "tif": "TIFF"}.get(codec, codec.upper()), **options)
     return buffer.getvalue()
 
 

@@ -190,7 +190,7 @@ def shard_pictures(
         unused = annotations.unused()
         troubles.counts["rows without a picture"] += len(unused)
         troubles.names["rows without a picture"] = unused[:NAMED]
-    return {stem: write_index(output, writer, troubles) for stem, writer in writers.items()}
+    return {stem: index_shards(output, writer.origin, troubles) for stem, writer in writers.items()}
 
 
 def describe(member: Member, origin: Origin) -> dict[str, Any]:
@@ -259,11 +259,12 @@ def read_facts(shard: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield entry.name[: -len(".json")], json.loads(stream.read(entry.size))
 
 
-def write_index(folder: Path, writer: SubsetWriter, troubles: Troubles) -> dict[str, Any]:
+def index_shards(folder: Path, origin: Origin, troubles: Troubles | None = None) -> dict[str, Any]:
     """``SPLIT-SUBSET.json``: shards with counts and hashes, classes, codecs, sizes, and the source's troubles."""
+    stem, troubles = f"{origin.split}-{origin.subset}", troubles or Troubles.none()
     shards: list[dict[str, Any]] = []
     counts: dict[str, Counter[str]] = {key: Counter() for key in ("label", "codec", "size", "generator")}
-    for path in writer.finished:
+    for path in finished_shards(folder, stem):
         facts = [facts for _, facts in read_facts(path)]
         for one in facts:
             sizes = {"size": f"{one['width']}x{one['height']}"}
@@ -273,14 +274,14 @@ def write_index(folder: Path, writer: SubsetWriter, troubles: Troubles) -> dict[
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         shards.append({"name": path.name, "samples": len(facts), "bytes": path.stat().st_size, "sha256": digest})
     index = {
-        "origin": asdict(writer.origin),
+        "origin": asdict(origin),
         "samples": sum(shard["samples"] for shard in shards),
         "shards": shards,
         "counts": {key: dict(counter.most_common(50)) for key, counter in counts.items()},
         "left_out": dict(troubles.counts),
         "left_out_names": troubles.names,
     }
-    target = folder / f"{writer.stem}.json"
+    target = folder / f"{stem}.json"
     partial = target.with_name(target.name + ".partial")
     partial.write_text(json.dumps(index, indent=2) + "\n")
     os.replace(partial, target)

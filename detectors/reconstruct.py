@@ -1,0 +1,111 @@
+"""``python -m datamodules reconstruct``: aligned fakes, real pictures sent through an autoencoder and coded as the real ones were.
+
+What is left to tell the classes apart is what the autoencoder does to a picture, the idea of AlignedForensics (ICLR 2025) and B-Free
+(CVPR 2025): content, size, codec and quality are equal.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from checkpoints.folders import model_folder
+from checkpoints.manifest import file_digest, fingerprint
+from checkpoints.pipelines import open_autoencoder
+from checkpoints.taef2 import open_released
+from datamodules.images import decode_photo, encode_as, to_levels
+from datamodules.sharding import GENERATED, Origin, read_facts
+from datamodules.shards import read_samples
+from datamodules.streams import find_shards
+from detectors.shard_job import Made, ShardJob, run_job
+from detectors.synthesize import Split
+
+
+@dataclass(frozen=True)
+class ReconstructionConfig:
+    """How pictures are reconstructed.
+
+    Attributes:
+        autoencoder: Pipeline folder or Hub id, whose ``vae`` is used, or a folder with TAEF2's released files.
+        name: Of the subset; part of the shards' names.
+        split: Of the shards.
+    """
+
+    autoencoder: str
+    name: str
+    split: Split = "train"
+
+
+class Reconstruction(ShardJob):
+    """Makes of every shard of real pictures one of their reconstructions, with the same keys."""
+
+    def __init__(self, config: ReconstructionConfig, shards: Sequence[Path], output: Path) -> None:
+        super().__init__(Origin(config.split, config.name, GENERATED, generator=config.autoencoder, family="autoencoder"), output)
+        self.config, self.shards = config, shards
+        self.parts: dict[str, Any] = {}  # the autoencoder, outside the module tree
+
+    def setup(self, stage: str) -> None:
+        network = open_any(self.config.autoencoder).requires_grad_(False)
+        self.parts["autoencoder"] = network.to(self.trainer.strategy.root_device)
+
+    def make(self, number: int) -> Iterator[Made]:
+        shard = self.shards[number]
+        records = dict(read_facts(shard))
+        for sample in read_samples(shard):
+            record = records[sample.key]
+            photo = decode_photo(io.BytesIO(sample.picture.read(shard)), f"{shard}, {sample.key}")
+            levels = to_levels(self._round_trip(photo.tensor()))
+            content = encode_as(levels.permute(1, 2, 0).cpu().numpy(), record["codec"], record["jpeg_quality"], record["chroma"])
+            known = {"caption_id": record["caption_id"] or record["source_path"], "twin": record["sha256"]}
+            yield str(PurePosixPath(sample.key)), record["codec"], content, known
+
+    def _round_trip(self, image: torch.Tensor) -> torch.Tensor:
+        """A (3, H, W) picture in [0, 1] through the autoencoder, at its own size."""
+        vae = self.parts["autoencoder"]
+        multiple = 2 ** (len(vae.config.block_out_channels) - 1)
+        height, width = image.shape[-2:]
+        padding = (0, -width % multiple, 0, -height % multiple)
+        mode = "reflect" if max(padding) < min(height, width) else "replicate"
+        images = F.pad(image.unsqueeze(0), padding, mode=mode).to(next(vae.parameters()).device)
+        output = vae.decode(vae.encode(images * 2 - 1).latent_dist.mode()).sample
+        return (output[0, :, :height, :width].float() / 2 + 0.5).clamp(0, 1)
+
+
+def open_any(name: str) -> Any:
+    """A pipeline's autoencoder, or TAEF2 as it is released."""
+    folder = model_folder(name)
+    return open_released(folder) if (folder / "taef2_encoder.pth").is_file() else open_autoencoder(folder)
+
+
+def reconstruct(
+    urls: Sequence[str], output: Path, config: ReconstructionConfig, accelerator: str = "auto", devices: int = 1
+) -> dict[str, Any] | None:
+    """Make shards of reconstructions, one for each shard of real pictures; a stopped job goes on shard by shard.
+
+    Args:
+        urls: Patterns of shards that are here.
+        output: Folder of the shards.
+        config: How.
+        accelerator: Lightning's: auto, cpu, gpu.
+        devices: Processes; shards are shared out among them.
+
+    Returns:
+        The subset's index; None on every process but the first.
+
+    Raises:
+        FileNotFoundError: If shards or autoencoder are not there.
+        ValueError: If the folder holds this subset made in another way.
+    """
+    shards = [Path(shard.removeprefix("file://")) for pattern in urls for shard in find_shards(pattern)]
+    settings = asdict(config) | {
+        "weights": fingerprint(config.autoencoder, model_folder(config.autoencoder)),
+        "shards": {shard.name: file_digest(shard) for shard in shards},
+    }
+    job = Reconstruction(config, shards, output)
+    return run_job(job, len(shards), "datamodules reconstruct", settings, accelerator, devices)
