@@ -1,4 +1,4 @@
-"""``python -m detectors fit | validate | calibrate | test``: train real-or-generated detectors, and measure them."""
+"""``python -m detectors fit | validate | calibrate | test | scan``: train real-or-generated detectors, measure and use them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ ABOUT = """usage: python -m detectors VERB ...
   validate    measure one on the validation shards of a config
   calibrate   fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
   test        score a detector on shards: scores.parquet, summary.json
+  scan        a verdict on every picture of a folder: python -m detectors scan PHOTOS/ -o scores.csv --weights DETECTOR/
 
 python -m detectors VERB --help tells more."""
 
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
 
         trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
         return 0
-    return dispatch(ABOUT, {"fit": main, "validate": main, "calibrate": calibrate, "test": test}, arguments)
+    return dispatch(ABOUT, {"fit": main, "validate": main, "calibrate": calibrate, "test": test, "scan": scan}, arguments)
 
 
 def calibrate(arguments: list[str]) -> int:
@@ -60,6 +61,34 @@ def test(arguments: list[str]) -> int:
     for error in record["failed"]:
         print(f"not read: {error}", file=sys.stderr)
     return 1 if record["failed"] else 0
+
+
+def scan(arguments: list[str]) -> int:
+    """Judge pictures; 0 only if every picture could be read."""
+    from detectors.detector import load_detector
+    from detectors.scan import scan as judge
+    from detectors.scan_page import write_page
+
+    made = parser("python -m detectors scan", "A verdict on every picture: real, generated or unsure, with a calibrated probability.")
+    made.add_argument("photos", type=Path, nargs="+", help="folders, pictures, WebDataset shards (.tar), or text files that list pictures")
+    made.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write")
+    made.add_argument("--weights", type=str, required=True, help="the detector's folder or Hub id")
+    made.add_argument("--html", action="store_true", help="a page with the pictures beside the table, too")
+    made.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    made.add_function_arguments(judge, skip={"inputs", "output", "name", "resume"})
+    settings = made.parse_args(arguments)
+    how = {key: settings[key] for key in ("batch_size", "num_workers", "accelerator", "resume")}
+    found, others = judge(settings.photos, settings.output, settings.weights, **how)
+    if settings.html:
+        write_page(settings.photos, found, load_detector(settings.weights), settings.output.with_suffix(".html"))
+    for name in others:
+        print(f"skipped {name}: not a picture by its name", file=sys.stderr)
+    failed = [row for row in found if row.error]
+    for row in failed:
+        print(f"error: {row.error}", file=sys.stderr)
+    counts = ", ".join(f"{sum(row.verdict == kind for row in found)} {kind}" for kind in ("generated", "unsure", "real"))
+    print(f"{counts}; {settings.output}")
+    return 1 if failed else 0
 
 
 def scoring_parser(verb: str, about: str) -> Any:

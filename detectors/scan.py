@@ -1,0 +1,195 @@
+"""``python -m detectors scan``: a calibrated verdict on every picture of a folder."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from tqdm import tqdm
+
+from checkpoints.folders import model_folder
+from checkpoints.manifest import file_digest
+from datamodules.images import Photo
+from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, find_photos
+from datamodules.views import View
+from detectors.calibration import Calibration, Verdict
+from detectors.detector import Detector, load_detector
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one file: a line of the table.
+
+    ``probability`` is the calibrated P(generated). It and ``verdict`` are empty, and ``error`` is not, where the file could not be read.
+    """
+
+    file: str
+    verdict: Verdict | str = ""
+    probability: float | None = None
+    logit: float | None = None
+    width: int | None = None
+    height: int | None = None
+    error: str = ""
+
+
+COLUMNS = [field.name for field in fields(Finding)]
+
+
+class Scan(LightningModule):
+    """The detector as a ``predict`` job: opened photos in, findings out."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def predict_step(self, batch: list[OpenedPhoto], _: int) -> list[Finding]:
+        views = [photo.views for photo in batch if photo.views is not None]
+        groups = [torch.cat(views)] if len({view.shape for view in views}) == 1 else views  # whole pictures have any size
+        logits = torch.cat([self.detector(group.to(self.device)) for group in groups]).double().tolist() if views else []
+        answers = iter(logits)
+        return [finding(photo, self.detector.calibration, answers) for photo in batch]
+
+
+def finding(photo: OpenedPhoto, calibration: Calibration, answers: object) -> Finding:
+    """The line of a photo; the next of the answers is its own if it could be read."""
+    if photo.photo is None:
+        return Finding(photo.file.name, error=photo.error)
+    logit = next(answers)  # type: ignore[call-overload]
+    probability = float(calibration.probability(np.array(logit)))
+    height, width = photo.photo.rgb.shape[:2]
+    return Finding(photo.file.name, calibration.verdict(probability), probability, logit, width, height)
+
+
+class FindingWriter(Callback):
+    """Appends findings to the table that is growing, batch by batch, with a progress bar."""
+
+    def __init__(self, table: Path, total: int, done: int) -> None:
+        self.table = table
+        self.bar = tqdm(total=total, initial=done, unit=" pictures")
+
+    def on_predict_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, pl_module: LightningModule, outputs: list[Finding], *_: object
+    ) -> None:
+        with self.table.open("a", newline="") as stream:
+            csv.DictWriter(stream, COLUMNS).writerows(asdict(row) for row in outputs)
+        self.bar.update(len(outputs))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.bar.close()
+
+
+def prepare(photo: Photo, view: View) -> tuple[Photo, Tensor]:
+    """A photo and its one view, (1, 3, S, S)."""
+    return photo, view(photo.rgb, np.random.default_rng(0)).unsqueeze(0)
+
+
+def scan(
+    inputs: Sequence[Path],
+    output: Path,
+    name: str,
+    batch_size: int = 16,
+    num_workers: int = 2,
+    accelerator: str = "auto",
+    resume: bool = False,
+) -> tuple[list[Finding], list[str]]:
+    """Score every picture into a CSV file, which appears when all are done.
+
+    Args:
+        inputs: Folders, picture files, shards and lists; see :func:`datamodules.photos.find_photos`.
+        output: The CSV file.
+        name: The detector's folder or Hub id.
+        batch_size: Pictures at a time.
+        num_workers: Processes that open pictures.
+        accelerator: Lightning's: auto, cpu, gpu.
+        resume: Go on with a run that was stopped; its finished pictures are not done again.
+
+    Returns:
+        A finding for each picture, in the inputs' order; and the names of files that are no pictures.
+
+    Raises:
+        FileNotFoundError: If an input, its pictures or the detector are not there.
+        ValueError: If the file is there already, or a stopped run used another detector.
+    """
+    detector = load_detector(name)
+    photos, others = find_photos(inputs)
+    digest = file_digest(model_folder(name) / "model.safetensors")
+    partial_table = output.with_name(output.name + ".partial")
+    begun = output.with_name(output.name + ".detector")
+    if output.exists() and not resume:
+        msg = f"{output} exists already: choose another name, delete it, or add --resume"
+        raise ValueError(msg)
+    earlier = _finished(partial_table, begun, digest) if resume else []
+    output.parent.mkdir(parents=True, exist_ok=True)
+    begun.write_text(digest)
+    _write(partial_table, earlier)
+    known = {row.file for row in earlier}
+    todo = [photo for photo in photos if photo.name not in known]
+    if todo:
+        data = PhotoDataModule(PhotoDataset(todo, partial(prepare, view=detector.view)), batch_size, num_workers)
+        writer = FindingWriter(partial_table, len(photos), len(earlier))
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=1,
+            logger=False,
+            callbacks=[writer],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.predict(Scan(detector), data, return_predictions=False)
+    order = {photo.name: index for index, photo in enumerate(photos)}
+    found = sorted((row for row in read_table(partial_table) if row.file in order), key=lambda row: order[row.file])
+    _write(partial_table, found)
+    os.replace(partial_table, output)
+    begun.unlink()
+    return found, others
+
+
+def read_table(file: Path) -> list[Finding]:
+    """The findings of a table, or of one that is growing; a last line that was cut short is left out."""
+    with file.open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if None not in row.values() and None not in row]
+
+    def number(value: str) -> float | None:
+        return float(value) if value else None
+
+    return [
+        Finding(
+            file=row["file"],
+            verdict=row["verdict"],
+            probability=number(row["probability"]),
+            logit=number(row["logit"]),
+            width=int(row["width"]) if row["width"] else None,
+            height=int(row["height"]) if row["height"] else None,
+            error=row["error"],
+        )
+        for row in rows
+    ]
+
+
+def _finished(table: Path, begun: Path, digest: str) -> list[Finding]:
+    """What a stopped run has found so far; files it could not read are tried again."""
+    if not table.is_file():
+        return []
+    if not begun.is_file() or begun.read_text() != digest:
+        msg = f"{table} is of a run with another detector: delete it, or use that detector"
+        raise ValueError(msg)
+    return [row for row in read_table(table) if not row.error]
+
+
+def _write(table: Path, rows: Sequence[Finding]) -> None:
+    fresh = table.with_name(table.name + ".new")
+    with fresh.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    os.replace(fresh, table)

@@ -1,0 +1,77 @@
+"""The findings of a scan as a page with the pictures, the most suspicious first, and heat maps where the detector has places."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from PIL import Image
+
+from datamodules.photos import PhotoFile, find_photos
+from detectors.detector import Detector
+from detectors.scan import Finding
+
+SHOWN = 300
+SIDE = 180
+
+STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "figure{display:inline-block;width:190px;margin:0 .6rem 1.2rem 0;vertical-align:top}figcaption{overflow-wrap:anywhere;font-size:13px}"
+    "img{max-width:100%;display:block;margin-bottom:.2rem}.generated{color:#a11}.unsure{color:#a60}.real{color:#171}.error{color:#555}"
+)
+
+
+def write_page(inputs: Sequence[Path], found: Sequence[Finding], detector: Detector, target: Path) -> None:
+    """Write one HTML file that needs nothing beside it; the pictures in it never leave the machine with it unless you send it.
+
+    Args:
+        inputs: As the scan's.
+        found: Its findings.
+        detector: For heat maps.
+        target: The file.
+    """
+    files = {file.name: file for file in find_photos(inputs)[0]}
+    ordered = sorted((row for row in found if not row.error), key=lambda row: -(row.probability or 0))
+    counts = {verdict: sum(row.verdict == verdict for row in ordered) for verdict in ("generated", "unsure", "real")}
+    failed = [row for row in found if row.error]
+    parts = [f"<h1>{len(found)} pictures</h1><p>" + ", ".join(f'<b class="{kind}">{count} {kind}</b>' for kind, count in counts.items())]
+    parts.append(f", {len(failed)} not read</p>" if failed else "</p>")
+    if not detector.calibration.pictures:
+        parts.append("<p>This detector is not calibrated: its probabilities are its own idea, and no verdict is unsure.</p>")
+    if len(ordered) > SHOWN:
+        parts.append(f"<p>The {SHOWN} most suspicious are shown; the table has all.</p>")
+    parts += [_figure(row, files[row.file], detector) for row in ordered[:SHOWN]]
+    parts += [f'<p class="error">{html.escape(row.error)}</p>' for row in failed]
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Scan</title><style>{STYLE}</style>'
+    fresh = target.with_name(target.name + ".partial")
+    fresh.write_text(f"{head}{''.join(parts)}</html>\n")
+    os.replace(fresh, target)
+
+
+def _figure(row: Finding, file: PhotoFile, detector: Detector) -> str:
+    rgb = file.open().rgb
+    pictures = [_small(Image.fromarray(rgb))]
+    view = detector.view(rgb, np.random.default_rng(0)).unsqueeze(0)
+    with torch.no_grad():
+        heat = detector.heat(view.to(next(detector.parameters()).device))
+    if heat is not None:
+        coloured = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
+        mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * coloured
+        pictures.append(_small(Image.fromarray((mixed * 255).astype(np.uint8))))
+    images = "".join(f'<img src="{url}" alt="">' for url in pictures)
+    said = f'<b class="{row.verdict}">{row.verdict}</b>, P = {row.probability:.3f}'
+    return f"<figure>{images}<figcaption>{said}<br>{html.escape(row.file)}</figcaption></figure>"
+
+
+def _small(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.thumbnail((SIDE, SIDE))
+    image.save(buffer, format="JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

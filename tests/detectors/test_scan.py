@@ -1,0 +1,118 @@
+"""Verdicts on a folder of odd files, through the command."""
+
+import csv
+import os
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from checkpoints.command import run as run_command
+from datamodules.views import View
+from detectors.__main__ import main
+from detectors.calibration import Calibration
+from detectors.detector import Detector
+
+run = partial(run_command, main)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    detector = Detector("tiny_patches", view=View("crop", size=32, resize=32))
+    detector.calibration = Calibration(scale=40.0, bias=0.5, real_below=0.4, generated_above=0.6, pictures=100)
+    detector.save(tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    for number, name in enumerate(["a.png", "b.JPG", "deep/c.webp", "deep/ünï côdé.bmp", "grey.png"]):
+        levels = np.random.default_rng(number).integers(0, 255, (40 + number, 50, 3), dtype=np.uint8)
+        image = Image.fromarray(levels)
+        (image.convert("L") if name.startswith("grey") else image).save(folder / name)
+    (folder / "broken.png").write_bytes((folder / "a.png").read_bytes()[:200])
+    (folder / "notes.txt").write_text("hello")
+    return folder
+
+
+def table(path):
+    with path.open(newline="") as stream:
+        return {row["file"]: row for row in csv.DictReader(stream)}
+
+
+def scan(photos, output, weights, *more):
+    return run(["scan", str(photos), "-o", str(output), "--weights", str(weights), "--accelerator", "cpu", "--num_workers", "0", *more])
+
+
+def test_every_picture_has_a_line_and_broken_ones_a_reason(photos, weights, tmp_path, capsys):
+    assert scan(photos, tmp_path / "out.csv", weights, "--html") == 1
+    told = capsys.readouterr()
+    assert "skipped notes.txt" in told.err
+    assert "broken.png" in told.err
+    rows = table(tmp_path / "out.csv")
+    assert set(rows) == {"a.png", "b.JPG", "deep/c.webp", "deep/ünï côdé.bmp", "grey.png", "broken.png"}
+    assert rows["broken.png"]["error"]
+    assert not rows["broken.png"]["verdict"]
+    detector = Detector.from_pretrained(str(weights))
+    for name, row in rows.items():
+        if name == "broken.png":
+            continue
+        rgb = np.asarray(Image.open(photos / name).convert("RGB"))
+        expected = float(detector.probability(torch.from_numpy(rgb.copy()).permute(2, 0, 1).unsqueeze(0) / 255))
+        assert float(row["probability"]) == pytest.approx(expected, abs=1e-5)
+        assert row["verdict"] == detector.calibration.verdict(float(row["probability"]))
+        assert (int(row["height"]), int(row["width"])) == rgb.shape[:2]
+    page = (tmp_path / "out.html").read_text()
+    assert page.count("<figure>") == 5
+    assert page.count("<img") == 10, "each picture and its heat map"
+    assert 'src="http' not in page
+    assert not list(tmp_path.glob("out.csv.*"))
+
+
+def test_a_stopped_scan_goes_on(photos, weights, tmp_path, monkeypatch):
+    (photos / "broken.png").unlink()
+    assert scan(photos, tmp_path / "whole.csv", weights) == 0
+    real, calls = Detector.forward, []
+
+    def stops(self, images):
+        calls.append(len(images))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, images)
+
+    monkeypatch.setattr(Detector, "forward", stops)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        scan(photos, tmp_path / "again.csv", weights, "--batch_size", "1")
+    assert not (tmp_path / "again.csv").exists()
+    assert scan(photos, tmp_path / "again.csv", weights, "--batch_size", "1", "--resume") == 0
+    assert len(calls) == 3 + 3, "two were done already"
+    found, expected = table(tmp_path / "again.csv"), table(tmp_path / "whole.csv")
+    assert list(found) == list(expected)
+    for name, row in found.items():
+        assert float(row["logit"]) == pytest.approx(float(expected[name]["logit"]), abs=1e-5)
+
+
+def test_mistakes_are_one_line(photos, weights, tmp_path, capsys):
+    def told(*arguments):
+        assert scan(*arguments) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        return said
+
+    (tmp_path / "there.csv").write_text("mine")
+    assert "exists already" in told(photos, tmp_path / "there.csv", weights)
+    assert (tmp_path / "there.csv").read_text() == "mine"
+    assert "no such file or folder" in told(tmp_path / "nowhere", tmp_path / "x.csv", weights)
+    assert "no model at" in told(photos, tmp_path / "x.csv", tmp_path / "none")
+    (tmp_path / "x.csv.partial").write_text("file\n")
+    (tmp_path / "x.csv.detector").write_text("another")
+    assert "a run with another detector" in told(photos, tmp_path / "x.csv", weights, "--resume")
+    shutil.copytree(weights, tmp_path / "cut")
+    os.truncate(tmp_path / "cut" / "model.safetensors", 100)
+    assert "damaged" in told(photos, tmp_path / "y.csv", tmp_path / "cut")
