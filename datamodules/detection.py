@@ -9,6 +9,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset
 
+from datamodules.edits import Edit
 from datamodules.streams import ExactStream, MixedStream, ShardSource, collate
 from datamodules.views import View
 
@@ -36,6 +37,7 @@ class Fake2MDataModule(LightningDataModule):
         epoch_samples: Pictures of an epoch, over all processes.
         shuffle: Coded pictures held per process to draw the next one from.
         num_workers: Loader processes; 0 loads in the training process.
+        edit: What is done to pictures outside training before they are seen; see :mod:`datamodules.edits`.
 
     Raises:
         ValueError: If a number is below 1, or an epoch has no whole batch for every process.
@@ -54,6 +56,7 @@ class Fake2MDataModule(LightningDataModule):
         epoch_samples: int = 100_000,
         shuffle: int = 2000,
         num_workers: int = 4,
+        edit: Edit | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or shuffle < 1 or num_workers < 0:
@@ -61,7 +64,7 @@ class Fake2MDataModule(LightningDataModule):
             raise ValueError(msg)
         self.sources = (tuple(real), tuple(generated))
         self.splits = {"val": tuple(val), "calibration": tuple(calibration), "test": tuple(test)}
-        self.train_view, self.test_view = train_view, test_view
+        self.train_view, self.test_view, self.edit = train_view, test_view, edit
         self.batch_size, self.epoch_samples, self.shuffle, self.num_workers = batch_size, epoch_samples, shuffle, num_workers
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -90,7 +93,7 @@ class Fake2MDataModule(LightningDataModule):
             msg = f"this needs shards to read: set data.init_args.{split} in the config"
             raise ValueError(msg)
         rank, world, _ = self._place()
-        stream = ExactStream(self.splits[split], self.test_view, self.batch_size, rank, world)
+        stream = ExactStream(self.splits[split], self.test_view, self.batch_size, rank, world, self.edit)
         stream.workers = max(1, self.num_workers)
         return self._loader(stream)
 

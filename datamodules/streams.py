@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
+from datamodules.edits import Edit
 from datamodules.headers import CODECS
 from datamodules.images import UnreadableImage, decode_photo
 from datamodules.shards import read_samples
@@ -73,8 +75,8 @@ def read_shards(shards: Iterable[str]) -> Iterator[dict[str, Any]]:
     return group_by_keys(tar_file_expander(opened()))
 
 
-def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator) -> dict[str, Any]:
-    """``image`` (3, S, S), ``label`` and ``record`` of a sample.
+def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator, edit: Edit | None = None) -> dict[str, Any]:
+    """``image`` (3, S, S), ``label`` and ``record`` of a sample, whose picture is edited first if an edit is given.
 
     Raises:
         UnreadableImage: If the picture is damaged, or there is none.
@@ -92,7 +94,8 @@ def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator) 
         msg = f"{name}: no picture in this sample"
         raise UnreadableImage(msg)
     photo = decode_photo(io.BytesIO(content), name)
-    return {"image": view(photo.rgb, rng), "label": label, "record": record | {"key": sample["__key__"]}}
+    rgb = photo.rgb if edit is None else edit(photo.rgb, rng)
+    return {"image": view(rgb, rng), "label": label, "record": record | {"key": sample["__key__"]}}
 
 
 class MixedStream(IterableDataset[dict[str, Any]]):
@@ -159,12 +162,14 @@ class ExactStream(IterableDataset[dict[str, Any]]):
         batch_size: Pictures per batch.
         rank: Of this process.
         world: How many processes.
+        edit: What is done to each picture first; its random choices depend on the sample's key alone.
 
     Raises:
         ValueError: If a shard's number of samples cannot be known.
     """
 
-    def __init__(self, urls: Sequence[str], view: View, batch_size: int, rank: int, world: int) -> None:
+    def __init__(self, urls: Sequence[str], view: View, batch_size: int, rank: int, world: int, edit: Edit | None = None) -> None:
+        self.edit = edit
         self.shards = [(shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)]
         self.view, self.batch_size, self.rank, self.world = view, batch_size, rank, world
         self.workers = 1
@@ -203,7 +208,8 @@ class ExactStream(IterableDataset[dict[str, Any]]):
 
     def _decoded(self, sample: dict[str, Any]) -> dict[str, Any]:
         try:
-            return decode_sample(sample, self.view, np.random.default_rng(0)) | {"corrupt": 0}
+            rng = np.random.default_rng(zlib.crc32(sample["__key__"].encode()))
+            return decode_sample(sample, self.view, rng, self.edit) | {"corrupt": 0}
         except UnreadableImage as error:
             return self._padding({"key": sample["__key__"], "error": str(error)})
 

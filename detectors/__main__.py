@@ -1,4 +1,4 @@
-"""``python -m detectors fit | validate | calibrate | test | scan``: train real-or-generated detectors, measure and use them."""
+"""``python -m detectors fit | validate | calibrate | test | robustness | scan``: train real-or-generated detectors, measure and use them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ ABOUT = """usage: python -m detectors VERB ...
   validate    measure one on the validation shards of a config
   calibrate   fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
   test        score a detector on shards: scores.parquet, summary.json
+  robustness  the same after JPEG, blur, scaling and the like, and with both classes coded alike: curves
   scan        a verdict on every picture of a folder: python -m detectors scan PHOTOS/ -o scores.csv --weights DETECTOR/
 
 python -m detectors VERB --help tells more."""
@@ -26,7 +27,9 @@ def main(arguments: list[str]) -> int:
 
         trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
         return 0
-    return dispatch(ABOUT, {"fit": main, "validate": main, "calibrate": calibrate, "test": test, "scan": scan}, arguments)
+    return dispatch(
+        ABOUT, {"fit": main, "validate": main, "calibrate": calibrate, "test": test, "robustness": robustness, "scan": scan}, arguments
+    )
 
 
 def calibrate(arguments: list[str]) -> int:
@@ -61,6 +64,21 @@ def test(arguments: list[str]) -> int:
     for error in record["failed"]:
         print(f"not read: {error}", file=sys.stderr)
     return 1 if record["failed"] else 0
+
+
+def robustness(arguments: list[str]) -> int:
+    """Score a detector after edits."""
+    from detectors.robustness import sweep
+
+    made = scoring_parser("robustness", "Score a detector after edits: robustness.csv, and curves in robustness.svg.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped sweep goes on in it")
+    settings = made.parse_args(arguments)
+    del settings.config
+    rows = sweep(settings.pop("detector"), **settings.as_dict())
+    for row in rows or []:
+        figures = ", ".join(f"{key.replace('_', ' ')} {row[key]:.3f}" for key in ("auc", "balanced_accuracy") if row[key] is not None)
+        print(f"{row['kind']} {row['level']}: {figures}, verdicts changed {row['verdicts_changed']:.1%}")
+    return 0
 
 
 def scan(arguments: list[str]) -> int:
@@ -98,7 +116,7 @@ def scoring_parser(verb: str, about: str) -> Any:
     made = parser(f"python -m detectors {verb}", about)
     made.add_argument("detector", type=str, help="the detector's folder or Hub id")
     made.add_argument("--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'")
-    made.add_function_arguments(score_shards, skip={"detector", "urls"})
+    made.add_function_arguments(score_shards, skip={"detector", "urls", "edit"})
     return made
 
 

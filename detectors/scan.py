@@ -76,9 +76,7 @@ class FindingWriter(Callback):
         self.table = table
         self.bar = tqdm(total=total, initial=done, unit=" pictures")
 
-    def on_predict_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, pl_module: LightningModule, outputs: list[Finding], *_: object
-    ) -> None:
+    def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: list[Finding], *_: object) -> None:
         with self.table.open("a", newline="") as stream:
             csv.DictWriter(stream, COLUMNS).writerows(asdict(row) for row in outputs)
         self.bar.update(len(outputs))

@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule, Trainer
 
 from datamodules.detection import Fake2MDataModule
+from datamodules.edits import Edit
 from datamodules.streams import PADDING
 from detectors.detector import Detector
 from detectors.scores import Scores
@@ -59,6 +60,7 @@ def score_shards(
     accelerator: str = "auto",
     devices: int = 1,
     precision: Precision = "32-true",
+    edit: Edit | None = None,
 ) -> tuple[Scores, Rows] | None:
     """Score every picture once.
 
@@ -70,12 +72,13 @@ def score_shards(
         accelerator: Lightning's: auto, cpu, gpu.
         devices: Processes.
         precision: Lightning's.
+        edit: What is done to every picture first; see :mod:`datamodules.edits`.
 
     Returns:
         The scores, and the records of pictures that could not be read; None on every process but the first.
     """
     module = Scoring(detector)
-    data = Fake2MDataModule(test=urls, test_view=detector.view, batch_size=batch_size, num_workers=num_workers)
+    data = Fake2MDataModule(test=urls, test_view=detector.view, batch_size=batch_size, num_workers=num_workers, edit=edit)
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,

@@ -1,0 +1,148 @@
+"""``python -m detectors robustness``: what a detector's answers are worth after edits, and once both classes are coded alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from checkpoints.folders import model_folder
+from checkpoints.manifest import claim, file_digest, write_manifest
+from datamodules.edits import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, SampledJPEG
+from datamodules.sharding import read_facts
+from datamodules.streams import find_shards
+from detectors import metrics
+from detectors.calibration import Calibration
+from detectors.detector import Detector, load_detector
+from detectors.scores import Scores
+from detectors.scoring import score_shards
+
+FIXED_QUALITY = 96
+"""JPEG quality of the track that codes everything once, and of aligned pictures where the real ones are no JPEGs."""
+
+Row = dict[str, Any]
+
+
+def tracks(urls: Sequence[str]) -> dict[str, Edit]:
+    """Three ways to show the same pictures: as they are; both classes with equal sizes and the real ones' qualities; all as one JPEG."""
+    shards = [Path(shard.removeprefix("file://")) for pattern in urls for shard in find_shards(pattern)]
+    records = [facts for shard in shards for _, facts in read_facts(shard)]
+    side = min(min(record["width"], record["height"]) for record in records)
+    qualities = tuple(record["jpeg_quality"] for record in records if record["label"] == 0 and record["jpeg_quality"]) or (FIXED_QUALITY,)
+    aligned = Chain((MiddleSquare(side), SampledJPEG(qualities)))
+    return {"native": Chain(()), "aligned": aligned, "all JPEG": JPEG(FIXED_QUALITY)}
+
+
+def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[str, Edit]] | None = None, **how: Any) -> list[Row] | None:
+    """Score every picture after every edit, and write ``robustness.csv`` and ``robustness.svg``; a stopped sweep goes on edit by edit.
+
+    Args:
+        name: The detector's folder or Hub id.
+        data: Patterns of shards that are here.
+        output: Folder of the results.
+        edits: By kind and level; :data:`datamodules.edits.ROBUSTNESS` and the three tracks if None.
+        how: As :func:`detectors.scoring.score_shards`.
+
+    Returns:
+        The rows; None on every process but the first.
+
+    Raises:
+        FileNotFoundError: If the detector or the shards are not there.
+        ValueError: If the folder holds the sweep of another detector or of other shards.
+    """
+    detector = load_detector(name)
+    shards = [shard for pattern in data for shard in find_shards(pattern)]
+    claim(output, "detectors robustness", {"detector": file_digest(model_folder(name) / "model.safetensors"), "shards": shards})
+    wanted = {"track": tracks(data)} | dict(edits or ROBUSTNESS)
+    scored = {}
+    for kind, levels in wanted.items():
+        for level, edit in levels.items():
+            found = _scored(detector, data, output / "scores" / f"{kind}, {level}.parquet", edit, how)
+            if found is not None:
+                scored[kind, level] = found
+    if not scored:
+        return None
+    clean = scored["track", "native"]
+    rows = [row(kind, level, scores, clean, detector.calibration) for (kind, level), scores in scored.items()]
+    write_rows(output / "robustness.csv", rows)
+    write_curves(output / "robustness.svg", rows)
+    areas = {kind: float(np.mean([one["auc"] for one in rows if one["kind"] == kind])) for kind in wanted if rows[0]["auc"] is not None}
+    settings = json.loads((output / "manifest.json").read_text())["settings"]
+    write_manifest(output, command="detectors robustness", finished=True, settings=settings, mean_auc=areas, counts={"done": len(clean)})
+    return rows
+
+
+def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calibration) -> Row:
+    """What is left after an edit: at thresholds that know nothing of it, and how many verdicts it turns over."""
+    probability = calibration.probability(scores.logit)
+    threshold = 0.5 if calibration.threshold_fpr_1 is None else calibration.threshold_fpr_1
+    verdicts = [np.array([calibration.verdict(p) for p in calibration.probability(part.logit)]) for part in (scores, clean)]
+    auc, before = metrics.auc(scores.label, scores.logit), metrics.auc(clean.label, clean.logit)
+    return {
+        "kind": kind,
+        "level": level,
+        "auc": auc,
+        "auc_change": None if auc is None or before is None else auc - before,
+        "balanced_accuracy": metrics.balanced_accuracy(scores.label, probability, 0.5),
+        "real_accuracy": metrics.recall(scores.label, probability, 0.5, 0),
+        "generated_accuracy": metrics.recall(scores.label, probability, 0.5, 1),
+        "found_at_1_percent": metrics.recall(scores.label, probability, threshold, 1),
+        "accused_at_1_percent": None if (kept := metrics.recall(scores.label, probability, threshold, 0)) is None else 1 - kept,
+        "verdicts_changed": float((verdicts[0] != verdicts[1]).mean()),
+    }
+
+
+def write_rows(target: Path, rows: Sequence[Row]) -> None:
+    """As CSV, whole or not at all."""
+    partial = target.with_name(target.name + ".partial")
+    with partial.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, target)
+
+
+def write_curves(target: Path, rows: Sequence[Row]) -> None:
+    """AUC and balanced accuracy over the levels of each kind, beside the native ones."""
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    native = rows[0]
+    with mpl.rc_context({"svg.hashsalt": "robustness", "font.size": 8}):
+        drawing = Figure(figsize=(11, 2.5 * -(-len(kinds) // 3)), layout="constrained")
+        for index, kind in enumerate(kinds):
+            axes = drawing.add_subplot(-(-len(kinds) // 3), 3, index + 1)
+            mine = [row for row in rows if row["kind"] == kind]
+            for figure, colour in (("auc", "tab:blue"), ("balanced_accuracy", "tab:orange")):
+                values = [np.nan if row[figure] is None else row[figure] for row in mine]
+                axes.plot(range(len(mine)), values, marker="o", color=colour, label=figure.replace("_", " "))
+                if native[figure] is not None:
+                    axes.axhline(native[figure], color=colour, linewidth=0.7, linestyle=":")
+            axes.set_xticks(range(len(mine)), [row["level"] for row in mine], rotation=20 if kind == "social" else 0)
+            axes.set_ylim(0.3, 1.02)
+            axes.set_title(kind)
+            axes.grid(alpha=0.3)
+        axes.legend()
+        buffer = io.BytesIO()
+        drawing.savefig(buffer, format="svg", metadata={"Date": None})
+    partial = target.with_name(target.name + ".partial")
+    partial.write_bytes(buffer.getvalue())
+    os.replace(partial, target)
+
+
+def _scored(detector: Detector, data: list[str], file: Path, edit: Edit, how: dict[str, Any]) -> Scores | None:
+    """Scores after an edit, from the file if an earlier run has written it."""
+    if file.is_file():
+        return Scores.read(file)
+    scored = score_shards(detector, data, **how, edit=edit)
+    if scored is None:
+        return None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scored[0].write(file)
+    return scored[0]

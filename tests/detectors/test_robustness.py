@@ -1,0 +1,111 @@
+"""The sweep: clean as the test says, worse after strong edits, resumed, and honest about what files give away."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import datamodules.edits
+import detectors.robustness
+from checkpoints.command import run
+from datamodules.edits import JPEG, Blur
+from datamodules.parts import Member
+from datamodules.sharding import Origin, shard_pictures
+from datamodules.views import View
+from detectors.__main__ import main
+from detectors.calibration import Calibration
+from detectors.detector import Detector
+from detectors.robustness import tracks
+from detectors.scores import Scores
+
+
+class Grain(torch.nn.Module):
+    """Calls grainy pictures generated."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(60.0))
+
+    def forward(self, images):
+        grain = (images[..., 1:] - images[..., :-1]).abs().mean(dim=(1, 2, 3))
+        return self.scale * (grain - 0.1)
+
+
+@pytest.fixture
+def shards(tmp_path):
+    for label, sigma in ((0, 2.0), (1, 60.0)):
+        members = []
+        for number in range(24):
+            levels = np.random.default_rng(number).normal(128, sigma, (48 - 8 * label, 48, 3)).clip(0, 255).astype(np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(levels).save(buffer, format="PNG" if label else "JPEG", **({} if label else {"quality": 88}))
+            members.append(Member(f"p/{number}", buffer.getvalue()))
+        shard_pictures(members, tmp_path, lambda path, label=label: Origin("val", ("real", "fake")[label], label, generator="noise"))
+    return tmp_path
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    monkeypatch.setitem(detectors.detector.NETWORKS, "grain", Grain)
+    detector = Detector("grain", view=View("crop", size=32, resize=32))
+    detector.calibration = Calibration(threshold_fpr_1=0.6, pictures=10)
+    detector.save(tmp_path / "weights")
+    return str(tmp_path / "weights")
+
+
+def test_a_sweep_with_curves_that_goes_on_where_it_stopped(shards, weights, tmp_path, monkeypatch, capsys):
+    few = {"blur": {"0.5": Blur(0.5), "4.0": Blur(4.0)}}
+    monkeypatch.setattr(detectors.robustness, "ROBUSTNESS", few)
+    command = ["robustness", weights, "--data", f"[{shards}/val-*.tar]", "-o", str(tmp_path / "out")]
+    quick = ["--accelerator", "cpu", "--num_workers", "0"]
+    assert run(main, [*command, *quick]) == 0
+    assert "track native: auc 1.000" in capsys.readouterr().out
+    with (tmp_path / "out" / "robustness.csv").open(newline="") as stream:
+        rows = {(row["kind"], row["level"]): row for row in csv.DictReader(stream)}
+    assert list(rows) == [("track", "native"), ("track", "aligned"), ("track", "all JPEG"), ("blur", "0.5"), ("blur", "4.0")]
+    assert float(rows["track", "native"]["verdicts_changed"]) == 0
+    assert float(rows["blur", "4.0"]["generated_accuracy"]) == 0, "no grain is left"
+    assert float(rows["blur", "4.0"]["verdicts_changed"]) == 0.5
+    assert float(rows["blur", "4.0"]["found_at_1_percent"]) == 0
+    assert "<svg" in (tmp_path / "out" / "robustness.svg").read_text()
+
+    scored = []
+    monkeypatch.setattr(detectors.robustness, "score_shards", lambda *_, **__: scored.append(1))
+    assert run(main, [*command, *quick]) == 0
+    assert not scored, "every edit was scored before"
+    other = Detector("grain", view=View("crop", size=32, resize=32))
+    other.network.scale.data += 1
+    other.save(tmp_path / "weights")
+    assert run(main, [*command, *quick]) == 2
+    assert "holds the results of other settings or weights" in capsys.readouterr().err
+
+
+def test_tracks_give_both_classes_one_size_and_the_real_ones_qualities(shards):
+    made = tracks([f"{shards}/val-*.tar"])
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 255, (48, 60, 3), dtype=np.uint8)
+    assert np.array_equal(made["native"](rgb, rng), rgb)
+    assert made["aligned"](rgb, rng).shape == (40, 40, 3)
+    assert set(made["aligned"].edits[1].qualities) == {88}
+    assert np.array_equal(made["all JPEG"](rgb, rng), JPEG(96)(rgb, rng))
+
+
+def test_an_edit_is_the_same_for_a_picture_whatever_the_order(shards, weights):
+    found = []
+    for batch_size in (4, 16):
+        scored = detectors.robustness.score_shards(
+            detectors.detector.load_detector(weights),
+            [f"{shards}/val-*.tar"],
+            batch_size=batch_size,
+            num_workers=0,
+            accelerator="cpu",
+            edit=datamodules.edits.Noise(10.0),
+        )
+        assert scored is not None
+        found.append(dict(zip(scored[0].facts["key"], scored[0].logit, strict=True)))
+    assert found[0].keys() == found[1].keys()
+    assert all(found[0][key] == pytest.approx(found[1][key], abs=1e-4) for key in found[0])
+    assert isinstance(scored[0], Scores)
