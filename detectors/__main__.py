@@ -1,4 +1,4 @@
-"""``python -m detectors fit | validate | calibrate | test | robustness | scan``: train real-or-generated detectors, measure and use them."""
+"""``python -m detectors VERB``: train real-or-generated detectors, measure and use them."""
 
 from __future__ import annotations
 
