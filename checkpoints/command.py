@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -27,7 +27,7 @@ def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = N
         return 2
 
 
-def dispatch(about: str, verbs: dict[str, Callable[[list[str]], int]], arguments: list[str]) -> int:
+def dispatch(about: str, verbs: Mapping[str, Callable[[list[str]], int]], arguments: list[str]) -> int:
     """Run the verb the arguments begin with; without a known one say what there is, which is 0 only if that was asked for."""
     if not arguments or arguments[0] not in verbs:
         asked = arguments[:1] in (["-h"], ["--help"])

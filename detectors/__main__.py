@@ -10,12 +10,13 @@ from checkpoints.command import dispatch, parser, run
 
 ABOUT = """usage: python -m detectors VERB ...
 
-  fit         train a detector: python -m detectors fit -c configs/detectors/npr.yaml
-  validate    measure one on the validation shards of a config
-  calibrate   fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
-  test        score a detector on shards: scores.parquet, summary.json
-  robustness  the same after JPEG, blur, scaling and the like, and with both classes coded alike: curves
-  scan        a verdict on every picture of a folder: python -m detectors scan PHOTOS/ -o scores.csv --weights DETECTOR/
+  fit          train a detector: python -m detectors fit -c configs/detectors/npr.yaml
+  validate     measure one on the validation shards of a config
+  calibrate    fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
+  test         score a detector on shards: scores.parquet, summary.json
+  robustness   the same after JPEG, blur, scaling and the like, and with both classes coded alike: curves
+  leaderboard  tests, score files of others and the paper's rows in one table
+  scan         a verdict on every picture of a folder: python -m detectors scan PHOTOS/ -o scores.csv --weights DETECTOR/
 
 python -m detectors VERB --help tells more."""
 
@@ -27,9 +28,8 @@ def main(arguments: list[str]) -> int:
 
         trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
         return 0
-    return dispatch(
-        ABOUT, {"fit": main, "validate": main, "calibrate": calibrate, "test": test, "robustness": robustness, "scan": scan}, arguments
-    )
+    verbs = {"calibrate": calibrate, "test": test, "robustness": robustness, "leaderboard": leaderboard, "scan": scan}
+    return dispatch(ABOUT, verbs, arguments)
 
 
 def calibrate(arguments: list[str]) -> int:
@@ -78,6 +78,22 @@ def robustness(arguments: list[str]) -> int:
     for row in rows or []:
         figures = ", ".join(f"{key.replace('_', ' ')} {row[key]:.3f}" for key in ("auc", "balanced_accuracy") if row[key] is not None)
         print(f"{row['kind']} {row['level']}: {figures}, verdicts changed {row['verdicts_changed']:.1%}")
+    return 0
+
+
+def leaderboard(arguments: list[str]) -> int:
+    """Rank detectors."""
+    from detectors.leaderboard import leaderboard as rank
+
+    made = parser("python -m detectors leaderboard", "Tests, score files of others and the paper's rows in one table.")
+    made.add_argument("results", type=Path, nargs="*", help="folders of python -m detectors test, and score files (.csv, .parquet)")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of leaderboard.md and leaderboard.html")
+    settings = made.parse_args(arguments)
+    entries = rank(settings.results, settings.output)
+    for place, entry in enumerate(entries, start=1):
+        if entry.record is not None or place <= 3:
+            print(f"{place}. {entry.name}: balanced accuracy {entry.rank:.1f}")
+    print(f"page: {settings.output / 'leaderboard.html'}")
     return 0
 
 

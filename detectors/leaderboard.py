@@ -1,0 +1,175 @@
+"""``python -m detectors leaderboard``: our tests, anybody's score files and the paper's rows in one table."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checkpoints.manifest import write_text
+from detectors.mpbench import columns, paper_rows
+from detectors.scores import Scores
+from detectors.summary import summarise
+
+REFERENCE = "arXiv 2304.13023"
+
+STYLE = (
+    "body{font:14px/1.45 system-ui,sans-serif;margin:2rem;color:#222}table{border-collapse:collapse;margin:.6rem 0 1.6rem}"
+    "td,th{padding:.18rem .55rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}"
+    "td:first-child,th:first-child{text-align:left}"
+    "tr.ours{background:#eef5ff}th{vertical-align:bottom}p{max-width:60rem}"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One detector's line.
+
+    Attributes:
+        name: How it is called.
+        table: As :func:`detectors.summary.table` gives it: MPBench's columns and averages, in per cent.
+        record: The whole record of its test; None for what is only known from the paper's table.
+    """
+
+    name: str
+    table: dict[str, Any]
+    record: dict[str, Any] | None = None
+
+    @property
+    def rank(self) -> float:
+        """What entries are ordered by: the mean of real and generated accuracy; over MPBench's sets, or else over the whole test."""
+        if self.table["balanced"] is not None:
+            return float(self.table["balanced"])
+        told = self.record and (self.record["calibrated"] or self.record["uncalibrated"])["balanced_accuracy"]
+        return -1.0 if not told else 100 * float(told)
+
+
+def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
+    """Rank tests and write ``leaderboard.md`` and ``leaderboard.html``.
+
+    Args:
+        results: Folders of ``python -m detectors test``, and score files (.csv, .parquet) with ``label`` and ``score`` or ``logit``,
+            and, for MPBench's columns, ``column``.
+        output: Folder to write to.
+
+    Returns:
+        The entries, the best first; the paper's rows are among them.
+
+    Raises:
+        FileNotFoundError: If a result is not there.
+        ValueError: If one is no result, or two have one name.
+    """
+    mine = [read_entry(path) for path in results]
+    names = [entry.name for entry in mine]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"two results are called {twice}: rename a folder or file, for that is an entry's name"
+        raise ValueError(msg)
+    ordered = sorted([*mine, *references()], key=lambda entry: -entry.rank)
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "leaderboard.md", markdown(ordered))
+    write_text(output / "leaderboard.html", page(ordered))
+    return ordered
+
+
+def read_entry(path: Path) -> Entry:
+    """A test's folder, or a file of scores, called by its name."""
+    if path.is_dir():
+        file = path / "summary.json"
+        if not file.is_file():
+            msg = f"{path}: no summary.json here; run python -m detectors test with this output folder first"
+            raise FileNotFoundError(msg)
+        record = json.loads(file.read_text())
+        return Entry(path.resolve().name, record["mpbench"], record)
+    record = summarise(Scores.read(path))
+    return Entry(path.stem, record["mpbench"], record)
+
+
+def references() -> list[Entry]:
+    """The paper's rows."""
+    made = []
+    for name, row in paper_rows().items():
+        averages = {key: getattr(row, key) for key in ("real_average", "generated_average", "total", "balanced")}
+        made.append(Entry(f"{name} ({REFERENCE})", {"real": row.real, "generated": row.generated} | averages))
+    return made
+
+
+def ranking_rows(entries: Sequence[Entry]) -> list[list[str]]:
+    """What can be said of every entry."""
+    rows = []
+    for place, entry in enumerate(entries, start=1):
+        record = entry.record
+        if record is None:
+            rows.append([entry.name, str(place), *(["-"] * 6)])
+            continue
+        told = record["calibrated"] or record["uncalibrated"]
+        low, high = (record["intervals"] or {}).get("auc") or (None, None)
+        interval = "-" if low is None else f"{low:.3f} to {high:.3f}"
+        figures = [_share(record["ranking"]["auc"]), interval, _share(told["balanced_accuracy"]), _share(told["calibration_error"])]
+        worst = record["worst"]
+        words = "-" if worst is None else f"{worst['generator']} ({worst['auc']:.3f})"
+        rows.append([entry.name, str(place), *figures, _share(record["oracle"]["tpr_at_fpr_1"]), words])
+    return rows
+
+
+RANKING = ["detector", "rank", "AUC", "95 % interval", "balanced accuracy", "calibration error", "TPR at 1 % FPR", "worst generator (AUC)"]
+
+
+def table_rows(entries: Sequence[Entry]) -> list[list[str]]:
+    """MPBench's columns of the entries that have any."""
+    rows = []
+    for entry in entries:
+        values = [*entry.table["real"].values(), entry.table["real_average"], *entry.table["generated"].values()]
+        values += [entry.table["generated_average"], entry.table["total"], entry.table["balanced"]]
+        if any(value is not None for value in values):
+            rows.append([entry.name, *(_per_cent(value) for value in values)])
+    return rows
+
+
+def table_head() -> list[str]:
+    """Names of the columns."""
+    return ["detector", *columns("real"), "avg real", *columns("generated"), "avg generated", "total (11 to 3)", "balanced"]
+
+
+NOTE = (
+    "Ordered by balanced accuracy: the mean over real and over generated sets, which crying wolf cannot win. The paper's own total weighs "
+    "generated sets 11 to 3. Accuracies of the table are at P = 0.5 without calibration, as the paper's."
+)
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """Both tables as Markdown."""
+    ours = [row for row, entry in zip(ranking_rows(entries), entries, strict=True) if entry.record is not None]
+    parts = [f"# Leaderboard\n\n{NOTE}\n"]
+    for head, rows in ((RANKING, ours), (table_head(), table_rows(entries))):
+        parts.append("\n".join(["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]) + "\n")
+    return "\n".join(parts)
+
+
+def page(entries: Sequence[Entry]) -> str:
+    """Both tables as one page that needs nothing beside it."""
+    known = {entry.name for entry in entries if entry.record is not None}
+
+    def line(row: Sequence[str]) -> str:
+        kind = "ours" if row[0] in known else "reference"
+        return f'<tr class="{kind}">' + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+
+    def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+        heads = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+        return f"<table><tr>{heads}</tr>{''.join(line(row) for row in rows)}</table>"
+
+    ours = [row for row in ranking_rows(entries) if row[0] in known]
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Leaderboard</title><style>{STYLE}</style>'
+    body = f"<h1>Leaderboard</h1><p>{html.escape(NOTE)}</p>{table(RANKING, ours)}<h2>MPBench</h2>{table(table_head(), table_rows(entries))}"
+    return f"{head}{body}</html>\n"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _per_cent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

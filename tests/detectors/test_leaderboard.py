@@ -1,0 +1,77 @@
+"""Tests, foreign score files and the paper's rows in one order."""
+
+import json
+from functools import partial
+
+import pytest
+
+from checkpoints.command import run as run_command
+from detectors.__main__ import main
+from detectors.leaderboard import leaderboard
+from detectors.mpbench import columns
+from detectors.scores import Scores
+from detectors.summary import summarise
+
+run = partial(run_command, main)
+
+
+def score_file(path, right):
+    """Every MPBench set, recognised in so many of ten."""
+    rows = ["label,score,column,generator"]
+    for name in columns("real") + columns("generated"):
+        label = int(name in columns("generated"))
+        for number in range(10):
+            answer = label if number < right else 1 - label
+            rows.append(f"{label},{0.9 if answer else 0.1},{name},{name if label else ''}")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_entries_stand_where_their_balanced_accuracy_puts_them(tmp_path, capsys):
+    best, middling = score_file(tmp_path / "best<b>.csv", 10), score_file(tmp_path / "middling.csv", 7)
+    folder = tmp_path / "tested"
+    folder.mkdir()
+    (folder / "summary.json").write_text(json.dumps(summarise(Scores.read(score_file(tmp_path / "x.csv", 8)), resamples=20)))
+    assert run(["leaderboard", str(best), str(middling), str(folder), "-o", str(tmp_path / "out")]) == 0
+    assert "1. best<b>: balanced accuracy 100.0" in capsys.readouterr().out
+    entries = leaderboard([best, middling, folder], tmp_path / "out")
+    names = [entry.name for entry in entries]
+    assert names[0] == "best<b>"
+    assert names[1].startswith("D ConvNeXt-S 0.5")
+    assert names.index("tested") < names.index("middling")
+    assert [entry.rank for entry in entries] == sorted((entry.rank for entry in entries), reverse=True)
+    text = (tmp_path / "out" / "leaderboard.md").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("| D ConvNeXt-S 0.5"))
+    assert line.count("|") == 1 + 1 + 14 + 4
+    assert "| 97.7 | 99.9 | 99.9 | 99.2 | 52.8 |" in line
+    page = (tmp_path / "out" / "leaderboard.html").read_text()
+    assert "best&lt;b&gt;" in page
+    assert "best<b>" not in page
+    assert page.count('class="ours"') == 6, "three detectors in two tables"
+
+
+def test_a_detector_without_mpbench_is_ranked_by_its_own_test(tmp_path):
+    (tmp_path / "mine.csv").write_text("label,score\n0,0.1\n0,0.7\n1,0.8\n1,0.9\n")
+    entry = next(entry for entry in leaderboard([tmp_path / "mine.csv"], tmp_path / "out") if entry.name == "mine")
+    assert entry.rank == 75
+    assert "mine" not in (tmp_path / "out" / "leaderboard.md").read_text().split("| ImageNet |")[1]
+
+
+def test_mistakes_are_one_line(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    score_file(tmp_path / "one.csv", 5)
+    (tmp_path / "deep").mkdir()
+    score_file(tmp_path / "deep" / "one.csv", 5)
+    for results, words in (
+        (["none.csv"], "no such file of scores"),
+        (["empty"], "no summary.json here"),
+        (["bad.csv"], "needs a label"),
+        (["one.csv", "deep/one.csv"], "two results are called one"),
+    ):
+        assert run(["leaderboard", *(str(tmp_path / name) for name in results), "-o", str(tmp_path / "out")]) == 2
+        told = capsys.readouterr().err
+        assert words in told
+        assert told.count("\n") == 1
+    with pytest.raises(FileNotFoundError):
+        leaderboard([tmp_path / "none"], tmp_path / "out")
