@@ -164,7 +164,7 @@ def train_unconditional(place: Place, name: str, steps: int | None = None, peopl
 def train_upscaler(place: Place, name: str, steps: int | None = None, people: int = 2000) -> None:
     """The x4 upscaler of the noisy upscaling purifier, told what to draw by the first pipeline's text encoder."""
     seed_everything(11, verbose=False)
-    total = steps or 6000
+    total = steps or 4500
     vae = AutoencoderKL.from_pretrained(place.work / "vae-up").eval()
     rescale(vae)
     tokenizer = CLIPTokenizer.from_pretrained(place.shipped / "sd-a1" / "tokenizer")
