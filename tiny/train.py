@@ -20,12 +20,15 @@ from checkpoints.folders import ROOT
 from checkpoints.taef2 import TAEF2, open_released
 from checkpoints.training import TrainingCLI
 from datamodules.pictures import PictureDataModule
+from detectors.cli import main as sentry
+from detectors.evaluate import calibrate
 from eval.metrics.face_net import FaceNet
 from rid.cli import main as rid
 from rid.pairs import PairConfig, make_pairs
 from rid.weights import save_generator
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.dataset import PortraitDataset
+from tiny.detection import SEEN, DetectionSizes, make_detection_shards
 from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
 from tiny.export import export_portraits
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, SamePeople, calibrated_threshold
@@ -200,6 +203,32 @@ def train_rid(place: Place, name: str, steps: int | None = None, people: int = 1
     record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
+def train_detector(place: Place, name: str, steps: int | None = None, sizes: DetectionSizes = DetectionSizes()) -> None:
+    """The real-or-generated detector: two recipes are trained on the same shards, the better one on validation pictures is calibrated."""
+    start, shards = time.monotonic(), place.work / "detection"
+    make_detection_shards(place.shipped, shards, sizes)
+    parts = [*(f"{pipeline}-0*" for pipeline in SEEN), f"{SEEN[0]}-vae-*"]  # the 0 begins a shard's number
+    settings = {
+        "data.real": json.dumps([{"urls": f"{shards}/train-portraits-*.tar"}]),
+        "data.generated": json.dumps([{"urls": f"{shards}/train-{part}.tar"} for part in parts]),
+        "data.val": json.dumps([f"{shards}/val-*.tar"]),
+    }
+    if steps:
+        settings |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0", "data.epoch_samples": "64"}
+    runs = {}
+    for config in DETECTOR_CONFIGS:
+        given = settings | {"trainer.default_root_dir": str(place.work / config.stem)}
+        runs[config.stem] = sentry(["fit", "-c", str(config), *(f"--{key}={value}" for key, value in given.items())])
+    reached = {key: float(run.trainer.callback_metrics["val/auc"]) for key, run in runs.items()}
+    best = max(reached, key=lambda key: reached[key])
+    runs[best].model.detector.half().save(place.shipped / name)
+    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], accelerator="cpu", num_workers=0)
+    words = ", ".join(f"{key} {value:.3f}" for key, value in reached.items())
+    note = f"{sizes.train} portraits, samples of {' and '.join(SEEN)}, reconstructions by {SEEN[0]}; validation AUC: {words}"
+    run = runs[best]
+    record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
+
+
 def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
     settings = settings | {"trainer.default_root_dir": str(root)}
     return rid(["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())])
@@ -208,6 +237,7 @@ def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
 PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
 REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
 COMBINED_CONFIG = ROOT / "configs" / "rid" / "tiny_combined.yaml"
+DETECTOR_CONFIGS = tuple(ROOT / "configs" / "detectors" / f"tiny_{name}.yaml" for name in ("npr", "patches"))
 
 RECIPES: dict[str, Callable[..., None]] = {
     "faces": train_faces,
@@ -221,6 +251,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "vae-up": AutoencoderRecipe((16, 32, 48), 4, 3000, seed=10),
     "upscaler": train_upscaler,
     "rid": train_rid,
+    "detector": train_detector,
 }
 """Every shipped model and the parts on the way there, in the order of need."""
 

@@ -15,6 +15,7 @@ import tiny.train
 from checkpoints.command import run
 from checkpoints.taef2 import TAEF2
 from datamodules.pictures import PictureDataModule
+from detectors.detector import Detector
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.metrics.identity import load_faces
 from rid.ensemble import DiffusionEnsemble
@@ -22,6 +23,7 @@ from rid.weights import load_generator
 from tiny import fitting
 from tiny.__main__ import main
 from tiny.dataset import PortraitDataset
+from tiny.detection import DetectionSizes
 from tiny.train import DiffusionRecipe
 
 
@@ -46,6 +48,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
     small["ddpm"] = partial(tiny.train.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train.train_upscaler, people=16)
+    small["detector"] = partial(tiny.train.train_detector, sizes=DetectionSizes(40, 24, 6, 6))
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
@@ -65,6 +68,9 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     note = json.loads((tmp_path / "shipped" / "sd-a2" / "training.json").read_text())
     assert (note["steps"], note["seed"]) == (2, 7)
     assert load_generator(str(tmp_path / "shipped" / "rid")).to_pixels.weight.any()
+    detector = Detector.from_pretrained(str(tmp_path / "shipped" / "detector"))
+    assert detector.calibration.pictures == 24 + 2 * 8 + 24
+    assert detector.kind in ("npr", "patches")
     assert not any("_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json"))
 
 
