@@ -14,7 +14,7 @@ from detectors.calibration import Calibration
 from detectors.mpbench import Row, columns
 from detectors.scores import Scores
 
-SLICES = ("generator", "family", "sampler", "codec")
+SLICES = ("generator", "subset", "family", "sampler", "codec")
 
 
 def summarise(scores: Scores, calibration: Calibration | None = None, resamples: int = 200, seed: int = 0) -> dict[str, Any]:

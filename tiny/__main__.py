@@ -75,13 +75,18 @@ def train(arguments: list[str]) -> int:
 
 def measure(arguments: list[str]) -> int:
     """Grade the shipped models."""
-    from tiny.quality import measure_all
+    from tiny.cards import MEASURES
+    from tiny.cards import measure as grade
 
-    made = parser("python -m tiny measure", "Measure the shipped models on evaluation identities and write their cards.")
-    made.add_argument("--output", type=Path, default=Path("checkpoints/tiny"), help="folder of the shipped models")
-    made.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder with the probe")
+    made = parser("python -m tiny measure", f"Measure shipped models and write their cards: {', '.join(MEASURES)}.")
+    made.add_argument("models", type=str, nargs="*", help="models' names; all if none is given")
+    made.add_argument("--output", type=Path, default=SHIPPED, help="folder of the shipped models")
+    made.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder with the probe, and the detector's shards")
     settings = made.parse_args(arguments)
-    print(json.dumps(measure_all(settings.output, settings.work), indent=2))
+    if unknown := [name for name in settings.models if name not in MEASURES]:
+        msg = f"no measure for '{unknown[0]}'; choose of {', '.join(MEASURES)}"
+        raise ValueError(msg)
+    print(json.dumps(grade(settings.models or list(MEASURES), settings.output, settings.work), indent=2))
     return 0
 
 

@@ -1,8 +1,7 @@
-"""What the shipped models are worth, measured on evaluation identities, and the model cards that say so."""
+"""What the shipped models are worth, measured on evaluation identities."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,10 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from checkpoints.manifest import write_text
+from detectors.detector import load_detector
+from detectors.scoring import score_shards
+from detectors.summary import summarise
+from eval.attacks.purification import Purifier
 from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantised
 from rid.ensemble import DiffusionEnsemble
@@ -132,72 +134,27 @@ def generator_quality(name: str, surrogates: list[str], images: Tensor, draws: i
     return {"budget_levels": generator.budget, "denoising_error": errors} | fidelity(protected, quantised(images))
 
 
-def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -> None:
-    """``README.md`` beside the weights: what they are, how they were trained, what was measured."""
-    training = json.loads((folder / "training.json").read_text())
-    if (folder / "vae" / "training.json").is_file():
-        first = json.loads((folder / "vae" / "training.json").read_text())
-        training |= {f"autoencoder: {key}": value for key, value in first.items()}
-    lines = [
-        f"# {title}",
-        "",
-        about,
-        "",
-        "## Training",
-        "",
-        *_rows(training),
-        "",
-        "## Measured on evaluation identities",
-        "",
-        *_rows(measured),
-    ]
-    write_text(folder / "README.md", "\n".join(lines) + "\n")
+@torch.no_grad()
+def purifier_quality(method: Purifier, images: Tensor, faces: str) -> dict[str, float]:
+    """What a purification by a shipped model does to clean portraits: PSNR, and the share in which a face is still found."""
+    washed = torch.cat([method(part, torch.Generator().manual_seed(0)) for part in images.split(8)])
+    error = (washed - images).square().mean(dim=(1, 2, 3))
+    seen = load_faces(faces)(washed).found.float().mean()
+    return {"psnr_of_clean_portraits": float((-10 * error.log10()).mean()), "face_share": float(seen)}
 
 
-def measure_all(shipped: Path, work: Path) -> dict[str, Any]:
-    """Measure every shipped model, and write the cards."""
-    faces = str(shipped / "faces")
-    measured: dict[str, Any] = {"faces": face_quality(faces)}
-    write_card(
-        shipped / "faces", "Face detector and embedder", "For drawn portraits of 64 pixels; says nothing of real faces.", measured["faces"]
-    )
-    probe = AttributeProbe()
-    probe.load_state_dict(torch.load(work / "probe" / "probe.pt", weights_only=True))
-    probe.eval()
-    held_out = FacePictures(EVALUATION_START, 200, 2)
-    with torch.no_grad():
-        answers = [answer.argmax(dim=1) for answer in probe(held_out.images.float() / 255)]
-    measured["probe"] = {
-        name: float((answer == truth)[truth >= 0].float().mean())
-        for name, answer, truth in zip(ATTRIBUTES, answers, held_out.attributes.T, strict=True)
-    }
-    items = PortraitDataset(EVALUATION_START, 64, 1).__getitems__(list(range(64)))
-    images = torch.stack([item["image"] for item in items])
-    for name in ("sd-a1", "sd-a2", "sd-b"):
-        vae = AutoencoderKL.from_pretrained(shipped / name, subfolder="vae").eval().requires_grad_(False)
-        quality = {"vae_psnr": reconstruction_psnr(vae, images)}
-        quality |= {f"latents_moved_by_{key}": value for key, value in latent_sensitivity(vae, images[:32]).items()}
-        quality |= sample_quality(shipped / name, faces, probe)
-        quality["probe_right_on_real_renders"] = measured["probe"]
-        measured[name] = quality
-        about = "A latent-diffusion pipeline for drawn portraits of 64 pixels; `StableDiffusionPipeline.from_pretrained` opens it."
-        write_card(shipped / name, f"Small pipeline {name}", about, quality)
-    pipelines = [str(shipped / name) for name in ("sd-a1", "sd-a2", "sd-b")]
-    measured["rid"] = generator_quality(str(shipped / "rid"), pipelines, images)
-    about = "Protects drawn portraits of 64 pixels against the three pipelines beside it; defends against nothing else."
-    write_card(shipped / "rid", "Small RID generator", about, measured["rid"])
-    return measured
+def detector_quality(name: str, shards: Path) -> dict[str, Any]:
+    """The test of the real-or-generated detector, the pipeline it has not seen included."""
+    found = score_shards(load_detector(name), [f"{shards}/test-*.tar"], accelerator="cpu", num_workers=0)
+    assert found is not None
+    record = summarise(found[0], load_detector(name).calibration)
+    by_subset = {name: facts for name, facts in record["slices"]["subset"].items() if facts["auc"] is not None}
+    shown = {name: {key: facts[key] for key in ("auc", "generated_accuracy")} for name, facts in by_subset.items()}
+    chosen = ("balanced_accuracy", "real_accuracy", "generated_accuracy", "calibration_error")
+    told = {kind: {key: record[kind][key] for key in chosen} for kind in ("uncalibrated", "calibrated")}
+    return record["ranking"] | told | shown
 
 
-def _rows(values: dict[str, Any]) -> list[str]:
-    rows = ["| | |", "|---|---|"]
-    for key, value in values.items():
-        shown = (
-            ", ".join(f"{k} {v:.3f}" for k, v in value.items())
-            if isinstance(value, dict)
-            else f"{value:.3f}"
-            if isinstance(value, float)
-            else value
-        )
-        rows.append(f"| {key.replace('_', ' ')} | {shown} |")
-    return rows
+def evaluation_portraits(count: int) -> Tensor:
+    """Portraits of people nobody trained on, one each, (count, 3, 64, 64) in [0, 1]."""
+    return torch.stack([item["image"] for item in PortraitDataset(EVALUATION_START, count, 1).__getitems__(list(range(count)))])

@@ -11,6 +11,7 @@ from diffusers import DDPMPipeline, StableDiffusionPipeline
 from lightning import LightningModule
 from PIL import Image
 
+import tiny.cards
 import tiny.train
 from checkpoints.command import run
 from checkpoints.taef2 import TAEF2
@@ -171,3 +172,20 @@ def test_wrong_uses_of_a_folder_are_told(arguments, words, tmp_path, monkeypatch
 def make(folder):
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def test_an_unknown_model_to_measure_is_one_line(capsys):
+    assert run(main, ["measure", "sd-z"]) == 2
+    assert "error: no measure for 'sd-z'; choose of faces," in capsys.readouterr().err
+
+
+def test_a_card_says_what_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setitem(tiny.cards.MEASURES, "rid", lambda shipped, work: ("A title", "Words.", {"psnr": 31.25, "errors": {"clean": 0.5}}))
+    (tmp_path / "rid").mkdir()
+    (tmp_path / "rid" / "training.json").write_text('{"seed": 4}')
+    assert run(main, ["measure", "rid", "--output", str(tmp_path)]) == 0
+    card = (tmp_path / "rid" / "README.md").read_text()
+    assert card.startswith("# A title\n\nWords.\n")
+    assert "| seed | 4 |" in card
+    assert "| psnr | 31.250 |" in card
+    assert "| errors | clean 0.500 |" in card

@@ -1,0 +1,145 @@
+"""The cards of the shipped models: what each is, how it was trained, what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+
+from checkpoints.manifest import write_text
+from eval.attacks.purification import DiffPure, NoisyUpscale
+from tiny.detection import UNSEEN
+from tiny.faces import ATTRIBUTES, AttributeProbe, FacePictures
+from tiny.identity import EVALUATION_START
+from tiny.quality import (
+    detector_quality,
+    evaluation_portraits,
+    face_quality,
+    generator_quality,
+    latent_sensitivity,
+    purifier_quality,
+    reconstruction_psnr,
+    sample_quality,
+)
+
+
+def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -> None:
+    """``README.md`` beside the weights: what they are, how they were trained, what was measured."""
+    training = json.loads((folder / "training.json").read_text())
+    if (folder / "vae" / "training.json").is_file():
+        first = json.loads((folder / "vae" / "training.json").read_text())
+        training |= {f"autoencoder: {key}": value for key, value in first.items()}
+    lines = [
+        f"# {title}",
+        "",
+        about,
+        "",
+        "## Training",
+        "",
+        *_rows(training),
+        "",
+        "## Measured on evaluation identities",
+        "",
+        *_rows(measured),
+    ]
+    write_text(folder / "README.md", "\n".join(lines) + "\n")
+
+
+def measure_faces(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """Title, description and figures of the face network."""
+    return (
+        "Face detector and embedder",
+        "For drawn portraits of 64 pixels; says nothing of real faces.",
+        face_quality(str(shipped / "faces")),
+    )
+
+
+def measure_pipeline(shipped: Path, work: Path, name: str) -> tuple[str, str, dict[str, Any]]:
+    """The same of a pipeline."""
+    probe = AttributeProbe()
+    probe.load_state_dict(torch.load(work / "probe" / "probe.pt", weights_only=True))
+    probe.eval()
+    held_out = FacePictures(EVALUATION_START, 200, 2)
+    with torch.no_grad():
+        answers = [answer.argmax(dim=1) for answer in probe(held_out.images.float() / 255)]
+    renders = {
+        key: float((answer == truth)[truth >= 0].float().mean())
+        for key, answer, truth in zip(ATTRIBUTES, answers, held_out.attributes.T, strict=True)
+    }
+    images = evaluation_portraits(64)
+    vae = AutoencoderKL.from_pretrained(shipped / name, subfolder="vae").eval().requires_grad_(False)
+    quality: dict[str, Any] = {"vae_psnr": reconstruction_psnr(vae, images)}
+    quality |= {f"latents_moved_by_{key}": value for key, value in latent_sensitivity(vae, images[:32]).items()}
+    quality |= sample_quality(shipped / name, str(shipped / "faces"), probe)
+    quality["probe_right_on_real_renders"] = renders
+    about = "A latent-diffusion pipeline for drawn portraits of 64 pixels; `StableDiffusionPipeline.from_pretrained` opens it."
+    return f"Small pipeline {name}", about, quality
+
+
+def measure_rid(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """The same of the generator."""
+    pipelines = [str(shipped / name) for name in ("sd-a1", "sd-a2", "sd-b")]
+    about = "Protects drawn portraits of 64 pixels against the three pipelines beside it; defends against nothing else."
+    return "Small RID generator", about, generator_quality(str(shipped / "rid"), pipelines, evaluation_portraits(64))
+
+
+def measure_ddpm(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """The same of the unconditional model."""
+    about = "Draws portraits, or parts of them, of 32 pixels from noise; DiffPure and GrIDPure wash drawn portraits with it."
+    return (
+        "Small unconditional model",
+        about,
+        purifier_quality(DiffPure(str(shipped / "ddpm")), evaluation_portraits(32), str(shipped / "faces")),
+    )
+
+
+def measure_upscaler(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """The same of the upscaler."""
+    method = NoisyUpscale(str(shipped / "upscaler"), "photo of a person", steps=25, guidance=3.0)
+    about = "Draws portraits of 256 pixels from noisy ones of 64; `StableDiffusionUpscalePipeline.from_pretrained` opens it."
+    return "Small x4 upscaler", about, purifier_quality(method, evaluation_portraits(16), str(shipped / "faces"))
+
+
+def measure_detector(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """The same of the real-or-generated detector."""
+    about = f"Tells drawn portraits from what the small pipelines draw; it has never seen {UNSEEN}. Says nothing of photographs."
+    return "Small detector", about, detector_quality(str(shipped / "detector"), work / "detection")
+
+
+MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
+    "faces": measure_faces,
+    **{name: partial(measure_pipeline, name=name) for name in ("sd-a1", "sd-a2", "sd-b")},
+    "ddpm": measure_ddpm,
+    "upscaler": measure_upscaler,
+    "rid": measure_rid,
+    "detector": measure_detector,
+}
+
+
+def measure(names: Sequence[str], shipped: Path, work: Path) -> dict[str, Any]:
+    """Measure shipped models, and write their cards."""
+    measured = {}
+    for name in names:
+        title, about, figures = MEASURES[name](shipped, work)
+        write_card(shipped / name, title, about, figures)
+        measured[name] = figures
+    return measured
+
+
+def _rows(values: dict[str, Any]) -> list[str]:
+    rows = ["| | |", "|---|---|"]
+    for key, value in values.items():
+        shown = (
+            ", ".join(f"{k} {v:.3f}" for k, v in value.items())
+            if isinstance(value, dict)
+            else f"{value:.3f}"
+            if isinstance(value, float)
+            else value
+        )
+        rows.append(f"| {key.replace('_', ' ')} | {shown} |")
+    return rows
