@@ -6,11 +6,12 @@ A door, not part of the room: it alone here may call other rooms.
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from checkpoints.command import dispatch, parser, run
+from checkpoints.manifest import claim, write_manifest
 
 ABOUT = """usage: python -m datamodules VERB ...
 
@@ -21,7 +22,7 @@ ABOUT = """usage: python -m datamodules VERB ...
 
 python -m datamodules VERB --help tells more."""
 
-Split = Literal["train", "val", "test", "calibration"]
+Split = Literal["train", "val", "test", "dev", "calibration"]
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +36,7 @@ def shard(arguments: list[str]) -> int:
 
     from datamodules.annotations import Annotations
     from datamodules.fake2m import LABELS, groups
-    from datamodules.sharding import GENERATED, REAL, Limits, Origin, held_out, shard_pictures, slug
+    from datamodules.sharding import GENERATED, REAL, Limits, Origin, place_of, shard_pictures, slug
     from datamodules.sources import read_source, read_text
 
     made = parser("python -m datamodules shard", "Pictures from archives, folders or shards into WebDataset shards, bytes unchanged.")
@@ -56,6 +57,7 @@ def shard(arguments: list[str]) -> int:
     made.add_argument("--metadata", type=str | None, default=None, help="file with a path and a label in each row")
     made.add_argument("--label_map", type=dict[str, int], default=LABELS, help="what its labels mean: 1 is generated, 0 real")
     made.add_argument("--calibration_share", type=float, default=0.02, help="share of a training set kept apart, named calibration-...")
+    made.add_argument("--dev_share", type=float, default=0.01, help="the same for watching training, named dev-...")
     made.add_class_arguments(Limits, "limits")
     made.add_argument("--decode", type=bool, default=False, help="decode every picture as a check")
     settings = made.instantiate_classes(made.parse_args(arguments))
@@ -71,7 +73,7 @@ def shard(arguments: list[str]) -> int:
         source, metadata = group.images, metadata or group.metadata
     plain = Origin(
         split=settings.split,
-        subset=slug(settings.name or Path(source).stem),
+        subset=slug(settings.name or Path(source.rstrip("/")).name or Path(source).resolve().name),
         label=REAL if settings.label == "real" else GENERATED,
         generator=settings.generator,
         family="real" if settings.label == "real" else settings.family,
@@ -82,11 +84,19 @@ def shard(arguments: list[str]) -> int:
     def origin_of(path: str) -> Origin | None:
         subset = group.subset_of(path) if group else None
         origin = plain if group is None else None if subset is None else Origin.of(group, subset)
-        if origin is not None and origin.split == "train" and held_out(path, settings.calibration_share):
-            return replace(origin, split="calibration")
-        return origin
+        if origin is None or origin.split != "train":
+            return origin
+        place = place_of(path)
+        edges = (settings.calibration_share, settings.calibration_share + settings.dev_share)
+        kept = "calibration" if place < edges[0] else "dev" if place < edges[1] else "train"
+        return replace(origin, split=kept)
 
     annotations = Annotations(read_text(metadata), settings.label_map, metadata) if metadata else None
+    name = settings.set or f"{plain.split}-{plain.subset}"
+    keys = ("set", "label", "name", "split", "generator", "family", "captions", "column", "label_map", "decode")
+    asked = {key: settings[key] for key in (*keys, "calibration_share", "dev_share")}
+    asked |= {"source": source, "metadata": metadata, "limits": asdict(settings.limits)}
+    claim(settings.output / f"{name}.run", "datamodules shard", asked)  # what is finished there would else be kept, whatever it was
     members = tqdm(read_source(source), unit=" files", disable=not sys.stderr.isatty())
     indices = shard_pictures(members, settings.output, origin_of, annotations, settings.limits, settings.decode)
     for stem, index in indices.items():
@@ -94,6 +104,9 @@ def shard(arguments: list[str]) -> int:
     left_out = next(iter(indices.values()))["left_out"]
     for kind, count in left_out.items():
         print(f"{kind}: {count}", file=sys.stderr)
+    counts = {stem: index["samples"] for stem, index in indices.items()}
+    facts = {"settings": asked, "counts": counts, "left_out": left_out}
+    write_manifest(settings.output / f"{name}.run", command="datamodules shard", finished=True, **facts)
     return 1 if set(left_out) & {"unreadable", "damaged", "in no known folder"} else 0
 
 
@@ -133,6 +146,8 @@ def told(index: dict[str, Any] | None) -> int:
     """Print what was made; the exit code."""
     if index is not None:
         print(f"{index['origin']['split']}-{index['origin']['subset']}: {index['samples']} pictures in {len(index['shards'])} shards")
+        for kind, count in index["left_out"].items():
+            print(f"{kind}: {count}", file=sys.stderr)
     return 0
 
 

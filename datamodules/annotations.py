@@ -23,6 +23,10 @@ class Annotations:
     """
 
     def __init__(self, text: str, labels: Mapping[str, int], name: str = "metadata") -> None:
+        labels = {key.lower(): value for key, value in labels.items()}
+        if wrong := {key: value for key, value in labels.items() if value not in (0, 1)}:
+            msg = f"a label means 1, generated, or 0, real; {wrong} does not"
+            raise ValueError(msg)
         self.rows: dict[str, list[tuple[tuple[str, ...], int]]] = {}
         self.used: set[tuple[str, ...]] = set()
         for number, line in enumerate(text.splitlines()):

@@ -29,7 +29,6 @@ class Fake2MDataModule(LightningDataModule):
         real: Sources of photographs for training.
         generated: Sources of generated pictures for training; both classes are drawn equally often.
         val: Patterns of shards for validation.
-        calibration: Patterns of shards that thresholds and calibration are fitted on, and nothing else.
         test: Patterns of shards to be scored.
         train_view: What is made of a picture in training.
         test_view: The same elsewhere.
@@ -48,7 +47,6 @@ class Fake2MDataModule(LightningDataModule):
         real: Sequence[ShardSource] = (),
         generated: Sequence[ShardSource] = (),
         val: Sequence[str] = (),
-        calibration: Sequence[str] = (),
         test: Sequence[str] = (),
         train_view: View = TRAIN_VIEW,
         test_view: View = TEST_VIEW,
@@ -63,14 +61,14 @@ class Fake2MDataModule(LightningDataModule):
             msg = f"batch_size and shuffle must be at least 1 and num_workers at least 0, got {batch_size}, {shuffle} and {num_workers}"
             raise ValueError(msg)
         self.sources = (tuple(real), tuple(generated))
-        self.splits = {"val": tuple(val), "calibration": tuple(calibration), "test": tuple(test)}
+        self.splits = {"val": tuple(val), "test": tuple(test)}
         self.train_view, self.test_view, self.edit = train_view, test_view, edit
         self.batch_size, self.epoch_samples, self.shuffle, self.num_workers = batch_size, epoch_samples, shuffle, num_workers
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Without end; a resumed run draws anew, as a stream cannot go back to where it was."""
         if not all(self.sources):
-            msg = "training needs sources of both classes: set data.init_args.real and data.init_args.generated"
+            msg = "training needs sources of both classes: set data.real and data.generated"
             raise ValueError(msg)
         rank, world, step = self._place()
         batches = self.epoch_samples // (self.batch_size * world)
@@ -84,13 +82,13 @@ class Fake2MDataModule(LightningDataModule):
         return self._loader(MixedStream(self.sources, self.train_view, self.batch_size, batches, self.shuffle, seed, rank))
 
     def exact_dataloader(self, split: str) -> DataLoader[Any]:
-        """Every sample of ``val``, ``calibration`` or ``test`` once over all processes.
+        """Every sample of ``val`` or ``test`` once over all processes.
 
         Raises:
             ValueError: If the split has no shards.
         """
         if not self.splits[split]:
-            msg = f"this needs shards to read: set data.init_args.{split} in the config"
+            msg = f"this needs shards to read: set data.{split} in the config"
             raise ValueError(msg)
         rank, world, _ = self._place()
         stream = ExactStream(self.splits[split], self.test_view, self.batch_size, rank, world, self.edit)

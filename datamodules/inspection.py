@@ -34,7 +34,7 @@ def inspect_shards(urls: Sequence[str], output: Path, pictures: int = 24, most: 
         urls: Patterns of shards that are here.
         output: Folder to write to.
         pictures: Pictures of each class on the contact sheet.
-        most: Records read at most, drawn at random over shards.
+        most: Records kept at most, as many of each shard, drawn at random.
         seed: Of what is drawn.
 
     Returns:
@@ -46,8 +46,13 @@ def inspect_shards(urls: Sequence[str], output: Path, pictures: int = 24, most: 
     """
     rng = random.Random(seed)
     shards = [Path(shard.removeprefix("file://")) for pattern in urls for shard in find_shards(pattern)]
-    records = [facts | {"shard": shard, "key": key} for shard in shards for key, facts in read_facts(shard)]
-    records = rng.sample(records, min(most, len(records)))
+    records: list[dict[str, Any]] = []
+    for shard in rng.sample(shards, len(shards)):
+        here = [facts | {"shard": shard, "key": key} for key, facts in read_facts(shard)]
+        records += rng.sample(here, min(len(here), max(1, most // len(shards))))
+    if unlabelled := [record for record in records if record.get("label") not in CLASSES or "nbytes" not in record]:
+        msg = f"{unlabelled[0]['shard']}, {unlabelled[0]['key']}: no record of ours; write the shards with python -m datamodules shard"
+        raise ValueError(msg)
     gate = shortcut_gate(records)
     output.mkdir(parents=True, exist_ok=True)
     sheets = {name: contact_sheet(drawn(records, label, pictures, rng)) for label, name in CLASSES.items()}

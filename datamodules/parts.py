@@ -64,6 +64,7 @@ def read_tar(stream: Any, name: str) -> Iterator[Member]:
     """
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for entry in archive:
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would remember every one of a million
             if not entry.isfile():
                 continue
             path = PurePosixPath(entry.name)

@@ -168,6 +168,8 @@ def shard_pictures(
             writers[stem] = SubsetWriter(output, origin, limits)
         writer = writers[stem]
         label = annotations.label(member.path) if annotations else None
+        if annotations and label is None and claims_to_be_a_picture(member.path):
+            troubles.add("without a row in the metadata", member.path)
         if member.path in writer.done:
             continue
         header = read_header(member.content)
@@ -177,8 +179,6 @@ def shard_pictures(
         if decode and not decodes(member):
             troubles.add("damaged", member.path)
             continue
-        if annotations and label is None:
-            troubles.add("without a row in the metadata", member.path)
         facts = describe(member, origin if label is None else relabelled(origin, label)) | asdict(header)
         writer.add(member.path, header.codec, member.content, facts)
     for writer in writers.values():
@@ -211,9 +211,10 @@ def relabelled(origin: Origin, label: int) -> Origin:
     return replace(origin, label=GENERATED, family="unknown", column=None)
 
 
-def held_out(path: str, share: float) -> bool:
-    """Whether a picture is in the share kept for calibration: by its file name, so that one caption's pictures stay together."""
-    return zlib.crc32(PurePosixPath(path).stem.encode()) % 10_000 < round(share * 10_000)
+def place_of(path: str) -> float:
+    """A number from 0 to below 1 that a picture's file name decides; numbered files count as their number, however it is written."""
+    stem = PurePosixPath(path).stem
+    return zlib.crc32((str(int(stem)) if stem.isdecimal() else stem).encode()) / 2**32
 
 
 def decodes(member: Member) -> bool:

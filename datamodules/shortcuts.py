@@ -15,8 +15,8 @@ from sklearn.tree import DecisionTreeClassifier
 LIMIT = 0.55
 """AUC above which header facts give the class away."""
 
-FEWEST = 20
-"""Pictures of each class that the gate needs to say anything."""
+FEWEST = 200
+"""Pictures of each class that the gate needs: of fewer, chance alone would fire it."""
 
 FEATURES = ("codec", "width", "height", "aspect", "bytes", "bits_per_pixel", "jpeg_quality", "chroma", "exif")
 

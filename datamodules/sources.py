@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 
 from datamodules.images import find_pictures
-from datamodules.parts import Member, find_archives, read_tar
+from datamodules.parts import Archive, Member, find_archives, read_tar
 
 
 def read_source(source: str) -> Iterator[Member]:
@@ -27,7 +27,7 @@ def read_source(source: str) -> Iterator[Member]:
     if source.endswith(".tar"):
         shards = [root]
     elif archives := find_archives(source):
-        return (member for archive in archives for member in archive.members())
+        return _archive_members(archives)
     else:
         shards = sorted(path for path in system.ls(root, detail=False) if path.endswith(".tar"))
     if shards:
@@ -43,6 +43,13 @@ def read_text(source: str) -> str:
     """A text file, here or at an fsspec URL."""
     with fsspec.open(source, "r") as stream:
         return str(stream.read())
+
+
+def _archive_members(archives: list[Archive]) -> Iterator[Member]:
+    """The files of one archive, or of several, each under its archive's name, as they may hold files of one name."""
+    for archive in archives:
+        for member in archive.members():
+            yield member if len(archives) == 1 else Member(f"{archive.stem}/{member.path}", member.content)
 
 
 def _shard_members(system: fsspec.AbstractFileSystem, shard: str) -> Iterator[Member]:

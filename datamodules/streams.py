@@ -25,6 +25,9 @@ from datamodules.images import UnreadableImage, decode_photo
 from datamodules.shards import read_samples
 from datamodules.views import View
 
+MOST_CORRUPT = 1000
+"""Damaged pictures in a row that end a run."""
+
 PADDING = -1
 """Label of samples that only make the batches of all processes equally many."""
 
@@ -127,6 +130,7 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         self.weights = [source.weight / sum(one.weight for one in of_class) / 2 for of_class in sources for source in of_class]
         self.view, self.batch_size, self.batches, self.shuffle = view, batch_size, batches, shuffle
         self.seed, self.rank, self.epoch = seed, rank, -1
+        self.streams: list[Iterator[dict[str, Any]]] = []
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
@@ -136,17 +140,21 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         worker, workers = _worker()
         rng = random.Random(f"{self.seed} {self.rank} {worker} {self.epoch}")
         edits = np.random.default_rng(rng.getrandbits(64))
-        held = max(1, self.shuffle // workers // len(self.shards))
-        streams = [_shuffled(read_shards(_endless(shards, rng)), held, rng) for shards in self.shards]
+        if not self.streams:  # kept from epoch to epoch: a source drawn rarely would else never get past the head of a shard
+            held = max(1, self.shuffle // workers // len(self.shards))
+            self.streams = [_shuffled(read_shards(_endless(shards, rng)), held, rng) for shards in self.shards]
         corrupt = 0
         for _ in range(self.batch_size * len(range(worker, self.batches, workers))):
             while True:
-                sample = next(rng.choices(streams, self.weights)[0])
+                sample = next(rng.choices(self.streams, self.weights)[0])
                 try:
                     found = decode_sample(sample, self.view, edits)
                     break
-                except UnreadableImage:
+                except UnreadableImage as error:
                     corrupt += 1
+                    if corrupt == MOST_CORRUPT:
+                        msg = f"{corrupt} damaged pictures in a row, the last: {error}; get the shards again"
+                        raise ValueError(msg) from error
             yield found | {"corrupt": corrupt}
             corrupt = 0
 

@@ -18,6 +18,9 @@ Levels = NDArray[np.uint8]
 
 Policy = Literal["crop", "resize_crop", "random_resized_crop", "tile_crop", "whole"]
 
+THINNEST = 20
+"""How many times longer than the other a side may be; of longer pictures the middle is seen."""
+
 MCU = 16
 """Pixels of the blocks a JPEG with 4:2:0 chroma codes independently."""
 
@@ -106,6 +109,9 @@ class View:
         shorter = self.size if self.policy == "crop" else self.resize
         if self.policy == "crop" and min(height, width) >= self.size:
             return rgb
+        if max(height, width) > THINNEST * min(height, width):  # scaled whole, a strip of a pixel would fill the memory
+            rgb = middle(rgb, THINNEST * min(height, width))
+            height, width = rgb.shape[:2]
         scale = shorter / min(height, width)
         return self._scaled(rgb, max(shorter, round(height * scale)), max(shorter, round(width * scale)))
 
@@ -155,6 +161,12 @@ def jpeg(rgb: Levels, quality: int) -> Levels:
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, format="JPEG", quality=quality)
     return np.asarray(Image.open(buffer))
+
+
+def middle(rgb: Levels, longest: int) -> Levels:
+    """The middle of a picture, no side longer than so many pixels."""
+    top, left = (max(0, (length - longest) // 2) for length in rgb.shape[:2])
+    return rgb[top : top + longest, left : left + longest]
 
 
 def random_part(height: int, width: int, least_area: float, rng: np.random.Generator) -> tuple[int, int, int, int]:

@@ -56,6 +56,9 @@ class Calibration:
             msg = "calibration needs real and generated pictures; the calibration set has one of them only"
             raise ValueError(msg)
         fitted = LogisticRegression(C=np.inf, class_weight="balanced").fit(scores.logit.reshape(-1, 1), scores.label)
+        if fitted.coef_[0, 0] <= 0:
+            msg = "the detector calls real pictures generated more often than generated ones; are the labels the wrong way round?"
+            raise ValueError(msg)
         made = cls(scale=float(fitted.coef_[0, 0]), bias=float(fitted.intercept_[0]), pictures=len(scores))
         probability = made.probability(scores.logit)
         real, generated = probability[scores.label == 0], probability[scores.label == 1]

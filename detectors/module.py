@@ -9,11 +9,13 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from checkpoints.manifest import write_manifest
 from detectors import metrics
+from detectors.calibration import Calibration
 from detectors.detector import Detector
 from detectors.networks.frequency import DCTClassifier
 from detectors.scores import Scores
@@ -61,9 +63,10 @@ class SentryModule(LightningModule):
         self.answers: Rows = []
 
     def on_fit_start(self) -> None:
-        """Let a spectrum network take its statistics from training pictures, unless the run goes on from a checkpoint."""
+        """Forget what other weights' answers meant; let a spectrum network take its statistics, unless it has them."""
+        self.detector.calibration = Calibration()
         network = self.detector.network
-        if isinstance(network, DCTClassifier) and self.global_step == 0:
+        if isinstance(network, DCTClassifier) and not network.prepared and self.trainer.ckpt_path is None:
             loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
             batches = (batch["image"].to(self.device) for batch, _ in zip(loader, range(PREPARE_BATCHES), strict=False))
             network.prepare(batches)
@@ -99,9 +102,18 @@ class SentryModule(LightningModule):
         }
         self.log_dict({name: value for name, value in values.items() if value is not None})
 
+    def on_train_epoch_end(self) -> None:
+        """End a run whose rate a plateau has brought below ``lr_min``."""
+        if self.hparams["schedule"] == "plateau" and self.trainer.optimizers[0].param_groups[0]["lr"] < self.hparams["lr_min"]:
+            self.trainer.should_stop = True
+
     def on_fit_end(self) -> None:
-        """Leave the trained detector as a model folder beside the run's logs."""
+        """Leave the trained detector as a model folder beside the run's logs: the best one where a checkpoint callback watches a metric."""
         folder = self.trainer.log_dir  # every rank must ask: log_dir is a broadcast
+        watching = self.trainer.checkpoint_callback
+        if isinstance(watching, ModelCheckpoint) and watching.monitor and Path(watching.best_model_path).is_file():
+            state = torch.load(watching.best_model_path, map_location="cpu", weights_only=True, mmap=True)
+            self.load_state_dict(state["state_dict"])
         if folder and self.trainer.is_global_zero:
             self.detector.save(Path(folder) / "detector")
             write_manifest(
@@ -124,7 +136,7 @@ class SentryModule(LightningModule):
             return optimizer
         if settings["schedule"] == "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, "max", factor=0.1, patience=settings["patience"], threshold=1e-3, threshold_mode="abs", min_lr=settings["lr_min"]
+                optimizer, "max", factor=0.1, patience=settings["patience"] - 1, threshold=1e-3, threshold_mode="abs"
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/accuracy"}}
         if settings["schedule"] == "step":

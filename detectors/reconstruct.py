@@ -19,7 +19,8 @@ from checkpoints.folders import model_folder
 from checkpoints.manifest import file_digest, fingerprint
 from checkpoints.pipelines import open_autoencoder
 from checkpoints.taef2 import open_released
-from datamodules.images import decode_photo, encode_as, to_levels
+from datamodules.headers import read_header
+from datamodules.images import UnreadableImage, decode_photo, encode_as, to_levels
 from datamodules.sharding import GENERATED, Origin, read_facts
 from datamodules.shards import read_samples
 from datamodules.streams import find_shards
@@ -43,7 +44,10 @@ class ReconstructionConfig:
 
 
 class Reconstruction(ShardJob):
-    """Makes of every shard of real pictures one of their reconstructions, with the same keys."""
+    """Makes of every shard of real pictures one of their reconstructions, with the same keys.
+
+    Pictures that cannot be read, carry camera notes, or cannot be coded as they were are left out; the command says how many.
+    """
 
     def __init__(self, config: ReconstructionConfig, shards: Sequence[Path], output: Path) -> None:
         super().__init__(Origin(config.split, config.name, GENERATED, generator=config.autoencoder, family="autoencoder"), output)
@@ -58,10 +62,18 @@ class Reconstruction(ShardJob):
         shard = self.shards[number]
         records = dict(read_facts(shard))
         for sample in read_samples(shard):
-            record = records[sample.key]
-            photo = decode_photo(io.BytesIO(sample.picture.read(shard)), f"{shard}, {sample.key}")
+            record = records.get(sample.key)
+            if record is None or record["exif"]:  # what the camera noted cannot be given to a fake
+                continue
+            try:
+                photo = decode_photo(io.BytesIO(sample.picture.read(shard)), f"{shard}, {sample.key}")
+            except UnreadableImage:
+                continue
             levels = to_levels(self._round_trip(photo.tensor()))
             content = encode_as(levels.permute(1, 2, 0).cpu().numpy(), record["codec"], record["jpeg_quality"], record["chroma"])
+            header = read_header(content)
+            if header is None or any(getattr(header, key) != record[key] for key in ("codec", "width", "height", "chroma")):
+                continue  # a grey picture, say
             known = {"caption_id": record["caption_id"] or record["source_path"], "twin": record["sha256"]}
             yield str(PurePosixPath(sample.key)), record["codec"], content, known
 
@@ -108,4 +120,7 @@ def reconstruct(
         "shards": {shard.name: file_digest(shard) for shard in shards},
     }
     job = Reconstruction(config, shards, output)
-    return run_job(job, len(shards), "datamodules reconstruct", settings, accelerator, devices)
+    index = run_job(job, len(shards), "datamodules reconstruct", settings, accelerator, devices)
+    if index is not None:
+        index["left_out"] = {"without a twin": sum(len(read_samples(shard)) for shard in shards) - index["samples"]}
+    return index

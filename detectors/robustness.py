@@ -18,7 +18,7 @@ from checkpoints.folders import model_folder
 from checkpoints.manifest import claim, file_digest, write_manifest
 from datamodules.edits import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, SampledJPEG
 from datamodules.sharding import read_facts
-from datamodules.streams import find_shards
+from datamodules.streams import count_samples, find_shards
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
@@ -34,9 +34,14 @@ Row = dict[str, Any]
 def tracks(urls: Sequence[str]) -> dict[str, Edit]:
     """Three ways to show the same pictures: as they are; both classes with equal sizes and the real ones' qualities; all as one JPEG."""
     shards = [Path(shard.removeprefix("file://")) for pattern in urls for shard in find_shards(pattern)]
-    records = [facts for shard in shards for _, facts in read_facts(shard)]
-    side = min(min(record["width"], record["height"]) for record in records)
-    qualities = tuple(record["jpeg_quality"] for record in records if record["label"] == 0 and record["jpeg_quality"]) or (FIXED_QUALITY,)
+    sides, found = [], []
+    for shard in shards:
+        for _, record in read_facts(shard):
+            sides.append(min(record["width"], record["height"]))
+            if record["label"] == 0 and record["jpeg_quality"]:
+                found.append(record["jpeg_quality"])
+    side = int(np.percentile(sides, 5))  # one thumbnail must not shrink all the others; the few smaller ones stay smaller
+    qualities = tuple(np.percentile(found, np.arange(0.5, 100), method="nearest").astype(int).tolist()) if found else (FIXED_QUALITY,)
     aligned = Chain((MiddleSquare(side), SampledJPEG(qualities)))
     return {"native": Chain(()), "aligned": aligned, "all JPEG": JPEG(FIXED_QUALITY)}
 
@@ -60,16 +65,17 @@ def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[
     """
     detector = load_detector(name)
     shards = [shard for pattern in data for shard in find_shards(pattern)]
-    claim(output, "detectors robustness", {"detector": file_digest(model_folder(name) / "model.safetensors"), "shards": shards})
+    stamps = {shard: count_samples(shard) for shard in shards}
+    claim(output, "detectors robustness", {"detector": file_digest(model_folder(name) / "model.safetensors"), "shards": stamps})
     wanted = {"track": tracks(data)} | dict(edits or ROBUSTNESS)
     scored = {}
     for kind, levels in wanted.items():
         for level, edit in levels.items():
             found = _scored(detector, data, output / "scores" / f"{kind}, {level}.parquet", edit, how)
             if found is not None:
-                scored[kind, level] = found
-    if not scored:
-        return None
+                scored[kind, level] = Scores(found.label, found.logit, {})
+    if int(os.environ.get("LOCAL_RANK", "0")) or len(scored) < sum(len(levels) for levels in wanted.values()):
+        return None  # not the first process
     clean = scored["track", "native"]
     rows = [row(kind, level, scores, clean, detector.calibration) for (kind, level), scores in scored.items()]
     write_rows(output / "robustness.csv", rows)

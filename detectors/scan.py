@@ -77,7 +77,7 @@ class FindingWriter(Callback):
         self.bar = tqdm(total=total, initial=done, unit=" pictures")
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: list[Finding], *_: object) -> None:
-        with self.table.open("a", newline="") as stream:
+        with self.table.open("a", newline="", encoding="utf-8", errors="surrogateescape") as stream:
             csv.DictWriter(stream, COLUMNS).writerows(asdict(row) for row in outputs)
         self.bar.update(len(outputs))
 
@@ -119,7 +119,8 @@ def scan(
     """
     detector = load_detector(name)
     photos, others = find_photos(inputs)
-    digest = file_digest(model_folder(name) / "model.safetensors")
+    parts = [model_folder(name) / part for part in ("model.safetensors", "config.json", "calibration.json")]
+    digest = " ".join(file_digest(part) for part in parts if part.is_file())
     partial_table = output.with_name(output.name + ".partial")
     begun = output.with_name(output.name + ".detector")
     if output.exists() and not resume:
@@ -154,7 +155,7 @@ def scan(
 
 def read_table(file: Path) -> list[Finding]:
     """The findings of a table, or of one that is growing; a last line that was cut short is left out."""
-    with file.open(newline="") as stream:
+    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         rows = [row for row in csv.DictReader(stream) if None not in row.values() and None not in row]
 
     def number(value: str) -> float | None:
@@ -186,7 +187,7 @@ def _finished(table: Path, begun: Path, digest: str) -> list[Finding]:
 
 def _write(table: Path, rows: Sequence[Finding]) -> None:
     fresh = table.with_name(table.name + ".new")
-    with fresh.open("w", newline="") as stream:
+    with fresh.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)

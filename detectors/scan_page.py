@@ -51,7 +51,7 @@ def write_page(inputs: Sequence[Path], found: Sequence[Finding], detector: Detec
     parts += [f'<p class="error">{html.escape(row.error)}</p>' for row in failed]
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Scan</title><style>{STYLE}</style>'
     fresh = target.with_name(target.name + ".partial")
-    fresh.write_text(f"{head}{''.join(parts)}</html>\n")
+    fresh.write_text(f"{head}{''.join(parts)}</html>\n", encoding="utf-8", errors="replace")
     os.replace(fresh, target)
 
 

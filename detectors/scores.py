@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-FACTS = ("key", "generator", "family", "sampler", "codec", "subset", "column", "caption_id")
+FACTS = ("key", "generator", "family", "sampler", "codec", "subset", "column", "caption_id", "source_path")
 """What is known of a picture beside its label; empty where it is not."""
 
 

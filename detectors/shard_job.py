@@ -6,10 +6,12 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from checkpoints.manifest import claim, write_manifest
@@ -83,8 +85,14 @@ def run_job(job: ShardJob, shards: int, command: str, settings: dict[str, Any], 
     origin = job.origin
     record = job.output / f"{origin.split}-{origin.subset}.run"
     claim(record, command, settings)
+    devices = min(devices, shards)
     trainer = Trainer(
-        accelerator=accelerator, devices=min(devices, shards), logger=False, enable_checkpointing=False, enable_model_summary=False
+        accelerator=accelerator,
+        devices=devices,
+        strategy=DDPStrategy(timeout=timedelta(days=2)) if devices > 1 else "auto",  # ranks wait for the slowest shard
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
     )
     trainer.predict(job, Numbers(shards), return_predictions=False)
     trainer.strategy.barrier()

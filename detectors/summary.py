@@ -134,9 +134,10 @@ def intervals(scores: Scores, resamples: int, seed: int) -> dict[str, tuple[floa
 
 
 def bootstrap(scores: Scores, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Indices of resampled pictures; those of one caption come and go together."""
-    captions = scores.facts["caption_id"]
-    names = np.where(captions == "", np.char.add("#", np.arange(len(scores)).astype(str)), captions)
+    """Indices of resampled pictures; those of one caption come and go together, as do a picture and its reconstruction."""
+    captions, paths = scores.facts["caption_id"], scores.facts["source_path"]
+    places = np.char.add("#", np.arange(len(scores)).astype(str))
+    names = np.where(captions != "", captions, np.where(paths != "", paths, places))
     _, group = np.unique(names, return_inverse=True)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(group.max() + 2))

@@ -18,7 +18,7 @@ from datamodules.images import encode_as, to_levels
 from datamodules.sharding import GENERATED, Origin
 from detectors.shard_job import Made, ShardJob, run_job
 
-Split = Literal["train", "val", "test", "calibration"]
+Split = Literal["train", "val", "test", "dev", "calibration"]
 Codec = Literal["png", "bmp", "jpg", "webp"]
 DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
@@ -83,6 +83,8 @@ class Synthesis(ShardJob):
     def setup(self, stage: str) -> None:
         folder = model_folder(self.config.model, "model_index.json")
         pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=DTYPES[self.config.precision])
+        if "safety_checker" in pipeline.components:
+            pipeline.register_modules(safety_checker=None)  # it would put black pictures in the place of some
         if self.config.scheduler is not None:
             pipeline.scheduler = getattr(diffusers, self.config.scheduler).from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
@@ -106,10 +108,10 @@ class Synthesis(ShardJob):
             num_inference_steps=config.steps,
             guidance_scale=config.guidance,
             generator=[torch.Generator().manual_seed(config.seed + place) for place in places],
-            output_type="pt",
+            output_type="np",  # in [0, 1] whatever the pipeline; "pt" is not for all of them
             **size,
         )
-        return drawn.images.float()
+        return torch.from_numpy(drawn.images).permute(0, 3, 1, 2).float()
 
 
 def synthesize(

@@ -72,7 +72,11 @@ class TimmClassifier(nn.Module):
 
 def check_name(name: str) -> None:
     """Raise ValueError if timm has no network of a name."""
-    if not timm.is_model(name.split(".")[0]):
+    plain, _, tag = name.partition(".")
+    if timm.is_model(plain) and tag and name not in timm.list_pretrained(f"{plain}.*"):
+        msg = f"timm has no weights '{tag}' for {plain}; there are {', '.join(timm.list_pretrained(f'{plain}.*'))}"
+        raise ValueError(msg)
+    if not timm.is_model(plain):
         near = timm.list_models(f"*{name.split('.')[0][:6]}*")[:3]
         msg = f"timm has no network '{name}'" + (f"; near are {', '.join(near)}" if near else "; see timm.list_models()")
         raise ValueError(msg)
@@ -103,6 +107,7 @@ class FrozenLinear(nn.Module):
         features: ``embedding``: the model's own output, for CLIP what it compares with text; ``pooled``: what comes before it.
         dropout: Before the linear layer.
         size: Side of the pictures, where the model can work at other sizes than its own.
+        mean_std: What pictures are normalised by: the model's own, or ImageNet's, as Sentry does even for CLIP.
 
     Raises:
         ValueError: If timm has no such network, or it has no output of its own.
@@ -115,6 +120,7 @@ class FrozenLinear(nn.Module):
         features: Literal["embedding", "pooled"] = "pooled",
         dropout: float = 0.0,
         size: int | None = None,
+        mean_std: Literal["model", "imagenet"] = "model",
     ) -> None:
         super().__init__()
         check_name(name)
@@ -126,7 +132,8 @@ class FrozenLinear(nn.Module):
         if not width:
             msg = f"{name} has no output of its own: use features: pooled"
             raise ValueError(msg)
-        self.normalise = Normalise(backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"])
+        own = (backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"])
+        self.normalise = Normalise(*(own if mean_std == "model" else IMAGENET))
         self.dropout, self.linear = nn.Dropout(dropout), nn.Linear(width, 1)
 
     @torch.no_grad()

@@ -50,8 +50,14 @@ class DCTClassifier(nn.Module):
         if images.shape[-2:] != (self.size, self.size):
             msg = f"this network takes {self.size}x{self.size} pictures, got {images.shape[-1]}x{images.shape[-2]}"
             raise ValueError(msg)
-        coefficients = self.matrix @ (images * 255) @ self.matrix.T
-        return (coefficients.abs() + 1e-6).log()
+        with torch.autocast(images.device.type, enabled=False):  # half precision would drown what it is to find
+            coefficients = self.matrix @ (images.float() * 255) @ self.matrix.T
+            return (coefficients.abs() + 1e-6).log()
+
+    @property
+    def prepared(self) -> bool:
+        """Whether :meth:`prepare` has been called, on these weights or those they were loaded from."""
+        return bool((self.mean != 0).any())
 
     @torch.no_grad()
     def prepare(self, batches: Iterable[Tensor]) -> None:

@@ -94,11 +94,12 @@ class ResidualClassifier(nn.Module):
 
     def residual(self, images: Tensor) -> Tensor:
         """What the network sees of (B, 3, H, W) pictures in [0, 1]."""
-        if self.kind == "dwt":
-            return diagonal_detail(images * 2 - 1)
-        levels = images * 255
-        found = F.conv2d(F.pad(levels, (2, 2, 2, 2), mode="reflect"), self.filters.repeat(3, 1, 1, 1), groups=3)
-        return found.clamp(-3, 3) / 3
+        with torch.autocast(images.device.type, enabled=False):  # half precision would drown what it is to find
+            images = images.float()
+            if self.kind == "dwt":
+                return diagonal_detail(images * 2 - 1)
+            levels = F.pad(images * 255, (2, 2, 2, 2), mode="reflect")
+            return F.conv2d(levels, self.filters.repeat(3, 1, 1, 1), groups=3).clamp(-3, 3) / 3
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (B,)."""

@@ -21,7 +21,7 @@ def insightface_folder(name: str) -> Path:
     Raises:
         FileNotFoundError: If it is not there.
     """
-    folder = Path(name) if Path(name).is_dir() else Path.home() / ".insightface" / "models" / name
+    folder = Path(name).resolve() if Path(name).is_dir() else Path.home() / ".insightface" / "models" / name
     if not list(folder.glob("*.onnx")):
         msg = f"no InsightFace models in {folder}: get them once with: insightface-cli model.download {name} (for research only)"
         raise FileNotFoundError(msg)

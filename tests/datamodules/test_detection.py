@@ -84,6 +84,27 @@ def test_epochs_differ_and_a_seed_repeats_a_run(shards, workers):
     assert epochs(2)[0] != first
 
 
+def test_a_rare_source_is_seen_whole(tmp_path):
+    write(tmp_path, "train", "photos", 0, 20)
+    write(tmp_path, "train", "common", 1, 20)
+    write(tmp_path, "train", "rare", 1, 120, per_shard=120)
+    generated = [ShardSource(f"{tmp_path}/train-common-*.tar", 9), ShardSource(f"{tmp_path}/train-rare-*.tar", 1)]
+    data = Fake2MDataModule(
+        [ShardSource(f"{tmp_path}/train-photos-*.tar")], generated, train_view=SMALL, batch_size=10, epoch_samples=100, num_workers=0
+    )
+    loader = data.train_dataloader()
+    seen = {record["key"] for _ in range(60) for batch in loader for record in batch["record"] if record["subset"] == "rare"}
+    assert len(seen) > 90, "some 300 draws of 120 pictures, five an epoch"
+
+
+def test_nothing_but_damaged_pictures_ends_a_run(tmp_path):
+    write(tmp_path, "train", "photos", 0, 4, damaged=range(4))
+    write(tmp_path, "train", "gan", 1, 4, damaged=range(4))
+    sources = [[ShardSource(f"{tmp_path}/train-{name}-*.tar")] for name in ("photos", "gan")]
+    with pytest.raises(ValueError, match="1000 damaged pictures in a row"):
+        next(iter(Fake2MDataModule(*sources, train_view=SMALL, batch_size=2, epoch_samples=20, num_workers=0).train_dataloader()))
+
+
 def test_damaged_pictures_are_counted_and_passed_over(tmp_path):
     write(tmp_path, "train", "photos", 0, 4)
     with_holes = tmp_path / "train-gan-000000.tar"
@@ -186,7 +207,7 @@ def test_an_index_that_does_not_fit_is_told(tmp_path):
         (lambda _: ShardSource("x.tar", 0), "the weight of x.tar must be above 0"),
         (lambda _: Fake2MDataModule(batch_size=0), "batch_size and shuffle must be at least 1"),
         (lambda _: Fake2MDataModule().train_dataloader(), "training needs sources of both classes"),
-        (lambda _: Fake2MDataModule().predict_dataloader(), r"set data\.init_args\.test"),
+        (lambda _: Fake2MDataModule().predict_dataloader(), r"set data\.test"),
         (lambda shards: training(shards, epoch_samples=5).train_dataloader(), "an epoch of 5 pictures has 0 batches of 10"),
     ],
 )

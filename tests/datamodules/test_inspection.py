@@ -17,7 +17,7 @@ from datamodules.shortcuts import shortcut_gate
 run = partial(run_command, main)
 
 
-def write(folder, label, count=60, codec="BMP", size=(24, 24), **options):
+def write(folder, label, count=200, codec="BMP", size=(24, 24), **options):
     members = []
     for number in range(count):
         buffer = io.BytesIO()
@@ -39,7 +39,7 @@ def test_equal_codec_and_size_pass(tmp_path, capsys):
     assert "do not tell the classes apart" in capsys.readouterr().out
     facts = json.loads((tmp_path / "out" / "inspection.json").read_text())
     assert facts["gate"]["passed"]
-    assert facts["counts"]["size"] == {"real": {"24x24": 60}, "generated": {"24x24": 60}}
+    assert facts["counts"]["size"] == {"real": {"24x24": 200}, "generated": {"24x24": 200}}
     page = (tmp_path / "out" / "inspection.html").read_text()
     assert page.count("<figure>") == 48
     assert "http" not in page.replace("http://www.w3.org", ""), "nothing is fetched"
@@ -76,7 +76,7 @@ def test_the_gate_says_nothing_from_too_few(tmp_path, capsys):
     write(tmp_path, 0, count=5)
     write(tmp_path, 1)
     assert inspect(tmp_path) == 2
-    assert "at least 20 pictures of each class, got 5 real" in capsys.readouterr().err
+    assert "at least 200 pictures of each class, got 5 real" in capsys.readouterr().err
 
 
 def test_chance_differences_do_not_fire():

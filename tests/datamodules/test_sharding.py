@@ -20,7 +20,7 @@ from datamodules.__main__ import main
 from datamodules.annotations import Annotations
 from datamodules.fake2m import LABELS, columns, groups
 from datamodules.headers import read_header
-from datamodules.sharding import free_key, slug
+from datamodules.sharding import free_key, place_of, slug
 
 run = partial(run_command, main)
 
@@ -105,7 +105,7 @@ def test_a_split_archive_with_every_trap(archive, tmp_path, capsys):
     assert shard["sha256"] == hashlib.sha256((tmp_path / "out" / shard["name"]).read_bytes()).hexdigest()
     assert index["left_out_names"]["unreadable"] == ["IF-CC95K/IF-ddim-25-15K/broken.png"]
     assert index["left_out_names"]["rows without a picture"][0].endswith("gone.png")
-    assert index["left_out"]["without a row in the metadata"] == 2
+    assert index["left_out"]["without a row in the metadata"] == 3, "the unreadable one has none, either"
 
 
 def test_a_stopped_run_goes_on_to_the_same_shards(archive, tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_a_share_of_a_training_set_is_kept_for_calibration(tmp_path):
         (tmp_path / folder).mkdir()
         for number in range(60):
             (tmp_path / folder / f"{number}.png").write_bytes(encoded("PNG", number))
-        arguments = ["--label", "generated", "--calibration_share", "0.3", "-o", str(tmp_path / "out")]
+        arguments = ["--label", "generated", "--calibration_share", "0.3", "--dev_share", "0", "-o", str(tmp_path / "out")]
         assert run(["shard", str(tmp_path / folder), *arguments]) == 0
     found = {path.stem: json.loads(path.read_text())["samples"] for path in (tmp_path / "out").glob("*.json")}
     assert found["train-sd"] + found["calibration-sd"] == 60
@@ -306,3 +306,30 @@ def test_the_checksum_at_the_very_end_counts(tmp_path, capsys):
         gzip.decompress(bytes(content))
     assert run(["shard", str(folder), "-o", str(tmp_path / "out"), "--label", "generated"]) == 2
     assert "damaged in" in capsys.readouterr().err
+
+
+def test_other_settings_in_the_same_folder_are_refused(tmp_path, capsys):
+    (tmp_path / "sd-1.4").mkdir()
+    (tmp_path / "sd-1.4" / "1.png").write_bytes(encoded("PNG"))
+    command = ["shard", str(tmp_path / "sd-1.4"), "-o", str(tmp_path / "out")]
+    assert run([*command, "--label", "generated"]) == 0
+    assert run([*command, "--label", "generated"]) == 0, "the same again is nothing new"
+    capsys.readouterr()
+    assert run([*command, "--label", "real"]) == 2
+    assert "holds the results of other settings" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").glob("*.tar")] == ["train-sd-1-4-000000.tar"], "the name keeps its number"
+
+
+def test_two_archives_with_files_of_one_name(tmp_path):
+    for stem in ("one.tar.gz", "two.tar.gz"):
+        split_archive(tmp_path / "parts", {f"images/{n}.png": encoded("PNG", n) for n in range(3)}, stem=stem, parts=2)
+    assert run(["shard", str(tmp_path / "parts"), "-o", str(tmp_path / "out"), "--label", "generated", "--limits.samples", "2"]) == 0
+    (tmp_path / "out" / "train-parts-000002.tar").unlink()
+    assert run(["shard", str(tmp_path / "parts"), "-o", str(tmp_path / "out"), "--label", "generated", "--limits.samples", "2"]) == 0
+    paths = [json.loads(sample["json"])["source_path"] for sample in samples(tmp_path / "out")]
+    assert sorted(paths) == sorted(f"{stem}/images/{n}.png" for stem in ("one.tar.gz", "two.tar.gz") for n in range(3))
+
+
+def test_one_caption_is_on_one_side_however_its_number_is_written():
+    assert place_of("a/7.png") == place_of("000000007.jpg")
+    assert 0 <= place_of("a/x.png") < 1

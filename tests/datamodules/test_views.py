@@ -84,3 +84,7 @@ def test_shares_of_edits_are_as_asked():
 def test_settings_out_of_range_are_told(wrong):
     with pytest.raises(ValueError, match="a view's"):
         View(**wrong)
+
+
+def test_a_strip_does_not_fill_the_memory():
+    assert View()(np.zeros((1, 60_000, 3), np.uint8), rng()).shape == (3, 224, 224)

@@ -107,6 +107,18 @@ def test_reconstructions_are_coded_as_the_real_ones(pipelines, tmp_path, kind):
     assert len(read_samples(tmp_path / "out" / "train-twins-000000.tar")) == 3
 
 
+def test_pictures_that_cannot_have_a_twin_are_counted(pipelines, tmp_path, capsys):
+    photographs(tmp_path / "real")
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(buffer, format="JPEG")
+    odd = [Member("grey.jpg", buffer.getvalue()), Member("cut.jpg", buffer.getvalue()[:-1500])]
+    shard_pictures(odd, tmp_path / "real", lambda path: Origin("train", "odd", REAL, family="real"))
+    arguments = ["--autoencoder", pipelines[0], "--name", "twins", *CPU]
+    assert run(["reconstruct", str(tmp_path / "real" / "*.tar"), "-o", str(tmp_path / "out"), *arguments]) == 0
+    assert "without a twin: 2" in capsys.readouterr().err
+    assert len(records(tmp_path / "out")) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -114,6 +114,8 @@ def test_calibration_travels_in_a_file_and_refuses_one_class(tmp_path):
     (tmp_path / "calibration.json").write_text('{"slope": 1}')
     with pytest.raises(ValueError, match="not a calibration"):
         Calibration.open(tmp_path)
+    with pytest.raises(ValueError, match="are the labels the wrong way round"):
+        Calibration.fit(scores([1, 1, 0, 0], [-2.0, -1.0, 1.0, 2.0]))
     with pytest.raises(ValueError, match="one of them only"):
         Calibration.fit(scores([1, 1], [0.0, 1.0]))
 
@@ -144,6 +146,8 @@ def test_pictures_of_one_caption_are_drawn_together():
     for chosen in bootstrap(made, 50, 0):
         counts = np.bincount(chosen, minlength=4)
         assert counts[0] == counts[1]
+    twins = scores([0, 1], [0.0, 1.0], source_path=["photos/a.jpg", "twins/a.jpg"], caption_id=["", "photos/a.jpg"])
+    assert all(np.bincount(chosen, minlength=2).tolist() == [1, 1] for chosen in bootstrap(twins, 20, 0)), "a picture and its twin"
 
 
 def test_score_files_of_ours_and_of_others(tmp_path):

@@ -15,6 +15,7 @@ from datamodules.parts import Member
 from datamodules.sharding import Limits, Origin, shard_pictures
 from datamodules.views import View
 from detectors.__main__ import main as door
+from detectors.calibration import Calibration
 from detectors.cli import main
 from detectors.detector import Detector, load_detector
 from detectors.module import decay_groups
@@ -122,6 +123,29 @@ def test_going_on_from_a_saved_detector(trained, config, tmp_path):
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(settings))
     cli = main(["validate", "-c", str(tmp_path / "again.yaml")])
     assert cli.trainer.callback_metrics["val/auc"] == pytest.approx(float(trained.trainer.callback_metrics["val/auc"]))
+
+
+def test_new_weights_forget_what_the_old_ones_answers_meant(trained, config, tmp_path):
+    folder = Path(trained.trainer.log_dir) / "detector"
+    Calibration(scale=7.0, bias=3.0, pictures=500).save(folder)
+    settings = yaml.safe_load(Path(config("tiny_patches", {}, {"max_epochs": 1})).read_text())
+    settings["model"]["detector"] = {"class_path": "detectors.detector.load_detector", "init_args": {"name": str(folder)}}
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(settings))
+    cli = main(["fit", "-c", str(tmp_path / "again.yaml")])
+    assert load_detector(str(Path(cli.trainer.log_dir) / "detector")).calibration == Calibration()
+
+
+def test_the_best_checkpoint_becomes_the_detector(config, tmp_path):
+    watching = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"monitor": "val/auc", "mode": "min"}}
+    run = main(["fit", "-c", config("tiny_patches", {}, {"callbacks": [watching], "max_epochs": 3}, lr=0.02)])
+    best = torch.load(run.trainer.checkpoint_callback.best_model_path, weights_only=True)["state_dict"]
+    saved = load_detector(str(Path(run.trainer.log_dir) / "detector")).state_dict()
+    assert all(torch.equal(best[f"detector.{name}"], value) for name, value in saved.items())
+
+
+def test_a_plateau_ends_the_run(config):
+    run = main(["fit", "-c", config("tiny_patches", {}, {"max_epochs": 30}, schedule="plateau", patience=1, lr=1e-5, lr_min=1e-6)])
+    assert run.trainer.current_epoch < 29
 
 
 def test_norms_and_biases_have_no_weight_decay():

@@ -11,6 +11,7 @@ from diffusers import DDPMPipeline, StableDiffusionPipeline
 from lightning import LightningModule
 from PIL import Image
 
+import datamodules.shortcuts
 import tiny.cards
 import tiny.train
 from checkpoints.command import run
@@ -41,6 +42,7 @@ def lighter(config, folder):
 @pytest.mark.slow
 def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.train, "TRAINING_PEOPLE", 40)
+    monkeypatch.setattr(datamodules.shortcuts, "FEWEST", 20)
     small = {
         name: (DiffusionRecipe(r.autoencoder, r.steps, r.seed, r.origin, pictures=400) if isinstance(r, DiffusionRecipe) else r)
         for name, r in tiny.train.RECIPES.items()
