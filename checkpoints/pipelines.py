@@ -10,22 +10,27 @@ import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline
 
 from checkpoints.folders import pipeline_folder
-from checkpoints.taef2 import TAEF2
+from checkpoints.taef2 import TAEF2, open_released
 
 KINDS: dict[str, type[AutoencoderKL | TAEF2]] = {"AutoencoderKL": AutoencoderKL, "TAEF2": TAEF2}
 
 
-def open_autoencoder(pipeline: Path | str) -> AutoencoderKL | TAEF2:
-    """The ``vae`` of a pipeline folder, in float32, for evaluation.
+def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
+    """An autoencoder in float32, for evaluation: a pipeline folder's ``vae``, a folder of its own, or TAEF2's released files.
 
     Raises:
+        FileNotFoundError: If there is none.
         ValueError: If it is of a kind this project cannot attack through.
     """
-    kind = json.loads((Path(pipeline) / "vae" / "config.json").read_text()).get("_class_name")
+    place = Path(folder)
+    if (place / "taef2_encoder.pth").is_file():
+        return open_released(place)
+    place = place / "vae" if (place / "vae").is_dir() else place
+    kind = json.loads((place / "config.json").read_text()).get("_class_name")
     if kind not in KINDS:
-        msg = f"{pipeline}/vae is a {kind}; pipelines with {' or '.join(KINDS)} can be used"
+        msg = f"{place} is a {kind}; pipelines with {' or '.join(KINDS)} can be used"
         raise ValueError(msg)
-    return KINDS[kind].from_pretrained(pipeline, subfolder="vae", dtype=torch.float32).eval()
+    return KINDS[kind].from_pretrained(place, dtype=torch.float32).eval()
 
 
 def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipeline) -> Any:

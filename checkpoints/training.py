@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer.states import TrainerFn
 
@@ -23,7 +24,25 @@ class SaveRunConfig(SaveConfigCallback):
 
 
 class TrainingCLI(LightningCLI):
-    """LightningCLI that refuses a launch whose processes would train apart from one another."""
+    """LightningCLI that refuses a launch whose processes would train apart from one another.
+
+    Args:
+        task: The LightningModule.
+        data: The LightningDataModule.
+        program: How the command is called, for its help.
+        settings: Any others of LightningCLI's.
+    """
+
+    def __init__(self, task: type[LightningModule], data: type[LightningDataModule], program: str, **settings: Any) -> None:
+        super().__init__(
+            task,
+            data,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            save_config_callback=SaveRunConfig,
+            parser_kwargs={"exit_on_error": False, "prog": program},
+            **settings,
+        )
 
     def before_instantiate_classes(self) -> None:
         launched = int(os.environ.get("WORLD_SIZE", "1"))

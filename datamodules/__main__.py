@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from jsonargparse import ArgumentParser, Namespace
+
 from checkpoints.command import dispatch, parser, run
 from checkpoints.manifest import claim, write_manifest
 
@@ -21,8 +23,6 @@ ABOUT = """usage: python -m datamodules VERB ...
   inspect      contact sheet, histograms, and whether headers alone tell real and generated pictures apart
 
 python -m datamodules VERB --help tells more."""
-
-Split = Literal["train", "val", "test", "dev", "calibration"]
 
 
 def main(arguments: list[str]) -> int:
@@ -36,7 +36,7 @@ def shard(arguments: list[str]) -> int:
 
     from datamodules.annotations import Annotations
     from datamodules.fake2m import LABELS, groups
-    from datamodules.sharding import GENERATED, REAL, Limits, Origin, place_of, shard_pictures, slug
+    from datamodules.sharding import GENERATED, REAL, Limits, Origin, Split, place_of, shard_pictures, slug
     from datamodules.sources import read_source, read_text
 
     made = parser("python -m datamodules shard", "Pictures from archives, folders or shards into WebDataset shards, bytes unchanged.")
@@ -117,12 +117,7 @@ def synthesize(arguments: list[str]) -> int:
 
     made = parser("python -m datamodules synthesize", "Draw captions with any text-to-image pipeline of diffusers into WebDataset shards.")
     made.add_argument("captions", type=Path, help="text file, one caption a line")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; a stopped run goes on in it")
-    made.add_class_arguments(SynthesisConfig, as_group=False)
-    made.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or gpu")
-    made.add_argument("--devices", type=int, default=1, help="processes; shards are shared out among them")
-    settings = made.parse_args(arguments)
-    config = SynthesisConfig(**{name: settings[name] for name in SynthesisConfig.__dataclass_fields__})
+    settings, config = ask(made, SynthesisConfig, arguments)
     return told(make(read_captions(settings.captions), settings.output, config, settings.accelerator, settings.devices))
 
 
@@ -133,13 +128,18 @@ def reconstruct(arguments: list[str]) -> int:
 
     made = parser("python -m datamodules reconstruct", "Shards of real pictures through an autoencoder, coded as the real ones were.")
     made.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
+    settings, config = ask(made, ReconstructionConfig, arguments)
+    return told(make(settings.shards, settings.output, config, settings.accelerator, settings.devices))
+
+
+def ask(made: ArgumentParser, kind: type[Any], arguments: list[str]) -> tuple[Namespace, Any]:
+    """The settings of a job that makes shards, and its own among them."""
     made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; a stopped run goes on in it")
-    made.add_class_arguments(ReconstructionConfig, as_group=False)
+    made.add_class_arguments(kind, as_group=False)
     made.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or gpu")
     made.add_argument("--devices", type=int, default=1, help="processes; shards are shared out among them")
     settings = made.parse_args(arguments)
-    config = ReconstructionConfig(**{name: settings[name] for name in ReconstructionConfig.__dataclass_fields__})
-    return told(make(settings.shards, settings.output, config, settings.accelerator, settings.devices))
+    return settings, kind(**{name: settings[name] for name in kind.__dataclass_fields__})
 
 
 def told(index: dict[str, Any] | None) -> int:

@@ -91,9 +91,8 @@ class Fake2MDataModule(LightningDataModule):
             msg = f"this needs shards to read: set data.{split} in the config"
             raise ValueError(msg)
         rank, world, _ = self._place()
-        stream = ExactStream(self.splits[split], self.test_view, self.batch_size, rank, world, self.edit)
-        stream.workers = max(1, self.num_workers)
-        return self._loader(stream)
+        workers = max(1, self.num_workers)
+        return self._loader(ExactStream(self.splits[split], self.test_view, self.batch_size, rank, world, workers, self.edit))
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self.exact_dataloader("val") if self.splits["val"] else []

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from datamodules.images import encode_as
 from datamodules.views import jpeg
 
 Levels = NDArray[np.uint8]
@@ -46,9 +47,7 @@ class WebP:
     quality: int
 
     def __call__(self, rgb: Levels, rng: np.random.Generator) -> Levels:
-        buffer = io.BytesIO()
-        Image.fromarray(rgb).save(buffer, format="WEBP", quality=self.quality)
-        return np.asarray(Image.open(buffer).convert("RGB"))
+        return np.asarray(Image.open(io.BytesIO(encode_as(rgb, "webp", self.quality))).convert("RGB"))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import warnings
@@ -160,6 +161,11 @@ def encode_as(rgb: NDArray[np.uint8], codec: str, quality: int | None = None, ch
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, format={"jpg": "JPEG", "tif": "TIFF"}.get(codec, codec.upper()), **options)
     return buffer.getvalue()
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """A picture file's bytes as a URL for a page that needs nothing beside it; ``kind`` is png, jpeg or svg+xml."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def levels_within(changed: Tensor, original: Tensor, budget: float) -> Tensor:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -17,11 +15,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from datamodules.images import UnreadableImage, decode_photo
+from datamodules.images import UnreadableImage, data_url, decode_photo, write_bytes
 from datamodules.sharding import read_facts
 from datamodules.shards import read_samples
 from datamodules.shortcuts import Gate, shortcut_gate
-from datamodules.streams import find_shards
+from datamodules.streams import local_shards
 
 CLASSES = {0: "real", 1: "generated"}
 THUMBNAIL = 96
@@ -45,7 +43,7 @@ def inspect_shards(urls: Sequence[str], output: Path, pictures: int = 24, most: 
         ValueError: If a class has too few pictures.
     """
     rng = random.Random(seed)
-    shards = [Path(shard.removeprefix("file://")) for pattern in urls for shard in find_shards(pattern)]
+    shards = local_shards(urls)
     records: list[dict[str, Any]] = []
     for shard in rng.sample(shards, len(shards)):
         here = [facts | {"shard": shard, "key": key} for key, facts in read_facts(shard)]
@@ -58,8 +56,8 @@ def inspect_shards(urls: Sequence[str], output: Path, pictures: int = 24, most: 
     sheets = {name: contact_sheet(drawn(records, label, pictures, rng)) for label, name in CLASSES.items()}
     counts = {name: histogram(records, name) for name in ("subset", "codec", "size", "jpeg_quality", "generator")}
     facts = {"pictures": gate.pictures, "gate": {"auc": gate.auc, "passed": gate.passed, "features": gate.features}, "counts": counts}
-    _write(output / "inspection.json", json.dumps(facts, indent=2) + "\n")
-    _write(output / "inspection.html", page(gate, sheets, counts, records))
+    write_bytes(output / "inspection.json", json.dumps(facts, indent=2).encode() + b"\n")
+    write_bytes(output / "inspection.html", page(gate, sheets, counts, records).encode())
     return gate
 
 
@@ -87,8 +85,9 @@ def histogram(records: Sequence[dict[str, Any]], name: str) -> dict[str, dict[st
 def contact_sheet(records: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     """For each record a small picture as a data URL, and what it is."""
     made = []
+    places = {shard: {sample.key: sample for sample in read_samples(shard)} for shard in {record["shard"] for record in records}}
     for record in records:
-        sample = next(sample for sample in read_samples(record["shard"]) if sample.key == record["key"])
+        sample = places[record["shard"]][record["key"]]
         name = f"{record['subset']}: {record['key']}, {record['codec']} {record['width']}x{record['height']}"
         try:
             rgb = decode_photo(io.BytesIO(sample.picture.read(record["shard"])), name).rgb
@@ -98,7 +97,7 @@ def contact_sheet(records: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
         small, buffer = Image.fromarray(rgb), io.BytesIO()
         small.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))
         small.save(buffer, format="PNG")
-        made.append((_url(buffer, "png"), name))
+        made.append((data_url(buffer.getvalue(), "png"), name))
     return made
 
 
@@ -113,7 +112,7 @@ def sizes_plot(records: Sequence[dict[str, Any]]) -> str:
     axes.legend()
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    return _url(buffer, "svg+xml")
+    return data_url(buffer.getvalue(), "svg+xml")
 
 
 def page(gate: Gate, sheets: dict[str, list[tuple[str, str]]], counts: dict[str, Any], records: Sequence[dict[str, Any]]) -> str:
@@ -143,13 +142,3 @@ def page(gate: Gate, sheets: dict[str, list[tuple[str, str]]], counts: dict[str,
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Shards</title><style>{style}</style>'
     real, generated = gate.pictures
     return f"{head}<h1>{real} real and {generated} generated pictures</h1>{''.join(parts)}</html>\n"
-
-
-def _url(buffer: io.BytesIO, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _write(target: Path, text: str) -> None:
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, target)

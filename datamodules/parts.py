@@ -14,6 +14,8 @@ from typing import Any
 
 import fsspec
 
+from datamodules.shards import refuse_outside
+
 PART = re.compile(r"^(?P<stem>.+\.(?:tar\.gz|tgz))(?:\.(?P<number>\d+))?$")
 LARGEST_MEMBER = 1 << 30
 """Bytes; a picture file is smaller."""
@@ -67,16 +69,13 @@ def read_tar(stream: Any, name: str) -> Iterator[Member]:
             archive.members = []  # type: ignore[attr-defined]  # tarfile would remember every one of a million
             if not entry.isfile():
                 continue
-            path = PurePosixPath(entry.name)
-            if path.is_absolute() or ".." in path.parts:
-                msg = f"{name}: the entry {entry.name} leads out of the archive; it is not to be trusted"
-                raise ValueError(msg)
+            refuse_outside(entry.name, name, "archive")
             if entry.size > LARGEST_MEMBER:
                 msg = f"{name}: the entry {entry.name} has {entry.size:,} bytes; a picture has fewer"
                 raise ValueError(msg)
             content = archive.extractfile(entry)
             assert content is not None
-            yield Member(str(path), content.read())
+            yield Member(str(PurePosixPath(entry.name)), content.read())
 
 
 class PartStream(io.RawIOBase):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from datamodules.annotations import Annotations
 from datamodules.fake2m import Group, Subset
 from datamodules.headers import read_header
-from datamodules.images import SUFFIXES, UNSUPPORTED, UnreadableImage, decode_photo
+from datamodules.images import SUFFIXES, UNSUPPORTED, UnreadableImage, decode_photo, write_bytes
 from datamodules.parts import Member
 from datamodules.shards import ShardWriter, read_entries
 
@@ -25,13 +24,16 @@ NAMED = 200
 
 REAL, GENERATED = 0, 1
 
+Split = Literal["train", "val", "test", "dev", "calibration"]
+"""What shards are for: the first part of their names."""
+
 
 @dataclass(frozen=True)
 class Origin:
     """What is known of all pictures of a source.
 
     Attributes:
-        split: train, val, test or calibration: the first part of the shards' names.
+        split: One of :data:`Split`.
         subset: The second.
         label: 1 generated, 0 real.
         generator: Model, where generated.
@@ -117,16 +119,13 @@ class SubsetWriter:
 class Troubles:
     """Files that did not become samples, and labels that no picture has, by kind."""
 
-    counts: Counter[str]
-    names: dict[str, list[str]]
+    counts: Counter[str] = field(default_factory=Counter)
+    names: dict[str, list[str]] = field(default_factory=dict)
 
-    @classmethod
-    def none(cls) -> Troubles:
-        return cls(Counter(), {})
-
-    def add(self, kind: str, name: str, count: int = 1) -> None:
-        self.counts[kind] += count
-        self.names.setdefault(kind, []).extend([name] if len(self.names.get(kind, [])) < NAMED else [])
+    def add(self, kind: str, name: str) -> None:
+        self.counts[kind] += 1
+        if self.counts[kind] <= NAMED:
+            self.names.setdefault(kind, []).append(name)
 
 
 def shard_pictures(
@@ -157,7 +156,7 @@ def shard_pictures(
     """
     output.mkdir(parents=True, exist_ok=True)
     writers: dict[str, SubsetWriter] = {}
-    troubles = Troubles.none()
+    troubles = Troubles()
     for member in members:
         origin = origin_of(member.path)
         if origin is None:
@@ -262,7 +261,7 @@ def read_facts(shard: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def index_shards(folder: Path, origin: Origin, troubles: Troubles | None = None) -> dict[str, Any]:
     """``SPLIT-SUBSET.json``: shards with counts and hashes, classes, codecs, sizes, and the source's troubles."""
-    stem, troubles = f"{origin.split}-{origin.subset}", troubles or Troubles.none()
+    stem, troubles = f"{origin.split}-{origin.subset}", troubles or Troubles()
     shards: list[dict[str, Any]] = []
     counts: dict[str, Counter[str]] = {key: Counter() for key in ("label", "codec", "size", "generator")}
     for path in finished_shards(folder, stem):
@@ -282,8 +281,5 @@ def index_shards(folder: Path, origin: Origin, troubles: Troubles | None = None)
         "left_out": dict(troubles.counts),
         "left_out_names": troubles.names,
     }
-    target = folder / f"{stem}.json"
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(json.dumps(index, indent=2) + "\n")
-    os.replace(partial, target)
+    write_bytes(folder / f"{stem}.json", json.dumps(index, indent=2).encode() + b"\n")
     return index

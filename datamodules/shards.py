@@ -68,10 +68,7 @@ def read_entries(shard: Path) -> list[Entry]:
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
-                path = PurePosixPath(member.name)
-                if path.is_absolute() or ".." in path.parts:
-                    msg = f"{shard}: the entry {member.name} leads out of the shard; it is not to be trusted"
-                    raise ValueError(msg)
+                refuse_outside(member.name, str(shard), "shard")
                 if member.isfile():
                     entries.append(Entry(member.name, member.offset_data, member.size))
     except tarfile.TarError as error:
@@ -81,6 +78,14 @@ def read_entries(shard: Path) -> list[Entry]:
         msg = f"{shard}: cut short, {last} bytes are expected; get a complete copy"
         raise ValueError(msg)
     return entries
+
+
+def refuse_outside(name: str, place: str, kind: str) -> None:
+    """Raise ValueError if the name of an entry leads out of the shard or archive it is in."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        msg = f"{place}: the entry {name} leads out of the {kind}; it is not to be trusted"
+        raise ValueError(msg)
 
 
 def open_picture(path: Path, entry: Entry | None) -> Photo:

@@ -67,6 +67,11 @@ def find_shards(urls: str) -> list[str]:
     return found
 
 
+def local_shards(patterns: Sequence[str]) -> list[Path]:
+    """The shards of several patterns, all of which are here; errors as in :func:`find_shards`."""
+    return [Path(shard.removeprefix("file://")) for pattern in patterns for shard in find_shards(pattern)]
+
+
 def read_shards(shards: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The samples of shards, one after another: ``__key__``, ``__url__`` and the bytes of each entry by its ending."""
 
@@ -170,17 +175,19 @@ class ExactStream(IterableDataset[dict[str, Any]]):
         batch_size: Pictures per batch.
         rank: Of this process.
         world: How many processes.
+        workers: Loader processes of each.
         edit: What is done to each picture first; its random choices depend on the sample's key alone.
 
     Raises:
         ValueError: If a shard's number of samples cannot be known.
     """
 
-    def __init__(self, urls: Sequence[str], view: View, batch_size: int, rank: int, world: int, edit: Edit | None = None) -> None:
+    def __init__(
+        self, urls: Sequence[str], view: View, batch_size: int, rank: int, world: int, workers: int = 1, edit: Edit | None = None
+    ) -> None:
         self.edit = edit
         self.shards = [(shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)]
-        self.view, self.batch_size, self.rank, self.world = view, batch_size, rank, world
-        self.workers = 1
+        self.view, self.batch_size, self.rank, self.world, self.workers = view, batch_size, rank, world, workers
 
     def batches_of(self, worker: int, workers: int) -> int:
         """Batches of one worker, the same in every process."""

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from datamodules.images import encode_as
+
 Levels = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
@@ -158,9 +160,7 @@ class Edits:
 
 def jpeg(rgb: Levels, quality: int) -> Levels:
     """Coded as a JPEG of this quality, 4:2:0, and decoded again."""
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, format="JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))
+    return np.asarray(Image.open(io.BytesIO(encode_as(rgb, "jpg", quality))))
 
 
 def middle(rgb: Levels, longest: int) -> Levels:

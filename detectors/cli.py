@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
-from checkpoints.training import SaveRunConfig, TrainingCLI
+from checkpoints.training import TrainingCLI
 from datamodules.detection import Fake2MDataModule
 from datamodules.views import View
 from detectors.detector import Detector
@@ -31,13 +31,4 @@ class SentryCLI(TrainingCLI):
 
 def main(args: ArgsType = None, run: bool = True) -> SentryCLI:
     """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
-    return SentryCLI(
-        SentryModule,
-        Fake2MDataModule,
-        auto_configure_optimizers=False,
-        seed_everything_default=0,
-        save_config_callback=SaveRunConfig,
-        parser_kwargs={"exit_on_error": False, "prog": "python -m detectors"},
-        args=args,
-        run=run,
-    )
+    return SentryCLI(SentryModule, Fake2MDataModule, "python -m detectors", args=args, run=run)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from checkpoints.folders import model_folder, read_config, read_weights
 from checkpoints.manifest import write_text
 from checkpoints.strict import first_fault
+from datamodules.images import to_levels
 from datamodules.views import View
 from detectors.calibration import Calibration
 from detectors.networks import NETWORKS
@@ -60,7 +61,7 @@ class Detector(nn.Module):
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:
         """Calibrated P(generated), (B,), of (B, 3, H, W) pictures in [0, 1] of any size, on the detector's device."""
-        levels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        levels = to_levels(images).permute(0, 2, 3, 1).cpu().numpy()
         views = torch.stack([self.view(picture, np.random.default_rng(0)) for picture in levels])
         logits = self.eval()(views.to(next(self.parameters()).device)).double().cpu().numpy()
         return torch.from_numpy(self.calibration.probability(logits)).float()

@@ -11,7 +11,7 @@ from checkpoints.manifest import file_digest, write_manifest, write_text
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.scoring import score_shards
-from detectors.summary import summarise
+from detectors.summary import auc_interval, figure, judged, summarise
 
 
 def calibrate(name: str, data: list[str], **how: Any) -> Calibration | None:
@@ -70,20 +70,15 @@ def measure(name: str, data: list[str], output: Path, resamples: int = 200, **ho
 
 def in_words(record: dict[str, Any]) -> str:
     """The figures a reader looks for first."""
-    told = record["calibrated"] or record["uncalibrated"]
-    low, high = (record["intervals"] or {}).get("auc") or (None, None)
+    told, interval = judged(record), auc_interval(record)
     lines = [
         f"{record['pictures']['real']} real and {record['pictures']['generated']} generated pictures",
-        f"AUC {_figure(record['ranking']['auc'])}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else ""),
-        f"balanced accuracy {_figure(told['balanced_accuracy'])}, calibration error {_figure(told['calibration_error'])}"
+        f"AUC {figure(record['ranking']['auc'])}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""),
+        f"balanced accuracy {figure(told['balanced_accuracy'])}, calibration error {figure(told['calibration_error'])}"
         + ("" if record["calibrated"] else " (not calibrated: python -m detectors calibrate)"),
     ]
     for name, facts in record["slices"]["generator"].items():
-        lines.append(f"  {name}: AUC {_figure(facts['auc'])}, found {_figure(facts['generated_accuracy'])} of {facts['generated']}")
+        lines.append(f"  {name}: AUC {figure(facts['auc'])}, found {figure(facts['generated_accuracy'])} of {facts['generated']}")
     if record["worst"]:
         lines.append(f"worst generator: {record['worst']['generator']}")
     return "\n".join(lines)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -12,7 +12,7 @@ from typing import Any
 from checkpoints.manifest import write_text
 from detectors.mpbench import columns, paper_rows
 from detectors.scores import Scores
-from detectors.summary import summarise
+from detectors.summary import auc_interval, figure, judged, summarise
 
 REFERENCE = "arXiv 2304.13023"
 
@@ -43,7 +43,7 @@ class Entry:
         """What entries are ordered by: the mean of real and generated accuracy; over MPBench's sets, or else over the whole test."""
         if self.table["balanced"] is not None:
             return float(self.table["balanced"])
-        told = self.record and (self.record["calibrated"] or self.record["uncalibrated"])["balanced_accuracy"]
+        told = self.record and judged(self.record)["balanced_accuracy"]
         return -1.0 if not told else 100 * float(told)
 
 
@@ -105,13 +105,12 @@ def ranking_rows(entries: Sequence[Entry]) -> list[list[str]]:
         if record is None:
             rows.append([entry.name, str(place), *(["-"] * 6)])
             continue
-        told = record["calibrated"] or record["uncalibrated"]
-        low, high = (record["intervals"] or {}).get("auc") or (None, None)
-        interval = "-" if low is None else f"{low:.3f} to {high:.3f}"
-        figures = [_share(record["ranking"]["auc"]), interval, _share(told["balanced_accuracy"]), _share(told["calibration_error"])]
+        told, interval = judged(record), auc_interval(record)
+        words = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
+        figures = [figure(record["ranking"]["auc"]), words, figure(told["balanced_accuracy"]), figure(told["calibration_error"])]
         worst = record["worst"]
         words = "-" if worst is None else f"{worst['generator']} ({worst['auc']:.3f})"
-        rows.append([entry.name, str(place), *figures, _share(record["oracle"]["tpr_at_fpr_1"]), words])
+        rows.append([entry.name, str(place), *figures, figure(record["oracle"]["tpr_at_fpr_1"]), words])
     return rows
 
 
@@ -166,10 +165,6 @@ def page(entries: Sequence[Entry]) -> str:
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Leaderboard</title><style>{STYLE}</style>'
     body = f"<h1>Leaderboard</h1><p>{html.escape(NOTE)}</p>{table(RANKING, ours)}<h2>MPBench</h2>{table(table_head(), table_rows(entries))}"
     return f"{head}{body}</html>\n"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _per_cent(value: float | None) -> str:

@@ -18,14 +18,12 @@ import torch.nn.functional as F
 from checkpoints.folders import model_folder
 from checkpoints.manifest import file_digest, fingerprint
 from checkpoints.pipelines import open_autoencoder
-from checkpoints.taef2 import open_released
 from datamodules.headers import read_header
 from datamodules.images import UnreadableImage, decode_photo, encode_as, to_levels
-from datamodules.sharding import GENERATED, Origin, read_facts
+from datamodules.sharding import GENERATED, Origin, Split, read_facts
 from datamodules.shards import read_samples
-from datamodules.streams import find_shards
+from datamodules.streams import count_samples, local_shards
 from detectors.shard_job import Made, ShardJob, run_job
-from detectors.synthesize import Split
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Reconstruction(ShardJob):
         self.parts: dict[str, Any] = {}  # the autoencoder, outside the module tree
 
     def setup(self, stage: str) -> None:
-        network = open_any(self.config.autoencoder).requires_grad_(False)
+        network = open_autoencoder(model_folder(self.config.autoencoder)).requires_grad_(False)
         self.parts["autoencoder"] = network.to(self.trainer.strategy.root_device)
 
     def make(self, number: int) -> Iterator[Made]:
@@ -89,12 +87,6 @@ class Reconstruction(ShardJob):
         return (output[0, :, :height, :width].float() / 2 + 0.5).clamp(0, 1)
 
 
-def open_any(name: str) -> Any:
-    """A pipeline's autoencoder, or TAEF2 as it is released."""
-    folder = model_folder(name)
-    return open_released(folder) if (folder / "taef2_encoder.pth").is_file() else open_autoencoder(folder)
-
-
 def reconstruct(
     urls: Sequence[str], output: Path, config: ReconstructionConfig, accelerator: str = "auto", devices: int = 1
 ) -> dict[str, Any] | None:
@@ -114,7 +106,7 @@ def reconstruct(
         FileNotFoundError: If shards or autoencoder are not there.
         ValueError: If the folder holds this subset made in another way.
     """
-    shards = [Path(shard.removeprefix("file://")) for pattern in urls for shard in find_shards(pattern)]
+    shards = local_shards(urls)
     settings = asdict(config) | {
         "weights": fingerprint(config.autoencoder, model_folder(config.autoencoder)),
         "shards": {shard.name: file_digest(shard) for shard in shards},
@@ -122,5 +114,5 @@ def reconstruct(
     job = Reconstruction(config, shards, output)
     index = run_job(job, len(shards), "datamodules reconstruct", settings, accelerator, devices)
     if index is not None:
-        index["left_out"] = {"without a twin": sum(len(read_samples(shard)) for shard in shards) - index["samples"]}
+        index["left_out"] = {"without a twin": sum(count_samples(str(shard)) for shard in shards) - index["samples"]}
     return index

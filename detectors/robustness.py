@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from checkpoints.folders import model_folder
 from checkpoints.manifest import claim, file_digest, write_manifest
 from datamodules.edits import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, SampledJPEG
+from datamodules.images import write_bytes
 from datamodules.sharding import read_facts
-from datamodules.streams import count_samples, find_shards
+from datamodules.streams import count_samples, find_shards, local_shards
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
@@ -33,9 +34,8 @@ Row = dict[str, Any]
 
 def tracks(urls: Sequence[str]) -> dict[str, Edit]:
     """Three ways to show the same pictures: as they are; both classes with equal sizes and the real ones' qualities; all as one JPEG."""
-    shards = [Path(shard.removeprefix("file://")) for pattern in urls for shard in find_shards(pattern)]
     sides, found = [], []
-    for shard in shards:
+    for shard in local_shards(urls):
         for _, record in read_facts(shard):
             sides.append(min(record["width"], record["height"]))
             if record["label"] == 0 and record["jpeg_quality"]:
@@ -74,8 +74,8 @@ def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[
             found = _scored(detector, data, output / "scores" / f"{kind}, {level}.parquet", edit, how)
             if found is not None:
                 scored[kind, level] = Scores(found.label, found.logit, {})
-    if int(os.environ.get("LOCAL_RANK", "0")) or len(scored) < sum(len(levels) for levels in wanted.values()):
-        return None  # not the first process
+    if rank_zero_only.rank:  # type: ignore[attr-defined]  # scores of an earlier run are read by every process
+        return None
     clean = scored["track", "native"]
     rows = [row(kind, level, scores, clean, detector.calibration) for (kind, level), scores in scored.items()]
     write_rows(output / "robustness.csv", rows)
@@ -108,12 +108,11 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
 
 def write_rows(target: Path, rows: Sequence[Row]) -> None:
     """As CSV, whole or not at all."""
-    partial = target.with_name(target.name + ".partial")
-    with partial.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, target)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(target, text.getvalue().encode())
 
 
 def write_curves(target: Path, rows: Sequence[Row]) -> None:
@@ -137,9 +136,7 @@ def write_curves(target: Path, rows: Sequence[Row]) -> None:
         axes.legend()
         buffer = io.BytesIO()
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(buffer.getvalue())
-    os.replace(partial, target)
+    write_bytes(target, buffer.getvalue())
 
 
 def _scored(detector: Detector, data: list[str], file: Path, edit: Edit, how: dict[str, Any]) -> Scores | None:

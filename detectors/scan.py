@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from checkpoints.folders import model_folder
+from checkpoints.jobs import job_trainer
 from checkpoints.manifest import file_digest
-from datamodules.images import Photo
+from datamodules.images import Photo, write_bytes
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, find_photos
 from datamodules.views import View
 from detectors.calibration import Calibration, Verdict
@@ -59,11 +61,11 @@ class Scan(LightningModule):
         return [finding(photo, self.detector.calibration, answers) for photo in batch]
 
 
-def finding(photo: OpenedPhoto, calibration: Calibration, answers: object) -> Finding:
+def finding(photo: OpenedPhoto, calibration: Calibration, answers: Iterator[float]) -> Finding:
     """The line of a photo; the next of the answers is its own if it could be read."""
     if photo.photo is None:
         return Finding(photo.file.name, error=photo.error)
-    logit = next(answers)  # type: ignore[call-overload]
+    logit = next(answers)
     probability = float(calibration.probability(np.array(logit)))
     height, width = photo.photo.rgb.shape[:2]
     return Finding(photo.file.name, calibration.verdict(probability), probability, logit, width, height)
@@ -135,15 +137,7 @@ def scan(
     if todo:
         data = PhotoDataModule(PhotoDataset(todo, partial(prepare, view=detector.view)), batch_size, num_workers)
         writer = FindingWriter(partial_table, len(photos), len(earlier))
-        trainer = Trainer(
-            accelerator=accelerator,
-            devices=1,
-            logger=False,
-            callbacks=[writer],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+        trainer = job_trainer(accelerator, callbacks=[writer], enable_progress_bar=False)
         trainer.predict(Scan(detector), data, return_predictions=False)
     order = {photo.name: index for index, photo in enumerate(photos)}
     found = sorted((row for row in read_table(partial_table) if row.file in order), key=lambda row: order[row.file])
@@ -186,9 +180,8 @@ def _finished(table: Path, begun: Path, digest: str) -> list[Finding]:
 
 
 def _write(table: Path, rows: Sequence[Finding]) -> None:
-    fresh = table.with_name(table.name + ".new")
-    with fresh.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    os.replace(fresh, table)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    write_bytes(table, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from datamodules.images import data_url, write_bytes
 from datamodules.photos import PhotoFile, find_photos
 from detectors.detector import Detector
 from detectors.scan import Finding
@@ -50,9 +49,7 @@ def write_page(inputs: Sequence[Path], found: Sequence[Finding], detector: Detec
     parts += [_figure(row, files[row.file], detector) for row in ordered[:SHOWN]]
     parts += [f'<p class="error">{html.escape(row.error)}</p>' for row in failed]
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Scan</title><style>{STYLE}</style>'
-    fresh = target.with_name(target.name + ".partial")
-    fresh.write_text(f"{head}{''.join(parts)}</html>\n", encoding="utf-8", errors="replace")
-    os.replace(fresh, target)
+    write_bytes(target, f"{head}{''.join(parts)}</html>\n".encode(errors="replace"))
 
 
 def _figure(row: Finding, file: PhotoFile, detector: Detector) -> str:
@@ -74,4 +71,4 @@ def _small(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.thumbnail((SIDE, SIDE))
     image.save(buffer, format="JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_url(buffer.getvalue(), "jpeg")

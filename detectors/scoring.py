@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 
+from checkpoints.jobs import job_trainer
 from datamodules.detection import Fake2MDataModule
 from datamodules.edits import Edit
 from datamodules.streams import PADDING
@@ -79,13 +80,6 @@ def score_shards(
     """
     module = Scoring(detector)
     data = Fake2MDataModule(test=urls, test_view=detector.view, batch_size=batch_size, num_workers=num_workers, edit=edit)
-    trainer = Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        precision=precision,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-    )
+    trainer = job_trainer(accelerator, devices, precision=precision)
     trainer.predict(module, data, return_predictions=False)
     return (Scores.of(module.rows), module.failed) if trainer.is_global_zero else None

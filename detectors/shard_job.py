@@ -6,14 +6,13 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.strategies import DDPStrategy
+from lightning import LightningDataModule, LightningModule
 from torch.utils.data import DataLoader
 
+from checkpoints.jobs import job_trainer
 from checkpoints.manifest import claim, write_manifest
 from datamodules.headers import read_header
 from datamodules.parts import Member
@@ -85,15 +84,7 @@ def run_job(job: ShardJob, shards: int, command: str, settings: dict[str, Any], 
     origin = job.origin
     record = job.output / f"{origin.split}-{origin.subset}.run"
     claim(record, command, settings)
-    devices = min(devices, shards)
-    trainer = Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        strategy=DDPStrategy(timeout=timedelta(days=2)) if devices > 1 else "auto",  # ranks wait for the slowest shard
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-    )
+    trainer = job_trainer(accelerator, min(devices, shards))
     trainer.predict(job, Numbers(shards), return_predictions=False)
     trainer.strategy.barrier()
     if not trainer.is_global_zero:

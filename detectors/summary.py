@@ -48,6 +48,21 @@ def summarise(scores: Scores, calibration: Calibration | None = None, resamples:
     return record
 
 
+def judged(record: dict[str, Any]) -> dict[str, Any]:
+    """A record's figures at P = 0.5, calibrated where they are."""
+    return dict(record["calibrated"] or record["uncalibrated"])
+
+
+def auc_interval(record: dict[str, Any]) -> tuple[float, float] | None:
+    """A record's interval of the AUC, if it has one."""
+    return (record["intervals"] or {}).get("auc")
+
+
+def figure(value: float | None) -> str:
+    """A share in three digits; a dash where it is undefined."""
+    return "-" if value is None else f"{value:.3f}"
+
+
 def ranking(scores: Scores) -> dict[str, float | None]:
     """Figures that no threshold touches."""
     label, logit = scores.label, scores.logit

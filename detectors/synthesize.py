@@ -15,10 +15,9 @@ from diffusers import DiffusionPipeline
 from checkpoints.folders import model_folder
 from checkpoints.manifest import fingerprint
 from datamodules.images import encode_as, to_levels
-from datamodules.sharding import GENERATED, Origin
+from datamodules.sharding import GENERATED, Origin, Split
 from detectors.shard_job import Made, ShardJob, run_job
 
-Split = Literal["train", "val", "test", "dev", "calibration"]
 Codec = Literal["png", "bmp", "jpg", "webp"]
 DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from checkpoints.manifest import write_text
+from datamodules.images import data_url
 from eval.metrics.catalogue import CATALOGUE
 from eval.report import DESCRIPTIONS, first_pictures, render, strip
 from eval.statistics import half_width
@@ -135,7 +135,7 @@ def curve(rows: Sequence[Row]) -> str:
             axes.legend()
         buffer = io.BytesIO()
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_url(buffer.getvalue(), "svg+xml")
 
 
 def _person(output: Path, rows: Sequence[Row], person: str, count: int) -> dict[str, Any]:

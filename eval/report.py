@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from checkpoints.manifest import write_text
-from datamodules.images import open_photo
+from datamodules.images import data_url, open_photo
 from eval.personalize import mean_of, read_results
 from eval.statistics import PairedDifference, paired_difference
 
@@ -175,7 +174,7 @@ def strip(pictures: Sequence[NDArray[np.uint8]]) -> str:
         row = row.resize((row.width * 2, row.height * 2), Image.Resampling.NEAREST)
     buffer = io.BytesIO()
     row.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_url(buffer.getvalue(), "png")
 
 
 def _number(value: float) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from lightning import Trainer, seed_everything
-from lightning.pytorch.strategies import DDPStrategy
+from lightning import seed_everything
 from torch.utils.data import Dataset
 
 from checkpoints.folders import model_folder, pipeline_folder
+from checkpoints.jobs import job_trainer
 from checkpoints.manifest import claim, file_digest, fingerprint, write_manifest, write_text
 from datamodules.identities import IdentityDataModule, as_people
 from eval.arms import build_arms
@@ -105,16 +104,7 @@ def run_study(
         kept = {key: settings[key] for key in ("people", "pgd", "seed", "weights")}
         kept["weights"] = {role: weight for role, weight in weights.items() if role.startswith(("generator", "surrogate"))}
         claim(protected, "eval matrix", kept)
-    devices = min(devices, len(persons))
-    trainer = Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        strategy=DDPStrategy(timeout=timedelta(days=2)) if devices > 1 else "auto",  # ranks wait for the slowest person
-        logger=False,
-        callbacks=[StudyWriter(output)],
-        enable_checkpointing=False,
-        enable_model_summary=False,
-    )
+    trainer = job_trainer(accelerator, min(devices, len(persons)), callbacks=[StudyWriter(output)])
     trainer.predict(study, IdentityDataModule(persons), return_predictions=False)
     trainer.strategy.barrier()
     if not trainer.is_global_zero:

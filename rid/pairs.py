@@ -6,19 +6,18 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypedDict
 
 import torch
-from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.strategies import DDPStrategy
+from lightning import LightningDataModule, LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from checkpoints.command import parser
 from checkpoints.folders import pipeline_folder
+from checkpoints.jobs import job_trainer
 from checkpoints.manifest import claim, fingerprint, write_manifest, write_text
 from datamodules.images import Photo, UnreadableImage, encode_photo, levels_within, open_photo, paper_crop, to_levels, write_bytes
 from datamodules.photos import PhotoFile, find_photos, inputs_digest, output_names, refuse_inside
@@ -212,15 +211,7 @@ def make_pairs(photos: Sequence[Path], output: Path, config: PairConfig, acceler
     settings = asdict(config) | {"weights": weights} | ({"inputs": inputs_digest(files)} if config.shards else {})
     claim(output, "rid pairs", settings)
     batches = PictureBatches(files, names, config.side, config.batch_size, config.by_folder)
-    trainer = Trainer(
-        accelerator=accelerator,
-        devices=min(devices, len(batches)),
-        strategy=DDPStrategy(timeout=timedelta(days=2)) if devices > 1 else "auto",  # ranks wait for the slowest batch
-        logger=False,
-        enable_progress_bar=False,  # every batch has a bar of its own
-        enable_checkpointing=False,
-        enable_model_summary=False,
-    )
+    trainer = job_trainer(accelerator, min(devices, len(batches)), enable_progress_bar=False)  # every batch has a bar of its own
     task = PairTask(build_objectives(config), config.budget, config.ascent, output, config.seed, config.shards, config.precision == "bf16")
     trainer.predict(task, PairData(batches), return_predictions=False)
     trainer.strategy.barrier()

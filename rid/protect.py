@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 from torch import Tensor
 
 from checkpoints.folders import model_folder
+from checkpoints.jobs import job_trainer
 from checkpoints.manifest import fingerprint, write_manifest
 from datamodules.images import Photo, paper_crop, without_metadata
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, output_names, refuse_inside, shard_name
@@ -119,7 +120,8 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
     try:
         if todo:
             data = PhotoDataModule(PhotoDataset(todo, prepare), config.batch_size, config.workers)
-            _trainer(config.accelerator, writer).predict(ProtectTask(protector), data, return_predictions=False)
+            trainer = job_trainer(config.accelerator, callbacks=[writer], enable_progress_bar=False)  # the writer's bar counts photos
+            trainer.predict(ProtectTask(protector), data, return_predictions=False)
     finally:
         writer.close()
     order = {photo.name: index for index, photo in enumerate(photos)}
@@ -189,15 +191,3 @@ def _write_table(target: Path, rows: list[Row]) -> None:
         lines.writeheader()
         lines.writerows(asdict(row) for row in rows)
     os.replace(beside, target)
-
-
-def _trainer(accelerator: str, writer: PhotoWriter) -> Trainer:
-    return Trainer(
-        accelerator=accelerator,
-        devices=1,
-        logger=False,
-        callbacks=[writer],
-        enable_progress_bar=False,  # the writer has one that counts photos
-        enable_model_summary=False,
-        enable_checkpointing=False,
-    )

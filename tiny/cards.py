@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +59,22 @@ def measure_faces(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
     )
 
 
-def measure_pipeline(shipped: Path, work: Path, name: str) -> tuple[str, str, dict[str, Any]]:
-    """The same of a pipeline."""
+@cache
+def graded_probe(file: Path) -> tuple[AttributeProbe, dict[str, float]]:
+    """The attribute probe, and the share of each attribute that it reads right off real renders."""
     probe = AttributeProbe()
-    probe.load_state_dict(torch.load(work / "probe" / "probe.pt", weights_only=True))
+    probe.load_state_dict(torch.load(file, weights_only=True))
     probe.eval()
     held_out = FacePictures(EVALUATION_START, 200, 2)
     with torch.no_grad():
         answers = [answer.argmax(dim=1) for answer in probe(held_out.images.float() / 255)]
-    renders = {
-        key: float((answer == truth)[truth >= 0].float().mean())
-        for key, answer, truth in zip(ATTRIBUTES, answers, held_out.attributes.T, strict=True)
-    }
+    graded = zip(ATTRIBUTES, answers, held_out.attributes.T, strict=True)
+    return probe, {key: float((answer == truth)[truth >= 0].float().mean()) for key, answer, truth in graded}
+
+
+def measure_pipeline(shipped: Path, work: Path, name: str) -> tuple[str, str, dict[str, Any]]:
+    """The same of a pipeline."""
+    probe, renders = graded_probe(work / "probe" / "probe.pt")
     images = evaluation_portraits(64)
     vae = AutoencoderKL.from_pretrained(shipped / name, subfolder="vae").eval().requires_grad_(False)
     quality: dict[str, Any] = {"vae_psnr": reconstruction_psnr(vae, images)}

@@ -9,9 +9,9 @@ from pathlib import Path
 from datamodules.images import encode_as, to_levels
 from datamodules.inspection import inspect_shards
 from datamodules.parts import Member
-from datamodules.sharding import REAL, Origin, shard_pictures
+from datamodules.sharding import REAL, Origin, Split, shard_pictures
 from detectors.reconstruct import ReconstructionConfig, reconstruct
-from detectors.synthesize import Codec, Split, SynthesisConfig, synthesize
+from detectors.synthesize import Codec, SynthesisConfig, synthesize
 from tiny.dataset import PortraitDataset
 
 CODEC: Codec = "bmp"

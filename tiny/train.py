@@ -17,7 +17,7 @@ from lightning import seed_everything
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from checkpoints.folders import ROOT
-from checkpoints.taef2 import TAEF2, open_released
+from checkpoints.pipelines import open_autoencoder
 from checkpoints.training import TrainingCLI
 from datamodules.pictures import PictureDataModule
 from detectors.cli import main as sentry
@@ -89,7 +89,7 @@ class DiffusionRecipe:
     def __call__(self, place: Place, name: str, steps: int | None = None) -> None:
         seed_everything(self.seed, verbose=False)
         total = steps or self.steps
-        vae = ready_autoencoder(place.autoencoder or place.work / self.autoencoder)
+        vae = open_autoencoder(place.autoencoder or place.work / self.autoencoder)
         train, held_out, note = sources(place, self.pictures // 4, 4, 128)
         if self.origin is None:
             tokenizer = build_tokenizer([train.caption(index) for index in range(0, min(8000, len(train)), 2)])
@@ -118,13 +118,6 @@ def sources(place: Place, people: int, pictures: int, unseen: int) -> tuple[Capt
         return train, held_out, f"{len(train)} pictures of a folder"
     drawn = PortraitDataset(0, people, pictures), PortraitDataset(VALIDATION_FIRST, unseen, 1)
     return *drawn, f"{people} identities x {pictures} pictures"
-
-
-def ready_autoencoder(folder: Path) -> AutoencoderKL | TAEF2:
-    """An autoencoder of a recipe, or TAEF2 as it is released."""
-    if (folder / "taef2_encoder.pth").is_file():
-        return open_released(folder)
-    return AutoencoderKL.from_pretrained(folder).eval()
 
 
 def train_faces(place: Place, name: str, steps: int | None = None, people: int = 3000, pictures: int = 10) -> None:

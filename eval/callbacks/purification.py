@@ -49,27 +49,23 @@ class PurificationCallback(PeriodicEvaluation):
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
         protect = method_of(module, "protect", self)
         lines: list[Tensor] = []
-        means: dict[str, MeanMetric] = {}
-
-        def count(key: str, value: Tensor) -> None:
-            means.setdefault(key, MeanMetric().to(module.device)).update(value.float())
-
         for method in self.purifications.values():
             method.to(module.device)
         keys = [f"{method}/kept" for method in self.purifications]
         if ensemble := getattr(module, "ensemble", None):
             keys += [f"{method}/denoising_{kind}" for method in self.purifications for kind in ("clean", "protected")]
-        means |= {key: MeanMetric().to(module.device) for key in keys}  # on every rank, even one that has no person
+        means = {key: MeanMetric().to(module.device) for key in keys}  # on every rank, even one that has no person
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             clean = quantised(self.people[index]["train"].to(module.device))
             protected = quantised(protect(clean))
             shown = [clean, protected]
             for name, method in self.purifications.items():
                 washed = [quantised(method(images, torch.Generator().manual_seed(SEED))) for images in (clean, protected)]
-                count(f"{name}/kept", rms(washed[1] - washed[0]) / rms(protected - clean).clamp(min=1e-6))
+                means[f"{name}/kept"].update(rms(washed[1] - washed[0]) / rms(protected - clean).clamp(min=1e-6))
                 for kind, images in zip(("clean", "protected"), washed, strict=True):
                     if ensemble:
-                        count(f"{name}/denoising_{kind}", ensemble.denoising_loss(images, torch.Generator().manual_seed(SEED)).mean())
+                        error = ensemble.denoising_loss(images, torch.Generator().manual_seed(SEED)).mean()
+                        means[f"{name}/denoising_{kind}"].update(error.float())
                 shown.append(washed[1])
             lines = lines or [images[: self.pictures].float().cpu() for images in shown]
         for method in self.purifications.values():

@@ -17,10 +17,7 @@ from PIL import Image
 
 from checkpoints.command import run as run_command
 from datamodules.__main__ import main
-from datamodules.annotations import Annotations
-from datamodules.fake2m import LABELS, columns, groups
-from datamodules.headers import read_header
-from datamodules.sharding import free_key, place_of, slug
+from datamodules.sharding import free_key, place_of
 
 run = partial(run_command, main)
 
@@ -248,26 +245,6 @@ def test_mistakes_are_one_line(arguments, words, tmp_path, monkeypatch, capsys):
     assert told.count("\n") == 1
 
 
-@pytest.mark.parametrize("between", [" ", "\t", ",", ", ", ";"])
-@pytest.mark.parametrize("header", ["", "image{}label\n"])
-def test_label_files_of_any_layout(between, header):
-    rows = "".join(f'"a b/c {number}.png"{between}{number % 2}\n' for number in range(3))
-    read = Annotations(header.format(between) + rows, LABELS)
-    assert [read.label(f"some/where/a b/c {number}.png") for number in range(3)] == [1, 0, 1]
-    assert read.unused() == []
-
-
-def test_rows_fit_by_the_longest_common_end():
-    read = Annotations("x/one/1.png 0\nx/two/1.png 1\ny/three/2.png fake\n", {"0": 1, "1": 0, "fake": 1})
-    assert read.label("nested/nested/two/1.png") == 0
-    assert read.label("one/1.png") == 1
-    assert read.label("1.png") is None, "two rows fit as well"
-    assert read.label("four/2.png") is None, "another folder"
-    assert read.label("2.png") == 1
-    with pytest.raises(ValueError, match="row 2 has no label"):
-        Annotations("a.png 0\nb.png maybe\n", LABELS)
-
-
 @given(st.lists(st.text(alphabet="ab.-/", min_size=1, max_size=8).map(lambda name: "d/" + name.strip("/") + ".png"), max_size=30))
 def test_keys_differ_and_have_no_dot_in_the_file_name(paths):
     taken = set()
@@ -276,24 +253,6 @@ def test_keys_differ_and_have_no_dot_in_the_file_name(paths):
         assert key not in taken
         assert "." not in key.rsplit("/", 1)[-1]
         taken.add(key)
-
-
-def test_jpeg_quality_is_read_from_the_tables():
-    for quality in (1, 20, 50, 75, 90, 96, 100):
-        header = read_header(encoded("JPEG", quality=quality, subsampling=2))
-        assert (header.jpeg_quality, header.chroma) == (quality, "4:2:0")
-    assert read_header(b"no picture") is None
-
-
-def test_the_table_of_the_data_set():
-    assert columns() == [
-        *("SD-V2.1-dpms-25", "SD-V1.5-dpms-25", "SD-V1.5Real-dpms-25"),
-        *("IF-dpms++-10", "IF-dpms++-25", "IF-dpms++-50", "IF-ddim-50", "IF-ddpm-50"),
-        *("Cogview2", "Midjourney", "StyleGAN3"),
-    ]
-    assert sum(subset.count for group in groups().values() if group.split == "train" for subset in group.subsets) == 2_087_300
-    assert all(group.images.startswith("hf://datasets/InfImagine/FakeImageDataset/ImageData/") for group in groups().values())
-    assert slug("v1.5 x/y") == "v1-5-x-y"
 
 
 def test_the_checksum_at_the_very_end_counts(tmp_path, capsys):

@@ -240,4 +240,5 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(tmp_path, generator_f
     for name in files:
         if name.name != "manifest.json" and name.suffix != ".tar":
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
-    assert all((tmp_path / "cut" / name).stat().st_mtime_ns == kept[name] for name in list(kept)[:-1])
+    untouched = sorted(kept)[:-1]  # photos are done in order: the last may lack its line in the table, and is done again
+    assert all((tmp_path / "cut" / name).stat().st_mtime_ns == kept[name] for name in untouched)
