@@ -15,6 +15,7 @@ from torch import Tensor
 
 from checkpoints.folders import ROOT
 from eval.attacks.purification import DownUp, GaussianBlur, Jpeg, Purifier
+from eval.metrics.denoising import denoising_error
 from eval.metrics.quality import quantised
 from rid.cli import main as rid
 from rid.ensemble import DiffusionEnsemble
@@ -45,8 +46,7 @@ def errors(ensemble: DiffusionEnsemble, images: Tensor) -> list[float]:
     found = []
     for method in MEASURED.values():
         shown = images if method is None else method(images, torch.Generator())
-        draws = [ensemble.denoising_loss(quantised(shown), torch.Generator().manual_seed(draw)).mean() for draw in range(DRAWS)]
-        found.append(float(torch.stack(draws).mean()))
+        found.append(denoising_error(ensemble, quantised(shown), DRAWS))
     return found
 
 

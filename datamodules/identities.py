@@ -52,15 +52,29 @@ class IdentityFolders(Dataset[Person]):
     Args:
         root: The folder.
         size: Side in pixels.
-        train_pictures: The first so many pictures (by name) are attacked, the others are the reference.
+        train_pictures: The first so many pictures (by name) are attacked.
+        reference_pictures: So many of the others are the reference; all of them if None.
+        identities: The first so many persons (by name); all of them if None.
 
     Raises:
         FileNotFoundError: If there are no sub-folders with pictures.
-        ValueError: If a person has too few pictures to split.
+        ValueError: If there are fewer persons than asked for, or a person has too few pictures to split.
     """
 
-    def __init__(self, root: str, size: int = 512, train_pictures: int = 6) -> None:
-        self.root, self.size, self.train_pictures = str(Path(root).resolve()), size, train_pictures
+    def __init__(
+        self,
+        root: str,
+        size: int = 512,
+        train_pictures: int = 6,
+        reference_pictures: int | None = None,
+        identities: int | None = None,
+    ) -> None:
+        self.root, self.size, self.train_pictures, self.reference_pictures = (
+            str(Path(root).resolve()),
+            size,
+            train_pictures,
+            reference_pictures,
+        )
         pictures, _ = find_pictures(Path(root))
         self.people: dict[str, list[Path]] = {}
         for path in pictures:
@@ -70,9 +84,18 @@ class IdentityFolders(Dataset[Person]):
         if not self.people:
             msg = f"{root}: expected one sub-folder of pictures per person, found pictures only at the top"
             raise FileNotFoundError(msg)
+        if identities is not None:
+            if not 1 <= identities <= len(self.people):
+                msg = f"{root}: {len(self.people)} persons, but {identities} are asked for"
+                raise ValueError(msg)
+            self.people = dict(list(self.people.items())[:identities])
+        wanted = 1 if reference_pictures is None else reference_pictures
+        if train_pictures < 1 or wanted < 1:
+            msg = f"each person needs pictures to attack and to compare with, got {train_pictures} and {reference_pictures}"
+            raise ValueError(msg)
         for person, paths in self.people.items():
-            if len(paths) <= train_pictures:
-                msg = f"{root}/{person}: {len(paths)} pictures, but {train_pictures} for the attack and at least one reference are needed"
+            if len(paths) < train_pictures + wanted:
+                msg = f"{root}/{person}: {len(paths)} pictures, but {train_pictures} for the attack and {wanted} as reference are needed"
                 raise ValueError(msg)
 
     def __len__(self) -> int:
@@ -80,6 +103,7 @@ class IdentityFolders(Dataset[Person]):
 
     def __getitem__(self, index: int) -> Person:
         name, paths = list(self.people.items())[index]
+        paths = paths[: None if self.reference_pictures is None else self.train_pictures + self.reference_pictures]
         images = torch.stack([centre_square(open_photo(path).tensor(), self.size) for path in paths])
         return Person(name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :])
 

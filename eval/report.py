@@ -27,6 +27,7 @@ METRICS = {
     "psnr": "PSNR dB",
     "ssim": "SSIM",
     "levels": "max levels",
+    "denoising_error": "denoising error",
     "ser_fiq": "SER-FIQ",
     "clip_iqa": "CLIP-IQA",
     "clip_score": "CLIPScore",

@@ -79,7 +79,7 @@ def run_study(
     network = load_generator(generator)
     made = build_arms(arms, network, surrogates, pgd)
     backend = load_faces(faces)
-    extra = ExtraMetrics(extra_metrics, metric_weights, backend)
+    extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.config.model)
     study = ProtectionStudy(made, attack, backend, seed, output, purification, clean_fraction, protected, extra)
     pipelines = {"attacked": attack.config.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
     weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}

@@ -15,6 +15,7 @@ from detectors.detector import load_detector
 from detectors.scoring import score_shards
 from detectors.summary import summarise
 from eval.attacks.purification import Purifier
+from eval.metrics.denoising import denoising_error
 from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantised
 from rid.ensemble import DiffusionEnsemble
@@ -119,18 +120,14 @@ def face_quality(faces: str) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def generator_quality(name: str, surrogates: list[str], images: Tensor, draws: int = 8) -> dict[str, Any]:
+def generator_quality(name: str, surrogates: list[str], images: Tensor) -> dict[str, Any]:
     """Denoising error of the surrogates on clean pictures, with uniform noise of the generator's budget, and protected by it; fidelity."""
     generator, ensemble = load_generator(name), DiffusionEnsemble(surrogates)
     bound = generator.budget / 255
     noise = (2 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) - 1) * bound
     protected = quantised(generator.protect(images))
-
-    def error(pictures: Tensor) -> float:
-        losses = [ensemble.denoising_loss(pictures, torch.Generator().manual_seed(seed)).mean() for seed in range(draws)]
-        return float(torch.stack(losses).mean())
-
-    errors = {"clean": error(images), "noise": error((images + noise).clamp(0, 1)), "protected": error(protected)}
+    shown = {"clean": images, "noise": (images + noise).clamp(0, 1), "protected": protected}
+    errors = {name: denoising_error(ensemble, pictures) for name, pictures in shown.items()}
     return {"budget_levels": generator.budget, "denoising_error": errors} | fidelity(protected, quantised(images))
 
 

@@ -65,6 +65,7 @@ CATALOGUE = (
         "torchvision's AlexNet, alexnet-owt-7be5be79.pth (BSD-3-Clause)",
         "$TORCH_HOME/hub/checkpoints/",
     ),
+    Described("denoising_error", "of the attacked model, before it learns anything, on protected pictures", "higher"),
     Described("levels", "largest change of a protected picture, grey levels of 255", "lower"),
 )
 
@@ -73,7 +74,7 @@ def text() -> str:
     """The catalogue as lines."""
     lines = []
     for metric in CATALOGUE:
-        lines.append(f"{metric.name:<11} {metric.says}; a defender wants it {metric.wanted}")
+        lines.append(f"{metric.name:<15} {metric.says}; a defender wants it {metric.wanted}")
         if metric.weights:
-            lines.append(f"{'':<11}   weights: {metric.weights}" + (f"; local copy: {metric.local}" if metric.local else ""))
+            lines.append(f"{'':<15}   weights: {metric.weights}" + (f"; local copy: {metric.local}" if metric.local else ""))
     return "\n".join(lines)

@@ -16,11 +16,13 @@ from torchmetrics.functional.image import learned_perceptual_image_patch_similar
 from torchmetrics.image import FrechetInceptionDistance, KernelInceptionDistance
 
 from eval.metrics.clip import CLIP, ClipMetrics
+from eval.metrics.denoising import denoising_error
 from eval.metrics.face_net import FaceNet
 from eval.metrics.face_quality import PASSES, ser_fiq
 from eval.metrics.identity import FaceBackend
+from rid.ensemble import DiffusionEnsemble
 
-PER_PERSON = ("ser_fiq", "clip_iqa", "clip_score", "ms_ssim", "lpips")
+PER_PERSON = ("ser_fiq", "clip_iqa", "clip_score", "ms_ssim", "lpips", "denoising_error")
 OF_SETS = ("fid", "kid")
 ENOUGH = 2048
 """Fewer pictures than Inception has features leave FID's covariance without full rank."""
@@ -49,24 +51,30 @@ class ExtraMetrics:
         names: Which.
         weights: Where their weights are.
         faces: The study's face backend, for ser_fiq.
+        attacked: Pipeline folder or Hub id that the attacker starts from, for denoising_error.
 
     Raises:
         ValueError: If a name is unknown, or ser_fiq is asked of a backend without dropout.
     """
 
-    def __init__(self, names: Sequence[str], weights: MetricWeights, faces: FaceBackend) -> None:
+    def __init__(self, names: Sequence[str], weights: MetricWeights, faces: FaceBackend, attacked: str) -> None:
         if unknown := [name for name in names if name not in PER_PERSON + OF_SETS]:
             msg = f"unknown metric {unknown[0]}; extra_metrics may name {', '.join(PER_PERSON + OF_SETS)}"
             raise ValueError(msg)
         if "ser_fiq" in names and not isinstance(faces, FaceNet):
             msg = "ser_fiq needs a face network with dropout, such as checkpoints/tiny/faces; this face backend has none"
             raise ValueError(msg)
-        self.names, self.weights, self.faces = tuple(names), weights, faces
+        self.names, self.weights, self.faces, self.attacked = tuple(names), weights, faces, attacked
 
     @cached_property
     def clip(self) -> ClipMetrics:
         """Loaded on first use."""
         return ClipMetrics(self.weights.clip)
+
+    @cached_property
+    def ensemble(self) -> DiffusionEnsemble:
+        """The attacked model, loaded on first use."""
+        return DiffusionEnsemble([self.attacked])
 
     def of_person(self, generated: Tensor, prompts: Sequence[str], protected: Tensor, clean: Tensor) -> dict[str, float]:
         """Means over one person's pictures.
@@ -94,6 +102,8 @@ class ExtraMetrics:
             )
         if "lpips" in self.names:
             found["lpips"] = self._lpips(protected, clean)
+        if "denoising_error" in self.names:
+            found["denoising_error"] = denoising_error(self.ensemble.to(protected.device), protected)
         return found
 
     def of_sets(self, generated: Tensor, clean: Tensor) -> dict[str, float]:

@@ -39,7 +39,7 @@ def test_training_configs_build(name, generator_folder, tmp_path, monkeypatch):
     levels = torch.full((40, 40, 3), 90, dtype=torch.uint8).numpy()
     for file in ("data/faces/1.png", "data/validation/2.png"):
         save_png(Photo(levels), tmp_path / file)
-    for pairs in (tmp_path / "data/pairs", tmp_path / "outputs/pairs"):
+    for pairs in (tmp_path / "data/pairs", tmp_path / "outputs/pairs", tmp_path / "outputs/photos/pairs"):
         save_png(Photo(levels), pairs / "1.png")
         (pairs / "pairs.json").write_text('[{"source_path": "1.png", "attacked_path": "1.png"}]')
     monkeypatch.chdir(tmp_path)
@@ -54,6 +54,16 @@ def test_training_configs_build(name, generator_folder, tmp_path, monkeypatch):
     assert ("attacked" in item) == (cli.model.hparams["regression_weight"] > 0)
 
 
+@pytest.fixture
+def someone(tmp_path, monkeypatch):
+    """Eight people with photos where configs look for them."""
+    levels = torch.full((520, 520, 3), 90, dtype=torch.uint8).numpy()
+    for number in range(64):
+        save_png(Photo(levels), tmp_path / f"data/identities/{number % 8}/{number // 8}.png")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("someone")
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/") and "matrix" not in name])
 def test_study_configs_build(name):
     made = parser("test", "")
@@ -65,12 +75,9 @@ def test_study_configs_build(name):
     assert settings.attack.config.model in settings.surrogates
 
 
+@pytest.mark.usefixtures("someone")
 @pytest.mark.parametrize("name", [name for name in everything() if "matrix" in name])
-def test_matrix_configs_build(name, tmp_path, monkeypatch):
-    levels = torch.full((520, 520, 3), 90, dtype=torch.uint8).numpy()
-    for number in range(8):
-        save_png(Photo(levels), tmp_path / f"data/identities/someone/{number}.png")
-    monkeypatch.chdir(tmp_path)
+def test_matrix_configs_build(name):
     made = parser("test", "")
     made.add_argument("-o", "--output", type=Path)
     made.add_function_arguments(run_matrix, skip={"output"})

@@ -30,6 +30,20 @@ def test_people_are_the_direct_sub_folders(tmp_path):
     assert as_people(people) is people
 
 
+def test_so_many_people_with_so_many_pictures_each(tmp_path):
+    for person in ("ann", "bob", "cid"):
+        for index in range(5):
+            picture(tmp_path / person / f"{index}.png", value=10 * index)
+    people = IdentityFolders(str(tmp_path), size=16, train_pictures=2, reference_pictures=1, identities=2)
+    assert [people[index]["name"] for index in range(len(people))] == ["ann", "bob"]
+    assert people[1]["train"].shape[0] == 2
+    assert torch.allclose(people[1]["reference"], torch.full((1, 3, 16, 16), 20 / 255))
+    with pytest.raises(ValueError, match="3 persons, but 4 are asked for"):
+        IdentityFolders(str(tmp_path), train_pictures=2, identities=4)
+    with pytest.raises(ValueError, match="5 pictures, but 3 for the attack and 3 as reference"):
+        IdentityFolders(str(tmp_path), train_pictures=3, reference_pictures=3)
+
+
 def test_people_that_cannot_be_used(tmp_path):
     picture(tmp_path / "flat.png")
     with pytest.raises(FileNotFoundError, match="one sub-folder of pictures per person"):

@@ -64,7 +64,7 @@ def test_clip_scores_are_cosines_and_shares(clip_folder, portraits):
 
 
 def test_metrics_of_a_person(clip_folder, faces, portraits):
-    extra = ExtraMetrics(["clip_iqa", "clip_score", "ser_fiq", "ms_ssim"], MetricWeights(clip=clip_folder), faces)
+    extra = ExtraMetrics(["clip_iqa", "clip_score", "ser_fiq", "ms_ssim"], MetricWeights(clip=clip_folder), faces, "")
     found = extra.of_person(portraits, PROMPTS, portraits, portraits)
     assert set(found) == {"clip_iqa", "clip_score", "ser_fiq", "ms_ssim"}
     assert 0 <= found["clip_iqa"] <= 1
@@ -76,9 +76,18 @@ def test_metrics_of_a_person(clip_folder, faces, portraits):
     assert extra.of_person(portraits, PROMPTS, changed, large)["ms_ssim"] == pytest.approx(float(expected))
 
 
+def test_denoising_error_is_that_of_the_attacked_pipeline(faces, portraits, pipelines):
+    extra = ExtraMetrics(["denoising_error"], MetricWeights(), faces, pipelines[0])
+    noise = torch.rand(portraits.shape, generator=torch.Generator().manual_seed(0))
+    found = [extra.of_person(portraits, PROMPTS, shown, portraits)["denoising_error"] for shown in (portraits, portraits, noise)]
+    losses = [extra.ensemble.denoising_loss(portraits, torch.Generator().manual_seed(draw)) for draw in range(8)]
+    assert found[0] == found[1] == pytest.approx(float(torch.stack(losses).mean()))
+    assert found[2] != found[0]
+
+
 def test_no_face_has_no_face_quality(portraits):
     blind = FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=2.0).eval()
-    found = ExtraMetrics(["ser_fiq"], MetricWeights(), blind).of_person(portraits, PROMPTS, portraits, portraits)
+    found = ExtraMetrics(["ser_fiq"], MetricWeights(), blind, "").of_person(portraits, PROMPTS, portraits, portraits)
     assert torch.tensor(found["ser_fiq"]).isnan()
 
 
@@ -91,7 +100,7 @@ def test_sets_are_compared_with_a_warning_when_they_are_few(faces, portraits, mo
 
     real = eval.metrics.extra.FrechetInceptionDistance
     monkeypatch.setattr(eval.metrics.extra, "FrechetInceptionDistance", lambda normalize, **_: real(feature=Flat(), normalize=normalize))
-    extra = ExtraMetrics(["fid"], MetricWeights(), faces)
+    extra = ExtraMetrics(["fid"], MetricWeights(), faces, "")
     with pytest.warns(UserWarning, match="FID over 8 pictures is biased"):
         assert extra.of_sets(portraits, portraits)["fid"] == pytest.approx(0, abs=1e-3)
     with pytest.warns(UserWarning, match="biased"):
@@ -100,14 +109,14 @@ def test_sets_are_compared_with_a_warning_when_they_are_few(faces, portraits, mo
 
 def test_unknown_metrics_and_backends_without_dropout_are_refused(faces):
     with pytest.raises(ValueError, match="unknown metric beauty; extra_metrics may name ser_fiq"):
-        ExtraMetrics(["beauty"], MetricWeights(), faces)
+        ExtraMetrics(["beauty"], MetricWeights(), faces, "")
     with pytest.raises(ValueError, match="ser_fiq needs a face network with dropout"):
-        ExtraMetrics(["ser_fiq"], MetricWeights(), lambda images: faces(images))
+        ExtraMetrics(["ser_fiq"], MetricWeights(), lambda images: faces(images), "")
 
 
 def test_missing_weights_are_an_error_that_says_what_to_do(faces, portraits, tmp_path, monkeypatch):
     extra = ExtraMetrics(
-        ["fid", "lpips", "clip_iqa"], MetricWeights(clip=str(tmp_path / "none"), inception=str(tmp_path / "none.pth")), faces
+        ["fid", "lpips", "clip_iqa"], MetricWeights(clip=str(tmp_path / "none"), inception=str(tmp_path / "none.pth")), faces, ""
     )
     with pytest.raises(FileNotFoundError, match=r"--metric_weights\.inception FILE"):
         extra.of_sets(portraits, portraits)
@@ -116,4 +125,4 @@ def test_missing_weights_are_an_error_that_says_what_to_do(faces, portraits, tmp
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *arguments, **named: (_ for _ in ()).throw(OSError("no connection")))
     with pytest.raises(FileNotFoundError, match="alexnet-owt"):
-        ExtraMetrics(["lpips"], MetricWeights(), faces).of_person(portraits, PROMPTS, portraits, portraits)
+        ExtraMetrics(["lpips"], MetricWeights(), faces, "").of_person(portraits, PROMPTS, portraits, portraits)

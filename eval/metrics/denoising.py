@@ -1,0 +1,23 @@
+"""How badly diffusion models denoise pictures: the quantity that protections raise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rid.ensemble import DiffusionEnsemble
+
+
+@torch.no_grad()
+def denoising_error(ensemble: DiffusionEnsemble, images: Tensor, draws: int = 8) -> float:
+    """Mean squared error of the predicted noise, over the models, the pictures and fixed draws of timestep and noise.
+
+    The draws are the same at each call, so errors of clean and protected pictures can be compared pair by pair.
+
+    Args:
+        ensemble: The models.
+        images: (B, 3, S, S) RGB in [0, 1].
+        draws: Timesteps and noises for each picture.
+    """
+    losses = [ensemble.denoising_loss(images, torch.Generator().manual_seed(draw)).mean() for draw in range(draws)]
+    return float(torch.stack(losses).mean())
