@@ -88,7 +88,9 @@ def test_jpeg_is_pillows_file_and_passes_gradients(portraits):
 
 
 @pytest.mark.parametrize(
-    "method", [methods.DownUp(), methods.GaussianBlur(), methods.GaussianNoise(), methods.Crop(), methods.Rounding(4)], ids=repr
+    "method",
+    [methods.DownUp(), methods.GaussianBlur(), methods.GaussianNoise(), methods.Crop(), methods.Rounding(4)],
+    ids=lambda method: type(method).__name__,
 )
 def test_pixel_edits_keep_size_and_range_repeat_and_are_differentiable(method, portraits):
     images = portraits[:2, :, :50, :].clone().requires_grad_()
