@@ -91,11 +91,14 @@ class View:
         if self.policy == "whole":
             return to_tensor(edits(rgb))
         window = self._resized(rgb, rng)
+        flipped = self.random and rng.random() < 0.5
+        if flipped and self.policy == "random_resized_crop":  # Sentry flips before the edits, CNNDetection after them
+            window, flipped = window[:, ::-1], False
         height, width = window.shape[:2]
         top, left = self._corner(height, rng), self._corner(width, rng)
         near = edits.neighbourhood(top, left, self.size, height, width)
         square = edits(window[near[0] : near[1], near[2] : near[3]])[top - near[0] :, left - near[2] :][: self.size, : self.size]
-        if self.random and rng.random() < 0.5:
+        if flipped:
             square = square[:, ::-1]
         return to_tensor(square)
 
