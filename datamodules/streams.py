@@ -8,6 +8,7 @@ import random
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,8 +23,9 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 from datamodules.edits import Edit
 from datamodules.headers import CODECS
 from datamodules.images import UnreadableImage, decode_photo
+from datamodules.png import decode_rows, plain_size
 from datamodules.shards import read_samples
-from datamodules.views import View
+from datamodules.views import Levels, View
 
 MOST_CORRUPT = 1000
 """Damaged pictures in a row that end a run."""
@@ -84,7 +86,7 @@ def read_shards(shards: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator, edit: Edit | None = None) -> dict[str, Any]:
-    """``image`` (3, S, S), ``label`` and ``record`` of a sample, whose picture is edited first if an edit is given.
+    """``image``, (3, S, S) grey levels, ``label`` and ``record`` of a sample, whose picture is edited first if an edit is given.
 
     Raises:
         UnreadableImage: If the picture is damaged, or there is none.
@@ -101,9 +103,29 @@ def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator, 
     if content is None:
         msg = f"{name}: no picture in this sample"
         raise UnreadableImage(msg)
-    photo = decode_photo(io.BytesIO(content), name)
-    rgb = photo.rgb if edit is None else edit(photo.rgb, rng)
-    return {"image": view(rgb, rng), "label": label, "record": record | {"key": sample["__key__"]}}
+    levels = seen(content, name, view, rng) if edit is None else viewed(edit(decode_photo(io.BytesIO(content), name).rgb, rng), view, rng)
+    return {"image": torch.from_numpy(levels.transpose(2, 0, 1).copy()), "label": label, "record": record | {"key": sample["__key__"]}}
+
+
+def viewed(rgb: Levels, view: View, rng: np.random.Generator) -> Levels:
+    """A decoded picture's view, (S, S, 3)."""
+    return view.read(rgb.shape[:2], lambda rows: rgb[:rows], rng)
+
+
+def seen(content: bytes, name: str, view: View, rng: np.random.Generator) -> Levels:
+    """A picture file's view, (S, S, 3), decoded as far down as it reaches.
+
+    Raises:
+        UnreadableImage: If what the view needs is damaged, or the file cut short; errors call it ``name``.
+    """
+    size = plain_size(content)
+    if size is not None:
+        state = rng.bit_generator.state
+        try:
+            return view.read(size, partial(decode_rows, content), rng)
+        except RuntimeError:  # what is wrong with it, if anything, the other decoder says
+            rng.bit_generator.state = state
+    return viewed(decode_photo(io.BytesIO(content), name).rgb, view, rng)
 
 
 class MixedStream(IterableDataset[dict[str, Any]]):
@@ -229,13 +251,13 @@ class ExactStream(IterableDataset[dict[str, Any]]):
             return self._padding({"key": sample["__key__"], "error": str(error)})
 
     def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
-        image = torch.zeros(3, self.view.size, self.view.size)
+        image = torch.zeros(3, self.view.size, self.view.size, dtype=torch.uint8)
         return {"image": image, "label": PADDING, "record": record, "corrupt": int(bool(record))}
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """A batch: ``image`` (B, 3, S, S), ``label`` (B,), ``corrupt``, the pictures passed over, and ``record``, a list."""
-    images: Tensor = torch.stack([sample["image"] for sample in samples])
+    """A batch: ``image`` (B, 3, S, S) in [0, 1], ``label`` (B,), ``corrupt``, the pictures passed over, and ``record``, a list."""
+    images: Tensor = torch.stack([sample["image"] for sample in samples]).float().div_(255)
     labels = torch.tensor([sample["label"] for sample in samples])
     corrupt = torch.tensor(sum(sample["corrupt"] for sample in samples))
     return {"image": images, "label": labels, "corrupt": corrupt, "record": [sample["record"] for sample in samples]}
