@@ -37,7 +37,7 @@ class SentryModule(LightningModule):
         weight_decay: Not applied to norms and biases.
         momentum: Of ``sgd``.
         schedule: ``cosine`` to ``lr_min`` over the run, after ``warmup_steps``; ``step``: times ``decay`` every ``patience`` epochs;
-            ``plateau``: divided by ten after ``patience`` epochs without 0.1 points more validation accuracy, ending below ``lr_min``.
+            ``plateau``: the same after ``patience`` epochs without 0.1 points more validation accuracy, ending below ``lr_min``.
         lr_min: Where the schedule ends.
         warmup_steps: Linear warm-up.
         patience: See ``schedule``.
@@ -136,7 +136,7 @@ class SentryModule(LightningModule):
             return optimizer
         if settings["schedule"] == "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, "max", factor=0.1, patience=settings["patience"] - 1, threshold=1e-3, threshold_mode="abs"
+                optimizer, "max", factor=settings["decay"], patience=settings["patience"] - 1, threshold=1e-3, threshold_mode="abs"
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/accuracy"}}
         if settings["schedule"] == "step":
