@@ -11,6 +11,7 @@ from checkpoints.command import dispatch, parser, run
 ABOUT = """usage: python -m detectors VERB ...
 
   fit          train a detector: python -m detectors fit -c configs/detectors/npr.yaml
+  features     what a frozen backbone makes of pictures, to train linear layers on in minutes
   validate     measure one on the validation shards of a config
   calibrate    fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
   test         score a detector on shards: scores.parquet, summary.json
@@ -28,8 +29,25 @@ def main(arguments: list[str]) -> int:
 
         trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
         return 0
-    verbs = {"calibrate": calibrate, "test": test, "robustness": robustness, "leaderboard": leaderboard, "scan": scan}
+    verbs = {"features": features, "calibrate": calibrate, "test": test, "robustness": robustness, "leaderboard": leaderboard, "scan": scan}
     return dispatch(ABOUT, verbs, arguments)
+
+
+def features(arguments: list[str]) -> int:
+    """Keep features."""
+    from detectors.features import extract
+
+    made = parser("python -m detectors features", "What a frozen backbone makes of pictures, to train linear layers on instead of them.")
+    made.add_argument("source", type=str, help="a training config with a frozen backbone, or a detector's folder or Hub id")
+    made.add_argument("--data", type=list[str], required=True, help="patterns of shards that are here: '[SHARDS/train-*.tar]'")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards of features; a stopped job goes on in it")
+    made.add_function_arguments(extract, skip={"source", "data", "output"})
+    settings = made.parse_args(arguments)
+    del settings.config
+    done = extract(**settings.as_dict())
+    if done is not None:
+        print(f"features of {done} pictures in {settings.output}")
+    return 0
 
 
 def calibrate(arguments: list[str]) -> int:

@@ -14,9 +14,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from checkpoints.manifest import write_manifest
+from datamodules.detection import Fake2MDataModule
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector
+from detectors.features import check_features
 from detectors.networks.frequency import DCTClassifier
 from detectors.scores import Scores
 from detectors.scoring import Rows, answers, gathered
@@ -61,6 +63,12 @@ class SentryModule(LightningModule):
         self.save_hyperparameters(ignore=["detector"])
         self.detector = detector
         self.answers: Rows = []
+
+    def setup(self, stage: str) -> None:
+        """Refuse features of another backbone."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, Fake2MDataModule):
+            check_features(self.detector, [*(one.urls for kind in data.sources for one in kind), *data.splits["val"]])
 
     def on_fit_start(self) -> None:
         """Forget what other weights' answers meant; let a spectrum network take its statistics, unless it has them."""
