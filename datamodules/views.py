@@ -128,10 +128,7 @@ class View:
         """A square out of the edited picture, which is scaled first if the policy says so or it is too small."""
         if self.policy not in ("crop", "tile_crop") or min(size) < self.size:
             window = self._resized(rows(size[0]))
-            return self._cut_out(window.shape[:2], lambda bottom: window[:bottom], edits, rng)
-        return self._cut_out(size, rows, edits, rng)
-
-    def _cut_out(self, size: tuple[int, int], rows: Callable[[int], Levels], edits: Edits, rng: np.random.Generator) -> Levels:
+            size, rows = window.shape[:2], lambda bottom: window[:bottom]
         top, left = self._corner(size[0], rng), self._corner(size[1], rng)
         near = edits.neighbourhood(top, left, self.size, *size)
         edited = edits(rows(near[1])[near[0] :, near[2] : near[3]])
@@ -200,7 +197,7 @@ class Edits:
 
 def jpeg(rgb: Levels, quality: int) -> Levels:
     """Coded as a JPEG of this quality, 4:2:0, and decoded again."""
-    return np.asarray(Image.open(io.BytesIO(encode_as(rgb, "jpg", quality))))
+    return np.asarray(Image.open(io.BytesIO(encode_as(np.ascontiguousarray(rgb), "jpg", quality))))
 
 
 def jittered(rgb: Levels, strength: float, rng: np.random.Generator) -> Levels:
@@ -244,4 +241,4 @@ def random_part(height: int, width: int, least_area: float, rng: np.random.Gener
 
 def to_tensor(rgb: Levels) -> Tensor:
     """(3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))).float() / 255
+    return torch.from_numpy(rgb.transpose(2, 0, 1).copy()).float() / 255
