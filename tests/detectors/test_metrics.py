@@ -96,7 +96,6 @@ def test_classes_that_do_not_overlap_give_no_certainty():
     probability = calibration.probability(scores.logit)
     assert 1e-6 < probability.min() < 0.01
     assert 0.99 < probability.max() < 1 - 1e-6
-    assert probability[label == 0].mean() == pytest.approx(1 / 302, rel=0.05), "Platt's target"
     assert calibration.probability(np.array([0.075])) == pytest.approx(0.5, abs=0.1)
 
 
