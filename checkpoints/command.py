@@ -12,6 +12,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 MISTAKES = (ArgumentError, ValueError, OSError, FloatingPointError, MisconfigurationException)
 
+FROM_WORKER = "Original Traceback (most recent call last):"
+"""What PyTorch writes into the message of an error that was raised in a loader process."""
+
 
 def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: its own, or 2 after a mistake of the user's, told in one line.
@@ -37,8 +40,11 @@ def dispatch(about: str, verbs: Mapping[str, Callable[[list[str]], int]], argume
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message without line breaks."""
-    return re.sub(r"\s+", " ", str(error)).strip()
+    """An error's message without line breaks, and without the traceback that one from a loader process brings along."""
+    text = str(error)
+    if FROM_WORKER in text:
+        text = re.split(r"^[\w.]+: ", text.partition(FROM_WORKER)[2], flags=re.MULTILINE)[-1]
+    return re.sub(r"\s+", " ", text).strip()
 
 
 def parser(program: str, about: str) -> ArgumentParser:

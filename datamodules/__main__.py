@@ -158,10 +158,18 @@ def inspect(arguments: list[str]) -> int:
     made = parser("python -m datamodules inspect", "What is in shards, and whether headers alone tell real and generated pictures apart.")
     made.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
     made.add_argument("-o", "--output", type=Path, required=True, help="folder of inspection.html and inspection.json")
-    made.add_function_arguments(inspect_shards, skip={"urls", "output"})
+    made.add_function_arguments(inspect_shards, skip={"urls", "output", "scorer"})
+    made.add_argument(
+        "--clip", type=str | None, default=None, help="a CLIP's folder or Hub id: compute aesthetic scores (CLIP-IQA) with it"
+    )
     settings = made.parse_args(arguments)
     del settings.config
-    gate = inspect_shards(settings.pop("shards"), **settings.as_dict())
+    scorer, clip = None, settings.pop("clip")
+    if clip is not None:
+        from eval.metrics.clip import ClipMetrics
+
+        scorer = ClipMetrics(clip).quality
+    gate = inspect_shards(settings.pop("shards"), **settings.as_dict(), scorer=scorer)
     print(gate.words(), file=sys.stdout if gate.passed else sys.stderr)
     print(f"page: {settings.output / 'inspection.html'}")
     return 0 if gate.passed else 1

@@ -1,4 +1,4 @@
-"""Opening and saving picture files: the only code that decodes them."""
+"""Opening and saving picture files: the only code that decodes them, but for the plain PNG files of :mod:`datamodules.png`."""
 
 from __future__ import annotations
 

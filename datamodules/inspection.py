@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from datamodules.aesthetics import Scorer, compute, join, plot, read_aesthetics, summary
 from datamodules.images import UnreadableImage, data_url, decode_photo, write_bytes
 from datamodules.sharding import read_facts
 from datamodules.shards import read_samples
@@ -25,7 +26,16 @@ CLASSES = {0: "real", 1: "generated"}
 THUMBNAIL = 96
 
 
-def inspect_shards(urls: Sequence[str], output: Path, pictures: int = 24, most: int = 20_000, seed: int = 0) -> Gate:
+def inspect_shards(
+    urls: Sequence[str],
+    output: Path,
+    pictures: int = 24,
+    most: int = 20_000,
+    seed: int = 0,
+    aesthetics: Path | None = None,
+    scorer: Scorer | None = None,
+    scored: int = 200,
+) -> Gate:
     """Write ``inspection.html`` and ``inspection.json``.
 
     Args:
@@ -34,14 +44,18 @@ def inspect_shards(urls: Sequence[str], output: Path, pictures: int = 24, most: 
         pictures: Pictures of each class on the contact sheet.
         most: Records kept at most, as many of each shard, drawn at random.
         seed: Of what is drawn.
+        aesthetics: Table of scores by path, or a zip archive of such tables, as Fake2M's AestheticQuality.zip.
+        scorer: Computes such scores instead.
+        scored: Pictures of each class to compute them of.
 
     Returns:
         The shortcut gate's verdict.
 
     Raises:
-        FileNotFoundError: If there are no shards.
-        ValueError: If a class has too few pictures.
+        FileNotFoundError: If there are no shards, or there is no such table.
+        ValueError: If a class has too few pictures, or a table has no scores.
     """
+    table = None if aesthetics is None else read_aesthetics(aesthetics)
     rng = random.Random(seed)
     shards = local_shards(urls)
     records: list[dict[str, Any]] = []
@@ -55,7 +69,14 @@ def inspect_shards(urls: Sequence[str], output: Path, pictures: int = 24, most: 
     output.mkdir(parents=True, exist_ok=True)
     sheets = {name: contact_sheet(drawn(records, label, pictures, rng)) for label, name in CLASSES.items()}
     counts = {name: histogram(records, name) for name in ("subset", "codec", "size", "jpeg_quality", "generator")}
-    facts = {"pictures": gate.pictures, "gate": {"auc": gate.auc, "passed": gate.passed, "features": gate.features}, "counts": counts}
+    told = {"auc": gate.auc, "limit": gate.limit, "passed": gate.passed, "features": gate.features}
+    facts: dict[str, Any] = {"pictures": gate.pictures, "gate": told, "counts": counts}
+    if table is not None:
+        join(records, table)
+    elif scorer is not None:
+        compute([record for label in CLASSES for record in drawn(records, label, scored, rng)], scorer)
+    if table is not None or scorer is not None:
+        facts["aesthetics"] = summary(records, CLASSES)
     write_bytes(output / "inspection.json", json.dumps(facts, indent=2).encode() + b"\n")
     write_bytes(output / "inspection.html", page(gate, sheets, counts, records).encode())
     return gate
@@ -127,6 +148,11 @@ def page(gate: Gate, sheets: dict[str, list[tuple[str, str]]], counts: dict[str,
     gates = "".join(f"<tr><td>{name}</td><td>{value:.3f}</td></tr>" for name, value in gate.features.items())
     parts = [f"<h2>Header facts alone</h2>{verdict}<table><tr><th>fact</th><th>AUC</th></tr>{gates}</table>"]
     parts.append(f'<img src="{sizes_plot(records)}" alt="bits per pixel by class">')
+    if looks := summary(records, CLASSES):
+        parts.append(f'<h2>Aesthetic scores</h2><img src="{plot(records, CLASSES)}" alt="aesthetic scores by class"><table>')
+        parts.append("<tr><th></th>" + "".join(f"<th>{name}</th>" for name in next(iter(looks.values()))) + "</tr>")
+        rows = {kind: "".join(f"<td>{value:.4g}</td>" for value in values.values()) for kind, values in looks.items()}
+        parts.append("".join(f"<tr><td>{kind}</td>{row}</tr>" for kind, row in rows.items()) + "</table>")
     for name, by_class in counts.items():
         tables = "".join(
             f"<table><tr><th>{kind}: {name.replace('_', ' ')}</th><th></th></tr>"

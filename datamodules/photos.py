@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import LightningDataModule
@@ -197,14 +198,14 @@ class PictureFiles(Dataset[dict[str, Tensor]]):
 
 
 class PhotoDataModule(LightningDataModule):
-    """Lists of :class:`OpenedPhoto` for ``predict``, in order."""
+    """Lists of a dataset's photos, such as :class:`OpenedPhoto`, for ``predict``, in order."""
 
-    def __init__(self, photos: PhotoDataset, batch_size: int = 8, num_workers: int = 0) -> None:
+    def __init__(self, photos: Dataset[Any], batch_size: int = 8, num_workers: int = 0) -> None:
         super().__init__()
         self.photos, self.batch_size, self.num_workers = photos, batch_size, num_workers
 
-    def predict_dataloader(self) -> DataLoader[OpenedPhoto]:
+    def predict_dataloader(self) -> DataLoader[Any]:
         return DataLoader(self.photos, batch_size=self.batch_size, num_workers=self.num_workers, collate_fn=list)
 
-    def transfer_batch_to_device(self, batch: list[OpenedPhoto], device: torch.device, dataloader_idx: int) -> list[OpenedPhoto]:
+    def transfer_batch_to_device(self, batch: list[Any], device: torch.device, dataloader_idx: int) -> list[Any]:
         return batch  # the protector moves windows, a few at a time

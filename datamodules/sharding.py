@@ -241,8 +241,16 @@ def free_key(path: str, taken: set[str]) -> str:
 
 
 def slug(name: str) -> str:
-    """A name that is safe in file names and brace patterns."""
-    return "".join(letter if letter.isalnum() or letter in "+_" else "-" for letter in name).strip("-")
+    """A name that is safe in file names and brace patterns.
+
+    Raises:
+        ValueError: If nothing is left of it.
+    """
+    safe = "".join(letter if letter.isalnum() or letter in "+_" else "-" for letter in name).strip("-")
+    if not safe:
+        msg = f"the name '{name}' has no letter or digit: give another with --name"
+        raise ValueError(msg)
+    return safe
 
 
 def finished_shards(folder: Path, stem: str) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,17 +37,24 @@ class Gate:
     pictures: tuple[int, int]
 
     @property
+    def limit(self) -> float:
+        """:data:`LIMIT`, or what so few pictures reach by chance: three standard errors of an AUC that tells nothing."""
+        real, generated = self.pictures
+        return max(LIMIT, 0.5 + 3 * math.sqrt((real + generated + 1) / (12 * real * generated)))
+
+    @property
     def passed(self) -> bool:
         """Whether no header fact gives the class away."""
-        return max(self.auc, *self.features.values()) <= LIMIT
+        return max(self.auc, *self.features.values()) <= self.limit
 
     def words(self) -> str:
         """The verdict in a sentence."""
         worst, value = next(iter(self.features.items()))
+        limit = f"limit {self.limit:.3f}" + (f", as so few pictures cannot tell {LIMIT} from chance" if self.limit > LIMIT else "")
         if self.passed:
-            return f"headers do not tell the classes apart: AUC {self.auc:.3f}, by {worst} alone {value:.3f} (limit {LIMIT})"
+            return f"headers do not tell the classes apart: AUC {self.auc:.3f}, by {worst} alone {value:.3f} ({limit})"
         return (
-            f"headers alone tell the classes apart with AUC {max(self.auc, value):.3f}, by {worst} alone {value:.3f} (limit {LIMIT}): "
+            f"headers alone tell the classes apart with AUC {max(self.auc, value):.3f}, by {worst} alone {value:.3f} ({limit}): "
             f"a detector trained on these pictures may learn nothing else; give both classes the same codec, sizes and quality"
         )
 

@@ -8,6 +8,7 @@ import random
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,10 +21,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from datamodules.edits import Edit
+from datamodules.features import ENDING as FEATURES
+from datamodules.features import describe_features, read_features
 from datamodules.headers import CODECS
 from datamodules.images import UnreadableImage, decode_photo
+from datamodules.png import decode_rows, plain_size
 from datamodules.shards import read_samples
-from datamodules.views import View
+from datamodules.views import Levels, View
 
 MOST_CORRUPT = 1000
 """Damaged pictures in a row that end a run."""
@@ -74,17 +78,18 @@ def local_shards(patterns: Sequence[str]) -> list[Path]:
 
 def read_shards(shards: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The samples of shards, one after another: ``__key__``, ``__url__`` and the bytes of each entry by its ending."""
-
-    def opened() -> Iterator[dict[str, Any]]:
-        for shard in shards:
+    for shard in shards:
+        if shard.endswith(FEATURES):
+            yield from read_features(shard)
+        else:
             with fsspec.open(shard, "rb") as stream:
-                yield {"url": shard, "stream": stream}
-
-    return group_by_keys(tar_file_expander(opened()))
+                yield from group_by_keys(tar_file_expander([{"url": shard, "stream": stream}]))
 
 
 def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator, edit: Edit | None = None) -> dict[str, Any]:
-    """``image`` (3, S, S), ``label`` and ``record`` of a sample, whose picture is edited first if an edit is given.
+    """``image``, (3, S, S) grey levels, ``label`` and ``record`` of a sample, whose picture is edited first if an edit is given.
+
+    Of a shard of features ``image`` is one of the sample's, (D,).
 
     Raises:
         UnreadableImage: If the picture is damaged, or there is none.
@@ -97,13 +102,39 @@ def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator, 
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         msg = f"{name}: no record with a label; write the shards with python -m datamodules shard"
         raise ValueError(msg) from error
+    if "features" in sample:
+        views = sample["features"]
+        if edit is not None:
+            msg = f"{name}: features cannot be edited; name shards of pictures"
+            raise ValueError(msg)
+        return {"image": views[int(rng.integers(len(views)))], "label": label, "record": record | {"key": sample["__key__"]}}
     content = next((sample[ending] for ending in set(CODECS.values()) if ending in sample), None)
     if content is None:
         msg = f"{name}: no picture in this sample"
         raise UnreadableImage(msg)
-    photo = decode_photo(io.BytesIO(content), name)
-    rgb = photo.rgb if edit is None else edit(photo.rgb, rng)
-    return {"image": view(rgb, rng), "label": label, "record": record | {"key": sample["__key__"]}}
+    levels = seen(content, name, view, rng) if edit is None else viewed(edit(decode_photo(io.BytesIO(content), name).rgb, rng), view, rng)
+    return {"image": torch.from_numpy(levels.transpose(2, 0, 1).copy()), "label": label, "record": record | {"key": sample["__key__"]}}
+
+
+def viewed(rgb: Levels, view: View, rng: np.random.Generator) -> Levels:
+    """A decoded picture's view, (S, S, 3)."""
+    return view.read(rgb.shape[:2], lambda rows: rgb[:rows], rng)
+
+
+def seen(content: bytes, name: str, view: View, rng: np.random.Generator) -> Levels:
+    """A picture file's view, (S, S, 3), decoded as far down as it reaches.
+
+    Raises:
+        UnreadableImage: If what the view needs is damaged, or the file cut short; errors call it ``name``.
+    """
+    size = plain_size(content)
+    if size is not None:
+        state = rng.bit_generator.state
+        try:
+            return view.read(size, partial(decode_rows, content), rng)
+        except RuntimeError:  # what is wrong with it, if anything, the other decoder says
+            rng.bit_generator.state = state
+    return viewed(decode_photo(io.BytesIO(content), name).rgb, view, rng)
 
 
 class MixedStream(IterableDataset[dict[str, Any]]):
@@ -176,18 +207,33 @@ class ExactStream(IterableDataset[dict[str, Any]]):
         rank: Of this process.
         world: How many processes.
         workers: Loader processes of each.
-        edit: What is done to each picture first; its random choices depend on the sample's key alone.
+        edit: What is done to each picture first; its random choices, and the view's, depend on the sample's key and ``draw`` alone.
+        draw: For other random choices.
 
     Raises:
-        ValueError: If a shard's number of samples cannot be known.
+        ValueError: If a shard's number of samples cannot be known, or shards of pictures and of features are mixed.
     """
 
     def __init__(
-        self, urls: Sequence[str], view: View, batch_size: int, rank: int, world: int, workers: int = 1, edit: Edit | None = None
+        self,
+        urls: Sequence[str],
+        view: View,
+        batch_size: int,
+        rank: int,
+        world: int,
+        workers: int = 1,
+        edit: Edit | None = None,
+        draw: int = 0,
     ) -> None:
-        self.edit = edit
+        self.edit, self.draw = edit, draw
         self.shards = [(shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)]
         self.view, self.batch_size, self.rank, self.world, self.workers = view, batch_size, rank, world, workers
+        kinds = {describe_features(shard)[1] if shard.endswith(FEATURES) else None for shard, _ in self.shards}
+        if len(kinds) > 1:
+            msg = f"shards of pictures and of features, or features of several widths, are in one set: {', '.join(urls)}"
+            raise ValueError(msg)
+        width = kinds.pop()
+        self.nothing = torch.zeros(3, view.size, view.size, dtype=torch.uint8) if width is None else torch.zeros(width).half()
 
     def batches_of(self, worker: int, workers: int) -> int:
         """Batches of one worker, the same in every process."""
@@ -223,19 +269,20 @@ class ExactStream(IterableDataset[dict[str, Any]]):
 
     def _decoded(self, sample: dict[str, Any]) -> dict[str, Any]:
         try:
-            rng = np.random.default_rng(zlib.crc32(sample["__key__"].encode()))
+            seed = zlib.crc32(sample["__key__"].encode())
+            rng = np.random.default_rng([seed, self.draw] if self.draw else seed)
             return decode_sample(sample, self.view, rng, self.edit) | {"corrupt": 0}
         except UnreadableImage as error:
             return self._padding({"key": sample["__key__"], "error": str(error)})
 
     def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
-        image = torch.zeros(3, self.view.size, self.view.size)
-        return {"image": image, "label": PADDING, "record": record, "corrupt": int(bool(record))}
+        return {"image": self.nothing, "label": PADDING, "record": record, "corrupt": int(bool(record))}
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """A batch: ``image`` (B, 3, S, S), ``label`` (B,), ``corrupt``, the pictures passed over, and ``record``, a list."""
+    """A batch: ``image`` (B, 3, S, S) in [0, 1], or (B, D) of features; ``label`` (B,); ``corrupt``, pictures passed over; ``record``."""
     images: Tensor = torch.stack([sample["image"] for sample in samples])
+    images = images.float().div_(255) if images.dtype == torch.uint8 else images.float()
     labels = torch.tensor([sample["label"] for sample in samples])
     corrupt = torch.tensor(sum(sample["corrupt"] for sample in samples))
     return {"image": images, "label": labels, "corrupt": corrupt, "record": [sample["record"] for sample in samples]}
@@ -247,6 +294,8 @@ def count_samples(shard: str) -> int:
     Raises:
         ValueError: If it is elsewhere and has no index.
     """
+    if shard.endswith(FEATURES):
+        return describe_features(shard)[0]
     place = PurePosixPath(shard.partition("://")[2] or shard)
     index = shard[: -len(place.name)] + place.stem.rpartition("-")[0] + ".json"
     system, path = fsspec.url_to_fs(index)

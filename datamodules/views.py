@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from datamodules.images import encode_as
@@ -23,6 +24,9 @@ Policy = Literal["crop", "resize_crop", "random_resized_crop", "tile_crop", "who
 THINNEST = 20
 """How many times longer than the other a side may be; of longer pictures the middle is seen."""
 
+PATCH, MOST_MASKED = 16, 0.75
+"""Side of the squares that a mask consists of, and the largest share of a picture that it covers."""
+
 MCU = 16
 """Pixels of the blocks a JPEG with 4:2:0 chroma codes independently."""
 
@@ -31,7 +35,8 @@ MCU = 16
 class View:
     """How a picture becomes a network's input; kept with the weights, so that training and use cannot differ unnoticed.
 
-    Edits come after the resizing and before the crop: resizing afterwards would hide what JPEG leaves.
+    Blur and JPEG come after the resizing and before the crop: resizing afterwards would hide what JPEG leaves. Rotation, jitter and
+    mask, SAFE's (arXiv 2408.06741), come last.
 
     Attributes:
         policy: ``crop`` cuts a square out of the picture as it is, enlarging only one that is smaller; ``resize_crop`` first scales the
@@ -46,6 +51,9 @@ class View:
         blur_sigma: Largest deviation.
         jpeg: Share of pictures that are coded as JPEG and decoded again, after the blur.
         jpeg_quality: Lowest and highest quality.
+        rotate: Largest angle of a rotation, in degrees; what it leaves empty is black.
+        jitter: Brightness, contrast and saturation are multiplied by up to so much more or less than 1.
+        mask: Share of pictures of which up to three quarters are blacked out, in squares of 16 pixels.
 
     Raises:
         ValueError: If a size or share is out of range.
@@ -61,6 +69,9 @@ class View:
     blur_sigma: float = 3.0
     jpeg: float = 0.0
     jpeg_quality: tuple[int, int] = (30, 100)
+    rotate: float = 0.0
+    jitter: float = 0.0
+    mask: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.jpeg_quality
@@ -69,6 +80,9 @@ class View:
             raise ValueError(msg)
         if not (0 <= self.blur <= 1 and 0 <= self.jpeg <= 1 and 0 < self.least_area <= 1 and 1 <= low <= high <= 100):
             msg = f"a view's blur, jpeg and least_area are shares, and its jpeg_quality a range within 1 to 100: {self}"
+            raise ValueError(msg)
+        if not (0 <= self.rotate <= 180 and 0 <= self.jitter <= 1 and 0 <= self.mask <= 1):
+            msg = f"a view's rotate is 0 to 180 degrees, its jitter and mask are shares: {self}"
             raise ValueError(msg)
 
     @classmethod
@@ -87,30 +101,52 @@ class View:
             rgb: The picture.
             rng: Of every random choice; unused where nothing is random.
         """
+        return to_tensor(self.read(rgb.shape[:2], lambda rows: rgb[:rows], rng))
+
+    def read(self, size: tuple[int, int], rows: Callable[[int], Levels], rng: np.random.Generator) -> Levels:
+        """The same view, as grey levels, of a picture that is decoded only as far down as is needed.
+
+        Args:
+            size: Its height and width.
+            rows: Its upper rows, so many.
+            rng: Of every random choice; unused where nothing is random.
+        """
         edits = Edits.draw(self, rng)
         if self.policy == "whole":
-            return to_tensor(edits(rgb))
-        window = self._resized(rgb, rng)
-        height, width = window.shape[:2]
-        top, left = self._corner(height, rng), self._corner(width, rng)
-        near = edits.neighbourhood(top, left, self.size, height, width)
-        square = edits(window[near[0] : near[1], near[2] : near[3]])[top - near[0] :, left - near[2] :][: self.size, : self.size]
-        if self.random and rng.random() < 0.5:
-            square = square[:, ::-1]
-        return to_tensor(square)
+            return edits(rows(size[0]))
+        flipped = self.random and rng.random() < 0.5
+        if self.policy == "random_resized_crop" and self.random:
+            top, left, tall, wide = random_part(*size, self.least_area, rng)
+            square = self._scaled(rows(top + tall)[top:, left : left + wide], self.size, self.size)
+            square = edits(np.ascontiguousarray(square[:, ::-1]) if flipped else square)  # Sentry flips first, CNNDetection last
+        else:
+            square = self._cut(size, rows, edits, rng)
+            square = square[:, ::-1] if flipped else square
+        return self._roughened(square, rng)
 
-    def _resized(self, rgb: Levels, rng: np.random.Generator) -> Levels:
+    def _cut(self, size: tuple[int, int], rows: Callable[[int], Levels], edits: Edits, rng: np.random.Generator) -> Levels:
+        """A square out of the edited picture, which is scaled first if the policy says so or it is too small."""
+        if self.policy not in ("crop", "tile_crop") or min(size) < self.size:
+            window = self._resized(rows(size[0]))
+            size, rows = window.shape[:2], lambda bottom: window[:bottom]
+        top, left = self._corner(size[0], rng), self._corner(size[1], rng)
+        near = edits.neighbourhood(top, left, self.size, *size)
+        edited = edits(rows(near[1])[near[0] :, near[2] : near[3]])
+        return edited[top - near[0] :, left - near[2] :][: self.size, : self.size]
+
+    def _roughened(self, square: Levels, rng: np.random.Generator) -> Levels:
+        if self.rotate:
+            square = np.asarray(Image.fromarray(square).rotate(rng.uniform(-self.rotate, self.rotate)))
+        if self.jitter:
+            square = jittered(square, self.jitter, rng)
+        return masked(square, rng) if self.mask and rng.random() < self.mask else square
+
+    def _resized(self, rgb: Levels) -> Levels:
         """Scaled as the policy says, both sides at least ``size``."""
         height, width = rgb.shape[:2]
-        if self.policy == "random_resized_crop" and self.random:
-            top, left, tall, wide = random_part(height, width, self.least_area, rng)
-            return self._scaled(rgb[top : top + tall, left : left + wide], self.size, self.size)
         if self.policy == "tile_crop":
-            times = (-(-self.size // height), -(-self.size // width))
-            return np.tile(rgb, (*times, 1)) if max(times) > 1 else rgb
+            return np.tile(rgb, (-(-self.size // height), -(-self.size // width), 1))
         shorter = self.size if self.policy == "crop" else self.resize
-        if self.policy == "crop" and min(height, width) >= self.size:
-            return rgb
         if max(height, width) > THINNEST * min(height, width):  # scaled whole, a strip of a pixel would fill the memory
             rgb = middle(rgb, THINNEST * min(height, width))
             height, width = rgb.shape[:2]
@@ -120,6 +156,7 @@ class View:
     def _scaled(self, rgb: Levels, height: int, width: int) -> Levels:
         if rgb.shape[:2] == (height, width):
             return rgb
+        rgb = np.ascontiguousarray(rgb)  # many times faster than Pillow's own way with parts of arrays
         return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling[self.interpolation.upper()]))
 
     def _corner(self, length: int, rng: np.random.Generator) -> int:
@@ -160,7 +197,28 @@ class Edits:
 
 def jpeg(rgb: Levels, quality: int) -> Levels:
     """Coded as a JPEG of this quality, 4:2:0, and decoded again."""
-    return np.asarray(Image.open(io.BytesIO(encode_as(rgb, "jpg", quality))))
+    return np.asarray(Image.open(io.BytesIO(encode_as(np.ascontiguousarray(rgb), "jpg", quality))))
+
+
+def jittered(rgb: Levels, strength: float, rng: np.random.Generator) -> Levels:
+    """Brightness, contrast and saturation changed, in random order, as torchvision's ColorJitter does."""
+    image = Image.fromarray(rgb)
+    for kind in rng.permutation(3):
+        enhancer = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[kind]
+        image = enhancer(image).enhance(rng.uniform(1 - strength, 1 + strength))
+    return np.asarray(image)
+
+
+def masked(rgb: Levels, rng: np.random.Generator) -> Levels:
+    """Up to three quarters of the 16-pixel squares blacked out."""
+    height, width = (length // PATCH for length in rgb.shape[:2])
+    chosen = rng.permutation(height * width)[: int(height * width * rng.uniform(0, MOST_MASKED))]
+    kept = np.ones(height * width, dtype=np.uint8)
+    kept[chosen] = 0
+    rgb = rgb.copy()
+    part = rgb[: height * PATCH, : width * PATCH]
+    part *= kept.reshape(height, width).repeat(PATCH, 0).repeat(PATCH, 1)[..., None]
+    return rgb
 
 
 def middle(rgb: Levels, longest: int) -> Levels:
@@ -183,4 +241,4 @@ def random_part(height: int, width: int, least_area: float, rng: np.random.Gener
 
 def to_tensor(rgb: Levels) -> Tensor:
     """(3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))).float() / 255
+    return torch.from_numpy(rgb.transpose(2, 0, 1).copy()).float() / 255

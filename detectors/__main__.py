@@ -11,6 +11,7 @@ from checkpoints.command import dispatch, parser, run
 ABOUT = """usage: python -m detectors VERB ...
 
   fit          train a detector: python -m detectors fit -c configs/detectors/npr.yaml
+  features     what a frozen backbone makes of pictures, to train linear layers on in minutes
   validate     measure one on the validation shards of a config
   calibrate    fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
   test         score a detector on shards: scores.parquet, summary.json
@@ -28,8 +29,25 @@ def main(arguments: list[str]) -> int:
 
         trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
         return 0
-    verbs = {"calibrate": calibrate, "test": test, "robustness": robustness, "leaderboard": leaderboard, "scan": scan}
+    verbs = {"features": features, "calibrate": calibrate, "test": test, "robustness": robustness, "leaderboard": leaderboard, "scan": scan}
     return dispatch(ABOUT, verbs, arguments)
+
+
+def features(arguments: list[str]) -> int:
+    """Keep features."""
+    from detectors.features import extract
+
+    made = parser("python -m detectors features", "What a frozen backbone makes of pictures, to train linear layers on instead of them.")
+    made.add_argument("source", type=str, help="a training config with a frozen backbone, or a detector's folder or Hub id")
+    made.add_argument("--data", type=list[str], required=True, help="patterns of shards that are here: '[SHARDS/train-*.tar]'")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards of features; a stopped job goes on in it")
+    made.add_function_arguments(extract, skip={"source", "data", "output"})
+    settings = made.parse_args(arguments)
+    del settings.config
+    done = extract(**settings.as_dict())
+    if done is not None:
+        print(f"features of {done} pictures in {settings.output}")
+    return 0
 
 
 def calibrate(arguments: list[str]) -> int:
@@ -52,12 +70,13 @@ def test(arguments: list[str]) -> int:
     """Score a detector on shards; 0 only if every picture could be read."""
     from detectors.evaluate import in_words, measure
 
-    made = scoring_parser("test", "Score a detector on shards: scores.parquet with every answer, summary.json with every figure.")
+    about = "Score a detector on shards: scores.parquet with every answer, summary.json with every figure."
+    made = scoring_parser("test", about, several=True)
     made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
     made.add_argument("--resamples", type=int, default=200, help="bootstrap samples of the intervals; 0 for none")
     settings = made.parse_args(arguments)
     del settings.config
-    record = measure(settings.pop("detector"), **settings.as_dict())
+    record = measure(settings.pop("detectors"), **settings.as_dict())
     if record is None:
         return 0
     print(in_words(record))
@@ -100,21 +119,22 @@ def leaderboard(arguments: list[str]) -> int:
 def scan(arguments: list[str]) -> int:
     """Judge pictures; 0 only if every picture could be read."""
     from detectors.detector import load_detector
+    from detectors.ensemble import scan_together
     from detectors.scan import scan as judge
     from detectors.scan_page import write_page
 
     made = parser("python -m detectors scan", "A verdict on every picture: real, generated or unsure, with a calibrated probability.")
     made.add_argument("photos", type=Path, nargs="+", help="folders, pictures, WebDataset shards (.tar), or text files that list pictures")
     made.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write")
-    made.add_argument("--weights", type=str, required=True, help="the detector's folder or Hub id")
+    made.add_argument("--weights", type=str, nargs="+", required=True, help="the detector's folder or Hub id; several judge together")
     made.add_argument("--html", action="store_true", help="a page with the pictures beside the table, too")
     made.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     made.add_function_arguments(judge, skip={"inputs", "output", "name", "resume"})
     settings = made.parse_args(arguments)
     how = {key: settings[key] for key in ("batch_size", "num_workers", "accelerator", "resume")}
-    found, others = judge(settings.photos, settings.output, settings.weights, **how)
+    found, others = scan_together(settings.photos, settings.output, settings.weights, **how)
     if settings.html:
-        write_page(settings.photos, found, load_detector(settings.weights), settings.output.with_suffix(".html"))
+        write_page(settings.photos, found, [load_detector(name) for name in settings.weights], settings.output.with_suffix(".html"))
     for name in others:
         print(f"skipped {name}: not a picture by its name", file=sys.stderr)
     failed = [row for row in found if row.error]
@@ -125,12 +145,15 @@ def scan(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def scoring_parser(verb: str, about: str) -> Any:
-    """What both verbs ask for."""
+def scoring_parser(verb: str, about: str, several: bool = False) -> Any:
+    """What these verbs ask for."""
     from detectors.scoring import score_shards
 
     made = parser(f"python -m detectors {verb}", about)
-    made.add_argument("detector", type=str, help="the detector's folder or Hub id")
+    if several:
+        made.add_argument("detectors", type=str, nargs="+", help="the detector's folder or Hub id; of several, the mean of their log-odds")
+    else:
+        made.add_argument("detector", type=str, help="the detector's folder or Hub id")
     made.add_argument("--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'")
     made.add_function_arguments(score_shards, skip={"detector", "urls", "edit"})
     return made

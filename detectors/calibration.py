@@ -55,7 +55,12 @@ class Calibration:
         if not both_classes(scores.label):
             msg = "calibration needs real and generated pictures; the calibration set has one of them only"
             raise ValueError(msg)
-        fitted = LogisticRegression(C=np.inf, class_weight="balanced").fit(scores.logit.reshape(-1, 1), scores.label)
+        # Platt's targets (1999): just short of 0 and 1, or classes that do not overlap would make the scale grow without end
+        count = np.where(scores.label == 1, scores.label.sum(), (1 - scores.label).sum())
+        right = (count + 1) / (count + 2)
+        both, weight = np.tile(scores.logit, 2).reshape(-1, 1), len(scores) / (2 * count)
+        targets, weights = np.concatenate([scores.label, 1 - scores.label]), np.concatenate([weight * right, weight * (1 - right)])
+        fitted = LogisticRegression(C=np.inf).fit(both, targets, sample_weight=weights)
         if fitted.coef_[0, 0] <= 0:
             msg = "the detector calls real pictures generated more often than generated ones; are the labels the wrong way round?"
             raise ValueError(msg)

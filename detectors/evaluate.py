@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from checkpoints.folders import model_folder
 from checkpoints.manifest import file_digest, write_manifest, write_text
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
+from detectors.ensemble import combined
 from detectors.scoring import score_shards
 from detectors.summary import auc_interval, figure, judged, summarise
+
+FEWEST = 40
+"""Bootstrap samples without which no 95 % interval can be read off."""
 
 
 def calibrate(name: str, data: list[str], **how: Any) -> Calibration | None:
@@ -37,11 +42,11 @@ def calibrate(name: str, data: list[str], **how: Any) -> Calibration | None:
     return calibration
 
 
-def measure(name: str, data: list[str], output: Path, resamples: int = 200, **how: Any) -> dict[str, Any] | None:
-    """Score a detector on shards and write ``scores.parquet``, ``summary.json`` and ``manifest.json``.
+def measure(names: Sequence[str], data: list[str], output: Path, resamples: int = 200, **how: Any) -> dict[str, Any] | None:
+    """Score a detector, or several as one, on shards and write ``scores.parquet``, ``summary.json`` and ``manifest.json``.
 
     Args:
-        name: The detector's folder or Hub id.
+        names: The detectors' folders or Hub ids; of several, the mean of their calibrated log-odds counts.
         data: Patterns of shards.
         output: Folder of the results.
         resamples: Bootstrap samples of the intervals.
@@ -52,19 +57,27 @@ def measure(name: str, data: list[str], output: Path, resamples: int = 200, **ho
 
     Raises:
         FileNotFoundError: If the detector or the shards are not there.
+        ValueError: If there are too few resamples for an interval.
     """
-    detector = load_detector(name)
-    scored = score_shards(detector, data, **how)
-    if scored is None:
+    if resamples < 0 or 0 < resamples < FEWEST:
+        msg = f"resamples is 0, for no intervals, or at least {FEWEST}; got {resamples}"
+        raise ValueError(msg)
+    detectors = [load_detector(name) for name in names]
+    scored = [score_shards(detector, data, **how) for detector in detectors]
+    answered = [one for one in scored if one is not None]
+    if not answered:
         return None
-    scores, failed = scored
+    failed = {row["error"]: row for _, rows in answered for row in rows}
+    scores, calibration = answered[0][0], detectors[0].calibration
+    if len(names) > 1:
+        scores, calibration = combined([one for one, _ in answered], [detector.calibration for detector in detectors])
     output.mkdir(parents=True, exist_ok=True)
     scores.write(output / "scores.parquet")
-    record = summarise(scores, detector.calibration, resamples) | {"failed": [row["error"] for row in failed]}
+    record = summarise(scores, calibration, resamples) | {"failed": list(failed)}
     write_text(output / "summary.json", json.dumps(record, indent=2) + "\n")
-    weights = {"name": name, "sha256": file_digest(model_folder(name) / "model.safetensors")}
+    weights = [{"name": name, "sha256": file_digest(model_folder(name) / "model.safetensors")} for name in names]
     counts = {"done": len(scores), "failed": len(failed)}
-    write_manifest(output, command="detectors test", detector=weights, data=data, counts=counts, resamples=resamples)
+    write_manifest(output, command="detectors test", detectors=weights, data=data, counts=counts, resamples=resamples)
     return record
 
 

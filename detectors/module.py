@@ -14,9 +14,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from checkpoints.manifest import write_manifest
+from datamodules.detection import Fake2MDataModule
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector
+from detectors.features import check_features
 from detectors.networks.frequency import DCTClassifier
 from detectors.scores import Scores
 from detectors.scoring import Rows, answers, gathered
@@ -37,7 +39,7 @@ class SentryModule(LightningModule):
         weight_decay: Not applied to norms and biases.
         momentum: Of ``sgd``.
         schedule: ``cosine`` to ``lr_min`` over the run, after ``warmup_steps``; ``step``: times ``decay`` every ``patience`` epochs;
-            ``plateau``: divided by ten after ``patience`` epochs without 0.1 points more validation accuracy, ending below ``lr_min``.
+            ``plateau``: the same after ``patience`` epochs without 0.1 points more validation accuracy, ending below ``lr_min``.
         lr_min: Where the schedule ends.
         warmup_steps: Linear warm-up.
         patience: See ``schedule``.
@@ -61,6 +63,12 @@ class SentryModule(LightningModule):
         self.save_hyperparameters(ignore=["detector"])
         self.detector = detector
         self.answers: Rows = []
+
+    def setup(self, stage: str) -> None:
+        """Refuse features of another backbone."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, Fake2MDataModule):
+            check_features(self.detector, [*(one.urls for kind in data.sources for one in kind), *data.splits["val"]])
 
     def on_fit_start(self) -> None:
         """Forget what other weights' answers meant; let a spectrum network take its statistics, unless it has them."""
@@ -136,7 +144,7 @@ class SentryModule(LightningModule):
             return optimizer
         if settings["schedule"] == "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, "max", factor=0.1, patience=settings["patience"] - 1, threshold=1e-3, threshold_mode="abs"
+                optimizer, "max", factor=settings["decay"], patience=settings["patience"] - 1, threshold=1e-3, threshold_mode="abs"
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/accuracy"}}
         if settings["schedule"] == "step":

@@ -20,10 +20,13 @@ from checkpoints.manifest import file_digest, fingerprint
 from checkpoints.pipelines import open_autoencoder
 from datamodules.headers import read_header
 from datamodules.images import UnreadableImage, decode_photo, encode_as, to_levels
-from datamodules.sharding import GENERATED, Origin, Split, read_facts
+from datamodules.sharding import GENERATED, Origin, Split, read_facts, slug
 from datamodules.shards import read_samples
 from datamodules.streams import count_samples, local_shards
 from detectors.shard_job import Made, ShardJob, run_job
+
+NEEDED = [f"{place}{file}" for place in ("", "vae/") for file in ("config.json", "diffusion_pytorch_model.safetensors")] + ["taef2_*.pth"]
+"""What is downloaded of a pipeline or an autoencoder."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ class Reconstruction(ShardJob):
     """
 
     def __init__(self, config: ReconstructionConfig, shards: Sequence[Path], output: Path) -> None:
-        super().__init__(Origin(config.split, config.name, GENERATED, generator=config.autoencoder, family="autoencoder"), output)
+        super().__init__(Origin(config.split, slug(config.name), GENERATED, generator=config.autoencoder, family="autoencoder"), output)
         self.config, self.shards = config, shards
         self.parts: dict[str, Any] = {}  # the autoencoder, outside the module tree
 
     def setup(self, stage: str) -> None:
-        network = open_autoencoder(model_folder(self.config.autoencoder)).requires_grad_(False)
+        network = open_autoencoder(model_folder(self.config.autoencoder, patterns=NEEDED)).requires_grad_(False)
         self.parts["autoencoder"] = network.to(self.trainer.strategy.root_device)
 
     def make(self, number: int) -> Iterator[Made]:
@@ -108,7 +111,7 @@ def reconstruct(
     """
     shards = local_shards(urls)
     settings = asdict(config) | {
-        "weights": fingerprint(config.autoencoder, model_folder(config.autoencoder)),
+        "weights": fingerprint(config.autoencoder, model_folder(config.autoencoder, patterns=NEEDED)),
         "shards": {shard.name: file_digest(shard) for shard in shards},
     }
     job = Reconstruction(config, shards, output)

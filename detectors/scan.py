@@ -7,7 +7,6 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,14 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from checkpoints.folders import model_folder
 from checkpoints.jobs import job_trainer
 from checkpoints.manifest import file_digest
-from datamodules.images import Photo, write_bytes
-from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, find_photos
+from datamodules.images import UnreadableImage, write_bytes
+from datamodules.photos import PhotoDataModule, PhotoFile, find_photos
 from datamodules.views import View
 from detectors.calibration import Calibration, Verdict
 from detectors.detector import Detector, load_detector
@@ -46,6 +46,35 @@ class Finding:
 COLUMNS = [field.name for field in fields(Finding)]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One file as a loader process hands it over: its size and its view, (3, S, S) in [0, 1], or why it could not be opened."""
+
+    name: str
+    view: Tensor | None = None
+    width: int | None = None
+    height: int | None = None
+    error: str = ""
+
+
+class Views(Dataset[Seen]):
+    """What a detector sees of photos."""
+
+    def __init__(self, files: Sequence[PhotoFile], view: View) -> None:
+        self.files, self.view = files, view
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Seen:
+        file = self.files[index]
+        try:
+            rgb = file.open().rgb
+        except UnreadableImage as error:
+            return Seen(file.name, error=str(error))
+        return Seen(file.name, self.view(rgb, np.random.default_rng(0)), rgb.shape[1], rgb.shape[0])
+
+
 class Scan(LightningModule):
     """The detector as a ``predict`` job: opened photos in, findings out."""
 
@@ -53,22 +82,21 @@ class Scan(LightningModule):
         super().__init__()
         self.detector = detector
 
-    def predict_step(self, batch: list[OpenedPhoto], _: int) -> list[Finding]:
-        views = [photo.views for photo in batch if photo.views is not None]
+    def predict_step(self, batch: list[Seen], _: int) -> list[Finding]:
+        views = [photo.view.unsqueeze(0) for photo in batch if photo.view is not None]
         groups = [torch.cat(views)] if len({view.shape for view in views}) == 1 else views  # whole pictures have any size
         logits = torch.cat([self.detector(group.to(self.device)) for group in groups]).double().tolist() if views else []
         answers = iter(logits)
         return [finding(photo, self.detector.calibration, answers) for photo in batch]
 
 
-def finding(photo: OpenedPhoto, calibration: Calibration, answers: Iterator[float]) -> Finding:
+def finding(photo: Seen, calibration: Calibration, answers: Iterator[float]) -> Finding:
     """The line of a photo; the next of the answers is its own if it could be read."""
-    if photo.photo is None:
-        return Finding(photo.file.name, error=photo.error)
+    if photo.view is None:
+        return Finding(photo.name, error=photo.error)
     logit = next(answers)
     probability = float(calibration.probability(np.array(logit)))
-    height, width = photo.photo.rgb.shape[:2]
-    return Finding(photo.file.name, calibration.verdict(probability), probability, logit, width, height)
+    return Finding(photo.name, calibration.verdict(probability), probability, logit, photo.width, photo.height)
 
 
 class FindingWriter(Callback):
@@ -85,11 +113,6 @@ class FindingWriter(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bar.close()
-
-
-def prepare(photo: Photo, view: View) -> tuple[Photo, Tensor]:
-    """A photo and its one view, (1, 3, S, S)."""
-    return photo, view(photo.rgb, np.random.default_rng(0)).unsqueeze(0)
 
 
 def scan(
@@ -121,8 +144,7 @@ def scan(
     """
     detector = load_detector(name)
     photos, others = find_photos(inputs)
-    parts = [model_folder(name) / part for part in ("model.safetensors", "config.json", "calibration.json")]
-    digest = " ".join(file_digest(part) for part in parts if part.is_file())
+    digest = weights_digest(name)
     partial_table = output.with_name(output.name + ".partial")
     begun = output.with_name(output.name + ".detector")
     if output.exists() and not resume:
@@ -131,20 +153,26 @@ def scan(
     earlier = _finished(partial_table, begun, digest) if resume else []
     output.parent.mkdir(parents=True, exist_ok=True)
     begun.write_text(digest)
-    _write(partial_table, earlier)
+    write_table(partial_table, earlier)
     known = {row.file for row in earlier}
     todo = [photo for photo in photos if photo.name not in known]
     if todo:
-        data = PhotoDataModule(PhotoDataset(todo, partial(prepare, view=detector.view)), batch_size, num_workers)
+        data = PhotoDataModule(Views(todo, detector.view), batch_size, num_workers)
         writer = FindingWriter(partial_table, len(photos), len(earlier))
         trainer = job_trainer(accelerator, callbacks=[writer], enable_progress_bar=False)
         trainer.predict(Scan(detector), data, return_predictions=False)
     order = {photo.name: index for index, photo in enumerate(photos)}
     found = sorted((row for row in read_table(partial_table) if row.file in order), key=lambda row: order[row.file])
-    _write(partial_table, found)
+    write_table(partial_table, found)
     os.replace(partial_table, output)
     begun.unlink()
     return found, others
+
+
+def weights_digest(name: str) -> str:
+    """Which detector a folder or Hub id holds, its view and calibration included."""
+    parts = [model_folder(name) / part for part in ("model.safetensors", "config.json", "calibration.json")]
+    return " ".join(file_digest(part) for part in parts if part.is_file())
 
 
 def read_table(file: Path) -> list[Finding]:
@@ -179,7 +207,8 @@ def _finished(table: Path, begun: Path, digest: str) -> list[Finding]:
     return [row for row in read_table(table) if not row.error]
 
 
-def _write(table: Path, rows: Sequence[Finding]) -> None:
+def write_table(table: Path, rows: Sequence[Finding]) -> None:
+    """Write findings, whole or not at all."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()

@@ -27,13 +27,13 @@ STYLE = (
 )
 
 
-def write_page(inputs: Sequence[Path], found: Sequence[Finding], detector: Detector, target: Path) -> None:
+def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Sequence[Detector], target: Path) -> None:
     """Write one HTML file that needs nothing beside it; the pictures in it never leave the machine with it unless you send it.
 
     Args:
         inputs: As the scan's.
         found: Its findings.
-        detector: For heat maps.
+        detectors: For heat maps.
         target: The file.
     """
     files = {file.name: file for file in find_photos(inputs)[0]}
@@ -42,26 +42,27 @@ def write_page(inputs: Sequence[Path], found: Sequence[Finding], detector: Detec
     failed = [row for row in found if row.error]
     parts = [f"<h1>{len(found)} pictures</h1><p>" + ", ".join(f'<b class="{kind}">{count} {kind}</b>' for kind, count in counts.items())]
     parts.append(f", {len(failed)} not read</p>" if failed else "</p>")
-    if not detector.calibration.pictures:
+    if not all(detector.calibration.pictures for detector in detectors):
         parts.append("<p>This detector is not calibrated: its probabilities are its own idea, and no verdict is unsure.</p>")
     if len(ordered) > SHOWN:
         parts.append(f"<p>The {SHOWN} most suspicious are shown; the table has all.</p>")
-    parts += [_figure(row, files[row.file], detector) for row in ordered[:SHOWN]]
+    parts += [_figure(row, files[row.file], detectors) for row in ordered[:SHOWN]]
     parts += [f'<p class="error">{html.escape(row.error)}</p>' for row in failed]
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Scan</title><style>{STYLE}</style>'
     write_bytes(target, f"{head}{''.join(parts)}</html>\n".encode(errors="replace"))
 
 
-def _figure(row: Finding, file: PhotoFile, detector: Detector) -> str:
+def _figure(row: Finding, file: PhotoFile, detectors: Sequence[Detector]) -> str:
     rgb = file.open().rgb
     pictures = [_small(Image.fromarray(rgb))]
-    view = detector.view(rgb, np.random.default_rng(0)).unsqueeze(0)
-    with torch.no_grad():
-        heat = detector.heat(view.to(next(detector.parameters()).device))
-    if heat is not None:
-        coloured = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
-        mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * coloured
-        pictures.append(_small(Image.fromarray((mixed * 255).astype(np.uint8))))
+    for detector in detectors:
+        view = detector.view(rgb, np.random.default_rng(0)).unsqueeze(0)
+        with torch.no_grad():
+            heat = detector.heat(view.to(next(detector.parameters()).device))
+        if heat is not None:
+            coloured = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
+            mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * coloured
+            pictures.append(_small(Image.fromarray((mixed * 255).astype(np.uint8))))
     images = "".join(f'<img src="{url}" alt="">' for url in pictures)
     said = f'<b class="{row.verdict}">{row.verdict}</b>, P = {row.probability:.3f}'
     return f"<figure>{images}<figcaption>{said}<br>{html.escape(row.file)}</figcaption></figure>"

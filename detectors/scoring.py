@@ -14,6 +14,7 @@ from datamodules.detection import Fake2MDataModule
 from datamodules.edits import Edit
 from datamodules.streams import PADDING
 from detectors.detector import Detector
+from detectors.features import check_features
 from detectors.scores import Scores
 
 Rows = list[dict[str, Any]]
@@ -77,7 +78,11 @@ def score_shards(
 
     Returns:
         The scores, and the records of pictures that could not be read; None on every process but the first.
+
+    Raises:
+        ValueError: If shards of features are of another backbone.
     """
+    check_features(detector, urls)
     module = Scoring(detector)
     data = Fake2MDataModule(test=urls, test_view=detector.view, batch_size=batch_size, num_workers=num_workers, edit=edit)
     trainer = job_trainer(accelerator, devices, precision=precision)

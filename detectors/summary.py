@@ -145,7 +145,8 @@ def intervals(scores: Scores, resamples: int, seed: int) -> dict[str, tuple[floa
         for name, measure in wanted.items():
             if (value := measure(part)) is not None:
                 drawn[name].append(value)
-    return {name: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))) for name, values in drawn.items()}
+    ends = {name: np.quantile(values, (0.025, 0.975)) if values else None for name, values in drawn.items()}
+    return {name: None if pair is None else (float(pair[0]), float(pair[1])) for name, pair in ends.items()}
 
 
 def bootstrap(scores: Scores, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:

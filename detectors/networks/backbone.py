@@ -99,7 +99,7 @@ def frozen_parts(network: nn.Module, name: str, stages: int) -> list[nn.Module]:
 class FrozenLinear(nn.Module):
     """A linear layer on a frozen foundation model: UnivFD (arXiv 2302.10174) on CLIP, or on DINOv2 and its like.
 
-    The model's own mean, deviation and size come with it. Its answers may be kept: see :meth:`features`.
+    The model's own mean, deviation and size come with it. Its answers may be kept: see :mod:`detectors.features`.
 
     Args:
         name: timm's name, such as ``vit_large_patch14_clip_224.openai`` or ``vit_base_patch14_dinov2.lvd142m``.
@@ -142,8 +142,9 @@ class FrozenLinear(nn.Module):
         return self.backbone(self.normalise(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (B,)."""
-        return self.linear(self.dropout(self.features(images).float())).squeeze(1)
+        """Logits, (B,), of pictures, or of (B, D) features that were kept."""
+        features = images if images.ndim == 2 else self.features(images)
+        return self.linear(self.dropout(features.float())).squeeze(1)
 
     def train(self, mode: bool = True) -> Self:
         """The backbone stays in evaluation mode."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from functools import partial
 
 import numpy as np
@@ -28,8 +29,8 @@ def write(folder, label, count=200, codec="BMP", size=(24, 24), **options):
     shard_pictures(members, folder, lambda path: origin)
 
 
-def inspect(folder):
-    return run(["inspect", str(folder / "train-*.tar"), "-o", str(folder / "out")])
+def inspect(folder, *more):
+    return run(["inspect", str(folder / "train-*.tar"), "-o", str(folder / "out"), *more])
 
 
 def test_equal_codec_and_size_pass(tmp_path, capsys):
@@ -87,3 +88,56 @@ def test_chance_differences_do_not_fire():
         for _ in range(4000)
     ]
     assert shortcut_gate(records).passed
+
+
+def test_few_pictures_do_not_fire_by_chance_but_what_is_plain_does():
+    fixed = {"codec": "png", "height": 64, "jpeg_quality": None, "chroma": None, "exif": False}
+    fired = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        records = [fixed | {"label": n % 2, "width": 64, "nbytes": int(rng.integers(9000, 9999))} for n in range(400)]
+        fired += not shortcut_gate(records).passed
+    assert fired <= 1
+    gate = shortcut_gate([record | {"nbytes": record["nbytes"] + 900 * record["label"]} for record in records])
+    assert not gate.passed
+    assert gate.limit > 0.55
+    assert "so few pictures cannot tell 0.55 from chance" in gate.words()
+
+
+def scores(folder):
+    return json.loads((folder / "out" / "inspection.json").read_text())["aesthetics"]
+
+
+def test_aesthetic_scores_of_an_archive_are_joined_by_path(tmp_path, capsys):
+    write(tmp_path, 0)
+    write(tmp_path, 1)
+    with zipfile.ZipFile(tmp_path / "scores.zip", "w") as archive:
+        rows = [f"./FakeImageDataset/x/p/{number} {number / 200}" for number in range(150)]
+        archive.writestr("AestheticQuality/x.csv", "\n".join(["path score", *rows]))
+        archive.writestr("AestheticQuality/readme.md", "p/199 5.0")
+    assert inspect(tmp_path, "--aesthetics", str(tmp_path / "scores.zip")) == 0
+    told = scores(tmp_path)
+    assert told["real"]["pictures"] == told["generated"]["pictures"] == 150
+    assert told["real"]["mean"] == pytest.approx(np.mean(np.arange(150) / 200))
+    assert "Aesthetic scores" in (tmp_path / "out" / "inspection.html").read_text()
+    (tmp_path / "empty.csv").write_text("path score\n")
+    assert inspect(tmp_path, "--aesthetics", str(tmp_path / "empty.csv")) == 2
+    assert "no rows with a path and a score" in capsys.readouterr().err
+    assert inspect(tmp_path, "--aesthetics", str(tmp_path / "none.csv")) == 2
+
+
+def test_aesthetic_scores_are_computed_where_a_clip_is_given(tmp_path, monkeypatch):
+    class Brightness:
+        def __init__(self, name):
+            assert name == "CLIP/"
+
+        def quality(self, images):
+            return images.mean(dim=(1, 2, 3))
+
+    monkeypatch.setattr("eval.metrics.clip.ClipMetrics", Brightness)
+    write(tmp_path, 0)
+    write(tmp_path, 1)
+    assert inspect(tmp_path, "--clip", "CLIP/", "--scored", "7") == 0
+    told = scores(tmp_path)
+    assert told["real"]["pictures"] == told["generated"]["pictures"] == 7
+    assert told["real"]["mean"] == pytest.approx(0.5, abs=0.05)

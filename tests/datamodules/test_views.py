@@ -88,3 +88,40 @@ def test_settings_out_of_range_are_told(wrong):
 
 def test_a_strip_does_not_fill_the_memory():
     assert View()(np.zeros((1, 60_000, 3), np.uint8), rng()).shape == (3, 224, 224)
+
+
+def test_rotation_leaves_black_corners_and_jitter_the_shape():
+    white = np.full((64, 64, 3), 255, np.uint8)
+    turned = [View("crop", size=64, resize=64, rotate=180)(white, rng(seed)) for seed in range(8)]
+    assert all((image[:, 32, 32] == 1).all() for image in turned)
+    assert sum(bool((image[:, 0, 0] == 0).all()) for image in turned) >= 6
+    dimmed = {round(float(View("crop", size=64, resize=64, jitter=0.5)(white // 2, rng(seed)).mean()), 2) for seed in range(20)}
+    assert len(dimmed) > 5
+    assert 0.24 <= min(dimmed) <= max(dimmed) <= 0.76
+
+
+def test_masks_are_whole_squares_of_up_to_three_quarters():
+    white = np.full((72, 64, 3), 255, np.uint8)
+    shares = []
+    for seed in range(200):
+        seen = View("crop", size=64, resize=64, mask=0.5)(white, rng(seed))
+        squares = seen.reshape(3, 4, 16, 4, 16).mean(dim=(0, 2, 4))
+        assert set(squares.unique().tolist()) <= {0.0, 1.0}
+        shares.append(1 - float(squares.mean()))
+    assert max(shares) <= 0.75
+    assert np.mean([share > 0 for share in shares]) == pytest.approx(0.5 * 15 / 16, abs=0.1)
+
+
+def test_sentry_flips_before_the_edits_and_cnndetection_after(monkeypatch):
+    """JPEG's blocks begin at the left of what is coded: the left edge of the picture, or of its mirror image."""
+    coded = []
+    monkeypatch.setattr("datamodules.views.jpeg", lambda rgb, quality: (coded.append(rgb.copy()), rgb)[1])
+    rgb = np.tile(np.linspace(0, 255, 32).astype(np.uint8)[None, :, None], (32, 1, 3))  # brighter to the right
+    mirrored = {}
+    for policy in ("random_resized_crop", "crop"):
+        view = View(policy, size=32, resize=32, random=True, jpeg=1.0, least_area=1.0)
+        seen = [view(rgb, rng(seed)) for seed in range(20)]
+        assert {bool(image[0, 0, 0] > image[0, 0, -1]) for image in seen} == {True, False}
+        mirrored[policy] = {bool(levels[0, 0, 0] > levels[0, -1, 0]) for levels in coded}
+        coded.clear()
+    assert mirrored == {"random_resized_crop": {True, False}, "crop": {False}}

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 
 from checkpoints.command import run as run_command
@@ -16,6 +17,7 @@ from datamodules.__main__ import main
 from datamodules.parts import Member
 from datamodules.sharding import REAL, Limits, Origin, read_facts, shard_pictures
 from datamodules.shards import read_samples
+from detectors import reconstruct, synthesize
 
 run = partial(run_command, main)
 CPU = ["--accelerator", "cpu"]
@@ -137,3 +139,29 @@ def test_mistakes_are_one_line(arguments, words, captions, tmp_path, monkeypatch
     told = capsys.readouterr().err
     assert words in told
     assert told.count("\n") == 1
+
+
+def test_names_are_made_safe_for_shards(captions, pipelines, tmp_path, capsys):
+    assert synthesis(captions, pipelines[0], tmp_path / "out", "--name", "SD 1.5/x{1..2}") == 0
+    assert {path.name for path in (tmp_path / "out").glob("*.tar")} == {f"train-SD-1-5-x-1--2-{n:06d}.tar" for n in range(2)}
+    assert synthesis(captions, pipelines[0], tmp_path / "out", "--name", "///") == 2
+    assert "no letter or digit" in capsys.readouterr().err
+
+
+def test_only_what_is_opened_is_downloaded():
+    files = [
+        *("model_index.json", "README.md", "v1-5-pruned.safetensors", "v1-5-pruned.ckpt", "unet/config.json"),
+        *("unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.bin"),
+        *("text_encoder/model-00001-of-00002.safetensors", "text_encoder/model.fp16-00001-of-00002.safetensors"),
+        *("text_encoder/model.safetensors.index.json", "tokenizer/spiece.model", "tokenizer/merges.txt"),
+        *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
+    ]
+    pipeline = set(filter_repo_objects(files, allow_patterns=synthesize.NEEDED))
+    assert set(files) - pipeline == {
+        *("README.md", "v1-5-pruned.safetensors", "v1-5-pruned.ckpt", "unet/diffusion_pytorch_model.fp16.safetensors"),
+        *("unet/diffusion_pytorch_model.bin", "text_encoder/model.fp16-00001-of-00002.safetensors"),
+    }
+    assert set(filter_repo_objects(files, allow_patterns=reconstruct.NEEDED)) == {
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    }

@@ -88,6 +88,17 @@ def test_platt_mends_an_offset_on_pictures_it_was_not_fitted_on():
     assert high - low < 0.06
 
 
+def test_classes_that_do_not_overlap_give_no_certainty():
+    rng = np.random.default_rng(0)
+    label = np.repeat([0, 1], [300, 500])
+    scores = Scores(label, 0.1 * label + rng.uniform(0, 0.05, 800), {})
+    calibration = Calibration.fit(scores)
+    probability = calibration.probability(scores.logit)
+    assert 1e-6 < probability.min() < 0.01
+    assert 0.99 < probability.max() < 1 - 1e-6
+    assert calibration.probability(np.array([0.075])) == pytest.approx(0.5, abs=0.1)
+
+
 def test_verdicts_say_unsure_where_either_would_often_be_wrong():
     calibration = Calibration.fit(simulated(2000, 0, 0))
     assert 0 < calibration.real_below < calibration.generated_above < 1

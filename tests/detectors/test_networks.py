@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.fft import dctn
+from scipy.ndimage import correlate
 
 from detectors.networks import NETWORKS, DCTClassifier, FrozenLinear, PatchClassifier, ResidualClassifier, TimmClassifier
 from detectors.networks.frequency import dct_matrix
@@ -49,6 +50,16 @@ def test_srm_filters_sum_to_zero_and_kill_planes():
     seen = ResidualClassifier("srm").residual(torch.rand(2, 3, 16, 16))
     assert seen.shape == (2, 9, 16, 16)
     assert seen.abs().max() <= 1
+
+
+def test_the_residual_against_scipy():
+    images = torch.rand(1, 3, 12, 10)
+    seen = ResidualClassifier("srm").residual(images)[0]
+    for channel in range(3):
+        levels = images[0, channel].double().numpy() * 255
+        for number, kernel in enumerate(srm_filters()[:, 0].double().numpy()):
+            expected = correlate(levels, kernel, mode="mirror").clip(-3, 3) / 3
+            assert np.allclose(seen[3 * channel + number].numpy(), expected, atol=1e-4)
 
 
 def test_the_diagonal_band_against_numpy():

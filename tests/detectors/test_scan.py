@@ -2,6 +2,7 @@
 
 import csv
 import os
+import pickle
 import shutil
 from functools import partial
 
@@ -11,10 +12,12 @@ import torch
 from PIL import Image
 
 from checkpoints.command import run as run_command
+from datamodules.photos import find_photos
 from datamodules.views import View
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector
+from detectors.scan import Views
 
 run = partial(run_command, main)
 
@@ -47,7 +50,8 @@ def table(path):
 
 
 def scan(photos, output, weights, *more):
-    return run(["scan", str(photos), "-o", str(output), "--weights", str(weights), "--accelerator", "cpu", "--num_workers", "0", *more])
+    how = ["--accelerator", "cpu", "--num_workers", "0", "--weights", str(weights), *more]
+    return run(["scan", str(photos), "-o", str(output), *how])
 
 
 def test_every_picture_has_a_line_and_broken_ones_a_reason(photos, weights, tmp_path, capsys):
@@ -116,3 +120,36 @@ def test_mistakes_are_one_line(photos, weights, tmp_path, capsys):
     shutil.copytree(weights, tmp_path / "cut")
     os.truncate(tmp_path / "cut" / "model.safetensors", 100)
     assert "damaged" in told(photos, tmp_path / "y.csv", tmp_path / "cut")
+
+
+def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
+    torch.manual_seed(1)
+    other = Detector("patches", {"width": 8, "depths": [1, 1, 1, 1]}, View("resize_crop", size=24, resize=32))
+    other.save(tmp_path / "other")
+    assert scan(photos, tmp_path / "x.csv", weights, str(tmp_path / "other")) == 2
+    assert "has no calibration" in capsys.readouterr().err
+    assert scan(photos, tmp_path / "x.csv", weights, str(weights)) == 2
+    assert "given twice" in capsys.readouterr().err
+    other.calibration = Calibration(scale=2.0, bias=-0.1, real_below=0.45, generated_above=0.55, pictures=50)
+    other.save(tmp_path / "other")
+    assert scan(photos, tmp_path / "both.csv", weights, str(tmp_path / "other"), "--html") == 1
+    assert sorted(path.name for path in tmp_path.glob("both*")) == ["both.csv", "both.html"]
+    assert (tmp_path / "both.html").read_text().count("<img") == 15, "each picture and two heat maps"
+    both = table(tmp_path / "both.csv")
+    assert scan(photos, tmp_path / "first.csv", weights) == scan(photos, tmp_path / "second.csv", tmp_path / "other") == 1
+    first, second = table(tmp_path / "first.csv"), table(tmp_path / "second.csv")
+    assert list(both) == list(first) == list(second)
+    for name, row in both.items():
+        if name == "broken.png":
+            assert row["error"] == first[name]["error"]
+            continue
+        odds = [np.log(p / (1 - p)) for p in (float(part[name]["probability"]) for part in (first, second))]
+        assert float(row["logit"]) == pytest.approx(np.mean(odds), abs=1e-4)
+        verdicts = {part[name]["verdict"] for part in (first, second)}
+        assert row["verdict"] == (verdicts.pop() if len(verdicts) == 1 else "unsure")
+
+
+def test_decoded_photos_stay_where_they_were_decoded(photos, tmp_path):
+    seen = Views(find_photos([photos])[0], View("crop", size=8, resize=8))[0]
+    assert (seen.name, seen.width, seen.height) == ("a.png", 50, 40)
+    assert len(pickle.dumps(seen)) < 3000

@@ -144,7 +144,9 @@ def test_the_best_checkpoint_becomes_the_detector(config, tmp_path):
 
 
 def test_a_plateau_ends_the_run(config):
-    run = main(["fit", "-c", config("tiny_patches", {}, {"max_epochs": 30}, schedule="plateau", patience=1, lr=1e-5, lr_min=1e-6)])
+    run = main(
+        ["fit", "-c", config("tiny_patches", {}, {"max_epochs": 30}, schedule="plateau", patience=1, decay=0.1, lr=1e-5, lr_min=1e-6)]
+    )
     assert run.trainer.current_epoch < 29
 
 
@@ -205,5 +207,26 @@ def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
     assert record["calibration"]["pictures"] == 160
     assert set(record["slices"]["codec"]) == {"png"}
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"] == {"done": 40, "failed": 0}
+    for wrong in ("1", "-3"):
+        arguments = ["--data", f"[{shards}/val-*.tar]", "-o", str(tmp_path / "out"), "--resamples", wrong]
+        assert run_command(door, ["test", folder, *arguments, *quick]) == 2
+        assert "at least 40" in capsys.readouterr().err
     assert run_command(door, ["test", folder, "--data", "[nowhere/*.tar]", "-o", str(tmp_path / "out"), *quick]) == 2
     assert "no shards at nowhere" in capsys.readouterr().err
+
+
+def test_several_detectors_are_tested_as_one(trained, shards, tmp_path):
+    first = Path(trained.trainer.log_dir) / "detector"
+    Calibration(scale=3.0, bias=1.0, pictures=100).save(first)
+    other = Detector("tiny_patches", view=View("crop", size=16, resize=16))
+    other.calibration = Calibration(scale=0.5, bias=-2.0, pictures=70)
+    other.save(tmp_path / "other")
+    quick = ["--accelerator", "cpu", "--num_workers", "0", "--batch_size", "16", "--data", f"[{shards}/val-*.tar]"]
+    for name, detectors in (("a", [first]), ("b", [tmp_path / "other"]), ("both", [first, tmp_path / "other"])):
+        assert run_command(door, ["test", *map(str, detectors), "-o", str(tmp_path / name), *quick]) == 0
+    a, b, both = (Scores.read(tmp_path / name / "scores.parquet") for name in ("a", "b", "both"))
+    assert both.logit == pytest.approx((3 * a.logit + 1 + 0.5 * b.logit - 2) / 2)
+    record = json.loads((tmp_path / "both" / "summary.json").read_text())
+    assert record["calibration"]["pictures"] == 70
+    assert record["calibrated"]["balanced_accuracy"] == record["uncalibrated"]["balanced_accuracy"]
+    assert len(json.loads((tmp_path / "both" / "manifest.json").read_text())["detectors"]) == 2
