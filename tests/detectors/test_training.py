@@ -157,7 +157,7 @@ def test_norms_and_biases_have_no_weight_decay():
 
 
 def test_foreign_and_damaged_folders_are_told(tmp_path):
-    Detector("tiny_patches").save(tmp_path / "good")
+    Detector("tiny_patches").save_pretrained(tmp_path / "good")
     config = json.loads((tmp_path / "good" / "config.json").read_text())
 
     def broken(**changes):
@@ -166,9 +166,9 @@ def test_foreign_and_damaged_folders_are_told(tmp_path):
             Detector.from_pretrained(str(tmp_path / "good"))
         return str(told.value)
 
-    assert "not a detector of this project" in broken(format=7)
+    assert "format 7, this version reads up to 1" in broken(format=7)
     assert "no network 'resnet'" in broken(network="resnet")
-    assert "not a detector's settings" in broken(view={"magnify": 3})
+    assert "not a Detector's settings" in broken(view={"magnify": 3})
     assert "does not take these options" in broken(options={"width": 3})
     assert "network" in broken(network="dct")
     with pytest.raises(FileNotFoundError, match="no model at"):
@@ -176,7 +176,7 @@ def test_foreign_and_damaged_folders_are_told(tmp_path):
     bad = Detector("tiny_patches")
     bad.network.network[0].bias.data.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not finite"):
-        bad.save(tmp_path / "bad")
+        bad.save_pretrained(tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
 
 
