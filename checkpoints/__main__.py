@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from checkpoints.command import dispatch, parser, run
+from checkpoints.command import dispatch, one_line, parser, run
 
 if TYPE_CHECKING:
     from checkpoints.saved import SavedModel
@@ -64,7 +65,8 @@ def pull(arguments: list[str]) -> int:
     )
     made.add_argument("--update", action="store_true", help="take the newest revision of the Hub instead of the one first seen here")
     settings = made.parse_args(arguments)
-    for name in settings.names:
+
+    def one(name: str) -> None:
         got = get(name, settings["update"])
         print(f"{name}: {got.folder}" + (f", revision {got.revision}" if got.revision else ""))
         for file, digest in got.sha256.items():
@@ -73,7 +75,8 @@ def pull(arguments: list[str]) -> int:
             print(f"  caution: {caution}")
         if name in registry() and (steps := registry()[name].steps):
             print(f"  next: {steps.replace('FILE', str(got.folder / next(iter(got.sha256), '')))}")
-    return 0
+
+    return each(settings.names, one)
 
 
 def verify(arguments: list[str]) -> int:
@@ -86,26 +89,26 @@ def verify(arguments: list[str]) -> int:
     made.add_argument("names", type=str, nargs="+", help="folders, names of python -m checkpoints list, or hf://org/model")
     made.add_argument("--record", action="store_true", help="keep the answers of these folders as those to compare with from now on")
     settings = made.parse_args(arguments)
-    for name in settings.names:
-        if settings.record:
-            if not Path(name).is_dir():
-                msg = f"{name}: answers are recorded for folders of yours only; give one"
-                raise ValueError(msg)
-            opened, said = exercise(Path(name), class_of)
-            if not said:
-                msg = f"{name}: not a model of this project or a diffusion pipeline; its answers cannot be recorded"
-                raise ValueError(msg)
-            save_answers(Path(name), said)
-            print(f"{name}: answers of the {opened} recorded")
-            continue
+
+    def record(name: str) -> None:
+        if not Path(name).is_dir():
+            msg = f"{name}: answers are recorded for folders of yours only; give one"
+            raise ValueError(msg)
+        opened, said = exercise(Path(name), class_of)
+        if not said:
+            msg = f"{name}: not a model of this project or a diffusion pipeline; its answers cannot be recorded"
+            raise ValueError(msg)
+        save_answers(Path(name), said)
+        print(f"{name}: answers of the {opened} recorded")
+
+    def one(name: str) -> None:
         found = check(name, class_of)
-        told = [
-            f"{found.files} weight files, {len(found.unverified)} of them unverified" if found.unverified else f"{found.files} weight files"
-        ]
-        told.append(f"opened as a {found.opened}" if found.opened else "not opened as a whole")
-        told.append("no answers to compare with" if found.difference is None else f"answers as recorded, within {found.difference:.1e}")
-        print(f"{name}: {'; '.join(told)}")
-    return 0
+        files = f"{found.files} weight files" + (f", {len(found.unverified)} of them unverified" if found.unverified else "")
+        opened = f"opened as a {found.opened}" if found.opened else "not opened as a whole"
+        said = "no answers to compare with" if found.difference is None else f"answers as recorded, within {found.difference:.1e}"
+        print(f"{name}: {files}; {opened}; {said}")
+
+    return each(settings.names, record if settings.record else one)
 
 
 def push(arguments: list[str]) -> int:
@@ -188,10 +191,24 @@ def convert(arguments: list[str]) -> int:
     return 0
 
 
+def each(names: list[str], act: Callable[[str], None]) -> int:
+    """Do something for every name, the others even if one fails; 0 only if none did, otherwise 2."""
+    failed = 0
+    for name in names:
+        try:
+            act(name)
+        except (ValueError, OSError) as error:
+            if sys.flags.dev_mode:
+                raise
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            failed = 2
+    return failed
+
+
 def class_of(config: dict[str, Any]) -> type[SavedModel] | None:
     """The model class of a folder's settings, which name it, or have what only it has; None if it is none of this project's."""
     signs = {"budget": "PerturbationGenerator", "embedding": "FaceNet", "train_view": "Detector"}  # the first folders name none
-    name = config.get("model") or next((signs[sign] for sign in signs if sign in config), "")
+    name = str(config.get("model") or next((signs[sign] for sign in signs if sign in config), ""))
     return getattr(importlib.import_module(MODELS[name]), name) if name in MODELS else None
 
 

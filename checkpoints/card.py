@@ -12,6 +12,8 @@ from checkpoints.manifest import file_digest
 
 PROJECT = "image-defence"
 
+MARK = "<!-- from here on written by python -m checkpoints push -->"
+
 OURS = ("config.json", "model.safetensors", "calibration.json", "training.json", "manifest.json", "summary.json")
 """Files of a model folder that the card speaks of."""
 
@@ -48,7 +50,7 @@ def model_card(folder: Path, purpose: Purpose, name: str = "FOLDER", licence: st
     kind = str(config.get("model", "model"))
     written = own_words(folder / "README.md")
     parts = [f"---\nlicense: {licence}\nlibrary_name: pytorch\ntags:\n- {PROJECT}\n- {kind}\n---"]
-    parts.append(written or f"# {purpose.title}")
+    parts += [written or f"# {purpose.title}", MARK]
     if "## Intended use" not in written:
         parts.append(f"## Intended use\n\n{purpose.use}")
     if "## Limits" not in written:
@@ -88,13 +90,10 @@ def record(folder: Path, name: str) -> dict[str, Any]:
 
 
 def own_words(card: Path) -> str:
-    """A card without its head and without what every card ends in; empty if there is none."""
+    """What a person or a recipe wrote into a card: all before the mark, without the head; empty if there is none."""
     if not card.is_file():
         return ""
-    text = re.sub(r"\A---\n.*?\n---\n", "", card.read_text(), flags=re.DOTALL)
-    for heading in ("Calibration", "Files", "Opening it"):
-        text = re.sub(rf"^## {heading}\n.*?(?=^## |\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
-    return text.strip()
+    return re.sub(r"\A---\n.*?\n---\n", "", card.read_text().partition(MARK)[0], flags=re.DOTALL).strip()
 
 
 def measured(folder: Path) -> dict[str, Any]:

@@ -27,7 +27,8 @@ Answers = dict[str, Tensor]
 @torch.no_grad()
 def answers(model: SavedModel) -> Answers:
     """What a model says to its example inputs, in float32 on the CPU; yes-or-no answers are left out, as they may hang by a hair."""
-    found = model.cpu().float().eval()(model.example_inputs())
+    inputs = model.example_inputs()
+    found = model.cpu().float().eval()(*(inputs if isinstance(inputs, tuple) else (inputs,)))
     parts = found if isinstance(found, list | tuple) else [found]
     return {f"answer.{index}": part.float().contiguous() for index, part in enumerate(parts) if part.is_floating_point()}
 

@@ -44,7 +44,6 @@ def stage(model: SavedModel, target: Path, name: str, source: Path | None = None
         msg = f"{target} exists already: choose another name or delete it"
         raise ValueError(msg)
     model.save_pretrained(target)
-    (target / "README.md").unlink()
     left: list[str] = []
     if source is not None:
         if record(source, "config.json").get("format", 0) == model.FORMAT:

@@ -16,7 +16,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from checkpoints.card import Purpose, model_card
+from checkpoints.card import Purpose
 from checkpoints.folders import model_folder, read_config, read_weights
 from checkpoints.golden import GOLDEN
 from checkpoints.manifest import write_text
@@ -45,7 +45,8 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
     overrides :meth:`describe` and :meth:`build`; one that keeps more than weights, :meth:`save_beside` and :meth:`read_beside`.
     When the constructor or the names of the weights change, raise ``FORMAT`` and add the step to ``MIGRATIONS``: old files keep loading.
 
-    A folder has ``config.json`` (class, format, the constructor's arguments), ``model.safetensors`` and ``README.md``, the card.
+    A folder has ``config.json`` (class, format, the constructor's arguments) and ``model.safetensors``; once pushed also ``README.md``,
+    the card, and ``golden.npz``, answers to compare with.
     """
 
     FORMAT: ClassVar[int] = 1
@@ -80,15 +81,15 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
     def read_beside(self, folder: Path) -> None:
         """Read what is kept beside the weights."""
 
-    def example_inputs(self) -> Tensor:
-        """Pictures, (2, 3, S, S) in [0, 1] and always the same, on which ``verify`` compares answers."""
+    def example_inputs(self) -> Tensor | tuple[Tensor, ...]:
+        """What ``verify`` asks the network, always the same: pictures, (2, 3, S, S) in [0, 1]; several inputs as a tuple."""
         side = int(getattr(self, "image_size", 64))
         return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
     def save_pretrained(
         self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **push_settings: Any
     ) -> str | None:
-        """Write the model's folder, each file whole or not at all; a card that is there is kept.
+        """Write the model's folder, each file whole or not at all. The card is written when it is pushed, and knows all by then.
 
         Args:
             save_directory: The folder.
@@ -115,8 +116,6 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
         config = {"model": type(self).__name__, "format": self.FORMAT} | self.describe()
         write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
         self.save_beside(folder)
-        if not (folder / "README.md").is_file():
-            write_text(folder / "README.md", model_card(folder, self.PURPOSE))
         return self.push_to_hub(repo_id or folder.name, **push_settings) if push_to_hub else None
 
     @classmethod
@@ -139,7 +138,8 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
         path = Path(name)
         if path.is_file():
             return cls._from_checkpoint(path, dtype, settings)
-        folder = model_folder(f"{name}@{revision}" if revision else str(name), "config.json", "model.safetensors")
+        address = f"{name}@{revision}" if revision and not path.is_dir() else str(name)
+        folder = model_folder(address, "config.json", "model.safetensors")
         model = cls.assemble(read_config(folder), read_weights(folder), folder, dtype, settings)
         model.read_beside(folder)
         return model

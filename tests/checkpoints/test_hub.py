@@ -82,7 +82,8 @@ def test_a_file_with_another_hash_is_refused_and_removed(hub, network, capsys):
     with pytest.raises(ValueError, match="it was removed"):
         FaceNet.from_pretrained("lab/faces")
     hub.swaps.clear()
-    assert run(door, ["pull", "hf://lab/faces"]) == 0
+    assert run(door, ["pull", "rid-eps12", "hf://lab/faces"]) == 2, "one must be got by hand"
+    assert "lab--faces" in capsys.readouterr().out, "the other is pulled all the same"
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,6 @@ def trained(tmp_path):
     torch.nn.init.normal_(generator.to_pixels.weight)
     folder = tmp_path / "run" / "generator"
     generator.half().save_pretrained(folder)
-    (folder / "README.md").unlink()
     record = {"command": "rid fit", "seed": 4, "steps": 90, "settings": {"surrogates": ["/home/ada/models/sd"], "lr": 3e-4}}
     (folder / "manifest.json").write_text(json.dumps(record))
     (folder / "notes.txt").write_text("mine")
@@ -202,6 +202,18 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, trained, tmp_path, capsys, 
     assert run(door, ["pull", "ada/protector"]) == 0
     assert run(door, ["verify", "ada/protector"]) == 0
     assert "opened as a PerturbationGenerator; answers as recorded" in capsys.readouterr().out
+
+
+def test_a_card_keeps_a_persons_words_and_learns_what_became_known(hub, trained, tmp_path):
+    (trained / "README.md").write_text("# Mine\n\nFor my portraits.\n\n## Limits\n\nUntried.\n")
+    assert run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "first")]) == 0
+    (tmp_path / "first" / "summary.json").write_text('{"ranking": {"auc": 0.75, "curve": [1]}, "oracle": {"tpr": 1.0}}')
+    assert run(door, ["push", str(tmp_path / "first"), "ada/protector", "--dry_run", str(tmp_path / "second")]) == 0
+    before, after = ((tmp_path / name / "README.md").read_text() for name in ("first", "second"))
+    assert after.count("For my portraits.") == after.count("## Limits") == after.count("## Measured") == after.count("## Training") == 1
+    assert "Nothing was measured" in before
+    assert "| ranking | auc 0.75 |" in after
+    assert "tpr" not in after, "its threshold was chosen on the test"
 
 
 def test_a_dry_run_writes_what_would_go_and_sends_nothing(hub, trained, tmp_path, capsys):

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from checkpoints.__main__ import MODELS, class_of
-from checkpoints.card import Purpose
+from checkpoints.card import Purpose, model_card
 from checkpoints.golden import answers
 from checkpoints.saved import SavedModel, remember
 from datamodules.views import View
@@ -54,7 +54,7 @@ def test_round_trip_through_a_folder(name, tmp_path):
     assert same(opened, model)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert class_of(config) is type(model)
-    card = (tmp_path / "model" / "README.md").read_text()
+    card = model_card(tmp_path / "model", type(model).PURPOSE)
     for words in ("license: apache-2.0", type(model).PURPOSE.title, "## Intended use", "## Limits", "model.safetensors | sha256"):
         assert words in card
     assert not [file.name for file in (tmp_path / "model").iterdir() if "partial" in file.name]
@@ -98,7 +98,7 @@ def test_a_calibration_travels_with_its_detector(tmp_path):
     model.calibration = Calibration(scale=2.0, bias=-1.0, pictures=9)
     model.save_pretrained(tmp_path)
     assert Detector.from_pretrained(tmp_path).calibration == model.calibration
-    assert "| scale | 2 |" in (tmp_path / "README.md").read_text()
+    assert "| scale | 2 |" in model_card(tmp_path, Detector.PURPOSE)
 
 
 def test_the_first_folders_still_open():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 from PIL import Image
 
 from checkpoints.command import run as run_command
+from checkpoints.safe import foreign_objects
 from datamodules.parts import Member
 from datamodules.sharding import Limits, Origin, shard_pictures
 from datamodules.views import View
@@ -100,6 +102,28 @@ def test_a_run_leaves_a_detector_that_opens_with_its_view(trained):
     probability = opened.probability(torch.rand(3, 3, 50, 40))
     assert probability.shape == (3,)
     assert ((probability > 0) & (probability < 1)).all()
+
+
+def test_a_checkpoint_holds_no_code_and_opens_as_the_detector(trained):
+    file = Path(trained.trainer.checkpoint_callback.best_model_path)
+    assert foreign_objects(file) == []
+    opened = Detector.from_pretrained(file)
+    assert opened.view == trained.model.detector.view
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(opened(images), trained.model.detector.eval()(images))
+
+
+def test_a_strangers_checkpoint_is_refused_unrun(config, tmp_path, capsys):
+    class Hostile:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'harm'}",)
+
+    torch.save({"state_dict": {"x": Hostile()}}, tmp_path / "theirs.ckpt")
+    assert run_command(door, ["fit", "-c", config("tiny_patches", {}), "--ckpt_path", str(tmp_path / "theirs.ckpt")]) == 2
+    said = capsys.readouterr().err
+    assert "not a training checkpoint, or damaged" in said
+    assert "opening it would run posix.system. It was not opened" in said
+    assert not (tmp_path / "harm").exists()
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "step", "plateau", "constant"])
