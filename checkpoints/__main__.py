@@ -116,13 +116,14 @@ def push(arguments: list[str]) -> int:
     from tempfile import TemporaryDirectory
 
     from checkpoints.folders import read_config
+    from checkpoints.push import licence_of, stage
     from checkpoints.push import push as send
-    from checkpoints.push import stage
 
     made = parser("python -m checkpoints push", "Send a model folder to the Hub: weights, settings, calibration, records and a card.")
     made.add_argument("folder", type=Path, help="the model's folder, as fit or convert left it")
     made.add_argument("repository", type=str, help="org/model; made if it is not there")
     made.add_argument("--public", action="store_true", help="make it for everyone; otherwise it is for you alone until you change that")
+    made.add_argument("--licence", type=str | None, default=None, help="of the weights, as the Hub abbreviates it; apache-2.0 for your own")
     made.add_argument("--message", type=str | None, default=None, help="the commit's message")
     made.add_argument("--dry_run", type=Path | None, default=None, help="write what would go into this folder, and send nothing")
     settings = made.parse_args(arguments)
@@ -134,9 +135,10 @@ def push(arguments: list[str]) -> int:
     if kind is None:
         msg = f"{settings.folder}: not a model of this project, which are {', '.join(MODELS)}"
         raise ValueError(msg)
+    licence = licence_of(settings.folder, settings.licence)
     with TemporaryDirectory() as beside:
         target = settings.dry_run or Path(beside) / "staged"
-        left = stage(kind.from_pretrained(settings.folder), target, settings.repository, settings.folder)
+        left = stage(kind.from_pretrained(settings.folder), target, settings.repository, settings.folder, licence)
         for file in left:
             print(f"stays here: {file}")
         if settings.dry_run:

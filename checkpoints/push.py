@@ -24,7 +24,23 @@ TRAVELS = ("config.json", "model.safetensors", "calibration.json", "README.md", 
 """Everything that goes to the Hub; nothing else of a folder does."""
 
 
-def stage(model: SavedModel, target: Path, name: str, source: Path | None = None) -> list[str]:
+OURS = "apache-2.0"
+"""Licence of what this project trained."""
+
+
+def licence_of(source: Path, given: str | None) -> str:
+    """The licence a model is pushed under.
+
+    Raises:
+        ValueError: If the weights are someone else's, converted, and none was given.
+    """
+    if given is None and record(source, "manifest.json").get("command") == "checkpoints convert":
+        msg = f"the weights in {source} are someone else's: give their licence, as the Hub abbreviates it, such as --licence mit"
+        raise ValueError(msg)
+    return given or OURS
+
+
+def stage(model: SavedModel, target: Path, name: str, source: Path | None = None, licence: str = OURS) -> list[str]:
     """Write the folder that goes to the Hub: weights, settings, calibration, answers to compare with, records and the card.
 
     Args:
@@ -32,6 +48,7 @@ def stage(model: SavedModel, target: Path, name: str, source: Path | None = None
         target: The folder; must not exist.
         name: What the model will be opened by.
         source: The folder it was opened from, whose weights, records and card are taken over; None for one in memory only.
+        licence: Of the weights; see :func:`licence_of`.
 
     Returns:
         Names of the files of ``source`` that stay behind.
@@ -55,7 +72,7 @@ def stage(model: SavedModel, target: Path, name: str, source: Path | None = None
             write_text(target / "README.md", (source / "README.md").read_text())
         left = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file() and path.name not in TRAVELS)
     save_answers(target, answers(type(model).from_pretrained(target)))
-    write_text(target / "README.md", model_card(target, model.PURPOSE, name))
+    write_text(target / "README.md", model_card(target, model.PURPOSE, name, licence))
     return left
 
 

@@ -231,6 +231,15 @@ def test_a_dry_run_writes_what_would_go_and_sends_nothing(hub, trained, tmp_path
     assert "exists already" in told(capsys)
 
 
+def test_converted_weights_go_under_their_own_licence(hub, trained, tmp_path, capsys):
+    (trained / "manifest.json").write_text('{"command": "checkpoints convert", "source": {"name": "released.bin"}}')
+    command = ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]
+    assert run(door, command) == 2
+    assert "are someone else's: give their licence" in told(capsys)
+    assert run(door, [*command, "--licence", "mit"]) == 0
+    assert "license: mit" in (tmp_path / "look" / "README.md").read_text()
+
+
 @pytest.mark.parametrize(("fault", "words"), [(None, "(401)"), ((403, None, {}), "your token has no right to it")])
 def test_refused_pushes_are_explained(hub, trained, fault, words, capsys, monkeypatch):
     if fault:
