@@ -8,9 +8,8 @@ from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 
 from jsonargparse import ArgumentParser
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-MISTAKES = (ArgumentError, ValueError, OSError, FloatingPointError, MisconfigurationException)
+MISTAKES = (ArgumentError, ValueError, OSError, FloatingPointError)
 
 FROM_WORKER = "Original Traceback (most recent call last):"
 """What PyTorch writes into the message of an error that was raised in a loader process."""
@@ -23,11 +22,17 @@ def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = N
     """
     try:
         return command(list(sys.argv[1:] if arguments is None else arguments))
-    except MISTAKES as error:
-        if sys.flags.dev_mode:
+    except Exception as error:
+        if sys.flags.dev_mode or not isinstance(error, mistakes()):
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
+
+
+def mistakes() -> tuple[type[Exception], ...]:
+    """Errors that are the user's to mend; Lightning's only where it is in use, as it takes seconds to load."""
+    module = sys.modules.get("lightning.fabric.utilities.exceptions")
+    return (*MISTAKES, module.MisconfigurationException) if module else MISTAKES
 
 
 def dispatch(about: str, verbs: Mapping[str, Callable[[list[str]], int]], arguments: list[str]) -> int:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from checkpoints.hub import fetch
+from checkpoints.pull import address_of, pull
+from checkpoints.registry import registry
+from checkpoints.safe import read_state_dict
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository; the shipped models are named relative to it."""
@@ -30,7 +33,8 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
     """The folder that holds a model.
 
     Args:
-        name: A folder (relative to the working directory or to the repository) or a Hub id such as ``org/model``.
+        name: A folder (relative to the working directory or to the repository), a name of the registry, or a Hub id such as
+            ``org/model``, ``org/model@revision`` or ``hf://org/model``.
         needs: Files that must be in it.
         patterns: What to download from the Hub; everything if None.
 
@@ -39,7 +43,7 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
     """
     folder = next((path for path in (Path(name), ROOT / name) if path.is_dir()), None)
     if folder is None:
-        folder = _from_hub(name, patterns)
+        folder = _elsewhere(name, patterns)
     for need in needs:
         if not (folder / need).is_file():
             msg = f"{name}: {need} is missing in {folder}; name a complete model folder"
@@ -80,7 +84,26 @@ def read_weights(folder: Path, dtype: torch.dtype | None = None) -> dict[str, Te
     Raises:
         ValueError: If it is damaged.
     """
-    file = folder / "model.safetensors"
+    return read_safetensors(folder / "model.safetensors", dtype)
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """A state dict in any file: ``.safetensors``, or what ``torch.save`` wrote, read as :func:`checkpoints.safe.read_state_dict` does.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or holds anything else.
+    """
+    if file.suffix != ".safetensors":
+        return read_state_dict(file)
+    if not file.is_file():
+        msg = f"{file}: no such file"
+        raise FileNotFoundError(msg)
+    return read_safetensors(file)
+
+
+def read_safetensors(file: Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    """A safetensors file; see :func:`read_weights`."""
     weights = {}
     try:
         with safe_open(file, "pt") as opened:
@@ -94,18 +117,13 @@ def read_weights(folder: Path, dtype: torch.dtype | None = None) -> dict[str, Te
     return weights
 
 
-def _from_hub(name: str, patterns: list[str] | None) -> Path:
-    advice = f"give an existing folder, or fetch it once with: hf download {name}"
+def _elsewhere(name: str, patterns: list[str] | None) -> Path:
+    """From the registry or the Hub."""
+    found = registry().get(name)
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
-    except HFValidationError as error:
-        msg = f"no model at '{name}': it is neither a folder here nor a Hub id; give the path of a model folder or an id such as org/model"
-        raise FileNotFoundError(msg) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError) as error:
-        reason = (
-            "the Hub cannot be reached and it is not in the local cache"
-            if isinstance(error, LocalEntryNotFoundError)
-            else "the Hub refused it"
-        )
-        msg = f"no model at '{name}': no such folder, and {reason}; {advice}"
+        if found is None:
+            return fetch(name, patterns)
+        return fetch(address_of(found), list(found.patterns) or patterns) if found.hub else pull(name).folder
+    except FileNotFoundError as error:
+        msg = f"no model at '{name}': no such folder, and {error}"
         raise FileNotFoundError(msg) from error

@@ -11,6 +11,8 @@ from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDis
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import Tensor, nn
 
+from checkpoints.safe import read_state_dict
+
 
 class Block(nn.Module):
     """Three convolutions with a path around them; in the middle of the network first a wide pointwise layer, normalised in groups."""
@@ -111,8 +113,8 @@ def open_released(folder: Path) -> TAEF2:
             msg = f"{file} is missing: get it from https://github.com/madebyollin/taesd"
             raise FileNotFoundError(msg)
         try:
-            getattr(network, part).load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-        except Exception as error:  # a damaged or foreign file makes the unpickler raise nearly anything
+            getattr(network, part).load_state_dict(read_state_dict(file))
+        except (ValueError, RuntimeError) as error:
             msg = f"{file} does not hold TAEF2's {part} ({str(error).splitlines()[0]})"
             raise ValueError(msg) from error
     return network.eval().requires_grad_(False)

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningDataModule, LightningModule, Trainer
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer.states import TrainerFn
+
+from checkpoints.safe import read_pickled
+from checkpoints.saved import REMEMBERED, remember
 
 
 class SaveRunConfig(SaveConfigCallback):
@@ -21,6 +24,13 @@ class SaveRunConfig(SaveConfigCallback):
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{TrainerFn(stage).value}.yaml"
             self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
+
+
+class RememberModels(Callback):
+    """Writes into every checkpoint how the models in it are built, so that their ``from_pretrained`` opens it."""
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[REMEMBERED] = remember(pl_module)
 
 
 class TrainingCLI(LightningCLI):
@@ -40,6 +50,7 @@ class TrainingCLI(LightningCLI):
             auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_callback=SaveRunConfig,
+            trainer_defaults={"callbacks": RememberModels()},
             parser_kwargs={"exit_on_error": False, "prog": program},
             **settings,
         )
@@ -76,9 +87,9 @@ class TrainingCLI(LightningCLI):
             msg = f"ckpt_path {path}: no such file; training checkpoints are under default_root_dir, in checkpoints/"
             raise FileNotFoundError(msg)
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-        except Exception as error:  # a damaged or foreign file makes the unpickler raise nearly anything
-            msg = f"ckpt_path {path}: not a training checkpoint, or damaged ({type(error).__name__}); name one that fit wrote"
+            state = read_pickled(Path(path))["state_dict"]
+        except (ValueError, TypeError, KeyError) as error:
+            msg = f"ckpt_path {path}: not a training checkpoint, or damaged; name one that fit wrote ({error})"
             raise ValueError(msg) from error
         expected = self.model.state_dict()
         if wrong := sorted(set(state) ^ set(expected)) + [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,23 +9,19 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from checkpoints.folders import model_folder, read_config, read_weights
-from checkpoints.manifest import write_text
-from checkpoints.strict import first_fault
+from checkpoints.card import Purpose
+from checkpoints.saved import SavedModel
 from datamodules.images import to_levels
 from datamodules.views import View
 from detectors.calibration import Calibration
 from detectors.networks import NETWORKS
 from detectors.networks.patches import heat_map
 
-FORMAT = 1
 
-
-class Detector(nn.Module):
-    """A network, what it is to see of a picture, and what its answers mean.
+class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
+    """A network, what it is to see of a picture, and what its answers mean; ``calibration.json`` is kept beside its weights.
 
     Args:
         network: One of :data:`detectors.networks.NETWORKS`.
@@ -37,6 +32,14 @@ class Detector(nn.Module):
     Raises:
         ValueError: If there is no such network, or an option is wrong.
     """
+
+    PURPOSE = Purpose(
+        "Detector of generated pictures",
+        use="Telling generated pictures from photographs: `python -m detectors scan PHOTOS/ -o scores.csv --weights FOLDER`. Label 1 and "
+        "scores near 1 mean generated.",
+        limits="Pictures of generators, cameras and codecs unlike those it was trained and calibrated on are judged worse, and nobody "
+        "should be accused on its word alone: `unsure` is an answer.",
+    )
 
     def __init__(
         self, network: str, options: Mapping[str, Any] | None = None, view: View | None = None, train_view: View | None = None
@@ -70,53 +73,28 @@ class Detector(nn.Module):
         """P(generated) of every place of (B, 3, S, S) views, (B, S, S); None for networks whose answer has no place."""
         return heat_map(self.network, views)
 
-    def save(self, folder: Path) -> None:
-        """Write ``config.json``, ``model.safetensors`` and ``calibration.json``, which :meth:`from_pretrained` opens.
+    def example_inputs(self) -> Tensor:
+        """Two views, always the same."""
+        return torch.rand(2, 3, self.view.size, self.view.size, generator=torch.Generator().manual_seed(0))
 
-        Raises:
-            FloatingPointError: If a weight is not finite; nothing is written.
-        """
-        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
-        if not all(value.isfinite().all() for value in weights.values() if value.is_floating_point()):
-            msg = f"the detector has weights that are not finite and was not saved to {folder}: lower the learning rate"
-            raise FloatingPointError(msg)
-        folder.mkdir(parents=True, exist_ok=True)
+    def describe(self) -> dict[str, Any]:
+        """Network, options and views, as JSON holds them."""
         options = {name: value for name, value in self.options.items() if name != "pretrained"}  # the file brings the weights
-        config = {"format": FORMAT, "network": self.kind, "options": options}
-        write_text(
-            folder / "config.json", json.dumps(config | {"view": asdict(self.view), "train_view": asdict(self.train_view)}, indent=2) + "\n"
-        )
-        partial = folder / "model.safetensors.partial"
-        save_file(weights, partial)
-        partial.replace(folder / "model.safetensors")
-        self.calibration.save(folder)
+        return {"network": self.kind, "options": options, "view": asdict(self.view), "train_view": asdict(self.train_view)}
 
     @classmethod
-    def from_pretrained(cls, name: str) -> Self:
-        """Open a detector folder or Hub id, strictly, in evaluation mode.
+    def build(cls, config: dict[str, Any]) -> Self:
+        """From what :meth:`describe` tells."""
+        views = {name: View.of(config[name]) for name in ("view", "train_view")}
+        return cls(**config | views)
 
-        Raises:
-            FileNotFoundError: If there is no such model.
-            ValueError: If the files are damaged or hold anything but a detector.
-        """
-        folder = model_folder(name, "config.json", "model.safetensors")
-        config = read_config(folder)
-        if config.pop("format", None) != FORMAT:
-            msg = f"{folder / 'config.json'}: not a detector of this project (format {FORMAT}); export it again"
-            raise ValueError(msg)
-        try:
-            view, train_view = View.of(config.pop("view")), View.of(config.pop("train_view"))
-            detector = cls(**config, view=view, train_view=train_view)
-        except (TypeError, KeyError) as error:
-            msg = f"{folder / 'config.json'}: not a detector's settings ({error}); export it again"
-            raise ValueError(msg) from error
-        weights = read_weights(folder)
-        if fault := first_fault({key: tuple(value.shape) for key, value in detector.state_dict().items()}, weights):
-            msg = f"{folder / 'model.safetensors'}: {fault}"
-            raise ValueError(msg)
-        detector.load_state_dict(weights)
-        detector.calibration = Calibration.open(folder)
-        return detector.eval()
+    def save_beside(self, folder: Path) -> None:
+        """The calibration."""
+        self.calibration.save(folder)
+
+    def read_beside(self, folder: Path) -> None:
+        """The calibration."""
+        self.calibration = Calibration.open(folder)
 
 
 def load_detector(name: str) -> Detector:

@@ -123,7 +123,7 @@ class SentryModule(LightningModule):
             state = torch.load(watching.best_model_path, map_location="cpu", weights_only=True, mmap=True)
             self.load_state_dict(state["state_dict"])
         if folder and self.trainer.is_global_zero:
-            self.detector.save(Path(folder) / "detector")
+            self.detector.save_pretrained(Path(folder) / "detector")
             write_manifest(
                 Path(folder) / "detector",
                 command="detectors fit",

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from checkpoints.card import Purpose
+from checkpoints.saved import Config, SavedModel, Weights
 
-class PerturbationGenerator(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="pytorch",
-    tags=["image-protection", "rid"],
-    license="apache-2.0",
-):
+
+def say_that_it_is_not_folded(config: Config, weights: Weights) -> tuple[Config, Weights]:
+    """The first folders did not say so."""
+    return {"folded": False} | config, weights
+
+
+class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
     """Picture in, additive perturbation out, bounded by ``budget`` grey levels.
 
     The defaults are the released architecture (343 M numbers in the released file, 226 M of them used).
@@ -39,6 +40,14 @@ class PerturbationGenerator(
     Raises:
         ValueError: If the sizes do not fit together or the budget is not from 1 to 255.
     """
+
+    MIGRATIONS = {0: say_that_it_is_not_folded}  # noqa: RUF012 - as the base declares it
+    PURPOSE = Purpose(
+        "RID's perturbation generator",
+        use="Protecting one's own portraits before they are published: `python -m rid protect PHOTOS/ -o OUT/ --weights FOLDER`.",
+        limits="It hinders personalization by models like those it was trained against, and no others for certain. Edits of the "
+        "pictures and determined attackers take some of the protection away; measure it against yours.",
+    )
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.manifest import file_digest, write_manifest
+from checkpoints.safe import read_state_dict
 from checkpoints.strict import first_fault
 from rid.generator import PerturbationGenerator, sincos_positions
 from rid.weights import load_generator, save_generator
@@ -101,7 +102,7 @@ def read_released(path: Path, budget: float, heads: int = 8) -> PerturbationGene
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, or anything but a whole released generator; the message names the first thing wrong.
     """
-    state = _load(path)
+    state = read_state_dict(path)
     try:
         return from_released(state, budget, heads)
     except ValueError as error:
@@ -139,21 +140,6 @@ def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
             state[key] = own[name].reshape(shape).clone()
         elif name.startswith("blocks."):  # a folded block's modulation
             state[key].view(6, width)[[2, 5]] = 1.0
-    return state
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        msg = f"{path}: no such file; give the checkpoint as it was released, such as ASDS-eps-12_255.bin"
-        raise FileNotFoundError(msg)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises nearly anything on damaged or hostile files
-        msg = f"{path}: damaged, cut short, or more than plain tensors ({type(error).__name__}); download it again"
-        raise ValueError(msg) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        msg = f"{path}: not a state dict of tensors; give the file as it was released"
-        raise ValueError(msg)
     return state
 
 

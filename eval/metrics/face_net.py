@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
+
+from checkpoints.card import Purpose
+from checkpoints.saved import SavedModel
 
 
 class Faces(NamedTuple):
@@ -26,7 +28,7 @@ class Faces(NamedTuple):
     embeddings: Tensor
 
 
-class FaceNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["face-recognition"], license="apache-2.0"):
+class FaceNet(SavedModel, tags=["face-recognition"]):
     """Detector and embedder in one pass.
 
     Args:
@@ -35,6 +37,12 @@ class FaceNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["fa
         embedding: Length D of an embedding.
         threshold: Least score that counts as a face, in [0, 1].
     """
+
+    PURPOSE = Purpose(
+        "Face detector and embedder",
+        use="Measuring whether a person comes through in pictures, beside the data it was trained on.",
+        limits="Not for recognising people: it was made for measurements, and says nothing of pictures unlike those it was trained on.",
+    )
 
     def __init__(
         self, image_size: int = 64, channels: tuple[int, ...] = (32, 64, 96, 128), embedding: int = 96, threshold: float = 0.5

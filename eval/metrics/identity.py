@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
-from checkpoints.folders import model_folder, read_config, read_weights
+from checkpoints.folders import model_folder
 from eval.metrics.face_net import FaceNet, Faces
 from eval.metrics.insight_faces import InsightFaces, insightface_folder
 from eval.metrics.opencv_faces import OpenCVFaces
@@ -69,14 +69,7 @@ def load_faces(name: str) -> FaceBackend:
 
 def load_face_net(folder: Path) -> FaceNet:
     """Open one of this project's own face networks; errors as in :func:`load_faces`."""
-    config, weights = read_config(folder), read_weights(folder)
-    try:
-        network = FaceNet(**config)
-        network.load_state_dict(weights)
-    except (TypeError, RuntimeError) as error:
-        msg = f"{folder}: not a face network of this project ({str(error).splitlines()[0]})"
-        raise ValueError(msg) from error
-    return network.eval().requires_grad_(False)
+    return FaceNet.from_pretrained(folder).requires_grad_(False)
 
 
 class IdentityPreservation(Metric):

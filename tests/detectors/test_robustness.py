@@ -52,7 +52,7 @@ def weights(tmp_path, monkeypatch):
     monkeypatch.setitem(detectors.detector.NETWORKS, "grain", Grain)
     detector = Detector("grain", view=View("crop", size=32, resize=32))
     detector.calibration = Calibration(threshold_fpr_1=0.6, pictures=10)
-    detector.save(tmp_path / "weights")
+    detector.save_pretrained(tmp_path / "weights")
     return str(tmp_path / "weights")
 
 
@@ -78,7 +78,7 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(shards, weights, tmp_
     assert not scored, "every edit was scored before"
     other = Detector("grain", view=View("crop", size=32, resize=32))
     other.network.scale.data += 1
-    other.save(tmp_path / "weights")
+    other.save_pretrained(tmp_path / "weights")
     assert run(main, [*command, *quick]) == 2
     assert "holds the results of other settings or weights" in capsys.readouterr().err
 

@@ -27,7 +27,7 @@ def weights(tmp_path):
     torch.manual_seed(0)
     detector = Detector("tiny_patches", view=View("crop", size=32, resize=32))
     detector.calibration = Calibration(scale=40.0, bias=0.5, real_below=0.4, generated_above=0.6, pictures=100)
-    detector.save(tmp_path / "weights")
+    detector.save_pretrained(tmp_path / "weights")
     return tmp_path / "weights"
 
 

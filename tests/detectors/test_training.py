@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 from PIL import Image
 
 from checkpoints.command import run as run_command
+from checkpoints.safe import foreign_objects
 from datamodules.parts import Member
 from datamodules.sharding import Limits, Origin, shard_pictures
 from datamodules.views import View
@@ -102,6 +104,28 @@ def test_a_run_leaves_a_detector_that_opens_with_its_view(trained):
     assert ((probability > 0) & (probability < 1)).all()
 
 
+def test_a_checkpoint_holds_no_code_and_opens_as_the_detector(trained):
+    file = Path(trained.trainer.checkpoint_callback.best_model_path)
+    assert foreign_objects(file) == []
+    opened = Detector.from_pretrained(file)
+    assert opened.view == trained.model.detector.view
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(opened(images), trained.model.detector.eval()(images))
+
+
+def test_a_strangers_checkpoint_is_refused_unrun(config, tmp_path, capsys):
+    class Hostile:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'harm'}",)
+
+    torch.save({"state_dict": {"x": Hostile()}}, tmp_path / "theirs.ckpt")
+    assert run_command(door, ["fit", "-c", config("tiny_patches", {}), "--ckpt_path", str(tmp_path / "theirs.ckpt")]) == 2
+    said = capsys.readouterr().err
+    assert "not a training checkpoint, or damaged" in said
+    assert "opening it would run posix.system. It was not opened" in said
+    assert not (tmp_path / "harm").exists()
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "step", "plateau", "constant"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_schedules_and_optimisers_run(config, schedule, optimizer):
@@ -159,7 +183,7 @@ def test_norms_and_biases_have_no_weight_decay():
 
 
 def test_foreign_and_damaged_folders_are_told(tmp_path):
-    Detector("tiny_patches").save(tmp_path / "good")
+    Detector("tiny_patches").save_pretrained(tmp_path / "good")
     config = json.loads((tmp_path / "good" / "config.json").read_text())
 
     def broken(**changes):
@@ -168,9 +192,9 @@ def test_foreign_and_damaged_folders_are_told(tmp_path):
             Detector.from_pretrained(str(tmp_path / "good"))
         return str(told.value)
 
-    assert "not a detector of this project" in broken(format=7)
+    assert "format 7, this version reads up to 1" in broken(format=7)
     assert "no network 'resnet'" in broken(network="resnet")
-    assert "not a detector's settings" in broken(view={"magnify": 3})
+    assert "not a Detector's settings" in broken(view={"magnify": 3})
     assert "does not take these options" in broken(options={"width": 3})
     assert "network" in broken(network="dct")
     with pytest.raises(FileNotFoundError, match="no model at"):
@@ -178,7 +202,7 @@ def test_foreign_and_damaged_folders_are_told(tmp_path):
     bad = Detector("tiny_patches")
     bad.network.network[0].bias.data.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not finite"):
-        bad.save(tmp_path / "bad")
+        bad.save_pretrained(tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
 
 

@@ -70,5 +70,5 @@ def test_a_face_network_survives_saving(tmp_path):
 
 
 def test_a_folder_that_is_no_face_network(tmp_path, generator_folder):
-    with pytest.raises(ValueError, match="not a face network"):
+    with pytest.raises(ValueError, match="not a FaceNet"):
         load_faces(str(generator_folder))

@@ -1,0 +1,101 @@
+"""Is a model on this machine whole and the one it says it is? Hashes, shapes, and one forward pass against answers kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from checkpoints.folders import read_config
+from checkpoints.golden import TOLERATED, Answers, answers, difference, pipeline_answers
+from checkpoints.pull import PICKLED, WEIGHTS, checked, local_folder, place, unverified
+from checkpoints.registry import registry
+from checkpoints.safe import is_program, read_pickled
+
+if TYPE_CHECKING:
+    from checkpoints.saved import SavedModel
+
+Opener = Callable[[dict[str, Any]], "type[SavedModel] | None"]
+"""From a folder's settings to its model class; None for a foreign one."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found.
+
+    Attributes:
+        folder: Where the model is.
+        files: How many weight files were hashed.
+        unverified: Those whose hash nobody but this machine vouches for.
+        opened: As what it was opened, strictly; empty if it is no model that this project opens as a whole.
+        difference: From the answers kept beside the weights, in shares of the largest; None if none are kept.
+    """
+
+    folder: Path
+    files: int
+    unverified: tuple[str, ...]
+    opened: str
+    difference: float | None
+
+
+def verify(name: str, opener: Opener) -> Verified:
+    """Check a model that is here.
+
+    Args:
+        name: A folder, a name of the registry, or ``hf://org/model``.
+        opener: Finds model classes.
+
+    Raises:
+        FileNotFoundError: If it is not here.
+        ValueError: If anything is not as it should be.
+    """
+    given, found = Path(name), registry().get(name)
+    folder = given if given.is_dir() else local_folder(name)
+    if folder is None:
+        where = f" ({place(found)})" if found is not None and not found.hub else ""
+        msg = f"{name} is not on this machine, or not whole{where}; get it with python -m checkpoints pull {name}"
+        raise FileNotFoundError(msg)
+    files = found.files if found is not None and not given.is_dir() else ()
+    hashes = checked(name, folder, files)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in WEIGHTS):
+        check_readable(file)
+    opened, said = exercise(folder, opener)
+    apart = difference(folder, said) if said else None
+    if apart is not None and apart > TOLERATED:
+        msg = f"{folder}: its answers differ by {apart:.1%} from those kept beside its weights, {TOLERATED:.1%} at most is allowed"
+        raise ValueError(msg)
+    return Verified(folder, len(hashes), unverified(files, hashes), opened, apart)
+
+
+def exercise(folder: Path, opener: Opener) -> tuple[str, Answers]:
+    """Open a model folder as what it is, and ask it; nothing for folders of other kinds.
+
+    Raises:
+        ValueError: If it cannot be opened as what it says it is.
+    """
+    if (folder / "model_index.json").is_file():
+        return "diffusion pipeline", pipeline_answers(folder)
+    if not (folder / "config.json").is_file() or not (folder / "model.safetensors").is_file():
+        return "", {}
+    kind = opener(read_config(folder))
+    return ("", {}) if kind is None else (kind.__name__, answers(kind.from_pretrained(folder)))
+
+
+def check_readable(file: Path) -> None:
+    """Open a weight file without running anything in it.
+
+    Raises:
+        ValueError: If it is damaged or holds more than tensors; a TorchScript program is not opened.
+    """
+    if file.suffix == ".safetensors":
+        try:
+            with safe_open(file, "pt") as opened:
+                list(opened.keys())
+        except SafetensorError as error:
+            msg = f"{file} is damaged ({error}); get it again"
+            raise ValueError(msg) from error
+    elif file.suffix in PICKLED and not is_program(file):
+        read_pickled(file)

@@ -1,0 +1,276 @@
+"""Models to and from the Hub, by the real client against a server on this machine."""
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from checkpoints.__main__ import main as door
+from checkpoints.command import run
+from checkpoints.folders import model_folder
+from checkpoints.hub import cache_folder
+from checkpoints.pins import lock_file
+from checkpoints.pull import pull
+from eval.metrics.face_net import FaceNet
+from rid.generator import PerturbationGenerator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def network(tmp_path):
+    """A small model's folder, as the files of a repository."""
+    torch.manual_seed(0)
+    FaceNet(image_size=16, channels=(8, 8), embedding=4).save_pretrained(tmp_path / "network")
+    return {file.name: file.read_bytes() for file in (tmp_path / "network").iterdir()}
+
+
+def told(capsys):
+    return " ".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+
+
+def test_a_model_is_pulled_opened_and_found_again_without_a_network(hub, network, offline, capsys):
+    commit = hub.add("lab/faces", network)
+    assert run(door, ["pull", "hf://lab/faces"]) == 0
+    said = capsys.readouterr().out
+    assert commit in said
+    assert "model.safetensors: sha256" in said
+    assert "unverified" not in said, "the Hub vouches for it"
+    pictures = torch.rand(1, 3, 16, 16)
+    opened = FaceNet.from_pretrained("lab/faces")(pictures)
+    offline()
+    asked = len(hub.seen)
+    assert run(door, ["pull", "hf://lab/faces"]) == 0
+    assert torch.equal(FaceNet.from_pretrained("lab/faces")(pictures).embeddings, opened.embeddings)
+    assert torch.equal(FaceNet.from_pretrained("hf://lab/faces", revision=commit)(pictures).embeddings, opened.embeddings)
+    assert run(door, ["verify", "hf://lab/faces"]) == 0
+    assert "opened as a FaceNet" in capsys.readouterr().out
+    assert len(hub.seen) == asked
+    assert run(door, ["pull", "hf://lab/others"]) == 2
+    assert "HF_HUB_OFFLINE forbids to fetch it" in told(capsys)
+
+
+def test_a_cut_connection_is_resumed(hub, network, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
+    large = network["model.safetensors"]
+    hub.add("lab/faces", network)
+    digest = pull("hf://lab/faces").sha256["model.safetensors"]
+    for path in sorted(cache_folder("lab/faces").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() or path.is_symlink() else path.rmdir()
+    hub.cuts[digest] = [len(large) // 2]
+    hub.seen.clear()
+    assert pull("hf://lab/faces").sha256["model.safetensors"] == digest
+    ranges = [headers.get("Range") for headers in hub.asked("GET", "/cdn/")]
+    assert ranges == [None, f"bytes={len(large) // 2 // 1024 * 1024}-"], "the rest is asked for, not the whole again"
+
+
+def test_a_file_with_another_hash_is_refused_and_removed(hub, network, capsys):
+    hub.add("lab/faces", network)
+    wrong = bytearray(network["model.safetensors"])
+    wrong[-1] ^= 1
+    digest = sha256(network["model.safetensors"]).hexdigest()
+    hub.swaps[digest] = bytes(wrong)
+    assert run(door, ["pull", "hf://lab/faces"]) == 2
+    assert "not what the Hub's hash says" in told(capsys)
+    assert not [path for path in cache_folder("lab/faces").rglob("*") if path.name in (digest, "model.safetensors")]
+    with pytest.raises(ValueError, match="it was removed"):
+        FaceNet.from_pretrained("lab/faces")
+    hub.swaps.clear()
+    assert run(door, ["pull", "rid-eps12", "hf://lab/faces"]) == 2, "one must be got by hand"
+    assert "lab--faces" in capsys.readouterr().out, "the other is pulled all the same"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (None, "no such repository on the Hub, or a private one"),
+        ((401, None, {}), "wants to know who you are (401)"),
+        ((403, "GatedRepo", {}), "is gated: agree to its terms at"),
+        ((403, None, {}), "refuses it to you (403)"),
+        ((429, None, {"Retry_After": "1"}), "too many requests from you (429); try again in 1 seconds"),
+        ((503, None, {}), "the Hub has a fault (503)"),
+    ],
+)
+def test_refusals_are_explained(hub, fault, words, capsys, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)  # the client tries again, with pauses
+    if fault:
+        hub.faults["lab/faces"] = fault
+    assert run(door, ["pull", "hf://lab/faces"]) == 2
+    assert words in told(capsys)
+    with pytest.raises(FileNotFoundError, match="no model at 'lab/faces': no such folder"):
+        model_folder("lab/faces")
+
+
+def test_names_and_revisions_that_do_not_exist(hub, network, capsys, monkeypatch):
+    hub.add("lab/faces", network)
+    assert run(door, ["pull", "hf://lab/faces@v9"]) == 2
+    assert "has no revision 'v9'" in told(capsys)
+    assert run(door, ["pull", "hf://lab/fa ces"]) == 2
+    assert "is not a Hub id" in told(capsys)
+    assert run(door, ["pull", "rid-esp12"]) == 2
+    assert "near are rid-eps12" in told(capsys)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert run(door, ["pull", "hf://lab/elsewhere"]) == 2
+    assert "cannot be reached at http://127.0.0.1:9" in told(capsys)
+
+
+def test_private_models_want_a_token_which_is_never_told(hub, network, capsys, monkeypatch):
+    hub.add("lab/faces", network)
+    hub.private.add("lab/faces")
+    assert run(door, ["pull", "hf://lab/faces"]) == 2
+    assert "hf auth login" in told(capsys)
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    assert run(door, ["pull", "hf://lab/faces"]) == 0
+    said = capsys.readouterr()
+    assert hub.token not in said.out + said.err
+    assert hub.token not in lock_file().read_text()
+
+
+def test_what_was_seen_first_stays_until_an_update_is_asked_for(hub, network):
+    first = hub.add("lab/faces", network)
+    assert pull("hf://lab/faces").revision == first
+    torch.manual_seed(1)
+    second = hub.add("lab/faces", network | {"README.md": b"anew"})
+    assert pull("hf://lab/faces").revision == first
+    assert pull("hf://lab/faces", update=True).revision == second
+    assert pull("hf://lab/faces").revision == second
+    assert json.loads(lock_file().read_text())["hf://lab/faces"]["revision"] == second
+
+
+def test_pickles_of_a_repository_are_told_of_and_not_opened(hub, tmp_path, capsys):
+    class Hostile:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'harm'}",)
+
+    torch.save({"x": Hostile()}, tmp_path / "model.bin")
+    hub.add("lab/strange", {"pytorch_model.bin": (tmp_path / "model.bin").read_bytes()})
+    assert run(door, ["pull", "hf://lab/strange"]) == 0
+    assert "holds more than tensors (posix.system): it will not be opened" in capsys.readouterr().out
+    assert run(door, ["verify", "hf://lab/strange"]) == 2
+    assert "opening it would run posix.system. It was not opened" in told(capsys)
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A generator's folder as a run leaves it."""
+    torch.manual_seed(2)
+    generator = PerturbationGenerator(budget=6.0, image_size=16, patch_size=8, width=16, depth=1, heads=2)
+    torch.nn.init.normal_(generator.to_pixels.weight)
+    folder = tmp_path / "run" / "generator"
+    generator.half().save_pretrained(folder)
+    record = {"command": "rid fit", "seed": 4, "steps": 90, "settings": {"surrogates": ["/home/ada/models/sd"], "lr": 3e-4}}
+    (folder / "manifest.json").write_text(json.dumps(record))
+    (folder / "notes.txt").write_text("mine")
+    return folder
+
+
+def test_a_model_goes_to_the_hub_and_comes_back(hub, trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    assert run(door, ["push", str(trained), "ada/protector", "--message", "First weights"]) == 0
+    said = capsys.readouterr().out
+    assert "stays here: notes.txt" in said
+    assert f"sent: {hub.url}/ada/protector/commit/" in said
+    sent = hub.repositories["ada/protector"][-1]
+    assert set(sent) == {"config.json", "model.safetensors", "golden.npz", "README.md", "manifest.json"}
+    assert sent["model.safetensors"] == (trained / "model.safetensors").read_bytes()
+    assert not [name for name, content in sent.items() if b"/home/ada" in content or str(tmp_path).encode() in content]
+    assert "ada/protector" in hub.private
+    card = sent["README.md"].decode()
+    for words in (
+        "license: apache-2.0",
+        "## Intended use",
+        "## Limits",
+        "| seed | 4 |",
+        "| steps | 90 |",
+        "surrogates sd",
+        "Nothing was measured",
+    ):
+        assert words in card
+    assert "from_pretrained('ada/protector')" in card
+    opened = PerturbationGenerator.from_pretrained("ada/protector")
+    assert all(
+        torch.equal(value, PerturbationGenerator.from_pretrained(trained).state_dict()[key]) for key, value in opened.state_dict().items()
+    )
+    assert opened.budget == 6.0
+    assert run(door, ["pull", "ada/protector"]) == 0
+    assert run(door, ["verify", "ada/protector"]) == 0
+    assert "opened as a PerturbationGenerator; answers as recorded" in capsys.readouterr().out
+
+
+def test_a_card_keeps_a_persons_words_and_learns_what_became_known(hub, trained, tmp_path):
+    (trained / "README.md").write_text("# Mine\n\nFor my portraits.\n\n## Limits\n\nUntried.\n")
+    assert run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "first")]) == 0
+    (tmp_path / "first" / "summary.json").write_text('{"ranking": {"auc": 0.75, "curve": [1]}, "oracle": {"tpr": 1.0}}')
+    assert run(door, ["push", str(tmp_path / "first"), "ada/protector", "--dry_run", str(tmp_path / "second")]) == 0
+    before, after = ((tmp_path / name / "README.md").read_text() for name in ("first", "second"))
+    assert after.count("For my portraits.") == after.count("## Limits") == after.count("## Measured") == after.count("## Training") == 1
+    assert "Nothing was measured" in before
+    assert "| ranking | auc 0.75 |" in after
+    assert "tpr" not in after, "its threshold was chosen on the test"
+
+
+def test_a_dry_run_writes_what_would_go_and_sends_nothing(hub, trained, tmp_path, capsys):
+    assert run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]) == 0
+    assert "nothing was sent" in capsys.readouterr().out
+    assert {file.name for file in (tmp_path / "look").iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "golden.npz",
+        "README.md",
+        "manifest.json",
+    }
+    assert not hub.seen
+    assert run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]) == 2
+    assert "exists already" in told(capsys)
+
+
+def test_converted_weights_go_under_their_own_licence(hub, trained, tmp_path, capsys):
+    (trained / "manifest.json").write_text('{"command": "checkpoints convert", "source": {"name": "released.bin"}}')
+    command = ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]
+    assert run(door, command) == 2
+    assert "are someone else's: give their licence" in told(capsys)
+    assert run(door, [*command, "--licence", "mit"]) == 0
+    assert "license: mit" in (tmp_path / "look" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("fault", "words"), [(None, "(401)"), ((403, None, {}), "your token has no right to it")])
+def test_refused_pushes_are_explained(hub, trained, fault, words, capsys, monkeypatch):
+    if fault:
+        hub.faults["ada/protector"] = fault
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+    assert run(door, ["push", str(trained), "ada/protector"]) == 2
+    assert "not pushed" in (said := told(capsys))
+    assert words in said
+
+
+def test_a_network_in_memory_is_pushed_too(hub, network, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    torch.manual_seed(3)
+    mine = FaceNet(image_size=16, channels=(8, 8), embedding=4, threshold=0.25).eval()
+    mine.push_to_hub("ada/faces", private=False)
+    assert "ada/faces" not in hub.private
+    opened = FaceNet.from_pretrained("ada/faces")
+    assert opened.threshold == 0.25
+    assert torch.equal(opened.embed.weight, mine.embed.weight)
+
+
+def test_the_command_itself_with_the_clients_own_settings(hub, network, tmp_path):
+    hub.add("lab/faces", network)
+    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "elsewhere"), "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-m", "checkpoints", "pull", "hf://lab/faces"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "elsewhere" / "hub") in done.stdout
+    asked = len(hub.seen)
+    again = subprocess.run(
+        command, cwd=ROOT, env=os.environ | settings | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert len(hub.seen) == asked
