@@ -23,10 +23,12 @@ from datamodules.pictures import PictureDataModule
 from detectors.cli import main as sentry
 from detectors.evaluate import calibrate
 from eval.metrics.face_net import FaceNet
+from indexing.network import CopyNet
 from rid.cli import main as rid
 from rid.pairs import PairConfig, make_pairs
 from rid.weights import save_generator
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
+from tiny.copies import CopyPictures, CopyTask
 from tiny.dataset import PortraitDataset
 from tiny.detection import SEEN, DetectionSizes, make_detection_shards
 from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
@@ -222,6 +224,20 @@ def train_detector(place: Place, name: str, steps: int | None = None, sizes: Det
     record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
+def train_copies(
+    place: Place, name: str, steps: int | None = None, collages: int = 9000, portraits: int = 1500, windows: int = 1500
+) -> None:
+    """The copy-detection network."""
+    seed_everything(12, verbose=False)
+    total = steps or 1000
+    data, held_out = CopyPictures(0, collages, portraits, windows), CopyPictures(VALIDATION_FIRST, 200, 56, 0)
+    network = CopyNet().to(memory_format=torch.channels_last)
+    seconds = fit(CopyTask(network, total), PictureDataModule(data, held_out, batch_size=128), total, place.work / name)
+    network.eval().half().save_pretrained(place.shipped / name)
+    note = f"{collages} collages, {portraits} portraits, {windows} windows of scikit-image's and scikit-learn's photographs without people"
+    record(place.shipped / name, 12, total, 128, seconds, note)
+
+
 def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
     settings = settings | {"trainer.default_root_dir": str(root)}
     return rid(["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())])
@@ -245,6 +261,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "upscaler": train_upscaler,
     "rid": train_rid,
     "detector": train_detector,
+    "copies": train_copies,
 }
 """Every shipped model and the parts on the way there, in the order of need."""
 
