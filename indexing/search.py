@@ -30,7 +30,7 @@ class Match:
 COLUMNS = [field.name for field in fields(Match)]
 
 
-def scores(distances: NDArray[np.float32], ids: NDArray[np.int64], beta: float = 0.0, metric: Metric = "l2") -> NDArray[np.float64]:
+def scores(distances: NDArray[np.floating], ids: NDArray[np.int64], beta: float = 0.0, metric: Metric = "l2") -> NDArray[np.float64]:
     """How surely neighbours are copies: near themselves, and nearer than what comes next.
 
     ``-d_j + beta * d_(j+1)`` for distances, ``d_j - beta * d_(j+1)`` for inner products, so that a query to which everything is near

@@ -143,7 +143,7 @@ class CopyTask(LightningModule):
         spread: Weight of the push, which keeps descriptors evenly spread.
     """
 
-    def __init__(self, network: CopyNet, steps: int, lr: float = 2e-3, temperature: float = 0.05, spread: float = 0.5) -> None:
+    def __init__(self, network: CopyNet, steps: int, lr: float = 3e-3, temperature: float = 0.05, spread: float = 0.5) -> None:
         super().__init__()
         self.network, self.steps, self.lr, self.temperature, self.spread = network, steps, lr, temperature, spread
 

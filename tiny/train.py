@@ -224,18 +224,16 @@ def train_detector(place: Place, name: str, steps: int | None = None, sizes: Det
     record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
-def train_copies(
-    place: Place, name: str, steps: int | None = None, collages: int = 9000, portraits: int = 1500, windows: int = 1500
-) -> None:
+def train_copies(place: Place, name: str, steps: int | None = None, collages: int = 4000, portraits: int = 800, windows: int = 800) -> None:
     """The copy-detection network."""
     seed_everything(12, verbose=False)
-    total = steps or 1000
-    data, held_out = CopyPictures(0, collages, portraits, windows), CopyPictures(VALIDATION_FIRST, 200, 56, 0)
+    total = steps or 450
+    data, held_out = CopyPictures(0, collages, portraits, windows), CopyPictures(VALIDATION_FIRST, 100, 28, 0)
     network = CopyNet().to(memory_format=torch.channels_last)
-    seconds = fit(CopyTask(network, total), PictureDataModule(data, held_out, batch_size=128), total, place.work / name)
+    seconds = fit(CopyTask(network, total), PictureDataModule(data, held_out, batch_size=64), total, place.work / name)
     network.eval().half().save_pretrained(place.shipped / name)
     note = f"{collages} collages, {portraits} portraits, {windows} windows of scikit-image's and scikit-learn's photographs without people"
-    record(place.shipped / name, 12, total, 128, seconds, note)
+    record(place.shipped / name, 12, total, 64, seconds, note)
 
 
 def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
