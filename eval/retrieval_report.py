@@ -22,6 +22,11 @@ from indexing.search import scores
 
 RECALLS = (1, 10, 100)
 
+STYLE = (
+    "body{font:15px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "td{padding:.2rem .8rem;border-bottom:1px solid #ddd}img{max-width:100%}"
+)
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -168,15 +173,11 @@ def write_report(output: Path, answers: Mapping[str, Answers], beta: float, metr
     write_text(output / "table.md", table + "\n")
     rows = [[part.strip(" *") for part in row.strip("| ").split(" | ")] for row in table.splitlines() if not row.startswith("|---")]
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    style = (
-        "body{font:15px system-ui;max-width:60rem;margin:2rem auto}td{padding:.2rem .8rem;border-bottom:1px solid #ddd}img{max-width:100%}"
-    )
     said = f"<h1>Copy detection</h1><p>Share of {summary['pictures']} pictures whose original is the nearest entry (recall at 1).</p>"
-    plots = "".join(
-        f'<img alt="" src="{data_url(drawn, "svg+xml")}">' for drawn in (_bars(summary), _curves(answers, beta, metric)) if drawn
-    )
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Copy detection</title><style>{style}</style>{said}<table>{body}</table>'
-    write_text(output / "report.html", page + plots + "</html>\n")
+    drawn = [plot for plot in (_bars(summary), _curves(answers, beta, metric)) if plot]
+    plots = "".join(f'<img alt="" src="{data_url(plot, "svg+xml")}">' for plot in drawn)
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Copy detection</title><style>{STYLE}</style>'
+    write_text(output / "report.html", f"{head}{said}<table>{body}</table>{plots}</html>\n")
     return summary
 
 

@@ -6,6 +6,8 @@ A picture is a whole number: the same number is the same picture everywhere. As 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import torch
@@ -13,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tiny.identity import check_range
+from datamodules.images import Photo, save_png, to_levels
+from tiny.dataset import PortraitDataset
+from tiny.identity import EVALUATION_START, check_range
 
 Levels = NDArray[np.uint8]
 SHAPES = ("ellipse", "box", "polygon", "stripes")
@@ -96,3 +100,38 @@ class CollageDataset(Dataset[dict[str, Tensor]]):
         if not 0 <= index < self.count:
             raise IndexError(index)
         return {"image": torch.from_numpy(collage(self.first + index, self.size)).permute(2, 0, 1).float() / 255}
+
+
+def export_pictures(
+    output: Path, training: int = 3_000, references: int = 5_000, originals: int = 200, strangers: int = 400, size: int = 128
+) -> dict[str, int]:
+    """Draw the pictures of a copy-detection study, as PNG in sub-folders; one in eight is a portrait, the others are collages.
+
+    Only ``training`` is of numbers that the small network may have learnt from.
+
+    Args:
+        output: Folder of the sub-folders, which are named as the arguments.
+        training: To train an index on.
+        references: Distractors: entries that nobody looks for.
+        originals: What is released, and looked for.
+        strangers: Looked for, but in no index.
+        size: Side in pixels.
+
+    Returns:
+        Pictures in each sub-folder.
+    """
+    counts = {"training": training, "references": references, "originals": originals, "strangers": strangers}
+    first = {"training": 0, "originals": EVALUATION_START}
+    first["references"] = first["originals"] + originals
+    first["strangers"] = first["references"] + references
+    for name, count in counts.items():
+        people = count // 8
+        for number in range(count - people):
+            save_png(Photo(collage(first[name] + number, size)), output / name / f"collage_{first[name] + number:07d}.png")
+        portraits = PortraitDataset(first[name], people, 1, size=size) if people else None
+        for start in range(0, people, 32):
+            assert portraits is not None
+            for item in portraits.__getitems__(list(range(start, min(start + 32, people)))):
+                levels = to_levels(item["image"]).permute(1, 2, 0).numpy()
+                save_png(Photo(levels), output / name / f"portrait_{item['identity']:07d}.png")
+    return counts
