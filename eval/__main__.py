@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from checkpoints.command import dispatch, parser, run
 
@@ -81,18 +82,27 @@ def retrieval(arguments: list[str]) -> int:
     from eval.retrieval import run_retrieval
     from eval.retrieval_report import text
 
-    made = parser("python -m eval retrieval", "Look edited copies of released pictures up in an index; tables, plots and a page.")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    made.add_function_arguments(run_retrieval, skip={"output"})
-    made.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
+    made = retrieval_parser()
     settings = made.instantiate_classes(made.parse_args(arguments))
     del settings.config
-    trusted = settings.pop("trust_torchscript")
     values = settings.as_dict()
-    values["extractor"] = replace(settings.extractor, trust_torchscript=trusted or settings.extractor.trust_torchscript)
+    values["extractor"] = replace(settings.extractor, trust_torchscript=values.pop("trust_torchscript"))
     print(text(run_retrieval(**values)))
     print(f"report: {settings.output / 'report.html'}")
     return 0
+
+
+def retrieval_parser() -> Any:
+    """What ``retrieval`` asks for."""
+    from eval.retrieval import run_retrieval
+    from indexing.extractor import ExtractorConfig
+
+    made = parser("python -m eval retrieval", "Look edited copies of released pictures up in an index; tables, plots and a page.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
+    made.add_function_arguments(run_retrieval, skip={"output", "extractor"})
+    made.add_class_arguments(ExtractorConfig, "extractor", skip={"trust_torchscript"})
+    made.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
+    return made
 
 
 def metrics(arguments: list[str]) -> int:

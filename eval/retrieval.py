@@ -185,8 +185,8 @@ def run_retrieval(
         distances, ids = look_up(found, [edit for *_, edit in edits], arm)
         chains = None
         if others is not None:
-            chained = look_up(found, [RandomChain()], f"{arm}, chains")
-            chains = tuple(np.concatenate([mine[:, 0], theirs[:, 0]]) for mine, theirs in zip(chained, others, strict=True))
+            mine = look_up(found, [RandomChain()], f"{arm}, chains")
+            chains = np.concatenate([mine[0][:, 0], others[0][:, 0]]), np.concatenate([mine[1][:, 0], others[1][:, 0]])
             _write_detection(output / arm / "icd_df.csv", [*found, *unknown], *chains, seed=seed, batch=batch_size)
         labels = [(kind, parameter) for kind, parameter, _ in edits]
         _write_retrieval(output / arm / "retr_df.csv", labels, truth, distances, ids, batch_size)

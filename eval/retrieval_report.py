@@ -44,7 +44,7 @@ class Answers:
     truth: NDArray[np.int64]
     distances: NDArray[np.float32]
     ids: NDArray[np.int64]
-    chains: Any = None
+    chains: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
 
     def places(self) -> NDArray[np.int64]:
         """Place of the true entry, (N, E); -1 where it was not found."""
@@ -69,15 +69,17 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
     summary: dict[str, Any] = {"pictures": count, "beta": beta, "arms": {}, "differences": {}}
     for arm, found in answers.items():
         places = found.places()
-        rows = []
+        rows: list[dict[str, Any]] = []
         for edit, (kind, parameter) in enumerate(found.labels):
             own = places[:, edit]
             ap = np.where(own >= 0, 1 / (own + 1.0), 0.0)
-            recall = {f"recall_at_{n}": float(((own >= 0) & (own < n)).mean()) for n in RECALLS}
+            recall: dict[str, Any] = {f"recall_at_{n}": float(((own >= 0) & (own < n)).mean()) for n in RECALLS}
             valued = scores(found.distances[:, edit], found.ids[:, edit], beta, metric)
             mu_ap = micro_average_precision(*pairs(valued, found.ids[:, edit], found.truth))
             rows.append({"attack": kind, "attack_param": parameter} | recall | {"ap": float(ap.mean()), "mu_ap": mu_ap})
-        means = {key: float(np.mean([row[key] for row in rows])) for key in (*(f"recall_at_{n}" for n in RECALLS), "ap", "mu_ap")}
+        means: dict[str, Any] = {
+            key: float(np.mean([row[key] for row in rows])) for key in (*(f"recall_at_{n}" for n in RECALLS), "ap", "mu_ap")
+        }
         summary["arms"][arm] = {"edits": rows, "mean": means}
         if resamples:
             means["recall_at_1_interval"] = interval(np.array([hits[arm][some].mean() for some in drawn]))
@@ -87,7 +89,7 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
         gain = hits[arm].astype(float) - hits[first]
         rows = []
         for edit, (kind, parameter) in enumerate(answers[arm].labels):
-            row = {"attack": kind, "attack_param": parameter, "recall_at_1": float(gain[:, edit].mean())}
+            row: dict[str, Any] = {"attack": kind, "attack_param": parameter, "recall_at_1": float(gain[:, edit].mean())}
             rows.append(row | ({"interval": interval(np.array([gain[some, edit].mean() for some in drawn]))} if resamples else {}))
         change: dict[str, Any] = {"edits": rows, "mean": {"recall_at_1": float(gain.mean())}}
         if resamples:
@@ -98,13 +100,19 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
     return summary
 
 
+def chained(found: Answers) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What was found after random chains."""
+    assert found.chains is not None
+    return found.chains
+
+
 def _padded_truth(found: Answers) -> NDArray[np.int64]:
-    strangers = len(found.chains[0]) - len(found.truth)
+    strangers = len(chained(found)[0]) - len(found.truth)
     return np.concatenate([found.truth, np.full(strangers, -1)])
 
 
 def _detection(found: Answers, beta: float, metric: Metric) -> dict[str, Any]:
-    distances, ids = found.chains
+    distances, ids = chained(found)
     truth = _padded_truth(found)
     own = pairs(scores(distances, ids, beta, metric), ids, truth)
     precision, recall, _ = precision_recall(*own)
@@ -123,11 +131,11 @@ def _detection_gain(
 ) -> dict[str, Any]:
     """Difference of micro average precision, with the same queries and strangers resampled in both arms."""
     truth, count = _padded_truth(one), len(one.truth)
-    valued = [scores(*found.chains, beta, metric) for found in (one, other)]
+    valued = [scores(*chained(found), beta=beta, metric=metric) for found in (one, other)]
 
     def gain(rows: NDArray[np.int64]) -> float:
         a, b = (
-            micro_average_precision(*pairs(value[rows], found.chains[1][rows], truth[rows]))
+            micro_average_precision(*pairs(value[rows], chained(found)[1][rows], truth[rows]))
             for value, found in zip(valued, (one, other), strict=True)
         )
         return a - b
@@ -203,7 +211,7 @@ def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> byte
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     for arm, found in answers.items():
-        own = pairs(scores(*found.chains, beta, metric), found.chains[1], _padded_truth(found))
+        own = pairs(scores(*chained(found), beta=beta, metric=metric), chained(found)[1], _padded_truth(found))
         precision, recall, _ = precision_recall(*own)
         axes.plot(recall, precision, label=f"{arm}, muAP {micro_average_precision(*own):.3f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))

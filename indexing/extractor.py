@@ -63,7 +63,9 @@ class Extractor(nn.Module):
 
     def __init__(self, network: nn.Module, side: int, antialias: bool, unit: bool, digest: str) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False)
+        self.network = network.eval()
+        for parameter in network.parameters():  # TorchScript takes no requires_grad_ of the whole
+            parameter.requires_grad_(False)
         self.side, self.antialias, self.unit, self.digest = side, antialias, unit, digest
 
     def describe(self, small: Tensor) -> Tensor:

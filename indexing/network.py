@@ -16,13 +16,19 @@ class CopyNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["co
         channels: Width of each stage; each halves the side.
         descriptor: Length D of a descriptor.
         power: Of the pooling; 1 is the mean, infinity the maximum.
+        standardise: Bring each picture to mean 0 and deviation 1 first, so that brightness and contrast hardly matter.
     """
 
     def __init__(
-        self, image_size: int = 64, channels: tuple[int, ...] = (24, 48, 96, 160), descriptor: int = 64, power: float = 3.0
+        self,
+        image_size: int = 64,
+        channels: tuple[int, ...] = (24, 48, 96, 160),
+        descriptor: int = 64,
+        power: float = 3.0,
+        standardise: bool = False,
     ) -> None:
         super().__init__()
-        self.image_size, self.power = image_size, power
+        self.image_size, self.power, self.standardise = image_size, power, standardise
         stages: list[nn.Module] = []
         before = 3
         for width in channels:
@@ -33,9 +39,15 @@ class CopyNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["co
 
     def forward(self, images: Tensor) -> Tensor:
         """Descriptors, (B, D) of unit length, of (B, 3, S, S) pictures, normalised by ImageNet's statistics."""
+        return F.normalize(self.project(self.pooled(images)).float(), dim=1)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """What the linear layer sees, (B, width of the last stage)."""
+        if self.standardise:
+            mean, deviation = images.mean(dim=(1, 2, 3), keepdim=True), images.std(dim=(1, 2, 3), keepdim=True)
+            images = (images - mean) / (deviation + 0.05)
         maps = self.trunk(images).float().clamp_min(1e-4)
-        pooled = maps.pow(self.power).mean(dim=(2, 3)).pow(1 / self.power)
-        return F.normalize(self.project(pooled).float(), dim=1)
+        return maps.pow(self.power).mean(dim=(2, 3)).pow(1 / self.power)
 
 
 class _Stage(nn.Module):

@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from PIL import Image
+from scipy import linalg
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.images import to_levels
 from indexing.network import CopyNet
-from indexing.preprocessing import normalise
+from indexing.preprocessing import normalise, resize
 from tiny.collages import collage
 from tiny.dataset import PortraitDataset
 from tiny.schedule import one_cycle
@@ -147,6 +148,10 @@ class CopyTask(LightningModule):
         super().__init__()
         self.network, self.steps, self.lr, self.temperature, self.spread = network, steps, lr, temperature, spread
 
+    def embed(self, images: Tensor) -> Tensor:
+        """Descriptors of (B, 3, H, W) pictures in [0, 1]; what :class:`eval.callbacks.RetrievalCallback` asks for."""
+        return self.network(normalise(resize(images, self.network.image_size, antialias=True)))
+
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Both terms, and the share of copies that are nearest to their original."""
         side = self.network.image_size
@@ -171,3 +176,36 @@ class CopyTask(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return one_cycle(self.network, self.lr, self.steps)
+
+
+@torch.no_grad()
+def fit_projection(network: CopyNet, pictures: CopyPictures, count: int = 2000, copies: int = 4, seed: int = 12) -> None:
+    """Fit the linear layer in closed form: the directions in which pictures differ most for what edits change (Fisher's discriminant).
+
+    Args:
+        network: Trained; its layer is replaced, and it standardises its pictures from now on.
+        pictures: To fit on.
+        count: How many of them.
+        copies: Edits of each.
+        seed: Of the choice and the edits.
+    """
+    network.eval().standardise = True
+    source = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(pictures), generator=source)[:count].tolist()
+    rows = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for start in range(0, len(chosen), 100):
+            images = torch.stack([pictures[index]["image"] for index in chosen[start : start + 100]])
+            views = [resize(images, network.image_size, antialias=True)] + [edited(images, network.image_size) for _ in range(copies)]
+            rows.append(torch.stack([network.pooled(normalise(view)) for view in views], dim=1).double())
+    features = torch.cat(rows)
+    mean = features.mean(dim=(0, 1))
+    within = (features - features.mean(dim=1, keepdim=True)).flatten(0, 1)
+    whole = (features - mean).flatten(0, 1)
+    noise, total = (part.T @ part / len(part) for part in (within, whole))
+    ridge = 1e-3 * noise.diagonal().mean() * torch.eye(len(noise), dtype=torch.float64)
+    _, directions = linalg.eigh(total.numpy(), (noise + ridge).numpy())  # ascending
+    weight = torch.from_numpy(np.ascontiguousarray(directions[:, -network.project.out_features :].T))
+    network.project.weight.copy_(weight)
+    network.project.bias.copy_(-weight @ mean)

@@ -28,7 +28,7 @@ from rid.cli import main as rid
 from rid.pairs import PairConfig, make_pairs
 from rid.weights import save_generator
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
-from tiny.copies import CopyPictures, CopyTask
+from tiny.copies import CopyPictures, CopyTask, fit_projection
 from tiny.dataset import PortraitDataset
 from tiny.detection import SEEN, DetectionSizes, make_detection_shards
 from tiny.diffusion import DiffusionTask, LatentDataset, build_text_encoder, build_tokenizer, build_unet, pipeline, save_half, tokenize
@@ -231,7 +231,10 @@ def train_copies(place: Place, name: str, steps: int | None = None, collages: in
     data, held_out = CopyPictures(0, collages, portraits, windows), CopyPictures(VALIDATION_FIRST, 100, 28, 0)
     network = CopyNet().to(memory_format=torch.channels_last)
     seconds = fit(CopyTask(network, total), PictureDataModule(data, held_out, batch_size=64), total, place.work / name)
-    network.eval().half().save_pretrained(place.shipped / name)
+    fit_projection(network, data)
+    trained = CopyNet(standardise=True)
+    trained.load_state_dict(network.state_dict())
+    trained.eval().half().save_pretrained(place.shipped / name)
     note = f"{collages} collages, {portraits} portraits, {windows} windows of scikit-image's and scikit-learn's photographs without people"
     record(place.shipped / name, 12, total, 64, seconds, note)
 

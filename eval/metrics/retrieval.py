@@ -87,6 +87,8 @@ class RecallAt(Metric):
 
     higher_is_better = True
     full_state_update = False
+    found: Tensor
+    total: Tensor
 
     def __init__(self, n: int = 1, **settings: Any) -> None:
         super().__init__(**settings)
@@ -114,6 +116,7 @@ class MicroAveragePrecision(Metric):
     full_state_update = False
     scores: list[Tensor]
     right: list[Tensor]
+    missed: Tensor
 
     def __init__(self, how: Missed = "never", **settings: Any) -> None:
         super().__init__(**settings)
