@@ -72,7 +72,7 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
         rows: list[dict[str, Any]] = []
         for edit, (kind, parameter) in enumerate(found.labels):
             own = places[:, edit]
-            ap = np.where(own >= 0, 1 / (own + 1.0), 0.0)
+            ap = np.where(own >= 0, 1 / (np.maximum(own, 0) + 1.0), 0.0)
             recall: dict[str, Any] = {f"recall_at_{n}": float(((own >= 0) & (own < n)).mean()) for n in RECALLS}
             valued = scores(found.distances[:, edit], found.ids[:, edit], beta, metric)
             mu_ap = micro_average_precision(*pairs(valued, found.ids[:, edit], found.truth))

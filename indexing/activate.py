@@ -29,6 +29,9 @@ from indexing.targets import Kind, find_targets
 ORIGINALS = "originals"
 """Folder of the original pictures' descriptors among the results: what is inserted in the index."""
 
+PIXELS = 16_000_000
+"""Most pixels changed at a time: about 2 GB with all that the optimiser keeps."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -68,25 +71,37 @@ class Activate(LightningModule):
         self.extractors = torch.nn.ModuleList({id(place.extractor): place.extractor for place in places}.values())
 
     def predict_step(self, batch: list[OpenedPhoto], _: int) -> list[Change]:
-        images = [photo.views[0].to(self.device) for photo in batch if photo.views is not None]
-        if not images:
-            return []
+        images = [photo.views[0] for photo in batch if photo.views is not None]
+        return [change for portion in portions(images) for change in self.change(portion)]
+
+    def change(self, images: Sequence[Tensor]) -> list[Change]:
+        """Activate pictures, (3, H, W) in [0, 1] each, together."""
         with torch.inference_mode(False):  # gradients are needed, with respect to pictures alone
-            images = [image.clone() for image in images]
-            found: list[np.ndarray] = []
-            objectives = []
-            for place in self.places:
-                found.append(descriptors(place.extractor, images))
-                targets = find_targets(place.trained, found[-1], self.kind).vectors
-                network = place.extractor
-                objectives.append(Objective(network.describe, network.side, network.antialias, torch.from_numpy(targets)))
+            images = [image.to(self.device).clone() for image in images]
+            found = [descriptors(place.extractor, images) for place in self.places]
+            targets = [find_targets(place.trained, rows, self.kind).vectors for place, rows in zip(self.places, found, strict=True)]
+            objectives = [
+                Objective(place.extractor.describe, place.extractor.side, place.extractor.antialias, torch.from_numpy(goal))
+                for place, goal in zip(self.places, targets, strict=True)
+            ]
             levels = [picture.cpu() for picture in activate(images, objectives, self.config).levels]
-        released = [picture.to(self.device).float() / 255 for picture in levels]
-        first, targets = self.places[0], objectives[0].targets.numpy()
-        after = descriptors(first.extractor, released)
-        before = [float(np.square(row - target).sum()) for row, target in zip(found[0], targets, strict=True)]
-        then = [float(np.square(row - target).sum()) for row, target in zip(after, targets, strict=True)]
+        after = descriptors(self.places[0].extractor, [picture.to(self.device).float() / 255 for picture in levels])
+        before, then = (np.square(rows - targets[0]).sum(axis=1).tolist() for rows in (found[0], after))
         return [Change(*parts) for parts in zip(levels, before, then, strict=True)]
+
+
+def portions(images: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Pictures in groups of at most :data:`PIXELS` together, or alone; the optimiser holds several copies of each."""
+    groups: list[list[Tensor]] = []
+    held = PIXELS + 1
+    for image in images:
+        pixels = image.shape[-2] * image.shape[-1]
+        if held + pixels > PIXELS:
+            groups.append([])
+            held = 0
+        groups[-1].append(image)
+        held += pixels
+    return groups
 
 
 @torch.no_grad()

@@ -138,9 +138,12 @@ class ActivatedWriter(BasePredictionWriter):
             if future is not None:
                 content, measured = future.result()
                 name = self.names[opened.file.name]
-                write_bytes(self.folder / name, content)
-                distances = {"distance_before": round(change.before, 6), "distance_after": round(change.after, 6)}
-                row = Row(opened.file.name, name, **measured, **distances)
+                if measured["levels"] == 0:
+                    row = replace(row, error=f"{opened.file.path}: nothing in it changes at these limits, so it would not be activated")
+                else:
+                    write_bytes(self.folder / name, content)
+                    distances = {"distance_before": round(change.before, 6), "distance_after": round(change.after, 6)}
+                    row = Row(opened.file.name, name, **measured, **distances)
             self.lines.writerow(asdict(row))
             self.table.flush()
             self.bar.update()

@@ -167,7 +167,7 @@ def evaluation_portraits(count: int) -> Tensor:
 
 
 @torch.no_grad()
-def copy_quality(name: str, pictures: int = 500) -> dict[str, Any]:
+def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
     """How often a copy's nearest original among evaluation collages is its own, by exact search.
 
     Args:

@@ -13,6 +13,7 @@ from torch import nn
 
 from checkpoints.command import run
 from indexing.__main__ import main
+from indexing.activate import portions
 from indexing.features import read_features
 from indexing.index import Index
 
@@ -82,6 +83,17 @@ def test_limits_hold_in_the_files(originals, index, extractor, tmp_path):
     for row in table(tmp_path / "out" / "activated.csv"):
         assert float(row["psnr"]) >= 44
         assert int(row["levels"]) <= 5
+
+
+def test_nothing_passes_for_activated_that_is_not(originals, index, extractor, tmp_path, capsys):
+    assert activate(originals, tmp_path / "out", index, extractor, "--activation.min_psnr=99") == 1
+    assert capsys.readouterr().err.count("nothing in it changes") == 6
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_large_pictures_are_taken_in_portions():
+    pictures = [torch.empty(3, side, side) for side in (10, 3000, 3000, 5000, 20, 30)]
+    assert [[picture.shape[-1] for picture in portion] for portion in portions(pictures)] == [[10, 3000], [3000], [5000], [20, 30]]
 
 
 def test_one_picture_for_several_indices(originals, index, extractor, references, tmp_path):
