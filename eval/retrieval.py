@@ -234,7 +234,7 @@ def _write_retrieval(
         for place, (kind, parameter) in enumerate(labels):
             rank, found = int(places[place]), places[place] >= 0
             hits = [int(found and rank < n) for n in (1, 10, 100)]
-            near = [json.dumps(values[picture, place].tolist()) for values in (distances.round(6), ids)]
+            near = [json.dumps(values[picture, place].tolist()) for values in (distances.astype(np.float64).round(6), ids)]
             ap = 1 / (rank + 1) if found else 0.0
             rows.append([picture // batch, own, kind, parameter, *near, rank if found else ids.shape[-1], *hits, ap])
     _write(target, RETRIEVAL, rows)
@@ -244,7 +244,7 @@ def _write_detection(target: Path, queries: Sequence[Query], distances: NDArray,
     rows = []
     for place, query in enumerate(queries):
         names = RandomChain().draw(np.random.default_rng([seed, zlib.crc32(query.name.encode(errors="surrogateescape")), 0]))
-        near = [json.dumps(values[place].tolist()) for values in (distances.round(6), ids)]
+        near = [json.dumps(values[place].tolist()) for values in (distances.astype(np.float64).round(6), ids)]
         rows.append([place // batch, query.truth, "+".join(names), *near])
     _write(target, DETECTION, rows)
 
