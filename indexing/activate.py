@@ -190,9 +190,7 @@ def activate_photos(
         "inputs": inputs_digest(files),
         "target": target,
         "activation": asdict(config),
-        "indices": [
-            {"sha256": place.digest} | {key: place.facts.get(key) for key in ("factory", "metric", "extractor")} for place in places
-        ],
+        "indices": [place.record() for place in places],
     }
     claim(output, "indexing activate", settings)
     earlier = [row for row in read_rows(output) if (output / row.output).is_file() and not row.error]

@@ -97,7 +97,7 @@ class Index:
         beside = folder / f"{NAMES}.partial"
         beside.write_text("".join(f"{name}\n" for name in self.names), encoding="utf-8", errors="surrogateescape")
         beside.replace(folder / NAMES)
-        write_facts(folder, self.facts | {"entries": len(self.names)})
+        write_facts(folder, self.facts | {"entries": len(self.names), "faiss": faiss.__version__})
 
     def add(self, features: Features, chunk: int = 65_536) -> None:
         """Insert descriptors, a part at a time.

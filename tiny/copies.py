@@ -70,15 +70,15 @@ def photograph_windows(count: int, seed: int) -> list[Tensor]:
     return made
 
 
-def edited(images: Tensor, side: int, strength: float = 1.0) -> Tensor:
+def edited(images: Tensor, side: int) -> Tensor:
     """Copies as they are met on the net, turned, framed, recoloured, coded; (B, 3, H, W) to (B, 3, side, side) in [0, 1]."""
     count = len(images)
-    views = _moved(images, side, strength)
-    views = _recoloured(views, strength)
+    views = _moved(images, side)
+    views = _recoloured(views)
     blurred = F.avg_pool2d(F.pad(views, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
     blurred = torch.where(_chosen(count, 0.5), F.avg_pool2d(F.pad(blurred, (1, 1, 1, 1), mode="reflect"), 3, stride=1), blurred)
-    views = torch.where(_chosen(count, 0.3 * strength), blurred, views)
-    for index in torch.nonzero(torch.rand(count) < 0.3 * strength).flatten().tolist():
+    views = torch.where(_chosen(count, 0.3), blurred, views)
+    for index in torch.nonzero(torch.rand(count) < 0.3).flatten().tolist():
         views[index] = _coded(views[index], quality=int(torch.randint(25, 90, ())))
     return views
 
@@ -87,16 +87,16 @@ def _chosen(count: int, share: float) -> Tensor:
     return torch.rand(count, 1, 1, 1) < share
 
 
-def _moved(images: Tensor, side: int, strength: float) -> Tensor:
+def _moved(images: Tensor, side: int) -> Tensor:
     """Rotation, mirroring, crop, and now and then a frame around the whole."""
     count = len(images)
-    angle = (torch.rand(count) * 2 - 1) * 0.6 * (torch.rand(count) < 0.4 * strength)
-    angle = angle + (torch.randint(0, 4, (count,)) * (torch.rand(count) < 0.25 * strength)) * (torch.pi / 2)
-    scale = 1 - (1 - 0.5 * torch.rand(count)) * 0.5 * (torch.rand(count) < 0.5 * strength)
-    framed = torch.rand(count) < 0.2 * strength
+    angle = (torch.rand(count) * 2 - 1) * 0.6 * (torch.rand(count) < 0.4)
+    angle = angle + (torch.randint(0, 4, (count,)) * (torch.rand(count) < 0.25)) * (torch.pi / 2)
+    scale = 1 - (1 - 0.5 * torch.rand(count)) * 0.5 * (torch.rand(count) < 0.5)
+    framed = torch.rand(count) < 0.2
     scale = torch.where(framed, 1 + torch.rand(count), scale)
-    stretch = torch.exp((torch.rand(count) * 2 - 1) * 0.3 * (torch.rand(count) < 0.2 * strength))
-    mirror = 1 - 2.0 * (torch.rand(count) < 0.15 * strength)
+    stretch = torch.exp((torch.rand(count) * 2 - 1) * 0.3 * (torch.rand(count) < 0.2))
+    mirror = 1 - 2.0 * (torch.rand(count) < 0.15)
     room = (scale - 1).abs().unsqueeze(1)
     shift = (torch.rand(count, 2) * 2 - 1) * room
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
@@ -107,24 +107,24 @@ def _moved(images: Tensor, side: int, strength: float) -> Tensor:
     return F.grid_sample(soft - ground, grid, align_corners=False) + ground
 
 
-def _recoloured(images: Tensor, strength: float) -> Tensor:
+def _recoloured(images: Tensor) -> Tensor:
     """Contrast, brightness, hue and saturation."""
     count = len(images)
 
     def factor(spread: float, share: float) -> Tensor:
-        return torch.exp((torch.rand(count, 1, 1, 1) * 2 - 1) * spread * _chosen(count, share * strength))
+        return torch.exp((torch.rand(count, 1, 1, 1) * 2 - 1) * spread * _chosen(count, share))
 
     grey = images.mean(dim=(1, 2, 3), keepdim=True)
     images = (grey + (images - grey) * factor(0.75, 0.4)).clamp(0, 1)
     images = (images * factor(0.75, 0.4)).clamp(0, 1)
-    turn = (torch.rand(count) * 2 - 1) * 1.4 * (torch.rand(count) < 0.3 * strength)
+    turn = (torch.rand(count) * 2 - 1) * 1.4 * (torch.rand(count) < 0.3)
     cos, third = torch.cos(turn).view(-1, 1, 1), (1 - torch.cos(turn)).view(-1, 1, 1) / 3
     side = torch.sin(turn).view(-1, 1, 1) / 3**0.5
     cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     rotation = cos * torch.eye(3) + third + side * cross  # about the grey axis
     images = torch.einsum("bij,bjhw->bihw", rotation, images)
     grey = images.mean(dim=1, keepdim=True)
-    return (grey + (images - grey) * factor(0.9, 0.2) * ~_chosen(count, 0.08 * strength)).clamp(0, 1)
+    return (grey + (images - grey) * factor(0.9, 0.2) * ~_chosen(count, 0.08)).clamp(0, 1)
 
 
 def _coded(image: Tensor, quality: int) -> Tensor:
