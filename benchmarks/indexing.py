@@ -62,7 +62,6 @@ ROWS: dict[str, tuple[Callable[[Sequence[Tensor], Tensor, Extractor], list[Tenso
     "published, one picture at a time": (published, 1),
     "published, 16 at a time": (published, 16),
     "ours, 16 at a time": (ours, 16),
-    "ours, 32 at a time": (ours, 32),
 }
 
 

@@ -132,13 +132,16 @@ def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: 
     order = torch.tensor([index for group in groups for index in group], device=device).argsort()
     views = EditedViews(config.views, source) if config.views else None
 
-    def changed() -> list[Tensor]:
-        return [x + a * config.distortion.squash(d) for x, a, d in zip(originals, amplitudes, free, strict=True)]
+    shrunk = [[resize(part, objective.side, objective.antialias) for part in originals] for objective in objectives]
 
-    def feature_loss(pictures: list[Tensor]) -> Tensor:
+    def changes() -> list[Tensor]:
+        return [a * config.distortion.squash(d) for a, d in zip(amplitudes, free, strict=True)]
+
+    def feature_loss(differences: list[Tensor]) -> Tensor:
         terms = []
-        for objective in objectives:
-            small = torch.cat([resize(part, objective.side, objective.antialias) for part in pictures])[order]
+        for objective, before in zip(objectives, shrunk, strict=True):  # resizing is linear: of the picture itself once is enough
+            moved = [x + resize(part, objective.side, objective.antialias) for x, part in zip(before, differences, strict=True)]
+            small = torch.cat(moved)[order]
             targets = objective.targets.to(device)
             if views is not None:
                 small = torch.cat([small, views(small)])
@@ -149,9 +152,9 @@ def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: 
     losses = []
     with torch.enable_grad():
         for _ in range(config.iterations):
-            pictures = changed()
-            near = feature_loss(pictures)
-            change = torch.cat([(p - x).square().mean(dim=(1, 2, 3)) for p, x in zip(pictures, originals, strict=True)]).mean()
+            differences = changes()
+            near = feature_loss(differences)
+            change = torch.cat([part.square().mean(dim=(1, 2, 3)) for part in differences]).mean()
             for part, slope in zip(free, torch.autograd.grad(config.lambda_f * near + config.lambda_i * change, free), strict=True):
                 part.grad = slope  # of the pictures alone: the networks' weights get none
             optimizer.step()
@@ -159,9 +162,9 @@ def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: 
                 scheduler.step()
             losses.append(float(near.detach()))
     with torch.no_grad():
-        pictures = changed()
-        losses.append(float(feature_loss(pictures)))
-        released = [picture for part in pictures for picture in denormalise(part)]
+        differences = changes()
+        losses.append(float(feature_loss(differences)))
+        released = [picture for x, part in zip(originals, differences, strict=True) for picture in denormalise(x + part)]
         return Activated([limited(images[index], released[place], config) for index, place in enumerate(order.tolist())], losses)
 
 
