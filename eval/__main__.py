@@ -1,9 +1,11 @@
-"""``python -m eval personalize | matrix | purify | metrics | report``: attacks and what they show."""
+"""``python -m eval personalize | matrix | purify | retrieval | metrics | report``: attacks and what they show."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from checkpoints.command import dispatch, parser, run
 
@@ -12,6 +14,7 @@ ABOUT = """usage: python -m eval VERB ...
   personalize   protect people in several ways, attack them, measure, and write a report
   matrix        the same against every attack and purification, as one table
   purify        wash protections off a folder of pictures, by any of the attacks' methods
+  retrieval     look edited copies of released pictures up in an index
   metrics       every metric: what it says, which weights it needs and where they are from
   report        write the report of a finished study again
 
@@ -20,9 +23,8 @@ python -m eval VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    return dispatch(
-        ABOUT, {"personalize": personalize, "matrix": matrix, "purify": purify, "metrics": metrics, "report": report}, arguments
-    )
+    verbs = {"personalize": personalize, "matrix": matrix, "purify": purify, "retrieval": retrieval, "metrics": metrics, "report": report}
+    return dispatch(ABOUT, verbs, arguments)
 
 
 def personalize(arguments: list[str]) -> int:
@@ -73,6 +75,34 @@ def purify(arguments: list[str]) -> int:
     failed = purify_files(settings.photos, settings.output, method, settings.method.as_dict(), settings.seed, settings.device)
     print(f"purified pictures in {settings.output}" + (f"; {failed} failed" if failed else ""))
     return 1 if failed else 0
+
+
+def retrieval(arguments: list[str]) -> int:
+    """The copy-detection study."""
+    from eval.retrieval import run_retrieval
+    from eval.retrieval_report import text
+
+    made = retrieval_parser()
+    settings = made.instantiate_classes(made.parse_args(arguments))
+    del settings.config
+    values = settings.as_dict()
+    values["extractor"] = replace(settings.extractor, trust_torchscript=values.pop("trust_torchscript"))
+    print(text(run_retrieval(**values)))
+    print(f"report: {settings.output / 'report.html'}")
+    return 0
+
+
+def retrieval_parser() -> Any:
+    """What ``retrieval`` asks for."""
+    from eval.retrieval import run_retrieval
+    from indexing.extractor import ExtractorConfig
+
+    made = parser("python -m eval retrieval", "Look edited copies of released pictures up in an index; tables, plots and a page.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
+    made.add_function_arguments(run_retrieval, skip={"output", "extractor"})
+    made.add_class_arguments(ExtractorConfig, "extractor", skip={"trust_torchscript"})
+    made.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
+    return made
 
 
 def metrics(arguments: list[str]) -> int:

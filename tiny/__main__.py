@@ -1,4 +1,4 @@
-"""``python -m tiny portraits | train | measure``: draw people, rebuild the shipped models from their seeds, and grade them."""
+"""``python -m tiny portraits | pictures | train | measure``: draw people, rebuild the shipped models from their seeds, and grade them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ SHIPPED = Path("checkpoints/tiny")
 ABOUT = """usage: python -m tiny VERB ...
 
   portraits   draw portraits into a folder, one sub-folder per person
+  pictures    draw the pictures of a copy-detection study: originals, distractors, strangers
   train       rebuild a shipped model from its seed, or all of them
   measure     measure the shipped models and write their cards
 
@@ -22,7 +23,7 @@ python -m tiny VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"portraits": portraits, "train": train, "measure": measure}, arguments)
+    return dispatch(ABOUT, {"portraits": portraits, "pictures": pictures, "train": train, "measure": measure}, arguments)
 
 
 def portraits(arguments: list[str]) -> int:
@@ -36,6 +37,20 @@ def portraits(arguments: list[str]) -> int:
     del settings.config
     count = export_portraits(**settings.as_dict())
     print(f"{count} portraits in {settings.output}")
+    return 0
+
+
+def pictures(arguments: list[str]) -> int:
+    """Draw what copy detection is measured on."""
+    from tiny.collages import export_pictures
+
+    made = parser("python -m tiny pictures", "Draw the pictures of a copy-detection study: training, references, originals, strangers.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    made.add_function_arguments(export_pictures, skip={"output"})
+    settings = made.parse_args(arguments)
+    del settings.config
+    counts = export_pictures(**settings.as_dict())
+    print(", ".join(f"{count} {name}" for name, count in counts.items()) + f" in {settings.output}")
     return 0
 
 

@@ -17,6 +17,7 @@ from tiny.detection import UNSEEN
 from tiny.faces import ATTRIBUTES, AttributeProbe, FacePictures
 from tiny.identity import EVALUATION_START
 from tiny.quality import (
+    copy_quality,
     detector_quality,
     evaluation_portraits,
     face_quality,
@@ -115,6 +116,12 @@ def measure_detector(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any
     return "Small detector", about, detector_quality(str(shipped / "detector"), work / "detection")
 
 
+def measure_copies(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """The same of the copy-detection network."""
+    about = "Describes drawn pictures for copy detection, 64 values of unit length, for `python -m indexing`. Little use on photographs."
+    return "Small copy-detection network", about, copy_quality(str(shipped / "copies"))
+
+
 MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
     "faces": measure_faces,
     **{name: partial(measure_pipeline, name=name) for name in ("sd-a1", "sd-a2", "sd-b")},
@@ -122,6 +129,7 @@ MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
     "upscaler": measure_upscaler,
     "rid": measure_rid,
     "detector": measure_detector,
+    "copies": measure_copies,
 }
 
 

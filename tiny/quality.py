@@ -11,15 +11,21 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
 from torch import Tensor
 
 from checkpoints.folders import model_folder
+from datamodules.edits import Edit
+from datamodules.images import Photo
 from detectors.detector import load_detector
 from detectors.scoring import score_shards
 from detectors.summary import summarise
 from eval.attacks.purification import Purifier
+from eval.attacks.transforms import PAPER, flat
+from eval.attacks.transforms.edits import Unchanged
 from eval.metrics.denoising import denoising_error
 from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantised
+from indexing.extractor import ExtractorConfig, load_extractor
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
+from tiny.collages import collage
 from tiny.dataset import PortraitDataset
 from tiny.faces import ATTRIBUTES, FACELESS, AttributeProbe, FacePictures, attribute_numbers, faceless
 from tiny.identity import EVALUATION_START, identity, phrases
@@ -155,3 +161,28 @@ def detector_quality(name: str, shards: Path) -> dict[str, Any]:
 def evaluation_portraits(count: int) -> Tensor:
     """Portraits of people nobody trained on, one each, (count, 3, 64, 64) in [0, 1]."""
     return torch.stack([item["image"] for item in PortraitDataset(EVALUATION_START, count, 1).__getitems__(list(range(count)))])
+
+
+@torch.no_grad()
+def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
+    """How often a copy's nearest original among evaluation collages is its own, by exact search.
+
+    Args:
+        name: Folder of the copy-detection network.
+        pictures: How many originals.
+
+    Returns:
+        ``found`` by edit: share of copies; ``strangers``: mean cosine of two different pictures.
+    """
+    extractor = load_extractor(ExtractorConfig(name))
+    originals = [collage(EVALUATION_START + number) for number in range(pictures)]
+
+    def described(edit: Edit) -> Tensor:
+        views = [extractor.view(Photo(edit(rgb, np.random.default_rng(number)))) for number, rgb in enumerate(originals)]
+        return torch.cat([extractor.describe(torch.cat(views[start : start + 100])) for start in range(0, pictures, 100)])
+
+    known, own = described(Unchanged()), torch.arange(pictures)
+    edits = {f"{kind} {parameter}".strip(): edit for kind, parameter, edit in flat(PAPER)}
+    found = {edit: float(((described(change) @ known.T).argmax(dim=1) == own).float().mean()) for edit, change in edits.items()}
+    cosines = known @ known.T
+    return {"found": found, "strangers": float((cosines.sum() - pictures) / (pictures * (pictures - 1)))}

@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from lightning import Trainer
 from torch.utils.data import DataLoader, Dataset
-from torchmetrics import MeanMetric
 
 from eval.attacks.purification import Purifier
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars, method_of
+from eval.metrics.retrieval import MicroAveragePrecision, RecallAt
+from indexing.index import make_index, told
 
 SEED = 0
+NEIGHBOURS = 10
 
 
 class RetrievalCallback(PeriodicEvaluation):
@@ -25,35 +27,53 @@ class RetrievalCallback(PeriodicEvaluation):
         pictures: Data set whose items have ``image``, (3, H, W) in [0, 1], all of one size.
         edits: What is done to the copies, by name.
         every_n_steps: Optimiser steps between two evaluations.
-        name: Values are logged as ``NAME/EDIT/recall_at_1``.
+        name: Values are logged as ``NAME/EDIT/recall_at_1`` and ``NAME/EDIT/mu_ap``.
         batch_size: Pictures embedded at a time.
+        factory: The faiss index of originals that copies are looked up in, trained on them each time: ``IVF16,PQ8x4`` shows what a
+            coarse index leaves of the embedding.
 
     Raises:
         ValueError: If there is no edit, or ``every_n_steps`` is below 1.
     """
 
     def __init__(
-        self, pictures: Dataset, edits: dict[str, Purifier], every_n_steps: int = 1000, name: str = "retrieval", batch_size: int = 32
+        self,
+        pictures: Dataset,
+        edits: dict[str, Purifier],
+        every_n_steps: int = 1000,
+        name: str = "retrieval",
+        batch_size: int = 32,
+        factory: str = "Flat",
     ) -> None:
         super().__init__(every_n_steps, name)
         if not edits:
             msg = "edits is empty: name at least one"
             raise ValueError(msg)
-        self.pictures, self.edits, self.batch_size = pictures, edits, batch_size
+        self.pictures, self.edits, self.batch_size, self.factory = pictures, edits, batch_size, factory
 
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, None]:
         embed, found = method_of(module, "embed", self), {}
         batches = [batch["image"].to(module.device) for batch in DataLoader(self.pictures, self.batch_size)]
-        originals = torch.cat([F.normalize(embed(images).float()) for images in batches])
+        originals = torch.cat([F.normalize(embed(images).float()) for images in batches]).cpu().numpy()
+        index = make_index(self.factory, originals.shape[1], "ip")
+        with told(f"{self.factory} cannot be trained on {len(originals)} pictures; give more, or a smaller index"):
+            index.train(originals)
+            index.add(originals)
         for name, edit in self.edits.items():
-            recall, first = MeanMetric().to(module.device), 0
+            recall, precision, first = RecallAt(1).to(module.device), MicroAveragePrecision().to(module.device), 0
+            none = torch.empty(0, NEIGHBOURS, device=module.device)
+            precision.update(none, none.long(), none[:, 0].long())  # a rank without a copy has something to gather, too
             edit.to(module.device)
-            for index, images in enumerate(batches):
-                if index % trainer.world_size == trainer.global_rank:
-                    copies = edit(images, torch.Generator().manual_seed(SEED + index))
-                    nearest = (F.normalize(embed(copies).float()) @ originals.T).argmax(dim=1)
-                    recall.update((nearest == torch.arange(first, first + len(images), device=nearest.device)).float())
+            for place, images in enumerate(batches):
+                if place % trainer.world_size == trainer.global_rank:
+                    copies = edit(images, torch.Generator().manual_seed(SEED + place))
+                    nearest = index.search(F.normalize(embed(copies).float()).cpu().numpy(), NEIGHBOURS)
+                    scores, ids = (torch.from_numpy(part).to(module.device) for part in nearest)
+                    truth = torch.arange(first, first + len(images), device=module.device)
+                    recall.update(ids, truth)
+                    precision.update(scores, ids, truth)
                 first += len(images)
             edit.to("cpu")
             found[f"{name}/recall_at_1"] = recall.compute()
+            found[f"{name}/mu_ap"] = precision.compute()
         return found, None

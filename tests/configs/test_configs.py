@@ -10,8 +10,10 @@ import yaml
 from checkpoints.command import parser
 from datamodules.images import Photo, save_png
 from detectors.cli import main as sentry
+from eval.__main__ import retrieval_parser
 from eval.matrix import plan, run_matrix
 from eval.study import run_study
+from indexing.__main__ import activate_parser
 from rid.cli import main as rid
 from rid.pairs import PairConfig
 
@@ -23,7 +25,7 @@ def everything():
 
 
 def test_there_are_no_other_kinds_of_config():
-    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval", "detectors"}
+    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval", "detectors", "indexing"}
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/pairs_")])
@@ -106,6 +108,22 @@ def test_detector_configs_build(name, monkeypatch):
     assert detector.train_view.random
     assert not detector.view.random
     assert detector.eval()(torch.rand(2, 3, detector.view.size, detector.view.size)).shape == (2,)
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("indexing/") and "activate" in name])
+def test_activation_configs_build(name):
+    made = activate_parser()
+    settings = made.instantiate_classes(made.parse_args(["PHOTOS", "-o", "OUT", "-c", str(CONFIGS / name)]))
+    assert settings.activation.iterations == 10
+    assert settings.index
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("indexing/") and "retrieval" in name])
+def test_retrieval_configs_build(name):
+    made = retrieval_parser()
+    settings = made.instantiate_classes(made.parse_args(["-o", "OUT", "-c", str(CONFIGS / name)]))
+    assert list(settings.arms) == ["passive", "active"]
+    assert settings.parameters == "nprobe=1"
 
 
 @pytest.mark.parametrize("name", everything())

@@ -20,6 +20,7 @@ from datamodules.pictures import PictureDataModule
 from detectors.detector import Detector
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.metrics.identity import load_faces
+from indexing.extractor import ExtractorConfig, load_extractor
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
 from tiny import fitting
@@ -52,6 +53,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["ddpm"] = partial(tiny.train.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train.train_upscaler, people=16)
     small["detector"] = partial(tiny.train.train_detector, sizes=DetectionSizes(40, 24, 6, 6))
+    small["copies"] = partial(tiny.train.train_copies, collages=60, portraits=4, windows=4)
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
@@ -74,6 +76,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     detector = Detector.from_pretrained(str(tmp_path / "shipped" / "detector"))
     assert detector.calibration.pictures == 24 + 2 * 8 + 24
     assert detector.kind in ("npr", "patches")
+    assert load_extractor(ExtractorConfig(str(tmp_path / "shipped" / "copies"))).dimension() == 64
     assert not any("_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json"))
 
 

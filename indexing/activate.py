@@ -1,0 +1,240 @@
+"""The ``activate`` job: photos in, imperceptibly changed photos out that an index finds again after edits."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from checkpoints.jobs import job_trainer
+from checkpoints.manifest import claim, file_digest, write_manifest
+from datamodules.images import Photo, write_bytes
+from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, find_photos, inputs_digest, output_names, refuse_inside
+from indexing.activate_writer import COLUMNS, ActivatedWriter, Row, read_rows
+from indexing.activation import ActivationConfig, Objective, activate
+from indexing.extract import extract
+from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
+from indexing.index import INDEX, TRAINED, Index, read_facts, read_faiss
+from indexing.preprocessing import normalise, resize
+from indexing.targets import Kind, find_targets
+
+ORIGINALS = "originals"
+"""Folder of the original pictures' descriptors among the results: what is inserted in the index."""
+
+PIXELS = 16_000_000
+"""Most pixels changed at a time: about 2 GB with all that the optimiser keeps."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An index pictures are to be found in, trained, and the extractor of its descriptors."""
+
+    trained: Any
+    extractor: Extractor
+    facts: dict[str, Any]
+    digest: str
+
+    def record(self) -> dict[str, Any]:
+        """What tells it from others."""
+        return {"sha256": self.digest} | {key: self.facts.get(key) for key in ("factory", "metric", "extractor")}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one picture: its grey levels (3, H, W), and squared distances to the first index's target before and after."""
+
+    levels: Tensor
+    before: float
+    after: float
+
+
+class Activate(LightningModule):
+    """Activation as a ``predict`` job: opened photos in, :class:`Change` for each that could be read.
+
+    Args:
+        places: Indices.
+        kind: Of targets.
+        config: Of the change.
+    """
+
+    def __init__(self, places: Sequence[Place], kind: Kind, config: ActivationConfig) -> None:
+        super().__init__()
+        self.places, self.kind, self.config = places, kind, config
+        self.extractors = torch.nn.ModuleList({id(place.extractor): place.extractor for place in places}.values())
+
+    def predict_step(self, batch: list[OpenedPhoto], _: int) -> list[Change]:
+        images = [photo.views[0] for photo in batch if photo.views is not None]
+        return [change for portion in portions(images) for change in self.change(portion)]
+
+    def change(self, images: Sequence[Tensor]) -> list[Change]:
+        """Activate pictures, (3, H, W) in [0, 1] each, together."""
+        with torch.inference_mode(False):  # gradients are needed, with respect to pictures alone
+            images = [image.to(self.device).clone() for image in images]
+            found = [descriptors(place.extractor, images) for place in self.places]
+            targets = [find_targets(place.trained, rows, self.kind).vectors for place, rows in zip(self.places, found, strict=True)]
+            objectives = [
+                Objective(place.extractor.describe, place.extractor.side, place.extractor.antialias, torch.from_numpy(goal))
+                for place, goal in zip(self.places, targets, strict=True)
+            ]
+            levels = [picture.cpu() for picture in activate(images, objectives, self.config).levels]
+        after = descriptors(self.places[0].extractor, [picture.to(self.device).float() / 255 for picture in levels])
+        before, then = (np.square(rows - targets[0]).sum(axis=1).tolist() for rows in (found[0], after))
+        return [Change(*parts) for parts in zip(levels, before, then, strict=True)]
+
+
+def portions(images: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Pictures in groups of at most :data:`PIXELS` together, or alone; the optimiser holds several copies of each."""
+    groups: list[list[Tensor]] = []
+    held = PIXELS + 1
+    for image in images:
+        pixels = image.shape[-2] * image.shape[-1]
+        if held + pixels > PIXELS:
+            groups.append([])
+            held = 0
+        groups[-1].append(image)
+        held += pixels
+    return groups
+
+
+@torch.no_grad()
+def descriptors(extractor: Extractor, images: Sequence[Tensor]) -> np.ndarray:
+    """Descriptors, (B, D), of (3, H, W) pictures in [0, 1] of any sizes."""
+    small = [resize(normalise(image).unsqueeze(0), extractor.side, extractor.antialias) for image in images]
+    return extractor.describe(torch.cat(small)).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class ActivateReport:
+    """A row per photo, and files that are no pictures."""
+
+    rows: list[Row]
+    skipped: list[str]
+
+    @property
+    def done(self) -> list[Row]:
+        return [row for row in self.rows if not row.error]
+
+    @property
+    def failed(self) -> list[Row]:
+        return [row for row in self.rows if row.error]
+
+
+def open_places(indices: Sequence[Path], extractors: Sequence[ExtractorConfig]) -> list[Place]:
+    """Indices with their extractors, each extractor opened once.
+
+    Raises:
+        FileNotFoundError: If an index or extractor is not there.
+        ValueError: If their numbers do not match, or an index was built with another extractor.
+    """
+    if len(extractors) not in (1, len(indices)):
+        msg = f"{len(indices)} indices and {len(extractors)} extractors: give one extractor for all, or one for each index"
+        raise ValueError(msg)
+    opened = [(load_extractor(config), config) for config in extractors]
+    places = []
+    for number, folder in enumerate(indices):
+        extractor, config = opened[number if len(opened) > 1 else 0]
+        facts = read_facts(folder)
+        file = folder / (TRAINED if (folder / TRAINED).is_file() else INDEX)
+        trained = read_faiss(file)
+        mine = described(config, extractor)
+        Index(trained, [], facts).check(str(mine["fingerprint"]), int(mine["dimension"]), f"descriptors of {config.name}")
+        places.append(Place(trained, extractor, facts, file_digest(file)))
+    return places
+
+
+def activate_photos(
+    inputs: Sequence[Path],
+    output: Path,
+    indices: Sequence[Path],
+    extractors: Sequence[ExtractorConfig],
+    config: ActivationConfig,
+    target: Kind = "auto",
+    batch_size: int = 16,
+    workers: int = 2,
+    accelerator: str = "auto",
+) -> ActivateReport:
+    """Change every photo of the inputs into ``output``, with ``activated.csv`` and ``manifest.json``; a stopped job goes on.
+
+    Args:
+        inputs: Folders, picture files, shards and lists; see :func:`datamodules.photos.find_photos`.
+        output: Folder of the results.
+        indices: Folders of the indices the photos are to be found in.
+        extractors: One for all of them, or one for each.
+        config: How.
+        target: Where descriptors are drawn to; see :func:`indexing.targets.find_targets`.
+        batch_size: Photos at a time.
+        workers: Processes that open photos, and threads that save them.
+        accelerator: auto, cpu or gpu.
+
+    Raises:
+        FileNotFoundError: If an input, its pictures, an index or an extractor is not there.
+        ValueError: If an index is of another extractor or gives nothing to aim at, two photos would be saved under one name, or the
+            folder holds another job or lies inside an input.
+    """
+    refuse_inside(output, inputs)
+    places = open_places(indices, extractors)
+    files, skipped = find_photos(inputs)
+    names = output_names(files, "png")
+    if config.views == 0:
+        for place, folder in zip(places, indices, strict=True):
+            _refuse_exact(place, folder, target)
+    settings = {
+        "inputs": inputs_digest(files),
+        "target": target,
+        "activation": asdict(config),
+        "indices": [place.record() for place in places],
+    }
+    claim(output, "indexing activate", settings)
+    earlier = [row for row in read_rows(output) if (output / row.output).is_file() and not row.error]
+    known = {row.source for row in earlier}
+    todo = [file for file in files if file.name not in known]
+    writer = ActivatedWriter(output, names, earlier, len(files), workers)
+    try:
+        if todo:
+            data = PhotoDataModule(PhotoDataset(todo, whole), batch_size, workers)
+            trainer = job_trainer(accelerator, callbacks=[writer], enable_progress_bar=False)
+            trainer.predict(Activate(places, target, config), data, return_predictions=False)
+    finally:
+        writer.close()
+    order = {file.name: place for place, file in enumerate(files)}
+    rows = sorted((row for row in read_rows(output) if row.source in order), key=lambda row: order[row.source])
+    report = ActivateReport(rows, skipped)
+    if report.done:
+        extract(inputs, output / ORIGINALS, extractors[0], 4 * batch_size, workers, accelerator)
+    _write_table(output, rows)
+    counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(skipped)}
+    failed = {row.source: row.error for row in report.failed}
+    write_manifest(output, command="indexing activate", finished=True, settings=settings, counts=counts, failed=failed, skipped=skipped)
+    return report
+
+
+def whole(photo: Photo) -> tuple[Photo, Tensor]:
+    """A photo, and itself as the one view."""
+    return photo, photo.tensor().unsqueeze(0)
+
+
+def _refuse_exact(place: Place, folder: Path, target: Kind) -> None:
+    probe = np.random.default_rng(0).normal(size=(4, place.trained.d)).astype(np.float32)
+    if find_targets(place.trained, probe, target).kind == "feature":
+        msg = (
+            f"{folder}: {place.facts.get('factory')} keeps descriptors as they are, so there is nothing to draw a picture to but its own "
+            "descriptor; set views to 4 or more to hold its edited copies there, or use an index with cells or codes"
+        )
+        raise ValueError(msg)
+
+
+def _write_table(output: Path, rows: Sequence[Row]) -> None:
+    text = io.StringIO()
+    lines = csv.DictWriter(text, COLUMNS)
+    lines.writeheader()
+    lines.writerows(asdict(row) for row in rows)
+    write_bytes(output / "activated.csv", text.getvalue().encode("utf-8", "surrogateescape"))
+    (output / "activated.csv.partial").unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""The ``search`` job: which entries of an index are copies of these pictures?"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.images import write_bytes
+from indexing.features import Features
+from indexing.index import Index, Metric
+
+
+@dataclass(frozen=True)
+class Match:
+    """One of a query's neighbours: a line of the table; ``rank`` counts from 1, ``score`` is larger for better matches."""
+
+    query: str
+    rank: int
+    match: str
+    distance: float
+    score: float
+
+
+COLUMNS = [field.name for field in fields(Match)]
+
+
+def scores(distances: NDArray[np.floating], ids: NDArray[np.int64], beta: float = 0.0, metric: Metric = "l2") -> NDArray[np.float64]:
+    """How surely neighbours are copies: near themselves, and nearer than what comes next.
+
+    ``-d_j + beta * d_(j+1)`` for distances, ``d_j - beta * d_(j+1)`` for inner products, so that a query to which everything is near
+    needs more. The last neighbour has no next one and is left out where ``beta`` is not 0.
+
+    Args:
+        distances: (N, k), as a search gives them.
+        ids: (N, k); -1 where nothing was found.
+        beta: Weight of the next neighbour; the paper's programs use 1, plain distances are 0.
+        metric: Of the index.
+
+    Returns:
+        (N, k); NaN where there is no score.
+    """
+    sign = -1.0 if metric == "l2" else 1.0
+    near = np.where(ids >= 0, sign * distances.astype(np.float64), np.nan)
+    if beta == 0:
+        return near
+    following = np.concatenate([near[:, 1:], np.full((len(near), 1), np.nan)], axis=1)
+    return near - beta * following
+
+
+def search(
+    index: Index, queries: Features, k: int = 10, parameters: str = "", beta: float = 0.0, threshold: float | None = None, batch: int = 4096
+) -> list[Match]:
+    """Neighbours of every query.
+
+    Args:
+        index: Where to look.
+        queries: What to look for.
+        k: Neighbours of each.
+        parameters: faiss's own, such as ``nprobe=16``.
+        beta: Of :func:`scores`.
+        threshold: Leave out matches that score less.
+        batch: Queries at a time.
+
+    Raises:
+        ValueError: If the queries are of another extractor, or a parameter is not the index's.
+    """
+    index.check(queries.fingerprint, queries.matrix.shape[1], "these queries")
+    found: list[Match] = []
+    for start in range(0, len(queries), batch):
+        distances, ids = index.search(queries.rows(start, start + batch), k + (beta != 0), parameters)
+        good = scores(distances, ids, beta, index.metric)[:, :k]
+        for place, name in enumerate(queries.names[start : start + batch]):
+            for rank, value in enumerate(good[place]):
+                if np.isfinite(value) and (threshold is None or value >= threshold):
+                    match = index.names[ids[place, rank]]
+                    found.append(Match(name, rank + 1, match, float(distances[place, rank]), float(value)))
+    return found
+
+
+def write_table(file: Path, matches: Sequence[Match]) -> None:
+    """Write a CSV file, whole or not at all."""
+    text = io.StringIO()
+    lines = csv.DictWriter(text, COLUMNS)
+    lines.writeheader()
+    lines.writerows(asdict(match) for match in matches)
+    write_bytes(file, text.getvalue().encode("utf-8", "surrogateescape"))

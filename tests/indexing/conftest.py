@@ -1,0 +1,49 @@
+"""A small real extractor, drawn pictures, and an index of them."""
+
+import pytest
+import torch
+
+from datamodules.images import Photo, save_png
+from indexing.network import CopyNet
+from tiny.collages import collage
+
+
+@pytest.fixture(scope="session")
+def extractor(tmp_path_factory):
+    """Folder of an untrained network whose descriptors differ enough to be told apart."""
+    torch.manual_seed(3)
+    network = CopyNet(image_size=32, channels=(8, 16, 16), descriptor=16)
+    network.train()(torch.randn(64, 3, 32, 32))
+    folder = tmp_path_factory.mktemp("extractor")
+    network.eval().save_pretrained(folder)
+    return folder
+
+
+def draw(folder, first, count):
+    for number in range(count):
+        save_png(Photo(collage(first + number, (40, 48)[number % 2])), folder / f"{number:04d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory):
+    """A hundred pictures."""
+    return draw(tmp_path_factory.mktemp("references"), 0, 100)
+
+
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory):
+    """Six pictures to release, two sizes."""
+    return draw(tmp_path_factory.mktemp("originals"), 5000, 6)
+
+
+@pytest.fixture(scope="session")
+def index(extractor, references, tmp_path_factory):
+    """An IVF-PQ index of the references, made by the commands."""
+    from checkpoints.command import run
+    from indexing.__main__ import main
+
+    root = tmp_path_factory.mktemp("index")
+    assert run(main, ["extract", str(references), "-o", f"{root}/features", "--extractor.name", str(extractor), "--workers=0"]) == 0
+    assert run(main, ["build", f"{root}/features", "-o", f"{root}/index", "--factory", "IVF4,PQ4x4"]) == 0
+    return root / "index"

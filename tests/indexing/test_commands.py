@@ -1,0 +1,277 @@
+"""The verbs, through their real entry point."""
+
+import csv
+import json
+import shutil
+
+import faiss
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from checkpoints.command import run
+from indexing.__main__ import main
+from indexing.activate import portions
+from indexing.features import read_features
+from indexing.index import Index
+
+
+def indexing(*arguments):
+    return run(main, list(map(str, arguments)))
+
+
+def table(file):
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def own_index(index, tmp_path):
+    return shutil.copytree(index, tmp_path / "index")
+
+
+def activate(originals, out, index, extractor, *more):
+    return indexing("activate", originals, "-o", out, "--index", index, "--extractor.name", extractor, "--workers=0", *more)
+
+
+def test_released_pictures_are_found_again(originals, own_index, extractor, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert activate(originals, out, own_index, extractor, "--activation.distortion.scaling=6") == 0
+    rows = table(out / "activated.csv")
+    assert [row["source"] for row in rows] == [f"{number:04d}.png" for number in range(6)]
+    assert all(float(row["distance_after"]) < float(row["distance_before"]) for row in rows)
+    for row in rows:
+        before, after = (np.asarray(Image.open(folder / row["output"]), np.int16) for folder in (originals, out))
+        assert before.shape == after.shape
+        assert np.abs(after - before).max() == int(row["levels"]) > 0
+    assert indexing("add", own_index, out / "originals") == 0
+    assert Index.open(own_index).names[100:] == [str(originals / f"{number:04d}.png") for number in range(6)]
+    found = tmp_path / "found" / "matches.csv"
+    search = ("search", out / "0001.png", out / "0003.png", "-o", found, "--index", own_index, "--extractor.name", extractor)
+    assert indexing(*search, "--k=3", "--html", "--workers=0", "--parameters", "nprobe=4") == 0
+    assert "2 of 2 pictures have matches" in capsys.readouterr().out
+    assert {row["query"]: row["match"] for row in table(found) if row["rank"] == "1"} == {
+        str(out / name): str(originals / name) for name in ("0001.png", "0003.png")
+    }
+    page = found.with_suffix(".html").read_text()
+    assert page.count("<section>") == 2
+    assert page.count("data:image/jpeg") == 8
+    assert json.loads((out / "manifest.json").read_text())["counts"] == {"done": 6, "failed": 0, "skipped": 0}
+
+
+def test_a_stopped_activation_goes_on(originals, index, extractor, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert activate(originals, out, index, extractor) == 0
+    whole = {path.name: path.read_bytes() for path in out.glob("*.png")}
+    rows = (out / "activated.csv").read_text().splitlines()
+    (out / "activated.csv.partial").write_text("\n".join(rows[:4]) + "\n" + rows[4][:9])
+    (out / "0005.png").unlink()
+    kept = (out / "0001.png").stat().st_mtime_ns
+    assert activate(originals, out, index, extractor) == 0
+    assert (out / "0001.png").stat().st_mtime_ns == kept
+    assert whole.keys() == {path.name for path in out.glob("*.png")}
+    assert len(table(out / "activated.csv")) == 6
+    assert activate(originals, out, index, extractor, "--activation.iterations=3") == 2
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_limits_hold_in_the_files(originals, index, extractor, tmp_path):
+    limits = ("--activation.min_psnr=44", "--activation.max_levels=5", "--activation.distortion.scaling=8")
+    assert activate(originals, tmp_path / "out", index, extractor, *limits) == 0
+    for row in table(tmp_path / "out" / "activated.csv"):
+        assert float(row["psnr"]) >= 44
+        assert int(row["levels"]) <= 5
+
+
+def test_nothing_passes_for_activated_that_is_not(originals, index, extractor, tmp_path, capsys):
+    assert activate(originals, tmp_path / "out", index, extractor, "--activation.min_psnr=99") == 1
+    assert capsys.readouterr().err.count("nothing in it changes") == 6
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_large_pictures_are_taken_in_portions():
+    pictures = [torch.empty(3, side, side) for side in (10, 3000, 3000, 5000, 20, 30)]
+    assert [[picture.shape[-1] for picture in portion] for portion in portions(pictures)] == [[10, 3000], [3000], [5000], [20, 30]]
+
+
+def test_one_picture_for_several_indices(originals, index, extractor, references, tmp_path):
+    torch.manual_seed(8)
+    from indexing.network import CopyNet
+
+    CopyNet(image_size=32, channels=(8, 8), descriptor=8).save_pretrained(tmp_path / "other")
+    indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", tmp_path / "other", "--workers=0")
+    assert indexing("build", tmp_path / "f", "-o", tmp_path / "lsh", "--factory", "PCA8,LSH") == 0
+    names = json.dumps([str(extractor), str(tmp_path / "other")])
+    assert activate(originals, tmp_path / "out", index, extractor, "--index", index, tmp_path / "lsh", "--extractors", names) == 0
+    assert len(json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["indices"]) == 2
+
+
+def test_an_exact_index_needs_edited_views(originals, references, extractor, tmp_path, capsys):
+    indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
+    assert indexing("build", tmp_path / "f", "-o", tmp_path / "flat", "--factory", "HNSW8") == 0
+    assert activate(originals, tmp_path / "out", tmp_path / "flat", extractor) == 2
+    assert "keeps descriptors as they are" in capsys.readouterr().err
+    assert activate(originals, tmp_path / "out", tmp_path / "flat", extractor, "--activation.views=2") == 0
+
+
+def test_unreadable_pictures_are_named_and_left_out(references, extractor, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(references / "0000.png", folder / "good.png")
+    (folder / "bad.png").write_text("no picture")
+    (folder / "cut.png").write_bytes((references / "0001.png").read_bytes()[:200])
+    (folder / "notes.md").write_text("")
+    assert indexing("extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0", "--fts=true") == 1
+    told = capsys.readouterr().err
+    assert "bad.png: not a picture" in told
+    assert "cut.png: damaged" in told
+    assert "skipped notes.md" in told
+    features = read_features(tmp_path / "f")
+    assert features.names == [str(folder / "good.png")]
+    assert torch.equal(torch.load(tmp_path / "f" / "fts.pt", weights_only=True), torch.from_numpy(np.array(features.matrix)))
+
+
+def test_a_stopped_extraction_goes_on(references, extractor, tmp_path):
+    from indexing.extract import DONE, ROWS, STATE
+
+    out, arguments = tmp_path / "f", ("--extractor.name", extractor, "--workers=0")
+    assert indexing("extract", references, "-o", out, *arguments) == 0
+    matrix = np.load(out / "features.npy")
+    rows, state = np.zeros_like(matrix), np.zeros(100, np.uint8)
+    rows[:60], state[:60] = 7, DONE  # marked values show what is not done again
+    np.save(out / "rows.npy", rows)
+    np.save(out / "state.npy", state)
+    (out / "rows.npy").rename(out / ROWS)
+    (out / "state.npy").rename(out / STATE)
+    assert indexing("extract", references, "-o", out, *arguments) == 0
+    again = np.load(out / "features.npy")
+    assert (again[:60] == 7).all()
+    assert np.allclose(again[60:], matrix[60:], atol=1e-5)
+
+
+class Program(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
+
+
+def test_torchscript_only_if_trusted(references, tmp_path, capsys):
+    torch.jit.script(Program()).save(tmp_path / "net.torchscript.pt")
+    arguments = ("extract", references, "-o", tmp_path / "f", "--extractor.name", tmp_path / "net.torchscript.pt", "--workers=0")
+    assert indexing(*arguments) == 2
+    assert "runs the stranger's code" in capsys.readouterr().err
+    assert indexing(*arguments, "--trust-torchscript", "--extractor.size=16", "--extractor.unit=true") == 0
+    assert np.linalg.norm(read_features(tmp_path / "f").matrix, axis=1) == pytest.approx(np.ones(100), abs=1e-5)
+
+
+def test_networks_of_the_libraries(references, tmp_path):
+    import timm
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "weights.safetensors")
+    one = references / "0000.png"
+    arguments = ("--extractor.name", "timm:resnet10t", "--extractor.weights", tmp_path / "weights.safetensors", "--workers=0")
+    assert indexing("extract", one, "-o", tmp_path / "f", *arguments, "--extractor.size=64") == 0
+    assert read_features(tmp_path / "f").matrix.shape == (1, 512)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda folder: (folder / "index.faiss").write_bytes(b"nothing"), "damaged or not an index"),
+        (lambda folder: (folder / "index.json").unlink(), "no index here"),
+        (lambda folder: (folder / "index.json").write_text("{"), "damaged"),
+        (lambda folder: (folder / "names.txt").write_text("one\n"), "100 entries and 1 names"),
+        (lambda folder: faiss.write_index(faiss.index_factory(16, "IVF4,PQ4x4"), str(folder / "index.faiss")), "not trained"),
+    ],
+)
+def test_broken_indices_are_told(break_it, words, own_index, originals, extractor, tmp_path, capsys):
+    break_it(own_index)
+    code = indexing("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--extractor.name", extractor, "--workers=0")
+    assert code == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "m.csv").exists()
+
+
+def test_descriptors_of_another_network_are_refused(own_index, originals, extractor, tmp_path, capsys):
+    search = ("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--workers=0", "--extractor.name", extractor)
+    assert indexing(*search, "--extractor.antialias=false") == 2
+    assert "of another extractor" in capsys.readouterr().err
+    (tmp_path / "f").mkdir()
+    torch.save(torch.rand(2, 5), tmp_path / "f" / "fts.pt")
+    (tmp_path / "f" / "filenames.txt").write_text("a.png\nb.png\n")
+    assert indexing("add", own_index, tmp_path / "f") == 2
+    assert "5 values each" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--factory", "IVF4,Nonsense"), "faiss makes no index of 'IVF4,Nonsense'"),
+        (("--factory", "IVF500,PQ4x4"), "cannot be trained on 100"),
+        (("--memory_mb=0",), "memory_mb must be at least 1"),
+    ],
+)
+def test_impossible_indices_are_told(arguments, words, own_index, tmp_path, capsys):
+    features = own_index.parent / "f"
+    features.mkdir()
+    np.save(features / "features.npy", np.random.default_rng(0).normal(size=(100, 16)).astype(np.float32))
+    (features / "filenames.txt").write_text("".join(f"{number}\n" for number in range(100)))
+    assert indexing("build", features, "-o", tmp_path / "new", *arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_empty_places_and_wrong_parameters(own_index, originals, extractor, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    for verb in (
+        ("extract", tmp_path / "empty", "-o", tmp_path / "f", "--extractor.name", extractor),
+        ("build", tmp_path / "empty", "-o", tmp_path / "i"),
+        ("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--extractor.name", extractor, "--parameters", "probes=3"),
+        ("extract", originals, "-o", tmp_path / "f", "--extractor.name", "nowhere/at all"),
+        ("extract", originals, "-o", tmp_path / "f", "--extractor.name", "timm:nonesuch"),
+    ):
+        assert indexing(*verb) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.parametrize("factory", ["Flat", "PQ4x4", "HNSW8", "SQ8", "IVF4,Flat", "OPQ2,IVF4,PQ2x4", "PCA8,LSH", "IVF4,PQ4x4,RFlat"])
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_every_kind_of_index_is_built_saved_and_searched(factory, metric, tmp_path):
+    from indexing.build import build
+    from indexing.features import Features, write_features
+
+    if metric == "ip" and "LSH" in factory:
+        pytest.skip("faiss has LSH for L2 alone")
+    rows = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    write_features(tmp_path / "f", Features(rows, [f"{number}" for number in range(300)], {}))
+    made = build([tmp_path / "f"], tmp_path / "i", factory, metric)
+    opened = Index.open(tmp_path / "i")
+    found = [index.search(rows[:20], 5, "nprobe=4" if "IVF" in factory else "") for index in (made, opened)]
+    assert opened.metric == metric
+    assert np.array_equal(found[0][1], found[1][1])
+    if factory in ("Flat", "IVF4,Flat"):
+        assert (found[1][1][:, 0] == np.arange(20)).all()
+    again = build([tmp_path / "f"], tmp_path / "i", factory, metric)  # trained already
+    assert len(again) == 300
+    with pytest.raises(ValueError, match="other settings or descriptors"):
+        build([tmp_path / "f"], tmp_path / "i", factory, "ip" if metric == "l2" else "l2")
+
+
+def test_disc_is_laid_out(tmp_path, references, capsys):
+    data = tmp_path / "disc"
+    for folder, letter in (("references", "R"), ("train", "T")):
+        (data / folder).mkdir(parents=True)
+        for number in range(6):
+            shutil.copy(references / "0000.png", data / folder / f"{letter}{number:06d}.png")
+    (data / "dev_queries_groundtruth.csv").write_text("query_id,reference_id\nQ0,R000002\nQ1,\nQ2,R000004\nQ3,R000002\n")
+    for _ in range(2):  # it can be run again
+        assert indexing("prepare", data, "-o", tmp_path / "out", "--queries=3") == 0
+        assert "2 in references_10k, 4 in references_990k, 3 in queries_40k" in capsys.readouterr().out
+    links = sorted((tmp_path / "out" / "references_10k").iterdir())
+    assert [link.name for link in links] == ["R000002.png", "R000004.png"]
+    assert all(link.is_symlink() and link.is_file() for link in links)
+    (data / "dev_queries_groundtruth.csv").write_text("Q0,R9\n")
+    assert indexing("prepare", data, "-o", tmp_path / "out2") == 2
+    assert "the first is R9" in capsys.readouterr().err
