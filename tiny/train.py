@@ -26,6 +26,7 @@ from eval.metrics.face_net import FaceNet
 from rid.cli import main as rid
 from rid.pairs import PairConfig, make_pairs
 from rid.weights import save_generator
+from sentinels.network import ImageTextNet
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.dataset import PortraitDataset
 from tiny.detection import SEEN, DetectionSizes, make_detection_shards
@@ -34,6 +35,7 @@ from tiny.export import export_portraits
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, SamePeople, calibrated_threshold
 from tiny.fitting import Place, fit, record
 from tiny.folder import CaptionedPictures, captioned_folder
+from tiny.reading import KeyedPortraits, ReadingTask, vocabulary
 from tiny.unconditional import UnconditionalTask, Views, build_denoiser, save_unconditional
 from tiny.upscaler import Crops, UpscalerTask, build_upscaler, rescale, save_upscaler
 
@@ -222,6 +224,18 @@ def train_detector(place: Place, name: str, steps: int | None = None, sizes: Det
     record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
+def train_embedder(place: Place, name: str, steps: int | None = None, people: int = 800) -> None:
+    """The image-text embedder that reads keys."""
+    seed_everything(13, verbose=False)
+    total = steps or 1400
+    data, held_out = KeyedPortraits(50_000, people, 128, seed=13), KeyedPortraits(VALIDATION_FIRST, 2, 128, seed=14, keyed=1)
+    network = ImageTextNet(vocabulary(data.captions)).to(memory_format=torch.channels_last)
+    task = ReadingTask(network, data.captions, total)
+    seconds = fit(task, PictureDataModule(data, held_out, batch_size=16), total, place.work / name)
+    network.eval().half().save_pretrained(place.shipped / name)
+    record(place.shipped / name, 13, total, 16, seconds, f"{people} portraits of 128 pixels, four of five with a key set into them")
+
+
 def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
     settings = settings | {"trainer.default_root_dir": str(root)}
     return rid(["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())])
@@ -245,6 +259,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "upscaler": train_upscaler,
     "rid": train_rid,
     "detector": train_detector,
+    "embedder": train_embedder,
 }
 """Every shipped model and the parts on the way there, in the order of need."""
 
