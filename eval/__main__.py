@@ -13,6 +13,7 @@ ABOUT = """usage: python -m eval VERB ...
   matrix        the same against every attack and purification, as one table
   purify        wash protections off a folder of pictures, by any of the attacks' methods
   rag           ask a retrieval-augmented generator for sentinels' keys, and decide whether it has them
+  rag-robustness  the same after a thief edited the collection, letters painted over or thrown away included
   metrics       every metric: what it says, which weights it needs and where they are from
   report        write the report of a finished study again
 
@@ -21,7 +22,15 @@ python -m eval VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    verbs = {"personalize": personalize, "matrix": matrix, "purify": purify, "rag": rag, "metrics": metrics, "report": report}
+    verbs = {
+        "personalize": personalize,
+        "matrix": matrix,
+        "purify": purify,
+        "rag": rag,
+        "rag-robustness": rag_robustness,
+        "metrics": metrics,
+        "report": report,
+    }
     return dispatch(ABOUT, verbs, arguments)
 
 
@@ -104,6 +113,20 @@ def rag(arguments: list[str]) -> int:
         print(in_words(found))
         print(f"report: {write_rag_report(settings.output, settings.record, found, arms)}")
     return 1 if done.failed else 0
+
+
+def rag_robustness(arguments: list[str]) -> int:
+    """The retrieval attack after edits."""
+    from eval.rag_robustness import run_robustness
+
+    made = parser("python -m eval rag-robustness", "Edit the collection as a thief may, ask for the keys, decide: robustness.csv.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped run goes on")
+    made.add_function_arguments(run_robustness, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(arguments))
+    del settings.config
+    for row in run_robustness(**settings.as_dict()):
+        print(", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+    return 0
 
 
 def metrics(arguments: list[str]) -> int:

@@ -94,9 +94,9 @@ def set_key(rgb: Levels, key: str, rng: np.random.Generator, style: PlateStyle =
     corners = _in_perspective(middle, size, rng, style, (width, height))
     flat = np.array([[0, 0], [mask.shape[1], 0], [mask.shape[1], mask.shape[0]], [0, mask.shape[0]]], np.float32)
     warp: NDArray[np.float64] = np.asarray(cv2.getPerspectiveTransform(flat, corners), np.float64)
-    letters = _warped(mask, warp, (width, height))
+    letters = _warped(mask, warp, (width, height), 4 if max(width, height) <= 512 else 2)
     edge = max(0.8, 0.06 * size[1])
-    plate = np.asarray(cv2.GaussianBlur(_warped(np.full_like(mask, 255), warp, (width, height)), (0, 0), edge), np.float32)
+    plate = np.asarray(cv2.GaussianBlur(_warped(np.full_like(mask, 255), warp, (width, height), 1), (0, 0), edge), np.float32)
     return Plate(
         _composed(rgb, letters, plate, rng, style),
         corners,
@@ -164,9 +164,8 @@ def _in_perspective(
     return corners.astype(np.float32)
 
 
-def _warped(mask: Levels, warp: NDArray[np.float64], frame: tuple[int, int]) -> NDArray[np.float32]:
-    """A mask in its place, in [0, 1]; drawn at four times the frame's side and averaged, so that thin strokes stay whole."""
-    enlarge = 4 if max(frame) <= 512 else 2
+def _warped(mask: Levels, warp: NDArray[np.float64], frame: tuple[int, int], enlarge: int) -> NDArray[np.float32]:
+    """A mask in its place, in [0, 1]; drawn larger and averaged, so that thin strokes stay whole."""
     grown = cv2.warpPerspective(mask, np.diag([enlarge, enlarge, 1.0]) @ warp, (frame[0] * enlarge, frame[1] * enlarge))
     return np.asarray(cv2.resize(grown, frame, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 

@@ -106,6 +106,14 @@ class ReadingTask(LightningModule):
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         self.log("val/letters", place_loss(self.network.letter_map(batch["image"]), batch["letters"]))
 
+    def embed(self, images: Tensor) -> Tensor:
+        """Reading and appearance of (B, 3, H, W) pictures in [0, 1], unit length, (B, D)."""
+        return self.network.embed_images(images)
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Texts in the same space, (N, D)."""
+        return self.network.embed_texts(texts)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return one_cycle(self, self.lr, self.steps)
 

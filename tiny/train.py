@@ -224,10 +224,10 @@ def train_detector(place: Place, name: str, steps: int | None = None, sizes: Det
     record(place.shipped / name, 0, run.trainer.global_step, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
-def train_embedder(place: Place, name: str, steps: int | None = None, people: int = 800) -> None:
+def train_embedder(place: Place, name: str, steps: int | None = None, people: int = 400) -> None:
     """The image-text embedder that reads keys."""
     seed_everything(13, verbose=False)
-    total = steps or 1400
+    total = steps or 700
     data, held_out = KeyedPortraits(50_000, people, 128, seed=13), KeyedPortraits(VALIDATION_FIRST, 2, 128, seed=14, keyed=1)
     network = ImageTextNet(vocabulary(data.captions)).to(memory_format=torch.channels_last)
     task = ReadingTask(network, data.captions, total)

@@ -37,8 +37,7 @@ def test_near_means_the_edit_distance(a, b, distance):
 def test_no_room_is_said():
     maker = KeyMaker(length=3, distance=3, alphabet="BC", seed=0)
     with pytest.raises(ValueError, match="use longer keys"):
-        for number in range(10):
-            maker.draw(str(number))
+        _ = [maker.draw(str(number)) for number in range(10)]
 
 
 @pytest.mark.parametrize("wrong", [{"length": 2}, {"distance": 0}, {"alphabet": "AaB"}, {"alphabet": "A1"}])
