@@ -31,6 +31,7 @@ def run_robustness(
     reader: str = "checkpoints/tiny/embedder",
     edits: tuple[str, ...] = ("none", "jpeg", "halved", "cropped", "inpainted", "deleted"),
     decision: DecideConfig = DecideConfig(),
+    flow: FlowConfig = FlowConfig(),
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Edit collection and sentinels alike, ask the system that searches them, and decide; a row for each edit, and ``robustness.csv``.
@@ -44,6 +45,7 @@ def run_robustness(
         reader: What the thief reads letters with.
         edits: Which.
         decision: How it is decided.
+        flow: How the system works.
         seed: Of the generator's noise.
 
     Raises:
@@ -70,7 +72,7 @@ def run_robustness(
         row: dict[str, Any] = {"edit": name, "originals_kept": kept, "sentinels_kept": len(stolen.sentinels)}
         searched = replace(database, originals=folder / "originals", vectors=None)
         if len(stolen.sentinels) >= 2:
-            done = run_rag(stolen.file, folder / "run", searched, generator, judge, ("protected",), FlowConfig(), seed=seed)
+            done = run_rag(stolen.file, folder / "run", searched, generator, judge, ("protected",), flow, seed=seed)
             found = decide(record, done.arms["protected"].folder, folder / "decision", decision)["system"]
             row |= {"hit_at_1": found["hits"]["hit@1"]["share"], "p": found["permutation"]["p"], "similarity": found["similarity"]["mean"]}
             if database.captions:

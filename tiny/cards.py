@@ -18,6 +18,7 @@ from tiny.faces import ATTRIBUTES, AttributeProbe, FacePictures
 from tiny.identity import EVALUATION_START
 from tiny.quality import (
     detector_quality,
+    embedder_quality,
     evaluation_portraits,
     face_quality,
     generator_quality,
@@ -115,6 +116,12 @@ def measure_detector(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any
     return "Small detector", about, detector_quality(str(shipped / "detector"), work / "detection")
 
 
+def measure_embedder(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """The same of the embedder that reads."""
+    about = "Finds drawn portraits by what they look like and by keys set into them as `sentinels.plate` does; reads no other lettering."
+    return "Small image-text embedder", about, embedder_quality(shipped / "embedder")
+
+
 MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
     "faces": measure_faces,
     **{name: partial(measure_pipeline, name=name) for name in ("sd-a1", "sd-a2", "sd-b")},
@@ -122,6 +129,7 @@ MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
     "upscaler": measure_upscaler,
     "rid": measure_rid,
     "detector": measure_detector,
+    "embedder": measure_embedder,
 }
 
 

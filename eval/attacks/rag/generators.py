@@ -78,6 +78,8 @@ class ImageToImageGenerator(Generator):
     @torch.no_grad()
     async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
         plain, guided = self.pipelines
+        tokens = plain.tokenizer(prompt, truncation=True, max_length=plain.tokenizer.model_max_length).input_ids
+        prompt = plain.tokenizer.decode(tokens, skip_special_tokens=True)  # what fits; the pipeline would warn of every longer prompt
         generator = torch.Generator().manual_seed(seed)
         how: dict[str, Any] = {
             "num_inference_steps": self.steps,
