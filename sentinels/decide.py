@@ -94,7 +94,8 @@ def decide(
     """
     planted = Record.open(record)
     embedder = open_embedder(config.similarity, look=True)
-    sentinels = _embedded({entry: path for entry, _, path in planted.pairs()}, embedder, config.batch_size)
+    located = {entry: planted.locate(sentinel.generated) for entry, sentinel in planted.sentinels.items()}
+    sentinels = _embedded({entry: path for entry, path in located.items() if path is not None}, embedder, config.batch_size)
     protected = compare(Trials.open(answers, name), planted, sentinels, embedder, config)
     found: dict[str, Any] = {"system": _tested(protected, config)}
     if control is not None:
@@ -134,6 +135,9 @@ def compare(
     for name in trials.entries:
         if name not in record.sentinels:
             missing[name] = "not in the record"
+            continue
+        if name not in sentinels:
+            missing[name] = "its sentinel is not there"
             continue
         outputs = list(trials.outputs(name))[: 1 if config.compat else None]
         asked, woken = asked + len(outputs), woken + sum(triggered(trial) for trial, _ in outputs)
