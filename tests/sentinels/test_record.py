@@ -16,7 +16,7 @@ FENCED = '```json\n{"technical": {"resolution": {"width": 336, "height": 448}}}\
 
 @pytest.fixture
 def published(tmp_path):
-    """A record and files as the published program leaves them, with its faults."""
+    """A record and files in the published layout."""
     root = tmp_path / "data" / "LLaVA_data"
     (root / "sentinelImages").mkdir(parents=True)
 
@@ -64,7 +64,7 @@ def test_old_records_are_read_as_they_are(published):
     assert record.description_prompt == "describe"
 
 
-def test_verify_finds_what_is_wrong_with_published_records(published):
+def test_verify_finds_what_does_not_fit(published):
     findings = verify(Record.open(published))
     assert "is not there" in said(findings, "1007880.jpg", "error")
     assert "holds png data" in said(findings, "000000012.jpg", "warning")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -78,8 +81,6 @@ class ImageToImageGenerator(Generator):
     @torch.no_grad()
     async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
         plain, guided = self.pipelines
-        tokens = plain.tokenizer(prompt, truncation=True, max_length=plain.tokenizer.model_max_length).input_ids
-        prompt = plain.tokenizer.decode(tokens, skip_special_tokens=True)  # what fits; the pipeline would warn of every longer prompt
         generator = torch.Generator().manual_seed(seed)
         how: dict[str, Any] = {
             "num_inference_steps": self.steps,
@@ -87,13 +88,12 @@ class ImageToImageGenerator(Generator):
             "generator": generator,
             "output_type": "np",
         }
-        if reference is None:
-            drawn = plain(prompt, **how).images[0]
-        else:
+        with _without_warnings():  # of every prompt that is longer than the text encoder takes
+            if reference is None:
+                return to_levels(plain(prompt, **how).images[0])
             side = plain.unet.config.sample_size * plain.vae_scale_factor
             start = Image.fromarray(reference).resize((side, side), Image.Resampling.LANCZOS)
-            drawn = guided(prompt, image=start, strength=self.strength, **how).images[0]
-        return to_levels(drawn)
+            return to_levels(guided(prompt, image=start, strength=self.strength, **how).images[0])
 
 
 class SdxlGenerator(Generator):
@@ -242,6 +242,16 @@ class ServiceGenerator(Generator):
         references = [] if reference is None else [encode_as(reference, "png")]
         content = await self.client.draw(prompt, references, self.size, salt=str(seed))
         return decode_photo(BytesIO(content), "the picture that the service drew").rgb
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def to_levels(drawn: NDArray[np.float32]) -> Levels:
