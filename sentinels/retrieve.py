@@ -19,6 +19,9 @@ from sentinels.store import Store
 BLOCK = 65536
 """Rows multiplied at a time."""
 
+WORD = r"(?u)\b\w+\b"
+"""A word of captions; single letters and digits are words, too."""
+
 Ranking = list[tuple[str, float]]
 """Names and scores, best first; equal scores in the collection's order."""
 
@@ -92,7 +95,7 @@ def _best(
 
 
 class CaptionIndex:
-    """BM25 (Robertson et al., 1994; Okapi's variant) over captions.
+    """BM25 (Robertson et al., 1994; Lucene's variant) over captions.
 
     Args:
         captions: By picture's name.
@@ -106,15 +109,15 @@ class CaptionIndex:
             msg = "search by words needs captions: a JSON list of objects with image_file and caption"
             raise ValueError(msg)
         self.names = sorted(captions)
-        self.index = bm25s.BM25(method="atire")
-        tokens = bm25s.tokenize([captions[name] for name in self.names], stopwords=None, show_progress=False)
+        self.index = bm25s.BM25(method="lucene")  # a word that all captions have still counts a little
+        tokens = bm25s.tokenize([captions[name] for name in self.names], token_pattern=WORD, stopwords=None, show_progress=False)
         self.index.index(tokens, show_progress=False)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[Ranking]:
         """The ``top_k`` best captions of each query; only such as share a word with it."""
         found = []
         for query in queries:
-            words = bm25s.tokenize([query], stopwords=None, show_progress=False, return_ids=False)[0]
+            words = bm25s.tokenize([query], token_pattern=WORD, stopwords=None, show_progress=False, return_ids=False)[0]
             known = [word for word in words if word in self.index.vocab_dict]
             scores = self.index.get_scores(known) if known else np.zeros(len(self.names), np.float32)
             order = np.lexsort((np.arange(len(scores)), -scores))[:top_k]
