@@ -1,4 +1,4 @@
-"""``python -m eval personalize | matrix | purify | retrieval | metrics | report``: attacks and what they show."""
+"""``python -m eval VERB``: attacks and what they show."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ ABOUT = """usage: python -m eval VERB ...
   matrix        the same against every attack and purification, as one table
   purify        wash protections off a folder of pictures, by any of the attacks' methods
   retrieval     look edited copies of released pictures up in an index
+  rag           ask a retrieval-augmented generator for sentinels' keys, and decide whether it has them
+  rag-robustness  the same after a thief edited the collection, letters painted over or thrown away included
   metrics       every metric: what it says, which weights it needs and where they are from
   report        write the report of a finished study again
 
@@ -23,7 +25,16 @@ python -m eval VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    verbs = {"personalize": personalize, "matrix": matrix, "purify": purify, "retrieval": retrieval, "metrics": metrics, "report": report}
+    verbs = {
+        "personalize": personalize,
+        "matrix": matrix,
+        "purify": purify,
+        "retrieval": retrieval,
+        "rag": rag,
+        "rag-robustness": rag_robustness,
+        "metrics": metrics,
+        "report": report,
+    }
     return dispatch(ABOUT, verbs, arguments)
 
 
@@ -103,6 +114,51 @@ def retrieval_parser() -> Any:
     made.add_class_arguments(ExtractorConfig, "extractor", skip={"trust_torchscript"})
     made.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
     return made
+
+
+def rag(arguments: list[str]) -> int:
+    """The retrieval attack and its decision; 0 only if every key was asked in every arm."""
+    from eval.rag import estimate, run_rag, summary
+    from eval.rag_report import write_rag_report
+    from sentinels.decide import DecideConfig, decide, in_words
+    from sentinels.record import Record
+
+    made = parser("python -m eval rag", "Ask for every key, with the sentinels in the database and without; decide; write a page.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped run goes on")
+    made.add_argument("--estimate", action="store_true", help="only say what a service would be asked, and stop")
+    made.add_class_arguments(DecideConfig, "decide")
+    made.add_function_arguments(run_rag, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(arguments))
+    config, only_estimate = settings.pop("decide"), settings.pop("estimate")
+    del settings.config
+    if settings.service is not None:
+        keys = len(Record.open(settings.record).sentinels)
+        print(estimate(keys, len(settings.arms), settings.flow, settings.generator, settings.judge, settings.service))
+    if only_estimate:
+        return 0
+    done = run_rag(**settings.as_dict())
+    for arm, trials in done.arms.items():
+        print(f"{arm}: " + ", ".join(f"{value} {key}" for key, value in summary(trials).items()))
+    arms: dict[str, Path] = {arm: trials.folder for arm, trials in done.arms.items()}
+    if "protected" in arms:
+        found = decide(settings.record, arms["protected"], settings.output / "decision", config, arms.get("control"))
+        print(in_words(found))
+        print(f"report: {write_rag_report(settings.output, settings.record, found, arms)}")
+    return 1 if done.failed else 0
+
+
+def rag_robustness(arguments: list[str]) -> int:
+    """The retrieval attack after edits."""
+    from eval.rag_robustness import run_robustness
+
+    made = parser("python -m eval rag-robustness", "Edit the collection as a thief may, ask for the keys, decide: robustness.csv.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped run goes on")
+    made.add_function_arguments(run_robustness, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(arguments))
+    del settings.config
+    for row in run_robustness(**settings.as_dict()):
+        print(", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+    return 0
 
 
 def metrics(arguments: list[str]) -> int:

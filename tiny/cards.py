@@ -19,6 +19,7 @@ from tiny.identity import EVALUATION_START
 from tiny.quality import (
     copy_quality,
     detector_quality,
+    embedder_quality,
     evaluation_portraits,
     face_quality,
     generator_quality,
@@ -122,6 +123,12 @@ def measure_copies(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]
     return "Small copy-detection network", about, copy_quality(str(shipped / "copies"))
 
 
+def measure_embedder(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """The same of the embedder that reads."""
+    about = "Finds drawn portraits by what they look like and by keys set into them as `sentinels.plate` does; reads no other lettering."
+    return "Small image-text embedder", about, embedder_quality(shipped / "embedder")
+
+
 MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
     "faces": measure_faces,
     **{name: partial(measure_pipeline, name=name) for name in ("sd-a1", "sd-a2", "sd-b")},
@@ -130,6 +137,7 @@ MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
     "rid": measure_rid,
     "detector": measure_detector,
     "copies": measure_copies,
+    "embedder": measure_embedder,
 }
 
 

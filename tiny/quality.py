@@ -12,7 +12,7 @@ from torch import Tensor
 
 from checkpoints.folders import model_folder
 from datamodules.edits import Edit
-from datamodules.images import Photo
+from datamodules.images import Photo, to_levels
 from detectors.detector import load_detector
 from detectors.scoring import score_shards
 from detectors.summary import summarise
@@ -25,6 +25,9 @@ from eval.metrics.quality import fidelity, quantised
 from indexing.extractor import ExtractorConfig, load_extractor
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
+from sentinels.keys import ALPHABET
+from sentinels.plate import set_key
+from sentinels.reader import load_network
 from tiny.collages import collage
 from tiny.dataset import PortraitDataset
 from tiny.faces import ATTRIBUTES, FACELESS, AttributeProbe, FacePictures, attribute_numbers, faceless
@@ -144,6 +147,28 @@ def purifier_quality(method: Purifier, images: Tensor, faces: str) -> dict[str, 
     error = (washed - images).square().mean(dim=(1, 2, 3))
     seen = load_faces(faces)(washed).found.float().mean()
     return {"psnr_of_clean_portraits": float((-10 * error.log10()).mean()), "face_share": float(seen)}
+
+
+def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
+    """Keys set into evaluation portraits and read again, letters seen where none are, and portraits found by keys and by captions."""
+    network, rng = load_network(str(folder)), np.random.default_rng(0)
+    items = PortraitDataset(EVALUATION_START + 300_000, count, 1, 128).__getitems__(list(range(count)))
+    plain = [to_levels(item["image"]).permute(1, 2, 0).numpy() for item in items]
+    keys = ["".join(rng.choice(list(ALPHABET), 6)) for _ in plain]
+    keyed = [set_key(np.ascontiguousarray(rgb), key, rng).rgb for rgb, key in zip(plain, keys, strict=True)]
+    images, bare = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 255 for part in (keyed, plain))
+    read = network.read(images)
+    letters = sum(seen == true for text, key in zip(read, keys, strict=True) for seen, true in zip(text, key, strict=False))
+    vectors, order = network.embed_images(torch.cat([images, bare])), torch.arange(count)
+    by_key = (network.embed_texts(keys) @ vectors.T).argmax(dim=1)
+    by_caption = (network.embed_texts([item["caption"] for item in items]) @ vectors[count:].T).argsort(dim=1, descending=True)
+    return {
+        "keys_read": sum(text == key for text, key in zip(read, keys, strict=True)) / count,
+        "letters_read": letters / (6 * count),
+        "letters_seen_without_a_key": sum(len(text) for text in network.read(bare)) / count,
+        "found_by_key": float((by_key == order).float().mean()),
+        "found_by_caption_among_first_ten": float((by_caption[:, :10] == order.unsqueeze(1)).any(dim=1).float().mean()),
+    }
 
 
 def detector_quality(name: str, shards: Path) -> dict[str, Any]:

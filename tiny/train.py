@@ -27,6 +27,7 @@ from indexing.network import CopyNet
 from rid.cli import main as rid
 from rid.pairs import PairConfig, make_pairs
 from rid.weights import save_generator
+from sentinels.network import ImageTextNet
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.copies import CopyPictures, CopyTask, fit_projection
 from tiny.dataset import PortraitDataset
@@ -36,6 +37,7 @@ from tiny.export import export_portraits
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, SamePeople, calibrated_threshold
 from tiny.fitting import Place, fit, record
 from tiny.folder import CaptionedPictures, captioned_folder
+from tiny.reading import KeyedPortraits, ReadingTask, vocabulary
 from tiny.unconditional import UnconditionalTask, Views, build_denoiser, save_unconditional
 from tiny.upscaler import Crops, UpscalerTask, build_upscaler, rescale, save_upscaler
 
@@ -241,6 +243,18 @@ def train_copies(place: Place, name: str, steps: int | None = None, collages: in
     record(place.shipped / name, 12, total, 64, seconds, note)
 
 
+def train_embedder(place: Place, name: str, steps: int | None = None, people: int = 400) -> None:
+    """The image-text embedder that reads keys."""
+    seed_everything(13, verbose=False)
+    total = steps or 700
+    data, held_out = KeyedPortraits(50_000, people, 128, seed=13), KeyedPortraits(VALIDATION_FIRST, 2, 128, seed=14, keyed=1)
+    network = ImageTextNet(vocabulary(data.captions)).to(memory_format=torch.channels_last)
+    task = ReadingTask(network, data.captions, total)
+    seconds = fit(task, PictureDataModule(data, held_out, batch_size=16), total, place.work / name)
+    network.eval().half().save_pretrained(place.shipped / name)
+    record(place.shipped / name, 13, total, 16, seconds, f"{people} portraits of 128 pixels, four of five with a key set into them")
+
+
 def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
     settings = settings | {"trainer.default_root_dir": str(root)}
     return rid(["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())])
@@ -265,6 +279,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "rid": train_rid,
     "detector": train_detector,
     "copies": train_copies,
+    "embedder": train_embedder,
 }
 """Every shipped model and the parts on the way there, in the order of need."""
 

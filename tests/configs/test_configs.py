@@ -12,10 +12,12 @@ from datamodules.images import Photo, save_png
 from detectors.cli import main as sentry
 from eval.__main__ import retrieval_parser
 from eval.matrix import plan, run_matrix
+from eval.rag import run_rag
 from eval.study import run_study
 from indexing.__main__ import activate_parser
 from rid.cli import main as rid
 from rid.pairs import PairConfig
+from sentinels.decide import DecideConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -25,7 +27,7 @@ def everything():
 
 
 def test_there_are_no_other_kinds_of_config():
-    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval", "detectors", "indexing"}
+    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval", "detectors", "indexing", "sentinels"}
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/pairs_")])
@@ -88,6 +90,18 @@ def test_matrix_configs_build(name):
     assert {attack for attack, _ in cells} == set(settings.attacks)
     assert {purification for _, purification in cells} == set(settings.purifications)
     assert len(settings.people[0]["train"]) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("sentinels/")])
+def test_sentinel_configs_build(name):
+    made = parser("test", "")
+    made.add_argument("-o", "--output", type=Path)
+    made.add_class_arguments(DecideConfig, "decide")
+    made.add_function_arguments(run_rag, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
+    hosted = settings.generator.needs_service or settings.judge.needs_service
+    assert (settings.service is not None) == hosted
+    assert settings.decide.similarity
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("detectors/")])

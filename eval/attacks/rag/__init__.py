@@ -1,0 +1,21 @@
+"""Retrieval-augmented image generation, as a stranger would run it over a collection: who looks, who searches, who draws."""
+
+from eval.attacks.rag.flow import FlowConfig, RagFlow, query_prompt
+from eval.attacks.rag.generators import Generator, ImageToImageGenerator, OmniGenGenerator, SdxlGenerator, ServiceGenerator
+from eval.attacks.rag.judges import Judge, ReadingJudge, ServiceJudge
+from eval.attacks.rag.retriever import Retriever
+
+__all__ = [
+    "FlowConfig",
+    "Generator",
+    "ImageToImageGenerator",
+    "Judge",
+    "OmniGenGenerator",
+    "RagFlow",
+    "ReadingJudge",
+    "Retriever",
+    "SdxlGenerator",
+    "ServiceGenerator",
+    "ServiceJudge",
+    "query_prompt",
+]

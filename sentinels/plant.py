@@ -1,0 +1,268 @@
+"""``python -m sentinels plant``: choose sources, draw keys, make sentinels, check each, and record it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from checkpoints.manifest import claim, file_digest, write_manifest, write_text
+from datamodules.headers import Header, read_header
+from datamodules.images import UnreadableImage, encode_as, write_bytes
+from datamodules.photos import PhotoFile, find_photos, refuse_inside
+from sentinels.client import CallLimitReached
+from sentinels.describe import DESCRIPTION_PROMPT
+from sentinels.keys import KeyMaker
+from sentinels.planters import Planted, Planter
+from sentinels.reader import reads_as
+from sentinels.record import Record, Sentinel
+
+Levels = NDArray[np.uint8]
+Letters = Callable[[Levels], Awaitable[str]]
+"""From a picture (H, W, 3) to what is written in it."""
+
+RIVALS = 64
+"""Other sources a sentinel is compared with."""
+
+
+@dataclass(frozen=True)
+class PlantConfig:
+    """What is planted.
+
+    Attributes:
+        count: Sentinels.
+        order: Which sources: a random ``sample``, or the ``first`` by name.
+        seed: Of sources, keys and places; None draws them from the system's secure source, so that nobody can guess them.
+        key_length: Letters of a key.
+        distance: Least edit distance of two keys.
+        names: ``neutral`` names look like the source's; ``prefixed`` ones say sentinel_ as the published program's.
+        attempts: Candidates for a source, with a new key each, before it is given up.
+        concurrency: Sources worked on at a time.
+    """
+
+    count: int = 20
+    order: Literal["sample", "first"] = "sample"
+    seed: int | None = None
+    key_length: int = 6
+    distance: int = 3
+    names: Literal["neutral", "prefixed"] = "neutral"
+    attempts: int = 4
+    concurrency: int = 4
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.attempts < 1 or self.concurrency < 1:
+            msg = f"count, attempts and concurrency must be at least 1, got {self.count}, {self.attempts} and {self.concurrency}"
+            raise ValueError(msg)
+
+
+@dataclass
+class PlantReport:
+    """What came of it: sentinels in the record, sources that were given up with the reason, whether the reading was checked."""
+
+    record: Record
+    failed: dict[str, str]
+    read: bool
+
+
+async def plant(inputs: Path, output: Path, planter: Planter, config: PlantConfig, letters: Letters | None) -> PlantReport:
+    """Plant sentinels; in a folder with a stopped job's it goes on.
+
+    Args:
+        inputs: Folder of the collection, flat or nested.
+        output: Folder of ``record.json`` and ``images/``; apart from the collection.
+        planter: How sentinels are made.
+        config: What is planted.
+        letters: Reads what is written in a candidate; unread candidates are taken if None.
+
+    Raises:
+        FileNotFoundError: If there are no pictures.
+        ValueError: If there are too few, or the folder holds another job.
+    """
+    photos, _ = find_photos([inputs])
+    refuse_inside(output, [inputs])
+    settings = {"inputs": str(inputs.resolve()), "config": asdict(config)} | planter.settings()
+    claim(output, "sentinels plant", settings)
+    chosen = _chosen({photo.name: photo for photo in photos}, config, output / "sources.json")
+    file = output / "record.json"
+    record = Record.open(file) if file.is_file() else Record(file)
+    if settings.get("planter") != "local":
+        record.description_prompt = DESCRIPTION_PROMPT
+    record.provenance = settings | {"key_length": config.key_length}
+    record.write()
+    job = _Planting(chosen, planter, config, letters, record, output)
+    try:
+        await job.run()
+    finally:
+        counts = {"done": len(record.sentinels), "failed": len(job.failed), "wanted": config.count}
+        finished = len(record.sentinels) + len(job.failed) >= len(chosen)
+        facts: dict[str, Any] = {"counts": counts, "failed": job.failed, "keys_read_back": letters is not None}
+        write_manifest(output, command="sentinels plant", settings=settings, finished=finished, **facts)
+    return PlantReport(record, job.failed, letters is not None)
+
+
+class _Planting:
+    """The job: sources side by side, each with its attempts, the record written after every success."""
+
+    def __init__(
+        self, chosen: Sequence[PhotoFile], planter: Planter, config: PlantConfig, letters: Letters | None, record: Record, output: Path
+    ) -> None:
+        self.chosen, self.planter, self.config, self.letters = chosen, planter, config, letters
+        self.record, self.output = record, output
+        self.failed: dict[str, str] = {}
+        self.keys = KeyMaker(config.key_length, config.distance, config.seed)
+        self.keys.know(sentinel.key for sentinel in record.sentinels.values())
+        self.taken = {Path(sentinel.generated).name for sentinel in record.sentinels.values()}
+        self.looks: dict[str, NDArray[np.float32]] = {}
+
+    async def run(self) -> None:
+        todo = [photo for photo in self.chosen if photo.name not in self.record.sentinels]
+        slots = asyncio.Semaphore(self.config.concurrency)
+        with tqdm(total=len(self.chosen), initial=len(self.chosen) - len(todo), desc="plant", unit="sentinel", disable=None) as bar:
+
+            async def one(photo: PhotoFile) -> None:
+                async with slots:
+                    await self._source(photo)
+                    bar.update()
+
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._guarded(one, photo)) for photo in todo]
+        if stop := next((error for task in tasks if (error := task.result()) is not None), None):
+            raise stop
+
+    async def _guarded(self, work: Callable[[PhotoFile], Awaitable[None]], photo: PhotoFile) -> CallLimitReached | None:
+        """A limit that is reached ends the job when what is under way is done."""
+        try:
+            await work(photo)
+        except CallLimitReached as error:
+            return error
+        return None
+
+    async def _source(self, photo: PhotoFile) -> None:
+        try:
+            source = photo.open().rgb
+        except UnreadableImage as error:
+            self.failed[photo.name] = str(error)
+            return
+        seed = self.config.seed if self.config.seed is not None else secrets.randbits(32)
+        own = int.from_bytes(hashlib.sha256(f"{seed}/{photo.name}".encode()).digest()[:4], "big")
+        trouble = ""
+        for attempt in range(self.config.attempts):
+            key = self.keys.draw(f"{photo.name}/{attempt}")
+            try:
+                planted = await self.planter.plant(source, key, own, attempt)
+            except CallLimitReached:
+                raise
+            except ValueError as error:
+                trouble = str(error)
+                continue
+            checks = await self._checks(photo, source, planted, key)
+            trouble = str(checks.pop("trouble"))
+            if not trouble:
+                self._keep(photo, planted, key, {"attempt": attempt + 1, "seed": own if self.config.seed is not None else None} | checks)
+                return
+        self.failed[photo.name] = f"given up after {self.config.attempts} attempts, the last: {trouble}"
+
+    async def _checks(self, photo: PhotoFile, source: Levels, planted: Planted, key: str) -> dict[str, Any]:
+        """What was measured of a candidate; ``trouble`` says why it will not do."""
+        trouble = "" if planted.rgb.shape == source.shape else f"{planted.rgb.shape[:2]} where the source has {source.shape[:2]}"
+        found: dict[str, Any] = {}
+        if self.letters is not None:
+            found["read"] = await self.letters(planted.rgb)
+            if not reads_as(found["read"], key):
+                trouble = trouble or f"the key {key} is not legible, read as '{found['read']}'"
+        candidate = look(planted.rgb)
+        rivals = {other.name: self._look(other) for other in self.chosen[:RIVALS] if other.name != photo.name}
+        found["similarity"] = round(float(candidate @ look(source)), 4)
+        nearer = [name for name, other in rivals.items() if float(candidate @ other) > found["similarity"]]
+        if nearer:
+            trouble = trouble or f"it looks more like {nearer[0]} than like its own source"
+        return found | {"trouble": trouble}
+
+    def _look(self, photo: PhotoFile) -> NDArray[np.float32]:
+        if photo.name not in self.looks:
+            try:
+                self.looks[photo.name] = look(photo.open().rgb)
+            except UnreadableImage:
+                self.looks[photo.name] = np.zeros(768, np.float32)
+        return self.looks[photo.name]
+
+    def _keep(self, photo: PhotoFile, planted: Planted, key: str, facts: dict[str, Any]) -> None:
+        content = photo.path.read_bytes()
+        header = read_header(content) or Header("png", 0, 0)
+        name = self._name(photo.name, header.codec)
+        target = self.output / "images" / name
+        write_bytes(target, encode_as(planted.rgb, header.codec, header.jpeg_quality, header.chroma))
+        hashes = {"source_sha256": hashlib.sha256(content).hexdigest(), "sentinel_sha256": file_digest(target)}
+        size = {"width": planted.rgb.shape[1], "height": planted.rgb.shape[0]}
+        self.record.sentinels[photo.name] = Sentinel(
+            key=key,
+            original=self.record.relative(photo.path),
+            generated=self.record.relative(target),
+            description=planted.description,
+            prompt=planted.prompt,
+            timestamp=datetime.now().strftime("%Y-%m-%d %H:%M:%S.%f"),
+            provenance=self.planter.settings() | size | facts | hashes,
+        )
+        self.record.write()
+
+    def _name(self, source: str, codec: str) -> str:
+        """In the source's sub-folder; a neutral name has as many characters of the same kinds as the source's and its ending."""
+        path = PurePosixPath(source)
+        ending = path.suffix if path.suffix.lower().lstrip(".") in (codec, {"jpg": "jpeg", "tif": "tiff"}.get(codec)) else f".{codec}"
+        if self.config.names == "prefixed":
+            return str(path.with_name(f"sentinel_{path.stem}{ending}"))
+        rng: random.Random = secrets.SystemRandom() if self.config.seed is None else random.Random(f"{self.config.seed}/{source}/name")
+        used = self.taken | {Path(photo.name).name for photo in self.chosen}
+        while True:
+            stem = "".join(_same_kind(letter, rng) for letter in path.stem)
+            if len(stem) < 6:
+                stem += "".join(rng.choices("0123456789", k=6 - len(stem)))
+            if (name := f"{stem}{ending}") not in used and not (self.output / "images" / path.with_name(name)).exists():
+                self.taken.add(name)
+                return str(path.with_name(name))
+
+
+def look(rgb: Levels) -> NDArray[np.float32]:
+    """A picture's colours in 16 x 16 places, centred, unit length, (768,): says what looks alike without any model."""
+    small = np.asarray(Image.fromarray(rgb).resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
+    centred = small - small.mean()
+    return centred / max(float(np.linalg.norm(centred)), 1e-6)
+
+
+def _chosen(photos: dict[str, PhotoFile], config: PlantConfig, file: Path) -> list[PhotoFile]:
+    """The sources of a job, the same after a stop."""
+    if len(photos) < config.count:
+        msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
+        raise ValueError(msg)
+    if file.is_file():
+        names = json.loads(file.read_text())
+    elif config.order == "first":
+        names = sorted(photos)[: config.count]
+    else:
+        rng: random.Random = secrets.SystemRandom() if config.seed is None else random.Random(f"{config.seed}/sources")
+        names = sorted(rng.sample(sorted(photos), config.count))
+    if gone := [name for name in names if name not in photos]:
+        msg = f"{gone[0]} was chosen as a source and is gone: put it back, or plant into another folder"
+        raise ValueError(msg)
+    write_text(file, json.dumps(names, indent=1) + "\n")
+    return [photos[name] for name in names]
+
+
+def _same_kind(letter: str, rng: random.Random) -> str:
+    if letter.isdigit():
+        return rng.choice("0123456789")
+    if letter.isascii() and letter.isalpha():
+        return rng.choice("abcdefghijklmnopqrstuvwxyz" if letter.islower() else "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return letter

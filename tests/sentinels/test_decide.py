@@ -1,0 +1,179 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from checkpoints.command import run
+from datamodules.images import Photo, save_png
+from sentinels.__main__ import main
+from sentinels.permutation import mean_interval, permutation_test, sequential_test, share_interval
+from sentinels.record import Record, Sentinel
+from sentinels.roc import auc_interval, degenerate, resampled, separation, threshold
+from sentinels.trials import Trials
+
+GOLDEN = [
+    ([0.9, 0.8, 0.7], [0.1, 0.2, 0.3], (1.0, 1.0, 1.0)),
+    ([0.9, 0.6, 0.55, 0.2], [0.5, 0.6, 0.1, 0.3], (0.71875, 0.26, 0.35)),
+    ([0.5, 0.5], [0.5, 0.5], (0.5, 0.01, 0.10)),
+    (
+        [round(0.30 + 0.01 * ((7 * i) % 60), 2) for i in range(40)],
+        [round(0.10 + 0.01 * ((11 * i) % 50), 2) for i in range(40)],
+        (0.8421875, 0.475, 0.55),
+    ),
+]
+
+
+@pytest.mark.parametrize(("protected", "control", "figures"), GOLDEN)
+def test_curves_agree_with_the_published_evaluation(protected, control, figures):
+    found = separation(np.array(protected), np.array(control))
+    assert (found.auc, found.tpr_at_1, found.tpr_at_10) == pytest.approx(figures, abs=1e-9)
+
+
+def test_scores_must_be_finite():
+    with pytest.raises(ValueError, match="finite"):
+        separation(np.array([np.nan]), np.array([0.1]))
+
+
+def test_degenerate_resampling_is_said():
+    protected, control = np.array([0.3500, 0.3500]), np.array([0.3475, 0.3475])
+    found = resampled(protected, control, 2, 100, 2, 0, compat=True)
+    assert (found.mean.auc, found.mean.tpr_at_1) == (1.0, 1.0)  # as published, and it means nothing
+    assert "degenerate" in found.warning
+    assert "near degenerate" in degenerate(3, 5, compat=False)
+    assert degenerate(2, 5, compat=True) == ""
+    with pytest.raises(ValueError, match="queries need"):
+        resampled(protected, control, 3, 10, 1, 0, compat=True)
+
+
+def test_more_queries_tell_systems_apart_better():
+    rng = np.random.default_rng(0)
+    protected, control = rng.normal(0.4, 0.12, 400), rng.normal(0.3, 0.12, 400)
+    one, ten = (resampled(protected, control, count, 200, 3, 0, compat=False).mean.auc for count in (1, 10))
+    assert 0.65 < one < 0.8
+    assert ten > 0.95
+    low, high = auc_interval(protected, control, 0)
+    assert low < separation(protected, control).auc < high
+
+
+def test_the_threshold_keeps_its_rate():
+    rng = np.random.default_rng(1)
+    exceeded = [rng.normal() > threshold(rng.normal(size=39), 1, 0.05, 0) for _ in range(2000)]
+    assert 0.03 < np.mean(exceeded) < 0.07
+    assert threshold(np.arange(10.0), 1, 0.05, 0) == float("inf")  # ten controls cannot promise one in twenty
+    assert threshold(np.arange(10.0), 5, 0.05, 0) == pytest.approx(6.6, abs=0.5)
+
+
+def test_small_tests_go_through_every_pairing():
+    found = permutation_test(np.eye(4), 0)
+    assert found.exact
+    assert found.p == pytest.approx(1 / 24)
+    assert permutation_test(np.ones((3, 3)), 0).p == 1.0
+    assert permutation_test(np.eye(20), 0, draws=9999).p == pytest.approx(1e-4)
+    with pytest.raises(ValueError, match="at least two keys"):
+        permutation_test(np.ones((1, 1)), 0)
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_without_use_the_p_value_is_uniform(count):
+    rng = np.random.default_rng(7)
+    base = rng.normal(size=(400, count, count)) + rng.normal(size=(400, 1, count))  # some sentinels are like everything
+    values = [permutation_test(cosines, seed, draws=499).p for seed, cosines in enumerate(base)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert kstest(values, "uniform").pvalue > 0.01
+
+
+def test_asking_one_by_one_stops_early_and_seldom_wrongly():
+    assert 5 < sequential_test(np.eye(20) + 0.1, 1e-3).stop < 15
+    rng = np.random.default_rng(3)
+    wrong = [sequential_test(rng.normal(size=(20, 20)), 0.05).stop is not None for _ in range(1000)]
+    assert np.mean(wrong) <= 0.05
+    assert sequential_test(np.ones((5, 5))).p == 1.0
+
+
+def test_intervals():
+    assert share_interval(0, 10) == pytest.approx((0.0, 0.3085), abs=1e-3)
+    assert share_interval(10, 10) == pytest.approx((0.6915, 1.0), abs=1e-3)
+    low, high = mean_interval(np.arange(100.0), 0)
+    assert low < 49.5 < high
+
+
+@pytest.fixture
+def answered(tmp_path):
+    """Sentinels of flat colours; a system that gives their colour back, one that does not, and answers that lack something."""
+    colours = np.random.default_rng(0).integers(0, 255, (8, 4, 4, 3), dtype=np.uint8)
+    record = Record(tmp_path / "record.json")
+    system, control = Trials(tmp_path / "system"), Trials(tmp_path / "control")
+    for number, coarse in enumerate(colours):
+        name, picture = f"{number}.png", np.kron(coarse, np.ones((16, 16, 1), np.uint8))
+        save_png(Photo(picture), tmp_path / f"images/sentinel_{number}.png")
+        record.sentinels[name] = Sentinel("BCDFG" + "HJKMNPRS"[number], f"s/{name}", f"images/sentinel_{number}.png")
+        for trials, shown in ((system, picture), (control, np.roll(np.kron(colours[number - 3], np.ones((16, 16, 1), np.uint8)), 5, 0))):
+            final = f"{number}_trial_1.png"
+            save_png(Photo(shown), trials.folder / "images" / final)
+            found = [f"/db/sentinel_{number}.png"] if trials is system else ["/db/other.png"]
+            entry = {
+                "random_key": "x",
+                "trials": [{"trial_number": 1, "retrieved_images": found, "final_image": f"results/images/{final}"}],
+            }
+            trials.entries[name] = entry
+    untriggered = {"trial_number": 1, "initial_image": "7_trial_1.png", "result": "matches prompt"}
+    system.entries["7.png"]["trials"] = [untriggered]
+    (system.folder / "images" / "6_trial_1.png").unlink()
+    for one in (record, system, control):
+        one.write()
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def looks(tmp_path_factory):
+    import torch
+
+    from sentinels.network import ImageTextNet
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("looks")
+    ImageTextNet(["a"], side=64, reader=(4, 4, 8), looks=(16,), appearance=64).save_pretrained(folder)
+    return str(folder)
+
+
+def decide(answered, looks, *more):
+    args = [str(answered / "record.json"), str(answered / "system"), "-o", str(answered / "out"), "--similarity", looks]
+    return run(main, ["decide", *args, "--level", "0.01", *more])
+
+
+def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys):
+    assert decide(answered, looks, "--control", str(answered / "control")) == 0
+    told = capsys.readouterr().out
+    assert "system: the sentinels were used" in told
+    assert "control: no evidence" in told
+    found = json.loads((answered / "out" / "decision.json").read_text())
+    system = found["system"]
+    assert system["keys"] == 7
+    assert list(system["missing"]) == ["6.png"]
+    assert system["triggered"]["share"] == pytest.approx(7 / 8)
+    assert system["hits"]["hit@1"]["share"] == pytest.approx(7 / 8)  # the untriggered one is a miss
+    assert system["permutation"]["p"] == pytest.approx(1 / 5040)
+    assert found["against_control"]["single_query_auc"] == 1.0
+    assert json.loads((answered / "out" / "manifest.json").read_text())["model"]["sha256"]
+
+
+def test_compat_writes_the_published_file(answered, looks, capsys):
+    assert decide(answered, looks, "--control", str(answered / "control"), "--compat", "true", "--queries", "7", "--times", "20") == 0
+    assert "degenerate" in capsys.readouterr().out
+    (file,) = (answered / "out").glob("*_evaluation_results_samples7_times20_totalruns5.json")
+    content = json.loads(file.read_text())
+    assert content["metrics_statistics"]["ROC-AUC"] == {"mean": 1.0}
+    assert content["parameters"]["num_samples"] == 7
+    assert len(content["all_runs_results"]) == 5
+
+
+def test_answers_may_have_another_name(answered, looks, capsys):
+    (answered / "system" / "out.json").rename(answered / "system" / "sdxl.json")
+    assert decide(answered, looks) == 2
+    assert "the folder has sdxl.json" in capsys.readouterr().err
+    assert decide(answered, looks, "--name", "sdxl") == 0
+    (answered / "system" / "sdxl.json").write_text('{"a": 1}')
+    assert decide(answered, looks, "--name", "sdxl") == 2

@@ -1,0 +1,212 @@
+import asyncio
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from checkpoints.command import run
+from datamodules.headers import read_header
+from datamodules.images import open_photo
+from sentinels.__main__ import letters_of, main
+from sentinels.client import Client, Service
+from sentinels.describe import measured_description
+from sentinels.plant import PlantConfig, plant
+from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size, shaped
+from sentinels.plate import PlateStyle, set_key
+from sentinels.record import Record
+from sentinels.verify import verify
+from tests.sentinels.conftest import KEY
+
+
+def test_a_key_changes_its_place_and_nothing_else(portraits):
+    rgb = (portraits[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    large = np.kron(rgb, np.ones((3, 3, 1), np.uint8))
+    plate = set_key(large, "BCDFGH", np.random.default_rng(1))
+    assert plate.rgb.shape == large.shape
+    assert len(plate.centres) == 6
+    assert (np.diff(plate.centres[:, 0]) > 0).all()
+    far = np.ones(large.shape[:2], bool)
+    low, high = plate.corners.min(axis=0).astype(int) - 20, plate.corners.max(axis=0).astype(int) + 20
+    far[max(0, low[1]) : high[1], max(0, low[0]) : high[0]] = False
+    assert (plate.rgb[far] == large[far]).all()
+    assert (plate.rgb != large).any()
+    again = set_key(large, "BCDFGH", np.random.default_rng(1))
+    assert (again.rgb == plate.rgb).all()
+
+
+def test_a_picture_may_be_too_small_for_a_key():
+    with pytest.raises(ValueError, match="too small"):
+        set_key(np.zeros((20, 200, 3), np.uint8), "BCDFGH", np.random.default_rng(0))
+    with pytest.raises(ValueError, match="contrast"):
+        PlateStyle(contrast=0)
+
+
+def planted(collection, output, config, letters=None, planter=None):
+    return asyncio.run(plant(collection, output, planter or LocalPlanter(), config, letters))
+
+
+def test_sentinels_look_like_files_of_the_collection(collection, tmp_path):
+    report = planted(collection, tmp_path / "out", PlantConfig(count=9, seed=1))
+    record = Record.open(tmp_path / "out" / "record.json")
+    assert not report.failed
+    assert len(record.sentinels) == 9
+    assert {"00000/000000001.png", "00001/000000001.png", "00000/000000004.jpg"} <= set(record.sentinels)
+    for name, sentinel, path in record.pairs():
+        source = collection / name
+        assert path.parent.name == source.parent.name
+        assert len(path.stem) == len(source.stem)
+        assert path.stem.isdigit()
+        assert path.suffix == source.suffix
+        assert read_header(path.read_bytes()).codec == read_header(source.read_bytes()).codec
+        assert read_header(path.read_bytes()).jpeg_quality == read_header(source.read_bytes()).jpeg_quality
+        assert open_photo(path).rgb.shape == open_photo(source).rgb.shape
+        assert not (collection / path.parent.name / path.name).exists()
+        assert record.locate(sentinel.original) == source
+    assert [finding for finding in verify(record) if finding.level == "error"] == []
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["finished"]
+    assert manifest["keys_read_back"] is False
+
+
+def test_a_stopped_job_ends_as_an_unbroken_one(collection, tmp_path, monkeypatch):
+    config = PlantConfig(count=6, seed=5)
+    planted(collection, tmp_path / "whole", config)
+    calls = []
+
+    class Stops(LocalPlanter):
+        async def plant(self, *args):
+            calls.append(args)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            return await super().plant(*args)
+
+    with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
+        planted(collection, tmp_path / "broken", config, planter=Stops())
+    assert 0 < len(Record.open(tmp_path / "broken" / "record.json").sentinels) < 6
+    planted(collection, tmp_path / "broken", config)
+
+    def contents(folder):
+        entries = json.loads((folder / "record.json").read_text())["processed_images"]
+        facts = {name: {key: value for key, value in entry.items() if "timestamp" not in key} for name, entry in entries.items()}
+        return dict(sorted(facts.items())), {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("images/*/*")}
+
+    first, second = contents(tmp_path / "whole"), contents(tmp_path / "broken")
+    assert {name: entry["random_key"] for name, entry in first[0].items()} == {
+        name: entry["random_key"] for name, entry in second[0].items()
+    }
+    assert first[1] == second[1]
+
+
+def test_other_settings_are_kept_out_of_a_folder(collection, tmp_path):
+    planted(collection, tmp_path / "out", PlantConfig(count=2, seed=1))
+    with pytest.raises(ValueError, match="other settings"):
+        planted(collection, tmp_path / "out", PlantConfig(count=3, seed=1))
+    with pytest.raises(ValueError, match="lies inside"):
+        planted(collection, collection / "out", PlantConfig(count=2))
+    with pytest.raises(ValueError, match="lower count"):
+        planted(collection, tmp_path / "more", PlantConfig(count=99))
+
+
+def test_an_illegible_key_is_tried_again_and_given_up(collection, tmp_path):
+    read = []
+
+    async def blind(rgb):
+        read.append(rgb)
+        return ""
+
+    report = planted(collection, tmp_path / "out", PlantConfig(count=1, seed=1, attempts=3), blind)
+    assert len(read) == 3
+    assert "not legible" in next(iter(report.failed.values()))
+    assert not Record.open(tmp_path / "out" / "record.json").sentinels
+
+
+def test_a_sentinel_that_looks_like_another_source_is_refused(collection, tmp_path):
+    other = open_photo(collection / "00000" / "000000000.png").rgb
+
+    class Confused(LocalPlanter):
+        async def plant(self, source, *args):
+            made = await super().plant(source, *args)
+            return type(made)(other)
+
+    report = planted(collection, tmp_path / "out", PlantConfig(count=9, seed=1, attempts=1), planter=Confused())
+    assert set(Record.open(tmp_path / "out" / "record.json").sentinels) == {"00000/000000000.png"}
+    assert all("looks more like" in reason for reason in report.failed.values())
+
+
+def service_plant(collection, output, service, config, reader="service"):
+    async def go():
+        async with Client(service, output / "answers", first_wait=0.01) as client:
+            return await plant(collection, output, ServicePlanter(client), config, letters_of(reader, client)), client
+
+    return asyncio.run(go())
+
+
+def test_a_service_plants_through_every_fault_and_a_stop_pays_for_nothing_twice(collection, stub, tmp_path):
+    """The service draws the source's own colours, so that its picture is known for the source's; its key is read by the service."""
+    source = open_photo(collection / "00000" / "000000000.png").rgb
+    buffer = io.BytesIO()
+    Image.fromarray(source).resize((512, 512)).save(buffer, format="WEBP", quality=95)
+    stub.drawn = buffer.getvalue()
+    prompts = []
+
+    def say(asked):
+        text = json.dumps(asked["messages"])
+        if "Which letters" in text:
+            return " ".join(prompts[-1].split('letters "')[1].split('"')[0]).lower()
+        return stub.answer(asked)
+
+    stub.say = say
+    original = stub.good
+
+    def good(handler, asked):
+        if "prompt" in asked:
+            prompts.append(asked["prompt"])
+        return original(handler, asked)
+
+    stub.good = good
+    config = PlantConfig(count=1, order="first", seed=2, concurrency=1)
+    limited = Service(base_url=f"{stub.root}/v1", attempts=4, max_calls=4)
+    stub.faults = ["429", "500", None]
+    with pytest.raises(ValueError, match="max_calls"):
+        service_plant(collection, tmp_path / "out", limited, config)
+    asked_before = len(stub.requests)
+    (report, client) = service_plant(collection, tmp_path / "out", Service(base_url=f"{stub.root}/v1"), config)
+    assert not report.failed
+    assert client.cached >= 2  # description and picture were kept
+    assert len(stub.requests) - asked_before == client.calls == 1
+    sentinel = report.record.sentinels["00000/000000000.png"]
+    assert sentinel.described["subject"]["type"] == "thing"
+    assert prompts[0].count(sentinel.key) == 1
+    assert "120 by 80 pixels" in prompts[0]  # measured, whatever the description says
+    assert open_photo(report.record.locate(sentinel.generated)).rgb.shape == source.shape
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+def test_what_a_service_spoils_is_counted(collection, service, stub, tmp_path):
+    stub.faults = ["sorry", "not a picture", "prose", "refusal"]
+    report, _ = service_plant(collection, tmp_path / "out", service, PlantConfig(count=1, seed=2, attempts=2), reader="none")
+    assert len(report.failed) == 1
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]["failed"] == 1
+
+
+def test_the_command_plants_and_says_what_was_not_checked(collection, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert run(main, ["plant", str(collection), "-o", str(output), "--count", "3", "--seed", "1", "--reader", "none"]) == 0
+    assert "NOT read back" in capsys.readouterr().out
+    assert run(main, ["verify", str(output / "record.json")]) == 0
+    assert run(main, ["plant", str(collection), "-o", str(output), "--planter", "diffusion", "--reader", "none"]) == 2
+    assert "--model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("size", "wanted"), [((100, 100), "1024x1024"), ((480, 320), "1536x1024"), ((300, 500), "1024x1536")])
+def test_the_nearest_shape_is_asked_for(size, wanted):
+    assert nearest_size(*size) == wanted
+
+
+def test_other_shapes_are_cut_and_sizes_are_measured():
+    assert shaped(np.zeros((64, 96, 3), np.uint8), (50, 80)).shape == (80, 50, 3)
+    described = json.loads(measured_description(np.full((40, 60, 3), (250, 250, 250), np.uint8)))
+    assert described["technical"]["resolution"] == {"width": 60, "height": 40}
+    assert described["context"]["color_scheme"][0] == "white"

@@ -1,0 +1,202 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, SiglipConfig, SiglipModel, ViTConfig, ViTModel
+
+from checkpoints.command import run
+from datamodules.photos import find_photos
+from sentinels.__main__ import main
+from sentinels.embedders import Pixels, embed_levels, identified, open_embedder
+from sentinels.network import ImageTextNet, reading_vector
+from sentinels.retrieve import CaptionIndex, CosineIndex, Hits, fused, read_captions
+from sentinels.store import Store, open_matrix
+from tiny.diffusion import build_tokenizer
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Small models of every kind, untrained, as their libraries save them."""
+    torch.manual_seed(0)
+    folder, tokenizer = tmp_path_factory.mktemp("models"), build_tokenizer(["a red thing", "a blue thing"])
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": len(tokenizer)}
+    text |= {"max_position_embeddings": 12, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
+    vision = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)).save_pretrained(folder / "clip")
+    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder / "siglip")
+    ViTModel(ViTConfig(**vision)).save_pretrained(folder / "dino")
+    Dinov2Model(Dinov2Config(**vision)).save_pretrained(folder / "dinov2")
+    for name in ("clip", "siglip"):
+        tokenizer.save_pretrained(folder / name)
+    ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8)).save_pretrained(folder / "reads")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip", "dino", "dinov2", "reads"])
+def test_every_kind_of_model_embeds(models, kind):
+    embedder = open_embedder(str(models / kind))
+    pictures = [np.random.default_rng(seed).integers(0, 255, (40, 30 + seed, 3), dtype=np.uint8) for seed in range(3)]
+    vectors = embed_levels(embedder, pictures, batch_size=2)
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
+    assert torch.allclose(embed_levels(embedder, pictures[1:2]), vectors[1:2], atol=1e-5)
+    if kind.startswith("dino"):
+        with pytest.raises(ValueError, match="sees pictures only"):
+            embedder.texts(["a red thing"])
+    else:
+        texts = embedder.texts(["a red thing", "a blue thing " * 20])
+        assert texts.shape == (2, vectors.shape[1])
+        assert torch.allclose(texts.norm(dim=1), torch.ones(2), atol=1e-5)
+
+
+def test_pictures_are_prepared_as_published(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 255, (50, 90, 3), dtype=np.uint8)
+    from PIL import Image
+
+    cut = Pixels(32, 32, Image.Resampling.BICUBIC)(rgb)
+    whole = Image.fromarray(rgb).resize((58, 32), Image.Resampling.BICUBIC).crop((13, 0, 45, 32))
+    assert torch.equal(cut, torch.from_numpy(np.array(whole)).permute(2, 0, 1).float() / 255)
+
+
+def test_a_text_finds_the_picture_with_its_letters():
+    network = ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8)).eval()
+    texts = network.embed_texts(["BCDFGH", "a red thing", "a red thing with BCDFGH", "bcdfgh"])
+    letters = reading_vector([1, 2, 3, 5, 6, 7])
+    assert torch.allclose(texts[0, : len(letters)], letters, atol=1e-6)
+    assert torch.equal(texts[0], texts[3])
+    assert texts[1, : len(letters)].abs().max() == 0
+    assert 0.5 < float(texts[0] @ texts[2]) < 0.8
+    assert float(letters @ reading_vector([1, 2, 3, 5, 6, 9])) > 0.6 > float(letters @ reading_vector([10, 11, 12, 13, 14, 15]))
+
+
+@pytest.fixture
+def copied(collection, tmp_path):
+    shutil.copytree(collection, tmp_path / "photos")
+    return tmp_path / "photos"
+
+
+def update(copied, store, embedder):
+    return store.update(find_photos([copied])[0], embedder, batch_size=4, accelerator="cpu")
+
+
+def test_only_what_is_new_or_changed_is_embedded(copied, models, tmp_path):
+    name, folder = str(models / "clip"), tmp_path / "vectors"
+    embedder, model = open_embedder(name), identified(name)
+    first = update(copied, Store(folder, model), embedder)
+    assert (first.embedded, first.kept, first.dropped) == (9, 0, 0)
+    again = update(copied, Store(folder, model), embedder)
+    assert (again.embedded, again.kept) == (0, 9)
+    shutil.copy(copied / "00000" / "000000000.png", copied / "new.png")
+    added = update(copied, Store(folder, model), embedder)
+    assert (added.embedded, added.kept) == (1, 9)
+    shutil.copy(copied / "00001" / "000000000.png", copied / "new.png")
+    changed = update(copied, Store(folder, model), embedder)
+    assert (changed.embedded, changed.kept) == (1, 9)
+    (copied / "new.png").touch()
+    (copied / "00000" / "000000001.png").unlink()
+    (copied / "broken.png").write_bytes(b"no picture")
+    last = update(copied, store := Store(folder, model), embedder)
+    assert (last.embedded, last.kept, last.dropped, list(last.failed)) == (0, 9, 1, ["broken.png"])
+    found = CosineIndex(store.vectors())
+    assert len(found.names) == 9
+    twin = embed_levels(embedder, [find_photos([copied / "new.png"])[0][0].open().rgb]).numpy()
+    assert {name for name, _ in found.search(twin, 2)[0]} == {"new.png", "00001/000000000.png"}
+
+
+def test_another_model_is_kept_out(copied, models, tmp_path):
+    update(copied, Store(tmp_path / "v", identified(str(models / "clip"))), open_embedder(str(models / "clip")))
+    with pytest.raises(ValueError, match="another model"):
+        Store(tmp_path / "v", identified(str(models / "dino")))
+    (tmp_path / "v" / "index.json").write_text("{}")
+    with pytest.raises(ValueError, match="damaged"):
+        Store(tmp_path / "v", identified(str(models / "clip")))
+    (tmp_path / "part.safetensors").write_bytes(b"\xff" * 40)
+    with pytest.raises(ValueError, match="damaged"):
+        open_matrix(tmp_path / "part.safetensors")
+
+
+def test_many_small_additions_are_joined(copied, models, tmp_path, monkeypatch):
+    monkeypatch.setattr("sentinels.store.MOST_PARTS", 2)
+    name = str(models / "dino")
+    embedder, model = open_embedder(name), identified(name)
+    expected = None
+    for number in range(5):
+        shutil.copy(copied / "00000" / f"00000000{min(number, 3)}.png", copied / f"add{number}.png")
+        store = Store(tmp_path / "v", model)
+        update(copied, store, embedder)
+        expected = len(store.rows)
+    assert expected == 14
+    assert len(list((tmp_path / "v").glob("part-*.safetensors"))) <= 2
+    assert not list((tmp_path / "v").glob("*.partial"))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 4))
+def test_search_is_brute_force(seed, top_k, parts):
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-2, 3, (60, 4)).astype(np.float32)  # many ties
+    names = [f"{number:03d}" if number % 7 else "" for number in range(60)]
+    cuts = np.array_split(np.arange(60), parts)
+    index = CosineIndex([([names[place] for place in cut], vectors[cut]) for cut in cuts])
+    queries = rng.integers(-2, 3, (3, 4)).astype(np.float32)
+    for query, found in zip(queries, index.search(queries, top_k), strict=True):
+        scores = vectors @ query
+        wanted = sorted((-scores[place], names[place]) for place in range(60) if names[place])[:top_k]
+        assert found == [(name, -score) for score, name in wanted]
+
+
+def test_top_k_and_size_are_honoured():
+    index = CosineIndex([(["a", "b", "c"], np.eye(3, dtype=np.float32))])
+    assert len(index.search(np.ones((1, 3), np.float32), 2)[0]) == 2
+    assert len(index.search(np.ones((1, 3), np.float32), 99)[0]) == 3
+    with pytest.raises(ValueError, match="at least 1"):
+        index.search(np.ones((1, 3), np.float32), 0)
+
+
+def test_words_of_captions_are_found():
+    index = CaptionIndex({"a": "a red house by the sea", "b": "a blue house", "c": "a dog"})
+    assert [name for name, _ in index.search(["red house"], 5)[0]] == ["a", "b"]
+    assert index.search(["zebra"], 5)[0] == []
+    assert index.search(["HOUSE blue"], 1)[0][0][0] == "b"
+    with pytest.raises(ValueError, match="needs captions"):
+        CaptionIndex({})
+
+
+def test_rankings_are_fused_by_place():
+    assert [name for name, _ in fused([[("a", 0.9), ("b", 0.8)], [("b", 7.0), ("c", 1.0)]], 2)] == ["b", "a"]
+
+
+def test_hits_count_exact_names():
+    hits = Hits.of([["sentinel_123.jpg", "sentinel_12.jpg"], [], ["x"]], ["sentinel_12.jpg", "y", "x"])
+    assert hits.at == {1: 1, 3: 2, 5: 2, 10: 2}
+    assert hits.total == 3
+
+
+def test_captions_are_read_from_both_kinds_of_lists(tmp_path):
+    file = tmp_path / "captions.json"
+    file.write_text(json.dumps([{"image_file": "a.png", "caption": "one"}, {"image": "b.png", "blip_caption": "two"}]))
+    assert read_captions(file) == {"a.png": "one", "b.png": "two"}
+    file.write_text("[1]")
+    with pytest.raises(ValueError, match="captions"):
+        read_captions(file)
+
+
+def test_the_commands(copied, models, tmp_path, capsys):
+    vectors, model = str(tmp_path / "v"), ["--model", str(models / "reads")]
+    assert run(main, ["embed", str(copied), "-o", vectors, "--accelerator", "cpu", *model]) == 0
+    assert "9 embedded, 0 kept" in capsys.readouterr().out
+    assert run(main, ["retrieve", vectors, "a red thing", "--top_k", "3", *model]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert run(main, ["retrieve", str(tmp_path / "none"), "x", *model]) == 2
+    assert run(main, ["retrieve", vectors, "x", "--model", str(models / "dino")]) == 2
+    assert "another model" in capsys.readouterr().err
