@@ -1,5 +1,6 @@
 """Every shipped config builds what it names, and names only models that are shipped or on the Hub."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import yaml
 from checkpoints.command import parser
 from datamodules.images import Photo, save_png
 from detectors.cli import main as sentry
+from eval.human.design import Design
+from eval.human.pictures import PictureSource
 from eval.matrix import plan, run_matrix
 from eval.study import run_study
 from rid.cli import main as rid
@@ -64,7 +67,9 @@ def someone(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("someone")
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/") and "matrix" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in everything() if name.startswith("eval/") and not {"matrix", "human"} & set(re.split(r"[/_.]", name))]
+)
 def test_study_configs_build(name):
     made = parser("test", "")
     made.add_argument("-o", "--output", type=Path)
@@ -86,6 +91,17 @@ def test_matrix_configs_build(name):
     assert {attack for attack, _ in cells} == set(settings.attacks)
     assert {purification for _, purification in cells} == set(settings.purifications)
     assert len(settings.people[0]["train"]) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/human_")])
+def test_human_test_configs_build(name):
+    made = parser("test", "")
+    made.add_argument("--design", type=Design)
+    made.add_argument("--pictures", type=PictureSource)
+    made.add_argument("--seed", type=int)
+    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name)]))
+    arms = settings.pictures.folders if hasattr(settings.pictures, "folders") else settings.pictures.arms
+    assert list(settings.design.labels) == list(arms)
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("detectors/")])
