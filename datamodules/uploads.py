@@ -42,6 +42,8 @@ def open_upload(path: Path, most_bytes: int = MOST_BYTES, most_pixels: int = MOS
     content = path.read_bytes()
     codec = next((codec for begin, codec in MAGIC.items() if content.startswith(begin)), None)
     header = read_header(content) if codec else None
+    if codec and header is None:
+        decode_photo(io.BytesIO(content), name)  # says why it cannot be read
     if header is None or header.codec != codec:
         msg = f"{name}: not a PNG, JPEG, WebP, TIFF or BMP picture, whatever its name says"
         raise UnreadableImage(msg)

@@ -25,8 +25,9 @@ POLICY = (
 )
 """Pages may fetch from this server only, whatever a library would like to load."""
 
-NOT_THERE = "No model was named for this tab, and none ships with the project. Start the demo with `--{flag} NAME`: a folder or Hub id."
-CONTRAST = ".prose a { text-decoration: underline } footer { display: none }"
+NOT_THERE = "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
+STYLE = "button[role=tab][aria-selected=true] { color: var(--body-text-color) !important }"
+"""The library's colour of the open tab is too faint to read."""
 
 
 def demo(
@@ -81,14 +82,12 @@ def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = Tr
         quiet=True,
         max_file_size=MOST_BYTES,
         footer_links=[],
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css=CONTRAST,
+        theme=gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        css=STYLE,
         ssr_mode=False,
         enable_monitoring=False,
         app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(PolicyHeader)]},
         prevent_thread_lock=not wait,
-        blocked_paths=[],
-        allowed_paths=[],
     )
 
 

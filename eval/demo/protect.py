@@ -40,7 +40,7 @@ def add(model: str, sessions: Sessions) -> None:
             files = {
                 f"{stem}: clean": (Photo(clean.rgb), f"{number}-clean.png"),
                 f"{stem}: protected": (Photo(changed, clean.alpha), f"{number}-{stem}-protected.png"),
-                f"{stem}: difference, {AMPLIFIED} times": (Photo(difference), f"{number}-difference.png"),
+                f"{stem}: change x{AMPLIFIED}": (Photo(difference), f"{number}-difference.png"),
             }
             for caption, (picture, file) in files.items():
                 save_png(picture, folder / file)
@@ -58,7 +58,7 @@ def add(model: str, sessions: Sessions) -> None:
     files.upload(sessions.took, files, None, show_progress="hidden")
     button = gr.Button("Protect", variant="primary", elem_id="protect-button")
     report = gr.Textbox(label="What was done", elem_id="protect-report")
-    shown = gr.Gallery(label="Clean, protected, difference", columns=3, format="png", elem_id="protect-shown")
+    shown = gr.Gallery(label="Clean, protected, amplified difference", columns=3, format="png", elem_id="protect-shown")
     made = gr.File(label="Protected photos", file_count="multiple", interactive=False, elem_id="protect-made")
     button.click(protect, files, [shown, made, report], concurrency_id="models")
 

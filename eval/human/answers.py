@@ -50,7 +50,7 @@ def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:
         msg = f"a detector answers for single pictures; this study is of kind {design.kind}: leave --detector out"
         raise ValueError(msg)
     write_text(output / "answers.csv", as_csv(answers, stimuli))
-    record = {"kind": design.kind, "people": len({answer.participant for answer in answers}), "answers": len(answers)}
+    record: dict[str, Any] = {"kind": design.kind, "people": len({answer.participant for answer in answers}), "answers": len(answers)}
     record["seconds_median"] = float(np.median([answer.seconds for answer in answers]))
     record |= {"label": labelled, "pair": paired, "rating": rated}[design.kind](design, answers, stimuli)
     if design.kind == "label":
@@ -168,11 +168,13 @@ def as_csv(answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
 
 def scores(design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
     """The answers as a file of scores, by which people stand in ``python -m detectors leaderboard``."""
-    lines = ["label,score,subset"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["label", "score", "subset"])
     for answer in answers:
         found = stimuli[answer.pictures[0]]
-        lines.append(f'{int(found.label == design.target)},{int(answer.choice == design.target)},"{found.category}"')
-    return "\n".join(lines) + "\n"
+        writer.writerow([int(found.label == design.target), int(answer.choice == design.target), found.category])
+    return text.getvalue()
 
 
 def in_words(record: dict[str, Any]) -> str:

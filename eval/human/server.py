@@ -43,11 +43,16 @@ def prepare_study(design: Design, pictures: PictureSource, output: Path, seed: i
     stimuli = pictures.stimuli()
     design.check(stimuli)
     listed = [[str(found.file), file_digest(found.file), found.label, found.category, found.item] for found in stimuli]
-    claim(output, "python -m eval study", {"design": vars(design), "seed": seed, "pictures": listed})
+    settings = {"design": vars(design), "seed": seed, "pictures": listed}
+    begun = (output / "manifest.json").is_file()
+    if begun:  # before anything is written into what may be another study's folder
+        claim(output, "python -m eval study", settings)
     store = Store(output / "study.sqlite")
     if not store.file.is_file():
         own = list(dict.fromkeys(found.reference for found in stimuli if found.reference is not None))
         prepare_all([*(found.file for found in stimuli), *own], output / "pictures", design.size, design.codec)
+        if not begun:  # only now: what cannot be prepared is set right and tried again in the same folder
+            claim(output, "python -m eval study", settings)
         store.create(stimuli, [None if found.reference is None else len(stimuli) + own.index(found.reference) for found in stimuli])
     return store
 
@@ -112,8 +117,8 @@ def application(design: Design, store: Store, output: Path, seed: int, host: str
         choice, place = str(form.get("choice", "")), str(form.get("place", ""))
         if choice not in design.choices or not place.isdecimal():
             return again(f"/take/{token}?missing=1")
-        told = form.getlist("reason") if choice == design.target else []
-        store.answer(token, int(place[:9]), choice, [design.reasons[int(number)] for number in sorted(set(told)) if number in known])
+        told = {str(number) for number in form.getlist("reason")} if choice == design.target else set()
+        store.answer(token, int(place[:9]), choice, [design.reasons[int(number)] for number in sorted(told & known)])
         return again(f"/take/{token}")
 
     known = {str(number) for number in range(len(design.reasons))}
