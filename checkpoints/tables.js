@@ -31,7 +31,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   label.append("Show rows with ", field);
   field.addEventListener("input", () => {
     const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
+    const words = (row) => [...row.cells].map((cell) => cell.textContent).filter((text) => Number.isNaN(parseFloat(text))).join(" ").toLowerCase();
+    for (const row of rows) row.hidden = !wanted.every((word) => words(row).includes(word)); // not figures: 0.5 would find 90.5
     told.value = wanted.length ? ` ${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
   });
   const frame = table.closest(".scroll");

@@ -26,8 +26,11 @@ POLICY = (
 """Pages may fetch from this server only, whatever a library would like to load."""
 
 NOT_THERE = "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
-STYLE = "button[role=tab][aria-selected=true] { color: var(--body-text-color) !important }"
-"""The library's colour of the open tab is too faint to read."""
+STYLE = """
+button[role=tab][aria-selected=true], [data-testid=upload-text] * { color: var(--body-text-color) !important }
+a.download-link { color: var(--body-text-color) !important; text-decoration: underline }
+"""
+"""Where the library's own colours are too faint to read."""
 
 
 def demo(
