@@ -27,7 +27,7 @@ POLICY = (
 
 NOT_THERE = "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
 STYLE = """
-button[role=tab][aria-selected=true], [data-testid=upload-text] * { color: var(--body-text-color) !important }
+button[role=tab], .tab-container button, [data-testid=upload-text] * { color: var(--body-text-color) !important }
 a.download-link { color: var(--body-text-color) !important; text-decoration: underline }
 """
 """Where the library's own colours are too faint to read."""

@@ -67,9 +67,7 @@ def someone(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("someone")
-@pytest.mark.parametrize(
-    "name", [name for name in everything() if name.startswith("eval/") and not {"matrix", "human"} & set(re.split(r"[/_.]", name))]
-)
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/") and not re.search("matrix|/human_", name)])
 def test_study_configs_build(name):
     made = parser("test", "")
     made.add_argument("-o", "--output", type=Path)

@@ -89,9 +89,10 @@ CONTRAST = """() => {
     if (c.length < 4 || c[3] > 0) return c.slice(0, 3); } return [255, 255, 255]; };
   const bad = [];
   for (const e of document.querySelectorAll("main *")) {
-    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) || !e.getClientRects().length) continue;
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) || !e.getClientRects().length
+      || e.closest("[aria-hidden=true], [inert], .visually-hidden")) continue;
     const [a, b] = [lum(parse(getComputedStyle(e).color).slice(0, 3)), lum(ground(e))].sort((x, y) => y - x);
-    if ((a + 0.05) / (b + 0.05) < 4.5) bad.push(e.tagName + ": " + e.textContent.trim().slice(0, 40));
+    if ((a + 0.05) / (b + 0.05) < 4.5) bad.push([e.tagName, e.className, e.textContent.trim().slice(0, 40)].join(" "));
   }
   return bad;
 }"""
@@ -190,7 +191,7 @@ def demo(generator_folder, tmp_path_factory):
 
 
 def files_in(folder):
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
 
 
 def test_the_demo_protects_and_detects_and_keeps_nothing(demo, visit, scheme, portraits_on_disk, tmp_path):
