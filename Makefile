@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test install install-dev clean
+.PHONY: help demo test install install-dev install-pages clean
 
 help:
 	@echo "make demo   protect, attack, measure; writes outputs/demo/report.html"
 	@echo "make test   lint, types and tests"
+	@echo "make install-pages   what python -m eval demo and python -m eval study need"
 	@echo "make clean  remove the environment and all outputs"
 
 demo: $(VENV)/installed
@@ -21,6 +22,7 @@ test: $(VENV)/installed-dev
 
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev
+install-pages: $(VENV)/installed-pages
 
 $(VENV)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -34,7 +36,12 @@ $(VENV)/installed: $(VENV)/uv requirements.txt requirements-brisque.txt
 		|| echo "BRISQUE was not installed (no C++ compiler?); its column will be empty"
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+# Gradio asks for an older Pillow than the rest: our pins hold.
+$(VENV)/installed-pages: $(VENV)/installed requirements-pages.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --override requirements.txt -r requirements-pages.txt
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed-pages requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
 	@touch $@
 

@@ -9,19 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checkpoints import tables
 from checkpoints.manifest import write_text
 from detectors.mpbench import columns, paper_rows
 from detectors.scores import Scores
 from detectors.summary import auc_interval, figure, judged, summarise
 
 REFERENCE = "arXiv 2304.13023"
-
-STYLE = (
-    "body{font:14px/1.45 system-ui,sans-serif;margin:2rem;color:#222}table{border-collapse:collapse;margin:.6rem 0 1.6rem}"
-    "td,th{padding:.18rem .55rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}"
-    "td:first-child,th:first-child{text-align:left}"
-    "tr.ours{background:#eef5ff}th{vertical-align:bottom}p{max-width:60rem}"
-)
 
 
 @dataclass(frozen=True)
@@ -153,18 +147,12 @@ def page(entries: Sequence[Entry]) -> str:
     """Both tables as one page that needs nothing beside it."""
     known = {entry.name for entry in entries if entry.record is not None}
 
-    def line(row: Sequence[str]) -> str:
-        kind = "ours" if row[0] in known else "reference"
-        return f'<tr class="{kind}">' + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-
-    def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        heads = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-        return f"<table><tr>{heads}</tr>{''.join(line(row) for row in rows)}</table>"
+    def lines(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+        return tables.table(name, head, rows, ["ours" if row[0] in known else "reference" for row in rows])
 
     ours = [row for row in ranking_rows(entries) if row[0] in known]
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Leaderboard</title><style>{STYLE}</style>'
-    body = f"<h1>Leaderboard</h1><p>{html.escape(NOTE)}</p>{table(RANKING, ours)}<h2>MPBench</h2>{table(table_head(), table_rows(entries))}"
-    return f"{head}{body}</html>\n"
+    body = f"<h1>Leaderboard</h1><p>{html.escape(NOTE)}</p>{lines('Ranking', RANKING, ours)}"
+    return tables.page("Leaderboard", f"{body}<h2>MPBench</h2>{lines('MPBench', table_head(), table_rows(entries))}")
 
 
 def _per_cent(value: float | None) -> str:

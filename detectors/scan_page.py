@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from datamodules.images import data_url, write_bytes
@@ -54,18 +55,25 @@ def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Sequ
 
 def _figure(row: Finding, file: PhotoFile, detectors: Sequence[Detector]) -> str:
     rgb = file.open().rgb
-    pictures = [_small(Image.fromarray(rgb))]
-    for detector in detectors:
-        view = detector.view(rgb, np.random.default_rng(0)).unsqueeze(0)
-        with torch.no_grad():
-            heat = detector.heat(view.to(next(detector.parameters()).device))
-        if heat is not None:
-            coloured = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
-            mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * coloured
-            pictures.append(_small(Image.fromarray((mixed * 255).astype(np.uint8))))
-    images = "".join(f'<img src="{url}" alt="">' for url in pictures)
+    pictures = [rgb, *(heat for detector in detectors if (heat := heat_picture(rgb, detector)) is not None)]
+    images = "".join(f'<img src="{_small(Image.fromarray(picture))}" alt="">' for picture in pictures)
     said = f'<b class="{row.verdict}">{row.verdict}</b>, P = {row.probability:.3f}'
     return f"<figure>{images}<figcaption>{said}<br>{html.escape(row.file)}</figcaption></figure>"
+
+
+def heat_picture(rgb: NDArray[np.uint8], detector: Detector) -> NDArray[np.uint8] | None:
+    """What the detector sees of an (H, W, 3) picture, (S, S, 3), the brighter the more generated a place looks to it.
+
+    None for networks whose answer has no place.
+    """
+    view = detector.view(rgb, np.random.default_rng(0)).unsqueeze(0)
+    with torch.no_grad():
+        heat = detector.heat(view.to(next(detector.parameters()).device))
+    if heat is None:
+        return None
+    coloured = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
+    mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * coloured
+    return (mixed * 255).astype(np.uint8)
 
 
 def _small(image: Image.Image) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,14 @@ ABOUT = """usage: python -m eval VERB ...
   rag-robustness  the same after a thief edited the collection, letters painted over or thrown away included
   metrics       every metric: what it says, which weights it needs and where they are from
   report        write the report of a finished study again
+  study         let people judge pictures in a browser: HPBench's test, RID's studies of protection and imperceptibility
+  answers       what they answered: CSV and figures, beside a detector's on the same pictures
+  demo          protect and judge pictures of your own in a browser
 
 python -m eval VERB --help tells more."""
+
+PAGES = frozenset({"starlette", "uvicorn", "multipart", "python_multipart", "gradio"})
+"""What requirements-pages.txt brings."""
 
 
 def main(arguments: list[str]) -> int:
@@ -34,6 +41,9 @@ def main(arguments: list[str]) -> int:
         "rag-robustness": rag_robustness,
         "metrics": metrics,
         "report": report,
+        "study": study,
+        "answers": answers,
+        "demo": demo,
     }
     return dispatch(ABOUT, verbs, arguments)
 
@@ -180,6 +190,56 @@ def report(arguments: list[str]) -> int:
     settings = made.parse_args(arguments)
     print(write_report(settings.output, settings.pictures).text())
     return 0
+
+
+def study(arguments: list[str]) -> int:
+    """Serve a human test."""
+    serve = needs_pages("eval.human.server").serve
+    made = parser("python -m eval study", "Let people judge pictures in a browser. Started again with the same folder, it goes on.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the answers and of the pictures as they are served")
+    made.add_function_arguments(serve, skip={"output"})
+    settings = made.instantiate_classes(made.parse_args(arguments))
+    del settings.config
+    serve(**{name: getattr(settings, name) for name in ("design", "pictures", "output", "seed", "host", "port")})
+    return 0
+
+
+def answers(arguments: list[str]) -> int:
+    """Analyse a human test."""
+    from eval.human.answers import analyse, in_words
+
+    made = parser("python -m eval answers", "What people answered: answers.csv, summary.json, human_scores.csv in the study's folder.")
+    made.add_argument("output", type=Path, help="the study's folder")
+    made.add_argument("--detector", type=str, help="folder or Hub id of a detector that is asked about the same pictures")
+    settings = made.parse_args(arguments)
+    print(in_words(analyse(settings.output, settings.detector)))
+    return 0
+
+
+def demo(arguments: list[str]) -> int:
+    """Serve the demo."""
+    serve = needs_pages("eval.demo.app").demo
+    made = parser("python -m eval demo", "Protect and judge pictures of your own in a browser, on this machine.")
+    made.add_function_arguments(serve)
+    settings = made.parse_args(arguments)
+    del settings.config
+    serve(**settings.as_dict())
+    return 0
+
+
+def needs_pages(module: str) -> Any:
+    """A module that needs the optional libraries of the pages.
+
+    Raises:
+        ValueError: If they are not installed; says how to install them.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in PAGES:
+            raise
+        msg = f"{error.name} is not installed; run make install-pages first"
+        raise ValueError(msg) from error
 
 
 if __name__ == "__main__":

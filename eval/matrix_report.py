@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from checkpoints.manifest import write_text
+from checkpoints.tables import page as tables_page
 from datamodules.images import data_url
 from eval.metrics.catalogue import CATALOGUE
 from eval.report import DESCRIPTIONS, first_pictures, render, strip
@@ -43,7 +44,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
     rows: list[Row] = pq.read_table(file).to_pylist()
     text = markdown(rows)
     write_text(output / "report.md", text)
-    page = render(
+    body = render(
         "matrix.html",
         tables=[{"purification": name, "attacks": attacks, "lines": lines} for name, attacks, lines in tables(rows)],
         shown=SHOWN,
@@ -54,7 +55,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
         count=len(unique(rows, "person")),
         real=float(np.mean([row["real_ism"] for row in rows])),
     )
-    write_text(output / "report.html", page)
+    write_text(output / "report.html", tables_page("Protection against every attack", body))
     return text
 
 

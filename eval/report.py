@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +138,14 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
 
 def render(template: str, **values: Any) -> str:
     """One of the pages in ``eval/templates``, filled in."""
-    environment = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = _number
-    return environment.get_template(template).render(**values)
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
+    made.filters["number"] = _number
+    return made
 
 
 def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -> dict[str, Any]:

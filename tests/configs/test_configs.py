@@ -1,5 +1,6 @@
 """Every shipped config builds what it names, and names only models that are shipped or on the Hub."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from checkpoints.command import parser
 from datamodules.images import Photo, save_png
 from detectors.cli import main as sentry
 from eval.__main__ import retrieval_parser
+from eval.human.design import Design
+from eval.human.pictures import PictureSource
 from eval.matrix import plan, run_matrix
 from eval.rag import run_rag
 from eval.study import run_study
@@ -68,7 +71,7 @@ def someone(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("someone")
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/") and "matrix" not in name])
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/") and not re.search("matrix|/human_", name)])
 def test_study_configs_build(name):
     made = parser("test", "")
     made.add_argument("-o", "--output", type=Path)
@@ -102,6 +105,17 @@ def test_sentinel_configs_build(name):
     hosted = settings.generator.needs_service or settings.judge.needs_service
     assert (settings.service is not None) == hosted
     assert settings.decide.similarity
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/human_")])
+def test_human_test_configs_build(name):
+    made = parser("test", "")
+    made.add_argument("--design", type=Design)
+    made.add_argument("--pictures", type=PictureSource)
+    made.add_argument("--seed", type=int)
+    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name)]))
+    arms = settings.pictures.folders if hasattr(settings.pictures, "folders") else settings.pictures.arms
+    assert list(settings.design.labels) == list(arms)
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("detectors/")])

@@ -44,7 +44,7 @@ def world(tmp_path_factory):
             shard_pictures(members, folder, lambda _, origin=origin: origin, limits=Limits(samples=16))
     torch.manual_seed(0)
     detector = Detector("frozen_linear", {"name": "test_vit2", "size": 32}, VIEW, View("crop", size=32, resize=32, random=True))
-    detector.save(folder / "detector")
+    detector.save_pretrained(folder / "detector")
     return folder
 
 
@@ -122,13 +122,13 @@ def test_a_stopped_job_goes_on_and_others_are_refused(kept, tmp_path, capsys):
     assert gone.read_bytes() == content
     assert run(["features", str(kept / "detector"), *data, "--views", "2"]) == 2
     assert "holds the results of other settings" in capsys.readouterr().err
-    Detector("tiny_patches").save(tmp_path / "other")
+    Detector("tiny_patches").save_pretrained(tmp_path / "other")
     assert run(["features", str(tmp_path / "other"), *data]) == 2
     assert "frozen_linear only" in capsys.readouterr().err
 
 
 def test_features_of_another_backbone_are_refused(kept, tmp_path, capsys):
-    Detector("frozen_linear", {"name": "test_vit2", "size": 32}, VIEW).save(tmp_path / "other")
+    Detector("frozen_linear", {"name": "test_vit2", "size": 32}, VIEW).save_pretrained(tmp_path / "other")
     features = ["--data", f"[{kept}/features-val/*.safetensors]", "-o", str(tmp_path / "out"), *CPU]
     assert run(["test", str(tmp_path / "other"), *features]) == 2
     assert "features of another backbone" in capsys.readouterr().err

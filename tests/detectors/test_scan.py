@@ -125,13 +125,13 @@ def test_mistakes_are_one_line(photos, weights, tmp_path, capsys):
 def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
     torch.manual_seed(1)
     other = Detector("patches", {"width": 8, "depths": [1, 1, 1, 1]}, View("resize_crop", size=24, resize=32))
-    other.save(tmp_path / "other")
+    other.save_pretrained(tmp_path / "other")
     assert scan(photos, tmp_path / "x.csv", weights, str(tmp_path / "other")) == 2
     assert "has no calibration" in capsys.readouterr().err
     assert scan(photos, tmp_path / "x.csv", weights, str(weights)) == 2
     assert "given twice" in capsys.readouterr().err
     other.calibration = Calibration(scale=2.0, bias=-0.1, real_below=0.45, generated_above=0.55, pictures=50)
-    other.save(tmp_path / "other")
+    other.save_pretrained(tmp_path / "other")
     assert scan(photos, tmp_path / "both.csv", weights, str(tmp_path / "other"), "--html") == 1
     assert sorted(path.name for path in tmp_path.glob("both*")) == ["both.csv", "both.html"]
     assert (tmp_path / "both.html").read_text().count("<img") == 15, "each picture and two heat maps"

@@ -244,7 +244,7 @@ def test_several_detectors_are_tested_as_one(trained, shards, tmp_path):
     Calibration(scale=3.0, bias=1.0, pictures=100).save(first)
     other = Detector("tiny_patches", view=View("crop", size=16, resize=16))
     other.calibration = Calibration(scale=0.5, bias=-2.0, pictures=70)
-    other.save(tmp_path / "other")
+    other.save_pretrained(tmp_path / "other")
     quick = ["--accelerator", "cpu", "--num_workers", "0", "--batch_size", "16", "--data", f"[{shards}/val-*.tar]"]
     for name, detectors in (("a", [first]), ("b", [tmp_path / "other"]), ("both", [first, tmp_path / "other"])):
         assert run_command(door, ["test", *map(str, detectors), "-o", str(tmp_path / name), *quick]) == 0

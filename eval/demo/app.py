@@ -1,0 +1,111 @@
+"""``python -m eval demo``: the tabs together, on this machine only unless told otherwise."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import gradio as gr
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from datamodules.uploads import MOST_BYTES
+from eval.demo import detect, protect
+from eval.demo.sessions import Sessions
+from eval.human.server import LOOPBACK
+
+POLICY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+"""Pages may fetch from this server only, whatever a library would like to load."""
+
+NOT_THERE = "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
+STYLE = """
+button[role=tab], .tab-container button, [data-testid=upload-text] * { color: var(--body-text-color) !important }
+a.download-link { color: var(--body-text-color) !important; text-decoration: underline }
+"""
+"""Where the library's own colours are too faint to read."""
+
+
+def demo(
+    protector: str | None = "checkpoints/tiny/rid",
+    detector: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+) -> None:
+    """Serve the demo until it is stopped. Nothing is fetched from elsewhere, and what visitors hand in is deleted when they leave.
+
+    Args:
+        protector: RID generator of the tab Protect: a folder or Hub id.
+        detector: Detector of the tab Detect.
+        host: Address to listen on; only this machine can reach the default.
+        port: Port to listen on.
+    """
+    with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as folder:
+        tabs = {"protector": (protect, protector), "detector": (detect, detector)}
+        pages = build(tabs, Path(folder))
+        print(f"demo: http://{host}:{port}/  (Ctrl-C stops)", flush=True)
+        launch(pages, Path(folder), host, port)
+
+
+def build(tabs: Mapping[str, tuple[ModuleType, str | None]], folder: Path) -> gr.Blocks:
+    """The pages.
+
+    Args:
+        tabs: By the flag that names its model: a module with ``NAME`` and ``add(model, sessions)``, and the model, None for none.
+        folder: For the visitors' files.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read when a part is made
+    sessions = Sessions(folder)
+    with gr.Blocks(title="Defending images", analytics_enabled=False, delete_cache=(600, 3600)) as pages:
+        gr.Markdown("# Defending images\nPictures are worked on here and deleted when you leave this page.")
+        for flag, (module, model) in tabs.items():
+            with gr.Tab(module.NAME):
+                if model is None:
+                    gr.Markdown(NOT_THERE.format(flag=flag))
+                else:
+                    module.add(model, sessions)
+        pages.unload(sessions.end)
+    return pages.queue(default_concurrency_limit=1, max_size=20)
+
+
+def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = True) -> None:
+    """Serve pages; ``wait`` until they are stopped, or return at once."""
+    hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
+    pages.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        quiet=True,
+        max_file_size=MOST_BYTES,
+        footer_links=[],
+        theme=gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        css=STYLE,
+        ssr_mode=False,
+        enable_monitoring=False,
+        app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(PolicyHeader)]},
+        prevent_thread_lock=not wait,
+    )
+
+
+class PolicyHeader:
+    """Adds the policy to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = POLICY
+                headers["Referrer-Policy"] = "no-referrer"
+            await send(message)
+
+        await self.app(scope, receive, with_policy)

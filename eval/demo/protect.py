@@ -1,0 +1,67 @@
+"""The tab that protects photos."""
+
+from __future__ import annotations
+
+import gradio as gr
+import numpy as np
+from torch import Tensor
+
+from datamodules.images import Photo, levels_within, save_png, without_metadata
+from eval.demo.sessions import MOST_FILES, Sessions
+from rid.protector import Protector
+
+NAME = "Protect"
+AMPLIFIED = 10
+
+
+def add(model: str, sessions: Sessions) -> None:
+    """Put the tab's parts into the open tab.
+
+    Args:
+        model: RID generator, a folder or Hub id.
+        sessions: Keeps the visitors' files.
+
+    Raises:
+        FileNotFoundError: If there is no such model.
+        ValueError: If it is not a generator.
+    """
+    protector = Protector.from_pretrained(model)
+
+    def protect(paths: list[str] | None, request: gr.Request) -> tuple[list[tuple[str, str]], list[str], str]:
+        photos, report = sessions.open(paths, request)
+        folder, shown, made = sessions.folder(request), [], []
+        for number, (name, photo) in enumerate(photos):
+            clean = without_metadata(photo)
+            before = clean.tensor()
+            after = levels_within(protector(before.unsqueeze(0))[0], before, protector.budget)
+            changed = _rgb(after)
+            difference = np.clip(128 + AMPLIFIED * (changed.astype(np.int16) - clean.rgb), 0, 255).astype(np.uint8)
+            stem = name.rsplit(".", 1)[0]
+            files = {
+                f"{stem}: clean": (Photo(clean.rgb), f"{number}-clean.png"),
+                f"{stem}: protected": (Photo(changed, clean.alpha), f"{number}-{stem}-protected.png"),
+                f"{stem}: change x{AMPLIFIED}": (Photo(difference), f"{number}-difference.png"),
+            }
+            for caption, (picture, file) in files.items():
+                save_png(picture, folder / file)
+                shown.append((str(folder / file), caption))
+            made.append(shown[-2][0])
+            largest = int(np.abs(changed.astype(np.int16) - clean.rgb).max())
+            report.append(f"{name}: protected, no value changed by more than {largest} of 255 levels")
+        return shown, made, "\n".join(report)
+
+    gr.Markdown(
+        f"Protects photos against personalization with **{model}** (at most {protector.budget:g} of 255 grey levels). "
+        "The small weights that ship with the project defend only against the small models beside them."
+    )
+    files = gr.File(label=f"Photos to protect (up to {MOST_FILES})", file_count="multiple", file_types=["image"], elem_id="protect-files")
+    files.upload(sessions.took, files, None, show_progress="hidden")
+    button = gr.Button("Protect", variant="primary", elem_id="protect-button")
+    report = gr.Textbox(label="What was done", elem_id="protect-report")
+    shown = gr.Gallery(label="Clean, protected, amplified difference", columns=3, format="png", elem_id="protect-shown")
+    made = gr.File(label="Protected photos", file_count="multiple", interactive=False, elem_id="protect-made")
+    button.click(protect, files, [shown, made, report], concurrency_id="models")
+
+
+def _rgb(levels: Tensor) -> np.ndarray:
+    return levels.permute(1, 2, 0).numpy()
