@@ -30,6 +30,8 @@ MODELS = {
     "PerturbationGenerator": "rid.generator",
     "Detector": "detectors.detector",
     "FaceNet": "eval.metrics.face_net",
+    "CopyNet": "indexing.network",
+    "ImageTextNet": "sentinels.network",
 }
 """Where the classes are that a ``config.json`` may name."""
 

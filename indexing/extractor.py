@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from checkpoints.folders import model_folder, read_config, read_weights
+from checkpoints.folders import model_folder
 from checkpoints.manifest import file_digest
 from checkpoints.strict import first_fault
 from datamodules.images import Photo
@@ -207,19 +207,7 @@ def _filled(network: nn.Module, file: Path) -> nn.Module:
 
 
 def _own(folder: Path) -> CopyNet:
-    config = read_config(folder)
-    try:
-        network = CopyNet(**config)
-    except TypeError as error:
-        msg = f"{folder / 'config.json'}: not a copy-detection network of this project ({error}); name one, or timm:NAME"
-        raise ValueError(msg) from error
-    weights = read_weights(folder, torch.float32)
-    weights = {key: value.long() if key.endswith("num_batches_tracked") else value for key, value in weights.items()}
-    if fault := first_fault({key: tuple(value.shape) for key, value in network.state_dict().items()}, weights):
-        msg = f"{folder / 'model.safetensors'}: {fault}"
-        raise ValueError(msg)
-    network.load_state_dict(weights)
-    return network.to(memory_format=torch.channels_last)
+    return CopyNet.from_pretrained(folder, dtype=torch.float32).to(memory_format=torch.channels_last)
 
 
 def _state_digest(network: nn.Module) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
+from checkpoints.card import Purpose
+from checkpoints.saved import SavedModel
 
-class CopyNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["copy-detection"], license="apache-2.0"):
+
+class CopyNet(SavedModel, tags=["copy-detection"]):
     """Convolutions, generalised-mean pooling (Radenović et al., arXiv 1711.02512) and a linear layer.
 
     Args:
@@ -18,6 +20,12 @@ class CopyNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["co
         power: Of the pooling; 1 is the mean, infinity the maximum.
         standardise: Bring each picture to mean 0 and deviation 1 first, so that brightness and contrast hardly matter.
     """
+
+    PURPOSE = Purpose(
+        "Copy-detection network",
+        use="Finding edited copies of pictures in an index.",
+        limits="Describes pictures like those it was trained on; turned, recoloured and framed copies it mostly misses.",
+    )
 
     def __init__(
         self,

@@ -14,8 +14,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
+
+from checkpoints.card import Purpose
+from checkpoints.saved import SavedModel
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 STRIDE = 4
@@ -25,7 +27,7 @@ SLOTS = 8
 READING = len(LETTERS) * (1 + 2 * SLOTS)
 
 
-class ImageTextNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags=["image-text-retrieval"], license="apache-2.0"):
+class ImageTextNet(SavedModel, tags=["image-text-retrieval"]):
     """Letters and appearance of pictures, and texts in the same space.
 
     Args:
@@ -36,6 +38,12 @@ class ImageTextNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags
         appearance: Length of the appearance half.
         threshold: Least score of a letter, in [0, 1].
     """
+
+    PURPOSE = Purpose(
+        "Image-text embedder that reads keys",
+        use="Finding pictures by what they look like and by keys set into them.",
+        limits="Knows pictures and lettering like those it was trained on, and reads no other.",
+    )
 
     def __init__(
         self,
@@ -63,6 +71,10 @@ class ImageTextNet(nn.Module, PyTorchModelHubMixin, library_name="pytorch", tags
         self.look = nn.Linear(looks[-1] * cells, appearance)
         self.word = nn.EmbeddingBag(len(words) + 1, appearance, mode="sum")
         self.scale = nn.Parameter(torch.tensor(2.3))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`letter_map` and :meth:`appearance` of (B, 3, H, W) pictures in [0, 1]."""
+        return self.letter_map(images), self.appearance(images)
 
     def letter_map(self, images: Tensor) -> Tensor:
         """Logits of every letter, and last of none, at every place of (B, 3, H, W) pictures in [0, 1]: (B, 27, S / 4, S / 4)."""

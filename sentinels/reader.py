@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from checkpoints.folders import model_folder, read_config, read_weights
-from checkpoints.strict import first_fault
 from sentinels.keys import fold
 from sentinels.network import ImageTextNet
 
@@ -23,26 +20,8 @@ def reads_as(text: str, key: str) -> bool:
 
 
 def load_network(name: str) -> ImageTextNet:
-    """A saved :class:`ImageTextNet`, strictly, in float32 and evaluation mode.
-
-    Raises:
-        FileNotFoundError: If there is no such model.
-        ValueError: If the files are damaged or hold anything else.
-    """
-    folder: Path = model_folder(name, "config.json", "model.safetensors")
-    config = read_config(folder)
-    try:
-        with torch.device("meta"):
-            network = ImageTextNet(**config)
-    except (TypeError, ValueError) as error:
-        msg = f"{folder / 'config.json'}: not the settings of an image-text embedder that reads ({error}); name another folder"
-        raise ValueError(msg) from error
-    weights = {key: value.float() if value.is_floating_point() else value for key, value in read_weights(folder).items()}
-    if fault := first_fault({key: tuple(value.shape) for key, value in network.state_dict().items()}, weights):
-        msg = f"{folder / 'model.safetensors'}: {fault}"
-        raise ValueError(msg)
-    network.load_state_dict(weights, assign=True)
-    return network.eval()
+    """A saved :class:`ImageTextNet` in float32; errors as :meth:`ImageTextNet.from_pretrained`."""
+    return ImageTextNet.from_pretrained(name, dtype=torch.float32)
 
 
 def load_reader(name: str) -> Reader:

@@ -19,7 +19,7 @@ SHIPPED = ROOT / "checkpoints" / "tiny"
 
 @pytest.fixture(autouse=True)
 def _threads():
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
