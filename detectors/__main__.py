@@ -11,7 +11,7 @@ from checkpoints.command import dispatch, parser, run
 ABOUT = """usage: python -m detectors VERB ...
 
   fit          train a detector: python -m detectors fit -c configs/detectors/npr.yaml
-  features     what a frozen backbone makes of pictures, to train linear layers on in minutes
+  features     what a frozen backbone makes of pictures, to train linear layers on
   validate     measure one on the validation shards of a config
   calibrate    fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
   test         score a detector on shards: scores.parquet, summary.json

@@ -1,4 +1,4 @@
-"""``python -m detectors features``: what a frozen backbone makes of pictures, once, so that linear layers train on it in minutes."""
+"""``python -m detectors features``: what a frozen backbone makes of pictures, kept, so that linear layers train without it."""
 
 from __future__ import annotations
 
