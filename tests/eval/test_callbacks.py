@@ -171,14 +171,6 @@ def test_copies_are_found_by_what_the_edit_leaves():
     assert metrics["retrieval/jpeg/mu_ap"] > metrics["retrieval/buried/mu_ap"]
 
 
-def test_a_coarse_index_finds_fewer():
-    pictures, found = PortraitDataset(1_000_000, 40, 2), []
-    for factory in ("Flat", "IVF8,PQ2x2"):
-        callback = RetrievalCallback(pictures, {"jpeg": Jpeg(30)}, every_n_steps=1, factory=factory)
-        found.append(train(callback, Shifts())["retrieval/jpeg/recall_at_1"])
-    assert found[1] < found[0]
-
-
 def test_retrieval_during_the_training_of_an_embedder_changes_nothing():
     weights = []
     for callback in (None, RetrievalCallback(PortraitDataset(1_000_000, 4, 2), {"jpeg": Jpeg(75)}, every_n_steps=1)):
