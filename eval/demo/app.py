@@ -27,7 +27,7 @@ POLICY = (
 
 NOT_THERE = "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
 STYLE = """
-button[role=tab], .tab-container button, [data-testid=upload-text] * { color: var(--body-text-color) !important }
+button[role=tab], [data-testid=upload-text] * { color: var(--body-text-color) !important }
 a.download-link { color: var(--body-text-color) !important; text-decoration: underline }
 """
 """Where the library's own colours are too faint to read."""
@@ -78,6 +78,8 @@ def build(tabs: Mapping[str, tuple[ModuleType, str | None]], folder: Path) -> gr
 def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = True) -> None:
     """Serve pages; ``wait`` until they are stopped, or return at once."""
     hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
+    theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    theme.set(button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700")  # contrast AA
     pages.launch(
         server_name=host,
         server_port=port,
@@ -85,7 +87,7 @@ def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = Tr
         quiet=True,
         max_file_size=MOST_BYTES,
         footer_links=[],
-        theme=gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=theme,
         css=STYLE,
         ssr_mode=False,
         enable_monitoring=False,
