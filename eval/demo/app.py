@@ -27,7 +27,7 @@ POLICY = (
 
 NOT_THERE = "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
 STYLE = """
-button[role=tab], [data-testid=upload-text] * { color: var(--body-text-color) !important }
+button[role=tab], .label-clear-button, [data-testid=upload-text] * { color: var(--body-text-color) !important }
 a.download-link { color: var(--body-text-color) !important; text-decoration: underline }
 """
 """Where the library's own colours are too faint to read."""
@@ -35,7 +35,7 @@ a.download-link { color: var(--body-text-color) !important; text-decoration: und
 
 def demo(
     protector: str | None = "checkpoints/tiny/rid",
-    detector: str | None = None,
+    detector: str | None = "checkpoints/tiny/detector",
     host: str = "127.0.0.1",
     port: int = 7860,
 ) -> None:

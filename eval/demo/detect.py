@@ -44,7 +44,10 @@ def add(model: str, sessions: Sessions) -> None:
 
     fitted = detector.calibration.pictures
     words = f"calibrated on {fitted} pictures" if fitted else "**not calibrated**: its probabilities are its own idea"
-    gr.Markdown(f"Asks **{model}**, {words}. Bright places of a heat map look generated to it; some networks have none.")
+    gr.Markdown(
+        f"Asks **{model}**, {words}. Bright places of a heat map look generated to it; some networks have none. "
+        "The small weights that ship with the project know drawn portraits only."
+    )
     files = gr.File(label=f"Pictures to judge (up to {MOST_FILES})", file_count="multiple", file_types=["image"], elem_id="detect-files")
     files.upload(sessions.took, files, None, show_progress="hidden")
     button = gr.Button("Detect", variant="primary", elem_id="detect-button")

@@ -17,7 +17,9 @@ from datamodules.views import View
 from detectors.calibration import Calibration
 from detectors.detector import Detector
 from eval.metrics.face_net import FaceNet
+from indexing.network import CopyNet
 from rid.generator import PerturbationGenerator
+from sentinels.network import ImageTextNet
 
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "tiny"
 
@@ -27,6 +29,8 @@ MAKERS = {
     "FaceNet": lambda: FaceNet(image_size=16, channels=(8, 8), embedding=4, threshold=0.3),
     "Detector": lambda: Detector("tiny_patches", view=View("crop", 16, 16), train_view=View("crop", 16, 16, random=True, jpeg=0.5)),
     "Detector of timm": lambda: Detector("timm", {"name": "resnet10t", "frozen_stages": 1}, View("crop", 32, 32)),
+    "CopyNet": lambda: CopyNet(image_size=16, channels=(8, 8), descriptor=4, standardise=True),
+    "ImageTextNet": lambda: ImageTextNet(["a", "red"], side=32, reader=(4, 4, 8), looks=(4, 8), appearance=4),
 }
 
 
@@ -40,7 +44,7 @@ def made(name, half=False):
 
 def same(one, other):
     found, expected = answers(one), answers(other)
-    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in expected)
+    return found.keys() == expected.keys() and all(torch.allclose(found[key], expected[key], atol=1e-6) for key in expected)
 
 
 @pytest.mark.parametrize("name", MAKERS)

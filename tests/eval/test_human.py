@@ -153,7 +153,7 @@ def test_figures_are_those_of_the_answers(folders, tmp_path, capsys):
     complete(client, store, lambda label, _: label)  # all right
     complete(client, store, lambda label, _: "real")  # sees no generated one
     torch.manual_seed(0)
-    Detector("tiny_patches", view=View("crop", size=32, resize=32)).save(tmp_path / "detector")
+    Detector("tiny_patches", view=View("crop", size=32, resize=32)).save_pretrained(tmp_path / "detector")
     assert run(["answers", str(tmp_path), "--detector", str(tmp_path / "detector")]) == 0
     told = capsys.readouterr().out
     assert "accuracy: 75.0%" in told

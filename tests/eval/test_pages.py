@@ -182,7 +182,7 @@ def demo(generator_folder, tmp_path_factory):
     weights, folder = tmp_path_factory.mktemp("detector"), tmp_path_factory.mktemp("visitors")
     detector = Detector("tiny_patches", view=View("crop", size=32, resize=32))
     detector.calibration = Calibration(real_below=0.4, generated_above=0.6, pictures=100)
-    detector.save(weights)
+    detector.save_pretrained(weights)
     pages = build({"protector": (protect, str(generator_folder)), "detector": (detect, str(weights)), "index": (detect, None)}, folder)
     port = free_port()
     launch(pages, folder, "127.0.0.1", port, wait=False)

@@ -152,7 +152,7 @@ def test_a_truncated_weight_file(photos, tmp_path, generator_folder, capsys):
     ("change", "words"),
     [
         ({"colour": 3}, "unknown settings colour"),
-        ({"budget": None}, "not a generator's settings"),
+        ({"budget": None}, "not a PerturbationGenerator's settings"),
         ({"patch_size": 0}, "must be at least 1"),
     ],
 )
