@@ -102,7 +102,7 @@ class FrozenLinear(nn.Module):
     The model's own mean, deviation and size come with it. Its answers may be kept: see :mod:`detectors.features`.
 
     Args:
-        name: timm's name, such as ``vit_large_patch14_clip_224.openai`` or ``vit_base_patch14_dinov2.lvd142m``.
+        name: timm's name, such as ``vit_large_patch14_clip_quickgelu_224.openai`` or ``vit_base_patch14_dinov2.lvd142m``.
         pretrained: Download timm's weights; saved detectors are opened without.
         features: ``embedding``: the model's own output, for CLIP what it compares with text; ``pooled``: what comes before it.
         dropout: Before the linear layer.
