@@ -45,7 +45,7 @@ $(VENV)/installed-pages: $(VENV)/installed requirements-pages.txt
 $(VENV)/installed-dev: $(VENV)/installed-pages requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
-		|| (apt-get update -qq && timeout 300 apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
+		|| (timeout 120 apt-get update -qq && timeout 300 apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
 		|| echo "no Chromium to be had; the tests of the pages will be skipped"
 	@touch $@
 
