@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from datamodules.photos import find_photos
+from datamodules.tables import write_table
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
-from detectors.scan import Finding, read_table, scan, weights_digest, write_table
+from detectors.scan import COLUMNS, Finding, read_table, scan, weights_digest
 from detectors.scores import Scores, sigmoid
 
 
@@ -74,7 +76,7 @@ def scan_together(
             found, _ = scan(inputs, part, name, resume=resume, **how)
         tables.append(found)
     whole = [agreed(rows) for rows in zip(*tables, strict=True)]
-    write_table(output, whole)
+    write_table(output, COLUMNS, (asdict(row) for row in whole))
     for part in parts:
         os.unlink(part)
     return whole, others

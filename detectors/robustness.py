@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from datamodules.edits import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, Sampl
 from datamodules.images import write_bytes
 from datamodules.sharding import read_facts
 from datamodules.streams import count_samples, find_shards, local_shards
+from datamodules.tables import write_table
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
@@ -78,7 +78,7 @@ def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[
         return None
     clean = scored["track", "native"]
     rows = [row(kind, level, scores, clean, detector.calibration) for (kind, level), scores in scored.items()]
-    write_rows(output / "robustness.csv", rows)
+    write_table(output / "robustness.csv", list(rows[0]), rows)
     write_curves(output / "robustness.svg", rows)
     areas = {kind: float(np.mean([one["auc"] for one in rows if one["kind"] == kind])) for kind in wanted if rows[0]["auc"] is not None}
     settings = json.loads((output / "manifest.json").read_text())["settings"]
@@ -104,15 +104,6 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
         "accused_at_1_percent": None if (kept := metrics.recall(scores.label, probability, threshold, 0)) is None else 1 - kept,
         "verdicts_changed": float((verdicts[0] != verdicts[1]).mean()),
     }
-
-
-def write_rows(target: Path, rows: Sequence[Row]) -> None:
-    """As CSV, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(target, text.getvalue().encode())
 
 
 def write_curves(target: Path, rows: Sequence[Row]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -20,8 +19,9 @@ from tqdm import tqdm
 from checkpoints.folders import model_folder
 from checkpoints.jobs import job_trainer
 from checkpoints.manifest import file_digest
-from datamodules.images import UnreadableImage, write_bytes
+from datamodules.images import UnreadableImage
 from datamodules.photos import PhotoDataModule, PhotoFile, find_photos
+from datamodules.tables import write_table
 from datamodules.views import View
 from detectors.calibration import Calibration, Verdict
 from detectors.detector import Detector, load_detector
@@ -153,7 +153,7 @@ def scan(
     earlier = _finished(partial_table, begun, digest) if resume else []
     output.parent.mkdir(parents=True, exist_ok=True)
     begun.write_text(digest)
-    write_table(partial_table, earlier)
+    write_table(partial_table, COLUMNS, (asdict(row) for row in earlier))
     known = {row.file for row in earlier}
     todo = [photo for photo in photos if photo.name not in known]
     if todo:
@@ -163,7 +163,7 @@ def scan(
         trainer.predict(Scan(detector), data, return_predictions=False)
     order = {photo.name: index for index, photo in enumerate(photos)}
     found = sorted((row for row in read_table(partial_table) if row.file in order), key=lambda row: order[row.file])
-    write_table(partial_table, found)
+    write_table(partial_table, COLUMNS, (asdict(row) for row in found))
     os.replace(partial_table, output)
     begun.unlink()
     return found, others
@@ -205,12 +205,3 @@ def _finished(table: Path, begun: Path, digest: str) -> list[Finding]:
         msg = f"{table} is of a run with another detector: delete it, or use that detector"
         raise ValueError(msg)
     return [row for row in read_table(table) if not row.error]
-
-
-def write_table(table: Path, rows: Sequence[Finding]) -> None:
-    """Write findings, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    write_bytes(table, text.getvalue().encode("utf-8", "surrogateescape"))

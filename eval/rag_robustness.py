@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from checkpoints.manifest import write_manifest, write_text
+from checkpoints.manifest import write_manifest
 from datamodules.images import Photo, save_png
 from datamodules.photos import PhotoFile, find_photos
+from datamodules.tables import write_table
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.attacks.rag.thieves import Deleted, Edit, Inpainted, cropped, halved, jpeg
 from eval.rag import Database, run_rag, sentinel_name
@@ -78,7 +77,7 @@ def run_robustness(
             if database.captions:
                 row |= ordinary(folder / "run" / "vectors", database.embedder, read_captions(database.captions))
         rows.append(row)
-    _write(output, rows)
+    write_table(output / "robustness.csv", list(dict.fromkeys(key for row in rows for key in row)), rows)
     settings = {"record": str(record), "originals": str(database.originals), "edits": edits, "reader": reader, "seed": seed}
     write_manifest(output, command="eval rag-robustness", finished=True, settings=settings, rows=rows)
     return rows
@@ -110,12 +109,3 @@ def _edited(photo: PhotoFile, edit: Edit, target: Path) -> bool:
     if left is not None:
         save_png(Photo(left), target)
     return left is not None
-
-
-def _write(output: Path, rows: list[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(output / "robustness.csv", text.getvalue())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,8 +20,9 @@ from tqdm import tqdm
 from checkpoints.jobs import job_trainer
 from checkpoints.manifest import claim, file_digest, write_manifest
 from datamodules.edits import Edit
-from datamodules.images import Photo, UnreadableImage, write_bytes
+from datamodules.images import Photo, UnreadableImage
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, inputs_digest, output_names
+from datamodules.tables import write_table
 from eval.attacks.transforms import SUITES, RandomChain, flat
 from eval.metrics.retrieval import ranks
 from eval.retrieval_report import Answers, write_report
@@ -237,7 +236,7 @@ def _write_retrieval(
             near = [json.dumps(values[picture, place].tolist()) for values in (distances.astype(np.float64).round(6), ids)]
             ap = 1 / (rank + 1) if found else 0.0
             rows.append([picture // batch, own, kind, parameter, *near, rank if found else ids.shape[-1], *hits, ap])
-    _write(target, RETRIEVAL, rows)
+    write_table(target, RETRIEVAL, (dict(zip(RETRIEVAL, row, strict=True)) for row in rows))
 
 
 def _write_detection(target: Path, queries: Sequence[Query], distances: NDArray, ids: NDArray, seed: int, batch: int) -> None:
@@ -246,12 +245,4 @@ def _write_detection(target: Path, queries: Sequence[Query], distances: NDArray,
         names = RandomChain().draw(np.random.default_rng([seed, zlib.crc32(query.name.encode(errors="surrogateescape")), 0]))
         near = [json.dumps(values[place].tolist()) for values in (distances.astype(np.float64).round(6), ids)]
         rows.append([place // batch, query.truth, "+".join(names), *near])
-    _write(target, DETECTION, rows)
-
-
-def _write(target: Path, columns: list[str], rows: list[list[Any]]) -> None:
-    text = io.StringIO()
-    lines = csv.writer(text)
-    lines.writerow(columns)
-    lines.writerows(rows)
-    write_bytes(target, text.getvalue().encode())
+    write_table(target, DETECTION, (dict(zip(DETECTION, row, strict=True)) for row in rows))

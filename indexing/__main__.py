@@ -126,12 +126,14 @@ def activate_parser() -> Any:
 
 def search(arguments: list[str]) -> int:
     """Look pictures up; 0 only if every picture could be read."""
+    from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
+    from datamodules.tables import write_table
     from indexing.extract import extract as describe
     from indexing.index import Index
+    from indexing.search import COLUMNS
     from indexing.search import search as look_up
-    from indexing.search import write_table
     from indexing.search_page import write_page
 
     made = parser("python -m indexing search", "Which entries of an index are copies of these pictures: a table, and a page with --html.")
@@ -150,7 +152,7 @@ def search(arguments: list[str]) -> int:
         if report is None:
             return 0
         matches = look_up(index, report.features, **{key: settings[key] for key in ("k", "parameters", "beta", "threshold")})
-        write_table(settings.output, matches)
+        write_table(settings.output, COLUMNS, (asdict(match) for match in matches))
         if settings.html:
             write_page(matches, len(report.features), settings.output.with_suffix(".html"))
         tell(report.skipped, report.failed)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ from torch import Tensor
 
 from checkpoints.jobs import job_trainer
 from checkpoints.manifest import claim, file_digest, write_manifest
-from datamodules.images import Photo, write_bytes
+from datamodules.images import Photo
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, find_photos, inputs_digest, output_names, refuse_inside
+from datamodules.tables import write_table
 from indexing.activate_writer import COLUMNS, ActivatedWriter, Row, read_rows
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
@@ -209,7 +209,9 @@ def activate_photos(
     report = ActivateReport(rows, skipped)
     if report.done:
         extract(inputs, output / ORIGINALS, extractors[0], 4 * batch_size, workers, accelerator)
-    _write_table(output, rows)
+    journal = output / "activated.csv.partial"
+    write_table(journal, COLUMNS, (asdict(row) for row in rows))
+    os.replace(journal, output / "activated.csv")
     counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(skipped)}
     failed = {row.source: row.error for row in report.failed}
     write_manifest(output, command="indexing activate", finished=True, settings=settings, counts=counts, failed=failed, skipped=skipped)
@@ -229,12 +231,3 @@ def _refuse_exact(place: Place, folder: Path, target: Kind) -> None:
             "descriptor; set views to 4 or more to hold its edited copies there, or use an index with cells or codes"
         )
         raise ValueError(msg)
-
-
-def _write_table(output: Path, rows: Sequence[Row]) -> None:
-    text = io.StringIO()
-    lines = csv.DictWriter(text, COLUMNS)
-    lines.writeheader()
-    lines.writerows(asdict(row) for row in rows)
-    write_bytes(output / "activated.csv", text.getvalue().encode("utf-8", "surrogateescape"))
-    (output / "activated.csv.partial").unlink(missing_ok=True)

@@ -10,16 +10,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm import tqdm
 
 from datamodules.images import Photo, encode_photo, write_bytes
+from datamodules.measures import measures
 from datamodules.photos import OpenedPhoto
+from datamodules.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -67,16 +66,7 @@ def _parse(line: dict[str, str]) -> Row:
 def finish(photo: Photo, levels: Tensor) -> tuple[bytes, dict[str, Any]]:
     """A PNG file's bytes with the photo's notes, profile and transparency, and its measures against the photo."""
     changed = levels.permute(1, 2, 0).contiguous().numpy()
-    difference = changed.astype(np.int16) - photo.rgb.astype(np.int16)
-    error = float(np.square(difference, dtype=np.float64).mean())
-    height, width = photo.rgb.shape[:2]
-    ssim = None
-    if min(height, width) >= 11:
-        one, two = (torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255 for rgb in (changed, photo.rgb))
-        ssim = round(float(torch.as_tensor(structural_similarity_index_measure(one, two, data_range=1.0))), 5)
-    psnr = round(10 * float(np.log10(255**2 / error)), 3) if error else None
-    measured = {"width": width, "height": height, "levels": int(np.abs(difference).max()), "psnr": psnr, "ssim": ssim}
-    return encode_photo(replace(photo, rgb=changed)), measured
+    return encode_photo(replace(photo, rgb=changed)), measures(photo.rgb, changed)
 
 
 class ActivatedWriter(BasePredictionWriter):
@@ -93,12 +83,7 @@ class ActivatedWriter(BasePredictionWriter):
     def __init__(self, folder: Path, names: dict[str, str], earlier: Sequence[Row], total: int, threads: int) -> None:
         super().__init__("batch")
         self.folder, self.names = folder, names
-        beside = folder / "activated.csv.partial.new"
-        with beside.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            lines = csv.DictWriter(stream, COLUMNS)
-            lines.writeheader()
-            lines.writerows(asdict(row) for row in earlier)
-        beside.replace(folder / "activated.csv.partial")
+        write_table(folder / "activated.csv.partial", COLUMNS, (asdict(row) for row in earlier))
         self.table = (folder / "activated.csv.partial").open("a", newline="", encoding="utf-8", errors="surrogateescape")
         self.lines = csv.DictWriter(self.table, COLUMNS)
         self.pool, self.limit = ThreadPoolExecutor(max(threads, 1)), 4 * max(threads, 1)

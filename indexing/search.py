@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.images import write_bytes
 from indexing.features import Features
 from indexing.index import Index, Metric
 
@@ -81,12 +76,3 @@ def search(
                     match = index.names[ids[place, rank]]
                     found.append(Match(name, rank + 1, match, float(distances[place, rank]), float(value)))
     return found
-
-
-def write_table(file: Path, matches: Sequence[Match]) -> None:
-    """Write a CSV file, whole or not at all."""
-    text = io.StringIO()
-    lines = csv.DictWriter(text, COLUMNS)
-    lines.writeheader()
-    lines.writerows(asdict(match) for match in matches)
-    write_bytes(file, text.getvalue().encode("utf-8", "surrogateescape"))

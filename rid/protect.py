@@ -19,6 +19,7 @@ from checkpoints.jobs import job_trainer
 from checkpoints.manifest import fingerprint, write_manifest
 from datamodules.images import Photo, paper_crop, without_metadata
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, output_names, refuse_inside, shard_name
+from datamodules.tables import write_table
 from rid.protect_writer import COLUMNS, ENDING, Format, Outputs, PhotoWriter, Row
 from rid.protector import Protector
 from rid.windows import Fit, Windows
@@ -108,7 +109,8 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
     _check_output(output, inputs, settings, resume)
     output.mkdir(parents=True, exist_ok=True)
     earlier = _finished(output, photos, names) if resume else []
-    _write_table(output / "protected.csv.partial", earlier)
+    journal = output / "protected.csv.partial"
+    write_table(journal, COLUMNS, (asdict(row) for row in earlier))
     write_manifest(output, command="rid protect", finished=False, settings=settings)
     if config.compile:
         protector.generator.compile()
@@ -126,8 +128,8 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
         writer.close()
     order = {photo.name: index for index, photo in enumerate(photos)}
     report = ProtectReport(sorted(earlier + writer.rows, key=lambda row: order[row.source]), skipped, protector.budget)
-    _write_table(output / "protected.csv", report.rows)
-    (output / "protected.csv.partial").unlink()
+    write_table(journal, COLUMNS, (asdict(row) for row in report.rows))
+    os.replace(journal, output / "protected.csv")
     counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(skipped)}
     failed = {row.source: row.error for row in report.failed}
     facts: dict[str, Any] = {"budget_levels": protector.budget, "counts": counts, "failed": failed, "skipped": skipped}
@@ -182,12 +184,3 @@ def _parse(line: dict[str, str]) -> Row:
     numbers: dict[str, Any] = {key: int(line[key]) if line[key] else None for key in ("width", "height", "levels")}
     numbers |= {key: float(line[key]) if line[key] else None for key in ("psnr", "ssim")}
     return Row(line["source"], line["output"], error=line["error"], **numbers)
-
-
-def _write_table(target: Path, rows: list[Row]) -> None:
-    beside = target.with_name(target.name + ".new")
-    with beside.open("w", newline="", encoding="utf-8") as stream:
-        lines = csv.DictWriter(stream, COLUMNS)
-        lines.writeheader()
-        lines.writerows(asdict(row) for row in rows)
-    os.replace(beside, target)

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm import tqdm
 
 from datamodules.images import Photo, decode_photo, encode_photo, levels_within, write_bytes
+from datamodules.measures import measures
 from datamodules.photos import OpenedPhoto, PhotoFile, shard_name
 from datamodules.shards import ShardWriter
 from rid.windows import Fit, Windows
@@ -76,19 +75,6 @@ def finish(photo: Photo, windows: Windows, changes: Tensor, budget: float, kind:
     content = encode_photo(replace(photo, rgb=protected), kind, JPEG_QUALITY)
     saved = protected if kind == "png" else decode_photo(io.BytesIO(content), "the result").rgb
     return content, measures(photo.rgb, saved)
-
-
-def measures(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[str, Any]:
-    """Size, largest change, PSNR and SSIM (none below 11 pixels) of two (H, W, 3) pictures."""
-    difference = before.astype(np.int16) - after.astype(np.int16)
-    error = float(np.square(difference, dtype=np.float64).mean())
-    height, width = before.shape[:2]
-    ssim = None
-    if min(height, width) >= 11:
-        one, two = (torch.from_numpy(levels.copy()).permute(2, 0, 1)[None].float() / 255 for levels in (after, before))
-        ssim = round(float(torch.as_tensor(structural_similarity_index_measure(one, two, data_range=1.0))), 5)
-    psnr = round(10 * float(np.log10(255**2 / error)), 3) if error else None
-    return {"width": width, "height": height, "levels": int(np.abs(difference).max()), "psnr": psnr, "ssim": ssim}
 
 
 class Outputs:
