@@ -155,7 +155,7 @@ def test_a_study_is_done_by_keyboard_on_a_phone(study, visit, scheme):
     readable(page)
     for number in range(1, 7):
         assert page.get_by_text(f"Question {number} of 6").is_visible()
-        assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth === 64)")
+        page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth === 64)")
         assert not page.get_by_role("checkbox", name="Blur").is_visible(), "reasons are asked for only after 'generated'"
         if number % 2:
             page.get_by_role("radio", name="A photograph").focus()
