@@ -22,7 +22,7 @@ ABOUT = """usage: python -m eval VERB ...
   report        write the report of a finished study again
   study         let people judge pictures in a browser: HPBench's test, RID's studies of protection and imperceptibility
   answers       what they answered: CSV and figures, beside a detector's on the same pictures
-  demo          protect and judge pictures of your own in a browser
+  demo          protect, judge, find and mark pictures of your own in a browser
 
 python -m eval VERB --help tells more."""
 
@@ -219,7 +219,7 @@ def answers(arguments: list[str]) -> int:
 def demo(arguments: list[str]) -> int:
     """Serve the demo."""
     serve = needs_pages("eval.demo.app").demo
-    made = parser("python -m eval demo", "Protect and judge pictures of your own in a browser, on this machine.")
+    made = parser("python -m eval demo", "Protect, judge, find and mark pictures of your own in a browser, on this machine.")
     made.add_function_arguments(serve)
     settings = made.parse_args(arguments)
     del settings.config

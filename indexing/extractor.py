@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,20 @@ def described(config: ExtractorConfig, extractor: Extractor) -> dict[str, Any]:
     settings = asdict(config) | {"size": extractor.side, "dimension": extractor.dimension(), "fingerprint": extractor.fingerprint}
     del settings["trust_torchscript"]
     return settings
+
+
+def as_described(record: Mapping[str, Any], trust_torchscript: bool = False) -> ExtractorConfig:
+    """The settings that :func:`described` gave, of an index or features.
+
+    Raises:
+        ValueError: If nobody recorded which extractor it was.
+    """
+    if not record.get("name"):
+        msg = "it is not recorded which extractor this index was built with; extract the features with python -m indexing extract"
+        raise ValueError(msg)
+    weights = Path(record["weights"]) if record.get("weights") else None
+    kept = {key: record[key] for key in ("name", "size", "antialias", "unit")}
+    return ExtractorConfig(**kept, weights=weights, trust_torchscript=trust_torchscript)
 
 
 def _torchscript(path: Path, config: ExtractorConfig) -> tuple[nn.Module, int, str]:

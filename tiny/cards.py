@@ -16,6 +16,7 @@ from eval.attacks.purification import DiffPure, NoisyUpscale
 from tiny.detection import UNSEEN
 from tiny.faces import ATTRIBUTES, AttributeProbe, FacePictures
 from tiny.identity import EVALUATION_START
+from tiny.index import index_quality
 from tiny.quality import (
     copy_quality,
     detector_quality,
@@ -123,6 +124,12 @@ def measure_copies(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]
     return "Small copy-detection network", about, copy_quality(str(shipped / "copies"))
 
 
+def measure_index(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
+    """The same of the index."""
+    about = "Descriptors of drawn pictures that are not kept, by the copy-detection network beside it; for the demo's tab Find."
+    return "Small index of drawn pictures", about, index_quality(str(shipped / "index"))
+
+
 def measure_embedder(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
     """The same of the embedder that reads."""
     about = "Finds drawn portraits by what they look like and by keys set into them as `sentinels.plate` does; reads no other lettering."
@@ -137,6 +144,7 @@ MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
     "rid": measure_rid,
     "detector": measure_detector,
     "copies": measure_copies,
+    "index": measure_index,
     "embedder": measure_embedder,
 }
 

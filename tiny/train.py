@@ -37,6 +37,7 @@ from tiny.export import export_portraits
 from tiny.faces import AttributeProbe, FacePictures, FaceTask, ProbeTask, SamePeople, calibrated_threshold
 from tiny.fitting import Place, fit, record
 from tiny.folder import CaptionedPictures, captioned_folder
+from tiny.index import build_drawn_index
 from tiny.reading import KeyedPortraits, ReadingTask, vocabulary
 from tiny.unconditional import UnconditionalTask, Views, build_denoiser, save_unconditional
 from tiny.upscaler import Crops, UpscalerTask, build_upscaler, rescale, save_upscaler
@@ -243,6 +244,13 @@ def train_copies(place: Place, name: str, steps: int | None = None, collages: in
     record(place.shipped / name, 12, total, 64, seconds, note)
 
 
+def train_index(place: Place, name: str, steps: int | None = None, training: int = 3000, entries: int = 2000) -> None:
+    """The index of drawn pictures; it has no steps."""
+    start = time.monotonic()
+    build_drawn_index(place.shipped / name, str(place.shipped / "copies"), training, entries)
+    record(place.shipped / name, 0, 0, training, time.monotonic() - start, f"{training} collages train it, {entries} others fill it")
+
+
 def train_embedder(place: Place, name: str, steps: int | None = None, people: int = 400) -> None:
     """The image-text embedder that reads keys."""
     seed_everything(13, verbose=False)
@@ -279,6 +287,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "rid": train_rid,
     "detector": train_detector,
     "copies": train_copies,
+    "index": train_index,
     "embedder": train_embedder,
 }
 """Every shipped model and the parts on the way there, in the order of need."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import gradio as gr
 from starlette.datastructures import MutableHeaders
@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datamodules.uploads import MOST_BYTES
-from eval.demo import detect, protect
+from eval.demo import detect, find, protect, sentinel
 from eval.demo.sessions import Sessions
 from eval.human.server import LOOPBACK
 
@@ -32,10 +32,16 @@ a.download-link { color: var(--body-text-color) !important; text-decoration: und
 """
 """Where the library's own colours are too faint to read."""
 
+Tab = tuple[str, Callable[[Sessions], None] | None]
+"""A tab's name, and what puts its parts there; nothing where it has no model."""
+
 
 def demo(
     protector: str | None = "checkpoints/tiny/rid",
     detector: str | None = "checkpoints/tiny/detector",
+    index: str | None = "checkpoints/tiny/index",
+    reader: str | None = "checkpoints/tiny/embedder",
+    trust_torchscript: bool = False,
     host: str = "127.0.0.1",
     port: int = 7860,
 ) -> None:
@@ -43,34 +49,42 @@ def demo(
 
     Args:
         protector: RID generator of the tab Protect: a folder or Hub id.
-        detector: Detector of the tab Detect.
+        detector: Detector of the tab Detect: a folder or Hub id.
+        index: Index of the tab Find: a folder of ``python -m indexing build``; pictures it names are shown where they are on this machine.
+        reader: Network that reads keys, of the tab Sentinel: a folder or Hub id.
+        trust_torchscript: Run the program that the index's extractor is, if it is a TorchScript file.
         host: Address to listen on; only this machine can reach the default.
         port: Port to listen on.
     """
     with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as folder:
-        tabs = {"protector": (protect, protector), "detector": (detect, detector)}
+        tabs: dict[str, Tab] = {
+            "protector": (protect.NAME, partial(protect.add, protector) if protector else None),
+            "detector": (detect.NAME, partial(detect.add, detector) if detector else None),
+            "index": (find.NAME, partial(find.add, index, trust_torchscript=trust_torchscript) if index else None),
+            "reader": (sentinel.NAME, partial(sentinel.add, reader) if reader else None),
+        }
         pages = build(tabs, Path(folder))
         print(f"demo: http://{host}:{port}/  (Ctrl-C stops)", flush=True)
         launch(pages, Path(folder), host, port)
 
 
-def build(tabs: Mapping[str, tuple[ModuleType, str | None]], folder: Path) -> gr.Blocks:
+def build(tabs: Mapping[str, Tab], folder: Path) -> gr.Blocks:
     """The pages.
 
     Args:
-        tabs: By the flag that names its model: a module with ``NAME`` and ``add(model, sessions)``, and the model, None for none.
+        tabs: By the flag that names its model.
         folder: For the visitors' files.
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read when a part is made
     sessions = Sessions(folder)
     with gr.Blocks(title="Defending images", analytics_enabled=False, delete_cache=(600, 3600)) as pages:
         gr.Markdown("# Defending images\nPictures are worked on here and deleted when you leave this page.")
-        for flag, (module, model) in tabs.items():
-            with gr.Tab(module.NAME):
-                if model is None:
-                    gr.Markdown(NOT_THERE.format(flag=flag))
+        for flag, (name, add) in tabs.items():
+            with gr.Tab(name):
+                if add:
+                    add(sessions)
                 else:
-                    module.add(model, sessions)
+                    gr.Markdown(NOT_THERE.format(flag=flag))
         pages.unload(sessions.end)
     return pages.queue(default_concurrency_limit=1, max_size=20)
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
-import numpy as np
-from PIL import Image
 
-from datamodules.images import Photo, save_png
 from detectors.detector import Detector
 from detectors.scan_page import heat_picture
-from eval.demo.sessions import MOST_FILES, Sessions
+from eval.demo.sessions import Sessions
+from eval.demo.shown import thumbnail
 
 NAME = "Detect"
-SIDE = 512
 
 
 def add(model: str, sessions: Sessions) -> None:
@@ -37,9 +32,9 @@ def add(model: str, sessions: Sessions) -> None:
             probability = float(detector.probability(photo.tensor().unsqueeze(0))[0])
             verdict = detector.calibration.verdict(probability)
             rows.append([name, verdict, f"{probability:.3f}"])
-            shown.append((_keep(photo.rgb, folder / f"{number}-seen.png"), f"{name}: {verdict}, P = {probability:.3f}"))
+            shown.append((thumbnail(photo.rgb, folder / f"{number}-seen.png"), f"{name}: {verdict}, P = {probability:.3f}"))
             if (heat := heat_picture(photo.rgb, detector)) is not None:
-                shown.append((_keep(heat, folder / f"{number}-heat.png"), f"{name}: where"))
+                shown.append((thumbnail(heat, folder / f"{number}-heat.png"), f"{name}: where"))
         return rows, shown, "\n".join([*refused, f"{len(photos)} judged"])
 
     fitted = detector.calibration.pictures
@@ -48,17 +43,9 @@ def add(model: str, sessions: Sessions) -> None:
         f"Asks **{model}**, {words}. Bright places of a heat map look generated to it; some networks have none. "
         "The small weights that ship with the project know drawn portraits only."
     )
-    files = gr.File(label=f"Pictures to judge (up to {MOST_FILES})", file_count="multiple", file_types=["image"], elem_id="detect-files")
-    files.upload(sessions.took, files, None, show_progress="hidden")
+    files = sessions.files("Pictures to judge", "detect-files")
     button = gr.Button("Detect", variant="primary", elem_id="detect-button")
     report = gr.Textbox(label="What was done", elem_id="detect-report")
     table = gr.Dataframe(headers=["picture", "verdict", "P(generated)"], datatype="str", interactive=False, elem_id="detect-table")
     shown = gr.Gallery(label="Pictures and heat maps", columns=2, format="png", elem_id="detect-shown")
     button.click(detect, files, [table, shown, report], concurrency_id="models")
-
-
-def _keep(rgb: np.ndarray, file: Path) -> str:
-    picture = Image.fromarray(rgb)
-    picture.thumbnail((SIDE, SIDE))
-    save_png(Photo(np.asarray(picture)), file)
-    return str(file)

@@ -6,12 +6,12 @@ import gradio as gr
 import numpy as np
 from torch import Tensor
 
-from datamodules.images import Photo, levels_within, save_png, without_metadata
-from eval.demo.sessions import MOST_FILES, Sessions
+from datamodules.images import Photo, levels_within, without_metadata
+from eval.demo.sessions import Sessions
+from eval.demo.shown import CHANGE, difference, thumbnail, whole
 from rid.protector import Protector
 
 NAME = "Protect"
-AMPLIFIED = 10
 
 
 def add(model: str, sessions: Sessions) -> None:
@@ -35,17 +35,11 @@ def add(model: str, sessions: Sessions) -> None:
             before = clean.tensor()
             after = levels_within(protector(before.unsqueeze(0))[0], before, protector.budget)
             changed = _rgb(after)
-            difference = np.clip(128 + AMPLIFIED * (changed.astype(np.int16) - clean.rgb), 0, 255).astype(np.uint8)
             stem = name.rsplit(".", 1)[0]
-            files = {
-                f"{stem}: clean": (Photo(clean.rgb), f"{number}-clean.png"),
-                f"{stem}: protected": (Photo(changed, clean.alpha), f"{number}-{stem}-protected.png"),
-                f"{stem}: change x{AMPLIFIED}": (Photo(difference), f"{number}-difference.png"),
-            }
-            for caption, (picture, file) in files.items():
-                save_png(picture, folder / file)
-                shown.append((str(folder / file), caption))
-            made.append(shown[-2][0])
+            made.append(whole(Photo(changed, clean.alpha), folder / f"{number}-{stem}-protected.png"))
+            shown.append((thumbnail(clean.rgb, folder / f"{number}-clean.png"), f"{stem}: clean"))
+            shown.append((made[-1], f"{stem}: protected"))
+            shown.append((thumbnail(difference(clean.rgb, changed), folder / f"{number}-difference.png"), f"{stem}: {CHANGE}"))
             largest = int(np.abs(changed.astype(np.int16) - clean.rgb).max())
             report.append(f"{name}: protected, no value changed by more than {largest} of 255 levels")
         return shown, made, "\n".join(report)
@@ -54,8 +48,7 @@ def add(model: str, sessions: Sessions) -> None:
         f"Protects photos against personalization with **{model}** (at most {protector.budget:g} of 255 grey levels). "
         "The small weights that ship with the project defend only against the small models beside them."
     )
-    files = gr.File(label=f"Photos to protect (up to {MOST_FILES})", file_count="multiple", file_types=["image"], elem_id="protect-files")
-    files.upload(sessions.took, files, None, show_progress="hidden")
+    files = sessions.files("Photos to protect", "protect-files")
     button = gr.Button("Protect", variant="primary", elem_id="protect-button")
     report = gr.Textbox(label="What was done", elem_id="protect-report")
     shown = gr.Gallery(label="Clean, protected, amplified difference", columns=3, format="png", elem_id="protect-shown")

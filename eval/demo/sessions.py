@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any, TypeVar
 
 import gradio as gr
 
@@ -15,6 +16,7 @@ from datamodules.images import Photo, UnreadableImage
 from datamodules.uploads import open_upload
 
 MOST_FILES = 8
+T = TypeVar("T")
 
 
 class Sessions:
@@ -27,13 +29,30 @@ class Sessions:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.uploads: dict[str, set[Path]] = defaultdict(set)
+        self.kept: dict[str, Any] = {}
         self.lock = Lock()
+
+    def files(self, label: str, name: str) -> gr.File:
+        """The part of a page where pictures are handed in.
+
+        Args:
+            label: What for.
+            name: Its id on the page.
+        """
+        files = gr.File(label=f"{label} (up to {MOST_FILES})", file_count="multiple", file_types=["image"], elem_id=name)
+        files.upload(self.took, files, None, show_progress="hidden")
+        return files
 
     def folder(self, request: gr.Request) -> Path:
         """The visitor's folder for results, made if needed."""
         folder = self.root / f"results-{_name(request)}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def own(self, request: gr.Request, make: Callable[[], T]) -> T:
+        """What is kept in memory for the visitor, made if needed; one thing each."""
+        with self.lock:
+            return self.kept.setdefault(_name(request), make())
 
     def took(self, paths: Sequence[str] | None, request: gr.Request) -> None:
         """Remember that these uploads are the visitor's."""
@@ -44,6 +63,7 @@ class Sessions:
         """Delete all that the visitor handed in and was given."""
         with self.lock:
             uploads = self.uploads.pop(_name(request), set())
+            self.kept.pop(_name(request), None)
         for path in uploads:
             if path.is_relative_to(self.root):
                 path.unlink(missing_ok=True)

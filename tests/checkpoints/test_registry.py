@@ -41,7 +41,8 @@ def test_every_entry_is_complete(name):
         assert (ROOT / found.path / "README.md").is_file(), "shipped models have a card"
         assert all(file.sha256 and file.size for file in found.files)
         named = {file.name for file in found.files}
-        assert named == {path.relative_to(ROOT / found.path).as_posix() for path in (ROOT / found.path).rglob("*.safetensors")}
+        weights = {path for kind in ("*.safetensors", "*.faiss") for path in (ROOT / found.path).rglob(kind)}
+        assert named == {path.relative_to(ROOT / found.path).as_posix() for path in weights}
 
 
 def test_models_that_configs_and_code_use_are_registered():
@@ -106,7 +107,8 @@ def test_the_shipped_models_are_whole_and_answer_as_they_did(capsys):
     assert run(door, ["verify", *names]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == len(names)
-    assert all("answers as recorded" in line for line in shown)
+    silent = {name for name, line in zip(names, shown, strict=True) if "answers as recorded" not in line}
+    assert silent == {"tiny-index"}, "all but an index are networks, which are asked"
 
 
 def test_verify_sees_other_weights_and_other_answers(tmp_path, capsys):

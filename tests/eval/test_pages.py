@@ -1,126 +1,23 @@
-"""The pages in a real browser: studies, the demo's tabs, sortable tables; on a screen, on a phone, light and dark.
+"""Studies and sortable tables in a real browser: on a phone, light and dark."""
 
-Chromium is the distribution's (``apt-get install chromium``); without it, or without the pages' libraries, these tests are skipped.
-"""
-
-# ruff: noqa: E402  what may be missing is looked for before anything that needs it
-
-import re
-import shutil
-import socket
 import threading
-from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from PIL import Image
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make install-dev)")
 pytest.importorskip("gradio", reason="the pages' libraries are not installed (make install-pages)")
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-if CHROMIUM is None:
-    pytest.skip("no Chromium on this machine (apt-get install chromium)", allow_module_level=True)
 
-import httpx
 import uvicorn
 
-from datamodules.views import View
-from detectors.calibration import Calibration
-from detectors.detector import Detector
 from detectors.leaderboard import leaderboard
-from eval.demo import detect, protect
-from eval.demo.app import build, launch
 from eval.human.answers import analyse
 from eval.human.design import Design
 from eval.human.pictures import LabelledFolders
 from eval.human.server import application, prepare_study
 from eval.matrix_report import write_matrix_report
-from tiny.dataset import PortraitDataset
-
-PHONE = {"width": 375, "height": 740}
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request):
-    return request.param
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens pages of a colour scheme and size; at the end no page may have asked any other server for anything."""
-    asked, contexts = [], []
-
-    def opened(scheme="light", size=PHONE):
-        context = browser.new_context(color_scheme=scheme, viewport=size, accept_downloads=True)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("request", lambda request: asked.append(request.url))
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "file://", "data:", "blob:"))]
-
-
-CONTRAST = """() => {
-  const lum = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const parse = (s) => s.match(/[\\d.]+/g).map(Number);
-  const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
-    if (c.length < 4 || c[3] > 0) return c.slice(0, 3); } return [255, 255, 255]; };
-  const bad = [];
-  for (const e of document.querySelectorAll("main *")) {
-    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) || !e.getClientRects().length
-      || e.closest("[aria-hidden=true], [inert], .visually-hidden")) continue;
-    const [a, b] = [lum(parse(getComputedStyle(e).color).slice(0, 3)), lum(ground(e))].sort((x, y) => y - x);
-    if ((a + 0.05) / (b + 0.05) < 4.5) bad.push([e.tagName, e.className, e.textContent.trim().slice(0, 40)].join(" "));
-  }
-  return bad;
-}"""
-UNLABELLED = """() => [...document.querySelectorAll("main input:not([type=hidden]), main select, main button, main progress")]
-  .filter((e) => !(e.labels && e.labels.length) && !e.textContent.trim() && !e.ariaLabel).map((e) => e.outerHTML)"""
-
-
-def readable(page):
-    """Contrast AA, every control labelled, no sideways scrolling of the page itself."""
-    for _ in range(20):
-        if not (faint := page.evaluate(CONTRAST)):
-            break
-        page.wait_for_timeout(250)  # colours may still be fading in
-    assert not faint
-    assert page.evaluate(UNLABELLED) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert page.evaluate("[...document.images].every((image) => image.alt !== '')")
-
-
-@pytest.fixture(scope="module")
-def portraits_on_disk(tmp_path_factory):
-    """Drawn portraits, 64 pixels, as two labels of a study."""
-    folder = tmp_path_factory.mktemp("portraits")
-    for index, item in enumerate(PortraitDataset(1_000_000, 4, 2).__getitems__(list(range(8)))):
-        levels = (item["image"].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-        (folder / ("real", "generated")[index % 2]).mkdir(exist_ok=True)
-        Image.fromarray(levels).save(folder / ("real", "generated")[index % 2] / f"{index}.png")
-    return folder
+from tests.eval.pages import free_port, readable
 
 
 @pytest.fixture
@@ -173,75 +70,6 @@ def test_a_study_is_done_by_keyboard_on_a_phone(study, visit, scheme):
     record = analyse(folder)
     assert (record["people"], record["answers"]) == (1, 6)
     assert record["reasons"]["Blur"]["count"] == 3
-
-
-@pytest.fixture(scope="module")
-def demo(generator_folder, tmp_path_factory):
-    """The demo with small real models, and the folder of its visitors' files."""
-    torch.manual_seed(0)
-    weights, folder = tmp_path_factory.mktemp("detector"), tmp_path_factory.mktemp("visitors")
-    detector = Detector("tiny_patches", view=View("crop", size=32, resize=32))
-    detector.calibration = Calibration(real_below=0.4, generated_above=0.6, pictures=100)
-    detector.save_pretrained(weights)
-    pages = build({"protector": (protect, str(generator_folder)), "detector": (detect, str(weights)), "index": (detect, None)}, folder)
-    port = free_port()
-    launch(pages, folder, "127.0.0.1", port, wait=False)
-    yield f"http://127.0.0.1:{port}", folder
-    pages.close()
-
-
-def files_in(folder):
-    return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
-
-
-def test_the_demo_protects_and_detects_and_keeps_nothing(demo, visit, scheme, portraits_on_disk, tmp_path):
-    url, folder = demo
-    page = visit(scheme)
-    page.goto(url)
-    page.wait_for_selector("#protect-files")
-    readable(page)
-    photo = sorted((portraits_on_disk / "real").glob("*.png"))[0]
-    hostile = tmp_path / "drawing.png"
-    hostile.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
-    page.locator("#protect-files input[type=file]").set_input_files([photo, hostile])
-    page.get_by_role("button", name="Protect", exact=True).click()
-    page.wait_for_function("document.querySelector('#protect-report textarea').value.includes('protected')")
-    page.wait_for_selector("#protect-shown img")
-    readable(page)
-    report = page.locator("#protect-report textarea").input_value()
-    assert "drawing.png: not a PNG" in report
-    with page.expect_download() as download:
-        page.locator("#protect-made a[download]").first.click()
-    saved = tmp_path / "saved.png"
-    download.value.save_as(saved)
-    before, after = (np.asarray(Image.open(path).convert("RGB")).astype(int) for path in (photo, saved))
-    assert 1 <= np.abs(after - before).max() <= 6
-    page.get_by_role("tab", name="Detect").first.click()
-    page.locator("#detect-files input[type=file]").set_input_files(photo)
-    page.get_by_role("button", name="Detect", exact=True).click()
-    page.wait_for_function("document.querySelector('#detect-report textarea').value.includes('1 judged')")
-    words = page.locator("#detect-table").inner_text()
-    detector_says = re.search(r"(real|unsure|generated)\s+(0\.\d+|1\.000)", words)
-    assert detector_says, words
-    page.wait_for_selector("#detect-shown img")
-    assert files_in(folder)
-    page.close()
-    for _ in range(120):
-        if not files_in(folder):
-            break
-        threading.Event().wait(0.5)
-    assert not files_in(folder), "uploads and results go with the visitor"
-
-
-def test_names_and_paths_lead_nowhere(demo):
-    url, folder = demo
-    answer = httpx.post(f"{url}/gradio_api/upload", files={"files": ("../../../evil.png", b"x", "image/png")})
-    for stored in [*map(Path, answer.json() if answer.status_code == 200 else []), *folder.parent.rglob("evil.png")]:
-        assert stored.resolve().is_relative_to(folder.resolve()), "three folders up is not reached"
-    for path in ("/etc/hostname", str(Path(__file__).resolve()), "../../../../etc/hostname"):
-        assert httpx.get(f"{url}/gradio_api/file={path}").status_code in (403, 404)
-    assert httpx.post(f"{url}/gradio_api/upload", files={"files": ("big.png", b"\0" * 26_000_000, "image/png")}).status_code == 413
-    assert httpx.get(url, headers={"host": "evil.example"}).status_code == 400
 
 
 def test_tables_sort_and_filter_by_keyboard(visit, scheme, tmp_path):

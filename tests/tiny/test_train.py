@@ -55,6 +55,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     sizes = DetectionSizes(40, 24, 6, 6)  # two steps may end worse than chance, which calibration refuses
     small["detector"] = lambda place, name, steps: tiny.train.train_detector(place, name, 10 * steps, sizes)
     small["copies"] = partial(tiny.train.train_copies, collages=60, portraits=4, windows=4)
+    small["index"] = partial(tiny.train.train_index, training=80, entries=20)
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):

@@ -1,0 +1,62 @@
+"""A small index of drawn pictures, for trying out copy detection without a collection of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from datamodules.edits import JPEG
+from datamodules.images import Photo
+from indexing.extractor import Extractor, ExtractorConfig, as_described, described, load_extractor
+from indexing.features import Features
+from indexing.index import Index, make_index
+from tiny.collages import CollageDataset, collage
+from tiny.identity import EVALUATION_START
+
+FACTORY = "IVF64,PQ8x6"
+FIRST = EVALUATION_START + 10_000
+"""Number of the first entry; the benchmarks' pictures have other numbers."""
+
+
+def build_drawn_index(folder: Path, network: str, training: int = 3_000, entries: int = 2_000) -> None:
+    """Train an index on collages the network may have learnt from, and fill it with others.
+
+    Args:
+        folder: Of the index.
+        network: Folder of the copy-detection network.
+        training: Collages that train it.
+        entries: Collages that fill it.
+    """
+    config = ExtractorConfig(network)
+    extractor = load_extractor(config)
+    index = make_index(FACTORY, extractor.dimension(), "l2")
+    index.train(_descriptors(extractor, 0, training))
+    known = described(config, extractor)
+    filled = Index(index, [], {"factory": FACTORY, "metric": "l2", "training": f"{training} collages", "extractor": known})
+    names = [f"collage_{number:07d}.png" for number in range(FIRST, FIRST + entries)]
+    filled.add(Features(_descriptors(extractor, FIRST, entries), names, known))
+    filled.save(folder)
+
+
+@torch.no_grad()
+def _descriptors(extractor: Extractor, first: int, count: int) -> NDArray[np.float32]:
+    pictures = DataLoader(CollageDataset(first, count), batch_size=100)
+    return torch.cat([extractor(batch["image"]) for batch in pictures]).numpy()
+
+
+@torch.no_grad()
+def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
+    """Share of some entries that are the nearest of their own picture, as it is and as a JPEG of quality 50."""
+    index = Index.open(Path(folder))
+    extractor = load_extractor(as_described(index.facts["extractor"]))
+    drawn = [collage(FIRST + number) for number in range(pictures)]
+    found: dict[str, Any] = {"entries": len(index)}
+    for edit, views in {"itself": drawn, "jpeg 50": [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in drawn]}.items():
+        rows = extractor.describe(torch.cat([extractor.view(Photo(rgb)) for rgb in views])).numpy()
+        found[f"found by {edit}"] = float((index.search(rows, 1)[1][:, 0] == np.arange(pictures)).mean())
+    return found
