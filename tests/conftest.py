@@ -4,10 +4,13 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tiny.autoencoder import build_autoencoder
 from tiny.dataset import PortraitDataset
@@ -15,6 +18,17 @@ from tiny.diffusion import build_text_encoder, build_tokenizer, build_unet, pipe
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "checkpoints" / "tiny"
+
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")  # a busy machine is no failure, and a failure comes again
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Every test and its fixtures start from one seed, whichever tests ran before in the same process."""
+    random.seed(0)
+    np.random.seed(0)  # libraries draw from it
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

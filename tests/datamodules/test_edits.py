@@ -16,7 +16,7 @@ def rng(seed=0):
 
 
 @pytest.mark.parametrize(("kind", "level"), EVERY)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(2, 70), st.integers(2, 70), st.integers(0, 9))
 def test_any_picture_in_a_picture_out_and_the_same_again(kind, level, height, width, seed):
     rgb = rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)

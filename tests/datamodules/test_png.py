@@ -26,7 +26,7 @@ def png(image, **options):
     return buffer.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["crop", "resize_crop", "random_resized_crop", "tile_crop", "whole"]),
     *(st.integers(1, 120) for _ in range(2)),

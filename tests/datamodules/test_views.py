@@ -20,7 +20,7 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["crop", "resize_crop", "random_resized_crop", "tile_crop"]),
     *(st.integers(1, 90) for _ in range(2)),

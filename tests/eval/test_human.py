@@ -189,7 +189,7 @@ def test_wilson_and_false_omission_of_the_published_counts():
     assert confusion([True], [True])["specificity"] is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.integers(1, 9), st.dictionaries(st.integers(0, 39), st.integers(0, 5)))
 def test_draws_are_even_over_labels_and_categories(seed, number, shown):
     stimuli = [Stimulus(Path(f"{i}"), ("real", "generated")[i % 2], f"c{i // 2 % 4}", f"{i}") for i in range(40)]

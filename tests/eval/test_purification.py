@@ -139,7 +139,7 @@ def test_windows_cover_a_512_picture_as_published():
     assert seen[0, 0, 1, 1] == 4
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(8, 30), st.integers(8, 30), st.sampled_from([7, 8]))
 def test_cut_and_paste_gives_any_picture_back(height, width, side):
     images = torch.rand(2, 3, height, width, generator=source())

@@ -26,7 +26,7 @@ def by_definition(values, right, missed):
     return sum(np.mean(right[values >= value]) for value, good in zip(values, right, strict=True) if good) / total
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 30), st.integers(0, 5), st.integers(0, 10_000))
 def test_missed_entries_are_never_recalled(count, missed, seed):
     rng = np.random.default_rng(seed)

@@ -44,7 +44,7 @@ def test_the_first_step_reaches_only_the_output_layer():
     assert all(p.grad is not None for p in generator.parameters()), "DDP needs a gradient for every parameter"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(budget=st.floats(1, 32), seed=st.integers(0, 1000))
 def test_no_value_leaves_the_budget(budget, seed):
     torch.manual_seed(seed)

@@ -9,7 +9,7 @@ from rid import Protector
 from rid.windows import Windows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(height=st.integers(1, 300), width=st.integers(1, 300), fit=st.sampled_from(["resize", "tile"]), seed=st.integers(0, 99))
 def test_windows_cover_every_pixel_and_never_raise_the_bound(height, width, fit, seed):
     windows = Windows.cover((height, width), 32, fit)

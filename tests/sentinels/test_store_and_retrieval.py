@@ -140,7 +140,7 @@ def test_many_small_additions_are_joined(copied, models, tmp_path, monkeypatch):
     assert not list((tmp_path / "v").glob("*.partial"))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 4))
 def test_search_is_brute_force(seed, top_k, parts):
     rng = np.random.default_rng(seed)

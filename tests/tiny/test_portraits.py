@@ -11,7 +11,7 @@ from tiny.portraits import draw
 from tiny.scene import scene
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(person=st.integers(0, 2_000_000), picture=st.integers(0, 99), others=st.integers(0, 5))
 def test_a_picture_depends_on_its_numbers_alone(person, picture, others):
     alone = draw([person], [picture]).images[0]
