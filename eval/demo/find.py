@@ -31,7 +31,7 @@ LARGEST = 1024
 """Longest side of the copies that are edited and looked up."""
 
 FOUND = ["picture", "place", "entry", "distance"]
-COMPARED = ["picture", "edit", "as it was", "activated"]
+COMPARED = ["edit", "as it was", "activated", "picture"]
 EDITS = [f"{kind} {parameter}".strip().replace("_", " ") for kind, parameter, _ in flat(PAPER)]
 
 
@@ -53,7 +53,7 @@ def add(model: str, sessions: Sessions, trust_torchscript: bool = False) -> None
         f"picture so that this index finds it more surely after edits, at {QUALITY:g} dB or better, and enters the original for as long as "
         "you stay. The small index that ships with the project holds drawn pictures, and its network knows little of photographs."
     )
-    files = sessions.files("Pictures to look up or to activate", "find-files")
+    files = sessions.files("Pictures", "find-files")
     with gr.Row():
         look_up = gr.Button("Search", variant="primary", elem_id="find-search")
         change = gr.Button("Activate", elem_id="find-activate")
@@ -122,7 +122,7 @@ def _activate(finder: Finder, visitor: Visitor, name: str, photo: Photo, folder:
         f"{name}: found first after {after.count(1)} of {len(EDITS)} edits, as it was after {before.count(1)}; "
         f"PSNR {quality['psnr'] or np.inf:.1f} dB, no value changed by more than {quality['levels']} of 255 levels"
     )
-    rows = [[name, edit, _said(one), _said(two)] for edit, one, two in zip(EDITS, before, after, strict=True)]
+    rows = [[edit, _said(one), _said(two), name] for edit, one, two in zip(EDITS, before, after, strict=True)]
     return Activated(rows, [(kept, f"{name}: as it was"), (file, f"{name}: activated"), (change, f"{name}: {CHANGE}")], file, said)
 
 

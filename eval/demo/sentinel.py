@@ -40,7 +40,7 @@ def add(model: str, sessions: Sessions) -> None:
         f"a picture, such as one that a generator drew; **{model}** reads. The small weights that ship with the project know this "
         "lettering only."
     )
-    files = sessions.files("Pictures to plant a key in, or to read", "sentinel-files")
+    files = sessions.files("Pictures", "sentinel-files")
     with gr.Row():
         plant = gr.Button("Plant", variant="primary", elem_id="sentinel-plant")
         read = gr.Button("Read", elem_id="sentinel-read")
