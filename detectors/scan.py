@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,7 +19,7 @@ from checkpoints.jobs import job_trainer
 from checkpoints.manifest import file_digest
 from datamodules.images import UnreadableImage
 from datamodules.photos import PhotoDataModule, PhotoFile, find_photos
-from datamodules.tables import write_table
+from datamodules.tables import Journal, journal_file, read_journal
 from datamodules.views import View
 from detectors.calibration import Calibration, Verdict
 from detectors.detector import Detector, load_detector
@@ -102,13 +100,12 @@ def finding(photo: Seen, calibration: Calibration, answers: Iterator[float]) -> 
 class FindingWriter(Callback):
     """Appends findings to the table that is growing, batch by batch, with a progress bar."""
 
-    def __init__(self, table: Path, total: int, done: int) -> None:
-        self.table = table
+    def __init__(self, journal: Journal, total: int, done: int) -> None:
+        self.journal = journal
         self.bar = tqdm(total=total, initial=done, unit=" pictures")
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: list[Finding], *_: object) -> None:
-        with self.table.open("a", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            csv.DictWriter(stream, COLUMNS).writerows(asdict(row) for row in outputs)
+        self.journal.add(asdict(row) for row in outputs)
         self.bar.update(len(outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -145,26 +142,24 @@ def scan(
     detector = load_detector(name)
     photos, others = find_photos(inputs)
     digest = weights_digest(name)
-    partial_table = output.with_name(output.name + ".partial")
     begun = output.with_name(output.name + ".detector")
     if output.exists() and not resume:
         msg = f"{output} exists already: choose another name, delete it, or add --resume"
         raise ValueError(msg)
-    earlier = _finished(partial_table, begun, digest) if resume else []
+    earlier = _finished(output, begun, digest) if resume else []
     output.parent.mkdir(parents=True, exist_ok=True)
     begun.write_text(digest)
-    write_table(partial_table, COLUMNS, (asdict(row) for row in earlier))
+    journal = Journal(output, COLUMNS, (asdict(row) for row in earlier))
     known = {row.file for row in earlier}
     todo = [photo for photo in photos if photo.name not in known]
     if todo:
         data = PhotoDataModule(Views(todo, detector.view), batch_size, num_workers)
-        writer = FindingWriter(partial_table, len(photos), len(earlier))
+        writer = FindingWriter(journal, len(photos), len(earlier))
         trainer = job_trainer(accelerator, callbacks=[writer], enable_progress_bar=False)
         trainer.predict(Scan(detector), data, return_predictions=False)
     order = {photo.name: index for index, photo in enumerate(photos)}
-    found = sorted((row for row in read_table(partial_table) if row.file in order), key=lambda row: order[row.file])
-    write_table(partial_table, COLUMNS, (asdict(row) for row in found))
-    os.replace(partial_table, output)
+    found = sorted((row for row in read_table(output) if row.file in order), key=lambda row: order[row.file])
+    journal.finish(asdict(row) for row in found)
     begun.unlink()
     return found, others
 
@@ -176,9 +171,7 @@ def weights_digest(name: str) -> str:
 
 
 def read_table(file: Path) -> list[Finding]:
-    """The findings of a table, or of one that is growing; a last line that was cut short is left out."""
-    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
-        rows = [row for row in csv.DictReader(stream) if None not in row.values() and None not in row]
+    """The findings of a table, or of one that is growing."""
 
     def number(value: str) -> float | None:
         return float(value) if value else None
@@ -193,15 +186,15 @@ def read_table(file: Path) -> list[Finding]:
             height=int(row["height"]) if row["height"] else None,
             error=row["error"],
         )
-        for row in rows
+        for row in read_journal(file)
     ]
 
 
 def _finished(table: Path, begun: Path, digest: str) -> list[Finding]:
     """What a stopped run has found so far; files it could not read are tried again."""
-    if not table.is_file():
+    if not journal_file(table).is_file():
         return []
     if not begun.is_file() or begun.read_text() != digest:
-        msg = f"{table} is of a run with another detector: delete it, or use that detector"
+        msg = f"{journal_file(table)} is of a run with another detector: delete it, or use that detector"
         raise ValueError(msg)
     return [row for row in read_table(table) if not row.error]

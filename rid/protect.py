@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,10 +17,12 @@ from checkpoints.jobs import job_trainer
 from checkpoints.manifest import fingerprint, write_manifest
 from datamodules.images import Photo, paper_crop, without_metadata
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, output_names, refuse_inside, shard_name
-from datamodules.tables import write_table
+from datamodules.tables import Journal, read_journal
 from rid.protect_writer import COLUMNS, ENDING, Format, Outputs, PhotoWriter, Row
 from rid.protector import Protector
 from rid.windows import Fit, Windows
+
+TABLE = "protected.csv"
 
 
 @dataclass(frozen=True)
@@ -109,15 +109,15 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
     _check_output(output, inputs, settings, resume)
     output.mkdir(parents=True, exist_ok=True)
     earlier = _finished(output, photos, names) if resume else []
-    journal = output / "protected.csv.partial"
-    write_table(journal, COLUMNS, (asdict(row) for row in earlier))
+    journal = Journal(output / TABLE, COLUMNS, (asdict(row) for row in earlier))
     write_manifest(output, command="rid protect", finished=False, settings=settings)
     if config.compile:
         protector.generator.compile()
     known = {row.source for row in earlier}
     todo = [photo for photo in photos if photo.name not in known]
     side, threads = protector.generator.image_size, config.workers
-    writer = PhotoWriter(Outputs(output, names, config.format), protector.budget, protector.fit, side, threads, len(photos), len(earlier))
+    outputs = Outputs(output, names, config.format, journal)
+    writer = PhotoWriter(outputs, protector.budget, protector.fit, side, threads, len(photos), len(earlier))
     prepare = partial(prepare_photo, side=side, fit=config.fit, strip=config.strip_metadata)
     try:
         if todo:
@@ -128,8 +128,7 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
         writer.close()
     order = {photo.name: index for index, photo in enumerate(photos)}
     report = ProtectReport(sorted(earlier + writer.rows, key=lambda row: order[row.source]), skipped, protector.budget)
-    write_table(journal, COLUMNS, (asdict(row) for row in report.rows))
-    os.replace(journal, output / "protected.csv")
+    journal.finish(asdict(row) for row in report.rows)
     counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(skipped)}
     failed = {row.source: row.error for row in report.failed}
     facts: dict[str, Any] = {"budget_levels": protector.budget, "counts": counts, "failed": failed, "skipped": skipped}
@@ -166,11 +165,7 @@ def _check_output(output: Path, inputs: Sequence[Path], settings: dict[str, Any]
 
 def _finished(output: Path, photos: list[PhotoFile], names: dict[str, str]) -> list[Row]:
     """Rows of an earlier run whose results are whole."""
-    file = next((path for name in ("protected.csv.partial", "protected.csv") if (path := output / name).is_file()), None)
-    if file is None:
-        return []
-    with file.open(newline="", encoding="utf-8") as stream:
-        lines = {line["source"]: line for line in csv.DictReader(stream) if line["error"] is not None}  # a last line may be cut short
+    lines = {line["source"]: line for line in read_journal(output / TABLE)}
     rows = []
     for photo in photos:
         line = lines.get(photo.name)

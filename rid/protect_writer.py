@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from datamodules.images import Photo, decode_photo, encode_photo, levels_within,
 from datamodules.measures import measures
 from datamodules.photos import OpenedPhoto, PhotoFile, shard_name
 from datamodules.shards import ShardWriter
+from datamodules.tables import Journal
 from rid.windows import Fit, Windows
 
 Format = Literal["png", "jpeg"]
@@ -78,19 +78,18 @@ def finish(photo: Photo, windows: Windows, changes: Tensor, budget: float, kind:
 
 
 class Outputs:
-    """Where results go: files, shards, and ``protected.csv.partial``, a line as soon as a photo is done.
+    """Where results go: files, shards, and the journal, a line as soon as a photo is done.
 
     Args:
         folder: The output folder.
         names: The output's name for each photo.
         kind: Format.
+        journal: Of ``protected.csv``.
     """
 
-    def __init__(self, folder: Path, names: dict[str, str], kind: Format) -> None:
-        self.folder, self.names, self.kind = folder, names, kind
+    def __init__(self, folder: Path, names: dict[str, str], kind: Format, journal: Journal) -> None:
+        self.folder, self.names, self.kind, self.journal = folder, names, kind, journal
         self.shard: ShardWriter | None = None
-        self.table = (folder / "protected.csv.partial").open("a", newline="", encoding="utf-8")
-        self.lines = csv.DictWriter(self.table, COLUMNS)
 
     def keep(self, file: PhotoFile, content: bytes | None, row: Row) -> None:
         """Write one result, or only its line if there is none."""
@@ -103,24 +102,19 @@ class Outputs:
                     self.shard.add(entry.name, entry.read(file.path))
             else:
                 write_bytes(self.folder / self.names[file.name], content)
-        self.lines.writerow(asdict(row))
-        self.table.flush()
+        self.journal.add([asdict(row)])
 
     def _open_shard(self, file: PhotoFile) -> None:
         target = self.folder / shard_name(file)
         if self.shard is None or self.shard.target != target:
-            self._close_shard()
+            self.close()
             self.shard = ShardWriter(target)
-
-    def _close_shard(self) -> None:
-        if self.shard is not None:
-            self.shard.close()
-            self.shard = None
 
     def close(self) -> None:
         """Finish the last shard."""
-        self._close_shard()
-        self.table.close()
+        if self.shard is not None:
+            self.shard.close()
+            self.shard = None
 
 
 class PhotoWriter(BasePredictionWriter):

@@ -171,7 +171,7 @@ def test_two_processes_read_every_sample_once(shards, tmp_path):
     (tmp_path / "two.py").write_text(TWO_RANKS)
     command = [sys.executable, str(tmp_path / "two.py"), f"{shards}/val-*.tar", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, timeout=200, env=environment, capture_output=True)
+    subprocess.run(command, check=True, timeout=900, env=environment, capture_output=True)
     seen = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     assert all(seen)
     assert len(seen[0] + seen[1]) == len(set(seen[0] + seen[1])) == 28, "29 less the damaged one"

@@ -152,7 +152,7 @@ def test_two_processes_share_the_people_out_and_come_to_the_same(settings, tmp_p
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=900,
         )
         assert ended.returncode == 0, ended.stderr[-2000:]
     for name in ("1000000", "1000001", "1000002"):

@@ -169,7 +169,7 @@ def test_two_processes_make_the_same_pairs(photos, pipelines, tmp_path):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert len(json.loads((tmp_path / "two" / "pairs.json").read_text())) == 5

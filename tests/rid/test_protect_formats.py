@@ -212,6 +212,17 @@ def test_a_list_and_single_files(tmp_path, generator_folder, capsys):
     assert "not a picture by its name" in capsys.readouterr().err
 
 
+def test_a_name_that_is_no_text_is_kept_byte_by_byte(tmp_path, generator_folder):
+    (tmp_path / "in").mkdir()
+    name = os.fsdecode(b"caf\xe9, \"1\".png")
+    picture(70, 60).save(tmp_path / "in" / name)
+    command = [tmp_path / "in", "-o", tmp_path / "out", "--weights", generator_folder]
+    assert protect(*command) == 0
+    made = (tmp_path / "out" / name).stat().st_mtime_ns
+    assert protect(*command, "--resume") == 0
+    assert (tmp_path / "out" / name).stat().st_mtime_ns == made, "it is known to be done"
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_files(tmp_path, generator_folder, capsys):
     (tmp_path / "in").mkdir()
@@ -222,8 +233,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(tmp_path, generator_f
     command = ["protect", str(tmp_path / "in"), "--weights", str(generator_folder), "--workers", "1", "--batch_size", "2"]
     program = [sys.executable, "-m", "rid", *command, "-o", str(tmp_path / "cut")]
     process = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "cut").glob("*.png"))) < 4 and time.monotonic() < deadline:
+    while len(list((tmp_path / "cut").glob("*.png"))) < 4 and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)  # its workers, too
     process.wait()
