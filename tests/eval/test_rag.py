@@ -12,12 +12,13 @@ from eval.__main__ import main
 from eval.attacks.rag import FlowConfig, ImageToImageGenerator, ReadingJudge, Retriever, ServiceGenerator, ServiceJudge, query_prompt
 from eval.attacks.rag.judges import quoted
 from eval.rag import Database, estimate, run_rag, sentinel_name, summary
-from sentinels.client import Client, Service
+from sentinels.client import Client
 from sentinels.embedders import identified, open_embedder
 from sentinels.network import ImageTextNet
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
 from sentinels.record import Record
+from sentinels.service import Service
 from sentinels.store import Store
 from tests.sentinels.conftest import KEY
 
