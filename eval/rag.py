@@ -92,9 +92,10 @@ def run_rag(
         seed: Of the generator's noise.
 
     Raises:
-        ValueError: If a part needs a service and there is none, or the folder holds another run.
+        ValueError: If a part needs a service or a device and there is none, or the folder holds another run.
     """
     planted = Record.open(record)
+    generator.check()
     settings = {
         "record": str(record.resolve()),
         "database": {key: value for key, value in asdict(database).items() if key not in ("vectors", "batch_size", "accelerator")},

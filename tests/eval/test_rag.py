@@ -195,6 +195,8 @@ def test_the_command(planted, collection, tmp_path, reads, pipelines, capsys):
     shutil.rmtree(tmp_path / "out")
     assert run(main, [*args[:-2], "--judge", "ServiceJudge", "--decide.similarity", reads]) == 2
     assert "service" in capsys.readouterr().err
+    assert run(main, [*args, "--generator.device", "cuda:77"]) == 2
+    assert "not on this machine" in capsys.readouterr().err
 
 
 def test_names():

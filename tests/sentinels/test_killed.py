@@ -25,16 +25,17 @@ def killed_half_way(module, arguments, stub, answers, count):
     """Start a command, and kill it when so many answers are on its disk and others are waited for."""
     stub.most = count
     process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for _ in range(3000):
-        kept = [path for path in answers.rglob("*") if path.suffix in (".json", ".bin")]
-        if (len(kept) == count and len(stub.questions) > count) or process.poll() is not None:
-            break
-        time.sleep(0.1)
-    assert process.poll() is None, process.stdout.read().decode()
+    try:
+        for _ in range(9000):
+            kept = [path for path in answers.rglob("*") if path.suffix in (".json", ".bin")]
+            if (len(kept) == count and len(stub.questions) > count) or process.poll() is not None:
+                break
+            time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        said = process.communicate()[0].decode()
+    assert process.returncode == -signal.SIGKILL, said
     assert len(kept) == count
-    process.send_signal(signal.SIGKILL)
-    said = process.communicate()[0].decode()
-    assert process.returncode == -signal.SIGKILL
     stub.most = None
     return said
 

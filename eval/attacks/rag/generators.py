@@ -39,6 +39,14 @@ class Generator(ABC):
         plain = {key: value for key, value in vars(self).items() if isinstance(value, str | int | float | bool)}
         return {"generator": type(self).__name__} | plain | ({"service": self.client.service.settings()} if self.client else {})
 
+    def check(self) -> None:
+        """Before a run: can it draw here?
+
+        Raises:
+            ValueError: If not.
+        """
+        return
+
     @abstractmethod
     async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
         """A picture.
@@ -57,6 +65,14 @@ class LocalGenerator(Generator):
     turn: ClassVar = threading.Lock()
 
     model: str
+    device: str
+
+    def check(self) -> None:
+        try:
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # what torch raises where there is no such device
+            msg = f"device {self.device}: not on this machine; set the generator's device to cpu, or to cuda where there is a GPU"
+            raise ValueError(msg) from error
 
     @property
     def folder(self) -> Path:
