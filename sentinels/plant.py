@@ -94,6 +94,9 @@ async def plant(inputs: Path, output: Path, planter: Planter, config: PlantConfi
     """
     photos = [photo for photo in find_photos([inputs])[0] if photo.sample is None]
     refuse_inside(output, [inputs])
+    if len(photos) < config.count:
+        msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
+        raise ValueError(msg)
     settings = {"inputs": str(inputs.resolve()), "config": asdict(config)} | planter.settings()
     claim(output, "sentinels plant", settings)
     chosen, seed = _chosen({photo.name: photo for photo in photos}, config, output / "sources.json")
@@ -254,9 +257,6 @@ def look(rgb: Levels) -> NDArray[np.float32]:
 
 def _chosen(photos: dict[str, PhotoFile], config: PlantConfig, file: Path) -> tuple[list[PhotoFile], int]:
     """The sources of a job and its seed, the same after a stop."""
-    if len(photos) < config.count:
-        msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
-        raise ValueError(msg)
     if file.is_file():
         kept = json.loads(file.read_text())
         names, seed = kept["sources"], int(kept["seed"])

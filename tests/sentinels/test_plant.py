@@ -108,6 +108,7 @@ def test_other_settings_are_kept_out_of_a_folder(collection, tmp_path):
         planted(collection, collection / "out", PlantConfig(count=2))
     with pytest.raises(ValueError, match="lower count"):
         planted(collection, tmp_path / "more", PlantConfig(count=99))
+    assert not (tmp_path / "more").exists()  # the mistake can be mended
 
 
 def test_an_illegible_key_is_tried_again_and_given_up(collection, tmp_path):
