@@ -28,6 +28,11 @@ PIPELINE_PARTS = (
 )
 """What a folder that diffusers opens as a text-to-image pipeline has."""
 
+PIPELINE_FILES = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"] + [
+    f"*/{stem}{part}.safetensors" for stem in ("model", "diffusion_pytorch_model") for part in ("", "-?????-of-?????")
+]
+"""What is downloaded of any pipeline of diffusers: neither single-file checkpoints nor copies in other formats and precisions."""
+
 
 def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
     """The folder that holds a model.

@@ -12,7 +12,7 @@ import diffusers
 import torch
 from diffusers import DiffusionPipeline
 
-from checkpoints.folders import model_folder
+from checkpoints.folders import PIPELINE_FILES, model_folder
 from checkpoints.manifest import fingerprint
 from datamodules.images import encode_as, to_levels
 from datamodules.sharding import GENERATED, Origin, Split, slug
@@ -20,12 +20,6 @@ from detectors.shard_job import Made, ShardJob, run_job
 
 Codec = Literal["png", "bmp", "jpg", "webp"]
 DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
-
-STEMS = ("model", "diffusion_pytorch_model")
-NEEDED = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"] + [
-    f"*/{stem}{part}.safetensors" for stem in STEMS for part in ("", "-?????-of-?????")
-]
-"""What is downloaded of a pipeline: neither single-file checkpoints nor copies in other formats and precisions."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +80,7 @@ class Synthesis(ShardJob):
         self.parts: dict[str, Any] = {}  # the pipeline, outside the module tree
 
     def setup(self, stage: str) -> None:
-        folder = model_folder(self.config.model, "model_index.json", patterns=NEEDED)
+        folder = model_folder(self.config.model, "model_index.json", patterns=PIPELINE_FILES)
         pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=DTYPES[self.config.precision])
         if "safety_checker" in pipeline.components:
             pipeline.register_modules(safety_checker=None)  # it would put black pictures in the place of some
@@ -142,7 +136,7 @@ def synthesize(
         msg = "there are no captions to draw from"
         raise ValueError(msg)
     digest = hashlib.sha256("\n".join(captions).encode()).hexdigest()
-    weights = fingerprint(config.model, model_folder(config.model, "model_index.json", patterns=NEEDED))
+    weights = fingerprint(config.model, model_folder(config.model, "model_index.json", patterns=PIPELINE_FILES))
     settings = asdict(config) | {"captions": {"count": len(captions), "sha256": digest}, "weights": weights}
     shards = -(-len(captions) // config.per_shard)
     return run_job(Synthesis(config, captions, output), shards, "datamodules synthesize", settings, accelerator, devices)

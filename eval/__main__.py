@@ -158,7 +158,7 @@ def rag(arguments: list[str]) -> int:
 
 
 def rag_robustness(arguments: list[str]) -> int:
-    """The retrieval attack after edits."""
+    """The retrieval attack after edits; 0 only if every key that was left was asked."""
     from eval.rag_robustness import run_robustness
 
     made = parser("python -m eval rag-robustness", "Edit the collection as a thief may, ask for the keys, decide: robustness.csv.")
@@ -166,9 +166,10 @@ def rag_robustness(arguments: list[str]) -> int:
     made.add_function_arguments(run_robustness, skip={"output"})
     settings = made.instantiate_classes(made.parse_args(arguments))
     del settings.config
-    for row in run_robustness(**settings.as_dict()):
+    rows = run_robustness(**settings.as_dict())
+    for row in rows:
         print(", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
-    return 0
+    return 1 if any(row.get("failed") for row in rows) else 0
 
 
 def metrics(arguments: list[str]) -> int:

@@ -17,10 +17,11 @@ from checkpoints.manifest import claim, write_manifest
 from datamodules.photos import PhotoFile, find_photos
 from eval.attacks.rag import FlowConfig, Generator, Judge, RagFlow, Retriever, query_prompt
 from eval.attacks.rag.retriever import Method
-from sentinels.client import Client, Service
+from sentinels.client import Client
 from sentinels.embedders import Embedder, identified, open_embedder
 from sentinels.record import Record
 from sentinels.retrieve import read_captions
+from sentinels.service import Service
 from sentinels.store import Store
 from sentinels.trials import Trials, triggered
 
@@ -91,9 +92,10 @@ def run_rag(
         seed: Of the generator's noise.
 
     Raises:
-        ValueError: If a part needs a service and there is none, or the folder holds another run.
+        ValueError: If a part needs a service or a device and there is none, or the folder holds another run.
     """
     planted = Record.open(record)
+    generator.check()
     settings = {
         "record": str(record.resolve()),
         "database": {key: value for key, value in asdict(database).items() if key not in ("vectors", "batch_size", "accelerator")},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from checkpoints.manifest import write_manifest
-from datamodules.images import Photo, save_png
+from checkpoints.manifest import claim, file_digest, write_manifest
+from datamodules.images import Photo, UnreadableImage, save_png
 from datamodules.photos import PhotoFile, find_photos
 from datamodules.tables import write_table
 from eval.attacks.rag import FlowConfig, Generator, Judge
@@ -18,6 +19,7 @@ from sentinels.embedders import identified, open_embedder
 from sentinels.reader import load_network
 from sentinels.record import Record
 from sentinels.retrieve import CosineIndex, read_captions
+from sentinels.service import Service
 from sentinels.store import Store
 
 
@@ -31,6 +33,7 @@ def run_robustness(
     edits: tuple[str, ...] = ("none", "jpeg", "halved", "cropped", "inpainted", "deleted"),
     decision: DecideConfig = DecideConfig(),
     flow: FlowConfig = FlowConfig(),
+    service: Service | None = None,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Edit collection and sentinels alike, ask the system that searches them, and decide; a row for each edit, and ``robustness.csv``.
@@ -45,10 +48,11 @@ def run_robustness(
         edits: Which.
         decision: How it is decided.
         flow: How the system works.
+        service: For generators, judges and searches that ask one; its limits hold for each edit.
         seed: Of the generator's noise.
 
     Raises:
-        ValueError: If there is no such edit.
+        ValueError: If there is no such edit, or the folder holds the results of another record, collection, reader or seed.
     """
     network = load_network(reader)
     known: dict[str, Edit] = {"none": lambda rgb: rgb, "jpeg": jpeg, "halved": halved, "cropped": cropped}
@@ -57,6 +61,13 @@ def run_robustness(
         msg = f"no edit '{unknown[0]}'; there are {', '.join(known)}"
         raise ValueError(msg)
     planted, photos, rows = Record.open(record), find_photos([database.originals])[0], list[dict[str, Any]]()
+    settings = {
+        "record": {"file": str(record.resolve()), "sha256": file_digest(record)},
+        "originals": str(database.originals.resolve()),
+        "reader": identified(reader),
+        "seed": seed,
+    }
+    claim(output, "eval rag-robustness", settings)
     for name in edits:
         folder = output / name
         kept = sum(_edited(photo, known[name], folder / "originals" / photo.name) for photo in photos)
@@ -71,15 +82,16 @@ def run_robustness(
         row: dict[str, Any] = {"edit": name, "originals_kept": kept, "sentinels_kept": len(stolen.sentinels)}
         searched = replace(database, originals=folder / "originals", vectors=None)
         if len(stolen.sentinels) >= 2:
-            done = run_rag(stolen.file, folder / "run", searched, generator, judge, ("protected",), flow, seed=seed)
+            done = run_rag(stolen.file, folder / "run", searched, generator, judge, ("protected",), flow, service, seed)
+            row["failed"] = len(done.failed)
             found = decide(record, done.arms["protected"].folder, folder / "decision", decision)["system"]
             row |= {"hit_at_1": found["hits"]["hit@1"]["share"], "p": found["permutation"]["p"], "similarity": found["similarity"]["mean"]}
             if database.captions:
                 row |= ordinary(folder / "run" / "vectors", database.embedder, read_captions(database.captions))
         rows.append(row)
     write_table(output / "robustness.csv", list(dict.fromkeys(key for row in rows for key in row)), rows)
-    settings = {"record": str(record), "originals": str(database.originals), "edits": edits, "reader": reader, "seed": seed}
-    write_manifest(output, command="eval rag-robustness", finished=True, settings=settings, rows=rows)
+    finished = not any(row.get("failed") for row in rows)
+    write_manifest(output, command="eval rag-robustness", finished=finished, settings=settings, rows=rows)
     return rows
 
 
@@ -104,8 +116,12 @@ def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str
 
 
 def _edited(photo: PhotoFile, edit: Edit, target: Path) -> bool:
-    """Save what is left of a picture; False if nothing is."""
-    left = edit(photo.open().rgb)
+    """Save what is left of a picture; False if nothing is, or if it cannot be read."""
+    try:
+        left = edit(photo.open().rgb)
+    except UnreadableImage as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return False
     if left is not None:
         save_png(Photo(left), target)
     return left is not None

@@ -29,9 +29,9 @@ def main(arguments: list[str]) -> int:
 
 def plant(arguments: list[str]) -> int:
     """Plant sentinels; 0 only if all that were wanted were made."""
-    from sentinels.client import Service
     from sentinels.plant import PlantConfig
     from sentinels.plate import PlateStyle
+    from sentinels.service import Service
 
     made = parser("python -m sentinels plant", "Make sentinels: record.json says which, images/ holds them. A stopped job goes on.")
     made.add_argument("photos", type=Path, help="folder of the collection, flat or nested")
@@ -40,6 +40,7 @@ def plant(arguments: list[str]) -> int:
     made.add_argument("--reader", type=str, default=TINY, help="reads the keys back: a model's folder, 'service', or 'none'")
     made.add_argument("--model", type=str | None, default=None, help="text-to-image pipeline of the diffusion planter")
     made.add_argument("--device", type=str, default="cpu", help="where that runs")
+    made.add_argument("--describer", type=Literal["measured", "service"], default="measured", help="who tells it what a source shows")
     made.add_class_arguments(PlantConfig, as_group=False)
     made.add_class_arguments(PlateStyle, "style")
     made.add_class_arguments(Service, "service")
@@ -50,7 +51,7 @@ def plant(arguments: list[str]) -> int:
         print(f"error: {name}: {reason}", file=sys.stderr)
     read = "keys read back" if report.read else "keys NOT read back: no reader"
     print(f"{len(report.record.sentinels)} of {config.count} sentinels in {settings.output} ({read})")
-    print("copy images/ into the collection before it is published; keep record.json secret")
+    print("copy images/ into the collection before it is published; keep everything else in that folder secret")
     return 0 if len(report.record.sentinels) >= config.count else 1
 
 
@@ -63,14 +64,14 @@ async def _plant(settings: Any, config: Any) -> Any:
 
     async with AsyncExitStack() as stack:
         client = None
-        if settings.planter == "service" or settings.reader == "service":
+        if "service" in (settings.planter, settings.reader, settings.describer):
             client = await stack.enter_async_context(Client(settings.service, settings.output / "answers"))
         planter: Planter = LocalPlanter(settings.style)
         if settings.planter == "diffusion":
             if settings.model is None:
                 msg = "the diffusion planter needs --model: a text-to-image pipeline's folder or Hub id"
                 raise ValueError(msg)
-            planter = DiffusionPlanter(settings.model, device=settings.device)
+            planter = DiffusionPlanter(settings.model, client if settings.describer == "service" else None, device=settings.device)
         elif settings.planter == "service":
             assert client is not None
             planter = ServicePlanter(client)

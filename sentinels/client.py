@@ -15,80 +15,25 @@ import os
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
-from datamodules.headers import read_header
-from datamodules.images import UnreadableImage, data_url, decode_photo, write_bytes
+from datamodules.images import UnreadableImage, decode_photo, write_bytes
 from sentinels.fetch import fetch, is_local, read_bounded
+from sentinels.messages import answer_text, kind_of, message
+from sentinels.service import CallLimitReached, Service, ServiceError
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 LONGEST_WAIT = 120.0
 """Seconds; a service that asks for more is given up."""
-
-KINDS = {"jpg": "jpeg", "png": "png", "webp": "webp"}
-"""True picture kinds that services take, and their MIME names."""
-
-
-class ServiceError(ValueError):
-    """The service did not give what was asked for; another try of the same would not either."""
-
-
-class CallLimitReached(ServiceError):
-    """As many requests were made as were allowed."""
-
-
-@dataclass(frozen=True)
-class Service:
-    """Where and how to ask.
-
-    Attributes:
-        base_url: Of any OpenAI-compatible service.
-        chat_model: Model that looks, describes and answers.
-        image_model: Model that draws.
-        drawing: How it draws: through the Images API (``images``), or as an URL in a chat answer (``chat``).
-        key_variable: Environment variable with the API key. It may be unset for a service on this machine.
-        timeout: Seconds for one request, answer included.
-        concurrency: Requests at a time.
-        attempts: Tries of one request, waits doubling between them.
-        max_calls: Requests in all, failed ones included, before the run stops; None for any number.
-        max_megabytes: Largest answer that is read.
-        chat_price: Price of one chat request, in any currency, for the estimate; 0 if not known.
-        image_price: Price of one picture.
-    """
-
-    base_url: str = "https://api.openai.com/v1"
-    chat_model: str = "gpt-4o"
-    image_model: str = "gpt-image-1"
-    drawing: Literal["images", "chat"] = "images"
-    key_variable: str = "OPENAI_API_KEY"
-    timeout: float = 180.0
-    concurrency: int = 4
-    attempts: int = 6
-    max_calls: int | None = None
-    max_megabytes: int = 32
-    chat_price: float = 0.0
-    image_price: float = 0.0
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            msg = f"base_url must be http(s)://HOST/..., without a user name or a query, got '{self.base_url}'"
-            raise ValueError(msg)
-        if self.timeout <= 0 or self.concurrency < 1 or self.attempts < 1 or self.max_megabytes < 1:
-            msg = "timeout, concurrency, attempts and max_megabytes must be positive"
-            raise ValueError(msg)
-
-    def settings(self) -> dict[str, Any]:
-        """What decides the answers, for a manifest."""
-        return {key: asdict(self)[key] for key in ("base_url", "chat_model", "image_model", "drawing")}
 
 
 @dataclass
@@ -143,7 +88,7 @@ class Client:
         if (kept := _kept(place)) is not None:
             self.cached += 1
             return str(json.loads(kept)["text"])
-        text = _answer_text(await self._ask("chat/completions", body))
+        text = answer_text(await self._ask("chat/completions", body))
         write_bytes(place, json.dumps({"text": text}).encode())
         return text
 
@@ -165,18 +110,32 @@ class Client:
         if (kept := _kept(place)) is not None:
             self.cached += 1
             return kept
-        content = await (self._draw_in_chat if self.service.drawing == "chat" else self._draw_by_images)(prompt, references, size)
+        linked = place.with_suffix(".url")
+        content = await self._drawn(linked, prompt, references, size)
         try:
             decode_photo(BytesIO(content), "the picture that the service sent")
         except UnreadableImage as error:
+            linked.unlink(missing_ok=True)
             raise ServiceError(self._clean(str(error))) from None
         write_bytes(place, content)
+        linked.unlink(missing_ok=True)
         return content
 
-    async def _draw_by_images(self, prompt: str, references: Sequence[bytes], size: str) -> bytes:
+    async def _drawn(self, linked: Path, prompt: str, references: Sequence[bytes], size: str) -> bytes:
+        """A picture file; where its link is sent instead, that is kept until it is fetched, as it is paid for."""
+        if linked.is_file():
+            with suppress(ServiceError):  # a link may have expired
+                return await self._fetch(linked.read_text())
+        drawn = await (self._draw_in_chat if self.service.drawing == "chat" else self._draw_by_images)(prompt, references, size)
+        if isinstance(drawn, bytes):
+            return drawn
+        write_bytes(linked, drawn.encode())
+        return await self._fetch(drawn)
+
+    async def _draw_by_images(self, prompt: str, references: Sequence[bytes], size: str) -> bytes | str:
         body: dict[str, Any] = {"model": self.service.image_model, "prompt": prompt, "size": size, "n": 1}
         if references:
-            files = [("image[]", (f"{i}.{_kind(ref)}", ref, f"image/{_kind(ref)}")) for i, ref in enumerate(references)]
+            files = [("image[]", (f"{i}.{kind_of(ref)}", ref, f"image/{kind_of(ref)}")) for i, ref in enumerate(references)]
             answer = await self._ask("images/edits", body, files)
         else:
             answer = await self._ask("images/generations", body)
@@ -184,20 +143,19 @@ class Client:
             drawn = answer["data"][0]
             if drawn.get("b64_json"):
                 return base64.b64decode(drawn["b64_json"], validate=True)
-            url = drawn["url"]
+            return str(drawn["url"])
         except (KeyError, IndexError, TypeError, AttributeError, binascii.Error) as error:
             msg = f"the service's answer holds no picture ({type(error).__name__})"
             raise ServiceError(msg) from None
-        return await self._fetch(str(url))
 
-    async def _draw_in_chat(self, prompt: str, references: Sequence[bytes], size: str) -> bytes:
+    async def _draw_in_chat(self, prompt: str, references: Sequence[bytes], size: str) -> str:
         content = message(f"{prompt}\n\nSize: {size}. Answer with the direct URL of the finished picture and nothing else.", references)
-        text = _answer_text(await self._ask("chat/completions", {"model": self.service.image_model, "messages": [content], "n": 1}))
+        text = answer_text(await self._ask("chat/completions", {"model": self.service.image_model, "messages": [content], "n": 1}))
         found = re.search(r"https?://[^\s)\"'<>]+", text)
         if not found:
             msg = f"the service sent no URL of a picture but: {self._clean(text)[:200]}"
             raise ServiceError(msg)
-        return await self._fetch(found.group(0))
+        return found.group(0)
 
     async def _fetch(self, url: str) -> bytes:
         limit = self.service.max_megabytes * 2**20
@@ -271,47 +229,8 @@ class _Again(Exception):
         self.after = after
 
 
-def message(text: str, pictures: Sequence[bytes] = (), role: str = "user") -> dict[str, Any]:
-    """A chat message with picture files, as data URLs of their true kind.
-
-    Raises:
-        ValueError: If a picture is of a kind that services do not take.
-    """
-    urls = [data_url(picture, _kind(picture)) for picture in pictures]
-    parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
-    return {"role": role, "content": parts + [{"type": "image_url", "image_url": {"url": url}} for url in urls]}
-
-
-def _kind(picture: bytes) -> str:
-    header = read_header(picture)
-    if header is None or header.codec not in KINDS:
-        msg = f"services take JPEG, PNG and WebP pictures, not {header.codec if header else 'this file'}"
-        raise ValueError(msg)
-    return KINDS[header.codec]
-
-
 def _kept(place: Path) -> bytes | None:
     return place.read_bytes() if place.is_file() else None
-
-
-def _answer_text(answer: dict[str, Any]) -> str:
-    try:
-        choice = answer["choices"][0]
-        said = choice["message"]
-        text = said.get("content")
-    except (KeyError, IndexError, TypeError, AttributeError):
-        msg = "the service's answer has no message"
-        raise ServiceError(msg) from None
-    if refusal := said.get("refusal"):
-        msg = f"the model refused: {str(refusal)[:200]}"
-        raise ServiceError(msg)
-    if choice.get("finish_reason") in ("length", "content_filter"):
-        msg = f"the model's answer was cut off ({choice['finish_reason']})"
-        raise ServiceError(msg)
-    if not isinstance(text, str) or not text.strip():
-        msg = "the model answered with nothing"
-        raise ServiceError(msg)
-    return text
 
 
 def _raise_for(response: httpx2.Response, content: bytes) -> None:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinels.client import Client, message
+from sentinels.client import Client
+from sentinels.messages import message
 
 DESCRIPTION_PROMPT = """Look at the picture and say what characterises it, so that somebody could make a different picture of the same
 kind. Keep to the main traits and leave details open. Do not quote writing or numbers, and do not name or identify persons. Answer with

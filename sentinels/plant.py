@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,12 +23,12 @@ from checkpoints.manifest import claim, file_digest, write_manifest, write_text
 from datamodules.headers import Header, read_header
 from datamodules.images import UnreadableImage, encode_as, write_bytes
 from datamodules.photos import PhotoFile, find_photos, refuse_inside
-from sentinels.client import CallLimitReached
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.keys import KeyMaker
 from sentinels.planters import Planted, Planter
 from sentinels.reader import reads_as
 from sentinels.record import Record, Sentinel
+from sentinels.service import CallLimitReached
 
 Levels = NDArray[np.uint8]
 Letters = Callable[[Levels], Awaitable[str]]
@@ -44,7 +45,8 @@ class PlantConfig:
     Attributes:
         count: Sentinels.
         order: Which sources: a random ``sample``, or the ``first`` by name.
-        seed: Of sources, keys and places; None draws them from the system's secure source, so that nobody can guess them.
+        seed: Of sources, keys, places and names; None draws one from the system's secure source, which nobody can guess. It is kept beside
+            the record, so that a stopped job goes on with the keys that it has paid for.
         key_length: Letters of a key.
         distance: Least edit distance of two keys.
         names: ``neutral`` names look like the source's; ``prefixed`` ones say sentinel_ as the published program's.
@@ -90,18 +92,21 @@ async def plant(inputs: Path, output: Path, planter: Planter, config: PlantConfi
         FileNotFoundError: If there are no pictures.
         ValueError: If there are too few, or the folder holds another job.
     """
-    photos, _ = find_photos([inputs])
+    photos = [photo for photo in find_photos([inputs])[0] if photo.sample is None]
     refuse_inside(output, [inputs])
+    if len(photos) < config.count:
+        msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
+        raise ValueError(msg)
     settings = {"inputs": str(inputs.resolve()), "config": asdict(config)} | planter.settings()
     claim(output, "sentinels plant", settings)
-    chosen = _chosen({photo.name: photo for photo in photos}, config, output / "sources.json")
+    chosen, seed = _chosen({photo.name: photo for photo in photos}, config, output / "sources.json")
     file = output / "record.json"
     record = Record.open(file) if file.is_file() else Record(file)
     if settings.get("planter") != "local":
         record.description_prompt = DESCRIPTION_PROMPT
     record.provenance = settings | {"key_length": config.key_length}
     record.write()
-    job = _Planting(chosen, planter, config, letters, record, output)
+    job = _Planting(chosen, {Path(photo.name).name for photo in photos}, seed, planter, config, letters, record, output)
     try:
         await job.run()
     finally:
@@ -116,14 +121,24 @@ class _Planting:
     """The job: sources side by side, each with its attempts, the record written after every success."""
 
     def __init__(
-        self, chosen: Sequence[PhotoFile], planter: Planter, config: PlantConfig, letters: Letters | None, record: Record, output: Path
+        self,
+        chosen: Sequence[PhotoFile],
+        used: set[str],
+        seed: int,
+        planter: Planter,
+        config: PlantConfig,
+        letters: Letters | None,
+        record: Record,
+        output: Path,
     ) -> None:
-        self.chosen, self.planter, self.config, self.letters = chosen, planter, config, letters
+        self.chosen, self.seed, self.planter, self.config, self.letters = chosen, seed, planter, config, letters
         self.record, self.output = record, output
         self.failed: dict[str, str] = {}
-        self.keys = KeyMaker(config.key_length, config.distance, config.seed)
+        self.keys = KeyMaker(config.key_length, config.distance, seed)
+        self.first = {photo.name: self.keys.draw(f"{photo.name}/0") for photo in chosen}  # in this order whatever is done already
         self.keys.know(sentinel.key for sentinel in record.sentinels.values())
-        self.taken = {Path(sentinel.generated).name for sentinel in record.sentinels.values()}
+        self.taken = used | {Path(sentinel.generated).name for sentinel in record.sentinels.values()}
+        self.stems = Counter(Path(photo.name).stem for photo in chosen)
         self.looks: dict[str, NDArray[np.float32]] = {}
 
     async def run(self) -> None:
@@ -155,11 +170,10 @@ class _Planting:
         except UnreadableImage as error:
             self.failed[photo.name] = str(error)
             return
-        seed = self.config.seed if self.config.seed is not None else secrets.randbits(32)
-        own = int.from_bytes(hashlib.sha256(f"{seed}/{photo.name}".encode()).digest()[:4], "big")
+        own = int.from_bytes(hashlib.sha256(f"{self.seed}/{photo.name}".encode()).digest()[:4], "big")
         trouble = ""
         for attempt in range(self.config.attempts):
-            key = self.keys.draw(f"{photo.name}/{attempt}")
+            key = self.keys.draw(f"{photo.name}/{attempt}") if attempt else self.first[photo.name]
             try:
                 planted = await self.planter.plant(source, key, own, attempt)
             except CallLimitReached:
@@ -170,7 +184,7 @@ class _Planting:
             checks = await self._checks(photo, source, planted, key)
             trouble = str(checks.pop("trouble"))
             if not trouble:
-                self._keep(photo, planted, key, {"attempt": attempt + 1, "seed": own if self.config.seed is not None else None} | checks)
+                self._keep(photo, planted, key, {"attempt": attempt + 1, "seed": own} | checks)
                 return
         self.failed[photo.name] = f"given up after {self.config.attempts} attempts, the last: {trouble}"
 
@@ -218,18 +232,18 @@ class _Planting:
         self.record.write()
 
     def _name(self, source: str, codec: str) -> str:
-        """In the source's sub-folder; a neutral name has as many characters of the same kinds as the source's and its ending."""
+        """In the source's sub-folder; a neutral name has the source's kinds of characters and its ending, and six random ones at least."""
         path = PurePosixPath(source)
         ending = path.suffix if path.suffix.lower().lstrip(".") in (codec, {"jpg": "jpeg", "tif": "tiff"}.get(codec)) else f".{codec}"
         if self.config.names == "prefixed":
-            return str(path.with_name(f"sentinel_{path.stem}{ending}"))
-        rng: random.Random = secrets.SystemRandom() if self.config.seed is None else random.Random(f"{self.config.seed}/{source}/name")
-        used = self.taken | {Path(photo.name).name for photo in self.chosen}
+            stem = path.stem if self.stems[path.stem] == 1 else source.replace("/", "_").replace(".", "_")
+            return str(path.with_name(f"sentinel_{stem}{ending}"))
+        rng = random.Random(f"{self.seed}/{source}/name")
         while True:
             stem = "".join(_same_kind(letter, rng) for letter in path.stem)
-            if len(stem) < 6:
-                stem += "".join(rng.choices("0123456789", k=6 - len(stem)))
-            if (name := f"{stem}{ending}") not in used and not (self.output / "images" / path.with_name(name)).exists():
+            free = sum(letter.isascii() and letter.isalnum() for letter in path.stem)
+            stem += "".join(rng.choices("0123456789", k=max(0, 6 - free)))
+            if (name := f"{stem}{ending}") not in self.taken:
                 self.taken.add(name)
                 return str(path.with_name(name))
 
@@ -241,23 +255,20 @@ def look(rgb: Levels) -> NDArray[np.float32]:
     return centred / max(float(np.linalg.norm(centred)), 1e-6)
 
 
-def _chosen(photos: dict[str, PhotoFile], config: PlantConfig, file: Path) -> list[PhotoFile]:
-    """The sources of a job, the same after a stop."""
-    if len(photos) < config.count:
-        msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
-        raise ValueError(msg)
+def _chosen(photos: dict[str, PhotoFile], config: PlantConfig, file: Path) -> tuple[list[PhotoFile], int]:
+    """The sources of a job and its seed, the same after a stop."""
     if file.is_file():
-        names = json.loads(file.read_text())
-    elif config.order == "first":
-        names = sorted(photos)[: config.count]
+        kept = json.loads(file.read_text())
+        names, seed = kept["sources"], int(kept["seed"])
     else:
-        rng: random.Random = secrets.SystemRandom() if config.seed is None else random.Random(f"{config.seed}/sources")
-        names = sorted(rng.sample(sorted(photos), config.count))
+        seed = secrets.randbits(128) if config.seed is None else config.seed
+        rng = random.Random(f"{seed}/sources")
+        names = sorted(photos)[: config.count] if config.order == "first" else sorted(rng.sample(sorted(photos), config.count))
     if gone := [name for name in names if name not in photos]:
         msg = f"{gone[0]} was chosen as a source and is gone: put it back, or plant into another folder"
         raise ValueError(msg)
-    write_text(file, json.dumps(names, indent=1) + "\n")
-    return [photos[name] for name in names]
+    write_text(file, json.dumps({"seed": seed, "sources": names}, indent=1) + "\n")
+    return [photos[name] for name in names], seed
 
 
 def _same_kind(letter: str, rng: random.Random) -> str:

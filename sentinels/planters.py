@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from io import BytesIO
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from checkpoints.folders import model_folder
+from checkpoints.folders import PIPELINE_FILES, model_folder
 from checkpoints.manifest import fingerprint
 from datamodules.images import decode_photo, encode_as
 from sentinels.client import Client
@@ -73,6 +75,9 @@ class DiffusionPlanter:
         device: Where it runs.
     """
 
+    turn: ClassVar = threading.Lock()
+    """One picture at a time, beside the event loop, so that no answer of a service times out meanwhile."""
+
     def __init__(self, model: str, client: Client | None = None, steps: int = 30, guidance: float = 5.0, device: str = "cpu") -> None:
         self.model, self.client, self.steps, self.guidance, self.device = model, client, steps, guidance, device
 
@@ -83,7 +88,7 @@ class DiffusionPlanter:
     @cached_property
     def folder(self) -> Any:
         """The pipeline's folder."""
-        return model_folder(self.model, "model_index.json")
+        return model_folder(self.model, "model_index.json", patterns=PIPELINE_FILES)
 
     @cached_property
     def pipeline(self) -> Any:
@@ -102,11 +107,20 @@ class DiffusionPlanter:
         else:
             description = measured_description(source)
         prompt = generation_prompt(description, key, (width, height))
-        generator = torch.Generator().manual_seed(seed * 1009 + attempt)
-        drawn = self.pipeline(
-            prompt, num_inference_steps=self.steps, guidance_scale=self.guidance, generator=generator, output_type="np"
-        ).images[0]
-        return Planted(shaped(np.clip(drawn * 255, 0, 255).round().astype(np.uint8), (width, height)), description, prompt)
+        drawn = await asyncio.to_thread(self._drawn, prompt, seed * 1009 + attempt)
+        return Planted(shaped(drawn, (width, height)), description, prompt)
+
+    @torch.no_grad()
+    def _drawn(self, prompt: str, seed: int) -> Levels:
+        with self.turn:
+            drawn = self.pipeline(
+                prompt,
+                num_inference_steps=self.steps,
+                guidance_scale=self.guidance,
+                generator=torch.Generator().manual_seed(seed),
+                output_type="np",
+            ).images[0]
+        return np.clip(np.nan_to_num(drawn) * 255, 0, 255).round().astype(np.uint8)
 
 
 class ServicePlanter:

@@ -12,12 +12,13 @@ from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 
 from checkpoints.command import run as run_command
+from checkpoints.folders import PIPELINE_FILES
 from checkpoints.taef2 import TAEF2
 from datamodules.__main__ import main
 from datamodules.parts import Member
 from datamodules.sharding import REAL, Limits, Origin, read_facts, shard_pictures
 from datamodules.shards import read_samples
-from detectors import reconstruct, synthesize
+from detectors import reconstruct
 
 run = partial(run_command, main)
 CPU = ["--accelerator", "cpu"]
@@ -156,7 +157,7 @@ def test_only_what_is_opened_is_downloaded():
         *("text_encoder/model.safetensors.index.json", "tokenizer/spiece.model", "tokenizer/merges.txt"),
         *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
     ]
-    pipeline = set(filter_repo_objects(files, allow_patterns=synthesize.NEEDED))
+    pipeline = set(filter_repo_objects(files, allow_patterns=PIPELINE_FILES))
     assert set(files) - pipeline == {
         *("README.md", "v1-5-pruned.safetensors", "v1-5-pruned.ckpt", "unet/diffusion_pytorch_model.fp16.safetensors"),
         *("unet/diffusion_pytorch_model.bin", "text_encoder/model.fp16-00001-of-00002.safetensors"),

@@ -12,12 +12,13 @@ from eval.__main__ import main
 from eval.attacks.rag import FlowConfig, ImageToImageGenerator, ReadingJudge, Retriever, ServiceGenerator, ServiceJudge, query_prompt
 from eval.attacks.rag.judges import quoted
 from eval.rag import Database, estimate, run_rag, sentinel_name, summary
-from sentinels.client import Client, Service
+from sentinels.client import Client
 from sentinels.embedders import identified, open_embedder
 from sentinels.network import ImageTextNet
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
 from sentinels.record import Record
+from sentinels.service import Service
 from sentinels.store import Store
 from tests.sentinels.conftest import KEY
 
@@ -194,6 +195,8 @@ def test_the_command(planted, collection, tmp_path, reads, pipelines, capsys):
     shutil.rmtree(tmp_path / "out")
     assert run(main, [*args[:-2], "--judge", "ServiceJudge", "--decide.similarity", reads]) == 2
     assert "service" in capsys.readouterr().err
+    assert run(main, [*args, "--generator.device", "cuda:77"]) == 2
+    assert "not on this machine" in capsys.readouterr().err
 
 
 def test_names():

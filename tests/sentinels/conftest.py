@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from datamodules.images import Photo, save_png
-from sentinels.client import Service
+from sentinels.service import Service
 
 KEY = "sk-very-secret-0123456789"
 
@@ -29,7 +29,11 @@ def picture_bytes(colour=(200, 30, 30), kind="PNG", size=(96, 64)) -> bytes:
 
 
 class StubService:
-    """Counts requests, and plays the scripted faults first, one a request: a name of :meth:`_fault`, or None for a good answer."""
+    """Counts requests, and plays the scripted faults first, one a request: a name of :meth:`_fault`, or None for a good answer.
+
+    ``questions`` are the bodies it was asked with, without what differs each time, and ``answered`` those it gave an answer to; after
+    ``most`` of these it says nothing more, and keeps whoever asks waiting.
+    """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict]] = []
@@ -37,6 +41,10 @@ class StubService:
         self.say = self.answer
         self.drawn = picture_bytes()
         self.authorizations: list[str] = []
+        self.questions: list[bytes] = []
+        self.answered: list[bytes] = []
+        self.most: int | None = None
+        self.turn, self.closing = threading.Lock(), threading.Event()
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -49,8 +57,19 @@ class StubService:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 asked = json.loads(body) if "json" in self.headers["content-type"] else {"form": len(body)}
-                stub.authorizations.append(self.headers.get("authorization", ""))
-                stub.requests.append((self.path, asked))
+                boundary = self.headers["content-type"].partition("boundary=")[2].encode()
+                question = self.path.encode() + (body.replace(boundary, b"") if boundary else body)
+                with stub.turn:
+                    stub.authorizations.append(self.headers.get("authorization", ""))
+                    stub.requests.append((self.path, asked))
+                    stub.questions.append(question)
+                    silent = stub.most is not None and len(stub.answered) >= stub.most
+                    if not silent:
+                        stub.answered.append(question)
+                if silent:
+                    stub.closing.wait()
+                    self.close_connection = True
+                    return
                 fault = stub.faults.pop(0) if stub.faults else None
                 stub.fault(self, fault) if fault else stub.good(self, asked)
 
@@ -158,6 +177,7 @@ def stub(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     made = StubService()
     yield made
+    made.closing.set()
     made.server.shutdown()
 
 

@@ -4,8 +4,10 @@ import time
 import pytest
 
 from sentinels.answers import chosen, is_refusal, listed, yes_or_no
-from sentinels.client import CallLimitReached, Client, Service, ServiceError, message
-from tests.sentinels.conftest import KEY, picture_bytes
+from sentinels.client import Client
+from sentinels.messages import message
+from sentinels.service import CallLimitReached, Service, ServiceError
+from tests.sentinels.conftest import KEY, picture_bytes, send
 
 ASK = [message("hello")]
 
@@ -141,6 +143,24 @@ def test_what_is_no_picture_is_refused(stub, tmp_path, drawing, fault, says):
 def test_a_chat_may_answer_with_a_link(stub, tmp_path, fault):
     stub.faults = [fault]
     assert draw(Service(base_url=f"{stub.root}/v1", drawing="chat"), tmp_path)[0] == stub.drawn
+
+
+def test_a_link_that_was_paid_for_is_followed_again_and_asked_for_anew_only_if_it_is_dead(stub, tmp_path):
+    service = Service(base_url=f"{stub.root}/v1", drawing="chat", attempts=1)
+    stub.faults, serve = ["link"], stub.serve_file
+    stub.serve_file = lambda handler: send(handler, 500, b"", {})
+    with pytest.raises(ServiceError, match="gave up"):
+        draw(service, tmp_path)
+    stub.serve_file = serve
+    assert draw(service, tmp_path)[0] == stub.drawn
+    assert len(stub.requests) == 1
+    assert not list(tmp_path.rglob("*.url"))
+    (picture,) = tmp_path.rglob("*.bin")
+    picture.with_suffix(".url").write_text(f"{stub.root}/files/expired.png")
+    picture.unlink()
+    stub.faults = ["link"]
+    assert draw(service, tmp_path)[0] == stub.drawn
+    assert len(stub.requests) == 2
 
 
 def test_an_oversized_picture_is_not_read(stub, tmp_path):

@@ -8,14 +8,15 @@ from PIL import Image
 
 from checkpoints.command import run
 from datamodules.headers import read_header
-from datamodules.images import open_photo
+from datamodules.images import Photo, open_photo, save_png
 from sentinels.__main__ import letters_of, main
-from sentinels.client import Client, Service
+from sentinels.client import Client
 from sentinels.describe import measured_description
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size, shaped
 from sentinels.plate import PlateStyle, set_key
 from sentinels.record import Record
+from sentinels.service import Service
 from sentinels.verify import verify
 from tests.sentinels.conftest import KEY
 
@@ -107,6 +108,7 @@ def test_other_settings_are_kept_out_of_a_folder(collection, tmp_path):
         planted(collection, collection / "out", PlantConfig(count=2))
     with pytest.raises(ValueError, match="lower count"):
         planted(collection, tmp_path / "more", PlantConfig(count=99))
+    assert not (tmp_path / "more").exists()  # the mistake can be mended
 
 
 def test_an_illegible_key_is_tried_again_and_given_up(collection, tmp_path):
@@ -133,6 +135,39 @@ def test_a_sentinel_that_looks_like_another_source_is_refused(collection, tmp_pa
     report = planted(collection, tmp_path / "out", PlantConfig(count=9, seed=1, attempts=1), planter=Confused())
     assert set(Record.open(tmp_path / "out" / "record.json").sentinels) == {"00000/000000000.png"}
     assert all("looks more like" in reason for reason in report.failed.values())
+
+
+@pytest.mark.parametrize("names", ["neutral", "prefixed"])
+def test_odd_files_are_planted_and_never_written_over(collection, tmp_path, names):
+    """Blanks, other alphabets, capitals, one name in two folders and in two codecs, a file that is no picture, and nothing at all."""
+    png, jpg = (collection / "00000" / name for name in ("000000001.png", "000000004.jpg"))
+    odd = [
+        "Summer 2019/photo (1).png",
+        "\u0444\u043e\u0442\u043e\u0433\u0440\u0430\u0444\u0438\u044f.png",
+        "\u5199\u771f/1.png",
+        "1.png",
+        "x.JPG",
+        "x.png",
+    ]
+    for number, name in enumerate(odd):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("JPG"):
+            (tmp_path / "photos" / name).write_bytes(jpg.read_bytes())
+        else:
+            save_png(Photo(np.roll(open_photo(png).rgb, 20 * number, axis=1)), tmp_path / "photos" / name)
+    (tmp_path / "photos" / "mislabelled.jpg").write_bytes((collection / "00001" / "000000000.png").read_bytes())
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "photos" / "empty").mkdir()
+    report = planted(tmp_path / "photos", tmp_path / "out", PlantConfig(count=8, seed=1, names=names))
+    assert list(report.failed) == ["broken.jpg"]
+    record = Record.open(tmp_path / "out" / "record.json")
+    assert set(record.sentinels) == {*odd, "mislabelled.jpg"}
+    made = {name: path for name, _, path in record.pairs()}
+    assert len({path.name for path in made.values()}) == 7
+    assert not {path.name for path in made.values()} & {path.name for path in (tmp_path / "photos").rglob("*.*")}
+    assert made["\u5199\u771f/1.png"].parent.name == "\u5199\u771f"
+    assert made["mislabelled.jpg"].suffix == ".png"
+    assert not [finding for finding in verify(record) if finding.level == "error"]
 
 
 def service_plant(collection, output, service, config, reader="service"):

@@ -1,9 +1,11 @@
 """Retrieval-augmented image generation, as a stranger would run it over a collection: who looks, who searches, who draws."""
 
 from eval.attacks.rag.flow import FlowConfig, RagFlow, query_prompt
-from eval.attacks.rag.generators import Generator, ImageToImageGenerator, OmniGenGenerator, SdxlGenerator, ServiceGenerator
+from eval.attacks.rag.generators import Generator, ImageToImageGenerator, ServiceGenerator
 from eval.attacks.rag.judges import Judge, ReadingJudge, ServiceJudge
+from eval.attacks.rag.omnigen import OmniGenGenerator
 from eval.attacks.rag.retriever import Retriever
+from eval.attacks.rag.sdxl import SdxlGenerator
 
 __all__ = [
     "FlowConfig",

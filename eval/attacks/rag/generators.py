@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,14 +18,13 @@ from diffusers.utils import logging
 from numpy.typing import NDArray
 from PIL import Image
 
-from checkpoints.folders import model_folder
+from checkpoints.folders import PIPELINE_FILES, model_folder, pipeline_folder
+from checkpoints.manifest import fingerprint
 from checkpoints.pipelines import open_pipeline
 from datamodules.images import decode_photo, encode_as
 from sentinels.client import Client
 
 Levels = NDArray[np.uint8]
-
-NEGATIVE = "monochrome, low resolution, bad anatomy, worst quality, low quality"
 
 
 class Generator(ABC):
@@ -37,6 +39,14 @@ class Generator(ABC):
         plain = {key: value for key, value in vars(self).items() if isinstance(value, str | int | float | bool)}
         return {"generator": type(self).__name__} | plain | ({"service": self.client.service.settings()} if self.client else {})
 
+    def check(self) -> None:
+        """Before a run: can it draw here?
+
+        Raises:
+            ValueError: If not.
+        """
+        return
+
     @abstractmethod
     async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
         """A picture.
@@ -49,7 +59,47 @@ class Generator(ABC):
         """
 
 
-class ImageToImageGenerator(Generator):
+class LocalGenerator(Generator):
+    """Draws on this machine: one picture at a time, and beside the event loop, so that no answer of a service times out meanwhile."""
+
+    turn: ClassVar = threading.Lock()
+
+    model: str
+    device: str
+
+    def check(self) -> None:
+        try:
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # what torch raises where there is no such device
+            msg = f"device {self.device}: not on this machine; set the generator's device to cpu, or to cuda where there is a GPU"
+            raise ValueError(msg) from error
+
+    @property
+    def folder(self) -> Path:
+        """The pipeline's folder."""
+        return model_folder(self.model, "model_index.json", patterns=PIPELINE_FILES)
+
+    @property
+    def weights(self) -> list[dict[str, Any]]:
+        """Which weights draw."""
+        return [fingerprint(self.model, self.folder)]
+
+    @abstractmethod
+    def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
+        """As :meth:`draw`, at once."""
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {"weights": self.weights}
+
+    async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
+        def alone() -> Levels:
+            with self.turn, torch.no_grad():
+                return self.drawn(prompt, reference, caption, seed)
+
+        return await asyncio.to_thread(alone)
+
+
+class ImageToImageGenerator(LocalGenerator):
     """A latent-diffusion pipeline that starts from the reference: img2img; the embedded world's generator.
 
     Args:
@@ -60,13 +110,15 @@ class ImageToImageGenerator(Generator):
         device: Where it runs.
     """
 
-    model: str
-
     def __init__(self, model: str, strength: float = 0.6, steps: int = 25, guidance: float = 3.0, device: str = "cpu") -> None:
         if not 0 < strength <= 1 or int(steps * strength) < 1:
             msg = f"strength is above 0 and at most 1, and strength x steps at least 1, got {strength} and {steps}"
             raise ValueError(msg)
         self.model, self.strength, self.steps, self.guidance, self.device = model, strength, steps, guidance, device
+
+    @property
+    def folder(self) -> Path:
+        return Path(pipeline_folder(self.model))
 
     @cached_property
     def pipelines(self) -> tuple[Any, Any]:
@@ -78,8 +130,7 @@ class ImageToImageGenerator(Generator):
         guided.set_progress_bar_config(disable=True)
         return plain, guided
 
-    @torch.no_grad()
-    async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
+    def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
         plain, guided = self.pipelines
         generator = torch.Generator().manual_seed(seed)
         how: dict[str, Any] = {
@@ -94,135 +145,6 @@ class ImageToImageGenerator(Generator):
             side = plain.unet.config.sample_size * plain.vae_scale_factor
             start = Image.fromarray(reference).resize((side, side), Image.Resampling.LANCZOS)
             return to_levels(guided(prompt, image=start, strength=self.strength, **how).images[0])
-
-
-class SdxlGenerator(Generator):
-    """SDXL with IP-Adapter, the paper's settings; one copy of the weights serves with and without a reference.
-
-    Args:
-        model: SDXL pipeline.
-        adapter: IP-Adapter repository or folder.
-        subfolder: The adapter's place in it.
-        weight_name: The adapter's file.
-        image_encoder: The adapter's image encoder in it; the ``vit-h`` adapters need the ViT-H one.
-        scale: How strongly the reference counts.
-        steps: Denoising steps.
-        guidance: Classifier-free guidance scale.
-        device: Where it runs.
-    """
-
-    model: str
-
-    def __init__(
-        self,
-        model: str = "stabilityai/stable-diffusion-xl-base-1.0",
-        adapter: str = "h94/IP-Adapter",
-        subfolder: str = "sdxl_models",
-        weight_name: str = "ip-adapter-plus_sdxl_vit-h.safetensors",
-        image_encoder: str = "models/image_encoder",
-        scale: float = 0.5,
-        steps: int = 50,
-        guidance: float = 5.0,
-        device: str = "cuda",
-    ) -> None:
-        self.model, self.adapter, self.subfolder, self.weight_name, self.image_encoder = (
-            model,
-            adapter,
-            subfolder,
-            weight_name,
-            image_encoder,
-        )
-        self.scale, self.steps, self.guidance, self.device = scale, steps, guidance, device
-
-    @cached_property
-    def pipeline(self) -> Any:
-        """The pipeline with its adapter."""
-        from diffusers import StableDiffusionXLPipeline
-        from transformers import CLIPVisionModelWithProjection
-
-        dtype = torch.float32 if self.device == "cpu" else torch.float16
-        adapter = model_folder(self.adapter, f"{self.subfolder}/{self.weight_name}", f"{self.image_encoder}/config.json")
-        encoder = CLIPVisionModelWithProjection.from_pretrained(adapter / self.image_encoder, dtype=dtype)
-        folder = model_folder(self.model, "model_index.json")
-        pipeline = StableDiffusionXLPipeline.from_pretrained(folder, image_encoder=encoder, dtype=dtype)
-        pipeline.load_ip_adapter(str(adapter), subfolder=self.subfolder, weight_name=self.weight_name, image_encoder_folder=None)
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline.to(self.device)
-
-    @torch.no_grad()
-    async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
-        pipeline = self.pipeline
-        pipeline.set_ip_adapter_scale(0.0 if reference is None else self.scale)
-        image = Image.new("RGB", (64, 64)) if reference is None else Image.fromarray(reference)  # the adapter wants one at any scale
-        drawn = pipeline(
-            prompt,
-            negative_prompt=NEGATIVE,
-            ip_adapter_image=image,
-            num_inference_steps=self.steps,
-            guidance_scale=self.guidance,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="np",
-        ).images[0]
-        return to_levels(drawn)
-
-
-class OmniGenGenerator(Generator):
-    """OmniGen, through diffusers' own pipeline.
-
-    Args:
-        model: Pipeline folder or Hub id.
-        guidance: Classifier-free guidance scale.
-        image_guidance: The same towards the reference.
-        steps: Denoising steps.
-        side: Height and width of the pictures.
-        offload: Keep parts on the CPU until they are needed.
-        device: Where it runs.
-    """
-
-    model: str
-
-    def __init__(
-        self,
-        model: str = "Shitao/OmniGen-v1-diffusers",
-        guidance: float = 2.5,
-        image_guidance: float = 1.6,
-        steps: int = 50,
-        side: int = 1024,
-        offload: bool = False,
-        device: str = "cuda",
-    ) -> None:
-        self.model, self.guidance, self.image_guidance, self.steps = model, guidance, image_guidance, steps
-        self.side, self.offload, self.device = side, offload, device
-
-    @cached_property
-    def pipeline(self) -> Any:
-        """The pipeline."""
-        from diffusers import OmniGenPipeline
-
-        dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
-        pipeline = OmniGenPipeline.from_pretrained(model_folder(self.model, "model_index.json"), dtype=dtype)
-        pipeline.set_progress_bar_config(disable=True)
-        if self.offload:
-            pipeline.enable_model_cpu_offload(device=self.device)
-            return pipeline
-        return pipeline.to(self.device)
-
-    @torch.no_grad()
-    async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
-        how: dict[str, Any] = {} if reference is None else {"input_images": [Image.fromarray(reference)]}
-        shown = "" if reference is None else f"{caption}: <img><|image_1|></img>\n"
-        drawn = self.pipeline(
-            shown + prompt,
-            height=self.side,
-            width=self.side,
-            num_inference_steps=self.steps,
-            guidance_scale=self.guidance,
-            img_guidance_scale=self.image_guidance,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="np",
-            **how,
-        ).images[0]
-        return to_levels(drawn)
 
 
 class ServiceGenerator(Generator):

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from datamodules.images import encode_as
 from sentinels.answers import Verdict, is_refusal, listed, yes_or_no
-from sentinels.client import Client, message
+from sentinels.client import Client
+from sentinels.embedders import identified
+from sentinels.messages import message
 from sentinels.reader import Reader, load_reader, reads_as
 
 Levels = NDArray[np.uint8]
@@ -57,7 +59,7 @@ class ReadingJudge(Judge):
         self.reader_name = reader
 
     def settings(self) -> dict[str, Any]:
-        return super().settings() | {"reader": self.reader_name}
+        return super().settings() | {"reader": identified(self.reader_name)}
 
     @cached_property
     def reader(self) -> Reader:

@@ -8,8 +8,9 @@ from typing import Literal
 
 from datamodules.images import encode_as, open_photo
 from sentinels.answers import chosen
-from sentinels.client import Client, message
+from sentinels.client import Client
 from sentinels.embedders import Embedder
+from sentinels.messages import message
 from sentinels.retrieve import CaptionIndex, CosineIndex, Ranking, fused
 from sentinels.store import Store
 
