@@ -82,8 +82,9 @@ def named(text: str, module: Any, first: Any) -> Any:
     try:
         pairs = dict(setting.split("=") for setting in settings)
         values: dict[str, Any] = {key: int(value) if value.lstrip("-").isdigit() else float(value) for key, value in pairs.items()}
-        fused = {"fused": True} if "fused" in inspect.signature(kind).parameters else {}  # one pass over memory instead of a dozen
-        return kind(first, **fused | values)
+        if "fused" in inspect.signature(kind).parameters and not {"foreach", "differentiable"} & set(values):
+            values = {"fused": True} | values  # one pass over memory instead of a dozen
+        return kind(first, **values)
     except (TypeError, ValueError) as error:
         msg = f"'{text}': {name} does not take these settings ({error})"
         raise ValueError(msg) from error
@@ -114,8 +115,8 @@ class Activated:
     losses: list[float]
 
 
-class Change:
-    """One picture's change: a free variable, what it is worth, and its slope, in memory that is taken once and used in every step.
+class Perturbation:
+    """The change of one picture: a free variable, what it is worth, and its slope, in memory that is taken once and used in every step.
 
     Derivatives are written out: the change is a product, resizing is linear, and the machinery for anything more general would
     move several times the memory, which at a picture's full size is what a step's time goes into.
@@ -174,7 +175,7 @@ def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: 
         config: How.
     """
     source = torch.Generator().manual_seed(config.seed)
-    changes = [Change(image, (1e-6 * torch.randn(image.shape, generator=source)).to(image), config.distortion) for image in images]
+    changes = [Perturbation(image, (1e-6 * torch.randn(image.shape, generator=source)).to(image), config.distortion) for image in images]
     optimizer = named(config.optimizer, torch.optim, [change.free for change in changes])
     scheduler = named(config.scheduler, torch.optim.lr_scheduler, optimizer)
     views = EditedViews(config.views, source) if config.views else None

@@ -76,7 +76,7 @@ class Index:
     def parts(self) -> list[Any]:
         """The faiss indices it consists of, one for each file."""
         whole = self.index
-        return [faiss.downcast_index(whole.at(n)) for n in range(whole.count())] if isinstance(whole, faiss.IndexShards) else [whole]
+        return [faiss.downcast_index(whole.at(n)) for n in range(whole.count())] if is_joined(whole) else [whole]
 
     @classmethod
     def open(cls, folder: Path, mapped: bool = False) -> Self:
@@ -128,7 +128,7 @@ class Index:
         names = self.admit(features)
         for start in range(0, len(features), chunk):
             self.parts[-1].add(features.rows(start, start + chunk))
-        if isinstance(self.index, faiss.IndexShards):
+        if is_joined(self.index):
             self.index.syncWithSubIndexes()
         self.names = names
 
@@ -199,10 +199,15 @@ def index_files(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
 
 def joined(parts: Sequence[Any]) -> Any:
     """Several indices as one, whose ids go on from part to part."""
-    shards = faiss.IndexShards(parts[0].d, torch.get_num_threads() > 1, True)
+    shards = faiss.IndexShards(parts[0].d, torch.get_num_threads() > 1, True)  # type: ignore[call-arg]  # its stub knows another overload alone
     for part in parts:
         shards.add_shard(part)
     return shards
+
+
+def is_joined(index: Any) -> bool:
+    """Whether it is one of :func:`joined`."""
+    return isinstance(index, faiss.IndexShards)
 
 
 def read_faiss(file: Path, flags: int = 0) -> Any:
