@@ -3,7 +3,7 @@
 A million unit vectors of 128 numbers are written part by part, as ``python -m indexing extract`` writes them; each row of the table is a
 process of its own, on one thread. The straightforward way reads the whole file and inserts it at once. Memory is what the process itself
 holds (pages of a mapped file do not count: the system takes them back when it needs them), sampled every 10 ms. The bound of our rows is
-stated before they run: the libraries, 128 MB of descriptors at a time, the largest file of the index twice (it grows by doubling), and
+known beforehand: the libraries, 128 MB of descriptors at a time, the largest file of the index twice (it grows by doubling), and
 a quarter of a kilobyte for each name. All rows must find the same entries.
 """
 

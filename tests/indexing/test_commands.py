@@ -163,7 +163,7 @@ def test_two_processes_describe_what_one_describes(references, extractor, tmp_pa
     arguments = ["extract", folder, "--extractor.name", extractor, "--workers=0", "--accelerator=cpu"]
     assert indexing(*arguments, "-o", tmp_path / "one") == 1
     command = [sys.executable, "-m", "indexing", *map(str, arguments), "-o", str(tmp_path / "two"), "--devices=2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     for told in (capsys.readouterr().err, done.stderr):
         assert [f"{name}: not a picture" in told for name in ("0003.png", "0004.png")] == [True, True]
