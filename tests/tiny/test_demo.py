@@ -17,7 +17,7 @@ def study(tmp_path):
     person = tmp_path / "people" / "one"
     for name in ("original", "clean/protected", "clean/generated"):
         save_png(Photo(np.full((64, 64, 3), 90, np.uint8)), person / f"{name}_00.png")
-    measured = {"ism_all": 0.5, "psnr": 40.0}
+    measured = {"ism_all": 0.5, "fdfr": 0.0, "psnr": 40.0}
     (person / "result.json").write_text(json.dumps({"name": "one", "measured": {"clean": measured}, "real_ism": 0.9}))
     write_manifest(tmp_path, command="eval personalize", finished=True, settings={}, budget_levels=6.0)
     return tmp_path
