@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 .PHONY: help demo test install install-dev install-pages clean
 
 help:
-	@echo "make demo   protect, attack, measure; writes outputs/demo/report.html"
+	@echo "make demo   protect, attack, measure, look copies up; writes outputs/demo/report.html"
 	@echo "make test   lint, types and tests"
 	@echo "make install-pages   what python -m eval demo and python -m eval study need"
 	@echo "make clean  remove the environment and all outputs"
 
 demo: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m eval personalize -c configs/eval/tiny_demo.yaml -o outputs/demo
+	OMP_NUM_THREADS=1 $(BIN)/python -m tiny demo -o outputs/demo
 
 test: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from PIL import Image
 
 from checkpoints.manifest import write_text
 from datamodules.images import data_url, open_photo
+from eval.indexing_section import indexing_section
 from eval.personalize import mean_of, read_results
 from eval.statistics import PairedDifference, paired_difference
 
@@ -38,6 +39,8 @@ METRICS = {
     "kid": "KID",
 }
 """Every metric a table may have, as it is headed; a study without one has no such column."""
+INDEXING = "indexing"
+"""Folder in a study's that a page's section on copy detection is made from, if it is there."""
 DESCRIPTIONS = {
     "clean": "not protected",
     "noise": "uniform random noise of the same budget",
@@ -129,6 +132,7 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         metrics=table.metrics,
         descriptions=DESCRIPTIONS,
         people=people,
+        indexing=indexing_section(output / INDEXING, strip),
         manifest=manifest,
         provenance=json.dumps(manifest, indent=2),
     )

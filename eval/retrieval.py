@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from eval.attacks.transforms import SUITES, RandomChain, flat
 from eval.metrics.retrieval import ranks
 from eval.retrieval_report import Answers, write_report
 from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
-from indexing.index import INDEX, Index
+from indexing.index import Index, index_files
 
 RETRIEVAL = ["batch", "image_index", "attack", "attack_param", "retrieved_distances", "retrieved_indices"]
 RETRIEVAL += ["rank", "r@1", "r@10", "r@100", "ap"]
@@ -159,7 +160,7 @@ def run_retrieval(
     queries = {arm: released(originals, folder, opened) for arm, folder in arms.items()}
     unknown = [Query(file, -1, file.name) for file in find_photos([strangers])[0]] if strangers else []
     settings = {
-        "index": {"sha256": file_digest(index / INDEX), "factory": opened.facts.get("factory"), "entries": len(opened)},
+        "index": {"sha256": index_digest(index, opened.facts), "factory": opened.facts.get("factory"), "entries": len(opened)},
         "extractor": facts,
         "arms": {arm: inputs_digest([query.file for query in found]) for arm, found in queries.items()},
         "strangers": inputs_digest([query.file for query in unknown]),
@@ -194,6 +195,12 @@ def run_retrieval(
     counts = {"queries": len(next(iter(queries.values()))), "strangers": len(unknown), "edits": len(edits)}
     write_manifest(output, command="eval retrieval", finished=True, settings=settings, counts=counts, extractor=asdict(extractor))
     return summary
+
+
+def index_digest(folder: Path, facts: Mapping[str, Any]) -> str:
+    """Changes with an index's entries."""
+    files = [file_digest(file) for file in index_files(folder, facts)]
+    return files[0] if len(files) == 1 else hashlib.sha256("".join(files).encode()).hexdigest()
 
 
 def released(originals: Path, folder: Path, index: Index) -> list[Query]:

@@ -141,7 +141,7 @@ def search(arguments: list[str]) -> int:
     made.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write")
     made.add_argument("--index", type=Path, required=True, help="the index's folder")
     made.add_argument("--html", action="store_true", help="a page with the pictures beside the table, too")
-    made.add_argument("--mapped", action="store_true", help="leave an IVF index on disk and read only the cells that are searched")
+    made.add_argument("--mapped", action="store_true", help="leave the index on disk and read only what is searched")
     made.add_argument("--workers", type=int, default=2, help="processes that open pictures")
     made.add_function_arguments(look_up, skip={"index", "queries", "batch"})
     extractor_arguments(made)

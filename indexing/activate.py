@@ -22,7 +22,7 @@ from indexing.activate_writer import COLUMNS, ActivatedWriter, Row, read_rows
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
 from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
-from indexing.index import INDEX, TRAINED, Index, read_facts, read_faiss
+from indexing.index import TRAINED, Index, index_files, read_facts, read_faiss
 from indexing.preprocessing import normalise, resize
 from indexing.targets import Kind, find_targets
 
@@ -142,7 +142,7 @@ def open_places(indices: Sequence[Path], extractors: Sequence[ExtractorConfig]) 
     for number, folder in enumerate(indices):
         extractor, config = opened[number if len(opened) > 1 else 0]
         facts = read_facts(folder)
-        file = folder / (TRAINED if (folder / TRAINED).is_file() else INDEX)
+        file = folder / TRAINED if (folder / TRAINED).is_file() else index_files(folder, facts)[0]
         trained = read_faiss(file)
         mine = described(config, extractor)
         Index(trained, [], facts).check(str(mine["fingerprint"]), int(mine["dimension"]), f"descriptors of {config.name}")

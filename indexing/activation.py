@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from datamodules.images import to_levels
 from indexing.perturbation import Distortion
-from indexing.preprocessing import denormalise, normalise, resize
+from indexing.preprocessing import DEVIATION, normalise, resize
 from indexing.views import EditedViews
 
 Loss = Literal["cossim", "l2"]
@@ -80,7 +81,9 @@ def named(text: str, module: Any, first: Any) -> Any:
         raise ValueError(msg)
     try:
         pairs = dict(setting.split("=") for setting in settings)
-        values = {key: int(value) if value.lstrip("-").isdigit() else float(value) for key, value in pairs.items()}
+        values: dict[str, Any] = {key: int(value) if value.lstrip("-").isdigit() else float(value) for key, value in pairs.items()}
+        if "fused" in inspect.signature(kind).parameters and not {"foreach", "differentiable"} & set(values):
+            values = {"fused": True} | values  # one pass over memory instead of a dozen
         return kind(first, **values)
     except (TypeError, ValueError) as error:
         msg = f"'{text}': {name} does not take these settings ({error})"
@@ -112,6 +115,57 @@ class Activated:
     losses: list[float]
 
 
+class Perturbation:
+    """The change of one picture: a free variable, what it is worth, and its slope, in memory that is taken once and used in every step.
+
+    Derivatives are written out: the change is a product, resizing is linear, and the machinery for anything more general would
+    move several times the memory, which at a picture's full size is what a step's time goes into.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        noise: First value of the free variable, (3, H, W).
+        distortion: Size and shape of the change.
+    """
+
+    def __init__(self, image: Tensor, noise: Tensor, distortion: Distortion) -> None:
+        self.image, self.distortion = image, distortion
+        self.amplitude = distortion.amplitude(image.unsqueeze(0))[0]
+        self.free = noise.requires_grad_(True)
+        self.free.grad, self.share, self.value = (torch.empty_like(noise) for _ in range(3))  # laid out alike, as fused optimisers ask
+        self.shrunk: list[tuple[Tensor, Tensor]] = []
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Work the change out from the free variable."""
+        torch.mul(self.distortion.squash(self.free, self.share), self.amplitude, out=self.value)
+
+    def small(self, objectives: Sequence[Objective]) -> list[Tensor]:
+        """The change as each network sees it, (1, 3, S, S); resizing is linear, so the picture itself is resized once."""
+        with torch.enable_grad():
+            wholes = [self.value.unsqueeze(0).requires_grad_(True) for _ in objectives]
+            smalls = [resize(whole, o.side, o.antialias) for whole, o in zip(wholes, objectives, strict=True)]
+        self.shrunk = list(zip(wholes, smalls, strict=True))
+        return [part.detach() for part in smalls]
+
+    @torch.no_grad()
+    def descend(self, slopes: Sequence[Tensor], weight: float) -> None:
+        """Set the free variable's slope.
+
+        Args:
+            slopes: Of the loss in what :meth:`small` gave, (3, S, S) each.
+            weight: Of the mean square of the change in the loss.
+        """
+        assert self.free.grad is not None
+        slope = torch.mul(self.value, 2 * weight / self.value.numel(), out=self.free.grad)
+        for (whole, small), part in zip(self.shrunk, slopes, strict=True):
+            slope += torch.autograd.grad(small, whole, part.unsqueeze(0))[0][0]
+        self.distortion.squash_backward(slope.mul_(self.amplitude), self.share)
+
+    def result(self) -> Tensor:
+        """The changed picture, (3, H, W) in about [0, 1]."""
+        return self.image + self.value * self.value.new_tensor(DEVIATION).view(3, 1, 1)
+
+
 def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: ActivationConfig) -> Activated:
     """Change pictures of any sizes together.
 
@@ -120,65 +174,49 @@ def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: 
         objectives: One for each index the pictures are to be found in.
         config: How.
     """
-    groups = _by_size(images)
-    device = images[0].device
     source = torch.Generator().manual_seed(config.seed)
-    noise = [1e-6 * torch.randn(image.shape, generator=source) for image in images]
-    originals = [normalise(torch.stack([images[index] for index in group])) for group in groups]
-    amplitudes = [config.distortion.amplitude(torch.stack([images[index] for index in group])) for group in groups]
-    free = [torch.stack([noise[index] for index in group]).to(device).requires_grad_(True) for group in groups]
-    optimizer = named(config.optimizer, torch.optim, free)
+    changes = [Perturbation(image, (1e-6 * torch.randn(image.shape, generator=source)).to(image), config.distortion) for image in images]
+    optimizer = named(config.optimizer, torch.optim, [change.free for change in changes])
     scheduler = named(config.scheduler, torch.optim.lr_scheduler, optimizer)
-    order = torch.tensor([index for group in groups for index in group], device=device).argsort()
     views = EditedViews(config.views, source) if config.views else None
+    originals = [torch.cat([resize(normalise(image).unsqueeze(0), o.side, o.antialias) for image in images]) for o in objectives]
+    targets = [objective.targets.to(images[0]).repeat(config.views + 1, 1) for objective in objectives]
 
-    shrunk = [[resize(part, objective.side, objective.antialias) for part in originals] for objective in objectives]
+    def seen() -> list[Tensor]:
+        """What each network sees of all pictures, (B, 3, S, S)."""
+        for change in changes:
+            change.update()
+        smalls = zip(*(change.small(objectives) for change in changes), strict=True)
+        return [x + torch.cat(parts) for x, parts in zip(originals, smalls, strict=True)]
 
-    def changes() -> list[Tensor]:
-        return [a * config.distortion.squash(d) for a, d in zip(amplitudes, free, strict=True)]
-
-    def feature_loss(differences: list[Tensor]) -> Tensor:
+    def feature_loss(pictures: list[Tensor]) -> Tensor:
         terms = []
-        for objective, before in zip(objectives, shrunk, strict=True):  # resizing is linear: of the picture itself once is enough
-            moved = [x + resize(part, objective.side, objective.antialias) for x, part in zip(before, differences, strict=True)]
-            small = torch.cat(moved)[order]
-            targets = objective.targets.to(device)
-            if views is not None:
-                small = torch.cat([small, views(small)])
-                targets = targets.repeat(config.views + 1, 1)
-            terms.append(_distance(objective.describe(small), targets, config.loss))
+        for objective, goals, picture in zip(objectives, targets, pictures, strict=True):
+            small = picture if views is None else torch.cat([picture, views(picture)])
+            terms.append(_distance(objective.describe(small), goals, config.loss))
         return torch.stack(terms).mean()
 
     losses = []
-    with torch.enable_grad():
-        for _ in range(config.iterations):
-            differences = changes()
-            near = feature_loss(differences)
-            change = torch.cat([part.square().mean(dim=(1, 2, 3)) for part in differences]).mean()
-            for part, slope in zip(free, torch.autograd.grad(config.lambda_f * near + config.lambda_i * change, free), strict=True):
-                part.grad = slope  # of the pictures alone: the networks' weights get none
-            optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
-            losses.append(float(near.detach()))
+    for _ in range(config.iterations):
+        with torch.enable_grad():
+            pictures = [picture.requires_grad_(True) for picture in seen()]
+            near = feature_loss(pictures)
+            slopes = torch.autograd.grad(config.lambda_f * near, pictures)  # the networks' weights need none
+        for place, change in enumerate(changes):
+            change.descend([slope[place] for slope in slopes], config.lambda_i / len(changes))
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        losses.append(float(near.detach()))
     with torch.no_grad():
-        differences = changes()
-        losses.append(float(feature_loss(differences)))
-        released = [picture for x, part in zip(originals, differences, strict=True) for picture in denormalise(x + part)]
-        return Activated([limited(images[index], released[place], config) for index, place in enumerate(order.tolist())], losses)
+        losses.append(float(feature_loss(seen())))
+        return Activated([limited(image, change.result(), config) for image, change in zip(images, changes, strict=True)], losses)
 
 
 def _distance(descriptors: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     if loss == "cossim":
         return -F.cosine_similarity(descriptors, targets, dim=1).mean()
     return F.pairwise_distance(descriptors, targets).square().mean()
-
-
-def _by_size(images: Sequence[Tensor]) -> list[list[int]]:
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for index, image in enumerate(images):
-        groups.setdefault(tuple(image.shape), []).append(index)
-    return list(groups.values())
 
 
 def limited(original: Tensor, changed: Tensor, config: ActivationConfig) -> Tensor:
@@ -199,8 +237,9 @@ def limited(original: Tensor, changed: Tensor, config: ActivationConfig) -> Tens
         return after
 
     def good(after: Tensor) -> bool:
-        error = (after - before).double().square().mean()
-        return config.min_psnr is None or float(error) <= 255**2 / 10 ** (config.min_psnr / 10)
+        if config.min_psnr is None:
+            return True
+        return float((after - before).float().square().mean(dtype=torch.float64)) <= 255**2 / 10 ** (config.min_psnr / 10)
 
     whole = levels(1.0)
     if good(whole):

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from indexing.features import Features, read_features
-from indexing.index import FACTS, TRAINED, Index, Metric, make_index, read_facts, read_faiss, told, write_facts, write_faiss
+from indexing.index import FACTS, TRAINED, Index, Metric, index_files, make_index, read_facts, read_faiss, told, write_facts, write_faiss
+from indexing.shards import fill_shards
 
 MEGABYTE = 2**20
+CHUNK = 65_536
+"""Most descriptors inserted at a time."""
 
 
 def build(
@@ -25,6 +28,8 @@ def build(
     metric: Metric = "l2",
     train: Path | None = None,
     memory_mb: int = 1024,
+    shards: int = 1,
+    processes: int = 1,
     seed: int = 0,
 ) -> Index:
     """Train and fill an index; a trained one in the folder, of the same settings and descriptors, is not trained again.
@@ -36,14 +41,20 @@ def build(
         metric: ``l2``, or ``ip`` for inner products.
         train: Folder of descriptors to train on; those to insert if None.
         memory_mb: Most memory for descriptors at a time. More training descriptors than fit are sampled evenly.
+        shards: Files the index is in, with an equal share of the entries each. Searches find what they find in a single file; two kinds
+            find a little more, as each file of an HNSW index has its own graph, and each of a refined one its own candidates.
+        processes: Which fill shards side by side. Each holds one in memory; with one process, so does this one.
         seed: Of the sample.
 
     Raises:
         FileNotFoundError: If a folder holds no descriptors.
         ValueError: If descriptors are of different extractors, too few, or faiss refuses; or the folder holds another index.
     """
-    if memory_mb < 1:
-        msg = f"memory_mb must be at least 1, got {memory_mb}"
+    if min(memory_mb, shards, processes) < 1:
+        msg = f"memory_mb, shards and processes must be at least 1, got {memory_mb}, {shards} and {processes}"
+        raise ValueError(msg)
+    if processes > shards:
+        msg = f"{processes} processes have {shards} shards to fill; give as many shards, or more"
         raise ValueError(msg)
     parts = [read_features(folder) for folder in features]
     learnt = read_features(train) if train else parts[0]
@@ -58,10 +69,18 @@ def build(
     }
     trained = _trained(output, facts, learnt, min(len(learnt), fitting), seed)
     made = Index(trained, [], facts)
-    for part in tqdm(parts, unit=" folders", disable=None):
-        made.add(part, min(fitting, 65_536))
-    made.save(output)
-    return made
+    if shards == 1:
+        for part in tqdm(parts, unit=" folders", disable=None):
+            made.add(part, min(fitting, CHUNK))
+        made.save(output)
+        return made
+    for part in parts:
+        made.names = made.admit(part)
+    made.facts = facts | {"shards": shards}
+    chunk = max(1, min(fitting // processes, CHUNK))
+    fill_shards(output / TRAINED, features, len(made), index_files(output, made.facts), processes, chunk)
+    made.save_names(output)
+    return Index.open(output, mapped=True)
 
 
 def add(folder: Path, features: Sequence[Path], memory_mb: int = 1024) -> Index:
@@ -78,7 +97,7 @@ def add(folder: Path, features: Sequence[Path], memory_mb: int = 1024) -> Index:
     """
     made = Index.open(folder)
     for part in (read_features(place) for place in features):
-        made.add(part, max(1, min(65_536, memory_mb * MEGABYTE // (4 * made.dimension))))
+        made.add(part, max(1, min(CHUNK, memory_mb * MEGABYTE // (4 * made.dimension))))
     made.save(folder)
     return made
 

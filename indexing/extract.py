@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from checkpoints.jobs import job_trainer
 from checkpoints.manifest import claim, write_manifest
-from datamodules.images import Photo
+from datamodules.images import Photo, UnreadableImage
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, inputs_digest, refuse_inside
 from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
 from indexing.features import Features, read_features, write_features
@@ -28,11 +28,10 @@ WAITING, DONE, FAILED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Described:
-    """Descriptors of a batch: (n, D), the number of each of its files in the job, and whether it could be read."""
+    """Descriptors, (n, D), of those pictures of a batch that could be read, and which these are."""
 
     descriptors: Tensor
     readable: list[bool]
-    errors: list[str]
 
 
 class Describe(LightningModule):
@@ -45,7 +44,7 @@ class Describe(LightningModule):
     def predict_step(self, batch: list[OpenedPhoto], _: int) -> Described:
         views = [photo.views for photo in batch if photo.views is not None]
         found = self.extractor.describe(torch.cat(views).to(self.device)).cpu() if views else torch.empty(0, 0)
-        return Described(found, [photo.views is not None for photo in batch], [photo.error for photo in batch])
+        return Described(found, [photo.views is not None for photo in batch])
 
 
 class FeatureWriter(BasePredictionWriter):
@@ -63,7 +62,6 @@ class FeatureWriter(BasePredictionWriter):
         self.rows = np.lib.format.open_memmap(folder / ROWS, mode="r+")
         self.state = np.lib.format.open_memmap(folder / STATE, mode="r+")
         self.places = places
-        self.errors: list[str] = []
         self.bar = tqdm(total=total, initial=already, unit=" pictures", disable=None)
 
     def write_on_batch_end(
@@ -83,7 +81,6 @@ class FeatureWriter(BasePredictionWriter):
                 self.rows[place] = next(found)
                 self.rows.flush()  # the row before the mark that it is there
             self.state[place] = DONE if readable else FAILED
-        self.errors += [error for error in prediction.errors if error]
         self.bar.update(len(batch))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -142,7 +139,6 @@ def extract(
     claim(output, "indexing extract", settings)
     state = _begin(output, len(files), int(facts["dimension"]))
     todo = [file for file, mark in zip(files, state, strict=True) if mark != DONE]
-    errors: list[str] = []
     if todo:
         writer = FeatureWriter(output, {file.name: place for place, file in enumerate(files)}, len(files), len(files) - len(todo))
         data = PhotoDataModule(PhotoDataset(todo, partial(view, extractor=network)), batch_size, workers)
@@ -151,8 +147,7 @@ def extract(
         trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return None
-        errors = writer.errors
-    return _finish(output, files, facts, errors, skipped, settings, fts)
+    return _finish(output, files, facts, skipped, settings, fts)
 
 
 def _begin(output: Path, count: int, dimension: int) -> np.ndarray:
@@ -170,13 +165,13 @@ def _begin(output: Path, count: int, dimension: int) -> np.ndarray:
 
 
 def _finish(
-    output: Path, files: list[PhotoFile], facts: dict[str, Any], errors: list[str], skipped: list[str], settings: dict[str, Any], fts: bool
+    output: Path, files: list[PhotoFile], facts: dict[str, Any], skipped: list[str], settings: dict[str, Any], fts: bool
 ) -> ExtractReport:
     state = np.load(output / STATE)
     kept = np.flatnonzero(state == DONE)
-    failed = [files[place].name for place in np.flatnonzero(state != DONE)]
+    failed = [_fault(files[place]) for place in np.flatnonzero(state != DONE)]
     if not len(kept):
-        msg = f"not one of {len(files)} pictures could be described: {errors[0] if errors else failed[0]}"
+        msg = f"not one of {len(files)} pictures could be described: {failed[0]}"
         raise ValueError(msg)
     rows = np.load(output / ROWS, mmap_mode="r")
     names = [_full_name(files[place]) for place in kept]
@@ -185,8 +180,17 @@ def _finish(
     (output / ROWS).unlink()
     (output / STATE).unlink()
     counts = {"done": len(kept), "failed": len(failed), "skipped": len(skipped)}
-    write_manifest(output, command="indexing extract", finished=True, settings=settings, counts=counts, failed=errors or failed)
-    return ExtractReport(read_features(output), errors or failed, skipped)
+    write_manifest(output, command="indexing extract", finished=True, settings=settings, counts=counts, failed=failed)
+    return ExtractReport(read_features(output), failed, skipped)
+
+
+def _fault(file: PhotoFile) -> str:
+    """What is wrong with a picture; asked again at the end, as another process may have met it, or an earlier run."""
+    try:
+        file.open()
+    except UnreadableImage as error:
+        return str(error)
+    return f"{file.path}: it could not be read at the time; run the command again"
 
 
 def _full_name(file: PhotoFile) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from checkpoints.folders import model_folder
 from checkpoints.manifest import file_digest
+from checkpoints.safe import is_program, open_program, read_pickled
 from checkpoints.strict import first_fault
 from datamodules.images import Photo
 from indexing.network import CopyNet
@@ -151,20 +152,16 @@ def as_described(record: Mapping[str, Any], trust_torchscript: bool = False) -> 
 
 
 def _torchscript(path: Path, config: ExtractorConfig) -> tuple[nn.Module, int, str]:
-    if not path.is_file():
-        msg = f"{path}: no such TorchScript file"
-        raise FileNotFoundError(msg)
-    if not config.trust_torchscript:
+    if path.is_file() and not is_program(path):
+        msg = f"{path}: not a TorchScript file, or damaged; a state dict needs its architecture: timm:NAME with weights"
+        raise ValueError(msg)
+    if path.is_file() and not config.trust_torchscript:
         msg = (
             f"{path} is a TorchScript file, which is a program: opening one from a stranger runs the stranger's code. "
             "If you trust where it is from, add --trust-torchscript"
         )
         raise ValueError(msg)
-    try:
-        return torch.jit.load(path, map_location="cpu"), 288, file_digest(path)
-    except RuntimeError as error:
-        msg = f"{path}: not a TorchScript file ({_first_line(error)}); a state dict needs its architecture: timm:NAME with weights"
-        raise ValueError(msg) from error
+    return open_program(path, config.trust_torchscript), 288, file_digest(path)
 
 
 def _timm(name: str, weights: Path | None) -> nn.Module:
@@ -197,14 +194,9 @@ def _torchvision(name: str, weights: Path | None) -> nn.Module:
 def _filled(network: nn.Module, file: Path) -> nn.Module:
     """The network with a file's weights, which may bring a classifier and wrappers' names besides."""
     try:
-        found: Any = load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, ValueError, AttributeError) as error:
-        msg = f"{file}: not a state dict that can be read without running code ({_first_line(error)}); save it as safetensors"
-        raise ValueError(msg) from error
-    except Exception as error:
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        msg = f"{file}: holds more than weights, and reading that would run its code; save its state dict as safetensors"
+        found: Any = load_file(file) if file.suffix == ".safetensors" else read_pickled(file)
+    except SafetensorError as error:
+        msg = f"{file}: damaged or not safetensors ({_first_line(error)}); download it again"
         raise ValueError(msg) from error
     for key in WRAPPINGS:
         found = found.get(key, found) if isinstance(found, dict) else found

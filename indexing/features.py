@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from checkpoints.manifest import write_text
+from checkpoints.safe import read_pickled
 
 MATRIX, NAMES, PROVENANCE = "features.npy", "filenames.txt", "features.json"
 FOREIGN = ("fts.pt", "fts.pth")
@@ -79,11 +80,7 @@ def read_features(folder: Path) -> Features:
 
 
 def _tensor(file: Path) -> NDArray[np.float32]:
-    try:
-        tensor = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        msg = f"not a plain tensor: {str(error).splitlines()[0]}"
-        raise ValueError(msg) from error
+    tensor = read_pickled(file)
     if not isinstance(tensor, torch.Tensor):
         msg = f"it holds a {type(tensor).__name__}"
         raise ValueError(msg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -40,14 +40,14 @@ class Index:
     """A faiss index, the name of each entry, and what is known of it.
 
     Args:
-        index: Trained.
+        index: Trained; an ``IndexShards`` if it is in several files.
         names: One for each entry; an entry's id is its place.
         facts: ``factory``, ``metric``, ``extractor`` and ``training``.
     """
 
     def __init__(self, index: Any, names: list[str], facts: dict[str, Any]) -> None:
         self.index, self.names, self.facts = index, names, facts
-        self._ids = {name: place for place, name in enumerate(names)}
+        self._ids: dict[str, int] = {}
 
     @property
     def dimension(self) -> int:
@@ -68,7 +68,15 @@ class Index:
         Raises:
             KeyError: If there is none of this name.
         """
+        if len(self._ids) < len(self.names):  # made when it is first asked for: with millions of names it takes its memory
+            self._ids = {name: place for place, name in enumerate(self.names)}
         return self._ids[name]
+
+    @property
+    def parts(self) -> list[Any]:
+        """The faiss indices it consists of, one for each file."""
+        whole = self.index
+        return [faiss.downcast_index(whole.at(n)) for n in range(whole.count())] if is_joined(whole) else [whole]
 
     @classmethod
     def open(cls, folder: Path, mapped: bool = False) -> Self:
@@ -76,14 +84,16 @@ class Index:
 
         Args:
             folder: The folder.
-            mapped: Leave the lists of an IVF index on disk until they are searched.
+            mapped: Leave the cells of an IVF index, and the descriptors or codes of others, on disk until they are searched.
 
         Raises:
             FileNotFoundError: If it is not one.
             ValueError: If it is damaged or not trained, or names and entries do not match.
         """
         facts = read_facts(folder)
-        index = read_faiss(folder / INDEX, faiss.IO_FLAG_MMAP if mapped else 0)
+        of_kind = faiss.IO_FLAG_MMAP if "IVF" in str(facts.get("factory")) else faiss.IO_FLAG_MMAP_IFC
+        parts = [read_faiss(file, of_kind if mapped else 0) for file in index_files(folder, facts)]
+        index = parts[0] if len(parts) == 1 else joined(parts)
         names = (folder / NAMES).read_text(encoding="utf-8", errors="surrogateescape").splitlines() if (folder / NAMES).is_file() else []
         if index.ntotal != len(names):
             msg = f"{folder}: {index.ntotal} entries and {len(names)} names; build the index again"
@@ -91,30 +101,51 @@ class Index:
         return cls(index, names, facts)
 
     def save(self, folder: Path) -> None:
-        """Write ``index.faiss``, ``names.txt`` and ``index.json``, each whole or not at all."""
+        """Write ``index.faiss`` (or its shards), ``names.txt`` and ``index.json``, each whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_faiss(self.index, folder / INDEX)
+        parts = self.parts
+        self.facts = self.facts | {"shards": len(parts)}
+        for part, file in zip(parts, index_files(folder, self.facts), strict=True):
+            write_faiss(part, file)
+        self.save_names(folder)
+
+    def save_names(self, folder: Path) -> None:
+        """Write what goes with the index's files."""
         beside = folder / f"{NAMES}.partial"
-        beside.write_text("".join(f"{name}\n" for name in self.names), encoding="utf-8", errors="surrogateescape")
+        with beside.open("w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.writelines(f"{name}\n" for name in self.names)
         beside.replace(folder / NAMES)
         write_facts(folder, self.facts | {"entries": len(self.names), "faiss": faiss.__version__})
+        for stale in set(folder.glob("index*.faiss")) - set(index_files(folder, self.facts)):
+            stale.unlink()
 
     def add(self, features: Features, chunk: int = 65_536) -> None:
-        """Insert descriptors, a part at a time.
+        """Insert descriptors, a part at a time; where the index is in several files, into the last.
+
+        Raises:
+            ValueError: If they are of another extractor or length, or a name is there already.
+        """
+        names = self.admit(features)
+        for start in range(0, len(features), chunk):
+            self.parts[-1].add(features.rows(start, start + chunk))
+        if is_joined(self.index):
+            self.index.syncWithSubIndexes()
+        self.names = names
+
+    def admit(self, features: Features) -> list[str]:
+        """All names once these descriptors are inserted.
 
         Raises:
             ValueError: If they are of another extractor or length, or a name is there already.
         """
         self.check(features.fingerprint, features.matrix.shape[1], "these features")
-        twice = [name for name in features.names if name in self._ids]
-        if twice or len(set(features.names)) < len(features.names):
-            name = twice[0] if twice else next(name for name in features.names if features.names.count(name) > 1)
-            msg = f"{name} would be in the index twice; add each picture once"
-            raise ValueError(msg)
-        for start in range(0, len(features), chunk):
-            self.index.add(features.rows(start, start + chunk))
-        self._ids |= {name: len(self.names) + place for place, name in enumerate(features.names)}
-        self.names = self.names + features.names
+        known = set(self.names)
+        for name in features.names:
+            if name in known:
+                msg = f"{name} would be in the index twice; add each picture once"
+                raise ValueError(msg)
+            known.add(name)
+        return self.names + features.names
 
     def check(self, fingerprint: str, dimension: int, what: str) -> None:
         """Refuse descriptors that cannot be compared with the index's.
@@ -158,6 +189,25 @@ class Index:
         if parameters:
             with told(f"the index {self.facts.get('factory', '')} does not take the search parameters '{parameters}'"):
                 faiss.ParameterSpace().set_index_parameters(self.index, parameters)  # type: ignore[arg-type]  # its stub knows another overload alone
+
+
+def index_files(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
+    """The files of an index: ``index.faiss``, or its shards."""
+    count = int(facts.get("shards", 1))
+    return [folder / INDEX] if count == 1 else [folder / f"index-{place:05d}-of-{count:05d}.faiss" for place in range(count)]
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Several indices as one, whose ids go on from part to part."""
+    shards = faiss.IndexShards(parts[0].d, torch.get_num_threads() > 1, True)  # type: ignore[call-arg]  # its stub knows another overload alone
+    for part in parts:
+        shards.add_shard(part)
+    return shards
+
+
+def is_joined(index: Any) -> bool:
+    """Whether it is one of :func:`joined`."""
+    return isinstance(index, faiss.IndexShards)
 
 
 def read_faiss(file: Path, flags: int = 0) -> Any:

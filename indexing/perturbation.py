@@ -51,6 +51,10 @@ class Distortion:
         """Largest change of each value in grey levels of 255, before rounding to 8 bits, which may add half a level; (B, 3, H, W)."""
         return 255 * self.amplitude(images) * images.new_tensor(DEVIATION).view(3, 1, 1)
 
-    def squash(self, free: Tensor) -> Tensor:
-        """The free variable as a share of the amplitude."""
-        return free.tanh() if self.use_tanh else free
+    def squash(self, free: Tensor, out: Tensor) -> Tensor:
+        """The free variable as a share of the amplitude, written to ``out``."""
+        return torch.tanh(free, out=out) if self.use_tanh else out.copy_(free)
+
+    def squash_backward(self, slope: Tensor, share: Tensor) -> Tensor:
+        """Turn a slope in the share into the slope in the free variable, in its place; ``share`` is used up."""
+        return slope.addcmul_(slope, share.square_(), value=-1) if self.use_tanh else slope

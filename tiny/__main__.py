@@ -1,4 +1,4 @@
-"""``python -m tiny portraits | pictures | train | measure``: draw people, rebuild the shipped models from their seeds, and grade them."""
+"""``python -m tiny portraits | pictures | train | measure | demo``: draw people, rebuild the shipped models, grade them, show them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ ABOUT = """usage: python -m tiny VERB ...
   pictures    draw the pictures of a copy-detection study: originals, distractors, strangers
   train       rebuild a shipped model from its seed, or all of them
   measure     measure the shipped models and write their cards
+  demo        add to a study's page whether edited copies of released pictures are found again
 
 python -m tiny VERB --help tells more."""
 
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"portraits": portraits, "pictures": pictures, "train": train, "measure": measure}, arguments)
+    verbs = {"portraits": portraits, "pictures": pictures, "train": train, "measure": measure, "demo": demo}
+    return dispatch(ABOUT, verbs, arguments)
 
 
 def portraits(arguments: list[str]) -> int:
@@ -51,6 +53,20 @@ def pictures(arguments: list[str]) -> int:
     del settings.config
     counts = export_pictures(**settings.as_dict())
     print(", ".join(f"{count} {name}" for name, count in counts.items()) + f" in {settings.output}")
+    return 0
+
+
+def demo(arguments: list[str]) -> int:
+    """Active indexing for the demo's page."""
+    from tiny.demo import indexing_demo
+
+    made = parser("python -m tiny demo", "Release drawn pictures, look edited copies up, and add that to a study's page.")
+    made.add_argument("-o", "--output", type=Path, required=True, help="folder of a finished study of python -m eval personalize")
+    made.add_function_arguments(indexing_demo, skip={"output"})
+    settings = made.parse_args(arguments)
+    del settings.config
+    indexing_demo(**settings.as_dict())
+    print(f"report: {settings.output / 'report.html'}")
     return 0
 
 

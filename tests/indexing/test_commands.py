@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import faiss
 import numpy as np
@@ -151,6 +153,26 @@ def test_a_stopped_extraction_goes_on(references, extractor, tmp_path):
     assert np.allclose(again[60:], matrix[60:], atol=1e-5)
 
 
+def test_two_processes_describe_what_one_describes(references, extractor, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(11):
+        shutil.copy(references / f"{number:04d}.png", folder)
+    for name in ("0003.png", "0004.png"):  # one for each process
+        (folder / name).write_text("no picture")
+    arguments = ["extract", folder, "--extractor.name", extractor, "--workers=0", "--accelerator=cpu"]
+    assert indexing(*arguments, "-o", tmp_path / "one") == 1
+    command = [sys.executable, "-m", "indexing", *map(str, arguments), "-o", str(tmp_path / "two"), "--devices=2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    for told in (capsys.readouterr().err, done.stderr):
+        assert [f"{name}: not a picture" in told for name in ("0003.png", "0004.png")] == [True, True]
+    one, two = (read_features(tmp_path / name) for name in ("one", "two"))
+    assert one.names == two.names
+    assert np.allclose(one.matrix, two.matrix, atol=1e-5)
+    assert json.loads((tmp_path / "two" / "manifest.json").read_text())["counts"] == {"done": 9, "failed": 2, "skipped": 0}
+
+
 class Program(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(dim=(2, 3))
@@ -163,6 +185,11 @@ def test_torchscript_only_if_trusted(references, tmp_path, capsys):
     assert "runs the stranger's code" in capsys.readouterr().err
     assert indexing(*arguments, "--trust-torchscript", "--extractor.size=16", "--extractor.unit=true") == 0
     assert np.linalg.norm(read_features(tmp_path / "f").matrix, axis=1) == pytest.approx(np.ones(100), abs=1e-5)
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "state.pt")
+    assert indexing("extract", references, "-o", tmp_path / "g", "--extractor.name", tmp_path / "state.pt", "--trust-torchscript") == 2
+    assert "a state dict needs its architecture" in capsys.readouterr().err
+    assert indexing(*arguments[:3], tmp_path / "g", "--extractor.name", "timm:resnet10t", "--extractor.weights", arguments[5]) == 2
+    assert "a TorchScript program, not plain weights" in capsys.readouterr().err
 
 
 def test_networks_of_the_libraries(references, tmp_path):
@@ -203,6 +230,28 @@ def test_descriptors_of_another_network_are_refused(own_index, originals, extrac
     (tmp_path / "f" / "filenames.txt").write_text("a.png\nb.png\n")
     assert indexing("add", own_index, tmp_path / "f") == 2
     assert "5 values each" in capsys.readouterr().err
+    assert activate(originals, tmp_path / "out", own_index, extractor, "--extractor.antialias=false") == 2
+    assert "of another extractor" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_is_in_an_index_once(own_index, tmp_path, capsys):
+    (tmp_path / "f").mkdir()
+    np.save(tmp_path / "f" / "features.npy", np.zeros((2, 16), np.float32))
+    for names in ("a.png\na.png\n", f"a.png\n{Index.open(own_index).names[7]}\n"):
+        (tmp_path / "f" / "filenames.txt").write_text(names)
+        assert indexing("add", own_index, tmp_path / "f") == 2
+        assert "would be in the index twice" in capsys.readouterr().err
+    assert len(Index.open(own_index)) == 100
+
+
+def test_an_index_of_other_descriptors_is_not_taken_for_trained(own_index, tmp_path, capsys):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "filenames.txt").write_text("".join(f"{number}\n" for number in range(100)))
+    for seed, code in ((0, 0), (0, 0), (1, 2)):  # the same file names and shape, other contents
+        np.save(tmp_path / "f" / "features.npy", np.random.default_rng(seed).normal(size=(100, 16)).astype(np.float32))
+        assert indexing("build", tmp_path / "f", "-o", tmp_path / "new", "--factory=IVF4,PQ4x4") == code
+    assert "other settings or descriptors" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
