@@ -5,7 +5,7 @@ import os
 from datamodules.tables import Journal, journal_file, read_journal, write_table
 
 COLUMNS = ["name", "score"]
-ODD = os.fsdecode(b"caf\xe9, \"1\"\n.png")
+ODD = os.fsdecode(b'caf\xe9, "1"\n.png')
 
 
 def rows(*names):

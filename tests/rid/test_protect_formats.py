@@ -214,7 +214,7 @@ def test_a_list_and_single_files(tmp_path, generator_folder, capsys):
 
 def test_a_name_that_is_no_text_is_kept_byte_by_byte(tmp_path, generator_folder):
     (tmp_path / "in").mkdir()
-    name = os.fsdecode(b"caf\xe9, \"1\".png")
+    name = os.fsdecode(b'caf\xe9, "1".png')
     picture(70, 60).save(tmp_path / "in" / name)
     command = [tmp_path / "in", "-o", tmp_path / "out", "--weights", generator_folder]
     assert protect(*command) == 0
