@@ -9,6 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+AMPLIFIED = 10
+
+
+def amplified(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What changed between two (H, W, 3) pictures, :data:`AMPLIFIED` times as much, around mid grey."""
+    return np.clip(128 + float(AMPLIFIED) * (after.astype(np.int16) - before), 0, 255).astype(np.uint8)
+
 
 def measures(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[str, Any]:
     """Size, largest change, PSNR and SSIM (none below 11 pixels) of two (H, W, 3) pictures."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.images import open_photo
+from datamodules.measures import amplified
 
 Pictures = Sequence[NDArray[np.uint8]]
 
@@ -59,8 +60,7 @@ def _shown(folder: Path, row: dict[str, str], strip: Callable[[Pictures], str]) 
     before, after = (
         open_photo(place).rgb for place in (folder / "pictures" / "originals" / row["source"], folder / "active" / row["output"])
     )
-    difference = np.clip(128 + 10.0 * (after.astype(np.int16) - before), 0, 255).astype(np.uint8)
-    names = {"original": before, "released": after, "difference": difference}
+    names = {"original": before, "released": after, "difference": amplified(before, after)}
     return {"name": row["source"], "psnr": float(row["psnr"])} | {name: strip([picture]) for name, picture in names.items()}
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from checkpoints.manifest import write_text
 from datamodules.images import data_url, open_photo
+from datamodules.measures import amplified
 from eval.indexing_section import indexing_section
 from eval.personalize import mean_of, read_results
 from eval.statistics import PairedDifference, paired_difference
@@ -157,15 +158,11 @@ def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -
     rows = []
     for arm in arms:
         protected = first_pictures(folder / arm, "protected", count)
-        amplified = [
-            np.clip(128 + 10.0 * (after.astype(np.int16) - before), 0, 255).astype(np.uint8)
-            for after, before in zip(protected, original, strict=True)
-        ]
         rows.append(
             {
                 "arm": arm,
                 "protected": strip(protected),
-                "difference": strip(amplified),
+                "difference": strip([amplified(*pair) for pair in zip(original, protected, strict=True)]),
                 "generated": strip(first_pictures(folder / arm, "generated", count)),
                 "measured": result["measured"][arm],
             }

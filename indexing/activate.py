@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,8 +16,7 @@ from checkpoints.jobs import job_trainer
 from checkpoints.manifest import claim, file_digest, write_manifest
 from datamodules.images import Photo
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, find_photos, inputs_digest, output_names, refuse_inside
-from datamodules.tables import write_table
-from indexing.activate_writer import COLUMNS, ActivatedWriter, Row, read_rows
+from indexing.activate_writer import ActivatedWriter, Row, read_rows
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
 from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
@@ -209,9 +207,7 @@ def activate_photos(
     report = ActivateReport(rows, skipped)
     if report.done:
         extract(inputs, output / ORIGINALS, extractors[0], 4 * batch_size, workers, accelerator)
-    journal = output / "activated.csv.partial"
-    write_table(journal, COLUMNS, (asdict(row) for row in rows))
-    os.replace(journal, output / "activated.csv")
+    writer.journal.finish(asdict(row) for row in rows)
     counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(skipped)}
     failed = {row.source: row.error for row in report.failed}
     write_manifest(output, command="indexing activate", finished=True, settings=settings, counts=counts, failed=failed, skipped=skipped)

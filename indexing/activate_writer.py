@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from datamodules.images import Photo, encode_photo, write_bytes
 from datamodules.measures import measures
 from datamodules.photos import OpenedPhoto
-from datamodules.tables import write_table
+from datamodules.tables import Journal, read_journal
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,14 @@ class Row:
     error: str = ""
 
 
+TABLE = "activated.csv"
 COLUMNS = [field.name for field in fields(Row)]
 WHOLE = ("width", "height", "levels")
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """The lines written so far, or of a finished job; a last line that was cut short is left out, as is all but a photo's last."""
-    file = next((path for name in ("activated.csv.partial", "activated.csv") if (path := folder / name).is_file()), None)
-    if file is None:
-        return []
-    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
-        lines = {line["source"]: line for line in csv.DictReader(stream) if line["error"] is not None}
+    """The lines written so far, or of a finished job; all but a photo's last are left out."""
+    lines = {line["source"]: line for line in read_journal(folder / TABLE)}
     return [_parse(line) for line in lines.values()]
 
 
@@ -83,9 +79,7 @@ class ActivatedWriter(BasePredictionWriter):
     def __init__(self, folder: Path, names: dict[str, str], earlier: Sequence[Row], total: int, threads: int) -> None:
         super().__init__("batch")
         self.folder, self.names = folder, names
-        write_table(folder / "activated.csv.partial", COLUMNS, (asdict(row) for row in earlier))
-        self.table = (folder / "activated.csv.partial").open("a", newline="", encoding="utf-8", errors="surrogateescape")
-        self.lines = csv.DictWriter(self.table, COLUMNS)
+        self.journal = Journal(folder / TABLE, COLUMNS, (asdict(row) for row in earlier))
         self.pool, self.limit = ThreadPoolExecutor(max(threads, 1)), 4 * max(threads, 1)
         self.waiting: deque[tuple[OpenedPhoto, Any, Future[tuple[bytes, dict[str, Any]]] | None]] = deque()
         self.bar = tqdm(total=total, initial=len(earlier), unit="photo", disable=None)
@@ -114,7 +108,6 @@ class ActivatedWriter(BasePredictionWriter):
         finally:
             self.bar.close()
             self.pool.shutdown(cancel_futures=True)
-            self.table.close()
 
     def _drain(self, limit: int) -> None:
         while len(self.waiting) > limit:
@@ -129,6 +122,5 @@ class ActivatedWriter(BasePredictionWriter):
                     write_bytes(self.folder / name, content)
                     distances = {"distance_before": round(change.before, 6), "distance_after": round(change.after, 6)}
                     row = Row(opened.file.name, name, **measured, **distances)
-            self.lines.writerow(asdict(row))
-            self.table.flush()
+            self.journal.add([asdict(row)])
             self.bar.update()

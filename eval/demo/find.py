@@ -11,11 +11,11 @@ import numpy as np
 
 from datamodules.edits import LongestSide
 from datamodules.images import Photo, UnreadableImage, open_photo, without_metadata
-from datamodules.measures import measures
+from datamodules.measures import amplified, measures
 from eval.attacks.transforms import PAPER, flat
 from eval.demo.finder import QUALITY, Finder, Visitor
 from eval.demo.sessions import Sessions
-from eval.demo.shown import CHANGE, Levels, difference, thumbnail, whole
+from eval.demo.shown import CHANGE, Levels, thumbnail, whole
 
 NAME = "Find"
 Shown = list[tuple[str, str]]
@@ -114,7 +114,7 @@ def _activate(finder: Finder, visitor: Visitor, name: str, photo: Photo, folder:
     stem = f"{len(visitor.files)}-{name.rsplit('.', 1)[0]}"
     kept = thumbnail(clean, folder / f"{stem}-clean.png")
     file = whole(Photo(changed, photo.alpha), folder / f"{stem}-activated.png")
-    change = thumbnail(difference(clean, changed), folder / f"{stem}-change.png")
+    change = thumbnail(amplified(clean, changed), folder / f"{stem}-change.png")
     own = finder.remember(visitor, clean, name, kept)
     before, after = (_places(finder, visitor, rgb, own) for rgb in (clean, changed))
     quality = measures(clean, changed)

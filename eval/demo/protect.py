@@ -7,8 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from datamodules.images import Photo, levels_within, without_metadata
+from datamodules.measures import amplified
 from eval.demo.sessions import Sessions
-from eval.demo.shown import CHANGE, difference, thumbnail, whole
+from eval.demo.shown import CHANGE, thumbnail, whole
 from rid.protector import Protector
 
 NAME = "Protect"
@@ -39,7 +40,7 @@ def add(model: str, sessions: Sessions) -> None:
             made.append(whole(Photo(changed, clean.alpha), folder / f"{number}-{stem}-protected.png"))
             shown.append((thumbnail(clean.rgb, folder / f"{number}-clean.png"), f"{stem}: clean"))
             shown.append((made[-1], f"{stem}: protected"))
-            shown.append((thumbnail(difference(clean.rgb, changed), folder / f"{number}-difference.png"), f"{stem}: {CHANGE}"))
+            shown.append((thumbnail(amplified(clean.rgb, changed), folder / f"{number}-difference.png"), f"{stem}: {CHANGE}"))
             largest = int(np.abs(changed.astype(np.int16) - clean.rgb).max())
             report.append(f"{name}: protected, no value changed by more than {largest} of 255 levels")
         return shown, made, "\n".join(report)

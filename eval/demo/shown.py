@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datamodules.images import Photo, save_png
+from datamodules.measures import AMPLIFIED
 
 Levels = NDArray[np.uint8]
 
 SIDE = 512
-AMPLIFIED = 10
 CHANGE = f"change x{AMPLIFIED}"
 
 
@@ -28,8 +28,3 @@ def whole(photo: Photo, file: Path) -> str:
     """Save a picture at its size; the file."""
     save_png(photo, file)
     return str(file)
-
-
-def difference(before: Levels, after: Levels) -> Levels:
-    """What changed, :data:`AMPLIFIED` times as much, around mid grey."""
-    return np.clip(128 + AMPLIFIED * (after.astype(np.int16) - before), 0, 255).astype(np.uint8)
