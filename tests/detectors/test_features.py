@@ -131,6 +131,7 @@ def test_a_stopped_job_goes_on_and_others_are_refused(kept, tmp_path, capsys):
 
 
 def test_features_of_another_backbone_are_refused(kept, tmp_path, capsys):
+    torch.manual_seed(1)
     Detector("frozen_linear", {"name": "test_vit2", "size": 32}, VIEW).save_pretrained(tmp_path / "other")
     features = ["--data", f"[{kept}/features-val/*.safetensors]", "-o", str(tmp_path / "out"), *CPU]
     assert run(["test", str(tmp_path / "other"), *features]) == 2

@@ -259,7 +259,7 @@ def test_an_index_of_other_descriptors_is_not_taken_for_trained(own_index, tmp_p
     [
         (("--factory", "IVF4,Nonsense"), "faiss makes no index of 'IVF4,Nonsense'"),
         (("--factory", "IVF500,PQ4x4"), "cannot be trained on 100"),
-        (("--memory_mb=0",), "memory_mb must be at least 1"),
+        (("--memory_mb=0",), "memory_mb, shards and processes must be at least 1, got 0"),
     ],
 )
 def test_impossible_indices_are_told(arguments, words, own_index, tmp_path, capsys):
