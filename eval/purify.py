@@ -37,7 +37,7 @@ def purify_files(photos: Sequence[Path], output: Path, method: Purifier, named: 
     """
     try:
         torch.zeros(1, device=device)
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # what torch raises where there is no such device
         msg = f"device {device}: not on this machine; use cpu, or cuda where there is a GPU"
         raise ValueError(msg) from error
     files, _ = find_photos(photos)
