@@ -212,7 +212,8 @@ def train_detector(place: Place, name: str, steps: int | None = None, sizes: Det
         "data.val": json.dumps([f"{shards}/val-*.tar"]),
     }
     if steps:
-        settings |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0", "data.epoch_samples": "64"}
+        settings |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0"}
+        settings |= {"data.batch_size": "32", "data.epoch_samples": str(32 * steps)}
     runs = {}
     for config in DETECTOR_CONFIGS:
         given = settings | {"trainer.default_root_dir": str(place.work / config.stem)}

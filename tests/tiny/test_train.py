@@ -52,8 +52,8 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
     small["ddpm"] = partial(tiny.train.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train.train_upscaler, people=16)
-    sizes = DetectionSizes(40, 24, 6, 6)  # two steps may end worse than chance, which calibration refuses
-    small["detector"] = lambda place, name, steps: tiny.train.train_detector(place, name, 10 * steps, sizes)
+    sizes = DetectionSizes(40, 24, 6, 6)  # a few steps may end worse than chance, which calibration refuses; forty do not
+    small["detector"] = lambda place, name, steps: tiny.train.train_detector(place, name, 20 * steps, sizes)
     small["copies"] = partial(tiny.train.train_copies, collages=60, portraits=4, windows=4)
     small["index"] = partial(tiny.train.train_index, training=80, entries=20)
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
@@ -78,6 +78,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     detector = Detector.from_pretrained(str(tmp_path / "shipped" / "detector"))
     assert detector.calibration.pictures == 24 + 2 * 8 + 24
     assert detector.kind in ("npr", "patches")
+    assert json.loads((tmp_path / "shipped" / "detector" / "training.json").read_text())["steps"] == 40
     assert load_extractor(ExtractorConfig(str(tmp_path / "shipped" / "copies"))).dimension() == 64
     assert not any("_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json"))
 
