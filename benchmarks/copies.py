@@ -6,13 +6,13 @@ paper's 15 edits, and once more after random chains, together with 400 strangers
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from checkpoints.command import run
+from datamodules.tables import read_journal
 from eval.__main__ import main as evaluate
 from indexing.__main__ import main as indexing
 from tiny.__main__ import main as tiny
@@ -46,9 +46,7 @@ def main() -> None:
         arms = ("--arms.passive", ROOT / "originals", "--arms.active", active)
         study = ("-c", "configs/indexing/tiny_retrieval.yaml", "--index", index, *arms)
         do(evaluate, "retrieval", "-o", ROOT / short / "retrieval", *study)
-        with (active / "activated.csv").open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        print(f"{factory}: {measures(rows)}", flush=True)
+        print(f"{factory}: {measures(read_journal(active / 'activated.csv'))}", flush=True)
 
 
 def measures(rows: list[dict[str, str]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from datamodules.images import open_photo
 from datamodules.measures import amplified
+from datamodules.tables import read_journal
 
 Pictures = Sequence[NDArray[np.uint8]]
 
@@ -42,7 +42,7 @@ def indexing_section(folder: Path, strip: Callable[[Pictures], str], shown: int 
         for one, other, gain in zip(*(summary["arms"][arm]["edits"] for arm in ("unchanged", "activated")), change["edits"], strict=True)
     ]
     means = {arm: summary["arms"][arm]["mean"] for arm in ("unchanged", "activated")}
-    released = _rows(folder / "active" / "activated.csv")
+    released = read_journal(folder / "active" / "activated.csv")
     found = {arm: _found(folder / "retrieval" / arm / "retr_df.csv", len(edits)) for arm in means}
     return {
         "pictures": summary["pictures"],
@@ -66,10 +66,5 @@ def _shown(folder: Path, row: dict[str, str], strip: Callable[[Pictures], str]) 
 
 def _found(file: Path, edits: int) -> list[int]:
     """After how many edits each picture's original is the nearest entry."""
-    hits = [int(row["r@1"]) for row in _rows(file)]
+    hits = [int(row["r@1"]) for row in read_journal(file)]
     return [sum(hits[start : start + edits]) for start in range(0, len(hits), edits)]
-
-
-def _rows(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
-        return list(csv.DictReader(stream))

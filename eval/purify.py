@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from checkpoints.drawing import check_device
 from checkpoints.manifest import claim, write_manifest
 from datamodules.images import UnreadableImage, encode_photo, to_levels, write_bytes
 from datamodules.photos import find_photos, inputs_digest, output_names, refuse_inside
@@ -35,11 +36,7 @@ def purify_files(photos: Sequence[Path], output: Path, method: Purifier, named: 
         FileNotFoundError: If there are no pictures.
         ValueError: If the folder is an input, or holds other pictures or pictures purified otherwise.
     """
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # what torch raises where there is no such device
-        msg = f"device {device}: not on this machine; use cpu, or cuda where there is a GPU"
-        raise ValueError(msg) from error
+    check_device(device)
     files, _ = find_photos(photos)
     names = output_names(files, "png")
     refuse_inside(output, photos)

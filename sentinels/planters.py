@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from io import BytesIO
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from checkpoints.drawing import check_device, draw_aside, drawn_levels
 from checkpoints.folders import PIPELINE_FILES, model_folder
 from checkpoints.manifest import fingerprint
 from datamodules.images import decode_photo, encode_as
@@ -73,12 +72,13 @@ class DiffusionPlanter:
         steps: Denoising steps.
         guidance: Classifier-free guidance scale.
         device: Where it runs.
+
+    Raises:
+        ValueError: If there is no such device.
     """
 
-    turn: ClassVar = threading.Lock()
-    """One picture at a time, beside the event loop, so that no answer of a service times out meanwhile."""
-
     def __init__(self, model: str, client: Client | None = None, steps: int = 30, guidance: float = 5.0, device: str = "cpu") -> None:
+        check_device(device)
         self.model, self.client, self.steps, self.guidance, self.device = model, client, steps, guidance, device
 
     def settings(self) -> dict[str, Any]:
@@ -107,20 +107,18 @@ class DiffusionPlanter:
         else:
             description = measured_description(source)
         prompt = generation_prompt(description, key, (width, height))
-        drawn = await asyncio.to_thread(self._drawn, prompt, seed * 1009 + attempt)
+        drawn = await draw_aside(lambda: self._drawn(prompt, seed * 1009 + attempt))
         return Planted(shaped(drawn, (width, height)), description, prompt)
 
-    @torch.no_grad()
     def _drawn(self, prompt: str, seed: int) -> Levels:
-        with self.turn:
-            drawn = self.pipeline(
-                prompt,
-                num_inference_steps=self.steps,
-                guidance_scale=self.guidance,
-                generator=torch.Generator().manual_seed(seed),
-                output_type="np",
-            ).images[0]
-        return np.clip(np.nan_to_num(drawn) * 255, 0, 255).round().astype(np.uint8)
+        drawn = self.pipeline(
+            prompt,
+            num_inference_steps=self.steps,
+            guidance_scale=self.guidance,
+            generator=torch.Generator().manual_seed(seed),
+            output_type="np",
+        ).images[0]
+        return drawn_levels(drawn)
 
 
 class ServicePlanter:

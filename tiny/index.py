@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.edits import JPEG
 from datamodules.images import Photo
+from indexing.activate import descriptors
 from indexing.extractor import Extractor, ExtractorConfig, as_described, described, load_extractor
 from indexing.features import Features
 from indexing.index import Index, make_index
@@ -49,7 +50,6 @@ def _descriptors(extractor: Extractor, first: int, count: int) -> NDArray[np.flo
     return torch.cat([extractor(batch["image"]) for batch in pictures]).numpy()
 
 
-@torch.no_grad()
 def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
     """Share of some entries that are the nearest of their own picture, as it is and as a JPEG of quality 50."""
     index = Index.open(Path(folder))
@@ -57,6 +57,6 @@ def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
     drawn = [collage(FIRST + number) for number in range(pictures)]
     found: dict[str, Any] = {"entries": len(index)}
     for edit, views in {"itself": drawn, "jpeg 50": [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in drawn]}.items():
-        rows = extractor.describe(torch.cat([extractor.view(Photo(rgb)) for rgb in views])).numpy()
+        rows = descriptors(extractor, [Photo(rgb).tensor() for rgb in views])
         found[f"found by {edit}"] = float((index.search(rows, 1)[1][:, 0] == np.arange(pictures)).mean())
     return found

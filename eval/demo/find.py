@@ -11,7 +11,7 @@ import numpy as np
 
 from datamodules.edits import LongestSide
 from datamodules.images import Photo, UnreadableImage, open_photo, without_metadata
-from datamodules.measures import amplified, measures
+from datamodules.measures import amplified, differences
 from eval.attacks.transforms import PAPER, flat
 from eval.demo.finder import QUALITY, Finder, Visitor
 from eval.demo.sessions import Sessions
@@ -117,10 +117,10 @@ def _activate(finder: Finder, visitor: Visitor, name: str, photo: Photo, folder:
     change = thumbnail(amplified(clean, changed), folder / f"{stem}-change.png")
     own = finder.remember(visitor, clean, name, kept)
     before, after = (_places(finder, visitor, rgb, own) for rgb in (clean, changed))
-    quality = measures(clean, changed)
+    largest, psnr = differences(clean, changed)
     said = (
         f"{name}: found first after {after.count(1)} of {len(EDITS)} edits, as it was after {before.count(1)}; "
-        f"PSNR {quality['psnr'] or np.inf:.1f} dB, no value changed by more than {quality['levels']} of 255 levels"
+        f"PSNR {psnr or np.inf:.1f} dB, no value changed by more than {largest} of 255 levels"
     )
     rows = [[edit, _said(one), _said(two), name] for edit, one, two in zip(EDITS, before, after, strict=True)]
     return Activated(rows, [(kept, f"{name}: as it was"), (file, f"{name}: activated"), (change, f"{name}: {CHANGE}")], file, said)

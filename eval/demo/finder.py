@@ -9,16 +9,14 @@ from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from datamodules.images import Photo
-from indexing.activate import Activate, open_places
+from eval.demo.shown import Levels
+from indexing.activate import Activate, descriptors, open_places
 from indexing.activation import ActivationConfig
 from indexing.extractor import as_described
-from indexing.index import Index, read_facts
-
-Levels = NDArray[np.uint8]
+from indexing.index import Index
 
 QUALITY = 42.0
 """Least PSNR of an activated picture in dB."""
@@ -54,16 +52,14 @@ class Finder:
 
     def __init__(self, folder: Path, trust_torchscript: bool = False) -> None:
         self.index = Index.open(folder)
-        self.place = open_places([folder], [as_described(read_facts(folder).get("extractor", {}), trust_torchscript)])[0]
+        self.place = open_places([folder], [as_described(self.index.facts.get("extractor", {}), trust_torchscript)])[0]
         self.activation = Activate([self.place], "auto", ActivationConfig(min_psnr=QUALITY))
         self.empty = faiss.clone_index(self.place.trained)
         self.empty.reset()
 
     def describe(self, pictures: Sequence[Levels]) -> NDArray[np.float32]:
         """Descriptors, (N, D), of (H, W, 3) pictures of any sizes."""
-        with torch.inference_mode():
-            views = torch.cat([self.place.extractor.view(Photo(rgb)) for rgb in pictures])
-            return self.place.extractor.describe(views).numpy()
+        return descriptors(self.place.extractor, [Photo(rgb).tensor() for rgb in pictures])
 
     def remember(self, visitor: Visitor, rgb: Levels, name: str, file: str) -> int:
         """Put a visitor's original into their part of the index; its number there."""

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from datamodules.images import Photo, levels_within, without_metadata
-from datamodules.measures import amplified
+from datamodules.measures import amplified, differences
 from eval.demo.sessions import Sessions
 from eval.demo.shown import CHANGE, thumbnail, whole
 from rid.protector import Protector
@@ -41,7 +41,7 @@ def add(model: str, sessions: Sessions) -> None:
             shown.append((thumbnail(clean.rgb, folder / f"{number}-clean.png"), f"{stem}: clean"))
             shown.append((made[-1], f"{stem}: protected"))
             shown.append((thumbnail(amplified(clean.rgb, changed), folder / f"{number}-difference.png"), f"{stem}: {CHANGE}"))
-            largest = int(np.abs(changed.astype(np.int16) - clean.rgb).max())
+            largest, _ = differences(clean.rgb, changed)
             report.append(f"{name}: protected, no value changed by more than {largest} of 255 levels")
         return shown, made, "\n".join(report)
 

@@ -102,9 +102,7 @@ def drawn(tmp_path_factory):
 
 
 def test_the_demo_activates_a_picture_and_finds_it_again(demo, visit, drawn, tmp_path):
-    page = visit(size=SCREEN)
-    page.goto(demo[0])
-    page.get_by_role("tab", name="Find").first.click()
+    page = opened(visit, demo, "Find")
     page.locator("#find-files input[type=file]").set_input_files(drawn)
     page.get_by_role("button", name="Search", exact=True).click()
     said(page, "#find-report", "1 looked up")
@@ -131,9 +129,7 @@ def test_the_demo_activates_a_picture_and_finds_it_again(demo, visit, drawn, tmp
     page.get_by_role("button", name="Search", exact=True).click()
     said(page, "#find-report", "1 looked up")
     page.wait_for_function("document.querySelector('#find-table').innerText.includes('my collage.png (yours)')")
-    stranger = visit(size=SCREEN)
-    stranger.goto(demo[0])
-    stranger.get_by_role("tab", name="Find").first.click()
+    stranger = opened(visit, demo, "Find")
     stranger.locator("#find-files input[type=file]").set_input_files(drawn)
     stranger.get_by_role("button", name="Search", exact=True).click()
     said(stranger, "#find-report", "1 looked up")
@@ -145,9 +141,7 @@ def test_the_demo_plants_a_key_and_reads_it_back(demo, visit, tmp_path):
     levels = (PortraitDataset(1_000_000, 1, 1, size=128).__getitems__([0])[0]["image"].permute(1, 2, 0).numpy() * 255).round()
     Image.fromarray(levels.astype(np.uint8)).save(portrait)
     Image.new("RGB", (20, 20)).save(small)
-    page = visit(size=SCREEN)
-    page.goto(demo[0])
-    page.get_by_role("tab", name="Sentinel").first.click()
+    page = opened(visit, demo, "Sentinel")
     page.locator("#sentinel-files input[type=file]").set_input_files([portrait, small])
     page.get_by_role("button", name="Plant", exact=True).click()
     assert "small.png: a picture of 20x20 pixels is too small" in said(page, "#sentinel-report", "1 planted")
@@ -167,10 +161,16 @@ def test_the_demo_plants_a_key_and_reads_it_back(demo, visit, tmp_path):
 
 
 def test_a_tab_without_a_model_says_how_to_give_it_one(demo, visit):
+    page = opened(visit, demo, "Other")
+    assert page.get_by_text("--other NAME").is_visible()
+
+
+def opened(visit, demo, tab):
+    """The demo at a tab."""
     page = visit(size=SCREEN)
     page.goto(demo[0])
-    page.get_by_role("tab", name="Other").first.click()
-    assert page.get_by_text("--other NAME").is_visible()
+    page.get_by_role("tab", name=tab).first.click()
+    return page
 
 
 def said(page, report, words):

@@ -19,9 +19,9 @@ from diffusers.models.embeddings import IPAdapterPlusImageProjection
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPVisionConfig, CLIPVisionModelWithProjection, LlamaTokenizer
 
+from checkpoints.drawing import drawn_levels
 from datamodules.images import open_photo
 from eval.attacks.rag import ImageToImageGenerator, OmniGenGenerator, ReadingJudge, SdxlGenerator
-from eval.attacks.rag.generators import to_levels
 from eval.attacks.rag.sdxl import NEGATIVE
 from eval.rag import Database, run_rag
 from sentinels.network import ImageTextNet
@@ -209,9 +209,9 @@ def test_an_adapter_that_is_given_nothing_leaves_sdxl_as_it_is(sdxl):
     without = StableDiffusionXLPipeline.from_pretrained(base)
     generator = torch.Generator().manual_seed(1)
     alone = without(PROMPT, negative_prompt=NEGATIVE, num_inference_steps=2, guidance_scale=5.0, generator=generator, output_type="np")
-    assert (draw(SdxlGenerator(base, adapter, steps=2, device="cpu")) == to_levels(alone.images[0])).all()
+    assert (draw(SdxlGenerator(base, adapter, steps=2, device="cpu")) == drawn_levels(alone.images[0])).all()
     stronger, weaker = (draw(SdxlGenerator(base, adapter, steps=2, scale=scale, device="cpu"), PICTURES[0]) for scale in (1.0, 0.1))
-    near = [np.abs(drawn.astype(int) - to_levels(alone.images[0])).mean() for drawn in (stronger, weaker)]
+    near = [np.abs(drawn.astype(int) - drawn_levels(alone.images[0])).mean() for drawn in (stronger, weaker)]
     assert near[0] > near[1]
 
 

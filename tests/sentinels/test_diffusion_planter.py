@@ -45,6 +45,11 @@ def test_a_service_may_describe_for_it(pipelines, service, stub, tmp_path):
     assert [path for path, _ in stub.requests] == ["/v1/chat/completions"]
 
 
+def test_a_device_that_is_not_there_is_told_before_the_work(pipelines):
+    with pytest.raises(ValueError, match="device cuda:99: not on this machine"):
+        DiffusionPlanter(pipelines[0], device="cuda:99")
+
+
 @pytest.mark.parametrize("describer", ["measured", "service"])
 def test_the_command_plants_with_a_pipeline(collection, pipelines, stub, tmp_path, capsys, describer):
     """What an untrained one draws looks like no source, so that one source alone can be planted."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +16,7 @@ from diffusers.utils import logging
 from numpy.typing import NDArray
 from PIL import Image
 
+from checkpoints.drawing import check_device, draw_aside, drawn_levels
 from checkpoints.folders import PIPELINE_FILES, model_folder, pipeline_folder
 from checkpoints.manifest import fingerprint
 from checkpoints.pipelines import open_pipeline
@@ -60,19 +59,13 @@ class Generator(ABC):
 
 
 class LocalGenerator(Generator):
-    """Draws on this machine: one picture at a time, and beside the event loop, so that no answer of a service times out meanwhile."""
-
-    turn: ClassVar = threading.Lock()
+    """Draws on this machine; see :func:`checkpoints.drawing.draw_aside`."""
 
     model: str
     device: str
 
     def check(self) -> None:
-        try:
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:  # what torch raises where there is no such device
-            msg = f"device {self.device}: not on this machine; set the generator's device to cpu, or to cuda where there is a GPU"
-            raise ValueError(msg) from error
+        check_device(self.device)
 
     @property
     def folder(self) -> Path:
@@ -92,11 +85,7 @@ class LocalGenerator(Generator):
         return super().settings() | {"weights": self.weights}
 
     async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
-        def alone() -> Levels:
-            with self.turn, torch.no_grad():
-                return self.drawn(prompt, reference, caption, seed)
-
-        return await asyncio.to_thread(alone)
+        return await draw_aside(lambda: self.drawn(prompt, reference, caption, seed))
 
 
 class ImageToImageGenerator(LocalGenerator):
@@ -141,10 +130,10 @@ class ImageToImageGenerator(LocalGenerator):
         }
         with _without_warnings():  # of every prompt that is longer than the text encoder takes
             if reference is None:
-                return to_levels(plain(prompt, **how).images[0])
+                return drawn_levels(plain(prompt, **how).images[0])
             side = plain.unet.config.sample_size * plain.vae_scale_factor
             start = Image.fromarray(reference).resize((side, side), Image.Resampling.LANCZOS)
-            return to_levels(guided(prompt, image=start, strength=self.strength, **how).images[0])
+            return drawn_levels(guided(prompt, image=start, strength=self.strength, **how).images[0])
 
 
 class ServiceGenerator(Generator):
@@ -174,8 +163,3 @@ def _without_warnings() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
-
-
-def to_levels(drawn: NDArray[np.float32]) -> Levels:
-    """Grey levels of a drawn picture in [0, 1]."""
-    return np.clip(np.nan_to_num(drawn) * 255, 0, 255).round().astype(np.uint8)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from eval.attacks.rag.generators import Levels, LocalGenerator, to_levels
+from checkpoints.drawing import drawn_levels
+from eval.attacks.rag.generators import Levels, LocalGenerator
 
 IMAGE_TAG = re.compile(r"</?img>|<\|.*?\|>")
 """What OmniGen takes for a picture or a turn where a prompt says it."""
@@ -74,4 +75,4 @@ class OmniGenGenerator(LocalGenerator):
                 output_type="np",
                 **how,
             ).images[0]
-        return to_levels(drawn)
+        return drawn_levels(drawn)

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from PIL import Image
 
+from checkpoints.drawing import drawn_levels
 from checkpoints.folders import model_folder
 from checkpoints.manifest import file_digest
-from eval.attacks.rag.generators import Levels, LocalGenerator, to_levels
+from eval.attacks.rag.generators import Levels, LocalGenerator
 
 NEGATIVE = "monochrome, low resolution, bad anatomy, worst quality, low quality"
 
@@ -94,4 +95,4 @@ class SdxlGenerator(LocalGenerator):
             generator=torch.Generator().manual_seed(seed),
             output_type="np",
         ).images[0]
-        return to_levels(drawn)
+        return drawn_levels(drawn)

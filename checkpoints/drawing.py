@@ -1,0 +1,41 @@
+"""How local models draw among requests to services: where there is the device, one picture at a time, beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+TURN = threading.Lock()
+
+
+def check_device(device: str) -> None:
+    """Say before the work that a device is missing.
+
+    Raises:
+        ValueError: If it is not on this machine.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # what torch raises where there is no such device
+        msg = f"device {device}: not on this machine; use cpu, or cuda where there is a GPU"
+        raise ValueError(msg) from error
+
+
+async def draw_aside(draw: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Draw a picture without gradients, after those that were asked for before; no answer of a service times out meanwhile."""
+
+    def alone() -> NDArray[np.uint8]:
+        with TURN, torch.no_grad():
+            return draw()
+
+    return await asyncio.to_thread(alone)
+
+
+def drawn_levels(drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Grey levels of a drawn picture in [0, 1]; values that are none become 0."""
+    return np.clip(np.nan_to_num(drawn) * 255, 0, 255).round().astype(np.uint8)
