@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
-from tqdm import tqdm
 
+from datamodules.finishing import InOrder
 from datamodules.images import Photo, encode_photo, write_bytes
 from datamodules.measures import measures
 from datamodules.photos import OpenedPhoto
@@ -80,9 +78,7 @@ class ActivatedWriter(BasePredictionWriter):
         super().__init__("batch")
         self.folder, self.names = folder, names
         self.journal = Journal(folder / TABLE, COLUMNS, (asdict(row) for row in earlier))
-        self.pool, self.limit = ThreadPoolExecutor(max(threads, 1)), 4 * max(threads, 1)
-        self.waiting: deque[tuple[OpenedPhoto, Any, Future[tuple[bytes, dict[str, Any]]] | None]] = deque()
-        self.bar = tqdm(total=total, initial=len(earlier), unit="photo", disable=None)
+        self.photos = InOrder(self._keep, threads, total, len(earlier))
 
     def write_on_batch_end(
         self,
@@ -96,31 +92,25 @@ class ActivatedWriter(BasePredictionWriter):
     ) -> None:
         changes = iter(prediction)
         for opened in batch:
-            change = next(changes) if opened.photo is not None else None
-            future = self.pool.submit(finish, opened.photo, change.levels) if opened.photo is not None and change else None
-            self.waiting.append((opened, change, future))
-        self._drain(self.limit)
+            self.photos.add(self._finish, opened, next(changes) if opened.photo is not None else None)
 
     def close(self) -> None:
         """Finish everything that waits."""
-        try:
-            self._drain(0)
-        finally:
-            self.bar.close()
-            self.pool.shutdown(cancel_futures=True)
+        self.photos.close()
 
-    def _drain(self, limit: int) -> None:
-        while len(self.waiting) > limit:
-            opened, change, future = self.waiting.popleft()
-            row = Row(opened.file.name, error=opened.error)
-            if future is not None:
-                content, measured = future.result()
-                name = self.names[opened.file.name]
-                if measured["levels"] == 0:
-                    row = replace(row, error=f"{opened.file.path}: nothing in it changes at these limits, so it would not be activated")
-                else:
-                    write_bytes(self.folder / name, content)
-                    distances = {"distance_before": round(change.before, 6), "distance_after": round(change.after, 6)}
-                    row = Row(opened.file.name, name, **measured, **distances)
-            self.journal.add([asdict(row)])
-            self.bar.update()
+    def _finish(self, opened: OpenedPhoto, change: Any) -> tuple[bytes | None, Row]:
+        name = opened.file.name
+        if opened.photo is None or change is None:
+            return None, Row(name, error=opened.error)
+        content, measured = finish(opened.photo, change.levels)
+        if measured["levels"] == 0:
+            error = f"{opened.file.path}: nothing in it changes at these limits, so it would not be activated"
+            return None, Row(name, error=error)
+        distances = {"distance_before": round(change.before, 6), "distance_after": round(change.after, 6)}
+        return content, Row(name, self.names[name], **measured, **distances)
+
+    def _keep(self, finished: tuple[bytes | None, Row]) -> None:
+        content, row = finished
+        if content is not None:
+            write_bytes(self.folder / row.output, content)
+        self.journal.add([asdict(row)])

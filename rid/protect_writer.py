@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +13,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
+from datamodules.finishing import InOrder
 from datamodules.images import Photo, decode_photo, encode_photo, levels_within, write_bytes
 from datamodules.measures import measures
 from datamodules.photos import OpenedPhoto, PhotoFile, shard_name
@@ -134,9 +132,7 @@ class PhotoWriter(BasePredictionWriter):
         super().__init__("batch")
         self.outputs, self.budget, self.fit, self.side = outputs, budget, fit, side
         self.rows: list[Row] = []
-        self.pool, self.limit = ThreadPoolExecutor(max(threads, 1)), 4 * max(threads, 1)
-        self.waiting: deque[tuple[OpenedPhoto, Future[tuple[bytes, dict[str, Any]]] | None]] = deque()
-        self.bar = tqdm(total=total, initial=already, unit="photo", disable=None)
+        self.photos = InOrder(self._keep, threads, total, already)
 
     def write_on_batch_end(
         self,
@@ -150,33 +146,26 @@ class PhotoWriter(BasePredictionWriter):
     ) -> None:
         changes = iter(prediction)
         for opened in batch:
-            future = None
-            if opened.photo is not None:
-                height, width = opened.photo.rgb.shape[:2]
-                windows = Windows.cover((height, width), self.side, self.fit)
-                future = self.pool.submit(finish, opened.photo, windows, next(changes), self.budget, self.outputs.kind)
-            self.waiting.append((opened, future))
-        self._drain(self.limit)
+            self.photos.add(self._finish, opened, next(changes) if opened.photo is not None else None)
 
     def close(self) -> None:
         """Finish everything that waits."""
         try:
-            self._drain(0)
+            self.photos.close()
         finally:
-            self.bar.close()
-            self.pool.shutdown(cancel_futures=True)
             self.outputs.close()
 
-    def _drain(self, limit: int) -> None:
-        while len(self.waiting) > limit:
-            opened, future = self.waiting.popleft()
-            content, row = None, Row(opened.file.name, error=opened.error)
-            if future is not None:
-                try:
-                    content, measured = future.result()
-                    row = Row(opened.file.name, self.outputs.names[opened.file.name], **measured)
-                except ValueError as error:
-                    row = Row(opened.file.name, error=f"{opened.file.path}: {error}")
-            self.outputs.keep(opened.file, content, row)
-            self.rows.append(row)
-            self.bar.update()
+    def _finish(self, opened: OpenedPhoto, change: Tensor | None) -> tuple[PhotoFile, bytes | None, Row]:
+        file, photo = opened.file, opened.photo
+        if photo is None or change is None:
+            return file, None, Row(file.name, error=opened.error)
+        height, width = photo.rgb.shape[:2]
+        try:
+            content, measured = finish(photo, Windows.cover((height, width), self.side, self.fit), change, self.budget, self.outputs.kind)
+        except ValueError as error:
+            return file, None, Row(file.name, error=f"{file.path}: {error}")
+        return file, content, Row(file.name, self.outputs.names[file.name], **measured)
+
+    def _keep(self, finished: tuple[PhotoFile, bytes | None, Row]) -> None:
+        self.outputs.keep(*finished)
+        self.rows.append(finished[2])
