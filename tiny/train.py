@@ -212,8 +212,8 @@ def train_detector(place: Place, name: str, steps: int | None = None, sizes: Det
         "data.val": json.dumps([f"{shards}/val-*.tar"]),
     }
     if steps:
-        settings |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0"}
-        settings |= {"data.batch_size": "32", "data.epoch_samples": str(32 * steps)}
+        settings |= {"trainer.max_steps": str(steps), "trainer.max_epochs": "-1", "model.warmup_steps": "0"}
+        settings |= {"trainer.val_check_interval": str(steps), "trainer.check_val_every_n_epoch": "null"}
     runs = {}
     for config in DETECTOR_CONFIGS:
         given = settings | {"trainer.default_root_dir": str(place.work / config.stem)}

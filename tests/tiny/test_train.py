@@ -31,11 +31,19 @@ from tiny.train import DiffusionRecipe
 
 
 def lighter(config, folder):
-    """The shipped training config with a small network and little validation."""
+    """The protecting generator's training config with a small network and little validation."""
     settings = yaml.safe_load(config.read_text())
     if "width" in settings["model"]["generator"]["init_args"]:
         settings["model"]["generator"]["init_args"] |= {"width": 16, "depth": 1, "heads": 2}
     settings["data"]["init_args"]["val"]["init_args"]["identities"] = 2
+    (folder / config.name).write_text(yaml.safe_dump(settings))
+    return folder / config.name
+
+
+def smaller_batches(config, folder):
+    """A detector's training config with a quarter of the pictures in each step."""
+    settings = yaml.safe_load(config.read_text())
+    settings["data"]["batch_size"] = 8
     (folder / config.name).write_text(yaml.safe_dump(settings))
     return folder / config.name
 
@@ -52,14 +60,15 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
     small["ddpm"] = partial(tiny.train.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train.train_upscaler, people=16)
-    sizes = DetectionSizes(40, 24, 6, 6)  # a few steps may end worse than chance, which calibration refuses; forty do not
-    small["detector"] = lambda place, name, steps: tiny.train.train_detector(place, name, 20 * steps, sizes)
+    sizes = DetectionSizes(40, 24, 6, 6)  # a few steps may end worse than chance, which calibration refuses; sixty do not
+    small["detector"] = lambda place, name, steps: tiny.train.train_detector(place, name, 30 * steps, sizes)
     small["copies"] = partial(tiny.train.train_copies, collages=60, portraits=4, windows=4)
     small["index"] = partial(tiny.train.train_index, training=80, entries=20)
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
         monkeypatch.setattr(tiny.train, config, lighter(getattr(tiny.train, config), tmp_path))
+    monkeypatch.setattr(tiny.train, "DETECTOR_CONFIGS", [smaller_batches(config, tmp_path) for config in tiny.train.DETECTOR_CONFIGS])
     places = ["--output", str(tmp_path / "shipped"), "--work", str(tmp_path / "work")]
     assert run(main, ["train", "all", "--steps", "2", *places]) == 0
     pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "shipped" / "sd-a2")
@@ -78,7 +87,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     detector = Detector.from_pretrained(str(tmp_path / "shipped" / "detector"))
     assert detector.calibration.pictures == 24 + 2 * 8 + 24
     assert detector.kind in ("npr", "patches")
-    assert json.loads((tmp_path / "shipped" / "detector" / "training.json").read_text())["steps"] == 40
+    assert json.loads((tmp_path / "shipped" / "detector" / "training.json").read_text())["steps"] == 60
     assert load_extractor(ExtractorConfig(str(tmp_path / "shipped" / "copies"))).dimension() == 64
     assert not any("_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json"))
 
