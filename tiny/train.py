@@ -231,7 +231,7 @@ def train_detector(place: Place, name: str, steps: int | None = None, sizes: Det
 def train_copies(place: Place, name: str, steps: int | None = None, collages: int = 4000, portraits: int = 800, windows: int = 800) -> None:
     """The copy-detection network."""
     seed_everything(12, verbose=False)
-    total = steps or 450
+    total = steps or 1800
     data, held_out = CopyPictures(0, collages, portraits, windows), CopyPictures(VALIDATION_FIRST, 100, 28, 0)
     network = CopyNet().to(memory_format=torch.channels_last)
     seconds = fit(CopyTask(network, total), PictureDataModule(data, held_out, batch_size=64), total, place.work / name)
