@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,18 @@ async def draw_aside(draw: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]
             return draw()
 
     return await asyncio.to_thread(alone)
+
+
+def draw_levels(pipeline: Any, prompt: str, seed: int, **how: Any) -> NDArray[np.uint8]:
+    """A picture, (H, W, 3), by a pipeline of diffusers, its noise drawn on the processor: the same on every device.
+
+    Args:
+        pipeline: The pipeline.
+        prompt: What is drawn.
+        seed: Of the noise.
+        how: What else it is called with.
+    """
+    return drawn_levels(pipeline(prompt, generator=torch.Generator().manual_seed(seed), output_type="np", **how).images[0])
 
 
 def drawn_levels(drawn: NDArray[np.float32]) -> NDArray[np.uint8]:

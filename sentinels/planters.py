@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from checkpoints.drawing import check_device, draw_aside, drawn_levels
+from checkpoints.drawing import check_device, draw_aside, draw_levels
 from checkpoints.folders import PIPELINE_FILES, model_folder
 from checkpoints.manifest import fingerprint
 from datamodules.images import decode_photo, encode_as
@@ -111,14 +111,7 @@ class DiffusionPlanter:
         return Planted(shaped(drawn, (width, height)), description, prompt)
 
     def _drawn(self, prompt: str, seed: int) -> Levels:
-        drawn = self.pipeline(
-            prompt,
-            num_inference_steps=self.steps,
-            guidance_scale=self.guidance,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="np",
-        ).images[0]
-        return drawn_levels(drawn)
+        return draw_levels(self.pipeline, prompt, seed, num_inference_steps=self.steps, guidance_scale=self.guidance)
 
 
 class ServicePlanter:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from diffusers.utils import logging
 from numpy.typing import NDArray
 from PIL import Image
 
-from checkpoints.drawing import check_device, draw_aside, drawn_levels
+from checkpoints.drawing import check_device, draw_aside, draw_levels
 from checkpoints.folders import PIPELINE_FILES, model_folder, pipeline_folder
 from checkpoints.manifest import fingerprint
 from checkpoints.pipelines import open_pipeline
@@ -121,19 +120,13 @@ class ImageToImageGenerator(LocalGenerator):
 
     def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
         plain, guided = self.pipelines
-        generator = torch.Generator().manual_seed(seed)
-        how: dict[str, Any] = {
-            "num_inference_steps": self.steps,
-            "guidance_scale": self.guidance,
-            "generator": generator,
-            "output_type": "np",
-        }
+        how: dict[str, Any] = {"num_inference_steps": self.steps, "guidance_scale": self.guidance}
         with _without_warnings():  # of every prompt that is longer than the text encoder takes
             if reference is None:
-                return drawn_levels(plain(prompt, **how).images[0])
+                return draw_levels(plain, prompt, seed, **how)
             side = plain.unet.config.sample_size * plain.vae_scale_factor
             start = Image.fromarray(reference).resize((side, side), Image.Resampling.LANCZOS)
-            return drawn_levels(guided(prompt, image=start, strength=self.strength, **how).images[0])
+            return draw_levels(guided, prompt, seed, image=start, strength=self.strength, **how)
 
 
 class ServiceGenerator(Generator):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from checkpoints.drawing import drawn_levels
+from checkpoints.drawing import draw_levels
 from eval.attacks.rag.generators import Levels, LocalGenerator
 
 IMAGE_TAG = re.compile(r"</?img>|<\|.*?\|>")
@@ -64,15 +64,14 @@ class OmniGenGenerator(LocalGenerator):
         shown = "" if reference is None else f"{caption}: <img><|image_1|></img>\n"
         with torch.random.fork_rng([self.device] if self.device.startswith("cuda") else []):
             torch.manual_seed(seed)  # the reference is encoded with noise that no generator can be given for
-            drawn = self.pipeline(
+            return draw_levels(
+                self.pipeline,
                 shown + prompt,
+                seed,
                 height=self.side,
                 width=self.side,
                 num_inference_steps=self.steps,
                 guidance_scale=self.guidance,
                 img_guidance_scale=self.image_guidance,
-                generator=torch.Generator().manual_seed(seed),
-                output_type="np",
                 **how,
-            ).images[0]
-        return drawn_levels(drawn)
+            )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from checkpoints.drawing import drawn_levels
+from checkpoints.drawing import draw_levels
 from checkpoints.folders import model_folder
 from checkpoints.manifest import file_digest
 from eval.attacks.rag.generators import Levels, LocalGenerator
@@ -86,13 +86,12 @@ class SdxlGenerator(LocalGenerator):
         pipeline = self.pipeline
         pipeline.set_ip_adapter_scale(0.0 if reference is None else self.scale)
         image = Image.new("RGB", (64, 64)) if reference is None else Image.fromarray(reference)  # the adapter wants one at any scale
-        drawn = pipeline(
+        return draw_levels(
+            pipeline,
             prompt,
+            seed,
             negative_prompt=NEGATIVE,
             ip_adapter_image=image,
             num_inference_steps=self.steps,
             guidance_scale=self.guidance,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="np",
-        ).images[0]
-        return drawn_levels(drawn)
+        )
