@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints.command import run
-from datamodules.tables import read_journal
+from engine.cli import run
+from engine.journal import read_journal
 from eval.__main__ import main as evaluate
 from indexing.__main__ import main as indexing
 from tiny.__main__ import main as tiny

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.rows import peak_megabytes, run_row
-from datamodules.images import to_levels
+from images.io import to_levels
 from indexing.activate import descriptors
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extractor import Extractor, ExtractorConfig, load_extractor

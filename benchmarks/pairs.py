@@ -19,8 +19,8 @@ from benchmarks.adv_sds import SIDE, build, load_apart
 from benchmarks.reference_rid import momentum_ascent
 from benchmarks.rows import peak_megabytes, run_row
 from rid.ensemble import DiffusionEnsemble
-from rid.objectives import Denoising
-from rid.pgd import PGDConfig, pgd
+from rid.pairs.objectives import Denoising
+from rid.pairs.pgd import PGDConfig, pgd
 
 BATCH, ROUNDS, STEPS, LEVELS, STEP_LEVELS = 2, 1, 3, 6.0, 0.6
 

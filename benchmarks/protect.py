@@ -16,9 +16,9 @@ import torch
 
 from benchmarks.reference_rid import UnfoldedNet
 from benchmarks.rows import peak_megabytes, run_row
-from datamodules.images import Photo, save_png
+from images.io import Photo, save_png
 from rid.generator import PerturbationGenerator
-from rid.protect import ProtectConfig, protect
+from rid.protect.job import ProtectConfig, protect
 from rid.weights import load_generator, save_generator
 
 PHOTOS, BATCH = 8, 4

@@ -17,8 +17,8 @@ from checkpoints.folders import ROOT
 from eval.attacks.purification import DownUp, GaussianBlur, Jpeg, Purifier
 from eval.metrics.denoising import denoising_error
 from eval.metrics.quality import quantised
-from rid.cli import main as rid
 from rid.ensemble import DiffusionEnsemble
+from rid.training.cli import main as rid
 from tiny.dataset import PortraitDataset
 
 CONFIG = ROOT / "configs" / "rid" / "tiny_robust.yaml"

@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from datamodules.detection import Fake2MDataModule
-from datamodules.images import write_bytes
-from datamodules.parts import Member
-from datamodules.sharding import Origin, shard_pictures
+from datamodules.fake2m.datamodule import Fake2MDataModule
+from datamodules.fake2m.sharding import Origin, shard_pictures
 from datamodules.streams import ShardSource
-from datamodules.views import View
+from engine.files import write_bytes
+from images.parts import Member
+from images.transforms.views import View
 
 SIDE, PICTURES, BATCH, ROUNDS = 512, 64, 32, 5
 BICUBIC = v2.InterpolationMode.BICUBIC

@@ -1,19 +1,18 @@
-"""``python -m checkpoints list | pull | push | verify | convert``: weights that travel.
-
-A door, not part of the room: it alone here may call the systems, whose formats these are.
-"""
+"""``python -m checkpoints list | pull | push | verify | convert``: weights that travel."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from checkpoints.command import dispatch, one_line, parser, run
+from engine.cli import dispatch, one_line, parser, run
 
 if TYPE_CHECKING:
+    from checkpoints.golden import Answers
     from checkpoints.saved import SavedModel
 
 ABOUT = """usage: python -m checkpoints VERB ...
@@ -29,14 +28,14 @@ python -m checkpoints VERB --help tells more."""
 MODELS = {
     "PerturbationGenerator": "rid.generator",
     "Detector": "detectors.detector",
-    "FaceNet": "eval.metrics.face_net",
+    "FaceNet": "models.faces.face_net",
     "CopyNet": "indexing.network",
     "ImageTextNet": "sentinels.network",
 }
 """Where the classes are that a ``config.json`` may name."""
 
-DETECTORS = ("sentry_convnext", "sentry_clip", "univfd")
-"""Kinds of released files that become a detector's folder."""
+CONVERTERS = {"rid": "rid.__main__"} | dict.fromkeys(("sentry_convnext", "sentry_clip", "univfd"), "detectors.__main__")
+"""Which system's command converts a kind of released file."""
 
 
 def main(arguments: list[str]) -> int:
@@ -96,7 +95,7 @@ def verify(arguments: list[str]) -> int:
         if not Path(name).is_dir():
             msg = f"{name}: answers are recorded for folders of yours only; give one"
             raise ValueError(msg)
-        opened, said = exercise(Path(name), class_of)
+        opened, said = exercise(Path(name), class_of, ask_pipeline)
         if not said:
             msg = f"{name}: not a model of this project or a diffusion pipeline; its answers cannot be recorded"
             raise ValueError(msg)
@@ -104,7 +103,7 @@ def verify(arguments: list[str]) -> int:
         print(f"{name}: answers of the {opened} recorded")
 
     def one(name: str) -> None:
-        found = check(name, class_of)
+        found = check(name, class_of, ask_pipeline)
         files = f"{found.files} weight files" + (f", {len(found.unverified)} of them unverified" if found.unverified else "")
         opened = f"opened as a {found.opened}" if found.opened else "not opened as a whole"
         said = "no answers to compare with" if found.difference is None else f"answers as recorded, within {found.difference:.1e}"
@@ -151,48 +150,16 @@ def push(arguments: list[str]) -> int:
 
 
 def convert(arguments: list[str]) -> int:
-    """Change a checkpoint's format; a file becomes a folder, a folder a file."""
-    made = parser(
-        "python -m checkpoints convert", "A released checkpoint file into a model folder, or a model folder into a released file."
-    )
-    made.add_argument("source", type=Path, help="the released file, or a model folder")
-    made.add_argument("target", type=Path, help="the model folder, or the file, to write; must not exist")
-    made.add_argument("--kind", type=Literal[("rid", *DETECTORS)], required=True, help="what it is a checkpoint of")
-    made.add_argument(
-        "--budget", type=float | None, default=None, help="rid: bound in grey levels, which released files do not tell: 6 for eps-12"
-    )
-    made.add_argument("--heads", type=int, default=8, help="rid: attention heads, 8 in every release")
-    made.add_argument(
-        "--network", type=str | None, default=None, help="sentry_clip, univfd: timm's name of the frozen backbone, if not CLIP ViT-L/14"
-    )
-    made.add_argument(
-        "--backbone",
-        type=Path | None,
-        default=None,
-        help="univfd: file of the backbone's weights as timm has them; fetched by timm if not given",
-    )
-    settings = made.parse_args(arguments)
-    if settings.target.exists():
-        msg = f"{settings.target} exists already: choose another name or delete it"
-        raise ValueError(msg)
-    if settings.kind in DETECTORS:
-        from detectors.released import import_released as import_detector
-
-        detector = import_detector(settings.source, settings.target, settings.kind, settings.network, settings.backbone)
-        print(f"{settings.target}: a detector, {detector.options['name']}; 1 is generated. Not calibrated: python -m detectors calibrate")
-        return 0
-    from rid.released import export_released, import_released
-
-    if settings.source.is_dir():
-        generator = export_released(settings.source, settings.target)
-    elif settings.budget is None:
-        msg = "give --budget, in grey levels of 255: 6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
-        raise ValueError(msg)
-    else:
-        generator = import_released(settings.source, settings.target, settings.budget, settings.heads)
-    side, budget = generator.image_size, f"{generator.budget:g} of 255 grey levels"
-    print(f"{settings.target}: a generator for {side} pixels that changes values by at most {budget}")
-    return 0
+    """Hand the command on to the system whose format it is."""
+    made = ArgumentParser(prog="python -m checkpoints convert", add_help=False)
+    made.add_argument("--kind", choices=CONVERTERS)
+    kind, _ = made.parse_known_args(arguments)
+    if kind.kind is None:
+        asked = {"-h", "--help"} & set(arguments)
+        print(f"usage: {made.prog} SOURCE TARGET --kind {{{','.join(CONVERTERS)}}} ...", file=sys.stdout if asked else sys.stderr)
+        print("python -m rid convert --help and python -m detectors convert --help tell more.", file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    return int(importlib.import_module(CONVERTERS[kind.kind]).main(["convert", *arguments]))
 
 
 def each(names: list[str], act: Callable[[str], None]) -> int:
@@ -214,6 +181,11 @@ def class_of(config: dict[str, Any]) -> type[SavedModel] | None:
     signs = {"budget": "PerturbationGenerator", "embedding": "FaceNet", "train_view": "Detector"}  # the first folders name none
     name = str(config.get("model") or next((signs[sign] for sign in signs if sign in config), ""))
     return getattr(importlib.import_module(MODELS[name]), name) if name in MODELS else None
+
+
+def ask_pipeline(folder: Path) -> Answers:
+    """A diffusion pipeline's answers to compare with."""
+    return dict(importlib.import_module("models.pipelines").pipeline_answers(folder))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checkpoints.manifest import file_digest
+from engine.files import file_digest
 
 PROJECT = "image-defence"
 

@@ -16,7 +16,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tqdm import tqdm
 
-from checkpoints.manifest import write_text
+from engine.files import write_text
 
 LARGEST = 16 * 2**30
 """Bytes of a file whose size is not known beforehand."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from checkpoints.safe import check_archive
-
-if TYPE_CHECKING:
-    from checkpoints.saved import SavedModel
 
 GOLDEN = "golden.npz"
 
@@ -24,38 +21,20 @@ TOLERATED = 1e-3
 Answers = dict[str, Tensor]
 
 
+class Exercised(Protocol):
+    """A network that says what it can be asked."""
+
+    def example_inputs(self) -> Tensor | tuple[Tensor, ...]: ...
+
+
 @torch.no_grad()
-def answers(model: SavedModel) -> Answers:
+def answers(model: Exercised) -> Answers:
     """What a model says to its example inputs, in float32 on the CPU; yes-or-no answers are left out, as they may hang by a hair."""
     inputs = model.example_inputs()
-    found = model.cpu().float().eval()(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+    network = cast(nn.Module, model)
+    found = network.cpu().float().eval()(*(inputs if isinstance(inputs, tuple) else (inputs,)))
     parts = found if isinstance(found, list | tuple) else [found]
     return {f"answer.{index}": part.float().contiguous() for index, part in enumerate(parts) if part.is_floating_point()}
-
-
-@torch.no_grad()
-def pipeline_answers(folder: Path) -> Answers:
-    """The same of a diffusion pipeline's folder: latents and picture of its autoencoder, prediction of its denoiser."""
-    from diffusers import UNet2DConditionModel, UNet2DModel  # takes seconds
-
-    from checkpoints.pipelines import open_autoencoder
-
-    source, found = torch.Generator().manual_seed(0), {}
-    if (folder / "vae").is_dir():
-        autoencoder = open_autoencoder(folder)
-        latents = autoencoder.encode(torch.rand(1, 3, 64, 64, generator=source) * 2 - 1).latent_dist.mode()
-        found = {"latents": latents, "picture": autoencoder.decode(latents, return_dict=False)[0]}
-    conditional = "cross_attention_dim" in (folder / "unet" / "config.json").read_text()
-    denoiser: nn.Module = (UNet2DConditionModel if conditional else UNet2DModel).from_pretrained(folder / "unet", dtype=torch.float32)
-    sizes: Any = denoiser.config
-    noisy = torch.randn(1, sizes.in_channels, sizes.sample_size, sizes.sample_size, generator=source)
-    more: dict[str, Any] = {}
-    if conditional:
-        more["encoder_hidden_states"] = torch.randn(1, 8, sizes.cross_attention_dim, generator=source)
-        if sizes.num_class_embeds:
-            more["class_labels"] = torch.tensor([20])
-    found["prediction"] = denoiser.eval()(noisy, torch.tensor(500), return_dict=False, **more)[0]
-    return {name: value.float().contiguous() for name, value in found.items()}
 
 
 def save_answers(folder: Path, found: Answers) -> None:

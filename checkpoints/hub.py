@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from checkpoints.manifest import file_digest
+from engine.files import file_digest
 
 SCHEME = "hf://"
 

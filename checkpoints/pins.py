@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub import constants
 from huggingface_hub.utils import WeakFileLock
 
-from checkpoints.manifest import write_text
+from engine.files import write_text
 
 
 def files_folder(name: str) -> Path:

@@ -12,9 +12,9 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from checkpoints.download import download
 from checkpoints.hub import SCHEME, cache_folder, check_blob, fetch, split_address
-from checkpoints.manifest import file_digest
 from checkpoints.pins import differing, files_folder, pin, pinned
 from checkpoints.registry import Entry, WeightFile, entry, registry
+from engine.files import file_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, Self
 
 from huggingface_hub import HfApi
 
-from checkpoints.card import bare, model_card, record
-from checkpoints.golden import GOLDEN, answers, save_answers
+from checkpoints.card import Purpose, bare, model_card, record
+from checkpoints.golden import GOLDEN, Exercised, answers, save_answers
 from checkpoints.hub import FAULTS, explained
-from checkpoints.manifest import write_text
-
-if TYPE_CHECKING:
-    from checkpoints.saved import SavedModel
+from engine.files import write_text
 
 RECORDS = ("training.json", "manifest.json", "summary.json")
 """What a run leaves beside weights and the card is made of; the folders in it stay here."""
@@ -26,6 +23,18 @@ TRAVELS = ("config.json", "model.safetensors", "calibration.json", "README.md", 
 
 OURS = "apache-2.0"
 """Licence of what this project trained."""
+
+
+class Pushable(Exercised, Protocol):
+    """A model that saves and opens itself, and says what it is for."""
+
+    FORMAT: ClassVar[int]
+    PURPOSE: ClassVar[Purpose]
+
+    def save_pretrained(self, save_directory: Path) -> str | None: ...
+
+    @classmethod
+    def from_pretrained(cls, name: Path) -> Self: ...
 
 
 def licence_of(source: Path, given: str | None) -> str:
@@ -40,7 +49,7 @@ def licence_of(source: Path, given: str | None) -> str:
     return given or OURS
 
 
-def stage(model: SavedModel, target: Path, name: str, source: Path | None = None, licence: str = OURS) -> list[str]:
+def stage(model: Pushable, target: Path, name: str, source: Path | None = None, licence: str = OURS) -> list[str]:
     """Write the folder that goes to the Hub: weights, settings, calibration, answers to compare with, records and the card.
 
     Args:

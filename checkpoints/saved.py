@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from checkpoints.card import Purpose
 from checkpoints.folders import model_folder, read_config, read_weights
 from checkpoints.golden import GOLDEN
-from checkpoints.manifest import write_text
 from checkpoints.push import push, stage
 from checkpoints.safe import read_pickled
 from checkpoints.strict import first_fault
+from engine.files import write_text
 
 Config = dict[str, Any]
 Weights = dict[str, Tensor]

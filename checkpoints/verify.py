@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from checkpoints.folders import read_config
-from checkpoints.golden import TOLERATED, Answers, answers, difference, pipeline_answers
+from checkpoints.golden import TOLERATED, Answers, answers, difference
 from checkpoints.pull import PICKLED, WEIGHTS, checked, local_folder, place, unverified
 from checkpoints.registry import registry
 from checkpoints.safe import is_program, read_pickled
+from checkpoints.saved import SavedModel
 
-if TYPE_CHECKING:
-    from checkpoints.saved import SavedModel
-
-Opener = Callable[[dict[str, Any]], "type[SavedModel] | None"]
+Opener = Callable[[dict[str, Any]], type[SavedModel] | None]
 """From a folder's settings to its model class; None for a foreign one."""
+
+PipelineAnswers = Callable[[Path], Answers]
+"""From a diffusion pipeline's folder to its answers."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class Verified:
     difference: float | None
 
 
-def verify(name: str, opener: Opener) -> Verified:
+def verify(name: str, opener: Opener, pipeline_answers: PipelineAnswers) -> Verified:
     """Check a model that is here.
 
     Args:
         name: A folder, a name of the registry, or ``hf://org/model``.
         opener: Finds model classes.
+        pipeline_answers: Asks diffusion pipelines.
 
     Raises:
         FileNotFoundError: If it is not here.
@@ -62,7 +64,7 @@ def verify(name: str, opener: Opener) -> Verified:
     hashes = checked(name, folder, files)
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in WEIGHTS):
         check_readable(file)
-    opened, said = exercise(folder, opener)
+    opened, said = exercise(folder, opener, pipeline_answers)
     apart = difference(folder, said) if said else None
     if apart is not None and apart > TOLERATED:
         msg = f"{folder}: its answers differ by {apart:.1%} from those kept beside its weights, {TOLERATED:.1%} at most is allowed"
@@ -70,7 +72,7 @@ def verify(name: str, opener: Opener) -> Verified:
     return Verified(folder, len(hashes), unverified(files, hashes), opened, apart)
 
 
-def exercise(folder: Path, opener: Opener) -> tuple[str, Answers]:
+def exercise(folder: Path, opener: Opener, pipeline_answers: PipelineAnswers) -> tuple[str, Answers]:
     """Open a model folder as what it is, and ask it; nothing for folders of other kinds.
 
     Raises:
@@ -81,7 +83,9 @@ def exercise(folder: Path, opener: Opener) -> tuple[str, Answers]:
     if not (folder / "config.json").is_file() or not (folder / "model.safetensors").is_file():
         return "", {}
     kind = opener(read_config(folder))
-    return ("", {}) if kind is None else (kind.__name__, answers(kind.from_pretrained(folder)))
+    if kind is None:
+        return "", {}
+    return kind.__name__, answers(kind.from_pretrained(folder))
 
 
 def check_readable(file: Path) -> None:

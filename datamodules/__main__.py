@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from checkpoints.command import dispatch, parser, run
-from checkpoints.manifest import claim, write_manifest
+from engine.cli import dispatch, parser, run
+from engine.manifest import claim, write_manifest
 
 ABOUT = """usage: python -m datamodules VERB ...
 
@@ -34,10 +34,10 @@ def shard(arguments: list[str]) -> int:
     """Write shards; 0 only if every picture of the source is in them."""
     from tqdm import tqdm
 
-    from datamodules.annotations import Annotations
-    from datamodules.fake2m import LABELS, groups
-    from datamodules.sharding import GENERATED, REAL, Limits, Origin, Split, place_of, shard_pictures, slug
-    from datamodules.sources import read_source, read_text
+    from datamodules.fake2m.annotations import Annotations
+    from datamodules.fake2m.catalogue import LABELS, groups
+    from datamodules.fake2m.sharding import GENERATED, REAL, Limits, Origin, Split, place_of, shard_pictures, slug
+    from images.sources import read_source, read_text
 
     made = parser("python -m datamodules shard", "Pictures from archives, folders or shards into WebDataset shards, bytes unchanged.")
     made.add_argument(
@@ -112,8 +112,8 @@ def shard(arguments: list[str]) -> int:
 
 def synthesize(arguments: list[str]) -> int:
     """Generate pictures."""
-    from detectors.synthesize import SynthesisConfig, read_captions
-    from detectors.synthesize import synthesize as make
+    from datamodules.fake2m.synthesize import SynthesisConfig, read_captions
+    from datamodules.fake2m.synthesize import synthesize as make
 
     made = parser("python -m datamodules synthesize", "Draw captions with any text-to-image pipeline of diffusers into WebDataset shards.")
     made.add_argument("captions", type=Path, help="text file, one caption a line")
@@ -123,8 +123,8 @@ def synthesize(arguments: list[str]) -> int:
 
 def reconstruct(arguments: list[str]) -> int:
     """Make aligned fakes."""
-    from detectors.reconstruct import ReconstructionConfig
-    from detectors.reconstruct import reconstruct as make
+    from datamodules.fake2m.reconstruct import ReconstructionConfig
+    from datamodules.fake2m.reconstruct import reconstruct as make
 
     made = parser("python -m datamodules reconstruct", "Shards of real pictures through an autoencoder, coded as the real ones were.")
     made.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
@@ -153,7 +153,7 @@ def told(index: dict[str, Any] | None) -> int:
 
 def inspect(arguments: list[str]) -> int:
     """Look at shards; 0 only if headers do not tell the classes apart."""
-    from datamodules.inspection import inspect_shards
+    from datamodules.fake2m.inspection import inspect_shards
 
     made = parser("python -m datamodules inspect", "What is in shards, and whether headers alone tell real and generated pictures apart.")
     made.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
@@ -166,7 +166,7 @@ def inspect(arguments: list[str]) -> int:
     del settings.config
     scorer, clip = None, settings.pop("clip")
     if clip is not None:
-        from eval.metrics.clip import ClipMetrics
+        from models.clip import ClipMetrics
 
         scorer = ClipMetrics(clip).quality
     gate = inspect_shards(settings.pop("shards"), **settings.as_dict(), scorer=scorer)

@@ -11,7 +11,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.images import centre_square, find_pictures, open_photo
+from images.io import centre_square, find_pictures, open_photo
 
 
 class Person(TypedDict):

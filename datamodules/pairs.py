@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.images import paper_crop
-from datamodules.shards import Entry, open_picture, read_entries
+from images.io import paper_crop
+from images.shards import Entry, open_picture, read_entries
 
 Place = tuple[Path, Entry | None]
 """A picture file, or a shard and the entry in it that is one."""

@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from datamodules.edits import Edit
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features, read_features
-from datamodules.headers import CODECS
-from datamodules.images import UnreadableImage, decode_photo
-from datamodules.png import decode_rows, plain_size
-from datamodules.shards import read_samples
-from datamodules.views import Levels, View
+from images.headers import CODECS
+from images.io import UnreadableImage, decode_photo
+from images.png import decode_rows, plain_size
+from images.shards import read_samples
+from images.transforms.corruptions import Edit
+from images.transforms.views import Levels, View
 
 MOST_CORRUPT = 1000
 """Damaged pictures in a row that end a run."""

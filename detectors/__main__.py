@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from checkpoints.command import dispatch, parser, run
+from engine.cli import dispatch, parser, run
 
 ABOUT = """usage: python -m detectors VERB ...
 
@@ -18,6 +18,7 @@ ABOUT = """usage: python -m detectors VERB ...
   robustness   the same after JPEG, blur, scaling and the like, and with both classes coded alike: curves
   leaderboard  tests, score files of others and the paper's rows in one table
   scan         a verdict on every picture of a folder: python -m detectors scan PHOTOS/ -o scores.csv --weights DETECTOR/
+  convert      a released checkpoint file into a detector's folder
 
 python -m detectors VERB --help tells more."""
 
@@ -29,8 +30,23 @@ def main(arguments: list[str]) -> int:
 
         trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
         return 0
-    verbs = {"features": features, "calibrate": calibrate, "test": test, "robustness": robustness, "leaderboard": leaderboard, "scan": scan}
+    verbs = {
+        "features": features,
+        "calibrate": calibrate,
+        "test": test,
+        "robustness": robustness,
+        "leaderboard": leaderboard,
+        "scan": scan,
+        "convert": convert,
+    }
     return dispatch(ABOUT, verbs, arguments)
+
+
+def convert(arguments: list[str]) -> int:
+    """Convert a released file."""
+    from detectors.convert import main as command
+
+    return command(arguments)
 
 
 def features(arguments: list[str]) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from checkpoints.manifest import write_text
 from detectors.metrics import both_classes
 from detectors.scores import Scores, sigmoid
+from engine.files import write_text
 
 Verdict = Literal["real", "unsure", "generated"]
 

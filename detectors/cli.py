@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
-from checkpoints.training import TrainingCLI
-from datamodules.detection import Fake2MDataModule
-from datamodules.views import View
+from checkpoints.safe import read_pickled
+from checkpoints.training import RememberModels
+from datamodules.fake2m.datamodule import Fake2MDataModule
 from detectors.detector import Detector
 from detectors.module import SentryModule
+from engine.training import TrainingCLI
+from images.transforms.views import View
 
 
 def view_of(detector: Detector) -> View:
@@ -31,4 +33,4 @@ class SentryCLI(TrainingCLI):
 
 def main(args: ArgsType = None, run: bool = True) -> SentryCLI:
     """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
-    return SentryCLI(SentryModule, Fake2MDataModule, "python -m detectors", args=args, run=run)
+    return SentryCLI(SentryModule, Fake2MDataModule, "python -m detectors", [RememberModels()], read_pickled, args=args, run=run)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from checkpoints.card import Purpose
 from checkpoints.saved import SavedModel
-from datamodules.images import to_levels
-from datamodules.views import View
 from detectors.calibration import Calibration
 from detectors.networks import NETWORKS
 from detectors.networks.patches import heat_map
+from images.io import to_levels
+from images.transforms.views import View
 
 
 class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
@@ -26,7 +26,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
     Args:
         network: One of :data:`detectors.networks.NETWORKS`.
         options: Its arguments.
-        view: What is made of a picture before the network sees it, in use; see :class:`datamodules.views.View`.
+        view: What is made of a picture before the network sees it, in use; see :class:`images.transforms.views.View`.
         train_view: The same in training.
 
     Raises:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.photos import find_photos
-from datamodules.tables import write_table
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.scan import COLUMNS, Finding, read_table, scan, weights_digest
 from detectors.scores import Scores, sigmoid
+from engine.journal import write_table
+from images.inputs import find_photos
 
 
 def combined(scored: Sequence[Scores], calibrations: Sequence[Calibration]) -> tuple[Scores, Calibration]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.folders import model_folder
-from checkpoints.manifest import file_digest, write_manifest, write_text
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.ensemble import combined
 from detectors.scoring import score_shards
 from detectors.summary import auc_interval, figure, judged, summarise
+from engine.files import file_digest, write_text
+from engine.manifest import write_manifest
 
 FEWEST = 40
 """Bootstrap samples without which no 95 % interval can be read off."""

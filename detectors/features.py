@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,16 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from checkpoints.jobs import job_trainer
-from checkpoints.manifest import claim, file_digest, write_manifest
+from datamodules.fake2m.shard_job import Numbers
 from datamodules.features import ENDING, describe_features, write_features
-from datamodules.streams import PADDING, ExactStream, collate, find_shards, local_shards
-from datamodules.views import View
+from datamodules.streams import PADDING, ExactStream, collate, local_shards
 from detectors.detector import Detector, load_detector
+from detectors.feature_shards import backbone_digest
 from detectors.networks.backbone import FrozenLinear
-from detectors.shard_job import Numbers
+from engine.files import file_digest
+from engine.jobs import job_trainer
+from engine.manifest import claim, write_manifest
+from images.transforms.views import View
 
 
 class FeatureJob(LightningModule):
@@ -136,34 +136,3 @@ def detector_of(source: str) -> Detector:
 
     here = ["--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.logger=false", "--trainer.callbacks=null"]
     return main(["-c", source, *here], run=False).model.detector.eval()
-
-
-def backbone_digest(network: FrozenLinear) -> str:
-    """Which weights, and which normalisation, a frozen backbone has."""
-    digest = hashlib.sha256()
-    for module in (network.normalise, network.backbone):
-        for name, value in sorted([*module.named_parameters(), *module.named_buffers()]):
-            digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def check_features(detector: Detector, patterns: Iterable[str]) -> None:
-    """Refuse features of another backbone or view.
-
-    Raises:
-        ValueError: If there are any.
-    """
-    mine: str | None = None
-    for pattern in patterns:
-        for shard in find_shards(pattern):
-            if not shard.endswith(ENDING):
-                break
-            origin = describe_features(shard)[2]
-            if not isinstance(detector.network, FrozenLinear):
-                msg = f"{shard}: features are for frozen_linear only; {detector.kind} needs shards of pictures"
-                raise ValueError(msg)
-            mine = mine or backbone_digest(detector.network)
-            known = [json.loads(json.dumps(asdict(view))) for view in (detector.view, detector.train_view)]
-            if origin["weights"] != mine or origin["view"] not in known:
-                msg = f"{shard}: features of another backbone or view; write them again with python -m detectors features"
-                raise ValueError(msg)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checkpoints import tables
-from checkpoints.manifest import write_text
 from detectors.mpbench import columns, paper_rows
 from detectors.scores import Scores
 from detectors.summary import auc_interval, figure, judged, summarise
+from engine.files import write_text
+from engine.pages import tables
 
 REFERENCE = "arXiv 2304.13023"
 

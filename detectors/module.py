@@ -13,15 +13,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from checkpoints.manifest import write_manifest
-from datamodules.detection import Fake2MDataModule
+from datamodules.fake2m.datamodule import Fake2MDataModule
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector
-from detectors.features import check_features
+from detectors.feature_shards import check_features
 from detectors.networks.frequency import DCTClassifier
 from detectors.scores import Scores
 from detectors.scoring import Rows, answers, gathered
+from engine.manifest import write_manifest
 
 PREPARE_BATCHES = 20
 """Batches that networks with statistics of their own take them from."""

@@ -18,11 +18,12 @@ import timm
 from torch import Tensor
 
 from checkpoints.folders import read_tensors
-from checkpoints.manifest import file_digest, write_manifest
 from checkpoints.safe import read_state_dict
-from datamodules.views import View
 from detectors.detector import Detector
 from detectors.networks.backbone import check_name
+from engine.files import file_digest
+from engine.manifest import write_manifest
+from images.transforms.views import View
 
 Weights = dict[str, Tensor]
 

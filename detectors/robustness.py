@@ -14,17 +14,17 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from checkpoints.folders import model_folder
-from checkpoints.manifest import claim, file_digest, write_manifest
-from datamodules.edits import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, SampledJPEG
-from datamodules.images import write_bytes
-from datamodules.sharding import read_facts
+from datamodules.fake2m.sharding import read_facts
 from datamodules.streams import count_samples, find_shards, local_shards
-from datamodules.tables import write_table
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
 from detectors.scores import Scores
 from detectors.scoring import score_shards
+from engine.files import file_digest, write_bytes
+from engine.journal import write_table
+from engine.manifest import claim, write_manifest
+from images.transforms.corruptions import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, SampledJPEG
 
 FIXED_QUALITY = 96
 """JPEG quality of the track that codes everything once, and of aligned pictures where the real ones are no JPEGs."""
@@ -53,7 +53,7 @@ def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[
         name: The detector's folder or Hub id.
         data: Patterns of shards that are here.
         output: Folder of the results.
-        edits: By kind and level; :data:`datamodules.edits.ROBUSTNESS` and the three tracks if None.
+        edits: By kind and level; :data:`images.transforms.corruptions.ROBUSTNESS` and the three tracks if None.
         how: As :func:`detectors.scoring.score_shards`.
 
     Returns:

@@ -15,14 +15,15 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from checkpoints.folders import model_folder
-from checkpoints.jobs import job_trainer
-from checkpoints.manifest import file_digest
-from datamodules.images import UnreadableImage
-from datamodules.photos import PhotoDataModule, PhotoFile, find_photos
-from datamodules.tables import Journal, journal_file, read_journal
-from datamodules.views import View
+from datamodules.photos import PhotoDataModule
 from detectors.calibration import Calibration, Verdict
 from detectors.detector import Detector, load_detector
+from engine.files import file_digest
+from engine.jobs import job_trainer
+from engine.journal import Journal, journal_file, read_journal
+from images.inputs import PhotoFile, find_photos
+from images.io import UnreadableImage
+from images.transforms.views import View
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def scan(
     """Score every picture into a CSV file, which appears when all are done.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`datamodules.photos.find_photos`.
+        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_photos`.
         output: The CSV file.
         name: The detector's folder or Hub id.
         batch_size: Pictures at a time.

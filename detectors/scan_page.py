@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from datamodules.images import data_url, write_bytes
-from datamodules.photos import PhotoFile, find_photos
 from detectors.detector import Detector
 from detectors.scan import Finding
+from engine.files import write_bytes
+from images.inputs import PhotoFile, find_photos
+from images.io import data_url
 
 SHOWN = 300
 SIDE = 180

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from checkpoints.command import dispatch, parser, run
+from engine.cli import dispatch, parser, run
 
 ABOUT = """usage: python -m eval VERB ...
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 def personalize(arguments: list[str]) -> int:
     """The protection study."""
-    from eval.study import run_study
+    from eval.studies.study import run_study
 
     made = parser("python -m eval personalize", "Protect people in several ways, attack them, measure, and write a report.")
     made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; an interrupted study goes on")
@@ -66,7 +66,7 @@ def personalize(arguments: list[str]) -> int:
 
 def matrix(arguments: list[str]) -> int:
     """Arms, attacks and purifications crossed."""
-    from eval.matrix import run_matrix
+    from eval.studies.matrix import run_matrix
 
     made = parser("python -m eval matrix", "Protect people in several ways and attack them in every way; one table, one page.")
     made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; an interrupted matrix goes on")
@@ -83,7 +83,7 @@ def matrix(arguments: list[str]) -> int:
 def purify(arguments: list[str]) -> int:
     """One purification over pictures; 0 only if every picture was purified."""
     from eval.attacks.purification import Purifier
-    from eval.purify import purify_files
+    from eval.studies.purify import purify_files
 
     made = parser("python -m eval purify", "Wash protections off pictures. Pictures that are done already are not done again.")
     made.add_argument("photos", type=Path, nargs="+", help="folders, pictures, WebDataset shards (.tar), or text files that list pictures")
@@ -100,8 +100,8 @@ def purify(arguments: list[str]) -> int:
 
 def retrieval(arguments: list[str]) -> int:
     """The copy-detection study."""
-    from eval.retrieval import run_retrieval
-    from eval.retrieval_report import text
+    from eval.reports.retrieval import text
+    from eval.studies.retrieval import run_retrieval
 
     made = retrieval_parser()
     settings = made.instantiate_classes(made.parse_args(arguments))
@@ -115,7 +115,7 @@ def retrieval(arguments: list[str]) -> int:
 
 def retrieval_parser() -> Any:
     """What ``retrieval`` asks for."""
-    from eval.retrieval import run_retrieval
+    from eval.studies.retrieval import run_retrieval
     from indexing.extractor import ExtractorConfig
 
     made = parser("python -m eval retrieval", "Look edited copies of released pictures up in an index; tables, plots and a page.")
@@ -128,8 +128,8 @@ def retrieval_parser() -> Any:
 
 def rag(arguments: list[str]) -> int:
     """The retrieval attack and its decision; 0 only if every key was asked in every arm."""
-    from eval.rag import estimate, run_rag, summary
-    from eval.rag_report import write_rag_report
+    from eval.reports.rag import write_rag_report
+    from eval.studies.rag import estimate, run_rag, summary
     from sentinels.decide import DecideConfig, decide, in_words
     from sentinels.record import Record
 
@@ -159,7 +159,7 @@ def rag(arguments: list[str]) -> int:
 
 def rag_robustness(arguments: list[str]) -> int:
     """The retrieval attack after edits; 0 only if every key that was left was asked."""
-    from eval.rag_robustness import run_robustness
+    from eval.studies.rag_robustness import run_robustness
 
     made = parser("python -m eval rag-robustness", "Edit the collection as a thief may, ask for the keys, decide: robustness.csv.")
     made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped run goes on")
@@ -183,7 +183,7 @@ def metrics(arguments: list[str]) -> int:
 
 def report(arguments: list[str]) -> int:
     """Write ``report.html`` again from a study's folder."""
-    from eval.report import write_report
+    from eval.reports.personalization import write_report
 
     made = parser("python -m eval report", "Write the report of a finished study again.")
     made.add_argument("output", type=Path, help="the study's folder")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from checkpoints.command import dispatch, parser, run
+from engine.cli import dispatch, parser, run
 
 ABOUT = """usage: python -m indexing VERB ...
 
@@ -129,7 +129,7 @@ def search(arguments: list[str]) -> int:
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
-    from datamodules.tables import write_table
+    from engine.journal import write_table
     from indexing.extract import extract as describe
     from indexing.index import Index
     from indexing.search import COLUMNS

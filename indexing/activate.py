@@ -12,10 +12,12 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from checkpoints.jobs import job_trainer
-from checkpoints.manifest import claim, file_digest, write_manifest
-from datamodules.images import Photo
-from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, find_photos, inputs_digest, output_names, refuse_inside
+from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
+from engine.files import file_digest
+from engine.jobs import job_trainer
+from engine.manifest import claim, write_manifest
+from images.inputs import find_photos, inputs_digest, output_names, refuse_inside
+from images.io import Photo
 from indexing.activate_writer import ActivatedWriter, Row, read_rows
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
@@ -162,7 +164,7 @@ def activate_photos(
     """Change every photo of the inputs into ``output``, with ``activated.csv`` and ``manifest.json``; a stopped job goes on.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`datamodules.photos.find_photos`.
+        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_photos`.
         output: Folder of the results.
         indices: Folders of the indices the photos are to be found in.
         extractors: One for all of them, or one for each.

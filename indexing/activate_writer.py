@@ -11,11 +11,12 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from datamodules.finishing import InOrder
-from datamodules.images import Photo, encode_photo, write_bytes
-from datamodules.measures import measures
 from datamodules.photos import OpenedPhoto
-from datamodules.tables import Journal, read_journal
+from engine.files import write_bytes
+from engine.journal import Journal, read_journal
+from engine.ordered import InOrder
+from images.io import Photo, encode_photo
+from images.metrics import measures
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.images import to_levels
+from images.io import to_levels
 from indexing.perturbation import Distortion
 from indexing.preprocessing import DEVIATION, normalise, resize
 from indexing.views import EditedViews

@@ -15,10 +15,11 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 from tqdm import tqdm
 
-from checkpoints.jobs import job_trainer
-from checkpoints.manifest import claim, write_manifest
-from datamodules.images import Photo, UnreadableImage
-from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile, find_photos, inputs_digest, refuse_inside
+from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
+from engine.jobs import job_trainer
+from engine.manifest import claim, write_manifest
+from images.inputs import PhotoFile, find_photos, inputs_digest, refuse_inside
+from images.io import Photo, UnreadableImage
 from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
 from indexing.features import Features, read_features, write_features
 
@@ -115,7 +116,7 @@ def extract(
     """Describe every picture into a folder; a stopped job in it goes on.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`datamodules.photos.find_photos`.
+        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_photos`.
         output: Folder of ``features.npy``, ``filenames.txt`` and the record.
         extractor: The network.
         batch_size: Pictures at a time.

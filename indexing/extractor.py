@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from checkpoints.folders import model_folder
-from checkpoints.manifest import file_digest
 from checkpoints.safe import is_program, open_program, read_pickled
 from checkpoints.strict import first_fault
-from datamodules.images import Photo
+from engine.files import file_digest
+from images.io import Photo
 from indexing.network import CopyNet
 from indexing.preprocessing import device_of, normalise, resize
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from checkpoints.manifest import write_text
 from checkpoints.safe import read_pickled
+from engine.files import write_text
 
 MATRIX, NAMES, PROVENANCE = "features.npy", "filenames.txt", "features.json"
 FOREIGN = ("fts.pt", "fts.pth")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from checkpoints.manifest import write_text
+from engine.files import write_text
 from indexing.features import Features
 
 FORMAT = 1

@@ -7,7 +7,7 @@ import os
 import random
 from pathlib import Path
 
-from datamodules.images import find_pictures
+from images.io import find_pictures
 
 QUERIES = 40_000
 

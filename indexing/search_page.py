@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from datamodules.images import UnreadableImage, data_url, open_photo, write_bytes
+from engine.files import write_bytes
+from images.io import UnreadableImage, data_url, open_photo
 from indexing.search import Match
 
 SHOWN, BEST, SIDE = 200, 4, 160

@@ -1,5 +1,5 @@
 """RID: a generator whose perturbation breaks the personalization of diffusion models on the protected portraits."""
 
-from rid.protector import Protector
+from rid.protect.protector import Protector
 
 __all__ = ["Protector"]

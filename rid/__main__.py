@@ -1,10 +1,10 @@
-"""``python -m rid fit | validate | protect | pairs``: train the generator, protect photos with it, make its training pairs."""
+"""``python -m rid fit | validate | protect | pairs | convert``: train the generator, protect photos with it, make its training pairs."""
 
 from __future__ import annotations
 
 import sys
 
-from checkpoints.command import run
+from engine.cli import run
 
 ABOUT = """usage: python -m rid VERB ...
 
@@ -12,6 +12,7 @@ ABOUT = """usage: python -m rid VERB ...
   validate    measure a generator on the validation pictures of a config
   protect     protect photos: python -m rid protect PHOTOS/ -o OUT/
   pairs       gradient-attacked versions of pictures, to learn from: python -m rid pairs PHOTOS/ -o OUT/ -c configs/rid/pairs_momentum.yaml
+  convert     a released checkpoint into a model folder, or back
 
 python -m rid VERB --help tells more."""
 
@@ -20,15 +21,19 @@ def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
     verb = arguments[0] if arguments else ""
     if verb == "protect":
-        from rid.protect_command import main as protect
+        from rid.protect.command import main as protect
 
         return protect(arguments[1:])
     if verb == "pairs":
-        from rid.pairs import main as pairs
+        from rid.pairs.job import main as pairs
 
         return pairs(arguments[1:])
+    if verb == "convert":
+        from rid.convert import main as convert
+
+        return convert(arguments[1:])
     if verb in ("fit", "validate"):
-        from rid.cli import main as trainer
+        from rid.training.cli import main as trainer
 
         trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
         return 0

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
 from checkpoints.folders import pipeline_folder
-from checkpoints.pipelines import open_autoencoder
+from models.pipelines import open_autoencoder
 from rid.losses import adv_sds_loss, ancestral_step, diffuse, predicted_noise
 from rid.noise import Rows
 

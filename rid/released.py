@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from checkpoints.manifest import file_digest, write_manifest
 from checkpoints.safe import read_state_dict
 from checkpoints.strict import first_fault
+from engine.files import file_digest
+from engine.manifest import write_manifest
 from rid.generator import PerturbationGenerator, sincos_positions
 from rid.weights import load_generator, save_generator
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from checkpoints.command import dispatch, parser, run
+from engine.cli import dispatch, parser, run
 
 ABOUT = """usage: python -m sentinels VERB ...
 
@@ -83,7 +83,7 @@ def letters_of(name: str, client: Any) -> Any:
     if name == "none":
         return None
     if name == "service":
-        from datamodules.images import encode_as
+        from images.io import encode_as
         from sentinels.describe import ask_letters
 
         return lambda rgb: ask_letters(client, encode_as(rgb, "jpg"))
@@ -121,7 +121,7 @@ def verify(arguments: list[str]) -> int:
 
 def embed(arguments: list[str]) -> int:
     """Bring a collection's vectors up to date; 0 only if every picture could be read."""
-    from datamodules.photos import find_photos
+    from images.inputs import find_photos
     from sentinels.embedders import identified, open_embedder
     from sentinels.store import Store
 

@@ -26,7 +26,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from datamodules.images import UnreadableImage, decode_photo, write_bytes
+from engine.files import write_bytes
+from images.io import UnreadableImage, decode_photo
 from sentinels.fetch import fetch, is_local, read_bounded
 from sentinels.messages import answer_text, kind_of, message
 from sentinels.service import CallLimitReached, Service, ServiceError

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checkpoints.manifest import write_manifest, write_text
-from datamodules.images import UnreadableImage, open_photo
+from engine.files import write_text
+from engine.manifest import write_manifest
+from images.io import UnreadableImage, open_photo
 from sentinels.embedders import Embedder, embed_levels, identified, open_embedder
 from sentinels.permutation import mean_interval, permutation_test, sequential_test, share_interval
 from sentinels.record import Record

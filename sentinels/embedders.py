@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPModel, Dinov2Model, SiglipModel, ViTModel
 
 from checkpoints.folders import model_folder, read_config
-from checkpoints.manifest import fingerprint
+from engine.manifest import fingerprint
 from sentinels.reader import load_network
 
 NAMES = {
@@ -185,7 +185,7 @@ def open_embedder(name: str, look: bool = False) -> Embedder:
 
 
 def identified(name: str) -> dict[str, Any]:
-    """Which weights a name means: see :func:`checkpoints.manifest.fingerprint`."""
+    """Which weights a name means: see :func:`engine.manifest.fingerprint`."""
     return fingerprint(name, model_folder(NAMES.get(name, name), "config.json", patterns=PATTERNS))
 
 

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from checkpoints.manifest import claim, file_digest, write_manifest, write_text
-from datamodules.headers import Header, read_header
-from datamodules.images import UnreadableImage, encode_as, write_bytes
-from datamodules.photos import PhotoFile, find_photos, refuse_inside
+from engine.files import file_digest, write_bytes, write_text
+from engine.manifest import claim, write_manifest
+from images.headers import Header, read_header
+from images.inputs import PhotoFile, find_photos, refuse_inside
+from images.io import UnreadableImage, encode_as
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.keys import KeyMaker
 from sentinels.planters import Planted, Planter

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from checkpoints.drawing import check_device, draw_aside, draw_levels
 from checkpoints.folders import PIPELINE_FILES, model_folder
-from checkpoints.manifest import fingerprint
-from datamodules.images import decode_photo, encode_as
+from engine.manifest import fingerprint
+from images.io import decode_photo, encode_as
+from models.drawing import check_device, draw_aside, draw_levels
 from sentinels.client import Client
 from sentinels.describe import ask_description, generation_prompt, measured_description
 from sentinels.plate import PlateStyle, set_key

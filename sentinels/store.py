@@ -22,10 +22,11 @@ from safetensors.numpy import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from checkpoints.jobs import job_trainer
-from checkpoints.manifest import file_digest, write_text
-from datamodules.images import Photo
-from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset, PhotoFile
+from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
+from engine.files import file_digest, write_text
+from engine.jobs import job_trainer
+from images.inputs import PhotoFile
+from images.io import Photo
 from sentinels.embedders import Embedder
 
 FORMAT = 1

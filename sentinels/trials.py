@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checkpoints.manifest import write_text
+from engine.files import write_text
 
 
 @dataclass

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from checkpoints.manifest import file_digest
-from datamodules.headers import read_header
-from datamodules.images import UnreadableImage, open_photo
+from engine.files import file_digest
+from images.headers import read_header
+from images.io import UnreadableImage, open_photo
 from sentinels.keys import KeyMaker, fold
 from sentinels.reader import Reader, reads_as
 from sentinels.record import Record, Sentinel

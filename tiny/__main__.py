@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from checkpoints.command import dispatch, parser, run
+from engine.cli import dispatch, parser, run
 
 SHIPPED = Path("checkpoints/tiny")
 

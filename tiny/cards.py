@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL
 
-from checkpoints.manifest import write_text
+from engine.files import write_text
 from eval.attacks.purification import DiffPure, NoisyUpscale
 from tiny.detection import UNSEEN
 from tiny.faces import ATTRIBUTES, AttributeProbe, FacePictures

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.images import Photo, save_png, to_levels
+from images.io import Photo, save_png, to_levels
 from tiny.dataset import PortraitDataset
 from tiny.identity import EVALUATION_START, check_range
 

@@ -15,7 +15,7 @@ from scipy import linalg
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.images import to_levels
+from images.io import to_levels
 from indexing.network import CopyNet
 from indexing.preprocessing import normalise, resize
 from tiny.collages import collage

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.report import INDEXING, write_report
-from eval.retrieval import run_retrieval
+from eval.reports.personalization import INDEXING, write_report
+from eval.studies.retrieval import run_retrieval
 from indexing.activate import ORIGINALS, activate_photos
 from indexing.activation import ActivationConfig
 from indexing.build import add, build

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datamodules.images import encode_as, to_levels
-from datamodules.inspection import inspect_shards
-from datamodules.parts import Member
-from datamodules.sharding import REAL, Origin, Split, shard_pictures
-from detectors.reconstruct import ReconstructionConfig, reconstruct
-from detectors.synthesize import Codec, SynthesisConfig, synthesize
+from datamodules.fake2m.inspection import inspect_shards
+from datamodules.fake2m.reconstruct import ReconstructionConfig, reconstruct
+from datamodules.fake2m.sharding import REAL, Origin, Split, shard_pictures
+from datamodules.fake2m.synthesize import Codec, SynthesisConfig, synthesize
+from images.io import encode_as, to_levels
+from images.parts import Member
 from tiny.dataset import PortraitDataset
 
 CODEC: Codec = "bmp"
@@ -51,7 +51,7 @@ def make_detection_shards(pipelines: Path, output: Path, sizes: DetectionSizes =
         sizes: How many.
 
     Raises:
-        ValueError: If headers tell the classes apart; see :func:`datamodules.shortcuts.shortcut_gate`.
+        ValueError: If headers tell the classes apart; see :func:`datamodules.fake2m.shortcuts.shortcut_gate`.
     """
     for split in FIRST:
         count = getattr(sizes, split)

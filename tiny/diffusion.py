@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from checkpoints.taef2 import TAEF2
+from models.taef2 import TAEF2
 from tiny.dataset import PortraitDataset
 from tiny.folder import CaptionedPictures
 from tiny.schedule import one_cycle

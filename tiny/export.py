@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from checkpoints.manifest import write_text
-from datamodules.images import Photo, save_png, to_levels
+from engine.files import write_text
+from images.io import Photo, save_png, to_levels
 from tiny.identity import EVALUATION_START
 from tiny.portraits import draw
 

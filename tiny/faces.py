@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from eval.metrics.face_net import FaceNet
+from models.faces.face_net import FaceNet
 from tiny.identity import BEARD, EYE_COLOUR, GLASSES, HAIR_COLOUR, HAIR_STYLE, SKIN, check_range, identity
 from tiny.portraits import draw
 from tiny.schedule import one_cycle

@@ -12,8 +12,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from checkpoints.manifest import write_text
 from datamodules.pictures import PictureDataModule
+from engine.files import write_text
 
 SAVE_EVERY = 500
 """Steps between two saves of a run that may be stopped."""

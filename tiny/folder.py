@@ -8,8 +8,8 @@ from typing import TypedDict
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.images import paper_crop
-from datamodules.photos import PhotoFile, find_photos
+from images.inputs import PhotoFile, find_photos
+from images.io import paper_crop
 
 CAPTION = "photo of a person"
 HELD_OUT = 50

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from datamodules.edits import JPEG
-from datamodules.images import Photo
+from images.io import Photo
+from images.transforms.corruptions import JPEG
 from indexing.activate import descriptors
 from indexing.extractor import Extractor, ExtractorConfig, as_described, described, load_extractor
 from indexing.features import Features

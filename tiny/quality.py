@@ -11,17 +11,17 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from datamodules.edits import Edit
-from datamodules.images import Photo, to_levels
 from detectors.detector import load_detector
 from detectors.scoring import score_shards
 from detectors.summary import summarise
 from eval.attacks.purification import Purifier
-from eval.attacks.transforms import PAPER, flat
-from eval.attacks.transforms.edits import Unchanged
 from eval.metrics.denoising import denoising_error
 from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantised
+from images.io import Photo, to_levels
+from images.transforms import PAPER, flat
+from images.transforms.corruptions import Edit
+from images.transforms.edits import Unchanged
 from indexing.extractor import ExtractorConfig, load_extractor
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator

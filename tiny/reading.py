@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.images import to_levels
+from images.io import to_levels
 from sentinels.network import LETTERS, STRIDE, ImageTextNet
 from sentinels.plate import PlateStyle, set_key
 from tiny.dataset import PortraitDataset

@@ -17,15 +17,15 @@ from lightning import seed_everything
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from checkpoints.folders import ROOT
-from checkpoints.pipelines import open_autoencoder
-from checkpoints.training import TrainingCLI
 from datamodules.pictures import PictureDataModule
 from detectors.cli import main as sentry
 from detectors.evaluate import calibrate
-from eval.metrics.face_net import FaceNet
+from engine.training import TrainingCLI
 from indexing.network import CopyNet
-from rid.cli import main as rid
-from rid.pairs import PairConfig, make_pairs
+from models.faces.face_net import FaceNet
+from models.pipelines import open_autoencoder
+from rid.pairs.job import PairConfig, make_pairs
+from rid.training.cli import main as rid
 from rid.weights import save_generator
 from sentinels.network import ImageTextNet
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.images import to_levels
+from images.io import to_levels
 from tiny.dataset import PortraitDataset
 from tiny.folder import CaptionedPictures
 from tiny.schedule import one_cycle

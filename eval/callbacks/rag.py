@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from lightning import Trainer
 from torch import Tensor
 
-from datamodules.images import centre_square, open_photo
-from datamodules.photos import find_photos
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars, method_of
+from images.inputs import find_photos
+from images.io import centre_square, open_photo
 from sentinels.record import Record
 
 SHOWN = 8

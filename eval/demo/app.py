@@ -14,10 +14,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datamodules.uploads import MOST_BYTES
 from eval.demo import detect, find, protect, sentinel
 from eval.demo.sessions import Sessions
 from eval.human.server import LOOPBACK
+from images.uploads import MOST_BYTES
 
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "

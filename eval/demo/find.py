@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import gradio as gr
 import numpy as np
 
-from datamodules.edits import LongestSide
-from datamodules.images import Photo, UnreadableImage, open_photo, without_metadata
-from datamodules.measures import amplified, differences
-from eval.attacks.transforms import PAPER, flat
 from eval.demo.finder import QUALITY, Finder, Visitor
 from eval.demo.sessions import Sessions
 from eval.demo.shown import CHANGE, Levels, thumbnail, whole
+from images.io import Photo, UnreadableImage, open_photo, without_metadata
+from images.metrics import amplified, differences
+from images.transforms import PAPER, flat
+from images.transforms.corruptions import LongestSide
 
 NAME = "Find"
 Shown = list[tuple[str, str]]

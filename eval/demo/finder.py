@@ -11,8 +11,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.images import Photo
 from eval.demo.shown import Levels
+from images.io import Photo
 from indexing.activate import Activate, descriptors, open_places
 from indexing.activation import ActivationConfig
 from indexing.extractor import as_described

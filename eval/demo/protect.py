@@ -6,11 +6,11 @@ import gradio as gr
 import numpy as np
 from torch import Tensor
 
-from datamodules.images import Photo, levels_within, without_metadata
-from datamodules.measures import amplified, differences
 from eval.demo.sessions import Sessions
 from eval.demo.shown import CHANGE, thumbnail, whole
-from rid.protector import Protector
+from images.io import Photo, levels_within, without_metadata
+from images.metrics import amplified, differences
+from rid.protect.protector import Protector
 
 NAME = "Protect"
 

@@ -9,9 +9,9 @@ import gradio as gr
 import numpy as np
 import torch
 
-from datamodules.images import Photo, without_metadata
 from eval.demo.sessions import Sessions
 from eval.demo.shown import Levels, thumbnail, whole
+from images.io import Photo, without_metadata
 from sentinels.keys import KeyMaker
 from sentinels.plate import set_key
 from sentinels.reader import Reader, load_reader, reads_as

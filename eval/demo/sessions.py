@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from datamodules.images import Photo, UnreadableImage
-from datamodules.uploads import open_upload
+from images.io import Photo, UnreadableImage
+from images.uploads import open_upload
 
 MOST_FILES = 8
 T = TypeVar("T")

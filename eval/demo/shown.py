@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datamodules.images import Photo, save_png
-from datamodules.measures import AMPLIFIED
+from images.io import Photo, save_png
+from images.metrics import AMPLIFIED
 
 Levels = NDArray[np.uint8]
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from checkpoints.manifest import write_text
-from datamodules.images import decode_photo
 from detectors.detector import Detector
+from engine.files import write_text
+from engine.statistics import paired_difference
 from eval.human.design import Design
 from eval.human.pictures import Stimulus
 from eval.human.statistics import confusion, over_people, share
 from eval.human.store import Answer, Store
-from eval.statistics import paired_difference
+from images.io import decode_photo
 
 
 def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 
 from tqdm import tqdm
 
-from datamodules.images import Photo, centre_square, encode_photo, find_pictures, open_photo, to_levels, without_metadata, write_bytes
+from engine.files import write_bytes
+from images.io import Photo, centre_square, encode_photo, find_pictures, open_photo, to_levels, without_metadata
 
 Codec = Literal["jpeg", "png"]
 

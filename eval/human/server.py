@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from checkpoints.manifest import claim, file_digest
+from engine.files import file_digest
+from engine.manifest import claim
 from eval.human.design import Design, draw
 from eval.human.pictures import PictureSource, prepare_all
 from eval.human.store import Store
-from eval.report import render
+from eval.reports.personalization import render
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LARGEST_FORM = 20_000

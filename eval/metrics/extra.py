@@ -15,11 +15,11 @@ from torch import Tensor
 from torchmetrics.functional.image import learned_perceptual_image_patch_similarity, multiscale_structural_similarity_index_measure
 from torchmetrics.image import FrechetInceptionDistance, KernelInceptionDistance
 
-from eval.metrics.clip import CLIP, ClipMetrics
 from eval.metrics.denoising import denoising_error
-from eval.metrics.face_net import FaceNet
 from eval.metrics.face_quality import PASSES, ser_fiq
 from eval.metrics.identity import FaceBackend
+from models.clip import CLIP, ClipMetrics
+from models.faces.face_net import FaceNet
 from rid.ensemble import DiffusionEnsemble
 
 PER_PERSON = ("ser_fiq", "clip_iqa", "clip_score", "ms_ssim", "lpips", "denoising_error")

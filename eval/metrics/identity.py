@@ -12,9 +12,9 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from checkpoints.folders import model_folder
-from eval.metrics.face_net import FaceNet, Faces
-from eval.metrics.insight_faces import InsightFaces, insightface_folder
-from eval.metrics.opencv_faces import OpenCVFaces
+from models.faces.face_net import FaceNet, Faces
+from models.faces.insight import InsightFaces, insightface_folder
+from models.faces.opencv import OpenCVFaces
 
 FaceBackend = Callable[[Tensor], Faces]
 """Looks for the main face in each of (B, 3, H, W) pictures in [0, 1]."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from datamodules.images import to_levels
+from images.io import to_levels
 
 
 def fidelity(protected: Tensor, clean: Tensor) -> dict[str, float]:

@@ -12,12 +12,12 @@ import torch
 from huggingface_hub import constants
 
 from checkpoints.__main__ import main as door
-from checkpoints.command import run
 from checkpoints.folders import model_folder
 from checkpoints.hub import cache_folder
 from checkpoints.pins import lock_file
 from checkpoints.pull import pull
-from eval.metrics.face_net import FaceNet
+from engine.cli import run
+from models.faces.face_net import FaceNet
 from rid.generator import PerturbationGenerator
 
 ROOT = Path(__file__).parents[2]

@@ -13,11 +13,11 @@ from checkpoints.__main__ import MODELS, class_of
 from checkpoints.card import Purpose, model_card
 from checkpoints.golden import answers
 from checkpoints.saved import SavedModel, remember
-from datamodules.views import View
 from detectors.calibration import Calibration
 from detectors.detector import Detector
-from eval.metrics.face_net import FaceNet
+from images.transforms.views import View
 from indexing.network import CopyNet
+from models.faces.face_net import FaceNet
 from rid.generator import PerturbationGenerator
 from sentinels.network import ImageTextNet
 

@@ -8,18 +8,18 @@ import timm
 import torch
 import yaml
 
-from checkpoints.command import parser
-from datamodules.images import Photo, save_png
 from detectors.cli import main as sentry
+from engine.cli import parser
 from eval.__main__ import retrieval_parser
 from eval.human.design import Design
 from eval.human.pictures import PictureSource
-from eval.matrix import plan, run_matrix
-from eval.rag import run_rag
-from eval.study import run_study
+from eval.studies.matrix import plan, run_matrix
+from eval.studies.rag import run_rag
+from eval.studies.study import run_study
+from images.io import Photo, save_png
 from indexing.__main__ import activate_parser
-from rid.cli import main as rid
-from rid.pairs import PairConfig
+from rid.pairs.job import PairConfig
+from rid.training.cli import main as rid
 from sentinels.decide import DecideConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from datamodules.identities import IdentityFolders, as_people
-from datamodules.images import centre_square
 from datamodules.order import PairedSampler
 from datamodules.pairs import PairList, WithPairs
 from datamodules.photos import PictureFiles
+from images.io import centre_square
 
 
 def picture(path, size=(30, 40), value=100):

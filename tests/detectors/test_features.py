@@ -13,14 +13,14 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from checkpoints.command import run as run_command
+from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
 from datamodules.features import read_features
-from datamodules.parts import Member
-from datamodules.sharding import Limits, Origin, shard_pictures
-from datamodules.views import View
 from detectors.__main__ import main
 from detectors.cli import main as sentry
 from detectors.detector import Detector, load_detector
+from engine.cli import run as run_command
+from images.parts import Member
+from images.transforms.views import View
 
 run = partial(run_command, main)
 CPU = ["--accelerator", "cpu", "--num_workers", "0", "--batch_size", "8"]

@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from checkpoints.command import run as run_command
 from detectors.__main__ import main
 from detectors.leaderboard import leaderboard
 from detectors.mpbench import columns
 from detectors.scores import Scores
 from detectors.summary import summarise
+from engine.cli import run as run_command
 
 run = partial(run_command, main)
 

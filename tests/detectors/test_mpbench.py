@@ -2,7 +2,7 @@
 
 import pytest
 
-from datamodules.fake2m import columns as scored_sets
+from datamodules.fake2m.catalogue import columns as scored_sets
 from detectors.mpbench import Row, columns, paper_rows, printed_averages
 
 

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from checkpoints.__main__ import main as door
-from checkpoints.command import run
 from detectors import released
 from detectors.detector import Detector
+from engine.cli import run
 
 DEPTHS, WIDTHS = (1, 1, 2, 1), (8, 16, 24, 32)
 

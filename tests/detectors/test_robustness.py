@@ -8,18 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
-import datamodules.edits
 import detectors.robustness
-from checkpoints.command import run
-from datamodules.edits import JPEG, Blur
-from datamodules.parts import Member
-from datamodules.sharding import Origin, shard_pictures
-from datamodules.views import View
+import images.transforms.corruptions
+from datamodules.fake2m.sharding import Origin, shard_pictures
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector
 from detectors.robustness import tracks
 from detectors.scores import Scores
+from engine.cli import run
+from images.parts import Member
+from images.transforms.corruptions import JPEG, Blur
+from images.transforms.views import View
 
 
 class Grain(torch.nn.Module):
@@ -102,7 +102,7 @@ def test_an_edit_is_the_same_for_a_picture_whatever_the_order(shards, weights):
             batch_size=batch_size,
             num_workers=0,
             accelerator="cpu",
-            edit=datamodules.edits.Noise(10.0),
+            edit=images.transforms.corruptions.Noise(10.0),
         )
         assert scored is not None
         found.append(dict(zip(scored[0].facts["key"], scored[0].logit, strict=True)))

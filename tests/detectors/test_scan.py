@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from checkpoints.command import run as run_command
-from datamodules.photos import find_photos
-from datamodules.views import View
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector
 from detectors.scan import Views
+from engine.cli import run as run_command
+from images.inputs import find_photos
+from images.transforms.views import View
 
 run = partial(run_command, main)
 

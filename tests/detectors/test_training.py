@@ -11,17 +11,17 @@ import torch
 import yaml
 from PIL import Image
 
-from checkpoints.command import run as run_command
 from checkpoints.safe import foreign_objects
-from datamodules.parts import Member
-from datamodules.sharding import Limits, Origin, shard_pictures
-from datamodules.views import View
+from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
 from detectors.__main__ import main as door
 from detectors.calibration import Calibration
 from detectors.cli import main
 from detectors.detector import Detector, load_detector
 from detectors.module import decay_groups
 from detectors.scores import Scores
+from engine.cli import run as run_command
+from images.parts import Member
+from images.transforms.views import View
 
 
 def picture(generated, seed):

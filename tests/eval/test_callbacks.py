@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from eval.attacks.purification import GaussianNoise, Jpeg
 from eval.callbacks import PurificationCallback, RetrievalCallback
 from eval.callbacks.pictures import picture_grid
-from eval.metrics.face_net import FaceNet
-from rid.cli import main
+from models.faces.face_net import FaceNet
+from rid.training.cli import main
 from tiny.dataset import PortraitDataset, PortraitPeople
 from tiny.faces import FacePictures, FaceTask, SamePeople
 

@@ -14,11 +14,11 @@ pytest.importorskip("gradio", reason="the pages' libraries are not installed (ma
 
 import httpx
 
-from datamodules.views import View
 from detectors.calibration import Calibration
 from detectors.detector import Detector
 from eval.demo import detect, find, protect, sentinel
 from eval.demo.app import build, launch
+from images.transforms.views import View
 from tests.conftest import SHIPPED
 from tests.eval.pages import free_port, readable
 from tiny.collages import collage

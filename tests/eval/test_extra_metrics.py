@@ -6,13 +6,13 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 import eval.metrics.extra
-from checkpoints.command import run
+from engine.cli import run
 from eval.__main__ import main
 from eval.metrics.catalogue import CATALOGUE
-from eval.metrics.clip import ClipMetrics
 from eval.metrics.extra import OF_SETS, PER_PERSON, ExtraMetrics, MetricWeights
-from eval.metrics.face_net import FaceNet
-from eval.report import METRICS
+from eval.reports.personalization import METRICS
+from models.clip import ClipMetrics
+from models.faces.face_net import FaceNet
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_tokenizer
 

@@ -16,15 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from checkpoints.command import run as run_command
-from datamodules.images import UnreadableImage
-from datamodules.views import View
 from detectors.detector import Detector
+from engine.cli import run as run_command
 from eval.__main__ import main
 from eval.human.answers import analyse
 from eval.human.design import Design, draw
 from eval.human.pictures import LabelledFolders, Stimulus, StudyPictures
 from eval.human.statistics import confusion
+from images.io import UnreadableImage
+from images.transforms.views import View
 
 pytest.importorskip("starlette", reason="the pages' libraries are not installed (make install-pages)")
 pytest.importorskip("httpx", reason="the pages' libraries are not installed (make install-pages)")
@@ -309,7 +309,7 @@ def test_mistakes_are_one_line(folders, tmp_path, capsys):
 
 
 def test_uploads_are_what_they_say(tmp_path):
-    from datamodules.uploads import open_upload
+    from images.uploads import open_upload
 
     levels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
     kinds = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF"}

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.metrics.face_net import FaceNet, Faces
 from eval.metrics.identity import IdentityPreservation, load_faces, mean_embedding
+from models.faces.face_net import FaceNet, Faces
 
 
 def backend(images: torch.Tensor) -> Faces:

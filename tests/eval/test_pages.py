@@ -16,7 +16,7 @@ from eval.human.answers import analyse
 from eval.human.design import Design
 from eval.human.pictures import LabelledFolders
 from eval.human.server import application, prepare_study
-from eval.matrix_report import write_matrix_report
+from eval.reports.matrix import write_matrix_report
 from tests.eval.pages import free_port, readable
 
 

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from checkpoints.command import run
-from datamodules.images import Photo, open_photo, save_png, to_levels
+from engine.cli import run
 from eval.__main__ import main
 from eval.attacks import purification as methods
 from eval.attacks.purification.diffusion import cut, origins, paste
 from eval.attacks.purification.latent import LessNoise
+from images.io import Photo, open_photo, save_png, to_levels
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_text_encoder, build_tokenizer
 

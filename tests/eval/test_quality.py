@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from eval.arms import build_arms
 from eval.metrics.quality import brisque, fidelity, quantised
-from rid.pgd import PGDConfig
+from eval.studies.arms import build_arms
+from rid.pairs.pgd import PGDConfig
 from rid.weights import load_generator
 
 

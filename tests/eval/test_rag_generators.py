@@ -19,11 +19,11 @@ from diffusers.models.embeddings import IPAdapterPlusImageProjection
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPVisionConfig, CLIPVisionModelWithProjection, LlamaTokenizer
 
-from checkpoints.drawing import drawn_levels
-from datamodules.images import open_photo
 from eval.attacks.rag import ImageToImageGenerator, OmniGenGenerator, ReadingJudge, SdxlGenerator
 from eval.attacks.rag.sdxl import NEGATIVE
-from eval.rag import Database, run_rag
+from eval.studies.rag import Database, run_rag
+from images.io import open_photo
+from models.drawing import drawn_levels
 from sentinels.network import ImageTextNet
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from datamodules.images import Photo, save_png
+from images.io import Photo, save_png
 from indexing.network import CopyNet
 from tiny.collages import collage
 
@@ -40,7 +40,7 @@ def originals(tmp_path_factory):
 @pytest.fixture(scope="session")
 def index(extractor, references, tmp_path_factory):
     """An IVF-PQ index of the references, made by the commands."""
-    from checkpoints.command import run
+    from engine.cli import run
     from indexing.__main__ import main
 
     root = tmp_path_factory.mktemp("index")

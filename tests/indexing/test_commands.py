@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from checkpoints.command import run
+from engine.cli import run
 from indexing.__main__ import main
 from indexing.activate import portions
 from indexing.features import read_features

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from checkpoints.command import run
+from engine.cli import run
 from indexing.__main__ import main
 from indexing.build import add, build
 from indexing.features import Features, write_features

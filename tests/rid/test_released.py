@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from checkpoints.__main__ import main
-from checkpoints.command import run
+from engine.cli import run
 from rid.generator import PerturbationGenerator
 from rid.released import from_released, read_released, released_shapes, to_released
 from rid.weights import load_generator

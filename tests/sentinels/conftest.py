@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.images import Photo, save_png
+from images.io import Photo, save_png
 from sentinels.service import Service
 
 KEY = "sk-very-secret-0123456789"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from checkpoints.command import run
-from datamodules.images import Photo, save_png
+from engine.cli import run
+from images.io import Photo, save_png
 from sentinels.__main__ import main
 from sentinels.permutation import mean_interval, permutation_test, sequential_test, share_interval
 from sentinels.record import Record, Sentinel

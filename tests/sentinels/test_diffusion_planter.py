@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from diffusers import AutoPipelineForText2Image
 
-from checkpoints.command import run
-from datamodules.images import open_photo
+from engine.cli import run
+from images.io import open_photo
 from sentinels.__main__ import main
 from sentinels.client import Client
 from sentinels.planters import DiffusionPlanter

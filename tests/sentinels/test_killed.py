@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from checkpoints.command import run
+from engine.cli import run
 from sentinels.__main__ import main
 from tests.sentinels.conftest import KEY
 

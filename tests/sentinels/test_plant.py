@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from checkpoints.command import run
-from datamodules.headers import read_header
-from datamodules.images import Photo, open_photo, save_png
+from engine.cli import run
+from images.headers import read_header
+from images.io import Photo, open_photo, save_png
 from sentinels.__main__ import letters_of, main
 from sentinels.client import Client
 from sentinels.describe import measured_description

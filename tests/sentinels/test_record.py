@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from checkpoints.command import run
-from datamodules.images import Photo, save_png
+from engine.cli import run
+from images.io import Photo, save_png
 from sentinels.__main__ import main
 from sentinels.record import Record, Sentinel, parse_object
 from sentinels.verify import verify

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import torch
 
-from datamodules.images import Photo, save_png, to_levels
+from images.io import Photo, save_png, to_levels
 from sentinels.__main__ import letters_of
 from sentinels.embedders import open_embedder
 from sentinels.plant import PlantConfig, plant
@@ -29,7 +29,7 @@ def test_keys_are_planted_read_back_and_found(tmp_path):
     record = Record.open(tmp_path / "out" / "record.json")
     assert not [finding for finding in verify(record, load_reader(EMBEDDER)) if finding.level == "error"]
     embedder = open_embedder(EMBEDDER)
-    from datamodules.images import open_photo
+    from images.io import open_photo
 
     paths = sorted((tmp_path / "photos").glob("*.png")) + [path for _, _, path in record.pairs()]
     vectors = embedder.images(torch.stack([embedder.pixels(open_photo(path).rgb) for path in paths]))

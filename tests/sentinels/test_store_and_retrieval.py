@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, SiglipConfig, SiglipModel, ViTConfig, ViTModel
 
-from checkpoints.command import run
-from datamodules.photos import find_photos
+from engine.cli import run
+from images.inputs import find_photos
 from sentinels.__main__ import main
 from sentinels.embedders import Pixels, embed_levels, identified, open_embedder
 from sentinels.network import ImageTextNet, reading_vector

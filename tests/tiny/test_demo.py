@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from checkpoints.command import run
-from checkpoints.manifest import write_manifest
-from datamodules.images import Photo, save_png
+from engine.cli import run
+from engine.manifest import write_manifest
+from images.io import Photo, save_png
 from tiny.__main__ import main
 
 

@@ -11,16 +11,16 @@ from diffusers import DDPMPipeline, StableDiffusionPipeline
 from lightning import LightningModule
 from PIL import Image
 
-import datamodules.shortcuts
+import datamodules.fake2m.shortcuts
 import tiny.cards
 import tiny.train
-from checkpoints.command import run
-from checkpoints.taef2 import TAEF2
 from datamodules.pictures import PictureDataModule
 from detectors.detector import Detector
+from engine.cli import run
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.metrics.identity import load_faces
 from indexing.extractor import ExtractorConfig, load_extractor
+from models.taef2 import TAEF2
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
 from tiny import fitting
@@ -51,7 +51,7 @@ def smaller_batches(config, folder):
 @pytest.mark.slow
 def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.train, "TRAINING_PEOPLE", 40)
-    monkeypatch.setattr(datamodules.shortcuts, "FEWEST", 20)
+    monkeypatch.setattr(datamodules.fake2m.shortcuts, "FEWEST", 20)
     small = {
         name: (DiffusionRecipe(r.autoencoder, r.steps, r.seed, r.origin, pictures=400) if isinstance(r, DiffusionRecipe) else r)
         for name, r in tiny.train.RECIPES.items()

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, StableDiffusionPipeline
 from torch import Tensor, nn
 
-from checkpoints.pipelines import open_pipeline
 from eval.attacks.personalization.recipe import Recipe
+from models.pipelines import open_pipeline
 
 Posterior = tuple[Tensor, Tensor]
 """Scaled mean and deviation of pictures' latents, each (n, C, h, w)."""

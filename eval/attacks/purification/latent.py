@@ -11,8 +11,8 @@ from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline, StableDiffu
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from checkpoints.pipelines import open_pipeline
 from eval.attacks.purification.purifier import Purifier, resized
+from models.pipelines import open_pipeline
 
 
 class ImageToImage(Purifier):

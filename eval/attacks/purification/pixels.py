@@ -10,9 +10,9 @@ from kornia.filters import gaussian_blur2d
 from PIL import Image
 from torch import Tensor
 
-from datamodules.images import to_levels
 from eval.attacks.purification.purifier import Purifier, resized
-from rid import robustness
+from images.io import to_levels
+from rid.training import augment as robustness
 
 
 class Jpeg(Purifier):

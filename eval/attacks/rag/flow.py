@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.images import Photo, open_photo, save_png
 from eval.attacks.rag.generators import Generator, Levels
 from eval.attacks.rag.judges import Judge
 from eval.attacks.rag.retriever import Retriever
+from images.io import Photo, open_photo, save_png
 
 
 @dataclass(frozen=True)

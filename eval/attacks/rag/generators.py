@@ -15,11 +15,11 @@ from diffusers.utils import logging
 from numpy.typing import NDArray
 from PIL import Image
 
-from checkpoints.drawing import check_device, draw_aside, draw_levels
 from checkpoints.folders import PIPELINE_FILES, model_folder, pipeline_folder
-from checkpoints.manifest import fingerprint
-from checkpoints.pipelines import open_pipeline
-from datamodules.images import decode_photo, encode_as
+from engine.manifest import fingerprint
+from images.io import decode_photo, encode_as
+from models.drawing import check_device, draw_aside, draw_levels
+from models.pipelines import open_pipeline
 from sentinels.client import Client
 
 Levels = NDArray[np.uint8]
@@ -58,7 +58,7 @@ class Generator(ABC):
 
 
 class LocalGenerator(Generator):
-    """Draws on this machine; see :func:`checkpoints.drawing.draw_aside`."""
+    """Draws on this machine; see :func:`models.drawing.draw_aside`."""
 
     model: str
     device: str

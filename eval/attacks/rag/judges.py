@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.images import encode_as
+from images.io import encode_as
 from sentinels.answers import Verdict, is_refusal, listed, yes_or_no
 from sentinels.client import Client
 from sentinels.embedders import identified

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from checkpoints.drawing import draw_levels
 from eval.attacks.rag.generators import Levels, LocalGenerator
+from models.drawing import draw_levels
 
 IMAGE_TAG = re.compile(r"</?img>|<\|.*?\|>")
 """What OmniGen takes for a picture or a turn where a prompt says it."""

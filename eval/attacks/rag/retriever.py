@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from datamodules.images import encode_as, open_photo
+from images.io import encode_as, open_photo
 from sentinels.answers import chosen
 from sentinels.client import Client
 from sentinels.embedders import Embedder

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from PIL import Image
 
-from checkpoints.drawing import draw_levels
 from checkpoints.folders import model_folder
-from checkpoints.manifest import file_digest
+from engine.files import file_digest
 from eval.attacks.rag.generators import Levels, LocalGenerator
+from models.drawing import draw_levels
 
 NEGATIVE = "monochrome, low resolution, bad anatomy, worst quality, low quality"
 

@@ -1,0 +1,84 @@
+"""Writing files whole or not at all, hashing them, and locking folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+PARTIAL = ".partial"
+"""Ending of files that are being written; what a killed run leaves of them is never read."""
+
+_numbers = count()
+
+
+@contextmanager
+def atomic_write(target: Path) -> Iterator[Path]:
+    """Give a place to write a file to; move it to its target when the block ends, or delete it when the block fails.
+
+    The place has a short name of its own, so that a target's name may be as long as the file system allows.
+
+    Args:
+        target: The file; its folder is made if it is not there.
+
+    Yields:
+        The path to write to, in the target's folder.
+
+    Raises:
+        OSError: If it cannot be written; the message names the target.
+    """
+    partial = target.parent / f".{os.getpid()}-{threading.get_ident()}-{next(_numbers)}{PARTIAL}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, target)
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(partial):
+            raise type(error)(error.errno, error.strerror or str(error), str(target)) from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; errors as :func:`atomic_write`."""
+    with atomic_write(target) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all; names that are not valid text are kept byte by byte."""
+    write_bytes(target, text.encode("utf-8", "surrogateescape"))
+
+
+def file_digest(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a folder for one run; the lock ends with the process, however it ends.
+
+    Raises:
+        ValueError: If another run is at work in it.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = f"{folder}: another run is writing into this folder; wait for it to end, or choose another folder"
+        raise ValueError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        (folder / ".lock").unlink(missing_ok=True)

@@ -1,0 +1,191 @@
+"""The study as a table and as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+from numpy.typing import NDArray
+from PIL import Image
+
+from engine.files import write_text
+from engine.statistics import PairedDifference, paired_difference
+from eval.reports.indexing import indexing_section
+from eval.studies.personalize import mean_of, read_results
+from images.io import data_url, open_photo
+from images.metrics import amplified
+
+METRICS = {
+    "ism_all": "ISM, no face = 0",
+    "ism": "ISM, faces only",
+    "fdfr": "FDFR",
+    "brisque": "BRISQUE",
+    "psnr": "PSNR dB",
+    "ssim": "SSIM",
+    "levels": "max levels",
+    "denoising_error": "denoising error",
+    "ser_fiq": "SER-FIQ",
+    "clip_iqa": "CLIP-IQA",
+    "clip_score": "CLIPScore",
+    "ms_ssim": "MS-SSIM",
+    "lpips": "LPIPS",
+    "fid": "FID",
+    "kid": "KID",
+}
+"""Every metric a table may have, as it is headed; a study without one has no such column."""
+INDEXING = "indexing"
+"""Folder in a study's that a page's section on copy detection is made from, if it is there."""
+DESCRIPTIONS = {
+    "clean": "not protected",
+    "noise": "uniform random noise of the same budget",
+    "rid": "RID generator, one forward pass",
+    "rid_tile": "RID generator, in windows at the picture's own size",
+    "pgd": "gradient ascent per picture (upper reference)",
+}
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """The study in numbers: one row of metric means an arm, paired comparisons of ISM (no face = 0), the real pictures' ISM."""
+
+    arms: list[str]
+    rows: dict[str, dict[str, float]]
+    comparisons: dict[tuple[str, str], PairedDifference]
+    real_ism: float
+    people: int
+    partial: list[str]
+    """Means that not every person had a value for, in words."""
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """The table's columns: names and headings."""
+        return {metric: heading for metric, heading in METRICS.items() if metric in next(iter(self.rows.values()))}
+
+    def text(self) -> str:
+        """The table as aligned plain text."""
+        head = ["arm", *self.metrics.values()]
+        lines = [[arm, *(_number(self.rows[arm][metric]) for metric in self.metrics)] for arm in self.arms]
+        widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
+        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *lines]]
+        notes = [f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"]
+        notes += self.partial
+        notes += [
+            f"{a} - {b}: ISM (no face = 0) {d.mean:+.3f}, 95 % CI [{d.low:+.3f}, {d.high:+.3f}], p = {d.p:.4f}"
+            for (a, b), d in self.comparisons.items()
+        ]
+        return "\n".join(table + notes)
+
+
+def summarise(results: list[dict[str, Any]], sets: dict[str, dict[str, float]]) -> StudyTable:
+    """Means over people, and every arm compared with the clean one and RID with noise, paired over people.
+
+    Args:
+        results: What :func:`eval.studies.personalize.read_results` gives.
+        sets: Metrics of all people's pictures together, by arm.
+    """
+    arms = list(results[0]["measured"])
+    metrics = list(results[0]["measured"][arms[0]])
+    rows = {arm: {metric: mean_of(results, arm, metric) for metric in metrics} | sets.get(arm, {}) for arm in arms}
+    pairs = [(arm, "clean") for arm in arms if arm != "clean" and "clean" in arms]
+    pairs += [("rid", "noise")] if {"rid", "noise"} <= set(arms) else []
+    values = {arm: np.array([result["measured"][arm]["ism_all"] for result in results]) for arm in arms}
+    return StudyTable(
+        arms=arms,
+        rows=rows,
+        comparisons={(a, b): paired_difference(values[a], values[b]) for a, b in pairs if np.isfinite([*values[a], *values[b]]).all()},
+        real_ism=float(np.mean([result["real_ism"] for result in results])),
+        people=len(results),
+        partial=[note for arm in arms for metric in metrics if (note := _partial(results, arm, metric))],
+    )
+
+
+def _partial(results: list[dict[str, Any]], arm: str, metric: str) -> str:
+    known = sum(not np.isnan(result["measured"][arm][metric]) for result in results)
+    return f"{arm}: {METRICS[metric]} is a mean over {known} of {len(results)} people" if 0 < known < len(results) else ""
+
+
+def write_report(output: Path, pictures: int = 4) -> StudyTable:
+    """Read a study's results and manifest, and write ``report.html`` beside them.
+
+    Args:
+        output: The study's folder.
+        pictures: Pictures shown for each person and arm.
+    """
+    results = read_results(output)
+    sets = output / "sets.json"
+    table = summarise(results, json.loads(sets.read_text()) if sets.is_file() else {})
+    file = output / "manifest.json"
+    manifest = json.loads(file.read_text()) if file.is_file() else {}
+    if not manifest.get("finished"):
+        msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
+        raise ValueError(msg)
+    people = [_person(output / "people" / result["name"], result, table.arms, pictures) for result in results]
+    page = render(
+        "report.html",
+        table=table,
+        metrics=table.metrics,
+        descriptions=DESCRIPTIONS,
+        people=people,
+        indexing=indexing_section(output / INDEXING, strip),
+        manifest=manifest,
+        provenance=json.dumps(manifest, indent=2),
+    )
+    write_text(output / "report.html", page)
+    return table
+
+
+def render(template: str, **values: Any) -> str:
+    """One of the pages in ``eval/templates``, filled in."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
+    made.filters["number"] = _number
+    return made
+
+
+def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -> dict[str, Any]:
+    original = first_pictures(folder, "original", count)
+    rows = []
+    for arm in arms:
+        protected = first_pictures(folder / arm, "protected", count)
+        rows.append(
+            {
+                "arm": arm,
+                "protected": strip(protected),
+                "difference": strip([amplified(*pair) for pair in zip(original, protected, strict=True)]),
+                "generated": strip(first_pictures(folder / arm, "generated", count)),
+                "measured": result["measured"][arm],
+            }
+        )
+    return {"name": result["name"], "real_ism": result["real_ism"], "original": strip(original), "rows": rows}
+
+
+def first_pictures(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:
+    """The first of a kind of pictures in a folder, (H, W, 3)."""
+    return [open_photo(path).rgb for path in sorted(folder.glob(f"{kind}_*.png"))[:count]]
+
+
+def strip(pictures: Sequence[NDArray[np.uint8]]) -> str:
+    """Pictures side by side as a PNG data URL, at least 96 pixels high."""
+    row = Image.fromarray(np.hstack(list(pictures)))
+    if row.height < 96:
+        row = row.resize((row.width * 2, row.height * 2), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    row.save(buffer, format="PNG", optimize=True)
+    return data_url(buffer.getvalue(), "png")
+
+
+def _number(value: float) -> str:
+    if np.isnan(value):
+        return "-"
+    return f"{value:.1f}" if abs(value) >= 10 or np.isinf(value) else f"{value:.3f}"

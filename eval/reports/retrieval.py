@@ -1,0 +1,225 @@
+"""The figures of a copy-detection study with their intervals, as a table, a plot and a page."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from engine.files import write_text
+from eval.metrics.retrieval import micro_average_precision, pairs, precision_recall, ranks
+from images.io import data_url
+from indexing.index import Metric
+from indexing.search import scores
+
+RECALLS = (1, 10, 100)
+
+STYLE = (
+    "body{font:15px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "td{padding:.2rem .8rem;border-bottom:1px solid #ddd}img{max-width:100%}"
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was found for the pictures of one arm.
+
+    Attributes:
+        labels: Kind and parameter of each of E edits.
+        truth: (N,) entry that each picture shows.
+        distances: (N, E, k).
+        ids: (N, E, k).
+        chains: The same, (N + M, k) each, after random chains, strangers last; None if there were none.
+    """
+
+    labels: list[tuple[str, str]]
+    truth: NDArray[np.int64]
+    distances: NDArray[np.float32]
+    ids: NDArray[np.int64]
+    chains: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
+
+    def places(self) -> NDArray[np.int64]:
+        """Place of the true entry, (N, E); -1 where it was not found."""
+        return np.stack([ranks(self.ids[:, edit], self.truth) for edit in range(len(self.labels))], axis=1)
+
+
+def interval(values: NDArray[np.float64]) -> list[float]:
+    """The middle 95 % of resampled values."""
+    return [float(value) for value in np.quantile(values, (0.025, 0.975))]
+
+
+def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resamples: int, seed: int) -> dict[str, Any]:
+    """All figures of all arms, and differences to the first arm, with bootstrap intervals over pictures.
+
+    Edits are weighted equally in the means. Resampling takes the same pictures in all arms, so that differences are paired.
+    """
+    first = next(iter(answers))
+    count = len(answers[first].truth)
+    rng = np.random.default_rng(seed)
+    drawn = [rng.integers(0, count, count) for _ in range(resamples)]
+    hits = {arm: found.places() == 0 for arm, found in answers.items()}
+    summary: dict[str, Any] = {"pictures": count, "beta": beta, "arms": {}, "differences": {}}
+    for arm, found in answers.items():
+        places = found.places()
+        rows: list[dict[str, Any]] = []
+        for edit, (kind, parameter) in enumerate(found.labels):
+            own = places[:, edit]
+            ap = np.where(own >= 0, 1 / (np.maximum(own, 0) + 1.0), 0.0)
+            recall: dict[str, Any] = {f"recall_at_{n}": float(((own >= 0) & (own < n)).mean()) for n in RECALLS}
+            valued = scores(found.distances[:, edit], found.ids[:, edit], beta, metric)
+            mu_ap = micro_average_precision(*pairs(valued, found.ids[:, edit], found.truth))
+            rows.append({"attack": kind, "attack_param": parameter} | recall | {"ap": float(ap.mean()), "mu_ap": mu_ap})
+        means: dict[str, Any] = {
+            key: float(np.mean([row[key] for row in rows])) for key in (*(f"recall_at_{n}" for n in RECALLS), "ap", "mu_ap")
+        }
+        summary["arms"][arm] = {"edits": rows, "mean": means}
+        if resamples:
+            means["recall_at_1_interval"] = interval(np.array([hits[arm][some].mean() for some in drawn]))
+        if found.chains is not None:
+            summary["arms"][arm]["detection"] = _detection(found, beta, metric)
+    for arm in list(answers)[1:]:
+        gain = hits[arm].astype(float) - hits[first]
+        rows = []
+        for edit, (kind, parameter) in enumerate(answers[arm].labels):
+            row: dict[str, Any] = {"attack": kind, "attack_param": parameter, "recall_at_1": float(gain[:, edit].mean())}
+            rows.append(row | ({"interval": interval(np.array([gain[some, edit].mean() for some in drawn]))} if resamples else {}))
+        change: dict[str, Any] = {"edits": rows, "mean": {"recall_at_1": float(gain.mean())}}
+        if resamples:
+            change["mean"]["interval"] = interval(np.array([gain[some].mean() for some in drawn]))
+        if answers[arm].chains is not None:
+            change["detection"] = _detection_gain(answers[arm], answers[first], beta, metric, drawn[: min(200, resamples)], rng)
+        summary["differences"][f"{arm} - {first}"] = change
+    return summary
+
+
+def chained(found: Answers) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What was found after random chains."""
+    assert found.chains is not None
+    return found.chains
+
+
+def _padded_truth(found: Answers) -> NDArray[np.int64]:
+    strangers = len(chained(found)[0]) - len(found.truth)
+    return np.concatenate([found.truth, np.full(strangers, -1)])
+
+
+def _detection(found: Answers, beta: float, metric: Metric) -> dict[str, Any]:
+    distances, ids = chained(found)
+    truth = _padded_truth(found)
+    own = pairs(scores(distances, ids, beta, metric), ids, truth)
+    precision, recall, _ = precision_recall(*own)
+    sure = recall[precision >= 0.9]
+    return {
+        "queries": len(found.truth),
+        "strangers": len(truth) - len(found.truth),
+        "mu_ap": micro_average_precision(*own),
+        "mu_ap_missed_last": micro_average_precision(*own, how="last"),
+        "recall_at_precision_90": float(sure.max()) if len(sure) else 0.0,
+    }
+
+
+def _detection_gain(
+    one: Answers, other: Answers, beta: float, metric: Metric, drawn: list[NDArray[np.int64]], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Difference of micro average precision, with the same queries and strangers resampled in both arms."""
+    truth, count = _padded_truth(one), len(one.truth)
+    valued = [scores(*chained(found), beta=beta, metric=metric) for found in (one, other)]
+
+    def gain(rows: NDArray[np.int64]) -> float:
+        a, b = (
+            micro_average_precision(*pairs(value[rows], chained(found)[1][rows], truth[rows]))
+            for value, found in zip(valued, (one, other), strict=True)
+        )
+        return a - b
+
+    whole = {"mu_ap": gain(np.arange(len(truth)))}
+    strangers = len(truth) - count
+    samples = [gain(np.concatenate([some, rng.integers(count, len(truth), strangers)] if strangers else [some])) for some in drawn]
+    return whole | ({"interval": interval(np.array(samples))} if samples else {})
+
+
+def text(summary: Mapping[str, Any]) -> str:
+    """Recall at 1 of every edit and arm as a table, Markdown."""
+    arms = list(summary["arms"])
+    changes = summary["differences"]
+    head = ["edit", *arms, *(f"{name} (95 %)" for name in changes)]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+
+    def line(name: str, values: list[float], gains: list[dict[str, Any]]) -> str:
+        said = [f"{gain['recall_at_1']:+.3f}" + _span(gain) for gain in gains]
+        return "| " + " | ".join([name, *(f"{value:.3f}" for value in values), *said]) + " |"
+
+    for place, row in enumerate(summary["arms"][arms[0]]["edits"]):
+        name = f"{row['attack']} {row['attack_param']}".strip()
+        values = [summary["arms"][arm]["edits"][place]["recall_at_1"] for arm in arms]
+        lines.append(line(name, values, [change["edits"][place] for change in changes.values()]))
+    lines.append(line("**mean**", [summary["arms"][arm]["mean"]["recall_at_1"] for arm in arms], [c["mean"] for c in changes.values()]))
+    if all("detection" in summary["arms"][arm] for arm in arms):
+        values = [f"{summary['arms'][arm]['detection']['mu_ap']:.3f}" for arm in arms]
+        gains = [f"{change['detection']['mu_ap']:+.3f}" + _span(change["detection"]) for change in changes.values()]
+        lines.append("| " + " | ".join(["muAP, random chains and strangers", *values, *gains]) + " |")
+    return "\n".join(lines)
+
+
+def _span(gain: Mapping[str, Any]) -> str:
+    return " ({:+.3f} to {:+.3f})".format(*gain["interval"]) if "interval" in gain else ""
+
+
+def write_report(output: Path, answers: Mapping[str, Answers], beta: float, metric: Metric, resamples: int, seed: int) -> dict[str, Any]:
+    """Write ``summary.json``, ``table.md`` and ``report.html``."""
+    summary = summarise(answers, beta, metric, resamples, seed)
+    table = text(summary)
+    write_text(output / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_text(output / "table.md", table + "\n")
+    rows = [[part.strip(" *") for part in row.strip("| ").split(" | ")] for row in table.splitlines() if not row.startswith("|---")]
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    said = f"<h1>Copy detection</h1><p>Share of {summary['pictures']} pictures whose original is the nearest entry (recall at 1).</p>"
+    drawn = [plot for plot in (_bars(summary), _curves(answers, beta, metric)) if plot]
+    plots = "".join(f'<img alt="" src="{data_url(plot, "svg+xml")}">' for plot in drawn)
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Copy detection</title><style>{STYLE}</style>'
+    write_text(output / "report.html", f"{head}{said}<table>{body}</table>{plots}</html>\n")
+    return summary
+
+
+def _bars(summary: Mapping[str, Any]) -> bytes:
+    arms = list(summary["arms"])
+    rows = summary["arms"][arms[0]]["edits"]
+    figure = Figure(figsize=(9, 0.22 * len(rows) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    for place, arm in enumerate(arms):
+        values = [row["recall_at_1"] for row in summary["arms"][arm]["edits"]]
+        axes.barh(np.arange(len(rows)) + place / (len(arms) + 1), values, 1 / (len(arms) + 1), label=arm)
+    axes.set_yticks(np.arange(len(rows)), [f"{row['attack']} {row['attack_param']}" for row in rows], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("recall at 1")
+    axes.legend()
+    return _svg(figure)
+
+
+def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> bytes:
+    """Precision over recall after random chains; empty without strangers."""
+    if any(found.chains is None for found in answers.values()):
+        return b""
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    for arm, found in answers.items():
+        own = pairs(scores(*chained(found), beta=beta, metric=metric), chained(found)[1], _padded_truth(found))
+        precision, recall, _ = precision_recall(*own)
+        axes.plot(recall, precision, label=f"{arm}, muAP {micro_average_precision(*own):.3f}")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend()
+    return _svg(figure)
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg")
+    return buffer.getvalue()

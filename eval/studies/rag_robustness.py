@@ -1,0 +1,128 @@
+"""``python -m eval rag-robustness``: is the decision still reached after a thief edited the collection, and what does it cost him?"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine.files import file_digest
+from engine.journal import write_table
+from engine.manifest import claim, write_manifest
+from eval.attacks.rag import FlowConfig, Generator, Judge
+from eval.attacks.rag.thieves import Deleted, Edit, Inpainted, cropped, halved, jpeg
+from eval.studies.rag import Database, run_rag, sentinel_name
+from images.inputs import PhotoFile, find_photos
+from images.io import Photo, UnreadableImage, save_png
+from sentinels.decide import DecideConfig, decide
+from sentinels.embedders import identified, open_embedder
+from sentinels.reader import load_network
+from sentinels.record import Record
+from sentinels.retrieve import CosineIndex, read_captions
+from sentinels.service import Service
+from sentinels.store import Store
+
+
+def run_robustness(
+    record: Path,
+    output: Path,
+    database: Database,
+    generator: Generator,
+    judge: Judge,
+    reader: str = "checkpoints/tiny/embedder",
+    edits: tuple[str, ...] = ("none", "jpeg", "halved", "cropped", "inpainted", "deleted"),
+    decision: DecideConfig = DecideConfig(),
+    flow: FlowConfig = FlowConfig(),
+    service: Service | None = None,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Edit collection and sentinels alike, ask the system that searches them, and decide; a row for each edit, and ``robustness.csv``.
+
+    Args:
+        record: The owner's record.
+        output: Folder of the results.
+        database: The collection, and how it is searched; its captions are what ordinary users look for.
+        generator: Draws.
+        judge: Looks and words.
+        reader: What the thief reads letters with.
+        edits: Which.
+        decision: How it is decided.
+        flow: How the system works.
+        service: For generators, judges and searches that ask one; its limits hold for each edit.
+        seed: Of the generator's noise.
+
+    Raises:
+        ValueError: If there is no such edit, or the folder holds the results of another record, collection, reader or seed.
+    """
+    network = load_network(reader)
+    known: dict[str, Edit] = {"none": lambda rgb: rgb, "jpeg": jpeg, "halved": halved, "cropped": cropped}
+    known |= {"inpainted": Inpainted(network), "deleted": Deleted(network)}
+    if unknown := [edit for edit in edits if edit not in known]:
+        msg = f"no edit '{unknown[0]}'; there are {', '.join(known)}"
+        raise ValueError(msg)
+    planted, photos, rows = Record.open(record), find_photos([database.originals])[0], list[dict[str, Any]]()
+    settings = {
+        "record": {"file": str(record.resolve()), "sha256": file_digest(record)},
+        "originals": str(database.originals.resolve()),
+        "reader": identified(reader),
+        "seed": seed,
+    }
+    claim(output, "eval rag-robustness", settings)
+    for name in edits:
+        folder = output / name
+        kept = sum(_edited(photo, known[name], folder / "originals" / photo.name) for photo in photos)
+        stolen = Record(folder / "record.json", provenance={"edit": name})
+        for source, sentinel, path in planted.pairs():
+            place = folder / "images" / sentinel_name(sentinel.generated, path)
+            if _edited(PhotoFile(path.name, path), known[name], place):
+                stolen.sentinels[source] = replace(
+                    sentinel, generated=stolen.relative(place), original=str(planted.locate(sentinel.original))
+                )
+        stolen.write()
+        row: dict[str, Any] = {"edit": name, "originals_kept": kept, "sentinels_kept": len(stolen.sentinels)}
+        searched = replace(database, originals=folder / "originals", vectors=None)
+        if len(stolen.sentinels) >= 2:
+            done = run_rag(stolen.file, folder / "run", searched, generator, judge, ("protected",), flow, service, seed)
+            row["failed"] = len(done.failed)
+            found = decide(record, done.arms["protected"].folder, folder / "decision", decision)["system"]
+            row |= {"hit_at_1": found["hits"]["hit@1"]["share"], "p": found["permutation"]["p"], "similarity": found["similarity"]["mean"]}
+            if database.captions:
+                row |= ordinary(folder / "run" / "vectors", database.embedder, read_captions(database.captions))
+        rows.append(row)
+    write_table(output / "robustness.csv", list(dict.fromkeys(key for row in rows for key in row)), rows)
+    finished = not any(row.get("failed") for row in rows)
+    write_manifest(output, command="eval rag-robustness", finished=finished, settings=settings, rows=rows)
+    return rows
+
+
+def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str, float]:
+    """What ordinary users, who look for pictures by their captions, find with the sentinels in the collection and without.
+
+    Returns:
+        Shares of captions whose own picture is among the first ten, with and without; share of first hits that are sentinels.
+    """
+    model = identified(embedder)
+    stores = {name: Store(vectors / name, model) for name in ("originals", "sentinels")}
+    asked = {f"originals/{name}": text for name, text in captions.items() if name in stores["originals"].rows}
+    queries = open_embedder(embedder).texts(list(asked.values())).float().numpy()
+    with_them = CosineIndex.of(stores).search(queries, 10)
+    without = CosineIndex.of({"originals": stores["originals"]}).search(queries, 10)
+
+    def recall(rankings: list[list[tuple[str, float]]]) -> float:
+        return sum(name in [found for found, _ in ranking] for name, ranking in zip(asked, rankings, strict=True)) / len(asked)
+
+    first = sum(ranking[0][0].startswith("sentinels/") for ranking in with_them) / len(asked)
+    return {"recall_at_10_with": recall(with_them), "recall_at_10_without": recall(without), "first_is_sentinel": first}
+
+
+def _edited(photo: PhotoFile, edit: Edit, target: Path) -> bool:
+    """Save what is left of a picture; False if nothing is, or if it cannot be read."""
+    try:
+        left = edit(photo.open().rgb)
+    except UnreadableImage as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return False
+    if left is not None:
+        save_png(Photo(left), target)
+    return left is not None

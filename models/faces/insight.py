@@ -1,0 +1,60 @@
+"""InsightFace's detectors and ArcFace embedders, an optional extra: the library is MIT, its models are for research only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.faces.photographs import PhotographFaces
+
+INSTALL = "pip install -r requirements-insightface.txt"
+
+
+def insightface_folder(name: str) -> Path:
+    """Where a model pack is: a folder, or what InsightFace's own command downloaded.
+
+    Nothing is downloaded unasked, which the library would do.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+    """
+    folder = Path(name).resolve() if Path(name).is_dir() else Path.home() / ".insightface" / "models" / name
+    if not list(folder.glob("*.onnx")):
+        msg = f"no InsightFace models in {folder}: get them once with: insightface-cli model.download {name} (for research only)"
+        raise FileNotFoundError(msg)
+    return folder
+
+
+class InsightFaces(PhotographFaces):
+    """Finds the largest face of each picture and embeds it with the pack's ArcFace.
+
+    Args:
+        folder: Model pack, such as buffalo_l's.
+        threshold: Least score that counts as a face.
+
+    Raises:
+        ValueError: If the library is not installed, or cannot read the models.
+    """
+
+    def __init__(self, folder: Path, threshold: float = 0.5) -> None:
+        try:
+            from insightface.app import FaceAnalysis
+        except ImportError as error:
+            msg = f"--faces insightface needs the library: {INSTALL}"
+            raise ValueError(msg) from error
+        try:
+            self.app: Any = FaceAnalysis(name=str(folder), allowed_modules=["detection", "recognition"])
+            self.app.prepare(ctx_id=0, det_thresh=threshold, det_size=(640, 640))
+        except Exception as error:  # ONNX Runtime raises kinds of its own, the library assertions
+            msg = f"{folder}: InsightFace cannot read these models ({type(error).__name__}); get complete copies"
+            raise ValueError(msg) from error
+
+    def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:
+        found = self.app.get(bgr)
+        if not found:
+            return None
+        face = max(found, key=lambda one: (one.bbox[2] - one.bbox[0]) * (one.bbox[3] - one.bbox[1]))
+        return float(face.det_score), face.bbox, face.embedding

@@ -1,0 +1,72 @@
+"""Opening latent-diffusion pipelines, whichever kind of autoencoder their folders hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel, UNet2DModel
+from torch import nn
+
+from checkpoints.folders import pipeline_folder
+from checkpoints.golden import Answers
+from models.taef2 import TAEF2, open_released
+
+KINDS: dict[str, type[AutoencoderKL | TAEF2]] = {"AutoencoderKL": AutoencoderKL, "TAEF2": TAEF2}
+
+
+def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
+    """An autoencoder in float32, for evaluation: a pipeline folder's ``vae``, a folder of its own, or TAEF2's released files.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is of a kind this project cannot attack through.
+    """
+    place = Path(folder)
+    if (place / "taef2_encoder.pth").is_file():
+        return open_released(place)
+    place = place / "vae" if (place / "vae").is_dir() else place
+    kind = json.loads((place / "config.json").read_text()).get("_class_name")
+    if kind not in KINDS:
+        msg = f"{place} is a {kind}; pipelines with {' or '.join(KINDS)} can be used"
+        raise ValueError(msg)
+    return KINDS[kind].from_pretrained(place, dtype=torch.float32).eval()
+
+
+def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipeline) -> Any:
+    """A pipeline in float32, without progress bars and safety checker; see :func:`checkpoints.folders.model_folder` for names.
+
+    Raises:
+        FileNotFoundError: If the model cannot be found.
+        ValueError: As :func:`open_autoencoder`.
+    """
+    folder = pipeline_folder(name)
+    parts: dict[str, Any] = {"vae": open_autoencoder(folder)}
+    if "safety_checker" in kind._optional_components:
+        parts["safety_checker"] = None
+    pipeline: Any = kind.from_pretrained(folder, dtype=torch.float32, **parts)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@torch.no_grad()
+def pipeline_answers(folder: Path) -> Answers:
+    """Answers of a diffusion pipeline's folder to compare with: latents and picture of its autoencoder, prediction of its denoiser."""
+    source, found = torch.Generator().manual_seed(0), {}
+    if (folder / "vae").is_dir():
+        autoencoder = open_autoencoder(folder)
+        latents = autoencoder.encode(torch.rand(1, 3, 64, 64, generator=source) * 2 - 1).latent_dist.mode()
+        found = {"latents": latents, "picture": autoencoder.decode(latents, return_dict=False)[0]}
+    conditional = "cross_attention_dim" in (folder / "unet" / "config.json").read_text()
+    denoiser: nn.Module = (UNet2DConditionModel if conditional else UNet2DModel).from_pretrained(folder / "unet", dtype=torch.float32)
+    sizes: Any = denoiser.config
+    noisy = torch.randn(1, sizes.in_channels, sizes.sample_size, sizes.sample_size, generator=source)
+    more: dict[str, Any] = {}
+    if conditional:
+        more["encoder_hidden_states"] = torch.randn(1, 8, sizes.cross_attention_dim, generator=source)
+        if sizes.num_class_embeds:
+            more["class_labels"] = torch.tensor([20])
+    found["prediction"] = denoiser.eval()(noisy, torch.tensor(500), return_dict=False, **more)[0]
+    return {name: value.float().contiguous() for name, value in found.items()}

@@ -1,0 +1,35 @@
+"""``python -m rid convert``: released checkpoint files into model folders, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from engine.cli import parser
+from rid.released import export_released, import_released
+
+
+def main(arguments: list[str]) -> int:
+    """Change a checkpoint's format; a file becomes a folder, a folder a file."""
+    made = parser("python -m rid convert", "A released checkpoint file into a model folder, or a model folder into a released file.")
+    made.add_argument("source", type=Path, help="the released file, or a model folder")
+    made.add_argument("target", type=Path, help="the model folder, or the file, to write; must not exist")
+    made.add_argument("--kind", type=Literal["rid"], default="rid", help="what it is a checkpoint of")
+    made.add_argument(
+        "--budget", type=float | None, default=None, help="bound in grey levels, which released files do not tell: 6 for eps-12"
+    )
+    made.add_argument("--heads", type=int, default=8, help="attention heads, 8 in every release")
+    settings = made.parse_args(arguments)
+    if settings.target.exists():
+        msg = f"{settings.target} exists already: choose another name or delete it"
+        raise ValueError(msg)
+    if settings.source.is_dir():
+        generator = export_released(settings.source, settings.target)
+    elif settings.budget is None:
+        msg = "give --budget, in grey levels of 255: 6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
+        raise ValueError(msg)
+    else:
+        generator = import_released(settings.source, settings.target, settings.budget, settings.heads)
+    side, budget = generator.image_size, f"{generator.budget:g} of 255 grey levels"
+    print(f"{settings.target}: a generator for {side} pixels that changes values by at most {budget}")
+    return 0

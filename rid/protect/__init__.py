@@ -1,0 +1,1 @@
+"""Protecting photos with a trained generator."""

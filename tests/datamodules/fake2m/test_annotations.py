@@ -1,0 +1,26 @@
+"""Label files as they are found."""
+
+import pytest
+
+from datamodules.fake2m.annotations import Annotations
+from datamodules.fake2m.catalogue import LABELS
+
+
+@pytest.mark.parametrize("between", [" ", "\t", ",", ", ", ";"])
+@pytest.mark.parametrize("header", ["", "image{}label\n"])
+def test_label_files_of_any_layout(between, header):
+    rows = "".join(f'"a b/c {number}.png"{between}{number % 2}\n' for number in range(3))
+    read = Annotations(header.format(between) + rows, LABELS)
+    assert [read.label(f"some/where/a b/c {number}.png") for number in range(3)] == [1, 0, 1]
+    assert read.unused() == []
+
+
+def test_rows_fit_by_the_longest_common_end():
+    read = Annotations("x/one/1.png 0\nx/two/1.png 1\ny/three/2.png fake\n", {"0": 1, "1": 0, "fake": 1})
+    assert read.label("nested/nested/two/1.png") == 0
+    assert read.label("one/1.png") == 1
+    assert read.label("1.png") is None, "two rows fit as well"
+    assert read.label("four/2.png") is None, "another folder"
+    assert read.label("2.png") == 1
+    with pytest.raises(ValueError, match="row 2 has no label"):
+        Annotations("a.png 0\nb.png maybe\n", LABELS)

@@ -1,0 +1,98 @@
+"""The matrix through its real entry point, on small untrained parts."""
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from engine.cli import run
+from eval.__main__ import main
+from eval.reports.matrix import figure, markdown
+from eval.studies.matrix import Cross, plan
+from models.faces.face_net import FaceNet
+
+SMALL = {"steps": 2, "samples": 2, "class_images": 2, "sample_steps": 2, "prior_weight": 0}
+
+
+@pytest.fixture
+def config(pipelines, generator_folder, tmp_path):
+    FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(tmp_path / "faces")
+
+    def attack(name, **more):
+        return {"class_path": f"eval.attacks.personalization.{name}", "init_args": {"config": SMALL | {"model": pipelines[0]} | more}}
+
+    settings = {
+        "people": {
+            "class_path": "tiny.dataset.PortraitPeople",
+            "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2, "reference_pictures": 2},
+        },
+        "generator": str(generator_folder),
+        "surrogates": pipelines[:1],
+        "faces": str(tmp_path / "faces"),
+        "arms": ["clean", "rid"],
+        "attacks": {
+            "lora_ti": attack("LoraTextualInversion", initializer="person"),
+            "ti": attack("TextualInversion", initializer="person"),
+        },
+        "purifications": {"none": None, "jpeg75": {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 75}}},
+        "crosses": [
+            {"attacks": ["lora_ti", "ti"], "purifications": ["none"]},
+            {"attacks": ["lora_ti"], "purifications": ["none", "jpeg75"]},
+        ],
+        "accelerator": "cpu",
+    }
+    path = tmp_path / "matrix.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.mark.slow
+def test_two_crosses_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_path, capsys):
+    arguments = ["matrix", "-c", str(config), "-o", str(tmp_path / "out")]
+    assert run(main, arguments) == 0
+    assert "Purification: jpeg75" in capsys.readouterr().out
+    rows = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    assert len(rows) == 3 * 2 * 2
+    assert {(row["attack"], row["purification"]) for row in rows} == {("lora_ti", "none"), ("ti", "none"), ("lora_ti", "jpeg75")}
+    assert {"ism_all", "fdfr", "brisque", "psnr", "levels", "real_ism", "person"} <= set(rows[0])
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Purification: jpeg75" in page
+    assert "data:image/svg+xml" in page
+    assert page.count("<img") == 1 + 2 * 3 * 2
+    cell = tmp_path / "out" / "cells" / "lora_ti" / "jpeg75" / "people" / "1000000"
+    assert len(list((cell / "rid").glob("purified_*.png"))) == 2
+    kept = (cell / "result.json").stat().st_mtime_ns
+    (tmp_path / "out" / "cells" / "ti" / "none" / "people" / "1000001" / "result.json").unlink()
+    assert run(main, arguments) == 0
+    assert (cell / "result.json").stat().st_mtime_ns == kept
+    again = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    assert [row["ism_all"] for row in again] == [row["ism_all"] for row in rows]
+
+
+def test_a_cross_that_names_what_is_not_there():
+    with pytest.raises(ValueError, match="a cross names the purification bleach; there are none, jpeg"):
+        plan({"ti": 1}, {"none": None, "jpeg": 1}, [Cross(("ti",), ("bleach",))])
+    with pytest.raises(ValueError, match="at least one attack"):
+        plan({}, {"none": None}, [])
+
+
+def test_without_crosses_everything_meets_everything():
+    assert plan({"a": 1, "b": 1}, {"x": None, "y": None}, []) == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
+
+
+def test_figures_carry_their_interval_and_missing_ones_are_dashes():
+    assert figure([0.5, 0.5]) == "0.50 ±0.00"
+    assert figure([0.0, 1.0]) == "0.50 ±6.35"  # Student's t with one degree of freedom: 12.706 x 0.5
+    assert figure([0.25]) == "0.25"
+    assert figure([float("nan"), 30.0]) == "30.0"
+    assert figure([float("nan")]) == "-"
+
+
+def test_the_table_has_methods_as_rows_and_metrics_per_attack_as_columns():
+    rows = [
+        {"attack": attack, "purification": "none", "arm": arm, "person": "p", "ism_all": 0.5, "fdfr": 0.0, "brisque": 20.0}
+        for attack in ("db", "ti")
+        for arm in ("clean", "rid")
+    ]
+    text = markdown(rows).splitlines()
+    assert text[2] == "| arm | db ISM | db FDFR | db BRISQUE | ti ISM | ti FDFR | ti BRISQUE |"
+    assert text[4] == "| clean | 0.50 | 0.00 | 20.0 | 0.50 | 0.00 | 20.0 |"

@@ -1,0 +1,161 @@
+"""The study through its real entry point, on small untrained models."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from engine.cli import run
+from eval.__main__ import main
+from eval.attacks.purification import Jpeg
+from images.io import open_photo
+from models.faces.face_net import FaceNet
+
+
+@pytest.fixture(scope="module")
+def settings(pipelines, generator_folder, tmp_path_factory):
+    faces = tmp_path_factory.mktemp("faces")
+    FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(faces)
+    return {
+        "people": {
+            "class_path": "tiny.dataset.PortraitPeople",
+            "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2, "reference_pictures": 2},
+        },
+        "generator": str(generator_folder),
+        "surrogates": pipelines,
+        "faces": str(faces),
+        "accelerator": "cpu",
+        "attack": {
+            "class_path": "eval.attacks.personalization.LoraTextualInversion",
+            "init_args": {
+                "config": {
+                    "model": pipelines[0],
+                    "initializer": "person",
+                    "steps": 2,
+                    "samples": 2,
+                    "class_images": 2,
+                    "class_steps": 2,
+                    "sample_steps": 2,
+                }
+            },
+        },
+        "pgd": {"steps": 2, "step_levels": 3.0},
+    }
+
+
+def personalize(settings, folder, out, *more):
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return run(main, ["personalize", "-c", str(path), "-o", str(out), *more])
+
+
+def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert personalize(settings, tmp_path, out) == 0
+    told = capsys.readouterr().out
+    assert "rid - clean" in told
+    assert "rid - noise" in told
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 * (1 + 4 * 3)
+    assert "http" not in page.replace("https://", "http"), "the page needs nothing from outside"
+    for arm in ("clean", "noise", "rid", "pgd"):
+        assert arm in page
+        assert (out / "people" / "1000001" / arm / "generated_01.png").is_file()
+    result = json.loads((out / "people" / "1000000" / "result.json").read_text())
+    assert result["measured"]["clean"]["levels"] == 0
+    assert result["measured"]["pgd"]["levels"] == 6
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["counts"], manifest["finished"]) == ({"people": 2}, True)
+    assert manifest["budget_levels"] == 6.0
+    assert manifest["settings"]["attack"]["steps"] == 2
+
+
+def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, tmp_path):
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    personalize(settings, tmp_path, whole)
+    personalize(settings, tmp_path, again)
+    lost = again / "people" / "1000001" / "result.json"
+    lost.unlink()
+    kept = (again / "people" / "1000000" / "result.json").stat().st_mtime_ns
+    assert personalize(settings, tmp_path, again) == 0
+    assert (again / "people" / "1000000" / "result.json").stat().st_mtime_ns == kept
+    unbroken = json.loads((whole / "people" / "1000001" / "result.json").read_text())
+    for arm, measured in json.loads(lost.read_text())["measured"].items():
+        assert measured == pytest.approx(unbroken["measured"][arm], rel=1e-6, nan_ok=True)
+
+
+def test_a_folder_of_another_study_is_refused(settings, tmp_path, capsys):
+    personalize(settings, tmp_path, tmp_path / "out")
+    assert personalize(settings | {"seed": 5}, tmp_path, tmp_path / "out") == 2
+    assert "holds the results of other settings" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_clean_pictures_extra_metrics_and_a_purification_are_in_the_study(settings, tmp_path):
+    jpeg = {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 60}}
+    more = {"clean_fraction": 0.5, "extra_metrics": ["ser_fiq"], "purification": jpeg, "arms": ["rid"]}
+    assert personalize(settings | more, tmp_path, tmp_path / "out") == 0
+    person = tmp_path / "out" / "people" / "1000000"
+    assert 0 < json.loads((person / "result.json").read_text())["measured"]["rid"]["ser_fiq"] < 1
+    assert "SER-FIQ" in (tmp_path / "out" / "report.html").read_text()
+    first, last = (person / "rid" / f"purified_{index:02d}.png" for index in (0, 1))
+    jpeg60, none = Jpeg(60), torch.Generator()
+    original, protected = open_photo(person / "original_00.png"), open_photo(person / "rid" / "protected_01.png")
+    assert torch.equal(open_photo(first).tensor(), jpeg60(original.tensor()[None], none)[0])
+    assert torch.equal(open_photo(last).tensor(), jpeg60(protected.tensor()[None], none)[0])
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["purification"]["quality"] == 60
+
+
+def test_the_report_can_be_written_again(settings, tmp_path, capsys):
+    out = tmp_path / "out"
+    personalize(settings, tmp_path, out)
+    (out / "report.html").unlink()
+    assert run(main, ["report", str(out), "--pictures", "1"]) == 0
+    assert (out / "report.html").is_file()
+    assert run(main, ["report", str(tmp_path / "nothing")]) == 2
+    assert "no finished persons" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"colour": 3}, "colour"),
+        ({"arms": ["clean", "mist"]}, "unknown arm mist"),
+        ({"arms": []}, "arms is empty"),
+        ({"clean_fraction": 1.5}, "clean_fraction is a share"),
+        ({"extra_metrics": ["beauty"]}, "unknown metric beauty"),
+        ({"generator": "nobody/nothing"}, "hf download nobody/nothing"),
+        ({"people": {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 1, "pictures": 1}}}, "persons"),
+    ],
+)
+def test_mistakes_are_one_line(settings, tmp_path, capsys, change, words):
+    assert personalize(settings | change, tmp_path, tmp_path / "out") == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_people_out_and_come_to_the_same(settings, tmp_path):
+    people = settings["people"] | {"init_args": settings["people"]["init_args"] | {"identities": 3}}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(settings | {"people": people, "arms": ["clean", "noise"]}))
+    for devices in ("1", "2"):
+        ended = subprocess.run(
+            [sys.executable, "-m", "eval", "personalize", "-c", str(path), "-o", str(tmp_path / devices), "--devices", devices],
+            cwd=Path(__file__).parents[3],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        assert ended.returncode == 0, ended.stderr[-2000:]
+    for name in ("1000000", "1000001", "1000002"):
+        one, two = (json.loads((tmp_path / devices / "people" / name / "result.json").read_text()) for devices in ("1", "2"))
+        assert one["measured"]["noise"]["psnr"] == pytest.approx(two["measured"]["noise"]["psnr"])
+        assert one["real_ism"] == pytest.approx(two["real_ism"], abs=1e-5)

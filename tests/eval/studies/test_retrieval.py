@@ -1,0 +1,99 @@
+"""``python -m eval retrieval`` on a small index: the tables, what misses count, and what it refuses."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+
+from engine.cli import run
+from eval.__main__ import main
+from eval.studies.retrieval import DETECTION, RETRIEVAL
+from images.io import Photo, save_png
+from indexing.__main__ import main as indexing
+from indexing.network import CopyNet
+from tiny.collages import collage
+
+
+def draw(folder, first, count):
+    for number in range(count):
+        save_png(Photo(collage(first + number, 40)), folder / f"{number:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Extractor, originals, strangers, and an index with a hundred distractors and the originals in it."""
+    root = tmp_path_factory.mktemp("world")
+    torch.manual_seed(3)
+    network = CopyNet(image_size=32, channels=(8, 16), descriptor=16)
+    network.train()(torch.randn(64, 3, 32, 32))
+    network.eval().save_pretrained(root / "extractor")
+    draw(root / "references", 0, 100)
+    draw(root / "originals", 5000, 5)
+    draw(root / "strangers", 9000, 6)
+    for name in ("references", "originals"):
+        features = ["extract", f"{root}/{name}", "-o", f"{root}/features/{name}", "--extractor.name", f"{root}/extractor", "--workers=0"]
+        assert run(indexing, features) == 0
+    assert run(indexing, ["build", f"{root}/features/references", "-o", f"{root}/index", "--factory", "IVF4,PQ4x4"]) == 0
+    assert run(indexing, ["add", f"{root}/index", f"{root}/features/originals"]) == 0
+    return root
+
+
+def study(world, out, *more):
+    arguments = ["retrieval", "-o", out, "--index", world / "index", "--originals", world / "originals", "--workers=0", "--resamples=20"]
+    return run(main, [str(part) for part in (*arguments, "--extractor.name", world / "extractor", *more)])
+
+
+def rows(file):
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_two_arms(world, tmp_path, capsys):
+    released = shutil.copytree(world / "originals", tmp_path / "released")
+    arms = ("--arms.passive", world / "originals", "--arms.same", released)
+    assert study(world, tmp_path / "out", *arms, "--strangers", world / "strangers", "--k=7") == 0
+    told = capsys.readouterr().out
+    assert "| none | " in told
+    assert "muAP, random chains and strangers" in told
+    one, two = (rows(tmp_path / "out" / arm / "retr_df.csv") for arm in ("passive", "same"))
+    assert list(one[0]) == RETRIEVAL
+    assert len(one) == 5 * 15
+    assert one == two  # the same pictures, and the same random edits
+    for row in one:
+        ids, rank = json.loads(row["retrieved_indices"]), int(row["rank"])
+        assert len(ids) == 7
+        if rank == 7:
+            assert int(row["image_index"]) not in ids
+            assert (row["r@100"], float(row["ap"])) == ("0", 0)
+        else:
+            assert ids[rank] == int(row["image_index"])
+            assert float(row["ap"]) == pytest.approx(1 / (rank + 1))
+    detection = rows(tmp_path / "out" / "same" / "icd_df.csv")
+    assert list(detection[0]) == DETECTION
+    assert [row["image_index"] for row in detection] == ["100", "101", "102", "103", "104"] + ["-1"] * 6
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["differences"]["same - passive"]["mean"] == {"recall_at_1": 0.0, "interval": [0.0, 0.0]}
+    assert (tmp_path / "out" / "report.html").read_text().count("<img") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--arms.a", "references"), "is missing, the released form of"),
+        (("--arms.a", "originals", "--parameters", "efSearch=9"), "does not take the search parameters"),
+        (("--arms.a", "originals", "--extractor.antialias=false"), "of another extractor"),
+        (("--arms.a", "originals", "--originals", "strangers"), "is not in the index"),
+        (("--arms.a", "nowhere"), "no such"),
+    ],
+)
+def test_mistakes_are_told(world, tmp_path, capsys, arguments, words):
+    if arguments[1] == "references":
+        (world / "empty").mkdir(exist_ok=True)
+        shutil.copy(world / "references" / "000.png", world / "empty")
+        arguments = ("--arms.a", "empty")
+    places = {"originals", "strangers", "nowhere", "empty"}
+    assert study(world, tmp_path / "out", *(world / part if part in places else part for part in arguments)) == 2
+    assert words in capsys.readouterr().err

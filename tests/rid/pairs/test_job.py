@@ -1,0 +1,178 @@
+"""Gradient pairs through their real entry point, on small untrained models."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from datamodules.pairs import PairList
+from engine.cli import run
+from images.io import Photo, save_png, to_levels
+from rid.__main__ import main
+from rid.ensemble import DiffusionEnsemble
+from rid.pairs.aspl import Surrogate, SurrogateConfig
+from rid.pairs.objectives import Targeted
+from rid.pairs.pgd import PGDConfig, pgd
+
+FAST = {"ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0}, "side": 64, "batch_size": 2, "accelerator": "cpu"}
+SURROGATE = {"steps": 1, "lr": 0.001, "class_images": 1, "sample_steps": 1, "instance_prompt": "photo of a person"}
+
+
+@pytest.fixture
+def photos(portraits, tmp_path) -> Path:
+    """Five portraits of two people, one of them wider than high, and a file that is none."""
+    for index, levels in enumerate(to_levels(portraits[:5])):
+        wide = levels.repeat(1, 1, 2) if index == 3 else levels
+        save_png(Photo(wide.permute(1, 2, 0).numpy()), tmp_path / "in" / f"person{index // 3}" / f"{index}.png")
+    return tmp_path / "in"
+
+
+def pairs(photos, out, models, **settings):
+    config = out.parent / "pairs.yaml"
+    config.write_text(yaml.safe_dump(FAST | {"models": models} | settings))
+    return run(main, ["pairs", str(photos), "-o", str(out), "-c", str(config)])
+
+
+def levels(path):
+    return np.asarray(Image.open(path)).astype(int)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "denoising"},
+        {"method": "denoising", "in_turn": False, "draws": 2, "span": [0.05, 0.95]},
+        {"method": "denoising", "ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0, "shared": True}, "batch_size": 5},
+        {"method": "surrogate", "surrogate": SURROGATE, "by_folder": True},
+        {"method": "surrogate", "surrogate": SURROGATE | {"before": 2, "steps": 0, "train_text_encoder": False, "prior_weight": 0.0}},
+        {"method": "encoder"},
+        {"method": "targeted", "target": "TARGET"},
+    ],
+)
+def test_every_variant_makes_pairs_that_training_reads(photos, pipelines, tmp_path, settings):
+    if settings.get("target"):
+        settings = settings | {"target": str(photos / "person1" / "4.png")}
+    out = tmp_path / "out"
+    assert pairs(photos, out, [pipelines[0], pipelines[2]], **settings) == 0
+    listed = json.loads((out / "pairs.json").read_text())
+    assert [row["source_path"] for row in listed] == [f"source/person{i // 3}/{i}.png" for i in range(5)], "no tail is dropped"
+    for row in listed:
+        change = np.abs(levels(out / row["source_path"]) - levels(out / row["attacked_path"])).max()
+        assert 0 < change <= 6
+    assert PairList(str(out / "pairs.json"), 64)[3]["attacked"].shape == (3, 64, 64)
+
+
+def test_a_universal_perturbation_is_the_same_for_all(pipelines, portraits):
+    images = portraits[:3] * 0.5 + 0.25
+    ensemble = DiffusionEnsemble(pipelines[:1])
+    from rid.pairs.objectives import Denoising
+
+    changes = pgd(images, [Denoising(ensemble)], 6, PGDConfig(2, 2.0, shared=True), torch.Generator().manual_seed(0)) - images
+    assert changes.abs().max() > 1 / 255
+    assert torch.allclose(changes[0], changes[2], atol=1e-6)
+
+
+def test_a_stopped_job_goes_on_and_comes_to_the_same(photos, pipelines, tmp_path, capsys):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert pairs(photos, whole, pipelines[:1]) == 0
+    assert pairs(photos, cut, pipelines[:1]) == 0
+    (cut / "attacked" / "person0" / "2.png").unlink()
+    (cut / "pairs.json").unlink()
+    kept = (cut / "attacked" / "person0" / "0.png").stat().st_mtime_ns
+    assert pairs(photos, cut, pipelines[:1]) == 0
+    assert (cut / "attacked" / "person0" / "0.png").stat().st_mtime_ns == kept
+    for path in whole.rglob("*.png"):
+        assert path.read_bytes() == (cut / path.relative_to(whole)).read_bytes()
+    assert (whole / "pairs.json").read_text() == (cut / "pairs.json").read_text()
+    assert pairs(photos, cut, pipelines[:1], seed=9) == 2
+    assert "holds the results of other settings" in capsys.readouterr().err
+
+
+def test_shards_and_a_file_that_is_no_picture(photos, pipelines, tmp_path, capsys):
+    (photos / "person0" / "x.png").write_text("none")
+    assert pairs(photos, tmp_path / "out", pipelines[:1], shards=True) == 1
+    assert "x.png: not a picture" in capsys.readouterr().err
+    names = []
+    for path in sorted((tmp_path / "out").glob("*.tar")):
+        with tarfile.open(path) as archive:
+            names += archive.getnames()
+    assert len(names) == 10
+    assert names[:2] == ["person0/0.source.png", "person0/0.attacked.png"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"method": "targeted"}, "give target with the method targeted"),
+        ({"span": [0.9, 0.1]}, "the lower first"),
+        ({"ascent": {"steps": 0}}, "steps and rounds must be at least 1"),
+        ({"models": ["no/model"]}, "hf download no/model"),
+        ({"colour": 1}, "colour"),
+    ],
+)
+def test_mistakes_are_one_line(photos, pipelines, tmp_path, capsys, settings, words):
+    assert pairs(photos, tmp_path / "out", **{"models": pipelines[:1]} | settings) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_a_surrogate_learns_the_clean_pictures_only_within_a_round(pipelines, portraits):
+    surrogate = Surrogate(pipelines[0], SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0))
+    weight = surrogate.learning["unet"].conv_in.weight
+    start = weight.detach().clone()
+    surrogate.start_round(portraits[:2], torch.Generator().manual_seed(0))
+    assert not torch.equal(weight, start)
+    surrogate.end_round(portraits[:2], torch.Generator().manual_seed(1))
+    assert not torch.equal(weight, start), "it has learned the protected ones"
+    surrogate.start_round(portraits[2:4], torch.Generator().manual_seed(0))
+    surrogate.learning.load_state_dict(surrogate.imagined)
+    assert torch.equal(weight, start), "other people, untouched model"
+
+
+def test_the_shift_term_rewards_pictures_like_the_target(pipelines, portraits):
+    objective = Targeted(DiffusionEnsemble(pipelines[:1]), portraits[0])
+    with torch.no_grad():
+        near, far = (
+            torch.stack([objective(x, torch.Generator().manual_seed(seed)).mean() for seed in range(16)]).mean()
+            for x in (portraits[:1], portraits[4:5])
+        )
+    assert near > far
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_pairs(photos, pipelines, tmp_path):
+    assert pairs(photos, tmp_path / "one", pipelines[:1]) == 0
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "rid",
+            "pairs",
+            str(photos),
+            "-o",
+            str(tmp_path / "two"),
+            "-c",
+            str(tmp_path / "pairs.yaml"),
+            "--devices",
+            "2",
+        ],
+        cwd=Path(__file__).parents[3],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert len(json.loads((tmp_path / "two" / "pairs.json").read_text())) == 5
+    for path in (tmp_path / "one").rglob("*.png"):
+        difference = np.abs(levels(path) - levels(tmp_path / "two" / path.relative_to(tmp_path / "one")))
+        assert (difference > 0).mean() < 0.01, "up to rounding, as two processes use fewer threads each"

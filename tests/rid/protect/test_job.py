@@ -1,0 +1,212 @@
+"""The ``protect`` verb, through its real entry point."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from engine.cli import run
+from rid.__main__ import main
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of odd files: sizes, modes, sub-folders, an upside-down camera, and three that are no pictures."""
+    root = tmp_path / "photos"
+    (root / "holiday").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (90, 120, 3), np.uint8))
+    noise.save(root / "beach.jpg", quality=92)
+    noise.convert("L").save(root / "grey.png")
+    noise.convert("CMYK").save(root / "cmyk.tif")
+    noise.resize((33, 200)).save(root / "holiday" / "tall.webp")
+    noise.resize((40, 40)).save(root / "beach.png")
+    Image.fromarray(rng.integers(0, 256, (50, 50, 4), np.uint8)).save(root / "glass.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    noise.save(root / "turned.jpg", exif=turned)
+    (root / "notes.txt").write_text("not a picture")
+    (root / "fake.png").write_text("text in disguise")
+    (root / "cut.jpg").write_bytes((root / "beach.jpg").read_bytes()[:900])
+    return root
+
+
+def protect(*arguments):
+    return run(main, ["protect", *map(str, arguments)])
+
+
+def test_good_files_are_protected_and_bad_ones_named(photos, tmp_path, generator_folder, capsys):
+    out = tmp_path / "out"
+    code = protect(photos, "-o", out, "--weights", generator_folder)
+    told = capsys.readouterr()
+    assert code == 1
+    errors = [line for line in told.err.splitlines() if line.startswith("error")]
+    assert len(errors) == 2
+    assert any("fake.png: not a picture" in line for line in errors)
+    assert any("cut.jpg: damaged, cut short" in line for line in errors)
+    assert "skipped notes.txt" in told.err
+    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert written == {
+        "beach.jpg.png",
+        "beach.png.png",
+        "grey.png",
+        "cmyk.png",
+        "holiday/tall.png",
+        "glass.png",
+        "turned.png",
+        "manifest.json",
+        "protected.csv",
+    }
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["counts"] == {"done": 7, "failed": 2, "skipped": 1}
+    assert manifest["budget_levels"] == 6.0
+    assert len(manifest["settings"]["weights"]["sha256"]["model.safetensors"]) == 64
+
+
+def test_every_pixel_of_the_saved_files_is_within_the_budget(photos, tmp_path, generator_folder):
+    out = tmp_path / "out"
+    protect(photos, "-o", out, "--weights", generator_folder)
+    for source, name in (("beach.jpg", "beach.jpg.png"), ("grey.png", "grey.png"), ("holiday/tall.webp", "holiday/tall.png")):
+        before = np.asarray(Image.open(photos / source).convert("RGB"), np.int16)
+        after = np.asarray(Image.open(out / name), np.int16)
+        assert before.shape == after.shape
+        assert 0 < np.abs(before - after).max() <= 6
+
+
+def test_orientation_is_applied_and_alpha_kept(photos, tmp_path, generator_folder):
+    out = tmp_path / "out"
+    protect(photos, "-o", out, "--weights", generator_folder)
+    assert Image.open(out / "turned.png").size == (90, 120)
+    before, after = Image.open(photos / "glass.png"), Image.open(out / "glass.png")
+    assert after.mode == "RGBA"
+    assert np.array_equal(np.asarray(before.getchannel("A")), np.asarray(after.getchannel("A")))
+
+
+def test_two_runs_are_identical(photos, tmp_path, generator_folder):
+    for name in ("one", "two"):
+        protect(photos, "-o", tmp_path / name, "--weights", generator_folder)
+    assert (tmp_path / "one" / "grey.png").read_bytes() == (tmp_path / "two" / "grey.png").read_bytes()
+
+
+def one_error(capsys, words, *arguments):
+    assert protect(*arguments) == 2
+    told = capsys.readouterr().err
+    lines = [line for line in told.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert "Traceback" not in told
+
+
+def test_an_empty_folder(tmp_path, generator_folder, capsys):
+    (tmp_path / "empty").mkdir()
+    one_error(capsys, "no pictures in this folder", tmp_path / "empty", "-o", tmp_path / "out", "--weights", generator_folder)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_folder(tmp_path, generator_folder, capsys):
+    one_error(capsys, "no such file or folder", tmp_path / "nowhere", "-o", tmp_path / "out", "--weights", generator_folder)
+
+
+def test_a_missing_checkpoint(photos, tmp_path, capsys):
+    one_error(capsys, "hf download some/model", photos, "-o", tmp_path / "out", "--weights", "some/model")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_inside_the_input(photos, generator_folder, capsys):
+    one_error(capsys, "lies inside the input", photos, "-o", photos / "out", "--weights", generator_folder)
+
+
+def damaged(generator_folder, tmp_path, change):
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    (folder / "config.json").write_text((generator_folder / "config.json").read_text())
+    save_file(change(load_file(generator_folder / "model.safetensors")), folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: {"module." + key: value for key, value in state.items()}, "starts with 'module.'"),
+        (lambda state: {key: value for key, value in state.items() if "blocks.1" not in key}, "entries are missing"),
+        (lambda state: state | {"extra": torch.zeros(1)}, "do not belong to a generator"),
+        (lambda state: state | {"modulation": torch.zeros(3, 32)}, "modulation has shape"),
+    ],
+)
+def test_weights_that_are_not_a_generator(photos, tmp_path, generator_folder, capsys, change, words):
+    weights = damaged(generator_folder, tmp_path, change)
+    one_error(capsys, words, photos, "-o", tmp_path / "out", "--weights", weights)
+
+
+def test_a_truncated_weight_file(photos, tmp_path, generator_folder, capsys):
+    weights = damaged(generator_folder, tmp_path, dict)
+    file = weights / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    one_error(capsys, "is damaged", photos, "-o", tmp_path / "out", "--weights", weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"colour": 3}, "unknown settings colour"),
+        ({"budget": None}, "not a PerturbationGenerator's settings"),
+        ({"patch_size": 0}, "must be at least 1"),
+    ],
+)
+def test_a_config_that_is_not_a_generators(photos, tmp_path, generator_folder, capsys, change, words):
+    weights = damaged(generator_folder, tmp_path, dict)
+    config = json.loads((weights / "config.json").read_text())
+    (weights / "config.json").write_text(json.dumps(config | change))
+    one_error(capsys, words, photos, "-o", tmp_path / "out", "--weights", weights)
+
+
+def test_an_unknown_option(photos, tmp_path, capsys):
+    one_error(capsys, "--colour", photos, "-o", tmp_path / "out", "--colour", "3")
+
+
+def test_help_names_the_verbs(capsys):
+    assert run(main, ["--help"]) == 0
+    assert "protect" in capsys.readouterr().out
+    assert run(main, []) == 2
+
+
+def test_two_photos_that_would_share_a_name(photos, tmp_path, generator_folder, capsys):
+    (photos / "beach.jpg.png").write_bytes((photos / "beach.png").read_bytes())
+    one_error(capsys, "would both be saved as beach.jpg.png", photos, "-o", tmp_path / "out", "--weights", generator_folder)
+
+
+def test_an_output_folder_with_other_peoples_files(photos, generator_folder, capsys):
+    one_error(capsys, "holds files that are not an earlier run's", photos / "holiday", "-o", photos, "--weights", generator_folder)
+
+
+def test_untrained_weights_protect_nothing_and_say_so(photos, tmp_path, capsys):
+    from rid.generator import PerturbationGenerator
+    from rid.weights import save_generator
+
+    save_generator(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), tmp_path / "untrained")
+    assert protect(photos / "holiday", "-o", tmp_path / "out", "--weights", tmp_path / "untrained") == 1
+    assert "change nothing" in capsys.readouterr().err
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_weights_with_nan(photos, tmp_path, generator_folder, capsys):
+    weights = damaged(generator_folder, tmp_path, lambda state: state | {"modulation": torch.full((2, 32), float("nan"))})
+    one_error(capsys, "not finite", photos, "-o", tmp_path / "out", "--weights", weights)
+
+
+def test_phone_formats_are_failures_not_omissions(photos, tmp_path, generator_folder, capsys):
+    (photos / "phone.HEIC").write_bytes(b"anything")
+    assert protect(photos, "-o", tmp_path / "out", "--weights", generator_folder) == 1
+    assert "phone.HEIC: .HEIC files are not read" in capsys.readouterr().err
+
+
+def test_a_colour_profile_goes_along(photos, tmp_path, generator_folder):
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.open(photos / "beach.png").save(photos / "profiled.png", icc_profile=profile)
+    protect(photos, "-o", tmp_path / "out", "--weights", generator_folder)
+    assert Image.open(tmp_path / "out" / "profiled.png").info["icc_profile"] == profile

@@ -1,0 +1,64 @@
+"""The Python door of protection."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rid import Protector
+from rid.protect.windows import Windows
+
+
+@settings(max_examples=60)
+@given(height=st.integers(1, 300), width=st.integers(1, 300), fit=st.sampled_from(["resize", "tile"]), seed=st.integers(0, 99))
+def test_windows_cover_every_pixel_and_never_raise_the_bound(height, width, fit, seed):
+    windows = Windows.cover((height, width), 32, fit)
+    covered = torch.zeros(windows.scaled)
+    for top, left in windows.corners:
+        covered[top : top + 32, left : left + 32] += 1
+    assert covered.min() >= 1
+    assert windows.cut(torch.rand(3, height, width)).shape == (len(windows.corners), 3, 32, 32)
+    torch.manual_seed(seed)
+    change = 2 * torch.rand(len(windows.corners), 3, 32, 32) - 1
+    merged = windows.merge(change)
+    assert merged.shape == (3, height, width)
+    assert merged.abs().max() <= 1 + 1e-6
+    assert torch.allclose(windows.merge(torch.ones_like(change)), torch.ones(3, height, width), atol=1e-5)
+
+
+def test_one_window_is_the_network_itself(generator_folder, portraits):
+    protector = Protector.from_pretrained(str(generator_folder))
+    with torch.no_grad():
+        plain = (portraits + protector.generator(portraits)).clamp(0, 1)
+    assert torch.allclose(protector(portraits), plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("fit", ["resize", "tile"])
+@pytest.mark.parametrize("size", [(64, 150), (200, 130), (20, 31)])
+def test_any_size_comes_back_within_the_budget(generator_folder, fit, size):
+    protector = Protector.from_pretrained(str(generator_folder), fit=fit)
+    images = torch.rand(2, 3, *size)
+    protected = protector(images)
+    assert protected.shape == images.shape
+    assert 0 < (protected - images).abs().max() <= protector.budget / 255 + 1e-6
+    assert protected.min() >= 0
+    assert protected.max() <= 1
+
+
+def test_a_larger_picture_gets_the_small_ones_perturbation_scaled(generator_folder, portraits):
+    protector = Protector.from_pretrained(str(generator_folder), fit="resize")
+    large = torch.nn.functional.interpolate(portraits[:1] * 0.5 + 0.25, scale_factor=3, mode="nearest")
+    change = torch.nn.functional.interpolate(protector(large) - large, (64, 64), mode="bilinear", antialias=True)
+    small = portraits[:1] * 0.5 + 0.25
+    expected = protector(small) - small
+    assert torch.corrcoef(torch.stack([change.flatten(), expected.flatten()]))[0, 1] > 0.7
+
+
+def test_bfloat16_is_close(generator_folder, portraits):
+    exact, rough = (Protector.from_pretrained(str(generator_folder), precision=p)(portraits) for p in ("32", "bf16"))
+    assert (exact - rough).abs().mean() < 0.5 / 255
+
+
+def test_an_unknown_precision(generator_folder):
+    with pytest.raises(ValueError, match="not one of 32, bf16, 16"):
+        Protector.from_pretrained(str(generator_folder), precision="8")
