@@ -11,7 +11,8 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from images.io import centre_square, find_pictures, open_photo
+from images.io import find_pictures, open_photo
+from images.transforms.differentiable import resize_center_crop
 
 
 class Person(TypedDict):
@@ -104,7 +105,7 @@ class IdentityFolders(Dataset[Person]):
     def __getitem__(self, index: int) -> Person:
         name, paths = list(self.people.items())[index]
         paths = paths[: None if self.reference_pictures is None else self.train_pictures + self.reference_pictures]
-        images = torch.stack([centre_square(open_photo(path).tensor(), self.size) for path in paths])
+        images = torch.stack([resize_center_crop(open_photo(path).tensor(), self.size) for path in paths])
         return Person(name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :])
 
 

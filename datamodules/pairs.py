@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import paper_crop
 from images.shards import Entry, open_picture, read_entries
+from images.transforms.geometry import center_crop_photo
 
 Place = tuple[Path, Entry | None]
 """A picture file, or a shard and the entry in it that is one."""
@@ -48,7 +48,7 @@ class PairList(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """``source`` and ``attacked``, (3, size, size) in [0, 1]."""
-        source, attacked = (paper_crop(open_picture(*place), self.size).tensor() for place in self.pairs[index])
+        source, attacked = (center_crop_photo(open_picture(*place), self.size).tensor() for place in self.pairs[index])
         return {"source": source, "attacked": attacked}
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from images.inputs import PhotoFile, find_photos
-from images.io import Photo, UnreadableImage, paper_crop
+from images.io import Photo, UnreadableImage
+from images.transforms.geometry import center_crop_photo
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class PictureFiles(Dataset[dict[str, Tensor]]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {"image": paper_crop(self.files[index].open(), self.size).tensor()}
+        return {"image": center_crop_photo(self.files[index].open(), self.size).tensor()}
 
 
 class PhotoDataModule(LightningDataModule):

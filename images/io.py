@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.functional import center_crop, resize
 
 from engine.files import write_bytes
 
@@ -93,29 +91,9 @@ def _decode(image: Image.Image) -> Photo:
     return Photo(np.asarray(image.convert("RGB")), None, profile, notes)
 
 
-def centre_square(image: Tensor, size: int) -> Tensor:
-    """The middle of a picture: shorter side resized to ``size``, then cropped; (3, H, W) in [0, 1] to (3, size, size)."""
-    height, width = image.shape[-2:]
-    scale = size / min(height, width)
-    new = (max(size, round(height * scale)), max(size, round(width * scale)))
-    if new != (height, width):
-        image = F.interpolate(image.unsqueeze(0), new, mode="bilinear", antialias=True)[0].clamp(0, 1)
-    top, left = (new[0] - size) // 2, (new[1] - size) // 2
-    return image[:, top : top + size, left : left + size]
-
-
 def to_levels(images: Tensor) -> Tensor:
     """Grey levels 0 to 255, uint8, from values in [0, 1]: rounded to the nearest, as a saved file holds them."""
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def paper_crop(photo: Photo, side: int) -> Photo:
-    """Shorter side to ``side``, centre-cropped to a square on 8-bit values, exactly as RID's programs prepare a picture."""
-
-    def square(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.asarray(center_crop(resize(Image.fromarray(levels), [side]), [side, side]))
-
-    return replace(photo, rgb=square(photo.rgb), alpha=None if photo.alpha is None else square(photo.alpha))
 
 
 def without_metadata(photo: Photo) -> Photo:

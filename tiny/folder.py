@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from images.inputs import PhotoFile, find_photos
-from images.io import paper_crop
+from images.transforms.geometry import center_crop_photo
 
 CAPTION = "photo of a person"
 HELD_OUT = 50
@@ -40,7 +40,7 @@ class CaptionedPictures(Dataset[CaptionedPicture]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> CaptionedPicture:
-        return CaptionedPicture(image=paper_crop(self.files[index].open(), self.size).tensor(), caption=self.caption(index))
+        return CaptionedPicture(image=center_crop_photo(self.files[index].open(), self.size).tensor(), caption=self.caption(index))
 
     def __getitems__(self, indices: list[int]) -> list[CaptionedPicture]:
         return [self[index] for index in indices]

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars, method_of
 from images.inputs import find_photos
-from images.io import centre_square, open_photo
+from images.io import open_photo
+from images.transforms.differentiable import resize_center_crop
 from sentinels.record import Record
 
 SHOWN = 8
@@ -57,7 +58,7 @@ class RAGCallback(PeriodicEvaluation):
         return values | {"own": own.mean(), "control": cosines[:, count:].max(dim=1).values.mean()}, picture
 
     def _batch(self, paths: list[Path]) -> Tensor:
-        return torch.stack([centre_square(open_photo(path).tensor(), self.size) for path in paths])
+        return torch.stack([resize_center_crop(open_photo(path).tensor(), self.size) for path in paths])
 
 
 def _parts(paths: list[Path], size: int) -> list[list[Path]]:

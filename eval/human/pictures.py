@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 from tqdm import tqdm
 
 from engine.files import write_bytes
-from images.io import Photo, centre_square, encode_photo, find_pictures, open_photo, to_levels, without_metadata
+from images.io import Photo, encode_photo, find_pictures, open_photo, to_levels, without_metadata
+from images.transforms.differentiable import resize_center_crop
 
 Codec = Literal["jpeg", "png"]
 
@@ -112,7 +113,7 @@ def prepare(file: Path, size: int, codec: Codec) -> bytes:
     if min(photo.rgb.shape[:2]) < size:
         msg = f"{file}: {photo.rgb.shape[1]} by {photo.rgb.shape[0]} pixels, less than the test's size of {size}; lower size or remove it"
         raise ValueError(msg)
-    square = to_levels(centre_square(Photo(photo.rgb).tensor(), size)).permute(1, 2, 0).numpy()
+    square = to_levels(resize_center_crop(Photo(photo.rgb).tensor(), size)).permute(1, 2, 0).numpy()
     return encode_photo(Photo(square), codec)
 
 

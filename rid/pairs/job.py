@@ -21,8 +21,9 @@ from engine.files import write_bytes, write_text
 from engine.jobs import job_trainer
 from engine.manifest import claim, fingerprint, write_manifest
 from images.inputs import PhotoFile, find_photos, inputs_digest, output_names, refuse_inside
-from images.io import Photo, UnreadableImage, encode_photo, levels_within, open_photo, paper_crop, to_levels
+from images.io import Photo, UnreadableImage, encode_photo, levels_within, open_photo, to_levels
 from images.shards import ShardWriter, read_entries
+from images.transforms.geometry import center_crop_photo
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.aspl import Surrogate, SurrogateConfig
 from rid.pairs.objectives import Denoising, RoundTrip, Targeted
@@ -56,7 +57,7 @@ class PictureBatches(Dataset[PairBatch]):
         names, images = [], []
         for file in self.batches[number]:
             try:
-                images.append(paper_crop(file.open(), self.side).tensor())
+                images.append(center_crop_photo(file.open(), self.side).tensor())
                 names.append(self.names[file.name])
             except UnreadableImage as error:
                 print(f"error: {error}", file=sys.stderr)
@@ -181,7 +182,7 @@ def build_objectives(config: PairConfig) -> list[Objective]:
     if config.method == "denoising":
         return [Denoising(DiffusionEnsemble(part, config.prompt, dtype), config.draws, config.span) for part in parts]
     if config.method == "targeted":
-        target = paper_crop(open_photo(Path(config.target or "")), config.side).tensor()
+        target = center_crop_photo(open_photo(Path(config.target or "")), config.side).tensor()
         return [Targeted(DiffusionEnsemble(part, config.prompt, dtype), target) for part in parts]
     if config.method == "encoder":
         return [RoundTrip(part) for part in parts]

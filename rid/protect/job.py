@@ -18,7 +18,8 @@ from engine.jobs import job_trainer
 from engine.journal import Journal, read_journal
 from engine.manifest import fingerprint, write_manifest
 from images.inputs import PhotoFile, find_photos, output_names, refuse_inside, shard_name
-from images.io import Photo, paper_crop, without_metadata
+from images.io import Photo, without_metadata
+from images.transforms.geometry import center_crop_photo
 from rid.protect.protector import Protector
 from rid.protect.windows import Fit, Windows
 from rid.protect.writer import COLUMNS, ENDING, Format, Outputs, PhotoWriter, Row
@@ -142,7 +143,7 @@ def prepare_photo(photo: Photo, side: int, fit: Literal["resize", "tile", "crop"
     if strip:
         photo = without_metadata(photo)
     if fit == "crop":
-        photo = paper_crop(photo, side)
+        photo = center_crop_photo(photo, side)
     way: Fit = "resize" if fit == "crop" else fit
     return photo, Windows.cover((photo.rgb.shape[0], photo.rgb.shape[1]), side, way).cut(photo.tensor())
 

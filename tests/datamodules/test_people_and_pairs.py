@@ -10,7 +10,7 @@ from datamodules.identities import IdentityFolders, as_people
 from datamodules.order import PairedSampler
 from datamodules.pairs import PairList, WithPairs
 from datamodules.photos import PictureFiles
-from images.io import centre_square
+from images.transforms.differentiable import resize_center_crop
 
 
 def picture(path, size=(30, 40), value=100):
@@ -58,7 +58,7 @@ def test_people_that_cannot_be_used(tmp_path):
 @pytest.mark.parametrize(("size", "expected"), [((1080, 1920), 512), ((200, 300), 512), ((512, 512), 512)])
 def test_squares_are_cut_from_the_middle(size, expected):
     image = torch.linspace(0, 1, size[1]).expand(3, *size)
-    square = centre_square(image, expected)
+    square = resize_center_crop(image, expected)
     assert square.shape == (3, expected, expected)
     assert square.mean().item() == pytest.approx(0.5, abs=0.01)
     assert square[0, 0, 0].item() == pytest.approx(1 - square[0, 0, -1].item(), abs=0.01)

@@ -18,7 +18,8 @@ from PIL import ExifTags, Image, ImageCms
 from torchvision import transforms
 
 from engine.cli import run
-from images.io import open_photo, paper_crop
+from images.io import open_photo
+from images.transforms.geometry import center_crop_photo
 from rid.__main__ import main
 
 ROOT = Path(__file__).parents[3]
@@ -138,7 +139,7 @@ def test_jpeg_only_on_request_in_full_quality_and_with_a_warning(tmp_path, gener
 def test_crop_prepares_as_the_papers_programs(tmp_path, generator_folder, size):
     picture(*size).save(tmp_path / "a.png")
     theirs = transforms.Compose([transforms.Resize(512), transforms.CenterCrop(512)])(Image.open(tmp_path / "a.png"))
-    assert np.array_equal(np.asarray(theirs), paper_crop(open_photo(tmp_path / "a.png"), 512).rgb)
+    assert np.array_equal(np.asarray(theirs), center_crop_photo(open_photo(tmp_path / "a.png"), 512).rgb)
     assert protect(tmp_path / "a.png", "-o", tmp_path / "out", "--weights", generator_folder, "--fit", "crop") == 0
     assert Image.open(tmp_path / "out" / "a.png").size == (64, 64)
 
