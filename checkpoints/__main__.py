@@ -29,8 +29,8 @@ MODELS = {
     "PerturbationGenerator": "rid.generator",
     "Detector": "detectors.detector",
     "FaceNet": "models.faces.face_net",
-    "CopyNet": "indexing.network",
-    "ImageTextNet": "sentinels.network",
+    "CopyNet": "models.copy_net",
+    "ImageTextNet": "models.image_text_net",
 }
 """Where the classes are that a ``config.json`` may name."""
 

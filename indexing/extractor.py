@@ -22,8 +22,8 @@ from checkpoints.safe import is_program, open_program, read_pickled
 from checkpoints.strict import first_fault
 from engine.files import file_digest
 from images.io import Photo
-from indexing.network import CopyNet
 from indexing.preprocessing import device_of, normalise, resize
+from models.copy_net import CopyNet
 
 TORCHSCRIPT = frozenset({".pt", ".pth", ".ts", ".torchscript", ".jit"})
 CLASSIFIERS = ("head", "fc", "classifier", "heads")

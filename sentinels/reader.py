@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from models.image_text_net import ImageTextNet
 from sentinels.keys import fold
-from sentinels.network import ImageTextNet
 
 Reader = Callable[[Tensor], list[str]]
 """From (B, 3, H, W) pictures in [0, 1] to what is written in each."""

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from images.io import to_levels
-from indexing.network import CopyNet
 from indexing.preprocessing import normalise, resize
+from models.copy_net import CopyNet
 from tiny.collages import collage
 from tiny.dataset import PortraitDataset
 from tiny.schedule import one_cycle

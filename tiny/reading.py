@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from images.io import to_levels
-from sentinels.network import LETTERS, STRIDE, ImageTextNet
+from models.image_text_net import LETTERS, STRIDE, ImageTextNet
 from sentinels.plate import PlateStyle, set_key
 from tiny.dataset import PortraitDataset
 from tiny.faces import weathered

@@ -21,13 +21,13 @@ from datamodules.pictures import PictureDataModule
 from detectors.cli import main as sentry
 from detectors.evaluate import calibrate
 from engine.training import TrainingCLI
-from indexing.network import CopyNet
+from models.copy_net import CopyNet
 from models.faces.face_net import FaceNet
+from models.image_text_net import ImageTextNet
 from models.pipelines import open_autoencoder
 from rid.pairs.job import PairConfig, make_pairs
 from rid.training.cli import main as rid
 from rid.weights import save_generator
-from sentinels.network import ImageTextNet
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.copies import CopyPictures, CopyTask, fit_projection
 from tiny.dataset import PortraitDataset

@@ -16,10 +16,10 @@ from checkpoints.saved import SavedModel, remember
 from detectors.calibration import Calibration
 from detectors.detector import Detector
 from images.transforms.views import View
-from indexing.network import CopyNet
+from models.copy_net import CopyNet
 from models.faces.face_net import FaceNet
+from models.image_text_net import ImageTextNet
 from rid.generator import PerturbationGenerator
-from sentinels.network import ImageTextNet
 
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "tiny"
 

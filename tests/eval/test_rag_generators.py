@@ -24,7 +24,7 @@ from eval.attacks.rag.sdxl import NEGATIVE
 from eval.studies.rag import Database, run_rag
 from images.io import open_photo
 from models.drawing import drawn_levels
-from sentinels.network import ImageTextNet
+from models.image_text_net import ImageTextNet
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
 from tiny.autoencoder import build_autoencoder

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from images.io import Photo, save_png
-from indexing.network import CopyNet
+from models.copy_net import CopyNet
 from tiny.collages import collage
 
 

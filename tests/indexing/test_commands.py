@@ -100,7 +100,7 @@ def test_large_pictures_are_taken_in_portions():
 
 def test_one_picture_for_several_indices(originals, index, extractor, references, tmp_path):
     torch.manual_seed(8)
-    from indexing.network import CopyNet
+    from models.copy_net import CopyNet
 
     CopyNet(image_size=32, channels=(8, 8), descriptor=8).save_pretrained(tmp_path / "other")
     indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", tmp_path / "other", "--workers=0")

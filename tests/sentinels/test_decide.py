@@ -131,7 +131,7 @@ def answered(tmp_path):
 def looks(tmp_path_factory):
     import torch
 
-    from sentinels.network import ImageTextNet
+    from models.image_text_net import ImageTextNet
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("looks")

@@ -10,9 +10,9 @@ from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, Sigli
 
 from engine.cli import run
 from images.inputs import find_photos
+from models.image_text_net import ImageTextNet, reading_vector
 from sentinels.__main__ import main
 from sentinels.embedders import Pixels, embed_levels, identified, open_embedder
-from sentinels.network import ImageTextNet, reading_vector
 from sentinels.retrieve import CaptionIndex, CosineIndex, Hits, fused, read_captions
 from sentinels.store import Store, open_matrix
 from tiny.diffusion import build_tokenizer

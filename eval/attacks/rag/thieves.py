@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sentinels.network import ImageTextNet
+from models.image_text_net import ImageTextNet
 
 Levels = NDArray[np.uint8]
 Edit = Callable[[Levels], Levels | None]

@@ -8,7 +8,7 @@ import torch
 
 from engine.cli import run
 from eval.__main__ import main
-from sentinels.network import ImageTextNet
+from models.image_text_net import ImageTextNet
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
 from tests.sentinels.conftest import KEY, picture_bytes

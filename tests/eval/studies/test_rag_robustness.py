@@ -13,7 +13,7 @@ from engine.cli import run
 from eval.__main__ import main
 from eval.attacks.rag.thieves import Deleted, cropped, halved, jpeg
 from images.io import open_photo
-from sentinels.network import ImageTextNet
+from models.image_text_net import ImageTextNet
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
 from sentinels.record import Record

@@ -12,7 +12,7 @@ from eval.__main__ import main
 from eval.studies.retrieval import DETECTION, RETRIEVAL
 from images.io import Photo, save_png
 from indexing.__main__ import main as indexing
-from indexing.network import CopyNet
+from models.copy_net import CopyNet
 from tiny.collages import collage
 
 
