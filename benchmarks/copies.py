@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.cli import run
-from engine.journal import read_journal
+from engine.csv_journal import read_journal
 from eval.__main__ import main as evaluate
 from indexing.__main__ import main as indexing
 from tiny.__main__ import main as tiny

@@ -17,7 +17,7 @@ from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.scan import COLUMNS, Finding, read_table, scan, weights_digest
 from detectors.scores import Scores, sigmoid
-from engine.journal import write_table
+from engine.csv_journal import write_table
 from images.inputs import find_photos
 
 

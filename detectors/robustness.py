@@ -21,8 +21,8 @@ from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
 from detectors.scores import Scores
 from detectors.scoring import score_shards
+from engine.csv_journal import write_table
 from engine.files import file_digest, write_bytes
-from engine.journal import write_table
 from engine.manifest import claim, write_manifest
 from images.transforms.corruptions import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, SampledJPEG
 

@@ -18,9 +18,9 @@ from checkpoints.folders import model_folder
 from datamodules.photos import PhotoDataModule
 from detectors.calibration import Calibration, Verdict
 from detectors.detector import Detector, load_detector
+from engine.csv_journal import Journal, journal_file, read_journal
 from engine.files import file_digest
 from engine.jobs import job_trainer
-from engine.journal import Journal, journal_file, read_journal
 from images.inputs import PhotoFile, find_photos
 from images.io import UnreadableImage
 from images.transforms.views import View

@@ -13,6 +13,9 @@ from pathlib import Path
 PARTIAL = ".partial"
 """Ending of files that are being written; what a killed run leaves of them is never read."""
 
+LOCK = ".lock"
+"""File that a run holds in its output folder while it lasts."""
+
 _numbers = count()
 
 
@@ -71,14 +74,18 @@ def locked(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    place = folder / LOCK
+    lock = FileLock(place)
     try:
         lock.acquire(timeout=0)
+        while not place.exists():  # the run that held it ended just now, and took the file away
+            lock.release()
+            lock.acquire(timeout=0)
     except Timeout as error:
         msg = f"{folder}: another run is writing into this folder; wait for it to end, or choose another folder"
         raise ValueError(msg) from error
     try:
         yield
     finally:
+        place.unlink(missing_ok=True)
         lock.release()
-        (folder / ".lock").unlink(missing_ok=True)

@@ -1,63 +1,87 @@
-"""Tables of what a job did, as CSV, also while it runs."""
+"""Journals: what a job has done so far, a line for each input."""
 
 from __future__ import annotations
 
-import csv
 import io
-import os
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.files import write_bytes
+import msgspec
+
+from engine.files import write_text
+
+JOURNAL = "journal.jsonl"
 
 
-def write_table(target: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file, whole or not at all; names that are no text are kept byte by byte."""
-    text = io.StringIO()
-    lines = csv.DictWriter(text, columns)
-    lines.writeheader()
-    lines.writerows(rows)
-    write_bytes(target, text.getvalue().encode("utf-8", "surrogateescape"))
+@dataclass(frozen=True)
+class Entry:
+    """The outcome for one input.
+
+    Attributes:
+        name: The input's name in the job.
+        size: Bytes of the input.
+        mtime_ns: When the input was last written.
+        sha256: Of the input's bytes; empty if an earlier version did not keep it.
+        row: What the job says of the result; None where it failed.
+        error: Why it failed; empty where it did not.
+    """
+
+    name: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    row: dict[str, Any] | None = None
+    error: str = ""
 
 
 class Journal:
-    """A table that grows beside its place while a job runs, as ``NAME.partial``.
+    """Appends entries to a file of a job's folder, each as soon as its result is whole.
 
     Args:
-        target: The table's place.
-        columns: Its columns.
-        earlier: Lines of a job that was stopped and goes on.
+        folder: The job's folder.
+        rank: Of this process; each process has a file of its own.
     """
 
-    def __init__(self, target: Path, columns: Sequence[str], earlier: Iterable[Mapping[str, Any]] = ()) -> None:
-        self.target, self.columns = target, columns
-        write_table(journal_file(target), columns, earlier)
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self.file = folder / (JOURNAL if rank == 0 else f"journal-{rank}.jsonl")
+        self.stream = self.file.open("ab")
+        if self.file.stat().st_size and not _ends_whole(self.file):
+            self.stream.write(b"\n")  # after a line that was cut short
 
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append lines."""
-        with journal_file(self.target).open("a", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            csv.DictWriter(stream, self.columns).writerows(rows)
+    def add(self, entry: Entry) -> None:
+        """Append an entry; it is on its way to the disk when this returns."""
+        self.stream.write(json.dumps(asdict(entry), default=str).encode() + b"\n")
+        self.stream.flush()
 
-    def finish(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Put the whole table in its place, with these lines."""
-        write_table(journal_file(self.target), self.columns, rows)
-        os.replace(journal_file(self.target), self.target)
-
-
-def read_journal(target: Path) -> list[dict[str, str]]:
-    """The lines of a table, or of its journal while the job is not done; none if there is neither.
-
-    A last line that was cut short is left out.
-    """
-    file = next((path for path in (journal_file(target), target) if path.is_file()), None)
-    if file is None:
-        return []
-    text = file.read_bytes().decode("utf-8", "surrogateescape")
-    lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    return [line for line in lines if None not in line and None not in line.values()]
+    def close(self) -> None:
+        self.stream.close()
 
 
-def journal_file(target: Path) -> Path:
-    """Where a table is while its job runs."""
-    return target.with_name(target.name + ".partial")
+def read_journal(folder: Path) -> dict[str, Entry]:
+    """Entries of all processes by input, the newest of each; lines that were cut short are left out."""
+    entries: dict[str, Entry] = {}
+    for file in [*sorted(folder.glob("journal-*.jsonl")), folder / JOURNAL]:
+        for line in file.read_bytes().split(b"\n") if file.is_file() else []:
+            try:
+                entry = msgspec.convert(json.loads(line), Entry)
+            except (ValueError, RecursionError, msgspec.MsgspecError):
+                continue
+            entries[entry.name] = entry
+    return entries
+
+
+def join_journals(folder: Path, entries: Iterable[Entry]) -> None:
+    """Put one journal with these entries in the place of those of all processes."""
+    lines = [json.dumps(asdict(entry), default=str) + "\n" for entry in entries]
+    write_text(folder / JOURNAL, "".join(lines))
+    for file in folder.glob("journal-*.jsonl"):
+        file.unlink()
+
+
+def _ends_whole(file: Path) -> bool:
+    with file.open("rb") as stream:
+        stream.seek(-1, io.SEEK_END)
+        return stream.read(1) == b"\n"

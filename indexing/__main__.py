@@ -129,7 +129,7 @@ def search(arguments: list[str]) -> int:
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
-    from engine.journal import write_table
+    from engine.csv_journal import write_table
     from indexing.extract import extract as describe
     from indexing.index import Index
     from indexing.search import COLUMNS

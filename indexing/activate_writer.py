@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from datamodules.photos import OpenedPhoto
+from engine.csv_journal import Journal, read_journal
 from engine.files import write_bytes
-from engine.journal import Journal, read_journal
 from engine.ordered import InOrder
 from images.io import Photo, encode_photo
 from images.metrics import measures

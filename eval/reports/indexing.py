@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.journal import read_journal
+from engine.csv_journal import read_journal
 from images.io import open_photo
 from images.metrics import amplified
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engine.csv_journal import write_table
 from engine.files import file_digest
-from engine.journal import write_table
 from engine.manifest import claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.attacks.rag.thieves import Deleted, Edit, Inpainted, cropped, halved, jpeg

@@ -19,9 +19,9 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
+from engine.csv_journal import write_table
 from engine.files import file_digest
 from engine.jobs import job_trainer
-from engine.journal import write_table
 from engine.manifest import claim, write_manifest
 from eval.metrics.retrieval import ranks
 from eval.reports.retrieval import Answers, write_report

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from checkpoints.folders import model_folder
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
+from engine.csv_journal import Journal, read_journal
 from engine.jobs import job_trainer
-from engine.journal import Journal, read_journal
 from engine.manifest import fingerprint, write_manifest
 from images.inputs import PhotoFile, find_photos, output_names, refuse_inside, shard_name
 from images.io import Photo, without_metadata

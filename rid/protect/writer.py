@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.photos import OpenedPhoto
+from engine.csv_journal import Journal
 from engine.files import write_bytes
-from engine.journal import Journal
 from engine.ordered import InOrder
 from images.inputs import PhotoFile, shard_name
 from images.io import Photo, decode_photo, encode_photo, levels_within

@@ -2,7 +2,7 @@
 
 import os
 
-from engine.journal import Journal, journal_file, read_journal, write_table
+from engine.csv_journal import Journal, journal_file, read_journal, write_table
 
 COLUMNS = ["name", "score"]
 ODD = os.fsdecode(b'caf\xe9, "1"\n.png')
