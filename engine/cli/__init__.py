@@ -1,0 +1,31 @@
+"""The command line of all rooms: verbs, options, help, messages and exit codes.
+
+Exit codes: 0 if everything asked for was done, 1 if part of it was not, 2 after a mistake of the user's, 70 after a fault of
+this program, 130 after Ctrl-C, 143 after SIGTERM, 141 if whoever read the output went away.
+"""
+
+from engine.cli.net import Stopped, UsageError, one_line, run
+from engine.cli.noise import quiet_libraries
+from engine.cli.old import dispatch, parser
+from engine.cli.output import Output
+from engine.cli.parser import Parser
+from engine.cli.settings import add_job_arguments, devices_of, take
+from engine.cli.verbs import Room, Training, Verb
+
+__all__ = [
+    "Output",
+    "Parser",
+    "Room",
+    "Stopped",
+    "Training",
+    "UsageError",
+    "Verb",
+    "add_job_arguments",
+    "devices_of",
+    "dispatch",
+    "one_line",
+    "parser",
+    "quiet_libraries",
+    "run",
+    "take",
+]

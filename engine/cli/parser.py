@@ -1,0 +1,144 @@
+"""Parsers whose options may be written in kebab or snake case and whose messages are for people."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+from engine.cli.help import help_text
+from engine.cli.messages import clean, clean_failure
+from engine.cli.net import UsageError
+from engine.cli.outline import parameters
+
+OLD_SPELLINGS = {"--num-workers": "--workers"}
+"""Options that were renamed, as people may still have them in scripts."""
+
+
+class ForPeople(ArgumentParser):
+    """A jsonargparse parser with both spellings of options and messages of one line.
+
+    jsonargparse makes parsers of the same class for nested settings; only the outermost cleans messages, once.
+    """
+
+    outermost = False
+    configs: Sequence[str] = ()
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
+        if self.outermost and args is not None:
+            args, self.configs = spelled(args, self), ()
+        return super().parse_args(args, *more, **how)
+
+    def parse_path(self, cfg_path: str | os.PathLike[str], *more: Any, **how: Any) -> Namespace:
+        name = os.fspath(cfg_path)
+        self.configs = (*self.configs, name)
+        try:
+            return super().parse_path(cfg_path, *more, **how)
+        except UsageError as error:
+            msg = f"{name}: {error}"
+            raise UsageError(msg) from error
+
+    def instantiate(self, *given: Any, **how: Any) -> Namespace:
+        try:
+            return super().instantiate(*given, **how)
+        except (TypeError, ValueError) as error:
+            words = clean_failure(error) if self.outermost else None
+            if words is None:
+                raise
+            raise UsageError(words) from error
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.outermost:
+            super().error(message, ex)
+        if isinstance(ex, UsageError):
+            raise ex
+        unknown = message.startswith(("Option ", "Group ", "Subcommand "))  # such settings can only stand in a file
+        raise UsageError(f"{', '.join(self.configs)}: " * (unknown and bool(self.configs)) + clean(message, self)) from ex
+
+
+class Parser(ForPeople):
+    """The parser of one verb.
+
+    Args:
+        outline: Read heavy signatures from their source, for help only; nothing can be parsed then.
+        example: A command line that works, without ``python -m``.
+        settings: Those of jsonargparse.
+    """
+
+    def __init__(self, *args: Any, outline: bool = False, example: str = "", **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.outline, self.example = outline, example
+
+    @classmethod
+    def of_verb(cls, program: str, about: str, example: str = "", outline: bool = False) -> Parser:
+        """A verb's parser, with what every verb has: ``-c``, ``--json``, ``--quiet``, ``--version``."""
+        made = cls(prog=program, description=about, example=example, outline=outline, exit_on_error=False, allow_abbrev=False)
+        made.outermost = True
+        made.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
+        made._option_string_actions["--print_config"].help = "print the settings as YAML and stop"
+        made.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+        made.add_argument("--quiet", action="store_true", help="no notes, no progress bars")
+        made.add_argument("--version", action="store_true", help="print versions and stop")
+        return made
+
+    def add_call(self, target: str, nested_key: str | None = None, skip: Iterable[str] = (), subclasses: bool = False) -> None:
+        """Add the parameters of a function or class that is imported only when arguments are parsed.
+
+        Args:
+            target: ``module:name``.
+            nested_key: Prefix of its options.
+            skip: Parameters that are no options.
+            subclasses: Take any subclass by ``class_path``.
+        """
+        if self.outline:
+            self._outline(target, nested_key, set(skip), subclasses)
+            return
+        module, _, name = target.partition(":")
+        call = getattr(importlib.import_module(module), name)
+        if subclasses:
+            self.add_subclass_arguments(call, nested_key or name, skip=set(skip))
+        elif isinstance(call, type):
+            self.add_class_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
+        else:
+            self.add_function_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
+
+    def _outline(self, target: str, nested_key: str | None, skip: set[str], subclasses: bool) -> None:
+        if subclasses:
+            self._add_outlined(nested_key or target, "Any", None, "a class and its settings")
+            return
+        for item in parameters(target):
+            if item.name.split(".")[0] not in skip:
+                self._add_outlined(f"{nested_key}.{item.name}" if nested_key else item.name, item.type, item.default, item.about)
+
+    def _add_outlined(self, name: str, kind: str, default: str | None, about: str) -> None:
+        action = argparse.ArgumentParser.add_argument(self, f"--{name}", help=about, required=default is None)
+        action.default = default
+        action.outlined = kind  # type: ignore[attr-defined]
+
+    def format_help(self, *_: Any, **__: Any) -> str:
+        return help_text(self, self.example)
+
+
+def spelled(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
+    """Command line words with every option as the parser has it, in whichever case and of whichever age it was written."""
+    known = set(parser._option_string_actions)
+    words: list[str] = []
+    for place, word in enumerate(arguments):
+        if word == "--":
+            return words + list(arguments[place:])
+        name, mark, value = word.partition("=")
+        words.append(_known(name, known) + mark + value if name.startswith("--") else word)
+    return words
+
+
+def _known(name: str, known: set[str]) -> str:
+    dashed, lined = "--" + name[2:].replace("_", "-"), "--" + name[2:].replace("-", "_")
+    renamed = OLD_SPELLINGS.get(dashed)
+    for spelling in (name, lined, dashed, *([renamed, "--" + renamed[2:].replace("-", "_")] if renamed else [])):
+        if spelling in known:
+            return spelling
+    return lined if "." in name else name

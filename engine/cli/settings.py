@@ -1,0 +1,47 @@
+"""Settings that many verbs share, and dataclasses made of parsed ones."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from engine.cli.parser import Parser
+    from engine.devices import DeviceOptions
+
+Kind = TypeVar("Kind")
+
+
+def add_job_arguments(
+    parser: Parser, batch_size: int | None = 8, workers: int | None = 2, per_batch: str = "images per forward pass"
+) -> None:
+    """Add the options of every batch job, with Lightning's meanings.
+
+    Args:
+        parser: The verb's.
+        batch_size: Default of ``--batch-size``; None leaves the option out.
+        workers: Default of ``--workers``; None leaves the option out.
+        per_batch: What a batch is of, for the help.
+    """
+    from engine.devices import ACCELERATORS, Precision
+
+    parser.add_argument("--accelerator", type=Literal[ACCELERATORS], default="auto", help="kind of device")
+    parser.add_argument("--devices", type=int | Literal["auto"], default=1, help="devices of each machine, a process each")
+    parser.add_argument("--num-nodes", type=int, default=1, help="machines")
+    parser.add_argument("--precision", type=Precision, default="32-true", help="of the networks")
+    if batch_size is not None:
+        parser.add_argument("--batch-size", type=int, default=batch_size, help=per_batch)
+    if workers is not None:
+        parser.add_argument("--workers", type=int, default=workers, help="processes that read images")
+
+
+def devices_of(settings: Any) -> DeviceOptions:
+    """The devices that the options of :func:`add_job_arguments` name."""
+    from engine.devices import DeviceOptions
+
+    return take(settings, DeviceOptions)
+
+
+def take(settings: Any, kind: type[Kind]) -> Kind:
+    """Make a dataclass of the settings that have its fields' names."""
+    return kind(**{field.name: settings[field.name] for field in fields(kind)})  # type: ignore[arg-type]
