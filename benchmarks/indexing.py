@@ -20,19 +20,20 @@ from benchmarks.rows import peak_megabytes, run_row
 from images.io import to_levels
 from indexing.activate import descriptors
 from indexing.activation import ActivationConfig, Objective, activate
-from indexing.extractor import Extractor, ExtractorConfig, load_extractor
 from indexing.jnd import just_noticeable_difference
 from indexing.perturbation import CHANNELS
-from indexing.preprocessing import denormalise, normalise
+from models.embedder_config import EmbedderConfig
+from models.embedders import Embedder, open_embedder
+from models.preprocessing import denormalize, normalize
 from tiny.collages import collage
 
 PICTURES, SIDE, STEPS = 32, 256, 10
 
 
-def published(images: Sequence[Tensor], targets: Tensor, extractor: Extractor) -> list[Tensor]:
+def published(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list[Tensor]:
     """The published algorithm, as it is described: every picture's map, change and resizing on its own, the network on all of them."""
     weights = torch.tensor(CHANNELS).view(3, 1, 1)
-    originals = [normalise(image) for image in images]
+    originals = [normalize(image) for image in images]
     heats = [just_noticeable_difference(image) for image in images]
     free = [1e-6 * torch.randn_like(image) for image in images]
     for part in free:
@@ -40,8 +41,8 @@ def published(images: Sequence[Tensor], targets: Tensor, extractor: Extractor) -
     optimizer = torch.optim.Adam(free, lr=1.0)
     for _ in range(STEPS):
         changed = [x + 3 * heat * weights * torch.tanh(d) for x, heat, d in zip(originals, heats, free, strict=True)]
-        side = (extractor.side, extractor.side)
-        small = [F.interpolate(picture[None], side, mode="bilinear", antialias=extractor.antialias) for picture in changed]
+        side = (extractor.preprocess.side, extractor.preprocess.side)
+        small = [F.interpolate(picture[None], side, mode="bilinear", antialias=extractor.preprocess.antialias) for picture in changed]
         near = -F.cosine_similarity(extractor.network(torch.cat(small)), targets).mean()
         size = torch.stack([(picture - x).square().mean() for picture, x in zip(changed, originals, strict=True)]).mean()
         optimizer.zero_grad()
@@ -49,16 +50,16 @@ def published(images: Sequence[Tensor], targets: Tensor, extractor: Extractor) -
         optimizer.step()
     with torch.no_grad():
         changed = [x + 3 * heat * weights * torch.tanh(d) for x, heat, d in zip(originals, heats, free, strict=True)]
-        return [to_levels(denormalise(picture)) for picture in changed]
+        return [to_levels(denormalize(picture)) for picture in changed]
 
 
-def ours(images: Sequence[Tensor], targets: Tensor, extractor: Extractor) -> list[Tensor]:
+def ours(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list[Tensor]:
     """The same pictures together."""
-    objective = Objective(extractor.describe, extractor.side, extractor.antialias, targets)
+    objective = Objective(extractor.embed_images, extractor.preprocess.side, extractor.preprocess.antialias, targets)
     return activate(images, [objective], ActivationConfig(iterations=STEPS)).levels
 
 
-ROWS: dict[str, tuple[Callable[[Sequence[Tensor], Tensor, Extractor], list[Tensor]], int]] = {
+ROWS: dict[str, tuple[Callable[[Sequence[Tensor], Tensor, Embedder], list[Tensor]], int]] = {
     "published, one picture at a time": (published, 1),
     "published, 16 at a time": (published, 16),
     "ours, 16 at a time": (ours, 16),
@@ -70,9 +71,9 @@ def measure(name: str) -> dict[str, float]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     way, batch = ROWS[name]
-    extractor = load_extractor(ExtractorConfig())
+    extractor = open_embedder(EmbedderConfig())
     images = [torch.from_numpy(collage(1_000_000 + number, SIDE)).permute(2, 0, 1).float() / 255 for number in range(PICTURES)]
-    targets = F.normalize(torch.randn(PICTURES, extractor.dimension(), generator=torch.Generator().manual_seed(0)), dim=1)
+    targets = F.normalize(torch.randn(PICTURES, extractor.dimension, generator=torch.Generator().manual_seed(0)), dim=1)
     targets = F.normalize(torch.from_numpy(descriptors(extractor, images)) + 0.5 * targets, dim=1)
     way(images[:batch], targets[:batch], extractor)
     start, released = time.process_time(), []

@@ -116,12 +116,12 @@ def retrieval(arguments: list[str]) -> int:
 def retrieval_parser() -> Any:
     """What ``retrieval`` asks for."""
     from eval.studies.retrieval import run_retrieval
-    from indexing.extractor import ExtractorConfig
+    from models.embedder_config import EmbedderConfig
 
     made = parser("python -m eval retrieval", "Look edited copies of released pictures up in an index; tables, plots and a page.")
     made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
     made.add_function_arguments(run_retrieval, skip={"output", "extractor"})
-    made.add_class_arguments(ExtractorConfig, "extractor", skip={"trust_torchscript"})
+    made.add_class_arguments(EmbedderConfig, "extractor", skip={"trust_torchscript"})
     made.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
     return made
 

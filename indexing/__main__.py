@@ -163,9 +163,9 @@ def search(arguments: list[str]) -> int:
 
 def extractor_arguments(made: Any, several: bool = False) -> None:
     """Which network, as flags of every verb that describes pictures."""
-    from indexing.extractor import ExtractorConfig
+    from models.embedder_config import EmbedderConfig
 
-    made.add_class_arguments(ExtractorConfig, "extractor", skip={"trust_torchscript"})
+    made.add_class_arguments(EmbedderConfig, "extractor", skip={"trust_torchscript"})
     made.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
     if several:
         made.add_argument("--extractors", type=list[str], default=[], help="names of one network for each index, where they differ")
@@ -173,19 +173,19 @@ def extractor_arguments(made: Any, several: bool = False) -> None:
 
 def extractor_of(settings: Any) -> Any:
     """The network's settings."""
-    from indexing.extractor import ExtractorConfig
+    from models.embedder_config import EmbedderConfig
 
-    return ExtractorConfig(**settings.extractor.as_dict() | {"trust_torchscript": settings.trust_torchscript})
+    return EmbedderConfig(**settings.extractor.as_dict() | {"trust_torchscript": settings.trust_torchscript})
 
 
 def extractors_of(settings: Any) -> list[Any]:
     """The settings of one network for all indices, or of one for each."""
     from dataclasses import replace
 
-    from indexing.extractor import ExtractorConfig
+    from models.embedder_config import EmbedderConfig
 
     given = settings.extractor
-    one = given if isinstance(given, ExtractorConfig) else ExtractorConfig(**given.as_dict())
+    one = given if isinstance(given, EmbedderConfig) else EmbedderConfig(**given.as_dict())
     one = replace(one, trust_torchscript=settings.trust_torchscript)
     return [replace(one, name=name) for name in settings.extractors] or [one]
 

@@ -21,10 +21,11 @@ from images.io import Photo
 from indexing.activate_writer import ActivatedWriter, Row, read_rows
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
-from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
 from indexing.index import TRAINED, Index, index_files, read_facts, read_faiss
-from indexing.preprocessing import normalise, resize
 from indexing.targets import Kind, find_targets
+from models.embedder_config import EmbedderConfig
+from models.embedders import Embedder, open_embedder
+from models.preprocessing import Preprocessing
 
 ORIGINALS = "originals"
 """Folder of the original pictures' descriptors among the results: what is inserted in the index."""
@@ -38,9 +39,14 @@ class Place:
     """An index pictures are to be found in, trained, and the extractor of its descriptors."""
 
     trained: Any
-    extractor: Extractor
+    extractor: Embedder
     facts: dict[str, Any]
     digest: str
+
+    @property
+    def view(self) -> Preprocessing:
+        """What the extractor sees of an image."""
+        return self.extractor.preprocess
 
     def record(self) -> dict[str, Any]:
         """What tells it from others."""
@@ -81,7 +87,7 @@ class Activate(LightningModule):
             found = [descriptors(place.extractor, images) for place in self.places]
             targets = [find_targets(place.trained, rows, self.kind).vectors for place, rows in zip(self.places, found, strict=True)]
             objectives = [
-                Objective(place.extractor.describe, place.extractor.side, place.extractor.antialias, torch.from_numpy(goal))
+                Objective(place.extractor.embed_images, place.view.side, place.view.antialias, torch.from_numpy(goal))
                 for place, goal in zip(self.places, targets, strict=True)
             ]
             levels = [picture.cpu() for picture in activate(images, objectives, self.config).levels]
@@ -105,10 +111,10 @@ def portions(images: Sequence[Tensor]) -> list[list[Tensor]]:
 
 
 @torch.no_grad()
-def descriptors(extractor: Extractor, images: Sequence[Tensor]) -> np.ndarray:
+def descriptors(extractor: Embedder, images: Sequence[Tensor]) -> np.ndarray:
     """Descriptors, (B, D), of (3, H, W) pictures in [0, 1] of any sizes."""
-    small = [resize(normalise(image).unsqueeze(0), extractor.side, extractor.antialias) for image in images]
-    return extractor.describe(torch.cat(small)).cpu().numpy()
+    views = [extractor.preprocess.of_tensors(image.unsqueeze(0)) for image in images]
+    return extractor.embed_images(torch.cat(views)).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ class ActivateReport:
         return [row for row in self.rows if row.error]
 
 
-def open_places(indices: Sequence[Path], extractors: Sequence[ExtractorConfig]) -> list[Place]:
+def open_places(indices: Sequence[Path], extractors: Sequence[EmbedderConfig]) -> list[Place]:
     """Indices with their extractors, each extractor opened once.
 
     Raises:
@@ -137,15 +143,18 @@ def open_places(indices: Sequence[Path], extractors: Sequence[ExtractorConfig]) 
     if len(extractors) not in (1, len(indices)):
         msg = f"{len(indices)} indices and {len(extractors)} extractors: give one extractor for all, or one for each index"
         raise ValueError(msg)
-    opened = [(load_extractor(config), config) for config in extractors]
+    opened = [open_embedder(config) for config in extractors]
     places = []
     for number, folder in enumerate(indices):
-        extractor, config = opened[number if len(opened) > 1 else 0]
+        extractor = opened[number if len(opened) > 1 else 0]
+        name = extractor.config.name
+        if extractor.preprocess.on != "float":
+            msg = f"{name} resizes 8-bit values, through which no gradient flows; activate for an index of another extractor"
+            raise ValueError(msg)
         facts = read_facts(folder)
         file = folder / TRAINED if (folder / TRAINED).is_file() else index_files(folder, facts)[0]
         trained = read_faiss(file)
-        mine = described(config, extractor)
-        Index(trained, [], facts).check(str(mine["fingerprint"]), int(mine["dimension"]), f"descriptors of {config.name}")
+        Index(trained, [], facts).check(extractor.fingerprint, extractor.dimension, f"descriptors of {name}")
         places.append(Place(trained, extractor, facts, file_digest(file)))
     return places
 
@@ -154,7 +163,7 @@ def activate_photos(
     inputs: Sequence[Path],
     output: Path,
     indices: Sequence[Path],
-    extractors: Sequence[ExtractorConfig],
+    extractors: Sequence[EmbedderConfig],
     config: ActivationConfig,
     target: Kind = "auto",
     batch_size: int = 16,

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from images.io import to_levels
 from indexing.perturbation import Distortion
-from indexing.preprocessing import DEVIATION, normalise, resize
 from indexing.views import EditedViews
+from models.preprocessing import IMAGENET_STD, normalize, resize
 
 Loss = Literal["cossim", "l2"]
 
@@ -163,7 +163,7 @@ class Perturbation:
 
     def result(self) -> Tensor:
         """The changed picture, (3, H, W) in about [0, 1]."""
-        return self.image + self.value * self.value.new_tensor(DEVIATION).view(3, 1, 1)
+        return self.image + self.value * self.value.new_tensor(IMAGENET_STD).view(3, 1, 1)
 
 
 def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: ActivationConfig) -> Activated:
@@ -179,7 +179,7 @@ def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: 
     optimizer = named(config.optimizer, torch.optim, [change.free for change in changes])
     scheduler = named(config.scheduler, torch.optim.lr_scheduler, optimizer)
     views = EditedViews(config.views, source) if config.views else None
-    originals = [torch.cat([resize(normalise(image).unsqueeze(0), o.side, o.antialias) for image in images]) for o in objectives]
+    originals = [torch.cat([resize(normalize(image).unsqueeze(0), o.side, o.antialias) for image in images]) for o in objectives]
     targets = [objective.targets.to(images[0]).repeat(config.views + 1, 1) for objective in objectives]
 
     def seen() -> list[Tensor]:

@@ -20,8 +20,9 @@ from engine.jobs import job_trainer
 from engine.manifest import claim, write_manifest
 from images.inputs import PhotoFile, find_photos, inputs_digest, refuse_inside
 from images.io import Photo, UnreadableImage
-from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
 from indexing.features import Features, read_features, write_features
+from models.embedder_config import EmbedderConfig
+from models.embedders import Embedder, open_embedder
 
 ROWS, STATE = "rows.npy.partial", "state.npy.partial"
 WAITING, DONE, FAILED = 0, 1, 2
@@ -38,13 +39,13 @@ class Described:
 class Describe(LightningModule):
     """The extractor as a ``predict`` job."""
 
-    def __init__(self, extractor: Extractor) -> None:
+    def __init__(self, extractor: Embedder) -> None:
         super().__init__()
         self.extractor = extractor
 
     def predict_step(self, batch: list[OpenedPhoto], _: int) -> Described:
         views = [photo.views for photo in batch if photo.views is not None]
-        found = self.extractor.describe(torch.cat(views).to(self.device)).cpu() if views else torch.empty(0, 0)
+        found = self.extractor.embed_images(torch.cat(views)).cpu() if views else torch.empty(0, 0)
         return Described(found, [photo.views is not None for photo in batch])
 
 
@@ -98,15 +99,15 @@ class ExtractReport:
     skipped: list[str]
 
 
-def view(photo: Photo, extractor: Extractor) -> tuple[Photo, Tensor]:
+def view(photo: Photo, extractor: Embedder) -> tuple[Photo, Tensor]:
     """A photo and what the network sees of it."""
-    return photo, extractor.view(photo)
+    return photo, extractor.preprocess(photo.rgb).unsqueeze(0)
 
 
 def extract(
     inputs: Sequence[Path],
     output: Path,
-    extractor: ExtractorConfig,
+    extractor: EmbedderConfig,
     batch_size: int = 64,
     workers: int = 2,
     accelerator: str = "auto",
@@ -133,9 +134,9 @@ def extract(
         ValueError: If the network is not one, no picture can be read, or the folder holds another job.
     """
     refuse_inside(output, inputs)
-    network = load_extractor(extractor)
+    network = open_embedder(extractor)
     files, skipped = find_photos(inputs)
-    facts = described(extractor, network)
+    facts = network.record()
     settings = {"inputs": inputs_digest(files), "extractor": facts}
     claim(output, "indexing extract", settings)
     state = _begin(output, len(files), int(facts["dimension"]))

@@ -26,7 +26,7 @@ class Features:
     Attributes:
         matrix: (N, D) float32; on disk until it is read.
         names: N names of pictures.
-        extractor: What made them (see :func:`indexing.extractor.described`); empty if nobody knows.
+        extractor: What made them (see :meth:`models.embedders.Embedder.record`); empty if nobody knows.
     """
 
     matrix: NDArray[np.float32]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from indexing.jnd import LUMA, Padding, just_noticeable_difference
-from indexing.preprocessing import DEVIATION
+from models.preprocessing import IMAGENET_STD
 
 CHANNELS = tuple(0.072 / share for share in LUMA)
 """Weight of each channel: least for green, to which eyes are most sensitive, most for blue."""
@@ -49,7 +49,7 @@ class Distortion:
 
     def bound(self, images: Tensor) -> Tensor:
         """Largest change of each value in grey levels of 255, before rounding to 8 bits, which may add half a level; (B, 3, H, W)."""
-        return 255 * self.amplitude(images) * images.new_tensor(DEVIATION).view(3, 1, 1)
+        return 255 * self.amplitude(images) * images.new_tensor(IMAGENET_STD).view(3, 1, 1)
 
     def squash(self, free: Tensor, out: Tensor) -> Tensor:
         """The free variable as a share of the amplitude, written to ``out``."""

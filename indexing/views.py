@@ -6,7 +6,7 @@ import kornia.augmentation as augmentation
 import torch
 from torch import Tensor, nn
 
-from indexing.preprocessing import denormalise, normalise
+from models.preprocessing import denormalize, normalize
 
 
 class EditedViews:
@@ -33,4 +33,4 @@ class EditedViews:
         seed = int(torch.randint(2**31, (), generator=self.source))
         with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
             torch.manual_seed(seed)
-            return normalise(self.edits(denormalise(images).clamp(0, 1).repeat(self.copies, 1, 1, 1)))
+            return normalize(self.edits(denormalize(images).clamp(0, 1).repeat(self.copies, 1, 1, 1)))

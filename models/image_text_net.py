@@ -69,7 +69,8 @@ class ImageTextNet(SavedModel, tags=["image-text-retrieval"]):
         self.looks = nn.Sequential(*[_block(before, after, stride=2) for before, after in zip((3, *looks), looks, strict=False)])
         cells = (side // 2 // 2 ** len(looks)) ** 2
         self.look = nn.Linear(looks[-1] * cells, appearance)
-        self.word = nn.EmbeddingBag(len(words) + 1, appearance, mode="sum")
+        # its own start on sizes alone would import torch._dynamo, which takes seconds
+        self.word = nn.EmbeddingBag(len(words) + 1, appearance, mode="sum", _weight=torch.randn(len(words) + 1, appearance))
         self.scale = nn.Parameter(torch.tensor(2.3))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

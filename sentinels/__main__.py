@@ -122,7 +122,7 @@ def verify(arguments: list[str]) -> int:
 def embed(arguments: list[str]) -> int:
     """Bring a collection's vectors up to date; 0 only if every picture could be read."""
     from images.inputs import find_photos
-    from sentinels.embedders import identified, open_embedder
+    from models.embedders import identified, open_embedder
     from sentinels.store import Store
 
     made = parser("python -m sentinels embed", "Embed what is new or changed in a collection.")
@@ -144,7 +144,7 @@ def embed(arguments: list[str]) -> int:
 
 def retrieve(arguments: list[str]) -> int:
     """Search a collection's vectors."""
-    from sentinels.embedders import identified, open_embedder
+    from models.embedders import identified, open_embedder
     from sentinels.retrieve import CaptionIndex, CosineIndex, fused, read_captions
     from sentinels.store import Store
 
@@ -159,7 +159,7 @@ def retrieve(arguments: list[str]) -> int:
         msg = f"{settings.vectors}: no vectors there; make them with python -m sentinels embed"
         raise FileNotFoundError(msg)
     store = Store(settings.vectors, identified(settings.model))
-    query = open_embedder(settings.model).texts([settings.text]).float().cpu().numpy()
+    query = open_embedder(settings.model).embed_texts([settings.text]).float().cpu().numpy()
     found = CosineIndex(store.vectors()).search(query, settings.top_k)[0]
     if settings.captions:
         words = {name: text for name, text in read_captions(settings.captions).items() if name in store.rows}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.files import write_text
 from engine.manifest import write_manifest
 from images.io import UnreadableImage, open_photo
-from sentinels.embedders import Embedder, embed_levels, identified, open_embedder
+from models.embedders import Embedder, identified, open_embedder
 from sentinels.permutation import mean_interval, permutation_test, sequential_test, share_interval
 from sentinels.record import Record
 from sentinels.retrieve import Hits
@@ -94,7 +94,7 @@ def decide(
         ValueError: If too little can be compared.
     """
     planted = Record.open(record)
-    embedder = open_embedder(config.similarity, look=True)
+    embedder = open_embedder(config.similarity, appearance=True)
     located = {entry: planted.locate(sentinel.generated) for entry, sentinel in planted.sentinels.items()}
     sentinels = _embedded({entry: path for entry, path in located.items() if path is not None}, embedder, config.batch_size)
     protected = compare(Trials.open(answers, name), planted, sentinels, embedder, config)
@@ -175,7 +175,7 @@ def _embedded(paths: dict[str, Path], embedder: Embedder, batch_size: int) -> di
     pictures = [open_photo(path).rgb for path in paths.values()]
     if not pictures:
         return {}
-    return dict(zip(paths, embed_levels(embedder, pictures, batch_size).double().numpy(), strict=True))
+    return dict(zip(paths, embedder.embed_levels(pictures, batch_size).double().numpy(), strict=True))
 
 
 def _tested(compared: Compared, config: DecideConfig) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from engine.files import file_digest, write_text
 from engine.jobs import job_trainer
 from images.inputs import PhotoFile
 from images.io import Photo
-from sentinels.embedders import Embedder
+from models.embedders import Embedder
 
 FORMAT = 1
 PART = 16384
@@ -204,7 +204,7 @@ class _View:
     embedder: Embedder
 
     def __call__(self, photo: Photo) -> tuple[Photo, Tensor]:
-        return photo, self.embedder.pixels(photo.rgb).unsqueeze(0)
+        return photo, self.embedder.preprocess(photo.rgb).unsqueeze(0)
 
 
 class _Embed(LightningModule):
@@ -216,7 +216,7 @@ class _Embed(LightningModule):
 
     def predict_step(self, batch: list[OpenedPhoto], _: int) -> list[tuple[OpenedPhoto, Tensor | None]]:
         views = [photo.views for photo in batch if photo.views is not None]
-        embedded: list[Tensor] = list(self.embedder.images(torch.cat(views).to(self.device)).float().cpu()) if views else []
+        embedded: list[Tensor] = list(self.embedder.embed_images(torch.cat(views)).cpu()) if views else []
         vectors = iter(embedded)
         return [(photo, next(vectors) if photo.views is not None else None) for photo in batch]
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from images.io import to_levels
-from indexing.preprocessing import normalise, resize
 from models.copy_net import CopyNet
+from models.preprocessing import normalize, resize
 from tiny.collages import collage
 from tiny.dataset import PortraitDataset
 from tiny.schedule import one_cycle
@@ -150,14 +150,14 @@ class CopyTask(LightningModule):
 
     def embed(self, images: Tensor) -> Tensor:
         """Descriptors of (B, 3, H, W) pictures in [0, 1]; what :class:`eval.callbacks.RetrievalCallback` asks for."""
-        return self.network(normalise(resize(images, self.network.image_size, antialias=True)))
+        return self.network(normalize(resize(images, self.network.image_size, antialias=True)))
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Both terms, and the share of copies that are nearest to their original."""
         side = self.network.image_size
         mild = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
         first = torch.where(_chosen(len(images), 0.5), mild, edited(images, side))
-        both = self.network(normalise(torch.cat([first, edited(images, side)])))
+        both = self.network(normalize(torch.cat([first, edited(images, side)])))
         one, two = both.chunk(2)
         logits = one @ two.T / self.temperature
         own = torch.arange(len(images))
@@ -198,7 +198,7 @@ def fit_projection(network: CopyNet, pictures: CopyPictures, count: int = 2000, 
         for start in range(0, len(chosen), 100):
             images = torch.stack([pictures[index]["image"] for index in chosen[start : start + 100]])
             views = [resize(images, network.image_size, antialias=True)] + [edited(images, network.image_size) for _ in range(copies)]
-            rows.append(torch.stack([network.pooled(normalise(view)) for view in views], dim=1).double())
+            rows.append(torch.stack([network.pooled(normalize(view)) for view in views], dim=1).double())
     features = torch.cat(rows)
     mean = features.mean(dim=(0, 1))
     within = (features - features.mean(dim=1, keepdim=True)).flatten(0, 1)

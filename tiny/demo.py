@@ -10,9 +10,9 @@ from indexing.activate import ORIGINALS, activate_photos
 from indexing.activation import ActivationConfig
 from indexing.build import add, build
 from indexing.extract import extract
-from indexing.extractor import ExtractorConfig
 from indexing.index import Index
 from indexing.perturbation import Distortion
+from models.embedder_config import EmbedderConfig
 from tiny.collages import export_pictures
 
 
@@ -33,7 +33,7 @@ def indexing_demo(output: Path, references: int = 640, originals: int = 24, fact
         ValueError: If it was stopped before its end, or the folder holds results of other settings.
     """
     write_report(output)  # before the work: it fails where there is no finished study
-    folder, extractor = output / INDEXING, ExtractorConfig()
+    folder, extractor = output / INDEXING, EmbedderConfig()
     pictures, released, index = folder / "pictures", folder / "active", folder / "index"
     export_pictures(pictures, training=0, references=references, originals=originals, strangers=0)
     described = extract([pictures / "references"], folder / "features", extractor, workers=0, accelerator="cpu")

@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 from images.io import Photo
 from images.transforms.corruptions import JPEG
 from indexing.activate import descriptors
-from indexing.extractor import Extractor, ExtractorConfig, as_described, described, load_extractor
 from indexing.features import Features
 from indexing.index import Index, make_index
+from models.embedder_config import EmbedderConfig
+from models.embedders import Embedder, open_embedder
 from tiny.collages import CollageDataset, collage
 from tiny.identity import EVALUATION_START
 
@@ -33,11 +34,10 @@ def build_drawn_index(folder: Path, network: str, training: int = 3_000, entries
         training: Collages that train it.
         entries: Collages that fill it.
     """
-    config = ExtractorConfig(network)
-    extractor = load_extractor(config)
-    index = make_index(FACTORY, extractor.dimension(), "l2")
+    extractor = open_embedder(network)
+    index = make_index(FACTORY, extractor.dimension, "l2")
     index.train(_descriptors(extractor, 0, training))
-    known = described(config, extractor)
+    known = extractor.record()
     filled = Index(index, [], {"factory": FACTORY, "metric": "l2", "training": f"{training} collages", "extractor": known})
     names = [f"collage_{number:07d}.png" for number in range(FIRST, FIRST + entries)]
     filled.add(Features(_descriptors(extractor, FIRST, entries), names, known))
@@ -45,7 +45,7 @@ def build_drawn_index(folder: Path, network: str, training: int = 3_000, entries
 
 
 @torch.no_grad()
-def _descriptors(extractor: Extractor, first: int, count: int) -> NDArray[np.float32]:
+def _descriptors(extractor: Embedder, first: int, count: int) -> NDArray[np.float32]:
     pictures = DataLoader(CollageDataset(first, count), batch_size=100)
     return torch.cat([extractor(batch["image"]) for batch in pictures]).numpy()
 
@@ -53,7 +53,7 @@ def _descriptors(extractor: Extractor, first: int, count: int) -> NDArray[np.flo
 def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
     """Share of some entries that are the nearest of their own picture, as it is and as a JPEG of quality 50."""
     index = Index.open(Path(folder))
-    extractor = load_extractor(as_described(index.facts["extractor"]))
+    extractor = open_embedder(EmbedderConfig.of_record(index.facts["extractor"]))
     drawn = [collage(FIRST + number) for number in range(pictures)]
     found: dict[str, Any] = {"entries": len(index)}
     for edit, views in {"itself": drawn, "jpeg 50": [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in drawn]}.items():

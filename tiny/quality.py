@@ -18,11 +18,11 @@ from eval.attacks.purification import Purifier
 from eval.metrics.denoising import denoising_error
 from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantised
-from images.io import Photo, to_levels
+from images.io import to_levels
 from images.transforms import PAPER, flat
 from images.transforms.corruptions import Edit
 from images.transforms.edits import Unchanged
-from indexing.extractor import ExtractorConfig, load_extractor
+from models.embedders import open_embedder
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
 from sentinels.keys import ALPHABET
@@ -199,12 +199,12 @@ def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
     Returns:
         ``found`` by edit: share of copies; ``strangers``: mean cosine of two different pictures.
     """
-    extractor = load_extractor(ExtractorConfig(name))
+    extractor = open_embedder(name)
     originals = [collage(EVALUATION_START + number) for number in range(pictures)]
 
     def described(edit: Edit) -> Tensor:
-        views = [extractor.view(Photo(edit(rgb, np.random.default_rng(number)))) for number, rgb in enumerate(originals)]
-        return torch.cat([extractor.describe(torch.cat(views[start : start + 100])) for start in range(0, pictures, 100)])
+        views = [extractor.preprocess(edit(rgb, np.random.default_rng(number))) for number, rgb in enumerate(originals)]
+        return torch.cat([extractor.embed_images(torch.stack(views[start : start + 100])) for start in range(0, pictures, 100)])
 
     known, own = described(Unchanged()), torch.arange(pictures)
     edits = {f"{kind} {parameter}".strip(): edit for kind, parameter, edit in flat(PAPER)}

@@ -17,8 +17,8 @@ from engine.manifest import claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge, RagFlow, Retriever, query_prompt
 from eval.attacks.rag.retriever import Method
 from images.inputs import PhotoFile, find_photos
+from models.embedders import Embedder, identified, open_embedder
 from sentinels.client import Client
-from sentinels.embedders import Embedder, identified, open_embedder
 from sentinels.record import Record
 from sentinels.retrieve import read_captions
 from sentinels.service import Service

@@ -15,8 +15,8 @@ from eval.attacks.rag.thieves import Deleted, Edit, Inpainted, cropped, halved, 
 from eval.studies.rag import Database, run_rag, sentinel_name
 from images.inputs import PhotoFile, find_photos
 from images.io import Photo, UnreadableImage, save_png
+from models.embedders import identified, open_embedder
 from sentinels.decide import DecideConfig, decide
-from sentinels.embedders import identified, open_embedder
 from sentinels.reader import load_network
 from sentinels.record import Record
 from sentinels.retrieve import CosineIndex, read_captions
@@ -105,7 +105,7 @@ def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str
     model = identified(embedder)
     stores = {name: Store(vectors / name, model) for name in ("originals", "sentinels")}
     asked = {f"originals/{name}": text for name, text in captions.items() if name in stores["originals"].rows}
-    queries = open_embedder(embedder).texts(list(asked.values())).float().numpy()
+    queries = open_embedder(embedder).embed_texts(list(asked.values())).float().numpy()
     with_them = CosineIndex.of(stores).search(queries, 10)
     without = CosineIndex.of({"originals": stores["originals"]}).search(queries, 10)
 

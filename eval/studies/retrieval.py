@@ -26,11 +26,12 @@ from engine.manifest import claim, write_manifest
 from eval.metrics.retrieval import ranks
 from eval.reports.retrieval import Answers, write_report
 from images.inputs import PhotoFile, find_photos, inputs_digest, output_names
-from images.io import Photo, UnreadableImage
+from images.io import UnreadableImage
 from images.transforms import SUITES, RandomChain, flat
 from images.transforms.corruptions import Edit
-from indexing.extractor import Extractor, ExtractorConfig, described, load_extractor
 from indexing.index import Index, index_files
+from models.embedder_config import EmbedderConfig
+from models.embedders import Embedder, open_embedder
 
 RETRIEVAL = ["batch", "image_index", "attack", "attack_param", "retrieved_distances", "retrieved_indices"]
 RETRIEVAL += ["rank", "r@1", "r@10", "r@100", "ap"]
@@ -58,7 +59,7 @@ class EditedPhotos(PhotoDataset):
         seed: Of random edits.
     """
 
-    def __init__(self, queries: Sequence[Query], edits: Sequence[Edit], extractor: Extractor, seed: int) -> None:
+    def __init__(self, queries: Sequence[Query], edits: Sequence[Edit], extractor: Embedder, seed: int) -> None:
         Dataset.__init__(self)
         self.queries, self.edits, self.extractor, self.seed = queries, edits, extractor, seed
         self.files = [query.file for query in queries]
@@ -70,7 +71,7 @@ class EditedPhotos(PhotoDataset):
         except UnreadableImage as error:
             return OpenedPhoto(query.file, None, None, str(error))
         edited = [edit(photo.rgb, self.generator(query, place)) for place, edit in enumerate(self.edits)]
-        return OpenedPhoto(query.file, photo, torch.cat([self.extractor.view(Photo(rgb)) for rgb in edited]))
+        return OpenedPhoto(query.file, photo, torch.stack([self.extractor.preprocess(rgb) for rgb in edited]))
 
     def generator(self, query: Query, edit: int) -> np.random.Generator:
         """The one that an edit of a query draws from."""
@@ -80,7 +81,7 @@ class EditedPhotos(PhotoDataset):
 class LookUp(LightningModule):
     """Extractor and index as a ``predict`` job: distances and ids, (B, edits, k) each."""
 
-    def __init__(self, extractor: Extractor, index: Index, k: int) -> None:
+    def __init__(self, extractor: Embedder, index: Index, k: int) -> None:
         super().__init__()
         self.extractor, self.index, self.k = extractor, index, k
 
@@ -88,7 +89,7 @@ class LookUp(LightningModule):
         if failed := [photo.error for photo in batch if photo.views is None]:
             raise UnreadableImage(failed[0])
         views = torch.stack([photo.views for photo in batch if photo.views is not None])
-        found = self.extractor.describe(views.flatten(0, 1).to(self.device)).cpu().numpy()
+        found = self.extractor.embed_images(views.flatten(0, 1)).cpu().numpy()
         shape = (*views.shape[:2], self.k)
         distances, ids = self.index.search(found, self.k)
         return distances.reshape(shape), ids.reshape(shape)
@@ -114,7 +115,7 @@ def run_retrieval(
     originals: Path,
     output: Path,
     arms: Mapping[str, Path],
-    extractor: ExtractorConfig,
+    extractor: EmbedderConfig,
     strangers: Path | None = None,
     suite: Literal["paper", "sweep"] = "paper",
     k: int = 100,
@@ -155,8 +156,8 @@ def run_retrieval(
     if not arms:
         msg = "no arms: name at least one, such as --arms.passive ORIGINALS/"
         raise ValueError(msg)
-    network, opened = load_extractor(extractor), Index.open(index)
-    facts = described(extractor, network)
+    network, opened = open_embedder(extractor), Index.open(index)
+    facts = network.record()
     opened.check(str(facts["fingerprint"]), int(facts["dimension"]), f"descriptors of {extractor.name}")
     opened.tune(parameters)
     queries = {arm: released(originals, folder, opened) for arm, folder in arms.items()}

@@ -56,7 +56,7 @@ def test_clip_scores_are_cosines_and_shares(clip_folder, portraits):
     same = clip.score(portraits[:1].expand(3, -1, -1, -1), "photo of a person")
     assert torch.allclose(same, same[0].expand(3))
     assert (clip.score(portraits, "photo of a person") <= 100).all()
-    text, picture = clip._texts(["photo of a person"])[0], clip._pictures(portraits)
+    text, picture = clip._texts(["photo of a person"])[0], clip._images(portraits)
     assert torch.allclose(clip.score(portraits, "photo of a person"), (100 * picture @ text).clamp(min=0))
     quality = clip.quality(portraits)
     good, bad = clip._texts(["Good photo.", "Bad photo."])

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from images.io import Photo, save_png, to_levels
+from models.embedders import open_embedder
 from sentinels.__main__ import letters_of
-from sentinels.embedders import open_embedder
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
 from sentinels.reader import load_network, load_reader
@@ -32,8 +32,8 @@ def test_keys_are_planted_read_back_and_found(tmp_path):
     from images.io import open_photo
 
     paths = sorted((tmp_path / "photos").glob("*.png")) + [path for _, _, path in record.pairs()]
-    vectors = embedder.images(torch.stack([embedder.pixels(open_photo(path).rgb) for path in paths]))
-    found = (embedder.texts([sentinel.key.lower() for _, sentinel, _ in record.pairs()]) @ vectors.T).argmax(dim=1)
+    vectors = embedder.embed_levels([open_photo(path).rgb for path in paths])
+    found = (embedder.embed_texts([sentinel.key.lower() for _, sentinel, _ in record.pairs()]) @ vectors.T).argmax(dim=1)
     assert found.tolist() == list(range(12, 18))
 
 

@@ -10,9 +10,10 @@ from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, Sigli
 
 from engine.cli import run
 from images.inputs import find_photos
+from models.embedders import identified, open_embedder
 from models.image_text_net import ImageTextNet, reading_vector
+from models.preprocessing import Preprocessing
 from sentinels.__main__ import main
-from sentinels.embedders import Pixels, embed_levels, identified, open_embedder
 from sentinels.retrieve import CaptionIndex, CosineIndex, Hits, fused, read_captions
 from sentinels.store import Store, open_matrix
 from tiny.diffusion import build_tokenizer
@@ -47,14 +48,14 @@ def models(tmp_path_factory):
 def test_every_kind_of_model_embeds(models, kind):
     embedder = open_embedder(str(models / kind))
     pictures = [np.random.default_rng(seed).integers(0, 255, (40, 30 + seed, 3), dtype=np.uint8) for seed in range(3)]
-    vectors = embed_levels(embedder, pictures, batch_size=2)
+    vectors = embedder.embed_levels(pictures, batch_size=2)
     assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
-    assert torch.allclose(embed_levels(embedder, pictures[1:2]), vectors[1:2], atol=1e-5)
+    assert torch.allclose(embedder.embed_levels(pictures[1:2]), vectors[1:2], atol=1e-5)
     if kind.startswith("dino"):
-        with pytest.raises(ValueError, match="sees pictures only"):
-            embedder.texts(["a red thing"])
+        with pytest.raises(ValueError, match="sees images only"):
+            embedder.embed_texts(["a red thing"])
     else:
-        texts = embedder.texts(["a red thing", "a blue thing " * 20])
+        texts = embedder.embed_texts(["a red thing", "a blue thing " * 20])
         assert texts.shape == (2, vectors.shape[1])
         assert torch.allclose(texts.norm(dim=1), torch.ones(2), atol=1e-5)
 
@@ -63,7 +64,7 @@ def test_pictures_are_prepared_as_published(tmp_path):
     rgb = np.random.default_rng(0).integers(0, 255, (50, 90, 3), dtype=np.uint8)
     from PIL import Image
 
-    cut = Pixels(32, 32, Image.Resampling.BICUBIC)(rgb)
+    cut = Preprocessing(32, 32, "bicubic", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8")(rgb)
     whole = Image.fromarray(rgb).resize((58, 32), Image.Resampling.BICUBIC).crop((13, 0, 45, 32))
     assert torch.equal(cut, torch.from_numpy(np.array(whole)).permute(2, 0, 1).float() / 255)
 
@@ -109,7 +110,7 @@ def test_only_what_is_new_or_changed_is_embedded(copied, models, tmp_path):
     assert (last.embedded, last.kept, last.dropped, list(last.failed)) == (0, 9, 1, ["broken.png"])
     found = CosineIndex(store.vectors())
     assert len(found.names) == 9
-    twin = embed_levels(embedder, [find_photos([copied / "new.png"])[0][0].open().rgb]).numpy()
+    twin = embedder.embed_levels([find_photos([copied / "new.png"])[0][0].open().rgb]).numpy()
     assert {name for name, _ in found.search(twin, 2)[0]} == {"new.png", "00001/000000000.png"}
 
 

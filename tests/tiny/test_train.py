@@ -19,7 +19,7 @@ from detectors.detector import Detector
 from engine.cli import run
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.metrics.identity import load_faces
-from indexing.extractor import ExtractorConfig, load_extractor
+from models.embedders import open_embedder
 from models.taef2 import TAEF2
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
@@ -88,7 +88,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     assert detector.calibration.pictures == 24 + 2 * 8 + 24
     assert detector.kind in ("npr", "patches")
     assert json.loads((tmp_path / "shipped" / "detector" / "training.json").read_text())["steps"] == 60
-    assert load_extractor(ExtractorConfig(str(tmp_path / "shipped" / "copies"))).dimension() == 64
+    assert open_embedder(str(tmp_path / "shipped" / "copies")).dimension == 64
     assert not any("_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json"))
 
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from images.io import encode_as
+from models.embedders import identified
 from sentinels.answers import Verdict, is_refusal, listed, yes_or_no
 from sentinels.client import Client
-from sentinels.embedders import identified
 from sentinels.messages import message
 from sentinels.reader import Reader, load_reader, reads_as
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from images.io import encode_as, open_photo
+from models.embedders import Embedder
 from sentinels.answers import chosen
 from sentinels.client import Client
-from sentinels.embedders import Embedder
 from sentinels.messages import message
 from sentinels.retrieve import CaptionIndex, CosineIndex, Ranking, fused
 from sentinels.store import Store
@@ -64,7 +64,7 @@ class Retriever:
             assert self.words is not None
             return self.words.search([caption], top_k)[0]
         depth = max(top_k, self.candidates) if self.method == "rerank" else max(top_k, 100) if self.method == "fusion" else top_k
-        near = self.index.search(self.embedder.texts([caption]).float().cpu().numpy(), depth)[0]
+        near = self.index.search(self.embedder.embed_texts([caption]).float().cpu().numpy(), depth)[0]
         if self.method == "fusion":
             assert self.words is not None
             return fused([near, self.words.search([caption], depth)[0]], top_k)

@@ -12,9 +12,9 @@ from eval.attacks.rag import FlowConfig, ImageToImageGenerator, ReadingJudge, Re
 from eval.attacks.rag.judges import quoted
 from eval.studies.rag import Database, estimate, run_rag, sentinel_name, summary
 from images.inputs import find_photos
+from models.embedders import identified, open_embedder
 from models.image_text_net import ImageTextNet
 from sentinels.client import Client
-from sentinels.embedders import identified, open_embedder
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
 from sentinels.record import Record
