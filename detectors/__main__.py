@@ -126,7 +126,9 @@ def leaderboard(arguments: list[str]) -> int:
     settings = made.parse_args(arguments)
     entries = rank(settings.results, settings.output)
     for place, entry in enumerate(entries, start=1):
-        if entry.record is not None or place <= 3:
+        if entry.trouble:
+            print(f"{entry.name} is not ranked: {entry.trouble}", file=sys.stderr)
+        elif entry.record is not None or place <= 3:
             print(f"{place}. {entry.name}: balanced accuracy {entry.rank:.1f}")
     print(f"page: {settings.output / 'leaderboard.html'}")
     return 0

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from detectors.metrics import both_classes
 from detectors.scores import Scores, sigmoid
 from engine.files import write_text
+from engine.records import read_json, to_json
 
 Verdict = Literal["real", "unsure", "generated"]
 
@@ -45,6 +44,14 @@ class Calibration:
     threshold_fpr_5: float | None = None
     pictures: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < np.inf or not np.isfinite(self.bias) or self.pictures < 0:
+            msg = f"scale must be above 0, bias finite and pictures at least 0, got {self.scale}, {self.bias} and {self.pictures}"
+            raise ValueError(msg)
+        if not 0 <= self.real_below <= self.generated_above <= 1:
+            msg = f"0 <= real_below <= generated_above <= 1 must hold, got {self.real_below} and {self.generated_above}"
+            raise ValueError(msg)
+
     @classmethod
     def fit(cls, scores: Scores) -> Calibration:
         """From a calibration set, both classes counting equally.
@@ -52,6 +59,8 @@ class Calibration:
         Raises:
             ValueError: If it holds one class only.
         """
+        from sklearn.linear_model import LogisticRegression
+
         if not both_classes(scores.label):
             msg = "calibration needs real and generated pictures; the calibration set has one of them only"
             raise ValueError(msg)
@@ -92,7 +101,7 @@ class Calibration:
 
     def save(self, folder: Path) -> None:
         """As ``calibration.json`` in a model folder."""
-        write_text(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
+        write_text(folder / FILE, to_json(asdict(self)))
 
     @classmethod
     def open(cls, folder: Path) -> Calibration:
@@ -104,11 +113,11 @@ class Calibration:
         file = folder / FILE
         if not file.is_file():
             return cls()
-        try:
-            return cls(**json.loads(file.read_text()))
-        except (TypeError, ValueError) as error:
-            msg = f"{file}: not a calibration ({error}); fit it again"
-            raise ValueError(msg) from error
+        remedy = "fit it again with python -m detectors calibrate"
+        if odd := set(read_json(file, dict[str, Any], remedy)) ^ {field.name for field in fields(cls)}:
+            msg = f"{file}: not a calibration (unknown or missing: {', '.join(sorted(odd))}); {remedy}"
+            raise ValueError(msg)
+        return read_json(file, cls, remedy)
 
 
 def threshold_at_fpr(real: NDArray[np.float64], rate: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ import numpy as np
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.scan import COLUMNS, Finding, read_table, scan, weights_digest
-from detectors.scores import Scores, sigmoid
+from detectors.scores import Scores, log_odds, sigmoid
 from engine.csv_journal import write_table
 from images.inputs import find_photos
 
@@ -86,12 +85,7 @@ def agreed(rows: Sequence[Finding]) -> Finding:
     """What several detectors say of one picture: unsure unless they all say the same."""
     if failed := [row for row in rows if row.error]:
         return failed[0]
-    logit = float(np.mean([_odds(row.probability) for row in rows if row.probability is not None]))
+    logit = float(np.mean([log_odds(row.probability) for row in rows if row.probability is not None]))
     verdicts = {row.verdict for row in rows}
     verdict = verdicts.pop() if len(verdicts) == 1 else "unsure"
     return Finding(rows[0].file, verdict, float(sigmoid(np.array(logit))), logit, rows[0].width, rows[0].height)
-
-
-def _odds(probability: float) -> float:
-    within = min(max(probability, 1e-12), 1 - 1e-12)
-    return math.log(within) - math.log1p(-within)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.ensemble import combined
 from detectors.scoring import score_shards
-from detectors.summary import auc_interval, figure, judged, summarise
+from detectors.summary import auc_interval, figure, flipped, judged, summarise
 from engine.files import file_digest, write_text
 from engine.manifest import write_manifest
+from engine.records import to_json
 
 FEWEST = 40
 """Bootstrap samples without which no 95 % interval can be read off."""
@@ -75,7 +75,7 @@ def measure(names: Sequence[str], data: list[str], output: Path, resamples: int 
     output.mkdir(parents=True, exist_ok=True)
     scores.write(output / "scores.parquet")
     record = summarise(scores, calibration, resamples) | {"failed": list(failed)}
-    write_text(output / "summary.json", json.dumps(record, indent=2) + "\n")
+    write_text(output / "summary.json", to_json(record))
     weights = [{"name": name, "sha256": file_digest(model_folder(name) / "model.safetensors")} for name in names]
     counts = {"done": len(scores), "failed": len(failed)}
     write_manifest(output, command="detectors test", detectors=weights, data=data, counts=counts, resamples=resamples)
@@ -84,15 +84,20 @@ def measure(names: Sequence[str], data: list[str], output: Path, resamples: int 
 
 def in_words(record: dict[str, Any]) -> str:
     """The figures a reader looks for first."""
-    told, interval = judged(record), auc_interval(record)
+    told, interval, calibrated = judged(record), auc_interval(record), bool(record["calibrated"])
     lines = [
         f"{record['pictures']['real']} real and {record['pictures']['generated']} generated pictures",
         f"AUC {figure(record['ranking']['auc'])}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""),
         f"balanced accuracy {figure(told['balanced_accuracy'])}, calibration error {figure(told['calibration_error'])}"
-        + ("" if record["calibrated"] else " (not calibrated: python -m detectors calibrate)"),
+        + (" (calibrated)" if calibrated else " (not calibrated: python -m detectors calibrate)"),
     ]
-    for name, facts in record["slices"]["generator"].items():
-        lines.append(f"  {name}: AUC {figure(facts['auc'])}, found {figure(facts['generated_accuracy'])} of {facts['generated']}")
+    if generators := record["slices"]["generator"]:
+        lines.append("by generator, found at P = 0.5" + (" before calibration:" if calibrated else ":"))
+    for name, facts in generators.items():
+        found = f"found {figure(facts['generated_accuracy'])} of {facts['generated']}"
+        lines.append(f"  {name}: AUC {figure(facts['auc'])} against {facts['real']} real, {found}")
     if record["worst"]:
         lines.append(f"worst generator: {record['worst']['generator']}")
+    if trouble := flipped(record):
+        lines.append(trouble)
     return "\n".join(lines)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import html
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from detectors.mpbench import columns, paper_rows
 from detectors.scores import Scores
-from detectors.summary import auc_interval, figure, judged, summarise
+from detectors.summary import Record, auc_interval, figure, flipped, judged, summarise
 from engine.files import write_text
 from engine.pages import tables
+from engine.records import read_json
 
 REFERENCE = "arXiv 2304.13023"
 
@@ -29,8 +29,8 @@ class Entry:
     """
 
     name: str
-    table: dict[str, Any]
-    record: dict[str, Any] | None = None
+    table: Mapping[str, Any]
+    record: Mapping[str, Any] | None = None
 
     @property
     def rank(self) -> float:
@@ -40,9 +40,14 @@ class Entry:
         told = self.record and judged(self.record)["balanced_accuracy"]
         return -1.0 if not told else 100 * float(told)
 
+    @property
+    def trouble(self) -> str:
+        """Why the entry is not ranked; empty if it is."""
+        return "" if self.record is None else flipped(self.record)
+
 
 def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
-    """Rank tests and write ``leaderboard.md`` and ``leaderboard.html``.
+    """Rank tests and write ``leaderboard.md`` and ``leaderboard.html``; a test whose labels seem flipped comes last, unranked.
 
     Args:
         results: Folders of ``python -m detectors test``, and score files (.csv, .parquet) with ``label`` and ``score`` or ``logit``,
@@ -62,7 +67,7 @@ def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
         twice = next(name for name in names if names.count(name) > 1)
         msg = f"two results are called {twice}: rename a folder or file, for that is an entry's name"
         raise ValueError(msg)
-    ordered = sorted([*mine, *references()], key=lambda entry: (entry.table["balanced"] is None, -entry.rank))
+    ordered = sorted([*mine, *references()], key=lambda entry: (bool(entry.trouble), entry.table["balanced"] is None, -entry.rank))
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "leaderboard.md", markdown(ordered))
     write_text(output / "leaderboard.html", page(ordered))
@@ -76,8 +81,8 @@ def read_entry(path: Path) -> Entry:
         if not file.is_file():
             msg = f"{path}: no summary.json here; run python -m detectors test with this output folder first"
             raise FileNotFoundError(msg)
-        record = json.loads(file.read_text())
-        return Entry(path.resolve().name, record["mpbench"], record)
+        read = read_json(file, Record, "run python -m detectors test again")
+        return Entry(path.resolve().name, read["mpbench"], read)
     record = summarise(Scores.read(path))
     return Entry(path.stem, record["mpbench"], record)
 
@@ -97,25 +102,37 @@ def ranking_rows(entries: Sequence[Entry]) -> list[list[str]]:
     for place, entry in enumerate(entries, start=1):
         record = entry.record
         if record is None:
-            rows.append([entry.name, str(place), *(["-"] * 6)])
+            rows.append([entry.name, str(place), *(["-"] * 7)])
             continue
         told, interval = judged(record), auc_interval(record)
         words = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
         figures = [figure(record["ranking"]["auc"]), words, figure(told["balanced_accuracy"]), figure(told["calibration_error"])]
         worst = record["worst"]
         words = "-" if worst is None else f"{worst['generator']} ({worst['auc']:.3f})"
-        rows.append([entry.name, str(place), *figures, figure(record["oracle"]["tpr_at_fpr_1"]), words])
+        counts = f"{record['pictures'].get('real', 0)} + {record['pictures'].get('generated', 0)}"
+        rows.append([entry.name, "-" if entry.trouble else str(place), counts, *figures, figure(record["oracle"]["tpr_at_fpr_1"]), words])
     return rows
 
 
-RANKING = ["detector", "rank", "AUC", "95 % interval", "balanced accuracy", "calibration error", "TPR at 1 % FPR", "worst generator (AUC)"]
+RANKING = [
+    "detector",
+    "rank",
+    "real + generated",
+    "AUC",
+    "95 % interval",
+    "balanced accuracy",
+    "calibration error",
+    "TPR at 1 % FPR",
+    "worst generator (AUC)",
+]
 
 
 def table_rows(entries: Sequence[Entry]) -> list[list[str]]:
     """MPBench's columns of the entries that have any."""
     rows = []
     for entry in entries:
-        values = [*entry.table["real"].values(), entry.table["real_average"], *entry.table["generated"].values()]
+        real, generated = ([entry.table[kind].get(name) for name in columns(kind)] for kind in ("real", "generated"))
+        values = [*real, entry.table["real_average"], *generated]
         values += [entry.table["generated_average"], entry.table["total"], entry.table["balanced"]]
         if any(value is not None for value in values):
             rows.append([entry.name, *(_per_cent(value) for value in values)])
@@ -134,10 +151,15 @@ NOTE = (
 )
 
 
+def unranked(entries: Sequence[Entry]) -> list[str]:
+    """A sentence for each entry that is not ranked."""
+    return [f"{entry.name} is not ranked: {entry.trouble}." for entry in entries if entry.trouble]
+
+
 def markdown(entries: Sequence[Entry]) -> str:
     """Both tables as Markdown."""
     ours = [row for row, entry in zip(ranking_rows(entries), entries, strict=True) if entry.record is not None]
-    parts = [f"# Leaderboard\n\n{NOTE}\n"]
+    parts = [f"# Leaderboard\n\n{NOTE}\n", *(f"{words}\n" for words in unranked(entries))]
     for head, rows in ((RANKING, ours), (table_head(), table_rows(entries))):
         parts.append("\n".join(["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]) + "\n")
     return "\n".join(parts)
@@ -151,7 +173,7 @@ def page(entries: Sequence[Entry]) -> str:
         return tables.table(name, head, rows, ["ours" if row[0] in known else "reference" for row in rows])
 
     ours = [row for row in ranking_rows(entries) if row[0] in known]
-    body = f"<h1>Leaderboard</h1><p>{html.escape(NOTE)}</p>{lines('Ranking', RANKING, ours)}"
+    body = f"<h1>Leaderboard</h1><p>{html.escape(' '.join([NOTE, *unranked(entries)]))}</p>{lines('Ranking', RANKING, ours)}"
     return tables.page("Leaderboard", f"{body}<h2>MPBench</h2>{lines('MPBench', table_head(), table_rows(entries))}")
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
 
 from checkpoints.folders import model_folder
 from datamodules.fake2m.sharding import read_facts
-from datamodules.streams import count_samples, find_shards, local_shards
+from datamodules.streams import count_samples, local_shards
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
@@ -24,6 +21,7 @@ from detectors.scoring import score_shards
 from engine.csv_journal import write_table
 from engine.files import file_digest, write_bytes
 from engine.manifest import claim, write_manifest
+from engine.records import read_json
 from images.transforms.corruptions import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, SampledJPEG
 
 FIXED_QUALITY = 96
@@ -64,8 +62,7 @@ def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[
         ValueError: If the folder holds the sweep of another detector or of other shards.
     """
     detector = load_detector(name)
-    shards = [shard for pattern in data for shard in find_shards(pattern)]
-    stamps = {shard: count_samples(shard) for shard in shards}
+    stamps = {str(shard): {"samples": count_samples(str(shard)), "sha256": file_digest(shard)} for shard in local_shards(data)}
     claim(output, "detectors robustness", {"detector": file_digest(model_folder(name) / "model.safetensors"), "shards": stamps})
     wanted = {"track": tracks(data)} | dict(edits or ROBUSTNESS)
     scored = {}
@@ -81,7 +78,7 @@ def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[
     write_table(output / "robustness.csv", list(rows[0]), rows)
     write_curves(output / "robustness.svg", rows)
     areas = {kind: float(np.mean([one["auc"] for one in rows if one["kind"] == kind])) for kind in wanted if rows[0]["auc"] is not None}
-    settings = json.loads((output / "manifest.json").read_text())["settings"]
+    settings = read_json(output / "manifest.json", dict[str, Any])["settings"]
     write_manifest(output, command="detectors robustness", finished=True, settings=settings, mean_auc=areas, counts={"done": len(clean)})
     return rows
 
@@ -108,6 +105,9 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
 
 def write_curves(target: Path, rows: Sequence[Row]) -> None:
     """AUC and balanced accuracy over the levels of each kind, beside the native ones."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     native = rows[0]
     with mpl.rc_context({"svg.hashsalt": "robustness", "font.size": 8}):

@@ -95,7 +95,13 @@ class Scores:
 
 def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 / (1 + exp(-logit)), without overflow."""
-    return np.exp(-np.logaddexp(0, -logit))
+    return np.exp(-np.logaddexp(0, -logit))  # scipy's expit differs in the last bit of saved tables, and takes a second to load
+
+
+def log_odds(probability: float) -> float:
+    """Inverse of :func:`sigmoid`; certainty counts as 1e-12 short of it."""
+    within = min(max(probability, 1e-12), 1 - 1e-12)
+    return float(np.log(within) - np.log1p(-within))
 
 
 def _logit(row: dict[str, Any]) -> float:
@@ -105,5 +111,4 @@ def _logit(row: dict[str, Any]) -> float:
     if not 0 <= score <= 1:
         msg = f"score {score}"
         raise ValueError(msg)
-    within = min(max(score, 1e-12), 1 - 1e-12)
-    return float(np.log(within) - np.log1p(-within))
+    return log_odds(score)

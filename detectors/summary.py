@@ -1,20 +1,88 @@
-"""What a test says about a detector, in one record: the paper's table, ranking, calibration, the worst cases, and how sure that is."""
+"""Record of a detector's test: ranking, accuracies, calibration, slices, the paper's table, and intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.mpbench import Row, columns
 from detectors.scores import Scores
+from engine.statistics import Interval, bootstrap_interval, clusters
 
 SLICES = ("generator", "subset", "family", "sampler", "codec")
+
+FEWEST = 2
+"""Images of a class below which a slice has no figure of it."""
+
+FLIPPED = 0.4
+"""AUC below which a test ranks so wrongly that its labels are more likely flipped than the detector that bad."""
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+PerCent = Annotated[float, Meta(ge=0, le=100)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Ranking(TypedDict):
+    """Figures of a record that no threshold touches."""
+
+    auc: Share | None
+
+
+class AtHalf(TypedDict):
+    """Figures of a record at P = 0.5."""
+
+    balanced_accuracy: Share | None
+    calibration_error: Share
+
+
+class Worst(TypedDict):
+    """The generator with the lowest AUC."""
+
+    generator: str
+    auc: Share
+
+
+class Table(TypedDict):
+    """MPBench's columns and averages, in per cent."""
+
+    real: dict[str, PerCent | None]
+    generated: dict[str, PerCent | None]
+    real_average: PerCent | None
+    generated_average: PerCent | None
+    total: PerCent | None
+    balanced: PerCent | None
+
+
+class Oracle(TypedDict):
+    """True-positive rates at thresholds chosen on the test itself."""
+
+    tpr_at_fpr_1: Share | None
+
+
+class Intervals(TypedDict):
+    """95 % intervals."""
+
+    auc: tuple[Share, Share] | None
+
+
+class Record(TypedDict):
+    """What is read of a ``summary.json``, which may be anybody's."""
+
+    pictures: dict[str, Count]
+    ranking: Ranking
+    calibrated: AtHalf | None
+    uncalibrated: AtHalf
+    oracle: Oracle
+    worst: Worst | None
+    mpbench: Table
+    intervals: Intervals | None
 
 
 def summarise(scores: Scores, calibration: Calibration | None = None, resamples: int = 200, seed: int = 0) -> dict[str, Any]:
@@ -48,14 +116,22 @@ def summarise(scores: Scores, calibration: Calibration | None = None, resamples:
     return record
 
 
-def judged(record: dict[str, Any]) -> dict[str, Any]:
+def judged(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record's figures at P = 0.5, calibrated where they are."""
     return dict(record["calibrated"] or record["uncalibrated"])
 
 
-def auc_interval(record: dict[str, Any]) -> tuple[float, float] | None:
+def auc_interval(record: Mapping[str, Any]) -> tuple[float, float] | None:
     """A record's interval of the AUC, if it has one."""
     return (record["intervals"] or {}).get("auc")
+
+
+def flipped(record: Mapping[str, Any]) -> str:
+    """What to say of a test whose labels seem flipped; empty if they do not."""
+    auc, interval = record["ranking"]["auc"], auc_interval(record)
+    if auc is None or auc >= FLIPPED or (interval is not None and interval[1] >= 0.5):
+        return ""
+    return f"AUC {auc:.3f} is far below 0.5: its labels seem flipped (1 must mean generated, 0 real)"
 
 
 def figure(value: float | None) -> str:
@@ -97,7 +173,10 @@ def quality(label: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[
 
 
 def slices(scores: Scores, name: str) -> dict[str, dict[str, Any]]:
-    """For each value of a fact: its generated pictures against all real ones, or, where it has real ones itself, against those."""
+    """Figures for each value of a fact: its generated images against its own real ones, or against all if it has none.
+
+    Figures of fewer than :data:`FEWEST` images of a class are None.
+    """
     values = scores.facts[name]
     found = {}
     for value in sorted(set(values) - {""}):
@@ -105,7 +184,12 @@ def slices(scores: Scores, name: str) -> dict[str, dict[str, Any]]:
         chosen = mine if (scores.label[mine] == 0).any() else mine | (scores.label == 0)
         part = scores.where(chosen)
         counts = {"real": int((part.label == 0).sum()), "generated": int(part.label.sum())}
-        found[str(value)] = counts | ranking(part) | at_threshold(part.label, part.probability, 0.5)
+        figures = ranking(part) | at_threshold(part.label, part.probability, 0.5)
+        few = {kind for kind, count in counts.items() if count < FEWEST}
+        if few:
+            of_one_class = {"threshold", "real_accuracy", "generated_accuracy"} - {f"{kind}_accuracy" for kind in few}
+            figures = {key: value if key in of_one_class else None for key, value in figures.items()}
+        found[str(value)] = counts | figures
     return found
 
 
@@ -130,34 +214,34 @@ def table(scores: Scores) -> dict[str, Any]:
     return {"real": row.real, "generated": row.generated} | averages
 
 
-def intervals(scores: Scores, resamples: int, seed: int) -> dict[str, tuple[float, float] | None]:
-    """95 % percentile intervals of AUC and balanced accuracy at P = 0.5."""
-    label, logit = scores.label, scores.logit
-    wanted: dict[str, Callable[[Scores], float | None]] = {
-        "auc": lambda part: metrics.auc(part.label, part.logit),
-        "balanced_accuracy": lambda part: metrics.balanced_accuracy(part.label, part.probability, 0.5),
-    }
+def intervals(scores: Scores, resamples: int, seed: int) -> dict[str, Interval | None]:
+    """95 % intervals of AUC and balanced accuracy at P = 0.5, by a bootstrap over :func:`resampling_units`."""
+    label, logit, probability = scores.label, scores.logit, scores.probability
+    units = clusters(resampling_units(scores))
+
+    def interval(metric: Callable[[NDArray[np.int64]], float | None]) -> Interval | None:
+        def statistic(drawn: NDArray[np.int64]) -> float:
+            value = metric(np.concatenate([units[unit] for unit in drawn]))
+            return np.nan if value is None else value
+
+        return bootstrap_interval(statistic, len(units), resamples=resamples, seed=seed)
+
     if not metrics.both_classes(label):
-        return dict.fromkeys(wanted)
-    drawn: dict[str, list[float]] = {name: [] for name in wanted}
-    for chosen in bootstrap(scores, resamples, seed):
-        part = Scores(label[chosen], logit[chosen], {})
-        for name, measure in wanted.items():
-            if (value := measure(part)) is not None:
-                drawn[name].append(value)
-    ends = {name: np.quantile(values, (0.025, 0.975)) if values else None for name, values in drawn.items()}
-    return {name: None if pair is None else (float(pair[0]), float(pair[1])) for name, pair in ends.items()}
+        return {"auc": None, "balanced_accuracy": None}
+    return {
+        "auc": interval(lambda rows: metrics.auc(label[rows], logit[rows])),
+        "balanced_accuracy": interval(lambda rows: metrics.balanced_accuracy(label[rows], probability[rows], 0.5)),
+    }
 
 
-def bootstrap(scores: Scores, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Indices of resampled pictures; those of one caption come and go together, as do a picture and its reconstruction."""
-    captions, paths = scores.facts["caption_id"], scores.facts["source_path"]
+def resampling_units(scores: Scores) -> NDArray[np.str_]:
+    """Name of each image's bootstrap unit: its caption if it has one, else its subset and path, else the image itself.
+
+    A reconstruction has its original's subset and path as caption, so that both are resampled together. Shards of version 0.1
+    have the bare path there; an original is then named by it, too.
+    """
+    captions, paths, subsets = (scores.facts[name] for name in ("caption_id", "source_path", "subset"))
     places = np.char.add("#", np.arange(len(scores)).astype(str))
-    names = np.where(captions != "", captions, np.where(paths != "", paths, places))
-    _, group = np.unique(names, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(group.max() + 2))
-    rng = np.random.default_rng(seed)
-    for _ in range(resamples):
-        groups = rng.integers(0, len(starts) - 1, len(starts) - 1)
-        yield np.concatenate([order[starts[index] : starts[index + 1]] for index in groups])
+    qualified = np.char.add(np.char.add(subsets, "/"), paths)
+    files = np.where(np.isin(paths, captions), paths, qualified)
+    return np.where(captions != "", captions, np.where(paths != "", files, places))

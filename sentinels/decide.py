@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from engine.files import write_text
 from engine.manifest import write_manifest
+from engine.statistics import bootstrap_interval, proportion_interval
 from images.io import UnreadableImage, open_photo
 from models.embedders import Embedder, identified, open_embedder
-from sentinels.permutation import mean_interval, permutation_test, sequential_test, share_interval
+from sentinels.permutation import permutation_test, sequential_test
 from sentinels.record import Record
 from sentinels.retrieve import Hits
-from sentinels.roc import Separation, auc_interval, degenerate, resampled, separation, threshold
+from sentinels.roc import Separation, degenerate, resampled, separation, threshold
 from sentinels.trials import Trials, retrieved, triggered
 
 
@@ -163,9 +164,10 @@ def compare(
     facts = {
         "keys": len(names),
         "trials": asked,
-        "triggered": {"share": woken / asked, "interval": share_interval(woken, asked)},
+        "triggered": {"share": woken / asked, "interval": proportion_interval(woken, asked)},
         "hits": {
-            f"hit@{depth}": {"share": count / hits.total, "interval": share_interval(count, hits.total)} for depth, count in hits.at.items()
+            f"hit@{depth}": {"share": count / hits.total, "interval": proportion_interval(count, hits.total)}
+            for depth, count in hits.at.items()
         },
     }
     return Compared(names, cosines, facts, missing)
@@ -181,8 +183,9 @@ def _embedded(paths: dict[str, Path], embedder: Embedder, batch_size: int) -> di
 def _tested(compared: Compared, config: DecideConfig) -> dict[str, Any]:
     permuted, watched = permutation_test(compared.cosines, config.seed), sequential_test(compared.cosines, config.level)
     scores = np.diag(compared.cosines)
+    interval = bootstrap_interval(lambda keys, axis=-1: scores[keys].mean(axis=axis), len(scores), resamples=10_000, seed=config.seed)
     return compared.facts | {
-        "similarity": {"mean": float(scores.mean()), "interval": mean_interval(scores, config.seed), "mismatched": permuted.mismatched},
+        "similarity": {"mean": float(scores.mean()), "interval": interval, "mismatched": permuted.mismatched},
         "permutation": asdict(permuted),
         "used": permuted.p <= config.level,
         "sequential": {"p": watched.p, "level": watched.level, "stop_after_keys": watched.stop, "evidence": watched.evidence},
@@ -196,6 +199,7 @@ def _against(protected: Compared, control: Compared, config: DecideConfig) -> di
     curve = resampled(scores, others, config.queries, config.times, config.runs, config.seed, config.compat)
     eta = threshold(others, config.queries, config.fpr, config.seed)
     single = separation(scores, others)
+    interval = bootstrap_interval(lambda keys: separation(scores[keys], others[keys]).auc, len(common), resamples=2000, seed=config.seed)
     return {
         "common_keys": len(common),
         "queries": config.queries,
@@ -204,7 +208,7 @@ def _against(protected: Compared, control: Compared, config: DecideConfig) -> di
         "tpr_at_10_fpr": curve.mean.tpr_at_10,
         "deviation": asdict(curve.deviation),
         "single_query_auc": single.auc,
-        "single_query_auc_interval": auc_interval(scores, others, config.seed),
+        "single_query_auc_interval": interval,
         "threshold": {"fpr": config.fpr, "eta": eta if np.isfinite(eta) else None, "exceeded": bool(scores.mean() > eta)},
         "warning": curve.warning or degenerate(config.queries, len(common), config.compat),
         "runs": [asdict(run) for run in curve.runs],

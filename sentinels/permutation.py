@@ -8,17 +8,13 @@ Letters: n = keys; cosines are (n, n), outputs by sentinels, the true pairs on t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
-from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+
+from engine.statistics import pairing_test
 
 Cosines = NDArray[np.float64]
-
-ENUMERATED = 9
-"""Keys up to which all pairings are gone through."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +46,8 @@ def permutation_test(cosines: Cosines, seed: int, draws: int = 99_999) -> Permut
         raise ValueError(msg)
     matched = float(np.trace(cosines) / count)
     mismatched = float((cosines.sum() - np.trace(cosines)) / (count * (count - 1)))
-    rows, tie = np.arange(count), matched - 1e-12
-    if exact := count <= ENUMERATED:
-        orders = np.array(list(permutations(range(count))))
-        p = float((cosines[rows, orders].mean(axis=1) >= tie).mean())
-        return Permuted(matched, mismatched, p, factorial(count), exact)
-    rng, above = np.random.default_rng(seed), 1
-    for start in range(0, draws, 10_000):
-        orders = rng.permuted(np.tile(rows, (min(10_000, draws - start), 1)), axis=1)
-        above += int((cosines[rows, orders].mean(axis=1) >= tie).sum())
-    return Permuted(matched, mismatched, above / (draws + 1), draws, exact)
+    found = pairing_test(cosines, seed, draws)
+    return Permuted(matched, mismatched, found.p, found.pairings, found.exact)
 
 
 @dataclass(frozen=True)
@@ -93,19 +81,3 @@ def sequential_test(cosines: Cosines, level: float = 1e-3) -> Sequential:
         evidence.append(float(total))
     stop = next((place + 1 for place, value in enumerate(evidence) if value >= 1 / level), None)
     return Sequential(evidence, level, stop)
-
-
-def share_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share."""
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, successes, total - successes + 1)) if successes else 0.0
-    high = float(beta.ppf(1 - tail, successes + 1, total - successes)) if successes < total else 1.0
-    return low, high
-
-
-def mean_interval(values: NDArray[np.float64], seed: int, resamples: int = 10_000) -> tuple[float, float]:
-    """95 % bootstrap interval of a mean."""
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import auc, roc_curve
 
 Scores = NDArray[np.float64]
 FALSE_POSITIVE_RATES = (0.01, 0.10)
@@ -30,6 +29,8 @@ def separation(positives: Scores, negatives: Scores) -> Separation:
     Raises:
         ValueError: If a side is empty or has values that are not finite.
     """
+    from sklearn.metrics import auc, roc_curve
+
     scores = np.concatenate([positives, negatives])
     if not len(positives) or not len(negatives) or not np.isfinite(scores).all():
         msg = f"both sides need finite scores, got {len(positives)} protected and {len(negatives)} control ones"
@@ -91,17 +92,6 @@ def _draws(rng: np.random.Generator, count: int, queries: int, times: int, compa
     if compat:
         return np.stack([rng.choice(count, queries, replace=False) for _ in range(times)])
     return rng.integers(count, size=(times, queries))
-
-
-def auc_interval(protected: Scores, control: Scores, seed: int, resamples: int = 2000) -> tuple[float, float]:
-    """95 % interval of the AUC of single queries, by a bootstrap over keys."""
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(len(protected), size=(resamples, len(protected)))
-    areas = [
-        (np.less.outer(control[draw], protected[draw]) + 0.5 * np.equal.outer(control[draw], protected[draw])).mean() for draw in draws
-    ]
-    low, high = np.quantile(areas, (0.025, 0.975))
-    return float(low), float(high)
 
 
 def threshold(control: Scores, queries: int, rate: float, seed: int, resamples: int = 100_000) -> float:

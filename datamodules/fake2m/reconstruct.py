@@ -76,7 +76,7 @@ class Reconstruction(ShardJob):
             header = read_header(content)
             if header is None or any(getattr(header, key) != record[key] for key in ("codec", "width", "height", "chroma")):
                 continue  # a grey picture, say
-            known = {"caption_id": record["caption_id"] or record["source_path"], "twin": record["sha256"]}
+            known = {"caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}", "twin": record["sha256"]}
             yield str(PurePosixPath(sample.key)), record["codec"], content, known
 
     def _round_trip(self, image: torch.Tensor) -> torch.Tensor:

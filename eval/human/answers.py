@@ -15,6 +15,7 @@ from scipy import stats
 
 from detectors.detector import Detector
 from engine.files import write_text
+from engine.records import to_json
 from engine.statistics import paired_difference
 from eval.human.design import Design
 from eval.human.pictures import Stimulus
@@ -57,7 +58,7 @@ def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:
         write_text(output / "human_scores.csv", scores(design, answers, stimuli))
     if detector is not None:
         record["detector"] = beside(design, answers, stimuli, output / "pictures", detector)
-    write_text(output / "summary.json", json.dumps(record, indent=2) + "\n")
+    write_text(output / "summary.json", to_json(record))
     return record
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from engine.statistics import half_width, proportion_interval
 
 Share = dict[str, float | int]
 
@@ -16,8 +17,8 @@ def share(count: int, of: int) -> Share | None:
     """A share and its 95 % Wilson interval; None of nothing."""
     if of == 0:
         return None
-    interval = stats.binomtest(count, of).proportion_ci(0.95, method="wilson")
-    return {"share": count / of, "low": float(interval.low), "high": float(interval.high), "count": count, "of": of}
+    low, high = proportion_interval(count, of, "wilson")
+    return {"share": count / of, "low": low, "high": high, "count": count, "of": of}
 
 
 def confusion(positive: Sequence[bool], said: Sequence[bool]) -> dict[str, Any]:
@@ -31,10 +32,12 @@ def confusion(positive: Sequence[bool], said: Sequence[bool]) -> dict[str, Any]:
         Accuracy, precision, recall, specificity and false omission (of all pictures taken for negative, the positive share), each with
         its Wilson interval; d' and the criterion c of signal detection, with half an answer added to every cell, so that they are finite.
     """
+    from scipy.special import ndtri
+
     truth, told = np.asarray(positive, dtype=bool), np.asarray(said, dtype=bool)
     hits, misses = int((truth & told).sum()), int((truth & ~told).sum())
     false, right = int((~truth & told).sum()), int((~truth & ~told).sum())
-    found = np.array(stats.norm.ppf([(hits + 0.5) / (hits + misses + 1), (false + 0.5) / (false + right + 1)]))
+    found = ndtri(np.array([(hits + 0.5) / (hits + misses + 1), (false + 0.5) / (false + right + 1)]))
     both = hits + misses > 0 and false + right > 0
     return {
         "accuracy": share(hits + right, len(truth)),
@@ -50,5 +53,5 @@ def confusion(positive: Sequence[bool], said: Sequence[bool]) -> dict[str, Any]:
 def over_people(values: Sequence[float]) -> dict[str, float]:
     """Mean over participants with its 95 % interval (Student's t), the best and the worst of them."""
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
-    half = float(stats.t.ppf(0.975, len(array) - 1) * stats.sem(array)) if len(array) > 1 else float("nan")
-    return {"mean": float(array.mean()), "half_width": half, "best": float(array.max()), "worst": float(array.min()), "people": len(array)}
+    ends = {"best": float(array.max()), "worst": float(array.min())}
+    return {"mean": float(array.mean()), "half_width": half_width(array), **ends, "people": len(array)}

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from engine.files import write_text
+from engine.statistics import Interval, bootstrap_interval
 from eval.metrics.retrieval import micro_average_precision, pairs, precision_recall, ranks
 from images.io import data_url
 from indexing.index import Metric
@@ -51,11 +52,6 @@ class Answers:
         return np.stack([ranks(self.ids[:, edit], self.truth) for edit in range(len(self.labels))], axis=1)
 
 
-def interval(values: NDArray[np.float64]) -> list[float]:
-    """The middle 95 % of resampled values."""
-    return [float(value) for value in np.quantile(values, (0.025, 0.975))]
-
-
 def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resamples: int, seed: int) -> dict[str, Any]:
     """All figures of all arms, and differences to the first arm, with bootstrap intervals over pictures.
 
@@ -63,9 +59,11 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
     """
     first = next(iter(answers))
     count = len(answers[first].truth)
-    rng = np.random.default_rng(seed)
-    drawn = [rng.integers(0, count, count) for _ in range(resamples)]
     hits = {arm: found.places() == 0 for arm, found in answers.items()}
+
+    def interval(values: NDArray[Any]) -> Interval | None:
+        return bootstrap_interval(lambda pictures: values[pictures].mean(), count, resamples=resamples, seed=seed)
+
     summary: dict[str, Any] = {"pictures": count, "beta": beta, "arms": {}, "differences": {}}
     for arm, found in answers.items():
         places = found.places()
@@ -81,8 +79,8 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
             key: float(np.mean([row[key] for row in rows])) for key in (*(f"recall_at_{n}" for n in RECALLS), "ap", "mu_ap")
         }
         summary["arms"][arm] = {"edits": rows, "mean": means}
-        if resamples:
-            means["recall_at_1_interval"] = interval(np.array([hits[arm][some].mean() for some in drawn]))
+        if (bounds := interval(hits[arm])) is not None:
+            means["recall_at_1_interval"] = bounds
         if found.chains is not None:
             summary["arms"][arm]["detection"] = _detection(found, beta, metric)
     for arm in list(answers)[1:]:
@@ -90,14 +88,17 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
         rows = []
         for edit, (kind, parameter) in enumerate(answers[arm].labels):
             row: dict[str, Any] = {"attack": kind, "attack_param": parameter, "recall_at_1": float(gain[:, edit].mean())}
-            rows.append(row | ({"interval": interval(np.array([gain[some, edit].mean() for some in drawn]))} if resamples else {}))
-        change: dict[str, Any] = {"edits": rows, "mean": {"recall_at_1": float(gain.mean())}}
-        if resamples:
-            change["mean"]["interval"] = interval(np.array([gain[some].mean() for some in drawn]))
+            rows.append(row | _known(interval(gain[:, edit])))
+        mean = {"recall_at_1": float(gain.mean())} | _known(interval(gain))
+        change: dict[str, Any] = {"edits": rows, "mean": mean}
         if answers[arm].chains is not None:
-            change["detection"] = _detection_gain(answers[arm], answers[first], beta, metric, drawn[: min(200, resamples)], rng)
+            change["detection"] = _detection_gain(answers[arm], answers[first], beta, metric, min(200, resamples), seed)
         summary["differences"][f"{arm} - {first}"] = change
     return summary
+
+
+def _known(interval: Interval | None) -> dict[str, Interval]:
+    return {} if interval is None else {"interval": interval}
 
 
 def chained(found: Answers) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -126,24 +127,22 @@ def _detection(found: Answers, beta: float, metric: Metric) -> dict[str, Any]:
     }
 
 
-def _detection_gain(
-    one: Answers, other: Answers, beta: float, metric: Metric, drawn: list[NDArray[np.int64]], rng: np.random.Generator
-) -> dict[str, Any]:
+def _detection_gain(one: Answers, other: Answers, beta: float, metric: Metric, resamples: int, seed: int) -> dict[str, Any]:
     """Difference of micro average precision, with the same queries and strangers resampled in both arms."""
     truth, count = _padded_truth(one), len(one.truth)
     valued = [scores(*chained(found), beta=beta, metric=metric) for found in (one, other)]
 
-    def gain(rows: NDArray[np.int64]) -> float:
+    def gain(queries: NDArray[np.int64], *strangers: NDArray[np.int64]) -> float:
+        rows = np.concatenate([queries, *(count + places for places in strangers)])
         a, b = (
             micro_average_precision(*pairs(value[rows], chained(found)[1][rows], truth[rows]))
             for value, found in zip(valued, (one, other), strict=True)
         )
         return a - b
 
-    whole = {"mu_ap": gain(np.arange(len(truth)))}
-    strangers = len(truth) - count
-    samples = [gain(np.concatenate([some, rng.integers(count, len(truth), strangers)] if strangers else [some])) for some in drawn]
-    return whole | ({"interval": interval(np.array(samples))} if samples else {})
+    sizes = [count, len(truth) - count] if len(truth) > count else [count]
+    found = {"mu_ap": gain(*(np.arange(size) for size in sizes))}
+    return found | _known(bootstrap_interval(gain, *sizes, resamples=resamples, seed=seed))
 
 
 def text(summary: Mapping[str, Any]) -> str:

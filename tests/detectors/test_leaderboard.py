@@ -57,6 +57,43 @@ def test_a_detector_without_mpbench_is_ranked_by_its_own_test(tmp_path):
     assert "mine" not in (tmp_path / "out" / "leaderboard.md").read_text().split("| ImageNet |")[1]
 
 
+def test_a_file_with_flipped_labels_is_not_ranked(tmp_path, capsys):
+    rows = ["label,score", *(f"0,{0.9 - 0.001 * n}" for n in range(50)), *(f"1,{0.1 + 0.001 * n}" for n in range(50))]
+    (tmp_path / "flipped.csv").write_text("\n".join(rows) + "\n")
+    rows = ["label,score", *(f"{n % 2},{0.5 + 0.04 * (n % 2) * (n % 3 - 1)}" for n in range(60))]
+    (tmp_path / "poor.csv").write_text("\n".join(rows) + "\n")
+    files = [str(tmp_path / f"{name}.csv") for name in ("flipped", "poor")]
+    assert run(["leaderboard", *files, "-o", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr()
+    assert "flipped is not ranked: AUC 0.000 is far below 0.5: its labels seem flipped" in told.err
+    assert "flipped:" not in told.out
+    assert "poor: balanced accuracy" in told.out
+    text = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "| flipped | - | 50 + 50 | 0.000 |" in text
+    assert "flipped is not ranked" in text
+    assert "flipped is not ranked" in (tmp_path / "out" / "leaderboard.html").read_text()
+
+
+@pytest.mark.parametrize("where", [("mpbench", "generated"), ("worst", "auc"), ("ranking",), ("uncalibrated",), ("intervals", "auc")])
+@pytest.mark.parametrize("value", [None, "x", [], float("nan"), 7])
+def test_damaged_records_of_others_are_one_line(tmp_path, capsys, where, value):
+    record = json.loads(json.dumps(summarise(Scores.read(score_file(tmp_path / "x.csv", 8)), resamples=40)))
+    inner = record
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = value
+    (tmp_path / "tested").mkdir()
+    (tmp_path / "tested" / "summary.json").write_text(json.dumps(record))
+    ended = run(["leaderboard", str(tmp_path / "tested"), "-o", str(tmp_path / "out")])
+    if ended:
+        told = capsys.readouterr().err
+        assert (ended, told.count("\n")) == (2, 1)
+        assert "summary.json: damaged or not what it should be" in told
+    else:
+        assert value is None, "no interval was asked for"
+        assert where == ("intervals", "auc")
+
+
 def test_mistakes_are_one_line(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")

@@ -1,5 +1,8 @@
 """Figures of merit against hand-computed cases, and what a test's record says."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +10,10 @@ from hypothesis import strategies as st
 
 from detectors import metrics
 from detectors.calibration import Calibration, threshold_at_fpr
+from detectors.evaluate import in_words
 from detectors.mpbench import columns
 from detectors.scores import Scores, sigmoid
-from detectors.summary import bootstrap, summarise
+from detectors.summary import resampling_units, summarise
 
 LABEL = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 SCORE = np.array([0.1, 0.2, 0.4, 0.7, 0.3, 0.7, 0.8, 0.9])
@@ -125,6 +129,12 @@ def test_calibration_travels_in_a_file_and_refuses_one_class(tmp_path):
     (tmp_path / "calibration.json").write_text('{"slope": 1}')
     with pytest.raises(ValueError, match="not a calibration"):
         Calibration.open(tmp_path)
+    sound = asdict(calibration)
+    crossed = {"real_below": 0.9, "generated_above": 0.1}
+    for wrong in ({"scale": "=1+1"}, {"pictures": None}, {"scale": float("nan")}, {"scale": -1}, crossed):
+        (tmp_path / "calibration.json").write_text(json.dumps(sound | wrong))
+        with pytest.raises(ValueError, match=r"calibration\.json: .*fit it again"):
+            Calibration.open(tmp_path)
     with pytest.raises(ValueError, match="are the labels the wrong way round"):
         Calibration.fit(scores([1, 1, 0, 0], [-2.0, -1.0, 1.0, 2.0]))
     with pytest.raises(ValueError, match="one of them only"):
@@ -154,11 +164,64 @@ def test_slices_and_the_worst_generator():
 
 def test_pictures_of_one_caption_are_drawn_together():
     made = scores([0, 1, 0, 1], [0.0, 1.0, 2.0, 3.0], caption_id=["a", "a", "b", ""])
-    for chosen in bootstrap(made, 50, 0):
-        counts = np.bincount(chosen, minlength=4)
-        assert counts[0] == counts[1]
-    twins = scores([0, 1], [0.0, 1.0], source_path=["photos/a.jpg", "twins/a.jpg"], caption_id=["", "photos/a.jpg"])
-    assert all(np.bincount(chosen, minlength=2).tolist() == [1, 1] for chosen in bootstrap(twins, 20, 0)), "a picture and its twin"
+    assert resampling_units(made).tolist() == ["a", "a", "b", "#3"]
+    paths, subsets = ["photos/a.jpg", "twins/a.jpg"], ["faces", "twins"]
+    for caption in ("photos/a.jpg", "faces/photos/a.jpg"):  # of version 0.1, and now
+        twins = scores([0, 1], [0.0, 1.0], source_path=paths, subset=subsets, caption_id=["", caption])
+        assert len(set(resampling_units(twins))) == 1, "an image and its reconstruction"
+
+
+def test_files_of_one_name_in_two_subsets_are_drawn_apart():
+    made = scores([0, 0, 1], [0.0, 1.0, 2.0], source_path=["1.png"] * 3, subset=["faces", "birds", "birds"])
+    assert resampling_units(made).tolist() == ["faces/1.png", "birds/1.png", "birds/1.png"]
+
+
+def test_the_interval_is_the_bootstrap_that_it_was():
+    made = simulated(150, 1, 5)
+    captions = (np.arange(150) // 3).astype(str)
+    made = Scores(made.label, made.logit, made.facts | {"caption_id": captions})
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(100):
+        rows = np.concatenate([np.flatnonzero(captions == np.unique(captions)[group]) for group in rng.integers(0, 50, 50)])
+        drawn.append(metrics.auc(made.label[rows], made.logit[rows]))
+    expected = np.quantile(drawn, (0.025, 0.975))
+    assert summarise(made, resamples=100)["intervals"]["auc"] == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_ties_are_all_seen():
+    label, score = np.tile([1, 0], 100), np.repeat(np.arange(100.0), 2)
+    assert metrics.tpr_at_fpr(label, score, 0.05) == 0.05
+    assert metrics.tpr_at_fpr(label, score, 0.01) == 0.01
+
+
+def test_one_image_of_a_class_gives_no_figure():
+    label, logit = [0, 1, 1, 1, 0, 0], [-2.0, 1.0, 2.0, 3.0, -1.0, 1.0]
+    record = summarise(scores(label, logit, codec=["jpg"] * 3 + ["png"] * 3, generator=["", "a", "a", "b", "", ""]))
+    jpeg, png = record["slices"]["codec"]["jpg"], record["slices"]["codec"]["png"]
+    assert (jpeg["real"], jpeg["generated"], png["real"], png["generated"]) == (1, 2, 2, 1)
+    assert (jpeg["auc"], jpeg["balanced_accuracy"], jpeg["real_accuracy"], jpeg["generated_accuracy"]) == (None, None, None, 1)
+    assert (png["auc"], png["accuracy"], png["real_accuracy"], png["generated_accuracy"]) == (None, None, 0.5, None)
+    assert record["slices"]["generator"]["b"]["auc"] is None
+    assert record["worst"]["generator"] == "a", "one image is nobody's worst case"
+    said = in_words(record | {"failed": []})
+    assert "a: AUC 0.917 against 3 real, found 1.000 of 2" in said
+    assert "b: AUC - against 3 real, found - of 1" in said
+
+
+def test_what_is_calibrated_is_said():
+    made = simulated(400, 2, 0)
+    made = Scores(made.label, made.logit, made.facts | {"generator": np.where(made.label == 1, "g", "")})
+    assert "(not calibrated" in in_words(summarise(made, resamples=0))
+    said = in_words(summarise(made, Calibration.fit(made), resamples=0))
+    assert "(calibrated)" in said
+    assert "by generator, found at P = 0.5 before calibration:" in said
+
+
+def test_flipped_labels_are_told():
+    made = simulated(200, 0, 0)
+    record = summarise(Scores(1 - made.label, made.logit, made.facts))
+    assert "labels seem flipped" in in_words(record)
+    assert "flipped" not in in_words(summarise(made))
 
 
 def test_score_files_of_ours_and_of_others(tmp_path):

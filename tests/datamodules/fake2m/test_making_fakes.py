@@ -105,7 +105,7 @@ def test_reconstructions_are_coded_as_the_real_ones(pipelines, tmp_path, kind):
         assert {name: facts[name] for name in same} == {name: real[key][name] for name in same}
         assert facts["label"] == 1
         assert facts["twin"] == real[key]["sha256"] != facts["sha256"]
-        assert facts["caption_id"] == real[key]["source_path"], "a picture and its twin are resampled together"
+        assert facts["caption_id"] == f"{real[key]['subset']}/{real[key]['source_path']}", "a picture and its twin are resampled together"
     assert len(list((tmp_path / "out").glob("*.tar"))) == 2
     assert len(read_samples(tmp_path / "out" / "train-twins-000000.tar")) == 3
 
