@@ -80,7 +80,7 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(shards, weights, tmp_
     other.network.scale.data += 1
     other.save_pretrained(tmp_path / "weights")
     assert run(main, [*command, *quick]) == 2
-    assert "holds the results of other settings or weights" in capsys.readouterr().err
+    assert "holds results of other settings or weights" in capsys.readouterr().err
 
 
 def test_tracks_give_both_classes_one_size_and_the_real_ones_qualities(shards):
