@@ -26,7 +26,7 @@ from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.sharding import Origin, shard_pictures
 from datamodules.streams import ShardSource
 from engine.files import write_bytes
-from images.parts import Member
+from images.archives import Member
 from images.transforms.views import View
 
 SIDE, PICTURES, BATCH, ROUNDS = 512, 64, 32, 5
@@ -50,9 +50,9 @@ def write_sources(folder: Path) -> float:
     sizes = []
     for label, name in enumerate(("real", "generated")):
         members = [Member(f"{name}/{index}.png", picture(1000 * label + index)) for index in range(PICTURES // 2)]
-        sizes += [len(member.content) for member in members]
+        sizes += [member.size for member in members]
         for member in members:
-            write_bytes(folder / "files" / member.path, member.content)
+            write_bytes(folder / "files" / member.name, member.read())
         shard_pictures(members, folder / "shards", lambda _, name=name, label=label: Origin("train", name, label))  # type: ignore[misc]
     return float(np.mean(sizes)) / 1000
 

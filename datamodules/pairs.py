@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.shards import Entry, open_picture, read_entries
+from engine.records import read_json
+from images.archives import index_tar
+from images.inputs import ImageInput
 from images.transforms.geometry import center_crop_photo
 
-Place = tuple[Path, Entry | None]
-"""A picture file, or a shard and the entry in it that is one."""
+Pair = tuple[ImageInput, ImageInput]
+ENDINGS = (".source.png", ".attacked.png")
+"""Of the two images of a pair in a shard."""
 
 
 class PairList(Dataset[dict[str, Tensor]]):
@@ -38,7 +41,7 @@ class PairList(Dataset[dict[str, Tensor]]):
             msg = f"{path}: no such pair list"
             raise FileNotFoundError(msg)
         sharded = self.path.is_dir() or self.path.suffix == ".tar"
-        self.pairs: list[tuple[Place, Place]] = _from_shards(self.path) if sharded else _from_json(self.path)
+        self.pairs = _from_shards(self.path) if sharded else _from_json(self.path)
         if not self.pairs:
             msg = f"{path}: the pair list is empty"
             raise ValueError(msg)
@@ -48,7 +51,7 @@ class PairList(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """``source`` and ``attacked``, (3, size, size) in [0, 1]."""
-        source, attacked = (center_crop_photo(open_picture(*place), self.size).tensor() for place in self.pairs[index])
+        source, attacked = (center_crop_photo(image.open(), self.size).tensor() for image in self.pairs[index])
         return {"source": source, "attacked": attacked}
 
 
@@ -66,24 +69,34 @@ class WithPairs(Dataset[dict[str, Any]]):
         return self.images[picture] | self.pairs[pair]
 
 
-def _from_json(file: Path) -> list[tuple[Place, Place]]:
-    try:
-        rows = json.loads(file.read_text())
-        return [((file.parent / row["source_path"], None), (file.parent / row["attacked_path"], None)) for row in rows]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        msg = f"{file}: expected a JSON list of objects with source_path and attacked_path ({error!r})"
-        raise ValueError(msg) from error
+@dataclass(frozen=True)
+class ListedPair:
+    """A row of a JSON list of pairs."""
+
+    source_path: str
+    attacked_path: str
 
 
-def _from_shards(path: Path) -> list[tuple[Place, Place]]:
-    pairs: list[tuple[Place, Place]] = []
+def _from_json(file: Path) -> list[Pair]:
+    rows = read_json(file, list[ListedPair], "expected a JSON list of objects with source_path and attacked_path")
+    paths = [(file.parent / row.source_path, file.parent / row.attacked_path) for row in rows]
+    if missing := next((path for pair in paths for path in pair if not path.is_file()), None):
+        msg = f"{file}: {missing} does not exist; make the pairs again with python -m rid pairs"
+        raise FileNotFoundError(msg)
+    return [(ImageInput.of(source), ImageInput.of(attacked)) for source, attacked in paths]
+
+
+def _from_shards(path: Path) -> list[Pair]:
+    pairs: list[Pair] = []
     for shard in sorted(path.glob("*.tar")) if path.is_dir() else [path]:
-        entries = {entry.name: entry for entry in read_entries(shard)}
-        for name, entry in entries.items():
-            if name.endswith(".source.png"):
-                attacked = entries.get(name.removesuffix(".source.png") + ".attacked.png")
-                if attacked is None:
-                    msg = f"{shard}: {name} has no attacked version beside it"
+        entries = {member.name: member for member in index_tar(shard)}
+        names = {name.removesuffix(ending): None for name in entries for ending in ENDINGS if name.endswith(ending)}
+        for name in names:
+            members = [entries.get(name + ending) for ending in ENDINGS]
+            for member, ending, other in zip(members, ENDINGS, ("source", "attacked version"), strict=True):
+                if member is None:
+                    msg = f"{shard}: {name} has no {other} beside it, {name}{ending}"
                     raise ValueError(msg)
-                pairs.append(((shard, entry), (shard, attacked)))
+            source, attacked = (ImageInput(f"{shard.name}/{member.name}", shard, member) for member in members if member)
+            pairs.append((source, attacked))
     return pairs

@@ -12,7 +12,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from images.inputs import PhotoFile, find_photos
+from images.inputs import ImageInput, find_images
 from images.io import Photo, UnreadableImage
 from images.transforms.geometry import center_crop_photo
 
@@ -21,7 +21,7 @@ from images.transforms.geometry import center_crop_photo
 class OpenedPhoto:
     """One file: its decoded photo and the network's views of it, (n, 3, S, S) in [0, 1], or why it could not be opened."""
 
-    file: PhotoFile
+    file: ImageInput
     photo: Photo | None
     views: Tensor | None
     error: str = ""
@@ -35,7 +35,7 @@ class PhotoDataset(Dataset[OpenedPhoto]):
         prepare: From a decoded photo to the photo to work on and its views, (n, 3, S, S) in [0, 1].
     """
 
-    def __init__(self, files: Sequence[PhotoFile], prepare: Callable[[Photo], tuple[Photo, Tensor]]) -> None:
+    def __init__(self, files: Sequence[ImageInput], prepare: Callable[[Photo], tuple[Photo, Tensor]]) -> None:
         self.files, self.prepare = files, prepare
 
     def __len__(self) -> int:
@@ -54,12 +54,12 @@ class PictureFiles(Dataset[dict[str, Tensor]]):
     """Photos as training pictures: ``image`` (3, size, size) in [0, 1], shorter side resized and centre-cropped as in RID's programs.
 
     Args:
-        sources: Folders, picture files, shards and lists; see :func:`find_photos`.
+        sources: Folders, picture files, shards and lists; see :func:`find_images`.
         size: Side in pixels.
     """
 
     def __init__(self, sources: list[str], size: int = 512) -> None:
-        self.files, _ = find_photos([Path(source) for source in sources])
+        self.files = find_images([Path(source) for source in sources]).complete()
         self.size = size
 
     def __len__(self) -> int:

@@ -25,7 +25,7 @@ from datamodules.features import describe_features, read_features
 from images.headers import CODECS
 from images.io import UnreadableImage, decode_photo
 from images.png import decode_rows, plain_size
-from images.shards import read_samples
+from images.samples import read_samples
 from images.transforms.corruptions import Edit
 from images.transforms.views import Levels, View
 

@@ -153,8 +153,8 @@ def scan(arguments: list[str]) -> int:
     found, others = scan_together(settings.photos, settings.output, settings.weights, **how)
     if settings.html:
         write_page(settings.photos, found, [load_detector(name) for name in settings.weights], settings.output.with_suffix(".html"))
-    for name in others:
-        print(f"skipped {name}: not a picture by its name", file=sys.stderr)
+    for name, why in others.items():
+        print(f"skipped {name}: {why}", file=sys.stderr)
     failed = [row for row in found if row.error]
     for row in failed:
         print(f"error: {row.error}", file=sys.stderr)

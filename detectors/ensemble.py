@@ -17,7 +17,7 @@ from detectors.detector import load_detector
 from detectors.scan import COLUMNS, Finding, read_table, scan, weights_digest
 from detectors.scores import Scores, log_odds, sigmoid
 from engine.csv_journal import write_table
-from images.inputs import find_photos
+from images.inputs import find_images
 
 
 def combined(scored: Sequence[Scores], calibrations: Sequence[Calibration]) -> tuple[Scores, Calibration]:
@@ -39,7 +39,7 @@ def combined(scored: Sequence[Scores], calibrations: Sequence[Calibration]) -> t
 
 def scan_together(
     inputs: Sequence[Path], output: Path, names: Sequence[str], resume: bool = False, **how: Any
-) -> tuple[list[Finding], list[str]]:
+) -> tuple[list[Finding], dict[str, str]]:
     """As :func:`detectors.scan.scan`, with several detectors, one after another; each one's own table is kept until all are done.
 
     Args:
@@ -66,11 +66,12 @@ def scan_together(
         msg = f"{bare[0]} has no calibration, so that its answers cannot be compared with others': python -m detectors calibrate"
         raise ValueError(msg)
     parts = [output.with_name(f"{output.name}.{hashlib.sha256(digest.encode()).hexdigest()[:12]}") for digest in digests]
-    photos, others = find_photos(inputs)
+    inside = find_images(inputs)
+    expected = [*(image.name for image in inside.images), *inside.failed]
     tables = []
     for name, part in zip(names, parts, strict=True):
         found = read_table(part) if resume and part.is_file() else []
-        if [row.file for row in found] != [photo.name for photo in photos]:
+        if [row.file for row in found] != expected:
             part.unlink(missing_ok=True)
             found, _ = scan(inputs, part, name, resume=resume, **how)
         tables.append(found)
@@ -78,7 +79,7 @@ def scan_together(
     write_table(output, COLUMNS, (asdict(row) for row in whole))
     for part in parts:
         os.unlink(part)
-    return whole, others
+    return whole, inside.skipped
 
 
 def agreed(rows: Sequence[Finding]) -> Finding:

@@ -21,7 +21,7 @@ from detectors.detector import Detector, load_detector
 from engine.csv_journal import Journal, journal_file, read_journal
 from engine.files import file_digest
 from engine.jobs import job_trainer
-from images.inputs import PhotoFile, find_photos
+from images.inputs import ImageInput, find_images
 from images.io import UnreadableImage
 from images.transforms.views import View
 
@@ -59,7 +59,7 @@ class Seen:
 class Views(Dataset[Seen]):
     """What a detector sees of photos."""
 
-    def __init__(self, files: Sequence[PhotoFile], view: View) -> None:
+    def __init__(self, files: Sequence[ImageInput], view: View) -> None:
         self.files, self.view = files, view
 
     def __len__(self) -> int:
@@ -121,11 +121,11 @@ def scan(
     num_workers: int = 2,
     accelerator: str = "auto",
     resume: bool = False,
-) -> tuple[list[Finding], list[str]]:
+) -> tuple[list[Finding], dict[str, str]]:
     """Score every picture into a CSV file, which appears when all are done.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_photos`.
+        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_images`.
         output: The CSV file.
         name: The detector's folder or Hub id.
         batch_size: Pictures at a time.
@@ -134,14 +134,15 @@ def scan(
         resume: Go on with a run that was stopped; its finished pictures are not done again.
 
     Returns:
-        A finding for each picture, in the inputs' order; and the names of files that are no pictures.
+        A finding for each picture, in the inputs' order; and why, by name, others were passed over.
 
     Raises:
         FileNotFoundError: If an input, its pictures or the detector are not there.
         ValueError: If the file is there already, or a stopped run used another detector.
     """
     detector = load_detector(name)
-    photos, others = find_photos(inputs)
+    inside = find_images(inputs)
+    photos = inside.images
     digest = weights_digest(name)
     begun = output.with_name(output.name + ".detector")
     if output.exists() and not resume:
@@ -160,9 +161,10 @@ def scan(
         trainer.predict(Scan(detector), data, return_predictions=False)
     order = {photo.name: index for index, photo in enumerate(photos)}
     found = sorted((row for row in read_table(output) if row.file in order), key=lambda row: order[row.file])
+    found += [Finding(name, error=error) for name, error in inside.failed.items()]
     journal.finish(asdict(row) for row in found)
     begun.unlink()
-    return found, others
+    return found, inside.skipped
 
 
 def weights_digest(name: str) -> str:

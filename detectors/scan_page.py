@@ -16,7 +16,7 @@ from PIL import Image
 from detectors.detector import Detector
 from detectors.scan import Finding
 from engine.files import write_bytes
-from images.inputs import PhotoFile, find_photos
+from images.inputs import ImageInput, find_images
 from images.io import data_url
 
 SHOWN = 300
@@ -38,7 +38,7 @@ def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Sequ
         detectors: For heat maps.
         target: The file.
     """
-    files = {file.name: file for file in find_photos(inputs)[0]}
+    files = {file.name: file for file in find_images(inputs).images}
     ordered = sorted((row for row in found if not row.error), key=lambda row: -(row.probability or 0))
     counts = {verdict: sum(row.verdict == verdict for row in ordered) for verdict in ("generated", "unsure", "real")}
     failed = [row for row in found if row.error]
@@ -54,7 +54,7 @@ def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Sequ
     write_bytes(target, f"{head}{''.join(parts)}</html>\n".encode(errors="replace"))
 
 
-def _figure(row: Finding, file: PhotoFile, detectors: Sequence[Detector]) -> str:
+def _figure(row: Finding, file: ImageInput, detectors: Sequence[Detector]) -> str:
     rgb = file.open().rgb
     pictures = [rgb, *(heat for detector in detectors if (heat := heat_picture(rgb, detector)) is not None)]
     images = "".join(f'<img src="{_small(Image.fromarray(picture))}" alt="">' for picture in pictures)

@@ -58,6 +58,15 @@ def write_text(target: Path, text: str) -> None:
     write_bytes(target, text.encode("utf-8", "surrogateescape"))
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Only line feeds end a line, as names may hold the other line ends of Unicode. Bytes that are not valid text are kept.
+    """
+    lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def file_digest(path: Path) -> str:
     """Hexadecimal sha256 of a file."""
     with path.open("rb") as stream:

@@ -16,12 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from engine.files import write_bytes
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-"""File name endings taken for pictures."""
-
-UNSUPPORTED = frozenset({".heic", ".heif", ".avif", ".gif", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".psd"})
-"""Endings of pictures that are not read: named as failures, never passed over in silence."""
+from images.formats import SUFFIXES, UNSUPPORTED
 
 
 class UnreadableImage(ValueError):

@@ -190,10 +190,10 @@ def extractors_of(settings: Any) -> list[Any]:
     return [replace(one, name=name) for name in settings.extractors] or [one]
 
 
-def tell(skipped: list[str], failed: list[str]) -> None:
+def tell(skipped: dict[str, str], failed: list[str]) -> None:
     """Say what was passed over and what went wrong."""
-    for name in skipped:
-        print(f"skipped {name}: not a picture by its name", file=sys.stderr)
+    for name, why in skipped.items():
+        print(f"skipped {name}: {why}", file=sys.stderr)
     for error in failed:
         print(f"error: {error}", file=sys.stderr)
 

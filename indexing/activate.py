@@ -16,8 +16,9 @@ from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
 from engine.files import file_digest
 from engine.jobs import job_trainer
 from engine.manifest import claim, write_manifest
-from images.inputs import find_photos, inputs_digest, output_names, refuse_inside
+from images.inputs import find_images, guard, inputs_digest
 from images.io import Photo
+from images.outputs import output_names
 from indexing.activate_writer import ActivatedWriter, Row, read_rows
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
@@ -119,10 +120,10 @@ def descriptors(extractor: Embedder, images: Sequence[Tensor]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ActivateReport:
-    """A row per photo, and files that are no pictures."""
+    """A row per photo, and why others were passed over."""
 
     rows: list[Row]
-    skipped: list[str]
+    skipped: dict[str, str]
 
     @property
     def done(self) -> list[Row]:
@@ -173,7 +174,7 @@ def activate_photos(
     """Change every photo of the inputs into ``output``, with ``activated.csv`` and ``manifest.json``; a stopped job goes on.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_photos`.
+        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_images`.
         output: Folder of the results.
         indices: Folders of the indices the photos are to be found in.
         extractors: One for all of them, or one for each.
@@ -188,10 +189,10 @@ def activate_photos(
         ValueError: If an index is of another extractor or gives nothing to aim at, two photos would be saved under one name, or the
             folder holds another job or lies inside an input.
     """
-    refuse_inside(output, inputs)
     places = open_places(indices, extractors)
-    files, skipped = find_photos(inputs)
-    names = output_names(files, "png")
+    found = find_images(inputs)
+    files, names = found.images, output_names(found.images, "png")
+    guard(output, inputs, files, [output / name for name in names.values()])
     if config.views == 0:
         for place, folder in zip(places, indices, strict=True):
             _refuse_exact(place, folder, target)
@@ -215,13 +216,15 @@ def activate_photos(
         writer.close()
     order = {file.name: place for place, file in enumerate(files)}
     rows = sorted((row for row in read_rows(output) if row.source in order), key=lambda row: order[row.source])
-    report = ActivateReport(rows, skipped)
+    rows += [Row(name, error=error) for name, error in found.failed.items()]
+    report = ActivateReport(rows, found.skipped)
     if report.done:
         extract(inputs, output / ORIGINALS, extractors[0], 4 * batch_size, workers, accelerator)
     writer.journal.finish(asdict(row) for row in rows)
-    counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(skipped)}
+    counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(found.skipped)}
     failed = {row.source: row.error for row in report.failed}
-    write_manifest(output, command="indexing activate", finished=True, settings=settings, counts=counts, failed=failed, skipped=skipped)
+    facts: dict[str, Any] = {"counts": counts, "failed": failed, "skipped": found.skipped}
+    write_manifest(output, command="indexing activate", finished=True, settings=settings, **facts)
     return report
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
 from engine.jobs import job_trainer
 from engine.manifest import claim, write_manifest
-from images.inputs import PhotoFile, find_photos, inputs_digest, refuse_inside
+from images.inputs import Found, ImageInput, find_images, guard, inputs_digest
 from images.io import Photo, UnreadableImage
 from indexing.features import Features, read_features, write_features
 from models.embedder_config import EmbedderConfig
@@ -96,7 +96,7 @@ class ExtractReport:
 
     features: Features
     failed: list[str]
-    skipped: list[str]
+    skipped: dict[str, str]
 
 
 def view(photo: Photo, extractor: Embedder) -> tuple[Photo, Tensor]:
@@ -117,7 +117,7 @@ def extract(
     """Describe every picture into a folder; a stopped job in it goes on.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_photos`.
+        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_images`.
         output: Folder of ``features.npy``, ``filenames.txt`` and the record.
         extractor: The network.
         batch_size: Pictures at a time.
@@ -133,9 +133,10 @@ def extract(
         FileNotFoundError: If an input, its pictures or the network are not there.
         ValueError: If the network is not one, no picture can be read, or the folder holds another job.
     """
-    refuse_inside(output, inputs)
     network = open_embedder(extractor)
-    files, skipped = find_photos(inputs)
+    found = find_images(inputs)
+    files = found.images
+    guard(output, inputs, files)
     facts = network.record()
     settings = {"inputs": inputs_digest(files), "extractor": facts}
     claim(output, "indexing extract", settings)
@@ -149,7 +150,7 @@ def extract(
         trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return None
-    return _finish(output, files, facts, skipped, settings, fts)
+    return _finish(output, found, facts, settings, fts)
 
 
 def _begin(output: Path, count: int, dimension: int) -> np.ndarray:
@@ -167,33 +168,30 @@ def _begin(output: Path, count: int, dimension: int) -> np.ndarray:
 
 
 def _finish(
-    output: Path, files: list[PhotoFile], facts: dict[str, Any], skipped: list[str], settings: dict[str, Any], fts: bool
+    output: Path, found: Found, facts: dict[str, Any], settings: dict[str, Any], fts: bool
 ) -> ExtractReport:
+    files = found.images
     state = np.load(output / STATE)
     kept = np.flatnonzero(state == DONE)
-    failed = [_fault(files[place]) for place in np.flatnonzero(state != DONE)]
+    failed = [_fault(files[place]) for place in np.flatnonzero(state != DONE)] + [*found.failed.values()]
     if not len(kept):
-        msg = f"not one of {len(files)} pictures could be described: {failed[0]}"
+        msg = f"not one of {len(files)} images could be described: {failed[0]}"
         raise ValueError(msg)
     rows = np.load(output / ROWS, mmap_mode="r")
-    names = [_full_name(files[place]) for place in kept]
+    names = [files[place].full_name for place in kept]
     write_features(output, Features(rows if len(kept) == len(files) else rows[kept], names, facts), fts)
     del rows
     (output / ROWS).unlink()
     (output / STATE).unlink()
-    counts = {"done": len(kept), "failed": len(failed), "skipped": len(skipped)}
+    counts = {"done": len(kept), "failed": len(failed), "skipped": len(found.skipped)}
     write_manifest(output, command="indexing extract", finished=True, settings=settings, counts=counts, failed=failed)
-    return ExtractReport(read_features(output), failed, skipped)
+    return ExtractReport(read_features(output), failed, found.skipped)
 
 
-def _fault(file: PhotoFile) -> str:
+def _fault(file: ImageInput) -> str:
     """What is wrong with a picture; asked again at the end, as another process may have met it, or an earlier run."""
     try:
         file.open()
     except UnreadableImage as error:
         return str(error)
     return f"{file.path}: it could not be read at the time; run the command again"
-
-
-def _full_name(file: PhotoFile) -> str:
-    return str(file.path.absolute()) if file.sample is None else f"{file.path.absolute()}/{file.sample.picture.name}"

@@ -121,7 +121,7 @@ def verify(arguments: list[str]) -> int:
 
 def embed(arguments: list[str]) -> int:
     """Bring a collection's vectors up to date; 0 only if every picture could be read."""
-    from images.inputs import find_photos
+    from images.inputs import find_images
     from models.embedders import identified, open_embedder
     from sentinels.store import Store
 
@@ -133,13 +133,16 @@ def embed(arguments: list[str]) -> int:
     made.add_argument("--workers", type=int, default=0, help="processes that open pictures")
     made.add_argument("--accelerator", type=str, default="auto", help="Lightning's: auto, cpu, gpu")
     settings = made.parse_args(arguments)
-    photos, _ = find_photos(settings.photos)
+    found = find_images(settings.photos)
     store = Store(settings.output, identified(settings.model))
-    update = store.update(photos, open_embedder(settings.model), settings.batch_size, settings.workers, settings.accelerator)
-    for error in update.failed.values():
+    update = store.update(found.images, open_embedder(settings.model), settings.batch_size, settings.workers, settings.accelerator)
+    failed = found.failed | update.failed
+    for name, why in found.skipped.items():
+        print(f"skipped {name}: {why}", file=sys.stderr)
+    for error in failed.values():
         print(f"error: {error}", file=sys.stderr)
-    print(f"{update.embedded} embedded, {update.kept} kept, {update.dropped} dropped, {len(update.failed)} failed; {settings.output}")
-    return 1 if update.failed else 0
+    print(f"{update.embedded} embedded, {update.kept} kept, {update.dropped} dropped, {len(failed)} failed; {settings.output}")
+    return 1 if failed else 0
 
 
 def retrieve(arguments: list[str]) -> int:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from engine.files import file_digest, write_bytes, write_text
 from engine.manifest import claim, write_manifest
 from images.headers import Header, read_header
-from images.inputs import PhotoFile, find_photos, refuse_inside
+from images.inputs import ImageInput, find_images, guard
 from images.io import UnreadableImage, encode_as
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.keys import KeyMaker
@@ -93,8 +93,9 @@ async def plant(inputs: Path, output: Path, planter: Planter, config: PlantConfi
         FileNotFoundError: If there are no pictures.
         ValueError: If there are too few, or the folder holds another job.
     """
-    photos = [photo for photo in find_photos([inputs])[0] if photo.sample is None]
-    refuse_inside(output, [inputs])
+    found = find_images([inputs])
+    photos = [photo for photo in found.images if photo.member is None]
+    guard(output, [inputs], found.images)
     if len(photos) < config.count:
         msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
         raise ValueError(msg)
@@ -123,7 +124,7 @@ class _Planting:
 
     def __init__(
         self,
-        chosen: Sequence[PhotoFile],
+        chosen: Sequence[ImageInput],
         used: set[str],
         seed: int,
         planter: Planter,
@@ -147,7 +148,7 @@ class _Planting:
         slots = asyncio.Semaphore(self.config.concurrency)
         with tqdm(total=len(self.chosen), initial=len(self.chosen) - len(todo), desc="plant", unit="sentinel", disable=None) as bar:
 
-            async def one(photo: PhotoFile) -> None:
+            async def one(photo: ImageInput) -> None:
                 async with slots:
                     await self._source(photo)
                     bar.update()
@@ -157,7 +158,7 @@ class _Planting:
         if stop := next((error for task in tasks if (error := task.result()) is not None), None):
             raise stop
 
-    async def _guarded(self, work: Callable[[PhotoFile], Awaitable[None]], photo: PhotoFile) -> CallLimitReached | None:
+    async def _guarded(self, work: Callable[[ImageInput], Awaitable[None]], photo: ImageInput) -> CallLimitReached | None:
         """A limit that is reached ends the job when what is under way is done."""
         try:
             await work(photo)
@@ -165,7 +166,7 @@ class _Planting:
             return error
         return None
 
-    async def _source(self, photo: PhotoFile) -> None:
+    async def _source(self, photo: ImageInput) -> None:
         try:
             source = photo.open().rgb
         except UnreadableImage as error:
@@ -189,7 +190,7 @@ class _Planting:
                 return
         self.failed[photo.name] = f"given up after {self.config.attempts} attempts, the last: {trouble}"
 
-    async def _checks(self, photo: PhotoFile, source: Levels, planted: Planted, key: str) -> dict[str, Any]:
+    async def _checks(self, photo: ImageInput, source: Levels, planted: Planted, key: str) -> dict[str, Any]:
         """What was measured of a candidate; ``trouble`` says why it will not do."""
         trouble = "" if planted.rgb.shape == source.shape else f"{planted.rgb.shape[:2]} where the source has {source.shape[:2]}"
         found: dict[str, Any] = {}
@@ -205,7 +206,7 @@ class _Planting:
             trouble = trouble or f"it looks more like {nearer[0]} than like its own source"
         return found | {"trouble": trouble}
 
-    def _look(self, photo: PhotoFile) -> NDArray[np.float32]:
+    def _look(self, photo: ImageInput) -> NDArray[np.float32]:
         if photo.name not in self.looks:
             try:
                 self.looks[photo.name] = look(photo.open().rgb)
@@ -213,7 +214,7 @@ class _Planting:
                 self.looks[photo.name] = np.zeros(768, np.float32)
         return self.looks[photo.name]
 
-    def _keep(self, photo: PhotoFile, planted: Planted, key: str, facts: dict[str, Any]) -> None:
+    def _keep(self, photo: ImageInput, planted: Planted, key: str, facts: dict[str, Any]) -> None:
         content = photo.path.read_bytes()
         header = read_header(content) or Header("png", 0, 0)
         name = self._name(photo.name, header.codec)
@@ -256,7 +257,7 @@ def look(rgb: Levels) -> NDArray[np.float32]:
     return centred / max(float(np.linalg.norm(centred)), 1e-6)
 
 
-def _chosen(photos: dict[str, PhotoFile], config: PlantConfig, file: Path) -> tuple[list[PhotoFile], int]:
+def _chosen(photos: dict[str, ImageInput], config: PlantConfig, file: Path) -> tuple[list[ImageInput], int]:
     """The sources of a job and its seed, the same after a stop."""
     if file.is_file():
         kept = json.loads(file.read_text())

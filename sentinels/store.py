@@ -25,7 +25,7 @@ from tqdm import tqdm
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
 from engine.files import file_digest, write_text
 from engine.jobs import job_trainer
-from images.inputs import PhotoFile
+from images.inputs import ImageInput
 from images.io import Photo
 from models.embedders import Embedder
 
@@ -88,7 +88,7 @@ class Store:
             self.rows = {row.name: row for row in rows}
 
     def update(
-        self, photos: Sequence[PhotoFile], embedder: Embedder, batch_size: int = 32, workers: int = 0, accelerator: str = "auto"
+        self, photos: Sequence[ImageInput], embedder: Embedder, batch_size: int = 32, workers: int = 0, accelerator: str = "auto"
     ) -> Update:
         """Embed what is new or changed, and forget what is gone; every other vector stays.
 
@@ -185,7 +185,7 @@ def open_matrix(file: Path) -> NDArray[np.float32]:
         raise ValueError(msg) from error
 
 
-def _unchanged(photo: PhotoFile, row: Row | None) -> Row | None:
+def _unchanged(photo: ImageInput, row: Row | None) -> Row | None:
     """The row, if the file still has the content that it was made of."""
     status = photo.path.stat()
     if row is None:

@@ -10,8 +10,8 @@ from datamodules.fake2m.inspection import inspect_shards
 from datamodules.fake2m.reconstruct import ReconstructionConfig, reconstruct
 from datamodules.fake2m.sharding import REAL, Origin, Split, shard_pictures
 from datamodules.fake2m.synthesize import Codec, SynthesisConfig, synthesize
+from images.archives import Member
 from images.io import encode_as, to_levels
-from images.parts import Member
 from tiny.dataset import PortraitDataset
 
 CODEC: Codec = "bmp"

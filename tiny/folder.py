@@ -8,7 +8,7 @@ from typing import TypedDict
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.inputs import PhotoFile, find_photos
+from images.inputs import ImageInput, find_images
 from images.transforms.geometry import center_crop_photo
 
 CAPTION = "photo of a person"
@@ -33,7 +33,7 @@ class CaptionedPictures(Dataset[CaptionedPicture]):
         size: Side in pixels.
     """
 
-    def __init__(self, files: list[PhotoFile], size: int) -> None:
+    def __init__(self, files: list[ImageInput], size: int) -> None:
         self.files, self.size = files, size
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class CaptionedPictures(Dataset[CaptionedPicture]):
         """A picture's caption, without opening the picture."""
         file = self.files[index]
         text = file.path.with_suffix(".txt")
-        return text.read_text().strip() if file.sample is None and text.is_file() else CAPTION
+        return text.read_text().strip() if file.member is None and text.is_file() else CAPTION
 
 
 def captioned_folder(folder: Path, size: int) -> tuple[CaptionedPictures, CaptionedPictures]:
@@ -59,7 +59,7 @@ def captioned_folder(folder: Path, size: int) -> tuple[CaptionedPictures, Captio
         FileNotFoundError: If it has none.
         ValueError: If it has fewer than ``HELD_OUT``.
     """
-    files, _ = find_photos([folder])
+    files = find_images([folder]).complete()
     if len(files) < HELD_OUT:
         msg = f"{folder}: {len(files)} pictures; training a model takes at least {HELD_OUT}, and thousands for a good one"
         raise ValueError(msg)

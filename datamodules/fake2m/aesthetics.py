@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datamodules.fake2m.annotations import PathTable, split_row
 from images.io import UnreadableImage, data_url, decode_photo
-from images.shards import read_samples
+from images.samples import read_samples
 
 Scorer = Callable[[Tensor], Tensor]
 """Scores, (B,), of (B, 3, H, W) pictures in [0, 1]; the higher, the better they look."""
@@ -79,9 +79,9 @@ def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> None:
     """Give every record whose picture can be read an ``aesthetic``, by looking at it."""
     samples = {shard: {sample.key: sample for sample in read_samples(shard)} for shard in {record["shard"] for record in records}}
     for record in records:
-        entry = samples[record["shard"]][record["key"]].picture
+        entry = samples[record["shard"]][record["key"]].image
         try:
-            photo = decode_photo(io.BytesIO(entry.read(record["shard"])), record["key"])
+            photo = decode_photo(io.BytesIO(entry.read()), record["key"])
         except UnreadableImage:
             continue
         record["aesthetic"] = float(scorer(photo.tensor().unsqueeze(0))[0])

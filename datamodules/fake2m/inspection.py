@@ -21,7 +21,7 @@ from datamodules.fake2m.shortcuts import Gate, shortcut_gate
 from datamodules.streams import local_shards
 from engine.files import write_bytes
 from images.io import UnreadableImage, data_url, decode_photo
-from images.shards import read_samples
+from images.samples import read_samples
 
 CLASSES = {0: "real", 1: "generated"}
 THUMBNAIL = 96
@@ -112,7 +112,7 @@ def contact_sheet(records: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
         sample = places[record["shard"]][record["key"]]
         name = f"{record['subset']}: {record['key']}, {record['codec']} {record['width']}x{record['height']}"
         try:
-            rgb = decode_photo(io.BytesIO(sample.picture.read(record["shard"])), name).rgb
+            rgb = decode_photo(io.BytesIO(sample.image.read()), name).rgb
         except UnreadableImage:
             made.append(("", f"{name}: unreadable"))
             continue

@@ -23,7 +23,7 @@ from engine.files import file_digest
 from engine.manifest import fingerprint
 from images.headers import read_header
 from images.io import UnreadableImage, decode_photo, encode_as, to_levels
-from images.shards import read_samples
+from images.samples import read_samples
 from models.pipelines import open_autoencoder
 
 NEEDED = [f"{place}{file}" for place in ("", "vae/") for file in ("config.json", "diffusion_pytorch_model.safetensors")] + ["taef2_*.pth"]
@@ -68,7 +68,7 @@ class Reconstruction(ShardJob):
             if record is None or record["exif"]:  # what the camera noted cannot be given to a fake
                 continue
             try:
-                photo = decode_photo(io.BytesIO(sample.picture.read(shard)), f"{shard}, {sample.key}")
+                photo = decode_photo(io.BytesIO(sample.image.read()), f"{shard}, {sample.key}")
             except UnreadableImage:
                 continue
             levels = to_levels(self._round_trip(photo.tensor()))

@@ -15,9 +15,8 @@ from torch.utils.data import DataLoader
 from datamodules.fake2m.sharding import Origin, describe, index_shards
 from engine.jobs import job_trainer
 from engine.manifest import claim, write_manifest
+from images.archives import ShardWriter
 from images.headers import read_header
-from images.parts import Member
-from images.shards import ShardWriter
 
 Made = tuple[str, str, bytes, dict[str, Any]]
 """Key, codec, bytes of a picture file, and what is known of it beside the origin."""
@@ -47,7 +46,7 @@ class ShardJob(LightningModule):
         for key, codec, content, known in self.make(number):
             header = read_header(content)
             assert header is not None
-            record = describe(Member(f"{self.origin.subset}/{key}.{codec}", content), self.origin) | asdict(header) | known
+            record = describe(f"{self.origin.subset}/{key}.{codec}", content, self.origin) | asdict(header) | known
             writer.add(f"{key}.{codec}", content)
             writer.add(f"{key}.json", json.dumps(record).encode())
         writer.close()

@@ -15,10 +15,11 @@ from typing import Any, Literal
 from datamodules.fake2m.annotations import Annotations
 from datamodules.fake2m.catalogue import Group, Subset
 from engine.files import write_bytes
+from engine.records import parse_json
+from images.archives import Member, ShardWriter, index_tar
+from images.formats import names_image
 from images.headers import read_header
-from images.io import SUFFIXES, UNSUPPORTED, UnreadableImage, decode_photo
-from images.parts import Member
-from images.shards import ShardWriter, read_entries
+from images.io import UnreadableImage, decode_photo
 
 NAMED = 200
 """File names an index lists of each kind of trouble; the counts are of all."""
@@ -159,28 +160,34 @@ def shard_pictures(
     writers: dict[str, SubsetWriter] = {}
     troubles = Troubles()
     for member in members:
-        origin = origin_of(member.path)
+        named_image = names_image(member.name)
+        if member.skip or member.fault:
+            reason = f"{member.name}: {member.skip or member.fault}"
+            troubles.add("unreadable" if named_image or member.fault else "no file", reason)
+            continue
+        origin = origin_of(member.name)
         if origin is None:
-            troubles.add("in no known folder" if claims_to_be_a_picture(member.path) else "no picture", member.path)
+            troubles.add("in no known folder" if named_image else "no picture", member.name)
             continue
         stem = f"{origin.split}-{origin.subset}"
         if stem not in writers:
             writers[stem] = SubsetWriter(output, origin, limits)
         writer = writers[stem]
-        label = annotations.label(member.path) if annotations else None
-        if annotations and label is None and claims_to_be_a_picture(member.path):
-            troubles.add("without a row in the metadata", member.path)
-        if member.path in writer.done:
+        label = annotations.label(member.name) if annotations else None
+        if annotations and label is None and named_image:
+            troubles.add("without a row in the metadata", member.name)
+        if member.name in writer.done:
             continue
-        header = read_header(member.content)
+        content = member.read()
+        header = read_header(content)
         if header is None:
-            troubles.add("unreadable" if claims_to_be_a_picture(member.path) else "no picture", member.path)
+            troubles.add("unreadable" if named_image else "no picture", member.name)
             continue
-        if decode and not decodes(member):
-            troubles.add("damaged", member.path)
+        if decode and not decodes(content, member.name):
+            troubles.add("damaged", member.name)
             continue
-        facts = describe(member, origin if label is None else relabelled(origin, label)) | asdict(header)
-        writer.add(member.path, header.codec, member.content, facts)
+        facts = describe(member.name, content, origin if label is None else relabelled(origin, label)) | asdict(header)
+        writer.add(member.name, header.codec, content, facts)
     for writer in writers.values():
         writer.close()
     if not any(writer.finished for writer in writers.values()):
@@ -193,13 +200,13 @@ def shard_pictures(
     return {stem: index_shards(output, writer.origin, troubles) for stem, writer in writers.items()}
 
 
-def describe(member: Member, origin: Origin) -> dict[str, Any]:
-    """The record beside a picture, but for its header."""
-    name = PurePosixPath(member.path).stem
+def describe(path: str, content: bytes, origin: Origin) -> dict[str, Any]:
+    """The record beside an image, whose place in the source is ``path``, but for its header."""
+    name = PurePosixPath(path).stem
     facts = {key: value for key, value in asdict(origin).items() if key != "captions"}
     caption = f"{origin.captions}/{int(name)}" if origin.captions and name.isdigit() else None
-    digest = hashlib.sha256(member.content).hexdigest()
-    return facts | {"source_path": member.path, "caption_id": caption, "nbytes": len(member.content), "sha256": digest}
+    digest = hashlib.sha256(content).hexdigest()
+    return facts | {"source_path": path, "caption_id": caption, "nbytes": len(content), "sha256": digest}
 
 
 def relabelled(origin: Origin, label: int) -> Origin:
@@ -217,18 +224,13 @@ def place_of(path: str) -> float:
     return zlib.crc32((str(int(stem)) if stem.isdecimal() else stem).encode()) / 2**32
 
 
-def decodes(member: Member) -> bool:
-    """Whether a picture can be decoded to its end."""
+def decodes(content: bytes, name: str) -> bool:
+    """Whether an image can be decoded to its end."""
     try:
-        decode_photo(io.BytesIO(member.content), member.path)
+        decode_photo(io.BytesIO(content), name)
     except UnreadableImage:
         return False
     return True
-
-
-def claims_to_be_a_picture(path: str) -> bool:
-    """Whether a file's name says that it is a picture."""
-    return PurePosixPath(path).suffix.lower() in SUFFIXES | UNSUPPORTED
 
 
 def free_key(path: str, taken: set[str]) -> str:
@@ -261,11 +263,10 @@ def finished_shards(folder: Path, stem: str) -> list[Path]:
 
 def read_facts(shard: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Key and record of every sample of a shard."""
-    with shard.open("rb") as stream:
-        for entry in read_entries(shard):
-            if entry.name.endswith(".json"):
-                stream.seek(entry.offset)
-                yield entry.name[: -len(".json")], json.loads(stream.read(entry.size))
+    for member in index_tar(shard):
+        if member.name.endswith(".json"):
+            record = parse_json(member.read(), dict[str, Any], f"{shard}, {member.name}", "write the shards again")
+            yield member.name.removesuffix(".json"), record
 
 
 def index_shards(folder: Path, origin: Origin, troubles: Troubles | None = None) -> dict[str, Any]:

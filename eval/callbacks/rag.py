@@ -11,7 +11,7 @@ from lightning import Trainer
 from torch import Tensor
 
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars, method_of
-from images.inputs import find_photos
+from images.inputs import find_images
 from images.io import open_photo
 from images.transforms.differentiable import resize_center_crop
 from sentinels.record import Record
@@ -45,7 +45,7 @@ class RAGCallback(PeriodicEvaluation):
         embed, read = method_of(module, "embed", self), method_of(module, "embed_texts", self)
         planted = list(Record.open(self.record).pairs())
         sentinels = [path for _, _, path in planted]
-        paths = sentinels + [photo.path for photo in find_photos([self.originals])[0]]
+        paths = sentinels + [photo.path for photo in find_images([self.originals]).complete()]
         vectors = torch.cat([F.normalize(embed(self._batch(part).to(module.device)).float()) for part in _parts(paths, self.batch_size)])
         keys = F.normalize(read([sentinel.key for _, sentinel, _ in planted]).float())
         cosines = keys @ vectors.to(keys).T

@@ -14,8 +14,9 @@ from tqdm import tqdm
 from engine.files import write_bytes
 from engine.manifest import claim, write_manifest
 from eval.attacks.purification import Purifier
-from images.inputs import find_photos, inputs_digest, output_names, refuse_inside
+from images.inputs import find_images, guard, inputs_digest
 from images.io import UnreadableImage, encode_photo, to_levels
+from images.outputs import output_names
 from models.drawing import check_device
 
 
@@ -38,13 +39,15 @@ def purify_files(photos: Sequence[Path], output: Path, method: Purifier, named: 
         ValueError: If the folder is an input, or holds other pictures or pictures purified otherwise.
     """
     check_device(device)
-    files, _ = find_photos(photos)
-    names = output_names(files, "png")
-    refuse_inside(output, photos)
+    found = find_images(photos)
+    files, names = found.images, output_names(found.images, "png")
+    guard(output, photos, files, [output / name for name in names.values()])
     settings = {"method": named, "seed": seed, "inputs": inputs_digest(files)}
     claim(output, "eval purify", settings)
     method.to(device)
-    failed = 0
+    for error in found.failed.values():
+        print(f"error: {error}", file=sys.stderr)
+    failed = len(found.failed)
     for number, file in enumerate(tqdm(files, desc="purify", unit="picture", disable=None)):
         target = output / names[file.name]
         if target.is_file():
@@ -58,6 +61,6 @@ def purify_files(photos: Sequence[Path], output: Path, method: Purifier, named: 
         source = torch.Generator().manual_seed(seed * 1_000_003 + number)
         levels = to_levels(method(photo.tensor().unsqueeze(0), source))[0].permute(1, 2, 0).cpu().numpy()
         write_bytes(target, encode_photo(replace(photo, rgb=levels)))
-    counts = {"pictures": len(files), "failed": failed}
+    counts = {"pictures": len(files) + len(found.failed), "failed": failed}
     write_manifest(output, command="eval purify", settings=settings, finished=True, counts=counts)
     return failed

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from engine.manifest import claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge, RagFlow, Retriever, query_prompt
 from eval.attacks.rag.retriever import Method
-from images.inputs import PhotoFile, find_photos
+from images.inputs import ImageInput, find_images
 from models.embedders import Embedder, identified, open_embedder
 from sentinels.client import Client
 from sentinels.record import Record
@@ -205,10 +205,12 @@ def _stores(planted: Record, database: Database, embedder: Embedder, output: Pat
     """Vectors of originals and sentinels, brought up to date."""
     folder = database.vectors or output / "vectors"
     model = identified(database.embedder)
-    photos, _ = find_photos([database.originals])
-    sentinels = [PhotoFile(sentinel_name(sentinel.generated, path), path) for _, sentinel, path in planted.pairs()]
+    found = find_images([database.originals])
+    sentinels = [ImageInput.of(path, sentinel_name(sentinel.generated, path)) for _, sentinel, path in planted.pairs()]
+    for error in found.failed.values():
+        print(f"not searched: {error}", file=sys.stderr)
     stores = {}
-    for name, files in (("originals", photos), ("sentinels", sentinels)):
+    for name, files in (("originals", found.images), ("sentinels", sentinels)):
         stores[name] = Store(folder / name, model)
         update = stores[name].update(files, embedder, database.batch_size, accelerator=database.accelerator)
         for error in update.failed.values():

@@ -13,7 +13,7 @@ from engine.manifest import claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.attacks.rag.thieves import Deleted, Edit, Inpainted, cropped, halved, jpeg
 from eval.studies.rag import Database, run_rag, sentinel_name
-from images.inputs import PhotoFile, find_photos
+from images.inputs import ImageInput, find_images
 from images.io import Photo, UnreadableImage, save_png
 from models.embedders import identified, open_embedder
 from sentinels.decide import DecideConfig, decide
@@ -61,7 +61,7 @@ def run_robustness(
     if unknown := [edit for edit in edits if edit not in known]:
         msg = f"no edit '{unknown[0]}'; there are {', '.join(known)}"
         raise ValueError(msg)
-    planted, photos, rows = Record.open(record), find_photos([database.originals])[0], list[dict[str, Any]]()
+    planted, photos, rows = Record.open(record), find_images([database.originals]).complete(), list[dict[str, Any]]()
     settings = {
         "record": {"file": str(record.resolve()), "sha256": file_digest(record)},
         "originals": str(database.originals.resolve()),
@@ -75,7 +75,7 @@ def run_robustness(
         stolen = Record(folder / "record.json", provenance={"edit": name})
         for source, sentinel, path in planted.pairs():
             place = folder / "images" / sentinel_name(sentinel.generated, path)
-            if _edited(PhotoFile(path.name, path), known[name], place):
+            if _edited(ImageInput.of(path), known[name], place):
                 stolen.sentinels[source] = replace(
                     sentinel, generated=stolen.relative(place), original=str(planted.locate(sentinel.original))
                 )
@@ -116,7 +116,7 @@ def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str
     return {"recall_at_10_with": recall(with_them), "recall_at_10_without": recall(without), "first_is_sentinel": first}
 
 
-def _edited(photo: PhotoFile, edit: Edit, target: Path) -> bool:
+def _edited(photo: ImageInput, edit: Edit, target: Path) -> bool:
     """Save what is left of a picture; False if nothing is, or if it cannot be read."""
     try:
         left = edit(photo.open().rgb)

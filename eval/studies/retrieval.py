@@ -25,8 +25,9 @@ from engine.jobs import job_trainer
 from engine.manifest import claim, write_manifest
 from eval.metrics.retrieval import ranks
 from eval.reports.retrieval import Answers, write_report
-from images.inputs import PhotoFile, find_photos, inputs_digest, output_names
+from images.inputs import ImageInput, find_images, inputs_digest
 from images.io import UnreadableImage
+from images.outputs import output_names
 from images.transforms import SUITES, RandomChain, flat
 from images.transforms.corruptions import Edit
 from indexing.index import Index, index_files
@@ -42,7 +43,7 @@ DETECTION = ["batch", "image_index", "attack", "retrieved_distances", "retrieved
 class Query:
     """A picture to look up: its file, the entry it shows (-1 for strangers), and what seeds its random edits."""
 
-    file: PhotoFile
+    file: ImageInput
     truth: int
     name: str
 
@@ -161,7 +162,7 @@ def run_retrieval(
     opened.check(str(facts["fingerprint"]), int(facts["dimension"]), f"descriptors of {extractor.name}")
     opened.tune(parameters)
     queries = {arm: released(originals, folder, opened) for arm, folder in arms.items()}
-    unknown = [Query(file, -1, file.name) for file in find_photos([strangers])[0]] if strangers else []
+    unknown = [Query(file, -1, file.name) for file in find_images([strangers]).complete()] if strangers else []
     settings = {
         "index": {"sha256": index_digest(index, opened.facts), "factory": opened.facts.get("factory"), "entries": len(opened)},
         "extractor": facts,
@@ -213,13 +214,13 @@ def released(originals: Path, folder: Path, index: Index) -> list[Query]:
         FileNotFoundError: If one was not released.
         ValueError: If one is not in the index.
     """
-    files = find_photos([originals])[0]
+    files = find_images([originals]).complete()
     passive = folder.resolve() == originals.resolve()
-    here = {file.name: file for file in files} if passive else {file.name: file for file in find_photos([folder])[0]}
+    here = {file.name: file for file in files} if passive else {file.name: file for file in find_images([folder]).images}
     names = {file.name: file.name for file in files} if passive else output_names(files, "png")
     queries = []
     for file in files:
-        entry = str(file.path.absolute()) if file.sample is None else f"{file.path.absolute()}/{file.sample.picture.name}"
+        entry = file.full_name
         try:
             truth = index.id_of(entry)
         except KeyError as error:

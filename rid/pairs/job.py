@@ -20,9 +20,10 @@ from engine.cli import parser
 from engine.files import write_bytes, write_text
 from engine.jobs import job_trainer
 from engine.manifest import claim, fingerprint, write_manifest
-from images.inputs import PhotoFile, find_photos, inputs_digest, output_names, refuse_inside
+from images.archives import ShardWriter, index_tar
+from images.inputs import ImageInput, find_images, guard, inputs_digest
 from images.io import Photo, UnreadableImage, encode_photo, levels_within, open_photo, to_levels
-from images.shards import ShardWriter, read_entries
+from images.outputs import output_names
 from images.transforms.geometry import center_crop_photo
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.aspl import Surrogate, SurrogateConfig
@@ -46,7 +47,7 @@ class PairBatch(TypedDict):
 class PictureBatches(Dataset[PairBatch]):
     """Photos, cropped to squares, in batches: consecutive ones, or one batch per folder. No picture is left out but unreadable ones."""
 
-    def __init__(self, files: Sequence[PhotoFile], names: dict[str, str], side: int, batch_size: int, by_folder: bool) -> None:
+    def __init__(self, files: Sequence[ImageInput], names: dict[str, str], side: int, batch_size: int, by_folder: bool) -> None:
         self.side, self.names = side, names
         self.batches = [part for group in _groups(files, by_folder) for part in _parts(group, len(group) if by_folder else batch_size)]
 
@@ -206,10 +207,10 @@ def make_pairs(photos: Sequence[Path], output: Path, config: PairConfig, acceler
         FileNotFoundError: If pictures or models are missing.
         ValueError: If the folder holds a job with other settings.
     """
-    files, _ = find_photos(photos)
-    names = output_names(files, "png")
+    found = find_images(photos)
+    files, names = found.images, output_names(found.images, "png")
     weights = [fingerprint(name, Path(pipeline_folder(name))) for name in config.models]
-    refuse_inside(output, photos)
+    guard(output, photos, files, [output / kind / name for name in names.values() for kind in ("source", "attacked")])
     settings = asdict(config) | {"weights": weights} | ({"inputs": inputs_digest(files)} if config.shards else {})
     claim(output, "rid pairs", settings)
     batches = PictureBatches(files, names, config.side, config.batch_size, config.by_folder)
@@ -220,26 +221,29 @@ def make_pairs(photos: Sequence[Path], output: Path, config: PairConfig, acceler
     if not trainer.is_global_zero:
         return None
     if config.shards:
-        done = sum(len(read_entries(path)) // 2 for path in sorted(output.glob("pairs-*.tar")))
+        done = sum(len(index_tar(path)) // 2 for path in sorted(output.glob("pairs-*.tar")))
     else:
         pairs = [{"source_path": f"source/{name}", "attacked_path": f"attacked/{name}"} for name in names.values()]
         pairs = [pair for pair in pairs if all((output / path).is_file() for path in pair.values())]
         write_text(output / "pairs.json", json.dumps(pairs, indent=1) + "\n")
         done = len(pairs)
-    write_manifest(output, command="rid pairs", finished=True, settings=settings, counts={"pictures": len(files), "pairs": done})
-    return len(files) - done
+    counts = {"pictures": len(files) + len(found.failed), "pairs": done}
+    write_manifest(output, command="rid pairs", finished=True, settings=settings, counts=counts)
+    for error in found.failed.values():
+        print(f"error: {error}", file=sys.stderr)
+    return len(files) + len(found.failed) - done
 
 
-def _groups(files: Sequence[PhotoFile], by_folder: bool) -> list[list[PhotoFile]]:
+def _groups(files: Sequence[ImageInput], by_folder: bool) -> list[list[ImageInput]]:
     if not by_folder:
         return [list(files)]
-    folders: dict[str, list[PhotoFile]] = {}
+    folders: dict[str, list[ImageInput]] = {}
     for file in files:
         folders.setdefault(str(Path(file.name).parent), []).append(file)
     return list(folders.values())
 
 
-def _parts(files: list[PhotoFile], size: int) -> Iterator[list[PhotoFile]]:
+def _parts(files: list[ImageInput], size: int) -> Iterator[list[ImageInput]]:
     for start in range(0, len(files), size):
         yield files[start : start + size]
 

@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
     report = protect(settings.photos, settings.output, config, settings.resume)
-    for name in report.skipped:
-        print(f"skipped {name}: not a picture by its name", file=sys.stderr)
+    for name, why in report.skipped.items():
+        print(f"skipped {name}: {why}", file=sys.stderr)
     for row in report.failed:
         print(f"error: {row.error}", file=sys.stderr)
     if report.done:

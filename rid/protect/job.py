@@ -17,8 +17,9 @@ from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
 from engine.csv_journal import Journal, read_journal
 from engine.jobs import job_trainer
 from engine.manifest import fingerprint, write_manifest
-from images.inputs import PhotoFile, find_photos, output_names, refuse_inside, shard_name
+from images.inputs import ImageInput, find_images, guard
 from images.io import Photo, without_metadata
+from images.outputs import ImageTree
 from images.transforms.geometry import center_crop_photo
 from rid.protect.protector import Protector
 from rid.protect.windows import Fit, Windows
@@ -74,10 +75,10 @@ class ProtectTask(LightningModule):
 
 @dataclass(frozen=True)
 class ProtectReport:
-    """What became of a job: a row per photo, files that are no pictures, and the budget in grey levels."""
+    """What became of a job: a row per photo, why others were passed over, and the budget in grey levels."""
 
     rows: list[Row]
-    skipped: list[str]
+    skipped: dict[str, str]
     budget: float
 
     @property
@@ -93,7 +94,7 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
     """Protect every picture of the inputs into ``output``, with ``protected.csv`` and ``manifest.json``.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_photos`.
+        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_images`.
         output: Folder of the results.
         config: How.
         resume: Go on with a run that was stopped; its finished photos are not done again.
@@ -104,13 +105,14 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
             a run with other settings, or two photos would be saved under one name.
     """
     protector = Protector.from_pretrained(config.weights, "resize" if config.fit == "crop" else config.fit, config.precision)
-    photos, skipped = find_photos(inputs)
-    names = output_names(photos, ENDING[config.format])
+    found = find_images(inputs)
+    photos, tree = found.images, ImageTree(output, found.images, ENDING[config.format])
     weights = fingerprint(config.weights, model_folder(config.weights))
     settings = {"weights": weights, "fit": config.fit, "format": config.format, "strip_metadata": config.strip_metadata}
-    _check_output(output, inputs, settings, resume)
+    guard(output, inputs, photos, tree.targets())
+    _check_output(output, settings, resume)
     output.mkdir(parents=True, exist_ok=True)
-    earlier = _finished(output, photos, names) if resume else []
+    earlier = _finished(output, photos, tree) if resume else []
     journal = Journal(output / TABLE, COLUMNS, (asdict(row) for row in earlier))
     write_manifest(output, command="rid protect", finished=False, settings=settings)
     if config.compile:
@@ -118,7 +120,7 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
     known = {row.source for row in earlier}
     todo = [photo for photo in photos if photo.name not in known]
     side, threads = protector.generator.image_size, config.workers
-    outputs = Outputs(output, names, config.format, journal)
+    outputs = Outputs(tree, config.format, journal)
     writer = PhotoWriter(outputs, protector.budget, protector.fit, side, threads, len(photos), len(earlier))
     prepare = partial(prepare_photo, side=side, fit=config.fit, strip=config.strip_metadata)
     try:
@@ -129,11 +131,13 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
     finally:
         writer.close()
     order = {photo.name: index for index, photo in enumerate(photos)}
-    report = ProtectReport(sorted(earlier + writer.rows, key=lambda row: order[row.source]), skipped, protector.budget)
+    rows = sorted(earlier + writer.rows, key=lambda row: order[row.source])
+    rows += [Row(name, error=error) for name, error in found.failed.items()]
+    report = ProtectReport(rows, found.skipped, protector.budget)
     journal.finish(asdict(row) for row in report.rows)
-    counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(skipped)}
+    counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(found.skipped)}
     failed = {row.source: row.error for row in report.failed}
-    facts: dict[str, Any] = {"budget_levels": protector.budget, "counts": counts, "failed": failed, "skipped": skipped}
+    facts: dict[str, Any] = {"budget_levels": protector.budget, "counts": counts, "failed": failed, "skipped": found.skipped}
     write_manifest(output, command="rid protect", finished=True, settings=settings, **facts)
     return report
 
@@ -148,8 +152,7 @@ def prepare_photo(photo: Photo, side: int, fit: Literal["resize", "tile", "crop"
     return photo, Windows.cover((photo.rgb.shape[0], photo.rgb.shape[1]), side, way).cut(photo.tensor())
 
 
-def _check_output(output: Path, inputs: Sequence[Path], settings: dict[str, Any], resume: bool) -> None:
-    refuse_inside(output, inputs)
+def _check_output(output: Path, settings: dict[str, Any], resume: bool) -> None:
     manifest = output / "manifest.json"
     if not output.is_dir() or not any(output.iterdir()):
         return
@@ -165,14 +168,13 @@ def _check_output(output: Path, inputs: Sequence[Path], settings: dict[str, Any]
         raise ValueError(msg)
 
 
-def _finished(output: Path, photos: list[PhotoFile], names: dict[str, str]) -> list[Row]:
+def _finished(output: Path, photos: list[ImageInput], tree: ImageTree) -> list[Row]:
     """Rows of an earlier run whose results are whole."""
     lines = {line["source"]: line for line in read_journal(output / TABLE)}
     rows = []
     for photo in photos:
         line = lines.get(photo.name)
-        result = output / (names[photo.name] if photo.sample is None else shard_name(photo))
-        if line is not None and result.is_file() and (not line["error"] or photo.sample is not None):
+        if line is not None and tree.exists(photo) and (not line["error"] or photo.group):
             rows.append(_parse(line))
     return rows
 

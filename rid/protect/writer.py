@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,12 +15,11 @@ from torch import Tensor
 
 from datamodules.photos import OpenedPhoto
 from engine.csv_journal import Journal
-from engine.files import write_bytes
 from engine.ordered import InOrder
-from images.inputs import PhotoFile, shard_name
+from images.inputs import ImageInput
 from images.io import Photo, decode_photo, encode_photo, levels_within
 from images.metrics import measures
-from images.shards import ShardWriter
+from images.outputs import ImageTree
 from rid.protect.windows import Fit, Windows
 
 Format = Literal["png", "jpeg"]
@@ -81,40 +79,23 @@ class Outputs:
     """Where results go: files, shards, and the journal, a line as soon as a photo is done.
 
     Args:
-        folder: The output folder.
-        names: The output's name for each photo.
+        tree: Of the results.
         kind: Format.
         journal: Of ``protected.csv``.
     """
 
-    def __init__(self, folder: Path, names: dict[str, str], kind: Format, journal: Journal) -> None:
-        self.folder, self.names, self.kind, self.journal = folder, names, kind, journal
-        self.shard: ShardWriter | None = None
+    def __init__(self, tree: ImageTree, kind: Format, journal: Journal) -> None:
+        self.tree, self.kind, self.journal = tree, kind, journal
 
-    def keep(self, file: PhotoFile, content: bytes | None, row: Row) -> None:
+    def keep(self, file: ImageInput, content: bytes | None, row: Row) -> None:
         """Write one result, or only its line if there is none."""
-        if file.sample is not None:
-            self._open_shard(file)
         if content is not None:
-            if file.sample is not None and self.shard is not None:
-                self.shard.add(f"{file.sample.key}.{ENDING[self.kind]}", content)
-                for entry in file.sample.others:
-                    self.shard.add(entry.name, entry.read(file.path))
-            else:
-                write_bytes(self.folder / self.names[file.name], content)
+            self.tree.write(file, content)
         self.journal.add([asdict(row)])
-
-    def _open_shard(self, file: PhotoFile) -> None:
-        target = self.folder / shard_name(file)
-        if self.shard is None or self.shard.target != target:
-            self.close()
-            self.shard = ShardWriter(target)
 
     def close(self) -> None:
         """Finish the last shard."""
-        if self.shard is not None:
-            self.shard.close()
-            self.shard = None
+        self.tree.close_group()
 
 
 class PhotoWriter(BasePredictionWriter):
@@ -157,7 +138,7 @@ class PhotoWriter(BasePredictionWriter):
         finally:
             self.outputs.close()
 
-    def _finish(self, opened: OpenedPhoto, change: Tensor | None) -> tuple[PhotoFile, bytes | None, Row]:
+    def _finish(self, opened: OpenedPhoto, change: Tensor | None) -> tuple[ImageInput, bytes | None, Row]:
         file, photo = opened.file, opened.photo
         if photo is None or change is None:
             return file, None, Row(file.name, error=opened.error)
@@ -166,8 +147,8 @@ class PhotoWriter(BasePredictionWriter):
             content, measured = finish(photo, Windows.cover((height, width), self.side, self.fit), change, self.budget, self.outputs.kind)
         except ValueError as error:
             return file, None, Row(file.name, error=f"{file.path}: {error}")
-        return file, content, Row(file.name, self.outputs.names[file.name], **measured)
+        return file, content, Row(file.name, self.outputs.tree.names[file.name], **measured)
 
-    def _keep(self, finished: tuple[PhotoFile, bytes | None, Row]) -> None:
+    def _keep(self, finished: tuple[ImageInput, bytes | None, Row]) -> None:
         self.outputs.keep(*finished)
         self.rows.append(finished[2])

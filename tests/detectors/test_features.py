@@ -19,7 +19,7 @@ from detectors.__main__ import main
 from detectors.cli import main as sentry
 from detectors.detector import Detector, load_detector
 from engine.cli import run as run_command
-from images.parts import Member
+from images.archives import Member
 from images.transforms.views import View
 
 run = partial(run_command, main)

@@ -17,7 +17,7 @@ from detectors.detector import Detector
 from detectors.robustness import tracks
 from detectors.scores import Scores
 from engine.cli import run
-from images.parts import Member
+from images.archives import Member
 from images.transforms.corruptions import JPEG, Blur
 from images.transforms.views import View
 

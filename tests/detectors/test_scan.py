@@ -16,7 +16,7 @@ from detectors.calibration import Calibration
 from detectors.detector import Detector
 from detectors.scan import Views
 from engine.cli import run as run_command
-from images.inputs import find_photos
+from images.inputs import find_images
 from images.transforms.views import View
 
 run = partial(run_command, main)
@@ -150,6 +150,6 @@ def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
 
 
 def test_decoded_photos_stay_where_they_were_decoded(photos, tmp_path):
-    seen = Views(find_photos([photos])[0], View("crop", size=8, resize=8))[0]
+    seen = Views(find_images([photos]).images, View("crop", size=8, resize=8))[0]
     assert (seen.name, seen.width, seen.height) == ("a.png", 50, 40)
     assert len(pickle.dumps(seen)) < 3000

@@ -20,7 +20,7 @@ from detectors.detector import Detector, load_detector
 from detectors.module import decay_groups
 from detectors.scores import Scores
 from engine.cli import run as run_command
-from images.parts import Member
+from images.archives import Member
 from images.transforms.views import View
 
 

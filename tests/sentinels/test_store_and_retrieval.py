@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, SiglipConfig, SiglipModel, ViTConfig, ViTModel
 
 from engine.cli import run
-from images.inputs import find_photos
+from images.inputs import find_images
 from models.embedders import identified, open_embedder
 from models.image_text_net import ImageTextNet, reading_vector
 from models.preprocessing import Preprocessing
@@ -87,7 +87,7 @@ def copied(collection, tmp_path):
 
 
 def update(copied, store, embedder):
-    return store.update(find_photos([copied])[0], embedder, batch_size=4, accelerator="cpu")
+    return store.update(find_images([copied]).images, embedder, batch_size=4, accelerator="cpu")
 
 
 def test_only_what_is_new_or_changed_is_embedded(copied, models, tmp_path):
@@ -110,7 +110,7 @@ def test_only_what_is_new_or_changed_is_embedded(copied, models, tmp_path):
     assert (last.embedded, last.kept, last.dropped, list(last.failed)) == (0, 9, 1, ["broken.png"])
     found = CosineIndex(store.vectors())
     assert len(found.names) == 9
-    twin = embedder.embed_levels([find_photos([copied / "new.png"])[0][0].open().rgb]).numpy()
+    twin = embedder.embed_levels([find_images([copied / "new.png"]).images[0].open().rgb]).numpy()
     assert {name for name, _ in found.search(twin, 2)[0]} == {"new.png", "00001/000000000.png"}
 
 

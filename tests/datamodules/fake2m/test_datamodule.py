@@ -19,8 +19,7 @@ from PIL import Image
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
 from datamodules.streams import PADDING, ShardSource, find_shards
-from images.parts import Member
-from images.shards import ShardWriter
+from images.archives import Member, ShardWriter
 from images.transforms.views import View
 
 ROOT = Path(__file__).parents[3]

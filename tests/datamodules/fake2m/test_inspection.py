@@ -13,7 +13,7 @@ from datamodules.__main__ import main
 from datamodules.fake2m.sharding import Origin, shard_pictures
 from datamodules.fake2m.shortcuts import shortcut_gate
 from engine.cli import run as run_command
-from images.parts import Member
+from images.archives import Member
 
 run = partial(run_command, main)
 

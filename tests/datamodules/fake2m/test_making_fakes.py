@@ -16,8 +16,8 @@ from datamodules.__main__ import main
 from datamodules.fake2m import reconstruct
 from datamodules.fake2m.sharding import REAL, Limits, Origin, read_facts, shard_pictures
 from engine.cli import run as run_command
-from images.parts import Member
-from images.shards import read_samples
+from images.archives import Member
+from images.samples import read_samples
 from models.taef2 import TAEF2
 
 run = partial(run_command, main)

@@ -168,10 +168,10 @@ def test_parts_are_read_from_any_file_system_one_at_a_time(archive):
     system = fsspec.filesystem("memory")
     for path in archive.iterdir():
         system.pipe_file(f"/fakes/{path.name}", path.read_bytes())
-    from images.parts import find_archives
+    from images.sources import find_archives
 
     (found,) = find_archives("memory://fakes")
-    assert [member.path for member in found.members()] == list(FILES)
+    assert [member.name for member in found.members()] == list(FILES)
 
 
 def test_a_folder_of_photographs(tmp_path):
@@ -232,7 +232,7 @@ def shard(folder, stem):
         (["nowhere", "--label", "real"], "nowhere: no such folder"),
         (["."], "give --set with the name of a Fake2M or MPBench archive, or a source and --label"),
         ([".", "--set", "IF"], "no set 'IF'; choose one of SDv15R-CC1M,"),
-        ([".", "--label", "real"], "no pictures in this folder"),
+        ([".", "--label", "real"], "no pictures in the source"),
         ([".", "--label", "real", "--limits.samples", "0"], "at least 1 picture"),
         ([".", "--label", "real", "--metadata", "gone.csv"], "gone.csv"),
     ],

@@ -11,7 +11,7 @@ from eval.__main__ import main
 from eval.attacks.rag import FlowConfig, ImageToImageGenerator, ReadingJudge, Retriever, ServiceGenerator, ServiceJudge, query_prompt
 from eval.attacks.rag.judges import quoted
 from eval.studies.rag import Database, estimate, run_rag, sentinel_name, summary
-from images.inputs import find_photos
+from images.inputs import find_images
 from models.embedders import identified, open_embedder
 from models.image_text_net import ImageTextNet
 from sentinels.client import Client
@@ -148,7 +148,7 @@ def test_prose_refusals_and_eyes_are_not_taken_for_answers(service, stub, tmp_pa
 def test_every_way_to_search_runs(collection, service, stub, tmp_path, reads):
     store = Store(tmp_path / "v", identified(reads))
     embedder = open_embedder(reads)
-    store.update(find_photos([collection])[0], embedder, accelerator="cpu")
+    store.update(find_images([collection]).images, embedder, accelerator="cpu")
     captions = {f"originals/{name}": f"thing number {place}" for place, name in enumerate(sorted(store.rows))}
 
     def search(method, **more):

@@ -184,7 +184,7 @@ def test_shards_in_shards_out_with_everything_else_in_them(tmp_path, generator_f
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"no tar at all", "not an uncompressed tar file"), (b"", "not an uncompressed tar file"), ("escape", "leads out of the shard")],
+    [(b"no tar at all", "not an uncompressed tar file"), (b"", "not an uncompressed tar file"), ("escape", "leads out of the archive")],
 )
 def test_shards_that_are_refused(tmp_path, generator_folder, capsys, content, words):
     if content == "escape":
@@ -210,7 +210,7 @@ def test_a_list_and_single_files(tmp_path, generator_folder, capsys):
     assert "gone.png does not exist" in capsys.readouterr().err
     (tmp_path / "music.mp3").touch()
     assert protect(tmp_path / "music.mp3", "-o", tmp_path / "three", "--weights", generator_folder) == 2
-    assert "not a picture by its name" in capsys.readouterr().err
+    assert "not an image by its name" in capsys.readouterr().err
 
 
 def test_a_name_that_is_no_text_is_kept_byte_by_byte(tmp_path, generator_folder):

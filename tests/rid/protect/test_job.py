@@ -102,7 +102,7 @@ def one_error(capsys, words, *arguments):
 
 def test_an_empty_folder(tmp_path, generator_folder, capsys):
     (tmp_path / "empty").mkdir()
-    one_error(capsys, "no pictures in this folder", tmp_path / "empty", "-o", tmp_path / "out", "--weights", generator_folder)
+    one_error(capsys, "no images in this folder", tmp_path / "empty", "-o", tmp_path / "out", "--weights", generator_folder)
     assert not (tmp_path / "out").exists()
 
 
@@ -179,7 +179,7 @@ def test_two_photos_that_would_share_a_name(photos, tmp_path, generator_folder, 
 
 
 def test_an_output_folder_with_other_peoples_files(photos, generator_folder, capsys):
-    one_error(capsys, "holds files that are not an earlier run's", photos / "holiday", "-o", photos, "--weights", generator_folder)
+    one_error(capsys, "lies inside the output folder", photos / "holiday", "-o", photos, "--weights", generator_folder)
 
 
 def test_untrained_weights_protect_nothing_and_say_so(photos, tmp_path, capsys):

@@ -1,0 +1,16 @@
+"""Image formats by file name: those that are read, and those that are refused by name."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff"})
+"""File name endings of images that are read."""
+
+UNSUPPORTED = frozenset({".heic", ".heif", ".avif", ".gif", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".psd"})
+"""Endings of images that are not read: named as failures, never passed over in silence."""
+
+
+def names_image(name: str) -> bool:
+    """Whether a file's name says that it is an image, supported or not."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES | UNSUPPORTED
