@@ -26,8 +26,8 @@ from images.headers import CODECS
 from images.io import UnreadableImage, decode_photo
 from images.png import decode_rows, plain_size
 from images.samples import read_samples
-from images.transforms.corruptions import Edit
-from images.transforms.views import Levels, View
+from images.transforms import Edit, RGBImage
+from images.transforms.views import View
 
 MOST_CORRUPT = 1000
 """Damaged pictures in a row that end a run."""
@@ -116,12 +116,12 @@ def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator, 
     return {"image": torch.from_numpy(levels.transpose(2, 0, 1).copy()), "label": label, "record": record | {"key": sample["__key__"]}}
 
 
-def viewed(rgb: Levels, view: View, rng: np.random.Generator) -> Levels:
+def viewed(rgb: RGBImage, view: View, rng: np.random.Generator) -> RGBImage:
     """A decoded picture's view, (S, S, 3)."""
     return view.read(rgb.shape[:2], lambda rows: rgb[:rows], rng)
 
 
-def seen(content: bytes, name: str, view: View, rng: np.random.Generator) -> Levels:
+def seen(content: bytes, name: str, view: View, rng: np.random.Generator) -> RGBImage:
     """A picture file's view, (S, S, 3), decoded as far down as it reaches.
 
     Raises:

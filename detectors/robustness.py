@@ -22,7 +22,9 @@ from engine.csv_journal import write_table
 from engine.files import file_digest, write_bytes
 from engine.manifest import claim, write_manifest
 from engine.records import read_json
-from images.transforms.corruptions import JPEG, ROBUSTNESS, Chain, Edit, MiddleSquare, SampledJPEG
+from images.transforms import ROBUSTNESS, Chain, Edit
+from images.transforms.codecs import JPEG, RandomJPEG
+from images.transforms.geometry import CenterSquare
 
 FIXED_QUALITY = 96
 """JPEG quality of the track that codes everything once, and of aligned pictures where the real ones are no JPEGs."""
@@ -40,7 +42,7 @@ def tracks(urls: Sequence[str]) -> dict[str, Edit]:
                 found.append(record["jpeg_quality"])
     side = int(np.percentile(sides, 5))  # one thumbnail must not shrink all the others; the few smaller ones stay smaller
     qualities = tuple(np.percentile(found, np.arange(0.5, 100), method="nearest").astype(int).tolist()) if found else (FIXED_QUALITY,)
-    aligned = Chain((MiddleSquare(side), SampledJPEG(qualities)))
+    aligned = Chain((CenterSquare(side), RandomJPEG(qualities)))
     return {"native": Chain(()), "aligned": aligned, "all JPEG": JPEG(FIXED_QUALITY)}
 
 
@@ -51,7 +53,7 @@ def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[
         name: The detector's folder or Hub id.
         data: Patterns of shards that are here.
         output: Folder of the results.
-        edits: By kind and level; :data:`images.transforms.corruptions.ROBUSTNESS` and the three tracks if None.
+        edits: By kind and level; :data:`images.transforms.suites.ROBUSTNESS` and the three tracks if None.
         how: As :func:`detectors.scoring.score_shards`.
 
     Returns:

@@ -15,7 +15,7 @@ from detectors.detector import Detector
 from detectors.feature_shards import check_features
 from detectors.scores import Scores
 from engine.jobs import job_trainer
-from images.transforms.corruptions import Edit
+from images.transforms import Edit
 
 Rows = list[dict[str, Any]]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
@@ -74,7 +74,7 @@ def score_shards(
         accelerator: Lightning's: auto, cpu, gpu.
         devices: Processes.
         precision: Lightning's.
-        edit: What is done to every picture first; see :mod:`images.transforms.corruptions`.
+        edit: What is done to every picture first; see :mod:`images.transforms`.
 
     Returns:
         The scores, and the records of pictures that could not be read; None on every process but the first.

@@ -207,9 +207,7 @@ class _Header(tarfile.TarInfo):
 PAX_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 
 
-def _entries(
-    stream: IO[bytes], mode: str, name: str
-) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def _entries(stream: IO[bytes], mode: str, name: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """Headers of everything but folders; then the end is checked."""
     try:
         archive = tarfile.open(None, mode, stream, tarinfo=_Header, encoding="utf-8")  # type: ignore[call-overload] # noqa: SIM115

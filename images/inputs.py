@@ -180,10 +180,7 @@ def guard(output: Path, inputs: Sequence[Path], images: Iterable[ImageInput], ta
             msg = f"the output folder {output} is the input {root}: choose another, or results would overwrite inputs"
             raise ValueError(msg)
         if place.is_relative_to(root.resolve()):
-            msg = (
-                f"the output folder {output} lies inside the input {root}: choose another, "
-                f"or the next run would take results for inputs"
-            )
+            msg = f"the output folder {output} lies inside the input {root}: choose another, or the next run would take results for inputs"
             raise ValueError(msg)
     files = dict.fromkeys([*(root for root in inputs if root.is_file()), *(image.path for image in images)])
     if inside := _first_inside(files, place):
@@ -235,9 +232,7 @@ def _add_folder(found: Found, root: Path, prefix: str) -> None:
             except (ValueError, OSError) as error:
                 found.failed[name] = str(error)
         elif names_image(lower):
-            found.images.append(
-                ImageInput(name, root / member.name, size=member.size, mtime_ns=member.mtime_ns)
-            )
+            found.images.append(ImageInput(name, root / member.name, size=member.size, mtime_ns=member.mtime_ns))
         elif lower.endswith(COMPRESSED):
             found.skipped[name] = "a compressed archive; make shards of it with python -m datamodules shard"
         else:
@@ -304,7 +299,4 @@ def _listed(file: Path) -> list[tuple[Path, str]]:
         raise FileNotFoundError(msg)
     plain = [os.path.normpath(path) for path in paths]
     common = os.path.commonpath([os.path.dirname(path) for path in plain])
-    return [
-        (path, os.path.relpath(name, common).replace(os.sep, "/"))
-        for path, name in zip(paths, plain, strict=True)
-    ]
+    return [(path, os.path.relpath(name, common).replace(os.sep, "/")) for path, name in zip(paths, plain, strict=True)]

@@ -46,10 +46,7 @@ class SplitArchive:
             msg = f"{self.stem}: ends too early, in {stream.current}: that part is cut short, or one after it is missing"
             raise DamagedArchive(msg) from error
         except (gzip.BadGzipFile, zlib.error) as error:
-            msg = (
-                f"{self.stem}: damaged in {stream.current} ({error}): "
-                f"get that part again, and see that the parts are numbered right"
-            )
+            msg = f"{self.stem}: damaged in {stream.current} ({error}): get that part again, and see that the parts are numbered right"
             raise DamagedArchive(msg) from error
 
 

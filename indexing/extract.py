@@ -167,9 +167,7 @@ def _begin(output: Path, count: int, dimension: int) -> np.ndarray:
     return np.zeros(count, dtype=np.uint8)
 
 
-def _finish(
-    output: Path, found: Found, facts: dict[str, Any], settings: dict[str, Any], fts: bool
-) -> ExtractReport:
+def _finish(output: Path, found: Found, facts: dict[str, Any], settings: dict[str, Any], fts: bool) -> ExtractReport:
     files = found.images
     state = np.load(output / STATE)
     kept = np.flatnonzero(state == DONE)

@@ -90,11 +90,7 @@ class Preprocessing:
         """What tells it from others: side and antialias, and whatever differs from the defaults."""
         kept = {field.name: getattr(self, field.name) for field in fields(self)}
         always = ("side", "antialias")
-        return {
-            field.name: kept[field.name]
-            for field in fields(self)
-            if field.name in always or kept[field.name] != field.default
-        }
+        return {field.name: kept[field.name] for field in fields(self) if field.name in always or kept[field.name] != field.default}
 
 
 def to_unit(rgb: NDArray[np.uint8]) -> Tensor:

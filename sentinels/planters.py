@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from checkpoints.folders import PIPELINE_FILES, model_folder
 from engine.manifest import fingerprint
 from images.io import decode_photo, encode_as
+from images.transforms.geometry import cover_crop
 from models.drawing import check_device, draw_aside, draw_levels
 from sentinels.client import Client
 from sentinels.describe import ask_description, generation_prompt, measured_description
@@ -108,7 +108,7 @@ class DiffusionPlanter:
             description = measured_description(source)
         prompt = generation_prompt(description, key, (width, height))
         drawn = await draw_aside(lambda: self._drawn(prompt, seed * 1009 + attempt))
-        return Planted(shaped(drawn, (width, height)), description, prompt)
+        return Planted(cover_crop(drawn, height, width, "lanczos"), description, prompt)
 
     def _drawn(self, prompt: str, seed: int) -> Levels:
         return draw_levels(self.pipeline, prompt, seed, num_inference_steps=self.steps, guidance_scale=self.guidance)
@@ -133,7 +133,8 @@ class ServicePlanter:
         description = await ask_description(self.client, encode_as(source, "jpg"), attempt)
         prompt = generation_prompt(description, key, (width, height))
         drawn = await self.client.draw(prompt, size=self.size or nearest_size(width, height), salt=str(attempt))
-        return Planted(shaped(decode_photo(BytesIO(drawn), "the drawn sentinel").rgb, (width, height)), description, prompt)
+        rgb = decode_photo(BytesIO(drawn), "the drawn sentinel").rgb
+        return Planted(cover_crop(rgb, height, width, "lanczos"), description, prompt)
 
 
 def nearest_size(width: int, height: int) -> str:
@@ -141,14 +142,3 @@ def nearest_size(width: int, height: int) -> str:
     sizes = ((1024, 1024), (1536, 1024), (1024, 1536))
     best = min(sizes, key=lambda size: abs(np.log(size[0] / size[1] * height / width)))
     return f"{best[0]}x{best[1]}"
-
-
-def shaped(rgb: Levels, size: tuple[int, int]) -> Levels:
-    """The middle of a picture in another shape, at width and height ``size``."""
-    width, height = size
-    scale = max(width / rgb.shape[1], height / rgb.shape[0])
-    grown = Image.fromarray(rgb).resize(
-        (max(width, round(rgb.shape[1] * scale)), max(height, round(rgb.shape[0] * scale))), Image.Resampling.LANCZOS
-    )
-    left, top = (grown.width - width) // 2, (grown.height - height) // 2
-    return np.asarray(grown.crop((left, top, left + width, top + height)))

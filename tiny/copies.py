@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import skimage
 import sklearn.datasets
@@ -16,6 +15,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from images.io import to_levels
+from images.transforms.codecs import jpeg
+from images.transforms.views import to_tensor
 from models.copy_net import CopyNet
 from models.preprocessing import normalize, resize
 from tiny.collages import collage
@@ -128,9 +129,9 @@ def _recoloured(images: Tensor) -> Tensor:
 
 
 def _coded(image: Tensor, quality: int) -> Tensor:
-    levels = to_levels(image).permute(1, 2, 0).numpy()
-    _, code = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return torch.from_numpy(cv2.imdecode(code, cv2.IMREAD_COLOR)).permute(2, 0, 1).float() / 255
+    """Code as JPEG with red and blue exchanged, as the shipped network was trained."""
+    bgr = to_levels(image.flip(0)).permute(1, 2, 0).numpy()
+    return to_tensor(jpeg(bgr, quality)).flip(0)
 
 
 class CopyTask(LightningModule):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from images.io import Photo
-from images.transforms.corruptions import JPEG
+from images.transforms.codecs import JPEG
 from indexing.activate import descriptors
 from indexing.features import Features
 from indexing.index import Index, make_index

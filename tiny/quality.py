@@ -19,9 +19,7 @@ from eval.metrics.denoising import denoising_error
 from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantised
 from images.io import to_levels
-from images.transforms import PAPER, flat
-from images.transforms.corruptions import Edit
-from images.transforms.edits import Unchanged
+from images.transforms import PAPER, Chain, Edit, flat
 from models.embedders import open_embedder
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
@@ -206,7 +204,7 @@ def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
         views = [extractor.preprocess(edit(rgb, np.random.default_rng(number))) for number, rgb in enumerate(originals)]
         return torch.cat([extractor.embed_images(torch.stack(views[start : start + 100])) for start in range(0, pictures, 100)])
 
-    known, own = described(Unchanged()), torch.arange(pictures)
+    known, own = described(Chain(())), torch.arange(pictures)
     edits = {f"{kind} {parameter}".strip(): edit for kind, parameter, edit in flat(PAPER)}
     found = {edit: float(((described(change) @ known.T).argmax(dim=1) == own).float().mean()) for edit, change in edits.items()}
     cosines = known @ known.T

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from images.io import to_levels
+from images.transforms.codecs import jpeg
 from models.image_text_net import LETTERS, STRIDE, ImageTextNet
 from sentinels.plate import PlateStyle, set_key
 from tiny.dataset import PortraitDataset
@@ -66,7 +65,7 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
                 near[near == NOTHING] = IGNORED
                 letters[row, column] = LETTERS.index(letter)
         if rng.random() < 0.3:
-            image = _coded(image, int(rng.integers(40, 96)))
+            image = jpeg(image, int(rng.integers(40, 96)))
         return {
             "image": torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255,
             "plain": torch.from_numpy(plain.copy()).permute(2, 0, 1).float() / 255,
@@ -139,9 +138,3 @@ def _dimmed(images: Tensor) -> Tensor:
     gain = 0.8 + 0.4 * torch.rand(count, 1, 1, 1)
     noise = 0.04 * torch.rand(count, 1, 1, 1) * torch.randn_like(images)
     return (images * gain + 0.04 * torch.randn(count, 3, 1, 1) + noise).clamp(0, 1)
-
-
-def _coded(levels: np.ndarray, quality: int) -> np.ndarray:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(levels)).save(buffer, format="JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))

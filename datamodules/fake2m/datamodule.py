@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset
 
 from datamodules.streams import ExactStream, MixedStream, ShardSource, collate
-from images.transforms.corruptions import Edit
+from images.transforms import Edit
 from images.transforms.views import View
 
 TEST_VIEW = View()
@@ -36,7 +36,7 @@ class Fake2MDataModule(LightningDataModule):
         epoch_samples: Pictures of an epoch, over all processes.
         shuffle: Coded pictures held per process to draw the next one from.
         num_workers: Loader processes; 0 loads in the training process.
-        edit: What is done to pictures outside training before they are seen; see :mod:`images.transforms.corruptions`.
+        edit: What is done to pictures outside training before they are seen; see :mod:`images.transforms`.
 
     Raises:
         ValueError: If a number is below 1, or an epoch has no whole batch for every process.

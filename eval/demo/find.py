@@ -15,7 +15,7 @@ from eval.demo.shown import CHANGE, Levels, thumbnail, whole
 from images.io import Photo, UnreadableImage, open_photo, without_metadata
 from images.metrics import amplified, differences
 from images.transforms import PAPER, flat
-from images.transforms.corruptions import LongestSide
+from images.transforms.geometry import LongestSide
 
 NAME = "Find"
 Shown = list[tuple[str, str]]

@@ -11,10 +11,11 @@ from engine.csv_journal import write_table
 from engine.files import file_digest
 from engine.manifest import claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge
-from eval.attacks.rag.thieves import Deleted, Edit, Inpainted, cropped, halved, jpeg
+from eval.attacks.rag.adaptive_attacks import TRANSPARENT, Attack, DropTextImages, InpaintText
 from eval.studies.rag import Database, run_rag, sentinel_name
 from images.inputs import ImageInput, find_images
 from images.io import Photo, UnreadableImage, save_png
+from images.transforms import edit_generator
 from models.embedders import identified, open_embedder
 from sentinels.decide import DecideConfig, decide
 from sentinels.reader import load_network
@@ -56,8 +57,7 @@ def run_robustness(
         ValueError: If there is no such edit, or the folder holds the results of another record, collection, reader or seed.
     """
     network = load_network(reader)
-    known: dict[str, Edit] = {"none": lambda rgb: rgb, "jpeg": jpeg, "halved": halved, "cropped": cropped}
-    known |= {"inpainted": Inpainted(network), "deleted": Deleted(network)}
+    known = TRANSPARENT | {"inpainted": InpaintText(network), "deleted": DropTextImages(network)}
     if unknown := [edit for edit in edits if edit not in known]:
         msg = f"no edit '{unknown[0]}'; there are {', '.join(known)}"
         raise ValueError(msg)
@@ -71,11 +71,11 @@ def run_robustness(
     claim(output, "eval rag-robustness", settings)
     for name in edits:
         folder = output / name
-        kept = sum(_edited(photo, known[name], folder / "originals" / photo.name) for photo in photos)
+        kept = sum(_edited(photo, known[name], folder / "originals" / photo.name, seed) for photo in photos)
         stolen = Record(folder / "record.json", provenance={"edit": name})
         for source, sentinel, path in planted.pairs():
             place = folder / "images" / sentinel_name(sentinel.generated, path)
-            if _edited(ImageInput.of(path), known[name], place):
+            if _edited(ImageInput.of(path), known[name], place, seed):
                 stolen.sentinels[source] = replace(
                     sentinel, generated=stolen.relative(place), original=str(planted.locate(sentinel.original))
                 )
@@ -116,10 +116,10 @@ def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str
     return {"recall_at_10_with": recall(with_them), "recall_at_10_without": recall(without), "first_is_sentinel": first}
 
 
-def _edited(photo: ImageInput, edit: Edit, target: Path) -> bool:
-    """Save what is left of a picture; False if nothing is, or if it cannot be read."""
+def _edited(photo: ImageInput, attack: Attack, target: Path, seed: int) -> bool:
+    """Save what an attack leaves of an image; False if it drops the image, or if that cannot be read."""
     try:
-        left = edit(photo.open().rgb)
+        left = attack(photo.open().rgb, edit_generator(seed, photo.name))
     except UnreadableImage as error:
         print(f"left out: {error}", file=sys.stderr)
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,8 +27,7 @@ from eval.reports.retrieval import Answers, write_report
 from images.inputs import ImageInput, find_images, inputs_digest
 from images.io import UnreadableImage
 from images.outputs import output_names
-from images.transforms import SUITES, RandomChain, flat
-from images.transforms.corruptions import Edit
+from images.transforms import SUITES, Edit, RandomChain, edit_generator, flat
 from indexing.index import Index, index_files
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder
@@ -71,12 +69,8 @@ class EditedPhotos(PhotoDataset):
             photo = query.file.open()
         except UnreadableImage as error:
             return OpenedPhoto(query.file, None, None, str(error))
-        edited = [edit(photo.rgb, self.generator(query, place)) for place, edit in enumerate(self.edits)]
+        edited = [edit(photo.rgb, edit_generator(self.seed, query.name, number)) for number, edit in enumerate(self.edits)]
         return OpenedPhoto(query.file, photo, torch.stack([self.extractor.preprocess(rgb) for rgb in edited]))
-
-    def generator(self, query: Query, edit: int) -> np.random.Generator:
-        """The one that an edit of a query draws from."""
-        return np.random.default_rng([self.seed, zlib.crc32(query.name.encode(errors="surrogateescape")), edit])
 
 
 class LookUp(LightningModule):
@@ -253,7 +247,7 @@ def _write_retrieval(
 def _write_detection(target: Path, queries: Sequence[Query], distances: NDArray, ids: NDArray, seed: int, batch: int) -> None:
     rows = []
     for place, query in enumerate(queries):
-        names = RandomChain().draw(np.random.default_rng([seed, zlib.crc32(query.name.encode(errors="surrogateescape")), 0]))
+        names = RandomChain().draw(edit_generator(seed, query.name))
         near = [json.dumps(values[place].tolist()) for values in (distances.astype(np.float64).round(6), ids)]
         rows.append([place // batch, query.truth, "+".join(names), *near])
     write_table(target, DETECTION, (dict(zip(DETECTION, row, strict=True)) for row in rows))

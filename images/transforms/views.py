@@ -1,59 +1,72 @@
-"""From a decoded picture to what a detector sees: size, crop, and the edits that training is to be robust against."""
+"""A detector's view of an image: size, crop, and the edits that training makes it robust to."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import cv2
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
-from torch import Tensor
 
-from images.io import encode_as
+from images.transforms.codecs import jpeg
+from images.transforms.color import jitter
+from images.transforms.filters import gaussian_blur, mask_patches
+from images.transforms.geometry import (
+    Size,
+    Window,
+    center_crop,
+    covering_size,
+    random_resized_window,
+    resize,
+)
+from images.transforms.protocol import RGBImage
+from images.transforms.warps import rotate
 
-Levels = NDArray[np.uint8]
-"""(H, W, 3) RGB."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Rows = Callable[[int], RGBImage]
+"""Decodes so many upper rows of an image."""
 
 Policy = Literal["crop", "resize_crop", "random_resized_crop", "tile_crop", "whole"]
 
-THINNEST = 20
-"""How many times longer than the other a side may be; of longer pictures the middle is seen."""
+MAX_ASPECT = 20
+"""How many times longer than the other a side may be; of longer images the middle is seen."""
 
-PATCH, MOST_MASKED = 16, 0.75
-"""Side of the squares that a mask consists of, and the largest share of a picture that it covers."""
+MAX_MASKED = 0.75
+"""Largest share of an image that a mask covers."""
 
 MCU = 16
-"""Pixels of the blocks a JPEG with 4:2:0 chroma codes independently."""
+"""Side of the blocks that a JPEG with 4:2:0 chroma codes independently, in pixels."""
 
 
 @dataclass(frozen=True)
 class View:
-    """How a picture becomes a network's input; kept with the weights, so that training and use cannot differ unnoticed.
+    """The way from an image to a network's input, kept with the weights.
 
-    Blur and JPEG come after the resizing and before the crop: resizing afterwards would hide what JPEG leaves. Rotation, jitter and
-    mask, SAFE's (arXiv 2408.06741), come last.
+    Blur and JPEG come after the resizing and before the crop: resizing afterwards would hide what
+    JPEG leaves. Rotation, jitter and mask, SAFE's (arXiv 2408.06741), come last.
 
     Attributes:
-        policy: ``crop`` cuts a square out of the picture as it is, enlarging only one that is smaller; ``resize_crop`` first scales the
-            shorter side to ``resize``; ``random_resized_crop`` scales a random part of at least ``least_area`` to ``size``;
-            ``tile_crop`` repeats a picture that is too small instead of enlarging it; ``whole`` leaves everything as it is.
-        size: Side of the square, in pixels.
-        resize: Shorter side before the crop.
+        policy: ``crop`` cuts a square out of the image as it is, enlarging only one that is
+            smaller; ``resize_crop`` first scales the shorter side to ``resize``;
+            ``random_resized_crop`` scales a random part of at least ``least_area`` to ``size``;
+            ``tile_crop`` repeats an image that is too small instead of enlarging it; ``whole``
+            leaves everything as it is.
+        size: Side of the square, 1 to 4096 pixels.
+        resize: Shorter side before the crop, ``size`` to 8192 pixels.
         interpolation: Of every scaling, with antialiasing.
-        least_area: Smallest share of the picture that ``random_resized_crop`` takes.
-        random: Crop anywhere and flip, as in training; otherwise from the centre.
-        blur: Share of pictures blurred, by a Gaussian whose deviation is from 0 to ``blur_sigma`` pixels.
-        blur_sigma: Largest deviation.
-        jpeg: Share of pictures that are coded as JPEG and decoded again, after the blur.
-        jpeg_quality: Lowest and highest quality.
-        rotate: Largest angle of a rotation, in degrees; what it leaves empty is black.
-        jitter: Brightness, contrast and saturation are multiplied by up to so much more or less than 1.
-        mask: Share of pictures of which up to three quarters are blacked out, in squares of 16 pixels.
+        least_area: Smallest share that ``random_resized_crop`` takes, above 0 and at most 1.
+        random: Crop anywhere and flip, as in training; otherwise from the center.
+        blur: Share of images blurred, by a sigma from 0 to ``blur_sigma``; 0 to 1.
+        blur_sigma: Largest sigma of the Gaussian, in pixels.
+        jpeg: Share of images that are coded as JPEG and decoded again, after the blur; 0 to 1.
+        jpeg_quality: Lowest and highest quality, 1 to 100.
+        rotate: Largest angle of a rotation, 0 to 180 degrees; what it leaves empty is black.
+        jitter: Largest distance from 1 of the factors of brightness, contrast and saturation;
+            0 to 1.
+        mask: Share of images of which up to three quarters are blacked out, in squares of 16
+            pixels; 0 to 1.
 
     Raises:
         ValueError: If a size or share is out of range.
@@ -74,171 +87,160 @@ class View:
     mask: float = 0.0
 
     def __post_init__(self) -> None:
-        low, high = self.jpeg_quality
         if not (1 <= self.size <= 4096 and self.size <= self.resize <= 8192):
-            msg = f"a view's size is 1 to 4096 and its resize at least that, got {self.size} and {self.resize}"
+            got = f"got {self.size} and {self.resize}"
+            msg = f"a view's size is 1 to 4096 and its resize at least that, at most 8192; {got}"
             raise ValueError(msg)
-        if not (0 <= self.blur <= 1 and 0 <= self.jpeg <= 1 and 0 < self.least_area <= 1 and 1 <= low <= high <= 100):
-            msg = f"a view's blur, jpeg and least_area are shares, and its jpeg_quality a range within 1 to 100: {self}"
+        for name in ("blur", "jpeg", "least_area", "jitter", "mask"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1 or (name == "least_area" and share == 0):
+                msg = f"a view's {name} is a share, 0 to 1 (least_area above 0), got {share}"
+                raise ValueError(msg)
+        low, high = self.jpeg_quality
+        if not 1 <= low <= high <= 100:
+            msg = f"a view's jpeg_quality is a range within 1 to 100, got {low} to {high}"
             raise ValueError(msg)
-        if not (0 <= self.rotate <= 180 and 0 <= self.jitter <= 1 and 0 <= self.mask <= 1):
-            msg = f"a view's rotate is 0 to 180 degrees, its jitter and mask are shares: {self}"
+        if not 0 <= self.rotate <= 180:
+            msg = f"a view's rotate is 0 to 180 degrees, got {self.rotate}"
             raise ValueError(msg)
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Self:
-        """From plain values, as JSON holds them.
+        """Build a view from plain values, as JSON holds them.
 
         Raises:
             TypeError: If one has another name.
         """
-        return cls(**(settings | {"jpeg_quality": tuple(settings["jpeg_quality"])} if "jpeg_quality" in settings else settings))
+        if "jpeg_quality" in settings:
+            settings = settings | {"jpeg_quality": tuple(settings["jpeg_quality"])}
+        return cls(**settings)
 
-    def __call__(self, rgb: Levels, rng: np.random.Generator) -> Tensor:
-        """The view of a picture, (3, size, size) float32 in [0, 1]; of its own size for ``whole``.
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> Tensor:
+        """Make the view of an image.
 
         Args:
-            rgb: The picture.
+            rgb: (H, W, 3) uint8.
             rng: Of every random choice; unused where nothing is random.
+
+        Returns:
+            (3, size, size) float32 in [0, 1]; (3, H, W) for ``whole``.
         """
         return to_tensor(self.read(rgb.shape[:2], lambda rows: rgb[:rows], rng))
 
-    def read(self, size: tuple[int, int], rows: Callable[[int], Levels], rng: np.random.Generator) -> Levels:
-        """The same view, as grey levels, of a picture that is decoded only as far down as is needed.
+    def read(self, size: Size, rows: Rows, rng: np.random.Generator) -> RGBImage:
+        """Make the view of an image that is decoded only as far down as is needed.
 
         Args:
-            size: Its height and width.
-            rows: Its upper rows, so many.
+            size: Its height and width, in pixels.
+            rows: Decodes its upper rows.
             rng: Of every random choice; unused where nothing is random.
+
+        Returns:
+            (size, size, 3) uint8; (H, W, 3) for ``whole``.
         """
-        edits = Edits.draw(self, rng)
+        edits = BlurJPEG.draw(self, rng)
         if self.policy == "whole":
             return edits(rows(size[0]))
         flipped = self.random and rng.random() < 0.5
         if self.policy == "random_resized_crop" and self.random:
-            top, left, tall, wide = random_part(*size, self.least_area, rng)
-            square = self._scaled(rows(top + tall)[top:, left : left + wide], self.size, self.size)
-            square = edits(np.ascontiguousarray(square[:, ::-1]) if flipped else square)  # Sentry flips first, CNNDetection last
+            tall, wide = random_resized_window(size, self.least_area, rng)
+            square = self._scaled(rows(tall.stop)[tall, wide], (self.size, self.size))
+            # Sentry flips before the edits, CNNDetection after them.
+            square = edits(np.ascontiguousarray(square[:, ::-1]) if flipped else square)
         else:
             square = self._cut(size, rows, edits, rng)
             square = square[:, ::-1] if flipped else square
         return self._roughened(square, rng)
 
-    def _cut(self, size: tuple[int, int], rows: Callable[[int], Levels], edits: Edits, rng: np.random.Generator) -> Levels:
-        """A square out of the edited picture, which is scaled first if the policy says so or it is too small."""
+    def _cut(self, size: Size, rows: Rows, edits: BlurJPEG, rng: np.random.Generator) -> RGBImage:
+        """Cut a square out of the edited image, scaled first where the policy says so."""
         if self.policy not in ("crop", "tile_crop") or min(size) < self.size:
             window = self._resized(rows(size[0]))
             size, rows = window.shape[:2], lambda bottom: window[:bottom]
         top, left = self._corner(size[0], rng), self._corner(size[1], rng)
-        near = edits.neighbourhood(top, left, self.size, *size)
-        edited = edits(rows(near[1])[near[0] :, near[2] : near[3]])
-        return edited[top - near[0] :, left - near[2] :][: self.size, : self.size]
+        # Only what decides the square is edited.
+        tall, wide = edits.neighborhood(top, left, self.size, size)
+        edited = edits(rows(tall.stop)[tall, wide])
+        return edited[top - tall.start :, left - wide.start :][: self.size, : self.size]
 
-    def _roughened(self, square: Levels, rng: np.random.Generator) -> Levels:
+    def _roughened(self, square: RGBImage, rng: np.random.Generator) -> RGBImage:
         if self.rotate:
-            square = np.asarray(Image.fromarray(square).rotate(rng.uniform(-self.rotate, self.rotate)))
+            square = rotate(square, rng.uniform(-self.rotate, self.rotate), resample="nearest")
         if self.jitter:
-            square = jittered(square, self.jitter, rng)
-        return masked(square, rng) if self.mask and rng.random() < self.mask else square
+            square = jitter(square, self.jitter, rng)
+        if self.mask and rng.random() < self.mask:
+            square = mask_patches(square, MAX_MASKED, rng)
+        return square
 
-    def _resized(self, rgb: Levels) -> Levels:
-        """Scaled as the policy says, both sides at least ``size``."""
+    def _resized(self, rgb: RGBImage) -> RGBImage:
+        """Scale or repeat an image as the policy says, until both sides are at least ``size``."""
         height, width = rgb.shape[:2]
         if self.policy == "tile_crop":
             return np.tile(rgb, (-(-self.size // height), -(-self.size // width), 1))
+        # Scaled whole, a strip of a pixel would fill the memory.
+        longest = MAX_ASPECT * min(height, width)
+        rgb = center_crop(rgb, longest, longest)
         shorter = self.size if self.policy == "crop" else self.resize
-        if max(height, width) > THINNEST * min(height, width):  # scaled whole, a strip of a pixel would fill the memory
-            rgb = middle(rgb, THINNEST * min(height, width))
-            height, width = rgb.shape[:2]
-        scale = shorter / min(height, width)
-        return self._scaled(rgb, max(shorter, round(height * scale)), max(shorter, round(width * scale)))
+        return self._scaled(rgb, covering_size((rgb.shape[0], rgb.shape[1]), (shorter, shorter)))
 
-    def _scaled(self, rgb: Levels, height: int, width: int) -> Levels:
-        if rgb.shape[:2] == (height, width):
-            return rgb
-        rgb = np.ascontiguousarray(rgb)  # many times faster than Pillow's own way with parts of arrays
-        return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling[self.interpolation.upper()]))
+    def _scaled(self, rgb: RGBImage, size: Size) -> RGBImage:
+        return rgb if rgb.shape[:2] == size else resize(rgb, *size, self.interpolation)
 
     def _corner(self, length: int, rng: np.random.Generator) -> int:
-        return int(rng.integers(length - self.size + 1)) if self.random else (length - self.size) // 2
+        room = length - self.size
+        return int(rng.integers(room + 1)) if self.random else room // 2
 
 
 @dataclass(frozen=True)
-class Edits:
-    """Blur and JPEG as drawn for one picture; 0 and None leave it as it is."""
+class BlurJPEG:
+    """Blur, then JPEG, as drawn for one image.
+
+    Attributes:
+        sigma: Of the blur, in pixels; 0 leaves it out.
+        quality: Of the JPEG, 1 to 100; None leaves it out.
+    """
 
     sigma: float
     quality: int | None
 
     @classmethod
-    def draw(cls, view: View, rng: np.random.Generator) -> Edits:
-        """Each with its probability."""
-        sigma = float(rng.uniform(0, view.blur_sigma)) if view.blur and rng.random() < view.blur else 0.0
-        quality = int(rng.integers(view.jpeg_quality[0], view.jpeg_quality[1] + 1)) if view.jpeg and rng.random() < view.jpeg else None
+    def draw(cls, view: View, rng: np.random.Generator) -> BlurJPEG:
+        """Draw each with the view's probability."""
+        sigma, quality = 0.0, None
+        if view.blur and rng.random() < view.blur:
+            sigma = float(rng.uniform(0, view.blur_sigma))
+        if view.jpeg and rng.random() < view.jpeg:
+            quality = int(rng.integers(view.jpeg_quality[0], view.jpeg_quality[1] + 1))
         return cls(sigma, quality)
 
-    def __call__(self, rgb: Levels) -> Levels:
+    def __call__(self, rgb: RGBImage) -> RGBImage:
         if self.sigma:
-            rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), self.sigma, borderType=cv2.BORDER_REFLECT), dtype=np.uint8)
+            rgb = gaussian_blur(rgb, self.sigma)
         return rgb if self.quality is None else jpeg(rgb, self.quality)
 
-    def neighbourhood(self, top: int, left: int, size: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """The part of the picture that decides what a square looks like after the edits: top, bottom, left, right.
+    def neighborhood(self, top: int, left: int, side: int, size: Size) -> Window:
+        """Find the part of an image that decides what a square looks like after the edits.
 
-        It begins on a border of JPEG's blocks, so that the blocks fall as in the whole picture.
+        It begins on a border of JPEG's blocks, so that the blocks fall as in the whole image.
+
+        Args:
+            top: First row of the square.
+            left: First column of the square.
+            side: Of the square, in pixels.
+            size: Height and width of the image.
         """
-        margin = (MCU if self.quality is not None else 0) + round(4 * self.sigma + 1 if self.sigma else 0)
+        margin = 0 if self.quality is None else MCU
+        if self.sigma:
+            margin += round(4 * self.sigma + 1)
 
-        def span(start: int, length: int) -> tuple[int, int]:
-            return max(0, (start - margin) // MCU * MCU), min(length, start + size + margin)
+        def span(start: int, length: int) -> slice:
+            return slice(max(0, (start - margin) // MCU * MCU), min(length, start + side + margin))
 
-        return *span(top, height), *span(left, width)
-
-
-def jpeg(rgb: Levels, quality: int) -> Levels:
-    """Coded as a JPEG of this quality, 4:2:0, and decoded again."""
-    return np.asarray(Image.open(io.BytesIO(encode_as(np.ascontiguousarray(rgb), "jpg", quality))))
+        return span(top, size[0]), span(left, size[1])
 
 
-def jittered(rgb: Levels, strength: float, rng: np.random.Generator) -> Levels:
-    """Brightness, contrast and saturation changed, in random order, as torchvision's ColorJitter does."""
-    image = Image.fromarray(rgb)
-    for kind in rng.permutation(3):
-        enhancer = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[kind]
-        image = enhancer(image).enhance(rng.uniform(1 - strength, 1 + strength))
-    return np.asarray(image)
+def to_tensor(rgb: RGBImage) -> Tensor:
+    """Turn an (H, W, 3) uint8 image into a (3, H, W) float32 tensor in [0, 1]."""
+    import torch
 
-
-def masked(rgb: Levels, rng: np.random.Generator) -> Levels:
-    """Up to three quarters of the 16-pixel squares blacked out."""
-    height, width = (length // PATCH for length in rgb.shape[:2])
-    chosen = rng.permutation(height * width)[: int(height * width * rng.uniform(0, MOST_MASKED))]
-    kept = np.ones(height * width, dtype=np.uint8)
-    kept[chosen] = 0
-    rgb = rgb.copy()
-    part = rgb[: height * PATCH, : width * PATCH]
-    part *= kept.reshape(height, width).repeat(PATCH, 0).repeat(PATCH, 1)[..., None]
-    return rgb
-
-
-def middle(rgb: Levels, longest: int) -> Levels:
-    """The middle of a picture, no side longer than so many pixels."""
-    top, left = (max(0, (length - longest) // 2) for length in rgb.shape[:2])
-    return rgb[top : top + longest, left : left + longest]
-
-
-def random_part(height: int, width: int, least_area: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a part with at least a share of the area and an aspect from 3/4 to 4/3, as torchvision draws it."""
-    for _ in range(10):
-        area = height * width * rng.uniform(least_area, 1)
-        aspect = float(np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3))))
-        tall, wide = round((area / aspect) ** 0.5), round((area * aspect) ** 0.5)
-        if 0 < tall <= height and 0 < wide <= width:
-            return int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1)), tall, wide
-    side = min(height, width)
-    return (height - side) // 2, (width - side) // 2, side, side
-
-
-def to_tensor(rgb: Levels) -> Tensor:
-    """(3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(rgb.transpose(2, 0, 1).copy()).float() / 255

@@ -1,6 +1,6 @@
-"""What happens to a protected picture on its way to the attacker, imitated during training so that the protection survives it.
+"""Edits between the generator and the models, so that the protection learns to survive them.
 
-Beyond the paper, whose training hands the perturbed picture to the models as it is.
+Beyond the paper, whose training hands the perturbed image to the models as it is.
 """
 
 from __future__ import annotations
@@ -8,21 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from kornia.enhance import jpeg_codec_differentiable
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
+
+from images.transforms.differentiable import gaussian_blur, jpeg, round_levels, scale_round_trip
+
+MIN_SIGMA = 1e-3
+"""Of a drawn blur, in pixels."""
 
 
 @dataclass(frozen=True)
 class RobustnessConfig:
-    """Which edits a batch may meet; one of those switched on is drawn for each batch, "none" always among them.
+    """Edits that a batch may meet; one of them, or none, is drawn for each batch.
 
     Attributes:
         jpeg: Lowest and highest JPEG quality, 1 to 100; None leaves JPEG out.
         blur: Largest standard deviation of a Gaussian blur, in pixels; 0 leaves it out.
-        resize: Smallest scale of a resize down and up again; 1 leaves it out.
-        rounding: Round to 8 bits after the edit (and always, even after none), gradients passing straight through.
+        resize: Smallest scale of a resize down and up again, 0.1 to 1; 1 leaves it out.
+        rounding: Round to 8 bits after the edit, and after none; gradients pass straight through.
     """
 
     jpeg: tuple[float, float] | None = (50.0, 95.0)
@@ -35,50 +37,41 @@ class RobustnessConfig:
             msg = f"jpeg is a lowest and a highest quality from 1 to 100, got {self.jpeg}"
             raise ValueError(msg)
         if self.blur < 0 or not 0.1 <= self.resize <= 1:
-            msg = f"blur must be at least 0 and resize from 0.1 to 1, got {self.blur} and {self.resize}"
+            got = f"got {self.blur} and {self.resize}"
+            msg = f"blur must be at least 0 and resize from 0.1 to 1, {got}"
             raise ValueError(msg)
+
+    def kinds(self) -> list[str]:
+        """List the edits that are switched on."""
+        switches = {
+            "none": True,
+            "jpeg": self.jpeg is not None,
+            "blur": self.blur > 0,
+            "resize": self.resize < 1,
+        }
+        return [kind for kind, on in switches.items() if on]
 
 
 def edit(images: Tensor, config: RobustnessConfig, generator: torch.Generator | None) -> Tensor:
-    """One random edit for the whole batch, differentiable.
+    """Apply one random edit to the whole batch, differentiably.
 
     Args:
         images: (B, 3, S, S) in [0, 1].
         config: The edits.
-        generator: Source of the draw.
+        generator: Draws the kind and the strength.
+
+    Returns:
+        (B, 3, S, S) in [0, 1].
     """
-    kinds = ["none"] + ["jpeg"] * (config.jpeg is not None) + ["blur"] * (config.blur > 0) + ["resize"] * (config.resize < 1)
+    kinds = config.kinds()
     kind = kinds[int(torch.randint(len(kinds), (), generator=generator))]
     strength = float(torch.rand((), generator=generator))
     if kind == "jpeg" and config.jpeg is not None:
-        quality = config.jpeg[0] + strength * (config.jpeg[1] - config.jpeg[0])
-        images = jpeg(images, quality)
+        lowest, highest = config.jpeg
+        images = jpeg(images, lowest + strength * (highest - lowest))
     elif kind == "blur":
-        sigma = max(strength * config.blur, 1e-3)
-        size = 2 * max(1, round(3 * sigma)) + 1
-        images = gaussian_blur2d(images, (size, size), (sigma, sigma))
+        images = gaussian_blur(images, max(strength * config.blur, MIN_SIGMA))
     elif kind == "resize":
-        images = down_and_up(images, config.resize + strength * (1 - config.resize))
-    return rounded(images.clamp(0, 1)) if config.rounding else images.clamp(0, 1)
-
-
-def jpeg(images: Tensor, quality: float) -> Tensor:
-    """Differentiable JPEG with 4:2:0 colour, for sides that need not be multiples of 16."""
-    height, width = images.shape[-2:]
-    padded = F.pad(images, (0, -width % 16, 0, -height % 16), mode="replicate")
-    with torch.autocast(images.device.type, enabled=False):
-        coded = jpeg_codec_differentiable(padded.float(), torch.tensor([quality], device=images.device))
-    return coded[..., :height, :width]
-
-
-def down_and_up(images: Tensor, scale: float) -> Tensor:
-    """Bilinear with antialiasing, there and back."""
-    size = tuple(images.shape[-2:])
-    smaller = tuple(max(1, round(side * scale)) for side in size)
-    small = F.interpolate(images, smaller, mode="bilinear", antialias=True)
-    return F.interpolate(small, size, mode="bilinear", antialias=True)
-
-
-def rounded(images: Tensor) -> Tensor:
-    """As 8 bits hold it, with the gradient of the identity."""
-    return images + ((images * 255).round() / 255 - images).detach()
+        images = scale_round_trip(images, config.resize + strength * (1 - config.resize))
+    images = images.clamp(0, 1)
+    return round_levels(images) if config.rounding else images

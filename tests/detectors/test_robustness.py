@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 import detectors.robustness
-import images.transforms.corruptions
 from datamodules.fake2m.sharding import Origin, shard_pictures
 from detectors.__main__ import main
 from detectors.calibration import Calibration
@@ -18,7 +17,8 @@ from detectors.robustness import tracks
 from detectors.scores import Scores
 from engine.cli import run
 from images.archives import Member
-from images.transforms.corruptions import JPEG, Blur
+from images.transforms.codecs import JPEG
+from images.transforms.filters import Blur, Noise
 from images.transforms.views import View
 
 
@@ -102,7 +102,7 @@ def test_an_edit_is_the_same_for_a_picture_whatever_the_order(shards, weights):
             batch_size=batch_size,
             num_workers=0,
             accelerator="cpu",
-            edit=images.transforms.corruptions.Noise(10.0),
+            edit=Noise(10.0),
         )
         assert scored is not None
         found.append(dict(zip(scored[0].facts["key"], scored[0].logit, strict=True)))

@@ -9,11 +9,12 @@ from PIL import Image
 from engine.cli import run
 from images.headers import read_header
 from images.io import Photo, open_photo, save_png
+from images.transforms.geometry import cover_crop
 from sentinels.__main__ import letters_of, main
 from sentinels.client import Client
 from sentinels.describe import measured_description
 from sentinels.plant import PlantConfig, plant
-from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size, shaped
+from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size
 from sentinels.plate import PlateStyle, set_key
 from sentinels.record import Record
 from sentinels.service import Service
@@ -241,7 +242,7 @@ def test_the_nearest_shape_is_asked_for(size, wanted):
 
 
 def test_other_shapes_are_cut_and_sizes_are_measured():
-    assert shaped(np.zeros((64, 96, 3), np.uint8), (50, 80)).shape == (80, 50, 3)
+    assert cover_crop(np.zeros((64, 96, 3), np.uint8), 80, 50).shape == (80, 50, 3)
     described = json.loads(measured_description(np.full((40, 60, 3), (250, 250, 250), np.uint8)))
     assert described["technical"]["resolution"] == {"width": 60, "height": 40}
     assert described["context"]["color_scheme"][0] == "white"

@@ -12,7 +12,8 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from eval.attacks.purification.purifier import Purifier, resized
+from eval.attacks.purification.purifier import Purifier
+from images.transforms.differentiable import resize
 
 UNCONDITIONAL = "xutongda/adm_imagenet_256x256_unconditional"
 """ADM at 256 pixels (arXiv 2105.05233), the model of both papers, converted; any unconditional DDPM of diffusers does."""
@@ -95,8 +96,10 @@ class DiffPure(DiffusionPurifier):
         super().__init__(model, steps, batch_size)
 
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
-        small = resized(images, self.side, self.side) * 2 - 1
-        return resized(((self.wash(small, source) + 1) / 2).clamp(0, 1), *images.shape[-2:])
+        height, width = images.shape[-2:]
+        small = resize(images, self.side, self.side, "bicubic") * 2 - 1
+        washed = (self.wash(small, source) + 1) / 2
+        return resize(washed.clamp(0, 1), height, width, "bicubic")
 
 
 class GridPure(DiffusionPurifier):
@@ -122,12 +125,12 @@ class GridPure(DiffusionPurifier):
 
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
         height, width = images.shape[-2:]
-        grown = resized(images, max(height, self.side), max(width, self.side)) * 2 - 1
+        grown = resize(images, max(height, self.side), max(width, self.side), "bicubic") * 2 - 1
         for _ in range(self.iterations):
             windows = cut(grown, self.side)
             washed = paste(self.wash(windows, source), grown.shape, self.side)
             grown = (1 - self.gamma) * washed + self.gamma * grown
-        return resized(((grown + 1) / 2).clamp(0, 1), height, width)
+        return resize(((grown + 1) / 2).clamp(0, 1), height, width, "bicubic")
 
 
 def origins(length: int, side: int) -> list[int]:

@@ -11,7 +11,8 @@ from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline, StableDiffu
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from eval.attacks.purification.purifier import Purifier, resized
+from eval.attacks.purification.purifier import Purifier
+from images.transforms.differentiable import resize
 from models.pipelines import open_pipeline
 
 
@@ -58,8 +59,9 @@ class ImageToImage(Purifier):
         pipeline = self.pipeline
         side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         settings = {"strength": self.strength, "num_inference_steps": self.steps, "guidance_scale": self.guidance}
-        drawn = _draw(pipeline, self.prompt, resized(images, side, side).split(self.batch_size), source, settings)
-        return resized(drawn.to(images), *images.shape[-2:])
+        drawn = _draw(pipeline, self.prompt, resize(images, side, side, "bicubic").split(self.batch_size), source, settings)
+        height, width = images.shape[-2:]
+        return resize(drawn.to(images), height, width, "bicubic")
 
 
 class NoisyUpscale(Purifier):
@@ -115,7 +117,9 @@ class NoisyUpscale(Purifier):
         noisy = (images + self.sigma * torch.randn(images.shape, generator=source).to(images)).clamp(0, 1)
         settings = {"noise_level": self.noise_level, "num_inference_steps": self.steps, "guidance_scale": self.guidance}
         one_by_one = noisy.split(1)  # four times the side at once is as much as most cards hold
-        return resized(_draw(self.pipeline, self.prompt, one_by_one, source, settings).to(images), *images.shape[-2:])
+        drawn = _draw(self.pipeline, self.prompt, one_by_one, source, settings)
+        height, width = images.shape[-2:]
+        return resize(drawn.to(images), height, width, "bicubic")
 
 
 def _draw(pipeline: Any, prompt: str, parts: Sequence[Tensor], source: torch.Generator, settings: dict[str, Any]) -> Tensor:

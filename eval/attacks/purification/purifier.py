@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -36,10 +35,3 @@ class Purifier(ABC):
         Returns:
             The same shape, in [0, 1].
         """
-
-
-def resized(images: Tensor, height: int, width: int) -> Tensor:
-    """Bicubic with antialiasing, kept in [0, 1]; the same pictures if they have that size."""
-    if images.shape[-2:] == (height, width):
-        return images
-    return F.interpolate(images, (height, width), mode="bicubic", antialias=True).clamp(0, 1)

@@ -11,8 +11,9 @@ import torch
 
 from engine.cli import run
 from eval.__main__ import main
-from eval.attacks.rag.thieves import Deleted, cropped, halved, jpeg
+from eval.attacks.rag.adaptive_attacks import TRANSPARENT, DropTextImages
 from images.io import open_photo
+from images.transforms.codecs import jpeg
 from models.image_text_net import ImageTextNet
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
@@ -38,7 +39,7 @@ def stolen(collection, tmp_path, pipelines):
 
 def test_every_edit_is_a_row(stolen, collection, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
-        "eval.studies.rag_robustness.Deleted", partial(Deleted, letters=0)
+        "eval.studies.rag_robustness.DropTextImages", partial(DropTextImages, letters=0)
     )  # an untrained reader finds any number of letters
     arguments = [*stolen, "--reader", str(tmp_path / "all"), "--edits", "[none,jpeg,inpainted,deleted]", "-o", str(tmp_path / "out")]
     assert run(main, arguments) == 0, capsys.readouterr().err
@@ -51,7 +52,7 @@ def test_every_edit_is_a_row(stolen, collection, tmp_path, capsys, monkeypatch):
     assert (rows["deleted"]["originals_kept"], rows["deleted"]["sentinels_kept"], rows["deleted"]["p"]) == ("0", "0", "")
     ((name, _, path), *_) = Record.open(tmp_path / "s" / "record.json").pairs()
     place = path.relative_to(tmp_path / "s")
-    for edit, expected in (("none", open_photo(path).rgb), ("jpeg", jpeg(open_photo(path).rgb))):
+    for edit, expected in (("none", open_photo(path).rgb), ("jpeg", jpeg(open_photo(path).rgb, 50))):
         assert (open_photo(tmp_path / "out" / edit / place).rgb == expected).all()
         assert (tmp_path / "out" / edit / "originals" / name).is_file()
     assert (open_photo(tmp_path / "out" / "inpainted" / place).rgb != open_photo(path).rgb).any()
@@ -82,8 +83,11 @@ def test_an_unreadable_original_is_told_and_left_out(stolen, collection, tmp_pat
     assert "broken.jpg" in told.err
 
 
-@pytest.mark.parametrize("edit", [jpeg, halved, cropped])
-def test_transparent_edits_keep_size_and_most_of_the_picture(edit):
+@pytest.mark.parametrize("name", ["jpeg", "halved", "cropped"])
+def test_transparent_edits_keep_size_and_most_of_the_picture(name):
+    def edit(image):
+        return TRANSPARENT[name](image, np.random.default_rng(0))
+
     rgb = np.kron(np.random.default_rng(0).integers(60, 200, (5, 7, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8))
     assert edit(rgb).shape == rgb.shape
     assert edit(rgb).dtype == np.uint8

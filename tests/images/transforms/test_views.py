@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from images.transforms.views import Edits, View, jpeg, to_tensor
+from images.transforms.codecs import jpeg
+from images.transforms.views import BlurJPEG, View, to_tensor
 
 
 def picture(height, width, seed=0):
@@ -57,27 +58,27 @@ def test_a_small_picture_is_repeated_for_tile_crop():
 @pytest.mark.parametrize("quality", [30, 75, 95])
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (37, 51), (96, 100)])
 def test_jpeg_of_the_neighbourhood_is_jpeg_of_the_whole_picture(quality, top, left):
-    rgb, edits = picture(200, 230), Edits(0.0, quality)
-    near = edits.neighbourhood(top, left, 64, 200, 230)
-    part = edits(rgb[near[0] : near[1], near[2] : near[3]])[top - near[0] :, left - near[2] :][:64, :64]
+    rgb, edits = picture(200, 230), BlurJPEG(0.0, quality)
+    rows, columns = edits.neighborhood(top, left, 64, (200, 230))
+    part = edits(rgb[rows, columns])[top - rows.start :, left - columns.start :][:64, :64]
     assert np.array_equal(part, jpeg(rgb, quality)[top : top + 64, left : left + 64])
 
 
 def test_blur_is_the_gaussian():
     rgb = picture(80, 80)
-    blurred = Edits(1.5, None)(rgb).astype(float)
+    blurred = BlurJPEG(1.5, None)(rgb).astype(float)
     expected = np.stack([gaussian_filter(rgb[..., channel].astype(float), 1.5, mode="reflect") for channel in range(3)], axis=-1)
     assert np.abs(blurred - expected).max() < 2
 
 
 def test_shares_of_edits_are_as_asked():
     view = View(blur=0.1, jpeg=0.5, jpeg_quality=(30, 100))
-    drawn = [Edits.draw(view, rng(seed)) for seed in range(2000)]
+    drawn = [BlurJPEG.draw(view, rng(seed)) for seed in range(2000)]
     assert np.mean([edit.sigma > 0 for edit in drawn]) == pytest.approx(0.1, abs=0.03)
     qualities = [edit.quality for edit in drawn if edit.quality is not None]
     assert len(qualities) / 2000 == pytest.approx(0.5, abs=0.04)
     assert (min(qualities), max(qualities)) == (30, 100)
-    assert Edits.draw(View(), rng()) == Edits(0.0, None)
+    assert BlurJPEG.draw(View(), rng()) == BlurJPEG(0.0, None)
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"size": 300}, {"blur": 1.5}, {"jpeg_quality": (50, 30)}, {"least_area": 0}])

@@ -1,4 +1,4 @@
-"""What people put on and around pictures: captions, text, stickers, the frame of a screenshot. Everything is drawn here."""
+"""Captions, text, stickers and the frames of screenshots, drawn on and around 8-bit images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from images.transforms.corruptions import Levels
-from images.transforms.edits import on_image
+from images.transforms.codecs import jpeg
+from images.transforms.geometry import Resize
+from images.transforms.protocol import RGBImage, on_pillow
 
 Page = Literal["web", "mobile"]
 
@@ -20,31 +20,36 @@ PAGES: dict[Page, tuple[tuple[int, int], tuple[int, int, int, int]]] = {
     "web": ((1200, 736), (254, 424, 783, 710)),
     "mobile": ((414, 736), (27, 411, 389, 689)),
 }
-"""Size of each page, and the box of its picture: left, top, right, bottom."""
+"""Width and height of each page, and the box of its image: left, top, right, bottom; in pixels."""
 
 BANNER = 250
+"""Height of a meme's banner, in pixels."""
+
 STICKERS = ("smile", "heart", "star", "drop")
+PAGE_GRAY = 245
 
 
 @cache
 def fonts() -> tuple[Path, ...]:
-    """The fonts that come with matplotlib and have letters."""
-    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    """Find the fonts with letters that come with matplotlib."""
+    from matplotlib import get_data_path
+
+    folder = Path(get_data_path()) / "fonts" / "ttf"
     return tuple(sorted(path for path in folder.glob("DejaVu*.ttf") if "Display" not in path.name))
 
 
 def font(path: Path, size: float) -> ImageFont.FreeTypeFont:
-    """A font in a size in pixels."""
+    """Open a font in a size in pixels, at least 1."""
     return ImageFont.truetype(str(path), max(1, round(size)))
 
 
 @dataclass(frozen=True)
 class MemeFormat:
-    """A white banner of 250 pixels above the picture, with a word in black."""
+    """A white banner of 250 pixels above the image, with a text in black."""
 
     text: str = "LOL"
 
-    def __call__(self, rgb: Levels, rng: np.random.Generator) -> Levels:
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
         height, width = rgb.shape[:2]
         canvas = Image.new("RGB", (width, height + BANNER), "white")
         canvas.paste(Image.fromarray(rgb), (0, BANNER))
@@ -61,24 +66,46 @@ class MemeFormat:
 
 
 @dataclass(frozen=True)
+class Screenshot:
+    """The image at another scale on a plain page, as a JPEG.
+
+    Attributes:
+        factor: Of each side, above 0.
+        quality: Of the JPEG, 1 to 100.
+    """
+
+    factor: float = 0.8
+    quality: int = 80
+
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
+        small = Resize(self.factor, "bilinear")(rgb, rng)
+        border = max(1, round(0.06 * min(small.shape[:2])))
+        margins = ((border, border), (border, border), (0, 0))
+        page = np.pad(small, margins, constant_values=PAGE_GRAY)
+        return jpeg(page, self.quality)
+
+
+@dataclass(frozen=True)
 class ScreenshotFrame:
-    """Shown on a page of a site and photographed off the screen: scaled into the page's box, the rest of which is black.
+    """The image on a page of a site, in a box whose rest is black.
 
     Attributes:
         page: ``web`` or ``mobile``.
-        fill: Cut the picture to the box's proportions instead.
+        fill: Cut the image to the box's proportions instead.
     """
 
     page: Page = "web"
     fill: bool = False
 
-    def __call__(self, rgb: Levels, rng: np.random.Generator) -> Levels:
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
         _, (left, top, right, bottom) = PAGES[self.page]
-        image, box = Image.fromarray(rgb), (right - left, bottom - top)
-        ratios = [room / side for room, side in zip(box, image.size, strict=True)]
+        image = Image.fromarray(rgb)
+        box = (right - left, bottom - top)
+        ratios = box[0] / image.width, box[1] / image.height
         factor = max(ratios) if self.fill else min(ratios)
-        how = Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BILINEAR
-        image = image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))), how)
+        resample = Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BILINEAR
+        size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+        image = image.resize(size, resample)
         shown = Image.new("RGB", box, "black")
         shown.paste(image, ((box[0] - image.width) // 2, (box[1] - image.height) // 2))
         canvas = blank_page(self.page).copy()
@@ -88,7 +115,7 @@ class ScreenshotFrame:
 
 @cache
 def blank_page(page: Page) -> Image.Image:
-    """A page as sites look: a bar, a name, lines of text, things beside; the picture's place is empty."""
+    """Draw a page as sites look: a bar, a name, lines of text, boxes; no image yet."""
     (width, height), (left, top, right, bottom) = PAGES[page]
     canvas = Image.new("RGB", (width, height), (240, 242, 245))
     draw = ImageDraw.Draw(canvas)
@@ -98,7 +125,9 @@ def blank_page(page: Page) -> Image.Image:
     draw.ellipse((left, 80, left + 44, 124), (200, 205, 212))
     draw.text((left + 56, 84), "A page", (20, 22, 26), font(fonts()[0], 18))
     for number, line in enumerate(range(140, top - 24, 26)):
-        draw.rounded_rectangle((left, line, left + (right - left) * (0.55 + 0.4 * ((number * 7) % 5) / 5), line + 10), 4, (214, 217, 222))
+        share = 0.55 + 0.4 * ((number * 7) % 5) / 5  # of the width; lines of a text differ
+        end = left + (right - left) * share
+        draw.rounded_rectangle((left, line, end, line + 10), 4, (214, 217, 222))
     for box in range(80, height - 90, 110) if right + 60 < width else ():
         draw.rounded_rectangle((right + 40, box, width - 24, box + 90), 8, "white")
     draw.rectangle((left, bottom + 4, right, height), (247, 248, 250))
@@ -107,32 +136,34 @@ def blank_page(page: Page) -> Image.Image:
 
 @dataclass(frozen=True)
 class Text:
-    """Letters written on the picture, at a random place, size, font and colour."""
+    """Random letters on the image, at a random place, size, font and color."""
 
-    def __call__(self, rgb: Levels, rng: np.random.Generator) -> Levels:
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
         height, width = rgb.shape[:2]
         letters = "".join(chr(rng.integers(33, 127)) for _ in range(rng.integers(5, 16)))
         used = font(fonts()[rng.integers(len(fonts()))], rng.uniform(0.1, 0.3) * min(height, width))
-        colour = tuple(int(value) for value in rng.integers(0, 255, 3))
+        color = tuple(int(value) for value in rng.integers(0, 255, 3))
         place = (rng.uniform(0, 0.6) * width, rng.uniform(0, 0.6) * height)
 
         def write(image: Image.Image) -> Image.Image:
-            ImageDraw.Draw(image).text(place, letters, colour, used)
+            ImageDraw.Draw(image).text(place, letters, color, used)
             return image
 
-        return on_image(rgb, write)
+        return on_pillow(rgb, write)
 
 
 @dataclass(frozen=True)
 class Sticker:
-    """A drawn sticker over a large part of the picture, more or less transparent."""
+    """A drawn sticker over a large part of the image, more or less transparent."""
 
-    def __call__(self, rgb: Levels, rng: np.random.Generator) -> Levels:
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
         height, width = rgb.shape[:2]
         side = max(4, round(rng.uniform(0.4, 0.8) * height))
-        mark = sticker(STICKERS[rng.integers(len(STICKERS))]).resize((side, side), Image.Resampling.BILINEAR)
+        kind = STICKERS[rng.integers(len(STICKERS))]
+        mark = sticker(kind).resize((side, side), Image.Resampling.BILINEAR)
         place = (round(rng.uniform(0, 0.8) * width), round(rng.uniform(0, 0.8) * height))
-        cover = mark.getchannel("A").point([round(value * rng.uniform(0.5, 1)) for value in range(256)])
+        opacity = [round(value * rng.uniform(0.5, 1)) for value in range(256)]
+        cover = mark.getchannel("A").point(opacity)
         canvas = Image.fromarray(rgb)
         canvas.paste(mark.convert("RGB"), place, cover)
         return np.asarray(canvas)
@@ -140,7 +171,7 @@ class Sticker:
 
 @cache
 def sticker(kind: str) -> Image.Image:
-    """A sticker of 256 pixels on a transparent ground."""
+    """Draw one of :data:`STICKERS`, 256 by 256 pixels on a transparent ground."""
     canvas = Image.new("RGBA", (256, 256))
     draw = ImageDraw.Draw(canvas)
     if kind == "smile":
@@ -155,7 +186,8 @@ def sticker(kind: str) -> Image.Image:
     elif kind == "star":
         turns = np.arange(10) * np.pi / 5 - np.pi / 2
         reach = np.where(np.arange(10) % 2 == 0, 120, 50)
-        draw.polygon([(128 + r * np.cos(t), 128 + r * np.sin(t)) for r, t in zip(reach, turns, strict=True)], (250, 180, 40))
+        points = zip(128 + reach * np.cos(turns), 128 + reach * np.sin(turns), strict=True)
+        draw.polygon(list(points), (250, 180, 40))
     else:
         draw.ellipse((48, 90, 208, 250), (70, 150, 240))
         draw.polygon(((128, 6), (62, 135), (194, 135)), (70, 150, 240))

@@ -1,0 +1,118 @@
+"""Blur, noise, sharpening and other changes of neighboring pixels, on 8-bit images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import ImageFilter
+
+from images.transforms.protocol import RGBImage, on_pillow
+
+PATCH = 16
+"""Side of the squares that a mask consists of, in pixels."""
+
+
+def gaussian_blur(rgb: RGBImage, sigma: float) -> RGBImage:
+    """Blur by a Gaussian, with the border mirrored.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        sigma: Standard deviation in pixels, above 0.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    blurred = cv2.GaussianBlur(rgb, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, dtype=np.uint8)
+
+
+def approximate_blur(rgb: RGBImage, sigma: float) -> RGBImage:
+    """Blur an (H, W, 3) uint8 image by Pillow's three box filters; ``sigma`` in pixels, above 0."""
+    return on_pillow(rgb, lambda image: image.filter(ImageFilter.GaussianBlur(sigma)))
+
+
+def enhance_edges(rgb: RGBImage) -> RGBImage:
+    """Sharpen an (H, W, 3) uint8 image by Pillow's strong 3x3 filter."""
+    return on_pillow(rgb, lambda image: image.filter(ImageFilter.EDGE_ENHANCE_MORE))
+
+
+def shuffle_pixels(rgb: RGBImage, share: float, rng: np.random.Generator) -> RGBImage:
+    """Exchange pixels at random places.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        share: Of the pixels, 0 to 1; at least two are taken where there are two.
+        rng: Chooses and exchanges them.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    pixels = rgb.reshape(-1, 3).copy()
+    count = min(len(pixels), max(2, int(len(pixels) * share)))
+    chosen = rng.choice(len(pixels), count, replace=False)
+    pixels[chosen] = pixels[rng.permutation(chosen)]
+    return pixels.reshape(rgb.shape)
+
+
+def mask_patches(rgb: RGBImage, max_share: float, rng: np.random.Generator) -> RGBImage:
+    """Black out squares of 16 pixels.
+
+    Args:
+        rgb: (H, W, 3) uint8; rows and columns beyond a multiple of 16 stay.
+        max_share: Largest share of the squares that is masked, 0 to 1.
+        rng: Draws the share and the squares.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    rows, columns = rgb.shape[0] // PATCH, rgb.shape[1] // PATCH
+    order = rng.permutation(rows * columns)
+    masked = order[: int(rows * columns * rng.uniform(0, max_share))]
+    keep = np.ones(rows * columns, dtype=np.uint8)
+    keep[masked] = 0
+    mask = keep.reshape(rows, columns).repeat(PATCH, axis=0).repeat(PATCH, axis=1)
+    result = rgb.copy()
+    result[: rows * PATCH, : columns * PATCH] *= mask[..., None]
+    return result
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Gaussian blur; ``sigma`` in pixels, above 0."""
+
+    sigma: float
+
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
+        return gaussian_blur(rgb, self.sigma)
+
+
+@dataclass(frozen=True)
+class GaussianBlur:
+    """torchvision's Gaussian blur, cut off at the kernel's border.
+
+    Attributes:
+        kernel: Side of the kernel in pixels, odd; sigma is 0.15 of it and 0.35. An image too small
+            to mirror half of the kernel gets a smaller one of the same sigma.
+    """
+
+    kernel: int
+
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
+        from torchvision.transforms.functional import gaussian_blur as torchvision_blur
+
+        side = min(self.kernel, 2 * min(rgb.shape[:2]) - 1)
+        sigma = 0.15 * self.kernel + 0.35
+        return on_pillow(rgb, lambda image: torchvision_blur(image, [side, side], [sigma, sigma]))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise on every value; ``sigma`` in gray levels, at least 0."""
+
+    sigma: float
+
+    def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
+        noisy = rgb + rng.normal(0, self.sigma, rgb.shape)
+        return noisy.round().clip(0, 255).astype(np.uint8)
