@@ -244,7 +244,7 @@ def test_the_command_on_a_folder(tmp_path, portraits, capsys):
     assert run(main, arguments) == 1
     assert made.stat().st_mtime_ns == before
     assert run(main, [*arguments[:-1], "40"]) == 2
-    assert "holds the results of other settings" in capsys.readouterr().err
+    assert "other settings or weights (method differs)" in capsys.readouterr().err
 
 
 def test_results_are_kept_apart_from_inputs(tmp_path, portraits, capsys):
