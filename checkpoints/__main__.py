@@ -87,7 +87,9 @@ def verify(arguments: list[str]) -> int:
     from checkpoints.verify import verify as check
 
     made = parser("python -m checkpoints verify", "Hashes, shapes, and one forward pass against answers kept beside the weights.")
-    made.add_argument("names", type=str, nargs="+", help="folders, names of python -m checkpoints list, or hf://org/model")
+    made.add_argument(
+        "names", type=str, nargs="+", help="folders, checkpoints (.ckpt), names of python -m checkpoints list, or hf://org/model"
+    )
     made.add_argument("--record", action="store_true", help="keep the answers of these folders as those to compare with from now on")
     settings = made.parse_args(arguments)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.files import file_digest
+from engine.records import read_json
 
 PROJECT = "image-defence"
 
@@ -36,8 +37,8 @@ class Purpose:
     limits: str
 
 
-def model_card(folder: Path, purpose: Purpose, name: str = "FOLDER", licence: str = "apache-2.0") -> str:
-    """The text of ``README.md`` for a model folder.
+def model_card(folder: Path, purpose: Purpose, name: str = "FOLDER", licence: str = "apache-2.0", tags: Sequence[str] = ()) -> str:
+    """Write the text of ``README.md`` for a model folder.
 
     Args:
         folder: Its ``config.json``, ``manifest.json``, ``training.json``, ``calibration.json`` and ``summary.json`` are drawn upon, as
@@ -45,59 +46,69 @@ def model_card(folder: Path, purpose: Purpose, name: str = "FOLDER", licence: st
         purpose: What its class is for.
         name: What to open it by.
         licence: As the Hub abbreviates it.
+        tags: What the Hub is to file it under, beside the project and its class.
     """
     config, records = record(folder, "config.json"), record(folder, "training.json") | record(folder, "manifest.json")
     kind = str(config.get("model", "model"))
     written = own_words(folder / "README.md")
-    parts = [f"---\nlicense: {licence}\nlibrary_name: pytorch\ntags:\n- {PROJECT}\n- {kind}\n---"]
-    parts += [written or f"# {purpose.title}", MARK]
+    sections: dict[str, str] = {}
     if "## Intended use" not in written:
-        parts.append(f"## Intended use\n\n{purpose.use}")
+        sections["Intended use"] = purpose.use
     if "## Limits" not in written:
-        parts.append(f"## Limits\n\n{purpose.limits}")
+        sections["Limits"] = purpose.limits
     if "## Training" not in written:
         recipe = {key: records[key] for key in DETAILS if key in records}
-        parts.append("## Training\n\n" + (table(recipe) or "No record of its training is beside the weights."))
+        sections["Training"] = table(recipe) or "No record of its training is beside the weights."
     if figures := measured(folder):
-        parts.append("## Measured\n\n" + table(figures))
+        sections["Measured"] = table(figures)
     elif "## Measured" not in written:
-        parts.append("## Measured\n\nNothing was measured.")
+        sections["Measured"] = "Nothing was measured."
     if calibration := record(folder, "calibration.json"):
         fitted = calibration.get("pictures", 0)
-        parts.append("## Calibration\n\n" + (table(calibration) if fitted else "None was fitted: its probabilities mean no shares."))
+        sections["Calibration"] = table(calibration) if fitted else "None was fitted: its probabilities mean no shares."
     settings = {key: value for key, value in config.items() if key not in ("model", "format")}
     files = {name: f"sha256 `{file_digest(folder / name)}`" for name in OURS if name.endswith(".safetensors") and (folder / name).is_file()}
-    parts.append(f"## Files\n\n`{kind}`, format {config.get('format', 0)}.\n\n" + table(settings | files))
-    parts.append(f"## Opening it\n\n```python\n{kind}.from_pretrained({name!r})\n```\n\n`python -m checkpoints verify {name}` checks it.")
-    return "\n\n".join(parts) + "\n"
+    sections["Files"] = f"`{kind}`, format {config.get('format', 0)}.\n\n" + table(settings | files)
+    opening = f"```python\n{kind}.from_pretrained({name!r})\n```"
+    sections["Opening it"] = f"{opening}\n\n`python -m checkpoints verify {name}` checks it."
+    return card_head(licence, [PROJECT, kind, *tags]) + card_body(f"{written or f'# {purpose.title}'}\n\n{MARK}", sections)
+
+
+def card_head(licence: str, tags: Sequence[str]) -> str:
+    """Write what the Hub reads of a card: licence, library and tags."""
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(license=licence, library_name="pytorch", tags=list(dict.fromkeys(tags)))
+    return f"---\n{data.to_yaml()}\n---\n\n"
+
+
+def card_body(beginning: str, sections: Mapping[str, str]) -> str:
+    """Write a card's text: its beginning, with the title, and sections under their headings."""
+    return "\n\n".join([beginning, *(f"## {heading}\n\n{text}" for heading, text in sections.items())]) + "\n"
 
 
 def record(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON file of a folder; empty if it is not there.
+    """Read a JSON file of a folder; empty if it is not there.
 
     Raises:
         ValueError: If it is damaged.
     """
     file = folder / name
-    if not file.is_file():
-        return {}
-    try:
-        content = json.loads(file.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        msg = f"{file}: not valid JSON ({error}); write it again or delete it"
-        raise ValueError(msg) from error
-    return content if isinstance(content, dict) else {}
+    return read_json(file, dict[str, Any], "write it again or delete it") if file.is_file() else {}
 
 
 def own_words(card: Path) -> str:
-    """What a person or a recipe wrote into a card: all before the mark, without the head; empty if there is none."""
+    """Read what a person or a recipe wrote into a card: all before the mark, without the head; empty if there is none."""
     if not card.is_file():
         return ""
-    return re.sub(r"\A---\n.*?\n---\n", "", card.read_text().partition(MARK)[0], flags=re.DOTALL).strip()
+    from huggingface_hub import ModelCard
+
+    content = card.read_text(encoding="utf-8", errors="replace").partition(MARK)[0]
+    return ModelCard(content, ignore_metadata_errors=True).text.strip()
 
 
 def measured(folder: Path) -> dict[str, Any]:
-    """The figures of a test's ``summary.json``, but for those whose thresholds were chosen on the test."""
+    """Pick the figures of a test's ``summary.json``, but for those whose thresholds were chosen on the test."""
     figures: dict[str, Any] = {}
     for key, value in record(folder, "summary.json").items():
         kept = {name: inner for name, inner in value.items() if isinstance(inner, int | float)} if isinstance(value, dict) else value
@@ -106,23 +117,29 @@ def measured(folder: Path) -> dict[str, Any]:
     return figures
 
 
-def table(values: dict[str, Any]) -> str:
-    """Two columns of Markdown; empty without values."""
+def table(values: Mapping[str, Any], number: str = ".4g") -> str:
+    """Write two columns of Markdown; empty without values.
+
+    Args:
+        values: By name.
+        number: Format of numbers that are not whole.
+    """
     if not values:
         return ""
-    return "\n".join(["| | |", "|---|---|", *(f"| {key.replace('_', ' ')} | {cell(value)} |" for key, value in values.items())])
+    rows = [f"| {key.replace('_', ' ')} | {cell(value, number)} |" for key, value in values.items()]
+    return "\n".join(["| | |", "|---|---|", *rows])
 
 
-def cell(value: Any) -> str:
-    """A value on one line that ends no cell; the folders of paths are left out."""
+def cell(value: Any, number: str = ".4g") -> str:
+    """Write a value on one line that ends no cell; the folders of paths are left out."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {cell(inner)}" for key, inner in value.items())
+        return ", ".join(f"{key} {cell(inner, number)}" for key, inner in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(cell(inner) for inner in value)
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        return ", ".join(cell(inner, number) for inner in value)
+    text = f"{value:{number}}" if isinstance(value, float) else str(value)
     return " ".join(bare(text).replace("|", "/").split())
 
 
 def bare(text: str) -> str:
-    """Text without the folders of absolute paths and of those in a home, which say whose machine it was."""
+    """Leave out of a text the folders of absolute paths and of those in a home, which say whose machine it was."""
     return re.sub(r"(?<![\w:/.])(?:~|/|[A-Za-z]:[\\/])(?:[^\s/\\,;'\"]+[/\\])+", "", text)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import os
-import time
 from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from tenacity import Retrying
 from tqdm import tqdm
 
+from checkpoints.redirects import refuse_inside
+from engine.addresses import is_loopback
 from engine.files import write_text
+from engine.records import read_json, to_json
+from engine.retries import PASSING, Passing, asked_wait, patience
 
 LARGEST = 16 * 2**30
 """Bytes of a file whose size is not known beforehand."""
@@ -27,14 +29,19 @@ ATTEMPTS = 5
 """Without a byte in between."""
 
 PATIENCE = 60
-"""Seconds: how long to wait for an answer, and the longest wait that a server may ask for."""
+"""Seconds to wait for an answer."""
+
+
+class _Progress(Exception):
+    """Something came before the connection broke off."""
 
 
 class OnlyEncrypted(HTTPRedirectHandler):
-    """Follows no redirection to where :func:`check_address` would not go."""
+    """Follows no redirection to where :func:`check_address` would not go, nor into this machine's network."""
 
     def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str) -> Request | None:
         check_address(newurl)
+        refuse_inside(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
@@ -46,17 +53,13 @@ def check_address(address: str) -> None:
     """
     parts = urlsplit(address)
     host = parts.hostname or ""
-    try:
-        here = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        here = host == "localhost"
-    if not host or (parts.scheme != "https" and not (here and parts.scheme == "http")):
+    if not host or (parts.scheme != "https" and not (is_loopback(host) and parts.scheme == "http")):
         msg = f"{address}: weights are fetched over https:// only"
         raise ValueError(msg)
 
 
 def download(address: str, target: Path, size: int | None = None) -> Path:
-    """A file from the web; one that broke off goes on where it was, in this run or a later one.
+    """Get a file from the web; one that broke off goes on where it was, in this run or a later one.
 
     Args:
         address: ``https://…``.
@@ -70,30 +73,32 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
     check_address(address)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial, note = target.with_name(target.name + ".partial"), target.with_name(target.name + ".partial.json")
-    attempts, limit = ATTEMPTS, size or LARGEST
     opener = build_opener(OnlyEncrypted())
     with tqdm(total=size, unit="B", unit_scale=True, desc=target.name) as bar:
-        while True:
-            have = partial.stat().st_size if partial.is_file() else 0
-            bar.n = have
+
+        def receive() -> int | None:
+            bar.n = have = held(partial)
             try:
-                whole = _receive(opener, address, partial, note, limit, bar)
-                break
-            except HTTPError as error:
-                wait = seconds(error.headers.get("Retry-After"), 2 ** (ATTEMPTS - attempts))
-                if error.code == 416:  # nothing is left to send: the rest must be of another file
+                return _receive(opener, address, partial, note, size or LARGEST, bar)
+            except (HTTPException, OSError) as error:
+                if isinstance(error, HTTPError) and error.code == 416:  # nothing is left to send: the rest must be of another file
                     partial.unlink(missing_ok=True)
-                elif error.code not in (408, 429, 500, 502, 503, 504) or attempts == 1 or wait > PATIENCE:
-                    raise FileNotFoundError(refused(address, error)) from error
-            except (URLError, HTTPException, OSError) as error:
-                wait = 2 ** (ATTEMPTS - attempts)
-                if attempts == 1:
-                    kept = f"; {bar.n} bytes are kept, and the next try goes on from there" if bar.n else ""
-                    msg = f"{address}: the connection broke off or cannot be made ({error}); check the network and try again{kept}"
-                    raise FileNotFoundError(msg) from error
-            now = partial.stat().st_size if partial.is_file() else 0
-            attempts = ATTEMPTS if now > have else attempts - 1
-            time.sleep(min(wait, PATIENCE) if attempts < ATTEMPTS else 0.1)
+                if held(partial) > have:
+                    raise _Progress from error
+                raise
+
+        while True:
+            try:
+                whole = Retrying(**patience(lambda error: passing(error, address), ATTEMPTS))(receive)
+                break
+            except _Progress:  # goes on at once, with as many attempts as before
+                continue
+            except HTTPError as error:
+                raise FileNotFoundError(refused(address, error)) from error
+            except (HTTPException, OSError) as error:
+                kept = f"; {bar.n} bytes are kept, and the next try goes on from there" if bar.n else ""
+                msg = f"{address}: the connection broke off or cannot be made ({error}); check the network and try again{kept}"
+                raise FileNotFoundError(msg) from error
     got = partial.stat().st_size
     note.unlink(missing_ok=True)
     if (size or whole or got) != got:
@@ -112,7 +117,7 @@ def _receive(opener: Any, address: str, partial: Path, note: Path, limit: int, b
         ValueError: If it is, or becomes, too large.
     """
     headers, have = {"User-Agent": "image-defence", "Accept-Encoding": "identity"}, 0
-    if partial.is_file() and note.is_file() and (tag := json.loads(note.read_text()).get(address)):
+    if partial.is_file() and note.is_file() and (tag := read_json(note, dict[str, str], f"delete it and {partial.name}").get(address)):
         have = partial.stat().st_size
         headers |= {"Range": f"bytes={have}-", "If-Range": tag}  # the server sends all of a file that has changed
     with opener.open(Request(address, headers=headers), timeout=PATIENCE) as answer:
@@ -124,7 +129,7 @@ def _receive(opener: Any, address: str, partial: Path, note: Path, limit: int, b
             msg = f"{address}: {whole} bytes, more than the {limit} it may have; it was not fetched"
             raise ValueError(msg)
         tag = answer.headers.get("ETag", "")
-        write_text(note, json.dumps({address: tag} if tag and not tag.startswith("W/") else {}))
+        write_text(note, to_json({address: tag} if tag and not tag.startswith("W/") else {}))
         bar.total, bar.n = bar.total or whole, have
         with partial.open("ab" if have else "wb") as stream:
             while piece := answer.read(PIECE):
@@ -142,9 +147,20 @@ def _receive(opener: Any, address: str, partial: Path, note: Path, limit: int, b
     return whole
 
 
-def seconds(asked: str | None, otherwise: int) -> int:
-    """How long to wait, as a server asks; dates are not read."""
-    return int(asked) if asked and asked.isdigit() else otherwise
+def held(partial: Path) -> int:
+    """Count the bytes of a file that are here."""
+    return partial.stat().st_size if partial.is_file() else 0
+
+
+def passing(error: BaseException, address: str) -> Passing | None:
+    """Tell what is passing of an error; None if it lasts."""
+    if isinstance(error, HTTPError):
+        if error.code not in (*PASSING, 416):
+            return None
+        return Passing(f"{address}: the server answers {error.code}", asked_wait(error.headers.get("Retry-After")))
+    if isinstance(error, HTTPException | OSError):
+        return Passing(f"{address}: the connection broke off or cannot be made ({error})")
+    return None
 
 
 def refused(address: str, error: HTTPError) -> str:

@@ -1,22 +1,21 @@
-"""From the name of a model, as a person writes it, to a folder of files on this machine."""
+"""From the name of a model, as a person writes it, to its files on this machine."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from checkpoints.hub import fetch
 from checkpoints.pull import address_of, pull
 from checkpoints.registry import registry
-from checkpoints.safe import read_state_dict
+from checkpoints.sizes import check_sizes
+from engine.records import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository; the shipped models are named relative to it."""
+
+WEIGHTS = "model.safetensors"
+"""The weights in a model folder."""
 
 PIPELINE_PARTS = (
     "model_index.json",
@@ -35,7 +34,7 @@ PIPELINE_FILES = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"] + [
 
 
 def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
-    """The folder that holds a model.
+    """Find the folder that holds a model.
 
     Args:
         name: A folder (relative to the working directory or to the repository), a name of the registry, or a Hub id such as
@@ -45,9 +44,13 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
 
     Raises:
         FileNotFoundError: If it is neither a folder nor obtainable, or a needed file is missing; says what to do.
+        ValueError: If it is a file.
     """
     folder = next((path for path in (Path(name), ROOT / name) if path.is_dir()), None)
     if folder is None:
+        if file := _file(name):
+            msg = f"{file} is a file; a model's folder is asked for here"
+            raise ValueError(msg)
         folder = _elsewhere(name, patterns)
     for need in needs:
         if not (folder / need).is_file():
@@ -56,70 +59,62 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
     return folder
 
 
+def model_place(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
+    """Find a model of this project: its folder, or the Lightning checkpoint that holds it.
+
+    Args:
+        name: A checkpoint file (``.ckpt``), or what :func:`model_folder` takes.
+        needs: As for :func:`model_folder`.
+        patterns: As for :func:`model_folder`.
+
+    Raises:
+        FileNotFoundError: As :func:`model_folder`; also if there is no such checkpoint.
+        ValueError: If it is the weights of a folder without the folder.
+    """
+    file = _file(name)
+    if file is None:
+        return model_folder(name, *needs, patterns=patterns)
+    if file.suffix == ".safetensors":
+        msg = f"{file}: weights alone do not say what they are; name their folder, {file.parent}, with its config.json"
+        raise ValueError(msg)
+    return file
+
+
+def weight_file(name: str) -> Path:
+    """Find the file with a model's weights: ``model.safetensors`` of its folder, or its checkpoint; errors as :func:`model_place`."""
+    place = model_place(name, WEIGHTS)
+    return place / WEIGHTS if place.is_dir() else place
+
+
 def pipeline_folder(name: str) -> str:
-    """The folder of a latent-diffusion pipeline, with all its parts; see :func:`model_folder`."""
+    """Find the folder of a latent-diffusion pipeline, with all its parts; see :func:`model_folder`.
+
+    Raises:
+        ValueError: Also if a part's settings ask for a network of a size that none has.
+    """
     patterns = ["*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors"]
-    return str(model_folder(name, *PIPELINE_PARTS, patterns=patterns))
+    folder = model_folder(name, *PIPELINE_PARTS, patterns=patterns)
+    check_sizes(folder)
+    return str(folder)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json`` of a model folder.
+    """Read ``config.json`` of a model folder.
 
     Raises:
+        FileNotFoundError: If there is none.
         ValueError: If it cannot be read as what it should be.
     """
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        msg = f"{folder / 'config.json'} is not valid JSON ({error}); download or export the model again"
-        raise ValueError(msg) from error
-    if not isinstance(config, dict):
-        msg = f"{folder / 'config.json'} holds no settings; download or export the model again"
-        raise ValueError(msg)
-    return config
+    return read_json(folder / "config.json", dict[str, Any], "download or export the model again")
 
 
-def read_weights(folder: Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
-    """``model.safetensors`` of a model folder.
-
-    Args:
-        folder: The folder.
-        dtype: Precision the weights are wanted in; the file's own if None.
-
-    Raises:
-        ValueError: If it is damaged.
-    """
-    return read_safetensors(folder / "model.safetensors", dtype)
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """A state dict in any file: ``.safetensors``, or what ``torch.save`` wrote, read as :func:`checkpoints.safe.read_state_dict` does.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or holds anything else.
-    """
-    if file.suffix != ".safetensors":
-        return read_state_dict(file)
-    if not file.is_file():
-        msg = f"{file}: no such file"
+def _file(name: str) -> Path | None:
+    """A file of this name; None if there is none and the name may mean something else."""
+    file = next((path for path in (Path(name), ROOT / name) if path.is_file()), None)
+    if file is None and str(name).endswith(".ckpt") and not Path(name).is_dir():
+        msg = f"{name}: no such checkpoint; those of a training are in its default_root_dir, in checkpoints/"
         raise FileNotFoundError(msg)
-    return read_safetensors(file)
-
-
-def read_safetensors(file: Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
-    """A safetensors file; see :func:`read_weights`."""
-    weights = {}
-    try:
-        with safe_open(file, "pt") as opened:
-            keys = list(opened.keys())
-        for key in keys:  # opened anew for each: what was read of a mapped file stays in memory until it is closed
-            with safe_open(file, "pt") as opened:
-                weights[key] = opened.get_tensor(key).to(dtype)
-    except SafetensorError as error:
-        msg = f"{file} is damaged ({error}); download or export the model again"
-        raise ValueError(msg) from error
-    return weights
+    return file
 
 
 def _elsewhere(name: str, patterns: list[str] | None) -> Path:

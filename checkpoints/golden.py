@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, cast
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.safe import check_archive
+from engine.files import atomic_write
 
 GOLDEN = "golden.npz"
 
@@ -29,7 +29,7 @@ class Exercised(Protocol):
 
 @torch.no_grad()
 def answers(model: Exercised) -> Answers:
-    """What a model says to its example inputs, in float32 on the CPU; yes-or-no answers are left out, as they may hang by a hair."""
+    """Ask a model its example inputs, in float32 on the CPU; yes-or-no answers are left out, as they may hang by a hair."""
     inputs = model.example_inputs()
     network = cast(nn.Module, model)
     found = network.cpu().float().eval()(*(inputs if isinstance(inputs, tuple) else (inputs,)))
@@ -39,14 +39,12 @@ def answers(model: Exercised) -> Answers:
 
 def save_answers(folder: Path, found: Answers) -> None:
     """Keep answers beside the weights, whole or not at all."""
-    partial = folder / f"{GOLDEN}.{os.getpid()}.partial"
-    with partial.open("wb") as stream:
+    with atomic_write(folder / GOLDEN) as partial, partial.open("wb") as stream:
         np.savez(stream, **{name: value.numpy() for name, value in found.items()})  # type: ignore[arg-type]
-    os.replace(partial, folder / GOLDEN)
 
 
 def difference(folder: Path, found: Mapping[str, Tensor]) -> float | None:
-    """How far answers are from those kept beside the weights, in shares of the largest; None if none are kept.
+    """Compare answers with those kept beside the weights, in shares of the largest; None if none are kept.
 
     Raises:
         ValueError: If those kept are damaged, or of other shapes.
@@ -54,14 +52,15 @@ def difference(folder: Path, found: Mapping[str, Tensor]) -> float | None:
     file = folder / GOLDEN
     if not file.is_file():
         return None
-    check_archive(file)
     try:
+        check_archive(file)
         with np.load(file, allow_pickle=False) as stored:
             kept = {name: torch.from_numpy(stored[name]).float() for name in stored.files}
-    except (ValueError, OSError, TypeError) as error:
+    except Exception as error:  # NumPy and zipfile raise nearly anything on damaged files
         msg = f"{file} is damaged ({error}); get it again, or record it anew"
         raise ValueError(msg) from error
     if {name: value.shape for name, value in kept.items()} != {name: value.shape for name, value in found.items()}:
         msg = f"{file}: its answers are of other shapes than the model's; is it another model's?"
         raise ValueError(msg)
-    return max(float((found[name] - kept[name]).abs().max() / kept[name].abs().max().clamp(min=1e-6)) for name in kept)
+    shares = [(found[name] - kept[name]).abs().max() / kept[name].abs().max().clamp(min=1e-6) for name in kept]
+    return float(torch.stack(shares).max())  # not a number where any is none

@@ -1,69 +1,120 @@
 """The Hugging Face Hub: fetching into its cache with every new file checked against the Hub's own hash, and faults in plain words.
 
-Endpoint, cache, token and offline mode are the client's: ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN``, ``HF_HUB_OFFLINE``.
+Endpoint, cache, token and offline mode are the client's: ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN``, ``HF_HUB_OFFLINE``. The client
+takes long to import, so it is imported where it is used.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
-import httpx2
-from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub import constants
 
+from checkpoints.redirects import keep_outside
 from engine.files import file_digest
+from engine.retries import PASSING, Passing, asked_wait, patience
+
+Result = TypeVar("Result")
 
 SCHEME = "hf://"
 
-FAULTS = (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError)
-"""What the client raises when the Hub or the way there is at fault, or the name."""
-
 
 def split_address(name: str) -> tuple[str, str | None]:
-    """Repository and revision of ``org/model``, ``org/model@revision`` or the same after ``hf://``."""
+    """Split ``org/model``, ``org/model@revision`` or the same after ``hf://`` into repository and revision."""
     repository, _, revision = name.removeprefix(SCHEME).strip("/").partition("@")
     return repository, revision or None
 
 
 def fetch(name: str, patterns: list[str] | None = None) -> Path:
-    """The folder of a repository in the cache, downloaded as far as it is not there; offline, as it was downloaded before.
+    """Find the folder of a repository in the cache, downloaded as far as it is not there; offline, as it was downloaded before.
 
     Args:
         name: See :func:`split_address`.
         patterns: Which files; all if None.
 
     Raises:
-        FileNotFoundError: If it cannot be had, with the reason and what to do.
+        FileNotFoundError: If it cannot be had whole, with the reason and what to do.
         ValueError: If a file arrived otherwise than the Hub says it is; it is removed.
     """
     repository, revision = split_address(name)
     blobs = cache_folder(repository) / "blobs"
     before = {path.name for path in blobs.iterdir()} if blobs.is_dir() else set()
-    try:
+    folder = snapshot(name, revision, patterns)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if file.resolve().name not in before:
+            check_blob(file)
+    return folder
+
+
+def snapshot(name: str, revision: str | None, patterns: list[str] | None, here: bool = False) -> Path:
+    """Find the folder of a repository's revision, by the client; errors as :func:`fetch`.
+
+    Args:
+        name: See :func:`split_address`.
+        revision: Commit, branch or tag; the newest if None.
+        patterns: Which files; all if None.
+        here: Look on this machine only.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import validate_repo_id
+
+    repository, _ = split_address(name)
+
+    def download() -> str:
         validate_repo_id(repository)
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-    except FAULTS as error:
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=here)
+
+    try:
+        return Path(asked(download, name))
+    except faults() as error:
         raise FileNotFoundError(explained(error, name)) from error
     except OSError as error:
         if "Consistency check failed" not in str(error):
             raise
         msg = f"{name}: a file arrived with another size than the Hub says; nothing of it was kept. Pull again"
         raise ValueError(msg) from error
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if file.resolve().name not in before:
-            check_blob(file)
-    return folder
+
+
+def asked(call: Callable[[], Result], name: str) -> Result:
+    """Call the client, again after a passing fault, waiting as the Hub asks; what is there already is not sent again."""
+    from tenacity import Retrying
+
+    def once() -> Result:
+        keep_outside()  # the client may have begun a new session
+        return call()
+
+    return Retrying(**patience(lambda error: passing(error, name)))(once)
+
+
+def passing(error: BaseException, name: str) -> Passing | None:
+    """Tell what is passing of an error of the client's; None if it lasts."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    broken = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2.ReadTimeout, httpx2.WriteTimeout)
+    for item in causes(error):
+        if isinstance(item, HfHubHTTPError) and item.response is not None:
+            if item.response.status_code not in PASSING:
+                return None
+            wait = asked_wait(item.response.headers.get("Retry-After"))
+            return Passing(f"{name}: {of_status(item.response.status_code, None, '')}", wait)
+        if isinstance(item, (*broken, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
+            return Passing(f"{name}: the connection to the Hub broke off ({type(item).__name__})")
+    return None
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """List what the client raises when the Hub or the way there is at fault, or the name."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    # a page instead of data: the client takes it apart without looking
+    return (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, json.JSONDecodeError, KeyError, TypeError)
 
 
 def check_blob(file: Path) -> None:
@@ -84,7 +135,7 @@ def check_blob(file: Path) -> None:
 
 
 def blob_digest(file: Path, expected: str) -> str:
-    """The hash of a file, of the kind that the expected one is: sha256 of large files, git's of small ones; others are not checked."""
+    """Hash a file as the expected hash is: sha256 of large files, git's of small ones; others are not checked."""
     if re.fullmatch("[0-9a-f]{64}", expected):
         return file_digest(file)
     if re.fullmatch("[0-9a-f]{40}", expected):
@@ -99,26 +150,41 @@ def cache_folder(repository: str) -> Path:
 
 
 def explained(error: BaseException, name: str) -> str:
-    """What is wrong, and what to do, for an error of the client."""
+    """Say what is wrong, and what to do, for an error of the client."""
+    from huggingface_hub import errors
+
     repository, revision = split_address(name)
-    chain = list(causes(error))
-    of_kind = {kind: next((item for item in chain if isinstance(item, kind)), None) for kind in (HfHubHTTPError, GatedRepoError)}
-    answer = of_kind[HfHubHTTPError]
+    chain = causes(error)
     page = f"{constants.ENDPOINT}/{repository}"
-    if isinstance(error, HFValidationError):
+
+    def met(*kinds: type[BaseException]) -> Any:
+        return next((item for item in chain if isinstance(item, kinds)), None)
+
+    if isinstance(error, errors.HFValidationError):
         return f"'{name}' is not a Hub id; give org/model, org/model@revision or hf://org/model"
-    if of_kind[GatedRepoError]:
+    if met(errors.GatedRepoError):
         return f"{name} is gated: agree to its terms at {page}, then log in with `hf auth login` or set HF_TOKEN"
-    if any(isinstance(item, RevisionNotFoundError) for item in chain):
+    if met(errors.RevisionNotFoundError):
         return f"{repository} has no revision '{revision}' on the Hub; see {page}/commits/main"
-    if any(isinstance(item, RepositoryNotFoundError) for item in chain):
+    if met(errors.RepositoryNotFoundError):
         return (
             f"{name}: no such repository on the Hub, or a private one that you may not see; check the name, and log in with "
             "`hf auth login` or set HF_TOKEN"
         )
-    if isinstance(answer, HfHubHTTPError) and answer.response is not None:
+    if (answer := met(errors.HfHubHTTPError)) and answer.response is not None:
         return f"{name}: " + of_status(answer.response.status_code, answer.response.headers.get("Retry-After"), page)
-    if constants.is_offline_mode() or any(isinstance(item, OfflineModeIsEnabled) for item in chain):
+    if met(json.JSONDecodeError, KeyError, TypeError):
+        return (
+            f"{name}: what answers at {constants.ENDPOINT} is not the Hub: it sent a page, or other data than the Hub does. Check "
+            "HF_ENDPOINT, and whether the network wants you to log in first"
+        )
+    if incomplete := met(errors.IncompleteSnapshotError):
+        missing = re.search(r"missing \((.*?)\)", str(incomplete))
+        return (
+            f"{name} is only partly in the cache ({constants.HF_HUB_CACHE}): {missing[1] if missing else 'files'} missing. Pull it again "
+            f"where there is a network, HF_HUB_OFFLINE unset"
+        )
+    if constants.is_offline_mode() or met(errors.OfflineModeIsEnabled):
         return (
             f"{name} is not in the cache ({constants.HF_HUB_CACHE}), or not whole, and HF_HUB_OFFLINE forbids to fetch it; unset it, or "
             f"fetch it where there is a network, `hf download {repository}`, and bring the cache here"
@@ -130,7 +196,7 @@ def explained(error: BaseException, name: str) -> str:
 
 
 def of_status(status: int, wait: str | None, page: str) -> str:
-    """An HTTP status in words."""
+    """Put an HTTP status into words."""
     if status == 401:
         return "the Hub wants to know who you are (401): log in with `hf auth login` or set HF_TOKEN to a valid token"
     if status == 403:
@@ -146,7 +212,7 @@ def of_status(status: int, wait: str | None, page: str) -> str:
 
 
 def causes(error: BaseException | None) -> list[BaseException]:
-    """An error and those behind it, the first cause last."""
+    """List an error and those behind it, the first cause last."""
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)

@@ -5,15 +5,22 @@ It lies in the Hub client's folder for other programs' files, beside files that 
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from huggingface_hub import constants
-from huggingface_hub.utils import WeakFileLock
 
 from engine.files import write_text
+from engine.records import read_json, to_json
+
+
+class Pin(TypedDict):
+    """What a model was first seen as: day, revision on the Hub, and sha256 by file."""
+
+    first_seen: NotRequired[str]
+    revision: NotRequired[str | None]
+    sha256: NotRequired[dict[str, str]]
 
 
 def files_folder(name: str) -> Path:
@@ -26,13 +33,13 @@ def lock_file() -> Path:
     return Path(constants.HF_ASSETS_CACHE) / "image-defence" / "weights.lock.json"
 
 
-def pinned(name: str) -> dict[str, Any]:
-    """What is pinned for a model: ``first_seen``, ``revision`` and ``sha256`` by file; empty if it was never pulled.
+def pinned(name: str) -> Pin:
+    """Read what is pinned for a model; empty if it was never pulled.
 
     Raises:
         ValueError: If the lock file is damaged.
     """
-    return dict(_read().get(name, {}))
+    return _read().get(name, Pin())
 
 
 def pin(name: str, revision: str | None, hashes: dict[str, str]) -> None:
@@ -41,35 +48,32 @@ def pin(name: str, revision: str | None, hashes: dict[str, str]) -> None:
     Raises:
         ValueError: If a hash differs; nothing is pinned.
     """
+    from huggingface_hub.utils import WeakFileLock
+
     file = lock_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(file.with_suffix(".mutex")):
         pins = _read()
         today = datetime.now(UTC).date().isoformat()
-        seen = pins.setdefault(name, {"first_seen": today, "revision": revision, "sha256": {}})
-        if seen["revision"] != revision:
-            seen |= {"first_seen": today, "revision": revision, "sha256": {}}
-        if changed := differing(seen["sha256"], hashes):
+        seen = pins.get(name, Pin())
+        before, since = seen.get("sha256", {}), seen.get("first_seen", today)
+        if seen.get("revision") != revision:
+            before, since = {}, today
+        if changed := differing(before, hashes):
             msg = (
-                f"{name}: {changed} is not the file that was first seen on {seen['first_seen']} (sha256 {seen['sha256'][changed][:12]}…, "
+                f"{name}: {changed} is not the file that was first seen on {since} (sha256 {before[changed][:12]}…, "
                 f"now {hashes[changed][:12]}…). If you know why it was replaced, delete its entry in {file}"
             )
             raise ValueError(msg)
-        seen["sha256"] |= hashes
-        write_text(file, json.dumps(pins, indent=2, sort_keys=True) + "\n")
+        pins[name] = Pin(first_seen=since, revision=revision, sha256=dict(sorted((before | hashes).items())))
+        write_text(file, to_json(dict(sorted(pins.items()))))
 
 
 def differing(before: dict[str, str], now: dict[str, str]) -> str:
-    """The first file whose hash is another one; empty if none."""
+    """Find the first file whose hash is another one; empty if none."""
     return next((name for name in now if before.get(name, now[name]) != now[name]), "")
 
 
-def _read() -> dict[str, Any]:
+def _read() -> dict[str, Pin]:
     file = lock_file()
-    if not file.is_file():
-        return {}
-    try:
-        return dict(json.loads(file.read_text()))
-    except (ValueError, TypeError) as error:
-        msg = f"{file} is damaged ({error}); mend it, or delete it to pin every model anew"
-        raise ValueError(msg) from error
+    return read_json(file, dict[str, Pin], "mend it, or delete it to pin every model anew") if file.is_file() else {}

@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
-
 from checkpoints.download import download
-from checkpoints.hub import SCHEME, cache_folder, check_blob, fetch, split_address
+from checkpoints.hub import SCHEME, cache_folder, check_blob, fetch, snapshot, split_address
 from checkpoints.pins import differing, files_folder, pin, pinned
 from checkpoints.registry import Entry, WeightFile, entry, registry
+from checkpoints.whole import refuse_incomplete
 from engine.files import file_digest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 """Endings of files that PyTorch reads by unpickling."""
 
-WEIGHTS = (".safetensors", ".onnx", ".h5", ".msgpack", *PICKLED)
+WEIGHTS = (".safetensors", ".onnx", ".h5", ".msgpack", ".faiss", *PICKLED)
 """Endings of the files that are pinned."""
 
 
@@ -80,28 +78,46 @@ def pull(name: str, update: bool = False) -> Pulled:
 
 
 def place(found: Entry) -> Path:
-    """The folder of a model that is not the Hub's."""
+    """Name the folder of a model that is not the Hub's."""
     return ROOT / found.path if found.path else files_folder(found.name)
 
 
 def address_of(found: Entry) -> str:
-    """A Hub model's address, with the revision that the registry names or that was pinned."""
+    """Name a Hub model's address, with the revision that the registry names or that was pinned."""
     _, revision = split_address(found.hub or "")
     revision = revision or pinned(found.name).get("revision")
     return f"{split_address(found.hub or '')[0]}@{revision}" if revision else str(found.hub)
 
 
-def local_folder(name: str) -> Path | None:
-    """Where a model is on this machine, whole; None if it is not. Asks nobody else."""
+def here(name: str) -> Path:
+    """Find the folder of a model on this machine, whole. Asks nobody else.
+
+    Raises:
+        FileNotFoundError: If it is not there, or a file of it is missing; the message names that.
+    """
     found = registry().get(name)
+    advice = f"get it with python -m checkpoints pull {name}"
     if found is not None and not found.hub:
-        return place(found) if all((place(found) / file.name).is_file() for file in found.files) else None
+        folder = place(found)
+        if lacking := [file.name for file in found.files if not (folder / file.name).is_file()]:
+            msg = f"{name} is not on this machine, or not whole: {folder / lacking[0]} is missing; {advice}"
+            raise FileNotFoundError(msg)
+        return folder
     address, patterns = (name, None) if found is None else (address_of(found), list(found.patterns) or None)
     repository, revision = split_address(address)
     revision = revision or pinned(SCHEME + repository).get("revision")
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=True))
-    except LocalEntryNotFoundError:
+        return snapshot(address, revision, patterns, here=True)
+    except FileNotFoundError as error:
+        msg = f"{name} is not on this machine, or not whole ({error}); {advice}"
+        raise FileNotFoundError(msg) from error
+
+
+def local_folder(name: str) -> Path | None:
+    """Find the folder of a model on this machine, whole; None if it is not. Asks nobody else."""
+    try:
+        return here(name)
+    except FileNotFoundError:
         return None
 
 
@@ -110,6 +126,7 @@ def _from_hub(name: str, address: str, files: tuple[WeightFile, ...], patterns: 
     kept = None if update else pinned(name).get("revision")
     wanted = revision or kept
     folder = fetch(f"{repository}@{wanted}" if wanted else repository, list(patterns) or None)
+    refuse_incomplete(folder, name)
     hashes = checked(name, folder, files, ours=True)
     pin(name, folder.name, hashes)
     vouched = {file for file in hashes if re.fullmatch("[0-9a-f]{64}", (folder / file).resolve().name)}
@@ -117,7 +134,7 @@ def _from_hub(name: str, address: str, files: tuple[WeightFile, ...], patterns: 
 
 
 def checked(name: str, folder: Path, files: Iterable[WeightFile], ours: bool = False) -> dict[str, str]:
-    """The sha256 of every weight file of a folder, if they are what the registry, the lock file and the Hub's cache say.
+    """Hash every weight file of a folder, and compare with the registry, the lock file and the Hub's cache.
 
     Args:
         name: The model's.
@@ -155,13 +172,13 @@ def checked(name: str, folder: Path, files: Iterable[WeightFile], ours: bool = F
 
 
 def unverified(files: Iterable[WeightFile], hashes: dict[str, str]) -> tuple[str, ...]:
-    """Files whose hash the registry does not know."""
+    """List files whose hash the registry does not know."""
     known = {file.name for file in files if file.sha256}
     return tuple(name for name in hashes if name not in known)
 
 
 def cautions(pulled: Pulled) -> list[str]:
-    """What is to be known before a model's files are opened, one line each."""
+    """List what is to be known before a model's files are opened, one line each."""
     pickled = [name for name in pulled.sha256 if name.endswith(PICKLED)]
     if not pickled:
         return []
@@ -177,7 +194,7 @@ def cautions(pulled: Pulled) -> list[str]:
 
 
 def partly_here(found: Entry) -> bool:
-    """Whether anything of a model is on this machine."""
+    """Tell whether anything of a model is on this machine."""
     if found.hub:
         return cache_folder(split_address(found.hub)[0]).is_dir()
     return any((place(found) / file.name).is_file() for file in found.files)

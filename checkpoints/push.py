@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-from huggingface_hub import HfApi
-
 from checkpoints.card import Purpose, bare, model_card, record
+from checkpoints.digests import DIGEST, write_digest
 from checkpoints.golden import GOLDEN, Exercised, answers, save_answers
-from checkpoints.hub import FAULTS, explained
+from checkpoints.hub import asked, explained, faults
 from engine.files import write_text
+from engine.records import to_json
 
 RECORDS = ("training.json", "manifest.json", "summary.json")
 """What a run leaves beside weights and the card is made of; the folders in it stay here."""
 
-TRAVELS = ("config.json", "model.safetensors", "calibration.json", "README.md", GOLDEN, *RECORDS)
+TRAVELS = ("config.json", "model.safetensors", DIGEST, "calibration.json", "README.md", GOLDEN, *RECORDS)
 """Everything that goes to the Hub; nothing else of a folder does."""
 
 
@@ -30,6 +29,7 @@ class Pushable(Exercised, Protocol):
 
     FORMAT: ClassVar[int]
     PURPOSE: ClassVar[Purpose]
+    TAGS: ClassVar[tuple[str, ...]]
 
     def save_pretrained(self, save_directory: Path) -> str | None: ...
 
@@ -38,7 +38,7 @@ class Pushable(Exercised, Protocol):
 
 
 def licence_of(source: Path, given: str | None) -> str:
-    """The licence a model is pushed under.
+    """Name the licence a model is pushed under.
 
     Raises:
         ValueError: If the weights are someone else's, converted, and none was given.
@@ -74,14 +74,15 @@ def stage(model: Pushable, target: Path, name: str, source: Path | None = None, 
     if source is not None:
         if record(source, "config.json").get("format", 0) == model.FORMAT:
             shutil.copyfile(source / "model.safetensors", target / "model.safetensors")  # in the precision they are stored in
+            write_digest(target)
         for file in RECORDS:
             if (source / file).is_file():
-                write_text(target / file, json.dumps(without_folders(record(source, file)), indent=2) + "\n")
+                write_text(target / file, to_json(without_folders(record(source, file))))
         if (source / "README.md").is_file():
             write_text(target / "README.md", (source / "README.md").read_text())
         left = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file() and path.name not in TRAVELS)
     save_answers(target, answers(type(model).from_pretrained(target)))
-    write_text(target / "README.md", model_card(target, model.PURPOSE, name, licence))
+    write_text(target / "README.md", model_card(target, model.PURPOSE, name, licence, model.TAGS))
     return left
 
 
@@ -100,20 +101,26 @@ def push(folder: Path, repository: str, private: bool = True, message: str | Non
     Raises:
         ValueError: If the Hub cannot be reached or refuses it, with what to do.
     """
+    from huggingface_hub import HfApi
+
     api = HfApi()
-    try:
+
+    def send() -> Any:
         made = api.create_repo(repository, private=private, exist_ok=True).repo_id
-        commit = api.upload_folder(
+        return api.upload_folder(
             repo_id=made, folder_path=folder, commit_message=message or "Weights, settings and card", allow_patterns=list(TRAVELS)
         )
-    except (*FAULTS, RuntimeError) as error:  # the client hides a failed upload in a RuntimeError
+
+    try:
+        commit = asked(send, repository)
+    except (*faults(), RuntimeError) as error:  # the client hides a failed upload in a RuntimeError
         msg = f"not pushed: {explained(error, repository)}"
         raise ValueError(msg) from error
     return str(commit.commit_url)
 
 
 def without_folders(value: Any) -> Any:
-    """A record whose absolute paths are shortened to their last parts: whose machine it was is nobody's business."""
+    """Copy a record, its absolute paths shortened to their last parts: whose machine it was is nobody's business."""
     if isinstance(value, dict):
         return {key: without_folders(inner) for key, inner in value.items()}
     if isinstance(value, list):

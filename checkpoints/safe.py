@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from checkpoints.pickles import pickled_names, unread
 
 COMPRESSIBLE = 64 * 2**20
 """Bytes that a file's entries may unfold to beyond its own size: PyTorch compresses a program's text, never weights."""
@@ -44,7 +47,8 @@ def read_pickled(path: Path, replaced: Sequence[str] = ()) -> Any:
         msg = f"{path}: a TorchScript program, not plain weights; it would be run when opened, so it is opened only where it is trusted"
         raise ValueError(msg)
     try:
-        with safe_globals([(Inert, name) for name in replaced]):
+        with warnings.catch_warnings(), safe_globals([(Inert, name) for name in replaced]):
+            warnings.simplefilter("ignore", UserWarning)  # of pickle protocols; what cannot be read is told below
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # the unpickler raises nearly anything on damaged or hostile files
         if names := [name for name in foreign_objects(path) if name not in replaced]:
@@ -53,7 +57,7 @@ def read_pickled(path: Path, replaced: Sequence[str] = ()) -> Any:
                 "get the weights as .safetensors, or from someone you trust and convert them there"
             )
         else:
-            msg = f"{path}: damaged, cut short, or more than plain tensors ({type(error).__name__}); download it again"
+            msg = f"{path}: {unread(path, error)}"
         raise ValueError(msg) from error
     size = path.stat().st_size
     for tensor in tensors_in(content):
@@ -134,11 +138,11 @@ def check_archive(path: Path) -> None:
 
 
 def foreign_objects(path: Path) -> list[str]:
-    """Names of the classes and functions a pickled file asks for beside PyTorch's own; empty if it cannot be told."""
+    """List the classes and functions a pickled file asks for beside PyTorch's own; empty if it cannot be told."""
     try:
         return sorted(get_unsafe_globals_in_checkpoint(path))
     except Exception:  # not a zip archive, or a damaged one
-        return []
+        return pickled_names(path)
 
 
 def tensors_in(content: Any) -> Iterator[Tensor]:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import torch
-from accelerate import init_empty_weights
-from huggingface_hub import PyTorchModelHubMixin
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from checkpoints.building import check_types, shapes_only
 from checkpoints.card import Purpose
-from checkpoints.folders import model_folder, read_config, read_weights
+from checkpoints.digests import DIGEST, check_digest, write_digest
+from checkpoints.folders import WEIGHTS, model_place, read_config
 from checkpoints.golden import GOLDEN
-from checkpoints.push import push, stage
 from checkpoints.safe import read_pickled
 from checkpoints.strict import first_fault
-from engine.files import write_text
+from checkpoints.tensors import read_weights
+from engine.files import atomic_write, write_text
 
 Config = dict[str, Any]
 Weights = dict[str, Tensor]
@@ -33,7 +32,7 @@ REMEMBERED = "models"
 """Entry of a Lightning checkpoint with the settings of the models in it."""
 
 
-class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", license="apache-2.0"):
+class SavedModel(nn.Module):
     """A network that travels: ``save_pretrained``, ``from_pretrained`` and ``push_to_hub``, all strict.
 
     For a class whose constructor takes plain values, it is two lines: derive from it, and say what it is for ::
@@ -45,22 +44,36 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
     overrides :meth:`describe` and :meth:`build`; one that keeps more than weights, :meth:`save_beside` and :meth:`read_beside`.
     When the constructor or the names of the weights change, raise ``FORMAT`` and add the step to ``MIGRATIONS``: old files keep loading.
 
-    A folder has ``config.json`` (class, format, the constructor's arguments) and ``model.safetensors``; once pushed also ``README.md``,
-    the card, and ``golden.npz``, answers to compare with.
+    A folder has ``config.json`` (class, format, the constructor's arguments), ``model.safetensors`` and ``model.sha256``; once pushed
+    also ``README.md``, the card, and ``golden.npz``, answers to compare with.
     """
 
     FORMAT: ClassVar[int] = 1
     MIGRATIONS: ClassVar[Mapping[int, Migration]] = {}
     """By the format they start from; 0 is that of folders that do not name theirs. A step that is not here changes nothing."""
     PURPOSE: ClassVar[Purpose]
+    TAGS: ClassVar[tuple[str, ...]] = ()
+    """What the Hub files it under."""
+
+    def __init_subclass__(cls, tags: list[str] | None = None, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        cls.TAGS = tuple(tags or cls.TAGS)
+
+    def __new__(cls, *given: Any, **named: Any) -> Self:
+        """A network that remembers its constructor's arguments."""
+        made = super().__new__(cls)
+        parameters = inspect.signature(cls).parameters
+        defaults = {name: found.default for name, found in parameters.items() if found.default is not found.empty}
+        made.__dict__["_arguments"] = defaults | dict(zip(parameters, given, strict=False)) | named
+        return made
 
     def describe(self) -> Config:
-        """The constructor's arguments that build this network again, as JSON holds them."""
-        return dict(cast(Config, self._hub_mixin_config or {}))
+        """Return the constructor's arguments that build this network again, as JSON holds them."""
+        return dict(self.__dict__["_arguments"])
 
     @classmethod
     def build(cls, config: Config) -> Self:
-        """A network of these arguments, its weights yet to come.
+        """Build a network of these arguments, its weights yet to come.
 
         Raises:
             TypeError: If an argument is unknown.
@@ -82,7 +95,7 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
         """Read what is kept beside the weights."""
 
     def example_inputs(self) -> Tensor | tuple[Tensor, ...]:
-        """What ``verify`` asks the network, always the same: pictures, (2, 3, S, S) in [0, 1]; several inputs as a tuple."""
+        """Make what ``verify`` asks the network, always the same: images, (2, 3, S, S) in [0, 1]; several inputs as a tuple."""
         side = int(getattr(self, "image_size", 64))
         return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
@@ -108,20 +121,18 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
                 "lower the learning rate or train with precision 32-true"
             )
             raise FloatingPointError(msg)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"model.safetensors.{os.getpid()}.partial"
-        save_file(weights, partial, metadata={"format": "pt"})
-        (folder / GOLDEN).unlink(missing_ok=True)  # the answers of other weights
-        os.replace(partial, folder / "model.safetensors")
+        with atomic_write(folder / WEIGHTS) as partial:
+            save_file(weights, partial, metadata={"format": "pt"})
+            for name in (GOLDEN, DIGEST):  # those of other weights
+                (folder / name).unlink(missing_ok=True)
+        write_digest(folder)
         config = {"model": type(self).__name__, "format": self.FORMAT} | self.describe()
         write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
         self.save_beside(folder)
         return self.push_to_hub(repo_id or folder.name, **push_settings) if push_to_hub else None
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
-        cls, name: str | Path, *, revision: str | None = None, dtype: torch.dtype | None = None, **settings: Any
-    ) -> Self:
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, dtype: torch.dtype | None = None, **settings: Any) -> Self:
         """Open a model, strictly, in evaluation mode.
 
         Args:
@@ -135,18 +146,16 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
             FileNotFoundError: If there is no such model.
             ValueError: If the files are damaged, of another class or of a later format, or hold anything but this network's weights.
         """
-        path = Path(name)
-        if path.is_file():
-            return cls._from_checkpoint(path, dtype, settings)
-        address = f"{name}@{revision}" if revision and not path.is_dir() else str(name)
-        folder = model_folder(address, "config.json", "model.safetensors")
-        model = cls.assemble(read_config(folder), read_weights(folder), folder, dtype, settings)
-        model.read_beside(folder)
+        address = f"{name}@{revision}" if revision and not Path(name).exists() else str(name)
+        place = model_place(address, "config.json", WEIGHTS)
+        if place.is_file():
+            return cls._from_checkpoint(place, dtype, settings)
+        check_digest(place)
+        model = cls.assemble(read_config(place), read_weights(place), place, dtype, settings)
+        model.read_beside(place)
         return model
 
-    def push_to_hub(  # type: ignore[override]
-        self, repo_id: str, *, private: bool = True, commit_message: str | None = None
-    ) -> str:
+    def push_to_hub(self, repo_id: str, *, private: bool = True, commit_message: str | None = None) -> str:
         """Push the model to the Hub, with answers to compare with and a card.
 
         ``python -m checkpoints push`` takes a run's folder, and so knows its recipe and figures, too.
@@ -162,6 +171,8 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
         Raises:
             ValueError: If the Hub cannot be reached or refuses it, with what to do.
         """
+        from checkpoints.push import push, stage
+
         with TemporaryDirectory() as made:
             stage(self, Path(made) / "staged", repo_id)
             return push(Path(made) / "staged", repo_id, private, commit_message)
@@ -169,16 +180,12 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
     @classmethod
     def _from_checkpoint(cls, path: Path, dtype: torch.dtype | None, settings: Config) -> Self:
         """From a Lightning checkpoint."""
-        content = read_pickled(path)
-        if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-            msg = f"{path}: not a Lightning checkpoint; give a model folder, a checkpoint that fit wrote, or a Hub id"
-            raise ValueError(msg)
-        state, remembered = content["state_dict"], content.get(REMEMBERED, {})
+        state, remembered = read_checkpoint(path)
         fitting = [name for name, config in remembered.items() if config.get("model") == cls.__name__]
         if len(fitting) == 1:
             part, config = fitting[0], remembered[fitting[0]]
         elif settings:
-            with init_empty_weights(include_buffers=False):
+            with shapes_only(state):
                 keys = list(cls.build(settings).state_dict())
             found = {name.removesuffix(keys[0]).rstrip(".") for name in state if name.endswith(keys[0])}
             whole = [part for part in found if all(_inside(part, key) in state for key in keys)]
@@ -186,6 +193,10 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
                 msg = f"{path}: holds no {cls.__name__} of these settings; give those it was trained with"
                 raise ValueError(msg)
             part, config = whole[0], {"format": cls.FORMAT}
+        elif remembered:
+            held = ", ".join(str(config.get("model")) for config in remembered.values())
+            msg = f"{path}: holds {held}, not one {cls.__name__}; give a checkpoint that does"
+            raise ValueError(msg)
         else:
             msg = f"{path}: does not say how its {cls.__name__} is built; give the constructor's arguments, as in the run's config"
             raise ValueError(msg)
@@ -195,7 +206,7 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
 
     @classmethod
     def assemble(cls, config: Config, weights: Weights, where: Path, dtype: torch.dtype | None = None, given: Config | None = None) -> Self:
-        """The network of these settings with these weights, both brought to the present format, in evaluation mode.
+        """Make the network of these settings with these weights, both brought to the present format, in evaluation mode.
 
         Args:
             config: What ``config.json`` holds.
@@ -221,13 +232,15 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
             for step in range(stored, cls.FORMAT):
                 if step in cls.MIGRATIONS:
                     config, weights = cls.MIGRATIONS[step](config, weights)
-            with init_empty_weights(include_buffers=False):  # sizes only: the file brings the values
-                model = cls.build(config | (given or {}))
-        except (TypeError, ValueError, KeyError) as error:
+            config |= given or {}
+            check_types(cls, config)
+            with shapes_only(weights):  # the file brings the values
+                model = cls.build(config)
+        except Exception as error:  # constructors fail on strangers' settings in any way
             msg = f"{where}: not a {cls.__name__}'s settings ({error}); export the model again"
             raise ValueError(msg) from error
         expected = model.state_dict()
-        if fault := first_fault({key: tuple(value.shape) for key, value in expected.items()}, weights):
+        if fault := first_fault(cls.__name__, {key: tuple(value.shape) for key, value in expected.items()}, weights):
             msg = f"{where}: {fault}"
             raise ValueError(msg)
         kept = {key: dtype if dtype and value.is_floating_point() else value.dtype for key, value in expected.items()}
@@ -235,8 +248,26 @@ class SavedModel(nn.Module, PyTorchModelHubMixin, library_name="pytorch", licens
         return (model if dtype is None else model.to(dtype)).eval()
 
 
+def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Config]]:
+    """Read a Lightning checkpoint: its weights, and class and settings of the models in it by their names.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or no Lightning checkpoint.
+    """
+    content = read_pickled(path)
+    state, remembered = (content.get(key, {}) if isinstance(content, dict) else None for key in ("state_dict", REMEMBERED))
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        msg = f"{path}: not a Lightning checkpoint; give a model folder, a checkpoint that fit wrote, or a Hub id"
+        raise ValueError(msg)
+    if not isinstance(remembered, dict) or not all(isinstance(config, dict) for config in remembered.values()):
+        msg = f"{path}: what it says of its models is damaged; give another checkpoint of the run"
+        raise ValueError(msg)
+    return state, remembered
+
+
 def remember(module: nn.Module) -> dict[str, Config]:
-    """Class, format and settings of the models in a module, by their names in it, for a checkpoint."""
+    """List class, format and settings of the models in a module, by their names in it, for a checkpoint."""
     return {
         name: {"model": type(part).__name__, "format": part.FORMAT} | part.describe()
         for name, part in module.named_modules()

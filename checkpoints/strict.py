@@ -7,19 +7,22 @@ from collections.abc import Mapping
 from torch import Tensor
 
 
-def first_fault(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, Tensor]) -> str:
-    """What is wrong with the entries of a weight file, in one line; empty if nothing.
+def first_fault(kind: str, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, Tensor]) -> str:
+    """Say what is wrong with the entries of a weight file, in one line; empty if nothing.
 
     Args:
+        kind: What they are the weights of, for the message.
         expected: Shape of every entry there must be.
         found: The file's entries.
     """
     if found and all(key.startswith("module.") for key in found):
-        return "every entry starts with 'module.', the mark of a wrapped training copy; export the bare generator instead"
+        return f"every entry starts with 'module.', the mark of a wrapped training copy; export the bare {kind} instead"
     if missing := sorted(set(expected) - set(found)):
         return f"{len(missing)} of {len(expected)} entries are missing, the first is {missing[0]}; get the whole file"
     if extra := sorted(set(found) - set(expected)):
-        return f"{len(extra)} entries do not belong to a generator, the first is {extra[0]}"
+        if len(extra) == 1:
+            return f"1 entry does not belong to a {kind}: {extra[0]}"
+        return f"{len(extra)} entries do not belong to a {kind}, the first is {extra[0]}"
     for key, shape in expected.items():
         if tuple(found[key].shape) != tuple(shape):
             return f"{key} has shape {tuple(found[key].shape)}, expected {tuple(shape)}"

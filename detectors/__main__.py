@@ -69,13 +69,18 @@ def features(arguments: list[str]) -> int:
 def calibrate(arguments: list[str]) -> int:
     """Fit and store a calibration."""
     from detectors.evaluate import calibrate as fit
+    from detectors.evaluate import place_of_calibration
 
     made = scoring_parser(
         "calibrate", "Fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights."
     )
     settings = made.parse_args(arguments)
     del settings.config
-    found = fit(settings.pop("detector"), **settings.as_dict())
+    name = settings.pop("detector")
+    target = place_of_calibration(name)
+    if not target.is_dir():
+        print(f"{name}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {target}", flush=True)
+    found = fit(name, **settings.as_dict())
     if found is not None:
         print(f"on {found.pictures} pictures: scale {found.scale:.3f}, bias {found.bias:.3f}")
         print(f"real below P = {found.real_below:.3f}, generated from P = {found.generated_above:.3f}, unsure between")

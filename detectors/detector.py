@@ -79,14 +79,15 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
 
     def describe(self) -> dict[str, Any]:
         """Network, options and views, as JSON holds them."""
-        options = {name: value for name, value in self.options.items() if name != "pretrained"}  # the file brings the weights
+        options = {name: value for name, value in self.options.items() if name != "pretrained"}
         return {"network": self.kind, "options": options, "view": asdict(self.view), "train_view": asdict(self.train_view)}
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> Self:
         """From what :meth:`describe` tells."""
         views = {name: View.of(config[name]) for name in ("view", "train_view")}
-        return cls(**config | views)
+        options = {name: value for name, value in config.get("options", {}).items() if name != "pretrained"}  # the file brings the weights
+        return cls(**config | views | {"options": options})
 
     def save_beside(self, folder: Path) -> None:
         """The calibration."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from checkpoints.folders import model_folder
+from checkpoints.folders import model_place, weight_file
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.ensemble import combined
@@ -24,7 +24,7 @@ def calibrate(name: str, data: list[str], **how: Any) -> Calibration | None:
     """Fit a detector's calibration on pictures that are used for nothing else, and store it with the weights.
 
     Args:
-        name: The detector's folder.
+        name: The detector's folder; of a checkpoint (``.ckpt``) a folder of its name is made beside it.
         data: Patterns of shards.
         how: As :func:`detectors.scoring.score_shards`.
 
@@ -35,12 +35,33 @@ def calibrate(name: str, data: list[str], **how: Any) -> Calibration | None:
         FileNotFoundError: If the detector or the shards are not there.
         ValueError: If the shards hold one class only.
     """
-    scored = score_shards(load_detector(name), data, **how)
+    detector, target = load_detector(name), place_of_calibration(name)
+    scored = score_shards(detector, data, **how)
     if scored is None:
         return None
-    calibration = Calibration.fit(scored[0])
-    calibration.save(model_folder(name))
-    return calibration
+    detector.calibration = Calibration.fit(scored[0])
+    if target.is_dir():
+        detector.calibration.save(target)
+    else:
+        detector.save_pretrained(target)
+    return detector.calibration
+
+
+def place_of_calibration(name: str) -> Path:
+    """Name the folder a detector's calibration is stored in: its own, or beside a checkpoint one of its name, to be made.
+
+    Raises:
+        FileNotFoundError: If there is no such detector.
+        ValueError: If the folder to be made is there already.
+    """
+    place = model_place(name)
+    if place.is_dir():
+        return place
+    folder = place.with_suffix("")
+    if folder.exists():
+        msg = f"{place}: a checkpoint cannot hold a calibration, and {folder}, where the detector would be saved with it, exists; name that"
+        raise ValueError(msg)
+    return folder
 
 
 def measure(names: Sequence[str], data: list[str], output: Path, resamples: int = 200, **how: Any) -> dict[str, Any] | None:
@@ -76,7 +97,7 @@ def measure(names: Sequence[str], data: list[str], output: Path, resamples: int 
     scores.write(output / "scores.parquet")
     record = summarise(scores, calibration, resamples) | {"failed": list(failed)}
     write_text(output / "summary.json", to_json(record))
-    weights = [{"name": name, "sha256": file_digest(model_folder(name) / "model.safetensors")} for name in names]
+    weights = [{"name": name, "sha256": file_digest(weight_file(name))} for name in names]
     counts = {"done": len(scores), "failed": len(failed)}
     write_manifest(output, command="detectors test", detectors=weights, data=data, counts=counts, resamples=resamples)
     return record

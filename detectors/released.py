@@ -14,11 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import timm
 from torch import Tensor
 
-from checkpoints.folders import read_tensors
 from checkpoints.safe import read_state_dict
+from checkpoints.tensors import in_float32, read_tensors
 from detectors.detector import Detector
 from detectors.networks.backbone import check_name
 from engine.files import file_digest
@@ -94,7 +93,7 @@ def import_released(source: Path, target: Path, kind: str, network: str | None =
         FileNotFoundError: If there is no such file, or the backbone cannot be had.
         ValueError: If it is damaged or anything but such a release; the message names the first thing wrong.
     """
-    state = read_state_dict(source, replaced=LEFTOVERS)
+    state = in_float32(read_state_dict(source, replaced=LEFTOVERS))
     try:
         if kind == "sentry_convnext":
             config, weights = from_sentry_convnext(state)
@@ -165,13 +164,15 @@ def from_univfd(state: Mapping[str, Tensor], network: str = UNIVFD_CLIP, backbon
     if backbone is not None:
         frozen = read_tensors(backbone)
     else:
+        import timm  # takes seconds
+
         try:
             frozen = timm.create_model(network, pretrained=True).state_dict()
         except Exception as error:  # the Hub's and timm's errors of every kind
             msg = f"the weights of {network} cannot be fetched ({str(error).splitlines()[0]}); give them with --backbone FILE"
             raise FileNotFoundError(msg) from error
     weights = {f"network.backbone.{key}": value for key, value in frozen.items()}
-    weights |= {f"network.linear.{key}": value.float() for key, value in state.items()}
+    weights |= {f"network.linear.{key}": value for key, value in state.items()}
     return described("frozen_linear", {"name": network, "features": "embedding"}, UNIVFD_VIEW, UNIVFD_TRAIN_VIEW), weights
 
 

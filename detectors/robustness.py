@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
-from checkpoints.folders import model_folder
+from checkpoints.folders import weight_file
 from datamodules.fake2m.sharding import read_facts
 from datamodules.streams import count_samples, local_shards
 from detectors import metrics
@@ -65,7 +65,7 @@ def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[
     """
     detector = load_detector(name)
     stamps = {str(shard): {"samples": count_samples(str(shard)), "sha256": file_digest(shard)} for shard in local_shards(data)}
-    claim(output, "detectors robustness", {"detector": file_digest(model_folder(name) / "model.safetensors"), "shards": stamps})
+    claim(output, "detectors robustness", {"detector": file_digest(weight_file(name)), "shards": stamps})
     wanted = {"track": tracks(data)} | dict(edits or ROBUSTNESS)
     scored = {}
     for kind, levels in wanted.items():

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from checkpoints.folders import model_folder
+from checkpoints.folders import model_place
 from datamodules.photos import PhotoDataModule
 from detectors.calibration import Calibration, Verdict
 from detectors.detector import Detector, load_detector
@@ -168,8 +168,11 @@ def scan(
 
 
 def weights_digest(name: str) -> str:
-    """Which detector a folder or Hub id holds, its view and calibration included."""
-    parts = [model_folder(name) / part for part in ("model.safetensors", "config.json", "calibration.json")]
+    """Hash a detector: its weights, view and calibration."""
+    place = model_place(name)
+    if place.is_file():
+        return file_digest(place)
+    parts = [place / part for part in ("model.safetensors", "config.json", "calibration.json")]
     return " ".join(file_digest(part) for part in parts if part.is_file())
 
 

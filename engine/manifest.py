@@ -119,10 +119,12 @@ def check_same(folder: Path, earlier: dict[str, Any], command: str, settings: di
         raise ValueError(msg)
 
 
-def fingerprint(name: str, folder: Path) -> dict[str, Any]:
-    """Which weights a model folder holds: its name, and the sha256 of each weight file."""
-    files = sorted(path for kind in ("*.safetensors", "*.pth") for path in folder.rglob(kind))
-    return {"name": name, "sha256": {str(path.relative_to(folder)): file_digest(path) for path in files}}
+def fingerprint(name: str, place: Path) -> dict[str, Any]:
+    """Tell which weights a model's folder, or its one file, holds: its name, and the sha256 of each weight file."""
+    if place.is_file():
+        return {"name": name, "sha256": {place.name: file_digest(place)}}
+    files = sorted(path for kind in ("*.safetensors", "*.pth") for path in place.rglob(kind))
+    return {"name": name, "sha256": {str(path.relative_to(place)): file_digest(path) for path in files}}
 
 
 def _version(name: str) -> str | None:

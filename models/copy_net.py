@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from checkpoints.card import Purpose
 from checkpoints.saved import SavedModel
 
+LARGEST_SIDE = 1024
+
 
 class CopyNet(SavedModel, tags=["copy-detection"]):
     """Convolutions, generalised-mean pooling (Radenović et al., arXiv 1711.02512) and a linear layer.
@@ -19,6 +21,9 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
         descriptor: Length D of a descriptor.
         power: Of the pooling; 1 is the mean, infinity the maximum.
         standardise: Bring each picture to mean 0 and deviation 1 first, so that brightness and contrast hardly matter.
+
+    Raises:
+        ValueError: If the side is out of range.
     """
 
     PURPOSE = Purpose(
@@ -36,6 +41,9 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
         standardise: bool = False,
     ) -> None:
         super().__init__()
+        if not 1 <= image_size <= LARGEST_SIDE:
+            msg = f"image_size is 1 to {LARGEST_SIDE} pixels, got {image_size}"
+            raise ValueError(msg)
         self.image_size, self.power, self.standardise = image_size, power, standardise
         stages: list[nn.Module] = []
         before = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,15 @@ import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel, UNet2DModel
 from torch import nn
 
-from checkpoints.folders import pipeline_folder
+from checkpoints.folders import pipeline_folder, read_config
 from checkpoints.golden import Answers
+from checkpoints.sizes import check_sizes
 from models.taef2 import TAEF2, open_released
 
 KINDS: dict[str, type[AutoencoderKL | TAEF2]] = {"AutoencoderKL": AutoencoderKL, "TAEF2": TAEF2}
+
+LARGEST_ASKED = 128
+"""Side of the latents that a denoiser is asked about when it is verified; larger ones are asked about smaller latents."""
 
 
 def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
@@ -28,7 +31,8 @@ def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
     if (place / "taef2_encoder.pth").is_file():
         return open_released(place)
     place = place / "vae" if (place / "vae").is_dir() else place
-    kind = json.loads((place / "config.json").read_text()).get("_class_name")
+    check_sizes(place)
+    kind = read_config(place).get("_class_name")
     if kind not in KINDS:
         msg = f"{place} is a {kind}; pipelines with {' or '.join(KINDS)} can be used"
         raise ValueError(msg)
@@ -51,18 +55,33 @@ def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipe
     return pipeline
 
 
-@torch.no_grad()
 def pipeline_answers(folder: Path) -> Answers:
-    """Answers of a diffusion pipeline's folder to compare with: latents and picture of its autoencoder, prediction of its denoiser."""
+    """Ask a diffusion pipeline's folder: latents and image of its autoencoder, prediction of its denoiser.
+
+    Raises:
+        ValueError: If a part cannot be opened as what it says it is, or asks for a far larger one.
+    """
+    check_sizes(folder)
+    try:
+        return _answers(folder)
+    except Exception as error:  # diffusers raises nearly anything on damaged or hostile settings
+        msg = f"{folder}: not a pipeline that opens ({str(error).strip().splitlines()[0]}); get it again"
+        raise ValueError(msg) from error
+
+
+@torch.no_grad()
+def _answers(folder: Path) -> Answers:
     source, found = torch.Generator().manual_seed(0), {}
     if (folder / "vae").is_dir():
         autoencoder = open_autoencoder(folder)
         latents = autoencoder.encode(torch.rand(1, 3, 64, 64, generator=source) * 2 - 1).latent_dist.mode()
         found = {"latents": latents, "picture": autoencoder.decode(latents, return_dict=False)[0]}
-    conditional = "cross_attention_dim" in (folder / "unet" / "config.json").read_text()
+    described = read_config(folder / "unet")
+    conditional = "cross_attention_dim" in described
     denoiser: nn.Module = (UNet2DConditionModel if conditional else UNet2DModel).from_pretrained(folder / "unet", dtype=torch.float32)
     sizes: Any = denoiser.config
-    noisy = torch.randn(1, sizes.in_channels, sizes.sample_size, sizes.sample_size, generator=source)
+    side = min(sizes.sample_size, LARGEST_ASKED)
+    noisy = torch.randn(1, sizes.in_channels, side, side, generator=source)
     more: dict[str, Any] = {}
     if conditional:
         more["encoder_hidden_states"] = torch.randn(1, 8, sizes.cross_attention_dim, generator=source)

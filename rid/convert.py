@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.cli import parser
-from rid.released import export_released, import_released
+from rid.released import export_released, import_released, named_budget
 
 
 def main(arguments: list[str]) -> int:
@@ -16,8 +16,9 @@ def main(arguments: list[str]) -> int:
     made.add_argument("target", type=Path, help="the model folder, or the file, to write; must not exist")
     made.add_argument("--kind", type=Literal["rid"], default="rid", help="what it is a checkpoint of")
     made.add_argument(
-        "--budget", type=float | None, default=None, help="bound in grey levels, which released files do not tell: 6 for eps-12"
+        "--budget", type=float | None, default=None, help="bound in grey levels, where the file's name does not tell it: 6 for eps-12"
     )
+    made.add_argument("--force", action="store_true", help="take the budget given, whatever the file's name says")
     made.add_argument("--heads", type=int, default=8, help="attention heads, 8 in every release")
     settings = made.parse_args(arguments)
     if settings.target.exists():
@@ -25,11 +26,33 @@ def main(arguments: list[str]) -> int:
         raise ValueError(msg)
     if settings.source.is_dir():
         generator = export_released(settings.source, settings.target)
-    elif settings.budget is None:
+    else:
+        budget = budget_of(settings.source, settings.budget, settings.force)
+        generator = import_released(settings.source, settings.target, budget, settings.heads)
+    side, bound = generator.image_size, f"{generator.budget:g} of 255 grey levels"
+    print(f"{settings.target}: a generator for {side} pixels that changes values by at most {bound}")
+    return 0
+
+
+def budget_of(source: Path, given: float | None, force: bool) -> float:
+    """Settle the budget of a released file, in grey levels: what was given, or what its name says.
+
+    Args:
+        source: The file.
+        given: By the person; None if not.
+        force: Take what was given although the name says another.
+
+    Raises:
+        ValueError: If neither tells it, or the two differ.
+    """
+    named = named_budget(source)
+    if given is None and named is None:
         msg = "give --budget, in grey levels of 255: 6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
         raise ValueError(msg)
-    else:
-        generator = import_released(settings.source, settings.target, settings.budget, settings.heads)
-    side, budget = generator.image_size, f"{generator.budget:g} of 255 grey levels"
-    print(f"{settings.target}: a generator for {side} pixels that changes values by at most {budget}")
-    return 0
+    if given is not None and named is not None and given != named and not force:
+        msg = (
+            f"{source.name} is a release of eps {2 * named:g}, which is {named:g} grey levels, not the {given:g} of --budget: with them it "
+            f"would not change pictures as it was trained to. Leave --budget out, or add --force"
+        )
+        raise ValueError(msg)
+    return float(given if given is not None else named or 0)

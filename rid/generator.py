@@ -17,6 +17,9 @@ from torch.utils.checkpoint import checkpoint
 from checkpoints.card import Purpose
 from checkpoints.saved import Config, SavedModel, Weights
 
+MOST_PATCHES = 128
+"""Of a side: 2,048 pixels with the paper's patches of 16."""
+
 
 def say_that_it_is_not_folded(config: Config, weights: Weights) -> tuple[Config, Weights]:
     """The first folders did not say so."""
@@ -69,6 +72,9 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
             raise ValueError(msg)
         if image_size % patch_size:
             msg = f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}"
+            raise ValueError(msg)
+        if image_size // patch_size > MOST_PATCHES:
+            msg = f"image_size may be at most {MOST_PATCHES} times patch_size, got {image_size} and {patch_size}"
             raise ValueError(msg)
         if width % heads or width % 4:
             msg = f"width must be a multiple of heads and of 4, got width {width} and heads {heads}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from torch import Tensor
 
 from checkpoints.safe import read_state_dict
 from checkpoints.strict import first_fault
-from engine.files import file_digest
+from checkpoints.tensors import in_float32
+from engine.files import atomic_write, file_digest
 from engine.manifest import write_manifest
 from rid.generator import PerturbationGenerator, sincos_positions
 from rid.weights import load_generator, save_generator
@@ -67,6 +69,12 @@ def own_name(key: str) -> str:
     return key
 
 
+def named_budget(file: Path) -> float | None:
+    """Read the budget, in grey levels, off a released file's name: ``eps-12`` is 12/255 on [-1, 1], 6 levels; None if it has none."""
+    found = re.search(r"eps[-_]?(\d+(?:\.\d+)?)", file.name, re.IGNORECASE)
+    return float(found[1]) / 2 if found else None
+
+
 def import_released(source: Path, target: Path, budget: float, heads: int = 8) -> PerturbationGenerator:
     """Write a released file as a folded generator folder, which :func:`rid.weights.load_generator` opens; whole or not at all."""
     generator = read_released(source, budget, heads).fold()
@@ -84,10 +92,8 @@ def import_released(source: Path, target: Path, budget: float, heads: int = 8) -
 def export_released(source: Path, target: Path) -> PerturbationGenerator:
     """Write a generator folder as a file the reference code loads; whole or not at all."""
     generator = load_generator(str(source))
-    partial = target.with_name(target.name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(to_released(generator), partial)
-    os.replace(partial, target)
+    with atomic_write(target) as partial:
+        torch.save(to_released(generator), partial)
     return generator
 
 
@@ -114,6 +120,7 @@ def read_released(path: Path, budget: float, heads: int = 8) -> PerturbationGene
 def from_released(state: dict[str, Tensor], budget: float, heads: int = 8) -> PerturbationGenerator:
     """See :func:`read_released`; ``state`` is the file's content."""
     sizes = _check(state)
+    state = in_float32(state)
     side = math.isqrt(sizes["tokens"])
     generator = PerturbationGenerator(budget, side * sizes["patch"], sizes["patch"], sizes["width"], sizes["depth"], heads)
     weights = {}
@@ -147,7 +154,7 @@ def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
 def _check(state: dict[str, Tensor]) -> dict[str, int]:
     """Refuse anything but a whole released generator; its sizes."""
     if state and all(key.startswith("module.") for key in state):
-        raise ValueError(first_fault({}, state))
+        raise ValueError(first_fault("generator", {}, state))
     anchors = {"x_embedder.proj.weight": 4, "pos_embed": 3, "y_embedder.embedding_table.weight": 2}
     for name, dimensions in anchors.items():
         if name not in state or state[name].dim() != dimensions:
@@ -157,13 +164,13 @@ def _check(state: dict[str, Tensor]) -> dict[str, int]:
     tokens, labels = state["pos_embed"].shape[1], len(state["y_embedder.embedding_table.weight"])
     blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
     shapes = released_shapes(width, len(blocks), patch, tokens, labels)
-    if fault := first_fault(shapes, state):
+    if fault := first_fault("generator", shapes, state):
         raise ValueError(fault)
     if learned := [key for key in shapes if key.endswith(MODULATION + "weight") and state[key].any()]:
         msg = f"{learned[0]} is not zero, as training leaves it: a conditioned network, which this one is not"
         raise ValueError(msg)
-    side = math.isqrt(tokens)
-    if side**2 != tokens or not torch.allclose(state["pos_embed"], sincos_positions(side, width), atol=1e-5):
+    side, table = math.isqrt(tokens), state["pos_embed"]
+    if side**2 != tokens or not torch.allclose(table.float(), sincos_positions(side, width), atol=max(1e-5, torch.finfo(table.dtype).eps)):
         msg = "pos_embed is not the fixed sine-cosine table of a square picture"
         raise ValueError(msg)
     return {"width": width, "depth": len(blocks), "patch": patch, "tokens": tokens}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL
 
+from checkpoints.card import card_body, record, table
 from engine.files import write_text
+from engine.records import read_json
 from eval.attacks.purification import DiffPure, NoisyUpscale
 from tiny.detection import UNSEEN
 from tiny.faces import ATTRIBUTES, AttributeProbe, FacePictures
@@ -32,25 +33,11 @@ from tiny.quality import (
 
 
 def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -> None:
-    """``README.md`` beside the weights: what they are, how they were trained, what was measured."""
-    training = json.loads((folder / "training.json").read_text())
-    if (folder / "vae" / "training.json").is_file():
-        first = json.loads((folder / "vae" / "training.json").read_text())
-        training |= {f"autoencoder: {key}": value for key, value in first.items()}
-    lines = [
-        f"# {title}",
-        "",
-        about,
-        "",
-        "## Training",
-        "",
-        *_rows(training),
-        "",
-        "## Measured on evaluation identities",
-        "",
-        *_rows(measured),
-    ]
-    write_text(folder / "README.md", "\n".join(lines) + "\n")
+    """Write ``README.md`` beside the weights: what they are, how they were trained, what was measured."""
+    training = read_json(folder / "training.json", dict[str, Any], "train it again")
+    training |= {f"autoencoder: {key}": value for key, value in record(folder / "vae", "training.json").items()}
+    sections = {"Training": table(training, ".3f"), "Measured on evaluation identities": table(measured, ".3f")}
+    write_text(folder / "README.md", card_body(f"# {title}\n\n{about}", sections))
 
 
 def measure_faces(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
@@ -157,17 +144,3 @@ def measure(names: Sequence[str], shipped: Path, work: Path) -> dict[str, Any]:
         write_card(shipped / name, title, about, figures)
         measured[name] = figures
     return measured
-
-
-def _rows(values: dict[str, Any]) -> list[str]:
-    rows = ["| | |", "|---|---|"]
-    for key, value in values.items():
-        shown = (
-            ", ".join(f"{k} {v:.3f}" for k, v in value.items())
-            if isinstance(value, dict)
-            else f"{value:.3f}"
-            if isinstance(value, float)
-            else value
-        )
-        rows.append(f"| {key.replace('_', ' ')} | {shown} |")
-    return rows

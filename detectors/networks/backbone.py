@@ -12,6 +12,9 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation that networks pretrained on ImageNet expect."""
 
 
+LARGEST_SIDE = 2048
+
+
 class Normalise(nn.Module):
     """[0, 1] to what a pretrained network expects."""
 
@@ -125,6 +128,9 @@ class FrozenLinear(nn.Module):
         super().__init__()
         check_name(name)
         extra: dict[str, Any] = {} if features == "embedding" else {"num_classes": 0}
+        if size is not None and not 1 <= size <= LARGEST_SIDE:
+            msg = f"size is 1 to {LARGEST_SIDE} pixels, got {size}"
+            raise ValueError(msg)
         extra |= {} if size is None else {"img_size": size}
         backbone: Any = timm.create_model(name, pretrained=pretrained, **extra)
         self.backbone = backbone.eval().requires_grad_(False)

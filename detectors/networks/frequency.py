@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+LARGEST_SIDE = 2048
+
 
 def dct_matrix(size: int) -> Tensor:
     """The orthonormal DCT-II, (size, size): ``M @ x`` transforms a vector."""
@@ -32,6 +34,9 @@ class DCTClassifier(nn.Module):
 
     def __init__(self, size: int = 128, kind: Literal["linear", "cnn"] = "cnn") -> None:
         super().__init__()
+        if not 1 <= size <= LARGEST_SIDE:
+            msg = f"size is 1 to {LARGEST_SIDE} pixels, got {size}"
+            raise ValueError(msg)
         if kind not in ("linear", "cnn"):
             msg = f"kind is linear or cnn, got {kind}"
             raise ValueError(msg)

@@ -11,7 +11,7 @@ from typing import Any
 from lightning import seed_everything
 from torch.utils.data import Dataset
 
-from checkpoints.folders import model_folder, pipeline_folder
+from checkpoints.folders import model_folder, model_place, pipeline_folder
 from datamodules.identities import IdentityDataModule, as_people
 from engine.files import file_digest, write_text
 from engine.jobs import job_trainer
@@ -84,7 +84,7 @@ def run_study(
     study = ProtectionStudy(made, attack, backend, seed, output, purification, clean_fraction, protected, extra)
     pipelines = {"attacked": attack.config.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
     weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}
-    weights["generator"] = fingerprint(generator, model_folder(generator))
+    weights["generator"] = fingerprint(generator, model_place(generator))
     if purification is not None and purification.model is not None:
         weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
     weights["faces"] = {role: {"name": faces, "sha256": file_digest(file)} for role, file in face_files(faces).items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from checkpoints.folders import ROOT, model_folder
+from checkpoints.folders import ROOT, model_place
 from engine.cli import parser
 from rid.protect.job import ProtectConfig, protect
 from rid.protect.writer import JPEG_QUALITY
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
             f"{len(report.done)} protected in {settings.output} (budget {report.budget:g} grey levels); "
             f"no value changed by more than {levels} of 255 levels"
         )
-    if model_folder(config.weights).resolve().is_relative_to(TINY):
+    if model_place(config.weights).resolve().is_relative_to(TINY):
         print(
             "note: these are the small weights that come with the code. They defend only against the small models beside them, "
             "not against Stable Diffusion or any other model in use; name released weights with --weights for that."

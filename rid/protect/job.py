@@ -12,7 +12,7 @@ from typing import Any, Literal
 from lightning import LightningModule
 from torch import Tensor
 
-from checkpoints.folders import model_folder
+from checkpoints.folders import model_place
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
 from engine.csv_journal import Journal, read_journal
 from engine.jobs import job_trainer
@@ -107,7 +107,7 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, resume:
     protector = Protector.from_pretrained(config.weights, "resize" if config.fit == "crop" else config.fit, config.precision)
     found = find_images(inputs)
     photos, tree = found.images, ImageTree(output, found.images, ENDING[config.format])
-    weights = fingerprint(config.weights, model_folder(config.weights))
+    weights = fingerprint(config.weights, model_place(config.weights))
     settings = {"weights": weights, "fit": config.fit, "format": config.format, "strip_metadata": config.strip_metadata}
     guard(output, inputs, photos, tree.targets())
     _check_output(output, settings, resume)

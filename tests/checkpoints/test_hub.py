@@ -178,7 +178,7 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, trained, tmp_path, capsys, 
     assert "stays here: notes.txt" in said
     assert f"sent: {hub.url}/ada/protector/commit/" in said
     sent = hub.repositories["ada/protector"][-1]
-    assert set(sent) == {"config.json", "model.safetensors", "golden.npz", "README.md", "manifest.json"}
+    assert set(sent) == {"config.json", "model.safetensors", "model.sha256", "golden.npz", "README.md", "manifest.json"}
     assert sent["model.safetensors"] == (trained / "model.safetensors").read_bytes()
     assert not [name for name, content in sent.items() if b"/home/ada" in content or str(tmp_path).encode() in content]
     assert "ada/protector" in hub.private
@@ -222,6 +222,7 @@ def test_a_dry_run_writes_what_would_go_and_sends_nothing(hub, trained, tmp_path
     assert {file.name for file in (tmp_path / "look").iterdir()} == {
         "config.json",
         "model.safetensors",
+        "model.sha256",
         "golden.npz",
         "README.md",
         "manifest.json",
