@@ -41,7 +41,7 @@ def shapes_only(weights: Mapping[str, Tensor]) -> Iterator[None]:
             parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
         register(module, name, parameter)
 
-    nn.Module.register_parameter = register_shape  # type: ignore[method-assign]
+    nn.Module.register_parameter = register_shape  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from huggingface_hub import constants
 
-from checkpoints.redirects import keep_outside
+from checkpoints.redirects import LeadsInside, keep_outside
 from engine.files import file_digest
 from engine.retries import PASSING, Passing, asked_wait, patience
 
@@ -67,7 +67,8 @@ def snapshot(name: str, revision: str | None, patterns: list[str] | None, here: 
 
     def download() -> str:
         validate_repo_id(repository)
-        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=here)
+        only = here or constants.is_offline_mode()
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=only)
 
     try:
         return Path(asked(download, name))
@@ -173,7 +174,9 @@ def explained(error: BaseException, name: str) -> str:
         )
     if (answer := met(errors.HfHubHTTPError)) and answer.response is not None:
         return f"{name}: " + of_status(answer.response.status_code, answer.response.headers.get("Retry-After"), page)
-    if met(json.JSONDecodeError, KeyError, TypeError):
+    if inside := met(LeadsInside):
+        return f"{name}: {inside}"
+    if met(json.JSONDecodeError) or isinstance(error, KeyError | TypeError):
         return (
             f"{name}: what answers at {constants.ENDPOINT} is not the Hub: it sent a page, or other data than the Hub does. Check "
             "HF_ENDPOINT, and whether the network wants you to log in first"

@@ -111,9 +111,10 @@ def push(folder: Path, repository: str, private: bool = True, message: str | Non
             repo_id=made, folder_path=folder, commit_message=message or "Weights, settings and card", allow_patterns=list(TRAVELS)
         )
 
+    expected: tuple[type[Exception], ...] = (*faults(), RuntimeError)  # the client hides a failed upload in a RuntimeError
     try:
         commit = asked(send, repository)
-    except (*faults(), RuntimeError) as error:  # the client hides a failed upload in a RuntimeError
+    except expected as error:
         msg = f"not pushed: {explained(error, repository)}"
         raise ValueError(msg) from error
     return str(commit.commit_url)

@@ -11,6 +11,10 @@ from huggingface_hub import constants
 from engine.addresses import leads_inside
 
 
+class LeadsInside(ValueError):
+    """A server redirects into the network of this machine."""
+
+
 def refuse_inside(address: str, origin: str) -> None:
     """Refuse an address inside this machine or its network, unless what a person named is there itself.
 
@@ -19,12 +23,12 @@ def refuse_inside(address: str, origin: str) -> None:
         origin: The address that a person or the registry named.
 
     Raises:
-        ValueError: If it is inside.
+        LeadsInside: If it is inside.
     """
     host, named = urlsplit(address).hostname or "", urlsplit(origin).hostname or ""
     if host != named and _inside(host) and not _inside(named):
         msg = f"{named} redirects to {host}, which is inside this machine's own network; it was not followed"
-        raise ValueError(msg)
+        raise LeadsInside(msg)
 
 
 def keep_outside() -> None:

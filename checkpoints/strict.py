@@ -20,9 +20,8 @@ def first_fault(kind: str, expected: Mapping[str, tuple[int, ...]], found: Mappi
     if missing := sorted(set(expected) - set(found)):
         return f"{len(missing)} of {len(expected)} entries are missing, the first is {missing[0]}; get the whole file"
     if extra := sorted(set(found) - set(expected)):
-        if len(extra) == 1:
-            return f"1 entry does not belong to a {kind}: {extra[0]}"
-        return f"{len(extra)} entries do not belong to a {kind}, the first is {extra[0]}"
+        count = "1 entry does" if len(extra) == 1 else f"{len(extra)} entries do"
+        return f"{count} not belong to a {kind}, the first is {extra[0]}"
     for key, shape in expected.items():
         if tuple(found[key].shape) != tuple(shape):
             return f"{key} has shape {tuple(found[key].shape)}, expected {tuple(shape)}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
 
 NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 hosts as IPv6-only networks see them: as public as the IPv4 address in the last 32 bits."""
@@ -45,9 +47,9 @@ def leads_inside(host: str, port: int | None = None) -> bool:
     return any_inside(socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM))
 
 
-def any_inside(found: list[tuple[object, ...]]) -> bool:
+def any_inside(found: Iterable[tuple[Any, ...]]) -> bool:
     """Tell the same of what ``getaddrinfo`` returned."""
-    return any(not is_public(str(entry[4][0])) for entry in found)  # type: ignore[index]
+    return any(not is_public(str(entry[4][0])) for entry in found)
 
 
 def is_loopback(host: str) -> bool:

@@ -132,7 +132,7 @@ def damaged(generator_folder, tmp_path, change):
     [
         (lambda state: {"module." + key: value for key, value in state.items()}, "starts with 'module.'"),
         (lambda state: {key: value for key, value in state.items() if "blocks.1" not in key}, "entries are missing"),
-        (lambda state: state | {"extra": torch.zeros(1)}, "1 entry does not belong to a PerturbationGenerator: extra"),
+        (lambda state: state | {"extra": torch.zeros(1)}, "1 entry does not belong to a PerturbationGenerator, the first is extra"),
         (lambda state: state | {"modulation": torch.zeros(3, 32)}, "modulation has shape"),
     ],
 )
