@@ -44,7 +44,7 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
 
     Raises:
         FileNotFoundError: If it is neither a folder nor obtainable, or a needed file is missing; says what to do.
-        ValueError: If it is a file.
+        ValueError: If it is a file, or its settings ask for a network of a size that none has.
     """
     folder = next((path for path in (Path(name), ROOT / name) if path.is_dir()), None)
     if folder is None:
@@ -56,6 +56,7 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
         if not (folder / need).is_file():
             msg = f"{name}: {need} is missing in {folder}; name a complete model folder"
             raise FileNotFoundError(msg)
+    check_sizes(folder)
     return folder
 
 
@@ -87,15 +88,9 @@ def weight_file(name: str) -> Path:
 
 
 def pipeline_folder(name: str) -> str:
-    """Find the folder of a latent-diffusion pipeline, with all its parts; see :func:`model_folder`.
-
-    Raises:
-        ValueError: Also if a part's settings ask for a network of a size that none has.
-    """
+    """Find the folder of a latent-diffusion pipeline, with all its parts; see :func:`model_folder`."""
     patterns = ["*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors"]
-    folder = model_folder(name, *PIPELINE_PARTS, patterns=patterns)
-    check_sizes(folder)
-    return str(folder)
+    return str(model_folder(name, *PIPELINE_PARTS, patterns=patterns))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sizes in strangers' settings, bounded before anything is built of them."""
+"""Sizes in the settings of other libraries' networks, bounded before anything is built of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 
 from engine.records import read_json
 
-LARGEST = 2**20
-"""No setting of a network in a pipeline is larger: widths, vocabularies, positions."""
+FOREIGN = ("model_type", "architectures", "_class_name")
+"""What settings of transformers and diffusers have; this project's own classes bound theirs."""
+
+LARGEST = 2**24
+"""No setting of a network is larger: widths, vocabularies, positions."""
 
 MOST = {
     "layers_per_block": 64,
@@ -22,7 +25,7 @@ MOST = {
 }
 """What tells how often something is repeated, or the side of an image."""
 
-LONGEST = 256
+LONGEST = 1024
 """Entries of a list of sizes."""
 
 
@@ -36,19 +39,25 @@ def check_sizes(folder: Path) -> None:
         ValueError: If one is; the message names file, setting and size.
     """
     for file in sorted([*folder.glob("config.json"), *folder.glob("*/config.json")]):
-        for name, value in read_json(file, dict[str, Any], "get the model again").items():
-            for size in _numbers(value):
-                if size > MOST.get(name, LARGEST):
-                    msg = f"{file}: {name} is {size:g}, and {MOST.get(name, LARGEST)} is the most that any network has; get the model again"
-                    raise ValueError(msg)
+        config = read_json(file, dict[str, Any], "get the model again")
+        if not any(name in config for name in FOREIGN):
+            continue
+        for name, size in _sizes("", config):
+            most = MOST.get(name, LARGEST)
+            if size > most:
+                msg = f"{file}: {name} is {size}, {most} is the most of any network; get it again"
+                raise ValueError(msg)
 
 
-def _numbers(value: Any) -> Iterator[float]:
-    """In a setting or a list of it, to any depth that a network has; the length of a list counts, too."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        yield value
+def _sizes(name: str, value: Any) -> Iterator[tuple[str, int]]:
+    """Name and size of every whole number in nested settings; the length of a list is one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        yield name, value
+    elif isinstance(value, dict):
+        for inner, content in value.items():
+            yield from _sizes(inner, content)
     elif isinstance(value, list):
         if len(value) > LONGEST:
-            yield float("inf")
-        for inner in value[:LONGEST]:
-            yield from _numbers(inner)
+            yield name, LARGEST + len(value)
+        for content in value:
+            yield from _sizes(name, content)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from checkpoints.folders import read_safetensors
 from checkpoints.safe import is_program, open_program, read_pickled
 from checkpoints.strict import first_fault
+from checkpoints.tensors import read_safetensors
 
 TORCHSCRIPT = frozenset({".pt", ".pth", ".ts", ".torchscript", ".jit"})
 """Endings of TorchScript files."""
@@ -113,7 +113,7 @@ def _filled(network: nn.Module, file: Path) -> nn.Module:
     if not all(isinstance(value, torch.Tensor) for value in kept.values()):
         msg = f"{file}: no state dict of tensors; save the network's state_dict()"
         raise ValueError(msg)
-    if fault := first_fault(expected, kept):
+    if fault := first_fault("network", expected, kept):
         msg = f"{file}: {fault}"
         raise ValueError(msg)
     network.load_state_dict(kept)

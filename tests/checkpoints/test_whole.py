@@ -83,7 +83,7 @@ def test_flipped_bits_in_weights_are_noticed(faces, capsys):
     content = bytearray((faces / "model.safetensors").read_bytes())
     content[-3] ^= 1
     (faces / "model.safetensors").write_bytes(content)
-    with pytest.raises(ValueError, match="damaged or was replaced: its sha256 is not the one in model.sha256"):
+    with pytest.raises(ValueError, match=r"damaged or was replaced: its sha256 is not the one in model\.sha256"):
         FaceNet.from_pretrained(faces)
     assert run(door, ["verify", str(faces)]) == 2
     assert "model.safetensors is damaged" in told(capsys)
