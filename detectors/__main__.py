@@ -157,7 +157,8 @@ def scan(arguments: list[str]) -> int:
     how = {key: settings[key] for key in ("batch_size", "num_workers", "accelerator", "resume")}
     found, others = scan_together(settings.photos, settings.output, settings.weights, **how)
     if settings.html:
-        write_page(settings.photos, found, [load_detector(name) for name in settings.weights], settings.output.with_suffix(".html"))
+        loaded = {name: load_detector(name) for name in settings.weights}
+        write_page(settings.photos, found, loaded, settings.output.with_suffix(".html"))
     for name, why in others.items():
         print(f"skipped {name}: {why}", file=sys.stderr)
     failed = [row for row in found if row.error]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from detectors.mpbench import columns, paper_rows
 from detectors.scores import Scores
 from detectors.summary import Record, auc_interval, figure, flipped, judged, summarise
 from engine.files import write_text
-from engine.pages import tables
+from engine.pages import shell
+from engine.pages.markdown import markdown_table
 from engine.records import read_json
 
 REFERENCE = "arXiv 2304.13023"
@@ -68,9 +68,8 @@ def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
         msg = f"two results are called {twice}: rename a folder or file, for that is an entry's name"
         raise ValueError(msg)
     ordered = sorted([*mine, *references()], key=lambda entry: (bool(entry.trouble), entry.table["balanced"] is None, -entry.rank))
-    output.mkdir(parents=True, exist_ok=True)
     write_text(output / "leaderboard.md", markdown(ordered))
-    write_text(output / "leaderboard.html", page(ordered))
+    write_page(output / "leaderboard.html", ordered)
     return ordered
 
 
@@ -145,8 +144,9 @@ def table_head() -> list[str]:
 
 
 NOTE = (
-    "Ordered by balanced accuracy: the mean over real and over generated sets, which crying wolf cannot win. The paper's own total weighs "
-    "generated sets 11 to 3. Accuracies of the table are at P = 0.5 without calibration, as the paper's. Detectors that were not scored on "
+    "Ordered by balanced accuracy: the mean over real and over generated sets, so that predicting 'generated' everywhere does "
+    "not help. The paper's own total weighs generated sets 11 to 3. Accuracies of the table are at P = 0.5 "
+    "without calibration, as the paper's. Detectors that were not scored on "
     "all of MPBench's sets come last, in the order of their own tests, which cannot be compared."
 )
 
@@ -156,25 +156,24 @@ def unranked(entries: Sequence[Entry]) -> list[str]:
     return [f"{entry.name} is not ranked: {entry.trouble}." for entry in entries if entry.trouble]
 
 
+def tables(entries: Sequence[Entry]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Both tables: name, head and rows; in the first only entries with a record of their own."""
+    ours = [row for row, entry in zip(ranking_rows(entries), entries, strict=True) if entry.record is not None]
+    return [("Ranking", RANKING, ours), ("MPBench", table_head(), table_rows(entries))]
+
+
 def markdown(entries: Sequence[Entry]) -> str:
     """Both tables as Markdown."""
-    ours = [row for row, entry in zip(ranking_rows(entries), entries, strict=True) if entry.record is not None]
-    parts = [f"# Leaderboard\n\n{NOTE}\n", *(f"{words}\n" for words in unranked(entries))]
-    for head, rows in ((RANKING, ours), (table_head(), table_rows(entries))):
-        parts.append("\n".join(["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]) + "\n")
+    notes = [f"{words}\n" for words in (NOTE, *unranked(entries))]
+    parts = ["# Leaderboard\n", *notes, *(markdown_table(head, rows) + "\n" for _, head, rows in tables(entries))]
     return "\n".join(parts)
 
 
-def page(entries: Sequence[Entry]) -> str:
-    """Both tables as one page that needs nothing beside it."""
+def write_page(file: Path, entries: Sequence[Entry]) -> None:
+    """Write both tables as one page that needs nothing beside it."""
     known = {entry.name for entry in entries if entry.record is not None}
-
-    def lines(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        return tables.table(name, head, rows, ["ours" if row[0] in known else "reference" for row in rows])
-
-    ours = [row for row in ranking_rows(entries) if row[0] in known]
-    body = f"<h1>Leaderboard</h1><p>{html.escape(' '.join([NOTE, *unranked(entries)]))}</p>{lines('Ranking', RANKING, ours)}"
-    return tables.page("Leaderboard", f"{body}<h2>MPBench</h2>{lines('MPBench', table_head(), table_rows(entries))}")
+    shown = [(name, head, rows, ["ours" if row[0] in known else "reference" for row in rows]) for name, head, rows in tables(entries)]
+    shell.write_page(file, "detectors/leaderboard.html", note=NOTE, unranked=unranked(entries), tables=shown)
 
 
 def _per_cent(value: float | None) -> str:

@@ -1,72 +1,106 @@
-"""The findings of a scan as a page with the pictures, the most suspicious first, and heat maps where the detector has places."""
+"""The findings of a scan as a page: what the verdicts mean, a table, and the images with heat maps, the most suspicious first."""
 
 from __future__ import annotations
 
-import html
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from detectors.detector import Detector
-from detectors.scan import Finding
-from engine.files import write_bytes
+from engine.pages import shell
+from engine.pages.data_urls import image_url
 from images.inputs import ImageInput, find_images
-from images.io import data_url
+from images.io import UnreadableImage
+
+if TYPE_CHECKING:
+    from detectors.calibration import Calibration
+    from detectors.detector import Detector
+    from detectors.scan import Finding
 
 SHOWN = 300
+"""Images on a page."""
+LISTED = 5000
+"""Lines of its table."""
 SIDE = 180
 
-STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "figure{display:inline-block;width:190px;margin:0 .6rem 1.2rem 0;vertical-align:top}figcaption{overflow-wrap:anywhere;font-size:13px}"
-    "img{max-width:100%;display:block;margin-bottom:.2rem}.generated{color:#a11}.unsure{color:#a60}.real{color:#171}.error{color:#555}"
-)
 
-
-def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Sequence[Detector], target: Path) -> None:
-    """Write one HTML file that needs nothing beside it; the pictures in it never leave the machine with it unless you send it.
+def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Mapping[str, Detector], target: Path) -> None:
+    """Write one HTML file that needs nothing beside it; the images are in it and go wherever it goes.
 
     Args:
         inputs: As the scan's.
         found: Its findings.
-        detectors: For heat maps.
+        detectors: By the names they were asked for by; also for heat maps.
         target: The file.
     """
     files = {file.name: file for file in find_images(inputs).images}
     ordered = sorted((row for row in found if not row.error), key=lambda row: -(row.probability or 0))
-    counts = {verdict: sum(row.verdict == verdict for row in ordered) for verdict in ("generated", "unsure", "real")}
-    failed = [row for row in found if row.error]
-    parts = [f"<h1>{len(found)} pictures</h1><p>" + ", ".join(f'<b class="{kind}">{count} {kind}</b>' for kind, count in counts.items())]
-    parts.append(f", {len(failed)} not read</p>" if failed else "</p>")
-    if not all(detector.calibration.pictures for detector in detectors):
-        parts.append("<p>This detector is not calibrated: its probabilities are its own idea, and no verdict is unsure.</p>")
-    if len(ordered) > SHOWN:
-        parts.append(f"<p>The {SHOWN} most suspicious are shown; the table has all.</p>")
-    parts += [_figure(row, files[row.file], detectors) for row in ordered[:SHOWN]]
-    parts += [f'<p class="error">{html.escape(row.error)}</p>' for row in failed]
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Scan</title><style>{STYLE}</style>'
-    write_bytes(target, f"{head}{''.join(parts)}</html>\n".encode(errors="replace"))
+    figures = [(row, _images(files.get(row.file), row.file, detectors)) for row in ordered[:SHOWN]]
+    calibrations = {name: detector.calibration for name, detector in detectors.items()}
+    shell.write_page(
+        target,
+        "detectors/scan.html",
+        total=len(found),
+        counts={kind: sum(row.verdict == kind for row in ordered) for kind in ("generated", "unsure", "real")},
+        failed=[row for row in found if row.error],
+        calibrated=all(calibration.pictures for calibration in calibrations.values()),
+        legend=legend(list(calibrations.values())),
+        detectors=[_detector(name, detector) for name, detector in detectors.items()],
+        findings=ordered[:LISTED],
+        figures=figures,
+        heat=any(len(images) > 1 for _, images in figures),
+        lost=sum(not images for _, images in figures),
+        shown=SHOWN,
+    )
 
 
-def _figure(row: Finding, file: ImageInput, detectors: Sequence[Detector]) -> str:
-    rgb = file.open().rgb
-    pictures = [rgb, *(heat for detector in detectors if (heat := heat_picture(rgb, detector)) is not None)]
-    images = "".join(f'<img src="{_small(Image.fromarray(picture))}" alt="">' for picture in pictures)
-    said = f'<b class="{row.verdict}">{row.verdict}</b>, P = {row.probability:.3f}'
-    return f"<figure>{images}<figcaption>{said}<br>{html.escape(row.file)}</figcaption></figure>"
+def legend(calibrations: Sequence[Calibration]) -> dict[str, str]:
+    """What each verdict of detectors with these calibrations means."""
+    if len(calibrations) > 1:
+        return {
+            "generated": "every detector says so",
+            "real": "every detector says so",
+            "unsure": "the detectors disagree, or one of them is unsure",
+        }
+    one = calibrations[0]
+    narrow = one.real_below >= one.generated_above
+    return {
+        "generated": f"P is {one.generated_above:.3f} or more",
+        "real": f"P is below {one.real_below:.3f}",
+        "unsure": "never said by this detector: its two thresholds are one" if narrow else "P is between the two",
+    }
 
 
-def heat_picture(rgb: NDArray[np.uint8], detector: Detector) -> NDArray[np.uint8] | None:
-    """What the detector sees of an (H, W, 3) picture, (S, S, 3), the brighter the more generated a place looks to it.
+def _detector(name: str, detector: Detector) -> list[Any]:
+    """The line of a detector."""
+    how = detector.calibration
+    fitted = f"{how.pictures} images" if how.pictures else "nothing"
+    return [name, detector.kind, fitted, f"{how.real_below:.3f}", f"{how.generated_above:.3f}"]
+
+
+def _images(file: ImageInput | None, name: str, detectors: Mapping[str, Detector]) -> list[tuple[str, str]]:
+    """An image and its heat maps, small, as URLs with their descriptions; none if its file is gone."""
+    try:
+        if file is None:
+            return []
+        rgb = file.open().rgb
+    except (UnreadableImage, OSError):
+        return []
+    heat = [(found, f"where {one} sees it in {name}") for one, detector in detectors.items()
+            if (found := heat_image(rgb, detector)) is not None]  # fmt: skip
+    return [(image_url(levels, SIDE, "jpeg"), alt) for levels, alt in [(rgb, name), *heat]]
+
+
+def heat_image(rgb: NDArray[np.uint8], detector: Detector) -> NDArray[np.uint8] | None:
+    """What the detector sees of an (H, W, 3) image, (S, S, 3), the brighter the more generated a place looks to it.
 
     None for networks whose answer has no place.
     """
+    import matplotlib as mpl
+    import torch
+
     view = detector.view(rgb, np.random.default_rng(0)).unsqueeze(0)
     with torch.no_grad():
         heat = detector.heat(view.to(next(detector.parameters()).device))
@@ -75,10 +109,3 @@ def heat_picture(rgb: NDArray[np.uint8], detector: Detector) -> NDArray[np.uint8
     coloured = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
     mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * coloured
     return (mixed * 255).astype(np.uint8)
-
-
-def _small(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.thumbnail((SIDE, SIDE))
-    image.save(buffer, format="JPEG", quality=85)
-    return data_url(buffer.getvalue(), "jpeg")

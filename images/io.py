@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import warnings
 from dataclasses import dataclass
@@ -135,11 +134,6 @@ def encode_as(rgb: NDArray[np.uint8], codec: str, quality: int | None = None, ch
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, format={"jpg": "JPEG", "tif": "TIFF"}.get(codec, codec.upper()), **options)
     return buffer.getvalue()
-
-
-def data_url(content: bytes, kind: str) -> str:
-    """A picture file's bytes as a URL for a page that needs nothing beside it; ``kind`` is png, jpeg or svg+xml."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def levels_within(changed: Tensor, original: Tensor, budget: float) -> Tensor:

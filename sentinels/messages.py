@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from engine.pages.data_urls import data_url
 from images.headers import read_header
-from images.io import data_url
 from sentinels.service import ServiceError
 
 KINDS = {"jpg": "jpeg", "png": "png", "webp": "webp"}

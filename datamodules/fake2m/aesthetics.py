@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from datamodules.fake2m.annotations import PathTable, split_row
-from images.io import UnreadableImage, data_url, decode_photo
+from engine.pages.data_urls import figure_url
+from images.io import UnreadableImage, decode_photo
 from images.samples import read_samples
 
 Scorer = Callable[[Tensor], Tensor]
@@ -100,6 +100,8 @@ def summary(records: Sequence[dict[str, Any]], classes: dict[int, str]) -> dict[
 
 def plot(records: Sequence[dict[str, Any]], classes: dict[int, str]) -> str:
     """Histograms by class, as a data URL."""
+    from matplotlib.figure import Figure
+
     drawing = Figure(figsize=(7, 2.6), layout="constrained")
     axes = drawing.add_subplot()
     values = {kind: _scores(records, label) for label, kind in classes.items()}
@@ -110,9 +112,7 @@ def plot(records: Sequence[dict[str, Any]], classes: dict[int, str]) -> str:
             axes.hist(part, bins=edges, alpha=0.55, density=True, label=kind)
     axes.set_xlabel("aesthetic score")
     axes.legend()
-    buffer = io.BytesIO()
-    drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    return data_url(buffer.getvalue(), "svg+xml")
+    return figure_url(drawing)
 
 
 def _scores(records: Sequence[dict[str, Any]], label: int) -> list[float]:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from PIL import Image
 
 from datamodules.fake2m.aesthetics import Scorer, compute, join, plot, read_aesthetics, summary
 from datamodules.fake2m.sharding import read_facts
 from datamodules.fake2m.shortcuts import Gate, shortcut_gate
 from datamodules.streams import local_shards
 from engine.files import write_bytes
-from images.io import UnreadableImage, data_url, decode_photo
+from engine.pages.data_urls import figure_url, image_url
+from engine.pages.shell import MISSING, write_page
+from images.io import UnreadableImage, decode_photo
 from images.samples import read_samples
 
 CLASSES = {0: "real", 1: "generated"}
 THUMBNAIL = 96
+FREQUENT = 12
+
+Sheet = list[tuple[str, str]]
+"""Images as data URLs, empty for those that cannot be read, and what each is."""
 
 
 def inspect_shards(
@@ -79,7 +82,7 @@ def inspect_shards(
     if table is not None or scorer is not None:
         facts["aesthetics"] = summary(records, CLASSES)
     write_bytes(output / "inspection.json", json.dumps(facts, indent=2).encode() + b"\n")
-    write_bytes(output / "inspection.html", page(gate, sheets, counts, records).encode())
+    write_inspection(output / "inspection.html", gate, sheets, counts, records)
     return gate
 
 
@@ -101,10 +104,10 @@ def histogram(records: Sequence[dict[str, Any]], name: str) -> dict[str, dict[st
     for record in records:
         value = f"{record['width']}x{record['height']}" if name == "size" else record.get(name)
         counted[CLASSES[record["label"]]][str(value)] += 1
-    return {kind: dict(counter.most_common(12)) for kind, counter in counted.items()}
+    return {kind: dict(counter.most_common(FREQUENT)) for kind, counter in counted.items()}
 
 
-def contact_sheet(records: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def contact_sheet(records: Sequence[dict[str, Any]]) -> Sheet:
     """For each record a small picture as a data URL, and what it is."""
     made = []
     places = {shard: {sample.key: sample for sample in read_samples(shard)} for shard in {record["shard"] for record in records}}
@@ -116,15 +119,14 @@ def contact_sheet(records: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
         except UnreadableImage:
             made.append(("", f"{name}: unreadable"))
             continue
-        small, buffer = Image.fromarray(rgb), io.BytesIO()
-        small.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))
-        small.save(buffer, format="PNG")
-        made.append((data_url(buffer.getvalue(), "png"), name))
+        made.append((image_url(rgb, 2 * THUMBNAIL), name))
     return made
 
 
 def sizes_plot(records: Sequence[dict[str, Any]]) -> str:
     """File size in bits per pixel, by class, as a data URL."""
+    from matplotlib.figure import Figure
+
     drawing = Figure(figsize=(7, 2.6), layout="constrained")
     axes = drawing.add_subplot()
     for label, kind in CLASSES.items():
@@ -132,40 +134,44 @@ def sizes_plot(records: Sequence[dict[str, Any]]) -> str:
         axes.hist(values, bins=np.linspace(0, max(24.0, *values), 49).tolist(), alpha=0.55, density=True, label=kind)
     axes.set_xlabel("bits per pixel of the file")
     axes.legend()
-    buffer = io.BytesIO()
-    drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    return data_url(buffer.getvalue(), "svg+xml")
+    return figure_url(drawing)
 
 
-def page(gate: Gate, sheets: dict[str, list[tuple[str, str]]], counts: dict[str, Any], records: Sequence[dict[str, Any]]) -> str:
-    """One page that needs nothing beside it."""
-    style = (
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem;color:#222}"
-        "figure{display:inline-block;margin:2px}img{image-rendering:auto}table{border-collapse:collapse;margin:.5rem 2rem .5rem 0;"
-        "display:inline-table;vertical-align:top}td,th{padding:.1rem .7rem;text-align:left;border-bottom:1px solid #ddd}"
-        ".no{background:#fde8e8;padding:.7rem}.yes{background:#e8f6ea;padding:.7rem}"
+def write_inspection(
+    file: Path, gate: Gate, sheets: Mapping[str, Sheet], counts: Mapping[str, Any], records: Sequence[dict[str, Any]]
+) -> None:
+    """Write the page.
+
+    Args:
+        file: The page.
+        gate: The shortcut gate's verdict.
+        sheets: A contact sheet of each class.
+        counts: By property and class, how often each value occurs; see :func:`histogram`.
+        records: Of the images, with ``aesthetic`` where it is known.
+    """
+    looks = summary(records, CLASSES)
+    write_page(
+        file,
+        "datamodules.fake2m/inspection.html",
+        counts=gate.pictures,
+        verdict=gate.words(),
+        passed=gate.passed,
+        features=[[name, f"{value:.3f}"] for name, value in gate.features.items()],
+        sizes=sizes_plot(records),
+        aesthetics=looks
+        and {
+            "plot": plot(records, CLASSES),
+            "head": ["class", *next(iter(looks.values()))],
+            "rows": [[kind, *(f"{value:.4g}" for value in values.values())] for kind, values in looks.items()],
+        },
+        histograms={
+            name.replace("_", " "): [
+                [value, *(found.get(value, MISSING) for found in by_class.values())]
+                for value in dict.fromkeys(value for found in by_class.values() for value in found)
+            ]
+            for name, by_class in counts.items()
+        },
+        classes=list(CLASSES.values()),
+        frequent=FREQUENT,
+        sheets=sheets,
     )
-    verdict = f'<p class="{"yes" if gate.passed else "no"}">{html.escape(gate.words())}</p>'
-    gates = "".join(f"<tr><td>{name}</td><td>{value:.3f}</td></tr>" for name, value in gate.features.items())
-    parts = [f"<h2>Header facts alone</h2>{verdict}<table><tr><th>fact</th><th>AUC</th></tr>{gates}</table>"]
-    parts.append(f'<img src="{sizes_plot(records)}" alt="bits per pixel by class">')
-    if looks := summary(records, CLASSES):
-        parts.append(f'<h2>Aesthetic scores</h2><img src="{plot(records, CLASSES)}" alt="aesthetic scores by class"><table>')
-        parts.append("<tr><th></th>" + "".join(f"<th>{name}</th>" for name in next(iter(looks.values()))) + "</tr>")
-        rows = {kind: "".join(f"<td>{value:.4g}</td>" for value in values.values()) for kind, values in looks.items()}
-        parts.append("".join(f"<tr><td>{kind}</td>{row}</tr>" for kind, row in rows.items()) + "</table>")
-    for name, by_class in counts.items():
-        tables = "".join(
-            f"<table><tr><th>{kind}: {name.replace('_', ' ')}</th><th></th></tr>"
-            + "".join(f"<tr><td>{html.escape(value)}</td><td>{count}</td></tr>" for value, count in values.items())
-            + "</table>"
-            for kind, values in by_class.items()
-        )
-        parts.append(f"<div>{tables}</div>")
-    for kind, sheet in sheets.items():
-        named = [(url, html.escape(name)) for url, name in sheet]
-        cells = "".join(f'<figure><img src="{url}" alt="{name}" title="{name}" height={THUMBNAIL}></figure>' for url, name in named)
-        parts.append(f"<h2>{kind}</h2>{cells}")
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Shards</title><style>{style}</style>'
-    real, generated = gate.pictures
-    return f"{head}<h1>{real} real and {generated} generated pictures</h1>{''.join(parts)}</html>\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from detectors.detector import Detector
-from detectors.scan_page import heat_picture
+from detectors.scan_page import heat_image
 from eval.demo.sessions import Sessions
 from eval.demo.shown import thumbnail
 
@@ -33,7 +33,7 @@ def add(model: str, sessions: Sessions) -> None:
             verdict = detector.calibration.verdict(probability)
             rows.append([name, verdict, f"{probability:.3f}"])
             shown.append((thumbnail(photo.rgb, folder / f"{number}-seen.png"), f"{name}: {verdict}, P = {probability:.3f}"))
-            if (heat := heat_picture(photo.rgb, detector)) is not None:
+            if (heat := heat_image(photo.rgb, detector)) is not None:
                 shown.append((thumbnail(heat, folder / f"{number}-heat.png"), f"{name}: where"))
         return rows, shown, "\n".join([*refused, f"{len(photos)} judged"])
 

@@ -16,22 +16,21 @@ from starlette.routing import Route
 
 from engine.files import file_digest
 from engine.manifest import claim
+from engine.pages.shell import SERVED_POLICY, render
 from eval.human.design import Design, draw
 from eval.human.pictures import PictureSource, prepare_all
 from eval.human.store import Store
-from eval.reports.personalization import render
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LARGEST_FORM = 20_000
 """Bytes of a form; the largest study's is a tenth of it."""
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": SERVED_POLICY,
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-STYLE = (Path(__file__).parent.parent / "templates" / "study.css").read_text()
 
 
 def prepare_study(design: Design, pictures: PictureSource, output: Path, seed: int) -> Store:
@@ -80,7 +79,7 @@ def application(design: Design, store: Store, output: Path, seed: int, host: str
     media = f"image/{design.codec}"
 
     def page(template: str, status: int = 200, **values: object) -> Response:
-        return HTMLResponse(render(template, design=design, **values), status, HEADERS)
+        return HTMLResponse(render(f"eval/{template}", design=design, **values), status, HEADERS)
 
     def again(path: str) -> Response:
         return RedirectResponse(path, 303, HEADERS)
@@ -130,16 +129,12 @@ def application(design: Design, store: Store, output: Path, seed: int, host: str
             return refused("no such picture", 404)
         return Response((output / "pictures" / f"{number}.bin").read_bytes(), media_type=media, headers=HEADERS)
 
-    def style(_: Request) -> Response:
-        return Response(STYLE, media_type="text/css", headers=HEADERS)
-
     routes = [
         Route("/", begin),
         Route("/begin", enter, methods=["POST"]),
         Route("/take/{token}", ask),
         Route("/take/{token}", take, methods=["POST"]),
         Route("/picture/{token}", picture),
-        Route("/study.css", style),
     ]
     hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]  # a page elsewhere must not reach a study on this machine by another name
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])

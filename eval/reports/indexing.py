@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.csv_journal import read_journal
+from engine.pages.data_urls import strip_url
+from engine.pages.shell import MISSING
+from engine.records import read_json
 from images.io import open_photo
 from images.metrics import amplified
 
-Pictures = Sequence[NDArray[np.uint8]]
 
-
-def indexing_section(folder: Path, strip: Callable[[Pictures], str], shown: int = 4) -> dict[str, Any] | None:
+def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
     """Figures and pictures, or None if the folder holds no finished study.
 
     Args:
         folder: With ``retrieval/`` as ``python -m eval retrieval`` writes it for the arms unchanged and activated, ``active/`` of
             ``python -m indexing activate``, and ``pictures/originals/``.
-        strip: Makes pictures side by side a URL.
         shown: Pictures shown, the first ones.
     """
     file = folder / "retrieval" / "summary.json"
     if not file.is_file():
         return None
-    summary = json.loads(file.read_text())
+    summary = read_json(file, dict[str, Any])
     change = summary["differences"]["activated - unchanged"]
     edits = [
-        {"name": f"{one['attack'].replace('_', ' ')} {one['attack_param']}".strip()}
-        | {
-            "unchanged": one["recall_at_1"],
-            "activated": other["recall_at_1"],
-            "gain": gain["recall_at_1"],
-            "interval": gain.get("interval"),
-        }
+        [
+            f"{one['attack'].replace('_', ' ')} {one['attack_param']}".strip(),
+            f"{one['recall_at_1']:.2f}",
+            f"{other['recall_at_1']:.2f}",
+            f"{gain['recall_at_1']:+.2f}",
+            "{:+.2f} to {:+.2f}".format(*gain["interval"]) if gain.get("interval") else MISSING,
+        ]
         for one, other, gain in zip(*(summary["arms"][arm]["edits"] for arm in ("unchanged", "activated")), change["edits"], strict=True)
     ]
     means = {arm: summary["arms"][arm]["mean"] for arm in ("unchanged", "activated")}
@@ -52,16 +49,16 @@ def indexing_section(folder: Path, strip: Callable[[Pictures], str], shown: int 
         "psnr": float(np.mean([float(row["psnr"]) for row in released])),
         "least": min(float(row["psnr"]) for row in released),
         "levels": max(int(row["levels"]) for row in released),
-        "rows": [_shown(folder, row, strip) | {arm: found[arm][place] for arm in found} for place, row in enumerate(released[:shown])],
+        "rows": [_shown(folder, row) | {arm: found[arm][place] for arm in found} for place, row in enumerate(released[:shown])],
     }
 
 
-def _shown(folder: Path, row: dict[str, str], strip: Callable[[Pictures], str]) -> dict[str, Any]:
+def _shown(folder: Path, row: dict[str, str]) -> dict[str, Any]:
     before, after = (
         open_photo(place).rgb for place in (folder / "pictures" / "originals" / row["source"], folder / "active" / row["output"])
     )
     names = {"original": before, "released": after, "difference": amplified(before, after)}
-    return {"name": row["source"], "psnr": float(row["psnr"])} | {name: strip([picture]) for name, picture in names.items()}
+    return {"name": row["source"], "psnr": float(row["psnr"])} | {name: strip_url([image]) for name, image in names.items()}
 
 
 def _found(file: Path, edits: int) -> list[int]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pyarrow.parquet as pq
-from matplotlib.figure import Figure
 
 from engine.files import write_text
-from engine.pages.tables import page as tables_page
+from engine.pages.data_urls import figure_url, strip_url
+from engine.pages.markdown import markdown_table
+from engine.pages.shell import write_page
 from engine.statistics import half_width
 from eval.metrics.catalogue import CATALOGUE
-from eval.reports.personalization import DESCRIPTIONS, first_pictures, render, strip
-from images.io import data_url
+from eval.reports.personalization import DESCRIPTIONS, first_images
 
 Row = dict[str, Any]
 SHOWN = {"ism_all": "ISM", "fdfr": "FDFR", "brisque": "BRISQUE"}
@@ -44,9 +42,19 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
     rows: list[Row] = pq.read_table(file).to_pylist()
     text = markdown(rows)
     write_text(output / "report.md", text)
-    body = render(
-        "matrix.html",
-        tables=[{"purification": name, "attacks": attacks, "lines": lines} for name, attacks, lines in tables(rows)],
+    heads = list(SHOWN.values())
+    write_page(
+        output / "report.html",
+        "eval/matrix.html",
+        tables=[
+            {
+                "purification": name,
+                "head": ["arm", *heads * len(attacks)],
+                "groups": [(attack, len(heads)) for attack in attacks],
+                "rows": [[arm, *cells] for arm, cells in lines],
+            }
+            for name, attacks, lines in tables(rows)
+        ],
         shown=SHOWN,
         better={metric.name: metric.wanted for metric in CATALOGUE},
         descriptions=DESCRIPTIONS,
@@ -55,7 +63,6 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
         count=len(unique(rows, "person")),
         real=float(np.mean([row["real_ism"] for row in rows])),
     )
-    write_text(output / "report.html", tables_page("Protection against every attack", body))
     return text
 
 
@@ -102,16 +109,10 @@ def markdown(rows: Sequence[Row]) -> str:
     parts = []
     for purification, attacks, lines in tables(rows):
         head = ["arm", *(f"{attack} {name}" for attack in attacks for name in SHOWN.values())]
-        parts += [f"Purification: {purification}", "", _line(head), _line(["---"] * len(head))]
-        parts += [_line([arm, *cells]) for arm, cells in lines]
-        parts.append("")
+        parts += [f"Purification: {purification}", "", markdown_table(head, [[arm, *cells] for arm, cells in lines]), ""]
     people = len(unique(rows, "person"))
     parts.append(f"{people} people, means ± 95 % interval over people; ISM counts pictures without a face as 0.")
     return "\n".join(parts) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def curve(rows: Sequence[Row]) -> str:
@@ -119,7 +120,10 @@ def curve(rows: Sequence[Row]) -> str:
     attacks = [attack for attack in unique(rows, "attack") if len(unique([r for r in rows if r["attack"] == attack], "purification")) > 1]
     if not attacks:
         return ""
-    with mpl.rc_context({"svg.hashsalt": "matrix", "font.size": 9}):
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"font.size": 9}):
         drawing = Figure(figsize=(9, 3.2 * len(attacks)), layout="constrained")
         for index, attack in enumerate(attacks):
             axes = drawing.add_subplot(len(attacks), 1, index + 1)
@@ -134,9 +138,7 @@ def curve(rows: Sequence[Row]) -> str:
             axes.set_title(attack)
             axes.grid(alpha=0.3)
             axes.legend()
-        buffer = io.BytesIO()
-        drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    return data_url(buffer.getvalue(), "svg+xml")
+        return figure_url(drawing)
 
 
 def _person(output: Path, rows: Sequence[Row], person: str, count: int) -> dict[str, Any]:
@@ -146,6 +148,6 @@ def _person(output: Path, rows: Sequence[Row], person: str, count: int) -> dict[
         for purification in unique([row for row in rows if row["attack"] == attack], "purification"):
             folder = output / "cells" / attack / purification / "people" / person
             arms = unique(rows, "arm")
-            drawn = {arm: strip(first_pictures(folder / arm, "generated", count)) for arm in arms}
+            drawn = {arm: strip_url(first_images(folder / arm, "generated", count)) for arm in arms}
             lines.append({"attack": attack, "purification": purification, "arms": drawn})
     return {"name": person, "lines": lines}

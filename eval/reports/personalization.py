@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
-from PIL import Image
 
-from engine.files import write_text
+from engine.pages.data_urls import strip_url
+from engine.pages.shell import MISSING, number, write_page
+from engine.records import read_json
 from engine.statistics import PairedDifference, paired_difference
 from eval.reports.indexing import indexing_section
 from eval.studies.personalize import mean_of, read_results
-from images.io import data_url, open_photo
+from images.io import open_photo
 from images.metrics import amplified
 
 METRICS = {
@@ -71,7 +67,7 @@ class StudyTable:
     def text(self) -> str:
         """The table as aligned plain text."""
         head = ["arm", *self.metrics.values()]
-        lines = [[arm, *(_number(self.rows[arm][metric]) for metric in self.metrics)] for arm in self.arms]
+        lines = [[arm, *(number(self.rows[arm][metric], "-") for metric in self.metrics)] for arm in self.arms]
         widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *lines]]
         notes = [f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"]
@@ -119,73 +115,51 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         pictures: Pictures shown for each person and arm.
     """
     results = read_results(output)
-    sets = output / "sets.json"
-    table = summarise(results, json.loads(sets.read_text()) if sets.is_file() else {})
-    file = output / "manifest.json"
-    manifest = json.loads(file.read_text()) if file.is_file() else {}
+    sets, file = output / "sets.json", output / "manifest.json"
+    table = summarise(results, read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {})
+    manifest = read_json(file, dict[str, Any]) if file.is_file() else {}
     if not manifest.get("finished"):
         msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
         raise ValueError(msg)
-    people = [_person(output / "people" / result["name"], result, table.arms, pictures) for result in results]
-    page = render(
-        "report.html",
+    write_page(
+        output / "report.html",
+        "eval/personalization.html",
         table=table,
-        metrics=table.metrics,
+        head=["arm", *table.metrics.values()],
+        means=[[arm, *(number(table.rows[arm][metric]) for metric in table.metrics)] for arm in table.arms],
+        comparisons=[[f"{a} minus {b}", *_compared(d)] for (a, b), d in table.comparisons.items()],
         descriptions=DESCRIPTIONS,
-        people=people,
-        indexing=indexing_section(output / INDEXING, strip),
+        people=[_person(output / "people" / result["name"], result, table.arms, pictures) for result in results],
+        indexing=indexing_section(output / INDEXING),
         manifest=manifest,
-        provenance=json.dumps(manifest, indent=2),
     )
-    write_text(output / "report.html", page)
     return table
 
 
-def render(template: str, **values: Any) -> str:
-    """One of the pages in ``eval/templates``, filled in."""
-    return _environment().get_template(template).render(**values)
-
-
-@cache
-def _environment() -> Environment:
-    made = Environment(loader=PackageLoader("eval"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
-    made.filters["number"] = _number
-    return made
+def _compared(difference: PairedDifference) -> list[str]:
+    """Difference, interval and p in words; of one person there is no interval."""
+    bounded = np.isfinite([difference.low, difference.high]).all()
+    interval = f"{difference.low:+.3f} to {difference.high:+.3f}" if bounded else MISSING
+    return [f"{difference.mean:+.3f}", interval, f"{difference.p:.4f}"]
 
 
 def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -> dict[str, Any]:
-    original = first_pictures(folder, "original", count)
+    original = first_images(folder, "original", count)
     rows = []
     for arm in arms:
-        protected = first_pictures(folder / arm, "protected", count)
+        protected = first_images(folder / arm, "protected", count)
         rows.append(
             {
                 "arm": arm,
-                "protected": strip(protected),
-                "difference": strip([amplified(*pair) for pair in zip(original, protected, strict=True)]),
-                "generated": strip(first_pictures(folder / arm, "generated", count)),
+                "protected": strip_url(protected),
+                "difference": strip_url([amplified(*pair) for pair in zip(original, protected, strict=True)]),
+                "generated": strip_url(first_images(folder / arm, "generated", count)),
                 "measured": result["measured"][arm],
             }
         )
-    return {"name": result["name"], "real_ism": result["real_ism"], "original": strip(original), "rows": rows}
+    return {"name": result["name"], "real_ism": result["real_ism"], "original": strip_url(original), "rows": rows}
 
 
-def first_pictures(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:
-    """The first of a kind of pictures in a folder, (H, W, 3)."""
+def first_images(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:
+    """The first images of a kind in a folder, (H, W, 3)."""
     return [open_photo(path).rgb for path in sorted(folder.glob(f"{kind}_*.png"))[:count]]
-
-
-def strip(pictures: Sequence[NDArray[np.uint8]]) -> str:
-    """Pictures side by side as a PNG data URL, at least 96 pixels high."""
-    row = Image.fromarray(np.hstack(list(pictures)))
-    if row.height < 96:
-        row = row.resize((row.width * 2, row.height * 2), Image.Resampling.NEAREST)
-    buffer = io.BytesIO()
-    row.save(buffer, format="PNG", optimize=True)
-    return data_url(buffer.getvalue(), "png")
-
-
-def _number(value: float) -> str:
-    if np.isnan(value):
-        return "-"
-    return f"{value:.1f}" if abs(value) >= 10 or np.isinf(value) else f"{value:.3f}"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from engine.files import write_text
-from eval.reports.personalization import render, strip
+from engine.pages.data_urls import image_url
+from engine.pages.shell import MISSING, number, write_page
+from engine.records import read_json
 from images.io import open_photo
 from sentinels.record import Record
 from sentinels.trials import Trials, triggered
@@ -33,23 +29,46 @@ def write_rag_report(output: Path, record: Path, decision: dict[str, Any], answe
     shown = []
     for name, sentinel in list(planted.sentinels.items())[:rows]:
         source, path = planted.locate(sentinel.original), planted.locate(sentinel.generated)
-        row: dict[str, Any] = {"name": name, "key": sentinel.key, "pictures": {"source": _picture(source), "sentinel": _picture(path)}}
+        images = [("source", _thumbnail(source), ""), ("sentinel", _thumbnail(path), "")]
         for arm, trials in arms.items():
             outputs = list(trials.outputs(name)) if name in trials.entries else []
-            row["pictures"][arm] = _picture(outputs[0][1]) if outputs else None
-            row[arm] = "asked its database" if outputs and triggered(outputs[0][0]) else "did not look" if outputs else "not asked"
-        shown.append(row)
-    file = output / "manifest.json"
-    provenance = file.read_text() if file.is_file() else json.dumps(decision, indent=2)
-    page = render("rag.html", decision=decision, rows=shown, arms=list(arms), total=len(planted.sentinels), provenance=provenance)
-    write_text(output / "report.html", page)
+            said = "asked its database" if outputs and triggered(outputs[0][0]) else "did not look" if outputs else "not asked"
+            images.append((arm, _thumbnail(outputs[0][1] if outputs else None), said))
+        shown.append({"name": name, "key": sentinel.key, "images": images})
+    manifest = output / "manifest.json"
+    write_page(
+        output / "report.html",
+        "eval/rag.html",
+        head=SYSTEMS,
+        systems=[_system(name, decision[name]) for name in ("system", "control") if name in decision],
+        against=decision.get("against_control"),
+        rows=shown,
+        arms=list(arms),
+        total=len(planted.sentinels),
+        record=read_json(manifest, dict[str, Any]) if manifest.is_file() else decision,
+    )
     return output / "report.html"
 
 
-def _picture(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    levels: NDArray[np.uint8] = open_photo(path).rgb
-    image = Image.fromarray(levels)
-    image.thumbnail((SIDE, SIDE))
-    return strip([np.asarray(image)])
+SYSTEMS = [
+    "system", "verdict", "p", "own sentinel", "others", "looked into its database", "Hit@1", "decided after",
+]  # fmt: skip
+
+
+def _system(name: str, facts: dict[str, Any]) -> list[str]:
+    """The line of a system that was asked."""
+    after = facts["sequential"]["stop_after_keys"]
+    return [
+        name,
+        "used" if facts["used"] else "no evidence",
+        f"{facts['permutation']['p']:.2g}",
+        number(facts["similarity"]["mean"]),
+        number(facts["similarity"]["mismatched"]),
+        f"{100 * facts['triggered']['share']:.0f} %",
+        f"{100 * facts['hits']['hit@1']['share']:.0f} %",
+        f"{after} keys" if after else MISSING,
+    ]
+
+
+def _thumbnail(path: Path | None) -> str:
+    return "" if path is None else image_url(open_photo(path).rgb, SIDE)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,22 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from engine.files import write_text
+from engine.pages.data_urls import figure_url
+from engine.pages.markdown import markdown_table
+from engine.pages.shell import write_page
 from engine.statistics import Interval, bootstrap_interval
 from eval.metrics.retrieval import micro_average_precision, pairs, precision_recall, ranks
-from images.io import data_url
 from indexing.index import Metric
 from indexing.search import scores
 
 RECALLS = (1, 10, 100)
-
-STYLE = (
-    "body{font:15px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "td{padding:.2rem .8rem;border-bottom:1px solid #ddd}img{max-width:100%}"
-)
 
 
 @dataclass(frozen=True)
@@ -147,25 +141,27 @@ def _detection_gain(one: Answers, other: Answers, beta: float, metric: Metric, r
 
 def text(summary: Mapping[str, Any]) -> str:
     """Recall at 1 of every edit and arm as a table, Markdown."""
-    arms = list(summary["arms"])
-    changes = summary["differences"]
-    head = ["edit", *arms, *(f"{name} (95 %)" for name in changes)]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return markdown_table(*table(summary))
 
-    def line(name: str, values: list[float], gains: list[dict[str, Any]]) -> str:
-        said = [f"{gain['recall_at_1']:+.3f}" + _span(gain) for gain in gains]
-        return "| " + " | ".join([name, *(f"{value:.3f}" for value in values), *said]) + " |"
 
-    for place, row in enumerate(summary["arms"][arms[0]]["edits"]):
-        name = f"{row['attack']} {row['attack_param']}".strip()
-        values = [summary["arms"][arm]["edits"][place]["recall_at_1"] for arm in arms]
-        lines.append(line(name, values, [change["edits"][place] for change in changes.values()]))
-    lines.append(line("**mean**", [summary["arms"][arm]["mean"]["recall_at_1"] for arm in arms], [c["mean"] for c in changes.values()]))
-    if all("detection" in summary["arms"][arm] for arm in arms):
-        values = [f"{summary['arms'][arm]['detection']['mu_ap']:.3f}" for arm in arms]
-        gains = [f"{change['detection']['mu_ap']:+.3f}" + _span(change["detection"]) for change in changes.values()]
-        lines.append("| " + " | ".join(["muAP, random chains and strangers", *values, *gains]) + " |")
-    return "\n".join(lines)
+def table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of recall at 1 of every edit and arm, their means, and what chains and strangers gave."""
+    arms, changes = [summary["arms"][arm] for arm in summary["arms"]], summary["differences"].values()
+    head = ["edit", *summary["arms"], *(f"{name} (95 %)" for name in summary["differences"])]
+
+    def line(name: str, figure: str, values: list[dict[str, Any]], gains: list[dict[str, Any]]) -> list[str]:
+        return [name, *(f"{value[figure]:.3f}" for value in values), *(f"{gain[figure]:+.3f}" + _span(gain) for gain in gains)]
+
+    rows = [
+        line(f"{kind['attack']} {kind['attack_param']}".strip(), "recall_at_1", [arm["edits"][place] for arm in arms],
+             [change["edits"][place] for change in changes])
+        for place, kind in enumerate(arms[0]["edits"])
+    ]  # fmt: skip
+    rows.append(line("mean", "recall_at_1", [arm["mean"] for arm in arms], [change["mean"] for change in changes]))
+    if all("detection" in arm for arm in arms):
+        gains = [change["detection"] for change in changes]
+        rows.append(line("muAP, random chains and strangers", "mu_ap", [arm["detection"] for arm in arms], gains))
+    return head, rows
 
 
 def _span(gain: Mapping[str, Any]) -> str:
@@ -175,20 +171,21 @@ def _span(gain: Mapping[str, Any]) -> str:
 def write_report(output: Path, answers: Mapping[str, Answers], beta: float, metric: Metric, resamples: int, seed: int) -> dict[str, Any]:
     """Write ``summary.json``, ``table.md`` and ``report.html``."""
     summary = summarise(answers, beta, metric, resamples, seed)
-    table = text(summary)
+    head, rows = table(summary)
     write_text(output / "summary.json", json.dumps(summary, indent=2) + "\n")
-    write_text(output / "table.md", table + "\n")
-    rows = [[part.strip(" *") for part in row.strip("| ").split(" | ")] for row in table.splitlines() if not row.startswith("|---")]
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    said = f"<h1>Copy detection</h1><p>Share of {summary['pictures']} pictures whose original is the nearest entry (recall at 1).</p>"
-    drawn = [plot for plot in (_bars(summary), _curves(answers, beta, metric)) if plot]
-    plots = "".join(f'<img alt="" src="{data_url(plot, "svg+xml")}">' for plot in drawn)
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Copy detection</title><style>{STYLE}</style>'
-    write_text(output / "report.html", f"{head}{said}<table>{body}</table>{plots}</html>\n")
+    write_text(output / "table.md", text(summary) + "\n")
+    drawn = {
+        "recall at 1 of every edit and arm": _bars(summary),
+        "precision over recall after random chains": _curves(answers, beta, metric),
+    }
+    plots = [(url, alt) for alt, url in drawn.items() if url]
+    write_page(output / "report.html", "eval/retrieval.html", count=summary["pictures"], head=head, rows=rows, plots=plots)
     return summary
 
 
-def _bars(summary: Mapping[str, Any]) -> bytes:
+def _bars(summary: Mapping[str, Any]) -> str:
+    from matplotlib.figure import Figure
+
     arms = list(summary["arms"])
     rows = summary["arms"][arms[0]]["edits"]
     figure = Figure(figsize=(9, 0.22 * len(rows) + 1.2), layout="constrained")
@@ -200,13 +197,15 @@ def _bars(summary: Mapping[str, Any]) -> bytes:
     axes.invert_yaxis()
     axes.set_xlabel("recall at 1")
     axes.legend()
-    return _svg(figure)
+    return figure_url(figure)
 
 
-def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> bytes:
+def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> str:
     """Precision over recall after random chains; empty without strangers."""
     if any(found.chains is None for found in answers.values()):
-        return b""
+        return ""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     for arm, found in answers.items():
@@ -215,10 +214,4 @@ def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> byte
         axes.plot(recall, precision, label=f"{arm}, muAP {micro_average_precision(*own):.3f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend()
-    return _svg(figure)
-
-
-def _svg(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg")
-    return buffer.getvalue()
+    return figure_url(figure)

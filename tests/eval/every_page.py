@@ -1,0 +1,193 @@
+"""Every page with small made-up results whose names are hostile; each builder returns the page's file."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+NAME = "<img src=x onerror=alert(1)>\"'&\N{RIGHT-TO-LEFT OVERRIDE}gnp.png"
+"""A file name that is markup, ends attributes, and turns what follows around."""
+LONG = "a_very_long_name_of_a_file_that_goes_on_" * 4 + ".png"
+ARMS = ("clean", "noise", "rid")
+
+
+def image(file, side=64, seed=0):
+    """A smooth picture of noise."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    small = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(file, "PNG")
+    return file
+
+
+def personalization(folder):
+    from eval.reports.personalization import write_report
+
+    measured = {"ism_all": 0.61234, "ism": 0.7, "fdfr": 0.25, "brisque": 31.5, "psnr": float("inf"), "ssim": float("nan"), "levels": 6.0}
+    for person in ("anna", NAME.replace(".png", "")):
+        place = folder / "people" / person
+        for number in range(4):
+            image(place / f"original_{number}.png", seed=number)
+            for arm in ARMS:
+                image(place / arm / f"protected_{number}.png", seed=number)
+                image(place / arm / f"generated_{number}.png", seed=10 + number)
+        result = {"name": person, "real_ism": 0.9, "measured": dict.fromkeys(ARMS, measured)}
+        (place / "result.json").write_text(json.dumps(result))
+        if person == "anna" and folder.name == "alone":
+            break
+    manifest = {"command": "python -m eval personalize", "version": "0.1.0", "time": "2026-11-30T00:00:00+00:00", "seed": 0}
+    settings = {"people": [NAME] * 30}
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"budget_levels": 6.0, "finished": True, "settings": settings}))
+    _indexing(folder / "indexing")
+    write_report(folder)
+    return folder / "report.html"
+
+
+def _indexing(folder):
+    edits = [{"attack": "blur", "attack_param": str(n), "recall_at_1": 0.5 + 0.1 * n, "interval": [0.01, 0.2]} for n in range(4)]
+    mean = {"recall_at_1": 0.6, "interval": [0.01, 0.1]}
+    arms = {arm: {"edits": edits, "mean": mean} for arm in ("unchanged", "activated")}
+    summary = {"pictures": 2, "arms": arms, "differences": {"activated - unchanged": {"edits": edits, "mean": mean}}}
+    (folder / "active").mkdir(parents=True)
+    for arm in arms:
+        (folder / "retrieval" / arm).mkdir(parents=True)
+        (folder / "retrieval" / arm / "retr_df.csv").write_text("r@1\n" + "1\n0\n" * 4)
+    (folder / "retrieval" / "summary.json").write_text(json.dumps(summary))
+    (folder / "active" / "activated.csv").write_text("source,output,psnr,levels\n0.png,0.png,42.5,6\n1.png,1.png,43.5,5\n")
+    for number in range(2):
+        image(folder / "pictures" / "originals" / f"{number}.png", seed=number)
+        image(folder / "active" / f"{number}.png", seed=number)
+
+
+def matrix(folder):
+    from eval.reports.matrix import write_matrix_report
+
+    rows = []
+    for place, arm in enumerate(ARMS):
+        for attack in ("textual inversion", "DreamBooth LoRA", "<b>ti</b>"):
+            for purification in ("none", "jpeg75", "diffpure"):
+                for person in ("anna", "berta"):
+                    for number in range(4):
+                        image(folder / "cells" / attack / purification / "people" / person / arm / f"generated_{number}.png", seed=number)
+                    facts = {"attack": attack, "purification": purification, "arm": arm, "person": person, "real_ism": 0.9}
+                    rows.append(facts | {"ism_all": 0.8 - 0.1 * place - 0.05 * (person == "anna"), "fdfr": 0.0, "brisque": 30.0 + place})
+    pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
+    write_matrix_report(folder)
+    return folder / "report.html"
+
+
+def rag(folder):
+    from eval.reports.rag import write_rag_report
+
+    names, entries, answers = (NAME, LONG, "0001/0003.png"), {}, {}
+    for number, name in enumerate(names):
+        image(folder / "source" / f"{number}.png", seed=number)
+        image(folder / "protected" / "images" / f"{number}.png", seed=10 + number)
+        entries[name] = {"random_key": f"KEY{number}", "original_image": f"source/{number}.png", "generated_image": f"source/{number}.png"}
+        answers[name] = {"trials": [{"final_image": f"{number}.png", "retrieved_images": ["a"]}]}
+    (folder / "record.json").write_text(json.dumps({"processed_images": entries}))
+    (folder / "protected" / "out.json").write_text(json.dumps(answers))
+    facts = {
+        "used": True, "permutation": {"p": 0.0004}, "similarity": {"mean": 0.91, "mismatched": 0.41}, "triggered": {"share": 0.97},
+        "hits": {"hit@1": {"share": 0.9}}, "sequential": {"stop_after_keys": None},
+    }  # fmt: skip
+    against = {"queries": 4, "auc": 0.99, "tpr_at_1_fpr": 0.9, "tpr_at_10_fpr": 0.95, "warning": "Few queries."}
+    decision = {"system": facts, "control": facts | {"used": False}, "against_control": against}
+    return write_rag_report(folder, folder / "record.json", decision, {"protected": folder / "protected"})
+
+
+def retrieval(folder):
+    from eval.reports.retrieval import Answers, write_report
+
+    rng = np.random.default_rng(0)
+    labels = [("blur", str(n)) for n in range(6)] + [("<b>crop</b>", "0.5")]
+    answers = {}
+    for arm in ("unchanged", "activated"):
+        ids = rng.integers(0, 20, (20, len(labels), 5))
+        ids[:12, :, 0] = np.arange(12)[:, None]
+        distances = np.sort(rng.random((20, len(labels), 5)), axis=-1).astype(np.float32)
+        chains = np.sort(rng.random((30, 5)), axis=-1).astype(np.float32), rng.integers(0, 20, (30, 5))
+        answers[arm] = Answers(labels, np.arange(20), distances, ids, chains)
+    write_report(folder, answers, 1.0, "l2", 20, 0)
+    return folder / "report.html"
+
+
+def scan(folder):
+    from detectors.scan import Finding
+    from detectors.scan_page import write_page
+
+    for number, name in enumerate((NAME, LONG, "a.png", "0001.png", "=cmd.png")):
+        image(folder / "photos" / name[-200:], seed=number, side=200)
+    names = sorted(path.name for path in (folder / "photos").iterdir())
+    verdicts = ("generated", "unsure", "real", "real", "generated")
+    found = [
+        Finding(name, verdict, value, 1.5, 200, 200)
+        for name, verdict, value in zip(names, verdicts, (0.9, 0.5, 0.1, 0.05, 0.99), strict=True)
+    ]
+    found += [Finding(f"{number}.png", "real", 0.01 * number, -2.0, 640, 480) for number in range(40)]
+    found.append(Finding("broken.png", error=f"{NAME}: damaged"))
+    calibration = SimpleNamespace(pictures=500, real_below=0.4, generated_above=0.6)
+    detector = SimpleNamespace(
+        kind="npr",
+        calibration=calibration,
+        view=lambda rgb, rng: torch.zeros(3, 24, 24),
+        parameters=lambda: iter([torch.zeros(1)]),
+        heat=lambda views: torch.rand(1, 24, 24),
+    )
+    write_page([folder / "photos"], found, {NAME: detector}, folder / "scan.html")
+    return folder / "scan.html"
+
+
+def search(folder):
+    from indexing.search import Match
+    from indexing.search_page import write_page
+
+    matches = []
+    for number in range(6):
+        query = image(folder / (NAME if number == 0 else f"query{number}.png"), seed=number, side=160)
+        for rank in range(1, 6):
+            entry = str(image(folder / "index" / f"{number}-{rank}.png", seed=rank, side=200)) if rank < 3 else f"/gone/{rank}/{LONG}"
+            matches.append(Match(str(query), rank, entry, 0.1 * rank, 1 - 0.1 * rank))
+    write_page(matches, 9, folder / "search.html")
+    return folder / "search.html"
+
+
+def inspect(folder):
+    from datamodules.fake2m.inspection import write_inspection
+    from datamodules.fake2m.shortcuts import Gate
+    from engine.pages.data_urls import data_url
+
+    gate = Gate(0.51, {"codec": 0.5, "width": 0.52}, (240, 250))
+    url = data_url(image(folder / "a.png").read_bytes(), "png")
+    sheets = {kind: [(url, f"{kind}: {NAME}, PNG 64x64")] * 12 + [("", f"{LONG}: unreadable")] for kind in ("real", "generated")}
+    counts = {
+        name: {kind: {NAME: 12, "PNG": 300, kind: 1} for kind in sheets}
+        for name in ("subset", "codec", "size", "jpeg_quality", "generator")
+    }
+    records = [
+        {"label": n % 2, "nbytes": 1000 + n, "width": 64, "height": 64, "aesthetic": 5.0 + 0.01 * n, "subset": "p"} for n in range(80)
+    ]
+    write_inspection(folder / "inspection.html", gate, sheets, counts, records)
+    return folder / "inspection.html"
+
+
+def leaderboard(folder):
+    from detectors.leaderboard import leaderboard as rank
+    from detectors.mpbench import columns
+
+    files = []
+    for flips, name in enumerate(("alpha", "<b>beta<b>", LONG.removesuffix(".png"))):
+        rows = ["label,score,column,generator"]
+        for column in columns("real") + columns("generated"):
+            label = int(column in columns("generated"))
+            rows += [f"{label},{0.9 if label ^ (n < flips) else 0.1},{column},{column if label else ''}" for n in range(10)]
+        files.append(folder / f"{name}.csv")
+        files[-1].write_text("\n".join(rows) + "\n")
+    rank(files, folder)
+    return folder / "leaderboard.html"
+
+
+PAGES = {make.__name__: make for make in (personalization, matrix, rag, retrieval, scan, search, inspect, leaderboard)}
