@@ -58,7 +58,7 @@ def test_released_pictures_are_found_again(originals, own_index, extractor, tmp_
         str(out / name): str(originals / name) for name in ("0001.png", "0003.png")
     }
     page = found.with_suffix(".html").read_text()
-    assert page.count("<section>") == 2
+    assert page.count('<section class="match') == 2
     assert page.count("data:image/jpeg") == 8
     assert json.loads((out / "manifest.json").read_text())["counts"] == {"done": 6, "failed": 0, "skipped": 0}
 

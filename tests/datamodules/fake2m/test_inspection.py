@@ -43,7 +43,7 @@ def test_equal_codec_and_size_pass(tmp_path, capsys):
     assert facts["counts"]["size"] == {"real": {"24x24": 200}, "generated": {"24x24": 200}}
     page = (tmp_path / "out" / "inspection.html").read_text()
     assert page.count("<figure>") == 48
-    assert "http" not in page.replace("http://www.w3.org", ""), "nothing is fetched"
+    assert "://" not in page, "nothing is fetched"
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys
     assert "rid - noise" in told
     page = (out / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2 * (1 + 4 * 3)
-    assert "http" not in page.replace("https://", "http"), "the page needs nothing from outside"
+    assert "://" not in page, "the page needs nothing from outside"
     for arm in ("clean", "noise", "rid", "pgd"):
         assert arm in page
         assert (out / "people" / "1000001" / arm / "generated_01.png").is_file()
