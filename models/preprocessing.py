@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
+
+from images.transforms import differentiable, geometry
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -38,9 +38,7 @@ def denormalize(images: Tensor) -> Tensor:
 
 def resize(images: Tensor, side: int, antialias: bool) -> Tensor:
     """(B, 3, H, W) to (B, 3, side, side), bilinear, without keeping proportions, as active indexing's programs do."""
-    if images.shape[-2:] == (side, side):
-        return images
-    return F.interpolate(images, (side, side), mode="bilinear", antialias=antialias, align_corners=False)
+    return differentiable.resize(images, side, side, antialias=antialias)
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -75,9 +73,14 @@ class Preprocessing:
         """(H, W, 3) uint8 to (3, side, side) float32."""
         if self.on == "float":
             return self.of_tensors(to_unit(rgb).unsqueeze(0))[0]
-        image = Image.fromarray(rgb)
-        image = _resized(image, self) if self.resize is None else _center_crop(image, self)
-        return normalize(to_unit(np.array(image)), self.mean, self.std)
+        if self.resize is None:
+            square = geometry.resize(rgb, self.side, self.side, self.filter)
+        else:
+            longest = LONGEST_SIDE * min(rgb.shape[:2])
+            rgb = geometry.center_crop(rgb, longest, longest)
+            covering = geometry.covering_size((rgb.shape[0], rgb.shape[1]), (self.resize, self.resize))
+            square = geometry.center_crop(geometry.resize(rgb, *covering, self.filter), self.side, self.side)
+        return normalize(to_unit(square), self.mean, self.std)
 
     def of_tensors(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) float32 in [0, 1] to (B, 3, side, side); differentiable if ``on`` is ``float``."""
@@ -96,23 +99,3 @@ class Preprocessing:
 def to_unit(rgb: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(rgb.copy()).permute(2, 0, 1).float() / 255
-
-
-def _filter(view: Preprocessing) -> Image.Resampling:
-    return Image.Resampling[view.filter.upper()]
-
-
-def _resized(image: Image.Image, view: Preprocessing) -> Image.Image:
-    return image.resize((view.side, view.side), _filter(view))
-
-
-def _center_crop(image: Image.Image, view: Preprocessing) -> Image.Image:
-    assert view.resize is not None
-    most = LONGEST_SIDE * min(image.size)
-    if max(image.size) > most:
-        left, top = (max(0, (length - most) // 2) for length in image.size)
-        image = image.crop((left, top, left + min(image.width, most), top + min(image.height, most)))
-    scale = view.resize / min(image.size)
-    width, height = (max(view.side, round(length * scale)) for length in image.size)
-    left, top = (width - view.side) // 2, (height - view.side) // 2
-    return image.resize((width, height), _filter(view)).crop((left, top, left + view.side, top + view.side))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from images.transforms.differentiable import resize
 
 Fit = Literal["resize", "tile"]
 """``resize``: the picture is scaled until its shorter side is S; ``tile``: it is taken at its own size, if that is not below S."""
@@ -47,7 +48,7 @@ class Windows:
 
     def cut(self, image: Tensor) -> Tensor:
         """(3, H, W) in [0, 1] to (n, 3, S, S)."""
-        scaled = _resize(image, self.scaled).clamp(0, 1)
+        scaled = resize(image.unsqueeze(0), *self.scaled)[0].clamp(0, 1)
         return torch.stack([scaled[:, top : top + self.side, left : left + self.side] for top, left in self.corners])
 
     def merge(self, perturbations: Tensor) -> Tensor:
@@ -60,16 +61,9 @@ class Windows:
             place = (..., slice(top, top + self.side), slice(left, left + self.side))
             summed[place] += perturbation * weight
             total[place] += weight
-        return _resize(summed / total, self.size)
+        return resize((summed / total).unsqueeze(0), *self.size)[0]  # a weighted mean: bounds are kept
 
 
 def _starts(length: int, side: int) -> list[int]:
     count = math.ceil((length - OVERLAP * side) / (side - OVERLAP * side))
     return torch.linspace(0, length - side, max(count, 1)).round().int().tolist()
-
-
-def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear with antialiasing: a weighted mean, so bounds are kept."""
-    if tuple(image.shape[-2:]) == size:
-        return image
-    return F.interpolate(image.unsqueeze(0), size, mode="bilinear", antialias=True)[0]
