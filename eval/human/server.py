@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,15 +45,16 @@ def prepare_study(design: Design, pictures: PictureSource, output: Path, seed: i
     design.check(stimuli)
     listed = [[str(found.file), file_digest(found.file), found.label, found.category, found.item] for found in stimuli]
     settings = {"design": vars(design), "seed": seed, "pictures": listed}
-    begun = (output / "manifest.json").is_file()
-    if begun:  # before anything is written into what may be another study's folder
-        claim(output, "python -m eval study", settings)
+    begun = claim(output, "python -m eval study", settings)
     store = Store(output / "study.sqlite")
     if not store.file.is_file():
         own = list(dict.fromkeys(found.reference for found in stimuli if found.reference is not None))
-        prepare_all([*(found.file for found in stimuli), *own], output / "pictures", design.size, design.codec)
-        if not begun:  # only now: what cannot be prepared is set right and tried again in the same folder
-            claim(output, "python -m eval study", settings)
+        try:
+            prepare_all([*(found.file for found in stimuli), *own], output / "pictures", design.size, design.codec)
+        except (ValueError, OSError):
+            if not begun:  # what cannot be prepared is set right and tried again in the same folder
+                shutil.rmtree(output)
+            raise
         store.create(stimuli, [None if found.reference is None else len(stimuli) + own.index(found.reference) for found in stimuli])
     return store
 

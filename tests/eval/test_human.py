@@ -31,6 +31,7 @@ pytest.importorskip("httpx", reason="the pages' libraries are not installed (mak
 
 from starlette.testclient import TestClient
 
+from engine.pages.shell import SERVED_POLICY
 from eval.human.server import application, prepare_study
 
 run = partial(run_command, main)
@@ -277,7 +278,7 @@ def test_strangers_get_nothing(folders, tmp_path):
     assert client.post(page, data={"choice": "x" * 30_000}).status_code == 413
     assert client.post(page, files={"choice": ("a.png", b"x")}).status_code == 413
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
-    assert "default-src 'none'" in client.get("/").headers["content-security-policy"]
+    assert client.get("/").headers["content-security-policy"] == SERVED_POLICY
     with sqlite3.connect(store.file) as connection:
         assert connection.execute("select count(*) from participants").fetchone()[0] == 1
 

@@ -40,7 +40,8 @@ def study(portraits_on_disk, tmp_path):
 
 def test_a_study_is_done_by_keyboard_on_a_phone(study, visit, scheme):
     url, folder = study
-    page = visit(scheme)
+    page, said = visit(scheme), []
+    page.on("console", lambda message: said.append(message.text))  # of what the policy forbids
     page.goto(url)
     readable(page)
     page.get_by_role("button", name="Begin").click()
@@ -67,6 +68,7 @@ def test_a_study_is_done_by_keyboard_on_a_phone(study, visit, scheme):
             page.goto(address)
         page.wait_for_selector("text=Thank you" if number == 6 else f"text=Question {number + 1} of 6")
     readable(page)
+    assert said == []
     record = analyse(folder)
     assert (record["people"], record["answers"]) == (1, 6)
     assert record["reasons"]["Blur"]["count"] == 3

@@ -92,7 +92,7 @@ def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, tmp_path):
 def test_a_folder_of_another_study_is_refused(settings, tmp_path, capsys):
     personalize(settings, tmp_path, tmp_path / "out")
     assert personalize(settings | {"seed": 5}, tmp_path, tmp_path / "out") == 2
-    assert "holds the results of other settings" in capsys.readouterr().err
+    assert "holds results of other settings" in capsys.readouterr().err
 
 
 @pytest.mark.slow
