@@ -19,8 +19,9 @@ from benchmarks.adv_sds import SIDE, build, load_apart
 from benchmarks.reference_rid import momentum_ascent
 from benchmarks.rows import peak_megabytes, run_row
 from rid.ensemble import DiffusionEnsemble
+from rid.pairs.config import PGDConfig
 from rid.pairs.objectives import Denoising
-from rid.pairs.pgd import PGDConfig, pgd
+from rid.pairs.pgd import pgd
 
 BATCH, ROUNDS, STEPS, LEVELS, STEP_LEVELS = 2, 1, 3, 6.0, 0.6
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
-
-from jsonargparse import ArgumentParser, Namespace
+from typing import Literal
 
 from engine.cli import dispatch, parser, run
 from engine.manifest import claim, write_manifest
@@ -36,7 +34,8 @@ def shard(arguments: list[str]) -> int:
 
     from datamodules.fake2m.annotations import Annotations
     from datamodules.fake2m.catalogue import LABELS, groups
-    from datamodules.fake2m.sharding import GENERATED, REAL, Limits, Origin, Split, place_of, shard_pictures, slug
+    from datamodules.fake2m.sharding import GENERATED, REAL, Limits, Origin, place_of, shard_pictures, slug
+    from datamodules.fake2m.splits import Split
     from images.sources import read_source, read_text
 
     made = parser("python -m datamodules shard", "Pictures from archives, folders or shards into WebDataset shards, bytes unchanged.")
@@ -111,44 +110,17 @@ def shard(arguments: list[str]) -> int:
 
 
 def synthesize(arguments: list[str]) -> int:
-    """Generate pictures."""
-    from datamodules.fake2m.synthesize import SynthesisConfig, read_captions
-    from datamodules.fake2m.synthesize import synthesize as make
+    """Generate images."""
+    from datamodules.fake2m.making_command import SYNTHESIZE
 
-    made = parser("python -m datamodules synthesize", "Draw captions with any text-to-image pipeline of diffusers into WebDataset shards.")
-    made.add_argument("captions", type=Path, help="text file, one caption a line")
-    settings, config = ask(made, SynthesisConfig, arguments)
-    return told(make(read_captions(settings.captions), settings.output, config, settings.accelerator, settings.devices))
+    return SYNTHESIZE.run("datamodules synthesize", arguments)
 
 
 def reconstruct(arguments: list[str]) -> int:
     """Make aligned fakes."""
-    from datamodules.fake2m.reconstruct import ReconstructionConfig
-    from datamodules.fake2m.reconstruct import reconstruct as make
+    from datamodules.fake2m.making_command import RECONSTRUCT
 
-    made = parser("python -m datamodules reconstruct", "Shards of real pictures through an autoencoder, coded as the real ones were.")
-    made.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
-    settings, config = ask(made, ReconstructionConfig, arguments)
-    return told(make(settings.shards, settings.output, config, settings.accelerator, settings.devices))
-
-
-def ask(made: ArgumentParser, kind: type[Any], arguments: list[str]) -> tuple[Namespace, Any]:
-    """The settings of a job that makes shards, and its own among them."""
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; a stopped run goes on in it")
-    made.add_class_arguments(kind, as_group=False)
-    made.add_argument("--accelerator", type=str, default="auto", help="auto, cpu or gpu")
-    made.add_argument("--devices", type=int, default=1, help="processes; shards are shared out among them")
-    settings = made.parse_args(arguments)
-    return settings, kind(**{name: settings[name] for name in kind.__dataclass_fields__})
-
-
-def told(index: dict[str, Any] | None) -> int:
-    """Print what was made; the exit code."""
-    if index is not None:
-        print(f"{index['origin']['split']}-{index['origin']['subset']}: {index['samples']} pictures in {len(index['shards'])} shards")
-        for kind, count in index["left_out"].items():
-            print(f"{kind}: {count}", file=sys.stderr)
-    return 0
+    return RECONSTRUCT.run("datamodules reconstruct", arguments)
 
 
 def inspect(arguments: list[str]) -> int:

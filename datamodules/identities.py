@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 import torch
-from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from images.io import find_pictures, open_photo
 from images.transforms.differentiable import resize_center_crop
@@ -107,14 +106,3 @@ class IdentityFolders(Dataset[Person]):
         paths = paths[: None if self.reference_pictures is None else self.train_pictures + self.reference_pictures]
         images = torch.stack([resize_center_crop(open_photo(path).tensor(), self.size) for path in paths])
         return Person(name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :])
-
-
-class IdentityDataModule(LightningDataModule):
-    """One :class:`Person` per step of ``predict``; ranks share the people out without repeats."""
-
-    def __init__(self, people: IdentityDataset) -> None:
-        super().__init__()
-        self.people = people
-
-    def predict_dataloader(self) -> DataLoader[Person]:
-        return DataLoader(self.people, batch_size=None)  # type: ignore[arg-type]

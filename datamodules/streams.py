@@ -22,8 +22,8 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features, read_features
-from images.headers import CODECS
 from images.io import UnreadableImage, decode_photo
+from images.pillow import CODECS
 from images.png import decode_rows, plain_size
 from images.samples import read_samples
 from images.transforms import Edit, RGBImage

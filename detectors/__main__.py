@@ -51,19 +51,9 @@ def convert(arguments: list[str]) -> int:
 
 def features(arguments: list[str]) -> int:
     """Keep features."""
-    from detectors.features import extract
+    from detectors.features_command import VERB
 
-    made = parser("python -m detectors features", "What a frozen backbone makes of pictures, to train linear layers on instead of them.")
-    made.add_argument("source", type=str, help="a training config with a frozen backbone, or a detector's folder or Hub id")
-    made.add_argument("--data", type=list[str], required=True, help="patterns of shards that are here: '[SHARDS/train-*.tar]'")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards of features; a stopped job goes on in it")
-    made.add_function_arguments(extract, skip={"source", "data", "output"})
-    settings = made.parse_args(arguments)
-    del settings.config
-    done = extract(**settings.as_dict())
-    if done is not None:
-        print(f"features of {done} pictures in {settings.output}")
-    return 0
+    return VERB.run("detectors features", arguments)
 
 
 def calibrate(arguments: list[str]) -> int:
@@ -140,33 +130,10 @@ def leaderboard(arguments: list[str]) -> int:
 
 
 def scan(arguments: list[str]) -> int:
-    """Judge pictures; 0 only if every picture could be read."""
-    from detectors.detector import load_detector
-    from detectors.ensemble import scan_together
-    from detectors.scan import scan as judge
-    from detectors.scan_page import write_page
+    """Judge images."""
+    from detectors.scan_command import VERB
 
-    made = parser("python -m detectors scan", "A verdict on every picture: real, generated or unsure, with a calibrated probability.")
-    made.add_argument("photos", type=Path, nargs="+", help="folders, pictures, WebDataset shards (.tar), or text files that list pictures")
-    made.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write")
-    made.add_argument("--weights", type=str, nargs="+", required=True, help="the detector's folder or Hub id; several judge together")
-    made.add_argument("--html", action="store_true", help="a page with the pictures beside the table, too")
-    made.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    made.add_function_arguments(judge, skip={"inputs", "output", "name", "resume"})
-    settings = made.parse_args(arguments)
-    how = {key: settings[key] for key in ("batch_size", "num_workers", "accelerator", "resume")}
-    found, others = scan_together(settings.photos, settings.output, settings.weights, **how)
-    if settings.html:
-        loaded = {name: load_detector(name) for name in settings.weights}
-        write_page(settings.photos, found, loaded, settings.output.with_suffix(".html"))
-    for name, why in others.items():
-        print(f"skipped {name}: {why}", file=sys.stderr)
-    failed = [row for row in found if row.error]
-    for row in failed:
-        print(f"error: {row.error}", file=sys.stderr)
-    counts = ", ".join(f"{sum(row.verdict == kind for row in found)} {kind}" for kind in ("generated", "unsure", "real"))
-    print(f"{counts}; {settings.output}")
-    return 1 if failed else 0
+    return VERB.run("detectors scan", arguments)
 
 
 def scoring_parser(verb: str, about: str, several: bool = False) -> Any:

@@ -8,40 +8,40 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.fake2m.shard_job import Numbers
+from datamodules.fake2m.shard_job import ShardInput
 from datamodules.features import ENDING, describe_features, write_features
 from datamodules.streams import PADDING, ExactStream, collate, local_shards
 from detectors.detector import Detector, load_detector
 from detectors.feature_shards import backbone_digest
 from detectors.networks.backbone import FrozenLinear
+from engine.devices import Process
 from engine.files import file_digest
-from engine.jobs import job_trainer
-from engine.manifest import claim, write_manifest
+from engine.job import Batch, Job, JobOptions, Report, run_job
 from images.transforms.views import View
 
 
-class FeatureJob(LightningModule):
-    """Writes the features of one shard per step of ``predict``; what is there already is passed over.
+class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
+    """Writes the features of one shard per step.
 
     Args:
         network: With the frozen backbone.
-        shards: Of pictures.
         output: Folder of the shards of features.
-        view: What is made of each picture.
+        view: What is made of each image.
         views: How often, each time another random one; once where nothing is random.
-        batch_size: Pictures at a time.
+        batch_size: Images at a time.
         num_workers: Loader processes.
         origin: What the features depend on, but for the shard.
     """
 
+    command = "detectors features"
+    unit = "shard"
+
     def __init__(
         self,
         network: FrozenLinear,
-        shards: Sequence[Path],
         output: Path,
         view: View,
         views: int,
@@ -49,17 +49,26 @@ class FeatureJob(LightningModule):
         num_workers: int,
         origin: dict[str, Any],
     ) -> None:
-        super().__init__()
-        self.network, self.shards, self.output, self.view, self.views = network, shards, output, view, views
+        self.network, self.output, self.view, self.views = network, output, view, views
         self.batch_size, self.num_workers, self.origin = batch_size, num_workers, origin
 
-    def predict_step(self, number: int, _: int) -> None:
-        shard = self.shards[number]
-        target = self.output / (shard.stem + ENDING)
-        if target.is_file():
-            return
+    def setup(self, process: Process) -> None:
+        self.device = process.device
+        self.network.eval().to(process.device)
+
+    def prepare(self, source: ShardInput) -> ShardInput:
+        return source
+
+    def step(self, batch: Batch[ShardInput, ShardInput]) -> list[dict[str, Any]]:
+        return [self._extract(shard) for shard in batch.prepared]
+
+    @torch.no_grad()
+    def _extract(self, source: ShardInput) -> dict[str, Any]:
+        shard = source.source
+        assert shard is not None
         made: dict[str, list[Tensor]] = {}
         records: dict[str, dict[str, Any]] = {}
+        failed: dict[str, str] = {}
         for draw in range(self.views):
             stream = ExactStream([str(shard)], self.view, self.batch_size, 0, 1, max(1, self.num_workers), draw=draw)
             for batch in DataLoader(stream, self.batch_size, num_workers=self.num_workers, collate_fn=collate):
@@ -68,46 +77,55 @@ class FeatureJob(LightningModule):
                     if label != PADDING:
                         made.setdefault(record["key"], []).append(one)
                         records[record["key"]] = record
-        whole = {key: torch.stack(views) for key, views in made.items() if len(views) == self.views}  # a damaged picture may have fewer
+                    elif "error" in record:
+                        failed[record["key"]] = record["error"]
+                self.tick(draw, self.views)
+        whole = {key: torch.stack(views) for key, views in made.items() if len(views) == self.views}
         if not whole:
-            msg = f"{shard}: no picture in it can be read; get the shard again"
+            msg = f"{shard}: no image in it can be read; get the shard again"
             raise ValueError(msg)
         origin = self.origin | {"shard": file_digest(shard)}
-        write_features(target, torch.stack(list(whole.values())), [records[key] for key in whole], origin)
+        write_features(self.output / source.name, torch.stack(list(whole.values())), [records[key] for key in whole], origin)
+        return {"images": len(whole), "failed": failed}
+
+    def finish(self, prepared: ShardInput, result: dict[str, Any]) -> dict[str, Any]:
+        return result
+
+    def write(self, source: ShardInput, finished: dict[str, Any]) -> dict[str, Any]:
+        return finished
+
+    def exists(self, source: ShardInput, row: dict[str, Any]) -> bool:
+        return (self.output / source.name).is_file()
+
+    def weigh(self, source: ShardInput) -> int:
+        return 0
+
+    def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
+        files = record.glob(f"*{ENDING}")
+        return {file.name: {"images": describe_features(str(file))[0], "failed": {}} for file in files}
 
 
-def extract(
-    source: str,
-    data: Sequence[str],
-    output: Path,
-    views: int = 0,
-    batch_size: int = 64,
-    num_workers: int = 4,
-    accelerator: str = "auto",
-    devices: int = 1,
-) -> int | None:
-    """Write one shard of features for each shard of pictures; a stopped job goes on.
+def extract(source: str, data: Sequence[str], output: Path, views: int = 0, options: JobOptions | None = None) -> Report | None:
+    """Write one shard of features for each shard of images; goes on with a stopped job.
 
     Args:
         source: A training config whose network is ``frozen_linear``, or a detector's folder or Hub id.
         data: Patterns of shards that are here.
         output: Folder of the shards of features.
-        views: Random training views of each picture; 0 for the one view that is used in tests.
-        batch_size: Pictures at a time.
-        num_workers: Loader processes.
-        accelerator: Lightning's: auto, cpu, gpu.
-        devices: Processes; shards are shared out among them.
+        views: Random training views of each image; 0 for the one view that is used in tests.
+        options: How the job runs; ``workers`` are loader processes.
 
     Returns:
-        How many pictures have features; None on every process but the first.
+        The outcome; None on every process but the first.
 
     Raises:
         FileNotFoundError: If shards or detector are not there.
         ValueError: If the detector has no frozen backbone, or the folder holds other features.
     """
-    if views < 0 or batch_size < 1 or num_workers < 0:
-        msg = f"views and num_workers must be at least 0 and batch_size at least 1, got {views}, {num_workers} and {batch_size}"
+    if views < 0:
+        msg = f"views must be at least 0, got {views}"
         raise ValueError(msg)
+    options = options or JobOptions(batch_size=64, workers=4)
     detector = detector_of(source)
     if not isinstance(detector.network, FrozenLinear):
         msg = f"{source}: {detector.kind} trains all of its network; features are kept for frozen_linear only"
@@ -116,16 +134,9 @@ def extract(
     view = detector.train_view if views else detector.view
     name = {key: value for key, value in detector.options.items() if key != "pretrained"}
     origin = {"backbone": name, "weights": backbone_digest(detector.network), "view": asdict(view), "views": max(1, views)}
-    claim(output, "detectors features", origin)
-    job = FeatureJob(detector.network, shards, output, view, max(1, views), batch_size, num_workers, origin)
-    trainer = job_trainer(accelerator, min(devices, len(shards)))
-    trainer.predict(job, Numbers(len(shards)), return_predictions=False)
-    trainer.strategy.barrier()
-    if not trainer.is_global_zero:
-        return None
-    done = sum(describe_features(str(output / (shard.stem + ENDING)))[0] for shard in shards)
-    write_manifest(output, command="detectors features", finished=True, settings=origin, counts={"done": done})
-    return done
+    job = FeatureJob(detector.network, output, view, max(1, views), options.batch_size, options.workers, origin)
+    inputs = [ShardInput(number, shard.stem + ENDING, shard) for number, shard in enumerate(shards)]
+    return run_job(job, inputs, output, origin, JobOptions(options.devices, batch_size=1, workers=0))
 
 
 def detector_of(source: str) -> Detector:

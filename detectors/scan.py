@@ -1,36 +1,38 @@
-"""``python -m detectors scan``: a calibrated verdict on every picture of a folder."""
+"""``python -m detectors scan``: a calibrated verdict on every image of a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
-from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from checkpoints.folders import model_place
-from datamodules.photos import PhotoDataModule
-from detectors.calibration import Calibration, Verdict
+from detectors.calibration import Verdict
 from detectors.detector import Detector, load_detector
-from engine.csv_journal import Journal, journal_file, read_journal
+from detectors.ensemble import combine_verdicts
+from engine.devices import Process
 from engine.files import file_digest
-from engine.jobs import job_trainer
+from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.manifest import read_manifest
+from engine.tables import read_table, write_table
 from images.inputs import ImageInput, find_images
-from images.io import UnreadableImage
-from images.transforms.views import View
+from images.job import pixels_of
+
+BYTES_PER_PIXEL = 6
+"""Memory that an image takes while it is opened."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one file: a line of the table.
+    """One row of the table: the outcome for a single image.
 
-    ``probability`` is the calibrated P(generated). It and ``verdict`` are empty, and ``error`` is not, where the file could not be read.
+    ``probability`` is the calibrated P(generated). It and ``verdict`` are empty, and ``error`` is not, where the file could
+    not be read.
     """
 
     file: str
@@ -46,125 +48,111 @@ COLUMNS = [field.name for field in fields(Finding)]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One file as a loader process hands it over: its size and its view, (3, S, S) in [0, 1], or why it could not be opened."""
+class Viewed:
+    """An image as the detectors see it.
 
-    name: str
-    view: Tensor | None = None
-    width: int | None = None
-    height: int | None = None
-    error: str = ""
+    Attributes:
+        views: One for each detector, (3, S, S) in [0, 1].
+        width: Of the image, in pixels.
+        height: Of the image, in pixels.
+    """
 
-
-class Views(Dataset[Seen]):
-    """What a detector sees of photos."""
-
-    def __init__(self, files: Sequence[ImageInput], view: View) -> None:
-        self.files, self.view = files, view
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> Seen:
-        file = self.files[index]
-        try:
-            rgb = file.open().rgb
-        except UnreadableImage as error:
-            return Seen(file.name, error=str(error))
-        return Seen(file.name, self.view(rgb, np.random.default_rng(0)), rgb.shape[1], rgb.shape[0])
+    views: list[Tensor]
+    width: int
+    height: int
 
 
-class Scan(LightningModule):
-    """The detector as a ``predict`` job: opened photos in, findings out."""
+class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
+    """Asks detectors about images.
 
-    def __init__(self, detector: Detector) -> None:
-        super().__init__()
-        self.detector = detector
+    Args:
+        detectors: One, or several that judge together.
+    """
 
-    def predict_step(self, batch: list[Seen], _: int) -> list[Finding]:
-        views = [photo.view.unsqueeze(0) for photo in batch if photo.view is not None]
-        groups = [torch.cat(views)] if len({view.shape for view in views}) == 1 else views  # whole pictures have any size
-        logits = torch.cat([self.detector(group.to(self.device)) for group in groups]).double().tolist() if views else []
-        answers = iter(logits)
-        return [finding(photo, self.detector.calibration, answers) for photo in batch]
+    command = "detectors scan"
 
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self.detectors = detectors
 
-def finding(photo: Seen, calibration: Calibration, answers: Iterator[float]) -> Finding:
-    """The line of a photo; the next of the answers is its own if it could be read."""
-    if photo.view is None:
-        return Finding(photo.name, error=photo.error)
-    logit = next(answers)
-    probability = float(calibration.probability(np.array(logit)))
-    return Finding(photo.name, calibration.verdict(probability), probability, logit, photo.width, photo.height)
+    def setup(self, process: Process) -> None:
+        self.device, self.dtype = process.device, process.dtype
+        for detector in self.detectors:
+            detector.eval().to(process.device, process.dtype)
 
+    def weigh(self, source: ImageInput) -> int:
+        return BYTES_PER_PIXEL * pixels_of(source)
 
-class FindingWriter(Callback):
-    """Appends findings to the table that is growing, batch by batch, with a progress bar."""
+    def prepare(self, source: ImageInput) -> Viewed:
+        rgb = source.open().rgb
+        views = [detector.view(rgb, np.random.default_rng(0)) for detector in self.detectors]
+        return Viewed(views, rgb.shape[1], rgb.shape[0])
 
-    def __init__(self, journal: Journal, total: int, done: int) -> None:
-        self.journal = journal
-        self.bar = tqdm(total=total, initial=done, unit=" pictures")
+    @torch.no_grad()
+    def step(self, batch: Batch[ImageInput, Viewed]) -> list[list[float]]:
+        logits = [self._ask(detector, [viewed.views[place] for viewed in batch.prepared]) for place, detector in enumerate(self.detectors)]
+        return [list(row) for row in zip(*logits, strict=True)]
 
-    def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: list[Finding], *_: object) -> None:
-        self.journal.add(asdict(row) for row in outputs)
-        self.bar.update(len(outputs))
+    def _ask(self, detector: Detector, views: list[Tensor]) -> list[float]:
+        """Logits of views; those of whole images have any size, and are asked for one by one."""
+        alike = len({view.shape for view in views}) == 1
+        views = [view.unsqueeze(0) for view in views]
+        groups = [torch.cat(views)] if alike else views
+        return torch.cat([detector(group.to(self.device, self.dtype)) for group in groups]).double().tolist()
 
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.bar.close()
+    def finish(self, prepared: Viewed, result: list[float]) -> dict[str, Any]:
+        verdict, probability, logit = combine_verdicts(result, [detector.calibration for detector in self.detectors])
+        size = {"width": prepared.width, "height": prepared.height}
+        return {"verdict": verdict, "probability": probability, "logit": logit} | size
+
+    def write(self, source: ImageInput, finished: dict[str, Any]) -> dict[str, Any]:
+        return finished
 
 
 def scan(
-    inputs: Sequence[Path],
-    output: Path,
-    name: str,
-    batch_size: int = 16,
-    num_workers: int = 2,
-    accelerator: str = "auto",
-    resume: bool = False,
-) -> tuple[list[Finding], dict[str, str]]:
-    """Score every picture into a CSV file, which appears when all are done.
+    inputs: Sequence[Path], output: Path, names: Sequence[str], options: JobOptions | None = None
+) -> tuple[list[Finding], Report] | None:
+    """Score every image into a CSV file; goes on with a stopped run.
+
+    The run's record is ``OUTPUT.run``, a folder beside the file.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_images`.
+        inputs: Folders, image files, shards and lists; see :func:`images.inputs.find_images`.
         output: The CSV file.
-        name: The detector's folder or Hub id.
-        batch_size: Pictures at a time.
-        num_workers: Processes that open pictures.
-        accelerator: Lightning's: auto, cpu, gpu.
-        resume: Go on with a run that was stopped; its finished pictures are not done again.
+        names: Detectors: folders, Hub ids or .ckpt files; several judge together.
+        options: How the job runs.
 
     Returns:
-        A finding for each picture, in the inputs' order; and why, by name, others were passed over.
+        A finding for each image, in the inputs' order, and the outcome; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If an input, its pictures or the detector are not there.
-        ValueError: If the file is there already, or a stopped run used another detector.
+        FileNotFoundError: If an input, its images or a detector are not there.
+        ValueError: If the file is there already and is no earlier run's, a detector is given twice or, among several, has no
+            calibration, or a stopped run used others.
     """
-    detector = load_detector(name)
-    inside = find_images(inputs)
-    photos = inside.images
-    digest = weights_digest(name)
-    begun = output.with_name(output.name + ".detector")
-    if output.exists() and not resume:
-        msg = f"{output} exists already: choose another name, delete it, or add --resume"
+    digests = [weights_digest(name) for name in names]
+    if len(set(digests)) < len(names):
+        msg = f"one detector is given twice: {', '.join(names)}"
         raise ValueError(msg)
-    earlier = _finished(output, begun, digest) if resume else []
-    output.parent.mkdir(parents=True, exist_ok=True)
-    begun.write_text(digest)
-    journal = Journal(output, COLUMNS, (asdict(row) for row in earlier))
-    known = {row.file for row in earlier}
-    todo = [photo for photo in photos if photo.name not in known]
-    if todo:
-        data = PhotoDataModule(Views(todo, detector.view), batch_size, num_workers)
-        writer = FindingWriter(journal, len(photos), len(earlier))
-        trainer = job_trainer(accelerator, callbacks=[writer], enable_progress_bar=False)
-        trainer.predict(Scan(detector), data, return_predictions=False)
-    order = {photo.name: index for index, photo in enumerate(photos)}
-    found = sorted((row for row in read_table(output) if row.file in order), key=lambda row: order[row.file])
-    found += [Finding(name, error=error) for name, error in inside.failed.items()]
-    journal.finish(asdict(row) for row in found)
-    begun.unlink()
-    return found, inside.skipped
+    record = output.with_name(f"{output.name}.run")
+    if output.exists() and read_manifest(record) is None:
+        msg = f"{output} exists already: choose another name or delete it"
+        raise ValueError(msg)
+    detectors = [load_detector(name) for name in names]
+    bare = [name for name, detector in zip(names, detectors, strict=True) if not detector.calibration.pictures]
+    if bare and len(names) > 1:
+        msg = f"{bare[0]} has no calibration, so that its answers cannot be compared with others': python -m detectors calibrate"
+        raise ValueError(msg)
+    found = find_images(inputs)
+    settings = {"detectors": dict(zip(map(str, names), digests, strict=True))}
+    report = run_job(ScanJob(detectors), found.images, record, settings, options or JobOptions(batch_size=16), found.skipped, found.failed)
+    if report is None:
+        return None
+    rows = {name: Finding(name, **row) for name, row in report.rows}
+    rows |= {name: Finding(name, error=error) for name, error in report.failed.items()}
+    order = [*(image.name for image in found.images), *found.failed]
+    findings = [rows[name] for name in order]
+    write_table(output, COLUMNS, map(asdict, findings))
+    return findings, report
 
 
 def weights_digest(name: str) -> str:
@@ -176,8 +164,8 @@ def weights_digest(name: str) -> str:
     return " ".join(file_digest(part) for part in parts if part.is_file())
 
 
-def read_table(file: Path) -> list[Finding]:
-    """The findings of a table, or of one that is growing."""
+def read_findings(file: Path) -> list[Finding]:
+    """The findings of a table that :func:`scan` wrote."""
 
     def number(value: str) -> float | None:
         return float(value) if value else None
@@ -192,15 +180,5 @@ def read_table(file: Path) -> list[Finding]:
             height=int(row["height"]) if row["height"] else None,
             error=row["error"],
         )
-        for row in read_journal(file)
+        for row in read_table(file)
     ]
-
-
-def _finished(table: Path, begun: Path, digest: str) -> list[Finding]:
-    """What a stopped run has found so far; files it could not read are tried again."""
-    if not journal_file(table).is_file():
-        return []
-    if not begun.is_file() or begun.read_text() != digest:
-        msg = f"{journal_file(table)} is of a run with another detector: delete it, or use that detector"
-        raise ValueError(msg)
-    return [row for row in read_table(table) if not row.error]

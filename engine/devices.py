@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Precision = Literal["32-true", "bf16-true", "16-true", "bf16-mixed", "16-mixed"]
 
+_started: Any = None
+"""The processes of this command, once they run."""
+
 DDP_TIMEOUT = timedelta(days=2)
 """How long finished processes wait for the slowest."""
 
@@ -156,6 +159,7 @@ def start(options: DeviceOptions, at_most: int | None = None) -> Process:
     Raises:
         ValueError: If there is no such device, or a launcher started another number of processes.
     """
+    global _started
     import torch
 
     already = launched()
@@ -172,6 +176,8 @@ def start(options: DeviceOptions, at_most: int | None = None) -> Process:
     if already == 1 and at_most is not None and options.num_nodes == 1:
         # the processes that Lightning starts come here, too, and count the same
         count = max(1, min(count, at_most))
+    if _started is not None:  # by an earlier job of this command
+        return Process(_started.device, options.precision, _started)
     if count * options.num_nodes == 1:
         return Process(device, options.precision)
     from lightning.fabric import Fabric
@@ -181,4 +187,5 @@ def start(options: DeviceOptions, at_most: int | None = None) -> Process:
     fabric = Fabric(accelerator=kind, devices=count, num_nodes=options.num_nodes, strategy=DDPStrategy(timeout=DDP_TIMEOUT))
     if "LT_CLI_USED" not in os.environ:  # `fabric run` has set the processes up already
         fabric.launch()
+    _started = fabric
     return Process(fabric.device, options.precision, fabric)

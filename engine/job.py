@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from engine.files import locked
 from engine.journal import Entry, Journal, join_journals, read_journal
 from engine.manifest import claim, write_manifest
 from engine.ordered import OrderedThreadPool, map_ahead
+from engine.progress import hide_bars, progress
 from engine.stopping import Stopping, stop_on_sigterm
 
 MEMORY = 512 << 20
@@ -117,9 +118,20 @@ class Job(ABC, Generic[In, Prepared, Result, Finished]):
         """Whether the result that a row tells of is still in its place."""
         return True
 
+    def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
+        """Rows by input that a version without journals left in a folder."""
+        return {}
+
     def weigh(self, source: In) -> int:
         """Bytes that an input takes while it is worked on."""
         return source.size
+
+    def holds(self, source: In) -> int:
+        """Bytes that an input takes once it is prepared; a batch is cut where they are more than memory allows."""
+        return self.weigh(source)
+
+    tick: Callable[[int, int], None] = staticmethod(lambda step, steps: None)
+    """Tells how far a long step is: steps done, and of how many. Shows it, and stops the job if it was asked to."""
 
     def blocks(self, inputs: Sequence[In], batch_size: int) -> list[list[int]]:
         """Places of the inputs that are taken together: consecutive ones, never of two groups."""
@@ -146,13 +158,11 @@ class JobOptions:
         devices: Where.
         batch_size: Inputs taken together.
         workers: Threads that open and finish inputs beside the network; 0 for none.
-        progress: Show a progress bar.
     """
 
     devices: DeviceOptions = field(default_factory=DeviceOptions)
     batch_size: int = 8
     workers: int = 2
-    progress: bool = True
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.workers < 0:
@@ -196,6 +206,7 @@ def run_job(
     options: JobOptions,
     skipped: dict[str, str] | None = None,
     failed: dict[str, str] | None = None,
+    facts: dict[str, Any] | None = None,
 ) -> Report | None:
     """Run a job, or go on with it.
 
@@ -207,6 +218,7 @@ def run_job(
         options: How it runs.
         skipped: Why, by name, for what was passed over when the inputs were looked for.
         failed: Why, by name, for inputs that failed before the job.
+        facts: What else the manifest is to say.
 
     Returns:
         The outcome; None on every process but the first.
@@ -214,7 +226,7 @@ def run_job(
     Raises:
         ValueError: If the folder holds another job, or another run is at work in it.
         OSError: If the disk is full or cannot be written to.
-        SystemExit: With code 143, after SIGTERM.
+        Stopped: After SIGTERM.
     """
     if not first_process():
         _work(job, inputs, record, options, Stopping())
@@ -223,7 +235,7 @@ def run_job(
         claim(record, job.command, settings)
         with stop_on_sigterm() as stopping:
             before = _work(job, inputs, record, options, stopping)
-        entries = read_journal(record)
+        entries = _earlier_entries(job, inputs, record) | read_journal(record)
         names = {source.name for source in inputs}
         done = [entries[source.name] for source in inputs if source.name in entries]
         rows = [(entry.name, entry.row) for entry in done if entry.row is not None and not entry.error]
@@ -240,18 +252,20 @@ def run_job(
             failed=report.failed,
             skipped=report.skipped,
             stale=stale,
+            **(facts or {}),
         )
         return report
 
 
 def _work(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path, options: JobOptions, stopping: Stopping) -> int:
     """Do this process's share; returns how many inputs were done before."""
-    entries = read_journal(record)
+    entries = read_journal(record) or _earlier_entries(job, inputs, record)
     finished = {place for place, source in enumerate(inputs) if _is_done(job, source, entries.get(source.name))}
     units = _units(job, inputs, options.batch_size, finished)
     process = start(options.devices, at_most=max(1, len(units)))
     stopping.process = process
     try:
+        process.barrier(stopping.check)  # all have read the journal, and the folder is claimed
         if units:
             _Worker(job, inputs, Journal(record, process.rank), process, options, stopping).run(units, len(finished))
         process.barrier(stopping.check)
@@ -259,6 +273,13 @@ def _work(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path, opt
         process.end_others()
         raise
     return len(finished)
+
+
+def _earlier_entries(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path) -> dict[str, Entry]:
+    """Entries made of an earlier version's rows: by name alone, as it kept no hashes."""
+    rows = job.earlier_rows(record)
+    known = [source for source in inputs if source.name in rows]
+    return {source.name: Entry(source.name, source.size, source.mtime_ns, "", rows[source.name]) for source in known}
 
 
 def _is_done(job: Job[Any, Any, Any, Any], source: Any, entry: Entry | None) -> bool:
@@ -310,13 +331,13 @@ class _Worker:
 
     def run(self, units: list[Unit], already: int) -> None:
         """Do every unit that is this process's."""
-        from tqdm import tqdm
-
         mine = units[self.process.rank :: self.process.world]
         places = [place for unit in mine for _, block in unit for place in block]
-        shown = self.options.progress and self.process.rank == 0
-        self.bar = tqdm(total=len(places) + already, initial=already, unit=f" {self.job.unit}s", disable=None if shown else True)
+        if self.process.rank > 0:
+            hide_bars()
+        self.bar = progress(total=len(places) + already, unit=self.job.unit, initial=already)
         self.job.setup(self.process)
+        self.job.tick = self._tick
         ahead = map_ahead(self._prepare, places, self.options.workers, self._weigh, MEMORY, 2 * self.options.batch_size)
         try:
             for unit in mine:
@@ -349,7 +370,7 @@ class _Worker:
             if isinstance(prepared, _Failed):
                 self.pool.add(0, self._finish, place, None, prepared)
                 continue
-            weight = self._weigh(place)
+            weight = self.job.holds(self.inputs[place])
             if batch.inputs and held + weight > MEMORY:
                 yield batch
                 batch, held = Batch(number, [], [], []), 0
@@ -426,6 +447,10 @@ class _Worker:
             text = f"a fault of this program ({type(error).__name__}: {text}); please report it"
         text = text or type(error).__name__
         return _Failed(text if Path(name).name in text else f"{name}: {text}")
+
+    def _tick(self, step: int, steps: int) -> None:
+        self.bar.set_postfix_str(f"step {step}/{steps}" if step < steps else "")
+        self._obey()
 
     def _obey(self) -> None:
         if self.stopping.asked:

@@ -1,4 +1,4 @@
-"""Stopping a job between batches when the system asks for it."""
+"""Stopping when the system asks for it: at once, or for jobs between batches."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from engine.devices import Process
+if TYPE_CHECKING:
+    from engine.devices import Process
 
-CODE = 128 + signal.SIGTERM
-"""Exit code of a command that SIGTERM stopped."""
+
+class Stopped(BaseException):
+    """SIGTERM was received; no error, so that no fence around a single image catches it."""
 
 
 class Stopping:
@@ -21,13 +23,13 @@ class Stopping:
         self.asked = False
         self.process: Process | None = None
 
-    def stop(self) -> None:
+    def stop(self) -> NoReturn:
         """End the job.
 
         Raises:
-            SystemExit: Always, with code 143.
+            Stopped: Always.
         """
-        raise SystemExit(CODE)
+        raise Stopped
 
     def check(self) -> None:
         """End the job if it was asked to stop; for steps that take minutes."""
@@ -37,7 +39,7 @@ class Stopping:
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[Stopping]:
-    """Note SIGTERM in a block instead of dying of it; a second one ends the process at once."""
+    """Note SIGTERM in a block instead of stopping at once; a second one ends the process."""
     stopping = Stopping()
     if threading.current_thread() is not threading.main_thread():
         yield stopping

@@ -36,6 +36,32 @@ def read_table(file: Path) -> list[dict[str, str]]:
     return [{name: _raw(value) for name, value in row.items()} for row in whole]
 
 
+def rows_of_table(file: Path) -> dict[str, dict[str, Any]]:
+    """Rows without an error of a job's table, or of ``NAME.partial`` as earlier versions kept it, by their ``source``.
+
+    Empty cells are None; numbers are numbers.
+    """
+    place = next((path for path in (file.with_name(file.name + ".partial"), file) if path.is_file()), None)
+    rows = [] if place is None else read_table(place)
+    return {
+        row["source"]: {name: _number(value) for name, value in row.items() if name not in ("source", "error")}
+        for row in rows
+        if "source" in row and not row.get("error")
+    }
+
+
+def _number(value: str) -> str | int | float | None:
+    """A cell as a number, if it is one; None if it is empty."""
+    if not value:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
 def _plain(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 

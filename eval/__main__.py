@@ -49,53 +49,24 @@ def main(arguments: list[str]) -> int:
 
 
 def personalize(arguments: list[str]) -> int:
-    """The protection study."""
-    from eval.studies.study import run_study
+    """Run the protection study."""
+    from eval.studies.protection_command import PERSONALIZE
 
-    made = parser("python -m eval personalize", "Protect people in several ways, attack them, measure, and write a report.")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; an interrupted study goes on")
-    made.add_function_arguments(run_study, skip={"output", "protected"})
-    settings = made.instantiate_classes(made.parse_args(arguments))
-    del settings.config
-    table = run_study(**settings.as_dict())
-    if table is not None:
-        print(table.text())
-        print(f"report: {settings.output / 'report.html'}")
-    return 0
+    return PERSONALIZE.run("eval personalize", arguments)
 
 
 def matrix(arguments: list[str]) -> int:
-    """Arms, attacks and purifications crossed."""
-    from eval.studies.matrix import run_matrix
+    """Cross arms, attacks and purifications."""
+    from eval.studies.protection_command import MATRIX
 
-    made = parser("python -m eval matrix", "Protect people in several ways and attack them in every way; one table, one page.")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; an interrupted matrix goes on")
-    made.add_function_arguments(run_matrix, skip={"output"})
-    settings = made.instantiate_classes(made.parse_args(arguments))
-    del settings.config
-    table = run_matrix(**settings.as_dict())
-    if table is not None:
-        print(table)
-        print(f"report: {settings.output / 'report.html'}")
-    return 0
+    return MATRIX.run("eval matrix", arguments)
 
 
 def purify(arguments: list[str]) -> int:
-    """One purification over pictures; 0 only if every picture was purified."""
-    from eval.attacks.purification import Purifier
-    from eval.studies.purify import purify_files
+    """Wash protections off images."""
+    from eval.studies.purify_command import VERB
 
-    made = parser("python -m eval purify", "Wash protections off pictures. Pictures that are done already are not done again.")
-    made.add_argument("photos", type=Path, nargs="+", help="folders, pictures, WebDataset shards (.tar), or text files that list pictures")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the purified pictures, PNG")
-    made.add_argument("--method", type=Purifier, required=True, help="Jpeg, DownUp, DiffPure, GridPure, ... with its settings")
-    made.add_argument("--seed", type=int, default=0, help="of all random draws")
-    made.add_argument("--device", type=str, default="cpu", help="where models run: cpu, cuda, cuda:1")
-    settings = made.parse_args(arguments)
-    method = made.instantiate_classes(settings).method
-    failed = purify_files(settings.photos, settings.output, method, settings.method.as_dict(), settings.seed, settings.device)
-    print(f"purified pictures in {settings.output}" + (f"; {failed} failed" if failed else ""))
-    return 1 if failed else 0
+    return VERB.run("eval purify", arguments)
 
 
 def retrieval(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What a picture file's header tells, without decoding the picture: codec, size, JPEG quality."""
+"""What an image file's header tells, without decoding the image: codec, size, JPEG quality."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-CODECS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif"}
-"""Pillow's names of the codecs that are read, and the file ending of each."""
+from images.pillow import CODECS, FORMATS, open_image
 
 SUBSAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 
@@ -37,12 +36,10 @@ class Header:
 
 
 def read_header(content: bytes) -> Header | None:
-    """The header of a picture file's bytes, told by its content and not by its name; None if it is no picture that is read."""
+    """Read the header of an image file's bytes, told by its content and not by its name; None if it is no image that is read."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            codec = CODECS.get(image.format or "")
-            if codec is None:
-                return None
+        with open_image(content, "", []) as image:
+            codec = CODECS[image.format or ""]
             exif = "exif" in image.info
             if codec != "jpg":
                 return Header(codec, image.width, image.height, exif=exif)
@@ -54,7 +51,7 @@ def read_header(content: bytes) -> Header | None:
 
 
 def nearest_quality(table: np.ndarray) -> int:
-    """The libjpeg quality, 1 to 100, whose luminance table is nearest to a table of 64 numbers."""
+    """Find the libjpeg quality, 1 to 100, whose luminance table is nearest to a table of 64 numbers."""
     return int(np.abs(_tables() - table.reshape(1, -1)).sum(axis=1).argmin()) + 1
 
 
@@ -65,6 +62,6 @@ def _tables() -> np.ndarray:
     for quality in range(1, 101):
         buffer = io.BytesIO()
         Image.new("L", (8, 8)).save(buffer, format="JPEG", quality=quality)
-        with Image.open(io.BytesIO(buffer.getvalue())) as image:
+        with Image.open(buffer, formats=FORMATS) as image:
             tables.append(image.quantization[0])  # type: ignore[attr-defined]
     return np.asarray(tables)

@@ -1,47 +1,56 @@
-"""Opening and saving picture files: the only code that decodes them, but for the plain PNG files of :mod:`images.png`."""
+"""Opening and saving image files: nothing else decodes them, but for the plain PNG files of :mod:`images.png`.
+
+The formats are PNG, JPEG, WebP, TIFF and BMP, told by content. One file is one image.
+"""
 
 from __future__ import annotations
 
 import io
-import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from PIL import Image
 
 from engine.files import write_bytes
+from images.colours import read_colours, to_srgb
+from images.containers import Source, open_source, without_damaged_notes
 from images.formats import SUFFIXES, UNSUPPORTED
+from images.frames import refuse_frames
+from images.kinds import UnreadableImage
+from images.metadata import Metadata, read_metadata
+from images.photo import Photo
+from images.pillow import open_image
+from images.saving import Kind, dropped_in, jpeg_options, png_options
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class UnreadableImage(ValueError):
-    """A file that is not a picture, is cut short, or is too large to open safely."""
+MAX_JPEG_SIDE = 65500
+"""Longest side of a JPEG that libjpeg writes."""
 
+VALUES_AT_ONCE = 1 << 24
+"""Values that are rounded at a time, so that a large image is not in memory ten times."""
 
-@dataclass(frozen=True)
-class Photo:
-    """A decoded picture.
+MAX_REPAIRED = 1 << 30
+"""Largest file whose damaged notes are cut out, in bytes: it is read into memory for that."""
 
-    ``rgb`` is (H, W, 3) uint8; ``alpha`` (H, W) uint8 where the file had one; ``icc`` the colour profile its values are in;
-    ``exif`` the camera's notes without orientation, which is applied, and without the thumbnail, which is a copy of the picture.
-    """
-
-    rgb: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None = None
-    icc: bytes | None = None
-    exif: bytes | None = None
-
-    def tensor(self) -> Tensor:
-        """(3, H, W) float32 in [0, 1]."""
-        return torch.from_numpy(self.rgb.copy()).permute(2, 0, 1).float() / 255
+TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
+"""What makes an image upright, by its EXIF orientation."""
 
 
 def open_photo(path: Path) -> Photo:
-    """Decode a picture file, upright as its EXIF orientation says.
+    """Decode an image file, upright as its EXIF orientation says.
 
     Raises:
         UnreadableImage: If it cannot be decoded; the message names the file and the reason.
@@ -52,94 +61,173 @@ def open_photo(path: Path) -> Photo:
     return decode_photo(path, str(path))
 
 
-def decode_photo(source: Path | BinaryIO, name: str) -> Photo:
-    """As :func:`open_photo`, from a file or an open stream; errors call it ``name``."""
+def decode_photo(source: Source, name: str = "the image") -> Photo:
+    """Decode an image, told by its content and not by its name.
+
+    Damaged notes are no reason to fail: they are dropped, which the result's ``notes`` say.
+
+    Args:
+        source: The file, its bytes or a stream.
+        name: What messages call it.
+
+    Raises:
+        UnreadableImage: If it is none of the formats that are read, damaged, cut short, of several frames, or too large.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source) as image:
-                return _decode(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        msg = f"{name}: not a picture, whatever its name says; remove or rename it"
-        raise UnreadableImage(msg) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        msg = f"{name}: more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down first"
-        raise UnreadableImage(msg) from error
+        return _decode(source, name)
+    except UnreadableImage:
+        raise
     except Exception as error:  # a damaged file makes decoders raise nearly anything: struct.error, TypeError, AttributeError
-        msg = f"{name}: damaged, cut short or of an unknown kind ({error}); get a complete copy or convert it to PNG"
+        if isinstance(error, OSError) and error.errno is not None:
+            msg = f"{name}: {error.strerror}"
+            raise UnreadableImage(msg) from error
+        photo = _repaired(source, name)
+        if photo is not None:
+            return photo
+        reason = "not enough memory" if isinstance(error, MemoryError) else str(error).replace(repr(source), "it")
+        msg = f"{name}: damaged, cut short or of an unknown kind ({reason}); get a complete copy or convert it to PNG"
         raise UnreadableImage(msg) from error
 
 
-def _decode(image: Image.Image) -> Photo:
-    exif = image.getexif()
-    notes = exif.tobytes() if len(exif) else None  # Pillow writes no thumbnail
-    profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("F", "I", "LAB", "HSV", "YCbCr"):
-        msg = f"colour mode {image.mode}"
-        raise ValueError(msg)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        full = image.convert("RGBA")
-        return Photo(np.asarray(full.convert("RGB")), np.asarray(full.getchannel("A")), profile, notes)
-    return Photo(np.asarray(image.convert("RGB")), None, profile, notes)
+def _decode(source: Source, name: str) -> Photo:
+    notes: list[str] = []
+    with open_source(source) as stream, open_image(stream, name, notes) as image:
+        refuse_frames(image, name, notes)
+        image.load()
+        metadata, orientation = read_metadata(image, notes)
+        rgb, alpha, icc = read_colours(image, stream, notes)
+    turn = TURNS.get(orientation)
+    if turn is not None:
+        rgb = np.ascontiguousarray(turn(rgb))
+        alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
+    return Photo(rgb, alpha, icc, metadata, tuple(notes))
+
+
+def _repaired(source: Source, name: str) -> Photo | None:
+    """The image decoded without its damaged notes, if that helps."""
+    with open_source(source) as stream:
+        content = stream.read(MAX_REPAIRED + 1)
+    for repaired in without_damaged_notes(content) if len(content) <= MAX_REPAIRED else ():
+        try:
+            photo = _decode(repaired, name)
+        except UnreadableImage:
+            raise
+        except Exception:  # the first reason is the one to tell
+            continue
+        notes = (
+            *photo.notes,
+            "damaged notes in the file (EXIF, texts or colour profile) were dropped",
+        )
+        return Photo(photo.rgb, photo.alpha, photo.icc, photo.metadata, notes)
+    return None
 
 
 def to_levels(images: Tensor) -> Tensor:
     """Grey levels 0 to 255, uint8, from values in [0, 1]: rounded to the nearest, as a saved file holds them."""
-    return (images.clamp(0, 1) * 255).round().to(torch.uint8)
+    import torch
+
+    return images.clamp(0, 1).mul_(255).round_().to(torch.uint8)
+
+
+def levels_within(changed: Tensor, original: Tensor, budget: float) -> Tensor:
+    """Grey levels of changed images, none further than ``budget`` from the original's.
+
+    Args:
+        changed: (..., H, W) in [0, 1].
+        original: Of the same shape, in [0, 1], or in grey levels if uint8.
+        budget: The bound in grey levels; what is behind the point does not count.
+
+    Returns:
+        The same shape, uint8.
+    """
+    import torch
+
+    result, bound = torch.empty_like(changed, dtype=torch.uint8), int(budget)
+    height = changed.shape[-2]
+    step = max(1, VALUES_AT_ONCE * height // max(1, changed.numel()))
+    for top in range(0, height, step):
+        rows = (..., slice(top, top + step), slice(None))
+        before = original[rows] if original.dtype == torch.uint8 else to_levels(original[rows])
+        before = before.short()
+        result[rows] = to_levels(changed[rows]).short().clamp_(before - bound, before + bound).byte()
+    return result
 
 
 def without_metadata(photo: Photo) -> Photo:
-    """The picture alone, its colours brought to sRGB, which viewers assume where no profile says otherwise."""
-    rgb = photo.rgb
-    if photo.icc is not None:
-        own, common = ImageCms.ImageCmsProfile(io.BytesIO(photo.icc)), ImageCms.createProfile("sRGB")
-        rgb = np.asarray(ImageCms.profileToProfile(Image.fromarray(rgb), own, common))
-    return Photo(rgb, photo.alpha)
+    """The image alone, its colours brought to sRGB, which viewers assume where no profile says otherwise.
+
+    Marks stay, since jobs ask them whether the image was protected already.
+    """
+    rgb = photo.rgb if photo.icc is None else to_srgb(photo.rgb, photo.icc)
+    return Photo(rgb, photo.alpha, metadata=Metadata(marks=photo.metadata.marks), notes=photo.notes)
 
 
-def encode_photo(photo: Photo, kind: Literal["png", "jpeg"] = "png", quality: int = 95) -> bytes:
-    """The bytes of a picture file: PNG, which is lossless, or JPEG with full colour resolution.
+def encode_photo(photo: Photo, kind: Kind = "png", quality: int = 95) -> bytes:
+    """The bytes of an image file with the photo's metadata and marks; :func:`not_saved` says what it cannot hold.
+
+    Args:
+        photo: The image.
+        kind: ``png``, which is lossless, or ``jpeg`` with full colour resolution.
+        quality: Of a JPEG.
 
     Raises:
-        ValueError: If a picture with transparency is to be JPEG.
+        ValueError: If an image with transparency, or one that is too large, is to be JPEG.
     """
     if kind == "jpeg" and photo.alpha is not None:
         msg = "it has transparency, which JPEG cannot hold; use png"
         raise ValueError(msg)
+    if kind == "jpeg" and max(photo.rgb.shape) > MAX_JPEG_SIDE:
+        msg = f"it is longer than {MAX_JPEG_SIDE} pixels, which is all that JPEG can hold; use png"
+        raise ValueError(msg)
     image = Image.fromarray(photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha]))
     buffer = io.BytesIO()
     if kind == "jpeg":
-        image.save(buffer, format="JPEG", quality=quality, subsampling=0, icc_profile=photo.icc, exif=photo.exif or b"")
+        options = jpeg_options(photo.metadata)
+        image.save(buffer, format="JPEG", quality=quality, subsampling=0, icc_profile=photo.icc, **options)
     else:
-        image.save(buffer, format="PNG", compress_level=4, icc_profile=photo.icc, exif=photo.exif)
+        image.save(
+            buffer,
+            format="PNG",
+            compress_level=4,
+            icc_profile=photo.icc,
+            **png_options(photo.metadata),
+        )
     return buffer.getvalue()
 
 
-def encode_as(rgb: NDArray[np.uint8], codec: str, quality: int | None = None, chroma: str | None = None) -> bytes:
-    """The bytes of a picture file as another one was coded, so that the file itself tells nothing.
+def not_saved(photo: Photo, kind: Kind) -> tuple[str, ...]:
+    """Sentences about what :func:`encode_photo` leaves out of a file of a kind, since it has no room for it."""
+    return dropped_in(photo.metadata, kind)
+
+
+def encode_as(
+    rgb: NDArray[np.uint8],
+    codec: str,
+    quality: int | None = None,
+    chroma: str | None = None,
+    exif: bytes | None = None,
+) -> bytes:
+    """The bytes of an image file as another one was coded, so that the file itself tells nothing.
 
     Args:
         rgb: (H, W, 3).
         codec: jpg, png, webp, bmp or tif.
         quality: Of jpg and webp; 95 if None.
         chroma: Of jpg: 4:4:4, 4:2:2 or 4:2:0, which is meant by None.
+        exif: Camera notes to save with it; a bmp has none.
     """
     options: dict[str, Any] = {}
     if codec in ("jpg", "webp"):
         options["quality"] = quality or 95
     if codec == "jpg":
         options["subsampling"] = chroma or "4:2:0"
+    if exif and codec != "bmp":
+        options["exif"] = exif
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, format={"jpg": "JPEG", "tif": "TIFF"}.get(codec, codec.upper()), **options)
     return buffer.getvalue()
 
 
-def levels_within(changed: Tensor, original: Tensor, budget: float) -> Tensor:
-    """Grey levels of changed pictures, none further than ``budget`` from the original's; any equal shapes, uint8."""
-    before, bound = to_levels(original).short(), int(budget)
-    return to_levels(changed).short().clamp(before - bound, before + bound).byte()
 
 
 def save_png(photo: Photo, target: Path) -> None:
@@ -148,14 +236,14 @@ def save_png(photo: Photo, target: Path) -> None:
 
 
 def find_pictures(root: Path, also: frozenset[str] = frozenset()) -> tuple[list[Path], list[Path]]:
-    """Files below a folder, sorted: those whose names say they are pictures, supported or not, and the others.
+    """Files below a folder, sorted: those whose names say they are images, supported or not, and the others.
 
     Args:
         root: The folder.
-        also: Further endings that count as pictures.
+        also: Further endings that count as images.
 
     Raises:
-        FileNotFoundError: If the folder does not exist or holds no pictures.
+        FileNotFoundError: If the folder does not exist or holds no images.
     """
     if not root.is_dir():
         msg = f"{root}: no such folder"

@@ -1,35 +1,97 @@
-"""How far a changed photo is from the photo."""
+"""How far a changed image is from the image: levels, PSNR, SSIM, in bounded memory whatever its size."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.image import structural_similarity_index_measure
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 AMPLIFIED = 10
 
+BAND = 1 << 22
+"""Pixels that are compared at a time; smaller images are compared whole."""
+
+TILE, SSIM_WINDOW, REACH = 2048, 11, 5
+"""Sides in pixels of the tiles in which SSIM of a large image is computed and of SSIM's window, and how far that reaches."""
+
 
 def amplified(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What changed between two (H, W, 3) pictures, :data:`AMPLIFIED` times as much, around mid grey."""
-    return np.clip(128 + float(AMPLIFIED) * (after.astype(np.int16) - before), 0, 255).astype(np.uint8)
+    """What changed between two (H, W, 3) images, :data:`AMPLIFIED` times as much, around mid grey."""
+    change = after.astype(np.int16)
+    change -= before
+    change *= AMPLIFIED
+    change += 128
+    return np.clip(change, 0, 255, out=change).astype(np.uint8)
+
+
+def psnr(mean_square: float, peak: float = 255.0) -> float:
+    """Peak signal-to-noise ratio in dB of a mean squared error; infinite for an error of 0."""
+    return 10 * math.log10(peak**2 / mean_square) if mean_square else math.inf
 
 
 def differences(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, float | None]:
-    """Largest change in grey levels, and PSNR in dB (None where nothing changed), of two (H, W, 3) pictures."""
-    difference = before.astype(np.int16) - after.astype(np.int16)
-    error = float(np.square(difference, dtype=np.float64).mean())
-    return int(np.abs(difference).max()), round(10 * float(np.log10(255**2 / error)), 3) if error else None
+    """Largest change in grey levels, and PSNR in dB (None where nothing changed), of two (H, W, 3) images."""
+    largest, squares = 0, 0
+    step = max(1, BAND // before.shape[1])
+    for top in range(0, before.shape[0], step):
+        change = before[top : top + step].astype(np.int32)
+        change -= after[top : top + step]
+        largest = max(largest, int(np.abs(change).max()))
+        squares += int(np.square(change, out=change).sum(dtype=np.int64))
+    return largest, round(psnr(squares / before.size), 3) if squares else None
+
+
+def ssim(one: Tensor, two: Tensor) -> float:
+    """Structural similarity (Wang et al. 2004; Gaussian window of 11 pixels) of (B, 3, H, W) images in [0, 1]."""
+    import torch
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    return float(torch.as_tensor(structural_similarity_index_measure(one, two, data_range=1.0)))
 
 
 def measures(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[str, Any]:
-    """Size, largest change, PSNR and SSIM (none below 11 pixels) of two (H, W, 3) pictures."""
-    levels, psnr = differences(before, after)
+    """Size, largest change, PSNR and SSIM (none below 11 pixels) of two (H, W, 3) images."""
+    levels, decibels = differences(before, after)
     height, width = before.shape[:2]
-    ssim = None
-    if min(height, width) >= 11:
-        one, two = (torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255 for rgb in (after, before))
-        ssim = round(float(torch.as_tensor(structural_similarity_index_measure(one, two, data_range=1.0))), 5)
-    return {"width": width, "height": height, "levels": levels, "psnr": psnr, "ssim": ssim}
+    similarity = None if min(height, width) < SSIM_WINDOW else round(_tiled_ssim(before, after), 5)
+    return {
+        "width": width,
+        "height": height,
+        "levels": levels,
+        "psnr": decibels,
+        "ssim": similarity,
+    }
+
+
+def _tiled_ssim(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """SSIM of two (H, W, 3) images; of large ones by tiles that see as far beyond their edges as the window reaches."""
+    height, width = before.shape[:2]
+    if height * width <= BAND:
+        return ssim(_tensor(after), _tensor(before))
+    total = 0.0
+    for top, left in product(range(0, height, TILE), range(0, width, TILE)):
+        bottom, right = min(top + TILE, height), min(left + TILE, width)
+        high, low = max(0, top - REACH), max(0, left - REACH)
+        place = slice(high, bottom + REACH), slice(low, right + REACH)
+        inner = (..., slice(top - high, bottom - high), slice(left - low, right - low))
+        total += float(_ssim_map(_tensor(after[place]), _tensor(before[place]))[inner].double().sum())
+    return total / (3 * height * width)
+
+
+def _ssim_map(one: Tensor, two: Tensor) -> Tensor:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    return structural_similarity_index_measure(one, two, data_range=1.0, return_full_image=True)[1]
+
+
+def _tensor(rgb: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) levels as a batch of one, (1, 3, H, W) in [0, 1]."""
+    import torch
+
+    return torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255

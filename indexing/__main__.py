@@ -93,35 +93,10 @@ def add(arguments: list[str]) -> int:
 
 
 def activate(arguments: list[str]) -> int:
-    """Change photos; 0 only if every picture was changed."""
-    from indexing.activate import ORIGINALS, activate_photos
+    """Change photos."""
+    from indexing.activate_command import VERB
 
-    made = activate_parser()
-    settings = made.instantiate_classes(made.parse_args(arguments))
-    how = {key: settings[key] for key in ("target", "batch_size", "workers", "accelerator")}
-    report = activate_photos(settings.photos, settings.output, settings.index, extractors_of(settings), settings.activation, **how)
-    tell(report.skipped, [row.error for row in report.failed])
-    if report.done:
-        quality = sum(row.psnr or 100.0 for row in report.done) / len(report.done)
-        nearer = sum((row.distance_after or 0) < (row.distance_before or 0) for row in report.done)
-        print(f"{len(report.done)} activated in {settings.output}, PSNR {quality:.1f} dB on average; {nearer} are nearer to their target")
-        print(f"so that the index knows them: python -m indexing add {settings.index[0]} {settings.output / ORIGINALS}")
-    return 1 if report.failed else 0
-
-
-def activate_parser() -> Any:
-    """What ``activate`` asks for."""
-    from indexing.activate import activate_photos
-    from indexing.activation import ActivationConfig
-
-    made = parser("python -m indexing activate", "Changed copies of photos that an index finds again after edits, PNG, at their own size.")
-    made.add_argument("photos", type=Path, nargs="+", help=PICTURES)
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped job goes on in it")
-    made.add_argument("--index", type=Path, nargs="+", required=True, help="folders of the indices that are to find them")
-    made.add_function_arguments(activate_photos, skip={"inputs", "output", "indices", "extractors", "config"})
-    made.add_class_arguments(ActivationConfig, "activation")
-    extractor_arguments(made, several=True)
-    return made
+    return VERB.run("indexing activate", arguments)
 
 
 def search(arguments: list[str]) -> int:

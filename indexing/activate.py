@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning import LightningModule
 from torch import Tensor
 
-from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
+from engine.devices import Process
 from engine.files import file_digest
-from engine.jobs import job_trainer
-from engine.manifest import claim, write_manifest
-from images.inputs import find_images, guard, inputs_digest
-from images.io import Photo
-from images.outputs import output_names
-from indexing.activate_writer import ActivatedWriter, Row, read_rows
+from engine.job import Batch, JobOptions, Report
+from images.inputs import ImageInput
+from images.io import Photo, encode_photo
+from images.job import ImageJob, SavedImage, find_and_guard, run_image_job
+from images.metrics import measures
+from images.outputs import ImageTree
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
 from indexing.index import TRAINED, Index, index_files, read_facts, read_faiss
@@ -56,15 +55,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one picture: its grey levels (3, H, W), and squared distances to the first index's target before and after."""
+    """A changed image: its grey levels (3, H, W), and squared distances to the first index's target before and after."""
 
     levels: Tensor
     before: float
     after: float
 
 
-class Activate(LightningModule):
-    """Activation as a ``predict`` job: opened photos in, :class:`Change` for each that could be read.
+class Activator:
+    """Draws images to targets in the space of descriptors.
 
     Args:
         places: Indices.
@@ -73,28 +72,68 @@ class Activate(LightningModule):
     """
 
     def __init__(self, places: Sequence[Place], kind: Kind, config: ActivationConfig) -> None:
-        super().__init__()
         self.places, self.kind, self.config = places, kind, config
-        self.extractors = torch.nn.ModuleList({id(place.extractor): place.extractor for place in places}.values())
+        self.device = torch.device("cpu")
 
-    def predict_step(self, batch: list[OpenedPhoto], _: int) -> list[Change]:
-        images = [photo.views[0] for photo in batch if photo.views is not None]
-        return [change for portion in portions(images) for change in self.change(portion)]
+    def to(self, device: torch.device) -> None:
+        """Move the extractors to a device."""
+        self.device = device
+        for place in self.places:
+            place.extractor.to(device)
 
     def change(self, images: Sequence[Tensor]) -> list[Change]:
-        """Activate pictures, (3, H, W) in [0, 1] each, together."""
-        with torch.inference_mode(False):  # gradients are needed, with respect to pictures alone
-            images = [image.to(self.device).clone() for image in images]
-            found = [descriptors(place.extractor, images) for place in self.places]
-            targets = [find_targets(place.trained, rows, self.kind).vectors for place, rows in zip(self.places, found, strict=True)]
-            objectives = [
-                Objective(place.extractor.embed_images, place.view.side, place.view.antialias, torch.from_numpy(goal))
-                for place, goal in zip(self.places, targets, strict=True)
-            ]
-            levels = [picture.cpu() for picture in activate(images, objectives, self.config).levels]
-        after = descriptors(self.places[0].extractor, [picture.to(self.device).float() / 255 for picture in levels])
+        """Activate images, (3, H, W) in [0, 1] each, together."""
+        images = [image.to(self.device) for image in images]
+        found = [descriptors(place.extractor, images) for place in self.places]
+        targets = [find_targets(place.trained, rows, self.kind).vectors for place, rows in zip(self.places, found, strict=True)]
+        objectives = [
+            Objective(place.extractor.embed_images, place.view.side, place.view.antialias, torch.from_numpy(goal))
+            for place, goal in zip(self.places, targets, strict=True)
+        ]
+        levels = [image.cpu() for image in activate(images, objectives, self.config).levels]
+        after = descriptors(self.places[0].extractor, [image.to(self.device).float() / 255 for image in levels])
         before, then = (np.square(rows - targets[0]).sum(axis=1).tolist() for rows in (found[0], after))
         return [Change(*parts) for parts in zip(levels, before, then, strict=True)]
+
+
+class ActivateJob(ImageJob[Photo, Change]):
+    """Activates photos.
+
+    Args:
+        activator: Changes them.
+        tree: Where results go.
+    """
+
+    command = "indexing activate"
+    unit = "photo"
+    table = "activated.csv"
+    columns = (
+        *("source", "output", "width", "height", "levels", "psnr", "ssim"),
+        *("distance_before", "distance_after", "notes", "error"),
+    )
+
+    def __init__(self, activator: Activator, tree: ImageTree) -> None:
+        self.activator, self.tree = activator, tree
+
+    def setup(self, process: Process) -> None:
+        self.activator.to(process.device)
+
+    def prepare(self, source: ImageInput) -> Photo:
+        return source.open()
+
+    def step(self, batch: Batch[ImageInput, Photo]) -> list[Change]:
+        images = [photo.tensor() for photo in batch.prepared]
+        return [change for portion in portions(images) for change in self.activator.change(portion)]
+
+    def finish(self, prepared: Photo, result: Change) -> SavedImage:
+        changed = result.levels.permute(1, 2, 0).contiguous().numpy()
+        measured = measures(prepared.rgb, changed)
+        if measured["levels"] == 0:
+            msg = "nothing in it changes at these limits, so it would not be activated"
+            raise ValueError(msg)
+        distances = {"distance_before": round(result.before, 6), "distance_after": round(result.after, 6)}
+        row = measured | distances | {"notes": "; ".join(prepared.notes)}
+        return SavedImage(encode_photo(replace(prepared, rgb=changed)), row)
 
 
 def portions(images: Sequence[Tensor]) -> list[list[Tensor]]:
@@ -116,22 +155,6 @@ def descriptors(extractor: Embedder, images: Sequence[Tensor]) -> np.ndarray:
     """Descriptors, (B, D), of (3, H, W) pictures in [0, 1] of any sizes."""
     views = [extractor.preprocess.of_tensors(image.unsqueeze(0)) for image in images]
     return extractor.embed_images(torch.cat(views)).cpu().numpy()
-
-
-@dataclass(frozen=True)
-class ActivateReport:
-    """A row per photo, and why others were passed over."""
-
-    rows: list[Row]
-    skipped: dict[str, str]
-
-    @property
-    def done(self) -> list[Row]:
-        return [row for row in self.rows if not row.error]
-
-    @property
-    def failed(self) -> list[Row]:
-        return [row for row in self.rows if row.error]
 
 
 def open_places(indices: Sequence[Path], extractors: Sequence[EmbedderConfig]) -> list[Place]:
@@ -167,70 +190,38 @@ def activate_photos(
     extractors: Sequence[EmbedderConfig],
     config: ActivationConfig,
     target: Kind = "auto",
-    batch_size: int = 16,
-    workers: int = 2,
-    accelerator: str = "auto",
-) -> ActivateReport:
-    """Change every photo of the inputs into ``output``, with ``activated.csv`` and ``manifest.json``; a stopped job goes on.
+    options: JobOptions | None = None,
+) -> Report | None:
+    """Change every photo of the inputs into a folder, with ``activated.csv`` and ``manifest.json``; goes on with a stopped run.
 
     Args:
-        inputs: Folders, picture files, shards and lists; see :func:`images.inputs.find_images`.
+        inputs: Folders, image files, shards and lists; see :func:`images.inputs.find_images`.
         output: Folder of the results.
         indices: Folders of the indices the photos are to be found in.
         extractors: One for all of them, or one for each.
         config: How.
         target: Where descriptors are drawn to; see :func:`indexing.targets.find_targets`.
-        batch_size: Photos at a time.
-        workers: Processes that open photos, and threads that save them.
-        accelerator: auto, cpu or gpu.
+        options: How the job runs.
+
+    Returns:
+        The outcome; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If an input, its pictures, an index or an extractor is not there.
-        ValueError: If an index is of another extractor or gives nothing to aim at, two photos would be saved under one name, or the
-            folder holds another job or lies inside an input.
+        FileNotFoundError: If an input, its images, an index or an extractor is not there.
+        ValueError: If an index is of another extractor or gives nothing to aim at, two photos would be saved under one name, or
+            the folder is an input or holds another job or other files.
     """
+    options = options or JobOptions(batch_size=16)
     places = open_places(indices, extractors)
-    found = find_images(inputs)
-    files, names = found.images, output_names(found.images, "png")
-    guard(output, inputs, files, [output / name for name in names.values()])
+    found, tree = find_and_guard(inputs, output, "png")
     if config.views == 0:
         for place, folder in zip(places, indices, strict=True):
             _refuse_exact(place, folder, target)
-    settings = {
-        "inputs": inputs_digest(files),
-        "target": target,
-        "activation": asdict(config),
-        "indices": [place.record() for place in places],
-    }
-    claim(output, "indexing activate", settings)
-    earlier = [row for row in read_rows(output) if (output / row.output).is_file() and not row.error]
-    known = {row.source for row in earlier}
-    todo = [file for file in files if file.name not in known]
-    writer = ActivatedWriter(output, names, earlier, len(files), workers)
-    try:
-        if todo:
-            data = PhotoDataModule(PhotoDataset(todo, whole), batch_size, workers)
-            trainer = job_trainer(accelerator, callbacks=[writer], enable_progress_bar=False)
-            trainer.predict(Activate(places, target, config), data, return_predictions=False)
-    finally:
-        writer.close()
-    order = {file.name: place for place, file in enumerate(files)}
-    rows = sorted((row for row in read_rows(output) if row.source in order), key=lambda row: order[row.source])
-    rows += [Row(name, error=error) for name, error in found.failed.items()]
-    report = ActivateReport(rows, found.skipped)
-    if report.done:
-        extract(inputs, output / ORIGINALS, extractors[0], 4 * batch_size, workers, accelerator)
-    writer.journal.finish(asdict(row) for row in rows)
-    counts = {"done": len(report.done), "failed": len(report.failed), "skipped": len(found.skipped)}
-    failed = {row.source: row.error for row in report.failed}
-    facts: dict[str, Any] = {"counts": counts, "failed": failed, "skipped": found.skipped}
-    write_manifest(output, command="indexing activate", finished=True, settings=settings, **facts)
+    settings = {"target": target, "activation": asdict(config), "indices": [place.record() for place in places]}
+    report = run_image_job(ActivateJob(Activator(places, target, config), tree), found, settings, options)
+    if report is not None and report.rows:
+        extract(inputs, output / ORIGINALS, extractors[0], 4 * options.batch_size, options.workers, options.devices.accelerator)
     return report
-
-
-def whole(photo: Photo) -> tuple[Photo, Tensor]:
-    """A photo, and itself as the one view."""
-    return photo, photo.tensor().unsqueeze(0)
 
 
 def _refuse_exact(place: Place, folder: Path, target: Kind) -> None:

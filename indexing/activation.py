@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from images.io import to_levels
+from images.metrics import psnr
 from indexing.perturbation import Distortion
 from indexing.views import EditedViews
 from models.preprocessing import IMAGENET_STD, normalize, resize
@@ -239,7 +240,7 @@ def limited(original: Tensor, changed: Tensor, config: ActivationConfig) -> Tens
     def good(after: Tensor) -> bool:
         if config.min_psnr is None:
             return True
-        return float((after - before).float().square().mean(dtype=torch.float64)) <= 255**2 / 10 ** (config.min_psnr / 10)
+        return psnr(float((after - before).float().square().mean(dtype=torch.float64))) >= config.min_psnr
 
     whole = levels(1.0)
     if good(whole):

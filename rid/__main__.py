@@ -21,13 +21,13 @@ def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
     verb = arguments[0] if arguments else ""
     if verb == "protect":
-        from rid.protect.command import main as protect
+        from rid.protect.command import VERB as PROTECT
 
-        return protect(arguments[1:])
+        return PROTECT.run("rid protect", arguments[1:])
     if verb == "pairs":
-        from rid.pairs.job import main as pairs
+        from rid.pairs.command import VERB as PAIRS
 
-        return pairs(arguments[1:])
+        return PAIRS.run("rid pairs", arguments[1:])
     if verb == "convert":
         from rid.convert import main as convert
 

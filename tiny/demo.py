@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
 from eval.reports.personalization import INDEXING, write_report
 from eval.studies.retrieval import run_retrieval
 from indexing.activate import ORIGINALS, activate_photos
@@ -41,7 +43,8 @@ def indexing_demo(output: Path, references: int = 640, originals: int = 24, fact
     if not (index / "names.txt").is_file():
         build([folder / "features"], index, factory)
     change = ActivationConfig(min_psnr=42.0, distortion=Distortion(scaling=2.0))
-    activate_photos([pictures / "originals"], released, [index], [extractor], change, workers=0, accelerator="cpu")
+    here = JobOptions(DeviceOptions("cpu", 1), batch_size=16, workers=0)
+    activate_photos([pictures / "originals"], released, [index], [extractor], change, options=here)
     if len(Index.open(index)) == references:
         add(index, [released / ORIGINALS])
     arms = {"unchanged": pictures / "originals", "activated": released}

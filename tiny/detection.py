@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.fake2m.inspection import inspect_shards
-from datamodules.fake2m.reconstruct import ReconstructionConfig, reconstruct
-from datamodules.fake2m.sharding import REAL, Origin, Split, shard_pictures
-from datamodules.fake2m.synthesize import Codec, SynthesisConfig, synthesize
+from datamodules.fake2m.making import Codec, ReconstructionConfig, SynthesisConfig
+from datamodules.fake2m.reconstruct import reconstruct
+from datamodules.fake2m.sharding import REAL, Origin, shard_pictures
+from datamodules.fake2m.splits import Split
+from datamodules.fake2m.synthesize import synthesize
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
 from images.archives import Member
 from images.io import encode_as, to_levels
 from tiny.dataset import PortraitDataset
@@ -53,6 +57,7 @@ def make_detection_shards(pipelines: Path, output: Path, sizes: DetectionSizes =
     Raises:
         ValueError: If headers tell the classes apart; see :func:`datamodules.fake2m.shortcuts.shortcut_gate`.
     """
+    here = JobOptions(DeviceOptions("cpu", 1))
     for split in FIRST:
         count = getattr(sizes, split)
         portraits = PortraitDataset(FIRST[split], count, 1)
@@ -64,10 +69,10 @@ def make_detection_shards(pipelines: Path, output: Path, sizes: DetectionSizes =
             seed = FIRST[split] + 100_000 * (*SEEN, UNSEEN).index(name)  # no two pictures begin from the same noise
             how = {"steps": 25, "guidance": 3.0, "per_shard": 500, "batch_size": 16}
             config = SynthesisConfig(str(pipelines / name), name, split, seed=seed, codec=CODEC, **how)  # type: ignore[arg-type]
-            synthesize(captions, output, config, accelerator="cpu")
+            synthesize(captions, output, config, here)
         for name in (SEEN[0], UNSEEN) if split == "test" else (SEEN[0],):
             twins = ReconstructionConfig(str(pipelines / name), f"{name}-vae", split)
-            reconstruct([str(output / f"{split}-portraits-*.tar")], output, twins, accelerator="cpu")
+            reconstruct([str(output / f"{split}-portraits-*.tar")], output, twins, here)
     gate = inspect_shards([str(output / "train-*.tar")], output / "inspection")
     if not gate.passed:
         raise ValueError(gate.words())

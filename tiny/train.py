@@ -20,12 +20,15 @@ from checkpoints.folders import ROOT
 from datamodules.pictures import PictureDataModule
 from detectors.cli import main as sentry
 from detectors.evaluate import calibrate
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
 from engine.training import TrainingCLI
 from models.copy_net import CopyNet
 from models.faces.face_net import FaceNet
 from models.image_text_net import ImageTextNet
 from models.pipelines import open_autoencoder
-from rid.pairs.job import PairConfig, make_pairs
+from rid.pairs.config import PairConfig
+from rid.pairs.job import make_pairs
 from rid.training.cli import main as rid
 from rid.weights import save_generator
 from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
@@ -188,7 +191,7 @@ def train_rid(place: Place, name: str, steps: int | None = None, people: int = 1
     reader = ArgumentParser(exit_on_error=False)
     reader.add_class_arguments(PairConfig, "pairs")
     parsed = reader.parse_object({"pairs": yaml.safe_load(PAIRS_CONFIG.read_text()) | {"models": surrogates}})
-    make_pairs([work / "portraits"], work / "pairs", reader.instantiate_classes(parsed).pairs, accelerator="cpu")
+    make_pairs([work / "portraits"], work / "pairs", reader.instantiate_classes(parsed).pairs, JobOptions(DeviceOptions("cpu", 1)))
     pairs, common = str(work / "pairs" / "pairs.json"), {"model.surrogates": json.dumps(surrogates), "trainer.accelerator": "cpu"}
     if steps:
         common |= {"trainer.max_steps": str(steps), "model.warmup_steps": "0", "trainer.val_check_interval": "1"}

@@ -6,9 +6,8 @@ What is left to tell the classes apart is what the autoencoder does to a picture
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,10 +15,13 @@ import torch
 import torch.nn.functional as F
 
 from checkpoints.folders import model_folder
-from datamodules.fake2m.shard_job import Made, ShardJob, run_job
-from datamodules.fake2m.sharding import GENERATED, Origin, Split, read_facts, slug
-from datamodules.streams import count_samples, local_shards
+from datamodules.fake2m.making import ReconstructionConfig
+from datamodules.fake2m.shard_job import LeftOut, Sample, ShardInput, ShardJob, run_shard_job
+from datamodules.fake2m.sharding import GENERATED, Origin, read_facts, slug
+from datamodules.streams import local_shards
+from engine.devices import Process
 from engine.files import file_digest
+from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.headers import read_header
 from images.io import UnreadableImage, decode_photo, encode_as, to_levels
@@ -30,58 +32,57 @@ NEEDED = [f"{place}{file}" for place in ("", "vae/") for file in ("config.json",
 """What is downloaded of a pipeline or an autoencoder."""
 
 
-@dataclass(frozen=True)
-class ReconstructionConfig:
-    """How pictures are reconstructed.
-
-    Attributes:
-        autoencoder: Pipeline folder or Hub id, whose ``vae`` is used, or a folder with TAEF2's released files.
-        name: Of the subset; part of the shards' names.
-        split: Of the shards.
-    """
-
-    autoencoder: str
-    name: str
-    split: Split = "train"
-
-
 class Reconstruction(ShardJob):
-    """Makes of every shard of real pictures one of their reconstructions, with the same keys.
+    """Makes of every shard of real images one of their reconstructions, with the same keys.
 
-    Pictures that cannot be read, carry camera notes, or cannot be coded as they were are left out; the command says how many.
+    A reconstruction has its original's codec, quality, size and camera notes. Images that cannot be read, or cannot be coded
+    as they were, are left out and counted.
     """
 
-    def __init__(self, config: ReconstructionConfig, shards: Sequence[Path], output: Path) -> None:
+    command = "datamodules reconstruct"
+
+    def __init__(self, config: ReconstructionConfig, output: Path) -> None:
         super().__init__(Origin(config.split, slug(config.name), GENERATED, generator=config.autoencoder, family="autoencoder"), output)
-        self.config, self.shards = config, shards
-        self.parts: dict[str, Any] = {}  # the autoencoder, outside the module tree
+        self.config = config
 
-    def setup(self, stage: str) -> None:
+    def open_models(self, process: Process) -> None:
         network = open_autoencoder(model_folder(self.config.autoencoder, patterns=NEEDED)).requires_grad_(False)
-        self.parts["autoencoder"] = network.to(self.trainer.strategy.root_device)
+        self.autoencoder: Any = network.to(process.device)
 
-    def make(self, number: int) -> Iterator[Made]:
-        shard = self.shards[number]
-        records = dict(read_facts(shard))
-        for sample in read_samples(shard):
+    def make(self, shard: ShardInput) -> Iterator[Sample | LeftOut]:
+        assert shard.source is not None
+        records = dict(read_facts(shard.source))
+        samples = read_samples(shard.source)
+        for number, sample in enumerate(samples):
+            self.tick(number, len(samples))
+            key = str(PurePosixPath(sample.key))
             record = records.get(sample.key)
-            if record is None or record["exif"]:  # what the camera noted cannot be given to a fake
+            if record is None:
+                yield LeftOut(key, "without a record")
                 continue
             try:
-                photo = decode_photo(io.BytesIO(sample.image.read()), f"{shard}, {sample.key}")
+                photo = decode_photo(sample.image.read(), f"{shard.source}, {sample.key}")
             except UnreadableImage:
+                yield LeftOut(key, "unreadable")
                 continue
             levels = to_levels(self._round_trip(photo.tensor()))
-            content = encode_as(levels.permute(1, 2, 0).cpu().numpy(), record["codec"], record["jpeg_quality"], record["chroma"])
-            header = read_header(content)
-            if header is None or any(getattr(header, key) != record[key] for key in ("codec", "width", "height", "chroma")):
-                continue  # a grey picture, say
+            content = encode_as(
+                levels.permute(1, 2, 0).cpu().numpy(),
+                record["codec"],
+                record["jpeg_quality"],
+                record["chroma"],
+                photo.metadata.exif if record["exif"] else None,
+            )
+            if not coded_alike(content, record):  # a grey image, say
+                yield LeftOut(key, "cannot be coded as it was")
+                continue
             known = {"caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}", "twin": record["sha256"]}
-            yield str(PurePosixPath(sample.key)), record["codec"], content, known
+            yield Sample(key, record["codec"], content, known)
 
+    @torch.no_grad()
     def _round_trip(self, image: torch.Tensor) -> torch.Tensor:
         """A (3, H, W) picture in [0, 1] through the autoencoder, at its own size."""
-        vae = self.parts["autoencoder"]
+        vae = self.autoencoder
         multiple = 2 ** (len(vae.config.block_out_channels) - 1)
         height, width = image.shape[-2:]
         padding = (0, -width % multiple, 0, -height % multiple)
@@ -91,32 +92,36 @@ class Reconstruction(ShardJob):
         return (output[0, :, :height, :width].float() / 2 + 0.5).clamp(0, 1)
 
 
+def coded_alike(content: bytes, record: dict[str, Any]) -> bool:
+    """Whether an image file has the codec, chroma and size that a record tells of, upright or turned."""
+    header = read_header(content)
+    if header is None:
+        return False
+    sizes = sorted((header.width, header.height)) == sorted((record["width"], record["height"]))
+    return sizes and header.codec == record["codec"] and header.chroma == record["chroma"]
+
+
 def reconstruct(
-    urls: Sequence[str], output: Path, config: ReconstructionConfig, accelerator: str = "auto", devices: int = 1
-) -> dict[str, Any] | None:
-    """Make shards of reconstructions, one for each shard of real pictures; a stopped job goes on shard by shard.
+    urls: Sequence[str], output: Path, config: ReconstructionConfig, options: JobOptions | None = None
+) -> tuple[dict[str, Any], Report] | None:
+    """Make shards of reconstructions, one for each shard of real images; goes on with a stopped job.
 
     Args:
         urls: Patterns of shards that are here.
         output: Folder of the shards.
-        config: How.
-        accelerator: Lightning's: auto, cpu, gpu.
-        devices: Processes; shards are shared out among them.
+        config: How images are reconstructed.
+        options: How the job runs; shards are shared out over processes.
 
     Returns:
-        The subset's index; None on every process but the first.
+        The subset's index and the outcome; None on every process but the first.
 
     Raises:
         FileNotFoundError: If shards or autoencoder are not there.
-        ValueError: If the folder holds this subset made in another way.
+        ValueError: If the folder holds this subset made in another way, or no image could be reconstructed.
     """
     shards = local_shards(urls)
     settings = asdict(config) | {
         "weights": fingerprint(config.autoencoder, model_folder(config.autoencoder, patterns=NEEDED)),
         "shards": {shard.name: file_digest(shard) for shard in shards},
     }
-    job = Reconstruction(config, shards, output)
-    index = run_job(job, len(shards), "datamodules reconstruct", settings, accelerator, devices)
-    if index is not None:
-        index["left_out"] = {"without a twin": sum(count_samples(str(shard)) for shard in shards) - index["samples"]}
-    return index
+    return run_shard_job(Reconstruction(config, output), list(shards), settings, options or JobOptions())

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 from datamodules.fake2m.annotations import Annotations
 from datamodules.fake2m.catalogue import Group, Subset
@@ -25,9 +25,6 @@ NAMED = 200
 """File names an index lists of each kind of trouble; the counts are of all."""
 
 REAL, GENERATED = 0, 1
-
-Split = Literal["train", "val", "test", "dev", "calibration"]
-"""What shards are for: the first part of their names."""
 
 
 @dataclass(frozen=True)

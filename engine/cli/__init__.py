@@ -4,13 +4,14 @@ Exit codes: 0 if everything asked for was done, 1 if part of it was not, 2 after
 this program, 130 after Ctrl-C, 143 after SIGTERM, 141 if whoever read the output went away.
 """
 
-from engine.cli.net import Stopped, UsageError, one_line, run
+from engine.cli.net import UsageError, one_line, run
 from engine.cli.noise import quiet_libraries
 from engine.cli.old import dispatch, parser
 from engine.cli.output import Output
 from engine.cli.parser import Parser
-from engine.cli.settings import add_job_arguments, devices_of, take
+from engine.cli.settings import add_job_arguments, devices_of, job_options, take
 from engine.cli.verbs import Room, Training, Verb
+from engine.stopping import Stopped
 
 __all__ = [
     "Output",
@@ -23,6 +24,7 @@ __all__ = [
     "add_job_arguments",
     "devices_of",
     "dispatch",
+    "job_options",
     "one_line",
     "parser",
     "quiet_libraries",

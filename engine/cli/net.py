@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from engine.cli.noise import quiet_libraries
+from engine.stopping import Stopped
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,10 +31,6 @@ class UsageError(ArgumentError):
 
     def __init__(self, message: str) -> None:
         super().__init__(None, message)
-
-
-class Stopped(BaseException):
-    """SIGTERM was received; no error, so that no fence around a single image catches it."""
 
 
 def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = None) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.progress import hide_bars
 from engine.records import to_json
+
+if TYPE_CHECKING:
+    from engine.job import Report
 
 
 class Output:
@@ -62,20 +64,25 @@ class Output:
         self.record.setdefault("errors", []).append(text)
         print(f"error: {text}", file=sys.stderr)
 
-    def count(self, done: int, failed: Sequence[str] = (), skipped: Sequence[str] = ()) -> int:
-        """Name what failed and what was passed over, and return the exit code.
+    def report(self, report: Report, done: str) -> int:
+        """Tell the outcome of a job, and return the exit code.
 
         Args:
-            done: How many inputs are done.
-            failed: What is wrong with each of the others.
-            skipped: Names of files that are no inputs.
+            report: The outcome.
+            done: What became of those that are done, such as ``protected in OUT/``.
         """
-        for name in skipped:
-            print(f"skipped {name}", file=sys.stderr)
-        for error in failed:
-            print(f"error: {error}", file=sys.stderr)
-        self.record.update(done=done, failed=list(failed), skipped=list(skipped))
-        return 1 if failed else 0
+        for name, why in report.skipped.items():
+            self.note(f"skipped {name}: {why}")
+        for error in report.failed.values():
+            self.error(error)
+        if report.stale:
+            self.note(f"{len(report.stale)} results are of inputs that are not given any more, such as {report.stale[0]}")
+        self.record.update(report.counts(), skipped=report.skipped, failed=report.failed)
+        if report.nothing_to_do:
+            self.result(f"finished already, nothing to do: {len(report.rows)} {done}")
+        elif report.rows:
+            self.result(f"{len(report.rows)} {done}")
+        return 1 if report.failed else 0
 
     def close(self, code: int) -> None:
         """Print the JSON document, if one was asked for."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 if TYPE_CHECKING:
     from engine.cli.parser import Parser
     from engine.devices import DeviceOptions
+    from engine.job import JobOptions
 
 Kind = TypeVar("Kind")
 
@@ -26,13 +27,18 @@ def add_job_arguments(
     from engine.devices import ACCELERATORS, Precision
 
     parser.add_argument("--accelerator", type=Literal[ACCELERATORS], default="auto", help="kind of device")
-    parser.add_argument("--devices", type=int | Literal["auto"], default=1, help="devices of each machine, a process each")
+    parser.add_argument(
+        "--devices",
+        type=int | Literal["auto"],
+        default="auto",
+        help="devices of each machine, a process each; auto: all GPUs, or one processor",
+    )
     parser.add_argument("--num-nodes", type=int, default=1, help="machines")
     parser.add_argument("--precision", type=Precision, default="32-true", help="of the networks")
     if batch_size is not None:
         parser.add_argument("--batch-size", type=int, default=batch_size, help=per_batch)
     if workers is not None:
-        parser.add_argument("--workers", type=int, default=workers, help="processes that read images")
+        parser.add_argument("--workers", type=int, default=workers, help="threads that open and save images")
 
 
 def devices_of(settings: Any) -> DeviceOptions:
@@ -40,6 +46,13 @@ def devices_of(settings: Any) -> DeviceOptions:
     from engine.devices import DeviceOptions
 
     return take(settings, DeviceOptions)
+
+
+def job_options(settings: Any) -> JobOptions:
+    """How a job runs, by the options of :func:`add_job_arguments`."""
+    from engine.job import JobOptions
+
+    return JobOptions(devices_of(settings), settings.batch_size, settings.workers)
 
 
 def take(settings: Any, kind: type[Kind]) -> Kind:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eval.demo.shown import Levels
 from images.io import Photo
-from indexing.activate import Activate, descriptors, open_places
+from indexing.activate import Activator, descriptors, open_places
 from indexing.activation import ActivationConfig
 from indexing.index import Index
 from models.embedder_config import EmbedderConfig
@@ -53,7 +53,7 @@ class Finder:
     def __init__(self, folder: Path, trust_torchscript: bool = False) -> None:
         self.index = Index.open(folder)
         self.place = open_places([folder], [EmbedderConfig.of_record(self.index.facts.get("extractor", {}), trust_torchscript)])[0]
-        self.activation = Activate([self.place], "auto", ActivationConfig(min_psnr=QUALITY))
+        self.activation = Activator([self.place], "auto", ActivationConfig(min_psnr=QUALITY))
         self.empty = faiss.clone_index(self.place.trained)
         self.empty.reset()
 

@@ -11,8 +11,9 @@ from eval.metrics.quality import quantised
 from images.io import levels_within
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
+from rid.pairs.config import PGDConfig
 from rid.pairs.objectives import Denoising
-from rid.pairs.pgd import PGDConfig, pgd
+from rid.pairs.pgd import pgd
 from rid.protect.protector import Protector
 from rid.protect.windows import Fit
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from checkpoints.folders import pipeline_folder
 from datamodules.identities import as_people
+from engine.job import JobOptions
 from engine.manifest import write_manifest
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
@@ -20,7 +21,7 @@ from eval.metrics.extra import MetricWeights
 from eval.reports.matrix import write_matrix_report
 from eval.studies.personalize import read_results
 from eval.studies.study import run_study
-from rid.pairs.pgd import PGDConfig
+from rid.pairs.config import PGDConfig
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ def run_matrix(
     pgd: PGDConfig = PGDConfig(),
     arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
-    accelerator: str = "auto",
-    devices: int = 1,
+    options: JobOptions | None = None,
 ) -> str | None:
     """Run every cell that is not finished, and write one table and one page of all.
 
@@ -69,8 +69,7 @@ def run_matrix(
         pgd: The ascent arm's settings.
         arms: Which arms, of clean, noise, rid, rid_tile and pgd.
         seed: Of the arms' noise.
-        accelerator: Lightning's: auto, cpu, gpu.
-        devices: Processes; people are shared out among them.
+        options: How the jobs run; people are shared out over processes.
 
     Returns:
         The table as text; None on every process but the first.
@@ -100,8 +99,7 @@ def run_matrix(
             pgd=pgd,
             arms=arms,
             seed=seed,
-            accelerator=accelerator,
-            devices=devices,
+            options=options,
             protected=output / "protected",
         )
         attacks[attack].to("cpu")  # the next cell's models need the room

@@ -1,66 +1,78 @@
-"""``python -m eval purify``: one purification over a folder of pictures."""
+"""``python -m eval purify``: one purification over a folder of images."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
+from numpy.typing import NDArray
 
-from engine.files import write_bytes
-from engine.manifest import claim, write_manifest
+from engine.devices import Process
+from engine.job import Batch, JobOptions, Report
 from eval.attacks.purification import Purifier
-from images.inputs import find_images, guard, inputs_digest
-from images.io import UnreadableImage, encode_photo, to_levels
-from images.outputs import output_names
-from models.drawing import check_device
+from images.inputs import ImageInput
+from images.io import Photo, encode_photo, to_levels
+from images.job import ImageJob, SavedImage, find_and_guard, run_image_job
+from images.outputs import ImageTree
 
 
-def purify_files(photos: Sequence[Path], output: Path, method: Purifier, named: dict[str, Any], seed: int, device: str) -> int:
-    """Purify every picture and save it as PNG at its own size; those that are in the folder already are left as they are.
+class PurifyJob(ImageJob[Photo, NDArray[Any]]):
+    """Washes images with a purifier.
 
     Args:
-        photos: Folders, pictures, shards (.tar) and lists (.txt).
+        method: The purification.
+        tree: Where results go.
+        seed: Every image has a seed of its own derived from it and from its place in the list.
+    """
+
+    command = "eval purify"
+    table = "purified.csv"
+    columns = ("source", "output", "notes", "error")
+
+    def __init__(self, method: Purifier, tree: ImageTree, seed: int) -> None:
+        self.method, self.tree, self.seed = method, tree, seed
+
+    def setup(self, process: Process) -> None:
+        self.method.to(process.device)
+
+    def prepare(self, source: ImageInput) -> Photo:
+        return source.open()
+
+    def step(self, batch: Batch[ImageInput, Photo]) -> list[NDArray[Any]]:
+        return [self._purified(photo, place) for photo, place in zip(batch.prepared, batch.places, strict=True)]
+
+    def _purified(self, photo: Photo, place: int) -> NDArray[Any]:
+        source = torch.Generator().manual_seed(self.seed * 1_000_003 + place)
+        levels = to_levels(self.method(photo.tensor().unsqueeze(0), source))
+        return levels[0].permute(1, 2, 0).contiguous().cpu().numpy()
+
+    def finish(self, prepared: Photo, result: NDArray[Any]) -> SavedImage:
+        return SavedImage(encode_photo(replace(prepared, rgb=result)), {"notes": "; ".join(prepared.notes)})
+
+
+def purify_files(
+    inputs: Sequence[Path], output: Path, method: Purifier, named: dict[str, Any], seed: int, options: JobOptions | None = None
+) -> Report | None:
+    """Purify every image and save it as PNG at its own size; goes on with a stopped run.
+
+    Args:
+        inputs: Folders, images, shards (.tar) and lists (.txt).
         output: Folder of the results.
         method: The purification.
         named: Its class and settings, for the record.
-        seed: Every picture has a seed of its own derived from it and from its place in the list.
-        device: Where models run.
+        seed: Of all random draws.
+        options: How the job runs.
 
     Returns:
-        How many pictures could not be read.
+        The outcome; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If there are no pictures.
-        ValueError: If the folder is an input, or holds other pictures or pictures purified otherwise.
+        FileNotFoundError: If there are no images.
+        ValueError: If the folder is an input, or holds other files or images purified otherwise.
     """
-    check_device(device)
-    found = find_images(photos)
-    files, names = found.images, output_names(found.images, "png")
-    guard(output, photos, files, [output / name for name in names.values()])
-    settings = {"method": named, "seed": seed, "inputs": inputs_digest(files)}
-    claim(output, "eval purify", settings)
-    method.to(device)
-    for error in found.failed.values():
-        print(f"error: {error}", file=sys.stderr)
-    failed = len(found.failed)
-    for number, file in enumerate(tqdm(files, desc="purify", unit="picture", disable=None)):
-        target = output / names[file.name]
-        if target.is_file():
-            continue
-        try:
-            photo = file.open()
-        except UnreadableImage as error:
-            print(f"error: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        source = torch.Generator().manual_seed(seed * 1_000_003 + number)
-        levels = to_levels(method(photo.tensor().unsqueeze(0), source))[0].permute(1, 2, 0).cpu().numpy()
-        write_bytes(target, encode_photo(replace(photo, rgb=levels)))
-    counts = {"pictures": len(files) + len(found.failed), "failed": failed}
-    write_manifest(output, command="eval purify", settings=settings, finished=True, counts=counts)
-    return failed
+    found, tree = find_and_guard(inputs, output, "png")
+    settings = {"method": named, "seed": seed}
+    return run_image_job(PurifyJob(method, tree, seed), found, settings, options or JobOptions(batch_size=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,18 @@ from lightning import seed_everything
 from torch.utils.data import Dataset
 
 from checkpoints.folders import model_folder, model_place, pipeline_folder
-from datamodules.identities import IdentityDataModule, as_people
+from datamodules.identities import as_people
 from engine.files import file_digest, write_text
-from engine.jobs import job_trainer
-from engine.manifest import claim, fingerprint, write_manifest
+from engine.job import JobOptions, run_job
+from engine.manifest import claim, fingerprint
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import OF_SETS, ExtraMetrics, MetricWeights
 from eval.metrics.identity import face_files, load_faces
 from eval.reports.personalization import StudyTable, write_report
 from eval.studies.arms import build_arms
-from eval.studies.personalize import ProtectionStudy, StudyWriter, all_pictures
-from rid.pairs.pgd import PGDConfig
+from eval.studies.personalize import PersonInput, ProtectionStudy, all_pictures
+from rid.pairs.config import PGDConfig
 from rid.weights import load_generator
 
 
@@ -41,8 +41,7 @@ def run_study(
     pgd: PGDConfig = PGDConfig(),
     arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
-    accelerator: str = "auto",
-    devices: int = 1,
+    options: JobOptions | None = None,
     protected: Path | None = None,
 ) -> StudyTable | None:
     """Protect, attack and measure every person in every arm, and write tables, pictures and a page.
@@ -61,8 +60,7 @@ def run_study(
         pgd: The ascent arm's settings.
         arms: Which arms, of clean, noise, rid, rid_tile and pgd.
         seed: Of the arms' noise.
-        accelerator: Lightning's: auto, cpu, gpu.
-        devices: Processes; people are shared out among them.
+        options: How the job runs; people are shared out over processes.
         protected: Folder that keeps protected pictures for other studies with the same people, arms and seed.
 
     Returns:
@@ -100,22 +98,21 @@ def run_study(
         "seed": seed,
         "weights": weights,
     }
-    claim(output, "eval personalize", settings)
     if protected is not None:
         kept = {key: settings[key] for key in ("people", "pgd", "seed", "weights")}
         kept["weights"] = {role: weight for role, weight in weights.items() if role.startswith(("generator", "surrogate"))}
         claim(protected, "eval matrix", kept)
-    trainer = job_trainer(accelerator, min(devices, len(persons)), callbacks=[StudyWriter(output)])
-    trainer.predict(study, IdentityDataModule(persons), return_predictions=False)
-    trainer.strategy.barrier()
-    if not trainer.is_global_zero:
-        return None
-    done = len(list(output.glob("people/*/result.json")))
-    if done != len(persons):
-        msg = f"{output}: {done} of {len(persons)} people have results; do two share a name?"
+    one_by_one = JobOptions(batch_size=1) if options is None else replace(options, batch_size=1)
+    inputs = [PersonInput.of(persons, place) for place in range(len(persons))]
+    if len({person.name for person in inputs}) < len(inputs):
+        msg = "two people share a name: rename one of them"
         raise ValueError(msg)
-    facts = {"budget_levels": network.budget, "counts": {"people": done}}
-    write_manifest(output, command="eval personalize", finished=True, settings=settings, **facts)
+    report = run_job(study, inputs, output, settings, one_by_one, facts={"budget_levels": network.budget})
+    if report is None:
+        return None
+    if report.failed:
+        msg = f"{len(report.failed)} of {len(inputs)} people have no results: {next(iter(report.failed.values()))}"
+        raise ValueError(msg)
     if set(extra_metrics) & set(OF_SETS):
         clean = all_pictures(output, "original")
         found = {arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), clean) for arm in arms}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,35 +13,7 @@ from torch import Tensor, nn
 from models.pipelines import open_pipeline
 from rid.ensemble import draw_noise
 from rid.losses import diffuse
-
-
-@dataclass(frozen=True)
-class SurrogateConfig:
-    """How the imagined attacker trains; the defaults are those of Anti-DreamBooth's ASPL scripts.
-
-    Attributes:
-        before: DreamBooth steps on the clean pictures before the first round; FSMG has 1000 and none later.
-        steps: DreamBooth steps before each round on the clean pictures, and after it on the protected ones.
-        lr: AdamW's learning rate; its moments start anew each time.
-        train_text_encoder: Also train the text encoder.
-        instance_prompt: Prompt of the person's pictures.
-        class_prompt: Prompt of the prior-preservation pictures.
-        prior_weight: Weight of their loss; 0 leaves them out.
-        class_images: How many of them the model makes, once.
-        sample_steps: DDIM steps for each.
-        guidance: Classifier-free guidance for them.
-    """
-
-    before: int = 0
-    steps: int = 3
-    lr: float = 5e-7
-    train_text_encoder: bool = True
-    instance_prompt: str = "a photo of sks person"
-    class_prompt: str = "a photo of person"
-    prior_weight: float = 1.0
-    class_images: int = 200
-    sample_steps: int = 50
-    guidance: float = 7.5
+from rid.pairs.config import SurrogateConfig
 
 
 class Surrogate(nn.Module):

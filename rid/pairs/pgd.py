@@ -7,11 +7,12 @@ number of rounds, and in momentum. The references state theirs for [-1, 1] pictu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from rid.pairs.config import PGDConfig
 
 
 class Objective(Protocol):
@@ -28,31 +29,6 @@ class Objective(Protocol):
     def end_round(self, protected: Tensor, generator: torch.Generator) -> None:
         """Called after a round's steps with what they came to."""
         return
-
-
-@dataclass(frozen=True)
-class PGDConfig:
-    """How far and how long to climb.
-
-    Attributes:
-        steps: Gradient steps per objective and round.
-        step_levels: Length of a step in grey levels.
-        momentum: Decay of the accumulated gradient, normalised by its mean magnitude per picture and carried on across
-            objectives and rounds; 0 uses the plain sign.
-        rounds: In each, every objective climbs on its own from the same pictures, and the results are averaged.
-        shared: One perturbation for all pictures (universal), taken from one picture after another.
-    """
-
-    steps: int = 100
-    step_levels: float = 0.6
-    momentum: float = 0.99
-    rounds: int = 1
-    shared: bool = False
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.rounds) < 1 or self.step_levels <= 0 or not 0 <= self.momentum <= 1:
-            msg = f"steps and rounds must be at least 1, step_levels above 0 and momentum from 0 to 1, got {self}"
-            raise ValueError(msg)
 
 
 def pgd(

@@ -1,51 +1,53 @@
-"""``python -m rid protect``: what a person types, and what they are told."""
+"""``python -m rid protect``: its options, and what people are told."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Any
 
-from checkpoints.folders import ROOT, model_place
-from engine.cli import parser
-from rid.protect.job import ProtectConfig, protect
-from rid.protect.writer import JPEG_QUALITY
+from engine.cli import Output, Parser, Verb, add_job_arguments, job_options, take
+from rid.protect.config import ProtectConfig
 
-TINY = ROOT / "checkpoints" / "tiny"
-
-ABOUT = """Protect photos against personalization. Results are PNG files under the photos' own names, with protected.csv (what
-changed in each) and manifest.json (what was run) beside them."""
+TINY = Path("checkpoints") / "tiny"
 
 
-def main(arguments: list[str]) -> int:
-    """The ``protect`` verb; 0 only if every picture was protected."""
-    made = parser("python -m rid protect", ABOUT)
-    made.add_argument("photos", type=Path, nargs="+", help="folders, pictures, WebDataset shards (.tar), or text files that list pictures")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    made.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    made.add_class_arguments(ProtectConfig, as_group=False)
-    settings = made.parse_args(arguments)
-    values = {name: getattr(settings, name) for name in ProtectConfig.__dataclass_fields__}
-    config = ProtectConfig(**values)
+def options(parser: Parser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("photos", type=Path, nargs="+", help="folders, images, WebDataset shards (.tar), or text files that list images")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; the same command goes on in it")
+    parser.add_class_arguments(ProtectConfig, as_group=False)
+    add_job_arguments(parser, batch_size=8, per_batch="photos taken together, and windows per forward pass")
+
+
+def act(settings: Any, output: Output) -> int:
+    """Protect the photos; 0 only if every one was."""
+    from checkpoints.folders import ROOT, model_place
+    from rid.protect.job import JPEG_QUALITY, protect
+
+    config = take(settings, ProtectConfig)
     if config.format == "jpeg":
-        print(
-            f"warning: JPEG is lossy. Even at quality {JPEG_QUALITY} it weakens the protection, and values may change by more than "
-            "the budget; protected.csv says by how much",
-            file=sys.stderr,
+        output.warning(
+            f"JPEG is lossy. Even at quality {JPEG_QUALITY} it weakens the protection, and values may change by more than "
+            "the budget; protected.csv says by how much"
         )
-    report = protect(settings.photos, settings.output, config, settings.resume)
-    for name, why in report.skipped.items():
-        print(f"skipped {name}: {why}", file=sys.stderr)
-    for row in report.failed:
-        print(f"error: {row.error}", file=sys.stderr)
-    if report.done:
-        levels = max(row.levels or 0 for row in report.done)
-        print(
-            f"{len(report.done)} protected in {settings.output} (budget {report.budget:g} grey levels); "
-            f"no value changed by more than {levels} of 255 levels"
-        )
-    if model_place(config.weights).resolve().is_relative_to(TINY):
-        print(
+    report = protect(settings.photos, settings.output, config, job_options(settings))
+    if report is None:
+        return 0
+    code = output.report(report, f"protected in {settings.output}")
+    if report.rows:
+        levels = max(row["levels"] for _, row in report.rows)
+        output.result(f"no value changed by more than {levels} of 255 levels", max_levels=levels)
+    if model_place(config.weights).resolve().is_relative_to(ROOT / TINY):
+        output.note(
             "note: these are the small weights that come with the code. They defend only against the small models beside them, "
             "not against Stable Diffusion or any other model in use; name released weights with --weights for that."
         )
-    return 1 if report.failed else 0
+    return code
+
+
+VERB = Verb(
+    "Protect photos against personalization: lossless copies, protected.csv (the change of each), manifest.json.",
+    "rid protect PHOTOS/ -o OUT/",
+    options,
+    act,
+)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from rid.generator import PerturbationGenerator
-from rid.protect.windows import Fit, Windows
+from rid.protect.windows import Fit, Merger, Windows
 from rid.weights import load_generator
 
 DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
@@ -63,22 +64,25 @@ class Protector(nn.Module):
             The same shape, in [0, 1], not yet rounded to 8 bits; no value changed by more than the budget.
         """
         windows = Windows.cover((images.shape[-2], images.shape[-1]), self.generator.image_size, self.fit)
-        changes = self.perturb([windows.cut(image) for image in images])
-        return (images + torch.stack([windows.merge(change) for change in changes]).to(images)).clamp(0, 1)
+        perturbations = self.perturb([(windows, windows.scale(image.cpu())) for image in images])
+        changes = torch.stack([windows.enlarge(perturbation) for perturbation in perturbations])
+        return (images + changes.to(images)).clamp(0, 1)
 
     @torch.no_grad()
-    def perturb(self, pictures: Sequence[Tensor]) -> list[Tensor]:
-        """Perturbations of each picture's windows.
+    def perturb(self, images: Sequence[tuple[Windows, Tensor]]) -> list[Tensor]:
+        """Perturbations of scaled images; no more than a batch of windows is held at a time.
 
         Args:
-            pictures: One (n, 3, S, S) tensor in [0, 1] each; n may differ.
+            images: Each image's windows and the scaled image, (3, *scaled), in [0, 1] or grey levels if uint8.
 
         Returns:
-            The same shapes, float32.
+            Perturbations of the scaled images, (3, *scaled), float32.
         """
-        if not pictures:
-            return []
         device = self.generator.to_pixels.weight.device
-        windows = torch.cat(list(pictures))
-        changes = torch.cat([self.generator(part.to(device)).cpu() for part in windows.split(self.window_batch)])
-        return list(changes.split([len(picture) for picture in pictures]))
+        mergers = [Merger(windows) for windows, _ in images]
+        cut = ((merger, window) for merger, image in zip(mergers, images, strict=True) for window in image[0].cut(image[1]))
+        while batch := list(islice(cut, self.window_batch)):
+            changes = self.generator(torch.stack([window for _, window in batch]).to(device))
+            for (merger, _), change in zip(batch, changes.cpu(), strict=True):
+                merger.add(change)
+        return [merger.result() for merger in mergers]

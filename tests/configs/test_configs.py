@@ -13,12 +13,12 @@ from engine.cli import parser
 from eval.__main__ import retrieval_parser
 from eval.human.design import Design
 from eval.human.pictures import PictureSource
-from eval.studies.matrix import plan, run_matrix
+from eval.studies.matrix import plan
+from eval.studies.protection_command import MATRIX, PERSONALIZE
 from eval.studies.rag import run_rag
-from eval.studies.study import run_study
 from images.io import Photo, save_png
-from indexing.__main__ import activate_parser
-from rid.pairs.job import PairConfig
+from indexing.activate_command import VERB as ACTIVATE
+from rid.pairs.config import PairConfig
 from rid.training.cli import main as rid
 from sentinels.decide import DecideConfig
 
@@ -73,9 +73,7 @@ def someone(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("someone")
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/") and not re.search("matrix|/human_", name)])
 def test_study_configs_build(name):
-    made = parser("test", "")
-    made.add_argument("-o", "--output", type=Path)
-    made.add_function_arguments(run_study, skip={"output", "protected"})
+    made = PERSONALIZE.parser("eval personalize")
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     person = settings.people[0]
     assert len(person["train"]) > 0
@@ -85,9 +83,7 @@ def test_study_configs_build(name):
 @pytest.mark.usefixtures("someone")
 @pytest.mark.parametrize("name", [name for name in everything() if "matrix" in name])
 def test_matrix_configs_build(name):
-    made = parser("test", "")
-    made.add_argument("-o", "--output", type=Path)
-    made.add_function_arguments(run_matrix, skip={"output"})
+    made = MATRIX.parser("eval matrix")
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     cells = plan(settings.attacks, settings.purifications, settings.crosses)
     assert {attack for attack, _ in cells} == set(settings.attacks)
@@ -140,7 +136,7 @@ def test_detector_configs_build(name, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("indexing/") and "activate" in name])
 def test_activation_configs_build(name):
-    made = activate_parser()
+    made = ACTIVATE.parser("indexing activate")
     settings = made.instantiate_classes(made.parse_args(["PHOTOS", "-o", "OUT", "-c", str(CONFIGS / name)]))
     assert settings.activation.iterations == 10
     assert settings.index

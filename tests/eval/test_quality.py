@@ -5,7 +5,7 @@ import torch
 
 from eval.metrics.quality import brisque, fidelity, quantised
 from eval.studies.arms import build_arms
-from rid.pairs.pgd import PGDConfig
+from rid.pairs.config import PGDConfig
 from rid.weights import load_generator
 
 

@@ -1,11 +1,45 @@
+"""One image a file, of the promised formats only, in bounded memory, whatever the file's name and its notes are."""
+
+import io
+import os
+import stat
+import struct
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from images.io import Photo, UnreadableImage, find_pictures, open_photo, save_png, to_levels
+from images import kinds
+from images.headers import read_header
+from images.io import (
+    Photo,
+    UnreadableImage,
+    decode_photo,
+    encode_photo,
+    find_pictures,
+    levels_within,
+    open_photo,
+    save_png,
+    to_levels,
+)
+from images.kinds import header_size
+from images.uploads import open_upload
+from tests.images.files import bomb, chunk, drawn, saved, with_chunks
+
+ROOT = Path(__file__).parents[2]
+CASES = next(
+    (folder for parent in ROOT.parents if (folder := parent / "shared/cases/pictures").is_dir()),
+    None,
+)
+KINDS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 
 
 @given(st.integers(0, 255))
@@ -13,9 +47,24 @@ def test_levels_survive_the_way_to_floats_and_back(level):
     assert to_levels(torch.tensor([level / 255])).item() == level
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
-    Image.fromarray(np.full((4, 4), 30000, np.uint16)).save(tmp_path / "deep.png")
-    assert np.all(open_photo(tmp_path / "deep.png").rgb == 30000 // 256)
+@pytest.mark.parametrize("at_once", [1, 1000, 1 << 24])
+def test_levels_within_a_budget(monkeypatch, at_once):
+    monkeypatch.setattr("images.io.VALUES_AT_ONCE", at_once)
+    original = Photo(np.asarray(drawn())).tensor()
+    changed = original + torch.randn(original.shape, generator=torch.Generator().manual_seed(0)) * 0.03
+    levels = levels_within(changed, original, 6.9)
+    expected = (changed.clamp(0, 1) * 255).round().short()
+    before = torch.from_numpy(np.asarray(drawn()).copy()).permute(2, 0, 1).short()
+    assert torch.equal(levels.short(), expected.clamp(before - 6, before + 6))
+    assert torch.equal(levels, levels_within(changed, before.byte(), 6.9))
+    assert levels.stride() == changed.stride()
+
+
+def test_a_part_of_a_photo_as_a_tensor():
+    photo = Photo(np.asarray(drawn()))
+    whole = photo.tensor()
+    assert torch.equal(whole, torch.from_numpy(photo.rgb.copy()).permute(2, 0, 1).float() / 255)
+    assert torch.equal(photo.tensor(slice(10, 30), slice(5, 25)), whole[:, 10:30, 5:25])
 
 
 def test_a_palette_with_transparency_keeps_it(tmp_path):
@@ -28,11 +77,277 @@ def test_a_palette_with_transparency_keeps_it(tmp_path):
     assert photo.alpha.max() == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_path_bytes_and_streams_are_one(tmp_path, kind):
+    content = saved(drawn(), kind)
+    (tmp_path / "a").write_bytes(content)
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+    rgb = decode_photo(tmp_path / "a").rgb
+    for source in (content, io.BytesIO(content), Pipe(content)):
+        assert np.array_equal(decode_photo(source).rgb, rgb)
+    assert header_size(content) == header_size(tmp_path / "a") == (90, 70)
+
+
+def test_only_the_promised_formats_are_ever_tried(tmp_path):
+    words = {
+        "GIF": "its content is GIF",
+        "PPM": "not a picture",
+        "ICO": "its content is icon",
+        "TGA": "not a picture",
+        "JPEG2000": "its content is JPEG 2000",
+        "AVIF": "its content is AVIF",
+        "EPS": "its content is PostScript",
+        "PDF": "its content is PDF",
+        "DDS": "not a picture",
+    }
+    for kind, told in words.items():
+        for name in ("x.png", "x.tif"):
+            (tmp_path / name).write_bytes(saved(drawn(), kind))
+            with pytest.raises(UnreadableImage, match=told):
+                open_photo(tmp_path / name)
+            with pytest.raises(UnreadableImage, match=told):
+                open_upload(tmp_path / name)
+        assert read_header(saved(drawn(), kind)) is None
+        with pytest.raises(UnreadableImage, match=f"^in an archive: .*{told}"):
+            decode_photo(io.BytesIO(saved(drawn(), kind)), "in an archive")
+        with pytest.raises(UnreadableImage, match=told):
+            header_size(saved(drawn(), kind))
+
+
+def test_no_interpreter_is_started_for_postscript(tmp_path):
+    """A program named gs stands first in the path and says when it is started."""
+    spy = tmp_path / "gs"
+    spy.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    spy.chmod(spy.stat().st_mode | stat.S_IXUSR)
+    script = tmp_path / "a.png"
+    script.write_bytes(saved(drawn(), "EPS"))
+    program = "import sys; from pathlib import Path; from PIL import Image; from images.io import open_photo\n"
+    run = {
+        "capture_output": True,
+        "text": True,
+        "cwd": ROOT,
+        "env": os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    }
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from PIL import Image; import sys; Image.open(sys.argv[1]).load()",
+            script,
+        ],
+        check=False,
+        **run,
+    )
+    assert (tmp_path / "started").exists(), "the spy works"
+    (tmp_path / "started").unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", program + "open_photo(Path(sys.argv[1]))", script],
+        check=False,
+        **run,
+    )
+    assert "its content is PostScript" in done.stderr
+    assert not (tmp_path / "started").exists()
+
+
+def test_names_do_not_matter_but_those_of_formats_that_are_not_read(tmp_path):
+    (tmp_path / "a.png").write_bytes(saved(drawn(), "JPEG"))
+    assert open_photo(tmp_path / "a.png").rgb.shape == (70, 90, 3)
+    for name in ("a.jfif", "a.JPE"):
+        (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
+    for name in ("a.HEIC", "a.avif", "a.gif"):
+        (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
+        with pytest.raises(UnreadableImage, match=rf"a\.\w+: \.{name[2:]} files are not read; convert it to"):
+            open_photo(tmp_path / name)
+    assert len(find_pictures(tmp_path)[0]) == 6
+    with pytest.raises(UnreadableImage, match=r"gone\.png: No such file"):
+        open_photo(tmp_path / "gone.png")
+    with pytest.raises(UnreadableImage, match="Is a directory"):
+        open_photo(tmp_path)
+
+
 def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
-    Image.new("RGB", (64, 64)).save(tmp_path / "bomb.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(UnreadableImage, match="more than 1,000 pixels"):
-        open_photo(tmp_path / "bomb.png")
+    monkeypatch.setattr(kinds, "MAX_PIXELS", 1000)
+    for kind in KINDS:
+        (tmp_path / "bomb.png").write_bytes(saved(Image.new("RGB", (64, 64)), kind))
+        with pytest.raises(
+            UnreadableImage,
+            match=r"bomb\.png: 64 by 64 pixels, more than 1,000 pixels; scale it down",
+        ):
+            open_photo(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sizes_are_read_without_decoding(kind):
+    for size in ((1, 1), (90, 70), (1, 300), (3000, 2)):
+        content = saved(drawn(*size), kind)
+        assert header_size(content) == size
+        assert header_size(content[: len(content) if kind == "TIFF" else 1000]) == size
+    with pytest.raises(UnreadableImage, match=r"^x: damaged"):
+        header_size(saved(drawn(), kind)[:13], "x")
+    if kind == "WEBP":
+        assert header_size(saved(drawn(), kind, lossless=True)) == header_size(saved(drawn(), kind, xmp=b"x")) == (90, 70)
+
+
+MEGAPIXELS = """
+import resource, sys
+from pathlib import Path
+from images.io import decode_photo, encode_photo, levels_within
+from images.metrics import amplified, differences
+base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+photo = decode_photo(Path(sys.argv[1]))
+print(photo.rgb.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)
+encode_photo(photo), differences(photo.rgb, photo.rgb), amplified(photo.rgb, photo.rgb)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_photo_of_a_phone_of_108_megapixels_is_decoded_in_bounded_memory(tmp_path):
+    (tmp_path / "large.png").write_bytes(bomb(12000, 9000))
+    command = [sys.executable, "-c", MEGAPIXELS, tmp_path / "large.png"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    shape, after = done.stdout.splitlines()
+    assert shape.startswith("(9000, 12000, 3)")
+    assert float(shape.split()[-1]) < 8.5 * 108, "Pillow's four bytes a pixel, our three, and a band"
+    assert float(after) < 14 * 108
+
+
+def frames(kind, count=3, **options):
+    return saved(
+        drawn(),
+        kind,
+        save_all=True,
+        append_images=[drawn(seed=seed) for seed in range(1, count)],
+        **options,
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_a_file_of_several_frames_is_refused_by_name(kind, tmp_path):
+    (tmp_path / "a.png").write_bytes(frames(kind))
+    with pytest.raises(
+        UnreadableImage,
+        match=r"a\.png: has [23] frames or pages, and one image is expected; save those",
+    ):
+        open_photo(tmp_path / "a.png")
+    assert decode_photo(frames(kind, 1)).rgb.shape == (70, 90, 3)
+
+
+def with_types(content, types):
+    """An MPO whose further images are of other types."""
+    start = content.index(b"MPF\0") + 4
+    (count,) = struct.unpack_from("<H", content, start + 8)
+    entries = {struct.unpack_from("<H", content, start + 10 + 12 * n)[0]: start + 10 + 12 * n for n in range(count)}
+    place = start + struct.unpack_from("<L", content, entries[0xB002] + 8)[0]
+    for number, kind in enumerate(types, 1):
+        at = place + 16 * number
+        content = content[:at] + struct.pack("<L", kind) + content[at + 4 :]
+    return content
+
+
+def test_previews_and_maps_in_a_phones_photo_are_left_out_and_said():
+    photo = frames("MPO")
+    for kinds_ in (
+        (0, 0),
+        (0x010001, 0x010002),
+    ):  # undefined, as phones say of maps of depth and light, and large thumbnails
+        opened = decode_photo(with_types(photo, kinds_))
+        assert np.array_equal(opened.rgb, decode_photo(saved(drawn(), "JPEG")).rgb)
+        assert opened.notes == ("2 further images in the file (previews or maps of depth or light) left out",)
+    for kind in (0x020001, 0x020002, 0x020003):  # panorama, stereo, several angles
+        with pytest.raises(UnreadableImage, match="has 2 frames"):
+            decode_photo(with_types(photo, (kind, 0)))
+
+
+def test_a_small_copy_in_a_tiff_is_left_out_and_a_camera_raw_is_refused():
+    def pages(first, second):
+        infos = []
+        for value in (first, second):
+            tags = TiffImagePlugin.ImageFileDirectory_v2()
+            tags[254] = value
+            infos.append(tags)
+        buffer = io.BytesIO()
+        other = drawn(20, 16)
+        other.encoderinfo = {"tiffinfo": infos[1]}
+        drawn().save(buffer, "TIFF", save_all=True, append_images=[other], tiffinfo=infos[0])
+        return buffer.getvalue()
+
+    photo = decode_photo(pages(0, 1))
+    assert photo.rgb.shape == (70, 90, 3)
+    assert photo.notes == ("1 further image in the file (previews or maps of depth or light) left out",)
+    with pytest.raises(UnreadableImage, match="camera raw"):
+        decode_photo(pages(1, 0))
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[50706], tags.tagtype[50706] = b"\x01\x04\0\0", 1
+    with pytest.raises(UnreadableImage, match="camera raw"):
+        decode_photo(saved(drawn(), "TIFF", tiffinfo=tags))
+
+
+def broken(part):
+    return part[:-1] + bytes([part[-1] ^ 1])
+
+
+def test_damaged_notes_are_dropped_and_the_rest_is_kept():
+    plain = saved(drawn(), "PNG")
+    whole = chunk(b"tEXt", b"Copyright\0(c) Example")
+    for damaged in (
+        broken(chunk(b"tEXt", b"Comment\0words")),
+        broken(chunk(b"iCCP", b"icc\0\0" + bytes(90))),
+        broken(chunk(b"gAMA", bytes(4))),
+    ):
+        photo = decode_photo(with_chunks(plain, whole, damaged))
+        assert np.array_equal(photo.rgb, np.asarray(drawn()))
+        assert photo.metadata.texts == {"Copyright": "(c) Example"}
+        assert "damaged notes" in photo.notes[-1]
+    for damaged in (
+        chunk(b"zTXt", b"Comment\0\x07words"),
+        chunk(b"gAMA", b"\0"),
+    ):  # whole, and without sense
+        photo = decode_photo(with_chunks(plain, whole, damaged))
+        assert np.array_equal(photo.rgb, np.asarray(drawn()))
+        assert "damaged notes" in photo.notes[-1]
+    with pytest.raises(UnreadableImage, match=r"has \d frames"):
+        decode_photo(with_chunks(frames("PNG"), chunk(b"zTXt", b"Comment\0\x07words")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_image_that_is_cut_short_is_refused(kind):
+    content = saved(drawn(), kind)
+    with pytest.raises(UnreadableImage, match=r"^x: .*get a complete copy"):
+        decode_photo(content[: len(content) * 2 // 3], "x")
+
+
+def test_warnings_of_the_decoder_are_notes_in_every_thread(tmp_path):
+    content = saved(drawn(), "PNG")
+    content = with_chunks(content, chunk(b"acTL", struct.pack(">2I", 0, 0)))
+    found = []
+
+    def decode():
+        for _ in range(20):
+            found.append(decode_photo(content).notes)
+
+    filters = list(warnings.filters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        threads = [threading.Thread(target=decode) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert warnings.filters[0][0] == "error", "as it was before"
+    assert found == [("its decoder warned: Invalid APNG, will use default PNG image if possible",)] * 80
+    assert list(warnings.filters) == filters
 
 
 def test_nothing_half_written_is_left(tmp_path, monkeypatch):
@@ -45,9 +360,62 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_jpeg_cannot_hold():
+    with pytest.raises(ValueError, match="transparency, which JPEG cannot hold"):
+        encode_photo(Photo(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)), "jpeg")
+    with pytest.raises(ValueError, match="longer than 65500 pixels"):
+        encode_photo(Photo(np.zeros((1, 65501, 3), np.uint8)), "jpeg")
+
+
 def test_hidden_files_and_other_files_are_told_apart(tmp_path):
     for name in ("b.PNG", "a.jpg", ".hidden.png", "notes.txt"):
         (tmp_path / name).touch()
     pictures, others = find_pictures(tmp_path)
     assert [path.name for path in pictures] == ["a.jpg", "b.PNG"]
     assert [path.name for path in others] == ["notes.txt"]
+
+
+def test_opening_needs_neither_torch_nor_other_decoders():
+    program = "import sys, images.io, images.inputs, images.uploads; print([m for m in sys.modules if m in sys.argv[1:]])"
+    unwanted = (
+        "torch",
+        "torchvision",
+        "scipy",
+        "PIL.EpsImagePlugin",
+        "PIL.PsdImagePlugin",
+        "torchmetrics",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *unwanted],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+RIGHT = {
+    "animated.png": "has 3 frames",
+    "cmyk-with-profile.jpg": ("CMYK was converted to sRGB through its colour profile",),
+    "exif-damaged.jpg": ("its EXIF is damaged and was dropped",),
+    "exif-notes.tif": (),
+    "icc-garbage.png": ("its colour profile is damaged and was dropped",),
+    "photo.avif": "files are not read",
+    "photo.jfif": (),
+    "postscript-named.png": "its content is PostScript",
+    "thin-60000x1.png": (),
+}
+
+
+@pytest.mark.skipif(CASES is None, reason="the collected cases are not beside the project")
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_collected_cases(name):
+    if isinstance(RIGHT[name], str):
+        with pytest.raises(UnreadableImage, match=RIGHT[name]):
+            open_photo(CASES / name)
+    else:
+        photo = open_photo(CASES / name)
+        assert photo.notes == RIGHT[name]
+        assert np.array_equal(decode_photo(encode_photo(photo)).rgb, photo.rgb)
+        assert header_size(CASES / name) == photo.rgb.shape[1::-1]

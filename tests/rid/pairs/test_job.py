@@ -18,9 +18,10 @@ from engine.cli import run
 from images.io import Photo, save_png, to_levels
 from rid.__main__ import main
 from rid.ensemble import DiffusionEnsemble
-from rid.pairs.aspl import Surrogate, SurrogateConfig
+from rid.pairs.aspl import Surrogate
+from rid.pairs.config import PGDConfig, SurrogateConfig
 from rid.pairs.objectives import Targeted
-from rid.pairs.pgd import PGDConfig, pgd
+from rid.pairs.pgd import pgd
 
 FAST = {"ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0}, "side": 64, "batch_size": 2, "accelerator": "cpu"}
 SURROGATE = {"steps": 1, "lr": 0.001, "class_images": 1, "sample_steps": 1, "instance_prompt": "photo of a person"}

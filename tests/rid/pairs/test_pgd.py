@@ -3,8 +3,9 @@ import torch
 
 from images.io import to_levels
 from rid.ensemble import DiffusionEnsemble
+from rid.pairs.config import PGDConfig
 from rid.pairs.objectives import Denoising
-from rid.pairs.pgd import PGDConfig, pgd
+from rid.pairs.pgd import pgd
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,47 @@
+"""``python -m detectors scan``: its options, and what people are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.cli import Output, Parser, Verb, add_job_arguments, job_options
+
+
+def options(parser: Parser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("photos", type=Path, nargs="+", help="folders, images, WebDataset shards (.tar), or text files that list images")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write; the same command goes on")
+    parser.add_argument(
+        "--weights", type=str, nargs="+", required=True, help="detector: folder, Hub id or .ckpt file; several judge together"
+    )
+    parser.add_argument("--html", action="store_true", help="also write a page with the images")
+    add_job_arguments(parser, batch_size=16)
+
+
+def act(settings: Any, output: Output) -> int:
+    """Judge images; 0 only if every image could be read."""
+    from detectors.detector import load_detector
+    from detectors.scan import scan
+    from detectors.scan_page import write_page
+
+    outcome = scan(settings.photos, settings.output, settings.weights, job_options(settings))
+    if outcome is None:
+        return 0
+    findings, report = outcome
+    if settings.html:
+        page = settings.output.with_suffix(".html")
+        write_page(settings.photos, findings, {name: load_detector(name) for name in settings.weights}, page)
+        output.result(page=page)
+    code = output.report(report, f"judged in {settings.output}")
+    counts = {kind: sum(row.verdict == kind for row in findings) for kind in ("generated", "unsure", "real")}
+    output.result(", ".join(f"{count} {kind}" for kind, count in counts.items()), **counts)
+    return code
+
+
+VERB = Verb(
+    "Give a verdict on every image: real, generated or unsure, with a calibrated probability.",
+    "detectors scan PHOTOS/ -o scores.csv --weights DETECTOR/",
+    options,
+    act,
+)

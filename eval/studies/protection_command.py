@@ -1,0 +1,66 @@
+"""``python -m eval personalize | matrix``: options, and what people are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.cli import Output, Parser, Verb, add_job_arguments, job_options
+
+JOB = ("accelerator", "devices", "num_nodes", "precision", "batch_size", "workers")
+"""Options of :func:`engine.cli.add_job_arguments`."""
+
+
+def options_of_study(parser: Parser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; the same command goes on in it")
+    parser.add_call("eval.studies.study:run_study", skip={"output", "protected", "options"})
+    add_job_arguments(parser, batch_size=1, workers=1, per_batch="people at a time")
+
+
+def options_of_matrix(parser: Parser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; the same command goes on in it")
+    parser.add_call("eval.studies.matrix:run_matrix", skip={"output", "options"})
+    add_job_arguments(parser, batch_size=1, workers=1, per_batch="people at a time")
+
+
+def personalize(settings: Any, output: Output) -> int:
+    """Run the protection study."""
+    from eval.studies.study import run_study
+
+    table = run_study(**_without_job(settings), options=job_options(settings))
+    if table is not None:
+        output.result(table.text())
+        output.result(f"report: {settings.output / 'report.html'}", report=settings.output / "report.html")
+    return 0
+
+
+def matrix(settings: Any, output: Output) -> int:
+    """Cross arms, attacks and purifications."""
+    from eval.studies.matrix import run_matrix
+
+    table = run_matrix(**_without_job(settings), options=job_options(settings))
+    if table is not None:
+        output.result(table)
+        output.result(f"report: {settings.output / 'report.html'}", report=settings.output / "report.html")
+    return 0
+
+
+def _without_job(settings: Any) -> dict[str, Any]:
+    return {name: value for name, value in settings.as_dict().items() if name not in JOB}
+
+
+PERSONALIZE = Verb(
+    "Protect people in several ways, attack them, measure, and write a report.",
+    "eval personalize -c configs/eval/tiny_four_arms.yaml -o OUT/",
+    options_of_study,
+    personalize,
+)
+
+MATRIX = Verb(
+    "Protect people in several ways and attack them in every way; one table, one page.",
+    "eval matrix -c configs/eval/tiny_matrix.yaml -o OUT/",
+    options_of_matrix,
+    matrix,
+)

@@ -1,0 +1,123 @@
+"""Colour profiles made of what a PNG says about its colours without one: gAMA, cHRM and cICP chunks."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+D50 = (0.96420, 1.0, 0.82491)
+"""White of the profiles' connection space, XYZ."""
+
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+"""From XYZ to the cone responses in which a white is adapted to another (ICC.1:2022, annex E)."""
+
+D65 = (0.3127, 0.3290)
+PRIMARIES = {
+    1: (*D65, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060),
+    9: (*D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
+    12: (*D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+}
+"""Chromaticities of white, red, green and blue by their code in ITU-T H.273: those of sRGB, BT.2020 and Display P3."""
+
+SRGB_CURVE = 13
+"""Code of sRGB's transfer function in ITU-T H.273."""
+
+
+def png_profile(chunks: Mapping[bytes, bytes]) -> bytes | None:
+    """Make the profile that a PNG's chunks describe.
+
+    Args:
+        chunks: Data of gAMA, cHRM, sRGB and cICP chunks by kind, as far as they are there.
+
+    Returns:
+        An ICC profile; None for sRGB, or if the file says nothing.
+
+    Raises:
+        ValueError: If what it says has no sense, or is for displays of high dynamic range.
+    """
+    if b"cICP" in chunks:
+        primaries, curve, matrix, full = struct.unpack(">4B", chunks[b"cICP"].ljust(4, b"\0")[:4])
+        if curve != SRGB_CURVE or primaries not in PRIMARIES or matrix != 0 or full != 1:
+            msg = f"its cICP colour code {primaries}-{curve}-{matrix}-{full} is not one that is read"
+            raise ValueError(msg)
+        return None if primaries == 1 else rgb_profile(PRIMARIES[primaries], None)
+    if b"sRGB" in chunks or not chunks.keys() & {b"gAMA", b"cHRM"}:
+        return None
+    gamma = int.from_bytes(chunks[b"gAMA"][:4], "big") / 100_000 if b"gAMA" in chunks else None
+    places = chunks.get(b"cHRM", b"")
+    if (gamma is not None and not 0.1 <= gamma <= 10) or (b"cHRM" in chunks and len(places) < 32):
+        msg = f"its gamma of {gamma} or its chromaticities have no sense"
+        raise ValueError(msg)
+    chromaticities = tuple(value / 100_000 for value in struct.unpack(">8I", places[:32])) if places else PRIMARIES[1]
+    return rgb_profile(chromaticities, gamma)
+
+
+def rgb_profile(chromaticities: tuple[float, ...], gamma: float | None) -> bytes:
+    """Write an RGB profile (ICC.1:2001, version 2, matrix and curve).
+
+    Args:
+        chromaticities: x and y of white, red, green and blue.
+        gamma: Exponent from light to values, such as 1 / 2.2; sRGB's curve if None.
+
+    Raises:
+        ValueError: If the chromaticities span no colour space.
+    """
+    colorants = _colorants(chromaticities)
+    tags = {
+        b"desc": _description("described by the image file"),
+        b"cprt": b"text\0\0\0\0none\0",
+        b"wtpt": _xyz(D50),
+        b"rXYZ": _xyz(colorants[:, 0]),
+        b"gXYZ": _xyz(colorants[:, 1]),
+        b"bXYZ": _xyz(colorants[:, 2]),
+        b"rTRC": _curve(gamma),
+        b"gTRC": _curve(gamma),
+        b"bTRC": _curve(gamma),
+    }
+    table, data = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        table += name + struct.pack(">2I", start + len(data), len(content))
+        data += content + bytes(-len(content) % 4)
+    head = struct.pack(">I4xI4s4s4s", start + len(data), 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    head += struct.pack(">6H4s", 2000, 1, 1, 0, 0, 0, b"acsp").ljust(44, b"\0") + _xyz(D50)[8:]
+    return head.ljust(128, b"\0") + table + data
+
+
+def _colorants(chromaticities: tuple[float, ...]) -> NDArray[np.float64]:
+    """XYZ of red, green and blue in the columns, under the connection space's white."""
+    white, *places = (np.array([x, y, 1 - x - y]) for x, y in zip(chromaticities[::2], chromaticities[1::2], strict=True))
+    try:
+        with np.errstate(all="raise"):
+            primaries = np.stack(places, axis=1)
+            white = white / white[1]
+            scaled = primaries * np.linalg.solve(primaries, white)
+            scale = np.diag((BRADFORD @ D50) / (BRADFORD @ white))
+            result = np.linalg.solve(BRADFORD, scale @ BRADFORD @ scaled)
+    except (np.linalg.LinAlgError, FloatingPointError) as error:
+        msg = "its chromaticities span no colour space"
+        raise ValueError(msg) from error
+    if not np.isfinite(result).all() or np.abs(result).max() > 10:
+        msg = "its chromaticities span no colour space"
+        raise ValueError(msg)
+    return result
+
+
+def _xyz(values: object) -> bytes:
+    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(float(value) * 65536) for value in np.asarray(values)))
+
+
+def _curve(gamma: float | None) -> bytes:
+    if gamma is not None:
+        return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(256 / gamma))
+    values = np.linspace(0, 1, 1024)
+    light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return b"curv\0\0\0\0" + struct.pack(">I", 1024) + (light * 65535).round().astype(">u2").tobytes()
+
+
+def _description(text: str) -> bytes:
+    content = text.encode() + b"\0"
+    return b"desc\0\0\0\0" + struct.pack(">I", len(content)) + content + bytes(78)

@@ -1,0 +1,33 @@
+"""``python -m rid pairs``: its options, and what people are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.cli import Output, Parser, Verb, add_job_arguments, job_options, take
+from rid.pairs.config import PairConfig
+
+
+def options(parser: Parser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("photos", type=Path, nargs="+", help="folders, images, WebDataset shards (.tar), or text files that list images")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the pairs; the same command goes on in it")
+    parser.add_class_arguments(PairConfig, as_group=False)
+    add_job_arguments(parser, batch_size=None)
+
+
+def act(settings: Any, output: Output) -> int:
+    """Make the pairs; 0 only if every image has one."""
+    from rid.pairs.job import make_pairs
+
+    report = make_pairs(settings.photos, settings.output, take(settings, PairConfig), job_options(settings))
+    return 0 if report is None else output.report(report, f"pairs in {settings.output}")
+
+
+VERB = Verb(
+    "Make gradient-attacked versions of images, as training pairs.",
+    "rid pairs PHOTOS/ -o OUT/ -c configs/rid/pairs_momentum.yaml",
+    options,
+    act,
+)
