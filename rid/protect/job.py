@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from images.marks import Mark
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from engine.manifest import fingerprint
 from images.inputs import ImageInput
 from images.io import Photo, decode_photo, encode_photo, levels_within, not_saved, without_metadata
 from images.job import ImageJob, SavedImage, find_and_guard, run_image_job
+from images.marks import Mark
 from images.metrics import measures
 from images.outputs import ImageTree
 from images.transforms.geometry import center_crop_photo
