@@ -228,8 +228,6 @@ def encode_as(
     return buffer.getvalue()
 
 
-
-
 def save_png(photo: Photo, target: Path) -> None:
     """Save losslessly as PNG; see :func:`write_bytes`."""
     write_bytes(target, encode_photo(photo))
