@@ -37,7 +37,7 @@ def webp(rgb: RGBImage, quality: int) -> RGBImage:
 
 def _round_trip(rgb: RGBImage, codec: str, quality: int, chroma: str | None = None) -> RGBImage:
     coded = encode_as(np.ascontiguousarray(rgb), codec, quality, chroma)
-    return np.asarray(Image.open(io.BytesIO(coded)))
+    return np.asarray(Image.open(io.BytesIO(coded), formats=("JPEG", "WEBP")))
 
 
 def check_quality(quality: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from images.io import Photo
+from images.photo import Photo
 from images.transforms.protocol import RGBImage
 
 Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos", "cv2_area", "cv2_cubic"]

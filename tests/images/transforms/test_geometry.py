@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional as vision
 
-from images.io import Photo
+from images.photo import Photo
 from images.transforms.geometry import (
     CenterCrop,
     CenterCropResize,

@@ -7,7 +7,7 @@ import numpy as np
 
 from images.transforms import edit_generator
 
-HEAVY = ("torchvision", "kornia", "matplotlib", "lightning")
+HEAVY = ("torch", "torchvision", "kornia", "matplotlib", "lightning")
 
 
 def drawn(*arguments):
