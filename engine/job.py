@@ -267,7 +267,7 @@ def _work(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path, opt
     try:
         process.barrier(stopping.check)  # all have read the journal, and the folder is claimed
         if units:
-            _Worker(job, inputs, Journal(record, process.rank), process, options, stopping).run(units, len(finished))
+            _Worker(job, inputs, finished, Journal(record, process.rank), process, options, stopping).run(units)
         process.barrier(stopping.check)
     except BaseException:
         process.end_others()
@@ -320,22 +320,25 @@ class _Worker:
         self,
         job: Job[Any, Any, Any, Any],
         inputs: Sequence[Any],
+        finished: set[int],
         journal: Journal,
         process: Process,
         options: JobOptions,
         stopping: Stopping,
     ) -> None:
-        self.job, self.inputs, self.journal = job, inputs, journal
+        self.job, self.inputs, self.finished, self.journal = job, inputs, finished, journal
         self.process, self.options, self.stopping = process, options, stopping
         self.pool: OrderedThreadPool[tuple[int, Any]] = OrderedThreadPool(self._write, options.workers, MEMORY)
 
-    def run(self, units: list[Unit], already: int) -> None:
+    def run(self, units: list[Unit]) -> None:
         """Do every unit that is this process's."""
         mine = units[self.process.rank :: self.process.world]
         places = [place for unit in mine for _, block in unit for place in block]
         if self.process.rank > 0:
             hide_bars()
-        self.bar = progress(total=len(places) + already, unit=self.job.unit, initial=already)
+        todo = sum(self._is_wanted(place) for place in places)
+        already = len(self.inputs) - todo if self.process.world == 1 else 0
+        self.bar = progress(total=todo + already, unit=self.job.unit, initial=already)
         self.job.setup(self.process)
         self.job.tick = self._tick
         ahead = map_ahead(self._prepare, places, self.options.workers, self._weigh, MEMORY, 2 * self.options.batch_size)
@@ -355,8 +358,11 @@ class _Worker:
             self.job.begin_group(group)
         for number, places in unit:
             for batch in self._batches(number, islice(ahead, len(places))):
+                if not any(map(self._is_wanted, batch.places)):
+                    continue
                 for place, prepared, result in zip(batch.places, batch.prepared, self._results(batch), strict=True):
-                    self.pool.add(self._weigh(place), self._finish, place, prepared, result)
+                    if self._is_wanted(place):
+                        self.pool.add(self._weigh(place), self._finish, place, prepared, result)
                 self._obey()
         if group:
             self.pool.drain()
@@ -367,6 +373,8 @@ class _Worker:
         batch: Batch[Any, Any] = Batch(number, [], [], [])
         held = 0
         for place, prepared in ahead:
+            if isinstance(prepared, _Failed) and not self._is_wanted(place):
+                continue  # done while it could still be opened
             if isinstance(prepared, _Failed):
                 self.pool.add(0, self._finish, place, None, prepared)
                 continue
@@ -380,6 +388,10 @@ class _Worker:
             held += weight
         if batch.inputs:
             yield batch
+
+    def _is_wanted(self, place: int) -> bool:
+        """Whether an input's result is to be written; inputs that are done are in their batch so that it is the same as before."""
+        return place not in self.finished or bool(self.inputs[place].group)
 
     def _weigh(self, place: int) -> int:
         try:

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from detectors.cli import main as sentry
-from engine.cli import parser
+from engine.cli import parser, take
 from eval.__main__ import retrieval_parser
 from eval.human.design import Design
 from eval.human.pictures import PictureSource
@@ -18,6 +18,7 @@ from eval.studies.protection_command import MATRIX, PERSONALIZE
 from eval.studies.rag import run_rag
 from images.io import Photo, save_png
 from indexing.activate_command import VERB as ACTIVATE
+from rid.pairs.command import VERB as PAIRS
 from rid.pairs.config import PairConfig
 from rid.training.cli import main as rid
 from sentinels.decide import DecideConfig
@@ -35,10 +36,9 @@ def test_there_are_no_other_kinds_of_config():
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/pairs_")])
 def test_pair_configs_build(name):
-    made = parser("test", "")
-    made.add_class_arguments(PairConfig, as_group=False)
-    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name)]))
-    assert PairConfig(**{key: getattr(settings, key) for key in PairConfig.__dataclass_fields__}).models
+    made = PAIRS.parser("rid pairs")
+    settings = made.instantiate_classes(made.parse_args(["photos", "-o", "x", "-c", str(CONFIGS / name)]))
+    assert take(settings, PairConfig).models
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/") and "pairs_" not in name])

@@ -1,8 +1,8 @@
 """Verdicts on a folder of odd files, through the command."""
 
 import csv
+import json
 import os
-import pickle
 import shutil
 from functools import partial
 
@@ -14,9 +14,7 @@ from PIL import Image
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector
-from detectors.scan import Views
 from engine.cli import run as run_command
-from images.inputs import find_images
 from images.transforms.views import View
 
 run = partial(run_command, main)
@@ -76,7 +74,7 @@ def test_every_picture_has_a_line_and_broken_ones_a_reason(photos, weights, tmp_
     assert page.count("<figure>") == 5
     assert page.count("<img") == 10, "each picture and its heat map"
     assert 'src="http' not in page
-    assert not list(tmp_path.glob("out.csv.*"))
+    assert json.loads((tmp_path / "out.csv.run" / "manifest.json").read_text())["counts"] == {"done": 5, "failed": 1, "skipped": 1}
 
 
 def test_a_stopped_scan_goes_on(photos, weights, tmp_path, monkeypatch):
@@ -91,10 +89,9 @@ def test_a_stopped_scan_goes_on(photos, weights, tmp_path, monkeypatch):
         return real(self, images)
 
     monkeypatch.setattr(Detector, "forward", stops)
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        scan(photos, tmp_path / "again.csv", weights, "--batch_size", "1")
+    assert scan(photos, tmp_path / "again.csv", weights, "--batch_size", "1") == 130
     assert not (tmp_path / "again.csv").exists()
-    assert scan(photos, tmp_path / "again.csv", weights, "--batch_size", "1", "--resume") == 0
+    assert scan(photos, tmp_path / "again.csv", weights, "--batch_size", "1") == 0
     assert len(calls) == 3 + 3, "two were done already"
     found, expected = table(tmp_path / "again.csv"), table(tmp_path / "whole.csv")
     assert list(found) == list(expected)
@@ -114,9 +111,13 @@ def test_mistakes_are_one_line(photos, weights, tmp_path, capsys):
     assert (tmp_path / "there.csv").read_text() == "mine"
     assert "no such file or folder" in told(tmp_path / "nowhere", tmp_path / "x.csv", weights)
     assert "no model at" in told(photos, tmp_path / "x.csv", tmp_path / "none")
-    (tmp_path / "x.csv.partial").write_text("file\n")
-    (tmp_path / "x.csv.detector").write_text("another")
-    assert "a run with another detector" in told(photos, tmp_path / "x.csv", weights, "--resume")
+    (photos / "broken.png").unlink()
+    scan(photos, tmp_path / "x.csv", weights)
+    capsys.readouterr()
+    calibrated = tmp_path / "calibrated"
+    shutil.copytree(weights, calibrated)
+    (calibrated / "calibration.json").unlink()
+    assert "other settings or weights" in told(photos, tmp_path / "x.csv", calibrated)
     shutil.copytree(weights, tmp_path / "cut")
     os.truncate(tmp_path / "cut" / "model.safetensors", 100)
     assert "damaged" in told(photos, tmp_path / "y.csv", tmp_path / "cut")
@@ -133,7 +134,7 @@ def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
     other.calibration = Calibration(scale=2.0, bias=-0.1, real_below=0.45, generated_above=0.55, pictures=50)
     other.save_pretrained(tmp_path / "other")
     assert scan(photos, tmp_path / "both.csv", weights, str(tmp_path / "other"), "--html") == 1
-    assert sorted(path.name for path in tmp_path.glob("both*")) == ["both.csv", "both.html"]
+    assert sorted(path.name for path in tmp_path.glob("both*")) == ["both.csv", "both.csv.run", "both.html"]
     assert (tmp_path / "both.html").read_text().count("<img") == 15, "each picture and two heat maps"
     both = table(tmp_path / "both.csv")
     assert scan(photos, tmp_path / "first.csv", weights) == scan(photos, tmp_path / "second.csv", tmp_path / "other") == 1
@@ -147,9 +148,3 @@ def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
         assert float(row["logit"]) == pytest.approx(np.mean(odds), abs=1e-4)
         verdicts = {part[name]["verdict"] for part in (first, second)}
         assert row["verdict"] == (verdicts.pop() if len(verdicts) == 1 else "unsure")
-
-
-def test_decoded_photos_stay_where_they_were_decoded(photos, tmp_path):
-    seen = Views(find_images([photos]).images, View("crop", size=8, resize=8))[0]
-    assert (seen.name, seen.width, seen.height) == ("a.png", 50, 40)
-    assert len(pickle.dumps(seen)) < 3000

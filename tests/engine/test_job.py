@@ -74,9 +74,19 @@ def test_changed_new_and_lost_things_are_done_again_with_their_block(texts, tmp_
     os.utime(texts / "5.txt")  # touched, not changed
     (texts / "7.txt").write_text("new")
     (tmp_path / "out" / "0.txt").unlink()
+    kept = (tmp_path / "out" / "3.txt").stat().st_mtime_ns
     job, report = run(texts, tmp_path / "out")
     assert [number for number, _ in job.batches] == [0, 1, 3]
     assert report.counts()["done"] == 8
+    assert (tmp_path / "out" / "3.txt").stat().st_mtime_ns == kept
+
+
+def test_an_input_that_fails_again_costs_no_work_on_its_neighbors(texts, tmp_path):
+    (texts / "3.txt").write_text("damaged")
+    run(texts, tmp_path / "out")
+    job, report = run(texts, tmp_path / "out")
+    assert job.batches == []
+    assert list(report.failed) == ["3.txt"]
 
 
 def test_results_whose_inputs_are_gone_are_named(texts, tmp_path):

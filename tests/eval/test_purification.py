@@ -251,11 +251,12 @@ def test_results_are_kept_apart_from_inputs(tmp_path, portraits, capsys):
     save_png(Photo(to_levels(portraits[0]).permute(1, 2, 0).numpy()), tmp_path / "a" / "0.png")
     save_png(Photo(to_levels(portraits[1]).permute(1, 2, 0).numpy()), tmp_path / "b" / "0.png")
     assert run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "a"), "--method", "Jpeg"]) == 2
-    assert "lies inside the input" in capsys.readouterr().err
+    assert "is the input" in capsys.readouterr().err
     assert run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "out"), "--method", "Jpeg"]) == 0
-    assert run(main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "out"), "--method", "Jpeg"]) == 2
-    assert run(main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "c"), "--method", "Jpeg", "--device", "toaster"]) == 2
-    assert "device toaster" in capsys.readouterr().err
+    assert run(main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "out"), "--method", "DownUp"]) == 2
+    assert "other settings" in capsys.readouterr().err
+    assert run(main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "c"), "--method", "Jpeg", "--accelerator", "toaster"]) == 2
+    assert "toaster" in capsys.readouterr().err
 
 
 def test_an_unknown_method_is_one_line(tmp_path, capsys):

@@ -67,7 +67,7 @@ def test_a_stopped_run_goes_on_and_other_settings_are_refused(captions, pipeline
     assert bytes_of(tmp_path / "part") == bytes_of(tmp_path / "whole")
     assert kept.stat().st_mtime_ns == stamp
     assert synthesis(captions, pipelines[0], tmp_path / "part", "--guidance", "1.5") == 2
-    assert "holds the results of other settings" in capsys.readouterr().err
+    assert "holds results of other settings" in capsys.readouterr().err
 
 
 CODED = [("JPEG", {"quality": 83, "subsampling": 1}), ("PNG", {}), ("BMP", {}), ("WEBP", {"quality": 80})]
@@ -117,9 +117,37 @@ def test_pictures_that_cannot_have_a_twin_are_counted(pipelines, tmp_path, capsy
     odd = [Member("grey.jpg", buffer.getvalue()), Member("cut.jpg", buffer.getvalue()[:-1500])]
     shard_pictures(odd, tmp_path / "real", lambda path: Origin("train", "odd", REAL, family="real"))
     arguments = ["--autoencoder", pipelines[0], "--name", "twins", *CPU]
-    assert run(["reconstruct", str(tmp_path / "real" / "*.tar"), "-o", str(tmp_path / "out"), *arguments]) == 0
-    assert "without a twin: 2" in capsys.readouterr().err
+    assert run(["reconstruct", str(tmp_path / "real" / "*.tar"), "-o", str(tmp_path / "out"), *arguments]) == 1
+    told = capsys.readouterr().err
+    assert "1 images left out: cannot be coded as it was" in told
+    assert "grey" in told
+    assert "1 images left out: unreadable" in told
     assert len(records(tmp_path / "out")) == 4
+
+
+def test_photos_with_camera_notes_have_twins_with_the_same_notes(pipelines, tmp_path, capsys):
+    notes = Image.Exif()
+    notes[0x010F] = "a camera"
+    notes[0x0112] = 6  # turned
+    buffer = io.BytesIO()
+    levels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(buffer, format="JPEG", exif=notes)
+    shard_pictures([Member("a.jpg", buffer.getvalue())], tmp_path / "real", lambda path: Origin("train", "x", REAL, family="real"))
+    arguments = ["--autoencoder", pipelines[0], "--name", "twins", *CPU]
+    assert run(["reconstruct", str(tmp_path / "real" / "*.tar"), "-o", str(tmp_path / "out"), *arguments]) == 0
+    (sample,) = read_samples(next((tmp_path / "out").glob("*.tar")))
+    with Image.open(io.BytesIO(sample.image.read())) as twin:
+        assert twin.getexif()[0x010F] == "a camera"
+        assert twin.size == (64, 96)
+
+
+def test_a_source_without_an_image_to_reconstruct_is_an_error(pipelines, tmp_path, capsys):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(buffer, format="JPEG")
+    shard_pictures([Member("grey.jpg", buffer.getvalue())], tmp_path / "real", lambda path: Origin("train", "x", REAL, family="real"))
+    arguments = ["--autoencoder", pipelines[0], "--name", "twins", *CPU]
+    assert run(["reconstruct", str(tmp_path / "real" / "*.tar"), "-o", str(tmp_path / "out"), *arguments]) == 2
+    assert "no image could be made" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path, capsys):
     assert run([*command, "--label", "generated"]) == 0, "the same again is nothing new"
     capsys.readouterr()
     assert run([*command, "--label", "real"]) == 2
-    assert "holds the results of other settings" in capsys.readouterr().err
+    assert "holds results of other settings" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").glob("*.tar")] == ["train-sd-1-4-000000.tar"], "the name keeps its number"
 
 

@@ -58,6 +58,7 @@ def test_good_files_are_protected_and_bad_ones_named(photos, tmp_path, generator
         "glass.png",
         "turned.png",
         "manifest.json",
+        "journal.jsonl",
         "protected.csv",
     }
     manifest = json.loads((out / "manifest.json").read_text())
