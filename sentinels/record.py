@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.files import write_text
+from engine.records import read_json
 
 FORMAT = 1
 LARGEST = 512 * 2**20
@@ -77,14 +78,9 @@ class Record:
         if file.stat().st_size > LARGEST:
             msg = f"{file}: larger than {LARGEST >> 20} MiB, so not a record of sentinels"
             raise ValueError(msg)
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            entries = content["processed_images"]
-            sentinels = {str(name): _entry(file, name, entry) for name, entry in entries.items()}
-        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            msg = f"{file}: not a record of sentinels ({error!r}); it needs processed_images with an object for each source"
-            raise ValueError(msg) from error
-        return cls(file, sentinels, str(content.get("description_prompt") or ""), dict(content.get("provenance") or {}))
+        content = read_json(file, _RecordFile, "a record of sentinels has processed_images with an object for each source")
+        sentinels = {name: _entry(file, name, entry) for name, entry in content.processed_images.items()}
+        return cls(file, sentinels, content.description_prompt or "", content.provenance or {})
 
     def write(self) -> None:
         """Write the file, whole or not at all."""
@@ -135,6 +131,15 @@ class Record:
             yield name, sentinel, path
 
 
+@dataclass
+class _RecordFile:
+    """The JSON file of a record."""
+
+    processed_images: dict[str, dict[str, Any]]
+    description_prompt: str | None = None
+    provenance: dict[str, Any] | None = None
+
+
 def parse_object(text: str) -> dict[str, Any] | None:
     """A JSON object out of a model's answer, with or without a code fence around it; None if there is none."""
     fenced = FENCE.match(text)
@@ -152,4 +157,8 @@ def _entry(file: Path, name: str, entry: dict[str, Any]) -> Sentinel:
         msg = f"{file}: the entry of {name} has no {missing[0]}"
         raise ValueError(msg)
     texts = {field_name: str(entry.get(key) or "") for key, field_name in (wanted | optional).items()}
-    return Sentinel(**texts, provenance=dict(entry.get("provenance") or {}))
+    provenance = entry.get("provenance") or {}
+    if not isinstance(provenance, dict):
+        msg = f"{file}: the provenance of {name} is no object"
+        raise ValueError(msg)
+    return Sentinel(**texts, provenance=provenance)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.files import write_text
+from engine.records import read_json
 
 
 @dataclass
@@ -45,13 +46,10 @@ class Trials:
             others = ", ".join(sorted(path.name for path in folder.glob("*.json"))) or "no JSON file"
             msg = f"{file}: no answers there; the folder has {others}"
             raise FileNotFoundError(msg)
-        try:
-            entries = json.loads(file.read_text(encoding="utf-8"))
-            if any(not isinstance(entry["trials"], list) for entry in entries.values()):
-                raise TypeError("trials")  # noqa: EM101
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-            msg = f"{file}: not the answers of a system ({error!r})"
-            raise ValueError(msg) from error
+        entries = read_json(file, dict[str, dict[str, Any]], "it should be the answers of a system to each key")
+        if odd := next((key for key, entry in entries.items() if not isinstance(entry.get("trials"), list)), None):
+            msg = f"{file}: not the answers of a system: {odd} has no list of trials"
+            raise ValueError(msg)
         return cls(folder, entries, name)
 
     def write(self) -> None:

@@ -48,11 +48,15 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A connection whose changes are kept all together, or not at all; requests come in many threads."""
-        with closing(sqlite3.connect(self.file, timeout=30)) as connection:
-            connection.row_factory = sqlite3.Row
-            connection.execute("begin immediate")
-            with connection:
-                yield connection
+        try:
+            with closing(sqlite3.connect(self.file, timeout=30)) as connection:
+                connection.row_factory = sqlite3.Row
+                connection.execute("begin immediate")
+                with connection:
+                    yield connection
+        except sqlite3.Error as error:
+            msg = f"{self.file}: not the database of a study, or damaged ({error}); restore a copy of it"
+            raise ValueError(msg) from error
 
     def create(self, stimuli: Sequence[Stimulus], references: Sequence[int | None]) -> None:
         """A new database with these pictures; the file appears when it is complete."""
