@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.sharding import Origin, shard_pictures
-from datamodules.streams import ShardSource
+from datamodules.shards import ShardSource
 from engine.files import write_bytes
 from images.archives import Member
 from images.transforms.views import View

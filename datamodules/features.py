@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import msgspec
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
+
+from engine.files import atomic_write
+from engine.records import parse_json
 
 ENDING = ".safetensors"
 
@@ -24,27 +29,30 @@ def write_features(target: Path, features: Tensor, records: Sequence[dict[str, A
         records: Of the pictures, with ``key`` and ``label``.
         origin: What the features depend on: network, weights, view, shard.
     """
-    partial = target.with_name(target.name + ".partial")
-    save_file({"features": features.contiguous()}, partial, {"origin": json.dumps(origin), "records": json.dumps(list(records))})
-    partial.replace(target)
+    notes = {"origin": json.dumps(origin), "records": json.dumps(list(records))}
+    with atomic_write(target) as partial:
+        save_file({"features": features.contiguous()}, partial, notes)
 
 
-def read_features(url: str) -> Iterator[dict[str, Any]]:
-    """Samples as :func:`datamodules.streams.read_shards` gives them: ``__key__``, ``__url__``, ``json`` and ``features`` (V, D).
+def read_features(url: str) -> Iterator[tuple[dict[str, Any], Tensor]]:
+    """Record and features, (V, D), of every sample of a shard.
 
     Raises:
         ValueError: If the file is damaged or holds no features.
     """
     with fsspec.open(url, "rb") as stream:
         content = stream.read()
+    head = _head(content, url)
+    records = parse_json(head.notes["records"], list[dict[str, Any]], f"{url}: its records", AGAIN)
     try:
         features = load(content)["features"]
-        records = json.loads(_notes(content)["records"])
     except (SafetensorError, KeyError, ValueError) as error:
-        msg = f"{url}: not a shard of features, or damaged ({error}); write it again with python -m detectors features"
+        msg = f"{url}: not a shard of features, or damaged ({error}); {AGAIN}"
         raise ValueError(msg) from error
-    for views, record in zip(features, records, strict=True):
-        yield {"__key__": record["key"], "__url__": url, "json": json.dumps(record), "features": views}
+    if len(records) != len(features) or not all("key" in record for record in records):
+        msg = f"{url}: damaged: {len(features)} samples have features, {len(records)} have records; {AGAIN}"
+        raise ValueError(msg)
+    yield from zip(records, features, strict=True)
 
 
 def describe_features(url: str) -> tuple[int, int, dict[str, Any]]:
@@ -53,20 +61,43 @@ def describe_features(url: str) -> tuple[int, int, dict[str, Any]]:
     Raises:
         ValueError: If it holds no features.
     """
-    try:
-        with fsspec.open(url, "rb") as stream:
-            head = stream.read(8)
-            head += stream.read(min(int.from_bytes(head, "little"), LONGEST))
-        count, _, width = json.loads(head[8:])["features"]["shape"]
-        return count, width, json.loads(_notes(head)["origin"])
-    except (KeyError, ValueError) as error:
-        msg = f"{url}: not a shard of features, or damaged ({error}); write it again with python -m detectors features"
-        raise ValueError(msg) from error
+    with fsspec.open(url, "rb") as stream:
+        content = stream.read(8)
+        content += stream.read(min(int.from_bytes(content, "little"), LONGEST))
+    head = _head(content, url)
+    count, _, width = head.features.shape
+    return count, width, parse_json(head.notes["origin"], dict[str, Any], f"{url}: its origin", AGAIN)
 
 
 LONGEST = 100 << 20
 """Bytes of a head; no file of this format has a longer one."""
 
+AGAIN = "write it again with python -m detectors features"
 
-def _notes(content: bytes) -> dict[str, str]:
-    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+
+@dataclass(frozen=True)
+class _Shape:
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a file of safetensors says of itself."""
+
+    features: _Shape
+    notes: dict[str, str]
+
+
+def _head(content: bytes, url: str) -> _Head:
+    kind = "not a shard of features, or damaged"
+    length = min(int.from_bytes(content[:8], "little"), LONGEST)
+    about = parse_json(content[8 : 8 + length], dict[str, Any], f"{url}: {kind}", AGAIN)
+    try:
+        head = msgspec.convert({"features": about.get("features"), "notes": about.get("__metadata__")}, _Head)
+    except msgspec.ValidationError as error:
+        msg = f"{url}: {kind} ({error}); {AGAIN}"
+        raise ValueError(msg) from error
+    if missing := {"origin", "records"} - set(head.notes):
+        msg = f"{url}: {kind} (no {min(missing)}); {AGAIN}"
+        raise ValueError(msg)
+    return head

@@ -3,117 +3,71 @@
 from __future__ import annotations
 
 import io
-import json
 import random
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 import numpy as np
 import torch
-from braceexpand import braceexpand
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from datamodules.features import ENDING as FEATURES
-from datamodules.features import describe_features, read_features
+from datamodules.features import describe_features
+from datamodules.shards import ShardSample, ShardSource, count_samples, find_shards, read_shards, refuse_empty
+from engine.records import parse_json
 from images.io import UnreadableImage, decode_photo
 from images.pillow import CODECS
 from images.png import decode_rows, plain_size
-from images.samples import read_samples
 from images.transforms import Edit, RGBImage
 from images.transforms.views import View
 
 MOST_CORRUPT = 1000
 """Damaged pictures in a row that end a run."""
 
+AGAIN = "write the shards with python -m datamodules shard"
+
 PADDING = -1
 """Label of samples that only make the batches of all processes equally many."""
 
 
-@dataclass(frozen=True)
-class ShardSource:
-    """Shards of one kind.
+def decode_sample(sample: ShardSample, view: View, rng: np.random.Generator, edit: Edit | None = None) -> dict[str, Any]:
+    """Decode a sample, whose image is edited first if an edit is given.
 
-    Attributes:
-        urls: Path or URL, with ``*`` or ``{000..123}``, such as ``SHARDS/train-SDv15R-*.tar`` or ``hf://datasets/OWNER/NAME/x-{00..09}.tar``.
-        weight: Its share among the sources of its class, relative to theirs.
-    """
+    Args:
+        sample: The sample.
+        view: What is made of the image.
+        rng: Draws what is random in both.
+        edit: What is done to the image.
 
-    urls: str
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.weight <= 0:
-            msg = f"the weight of {self.urls} must be above 0, got {self.weight}"
-            raise ValueError(msg)
-
-
-def find_shards(urls: str) -> list[str]:
-    """Every shard a pattern names, in order.
+    Returns:
+        ``image``, (3, S, S) grey levels, or (D,) of a shard of features; ``label`` and ``record``.
 
     Raises:
-        FileNotFoundError: If there is none.
+        UnreadableImage: If the image is damaged, or there is none.
+        ValueError: If there is no record with a label of 0 or 1.
     """
-    found = []
-    for pattern in braceexpand(urls):
-        system, path = fsspec.url_to_fs(pattern)
-        names = sorted(system.glob(path)) if "*" in pattern else [path] if "://" in pattern or system.exists(path) else []
-        found += [system.unstrip_protocol(name) for name in names]
-    if not found:
-        msg = f"no shards at {urls}: write them with python -m datamodules shard, or mend the path"
-        raise FileNotFoundError(msg)
-    return found
-
-
-def local_shards(patterns: Sequence[str]) -> list[Path]:
-    """The shards of several patterns, all of which are here; errors as in :func:`find_shards`."""
-    return [Path(shard.removeprefix("file://")) for pattern in patterns for shard in find_shards(pattern)]
-
-
-def read_shards(shards: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The samples of shards, one after another: ``__key__``, ``__url__`` and the bytes of each entry by its ending."""
-    for shard in shards:
-        if shard.endswith(FEATURES):
-            yield from read_features(shard)
-        else:
-            with fsspec.open(shard, "rb") as stream:
-                yield from group_by_keys(tar_file_expander([{"url": shard, "stream": stream}]))
-
-
-def decode_sample(sample: dict[str, Any], view: View, rng: np.random.Generator, edit: Edit | None = None) -> dict[str, Any]:
-    """``image``, (3, S, S) grey levels, ``label`` and ``record`` of a sample, whose picture is edited first if an edit is given.
-
-    Of a shard of features ``image`` is one of the sample's, (D,).
-
-    Raises:
-        UnreadableImage: If the picture is damaged, or there is none.
-        ValueError: If it has no record with a label.
-    """
-    name = f"{sample['__url__']}, {sample['__key__']}"
-    try:
-        record = json.loads(sample["json"])
-        label = int(record["label"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        msg = f"{name}: no record with a label; write the shards with python -m datamodules shard"
-        raise ValueError(msg) from error
-    if "features" in sample:
-        views = sample["features"]
-        if edit is not None:
-            msg = f"{name}: features cannot be edited; name shards of pictures"
-            raise ValueError(msg)
-        return {"image": views[int(rng.integers(len(views)))], "label": label, "record": record | {"key": sample["__key__"]}}
-    content = next((sample[ending] for ending in set(CODECS.values()) if ending in sample), None)
-    if content is None:
-        msg = f"{name}: no picture in this sample"
+    if sample.image is None and sample.features is None:
+        msg = f"{sample.name}: {sample.fault}"
         raise UnreadableImage(msg)
-    levels = seen(content, name, view, rng) if edit is None else viewed(edit(decode_photo(io.BytesIO(content), name).rgb, rng), view, rng)
-    return {"image": torch.from_numpy(levels.transpose(2, 0, 1).copy()), "label": label, "record": record | {"key": sample["__key__"]}}
+    if sample.record is None:
+        msg = f"{sample.name}: no record with a label; {AGAIN}"
+        raise ValueError(msg)
+    record = parse_json(sample.record, dict[str, Any], f"{sample.name}: the record", AGAIN)
+    if (label := record.get("label")) not in (0, 1):
+        msg = f"{sample.name}: its record has no label of 0, real, or 1, generated; {AGAIN}"
+        raise ValueError(msg)
+    known = {"label": int(label), "record": record | {"key": sample.key}}
+    if sample.features is not None:
+        if edit is not None:
+            msg = f"{sample.name}: features cannot be edited; name shards of images"
+            raise ValueError(msg)
+        return {"image": sample.features[int(rng.integers(len(sample.features)))]} | known
+    content = sample.image or b""
+    levels = seen(content, sample.name, view, rng) if edit is None else viewed(edit(_decoded(content, sample.name), rng), view, rng)
+    return {"image": torch.from_numpy(levels.transpose(2, 0, 1).copy())} | known
 
 
 def viewed(rgb: RGBImage, view: View, rng: np.random.Generator) -> RGBImage:
@@ -134,7 +88,11 @@ def seen(content: bytes, name: str, view: View, rng: np.random.Generator) -> RGB
             return view.read(size, partial(decode_rows, content), rng)
         except RuntimeError:  # what is wrong with it, if anything, the other decoder says
             rng.bit_generator.state = state
-    return viewed(decode_photo(io.BytesIO(content), name).rgb, view, rng)
+    return viewed(_decoded(content, name), view, rng)
+
+
+def _decoded(content: bytes, name: str) -> RGBImage:
+    return decode_photo(io.BytesIO(content), name).rgb
 
 
 class MixedStream(IterableDataset[dict[str, Any]]):
@@ -150,6 +108,10 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         shuffle: Pictures held, still coded, to draw the next one from.
         seed: Of everything random; the same for all processes.
         rank: Of this process.
+
+    Raises:
+        FileNotFoundError: If shards are missing.
+        ValueError: If a source has no samples.
     """
 
     def __init__(
@@ -162,11 +124,14 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         seed: int,
         rank: int,
     ) -> None:
-        self.shards = [find_shards(source.urls) for sources_of_class in sources for source in sources_of_class]
+        named = [source.urls for sources_of_class in sources for source in sources_of_class]
+        self.shards = [find_shards(urls) for urls in named]
+        for urls, shards in zip(named, self.shards, strict=True):
+            refuse_empty(urls, shards)
         self.weights = [source.weight / sum(one.weight for one in of_class) / 2 for of_class in sources for source in of_class]
         self.view, self.batch_size, self.batches, self.shuffle = view, batch_size, batches, shuffle
         self.seed, self.rank, self.epoch = seed, rank, -1
-        self.streams: list[Iterator[dict[str, Any]]] = []
+        self.streams: list[Iterator[ShardSample]] = []
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
@@ -178,7 +143,7 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         edits = np.random.default_rng(rng.getrandbits(64))
         if not self.streams:  # kept from epoch to epoch: a source drawn rarely would else never get past the head of a shard
             held = max(1, self.shuffle // workers // len(self.shards))
-            self.streams = [_shuffled(read_shards(_endless(shards, rng)), held, rng) for shards in self.shards]
+            self.streams = [_shuffled(_without_end(shards, rng), held, rng) for shards in self.shards]
         corrupt = 0
         for _ in range(self.batch_size * len(range(worker, self.batches, workers))):
             while True:
@@ -227,6 +192,9 @@ class ExactStream(IterableDataset[dict[str, Any]]):
     ) -> None:
         self.edit, self.draw = edit, draw
         self.shards = [(shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)]
+        if not any(count for _, count in self.shards):
+            msg = f"no samples in {', '.join(urls)}: name other shards, or write them again"
+            raise ValueError(msg)
         self.view, self.batch_size, self.rank, self.world, self.workers = view, batch_size, rank, world, workers
         kinds = {describe_features(shard)[1] if shard.endswith(FEATURES) else None for shard, _ in self.shards}
         if len(kinds) > 1:
@@ -254,7 +222,7 @@ class ExactStream(IterableDataset[dict[str, Any]]):
             number = -1
             for number, sample in enumerate(read_shards([self.shards[index][0]])):
                 if (first + number) % self.world == self.rank:
-                    yield self._decoded(sample)
+                    yield self._sample(sample)
                     done += 1
             if number + 1 != count:
                 msg = f"{self.shards[index][0]}: {number + 1} samples, but its index says {count}; write the shards again"
@@ -267,13 +235,13 @@ class ExactStream(IterableDataset[dict[str, Any]]):
         firsts = np.cumsum([0, *(count for _, count in self.shards)]).tolist()
         return [(firsts[index], self.shards[index][1]) for index in range(worker, len(self.shards), workers)]
 
-    def _decoded(self, sample: dict[str, Any]) -> dict[str, Any]:
+    def _sample(self, sample: ShardSample) -> dict[str, Any]:
         try:
-            seed = zlib.crc32(sample["__key__"].encode())
+            seed = zlib.crc32(sample.key.encode("utf-8", "surrogateescape"))
             rng = np.random.default_rng([seed, self.draw] if self.draw else seed)
             return decode_sample(sample, self.view, rng, self.edit) | {"corrupt": 0}
         except UnreadableImage as error:
-            return self._padding({"key": sample["__key__"], "error": str(error)})
+            return self._padding({"key": sample.key, "error": str(error)})
 
     def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
         return {"image": self.nothing, "label": PADDING, "record": record, "corrupt": int(bool(record))}
@@ -288,36 +256,27 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return {"image": images, "label": labels, "corrupt": corrupt, "record": [sample["record"] for sample in samples]}
 
 
-def count_samples(shard: str) -> int:
-    """How many samples a shard has, from the index beside it, or by reading it if it is here.
+def _without_end(shards: list[str], rng: random.Random) -> Iterator[ShardSample]:
+    """Samples of shards drawn at random, for ever.
 
     Raises:
-        ValueError: If it is elsewhere and has no index.
+        ValueError: If there are no samples in any of them.
     """
-    if shard.endswith(FEATURES):
-        return describe_features(shard)[0]
-    place = PurePosixPath(shard.partition("://")[2] or shard)
-    index = shard[: -len(place.name)] + place.stem.rpartition("-")[0] + ".json"
-    system, path = fsspec.url_to_fs(index)
-    if system.exists(path):
-        with system.open(path, "r") as stream:
-            counts = {entry["name"]: int(entry["samples"]) for entry in json.load(stream)["shards"]}
-        if place.name in counts:
-            return counts[place.name]
-    if shard.startswith("file://") or "://" not in shard:
-        return len(read_samples(Path(place)))
-    msg = f"{shard}: no index {index} that says how many samples it has; write shards with python -m datamodules shard, or copy it here"
-    raise ValueError(msg)
-
-
-def _endless(shards: list[str], rng: random.Random) -> Iterator[str]:
+    empty: set[str] = set()
     while True:
-        yield rng.choice(shards)
+        shard = rng.choice(shards)
+        empty.add(shard)
+        for sample in read_shards([shard]):
+            empty.clear()
+            yield sample
+        if len(empty) == len(set(shards)):
+            msg = f"no samples in {shards[0]}, nor in the other {len(empty) - 1} shards of its source"
+            raise ValueError(msg)
 
 
-def _shuffled(samples: Iterator[dict[str, Any]], held: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+def _shuffled(samples: Iterator[ShardSample], held: int, rng: random.Random) -> Iterator[ShardSample]:
     """Samples in a random order, as far as so many held ones allow."""
-    buffer: list[dict[str, Any]] = []
+    buffer: list[ShardSample] = []
     for sample in samples:
         buffer.append(sample)
         if len(buffer) < held and (len(buffer) < held // 10 or rng.random() < 0.5):  # begin early, and fill up on the way

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from datamodules.features import ENDING, describe_features
-from datamodules.streams import find_shards
+from datamodules.shards import find_shards
 from detectors.detector import Detector
 from detectors.networks.backbone import FrozenLinear
 

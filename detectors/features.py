@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 
 from datamodules.fake2m.shard_job import ShardInput
 from datamodules.features import ENDING, describe_features, write_features
-from datamodules.streams import PADDING, ExactStream, collate, local_shards
+from datamodules.shards import local_shards
+from datamodules.streams import PADDING, ExactStream, collate
 from detectors.detector import Detector, load_detector
 from detectors.feature_shards import backbone_digest
 from detectors.networks.backbone import FrozenLinear

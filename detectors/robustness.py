@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from checkpoints.folders import weight_file
 from datamodules.fake2m.sharding import read_facts
-from datamodules.streams import count_samples, local_shards
+from datamodules.shards import count_samples, local_shards
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector

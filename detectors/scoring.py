@@ -68,7 +68,7 @@ def score_shards(
 
     Args:
         detector: The detector.
-        urls: Patterns of shards; see :class:`datamodules.streams.ShardSource`.
+        urls: Patterns of shards; see :class:`datamodules.shards.ShardSource`.
         batch_size: Pictures per process and step.
         num_workers: Loader processes.
         accelerator: Lightning's: auto, cpu, gpu.

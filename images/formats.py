@@ -13,6 +13,14 @@ UNSUPPORTED = frozenset(
 """Endings of images that are not read: named as failures, never passed over in silence."""
 
 
+def refusal(name: str) -> str:
+    """Why a file is not read, by its name; empty if it is one that is read."""
+    suffix = PurePosixPath(name).suffix
+    if suffix.lower() not in UNSUPPORTED:
+        return ""
+    return f"{suffix} files are not read; convert it to PNG, JPEG, WebP or TIFF first"
+
+
 def names_image(name: str) -> bool:
     """Whether a file's name says that it is an image, supported or not."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES | UNSUPPORTED

@@ -8,13 +8,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.files import read_lines
 from engine.records import read_json
 from images.archives import Member, index_tar, walk_folder
-from images.formats import SUFFIXES, UNSUPPORTED, names_image
+from images.formats import SUFFIXES, names_image, refusal
 from images.samples import group_samples, no_images, several_images
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class ImageInput:
 
         if self.member is None:
             return open_photo(self.path)
-        if (suffix := PurePosixPath(self.name).suffix.lower()) in UNSUPPORTED:
-            msg = f"{self.place}: {suffix} files are not read; convert it to PNG, JPEG, WebP or TIFF first"
+        if trouble := refusal(self.name):
+            msg = f"{self.place}: {trouble}"
             raise UnreadableImage(msg)
         try:
             content = self.member.read()

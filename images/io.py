@@ -17,7 +17,7 @@ from PIL import Image
 from engine.files import write_bytes
 from images.colours import read_colours, to_srgb
 from images.containers import Source, open_source, without_damaged_notes
-from images.formats import SUFFIXES, UNSUPPORTED
+from images.formats import SUFFIXES, UNSUPPORTED, refusal
 from images.frames import refuse_frames
 from images.kinds import UnreadableImage
 from images.metadata import Metadata, read_metadata
@@ -55,8 +55,8 @@ def open_photo(path: Path) -> Photo:
     Raises:
         UnreadableImage: If it cannot be decoded; the message names the file and the reason.
     """
-    if path.suffix.lower() in UNSUPPORTED:
-        msg = f"{path}: {path.suffix} files are not read; convert it to PNG, JPEG, WebP or TIFF first"
+    if trouble := refusal(path.name):
+        msg = f"{path}: {trouble}"
         raise UnreadableImage(msg)
     return decode_photo(path, str(path))
 

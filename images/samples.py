@@ -6,12 +6,15 @@ with the image. Names may have dots: ``holiday.2020.05.jpg`` has the key ``holid
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from images.archives import Member, index_tar
 from images.formats import SUFFIXES, names_image
+
+RECORD = ".json"
+"""Ending of the member that says what is known of an image."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,42 @@ def group_samples(members: Iterable[Member]) -> tuple[list[Sample], list[Member]
         if not names_image(member.name):
             key = _key_among(member.name, images)
             (others[key] if key is not None else loose).append(member)
-    samples = []
-    for key, found in images.items():
-        read = [image for image in found if PurePosixPath(image.name).suffix.lower() in SUFFIXES]
-        refused = [image for image in found if image not in read]
-        if read:
-            samples.append(Sample(key, tuple(read), tuple(others[key])))
-        samples += [Sample(key, (image,), () if read else tuple(others[key])) for image in refused]
-    return samples, loose
+    return [sample for key in images for sample in _samples(key, images[key], others[key])], loose
+
+
+def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
+    """Samples of a stream, in which the members of a sample follow one another; little is held at a time.
+
+    A record, ``KEY.json``, without an image is a sample without one. What else belongs to no image is passed over.
+    """
+    key: str | None = None
+    images: list[Member] = []
+    others: list[Member] = []
+    for member in members:
+        if member.skip:
+            continue
+        name = member.name
+        if names_image(name) and (key is None or sample_key(name) != key):
+            if key is not None:
+                yield from _samples(key, images, others)
+                others = []
+            key = sample_key(name)
+            yield from _without_images(other for other in others if not other.name.startswith(f"{key}."))
+            images, others = [member], [other for other in others if other.name.startswith(f"{key}.")]
+        elif names_image(name):
+            images.append(member)
+        elif key is not None and not name.startswith(f"{key}."):
+            yield from _samples(key, images, others)
+            key, images, others = None, [], [member]
+        else:
+            if key is None and others and _first_part(name) != _first_part(others[0].name):
+                yield from _without_images(others)
+                others = []
+            others.append(member)
+    if key is not None:
+        yield from _samples(key, images, others)
+    else:
+        yield from _without_images(others)
 
 
 def read_samples(shard: Path) -> list[Sample]:
@@ -97,6 +128,28 @@ def several_images(sample: Sample) -> str:
 def no_images() -> str:
     """Why an archive without images is refused."""
     return f"no images in this archive; looked for {', '.join(sorted(SUFFIXES))}"
+
+
+def _samples(key: str, images: Sequence[Member], others: Sequence[Member]) -> Iterator[Sample]:
+    """What the images of one key make."""
+    read = [image for image in images if PurePosixPath(image.name).suffix.lower() in SUFFIXES]
+    if read:
+        yield Sample(key, tuple(read), tuple(others))
+    for image in images:
+        if image not in read:
+            yield Sample(key, (image,), () if read else tuple(others))
+
+
+def _without_images(members: Iterable[Member]) -> Iterator[Sample]:
+    for member in members:
+        if member.name.endswith(RECORD):
+            yield Sample(member.name.removesuffix(RECORD), (), (member,))
+
+
+def _first_part(name: str) -> str:
+    """A name up to the first dot of its file name: all that members of one sample are sure to share."""
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + file.partition(".")[0]
 
 
 def _key_among(name: str, keys: Iterable[str]) -> str | None:

@@ -9,7 +9,8 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset
 
-from datamodules.streams import ExactStream, MixedStream, ShardSource, collate
+from datamodules.shards import ShardSource
+from datamodules.streams import ExactStream, MixedStream, collate
 from images.transforms import Edit
 from images.transforms.views import View
 

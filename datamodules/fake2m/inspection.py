@@ -15,7 +15,7 @@ import numpy as np
 from datamodules.fake2m.aesthetics import Scorer, compute, join, plot, read_aesthetics, summary
 from datamodules.fake2m.sharding import read_facts
 from datamodules.fake2m.shortcuts import Gate, shortcut_gate
-from datamodules.streams import local_shards
+from datamodules.shards import local_shards
 from engine.files import write_bytes
 from engine.pages.data_urls import figure_url, image_url
 from engine.pages.shell import MISSING, write_page

@@ -18,7 +18,8 @@ from PIL import Image
 
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
-from datamodules.streams import PADDING, ShardSource, find_shards
+from datamodules.shards import ShardSource, find_shards
+from datamodules.streams import PADDING
 from images.archives import Member, ShardWriter
 from images.transforms.views import View
 
