@@ -19,7 +19,6 @@ from datamodules.features import describe_features
 from datamodules.shards import ShardSample, ShardSource, count_samples, find_shards, read_shards, refuse_empty
 from engine.records import parse_json
 from images.io import UnreadableImage, decode_photo
-from images.pillow import CODECS
 from images.png import decode_rows, plain_size
 from images.transforms import Edit, RGBImage
 from images.transforms.views import View

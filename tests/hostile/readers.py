@@ -77,7 +77,7 @@ def image_readers() -> list[Reader]:
 
 
 def archive_readers() -> list[Reader]:
-    from datamodules.streams import read_shards
+    from datamodules.shards import read_shards
     from images.inputs import find_images
     from images.samples import read_samples
 

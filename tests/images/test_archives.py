@@ -62,7 +62,6 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("mutated") / "x.tar"
 
 
-
 KINDS = ["bit", "cut out", "double", "zero", "noise", "end"]
 
 
