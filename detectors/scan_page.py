@@ -1,4 +1,4 @@
-"""The findings of a scan as a page: what the verdicts mean, a table, and the images with heat maps, the most suspicious first."""
+"""Page of a scan: what the verdicts mean, all findings, and the images with heat maps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIDE = 180
 
 
 def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Mapping[str, Detector], target: Path) -> None:
-    """Write one HTML file that needs nothing beside it; the images are in it and go wherever it goes.
+    """Write one HTML file that needs nothing beside it; the images are in it.
 
     Args:
         inputs: As the scan's.
@@ -65,11 +65,11 @@ def legend(calibrations: Sequence[Calibration]) -> dict[str, str]:
             "unsure": "the detectors disagree, or one of them is unsure",
         }
     one = calibrations[0]
-    narrow = one.real_below >= one.generated_above
+    never = "never said by this detector: its two thresholds are one"
     return {
         "generated": f"P is {one.generated_above:.3f} or more",
         "real": f"P is below {one.real_below:.3f}",
-        "unsure": "never said by this detector: its two thresholds are one" if narrow else "P is between the two",
+        "unsure": "P is between the two" if one.real_below < one.generated_above else never,
     }
 
 
@@ -81,22 +81,27 @@ def _detector(name: str, detector: Detector) -> list[Any]:
 
 
 def _images(file: ImageInput | None, name: str, detectors: Mapping[str, Detector]) -> list[tuple[str, str]]:
-    """An image and its heat maps, small, as URLs with their descriptions; none if its file is gone."""
+    """Thumbnails of an image and its heat maps, with descriptions; none if its file is gone."""
     try:
         if file is None:
             return []
         rgb = file.open().rgb
     except (UnreadableImage, OSError):
         return []
-    heat = [(found, f"where {one} sees it in {name}") for one, detector in detectors.items()
+    heat = [(found, f"heat map of {name} by {one}") for one, detector in detectors.items()
             if (found := heat_image(rgb, detector)) is not None]  # fmt: skip
     return [(image_url(levels, SIDE, "jpeg"), alt) for levels, alt in [(rgb, name), *heat]]
 
 
 def heat_image(rgb: NDArray[np.uint8], detector: Detector) -> NDArray[np.uint8] | None:
-    """What the detector sees of an (H, W, 3) image, (S, S, 3), the brighter the more generated a place looks to it.
+    """Heat map over what the detector sees of an image; None for networks without places.
 
-    None for networks whose answer has no place.
+    Args:
+        rgb: (H, W, 3).
+        detector: Whose.
+
+    Returns:
+        (S, S, 3), the brighter a place, the more generated it looks.
     """
     import matplotlib as mpl
     import torch

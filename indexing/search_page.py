@@ -18,7 +18,7 @@ SHOWN, BEST, SIDE = 200, 4, 160
 
 
 def write_page(matches: Sequence[Match], queries: int, target: Path) -> None:
-    """Write one HTML file that needs nothing beside it, the surest matches first; the images are in it.
+    """Write one HTML file that needs nothing beside it, the surest matches first.
 
     Args:
         matches: As the search gives them.
@@ -46,7 +46,7 @@ def write_page(matches: Sequence[Match], queries: int, target: Path) -> None:
 
 
 def _figure(path: str, said: str) -> tuple[str, str, str, list[tuple[str, str]]]:
-    """A file's name, its path, what is said of it, and its image with a description, if it is at its place."""
+    """A file's name, its path, what is said of it, and its image if it is at its place."""
     url = _url(path)
     return Path(path).name, path, said, [(url, path)] if url else []
 

@@ -1,4 +1,4 @@
-"""The shell of every HTML page: one base template, one stylesheet, one script, one security policy."""
+"""Shell of every HTML page: base template, stylesheet, script and security policy."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ SERVED_POLICY = (
     f"default-src 'none'; img-src 'self' data:; style-src {source_of(STYLE)}; script-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-"""Content security policy of pages with forms that a server of ours gives, as a header; no script runs in them."""
+"""The same of pages with forms that a server of ours gives, as a header; no script runs in them."""
 
 
 def render(template: str, /, **values: Any) -> str:
     """A whole page.
 
     Args:
-        template: ``ROOM/NAME.html``, a file in the package ROOM's folder ``templates`` that extends ``page.html``.
+        template: ``ROOM/NAME.html``: a file in ``templates`` of the package ROOM; extends ``page.html``.
         values: What the template names. Text is escaped, whatever it holds.
     """
     room, _, name = template.rpartition("/")
@@ -77,6 +77,7 @@ def _environment(room: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"style": Markup(STYLE), "script": Markup(SCRIPT), "policy": FILE_POLICY, "missing": MISSING}
+    made.globals |= {"style": Markup(STYLE), "script": Markup(SCRIPT)}
+    made.globals |= {"policy": FILE_POLICY, "missing": MISSING}
     made.filters |= {"number": number, "json": to_json}
     return made

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.manifest import read_manifest
 from engine.pages.data_urls import strip_url
 from engine.pages.shell import MISSING, number, write_page
 from engine.records import read_json
@@ -115,9 +116,9 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         pictures: Pictures shown for each person and arm.
     """
     results = read_results(output)
-    sets, file = output / "sets.json", output / "manifest.json"
+    sets = output / "sets.json"
     table = summarise(results, read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {})
-    manifest = read_json(file, dict[str, Any]) if file.is_file() else {}
+    manifest = read_manifest(output) or {}
     if not manifest.get("finished"):
         msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
         raise ValueError(msg)

@@ -1,13 +1,13 @@
-"""The page of a retrieval attack: the decision, and each key's source, sentinel and what the system gave."""
+"""Page of a retrieval attack: the decision, and what the system gave for each key."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from engine.manifest import read_manifest
 from engine.pages.data_urls import image_url
 from engine.pages.shell import MISSING, number, write_page
-from engine.records import read_json
 from images.io import open_photo
 from sentinels.record import Record
 from sentinels.trials import Trials, triggered
@@ -35,7 +35,6 @@ def write_rag_report(output: Path, record: Path, decision: dict[str, Any], answe
             said = "asked its database" if outputs and triggered(outputs[0][0]) else "did not look" if outputs else "not asked"
             images.append((arm, _thumbnail(outputs[0][1] if outputs else None), said))
         shown.append({"name": name, "key": sentinel.key, "images": images})
-    manifest = output / "manifest.json"
     write_page(
         output / "report.html",
         "eval/rag.html",
@@ -45,7 +44,7 @@ def write_rag_report(output: Path, record: Path, decision: dict[str, Any], answe
         rows=shown,
         arms=list(arms),
         total=len(planted.sentinels),
-        record=read_json(manifest, dict[str, Any]) if manifest.is_file() else decision,
+        record=read_manifest(output) or decision,
     )
     return output / "report.html"
 
