@@ -9,8 +9,11 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer.states import TrainerFn
+
+from engine.training_stop import StopOnSigterm
 
 
 class SaveRunConfig(SaveConfigCallback):
@@ -52,21 +55,30 @@ class TrainingCLI(LightningCLI):
             auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_callback=SaveRunConfig,
-            trainer_defaults={"callbacks": list(callbacks)},
+            trainer_defaults={"callbacks": [*callbacks, StopOnSigterm()]},
             parser_kwargs={"exit_on_error": False, "prog": program},
             **settings,
         )
 
-    def before_instantiate_classes(self) -> None:
-        launched = int(os.environ.get("WORLD_SIZE", "1"))
-        trainer = self.config[self.subcommand].trainer if self.subcommand else self.config.trainer
-        devices = trainer.devices
-        if launched > 1 and isinstance(devices, int) and devices * trainer.num_nodes != launched:
+    def instantiate_trainer(self, **settings: Any) -> Trainer:
+        """Build the trainer; refuse one whose processes are not those that a launcher started.
+
+        Raises:
+            ValueError: If they are not, or the trainer does not take its settings.
+        """
+        try:
+            trainer = super().instantiate_trainer(**settings)
+        except (TypeError, RuntimeError) as error:  # Lightning's ways to refuse devices and launchers
+            msg = f"trainer: {error}"
+            raise ValueError(msg) from error
+        started, wanted = launched_processes(), trainer.num_devices * trainer.num_nodes
+        if started > 1 and started != wanted:
             msg = (
-                f"the launcher started {launched} processes, but trainer.devices x trainer.num_nodes is "
-                f"{devices * trainer.num_nodes}: make them equal, or each process would train on its own"
+                f"the launcher started {started} processes, but trainer.devices x trainer.num_nodes is {wanted}: "
+                "make them equal, or each process would train on its own"
             )
             raise ValueError(msg)
+        return trainer
 
     def _parse_ckpt_path(self) -> None:
         """Keep the config and the command line as they are: Lightning would let a checkpoint's settings override both."""
@@ -99,6 +111,13 @@ class TrainingCLI(LightningCLI):
         ]:
             msg = f"ckpt_path {path}: {wrong[0]} does not fit this config's model; use the config the checkpoint was trained with"
             raise ValueError(msg)
+
+
+def launched_processes() -> int:
+    """How many processes a launcher started: torchrun, ``fabric run`` or SLURM; 1 without one."""
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        return int(os.environ["SLURM_NTASKS"])
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def newest_checkpoint(root: Path) -> Path:

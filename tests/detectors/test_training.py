@@ -3,6 +3,11 @@
 import io
 import json
 import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +27,8 @@ from detectors.scores import Scores
 from engine.cli import run as run_command
 from images.archives import Member
 from images.transforms.views import View
+
+ROOT = Path(__file__).parents[2]
 
 
 def picture(generated, seed):
@@ -172,6 +179,25 @@ def test_a_plateau_ends_the_run(config):
         ["fit", "-c", config("tiny_patches", {}, {"max_epochs": 30}, schedule="plateau", patience=1, decay=0.1, lr=1e-5, lr_min=1e-6)]
     )
     assert run.trainer.current_epoch < 29
+
+
+@pytest.mark.slow
+def test_a_detectors_fit_stopped_by_sigterm_goes_on(config, tmp_path):
+    path = config("tiny_patches", {}, {"max_epochs": 1000})
+    command = [sys.executable, "-m", "detectors", "fit", "-c", path]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "run").rglob("*.ckpt")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 143, said[-2000:]
+    found = re.search(r"stopped by SIGTERM after step (\d+): (.*last\.ckpt) is written", said)
+    assert found is not None, said[-2000:]
+    state = torch.load(found[2], weights_only=True)
+    assert state["global_step"] == int(found[1])
+    again = main(["fit", "-c", path, "--ckpt_path", "last", "--trainer.max_epochs", "-1", "--trainer.max_steps", str(int(found[1]) + 1)])
+    assert again.trainer.global_step == int(found[1]) + 1
 
 
 def test_norms_and_biases_have_no_weight_decay():

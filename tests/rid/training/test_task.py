@@ -38,50 +38,6 @@ class Witness(Callback):
 """
 
 
-@pytest.fixture
-def config(pipelines, tmp_path):
-    def write(**trainer):
-        portraits = {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 5, "pictures": 2}}
-        settings = {
-            "seed_everything": 7,
-            "trainer": {
-                "accelerator": "cpu",
-                "devices": 1,
-                "max_steps": 6,
-                "default_root_dir": str(tmp_path / "run"),
-                "enable_progress_bar": False,
-                "enable_model_summary": False,
-                "num_sanity_val_steps": 0,
-                "callbacks": [
-                    {
-                        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-                        "init_args": {"every_n_train_steps": 3, "save_top_k": -1, "filename": "{step}"},
-                    },
-                    {"class_path": "eval.callbacks.PictureGrid"},
-                ],
-            }
-            | trainer,
-            "model": {
-                "generator": {
-                    "class_path": "rid.generator.PerturbationGenerator",
-                    "init_args": {"image_size": 64, "patch_size": 16, "width": 16, "depth": 1, "heads": 2},
-                },
-                "surrogates": pipelines,
-                "warmup_steps": 2,
-                "lr": 0.01,
-            },
-            "data": {
-                "class_path": "datamodules.pictures.PictureDataModule",
-                "init_args": {"batch_size": 2, "train": portraits, "val": portraits},
-            },
-        }
-        path = tmp_path / "config.yaml"
-        path.write_text(yaml.safe_dump(settings))
-        return path
-
-    return write
-
-
 @pytest.mark.parametrize("trainer", [{}, {"accumulate_grad_batches": 2, "precision": "bf16-mixed"}])
 def test_a_resumed_run_equals_an_unbroken_one(config, tmp_path, trainer):
     path = str(config(**trainer))
@@ -222,10 +178,19 @@ def test_launchers_start_the_same_job(config, tmp_path, launcher):
 
 
 @pytest.mark.slow
-def test_torchrun_with_the_wrong_number_of_devices_is_refused(config):
-    ended = command("fit", "-c", config(devices=1), WORLD_SIZE="2")
-    assert ended.returncode == 2
-    assert "launcher started 2 processes" in ended.stderr
+def test_torchrun_with_the_wrong_number_of_devices_is_refused(config, tmp_path):
+    program = [str(Path(sys.executable).parent / "torchrun"), "--standalone", "--nproc_per_node", "2", "-m", "rid"]
+    ended = subprocess.run(
+        [*program, "fit", "-c", str(config()), "--trainer.devices", "1"],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert ended.returncode
+    assert "error: the launcher started 2 processes, but trainer.devices x trainer.num_nodes is 1" in ended.stderr
+    assert not list((tmp_path / "run").rglob("generator"))
 
 
 @pytest.mark.slow
