@@ -1,4 +1,4 @@
-"""``python -m tiny portraits | pictures | train | measure | demo``: draw people, rebuild the shipped models, grade them, show them."""
+"""``python -m tiny VERB``: draw people, rebuild the shipped models, grade them, show them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ ABOUT = """usage: python -m tiny VERB ...
   portraits   draw portraits into a folder, one sub-folder per person
   pictures    draw the pictures of a copy-detection study: originals, distractors, strangers
   train       rebuild a shipped model from its seed, or all of them
+  fit         train a copy-detection network or a reading embedder from a config: python -m tiny fit -c configs/tiny/copies.yaml
   measure     measure the shipped models and write their cards
   demo        add to a study's page whether edited copies of released pictures are found again
 
@@ -24,6 +25,11 @@ python -m tiny VERB --help tells more."""
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return the exit code."""
+    if arguments[:1] in (["fit"], ["validate"]):
+        from tiny.training import main as trainer
+
+        trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
+        return 0
     verbs = {"portraits": portraits, "pictures": pictures, "train": train, "measure": measure, "demo": demo}
     return dispatch(ABOUT, verbs, arguments)
 

@@ -31,6 +31,12 @@ def vocabulary(captions: Sequence[str]) -> list[str]:
     return sorted({word for text in captions for word in re.findall(r"[a-z]+", text.lower())})
 
 
+def reading_network(first: int, people: int) -> ImageTextNet:
+    """Build an untrained network that knows the words of some people's captions."""
+    portraits = PortraitDataset(first, people, 1)
+    return ImageTextNet(vocabulary([portraits.caption(index) for index in range(people)]))
+
+
 class KeyedPortraits(Dataset[dict[str, Any]]):
     """Portraits, drawn once, each time with another key in them or with none.
 
@@ -79,16 +85,21 @@ class ReadingTask(LightningModule):
 
     Args:
         network: The embedder.
-        captions: Of every picture.
+        captions: Of every image; those of the data module's training images if None.
         steps: Length of the schedule.
         lr: Peak learning rate.
     """
 
-    def __init__(self, network: ImageTextNet, captions: Sequence[str], steps: int, lr: float = 3e-3) -> None:
+    def __init__(self, network: ImageTextNet, captions: Sequence[str] | None, steps: int, lr: float = 3e-3) -> None:
         super().__init__()
         self.network, self.captions, self.steps, self.lr = network, captions, steps, lr
 
+    def setup(self, stage: str) -> None:
+        if self.captions is None:
+            self.captions = self.trainer.datamodule.datasets["train"].captions  # type: ignore[attr-defined]
+
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        assert self.captions is not None
         logits = self.network.letter_map(_dimmed(batch["image"]))
         letter = place_loss(logits, batch["letters"])
         half = self.network.side // 2

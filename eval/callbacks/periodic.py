@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
+from eval.callbacks.needs import require
 from eval.callbacks.pictures import log_picture
 
 Scalars = dict[str, Tensor]
@@ -31,12 +32,39 @@ class PeriodicEvaluation(Callback, ABC):
         ValueError: If ``every_n_steps`` is below 1.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Methods that the module must have."""
+    fits: ClassVar[str] = ""
+    """Trainings that have them."""
+
     def __init__(self, every_n_steps: int, name: str) -> None:
         if every_n_steps < 1:
             msg = f"every_n_steps must be at least 1, got {every_n_steps}"
             raise ValueError(msg)
         self.every_n_steps, self.name = every_n_steps, name
         self._last = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a module that cannot be evaluated, before anything is trained."""
+        if stage == "fit":
+            require(pl_module, self, self.needs, self.fits)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse data and models that do not fit the module, before anything is trained."""
+        try:
+            with undisturbed(pl_module), torch.no_grad():
+                self.check(pl_module)
+        except (RuntimeError, TypeError, LookupError) as error:
+            msg = f"{type(self).__name__} does not fit this training: {type(error).__name__}: {error}"
+            raise ValueError(msg) from error
+
+    def check(self, module: Any) -> None:
+        """Try on one image what an evaluation does, and open what it needs.
+
+        Raises:
+            ValueError: If something does not fit.
+            FileNotFoundError: If something is not there.
+        """
 
     @abstractmethod
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor | None]:
@@ -73,16 +101,3 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
             part.training = training
         for parameter, gradient in gradients:
             parameter.grad = gradient
-
-
-def method_of(module: LightningModule, name: str, callback: Callback) -> Any:
-    """A method that the module must have for a callback.
-
-    Raises:
-        TypeError: If it has none.
-    """
-    method = getattr(module, name, None)
-    if not callable(method):
-        msg = f"{type(callback).__name__} needs a module with a method {name}(images), which {type(module).__name__} has not"
-        raise TypeError(msg)
-    return method

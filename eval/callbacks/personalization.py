@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.utils import make_grid
 
+from checkpoints.folders import pipeline_folder
 from datamodules.identities import as_people
 from eval.attacks.personalization import Personalization
-from eval.callbacks.periodic import PeriodicEvaluation, Scalars, method_of
-from eval.metrics.identity import FaceBackend, IdentityPreservation, load_faces
+from eval.callbacks.periodic import PeriodicEvaluation, Scalars
+from eval.metrics.identity import FaceBackend, IdentityPreservation, load_faces, mean_embedding
 from eval.metrics.quality import quantised
 
 
@@ -35,6 +36,9 @@ class PersonalizationCallback(PeriodicEvaluation):
         ValueError: If ``people`` is no data set of persons, or ``every_n_steps`` is below 1.
     """
 
+    needs = ("protect",)
+    fits = "python -m rid fit, such as -c configs/rid/tiny_watched.yaml"
+
     def __init__(
         self,
         people: Dataset,
@@ -53,12 +57,17 @@ class PersonalizationCallback(PeriodicEvaluation):
         """The face detector and embedder, opened on first use."""
         return load_faces(self.faces)
 
+    def check(self, module: Any) -> None:
+        person = self.people[0]
+        module.protect(person["train"][:1].to(module.device))
+        mean_embedding(self.backend(person["reference"]))  # says so if the references show no face
+        pipeline_folder(self.attack.config.model)
+
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
-        protect = method_of(module, "protect", self)
         self.attack.to(module.device)
         if self._clean is None:
             self._clean, _ = self._attacked(trainer, module.device, lambda images: images)
-        measured, picture = self._attacked(trainer, module.device, protect)
+        measured, picture = self._attacked(trainer, module.device, module.protect)
         self.attack.to("cpu")  # training needs the room
         arms = {"clean": self._clean, "protected": measured}
         return {f"{arm}_{metric}": value for arm, values in arms.items() for metric, value in values.items()}, picture

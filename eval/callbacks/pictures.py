@@ -10,6 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from eval.callbacks.needs import require
+
 
 class PictureGrid(Callback):
     """Logs a grid per validation: clean pictures, protected ones, their difference amplified, row by row.
@@ -21,6 +23,10 @@ class PictureGrid(Callback):
 
     def __init__(self, pictures: int = 8, gain: float = 10.0) -> None:
         self.pictures, self.gain = pictures, gain
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a module that protects nothing."""
+        require(pl_module, self, ("protect",), "python -m rid fit, such as -c configs/rid/tiny_adv_sds.yaml")
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0

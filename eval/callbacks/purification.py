@@ -11,9 +11,10 @@ from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 from torchvision.utils import make_grid
 
+from checkpoints.folders import model_folder
 from datamodules.identities import as_people
 from eval.attacks.purification import Purifier
-from eval.callbacks.periodic import PeriodicEvaluation, Scalars, method_of
+from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from eval.metrics.quality import quantised
 
 SEED = 0
@@ -37,6 +38,9 @@ class PurificationCallback(PeriodicEvaluation):
         ValueError: If ``people`` is no data set of persons, there is no method, or ``every_n_steps`` is below 1.
     """
 
+    needs = ("protect",)
+    fits = "python -m rid fit, such as -c configs/rid/tiny_watched.yaml"
+
     def __init__(
         self, people: Dataset, purifications: dict[str, Purifier], every_n_steps: int = 1000, name: str = "purification", pictures: int = 8
     ) -> None:
@@ -46,8 +50,13 @@ class PurificationCallback(PeriodicEvaluation):
             raise ValueError(msg)
         self.people, self.purifications, self.pictures = as_people(people), purifications, pictures
 
+    def check(self, module: Any) -> None:
+        module.protect(self.people[0]["train"][:1].to(module.device))
+        for method in self.purifications.values():
+            if method.model is not None:
+                model_folder(method.model)
+
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
-        protect = method_of(module, "protect", self)
         lines: list[Tensor] = []
         for method in self.purifications.values():
             method.to(module.device)
@@ -57,7 +66,7 @@ class PurificationCallback(PeriodicEvaluation):
         means = {key: MeanMetric().to(module.device) for key in keys}  # on every rank, even one that has no person
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             clean = quantised(self.people[index]["train"].to(module.device))
-            protected = quantised(protect(clean))
+            protected = quantised(module.protect(clean))
             shown = [clean, protected]
             for name, method in self.purifications.items():
                 washed = [quantised(method(images, torch.Generator().manual_seed(SEED))) for images in (clean, protected)]

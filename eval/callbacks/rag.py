@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from lightning import Trainer
 from torch import Tensor
 
-from eval.callbacks.periodic import PeriodicEvaluation, Scalars, method_of
+from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from images.inputs import find_images
 from images.io import open_photo
 from images.transforms.differentiable import resize_center_crop
@@ -35,17 +35,38 @@ class RAGCallback(PeriodicEvaluation):
         batch_size: Pictures embedded at a time.
     """
 
+    needs = ("embed", "embed_texts")
+    fits = "the training of an image-text embedder, such as python -m tiny fit -c configs/tiny/embedder.yaml"
+
     def __init__(
         self, record: str, originals: str, size: int = 224, every_n_steps: int = 1000, name: str = "rag", batch_size: int = 32
     ) -> None:
         super().__init__(every_n_steps, name)
         self.record, self.originals, self.size, self.batch_size = Path(record), Path(originals), size, batch_size
 
-    def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
-        embed, read = method_of(module, "embed", self), method_of(module, "embed_texts", self)
+    def check(self, module: Any) -> None:
+        planted, originals = self._collection()
+        vectors = module.embed(self._batch([planted[0][2], originals[0]]).to(module.device))
+        keys = module.embed_texts([planted[0][1].key])
+        if vectors.shape[1] != keys.shape[1]:
+            msg = (
+                f"{type(module).__name__} embeds images as {vectors.shape[1]} numbers and texts as {keys.shape[1]}: they cannot be compared"
+            )
+            raise ValueError(msg)
+
+    def _collection(self) -> tuple[list[Any], list[Path]]:
+        """Sources, sentinels and their files as the record pairs them; the collection's files."""
         planted = list(Record.open(self.record).pairs())
+        if not planted:
+            msg = f"{self.record}: no sentinels to look for; python -m sentinels plant makes them"
+            raise ValueError(msg)
+        return planted, [image.path for image in find_images([self.originals]).complete()]
+
+    def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
+        embed, read = module.embed, module.embed_texts
+        planted, originals = self._collection()
         sentinels = [path for _, _, path in planted]
-        paths = sentinels + [photo.path for photo in find_images([self.originals]).complete()]
+        paths = sentinels + originals
         vectors = torch.cat([F.normalize(embed(self._batch(part).to(module.device)).float()) for part in _parts(paths, self.batch_size)])
         keys = F.normalize(read([sentinel.key for _, sentinel, _ in planted]).float())
         cosines = keys @ vectors.to(keys).T

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning import Trainer
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from eval.attacks.purification import Purifier
-from eval.callbacks.periodic import PeriodicEvaluation, Scalars, method_of
+from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from eval.metrics.retrieval import MicroAveragePrecision, RecallAt
 from indexing.index import make_index, told
 
@@ -36,6 +38,9 @@ class RetrievalCallback(PeriodicEvaluation):
         ValueError: If there is no edit, or ``every_n_steps`` is below 1.
     """
 
+    needs = ("embed",)
+    fits = "the training of a copy-detection network, such as python -m tiny fit -c configs/tiny/copies.yaml"
+
     def __init__(
         self,
         pictures: Dataset,
@@ -51,14 +56,25 @@ class RetrievalCallback(PeriodicEvaluation):
             raise ValueError(msg)
         self.pictures, self.edits, self.batch_size, self.factory = pictures, edits, batch_size, factory
 
-    def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, None]:
-        embed, found = method_of(module, "embed", self), {}
-        batches = [batch["image"].to(module.device) for batch in DataLoader(self.pictures, self.batch_size)]
-        originals = torch.cat([F.normalize(embed(images).float()) for images in batches]).cpu().numpy()
+    def check(self, module: Any) -> None:
+        image = self.pictures[0]["image"].unsqueeze(0).to(module.device)
+        dimension = module.embed(image).shape[1]
+        noise = np.random.default_rng(SEED).normal(size=(len(self.pictures), dimension)).astype(np.float32)  # type: ignore[arg-type]
+        self._index(noise)
+
+    def _index(self, originals: NDArray[np.float32]) -> Any:
+        """An index of unit vectors, trained on them."""
         index = make_index(self.factory, originals.shape[1], "ip")
         with told(f"{self.factory} cannot be trained on {len(originals)} pictures; give more, or a smaller index"):
             index.train(originals)
             index.add(originals)
+        return index
+
+    def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, None]:
+        embed, found = module.embed, {}
+        batches = [batch["image"].to(module.device) for batch in DataLoader(self.pictures, self.batch_size)]
+        originals = torch.cat([F.normalize(embed(images).float()) for images in batches]).cpu().numpy()
+        index = self._index(originals)
         for name, edit in self.edits.items():
             recall, precision, first = RecallAt(1).to(module.device), MicroAveragePrecision().to(module.device), 0
             none = torch.empty(0, NEIGHBOURS, device=module.device)

@@ -31,7 +31,7 @@ def everything():
 
 
 def test_there_are_no_other_kinds_of_config():
-    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval", "detectors", "indexing", "sentinels"}
+    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval", "detectors", "indexing", "sentinels", "tiny"}
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/pairs_")])

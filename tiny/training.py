@@ -1,0 +1,25 @@
+"""The training door of the embedded world: any of its tasks with any data module, from a config."""
+
+from __future__ import annotations
+
+from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.cli import ArgsType
+
+from checkpoints.safe import read_pickled
+from checkpoints.training import RememberModels
+from engine.training import TrainingCLI
+
+
+def main(args: ArgsType = None, run: bool = True) -> TrainingCLI:
+    """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
+    return TrainingCLI(
+        LightningModule,
+        LightningDataModule,
+        "python -m tiny",
+        [RememberModels()],
+        read_pickled,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        args=args,
+        run=run,
+    )
