@@ -11,7 +11,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import WeightAveraging
 
-from engine.stopping import CODE, Stopping, stop_on_sigterm
+from engine.cli.net import TERMINATED
+from engine.stopping import Stopping, stop_on_sigterm
 
 
 class StopOnSigterm(Callback):
@@ -71,7 +72,7 @@ class StopOnSigterm(Callback):
         # Lightning kills the first process at once if one that it started ends with another code than 0
         environment = getattr(trainer.strategy, "cluster_environment", None)
         started_by_first = isinstance(environment, LightningEnvironment) and not trainer.is_global_zero
-        raise SystemExit(0 if started_by_first else CODE)
+        raise SystemExit(0 if started_by_first else TERMINATED)
 
     def _save(self, trainer: Trainer) -> str:
         root = Path(trainer.default_root_dir)
