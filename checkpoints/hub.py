@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from huggingface_hub import constants
 
-from checkpoints.redirects import LeadsInside, keep_outside
+from checkpoints.redirects import LeadsInside, guard_client
 from engine.files import file_digest
 from engine.retries import PASSING, Passing, asked_wait, patience
 
@@ -86,7 +86,7 @@ def asked(call: Callable[[], Result], name: str) -> Result:
     from tenacity import Retrying
 
     def once() -> Result:
-        keep_outside()  # the client may have begun a new session
+        guard_client()  # the client may have begun a new session
         return call()
 
     return Retrying(**patience(lambda error: passing(error, name)))(once)

@@ -1,4 +1,4 @@
-"""Where weights may be fetched from: redirections never lead into the network of this machine."""
+"""Limits of fetching weights: no redirection into the network of this machine, no endless wait."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from huggingface_hub import constants
 
 from engine.addresses import leads_inside
+from engine.retries import LONGEST, PASSING, asked_wait
 
 
 class LeadsInside(ValueError):
@@ -31,17 +32,26 @@ def refuse_inside(address: str, origin: str) -> None:
         raise LeadsInside(msg)
 
 
-def keep_outside() -> None:
-    """Have the Hub's client follow no redirection that :func:`refuse_inside` refuses."""
+def guard_client() -> None:
+    """Have the Hub's client follow no redirection inside, and wait for no server longer than :data:`engine.retries.LONGEST`."""
     from huggingface_hub import get_session
 
-    hooks: list[Any] = get_session().event_hooks["request"]
-    if _before_request not in hooks:
-        hooks.append(_before_request)
+    hooks: dict[str, list[Any]] = get_session().event_hooks
+    for when, hook in (("request", _before_request), ("response", _after_response)):
+        if hook not in hooks[when]:
+            hooks[when].append(hook)
 
 
 def _before_request(request: Any) -> None:
     refuse_inside(str(request.url), constants.ENDPOINT)
+
+
+def _after_response(response: Any) -> None:
+    if response.status_code in PASSING and (asked_wait(response.headers.get("Retry-After")) or 0) > LONGEST:
+        from huggingface_hub.utils import hf_raise_for_status
+
+        response.read()
+        hf_raise_for_status(response)
 
 
 @lru_cache(maxsize=256)

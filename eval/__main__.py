@@ -172,7 +172,7 @@ def study(arguments: list[str]) -> int:
     made.add_function_arguments(serve, skip={"output"})
     settings = made.instantiate_classes(made.parse_args(arguments))
     del settings.config
-    serve(**{name: getattr(settings, name) for name in ("design", "pictures", "output", "seed", "host", "port")})
+    serve(**{name: getattr(settings, name) for name in ("design", "pictures", "output", "seed", "host", "port", "per_address")})
     return 0
 
 

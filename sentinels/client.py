@@ -12,29 +12,35 @@ import binascii
 import hashlib
 import json
 import os
-import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 import httpx2
+from tenacity import AsyncRetrying
 
+from engine.addresses import is_loopback
 from engine.files import write_bytes
+from engine.records import parse_json
+from engine.retries import LONGEST, PASSING, Passing, asked_wait, patience
 from images.io import UnreadableImage, decode_photo
-from sentinels.fetch import fetch, is_local, read_bounded
+from sentinels.fetch import fetch, read_bounded
 from sentinels.messages import answer_text, kind_of, message
-from sentinels.service import CallLimitReached, Service, ServiceError
+from sentinels.service import CallLimitReached, KeyRefused, RunEnds, Service, ServiceError
 
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-LONGEST_WAIT = 120.0
-"""Seconds; a service that asks for more is given up."""
+RETRIED = PASSING | {409, 529}
+"""Statuses after which the same is asked again."""
+
+
+class Kept(TypedDict):
+    """An answer on disk."""
+
+    text: str
 
 
 @dataclass
@@ -56,12 +62,13 @@ class Client:
     first_wait: float = 1.0
 
     def __post_init__(self) -> None:
+        self._over: RunEnds | None = None
         self._key = os.environ.get(self.service.key_variable, "")
         parts = urlsplit(self.service.base_url)
-        if not self._key and not is_local(parts.hostname or ""):
+        if not self._key and not is_loopback(parts.hostname or ""):
             msg = f"no API key: set the environment variable {self.service.key_variable}"
             raise ValueError(msg)
-        if self._key and parts.scheme == "http" and not is_local(parts.hostname or ""):
+        if self._key and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             msg = f"{self.service.base_url}: the API key would travel unencrypted; use https"
             raise ValueError(msg)
 
@@ -88,7 +95,7 @@ class Client:
         place = self._place("chat", body, salt)
         if (kept := _kept(place)) is not None:
             self.cached += 1
-            return str(json.loads(kept)["text"])
+            return parse_json(kept, Kept, str(place), "delete it to ask again")["text"]
         text = answer_text(await self._ask("chat/completions", body))
         write_bytes(place, json.dumps({"text": text}).encode())
         return text
@@ -184,34 +191,41 @@ class Client:
         async with self._slots:
             return await self._patiently(once, path)
 
-    async def _patiently(self, once: Any, what: str) -> Any:
+    async def _patiently(self, once: Callable[[], Awaitable[Any]], what: str) -> Any:
         """Try until it works, waiting longer each time, or as long as the service says."""
-        trouble = ""
-        for attempt in range(self.service.attempts):
-            wait = self.first_wait * 2**attempt * random.uniform(0.75, 1.25)
-            try:
-                async with asyncio.timeout(self.service.timeout):
-                    return await once()
-            except _Again as again:
-                trouble = str(again)
-                wait = again.after if again.after is not None else wait
-            except TimeoutError:
-                trouble = f"no answer within {self.service.timeout:g} s"
-            except (httpx2.HTTPError, OSError) as error:
-                trouble = f"{type(error).__name__}: {error}"
-            except (json.JSONDecodeError, UnicodeDecodeError):
-                trouble = "its answer is not JSON, or was cut off"
-            except CallLimitReached:
-                raise
-            except ValueError as error:
+        if self._over is not None:
+            raise self._over
+
+        async def in_time() -> Any:
+            async with asyncio.timeout(self.service.timeout):
+                return await once()
+
+        try:
+            return await AsyncRetrying(**patience(self._passing, self.service.attempts, self.first_wait))(in_time)
+        except RunEnds as error:
+            self._over = type(error)(self._clean(str(error)))
+            raise self._over from None
+        except Exception as error:
+            fault = self._passing(error)
+            if fault is None and isinstance(error, ValueError):
                 raise ServiceError(self._clean(str(error))) from None
-            if wait > LONGEST_WAIT:
-                trouble += f"; it asks to wait {wait:.0f} s"
-                break
-            if attempt + 1 < self.service.attempts:
-                await asyncio.sleep(min(wait, LONGEST_WAIT))
-        msg = f"{self.service.base_url} ({what}) gave up on: {trouble}"
-        raise ServiceError(self._clean(msg))
+            if fault is None:
+                raise
+            asks = f"; it asks to wait {fault.after:.0f} s" if (fault.after or 0) > LONGEST else ""
+            msg = f"{self.service.base_url} ({what}) gave up on: {fault.words}{asks}"
+            raise ServiceError(self._clean(msg)) from None
+
+    def _passing(self, error: BaseException) -> Passing | None:
+        """Tell what is passing of an error, without the key; None if it lasts."""
+        if isinstance(error, _Again):
+            return Passing(self._clean(error.passing.words), error.passing.after)
+        if isinstance(error, TimeoutError):
+            return Passing(f"no answer within {self.service.timeout:g} s")
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+            return Passing("its answer is not JSON, or was cut off")
+        if isinstance(error, httpx2.HTTPError | OSError):
+            return Passing(self._clean(f"{type(error).__name__}: {error}"))
+        return None
 
     def _place(self, kind: str, question: Mapping[str, Any], salt: str) -> Path:
         about = json.dumps([self.service.base_url, kind, question, salt], sort_keys=True).encode()
@@ -223,11 +237,11 @@ class Client:
 
 
 class _Again(Exception):
-    """Worth another try, after so many seconds if the service said."""
+    """Worth another try."""
 
-    def __init__(self, message: str, after: float | None) -> None:
-        super().__init__(message)
-        self.after = after
+    def __init__(self, passing: Passing) -> None:
+        super().__init__(passing.words)
+        self.passing = passing
 
 
 def _kept(place: Path) -> bytes | None:
@@ -240,20 +254,9 @@ def _raise_for(response: httpx2.Response, content: bytes) -> None:
     said = content[:300].decode(errors="replace")
     trouble = f"status {response.status_code}: {said}"
     if response.status_code in RETRIED:
-        raise _Again(trouble, _retry_after(response.headers.get("retry-after")))
-    advice = "; check the API key" if response.status_code in (401, 403) else ""
+        raise _Again(Passing(trouble, asked_wait(response.headers.get("retry-after"))))
+    if response.status_code == 401:
+        msg = f"{trouble}; check the API key"
+        raise KeyRefused(msg)
+    advice = "; check the API key" if response.status_code == 403 else ""
     raise ServiceError(trouble + advice)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for, given as a number or as a date."""
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
+from engine.addresses import any_inside, is_public
+
 HOPS = 3
 """Redirects that are followed."""
 
 
 async def fetch(url: str, trusted: str, limit: int, timeout: float) -> bytes:
-    """The bytes behind an URL.
+    """Fetch the bytes behind an URL.
 
     Args:
         url: http or https.
@@ -51,7 +52,7 @@ async def fetch(url: str, trusted: str, limit: int, timeout: float) -> bytes:
 
 
 async def read_bounded(response: httpx2.Response, limit: int) -> bytes:
-    """A response's body.
+    """Read a response's body.
 
     Raises:
         ValueError: If it is longer than so many bytes.
@@ -65,32 +66,22 @@ async def read_bounded(response: httpx2.Response, limit: int) -> bytes:
     return bytes(content)
 
 
-def is_local(host: str) -> bool:
-    """Is a host this machine by its name?"""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 async def _refuse_private(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         msg = f"{_shown(url)}: only http and https URLs are followed"
         raise ValueError(msg)
     found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
-    if any(not ipaddress.ip_address(str(address[4][0])).is_global for address in found):
+    if any_inside(found):
         msg = f"{_shown(url)} leads to a private address and was not followed"
         raise ValueError(msg)
 
 
 def _refuse_peer(response: httpx2.Response) -> None:
-    """The same of the address that was connected to: a name may lead elsewhere a moment later."""
+    """Refuse the same of the address that was connected to: a name may lead elsewhere a moment later."""
     stream: Any = response.extensions.get("network_stream")
     address = stream.get_extra_info("server_addr") if stream else None
-    if address and not ipaddress.ip_address(str(address[0]).split("%")[0]).is_global:
+    if address and not is_public(str(address[0])):
         msg = "an URL led to a private address and was not followed"
         raise ValueError(msg)
 
@@ -101,6 +92,6 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _shown(url: str) -> str:
-    """An URL without its query, which may hold secrets."""
+    """Leave out an URL's query, which may hold secrets."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{parts.path}"

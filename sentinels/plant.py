@@ -29,7 +29,7 @@ from sentinels.keys import KeyMaker
 from sentinels.planters import Planted, Planter
 from sentinels.reader import reads_as
 from sentinels.record import Record, Sentinel
-from sentinels.service import CallLimitReached
+from sentinels.service import RunEnds
 
 Levels = NDArray[np.uint8]
 Letters = Callable[[Levels], Awaitable[str]]
@@ -158,11 +158,11 @@ class _Planting:
         if stop := next((error for task in tasks if (error := task.result()) is not None), None):
             raise stop
 
-    async def _guarded(self, work: Callable[[ImageInput], Awaitable[None]], photo: ImageInput) -> CallLimitReached | None:
-        """A limit that is reached ends the job when what is under way is done."""
+    async def _guarded(self, work: Callable[[ImageInput], Awaitable[None]], photo: ImageInput) -> RunEnds | None:
+        """End the job, when what is under way is done, at a limit or a refused key."""
         try:
             await work(photo)
-        except CallLimitReached as error:
+        except RunEnds as error:
             return error
         return None
 
@@ -178,7 +178,7 @@ class _Planting:
             key = self.keys.draw(f"{photo.name}/{attempt}") if attempt else self.first[photo.name]
             try:
                 planted = await self.planter.plant(source, key, own, attempt)
-            except CallLimitReached:
+            except RunEnds:
                 raise
             except ValueError as error:
                 trouble = str(error)

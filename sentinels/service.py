@@ -11,8 +11,16 @@ class ServiceError(ValueError):
     """The service did not give what was asked for; another try of the same would not either."""
 
 
-class CallLimitReached(ServiceError):
+class RunEnds(ServiceError):
+    """No further request of the run can succeed."""
+
+
+class CallLimitReached(RunEnds):
     """As many requests were made as were allowed."""
+
+
+class KeyRefused(RunEnds):
+    """The service does not know the API key."""
 
 
 @dataclass(frozen=True)

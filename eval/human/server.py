@@ -18,6 +18,7 @@ from starlette.routing import Route
 from engine.files import file_digest
 from engine.manifest import claim
 from engine.pages.shell import SERVED_POLICY, render
+from eval.human.admission import PER_ADDRESS, Admission
 from eval.human.design import Design, draw
 from eval.human.pictures import PictureSource, prepare_all
 from eval.human.store import Store
@@ -59,7 +60,15 @@ def prepare_study(design: Design, pictures: PictureSource, output: Path, seed: i
     return store
 
 
-def serve(design: Design, pictures: PictureSource, output: Path, seed: int = 0, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(
+    design: Design,
+    pictures: PictureSource,
+    output: Path,
+    seed: int = 0,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    per_address: int = PER_ADDRESS,
+) -> None:
     """Serve a study until it is stopped; answers are kept as they come, and the next start goes on.
 
     Args:
@@ -69,15 +78,19 @@ def serve(design: Design, pictures: PictureSource, output: Path, seed: int = 0, 
         seed: Of every draw.
         host: Address to listen on; only this machine can reach the default.
         port: Port to listen on.
+        per_address: Participants from one network address within an hour; more for a room of people behind one address, 0 for any.
     """
-    app = application(design, prepare_study(design, pictures, output, seed), output, seed, host)
+    app = application(design, prepare_study(design, pictures, output, seed), output, seed, host, per_address)
     print(f"{design.title}: http://{host}:{port}/  (Ctrl-C stops; answers are kept in {output})", flush=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)  # addresses are pages of people
 
 
-def application(design: Design, store: Store, output: Path, seed: int, host: str = "127.0.0.1") -> Starlette:
-    """The web application of a prepared study; see :func:`serve`."""
+def application(
+    design: Design, store: Store, output: Path, seed: int, host: str = "127.0.0.1", per_address: int = PER_ADDRESS
+) -> Starlette:
+    """Make the web application of a prepared study; see :func:`serve`."""
     stimuli = store.stimuli()
+    admission = Admission(per_address)
     media = f"image/{design.codec}"
 
     def page(template: str, status: int = 200, **values: object) -> Response:
@@ -95,9 +108,18 @@ def application(design: Design, store: Store, output: Path, seed: int, host: str
         about = {name: str(form.get(f"about{place}", "")) for place, name in enumerate(design.about)}
         if form.get("consent") != "yes" or any(said not in design.about[name] for name, said in about.items()):
             return page("study_begin.html", 400, missing=True)
+        address = request.client.host if request.client else ""
+        if minutes := admission.wait(address):
+            words = (
+                f"{per_address} people have begun this study from your network within the hour, and no more may. "
+                f"Please try again in {minutes} minutes, or tell the person who invited you."
+            )
+            return refused(words, 429)
         token = store.begin(
             about, design.participants, lambda number, shown: draw(design, stimuli, shown, np.random.default_rng([seed, number]))
         )
+        if token:
+            admission.admit(address)
         return again(f"/take/{token}") if token else page("study_end.html", 403, full=True)
 
     def ask(request: Request) -> Response:

@@ -21,7 +21,7 @@ from models.embedders import Embedder, identified, open_embedder
 from sentinels.client import Client
 from sentinels.record import Record
 from sentinels.retrieve import read_captions
-from sentinels.service import Service
+from sentinels.service import RunEnds, Service
 from sentinels.store import Store
 from sentinels.trials import Trials, triggered
 
@@ -178,6 +178,7 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
     trials, slots, stems = run.arms[arm], asyncio.Semaphore(concurrency), _stems(list(planted.sentinels))
     images = trials.folder / "images"
     images.mkdir(parents=True, exist_ok=True)
+    over: list[RunEnds] = []
     with tqdm(total=len(stems), desc=arm, unit="key", disable=None) as bar:
 
         async def one(name: str) -> None:
@@ -186,8 +187,13 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
             entry = trials.entries.setdefault(name, facts | {"trials": []})
             async with slots:
                 for number in range(len(entry["trials"]) + 1, flow.config.trials + 1):
+                    if over:
+                        return
                     try:
                         trial = await flow.answer(query_prompt(sentinel.key), number, seed + number - 1, images, stems[name])
+                    except RunEnds as error:
+                        over.append(error)
+                        return
                     except ValueError as error:
                         run.failed[f"{arm}/{name}"] = str(error)
                         print(f"error: {name}: {error}", file=sys.stderr)
@@ -199,6 +205,8 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
         async with asyncio.TaskGroup() as group:
             for name in stems:
                 group.create_task(one(name))
+    if over:
+        raise over[0]
 
 
 def _stores(planted: Record, database: Database, embedder: Embedder, output: Path) -> dict[str, Store]:

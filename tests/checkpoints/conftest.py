@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import socket
+import struct
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -26,12 +28,13 @@ class Hub:
     """Repositories, stored blobs, and what goes wrong.
 
     ``faults``: by repository, the status, error code and headers of every answer about it. ``cuts``: by a file's sha256, after how
-    many bytes each further answer breaks off. ``swaps``: by sha256, other content to send.
+    many bytes each further answer breaks off. ``swaps``: by sha256, other content to send. ``troubles``: by a part of method and path,
+    the answers of the next requests there: a status, with headers, a page, or a connection that is reset.
     """
 
     def __init__(self):
         self.repositories, self.blobs, self.plain, self.private = {}, {}, {}, set()
-        self.faults, self.cuts, self.swaps, self.seen = {}, {}, {}, []
+        self.faults, self.cuts, self.swaps, self.seen, self.troubles = {}, {}, {}, [], {}
         self.token = "hf_sesame"
         self.commits = {}
         self.weak = False
@@ -110,11 +113,31 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
         return None
 
+    def troubled(self, path):
+        """Whether the request has met with trouble; then it was answered."""
+        for part, answers in self.hub.troubles.items():
+            if part in f"{self.command} {path}" and answers:
+                self.hub.seen.append((self.command, path, dict(self.headers)))
+                trouble = answers.pop(0)
+                if trouble == "page":
+                    self.answer(200, b"<html>Log in to this network</html>", Content_Type="text/html")
+                elif trouble == "reset":
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.close_connection = True
+                    self.connection.close()
+                else:
+                    status, headers = trouble
+                    self.answer(status, {"error": "busy"}, **headers)
+                return True
+        return False
+
     def do_HEAD(self):
         self.do_GET()
 
     def do_GET(self):
         path = unquote(urlsplit(self.path).path)
+        if self.troubled(path):
+            return None
         self.hub.seen.append((self.command, path, dict(self.headers)))
         if found := re.fullmatch(r"/cdn/([0-9a-f]+)", path):
             return self.content(found[1])
@@ -165,6 +188,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         path = unquote(urlsplit(self.path).path)
         raw = self.rfile.read(int(self.headers["Content-Length"])) if "Content-Length" in self.headers else self.chunked()
+        if self.troubled(path):
+            return None
         self.hub.seen.append(("POST", path, dict(self.headers)))
         if path == "/api/validate-yaml":
             return self.answer(200, {"errors": [], "warnings": []})

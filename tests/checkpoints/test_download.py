@@ -7,9 +7,11 @@ import pytest
 
 from checkpoints import download as module
 from checkpoints import pull as pulling
+from checkpoints import redirects
 from checkpoints.download import check_address, download
 from checkpoints.pins import files_folder, lock_file
 from checkpoints.registry import Entry, WeightFile
+from engine.addresses import leads_inside
 
 CONTENT = bytes(range(256)) * 40
 
@@ -104,6 +106,25 @@ def test_no_redirection_to_an_open_address(site, tmp_path):
     site.plain["/files/moved"] = (302, {"Location": "http://example.org/w.bin"})
     with pytest.raises(ValueError, match="https:// only"):
         download(f"{site.url}/files/moved", tmp_path / "w.bin")
+
+
+@pytest.mark.parametrize("inside", ["http://localhost:9/w.bin", "https://169.254.169.254/w.bin", "https://10.0.0.1/w.bin"])
+def test_no_redirection_into_this_machines_network(site, tmp_path, inside, monkeypatch):
+    site.plain["/files/moved"] = (302, {"Location": inside})
+    monkeypatch.setattr(redirects, "_inside", lambda host: host != "127.0.0.1" and leads_inside(host))
+    with pytest.raises(ValueError, match=r"redirects to .* inside this machine's own network"):
+        download(f"{site.url}/files/moved", tmp_path / "w.bin")
+
+
+def test_a_server_of_ones_own_network_may_redirect_there(site, tmp_path):
+    site.plain["/files/moved"] = (302, {"Location": site.url.replace("127.0.0.1", "localhost") + "/files/w.bin"})
+    assert download(f"{site.url}/files/moved", tmp_path / "w.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("trouble", [(429, {"Retry_After": "3"}), (500, {}), (503, {}), "reset"])
+def test_passing_faults_are_tried_again(site, tmp_path, trouble):
+    site.troubles["GET /files/"] = [trouble] * 3
+    assert download(f"{site.url}/files/w.bin", tmp_path / "w.bin").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(

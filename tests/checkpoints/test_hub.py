@@ -275,3 +275,75 @@ def test_the_command_itself_with_the_clients_own_settings(hub, network, tmp_path
     )
     assert again.returncode == 0, again.stderr
     assert len(hub.seen) == asked
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """The pauses that would have been made."""
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    return waits
+
+
+@pytest.mark.parametrize("where", ["GET /lab/faces/resolve", "HEAD /lab/faces/resolve", "GET /cdn/", "GET /api/models/lab/faces"])
+@pytest.mark.parametrize("trouble", [(429, {"Retry_After": "3"}), (500, {}), (502, {}), (503, {}), "reset"])
+def test_a_passing_fault_does_not_end_a_pull(hub, network, slept, where, trouble, caplog):
+    hub.add("lab/faces", network)
+    hub.troubles[where] = [trouble] * 2
+    pulled = pull("hf://lab/faces")
+    assert set(pulled.sha256) == {"model.safetensors"}
+    assert not hub.troubles[where]
+    if not where.startswith("HEAD"):  # which the client sends again at once
+        assert trouble[0] != 429 or max(slept) >= 3, "as long as was asked for"
+        assert "trying again in" in caplog.text or "[Retry 1" in caplog.text, "told of, by us or by the client"
+
+
+def test_a_passing_fault_downloads_nothing_twice(hub, network, slept):
+    hub.add("lab/faces", network | {"notes.txt": b"notes"})
+    digest = pull("hf://lab/faces").sha256["model.safetensors"]
+    (cache_folder("lab/faces") / "blobs" / digest).unlink()
+    hub.seen.clear()
+    hub.troubles["HEAD /lab/faces/resolve"] = [(500, {})]
+    pull("hf://lab/faces")
+    assert len(hub.asked("GET", "/resolve/")) == 0, "what is here is not asked for"
+    assert len(hub.asked("GET", "/cdn/")) == 1
+
+
+@pytest.mark.parametrize("where", ["POST /api/repos/create", *(f"POST /api/models/ada/protector/{way}" for way in ("commit", "preupload"))])
+@pytest.mark.parametrize("trouble", [(429, {"Retry_After": "2"}), (500, {}), "reset"])
+def test_a_passing_fault_does_not_end_a_push(hub, trained, slept, where, trouble, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    hub.troubles[where] = [trouble]
+    assert run(door, ["push", str(trained), "ada/protector"]) == 0
+    assert not hub.troubles[where]
+    assert "model.safetensors" in hub.repositories["ada/protector"][-1]
+
+
+def test_a_wait_of_an_hour_is_not_waited_for(hub, network, slept, capsys):
+    hub.add("lab/faces", network)
+    hub.troubles["HEAD /lab/faces/resolve"] = [(429, {"Retry_After": "3600"})] * 50
+    assert run(door, ["pull", "hf://lab/faces"]) == 2
+    assert "too many requests from you (429); try again in 3600 seconds" in told(capsys)
+    assert sum(slept) < 60
+
+
+def test_a_page_instead_of_data_is_told(hub, network, trained, slept, capsys, monkeypatch):
+    hub.add("lab/faces", network)
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    for where, command in (
+        ("GET /api/models/lab/faces", ["pull", "hf://lab/faces"]),
+        ("POST /api/repos/create", ["push", str(trained), "ada/protector"]),
+        ("POST /api/models/ada/protector/commit", ["push", str(trained), "ada/protector"]),
+    ):
+        hub.troubles[where] = ["page"] * 20
+        assert run(door, command) == 2
+        assert "is not the Hub: it sent a page" in told(capsys)
+        hub.troubles.clear()
+
+
+def test_the_hub_sends_nobody_into_their_own_network(hub, network, monkeypatch, capsys):
+    hub.add("lab/faces", network)
+    monkeypatch.setattr("checkpoints.redirects._inside", lambda host: host == "localhost")  # where the server keeps large files
+    assert run(door, ["pull", "hf://lab/faces"]) == 2
+    assert "127.0.0.1 redirects to localhost, which is inside this machine's own network" in told(capsys)
+    assert not hub.asked("GET", "/cdn/")

@@ -32,6 +32,7 @@ pytest.importorskip("httpx", reason="the pages' libraries are not installed (mak
 from starlette.testclient import TestClient
 
 from engine.pages.shell import SERVED_POLICY
+from eval.human.admission import Admission, network
 from eval.human.server import application, prepare_study
 
 run = partial(run_command, main)
@@ -281,6 +282,38 @@ def test_strangers_get_nothing(folders, tmp_path):
     assert client.get("/").headers["content-security-policy"] == SERVED_POLICY
     with sqlite3.connect(store.file) as connection:
         assert connection.execute("select count(*) from participants").fetchone()[0] == 1
+
+
+def test_one_address_cannot_take_every_place(folders, tmp_path):
+    made = design(participants=500)
+    store = prepare_study(made, LabelledFolders(folders), tmp_path / "out", seed=3)
+    client = TestClient(application(made, store, tmp_path / "out", 3, per_address=3), base_url="http://localhost")
+    pages = [begin(client) for _ in range(3)]
+    refused = client.post("/begin", data={"about0": "Yes", "consent": "yes"})
+    assert refused.status_code == 429
+    assert "3 people have begun this study from your network within the hour" in refused.text
+    assert "again in 60 minutes" in refused.text
+    assert client.get(pages[0]).status_code == 200, "who has begun goes on"
+    with sqlite3.connect(store.file) as connection:
+        assert connection.execute("select count(*) from participants").fetchone()[0] == 3
+
+
+def test_places_come_free_after_an_hour_and_networks_count_as_one():
+    now = [0.0]
+    admission = Admission(2, clock=lambda: now[0])
+    for second in (0, 600):
+        now[0] = second
+        assert not admission.wait("2001:db8::1")
+        admission.admit(f"2001:db8::{second}")
+    assert admission.wait("2001:db8::ffff") == 50
+    assert not admission.wait("2001:db8:0:1::1")
+    now[0] = 3601
+    assert not admission.wait("2001:db8::1")
+    assert network("::ffff:192.0.2.7") == network("192.0.2.7") == "192.0.2.7"
+    unlimited = Admission(0)
+    for _ in range(1000):
+        unlimited.admit("192.0.2.7")
+    assert not unlimited.wait("192.0.2.7")
 
 
 def test_mistakes_are_one_line(folders, tmp_path, capsys):

@@ -5,8 +5,9 @@ import pytest
 
 from sentinels.answers import chosen, is_refusal, listed, yes_or_no
 from sentinels.client import Client
+from sentinels.fetch import fetch
 from sentinels.messages import message
-from sentinels.service import CallLimitReached, Service, ServiceError
+from sentinels.service import CallLimitReached, KeyRefused, Service, ServiceError
 from tests.sentinels.conftest import KEY, picture_bytes, send
 
 ASK = [message("hello")]
@@ -245,3 +246,22 @@ def test_refusals():
     assert is_refusal("I\u2019m sorry")
     assert is_refusal("I can't do that")
     assert not is_refusal("a canopy")
+
+
+def test_a_refused_key_ends_the_run(stub, tmp_path):
+    service = Service(base_url=f"{stub.root}/v1", concurrency=1)
+    stub.faults = ["401"]
+
+    async def many(client):
+        return await asyncio.gather(*(client.chat(ASK, salt=str(number)) for number in range(5)), return_exceptions=True)
+
+    errors, client = use(service, tmp_path, many)
+    assert all(isinstance(error, KeyRefused) for error in errors)
+    assert KEY not in str(errors)
+    assert client.calls == len(stub.requests) == 1, "nothing is asked again"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "192.0.0.8", "168.63.129.16", "224.0.0.1", "127.1"])
+def test_strangers_urls_stay_outside(address):
+    with pytest.raises(ValueError, match="leads to a private address"):
+        asyncio.run(fetch(f"http://{address}/a.png", "https://service.example/v1", 2**20, 1.0))
