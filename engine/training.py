@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer.states import TrainerFn
 
+from engine.cli.parser import ForPeople
 from engine.training_stop import StopOnSigterm
 
 
@@ -27,6 +29,10 @@ class SaveRunConfig(SaveConfigCallback):
             self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
 
 
+class TrainingParser(ForPeople, LightningArgumentParser):
+    """LightningCLI's parser, with both spellings of options and messages of one line."""
+
+
 class TrainingCLI(LightningCLI):
     """LightningCLI that refuses a launch whose processes would train apart from one another.
 
@@ -36,6 +42,7 @@ class TrainingCLI(LightningCLI):
         program: How the command is called, for its help.
         callbacks: Of every run, beside the config's.
         read_checkpoint: Reads a checkpoint file without running anything in it; see :func:`checkpoints.safe.read_pickled`.
+        quiet: Show no progress bar.
         settings: Any others of LightningCLI's.
     """
 
@@ -46,6 +53,7 @@ class TrainingCLI(LightningCLI):
         program: str,
         callbacks: Sequence[Callback],
         read_checkpoint: Callable[[Path], Any],
+        quiet: bool = False,
         **settings: Any,
     ) -> None:
         self.read_checkpoint = read_checkpoint
@@ -55,10 +63,23 @@ class TrainingCLI(LightningCLI):
             auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_callback=SaveRunConfig,
-            trainer_defaults={"callbacks": [*callbacks, StopOnSigterm()]},
+            trainer_defaults={"callbacks": [*callbacks, StopOnSigterm()]} | ({"enable_progress_bar": False} if quiet else {}),
+            parser_class=TrainingParser,
             parser_kwargs={"exit_on_error": False, "prog": program},
             **settings,
         )
+
+    def setup_parser(self, *given: Any) -> None:
+        super().setup_parser(*given)
+        cast(TrainingParser, self.parser).outermost = True
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse them without Lightning's warning where they are given: the doors always give them."""
+        self.config = parser.parse_object(args) if isinstance(args, dict | Namespace) else parser.parse_args(args)
+
+    def logged(self) -> dict[str, float] | None:
+        """The metrics logged last; None on every process but the first."""
+        return {name: float(value) for name, value in self.trainer.callback_metrics.items()} if self.trainer.is_global_zero else None
 
     def instantiate_trainer(self, **settings: Any) -> Trainer:
         """Build the trainer; refuse one whose processes are not those that a launcher started.

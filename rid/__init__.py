@@ -1,5 +1,18 @@
 """RID: a generator whose perturbation breaks the personalization of diffusion models on the protected portraits."""
 
-from rid.protect.protector import Protector
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rid.protect.protector import Protector
 
 __all__ = ["Protector"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the network only where it is asked for: commands start without it."""
+    if name == "Protector":
+        from rid.protect.protector import Protector
+
+        return Protector
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

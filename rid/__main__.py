@@ -1,46 +1,43 @@
-"""``python -m rid fit | validate | protect | pairs | convert``: train the generator, protect photos with it, make its training pairs."""
+"""``python -m rid VERB``: train the generator, protect images with it, make its training pairs."""
 
 from __future__ import annotations
 
 import sys
 
-from engine.cli import run
-
-ABOUT = """usage: python -m rid VERB ...
-
-  fit         train a generator: python -m rid fit -c configs/rid/tiny_adv_sds.yaml
-  validate    measure a generator on the validation pictures of a config
-  protect     protect photos: python -m rid protect PHOTOS/ -o OUT/
-  pairs       gradient-attacked versions of pictures, to learn from: python -m rid pairs PHOTOS/ -o OUT/ -c configs/rid/pairs_momentum.yaml
-  convert     a released checkpoint into a model folder, or back
-
-python -m rid VERB --help tells more."""
+from engine.cli import Parser, Room, Training, Verb, run
+from rid import convert
+from rid.pairs import command as pairs
+from rid.protect import command as protect
 
 
-def main(arguments: list[str]) -> int:
-    """Run one verb and return the exit code."""
-    verb = arguments[0] if arguments else ""
-    if verb == "protect":
-        from rid.protect.command import VERB as PROTECT
+def training_options(parser: Parser) -> None:
+    """What LightningCLI takes for the generator."""
+    parser.add_lightning("rid.training.task:RIDTask", None)
 
-        return PROTECT.run("rid protect", arguments[1:])
-    if verb == "pairs":
-        from rid.pairs.command import VERB as PAIRS
 
-        return PAIRS.run("rid pairs", arguments[1:])
-    if verb == "convert":
-        from rid.convert import main as convert
+def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
+    """Hand over to LightningCLI."""
+    from rid.training.cli import main as trainer
 
-        return convert(arguments[1:])
-    if verb in ("fit", "validate"):
-        from rid.training.cli import main as trainer
+    return trainer(arguments, quiet=quiet).logged()
 
-        trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
-        return 0
-    asked = verb in ("-h", "--help")
-    print(ABOUT, file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
 
+VERBS: dict[str, Verb | Training] = {
+    "fit": Training("Train a generator.", "rid fit -c configs/rid/tiny_adv_sds.yaml", training_options, train),
+    "validate": Training(
+        "Measure a generator on the validation images of a config.",
+        "rid validate -c configs/rid/tiny_adv_sds.yaml --ckpt_path last",
+        training_options,
+        train,
+    ),
+    "protect": protect.VERB,
+    "pairs": pairs.VERB,
+    "convert": convert.VERB,
+}
+
+ROOM = Room("rid", "RID: one forward pass adds a perturbation that breaks personalization of diffusion models.", VERBS)
+
+main = ROOM.main
 
 if __name__ == "__main__":
     sys.exit(run(main))

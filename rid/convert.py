@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from engine.cli import parser
-from rid.released import export_released, import_released, named_budget
+from engine.cli import Output, Parser, Verb
 
 
-def main(arguments: list[str]) -> int:
-    """Change a checkpoint's format; a file becomes a folder, a folder a file."""
-    made = parser("python -m rid convert", "A released checkpoint file into a model folder, or a model folder into a released file.")
-    made.add_argument("source", type=Path, help="the released file, or a model folder")
-    made.add_argument("target", type=Path, help="the model folder, or the file, to write; must not exist")
-    made.add_argument("--kind", type=Literal["rid"], default="rid", help="what it is a checkpoint of")
-    made.add_argument(
+def options(parser: Parser) -> None:
+    """What ``convert`` asks for."""
+    parser.add_argument("source", type=Path, help="the released file, or a model folder")
+    parser.add_argument("target", type=Path, help="the model folder, or the file, to write; must not exist")
+    parser.add_argument("--kind", type=Literal["rid"], default="rid", help="what it is a checkpoint of")
+    parser.add_argument(
         "--budget", type=float | None, default=None, help="bound in grey levels, where the file's name does not tell it: 6 for eps-12"
     )
-    made.add_argument("--force", action="store_true", help="take the budget given, whatever the file's name says")
-    made.add_argument("--heads", type=int, default=8, help="attention heads, 8 in every release")
-    settings = made.parse_args(arguments)
+    parser.add_argument("--force", action="store_true", help="take the budget given, whatever the file's name says")
+    parser.add_argument("--heads", type=int, default=8, help="attention heads, 8 in every release")
+
+
+def act(settings: Any, output: Output) -> int:
+    """Change a checkpoint's format; a file becomes a folder, a folder a file."""
+    from rid.released import export_released, import_released
+
     if settings.target.exists():
         msg = f"{settings.target} exists already: choose another name or delete it"
         raise ValueError(msg)
@@ -29,8 +32,13 @@ def main(arguments: list[str]) -> int:
     else:
         budget = budget_of(settings.source, settings.budget, settings.force)
         generator = import_released(settings.source, settings.target, budget, settings.heads)
-    side, bound = generator.image_size, f"{generator.budget:g} of 255 grey levels"
-    print(f"{settings.target}: a generator for {side} pixels that changes values by at most {bound}")
+    side, bound = generator.image_size, generator.budget
+    output.result(
+        f"{settings.target}: a generator for {side} pixels that changes values by at most {bound:g} of 255 grey levels",
+        target=settings.target,
+        image_size=side,
+        budget=bound,
+    )
     return 0
 
 
@@ -45,6 +53,8 @@ def budget_of(source: Path, given: float | None, force: bool) -> float:
     Raises:
         ValueError: If neither tells it, or the two differ.
     """
+    from rid.released import named_budget
+
     named = named_budget(source)
     if given is None and named is None:
         msg = "give --budget, in grey levels of 255: 6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
@@ -56,3 +66,11 @@ def budget_of(source: Path, given: float | None, force: bool) -> float:
         )
         raise ValueError(msg)
     return float(given if given is not None else named or 0)
+
+
+VERB = Verb(
+    "Turn a released checkpoint file into a model folder, or a model folder into a released file.",
+    "rid convert ASDS-eps-12_255.bin RID/ --budget 6",
+    options,
+    act,
+)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datamodules.fake2m.making import ReconstructionConfig, SynthesisConfig
-from engine.cli import Output, Parser, Verb, add_job_arguments, devices_of, take
+from engine.cli import Output, Parser, Verb, add_job_arguments, job_options, take
 
 if TYPE_CHECKING:
-    from engine.job import JobOptions, Report
+    from engine.job import Report
 
 
 def options_to_synthesize(parser: Parser) -> None:
@@ -36,20 +36,14 @@ def synthesize(settings: Any, output: Output) -> int:
     from datamodules.fake2m.synthesize import synthesize as make
 
     captions = read_captions(settings.captions)
-    return _tell(make(captions, settings.output, take(settings, SynthesisConfig), _options(settings)), output)
+    return _tell(make(captions, settings.output, take(settings, SynthesisConfig), job_options(settings)), output)
 
 
 def reconstruct(settings: Any, output: Output) -> int:
     """Make aligned fakes; 0 only if every image has one."""
     from datamodules.fake2m.reconstruct import reconstruct as make
 
-    return _tell(make(settings.shards, settings.output, take(settings, ReconstructionConfig), _options(settings)), output)
-
-
-def _options(settings: Any) -> JobOptions:
-    from engine.job import JobOptions
-
-    return JobOptions(devices_of(settings), batch_size=1, workers=0)
+    return _tell(make(settings.shards, settings.output, take(settings, ReconstructionConfig), job_options(settings)), output)
 
 
 def _tell(outcome: tuple[dict[str, Any], Report] | None, output: Output) -> int:

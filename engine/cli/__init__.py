@@ -9,7 +9,7 @@ from engine.cli.noise import quiet_libraries
 from engine.cli.old import dispatch, parser
 from engine.cli.output import Output
 from engine.cli.parser import Parser
-from engine.cli.settings import add_job_arguments, devices_of, job_options, take
+from engine.cli.settings import add_job_arguments, job_options, take
 from engine.cli.verbs import Room, Training, Verb
 from engine.stopping import Stopped
 
@@ -22,7 +22,6 @@ __all__ = [
     "UsageError",
     "Verb",
     "add_job_arguments",
-    "devices_of",
     "dispatch",
     "job_options",
     "one_line",

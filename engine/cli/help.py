@@ -113,7 +113,7 @@ def _section(title: str, actions: list[argparse.Action]) -> str:
 
 
 def _row(action: argparse.Action) -> str:
-    about = " ".join((action.help or "").split()).rstrip(".")
+    about = " ".join((action.help or "").replace("``", "").split()).rstrip(".")
     allowed = choices(typed(action)) if _sign(action) == "VALUE" else []
     notes = ([listed(allowed)] if allowed else []) + ([f"default {default}"] if (default := _default(action)) else [])
     about += f" ({'; '.join(notes)})" if notes else ""

@@ -36,7 +36,7 @@ def clean(message: str, parser: ArgumentParser) -> str:
     if unknown := re.match(r"unrecognized arguments: (.*)", message, re.DOTALL):
         return _unrecognized(unknown[1].split(), parser)
     if missing := re.match(r"the following arguments are required: (.*)", message):
-        return f"missing: {', '.join(_described(name, parser) for name in missing[1].split(', '))}"
+        return f"missing: {_described(missing[1].split(', '), parser)}"
     if wrong := re.match(r"argument ([^:]+): (.*)", message, re.DOTALL):
         return f"{_option(wrong[1], parser)}: {_argparse(wrong[2])}"
     if damaged := re.match(r"Problems parsing config: (.*)", message, re.DOTALL):
@@ -149,7 +149,7 @@ def _unrecognized(words: Sequence[str], parser: ArgumentParser) -> str:
     if not options:
         return f"'{words[0]}' is one value too many" if words else "too many values"
     known = [kebab(option) for action in _shown(parser) for option in action.option_strings if option.startswith("--")]
-    return f"there is no option {options[0]}{did_you_mean(kebab(options[0]), known) or f'; {parser.prog} --help lists them'}"
+    return f"there is no option {kebab(options[0])}{did_you_mean(kebab(options[0]), known) or f'; {parser.prog} --help lists them'}"
 
 
 def _argparse(text: str) -> str:
@@ -167,12 +167,12 @@ def _where(text: str) -> str:
     return f"{words}, line {place[1]}, column {place[2]}" if place else words
 
 
-def _described(name: str, parser: ArgumentParser) -> str:
-    action = _action(name, parser)
-    if action is None:
-        return name
-    about = " ".join((action.help or "").split())
-    return option_name(action) + (f" ({about})" if about else "")
+def _described(names: Sequence[str], parser: ArgumentParser) -> str:
+    """Options by name; one alone with what it is."""
+    actions = [_action(name, parser) for name in names]
+    words = [name if action is None else option_name(action) for name, action in zip(names, actions, strict=True)]
+    about = " ".join((actions[0].help or "").split()) if len(actions) == 1 and actions[0] is not None else ""
+    return ", ".join(words) + (f" ({about.rstrip('.')})" if about else "")
 
 
 def _option(name: str, parser: ArgumentParser) -> str:
@@ -181,7 +181,10 @@ def _option(name: str, parser: ArgumentParser) -> str:
 
 
 def _action(name: str, parser: ArgumentParser) -> argparse.Action | None:
-    return next((action for action in _every(parser) if action.dest == name.replace("-", "_") or action.dest == name), None)
+    """The option that a key stands for, or the key behind the name of a subcommand."""
+    name = name.replace("-", "_")
+    found = {action.dest: action for action in reversed(_every(parser))}
+    return found.get(name) or found.get(name.partition(".")[2])
 
 
 def _every(parser: ArgumentParser) -> list[argparse.Action]:

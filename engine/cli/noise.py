@@ -29,11 +29,20 @@ def quiet_libraries() -> None:
     handler = logging.StreamHandler()
     handler.addFilter(_wanted)
     handler.setFormatter(_Formatter())
-    logging.basicConfig(handlers=[handler], level=logging.INFO)  # Lightning adds no handler where the root logger has one
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    logging.setLoggerClass(_Logger)  # for libraries that give their loggers handlers of their own, as Lightning does
 
 
 def _wanted(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR or record.name.partition(".")[0] in ROOMS
+
+
+class _Logger(logging.Logger):
+    """Drops what is not wanted, whatever handlers there are."""
+
+    def callHandlers(self, record: logging.LogRecord) -> None:
+        if _wanted(record):
+            super().callHandlers(record)
 
 
 class _Formatter(logging.Formatter):

@@ -41,10 +41,11 @@ def parameters(target: str, prefix: str = "") -> Iterator[Parameter]:
     about = _documented(node)
     for argument, annotation, default in _declared(home, node):
         kind = "Any" if annotation is None else _value(home, annotation)
-        yield Parameter(prefix + argument, kind, None if default is None else _value(home, default), about.get(argument, ""))
-        inner = None if annotation is None or not isinstance(annotation, ast.Name) else _dataclass(home, annotation.id)
+        inner = _dataclass(home, annotation.id) if isinstance(annotation, ast.Name) else None
         if inner is not None:
             yield from parameters(inner, f"{prefix}{argument}.")
+            continue
+        yield Parameter(prefix + argument, kind, None if default is None else _value(home, default), about.get(argument, ""))
 
 
 @cache
@@ -89,6 +90,7 @@ def definition(module: str, name: str) -> tuple[str, Definition]:
     raise LookupError(msg)
 
 
+@cache
 def _imports(module: str) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for node in ast.walk(tree(module)):
@@ -162,12 +164,18 @@ class _Replaced(ast.NodeTransformer):
         self.module = module
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        for place, name in [(self.module, node.id), *_imports(self.module).get(node.id, [])]:
-            try:
-                statements = tree(place).body
-            except LookupError:
-                continue
-            for statement in statements:
-                if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == [name]:
-                    return ast.parse(_value(place, statement.value), mode="eval").body
-        return node
+        return _constant(self.module, node.id) or node
+
+
+@cache
+def _constant(module: str, name: str) -> ast.expr | None:
+    """What a name stands for that a module assigns or imports; None if it is no constant."""
+    try:
+        statements = tree(module).body
+    except LookupError:
+        return None
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == [name]:
+            return ast.parse(_value(module, statement.value), mode="eval").body
+    found = (_constant(other, original) for other, original in _imports(module).get(name, []))
+    return next((node for node in found if node is not None), None)

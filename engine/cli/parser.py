@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -56,8 +57,16 @@ class ForPeople(ArgumentParser):
             super().error(message, ex)
         if isinstance(ex, UsageError):
             raise ex
-        unknown = message.startswith(("Option ", "Group ", "Subcommand "))  # such settings can only stand in a file
-        raise UsageError(f"{', '.join(self.configs)}: " * (unknown and bool(self.configs)) + clean(message, self)) from ex
+        words = clean(message, self)
+        if message.startswith(("Option ", "Group ", "Subcommand ")) and self.files_read():  # such settings can only stand in a file
+            words = f"{', '.join(self.files_read())}: {words}"
+        raise UsageError(words) from ex
+
+    def files_read(self) -> list[str]:
+        """The configs that were read so far."""
+        subcommands = getattr(self, "_subcommands_action", None)
+        inner = subcommands._name_parser_map.values() if subcommands is not None else []
+        return [*self.configs, *(name for other in inner for name in other.files_read())]
 
 
 class Parser(ForPeople):
@@ -85,6 +94,11 @@ class Parser(ForPeople):
         made.add_argument("--version", action="store_true", help="print versions and stop")
         return made
 
+    def add_inputs(self, name: str = "inputs") -> None:
+        """Add the images to work on."""
+        about = "folders, images, archives of images such as WebDataset shards (.tar), or text files that list images"
+        self.add_argument(name, type=Path, nargs="+", help=about)
+
     def add_call(self, target: str, nested_key: str | None = None, skip: Iterable[str] = (), subclasses: bool = False) -> None:
         """Add the parameters of a function or class that is imported only when arguments are parsed.
 
@@ -106,6 +120,21 @@ class Parser(ForPeople):
         else:
             self.add_function_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
 
+    def add_lightning(self, task: str, data: str | None, linked: Iterable[str] = ()) -> None:
+        """Add what a LightningCLI takes, for help alone.
+
+        Args:
+            task: ``module:Class`` of the LightningModule.
+            data: The same of the LightningDataModule; None for any.
+            linked: Parameters of the data module that the task's decide.
+        """
+        self._add_outlined("seed_everything", "bool | int", "0", "seed of all random draws")
+        self._add_outlined("ckpt_path", "str | None", "None", "training checkpoint to go on from; last for the newest whole one")
+        self._add_outlined("weights_only", "bool | None", "None", "how Lightning reads that file")
+        self.add_call("lightning.pytorch.trainer.trainer:Trainer", "trainer")
+        self.add_call(task, "model")
+        self.add_call(data or "lightning:LightningDataModule", "data", linked, subclasses=data is None)
+
     def _outline(self, target: str, nested_key: str | None, skip: set[str], subclasses: bool) -> None:
         if subclasses:
             self._add_outlined(nested_key or target, "Any", None, "a class and its settings")
@@ -125,7 +154,9 @@ class Parser(ForPeople):
 
 def spelled(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
     """Command line words with every option as the parser has it, in whichever case and of whichever age it was written."""
-    known = set(parser._option_string_actions)
+    subcommands = getattr(parser, "_subcommands_action", None)
+    inner = subcommands._name_parser_map.get(arguments[0]) if subcommands is not None and arguments else None
+    known = set((inner or parser)._option_string_actions)
     words: list[str] = []
     for place, word in enumerate(arguments):
         if word == "--":

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from engine.cli.parser import Parser
-    from engine.devices import DeviceOptions
     from engine.job import JobOptions
 
 Kind = TypeVar("Kind")
 
 
 def add_job_arguments(
-    parser: Parser, batch_size: int | None = 8, workers: int | None = 2, per_batch: str = "images per forward pass"
+    parser: Parser, batch_size: int | None = 8, workers: int | None = 2, per_batch: str = "images taken together"
 ) -> None:
     """Add the options of every batch job, with Lightning's meanings.
 
@@ -38,21 +37,16 @@ def add_job_arguments(
     if batch_size is not None:
         parser.add_argument("--batch-size", type=int, default=batch_size, help=per_batch)
     if workers is not None:
-        parser.add_argument("--workers", type=int, default=workers, help="threads that open and save images")
-
-
-def devices_of(settings: Any) -> DeviceOptions:
-    """The devices that the options of :func:`add_job_arguments` name."""
-    from engine.devices import DeviceOptions
-
-    return take(settings, DeviceOptions)
+        parser.add_argument("--workers", type=int, default=workers, help="threads that open and finish inputs beside the network")
 
 
 def job_options(settings: Any) -> JobOptions:
     """How a job runs, by the options of :func:`add_job_arguments`."""
+    from engine.devices import DeviceOptions
     from engine.job import JobOptions
 
-    return JobOptions(devices_of(settings), settings.batch_size, settings.workers)
+    given = {name: settings[name] for name in ("batch_size", "workers") if name in settings}
+    return JobOptions(take(settings, DeviceOptions), **given)
 
 
 def take(settings: Any, kind: type[Kind]) -> Kind:

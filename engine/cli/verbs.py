@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.net import UsageError, one_line, verdict
 from engine.cli.output import Output
 from engine.cli.words import did_you_mean
-from engine.progress import hide_bars
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -76,13 +75,14 @@ class Training:
         about: One line, for the room's list and the top of its help.
         example: A command line that works, without ``python -m``.
         options: Adds the options that its LightningCLI has, for the help.
-        act: Runs the LightningCLI; takes the arguments, the verb first.
+        act: Runs the LightningCLI with the verb and its arguments, without bars if it is to be quiet. Returns the metrics that
+            were logged last; None on every process but the first.
     """
 
     about: str
     example: str
     options: Options
-    act: Callable[[list[str], bool], None]
+    act: Callable[[list[str], bool], dict[str, float] | None]
 
     def parser(self, command: str, outline: bool = True) -> Parser:
         """A parser of the same options, for help alone."""
@@ -94,10 +94,13 @@ class Training:
 
     def run(self, command: str, arguments: list[str]) -> int:
         """Train or validate."""
-        quiet = "--quiet" in arguments
-        if quiet:
-            hide_bars()
-        self.act([command.split()[-1], *(word for word in arguments if word != "--quiet")], quiet)
+        output = Output(command, "--json" in arguments, "--quiet" in arguments)
+        verb = command.split()[-1]
+        with redirect_stdout(sys.stderr if output.json else sys.stdout):
+            metrics = self.act([verb, *(word for word in arguments if word not in ("--json", "--quiet"))], output.quiet)
+        if metrics is not None:
+            output.result(metrics=metrics)
+            output.close(0)
         return 0
 
 

@@ -11,8 +11,16 @@ from engine.training import TrainingCLI
 from rid.training.task import RIDTask
 
 
-def main(args: ArgsType = None, run: bool = True) -> TrainingCLI:
+def main(args: ArgsType = None, run: bool = True, quiet: bool = False) -> TrainingCLI:
     """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
     return TrainingCLI(
-        RIDTask, LightningDataModule, "python -m rid", [RememberModels()], read_pickled, subclass_mode_data=True, args=args, run=run
+        RIDTask,
+        LightningDataModule,
+        "python -m rid",
+        [RememberModels()],
+        read_pickled,
+        quiet,
+        subclass_mode_data=True,
+        args=args,
+        run=run,
     )
