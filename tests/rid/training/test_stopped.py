@@ -84,7 +84,7 @@ def test_a_fit_that_is_stopped_again_and_again_ends_in_the_same_weights(run, tmp
     settings = {"accumulate_grad_batches": 2, "max_steps": 8, "val_check_interval": 2, "limit_val_batches": 3}
     cut, more = {"default_root_dir": str(tmp_path / "cut")}, []
     # in the middle of an accumulated step, in a validation under averaged weights, and at the end of a step
-    for mark, step in (("batch-2", 1), ("validating-3", 3), ("batch-9", 5)):
+    for mark, step in (("batch-2", 1), ("validating-4", 4), ("batch-11", 7)):
         shutil.rmtree(tmp_path / "marks")
         (tmp_path / "marks").mkdir()
         code, said = stopped_at(run(*more, **settings, **cut), tmp_path / "marks" / mark)
