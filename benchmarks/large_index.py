@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.rows import run_row
 from indexing.build import build
-from indexing.features import MATRIX, NAMES
 from indexing.index import TRAINED, Index, read_faiss, write_faiss
+from models.store import MATRIX, NAMES
 
 COUNT, LENGTH, PART, QUERIES = 1_000_000, 128, 50_000, 1_000
 FACTORY, PROBES, MEMORY, SHARDS = "IVF1024,PQ16", 16, 128, 4

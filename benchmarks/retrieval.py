@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sentinels.retrieve import CosineIndex
-from sentinels.store import Row, Store
+from models.search import ExactIndex, rankings
+from models.store import VectorStore
 
 COUNT, LENGTH, BATCH, TOP_K = 100_000, 512, 2048, 20
 
@@ -54,17 +54,17 @@ def main() -> None:
         for start in range(0, COUNT, BATCH):
             part = {"vectors": torch.from_numpy(vectors[start : start + BATCH].copy()), "paths": names[start : start + BATCH]}
             torch.save(part, folder / f"{start}.pt")
-        store = Store(folder / "store", {"name": "benchmark"})
-        store.add_part(vectors, [Row(name, name, 0, 0, "", "", 0) for name in names])
-        index = CosineIndex(store.vectors())
+        VectorStore(vectors, names, {"name": "benchmark"}).write(folder / "store")
+        store = VectorStore.open(folder / "store")
+        index = ExactIndex([(store.names, store.matrix)])
         plain = [by_batches(folder, torch.from_numpy(query)) for query in queries[:5]]
-        ours = [[name for name, _ in ranking] for ranking in index.search(queries, TOP_K)]
+        ours = [[name for name, _ in ranking] for ranking in rankings(index, queries, TOP_K)]
         brute = [[names[i] for i in np.argsort(-(vectors @ query), kind="stable")[:TOP_K]] for query in queries]
         assert plain == ours[:5], "the two ways disagree"
         assert brute == ours, "not what brute force finds"
         slow = timed(lambda: by_batches(folder, torch.from_numpy(queries[0])), 5)
-        one = timed(lambda: index.search(queries[:1], TOP_K), 10)
-        many = timed(lambda: index.search(queries, TOP_K), 5) / len(queries)
+        one = timed(lambda: rankings(index, queries[:1], TOP_K), 10)
+        many = timed(lambda: rankings(index, queries, TOP_K), 5) / len(queries)
     print("| | ms a query | ratio |\n|---|---|---|")
     for label, seconds in (("batch files read for each query", slow), ("ours, one query", one), ("ours, a hundred at once", many)):
         print(f"| {label} | {1000 * seconds:.2f} | {slow / seconds:.1f} |")

@@ -73,6 +73,26 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def check_digest(path: Path, expected: object, remedy: str) -> None:
+    """Compare a file with the sha256 that was recorded when it was written; nothing recorded is no fault.
+
+    Args:
+        path: The file.
+        expected: Hexadecimal sha256; None if nobody recorded it.
+        remedy: What to do about a damaged file, for the message.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is another; the message names the file.
+    """
+    if not path.is_file():
+        msg = f"{path}: no such file; {remedy}"
+        raise FileNotFoundError(msg)
+    if expected is not None and file_digest(path) != expected:
+        msg = f"{path} is damaged or was replaced: its sha256 is not the recorded one; {remedy}"
+        raise ValueError(msg)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep a folder for one run; the lock ends with the process, however it ends.

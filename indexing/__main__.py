@@ -1,177 +1,178 @@
-"""``python -m indexing VERB``: copy detection, and pictures that are found again."""
+"""``python -m indexing VERB``: copy detection, and images that are found again."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.cli import dispatch, parser, run
+from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
+from indexing import activate_command
+from indexing.options import IMAGES, extractor_of, extractor_options
 
-ABOUT = """usage: python -m indexing VERB ...
-
-  prepare    DISC21 as the folders of the paper's experiments
-  extract    a descriptor of every picture: python -m indexing extract PICTURES/ -o FEATURES/
-  build      an index of descriptors, by any string of faiss: python -m indexing build FEATURES/ -o INDEX/ --factory IVF4096,PQ8x8
-  add        further descriptors into an index
-  activate   changed copies of photos that the index finds again after edits: python -m indexing activate PHOTOS/ -o OUT/ --index INDEX/
-  search     which entries of an index are copies of these pictures: python -m indexing search PICTURES/ -o matches.csv --index INDEX/
-
-python -m indexing VERB --help tells more."""
-
-PICTURES = "folders, pictures, WebDataset shards (.tar), or text files that list pictures"
+FEATURES = "folders of python -m indexing extract, or with fts.pt and filenames.txt"
 
 
-def main(arguments: list[str]) -> int:
-    """Run one verb and return the exit code."""
-    verbs = {"prepare": prepare, "extract": extract, "build": build, "add": add, "activate": activate, "search": search}
-    return dispatch(ABOUT, verbs, arguments)
+def prepare_options(parser: Parser) -> None:
+    """What ``prepare`` asks for."""
+    parser.add_argument("data", type=Path, help="folder with DISC21's references/ and train/")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the three")
+    parser.add_call("indexing.prepare:prepare_disc", skip={"data", "output"})
 
 
-def prepare(arguments: list[str]) -> int:
+def prepare(settings: Any, output: Output) -> int:
     """Lay out DISC21."""
     from indexing.prepare import prepare_disc
 
-    made = parser("python -m indexing prepare", "DISC21 as folders of links: references_10k, references_990k, queries_40k.")
-    made.add_argument("data", type=Path, help="folder with DISC21's references/ and train/")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the three")
-    made.add_function_arguments(prepare_disc, skip={"data", "output"})
-    settings = made.parse_args(arguments)
-    del settings.config
     counts = prepare_disc(**settings.as_dict())
-    print(", ".join(f"{count} in {name}" for name, count in counts.items()))
+    output.result(", ".join(f"{count} in {name}" for name, count in counts.items()), counts=counts)
     return 0
 
 
-def extract(arguments: list[str]) -> int:
-    """Describe pictures; 0 only if every picture could be read."""
+def extract_options(parser: Parser) -> None:
+    """What ``extract`` asks for."""
+    parser.add_argument("inputs", type=Path, nargs="+", help=IMAGES)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the descriptors")
+    parser.add_argument("--fts", type=bool, default=False, help="write fts.pt, too, as active indexing's published programs do")
+    extractor_options(parser)
+    add_job_arguments(parser, batch_size=64)
+
+
+def extract(settings: Any, output: Output) -> int:
+    """Describe images; 0 only if every one could be read."""
     from indexing.extract import extract as describe
 
-    made = parser("python -m indexing extract", "A descriptor of every picture: features.npy and filenames.txt. A stopped job goes on.")
-    made.add_argument("inputs", type=Path, nargs="+", help=PICTURES)
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the descriptors")
-    made.add_function_arguments(describe, skip={"inputs", "output", "extractor"})
-    extractor_arguments(made)
-    settings = made.parse_args(arguments)
-    how = {key: settings[key] for key in ("batch_size", "workers", "accelerator", "devices", "fts")}
-    report = describe(settings.inputs, settings.output, extractor_of(settings), **how)
+    report = describe(settings.inputs, settings.output, extractor_of(settings), job_options(settings), settings.fts)
     if report is None:
         return 0
-    tell(report.skipped, report.failed)
-    print(f"{len(report.features)} descriptors of {report.features.matrix.shape[1]} values in {settings.output}")
-    return 1 if report.failed else 0
+    code = output.report(report.job, f"images described in {settings.output}")
+    words = f"{len(report.store)} descriptors of {report.store.dimension} values in {settings.output}"
+    output.result(words, output=settings.output, dimension=report.store.dimension, kept=report.kept)
+    return code
 
 
-def build(arguments: list[str]) -> int:
+def build_options(parser: Parser) -> None:
+    """What ``build`` asks for."""
+    parser.add_argument("features", type=Path, nargs="+", help=FEATURES)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the index")
+    parser.add_call("indexing.build:build", skip={"features", "output"})
+
+
+def build(settings: Any, output: Output) -> int:
     """Train and fill an index."""
     from indexing.build import build as make
 
-    made = parser("python -m indexing build", "Train and fill an index; a trained one in the folder is not trained again.")
-    made.add_argument("features", type=Path, nargs="+", help="folders of python -m indexing extract, or with fts.pt and filenames.txt")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the index")
-    made.add_function_arguments(make, skip={"features", "output"})
-    settings = made.parse_args(arguments)
-    del settings.config
     index = make(**settings.as_dict())
-    print(f"{len(index)} entries of {index.dimension} values in {settings.output}")
+    words = f"{len(index)} entries of {index.dimension} values in {settings.output}"
+    output.result(words, output=settings.output, entries=len(index), dimension=index.dimension)
     return 0
 
 
-def add(arguments: list[str]) -> int:
+def add_options(parser: Parser) -> None:
+    """What ``add`` asks for."""
+    parser.add_argument("folder", type=Path, help="the index's folder")
+    parser.add_argument("features", type=Path, nargs="+", help="folders of descriptors; OUT/originals after python -m indexing activate")
+    parser.add_call("indexing.build:add", skip={"folder", "features"})
+
+
+def add(settings: Any, output: Output) -> int:
     """Insert descriptors."""
     from indexing.build import add as insert
 
-    made = parser("python -m indexing add", "Further descriptors into an index.")
-    made.add_argument("folder", type=Path, help="the index's folder")
-    made.add_argument("features", type=Path, nargs="+", help="folders of descriptors; OUT/originals after python -m indexing activate")
-    made.add_function_arguments(insert, skip={"folder", "features"})
-    settings = made.parse_args(arguments)
-    del settings.config
     index = insert(**settings.as_dict())
-    print(f"{len(index)} entries in {settings.folder}")
+    output.result(f"{len(index)} entries in {settings.folder}", output=settings.folder, entries=len(index))
     return 0
 
 
-def activate(arguments: list[str]) -> int:
-    """Change photos."""
-    from indexing.activate_command import VERB
+def search_options(parser: Parser) -> None:
+    """What ``search`` asks for."""
+    parser.add_argument("images", type=Path, nargs="+", help=IMAGES)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write")
+    parser.add_argument("--index", type=Path, required=True, help="folder of an index, or of descriptors, which are searched exactly")
+    parser.add_argument("--html", action="store_true", help="a page with the images beside the table, too")
+    parser.add_argument("--overwrite", action="store_true", help="write over an earlier table")
+    parser.add_argument("--mapped", action="store_true", help="leave the index on disk and read only what is searched")
+    parser.add_argument("--verify", type=bool, default=True, help="compare the index's files with their recorded sha256 first")
+    parser.add_call("indexing.search:search", skip={"index", "queries", "batch"})
+    extractor_options(parser)
+    add_job_arguments(parser, batch_size=64)
 
-    return VERB.run("indexing activate", arguments)
 
-
-def search(arguments: list[str]) -> int:
-    """Look pictures up; 0 only if every picture could be read."""
-    from dataclasses import asdict
+def search(settings: Any, output: Output) -> int:
+    """Look images up; 0 only if every one could be read."""
     from tempfile import TemporaryDirectory
 
-    from engine.csv_journal import write_table
+    from engine.devices import DeviceOptions
+    from engine.job import JobOptions
+    from engine.tables import write_table
     from indexing.extract import extract as describe
-    from indexing.index import Index
-    from indexing.search import COLUMNS
+    from indexing.search import COLUMNS, open_searchable
     from indexing.search import search as look_up
     from indexing.search_page import write_page
 
-    made = parser("python -m indexing search", "Which entries of an index are copies of these pictures: a table, and a page with --html.")
-    made.add_argument("pictures", type=Path, nargs="+", help=PICTURES)
-    made.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write")
-    made.add_argument("--index", type=Path, required=True, help="the index's folder")
-    made.add_argument("--html", action="store_true", help="a page with the pictures beside the table, too")
-    made.add_argument("--mapped", action="store_true", help="leave the index on disk and read only what is searched")
-    made.add_argument("--workers", type=int, default=2, help="processes that open pictures")
-    made.add_function_arguments(look_up, skip={"index", "queries", "batch"})
-    extractor_arguments(made)
-    settings = made.parse_args(arguments)
-    index = Index.open(settings.index, settings.mapped)
+    page = settings.output.with_suffix(".html")
+    check_targets([settings.output, *([page] if settings.html else [])], settings.overwrite)
+    index = open_searchable(settings.index, settings.mapped, settings.verify)
+    if settings.devices not in (1, "auto") or settings.num_nodes != 1:
+        msg = "search runs in one process; describe many images with python -m indexing extract, which runs in several"
+        raise ValueError(msg)
+    options = JobOptions(DeviceOptions(settings.accelerator, precision=settings.precision), settings.batch_size, settings.workers)
     with TemporaryDirectory() as place:
-        report = describe(settings.pictures, Path(place) / "queries", extractor_of(settings), workers=settings.workers)
+        report = describe(settings.images, Path(place) / "queries", extractor_of(settings), options)
         if report is None:
             return 0
-        matches = look_up(index, report.features, **{key: settings[key] for key in ("k", "parameters", "beta", "threshold")})
+        how = {key: settings[key] for key in ("k", "parameters", "beta", "threshold")}
+        matches = look_up(index, report.store, **how)
         write_table(settings.output, COLUMNS, (asdict(match) for match in matches))
         if settings.html:
-            write_page(matches, len(report.features), settings.output.with_suffix(".html"))
-        tell(report.skipped, report.failed)
+            write_page(matches, len(report.store), page)
+        code = output.report(report.job, "images described")
         found = len({match.query for match in matches})
-        print(f"{found} of {len(report.features)} pictures have matches; {settings.output}")
-    return 1 if report.failed else 0
+        output.result(f"{found} of {len(report.store)} images have matches; {settings.output}", output=settings.output, matched=found)
+    return code
 
 
-def extractor_arguments(made: Any, several: bool = False) -> None:
-    """Which network, as flags of every verb that describes pictures."""
-    from models.embedder_config import EmbedderConfig
+def check_targets(targets: list[Path], overwrite: bool) -> None:
+    """Refuse to write over files unasked.
 
-    made.add_class_arguments(EmbedderConfig, "extractor", skip={"trust_torchscript"})
-    made.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
-    if several:
-        made.add_argument("--extractors", type=list[str], default=[], help="names of one network for each index, where they differ")
-
-
-def extractor_of(settings: Any) -> Any:
-    """The network's settings."""
-    from models.embedder_config import EmbedderConfig
-
-    return EmbedderConfig(**settings.extractor.as_dict() | {"trust_torchscript": settings.trust_torchscript})
+    Raises:
+        ValueError: If one is there.
+    """
+    there = next((target for target in targets if target.exists()), None)
+    if there is not None and (there.is_dir() or not overwrite):
+        kind = "a folder" if there.is_dir() else "there already"
+        msg = f"{there} is {kind}: name another file" + ("" if there.is_dir() else ", or add --overwrite to write over it")
+        raise ValueError(msg)
 
 
-def extractors_of(settings: Any) -> list[Any]:
-    """The settings of one network for all indices, or of one for each."""
-    from dataclasses import replace
+VERBS: dict[str, Verb | Training] = {
+    "prepare": Verb("DISC21 as the folders of the paper's experiments.", "indexing prepare DISC21/ -o DISC/", prepare_options, prepare),
+    "extract": Verb(
+        "A descriptor of every image: features.npy and filenames.txt. A stopped job goes on.",
+        "indexing extract PHOTOS/ -o FEATURES/",
+        extract_options,
+        extract,
+    ),
+    "build": Verb(
+        "Train and fill an index of descriptors, by any string of faiss.",
+        "indexing build FEATURES/ -o INDEX/ --factory IVF4096,PQ8x8",
+        build_options,
+        build,
+    ),
+    "add": Verb("Further descriptors into an index.", "indexing add INDEX/ OUT/originals", add_options, add),
+    "activate": activate_command.VERB,
+    "search": Verb(
+        "Which entries of an index are copies of these images: a table, and a page with --html.",
+        "indexing search PHOTOS/ -o matches.csv --index INDEX/",
+        search_options,
+        search,
+    ),
+}
 
-    from models.embedder_config import EmbedderConfig
+ROOM = Room("indexing", "Copy detection, and images that are found again.", VERBS)
 
-    given = settings.extractor
-    one = given if isinstance(given, EmbedderConfig) else EmbedderConfig(**given.as_dict())
-    one = replace(one, trust_torchscript=settings.trust_torchscript)
-    return [replace(one, name=name) for name in settings.extractors] or [one]
-
-
-def tell(skipped: dict[str, str], failed: list[str]) -> None:
-    """Say what was passed over and what went wrong."""
-    for name, why in skipped.items():
-        print(f"skipped {name}: {why}", file=sys.stderr)
-    for error in failed:
-        print(f"error: {error}", file=sys.stderr)
-
+main = ROOM.main
 
 if __name__ == "__main__":
     sys.exit(run(main))

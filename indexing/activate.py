@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.devices import Process
+from engine.devices import DeviceOptions, Process
 from engine.files import file_digest
 from engine.job import Batch, JobOptions, Report
 from images.inputs import ImageInput
@@ -177,7 +177,7 @@ def open_places(indices: Sequence[Path], extractors: Sequence[EmbedderConfig]) -
             raise ValueError(msg)
         facts = read_facts(folder)
         file = folder / TRAINED if (folder / TRAINED).is_file() else index_files(folder, facts)[0]
-        trained = read_faiss(file)
+        trained = read_faiss(file, expected=facts.get("sha256", {}).get(file.name))
         Index(trained, [], facts).check(extractor.fingerprint, extractor.dimension, f"descriptors of {name}")
         places.append(Place(trained, extractor, facts, file_digest(file)))
     return places
@@ -220,7 +220,8 @@ def activate_photos(
     settings = {"target": target, "activation": asdict(config), "indices": [place.record() for place in places]}
     report = run_image_job(ActivateJob(Activator(places, target, config), tree), found, settings, options)
     if report is not None and report.rows:
-        extract(inputs, output / ORIGINALS, extractors[0], 4 * options.batch_size, options.workers, options.devices.accelerator)
+        alone = DeviceOptions(options.devices.accelerator, 1, 1, options.devices.precision)
+        extract(inputs, output / ORIGINALS, extractors[0], JobOptions(alone, 4 * options.batch_size, options.workers))
     return report
 
 

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from indexing.features import Features, read_features
-from indexing.index import FACTS, TRAINED, Index, Metric, index_files, make_index, read_facts, read_faiss, told, write_facts, write_faiss
+from engine.files import file_digest
+from indexing.index import FACTS, TRAINED, Index, index_files, make_index, read_facts, read_faiss, write_facts, write_faiss
 from indexing.shards import fill_shards
+from models.search import Metric, faiss_errors
+from models.store import VectorStore
 
 MEGABYTE = 2**20
 CHUNK = 65_536
@@ -35,7 +37,7 @@ def build(
     """Train and fill an index; a trained one in the folder, of the same settings and descriptors, is not trained again.
 
     Args:
-        features: Folders of descriptors to insert; see :func:`indexing.features.read_features`.
+        features: Folders of descriptors to insert; see :mod:`models.store`.
         output: Folder of the index.
         factory: faiss's string: ``IVF4096,PQ8x8``, ``OPQ8_64,IVF1024,PQ8``, ``PCA64,LSH``, ``HNSW32``, ``Flat``, ...
         metric: ``l2``, or ``ip`` for inner products.
@@ -56,15 +58,15 @@ def build(
     if processes > shards:
         msg = f"{processes} processes have {shards} shards to fill; give as many shards, or more"
         raise ValueError(msg)
-    parts = [read_features(folder) for folder in features]
-    learnt = read_features(train) if train else parts[0]
+    parts = [VectorStore.open(folder) for folder in features]
+    learnt = VectorStore.open(train) if train else parts[0]
     _alike([learnt, *parts])
-    dimension = learnt.matrix.shape[1]
+    dimension = learnt.dimension
     fitting = max(1, memory_mb * MEGABYTE // (4 * dimension))
     facts: dict[str, Any] = {
         "factory": factory,
         "metric": metric,
-        "extractor": learnt.extractor,
+        "extractor": learnt.embedder,
         "training": {"rows": min(len(learnt), fitting), "of": len(learnt), "seed": seed, "sha256": _digest(learnt, fitting)},
     }
     trained = _trained(output, facts, learnt, min(len(learnt), fitting), seed)
@@ -96,25 +98,25 @@ def add(folder: Path, features: Sequence[Path], memory_mb: int = 1024) -> Index:
         ValueError: If descriptors are of another extractor or length, or names are there already; the index is left as it was.
     """
     made = Index.open(folder)
-    for part in (read_features(place) for place in features):
+    for part in (VectorStore.open(place) for place in features):
         made.add(part, max(1, min(CHUNK, memory_mb * MEGABYTE // (4 * made.dimension))))
     made.save(folder)
     return made
 
 
-def _alike(parts: Sequence[Features]) -> None:
+def _alike(parts: Sequence[VectorStore]) -> None:
     first = parts[0]
     for part in parts[1:]:
-        if part.matrix.shape[1] != first.matrix.shape[1]:
-            msg = f"descriptors of {part.matrix.shape[1]} and of {first.matrix.shape[1]} values cannot be in one index; extract all alike"
+        if part.dimension != first.dimension:
+            msg = f"descriptors of {part.dimension} and of {first.dimension} values cannot be in one index; extract all alike"
             raise ValueError(msg)
         if part.fingerprint and first.fingerprint and part.fingerprint != first.fingerprint:
-            names = f"{part.extractor.get('name')} and of {first.extractor.get('name')}"
+            names = f"{part.embedder.get('name')} and of {first.embedder.get('name')}"
             msg = f"descriptors of {names} differ in weights or view; extract all alike"
             raise ValueError(msg)
 
 
-def _trained(output: Path, facts: dict[str, Any], learnt: Features, count: int, seed: int) -> Any:
+def _trained(output: Path, facts: dict[str, Any], learnt: VectorStore, count: int, seed: int) -> Any:
     """The index, trained and empty; kept in the folder."""
     if (output / FACTS).is_file():
         earlier = read_facts(output)
@@ -122,15 +124,14 @@ def _trained(output: Path, facts: dict[str, Any], learnt: Features, count: int, 
             msg = f"{output} holds an index of other settings or descriptors; choose another folder or delete it"
             raise ValueError(msg)
         if (output / TRAINED).is_file():
-            return read_faiss(output / TRAINED)
-    index = make_index(facts["factory"], learnt.matrix.shape[1], facts["metric"])
+            return read_faiss(output / TRAINED, expected=earlier.get("sha256", {}).get(TRAINED))
+    index = make_index(facts["factory"], learnt.dimension, facts["metric"])
     if not index.is_trained:
         sample = training_sample(learnt, count, seed)
-        with told(f"{facts['factory']} cannot be trained on {len(sample)} descriptors; give more, or a smaller index"):
+        with faiss_errors(f"{facts['factory']} cannot be trained on {len(sample)} descriptors; give more, or a smaller index"):
             index = _train(index, sample)
-    output.mkdir(parents=True, exist_ok=True)
     write_faiss(index, output / TRAINED)
-    write_facts(output, facts)
+    write_facts(output, facts | {"sha256": {TRAINED: file_digest(output / TRAINED)}})
     return index
 
 
@@ -144,7 +145,7 @@ def _train(index: Any, sample: NDArray[np.float32]) -> Any:
     return faiss.index_gpu_to_cpu(on_gpus)
 
 
-def training_sample(features: Features, count: int, seed: int) -> NDArray[np.float32]:
+def training_sample(features: VectorStore, count: int, seed: int) -> NDArray[np.float32]:
     """So many rows, all if there are no more, in their order."""
     if count >= len(features):
         return features.rows(0, len(features))
@@ -152,7 +153,7 @@ def training_sample(features: Features, count: int, seed: int) -> NDArray[np.flo
     return np.ascontiguousarray(features.matrix[chosen], dtype=np.float32)
 
 
-def _digest(features: Features, step: int) -> str:
+def _digest(features: VectorStore, step: int) -> str:
     digest = hashlib.sha256()
     for start in range(0, len(features), step):
         digest.update(np.ascontiguousarray(features.matrix[start : start + step], dtype=np.float32).tobytes())

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self, TypedDict
 
 import faiss
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.files import write_text
-from indexing.features import Features
+from engine.files import atomic_write, check_digest, file_digest, read_lines, write_text
+from engine.records import read_json, to_json
+from models.search import METRICS, Found, Metric, check_comparable, faiss_errors
+from models.store import VectorStore, check_name
 
 FORMAT = 1
 INDEX, TRAINED, NAMES, FACTS = "index.faiss", "trained.faiss", "names.txt", "index.json"
 
-Metric = Literal["l2", "ip"]
-METRICS = {"l2": faiss.METRIC_L2, "ip": faiss.METRIC_INNER_PRODUCT}
+REMEDY = "build the index again"
 
-faiss.omp_set_num_threads(torch.get_num_threads())  # each library would take all cores, and they would wait for one another
+LARGEST_COUNT = 2**24
+"""In a factory string: cells, links, bits. No index has more."""
 
 
-@contextmanager
-def told(what: str) -> Iterator[None]:
-    """Errors of faiss, whose first line names one of its source files, as one line that says what was tried."""
-    try:
-        yield
-    except RuntimeError as error:
-        words = str(error).split("Error: ")[-1].strip().split("\n")[0]
-        msg = f"{what}: {words}"
-        raise ValueError(msg) from error
+class IndexFacts(TypedDict, total=False):
+    """What ``index.json`` holds.
+
+    ``sha256`` has that of every other file of the folder, ``extractor`` the record of the embedder.
+    """
+
+    format: int
+    factory: str
+    metric: Metric
+    extractor: dict[str, Any]
+    training: Any
+    shards: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+    entries: int
+    faiss: str
+    sha256: dict[str, str]
 
 
 class Index:
@@ -79,12 +88,13 @@ class Index:
         return [faiss.downcast_index(whole.at(n)) for n in range(whole.count())] if is_joined(whole) else [whole]
 
     @classmethod
-    def open(cls, folder: Path, mapped: bool = False) -> Self:
+    def open(cls, folder: Path, mapped: bool = False, verify: bool = True) -> Self:
         """Open a folder that ``python -m indexing build`` wrote.
 
         Args:
             folder: The folder.
             mapped: Leave the cells of an IVF index, and the descriptors or codes of others, on disk until they are searched.
+            verify: Compare the sha256 of its files with the record, which reads them once.
 
         Raises:
             FileNotFoundError: If it is not one.
@@ -92,34 +102,41 @@ class Index:
         """
         facts = read_facts(folder)
         of_kind = faiss.IO_FLAG_MMAP if "IVF" in str(facts.get("factory")) else faiss.IO_FLAG_MMAP_IFC
-        parts = [read_faiss(file, of_kind if mapped else 0) for file in index_files(folder, facts)]
+        sums = facts.get("sha256", {}) if verify else {}
+        parts = [read_faiss(file, of_kind if mapped else 0, sums.get(file.name)) for file in index_files(folder, facts)]
         index = parts[0] if len(parts) == 1 else joined(parts)
-        names = (folder / NAMES).read_text(encoding="utf-8", errors="surrogateescape").splitlines() if (folder / NAMES).is_file() else []
+        check_digest(folder / NAMES, sums.get(NAMES), REMEDY)
+        names = read_lines(folder / NAMES)
         if index.ntotal != len(names):
             msg = f"{folder}: {index.ntotal} entries and {len(names)} names; build the index again"
             raise ValueError(msg)
         return cls(index, names, facts)
 
     def save(self, folder: Path) -> None:
-        """Write ``index.faiss`` (or its shards), ``names.txt`` and ``index.json``, each whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write ``index.faiss`` (or its shards), ``names.txt`` and ``index.json``, each whole or not at all.
+
+        All files are whole before the first takes its place, so that a run that is stopped hardly ever leaves a mixture.
+        """
         parts = self.parts
         self.facts = self.facts | {"shards": len(parts)}
-        for part, file in zip(parts, index_files(folder, self.facts), strict=True):
-            write_faiss(part, file)
+        with ExitStack() as stack:
+            for part, file in zip(parts, index_files(folder, self.facts), strict=True):
+                beside = stack.enter_context(atomic_write(file))
+                with faiss_errors(f"{file} cannot be written"):
+                    faiss.write_index(part, str(beside))
         self.save_names(folder)
 
     def save_names(self, folder: Path) -> None:
         """Write what goes with the index's files."""
-        beside = folder / f"{NAMES}.partial"
-        with beside.open("w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.writelines(f"{name}\n" for name in self.names)
-        beside.replace(folder / NAMES)
-        write_facts(folder, self.facts | {"entries": len(self.names), "faiss": faiss.__version__})
-        for stale in set(folder.glob("index*.faiss")) - set(index_files(folder, self.facts)):
+        write_text(folder / NAMES, "".join(f"{name}\n" for name in self.names))
+        files = index_files(folder, self.facts)
+        hashed = [folder / NAMES, *files, *([folder / TRAINED] if (folder / TRAINED).is_file() else [])]
+        sums = {file.name: file_digest(file) for file in hashed}
+        write_facts(folder, self.facts | {"entries": len(self.names), "faiss": faiss.__version__, "sha256": sums})
+        for stale in set(folder.glob("index*.faiss")) - set(files):
             stale.unlink()
 
-    def add(self, features: Features, chunk: int = 65_536) -> None:
+    def add(self, features: VectorStore, chunk: int = 65_536) -> None:
         """Insert descriptors, a part at a time; where the index is in several files, into the last.
 
         Raises:
@@ -127,20 +144,22 @@ class Index:
         """
         names = self.admit(features)
         for start in range(0, len(features), chunk):
-            self.parts[-1].add(features.rows(start, start + chunk))
+            with faiss_errors(f"the index {self.facts.get('factory', '')} takes no such entries"):
+                self.parts[-1].add(features.rows(start, start + chunk))
         if is_joined(self.index):
             self.index.syncWithSubIndexes()
         self.names = names
 
-    def admit(self, features: Features) -> list[str]:
+    def admit(self, features: VectorStore) -> list[str]:
         """All names once these descriptors are inserted.
 
         Raises:
             ValueError: If they are of another extractor or length, or a name is there already.
         """
-        self.check(features.fingerprint, features.matrix.shape[1], "these features")
+        self.check(features.fingerprint, features.dimension, "these features")
         known = set(self.names)
         for name in features.names:
+            check_name(name)
             if name in known:
                 msg = f"{name} would be in the index twice; add each picture once"
                 raise ValueError(msg)
@@ -153,18 +172,9 @@ class Index:
         Raises:
             ValueError: If their length or their extractor is another.
         """
-        if dimension != self.dimension:
-            msg = f"{what} have {dimension} values each, the index's descriptors {self.dimension}; use the extractor it was built with"
-            raise ValueError(msg)
-        own = self.facts.get("extractor", {})
-        if fingerprint and own.get("fingerprint") and fingerprint != own["fingerprint"]:
-            msg = (
-                f"{what} are of another extractor than the index, which was built with {own.get('name')} (size {own.get('size')}, "
-                f"antialias {own.get('antialias')}, unit {own.get('unit')}); distances between the two mean nothing"
-            )
-            raise ValueError(msg)
+        check_comparable(self.facts.get("extractor", {}), self.dimension, fingerprint, dimension, what)
 
-    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Found:
         """The nearest entries of each query.
 
         Args:
@@ -179,15 +189,16 @@ class Index:
             ValueError: If the index has no such parameter.
         """
         if k < 1:
-            msg = f"at least one neighbour must be asked for, got {k}"
+            msg = f"at least 1 neighbour must be asked for, got {k}"
             raise ValueError(msg)
         self.tune(parameters)
-        return self.index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
+        with faiss_errors(f"the index {self.facts.get('factory', '')} cannot be searched"):
+            return self.index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
 
     def tune(self, parameters: str) -> None:
         """Set faiss's search parameters; see :meth:`search`."""
         if parameters:
-            with told(f"the index {self.facts.get('factory', '')} does not take the search parameters '{parameters}'"):
+            with faiss_errors(f"the index {self.facts.get('factory', '')} does not take the search parameters '{parameters}'"):
                 faiss.ParameterSpace().set_index_parameters(self.index, parameters)  # type: ignore[arg-type]  # its stub knows another overload alone
 
 
@@ -210,8 +221,13 @@ def is_joined(index: Any) -> bool:
     return isinstance(index, faiss.IndexShards)
 
 
-def read_faiss(file: Path, flags: int = 0) -> Any:
+def read_faiss(file: Path, flags: int = 0, expected: str | None = None) -> Any:
     """A faiss file, opened.
+
+    Args:
+        file: The file.
+        flags: faiss's own.
+        expected: Its sha256; not compared if None.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -220,19 +236,33 @@ def read_faiss(file: Path, flags: int = 0) -> Any:
     if not file.is_file():
         msg = f"{file}: no such index; python -m indexing build makes one"
         raise FileNotFoundError(msg)
-    with told(f"{file} is damaged or not an index; build it again"):
+    check_digest(file, expected, REMEDY)
+    with faiss_errors(f"{file} is damaged or not an index; {REMEDY}"):
         index = faiss.read_index(str(file), flags)
     if not index.is_trained:
         msg = f"{file}: this index is not trained; build it with training features"
         raise ValueError(msg)
+    return linked(index)
+
+
+def linked(index: Any) -> Any:
+    """An index that can decode: faiss's fast-scan indices lose their quantizer when they are read or cloned, and crash then."""
+    found = faiss.try_extract_index_ivf(index)
+    ivf: Any = None if found is None else faiss.downcast_index(found)
+    quantizer = next((getattr(ivf, name) for name in ("pq", "aq") if hasattr(ivf, name)), None)
+    if hasattr(ivf, "fine_quantizer") and quantizer is not None:
+        ivf.fine_quantizer = quantizer
     return index
 
 
 def write_faiss(index: Any, file: Path) -> None:
-    """Write beside its place, then move it there."""
-    beside = file.with_name(file.name + ".partial")
-    faiss.write_index(index, str(beside))
-    beside.replace(file)
+    """Write an index, whole or not at all.
+
+    Raises:
+        ValueError: If it cannot be written.
+    """
+    with atomic_write(file) as beside, faiss_errors(f"{file} cannot be written"):
+        faiss.write_index(index, str(beside))
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -240,26 +270,22 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is of another kind.
+        ValueError: If it is damaged or of another kind.
     """
     file = folder / FACTS
     if not file.is_file():
         msg = f"{folder}: no index here ({FACTS} is missing); python -m indexing build makes one"
         raise FileNotFoundError(msg)
-    try:
-        facts = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        msg = f"{file}: damaged ({error}); build the index again"
-        raise ValueError(msg) from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        msg = f"{file}: not of this project's indices (format {FORMAT}); build the index again"
+    facts = read_json(file, IndexFacts, REMEDY)
+    if facts.get("format") != FORMAT:
+        msg = f"{file}: not of this project's indices (format {FORMAT}); {REMEDY}"
         raise ValueError(msg)
-    return facts
+    return dict(facts)
 
 
-def write_facts(folder: Path, facts: dict[str, Any]) -> None:
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write ``index.json``."""
-    write_text(folder / FACTS, json.dumps({"format": FORMAT} | facts, indent=2, default=str) + "\n")
+    write_text(folder / FACTS, to_json({"format": FORMAT} | dict(facts)))
 
 
 def make_index(factory: str, dimension: int, metric: Metric) -> Any:
@@ -268,5 +294,22 @@ def make_index(factory: str, dimension: int, metric: Metric) -> Any:
     Raises:
         ValueError: If faiss knows no such string, or not for descriptors of this length.
     """
-    with told(f"faiss makes no index of '{factory}' for descriptors of {dimension} values"):
+    what = f"faiss makes no index of '{factory}' for descriptors of {dimension} values"
+    if fault := _fault(factory):
+        msg = f"{what}: {fault}"
+        raise ValueError(msg)
+    with faiss_errors(what):
         return faiss.index_factory(dimension, factory, METRICS[metric])
+
+
+def _fault(factory: str) -> str:
+    """What is wrong with a string that faiss takes and then crashes on; empty if nothing."""
+    if "IDMap" in factory:
+        return "entries are numbered by their names here; leave IDMap out"
+    if any(int(count) > LARGEST_COUNT for count in re.findall(r"\d+", factory)):
+        return f"its numbers are at most {LARGEST_COUNT}"
+    if re.search(r"(?<![\d.])0+(?![\d.])", factory):
+        return "its numbers begin at 1"
+    if re.search(r"HNSW1(?!\d)", factory):
+        return "a graph needs 2 links or more for each entry"
+    return ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.features import Features
-from indexing.index import Index, Metric
+from indexing.index import FACTS, Index
+from models.search import ExactIndex, Metric, Searchable
+from models.store import MATRIX, VectorStore
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,22 @@ def scores(distances: NDArray[np.floating], ids: NDArray[np.int64], beta: float 
     return near - beta * following
 
 
+def open_searchable(folder: Path, mapped: bool = False, verify: bool = True) -> Searchable:
+    """An index, or the descriptors in a folder, which are then searched exactly; arguments and errors as of :meth:`Index.open`."""
+    if not (folder / FACTS).is_file() and (folder / MATRIX).is_file():
+        store = VectorStore.open(folder, verify)
+        return ExactIndex([(store.names, store.matrix)], "l2", store.embedder)
+    return Index.open(folder, mapped, verify)
+
+
 def search(
-    index: Index, queries: Features, k: int = 10, parameters: str = "", beta: float = 0.0, threshold: float | None = None, batch: int = 4096
+    index: Searchable,
+    queries: VectorStore,
+    k: int = 10,
+    parameters: str = "",
+    beta: float = 0.0,
+    threshold: float | None = None,
+    batch: int = 4096,
 ) -> list[Match]:
     """Neighbours of every query.
 
@@ -65,7 +81,7 @@ def search(
     Raises:
         ValueError: If the queries are of another extractor, or a parameter is not the index's.
     """
-    index.check(queries.fingerprint, queries.matrix.shape[1], "these queries")
+    index.check(queries.fingerprint, queries.dimension, "these queries")
     found: list[Match] = []
     for start in range(0, len(queries), batch):
         distances, ids = index.search(queries.rows(start, start + batch), k + (beta != 0), parameters)

@@ -13,8 +13,9 @@ import faiss
 import torch
 from tqdm import tqdm
 
-from indexing.features import read_features
 from indexing.index import read_faiss, write_faiss
+from models.search import faiss_errors
+from models.store import VectorStore
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,10 @@ def fill(share: Share) -> None:
     faiss.omp_set_num_threads(share.threads)
     index, first = read_faiss(share.trained), 0
     for folder in share.features:
-        part = read_features(folder)
+        part = VectorStore.open(folder, verify=False)  # verified before the processes were started
         begin, end = max(share.start - first, 0), min(share.stop - first, len(part))
         for start in range(begin, end, share.chunk):
-            index.add(part.rows(start, min(start + share.chunk, end)))
+            with faiss_errors(f"{share.file} takes no such entries"):
+                index.add(part.rows(start, min(start + share.chunk, end)))
         first += len(part)
     write_faiss(index, share.file)

@@ -12,7 +12,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.index import told
+from indexing.index import linked
+from models.search import faiss_errors
 
 Kind = Literal["auto", "reconstruction", "centroid", "halfway", "feature"]
 Vectors = NDArray[np.float32]
@@ -75,8 +76,8 @@ def coarse(index: Any) -> Any:
 
 def reconstruct(index: Any, features: Vectors) -> Vectors:
     """What an index would decode entries of these descriptors to, (N, D)."""
-    with told("this index cannot decode its entries; use another target than the reconstruction"):
-        empty = faiss.clone_index(index)
+    with faiss_errors("this index cannot decode its entries; use another target than the reconstruction"):
+        empty = linked(faiss.clone_index(index))
         empty.reset()
         empty.add(np.ascontiguousarray(features))
         if has_cells(empty):

@@ -22,6 +22,7 @@ from engine.manifest import fingerprint
 from models.backbones import TORCHSCRIPT, first_line, open_timm, open_torchscript, open_torchvision, state_digest
 from models.embedder_config import SHORT_NAMES, EmbedderConfig
 from models.preprocessing import Preprocessing, device_of
+from models.store import digest_of
 from models.towers import KINDS, open_towers, shorter_side
 
 PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors"]
@@ -205,7 +206,7 @@ def _open(config: EmbedderConfig, appearance: bool) -> _Opened:
 def _open_folder(name: str, appearance: bool) -> _Opened:
     folder = _folder(name)
     config = read_config(folder)
-    digest = _weights_digest(folder)
+    digest = digest_of(fingerprint("", folder)["sha256"])
     own = config.get("model", "ImageTextNet" if "words" in config else "")
     if own == "CopyNet":
         from models.copy_net import CopyNet
@@ -228,11 +229,3 @@ def _open_folder(name: str, appearance: bool) -> _Opened:
 
 def _folder(name: str) -> Path:
     return model_folder(SHORT_NAMES.get(name, name), "config.json", patterns=PATTERNS)
-
-
-def _weights_digest(folder: Path) -> str:
-    """Of a folder's weights: the sha256 of the one file, or of all files' names and sums."""
-    sums: dict[str, str] = fingerprint("", folder)["sha256"]
-    if len(sums) == 1:
-        return next(iter(sums.values()))
-    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()

@@ -91,9 +91,12 @@ class Preprocessing:
 
     def facts(self) -> dict[str, Any]:
         """What tells it from others: side and antialias, and whatever differs from the defaults."""
-        kept = {field.name: getattr(self, field.name) for field in fields(self)}
-        always = ("side", "antialias")
-        return {field.name: kept[field.name] for field in fields(self) if field.name in always or kept[field.name] != field.default}
+        facts: dict[str, Any] = {"side": self.side, "antialias": self.antialias}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                facts[field.name] = value
+        return facts
 
 
 def to_unit(rgb: NDArray[np.uint8]) -> Tensor:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.cli import dispatch, parser, run
+from engine.cli import Output, Parser, Verb, add_job_arguments, dispatch, job_options, parser, run
 
 ABOUT = """usage: python -m sentinels VERB ...
 
@@ -120,55 +120,72 @@ def verify(arguments: list[str]) -> int:
 
 
 def embed(arguments: list[str]) -> int:
-    """Bring a collection's vectors up to date; 0 only if every picture could be read."""
-    from images.inputs import find_images
-    from models.embedders import identified, open_embedder
-    from sentinels.store import Store
-
-    made = parser("python -m sentinels embed", "Embed what is new or changed in a collection.")
-    made.add_argument("photos", type=Path, nargs="+", help="folders and pictures")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the vectors")
-    made.add_argument("--model", type=str, default="clip", help="clip, siglip, dino, dinov2, a folder or a Hub id")
-    made.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
-    made.add_argument("--workers", type=int, default=0, help="processes that open pictures")
-    made.add_argument("--accelerator", type=str, default="auto", help="Lightning's: auto, cpu, gpu")
-    settings = made.parse_args(arguments)
-    found = find_images(settings.photos)
-    store = Store(settings.output, identified(settings.model))
-    update = store.update(found.images, open_embedder(settings.model), settings.batch_size, settings.workers, settings.accelerator)
-    failed = found.failed | update.failed
-    for name, why in found.skipped.items():
-        print(f"skipped {name}: {why}", file=sys.stderr)
-    for error in failed.values():
-        print(f"error: {error}", file=sys.stderr)
-    print(f"{update.embedded} embedded, {update.kept} kept, {update.dropped} dropped, {len(failed)} failed; {settings.output}")
-    return 1 if failed else 0
+    """Bring a collection's vectors up to date; 0 only if every image could be read."""
+    verb = Verb("Embed what is new or changed in a collection.", "sentinels embed PHOTOS/ -o VECTORS/", embed_options, embed_act)
+    return verb.run("sentinels embed", arguments)
 
 
 def retrieve(arguments: list[str]) -> int:
     """Search a collection's vectors."""
-    from models.embedders import identified, open_embedder
-    from sentinels.retrieve import CaptionIndex, CosineIndex, fused, read_captions
-    from sentinels.store import Store
+    about = "Search a collection that was embedded; prints score and image, best first."
+    return Verb(about, 'sentinels retrieve VECTORS/ "a red house"', retrieve_options, retrieve_act).run("sentinels retrieve", arguments)
 
-    made = parser("python -m sentinels retrieve", "Search a collection that was embedded; prints score and picture, best first.")
-    made.add_argument("vectors", type=Path, help="folder of python -m sentinels embed")
-    made.add_argument("text", type=str, help="what to look for")
-    made.add_argument("--model", type=str, default="clip", help="the model the vectors are of")
-    made.add_argument("--top_k", type=int, default=20, help="pictures to print")
-    made.add_argument("--captions", type=Path | None, default=None, help="captions to search, too: both rankings are fused")
-    settings = made.parse_args(arguments)
-    if not (settings.vectors / "index.json").is_file():
-        msg = f"{settings.vectors}: no vectors there; make them with python -m sentinels embed"
-        raise FileNotFoundError(msg)
-    store = Store(settings.vectors, identified(settings.model))
-    query = open_embedder(settings.model).embed_texts([settings.text]).float().cpu().numpy()
-    found = CosineIndex(store.vectors()).search(query, settings.top_k)[0]
+
+def embed_options(parser: Parser) -> None:
+    """What ``embed`` asks for."""
+    parser.add_argument("photos", type=Path, nargs="+", help="folders and images")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the vectors")
+    parser.add_argument("--model", type=str, default="clip", help="clip, siglip, dino, dinov2, timm:NAME, a folder or a Hub id")
+    add_job_arguments(parser, batch_size=32)
+
+
+def embed_act(settings: Any, output: Output) -> int:
+    """Bring a collection's vectors up to date; 0 only if every image could be read."""
+    from images.inputs import find_images, guard
+    from models.embed_job import embed_images
+    from models.embedders import open_embedder
+
+    found = find_images(settings.photos)
+    guard(settings.output, settings.photos, found.images)
+    report = embed_images(found, settings.output, open_embedder(settings.model), "sentinels embed", job_options(settings))
+    if report is None:
+        return 0
+    code = output.report(report.job, f"images embedded in {settings.output}")
+    counts = {"embedded": report.embedded, "kept": report.kept, "dropped": report.dropped}
+    words = ", ".join(f"{count} {what}" for what, count in counts.items())
+    output.result(f"{words}, {len(report.job.failed)} failed; {settings.output}", output=settings.output, **counts)
+    return code
+
+
+def retrieve_options(parser: Parser) -> None:
+    """What ``retrieve`` asks for."""
+    parser.add_argument("vectors", type=Path, help="folder of python -m sentinels embed")
+    parser.add_argument("text", type=str, help="what to look for")
+    parser.add_argument("--model", type=str | None, default=None, help="the model the vectors are of, where its name has changed")
+    parser.add_argument("--top-k", type=int, default=20, help="images to print")
+    parser.add_argument("--captions", type=Path | None, default=None, help="captions to search, too: both rankings are fused")
+
+
+def retrieve_act(settings: Any, output: Output) -> int:
+    """Search a collection's vectors."""
+    from models.embedder_config import EmbedderConfig
+    from models.embedders import open_embedder
+    from models.search import ExactIndex, rankings
+    from models.store import VectorStore
+
+    store = VectorStore.open(settings.vectors)
+    embedder = open_embedder(settings.model or EmbedderConfig.of_record(store.embedder))
+    store.check_embedder(settings.vectors, embedder.fingerprint, embedder.digest)
+    query = embedder.embed_texts([settings.text]).cpu().numpy()
+    found = rankings(ExactIndex([(store.labels, store.matrix)]), query, settings.top_k)[0]
     if settings.captions:
-        words = {name: text for name, text in read_captions(settings.captions).items() if name in store.rows}
+        from sentinels.retrieve import CaptionIndex, fused, read_captions
+
+        known = set(store.labels)
+        words = {name: text for name, text in read_captions(settings.captions).items() if name in known}
         found = fused([found, CaptionIndex(words).search([settings.text], settings.top_k)[0]], settings.top_k)
     for name, score in found:
-        print(f"{score:.4f}  {name}")
+        output.row("found", f"{score:.4f}  {name}", name=name, score=score)
     return 0
 
 

@@ -1,97 +1,19 @@
-"""Searching a collection: by cosine, by the words of captions, and by both together.
-
-Letters: Q = queries, N = pictures, D = length of a vector.
-"""
+"""Searching a collection by the words of captions, and joining rankings; by vectors see :mod:`models.search`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import bm25s
 import numpy as np
-from numpy.typing import NDArray
 
-from sentinels.store import Store
-
-BLOCK = 65536
-"""Rows multiplied at a time."""
+from engine.records import read_json
+from models.search import Ranking
 
 WORD = r"(?u)\b\w+\b"
 """A word of captions; single letters and digits are words, too."""
-
-Ranking = list[tuple[str, float]]
-"""Names and scores, best first; equal scores in the collection's order."""
-
-
-class CosineIndex:
-    """All vectors of one or more stores, searched exactly.
-
-    Args:
-        parts: Names and vectors (n, D); rows without a name are passed over.
-    """
-
-    def __init__(self, parts: Sequence[tuple[Sequence[str], NDArray[np.float32]]]) -> None:
-        self.names = sorted({name for part, _ in parts for name in part if name})
-        order = {name: place for place, name in enumerate(self.names)}
-        self.parts = [(np.array([order.get(name, -1) for name in part]), matrix) for part, matrix in parts]
-
-    @classmethod
-    def of(cls, stores: Mapping[str, Store], without: frozenset[str] = frozenset(), limit: int | None = None) -> CosineIndex:
-        """The index of some collections; names begin with the collection's: ``originals/a.jpg``.
-
-        Args:
-            stores: By the collection's name.
-            without: Names that are left out.
-            limit: Only the first so many pictures of the first collection are searched; None for all.
-        """
-        searched: set[str] = set()
-        for place, (label, store) in enumerate(stores.items()):
-            names = sorted(name for row in store.rows if (name := f"{label}/{row}") not in without)
-            searched |= set(names[:limit] if place == 0 else names)
-        parts = []
-        for label, store in stores.items():
-            for names, matrix in store.vectors():
-                full = [f"{label}/{name}" if name else "" for name in names]
-                parts.append(([name if name in searched else "" for name in full], matrix))
-        return cls(parts)
-
-    def search(self, queries: NDArray[np.float32], top_k: int) -> list[Ranking]:
-        """The ``top_k`` nearest pictures of each of (Q, D) unit vectors.
-
-        Raises:
-            ValueError: If ``top_k`` is below 1.
-        """
-        if top_k < 1:
-            msg = f"top_k must be at least 1, got {top_k}"
-            raise ValueError(msg)
-        best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
-        for order, matrix in self.parts:
-            for start in range(0, len(matrix), BLOCK):
-                places = order[start : start + BLOCK]
-                scores = np.asarray(queries, np.float32) @ matrix[start : start + BLOCK].T
-                live = None if (places >= 0).all() else places >= 0
-                for query, row in enumerate(scores):
-                    kept, own = (row, places) if live is None else (row[live], places[live])
-                    best[query] = _best(*best[query], kept, own, top_k)
-        return [[(self.names[place], float(score)) for score, place in zip(*found, strict=True)] for found in best]
-
-
-def _best(
-    scores: NDArray[np.float32], places: NDArray[np.int64], more: NDArray[np.float32], where: NDArray[np.int64], top_k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The best of those so far and of more, sorted by score and then by place."""
-    if len(more) > top_k:
-        edge = np.partition(more, len(more) - top_k)[len(more) - top_k]
-        if len(scores) == top_k:
-            edge = max(edge, scores[-1])
-        near = more >= edge  # all ties at the edge, too
-        more, where = more[near], where[near]
-    scores, places = np.concatenate([scores, more]), np.concatenate([places, where])
-    order = np.lexsort((places, -scores))[:top_k]
-    return scores[order], places[order]
 
 
 class CaptionIndex:
@@ -126,17 +48,31 @@ class CaptionIndex:
 
 
 def read_captions(file: Path) -> dict[str, str]:
-    """Captions by picture: a JSON list of objects with ``image_file`` or ``image``, and ``caption`` or ``blip_caption``.
+    """Captions by image: a JSON list of objects with ``image_file`` or ``image``, and ``caption`` or ``blip_caption``.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If it is none.
     """
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return {row.get("image_file") or row["image"]: row.get("caption") or row["blip_caption"] for row in rows}
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{file}: expected a JSON list of objects with image_file and caption ({error!r})"
-        raise ValueError(msg) from error
+    remedy = "write a JSON list of objects with image_file and caption"
+    captions = {}
+    for number, row in enumerate(read_json(file, list[_Caption], remedy)):
+        image, caption = row.image_file or row.image, row.caption or row.blip_caption
+        if not image or not caption:
+            msg = f"{file}: entry {number} has no {'caption' if image else 'image_file'}; {remedy}"
+            raise ValueError(msg)
+        captions[image] = caption
+    return captions
+
+
+@dataclass(frozen=True)
+class _Caption:
+    """An entry of a list of captions, in either spelling."""
+
+    image_file: str = ""
+    image: str = ""
+    caption: str = ""
+    blip_caption: str = ""
 
 
 def fused(rankings: Sequence[Ranking], top_k: int, constant: int = 60) -> Ranking:

@@ -38,7 +38,7 @@ def indexing_demo(output: Path, references: int = 640, originals: int = 24, fact
     folder, extractor = output / INDEXING, EmbedderConfig()
     pictures, released, index = folder / "pictures", folder / "active", folder / "index"
     export_pictures(pictures, training=0, references=references, originals=originals, strangers=0)
-    described = extract([pictures / "references"], folder / "features", extractor, workers=0, accelerator="cpu")
+    described = extract([pictures / "references"], folder / "features", extractor, JobOptions(DeviceOptions("cpu"), workers=0))
     assert described is not None  # one process
     if not (index / "names.txt").is_file():
         build([folder / "features"], index, factory)

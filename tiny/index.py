@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 from images.io import Photo
 from images.transforms.codecs import JPEG
 from indexing.activate import descriptors
-from indexing.features import Features
 from indexing.index import Index, make_index
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder
+from models.store import VectorStore
 from tiny.collages import CollageDataset, collage
 from tiny.identity import EVALUATION_START
 
@@ -40,7 +40,7 @@ def build_drawn_index(folder: Path, network: str, training: int = 3_000, entries
     known = extractor.record()
     filled = Index(index, [], {"factory": FACTORY, "metric": "l2", "training": f"{training} collages", "extractor": known})
     names = [f"collage_{number:07d}.png" for number in range(FIRST, FIRST + entries)]
-    filled.add(Features(_descriptors(extractor, FIRST, entries), names, known))
+    filled.add(VectorStore(_descriptors(extractor, FIRST, entries), names, known))
     filled.save(folder)
 
 

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from eval.attacks.purification import Purifier
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from eval.metrics.retrieval import MicroAveragePrecision, RecallAt
-from indexing.index import make_index, told
+from indexing.index import make_index
+from models.search import faiss_errors
 
 SEED = 0
 NEIGHBOURS = 10
@@ -65,7 +66,7 @@ class RetrievalCallback(PeriodicEvaluation):
     def _index(self, originals: NDArray[np.float32]) -> Any:
         """An index of unit vectors, trained on them."""
         index = make_index(self.factory, originals.shape[1], "ip")
-        with told(f"{self.factory} cannot be trained on {len(originals)} pictures; give more, or a smaller index"):
+        with faiss_errors(f"{self.factory} cannot be trained on {len(originals)} pictures; give more, or a smaller index"):
             index.train(originals)
             index.add(originals)
         return index

@@ -17,12 +17,13 @@ from images.inputs import ImageInput, find_images
 from images.io import Photo, UnreadableImage, save_png
 from images.transforms import edit_generator
 from models.embedders import identified, open_embedder
+from models.search import ExactIndex, rankings
+from models.store import VectorStore
 from sentinels.decide import DecideConfig, decide
 from sentinels.reader import load_network
 from sentinels.record import Record
-from sentinels.retrieve import CosineIndex, read_captions
+from sentinels.retrieve import read_captions
 from sentinels.service import Service
-from sentinels.store import Store
 
 
 def run_robustness(
@@ -102,12 +103,12 @@ def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str
     Returns:
         Shares of captions whose own picture is among the first ten, with and without; share of first hits that are sentinels.
     """
-    model = identified(embedder)
-    stores = {name: Store(vectors / name, model) for name in ("originals", "sentinels")}
-    asked = {f"originals/{name}": text for name, text in captions.items() if name in stores["originals"].rows}
-    queries = open_embedder(embedder).embed_texts(list(asked.values())).float().numpy()
-    with_them = CosineIndex.of(stores).search(queries, 10)
-    without = CosineIndex.of({"originals": stores["originals"]}).search(queries, 10)
+    stores = {name: VectorStore.open(vectors / name) for name in ("originals", "sentinels")}
+    known = set(stores["originals"].labels)
+    asked = {f"originals/{name}": text for name, text in captions.items() if name in known}
+    queries = open_embedder(embedder).embed_texts(list(asked.values())).cpu().numpy()
+    with_them = rankings(ExactIndex.of(stores), queries, 10)
+    without = rankings(ExactIndex.of({"originals": stores["originals"]}), queries, 10)
 
     def recall(rankings: list[list[tuple[str, float]]]) -> float:
         return sum(name in [found for found, _ in ranking] for name, ranking in zip(asked, rankings, strict=True)) / len(asked)

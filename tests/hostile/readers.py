@@ -155,8 +155,8 @@ def table_readers(work: Path) -> list[Reader]:
 
     from detectors.scores import Scores
     from engine.tables import read_table, write_table
-    from indexing.features import read_features
     from indexing.index import read_faiss
+    from models.store import VectorStore
 
     rows = saved(lambda path: write_table(path, ["source", "psnr"], [{"source": "=a", "psnr": 1.5}] * 3), work, "t.csv")
     index = faiss.index_factory(8, "IVF2,Flat")
@@ -169,7 +169,7 @@ def table_readers(work: Path) -> list[Reader]:
 
     def features(path: Path) -> None:
         (path.parent / "filenames.txt").write_text("".join(f"{number}\n" for number in range(90)))
-        read_features(path.parent)
+        VectorStore.open(path.parent)
 
     return [
         Reader("table", "t.csv", rows, read_table),

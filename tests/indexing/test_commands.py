@@ -16,8 +16,8 @@ from torch import nn
 from engine.cli import run
 from indexing.__main__ import main
 from indexing.activate import portions
-from indexing.features import read_features
 from indexing.index import Index
+from models.store import VectorStore
 
 
 def indexing(*arguments):
@@ -53,7 +53,7 @@ def test_released_pictures_are_found_again(originals, own_index, extractor, tmp_
     found = tmp_path / "found" / "matches.csv"
     search = ("search", out / "0001.png", out / "0003.png", "-o", found, "--index", own_index, "--extractor.name", extractor)
     assert indexing(*search, "--k=3", "--html", "--workers=0", "--parameters", "nprobe=4") == 0
-    assert "2 of 2 pictures have matches" in capsys.readouterr().out
+    assert "2 of 2 images have matches" in capsys.readouterr().out
     assert {row["query"]: row["match"] for row in table(found) if row["rank"] == "1"} == {
         str(out / name): str(originals / name) for name in ("0001.png", "0003.png")
     }
@@ -130,27 +130,26 @@ def test_unreadable_pictures_are_named_and_left_out(references, extractor, tmp_p
     assert "bad.png: not a picture" in told
     assert "cut.png: damaged" in told
     assert "skipped notes.md" in told
-    features = read_features(tmp_path / "f")
+    features = VectorStore.open(tmp_path / "f")
     assert features.names == [str(folder / "good.png")]
     assert torch.equal(torch.load(tmp_path / "f" / "fts.pt", weights_only=True), torch.from_numpy(np.array(features.matrix)))
 
 
 def test_a_stopped_extraction_goes_on(references, extractor, tmp_path):
-    from indexing.extract import DONE, ROWS, STATE
-
-    out, arguments = tmp_path / "f", ("--extractor.name", extractor, "--workers=0")
+    out, arguments = tmp_path / "f", ("--extractor.name", extractor, "--workers=0", "--batch-size=20")
     assert indexing("extract", references, "-o", out, *arguments) == 0
     matrix = np.load(out / "features.npy")
-    rows, state = np.zeros_like(matrix), np.zeros(100, np.uint8)
-    rows[:60], state[:60] = 7, DONE  # marked values show what is not done again
-    np.save(out / "rows.npy", rows)
-    np.save(out / "state.npy", state)
-    (out / "rows.npy").rename(out / ROWS)
-    (out / "state.npy").rename(out / STATE)
+    lines = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
+    marked = [line | {"row": {"part": "vectors-0.partial", "row": place}} for place, line in enumerate(lines[:60])]
+    (out / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in marked) + '{"name": "cut sho')
+    np.full((60, 16), 7, np.float32).tofile(out / "vectors-0.partial")  # marked values show what is not done again
+    for name in ("features.npy", "features.json", "filenames.txt", "images.jsonl"):
+        (out / name).unlink()
     assert indexing("extract", references, "-o", out, *arguments) == 0
     again = np.load(out / "features.npy")
     assert (again[:60] == 7).all()
-    assert np.allclose(again[60:], matrix[60:], atol=1e-5)
+    assert np.array_equal(again[60:], matrix[60:])
+    assert not list(out.glob("*.partial"))
 
 
 def test_two_processes_describe_what_one_describes(references, extractor, tmp_path, capsys):
@@ -167,9 +166,8 @@ def test_two_processes_describe_what_one_describes(references, extractor, tmp_pa
     assert done.returncode == 1, done.stderr
     for told in (capsys.readouterr().err, done.stderr):
         assert [f"{name}: not a picture" in told for name in ("0003.png", "0004.png")] == [True, True]
-    one, two = (read_features(tmp_path / name) for name in ("one", "two"))
-    assert one.names == two.names
-    assert np.allclose(one.matrix, two.matrix, atol=1e-5)
+    for name in ("features.npy", "filenames.txt", "features.json", "images.jsonl"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert json.loads((tmp_path / "two" / "manifest.json").read_text())["counts"] == {"done": 9, "failed": 2, "skipped": 0}
 
 
@@ -184,7 +182,7 @@ def test_torchscript_only_if_trusted(references, tmp_path, capsys):
     assert indexing(*arguments) == 2
     assert "runs the stranger's code" in capsys.readouterr().err
     assert indexing(*arguments, "--trust-torchscript", "--extractor.size=16", "--extractor.unit=true") == 0
-    assert np.linalg.norm(read_features(tmp_path / "f").matrix, axis=1) == pytest.approx(np.ones(100), abs=1e-5)
+    assert np.linalg.norm(VectorStore.open(tmp_path / "f").matrix, axis=1) == pytest.approx(np.ones(100), abs=1e-5)
     torch.save({"weight": torch.zeros(1)}, tmp_path / "state.pt")
     assert indexing("extract", references, "-o", tmp_path / "g", "--extractor.name", tmp_path / "state.pt", "--trust-torchscript") == 2
     assert "a state dict needs its architecture" in capsys.readouterr().err
@@ -200,17 +198,22 @@ def test_networks_of_the_libraries(references, tmp_path):
     one = references / "0000.png"
     arguments = ("--extractor.name", "timm:resnet10t", "--extractor.weights", tmp_path / "weights.safetensors", "--workers=0")
     assert indexing("extract", one, "-o", tmp_path / "f", *arguments, "--extractor.size=64") == 0
-    assert read_features(tmp_path / "f").matrix.shape == (1, 512)
+    assert VectorStore.open(tmp_path / "f").matrix.shape == (1, 512)
 
 
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
-        (lambda folder: (folder / "index.faiss").write_bytes(b"nothing"), "damaged or not an index"),
+        (lambda folder: (folder / "index.faiss").write_bytes(b"nothing"), "index.faiss is damaged or was replaced"),
+        (lambda folder: flip_bit(folder / "index.faiss", 3000), "index.faiss is damaged or was replaced"),
+        (lambda folder: (folder / "names.txt").write_text("one\n"), "names.txt is damaged or was replaced"),
+        (lambda folder: (unhashed(folder) / "index.faiss").write_bytes(b"nothing"), "damaged or not an index"),
         (lambda folder: (folder / "index.json").unlink(), "no index here"),
         (lambda folder: (folder / "index.json").write_text("{"), "damaged"),
-        (lambda folder: (folder / "names.txt").write_text("one\n"), "100 entries and 1 names"),
-        (lambda folder: faiss.write_index(faiss.index_factory(16, "IVF4,PQ4x4"), str(folder / "index.faiss")), "not trained"),
+        (lambda folder: (folder / "index.json").write_text('{"format": 1, "extractor": "x"}'), "Expected `object`, got `str`"),
+        (lambda folder: (folder / "index.json").write_text('{"format": 1, "shards": 1000000000}'), "`int` <= 65536"),
+        (lambda folder: (unhashed(folder) / "names.txt").write_text("one\n"), "100 entries and 1 names"),
+        (lambda folder: faiss.write_index(faiss.index_factory(16, "IVF4,PQ4x4"), str(unhashed(folder) / "index.faiss")), "not trained"),
     ],
 )
 def test_broken_indices_are_told(break_it, words, own_index, originals, extractor, tmp_path, capsys):
@@ -219,6 +222,108 @@ def test_broken_indices_are_told(break_it, words, own_index, originals, extracto
     assert code == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "m.csv").exists()
+
+
+def unhashed(folder):
+    """The folder as earlier versions wrote it."""
+    facts = json.loads((folder / "index.json").read_text())
+    del facts["sha256"]
+    (folder / "index.json").write_text(json.dumps(facts))
+    return folder
+
+
+def flip_bit(file, place):
+    content = bytearray(file.read_bytes())
+    content[place] ^= 16
+    file.write_bytes(content)
+
+
+def test_an_index_of_an_earlier_version_opens(own_index):
+    assert len(Index.open(unhashed(own_index))) == 100
+
+
+def test_damaged_descriptors_are_refused_by_name(references, extractor, own_index, tmp_path, capsys):
+    out = tmp_path / "f"
+    indexing("extract", references, "-o", out, "--extractor.name", extractor, "--workers=0")
+    flip_bit(out / "features.npy", 2000)
+    assert indexing("build", out, "-o", tmp_path / "i", "--factory=Flat") == 2
+    assert "features.npy is damaged or was replaced" in capsys.readouterr().err
+    flip_bit(own_index / "trained.faiss", 500)
+    assert activate(references, tmp_path / "a", own_index, extractor) == 2
+    assert "trained.faiss is damaged or was replaced" in capsys.readouterr().err
+
+
+def test_a_table_is_not_written_over_unasked(own_index, originals, extractor, tmp_path, capsys):
+    (tmp_path / "m.csv").write_text("mine")
+    search = ("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--extractor.name", extractor, "--workers=0")
+    assert indexing(*search) == 2
+    assert "m.csv is there already: name another file, or add --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "m.csv").read_text() == "mine"
+    assert indexing(*search, "--overwrite") == 0
+    assert len(table(tmp_path / "m.csv")) == 60
+    (tmp_path / "new.html").write_text("mine")
+    assert indexing("search", originals, "-o", tmp_path / "new.csv", *search[4:], "--html") == 2
+    assert not (tmp_path / "new.csv").exists()
+
+
+def test_descriptors_are_searched_exactly_without_an_index(references, extractor, tmp_path):
+    indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
+    indexing("build", tmp_path / "f", "-o", tmp_path / "flat", "--factory=Flat")
+    for place in ("f", "flat"):
+        search = ("search", references / "0007.png", "-o", tmp_path / f"{place}.csv", "--index", tmp_path / place)
+        assert indexing(*search, "--extractor.name", extractor, "--workers=0", "--k=5") == 0
+    exact, flat = table(tmp_path / "f.csv"), table(tmp_path / "flat.csv")
+    assert [row["match"] for row in exact] == [row["match"] for row in flat]
+    assert [float(row["distance"]) for row in exact] == pytest.approx([float(row["distance"]) for row in flat], abs=1e-5)
+
+
+@pytest.mark.parametrize("factory", ["IVF4,PQ4x4fs", "OPQ4,IVF4,PQ4x4fsr", "IVF4,PQ4x4fs,RFlat", "PQ4x4fs"])
+def test_fast_scan_indices_are_activated_for(factory, originals, references, extractor, tmp_path):
+    indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
+    assert indexing("build", tmp_path / "f", "-o", tmp_path / "i", "--factory", factory) == 0
+    arguments = ["activate", str(originals), "-o", str(tmp_path / "out"), "--index", str(tmp_path / "i"), "--workers=0"]
+    command = [sys.executable, "-m", "indexing", *arguments, "--extractor.name", str(extractor)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # it ended the process with SIGSEGV
+    assert done.returncode == 0, done.stderr
+    rows = table(tmp_path / "out" / "activated.csv")
+    assert all(float(row["distance_after"]) < float(row["distance_before"]) for row in rows)
+
+
+def test_names_with_other_line_ends_are_kept_and_line_feeds_refused_before_the_work(references, extractor, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    odd = ["a\u2028b.png", "c\x85d.png", "e\x0bf.png", "plain.png"]
+    for number, name in enumerate(odd):
+        shutil.copy(references / f"{number:04d}.png", folder / name)
+    bytes_name = folder / b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    shutil.copy(references / "0005.png", bytes_name)
+    assert indexing("extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0") == 0
+    store = VectorStore.open(tmp_path / "f")
+    assert sorted(store.labels) == sorted([*odd, bytes_name.name])
+    assert indexing("build", tmp_path / "f", "-o", tmp_path / "i", "--factory=Flat") == 0
+    assert Index.open(tmp_path / "i").names == store.names
+    shutil.copy(references / "0006.png", folder / "g\nh.png")
+    capsys.readouterr()
+    assert indexing("extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0") == 1
+    assert "has a line break in it" in capsys.readouterr().err
+    assert len(VectorStore.open(tmp_path / "f")) == 5
+
+
+def test_changed_and_new_images_are_described_again_and_no_others(references, extractor, tmp_path, capsys):
+    folder, arguments = tmp_path / "in", ("--extractor.name", extractor, "--workers=0", "--batch-size=1")
+    folder.mkdir()
+    for number in range(4):
+        shutil.copy(references / f"{number:04d}.png", folder)
+    assert indexing("extract", folder, "-o", tmp_path / "f", *arguments) == 0
+    assert indexing("extract", folder, "-o", tmp_path / "f", *arguments) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    shutil.copy(references / "0050.png", folder / "0002.png")
+    shutil.copy(references / "0051.png", folder / "9999.png")
+    (folder / "0000.png").unlink()
+    assert indexing("extract", folder, "-o", tmp_path / "f", *arguments) == 0
+    assert indexing("extract", folder, "-o", tmp_path / "new", *arguments) == 0
+    for name in ("features.npy", "filenames.txt", "images.jsonl"):
+        assert (tmp_path / "f" / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
 
 
 def test_descriptors_of_another_network_are_refused(own_index, originals, extractor, tmp_path, capsys):
@@ -258,6 +363,14 @@ def test_an_index_of_other_descriptors_is_not_taken_for_trained(own_index, tmp_p
     ("arguments", "words"),
     [
         (("--factory", "IVF4,Nonsense"), "faiss makes no index of 'IVF4,Nonsense'"),
+        (("--factory", "IDMap,Flat"), "leave IDMap out"),
+        (("--factory", "HNSW0"), "its numbers begin at 1"),
+        (("--factory", "IVF0,Flat"), "its numbers begin at 1"),
+        (("--factory", "HNSW1,Flat"), "a graph needs 2 links"),
+        (("--factory", "IVF99999999999,Flat"), "its numbers are at most"),
+        (("--factory", ""), "faiss makes no index of ''"),
+        (("--factory", "PQ3"), "faiss makes no index of 'PQ3'"),
+        (("--factory", "IVF4,PQ4x12"), "cannot be trained on 100"),
         (("--factory", "IVF500,PQ4x4"), "cannot be trained on 100"),
         (("--memory_mb=0",), "memory_mb, shards and processes must be at least 1, got 0"),
     ],
@@ -288,13 +401,12 @@ def test_empty_places_and_wrong_parameters(own_index, originals, extractor, tmp_
 @pytest.mark.parametrize("metric", ["l2", "ip"])
 def test_every_kind_of_index_is_built_saved_and_searched(factory, metric, tmp_path):
     from indexing.build import build
-    from indexing.features import Features, write_features
 
     if metric == "ip" and "LSH" in factory:
         pytest.skip("faiss has LSH for L2 alone")
     rows = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    write_features(tmp_path / "f", Features(rows, [f"{number}" for number in range(300)], {}))
+    VectorStore(rows, [f"{number}" for number in range(300)], {}).write(tmp_path / "f")
     made = build([tmp_path / "f"], tmp_path / "i", factory, metric)
     opened = Index.open(tmp_path / "i")
     found = [index.search(rows[:20], 5, "nprobe=4" if "IVF" in factory else "") for index in (made, opened)]

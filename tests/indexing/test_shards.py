@@ -8,8 +8,8 @@ import pytest
 from engine.cli import run
 from indexing.__main__ import main
 from indexing.build import add, build
-from indexing.features import Features, write_features
 from indexing.index import Index
+from models.store import VectorStore
 
 RNG = np.random.default_rng(0)
 QUERIES = RNG.normal(size=(60, 16)).astype(np.float32)
@@ -21,7 +21,7 @@ def features(tmp_path_factory):
     root = tmp_path_factory.mktemp("features")
     for place, count in enumerate((400, 299, 502)):
         rows = RNG.normal(size=(count, 16)).astype(np.float32)
-        write_features(root / str(place), Features(rows, [f"{place}/{number}.png" for number in range(count)], {}))
+        VectorStore(rows, [f"{place}/{number}.png" for number in range(count)], {}).write(root / str(place))
     return [root / str(place) for place in range(3)]
 
 
@@ -42,8 +42,8 @@ def test_two_processes_build_the_index_that_one_builds(features, tmp_path):
         assert three.id_of("2/17.png") == 400 + 299 + 17
         for parameters in ("nprobe=1", "nprobe=8"):
             same(one, three, parameters)
-    further = Features(RNG.normal(size=(5, 16)).astype(np.float32), [f"new{number}" for number in range(5)], {})
-    write_features(tmp_path / "further", further)
+    further = VectorStore(RNG.normal(size=(5, 16)).astype(np.float32), [f"new{number}" for number in range(5)], {})
+    further.write(tmp_path / "further")
     for folder in ("one", "three"):
         assert len(add(tmp_path / folder, [tmp_path / "further"])) == 1206
     same(Index.open(tmp_path / "one"), Index.open(tmp_path / "three"), "nprobe=3")
@@ -70,7 +70,9 @@ def test_what_cannot_be_is_told(features, tmp_path, capsys):
     assert "2 processes have 1 shards" in capsys.readouterr().err
     rows = np.zeros((400, 16), np.float32)
     rows[399, 3] = np.nan
-    write_features(tmp_path / "bad", Features(rows, [f"bad{number}" for number in range(400)], {}))
+    (tmp_path / "bad").mkdir()
+    np.save(tmp_path / "bad" / "features.npy", rows)
+    (tmp_path / "bad" / "filenames.txt").write_text("".join(f"bad{number}\n" for number in range(400)))
     assert run(main, ["build", str(features[0]), f"{tmp_path}/bad", "-o", f"{tmp_path}/i", "--factory=SQ8", "--shards=2"]) == 2
     assert "bad399 is not finite" in capsys.readouterr().err
     assert "shards" not in json.loads((tmp_path / "i" / "index.json").read_text())

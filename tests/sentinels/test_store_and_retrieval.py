@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentinels.store import Store, open_matrix
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, SiglipConfig, SiglipModel, ViTConfig, ViTModel
 
 from engine.cli import run
@@ -15,7 +16,6 @@ from models.image_text_net import ImageTextNet, reading_vector
 from models.preprocessing import Preprocessing
 from sentinels.__main__ import main
 from sentinels.retrieve import CaptionIndex, CosineIndex, Hits, fused, read_captions
-from sentinels.store import Store, open_matrix
 from tiny.diffusion import build_tokenizer
 
 

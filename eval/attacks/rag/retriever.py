@@ -8,11 +8,12 @@ from typing import Literal
 
 from images.io import encode_as, open_photo
 from models.embedders import Embedder
+from models.search import ExactIndex, Ranking, rankings
+from models.store import VectorStore
 from sentinels.answers import chosen
 from sentinels.client import Client
 from sentinels.messages import message
-from sentinels.retrieve import CaptionIndex, CosineIndex, Ranking, fused
-from sentinels.store import Store
+from sentinels.retrieve import CaptionIndex, fused
 
 Method = Literal["cosine", "bm25", "fusion", "rerank"]
 
@@ -39,7 +40,7 @@ class Retriever:
 
     def __init__(
         self,
-        stores: Mapping[str, Store],
+        stores: Mapping[str, VectorStore],
         embedder: Embedder,
         method: Method = "cosine",
         captions: Mapping[str, str] | None = None,
@@ -48,7 +49,7 @@ class Retriever:
         limit: int | None = None,
         candidates: int = 12,
     ) -> None:
-        self.index, self.embedder, self.method = CosineIndex.of(stores, without, limit), embedder, method
+        self.index, self.embedder, self.method = ExactIndex.of(stores, without, limit), embedder, method
         self.client, self.candidates = client, candidates
         self.paths = {f"{label}/{name}": path for label, store in stores.items() for name, path in store.paths().items()}
         self.words: CaptionIndex | None = None
@@ -64,7 +65,7 @@ class Retriever:
             assert self.words is not None
             return self.words.search([caption], top_k)[0]
         depth = max(top_k, self.candidates) if self.method == "rerank" else max(top_k, 100) if self.method == "fusion" else top_k
-        near = self.index.search(self.embedder.embed_texts([caption]).float().cpu().numpy(), depth)[0]
+        near = rankings(self.index, self.embedder.embed_texts([caption]).cpu().numpy(), depth)[0]
         if self.method == "fusion":
             assert self.words is not None
             return fused([near, self.words.search([caption], depth)[0]], top_k)

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from sentinels.store import Store
 
 from engine.cli import run
 from eval.__main__ import main
@@ -19,7 +20,6 @@ from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
 from sentinels.record import Record
 from sentinels.service import Service
-from sentinels.store import Store
 from tests.sentinels.conftest import KEY
 
 

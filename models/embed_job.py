@@ -1,0 +1,253 @@
+"""The embedding job: vectors of a collection of images, kept up to date."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.devices import Process, first_process
+from engine.files import PARTIAL, locked
+from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.journal import Entry, join_journals, read_journal
+from engine.manifest import MANIFEST, write_manifest
+from images.inputs import Found, ImageInput
+from models.embedders import Embedder
+from models.store import BLOCK, FOREIGN, StoredImage, VectorStore, check_name, write_vectors
+from models.store_parts import PARTS_INDEX, Parts, holds_parts, open_part
+
+log = logging.getLogger(__name__)
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """The outcome of an embedding job.
+
+    Attributes:
+        store: The vectors.
+        job: Rows, failures and what was passed over.
+        dropped: Images that are no longer in the collection.
+    """
+
+    store: VectorStore
+    job: Report
+    dropped: int
+
+    @property
+    def embedded(self) -> int:
+        """How many vectors were made."""
+        return len(self.job.rows) - self.job.before
+
+    @property
+    def kept(self) -> int:
+        """How many were there already."""
+        return self.job.before
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether an earlier run had done everything."""
+        return self.job.nothing_to_do and not self.dropped
+
+
+class EmbedJob(Job[ImageInput, Tensor, Vector, Vector]):
+    """Images in, vectors out; each process appends to a file of its own until all are there.
+
+    Args:
+        embedder: The model.
+        folder: Of the vectors.
+        command: Whose job it is, such as ``indexing extract``.
+        earlier: What an earlier run left there; None if nothing usable.
+    """
+
+    def __init__(self, embedder: Embedder, folder: Path, command: str, earlier: VectorStore | None) -> None:
+        self.embedder, self.folder = embedder, folder
+        self.command = command  # type: ignore[misc]
+        self.width = 4 * embedder.dimension
+        self.known = {image.name: image for image in earlier.images} if earlier is not None else {}
+        self.file = folder / f"vectors-0{PARTIAL}"
+
+    def setup(self, process: Process) -> None:
+        self.embedder.to(process.device, process.dtype)
+        self.file = self.folder / f"vectors-{process.rank}{PARTIAL}"
+
+    def prepare(self, source: ImageInput) -> Tensor:
+        return self.embedder.preprocess(source.open().rgb)
+
+    @torch.inference_mode()
+    def step(self, batch: Batch[ImageInput, Tensor]) -> Sequence[Vector]:
+        return list(self.embedder.embed_images(torch.stack(batch.prepared)).float().cpu().numpy())
+
+    def finish(self, prepared: Tensor, result: Vector) -> Vector:
+        if not np.isfinite(result).all():
+            msg = "its vector is not finite; use another model or --precision 32-true"
+            raise ValueError(msg)
+        return result
+
+    def write(self, source: ImageInput, finished: Vector) -> dict[str, Any]:
+        with self.file.open("ab") as stream:
+            row = stream.tell() // self.width
+            stream.truncate(row * self.width)  # a vector that was cut short is no row
+            stream.write(np.ascontiguousarray(finished, "<f4").tobytes())
+        return {"part": self.file.name, "row": row}
+
+    def exists(self, source: ImageInput, row: dict[str, Any]) -> bool:
+        if "part" in row:
+            return in_part(self.folder, row, self.width)
+        image = self.known.get(source.name)
+        if image is None or image.size != source.size:
+            return False
+        return image.mtime_ns == source.mtime_ns or image.sha256 == source.digest()
+
+
+def embed_images(
+    found: Found,
+    folder: Path,
+    embedder: Embedder,
+    command: str,
+    options: JobOptions,
+    fts: bool = False,
+) -> EmbedReport | None:
+    """Embed what is new or changed in a collection, and forget what is gone; every other vector stays.
+
+    Args:
+        found: The whole collection.
+        folder: Of the vectors; see :mod:`models.store`.
+        embedder: The model.
+        command: Whose job it is, such as ``indexing extract``.
+        options: How it runs.
+        fts: Write ``fts.pt``, too.
+
+    Returns:
+        The outcome; None on every process but the first.
+
+    Raises:
+        ValueError: If no image can be embedded, or the folder holds another job or another model's vectors.
+    """
+    images, unnamed = _nameable(found.images)
+    settings = {"extractor": embedder.record()}
+    _adopt(folder, embedder, command, settings)
+    earlier = _earlier(folder, embedder)
+    job = EmbedJob(embedder, folder, command, earlier)
+    report = run_job(job, images, folder, settings, options, found.skipped, found.failed | unnamed)
+    if report is None:
+        return None
+    if not report.rows:
+        reason = next(iter(report.failed.values()), "there is none")
+        msg = f"not one of {len(images) + len(report.failed)} images could be embedded: {reason}"
+        raise ValueError(msg)
+    table = _table(folder, images, report)
+    in_parts = holds_parts(folder) or any(folder.glob(f"vectors-*{PARTIAL}"))
+    whole = earlier is not None and not in_parts and earlier.images == table
+    if not whole or (fts and not (folder / FOREIGN[0]).is_file()):
+        with locked(folder):
+            _compose(job, table, report, earlier, fts)
+    return EmbedReport(VectorStore.open(folder, verify=False), report, len(report.stale))
+
+
+def in_part(folder: Path, row: dict[str, Any], width: int) -> bool:
+    """Whether a part of a folder has a row."""
+    part, number = folder / str(row["part"]), row.get("row")
+    if not isinstance(number, int) or number < 0 or part.parent != folder or not part.is_file():
+        return False
+    return part.suffix != PARTIAL or part.stat().st_size >= (number + 1) * width
+
+
+def _nameable(images: Sequence[ImageInput]) -> tuple[list[ImageInput], dict[str, str]]:
+    """Images that a list of names can hold, each on its own, and what is wrong with the others."""
+    kept, wrong = [], {}
+    for image in images:
+        try:
+            check_name(image.full_name)
+        except ValueError as error:
+            wrong[image.name] = str(error)
+        else:
+            kept.append(replace(image, group=""))
+    return kept, wrong
+
+
+def _earlier(folder: Path, embedder: Embedder) -> VectorStore | None:
+    """Vectors of an earlier run, if they are whole."""
+    if holds_parts(folder):
+        return None  # their rows are in the journal
+    try:
+        store = VectorStore.open(folder)
+        _ = store.images
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        log.warning("%s; all images are embedded again", error)
+        return None
+    store.check_embedder(folder, embedder.fingerprint, embedder.digest)
+    return store
+
+
+def _adopt(folder: Path, embedder: Embedder, command: str, settings: dict[str, Any]) -> None:
+    """Go on with a store of the sentinels' first version: its rows become a journal."""
+    if not holds_parts(folder) or (folder / MANIFEST).is_file():
+        return
+    if not first_process():
+        while not (folder / MANIFEST).is_file():
+            time.sleep(0.1)
+        return
+    VectorStore.open(folder).check_embedder(folder, embedder.fingerprint, embedder.digest)
+    entries = []
+    for row in Parts.open(folder).rows:
+        place = {"part": row.part, "row": row.row}
+        entries.append(Entry(row.name, row.size, row.mtime_ns, row.sha256, place))
+    with locked(folder):
+        join_journals(folder, entries)
+        write_manifest(folder, command=command, finished=False, settings=settings)
+
+
+def _table(folder: Path, images: Sequence[ImageInput], report: Report) -> list[StoredImage]:
+    """What is known of each image that has a vector, in their order."""
+    sources = {image.name: image for image in images}
+    entries = read_journal(folder)
+    rows = [(sources[name], entries[name].sha256) for name, _ in report.rows]
+    return [StoredImage(image.name, image.full_name, image.size, image.mtime_ns, sha256) for image, sha256 in rows]
+
+
+def _compose(job: EmbedJob, table: list[StoredImage], report: Report, earlier: VectorStore | None, fts: bool) -> None:
+    """Write the vectors of all images in their order, and take the parts away."""
+    names = [image.path for image in table]
+    blocks = _blocks(job, report.rows, earlier)
+    write_vectors(job.folder, blocks, job.embedder.dimension, names, job.embedder.record(), table, fts)
+    join_journals(job.folder, [Entry(image.name, image.size, image.mtime_ns, image.sha256, {}) for image in table])
+    parts = [*job.folder.glob(f"vectors-*{PARTIAL}"), *job.folder.glob("part-*.safetensors"), job.folder / PARTS_INDEX]
+    for part in parts:
+        part.unlink(missing_ok=True)
+
+
+def _blocks(job: EmbedJob, rows: Sequence[tuple[str, dict[str, Any]]], earlier: VectorStore | None) -> Iterator[Vector]:
+    """Vectors, some at a time, from the parts or from what was there."""
+    places = {label: place for place, label in enumerate(earlier.labels)} if earlier is not None else {}
+    parts: dict[str, Vector] = {}
+    for start in range(0, len(rows), BLOCK):
+        block = []
+        for name, row in rows[start : start + BLOCK]:
+            if "part" not in row:
+                assert earlier is not None
+                block.append(earlier.matrix[places[name]])
+                continue
+            part = row["part"]
+            if part not in parts:
+                parts[part] = _open_part(job.folder / part, job.embedder.dimension)
+            block.append(parts[part][row["row"]])
+        yield np.stack(block)
+
+
+def _open_part(file: Path, dimension: int) -> Vector:
+    if file.suffix != PARTIAL:
+        return open_part(file)
+    count = file.stat().st_size // (4 * dimension)
+    return np.memmap(file, "<f4", "r", shape=(count, dimension))

@@ -1,0 +1,113 @@
+"""The sentinels' first stores: an index of images, and vectors in parts.
+
+``index.json`` says which image's vector is in which row of which part; parts are safetensors files.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.records import read_json
+
+PARTS_INDEX = "index.json"
+REMEDY = "delete the folder and embed again"
+LARGEST_HEADER = 2**20
+"""Bytes of a part's header; it describes one matrix."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where an image's vector is, and which content it was made of."""
+
+    name: str
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    part: str
+    row: int
+
+
+@dataclass(frozen=True)
+class _Index:
+    format: int
+    model: dict[str, Any]
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A store in parts.
+
+    Attributes:
+        folder: The folder.
+        model: Name and sha256 of the model's files.
+        rows: Its images.
+    """
+
+    folder: Path
+    model: dict[str, Any]
+    rows: list[Row]
+
+    @classmethod
+    def open(cls, folder: Path) -> Parts:
+        """Read the index.
+
+        Raises:
+            ValueError: If it is damaged or of another version.
+        """
+        file = folder / PARTS_INDEX
+        index = read_json(file, _Index, REMEDY)
+        if index.format != 1 or not index.rows:
+            msg = f"{file}: not a store of vectors, or an empty one; {REMEDY}"
+            raise ValueError(msg)
+        if wrong := next((row.part for row in index.rows if PurePath(row.part).name != row.part), None):
+            msg = f"{file}: damaged (a part is named {wrong!r}); {REMEDY}"
+            raise ValueError(msg)
+        return cls(folder, index.model, index.rows)
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Vectors of all rows, (N, D), in memory.
+
+        Raises:
+            ValueError: If a part is damaged.
+        """
+        opened = {part: open_part(self.folder / part) for part in {row.part for row in self.rows}}
+        widths = {matrix.shape[1] for matrix in opened.values()}
+        outside = next((row for row in self.rows if not 0 <= row.row < len(opened[row.part])), None)
+        if len(widths) > 1 or outside is not None:
+            msg = f"{self.folder / PARTS_INDEX}: does not fit its parts; {REMEDY}"
+            raise ValueError(msg)
+        return np.stack([opened[row.part][row.row] for row in self.rows])
+
+
+def holds_parts(folder: Path) -> bool:
+    """Whether a folder is a store in parts, and not an index, whose record has the same name."""
+    return (folder / PARTS_INDEX).is_file() and any(folder.glob("part-*.safetensors"))
+
+
+def open_part(file: Path) -> NDArray[np.float32]:
+    """The one matrix of a part, memory-mapped: nothing is read until it is used.
+
+    Raises:
+        ValueError: If the file is not one.
+    """
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > LARGEST_HEADER:
+                raise ValueError(f"a header of {length} bytes")  # noqa: EM102
+            about = json.loads(stream.read(length))["vectors"]
+        if about["dtype"] != "F32" or len(about["shape"]) != 2 or min(about["shape"]) < 1:
+            raise ValueError(f"{about['dtype']} of shape {about['shape']}")  # noqa: EM102
+        return np.memmap(file, np.float32, "r", 8 + length + about["data_offsets"][0], tuple(about["shape"]))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, struct.error) as error:
+        msg = f"{file} is damaged ({error}); {REMEDY}"
+        raise ValueError(msg) from error
