@@ -61,7 +61,7 @@ def jpeg_segments(stream: BinaryIO) -> Iterator[tuple[int, int, int]]:
     """Walk the segments of a JPEG file, up to and with the first scan.
 
     Yields:
-        Marker (its second byte), place of the data in the file, and length, which is 0 for markers without data.
+        Marker (its second byte), place of the data in the file, and length (0 without data).
     """
     end = stream.seek(0, io.SEEK_END)
     place = 2
@@ -94,11 +94,11 @@ def png_end(content: bytes) -> int:
 
 
 def jpeg_end(content: bytes) -> int:
-    """Find where a JPEG's bytes end, behind the end-of-image marker of its last scan; the file's length if it has none."""
+    """Find where a JPEG's bytes end; the file's length if it is cut short."""
     place = 2
     while place + 4 <= len(content):
         marker = content[place + 1]
-        if content[place] != 0xFF:  # coded image data, in which 0xFF is followed by 0 or a restart marker
+        if content[place] != 0xFF:  # coded data, in which 0xFF is followed by 0 or a restart marker
             place = content.find(b"\xff", place)
             if place < 0:
                 break
@@ -117,12 +117,14 @@ def without_damaged_notes(content: bytes) -> Iterator[bytes]:
     """Leave out of a PNG or JPEG file what a decoder may stumble over and does not need.
 
     Yields:
-        The file without its damaged ancillary chunks, then without any notes; only where that is less than the file.
+        The file without its damaged ancillary chunks, then without any notes; only where that is
+        less than the file.
     """
     if content.startswith(PNG_SIGNATURE):
-        chunks = [(kind, content[place - 8 : place + length + 4]) for kind, place, length in png_chunks(io.BytesIO(content))]
-        whole = [chunk for kind, chunk in chunks if _critical(kind) or _checked(chunk)]
-        needed = [chunk for kind, chunk in chunks if _critical(kind) or (kind in NEEDED and _checked(chunk))]
+        walk = png_chunks(io.BytesIO(content))
+        chunks = [content[place - 8 : place + length + 4] for _, place, length in walk]
+        whole = [chunk for chunk in chunks if _critical(chunk) or _checked(chunk)]
+        needed = [chunk for chunk in whole if _critical(chunk) or chunk[4:8] in NEEDED]
         for kept in (whole, needed):
             if len(kept) < len(chunks):
                 yield PNG_SIGNATURE + b"".join(kept)
@@ -130,7 +132,8 @@ def without_damaged_notes(content: bytes) -> Iterator[bytes]:
         segments = list(jpeg_segments(io.BytesIO(content)))
         if segments and segments[-1][0] == START_OF_SCAN:
             scan = segments[-1][1] - 4
-            kept = [content[place - 4 : place + length] for marker, place, length in segments[:-1] if length and _decodes(marker)]
+            decoded = [segment for segment in segments[:-1] if segment[2] and _decodes(segment[0])]
+            kept = [content[place - 4 : place + length] for _, place, length in decoded]
             if len(kept) < len(segments) - 1:
                 yield b"\xff\xd8" + b"".join(kept) + content[scan:]
 
@@ -146,8 +149,8 @@ def _find(stream: BinaryIO, place: int, wanted: bytes) -> int:
         place += len(block)
 
 
-def _critical(kind: bytes) -> bool:
-    return not kind[0] & 0x20
+def _critical(chunk: bytes) -> bool:
+    return not chunk[4] & 0x20
 
 
 def _checked(chunk: bytes) -> bool:
@@ -155,5 +158,5 @@ def _checked(chunk: bytes) -> bool:
 
 
 def _decodes(marker: int) -> bool:
-    """Whether the image cannot be decoded rightly without a segment: all but APP1 to APP13, APP15 and comments."""
+    """Whether decoding needs a segment: all but APP1 to APP13, APP15 and comments."""
     return marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker == COMMENT)

@@ -16,28 +16,30 @@ def refuse_frames(image: Image.Image, name: str, notes: list[str]) -> None:
     """Let a file pass that is one image, with at most a preview or a depth map of it behind.
 
     Raises:
-        UnreadableImage: If it has several frames or pages, or its image is only the preview of a camera raw.
+        UnreadableImage: If it has several frames or pages, or only the preview of a camera raw.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         frames, left_out = _pages(image, name)
     elif isinstance(image, MpoImagePlugin.MpoImageFile):
-        kinds = [str(entry["Attribute"]["MPType"]) for entry in (image.mpinfo or {})[0xB002][1:]]
+        further = (image.mpinfo or {})[0xB002][1:]
+        kinds = [str(entry["Attribute"]["MPType"]) for entry in further]
         frames = 1 + sum(kind.startswith("Multi-Frame") for kind in kinds)
         left_out = len(kinds)
     else:
         frames = getattr(image, "n_frames", 1)
         left_out = int("mp" in image.info)  # the map that makes it one of high dynamic range
     if frames > 1:
-        msg = f"{name}: has {frames} frames or pages, and one image is expected; save those that you mean as files of their own"
+        msg = f"{name}: has {frames} frames or pages, not one image; save those you mean as own files"
         raise UnreadableImage(msg)
     if left_out:
-        notes.append(f"{left_out} further image{'s' * (left_out > 1)} in the file (previews or maps of depth or light) left out")
+        further_images = "1 further image" if left_out == 1 else f"{left_out} further images"
+        notes.append(f"{further_images} in the file (preview or map of depth or light) left out")
 
 
 def _pages(image: TiffImagePlugin.TiffImageFile, name: str) -> tuple[int, int]:
-    """How many images a TIFF has, and how many smaller copies and masks; counting stops at the second image."""
+    """How many images a TIFF has, up to 2, and how many smaller copies and masks."""
     if DNG_VERSION in image.tag_v2 or image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & REDUCED_OR_MASK:
-        msg = f"{name}: a camera raw or the preview of one; develop it and save it as PNG, JPEG, WebP or TIFF first"
+        msg = f"{name}: a camera raw or its preview; develop it and save it as PNG or JPEG"
         raise UnreadableImage(msg)
     images, copies = 1, 0
     try:

@@ -22,7 +22,8 @@ class Header:
         codec: File ending of the true codec: jpg, png, webp, bmp or tif.
         width: Pixels.
         height: Pixels.
-        jpeg_quality: The quality of libjpeg's scale whose luminance table is nearest; None for other codecs.
+        jpeg_quality: The quality of libjpeg's scale whose luminance table is nearest; None for
+            other codecs.
         chroma: Chroma subsampling of a JPEG.
         exif: Whether the file carries camera notes.
     """
@@ -36,14 +37,15 @@ class Header:
 
 
 def read_header(content: bytes) -> Header | None:
-    """Read the header of an image file's bytes, told by its content and not by its name; None if it is no image that is read."""
+    """Read the header of an image file's bytes; None if it is not an image that is read."""
     try:
         with open_image(content, "", []) as image:
             codec = CODECS[image.format or ""]
             exif = "exif" in image.info
             if codec != "jpg":
                 return Header(codec, image.width, image.height, exif=exif)
-            table = np.asarray(next(iter(image.quantization.values())))  # type: ignore[attr-defined]
+            tables = image.quantization  # type: ignore[attr-defined]
+            table = np.asarray(next(iter(tables.values())))
             chroma = SUBSAMPLING.get(JpegImagePlugin.get_sampling(image))
             return Header(codec, image.width, image.height, nearest_quality(table), chroma, exif)
     except Exception:  # a damaged header makes Pillow raise nearly anything
@@ -51,7 +53,7 @@ def read_header(content: bytes) -> Header | None:
 
 
 def nearest_quality(table: np.ndarray) -> int:
-    """Find the libjpeg quality, 1 to 100, whose luminance table is nearest to a table of 64 numbers."""
+    """Find the libjpeg quality, 1 to 100, whose luminance table is nearest to 64 numbers."""
     return int(np.abs(_tables() - table.reshape(1, -1)).sum(axis=1).argmin()) + 1
 
 

@@ -1,6 +1,7 @@
-"""Opening and saving image files: nothing else decodes them, but for the plain PNG files of :mod:`images.png`.
+"""Opening and saving image files.
 
-The formats are PNG, JPEG, WebP, TIFF and BMP, told by content. One file is one image.
+Nothing else decodes them, but for the plain PNG files of :mod:`images.png`. The formats are PNG,
+JPEG, WebP, TIFF and BMP, told by content. One file is one image.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from engine.files import write_bytes
-from images.colours import read_colours, to_srgb
+from images.colors import Pixels, read_colors, to_srgb
 from images.containers import Source, open_source, without_damaged_notes
 from images.formats import SUFFIXES, UNSUPPORTED, refusal
 from images.frames import refuse_frames
-from images.kinds import UnreadableImage
+from images.kinds import DAMAGED, UnreadableImage
 from images.metadata import Metadata, read_metadata
 from images.photo import Photo
 from images.pillow import open_image
@@ -27,6 +28,14 @@ from images.saving import Kind, dropped_in, jpeg_options, png_options
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+CONVERT = "convert it to PNG, JPEG, WebP or TIFF first"
+
+REASONS: dict[type[Exception], str] = {
+    MemoryError: "not enough memory",
+    UnidentifiedImageError: "its header makes no sense",
+}
+"""What to say instead of an error's own words."""
 
 MAX_JPEG_SIDE = 65500
 """Longest side of a JPEG that libjpeg writes."""
@@ -37,7 +46,7 @@ VALUES_AT_ONCE = 1 << 24
 MAX_REPAIRED = 1 << 30
 """Largest file whose damaged notes are cut out, in bytes: it is read into memory for that."""
 
-TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
     4: lambda pixels: pixels[::-1],
@@ -71,21 +80,22 @@ def decode_photo(source: Source, name: str = "the image") -> Photo:
         name: What messages call it.
 
     Raises:
-        UnreadableImage: If it is none of the formats that are read, damaged, cut short, of several frames, or too large.
+        UnreadableImage: If it is none of the formats that are read, damaged, cut short, of several
+            frames, or too large.
     """
     try:
         return _decode(source, name)
     except UnreadableImage:
         raise
-    except Exception as error:  # a damaged file makes decoders raise nearly anything: struct.error, TypeError, AttributeError
+    except Exception as error:  # a damaged file makes decoders raise nearly anything
         if isinstance(error, OSError) and error.errno is not None:
             msg = f"{name}: {error.strerror}"
             raise UnreadableImage(msg) from error
         photo = _repaired(source, name)
         if photo is not None:
             return photo
-        reason = "not enough memory" if isinstance(error, MemoryError) else str(error).replace(repr(source), "it")
-        msg = f"{name}: damaged, cut short or of an unknown kind ({reason}); get a complete copy or convert it to PNG"
+        reason = REASONS.get(type(error), str(error))
+        msg = f"{name}: {DAMAGED} ({reason}); get a complete copy or convert it to PNG"
         raise UnreadableImage(msg) from error
 
 
@@ -95,7 +105,7 @@ def _decode(source: Source, name: str) -> Photo:
         refuse_frames(image, name, notes)
         image.load()
         metadata, orientation = read_metadata(image, notes)
-        rgb, alpha, icc = read_colours(image, stream, notes)
+        rgb, alpha, icc = read_colors(image, stream, notes)
     turn = TURNS.get(orientation)
     if turn is not None:
         rgb = np.ascontiguousarray(turn(rgb))
@@ -123,7 +133,7 @@ def _repaired(source: Source, name: str) -> Photo | None:
 
 
 def to_levels(images: Tensor) -> Tensor:
-    """Grey levels 0 to 255, uint8, from values in [0, 1]: rounded to the nearest, as a saved file holds them."""
+    """Round values in [0, 1] to grey levels 0 to 255, uint8, as a saved file holds them."""
     import torch
 
     return images.clamp(0, 1).mul_(255).round_().to(torch.uint8)
@@ -149,12 +159,13 @@ def levels_within(changed: Tensor, original: Tensor, budget: float) -> Tensor:
         rows = (..., slice(top, top + step), slice(None))
         before = original[rows] if original.dtype == torch.uint8 else to_levels(original[rows])
         before = before.short()
-        result[rows] = to_levels(changed[rows]).short().clamp_(before - bound, before + bound).byte()
+        after = to_levels(changed[rows]).short()
+        result[rows] = after.clamp_(before - bound, before + bound).byte()
     return result
 
 
 def without_metadata(photo: Photo) -> Photo:
-    """The image alone, its colours brought to sRGB, which viewers assume where no profile says otherwise.
+    """Keep the image alone, its colours brought to sRGB, which viewers assume without a profile.
 
     Marks stay, since jobs ask them whether the image was protected already.
     """
@@ -163,7 +174,7 @@ def without_metadata(photo: Photo) -> Photo:
 
 
 def encode_photo(photo: Photo, kind: Kind = "png", quality: int = 95) -> bytes:
-    """The bytes of an image file with the photo's metadata and marks; :func:`not_saved` says what it cannot hold.
+    """Write an image file with metadata and marks; :func:`not_saved` says what it cannot hold.
 
     Args:
         photo: The image.
@@ -179,24 +190,19 @@ def encode_photo(photo: Photo, kind: Kind = "png", quality: int = 95) -> bytes:
     if kind == "jpeg" and max(photo.rgb.shape) > MAX_JPEG_SIDE:
         msg = f"it is longer than {MAX_JPEG_SIDE} pixels, which is all that JPEG can hold; use png"
         raise ValueError(msg)
-    image = Image.fromarray(photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha]))
-    buffer = io.BytesIO()
+    pixels = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
+    options: dict[str, Any] = {"icc_profile": photo.icc}
     if kind == "jpeg":
-        options = jpeg_options(photo.metadata)
-        image.save(buffer, format="JPEG", quality=quality, subsampling=0, icc_profile=photo.icc, **options)
+        options |= {"quality": quality, "subsampling": 0} | jpeg_options(photo.metadata)
     else:
-        image.save(
-            buffer,
-            format="PNG",
-            compress_level=4,
-            icc_profile=photo.icc,
-            **png_options(photo.metadata),
-        )
+        options |= {"compress_level": 4} | png_options(photo.metadata)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=kind.upper(), **options)
     return buffer.getvalue()
 
 
 def not_saved(photo: Photo, kind: Kind) -> tuple[str, ...]:
-    """Sentences about what :func:`encode_photo` leaves out of a file of a kind, since it has no room for it."""
+    """Say what :func:`encode_photo` leaves out of a file of a kind, which has no room for it."""
     return dropped_in(photo.metadata, kind)
 
 
@@ -207,7 +213,7 @@ def encode_as(
     chroma: str | None = None,
     exif: bytes | None = None,
 ) -> bytes:
-    """The bytes of an image file as another one was coded, so that the file itself tells nothing.
+    """Write an image file as another one was coded, so that the file itself tells nothing.
 
     Args:
         rgb: (H, W, 3).
@@ -224,7 +230,8 @@ def encode_as(
     if exif and codec != "bmp":
         options["exif"] = exif
     buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, format={"jpg": "JPEG", "tif": "TIFF"}.get(codec, codec.upper()), **options)
+    format_ = {"jpg": "JPEG", "tif": "TIFF"}.get(codec, codec.upper())
+    Image.fromarray(rgb).save(buffer, format=format_, **options)
     return buffer.getvalue()
 
 
@@ -234,7 +241,7 @@ def save_png(photo: Photo, target: Path) -> None:
 
 
 def find_pictures(root: Path, also: frozenset[str] = frozenset()) -> tuple[list[Path], list[Path]]:
-    """Files below a folder, sorted: those whose names say they are images, supported or not, and the others.
+    """List files below a folder, sorted: images by their names, read or not, and the others.
 
     Args:
         root: The folder.
@@ -246,10 +253,10 @@ def find_pictures(root: Path, also: frozenset[str] = frozenset()) -> tuple[list[
     if not root.is_dir():
         msg = f"{root}: no such folder"
         raise FileNotFoundError(msg)
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
     wanted = SUFFIXES | UNSUPPORTED | also
-    pictures = [path for path in files if path.suffix.lower() in wanted]
+    pictures = [path for path in sorted(files) if path.suffix.lower() in wanted]
     if not pictures:
         msg = f"{root}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}"
         raise FileNotFoundError(msg)
-    return pictures, [path for path in files if path.suffix.lower() not in wanted]
+    return pictures, [path for path in sorted(files) if path.suffix.lower() not in wanted]

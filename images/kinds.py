@@ -41,12 +41,17 @@ FOREIGN = {
 }
 """How files begin that are images of a kind that is not read."""
 
-BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "camera raw"} | dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC")
+HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "camera raw"} | dict.fromkeys(HEIC, "HEIC")
 """Brands of ISO media files that are images."""
 
 
+PROMISED = "a PNG, JPEG, WebP, TIFF or BMP image"
+DAMAGED = "damaged, cut short or of an unknown kind"
+
+
 class UnreadableImage(ValueError):
-    """A file that is not an image, is of a kind that is not read, is cut short, or is too large to open safely."""
+    """A file that is not an image, not of a kind that is read, damaged, or too large to open."""
 
 
 def image_codec(source: Source, name: str = "the image") -> str:
@@ -66,7 +71,7 @@ def image_codec(source: Source, name: str = "the image") -> str:
     if begin[4:8] == b"ftyp":
         foreign = BRANDS.get(begin[8:12], "video")
     if foreign is not None:
-        msg = f"{name}: its content is {foreign}, not a PNG, JPEG, WebP, TIFF or BMP image; convert it to one of these first"
+        msg = f"{name}: its content is {foreign}, not {PROMISED}; convert it to one of these first"
         raise UnreadableImage(msg)
     msg = f"{name}: not a picture, whatever its name says; remove or rename it"
     raise UnreadableImage(msg)
@@ -93,7 +98,8 @@ def header_size(source: Source, name: str | None = None) -> tuple[int, int]:
         try:
             width, height = read(stream)
         except (struct.error, ValueError, IndexError, KeyError, OverflowError) as error:
-            msg = f"{name}: damaged, cut short or of an unknown kind (no size in its header); get a complete copy or convert it to PNG"
+            reason = f"{DAMAGED} (no size in its header)"
+            msg = f"{name}: {reason}; get a complete copy or convert it to PNG"
             raise UnreadableImage(msg) from error
     if width < 1 or height < 1:
         msg = f"{name}: damaged (its header says {width} by {height} pixels); get a complete copy"
@@ -101,16 +107,11 @@ def header_size(source: Source, name: str | None = None) -> tuple[int, int]:
     return width, height
 
 
-def check_size(source: Source, name: str) -> None:
-    """Raise UnreadableImage if an image has more than :data:`MAX_PIXELS` pixels; other errors as :func:`header_size`."""
-    width, height = header_size(source, name)
-    refuse_large(width, height, name)
-
-
 def refuse_large(width: int, height: int, name: str) -> None:
     """Raise UnreadableImage if a size is above :data:`MAX_PIXELS`."""
     if width * height > MAX_PIXELS:
-        msg = f"{name}: {width} by {height} pixels, more than {MAX_PIXELS:,} pixels; scale it down first"
+        size = f"{width} by {height} pixels, more than {MAX_PIXELS:,} pixels"
+        msg = f"{name}: {size}; scale it down first"
         raise UnreadableImage(msg)
 
 
@@ -153,16 +154,17 @@ def _tiff_size(stream: BinaryIO) -> tuple[int, int]:
     order = "<" if head[:2] == b"II" else ">"
     big = b"+" in head[2:4]
     count_format, entry_format, entry_bytes = ("Q", "HHQ", 20) if big else ("H", "HHI", 12)
-    (first,) = struct.unpack_from(order + "Q", head, 8) if big else struct.unpack_from(order + "I", head, 4)
+    (first,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
     stream.seek(first)
-    (count,) = struct.unpack(order + count_format, stream.read(struct.calcsize(order + count_format)))
+    (count,) = struct.unpack(order + count_format, stream.read(8 if big else 2))
     kinds = {1: "B", 3: "H", 4: "I", 16: "Q"}
     found: dict[int, int] = {}
     for _ in range(min(count, 65535)):
         entry = stream.read(entry_bytes)
         tag, kind, _number = struct.unpack_from(order + entry_format, entry)
         if tag in (256, 257):
-            (found[tag],) = struct.unpack_from(order + kinds[kind], entry, entry_bytes - (8 if big else 4))
+            place = entry_bytes - (8 if big else 4)
+            (found[tag],) = struct.unpack_from(order + kinds[kind], entry, place)
         if len(found) == 2:
             break
     return found[256], found[257]

@@ -1,7 +1,8 @@
-"""Marks inside image files: which job of this project changed an image, with which weights, and what it was made of.
+"""Marks inside image files: which job changed an image, with which weights, and from what.
 
-A PNG holds them in an international text chunk with the keyword :data:`KEY`, a JPEG in a comment that begins with it. Jobs
-read them to refuse an image that was protected or activated already, whose changes would add up.
+A PNG holds them in an international text chunk with the keyword :data:`KEY`, a JPEG in a comment
+that begins with it. Jobs read them to refuse an image that was protected or activated already,
+whose changes would add up.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Reading what image files say beside the image: EXIF, XMP, IPTC, resolution, texts and this project's marks.
+"""Reading what image files say beside the image: EXIF, XMP, IPTC, resolution, texts and marks.
 
 What is dropped is named. Small copies of the image are left out, as they show it unprotected.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from collections.abc import Callable
@@ -36,7 +35,7 @@ DESCRIPTIVE = (
     *(0x4746, 0x4749),  # rating
     *range(0x9C9B, 0x9CA0),  # Windows' title, comment, author, keywords, subject
 )
-"""Those tags of a TIFF file that describe the image and not the file; with the camera's and the place's they are its EXIF."""
+"""Those tags of a TIFF file that describe the image and not the file: its EXIF."""
 
 STRUCTURAL = frozenset(
     {*range(254, 269), *range(273, 305), *range(317, 348), *range(512, 533)}
@@ -54,6 +53,7 @@ STRUCTURAL = frozenset(
 DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 """EXIF's own directories, of the camera and the place."""
 
+XMP_ORIENTATION = rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>'
 XMP_TEXT = "XML:com.adobe.xmp"
 IPTC_TEXT = "Raw profile type iptc"
 PROFILE_TEXTS = (
@@ -66,7 +66,7 @@ PROFILE_TEXTS = (
 """Keywords under which programs store notes of other kinds as PNG texts."""
 
 EMBEDDED = (b"\xff\xd8\xff", b"/9j/", b"iVBORw0KGgo", b"GImg:image")
-"""What an image inside other notes begins with: JPEG, JPEG and PNG in base64, and XMP's name for a thumbnail."""
+"""How an image inside other notes begins: JPEG, base64 JPEG and PNG, XMP's thumbnails."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Metadata:
     """What a file says about an image beside its colours.
 
     Attributes:
-        exif: Camera notes, beginning with ``Exif``, without orientation, which is applied, and without thumbnails.
+        exif: Camera notes, beginning with ``Exif``, without orientation, which is applied, and
+            without thumbnails.
         xmp: XMP packet.
         iptc: IPTC records.
         dpi: Pixels an inch, across and down.
@@ -128,16 +129,17 @@ def _fenced(name: str, read: Callable[[], Any], otherwise: Any, notes: list[str]
 
 def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:
     if isinstance(image.info.get("exif"), bytes):
-        Image.Exif().load(image.info["exif"])  # raises if it is damaged, of which the image itself speaks only once
+        Image.Exif().load(image.info["exif"])  # raises if it is damaged; the image does only once
     exif = image.getexif()
     orientation = exif.get(ExifTags.Base.Orientation, 1)
     if orientation != 1:
         del exif[ExifTags.Base.Orientation]
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         exif, orientation = _descriptive(exif, notes), 1  # Pillow has turned it
-    directories = [exif.get_ifd(tag) for tag in DIRECTORIES if tag in exif or isinstance(image, TiffImagePlugin.TiffImageFile)]
+    is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    directories = [exif.get_ifd(tag) for tag in DIRECTORIES if is_tiff or tag in exif]
     for directory in (exif, *directories):
-        for tag in [tag for tag, value in directory.items() if isinstance(value, bytes) and _holds_image(value)]:
+        for tag in [tag for tag, value in directory.items() if _holds_image(value)]:
             del directory[tag]
             notes.append(f"its EXIF's {ExifTags.TAGS.get(tag, tag)} holds an image and was dropped")
     empty = not len(exif) and not any(directories)
@@ -169,21 +171,23 @@ def _xmp(image: Image.Image) -> bytes | None:
         return None
     if not isinstance(packet, bytes):
         raise TypeError
-    return re.sub(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>', b"", packet)
+    return re.sub(XMP_ORIENTATION, b"", packet)
 
 
 def _iptc(image: Image.Image) -> bytes | None:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         records = image.tag_v2.get(TiffImagePlugin.IPTC_NAA_CHUNK)
         if isinstance(records, tuple):  # written as 4-byte numbers
-            return struct.pack(("<" if image.tag_v2.prefix == b"II" else ">") + f"{len(records)}L", *records)
+            order = "<" if image.tag_v2.prefix == b"II" else ">"
+            return struct.pack(f"{order}{len(records)}L", *records)
         block = image.get_photoshop_blocks().get(IPTC_BLOCK)
         return records or (None if block is None else bytes(block["data"]))
     if text := image.info.get(IPTC_TEXT):
         content = bytes.fromhex("".join(text.split("\n")[3:]))
         if not content.startswith(b"8BIM"):
             return content
-        return content[12 : 12 + struct.unpack_from(">I", content, 8)[0]] if content[4:6] == b"\x04\x04" else None
+        number, _, length = struct.unpack_from(">HHI", content, 4)
+        return content[12 : 12 + length] if number == IPTC_BLOCK else None
     blocks = image.info.get("photoshop")
     return blocks.get(IPTC_BLOCK) if isinstance(blocks, dict) else None
 
@@ -195,20 +199,19 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
         2,
     ):
         return None  # what Pillow says then is EXIF's, or made up
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and TiffImagePlugin.X_RESOLUTION not in image.tag_v2:
-        return None
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        dpi = dpi if TiffImagePlugin.X_RESOLUTION in image.tag_v2 else None
     if not isinstance(dpi, tuple):
         return None
     across, down = (float(value) for value in dpi)
-    if not (math.isfinite(across) and math.isfinite(down) and 1 <= across <= 65535 and 1 <= down <= 65535):
-        return None
-    return across, down
+    return (across, down) if 1 <= across <= 65535 and 1 <= down <= 65535 else None
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
     if isinstance(image, PngImagePlugin.PngImageFile):
         left = {KEY, XMP_TEXT, "exif", *PROFILE_TEXTS}
-        return {keyword: str(text) for keyword, text in image.text.items() if keyword not in left and 0 < len(keyword) < 80}
+        kept = [keyword for keyword in image.text if keyword not in left and 0 < len(keyword) < 80]
+        return {keyword: str(image.text[keyword]) for keyword in kept}
     comments = [text for text in _comments(image) if not text.startswith(KEY + " ")]
     return {"Comment": "\n".join(comments)} if comments else {}
 
@@ -244,8 +247,10 @@ def _name_others(image: Image.Image, notes: list[str]) -> None:
     if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in segments):
         notes.append("its extended XMP was dropped")
     private = [chunk[0] for chunk in getattr(image, "private_chunks", [])]
-    if b"caBX" in private or any(name == "APP11" and b"c2pa" in content for name, content in segments):
-        notes.append("its content credentials (C2PA) were dropped, since they are signed for the unchanged image")
+    signed = any(name == "APP11" and b"c2pa" in content for name, content in segments)
+    if signed or b"caBX" in private:
+        reason = "since they are signed for the unchanged image"
+        notes.append(f"its content credentials (C2PA) were dropped, {reason}")
 
 
 def _without_images(content: bytes | None, name: str, notes: list[str]) -> bytes | None:
@@ -255,5 +260,5 @@ def _without_images(content: bytes | None, name: str, notes: list[str]) -> bytes
     return None
 
 
-def _holds_image(content: bytes) -> bool:
-    return any(begin in content for begin in EMBEDDED)
+def _holds_image(content: object) -> bool:
+    return isinstance(content, bytes) and any(begin in content for begin in EMBEDDED)

@@ -1,4 +1,4 @@
-"""How far a changed image is from the image: levels, PSNR, SSIM, in bounded memory whatever its size."""
+"""How far a changed image is from the image, in bounded memory: levels, PSNR, SSIM."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BAND = 1 << 22
 """Pixels that are compared at a time; smaller images are compared whole."""
 
 TILE, SSIM_WINDOW, REACH = 2048, 11, 5
-"""Sides in pixels of the tiles in which SSIM of a large image is computed and of SSIM's window, and how far that reaches."""
+"""Sides in pixels of the tiles of a large image and of SSIM's window, and how far that reaches."""
 
 
 def amplified(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What changed between two (H, W, 3) images, :data:`AMPLIFIED` times as much, around mid grey."""
+    """Show what changed between two (H, W, 3) images, :data:`AMPLIFIED` times, around mid grey."""
     change = after.astype(np.int16)
     change -= before
     change *= AMPLIFIED
@@ -36,7 +36,10 @@ def psnr(mean_square: float, peak: float = 255.0) -> float:
 
 
 def differences(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, float | None]:
-    """Largest change in grey levels, and PSNR in dB (None where nothing changed), of two (H, W, 3) images."""
+    """Measure the largest change in grey levels, and PSNR in dB (None for no change).
+
+    Both images are (H, W, 3).
+    """
     largest, squares = 0, 0
     step = max(1, BAND // before.shape[1])
     for top in range(0, before.shape[0], step):
@@ -48,7 +51,7 @@ def differences(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[in
 
 
 def ssim(one: Tensor, two: Tensor) -> float:
-    """Structural similarity (Wang et al. 2004; Gaussian window of 11 pixels) of (B, 3, H, W) images in [0, 1]."""
+    """Structural similarity (Wang et al. 2004; Gaussian window) of (B, 3, H, W) in [0, 1]."""
     import torch
     from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -70,7 +73,7 @@ def measures(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[str, A
 
 
 def _tiled_ssim(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    """SSIM of two (H, W, 3) images; of large ones by tiles that see as far beyond their edges as the window reaches."""
+    """SSIM of two (H, W, 3) images; of large ones by tiles with margins as far as it reaches."""
     height, width = before.shape[:2]
     if height * width <= BAND:
         return ssim(_tensor(after), _tensor(before))
@@ -80,14 +83,16 @@ def _tiled_ssim(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
         high, low = max(0, top - REACH), max(0, left - REACH)
         place = slice(high, bottom + REACH), slice(low, right + REACH)
         inner = (..., slice(top - high, bottom - high), slice(left - low, right - low))
-        total += float(_ssim_map(_tensor(after[place]), _tensor(before[place]))[inner].double().sum())
+        values = _ssim_map(_tensor(after[place]), _tensor(before[place]))[inner]
+        total += float(values.double().sum())
     return total / (3 * height * width)
 
 
 def _ssim_map(one: Tensor, two: Tensor) -> Tensor:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    return structural_similarity_index_measure(one, two, data_range=1.0, return_full_image=True)[1]
+    both = structural_similarity_index_measure(one, two, data_range=1.0, return_full_image=True)
+    return both[1]
 
 
 def _tensor(rgb: NDArray[np.uint8]) -> Tensor:

@@ -40,7 +40,7 @@ FORMATS = tuple(format_ for format_ in CODECS if format_ != MpoImagePlugin.MpoIm
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own bound is below a phone's 108 megapixels
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # it raises, too, and says nothing more
-with contextlib.suppress(OSError, AttributeError):  # where the library is linked so that it can be reached
+with contextlib.suppress(OSError, AttributeError):  # where the library can be reached
     _codecs = ctypes.CDLL(Image.core.__file__)
     for _name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
         getattr(_codecs, _name)(None)  # libtiff writes to stderr what Pillow raises
@@ -60,7 +60,7 @@ def open_image(source: Source, name: str, notes: list[str]) -> Iterator[Image.Im
 
     Raises:
         UnreadableImage: If it is of a kind that is not read, or too large.
-        OSError: If there is no such file; beyond that a damaged file makes Pillow raise nearly anything.
+        OSError: If there is no such file. A damaged one makes Pillow raise nearly anything.
     """
     with open_source(source) as stream, _warnings_in(notes):
         refuse_large(*header_size(stream, name), name)
@@ -84,7 +84,10 @@ _before: tuple[warnings.catch_warnings[None], Callable[..., Any]] | None = None
 
 @contextmanager
 def _warnings_in(notes: list[str]) -> Iterator[None]:
-    """Turn Pillow's warnings into notes, in this thread only; ``warnings.catch_warnings`` alone is no good with threads."""
+    """Turn Pillow's warnings into notes, of this thread only.
+
+    ``warnings.catch_warnings`` alone is no good with threads: it changes what all of them do.
+    """
     global _open, _before
     with _lock:
         if _open == 0:

@@ -1,4 +1,4 @@
-"""Plain PNG files, quickly and no further down than is needed; every other file is :mod:`images.io`'s."""
+"""Plain PNG files, quickly and no further down than needed; others are :mod:`images.io`'s."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ HARMLESS = frozenset(
         b"tIME",
     }
 )
-"""Chunks that change nothing of the values that :mod:`images.io` reads; eXIf, which may turn the image, is not one."""
+"""Chunks that change nothing of the values that :mod:`images.io` reads, unlike eXIf."""
 
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 """Chunks that change nothing, either, unless they hold camera notes."""
 
 
 def plain_size(content: bytes) -> tuple[int, int] | None:
-    """Height and width of a file that :func:`decode_rows` reads as Pillow would; None for any other, and for one that is cut short."""
+    """Height and width of a whole file that :func:`decode_rows` reads as Pillow would, or None."""
     if content[:8] != PNG_SIGNATURE or content[12:16] != b"IHDR" or content[24:29] != COLOURS_ONLY:
         return None
     kind = b""
     for kind, place, _ in png_chunks(io.BytesIO(content)):
-        if kind not in HARMLESS and (kind not in TEXTS or content[place : place + 4].lower() in (b"raw ", b"xml:")):
+        notes = content[place : place + 4].lower() in (b"raw ", b"xml:")
+        if kind not in HARMLESS and (kind not in TEXTS or notes):
             return None
     width, height = struct.unpack_from(">2I", content, 16)
     return (height, width) if kind == b"IEND" and 0 < height * width <= kinds.MAX_PIXELS else None
@@ -52,7 +53,8 @@ def plain_size(content: bytes) -> tuple[int, int] | None:
 def decode_rows(content: bytes, rows: int) -> NDArray[np.uint8]:
     """The upper rows of a file whose :func:`plain_size` is known, (rows, W, 3).
 
-    A PNG is coded row by row, so that one whose header claims fewer rows is the upper part of the image; what comes after is not read.
+    A PNG is coded row by row, so that one whose header claims fewer rows is the upper part of the
+    image; what comes after is not read.
 
     Raises:
         RuntimeError: If the file is damaged there.

@@ -1,4 +1,4 @@
-"""Colour profiles made of what a PNG says about its colours without one: gAMA, cHRM and cICP chunks."""
+"""Colour profiles made of what a PNG says about its colours: gAMA, cHRM and cICP chunks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 D50 = (0.96420, 1.0, 0.82491)
 """White of the profiles' connection space, XYZ."""
 
-BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+BRADFORD = np.array(
+    [
+        [0.8951, 0.2664, -0.1614],
+        [-0.7502, 1.7135, 0.0367],
+        [0.0389, -0.0685, 1.0296],
+    ]
+)
 """From XYZ to the cone responses in which a white is adapted to another (ICC.1:2022, annex E)."""
 
 D65 = (0.3127, 0.3290)
@@ -20,7 +26,7 @@ PRIMARIES = {
     9: (*D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
     12: (*D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
 }
-"""Chromaticities of white, red, green and blue by their code in ITU-T H.273: those of sRGB, BT.2020 and Display P3."""
+"""x and y of white, red, green, blue by code in ITU-T H.273: sRGB, BT.2020, Display P3."""
 
 SRGB_CURVE = 13
 """Code of sRGB's transfer function in ITU-T H.273."""
@@ -41,7 +47,8 @@ def png_profile(chunks: Mapping[bytes, bytes]) -> bytes | None:
     if b"cICP" in chunks:
         primaries, curve, matrix, full = struct.unpack(">4B", chunks[b"cICP"].ljust(4, b"\0")[:4])
         if curve != SRGB_CURVE or primaries not in PRIMARIES or matrix != 0 or full != 1:
-            msg = f"its cICP colour code {primaries}-{curve}-{matrix}-{full} is not one that is read"
+            code = f"{primaries}-{curve}-{matrix}-{full}"
+            msg = f"its cICP colour code {code} is not one that is read"
             raise ValueError(msg)
         return None if primaries == 1 else rgb_profile(PRIMARIES[primaries], None)
     if b"sRGB" in chunks or not chunks.keys() & {b"gAMA", b"cHRM"}:
@@ -51,8 +58,9 @@ def png_profile(chunks: Mapping[bytes, bytes]) -> bytes | None:
     if (gamma is not None and not 0.1 <= gamma <= 10) or (b"cHRM" in chunks and len(places) < 32):
         msg = f"its gamma of {gamma} or its chromaticities have no sense"
         raise ValueError(msg)
-    chromaticities = tuple(value / 100_000 for value in struct.unpack(">8I", places[:32])) if places else PRIMARIES[1]
-    return rgb_profile(chromaticities, gamma)
+    if not places:
+        return rgb_profile(PRIMARIES[1], gamma)
+    return rgb_profile(tuple(value / 100_000 for value in struct.unpack(">8I", places[:32])), gamma)
 
 
 def rgb_profile(chromaticities: tuple[float, ...], gamma: float | None) -> bytes:
@@ -89,7 +97,8 @@ def rgb_profile(chromaticities: tuple[float, ...], gamma: float | None) -> bytes
 
 def _colorants(chromaticities: tuple[float, ...]) -> NDArray[np.float64]:
     """XYZ of red, green and blue in the columns, under the connection space's white."""
-    white, *places = (np.array([x, y, 1 - x - y]) for x, y in zip(chromaticities[::2], chromaticities[1::2], strict=True))
+    pairs = np.reshape(chromaticities, (4, 2))
+    white, *places = (np.array([x, y, 1 - x - y]) for x, y in pairs)
     try:
         with np.errstate(all="raise"):
             primaries = np.stack(places, axis=1)
@@ -107,7 +116,8 @@ def _colorants(chromaticities: tuple[float, ...]) -> NDArray[np.float64]:
 
 
 def _xyz(values: object) -> bytes:
-    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(float(value) * 65536) for value in np.asarray(values)))
+    fixed = (np.asarray(values) * 65536).round().astype(">i4")
+    return b"XYZ \0\0\0\0" + fixed.tobytes()
 
 
 def _curve(gamma: float | None) -> bytes:
@@ -115,7 +125,8 @@ def _curve(gamma: float | None) -> bytes:
         return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(256 / gamma))
     values = np.linspace(0, 1, 1024)
     light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return b"curv\0\0\0\0" + struct.pack(">I", 1024) + (light * 65535).round().astype(">u2").tobytes()
+    levels = (light * 65535).round().astype(">u2")
+    return b"curv\0\0\0\0" + struct.pack(">I", 1024) + levels.tobytes()
 
 
 def _description(text: str) -> bytes:

@@ -43,7 +43,7 @@ def png_options(metadata: Metadata) -> dict[str, Any]:
 
 
 def jpeg_options(metadata: Metadata) -> dict[str, Any]:
-    """Pillow's options to save metadata in a JPEG file; only those that are needed, without what is too long for it."""
+    """Pillow's options to save metadata in a JPEG file, without what is too long for one."""
     exif = _with_texts(metadata.exif, metadata.texts)
     options: dict[str, Any] = {"exif": exif if len(exif) <= MAX_SEGMENT else b""}
     extra = b""
@@ -66,15 +66,22 @@ def jpeg_options(metadata: Metadata) -> dict[str, Any]:
 
 
 def dropped_in(metadata: Metadata, kind: Kind) -> tuple[str, ...]:
-    """Sentences about what a file of a kind cannot hold and is therefore left out when it is saved."""
+    """Sentences about what a file of a kind cannot hold and what is therefore left out of it."""
     if kind == "png":
         return ()
     sizes = {
         "EXIF": len(_with_texts(metadata.exif, metadata.texts)),
         "XMP": len(metadata.xmp or b"") + 29,
         "IPTC": len(metadata.iptc or b"") + 28,
-    } | {f"text {keyword}": len(text.encode("utf-8", "replace")) + len(keyword) + 2 for keyword, text in metadata.texts.items()}
-    return tuple(f"its {name} is too long for a JPEG and was dropped" for name, size in sizes.items() if size > MAX_SEGMENT)
+    }
+    for keyword, text in metadata.texts.items():
+        sizes[f"text {keyword}"] = len(_comment(keyword, text))
+    too_long = [name for name, size in sizes.items() if size > MAX_SEGMENT]
+    return tuple(f"its {name} is too long for a JPEG and was dropped" for name in too_long)
+
+
+def _comment(keyword: str, text: str) -> bytes:
+    return (text if keyword == "Comment" else f"{keyword}: {text}").encode("utf-8", "replace")
 
 
 def _with_texts(exif: bytes | None, texts: dict[str, str]) -> bytes:
@@ -83,11 +90,9 @@ def _with_texts(exif: bytes | None, texts: dict[str, str]) -> bytes:
         return exif or b""
     notes = Image.Exif()
     notes.load(exif or b"")
-    missing = {tag: texts[keyword] for keyword, tag in AS_EXIF.items() if keyword in texts and tag not in notes}
-    if not missing:
-        return exif or b""
-    for tag, text in missing.items():
-        notes[tag] = text
+    for keyword, tag in AS_EXIF.items():
+        if keyword in texts and tag not in notes:
+            notes[tag] = texts[keyword]
     return notes.tobytes()
 
 

@@ -1,4 +1,4 @@
-"""Opening files that strangers hand in: nothing is decoded before size, kind and end of the file are what a plain image's are."""
+"""Opening files of strangers: decoded once size, kind and end of the file are a plain image's."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def open_upload(path: Path, most_bytes: int = MOST_BYTES, most_pixels: int = MOS
         most_pixels: Larger images are refused, before they are decoded.
 
     Raises:
-        UnreadableImage: If it is too large, of another kind, damaged, or has anything behind the image, as files have that are two
-            things at once.
+        UnreadableImage: If it is too large, of another kind, damaged, or has anything behind the
+            image, as files have that are two things at once.
     """
     name = path.name
     if path.stat().st_size > most_bytes:
@@ -33,26 +33,31 @@ def open_upload(path: Path, most_bytes: int = MOST_BYTES, most_pixels: int = MOS
     codec = image_codec(content, name)
     width, height = header_size(content, name)
     if width * height > most_pixels:
-        msg = f"{name}: {width} by {height} pixels, more than {most_pixels / 1e6:.0f} million; scale it down first"
+        size = f"{width} by {height}, more than {most_pixels / 1e6:.0f} million pixels"
+        msg = f"{name}: {size}; scale it down first"
         raise UnreadableImage(msg)
     end = image_end(content, codec)
     if end is not None and content[end:].strip(b"\0\r\n"):
-        msg = f"{name}: {len(content) - end} bytes behind the end of the picture; save it anew with a picture editor"
+        extra = f"{len(content) - end} bytes behind the end of the picture"
+        msg = f"{name}: {extra}; save it anew with a picture editor"
         raise UnreadableImage(msg)
     return decode_photo(content, name)
 
 
 def image_end(content: bytes, codec: str) -> int | None:
-    """Where an image's bytes end in its file, or None where its kind has no fixed end (TIFF); the file's length if it is cut short.
+    """Find where an image's bytes end in its file, or its length if it is cut short.
 
-    Further JPEGs behind a JPEG, as some cameras put there, are its own.
+    None is for TIFF, which has no fixed end. Further JPEGs behind a JPEG, as some cameras put
+    there, are its own.
     """
     if codec == "png":
         return png_end(content)
     if codec == "jpg":
         end = jpeg_end(content)
-        while (further := content.find(b"\xff\xd8\xff", end)) >= 0 and not content[end:further].strip(b"\0"):
+        further = content.find(b"\xff\xd8\xff", end)
+        while further >= 0 and not content[end:further].strip(b"\0"):
             end = further + jpeg_end(content[further:])
+            further = content.find(b"\xff\xd8\xff", end)
         return end
     if codec == "webp":
         return 8 + struct.unpack_from("<I", content, 4)[0]

@@ -238,7 +238,7 @@ def test_a_file_of_several_frames_is_refused_by_name(kind, tmp_path):
     (tmp_path / "a.png").write_bytes(frames(kind))
     with pytest.raises(
         UnreadableImage,
-        match=r"a\.png: has [23] frames or pages, and one image is expected; save those",
+        match=r"a\.png: has [23] frames or pages, not one image; save those",
     ):
         open_photo(tmp_path / "a.png")
     assert decode_photo(frames(kind, 1)).rgb.shape == (70, 90, 3)
@@ -264,7 +264,7 @@ def test_previews_and_maps_in_a_phones_photo_are_left_out_and_said():
     ):  # undefined, as phones say of maps of depth and light, and large thumbnails
         opened = decode_photo(with_types(photo, kinds_))
         assert np.array_equal(opened.rgb, decode_photo(saved(drawn(), "JPEG")).rgb)
-        assert opened.notes == ("2 further images in the file (previews or maps of depth or light) left out",)
+        assert opened.notes == ("2 further images in the file (preview or map of depth or light) left out",)
     for kind in (0x020001, 0x020002, 0x020003):  # panorama, stereo, several angles
         with pytest.raises(UnreadableImage, match="has 2 frames"):
             decode_photo(with_types(photo, (kind, 0)))
@@ -285,7 +285,7 @@ def test_a_small_copy_in_a_tiff_is_left_out_and_a_camera_raw_is_refused():
 
     photo = decode_photo(pages(0, 1))
     assert photo.rgb.shape == (70, 90, 3)
-    assert photo.notes == ("1 further image in the file (previews or maps of depth or light) left out",)
+    assert photo.notes == ("1 further image in the file (preview or map of depth or light) left out",)
     with pytest.raises(UnreadableImage, match="camera raw"):
         decode_photo(pages(1, 0))
     tags = TiffImagePlugin.ImageFileDirectory_v2()

@@ -1,16 +1,19 @@
 """Damaged files end as an image or as UnreadableImage: nothing else is raised, and nothing is said on stderr."""
 
 import contextlib
+import io
 import os
 import random
 import subprocess
 import sys
 import warnings
+import zlib
 from pathlib import Path
 
 import pytest
 from PIL import PngImagePlugin
 
+from images.containers import PNG_SIGNATURE, png_chunks
 from images.headers import read_header
 from images.io import Photo, UnreadableImage, decode_photo, encode_photo, without_metadata
 from images.kinds import header_size, image_codec
@@ -79,7 +82,16 @@ def mutated(content, source):
                 damaged[place:place] = damaged[place : place + source.randrange(1, 40)]
             case 5:
                 damaged = damaged[: max(place, 1)]
-    return bytes(damaged)
+    return checked(bytes(damaged)) if source.random() < 0.5 else bytes(damaged)
+
+
+def checked(content):
+    """A PNG whose chunks' checksums are right again, so that what is damaged is read."""
+    for kind, place, length in png_chunks(io.BytesIO(content)) if content[:8] == PNG_SIGNATURE else ():
+        end = place + length
+        checksum = zlib.crc32(kind + content[place:end]).to_bytes(4, "big")
+        content = content[:end] + checksum + content[end + 4 :]
+    return content
 
 
 def opened(content):

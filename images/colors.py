@@ -1,6 +1,7 @@
 """Colour modes and profiles: RGB of 8 bits as a viewer shows an image.
 
-An RGB image keeps its values and its profile. Grey, CMYK and LAB are brought to sRGB, through their profile where they have one.
+An RGB image keeps its values and its profile. Grey, CMYK and LAB are brought to sRGB, through
+their profile where they have one.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from images.containers import png_chunks
 from images.profiles import png_profile
 
 Pixels = NDArray[np.uint8]
+Convert = Callable[[Image.Image], Image.Image]
 
 BAND = 1 << 22
-"""Pixels that are converted at a time, so that a large image is never in memory twice more than it must be."""
+"""Pixels that are converted at a time, to keep no second copy of a large image."""
 
 SPACES = {"GRAY": "L", "CMYK": "CMYK", "Lab": "LAB", "RGB": "RGB"}
 """Colour spaces of profiles, and Pillow's mode of images in them."""
@@ -31,7 +33,11 @@ BARE = {"1": "L", "L": "L", "LA": "L", "La": "L", "CMYK": "CMYK", "LAB": "LAB"}
 """Modes without transparency of those that are not RGB of a kind."""
 
 
-def read_colours(image: Image.Image, stream: BinaryIO, notes: list[str]) -> tuple[Pixels, Pixels | None, bytes | None]:
+def read_colors(
+    image: Image.Image,
+    stream: BinaryIO,
+    notes: list[str],
+) -> tuple[Pixels, Pixels | None, bytes | None]:
     """Convert a decoded image.
 
     Args:
@@ -40,7 +46,8 @@ def read_colours(image: Image.Image, stream: BinaryIO, notes: list[str]) -> tupl
         notes: Takes a sentence for everything that is converted, reduced or dropped.
 
     Returns:
-        (H, W, 3) values, (H, W) transparency if the image has any, and the RGB profile that the values are in, if not sRGB.
+        (H, W, 3) values, (H, W) transparency if the image has any, and the RGB profile that the
+        values are in, if not sRGB.
 
     Raises:
         ValueError: If its values have no known range.
@@ -68,7 +75,7 @@ def read_colours(image: Image.Image, stream: BinaryIO, notes: list[str]) -> tupl
 
 
 def to_srgb(rgb: Pixels, icc: bytes) -> Pixels:
-    """Convert (H, W, 3) values from a profile to sRGB; a profile that is damaged is taken for sRGB."""
+    """Convert (H, W, 3) values from a profile to sRGB; a damaged profile is taken for sRGB."""
     if profile_mode(icc) != "RGB":
         return rgb
     transform = _transform(icc, "RGB")
@@ -80,7 +87,7 @@ def to_srgb(rgb: Pixels, icc: bytes) -> Pixels:
 
 @lru_cache(maxsize=32)
 def profile_mode(icc: bytes) -> str | None:
-    """Tell Pillow's mode of the images that a colour profile is for; None if it is damaged or leads nowhere."""
+    """Tell Pillow's mode of the images that a profile is for; None if it is of no use."""
     try:
         space = ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
         _transform(icc, SPACES[space])
@@ -90,11 +97,19 @@ def profile_mode(icc: bytes) -> str | None:
 
 
 def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform:
-    profile = ImageCms.createProfile("LAB") if icc is None else ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    if icc is None:
+        profile: Any = ImageCms.createProfile("LAB")
+    else:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
     return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
 
 
-def _profile(image: Image.Image, mode: str, small: Mapping[bytes, bytes], notes: list[str]) -> bytes | None:
+def _profile(
+    image: Image.Image,
+    mode: str,
+    small: Mapping[bytes, bytes],
+    notes: list[str],
+) -> bytes | None:
     """The profile that an image's values are in, if there is one that can be used."""
     if image.format == "PNG" and (b"cICP" in small or b"iCCP" not in small):
         try:
@@ -112,7 +127,7 @@ def _profile(image: Image.Image, mode: str, small: Mapping[bytes, bytes], notes:
     return None
 
 
-def _converter(mode: str, profile: bytes | None, notes: list[str]) -> Callable[[Image.Image], Image.Image]:
+def _converter(mode: str, profile: bytes | None, notes: list[str]) -> Convert:
     """How an image is brought to RGB: through its profile, unless that is kept."""
     if mode == "RGB" or (profile is not None and profile_mode(profile) == "RGB"):
         return _rgb
@@ -120,7 +135,8 @@ def _converter(mode: str, profile: bytes | None, notes: list[str]) -> Callable[[
         if mode == "CMYK":
             notes.append("CMYK without a usable profile was converted to RGB by the simple formula")
         return _rgb
-    notes.append(f"{NAMES.get(mode, mode)} was converted to sRGB" + (" through its colour profile" if profile else ""))
+    way = " through its colour profile" if profile else ""
+    notes.append(f"{NAMES.get(mode, mode)} was converted to sRGB{way}")
     transform = _transform(profile, mode)
 
     def convert(band: Image.Image) -> Image.Image:
@@ -142,7 +158,7 @@ def _alpha(band: Image.Image) -> Image.Image:
     return (band.convert("LA") if band.mode == "La" else band).convert("RGBA").getchannel("A")
 
 
-def _banded(image: Image.Image, convert: Callable[[Image.Image], Image.Image], channels: tuple[int, ...]) -> Pixels:
+def _banded(image: Image.Image, convert: Convert, channels: tuple[int, ...]) -> Pixels:
     """Values of a converted image, (H, W, *channels), a band of rows at a time."""
     result = np.empty((image.height, image.width, *channels), np.uint8)
     for rows in _bands(image.height, image.width):
@@ -158,7 +174,7 @@ def _bands(height: int, width: int) -> list[slice]:
 
 
 def _small_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
-    """Those of a PNG's chunks before the image that say how its values are meant; iCCP without its content."""
+    """A PNG's chunks that say how its values are meant; of iCCP only that it is there."""
     found: dict[bytes, bytes] = {}
     for kind, place, length in png_chunks(stream):
         if kind == b"IDAT":
@@ -180,7 +196,7 @@ def _depth(image: Image.Image, small: Mapping[bytes, bytes]) -> int:
 
 
 def _transparency(image: Image.Image, depth: int) -> Any:
-    """The value or the palette entries that are transparent, put right where Pillow does not; None if there are none."""
+    """The transparent value or palette entries, put right where Pillow does not; None if none."""
     key = image.info.get("transparency")
     if not isinstance(key, int | bytes | tuple):  # a text of that name
         image.info.pop("transparency", None)
@@ -190,13 +206,18 @@ def _transparency(image: Image.Image, depth: int) -> Any:
     return key
 
 
-def _eight_bits(image: Image.Image, depth: int, key: int | None) -> tuple[Image.Image, Pixels | None]:
+def _eight_bits(
+    image: Image.Image,
+    depth: int,
+    key: int | None,
+) -> tuple[Image.Image, Pixels | None]:
     """A grey image of 9 to 16 bits in 8, and its transparency."""
     values = np.asarray(image)
     alpha = None if key is None else np.where(values == key, 0, 255).astype(np.uint8)
     levels = (values >> (depth - 8)).astype(np.uint8)
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:
-        levels = 255 - levels  # zero is white
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        meaning = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+        levels = 255 - levels if meaning == 0 else levels  # zero is white
     grey = Image.fromarray(levels)
     grey.info = {name: value for name, value in image.info.items() if name != "transparency"}
     grey.format = image.format
@@ -204,7 +225,7 @@ def _eight_bits(image: Image.Image, depth: int, key: int | None) -> tuple[Image.
 
 
 def _wide_key(stream: BinaryIO, key: tuple[int, ...]) -> Pixels:
-    """Transparency of a PNG of 16 bits a channel in which one colour is transparent: Pillow compares its upper bits only."""
+    """Transparency of a PNG in which one colour of 16 bits is transparent; Pillow compares 8."""
     import pyspng
 
     stream.seek(0)

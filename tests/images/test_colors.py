@@ -230,7 +230,7 @@ def test_a_large_image_is_converted_in_bands_to_the_same(monkeypatch):
     ]
     before = [decode_photo(content) for content in contents]
     plain = [without_metadata(photo).rgb for photo in before]
-    monkeypatch.setattr("images.colours.BAND", 200)
+    monkeypatch.setattr("images.colors.BAND", 200)
     for content, photo, rgb in zip(contents, before, plain, strict=True):
         again = decode_photo(content)
         assert np.array_equal(again.rgb, photo.rgb)
