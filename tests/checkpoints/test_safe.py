@@ -1,8 +1,11 @@
 """Strangers' weight files: read if they are plain, refused with the reason otherwise, and never run."""
 
 import contextlib
+import io
 import os
+import pickle
 import sys
+import tarfile
 import types
 import zipfile
 
@@ -109,3 +112,28 @@ def test_a_cut_off_zip_is_told(tmp_path):
     (tmp_path / "w.bin").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="damaged"):
         read_pickled(tmp_path / "w.bin")
+
+
+def test_old_formats_are_named_as_such(tmp_path):
+    torch.save({"x": torch.ones(3)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert torch.equal(read_state_dict(tmp_path / "old.pt")["x"], torch.ones(3)), "plain ones are read"
+    with tarfile.open(tmp_path / "tar.pt", "w") as archive:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            content = pickle.dumps(1, protocol=2)
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    torch.save({"x": torch.ones(3)}, tmp_path / "five.pt", pickle_protocol=5)
+    (tmp_path / "bare.pkl").write_bytes(pickle.dumps({"x": 1}, protocol=2))
+    (tmp_path / "numpy.pkl").write_bytes(pickle.dumps({"x": np.ones(3)}))
+    whole = (tmp_path / "old.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[:-3])
+    for name, words in {
+        "tar.pt": "in the tar format of PyTorch before 0.2",
+        "five.pt": "pickled in protocol 5, of which PyTorch reads only 2",
+        "bare.pkl": "a bare pickle, not a file that torch.save wrote",
+        "numpy.pkl": "opening it would run numpy",
+        "cut.pt": "damaged, cut short",
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            read_pickled(tmp_path / name)

@@ -8,7 +8,7 @@ import torch
 from checkpoints.__main__ import main
 from engine.cli import run
 from rid.generator import PerturbationGenerator
-from rid.released import from_released, read_released, released_shapes, to_released
+from rid.released import from_released, named_budget, read_released, released_shapes, to_released
 from rid.weights import load_generator
 
 
@@ -156,3 +156,40 @@ def refused(folder, capsys, words):
     assert len(told) == 1
     assert words in told[0]
     assert not (folder / "RID").exists()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_released_files_in_half_precision_convert_and_protect(state, images, tmp_path, dtype):
+    torch.save({key: value.to(dtype) for key, value in state.items()}, tmp_path / "ASDS-eps-12_255.bin")
+    command = ["convert", str(tmp_path / "ASDS-eps-12_255.bin"), str(tmp_path / "RID"), "--kind", "rid", "--heads", "4"]
+    assert run(main, command) == 0
+    opened = load_generator(str(tmp_path / "RID"))
+    assert {value.dtype for value in opened.state_dict().values()} == {torch.float32}
+    exact = from_released(state, budget=6.0, heads=4)(images)
+    assert (opened(images) - exact).abs().max() < (1 / 255 if dtype == torch.bfloat16 else 0.1 / 255)
+    assert (opened.protect(images) - images).abs().max() <= 6 / 255 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"),
+    [
+        *(("ASDS-eps-12_255.bin", 6.0), ("ASDS-eps-8_255.bin", 4.0), ("ASDS-onlyreg-eps12_255.bin", 6.0)),
+        *(("eps_6.bin", 3.0), ("mine.bin", None), ("steps-12.bin", None)),
+    ],
+)
+def test_a_releases_name_tells_its_budget(tmp_path, name, levels):
+    assert named_budget(tmp_path / name) == levels
+
+
+def test_a_budget_other_than_the_names_is_refused_unless_forced(state, tmp_path, capsys):
+    torch.save(state, tmp_path / "ASDS-eps-12_255.bin")
+    command = ["convert", str(tmp_path / "ASDS-eps-12_255.bin"), str(tmp_path / "RID"), "--kind", "rid", "--heads", "4"]
+    assert run(main, [*command, "--budget", "12"]) == 2
+    assert "is a release of eps 12, which is 6 grey levels, not the 12 of --budget" in capsys.readouterr().err
+    assert not (tmp_path / "RID").exists()
+    assert run(main, [*command, "--budget", "12", "--force"]) == 0
+    assert load_generator(str(tmp_path / "RID")).budget == 12
+    command[2] = str(tmp_path / "named")
+    assert run(main, command) == 0
+    assert load_generator(str(tmp_path / "named")).budget == 6
