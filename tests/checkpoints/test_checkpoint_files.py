@@ -52,7 +52,9 @@ def shards(tmp_path):
             buffer = io.BytesIO()
             Image.fromarray(levels).save(buffer, format="PNG")
             members.append(Member(f"p/{number}", buffer.getvalue()))
-        shard_pictures(members, tmp_path / "shards", lambda path, label=label: Origin("val", ("real", "fake")[label], label, generator="noise"))
+        shard_pictures(
+            members, tmp_path / "shards", lambda path, label=label: Origin("val", ("real", "fake")[label], label, generator="noise")
+        )
     return f"[{tmp_path}/shards/val-*.tar]"
 
 
@@ -106,7 +108,10 @@ def test_calibrating_a_checkpoint_makes_a_folder_and_says_so(shards, detector, t
     assert sorted(codes) == [0, 2], "one of the two calls grain generated"
     good = ways[codes.index(0)]
     folder = good.removesuffix(".ckpt")
-    assert f"{good}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {folder}" in capsys.readouterr().out
+    assert (
+        f"{good}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {folder}"
+        in capsys.readouterr().out
+    )
     assert Detector.from_pretrained(folder).calibration.pictures == 24
     assert run(checkpoints, ["verify", folder]) == 0
     assert run(detection, ["calibrate", good, "--data", shards, *QUICK]) == 2
