@@ -52,9 +52,8 @@ def shards(tmp_path):
             buffer = io.BytesIO()
             Image.fromarray(levels).save(buffer, format="PNG")
             members.append(Member(f"p/{number}", buffer.getvalue()))
-        shard_pictures(
-            members, tmp_path / "shards", lambda path, label=label: Origin("val", ("real", "fake")[label], label, generator="noise")
-        )
+        origin = Origin("val", ("real", "fake")[label], label, generator="noise")
+        shard_pictures(members, tmp_path / "shards", lambda path, origin=origin: origin)
     return f"[{tmp_path}/shards/val-*.tar]"
 
 
