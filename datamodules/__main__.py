@@ -1,65 +1,49 @@
-"""``python -m datamodules shard | synthesize | reconstruct | inspect``: pictures into WebDataset shards, and a look at them.
-
-A door, not part of the room: it alone here may call other rooms.
-"""
+"""``python -m datamodules VERB``: images into WebDataset shards, and a look at them."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from engine.cli import dispatch, parser, run
+from datamodules.fake2m import making_command
+from datamodules.fake2m.catalogue import LABELS, groups
+from datamodules.fake2m.splits import Split
+from engine.cli import Output, Parser, Room, Training, Verb, run
 from engine.manifest import claim, write_manifest
-
-ABOUT = """usage: python -m datamodules VERB ...
-
-  shard        archives, folders or shards of pictures into WebDataset shards with a record for each picture
-  synthesize   draw captions with any text-to-image pipeline of diffusers into shards
-  reconstruct  shards of real pictures through an autoencoder: fakes of the same content, codec and size
-  inspect      contact sheet, histograms, and whether headers alone tell real and generated pictures apart
-
-python -m datamodules VERB --help tells more."""
+from engine.progress import progress
 
 
-def main(arguments: list[str]) -> int:
-    """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"shard": shard, "synthesize": synthesize, "reconstruct": reconstruct, "inspect": inspect}, arguments)
+def shard_options(parser: Parser) -> None:
+    """What ``shard`` asks for."""
+    about = "folder or URL (hf://datasets/...); a set's own place on the Hub if not given"
+    parser.add_argument("source", type=str, nargs="?", default=None, help=about)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; a stopped run goes on in it")
+    parser.add_argument("--set", type=str | None, default=None, help=f"an archive of Fake2M or MPBench: {', '.join(groups())}")
+    parser.add_argument("--label", type=Literal["real", "generated"] | None, default=None, help="what the images are, without --set")
+    parser.add_argument("--name", type=str | None, default=None, help="name of the subset, without --set; the source's if not given")
+    parser.add_argument("--split", type=Split, default="train", help="which split they are for, without --set")
+    parser.add_argument("--generator", type=str | None, default=None, help="model that made them")
+    parser.add_argument("--family", type=str, default="unknown", help="latent_diffusion, pixel_diffusion, autoregressive, gan, ...")
+    about = "set of captions whose numbers are the file names, such as cc3m-val"
+    parser.add_argument("--captions", type=str | None, default=None, help=about)
+    parser.add_argument("--column", type=str | None, default=None, help="column of MPBench's table: ImageNet, CelebA-HQ or CC3M")
+    parser.add_argument("--metadata", type=str | None, default=None, help="file with a path and a label in each row")
+    about = "what its labels mean: 1 is generated, 0 real; needed unless they are words such as real and fake, or --set says it"
+    parser.add_argument("--label-map", type=dict[str, int] | None, default=None, help=about)
+    parser.add_argument("--calibration-share", type=float, default=0.02, help="share of a training set kept apart, named calibration-...")
+    parser.add_argument("--dev-share", type=float, default=0.01, help="the same for watching training, named dev-...")
+    parser.add_call("datamodules.fake2m.sharding:Limits", "limits")
+    parser.add_argument("--decode", type=bool, default=False, help="decode every image as a check")
 
 
-def shard(arguments: list[str]) -> int:
-    """Write shards; 0 only if every picture of the source is in them."""
-    from tqdm import tqdm
-
+def shard(settings: Any, output: Output) -> int:
+    """Write shards; 0 only if every image of the source is in them."""
     from datamodules.fake2m.annotations import Annotations
-    from datamodules.fake2m.catalogue import LABELS, groups
-    from datamodules.fake2m.sharding import GENERATED, REAL, Limits, Origin, place_of, shard_pictures, slug
-    from datamodules.fake2m.splits import Split
+    from datamodules.fake2m.sharding import GENERATED, REAL, Origin, place_of, shard_pictures, slug
     from images.sources import read_source, read_text
 
-    made = parser("python -m datamodules shard", "Pictures from archives, folders or shards into WebDataset shards, bytes unchanged.")
-    made.add_argument(
-        "source", type=str, nargs="?", default=None, help="folder or URL (hf://datasets/...); a set's own place on the Hub if not given"
-    )
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; a stopped run goes on in it")
-    made.add_argument("--set", type=str | None, default=None, help=f"an archive of Fake2M or MPBench: {', '.join(groups())}")
-    made.add_argument("--label", type=Literal["real", "generated"] | None, default=None, help="what the pictures are, without --set")
-    made.add_argument("--name", type=str | None, default=None, help="name of the subset, without --set; the source's if not given")
-    made.add_argument("--split", type=Split, default="train", help="which split they are for, without --set")
-    made.add_argument("--generator", type=str | None, default=None, help="model that made them")
-    made.add_argument("--family", type=str, default="unknown", help="latent_diffusion, pixel_diffusion, autoregressive, gan, ...")
-    made.add_argument(
-        "--captions", type=str | None, default=None, help="set of captions whose numbers are the file names, such as cc3m-val"
-    )
-    made.add_argument("--column", type=str | None, default=None, help="column of MPBench's table: ImageNet, CelebA-HQ or CC3M")
-    made.add_argument("--metadata", type=str | None, default=None, help="file with a path and a label in each row")
-    made.add_argument("--label_map", type=dict[str, int], default=LABELS, help="what its labels mean: 1 is generated, 0 real")
-    made.add_argument("--calibration_share", type=float, default=0.02, help="share of a training set kept apart, named calibration-...")
-    made.add_argument("--dev_share", type=float, default=0.01, help="the same for watching training, named dev-...")
-    made.add_class_arguments(Limits, "limits")
-    made.add_argument("--decode", type=bool, default=False, help="decode every picture as a check")
-    settings = made.instantiate_classes(made.parse_args(arguments))
     if settings.set is not None and settings.set not in groups():
         msg = f"no set '{settings.set}'; choose one of {', '.join(groups())}"
         raise ValueError(msg)
@@ -90,62 +74,74 @@ def shard(arguments: list[str]) -> int:
         kept = "calibration" if place < edges[0] else "dev" if place < edges[1] else "train"
         return replace(origin, split=kept)
 
-    annotations = Annotations(read_text(metadata), settings.label_map, metadata) if metadata else None
+    annotations = Annotations(read_text(metadata), settings.label_map or (LABELS if group else None), metadata) if metadata else None
     name = settings.set or f"{plain.split}-{plain.subset}"
     keys = ("set", "label", "name", "split", "generator", "family", "captions", "column", "label_map", "decode")
     asked = {key: settings[key] for key in (*keys, "calibration_share", "dev_share")}
     asked |= {"source": source, "metadata": metadata, "limits": asdict(settings.limits)}
     claim(settings.output / f"{name}.run", "datamodules shard", asked)  # what is finished there would else be kept, whatever it was
-    members = tqdm(read_source(source), unit=" files", disable=not sys.stderr.isatty())
+    members = progress(read_source(source), unit="file")
     indices = shard_pictures(members, settings.output, origin_of, annotations, settings.limits, settings.decode)
     for stem, index in indices.items():
-        print(f"{stem}: {index['samples']} pictures in {len(index['shards'])} shards; {index['counts']['codec']}")
+        text = f"{stem}: {index['samples']} pictures in {len(index['shards'])} shards; {index['counts']['codec']}"
+        output.row("subsets", text, name=stem, samples=index["samples"], shards=len(index["shards"]), counts=index["counts"])
     left_out = next(iter(indices.values()))["left_out"]
     for kind, count in left_out.items():
-        print(f"{kind}: {count}", file=sys.stderr)
+        output.tell(f"{kind}: {count}")
+    output.result(left_out=left_out)
     counts = {stem: index["samples"] for stem, index in indices.items()}
     facts = {"settings": asked, "counts": counts, "left_out": left_out}
     write_manifest(settings.output / f"{name}.run", command="datamodules shard", finished=True, **facts)
     return 1 if set(left_out) & {"unreadable", "damaged", "in no known folder"} else 0
 
 
-def synthesize(arguments: list[str]) -> int:
-    """Generate images."""
-    from datamodules.fake2m.making_command import SYNTHESIZE
-
-    return SYNTHESIZE.run("datamodules synthesize", arguments)
-
-
-def reconstruct(arguments: list[str]) -> int:
-    """Make aligned fakes."""
-    from datamodules.fake2m.making_command import RECONSTRUCT
-
-    return RECONSTRUCT.run("datamodules reconstruct", arguments)
+def inspect_options(parser: Parser) -> None:
+    """What ``inspect`` asks for."""
+    parser.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of inspection.html and inspection.json")
+    parser.add_call("datamodules.fake2m.inspection:inspect_shards", skip={"urls", "output", "scorer"})
+    about = "a CLIP's folder or Hub id: compute aesthetic scores (CLIP-IQA) with it"
+    parser.add_argument("--clip", type=str | None, default=None, help=about)
 
 
-def inspect(arguments: list[str]) -> int:
+def inspect(settings: Any, output: Output) -> int:
     """Look at shards; 0 only if headers do not tell the classes apart."""
     from datamodules.fake2m.inspection import inspect_shards
 
-    made = parser("python -m datamodules inspect", "What is in shards, and whether headers alone tell real and generated pictures apart.")
-    made.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of inspection.html and inspection.json")
-    made.add_function_arguments(inspect_shards, skip={"urls", "output", "scorer"})
-    made.add_argument(
-        "--clip", type=str | None, default=None, help="a CLIP's folder or Hub id: compute aesthetic scores (CLIP-IQA) with it"
-    )
-    settings = made.parse_args(arguments)
-    del settings.config
     scorer, clip = None, settings.pop("clip")
     if clip is not None:
         from models.clip import ClipMetrics
 
         scorer = ClipMetrics(clip).quality
     gate = inspect_shards(settings.pop("shards"), **settings.as_dict(), scorer=scorer)
-    print(gate.words(), file=sys.stdout if gate.passed else sys.stderr)
-    print(f"page: {settings.output / 'inspection.html'}")
+    page = settings.output / "inspection.html"
+    output.result(gate.words() if gate.passed else None, passed=gate.passed, gate=asdict(gate))
+    if not gate.passed:
+        output.tell(gate.words())
+    output.result(f"page: {page}", page=page)
     return 0 if gate.passed else 1
 
+
+VERBS: dict[str, Verb | Training] = {
+    "shard": Verb(
+        "Put images from archives, folders or shards into WebDataset shards, bytes unchanged.",
+        "datamodules shard COCO/ --label real --split val --name coco -o data/fake2m",
+        shard_options,
+        shard,
+    ),
+    "synthesize": making_command.SYNTHESIZE,
+    "reconstruct": making_command.RECONSTRUCT,
+    "inspect": Verb(
+        "Show what is in shards, and whether headers alone tell real and generated images apart.",
+        "datamodules inspect 'SHARDS/train-*.tar' -o OUT/",
+        inspect_options,
+        inspect,
+    ),
+}
+
+ROOM = Room("datamodules", "Images on their way into training: WebDataset shards, made and inspected.", VERBS)
+
+main = ROOM.main
 
 if __name__ == "__main__":
     sys.exit(run(main))

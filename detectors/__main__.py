@@ -6,149 +6,172 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.cli import dispatch, parser, run
+from detectors import convert, features_command, scan_command
+from engine.cli import Output, Parser, Room, Training, Verb, run
 
-ABOUT = """usage: python -m detectors VERB ...
-
-  fit          train a detector: python -m detectors fit -c configs/detectors/npr.yaml
-  features     what a frozen backbone makes of pictures, to train linear layers on
-  validate     measure one on the validation shards of a config
-  calibrate    fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights
-  test         score a detector on shards: scores.parquet, summary.json
-  robustness   the same after JPEG, blur, scaling and the like, and with both classes coded alike: curves
-  leaderboard  tests, score files of others and the paper's rows in one table
-  scan         a verdict on every picture of a folder: python -m detectors scan PHOTOS/ -o scores.csv --weights DETECTOR/
-  convert      a released checkpoint file into a detector's folder
-
-python -m detectors VERB --help tells more."""
+DETECTOR = "the detector's folder or Hub id"
 
 
-def main(arguments: list[str]) -> int:
-    """Run one verb and return the exit code."""
-    if arguments[:1] in (["fit"], ["validate"]):
-        from detectors.cli import main as trainer
-
-        trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
-        return 0
-    verbs = {
-        "features": features,
-        "calibrate": calibrate,
-        "test": test,
-        "robustness": robustness,
-        "leaderboard": leaderboard,
-        "scan": scan,
-        "convert": convert,
-    }
-    return dispatch(ABOUT, verbs, arguments)
+TASK, DATA = "detectors.module:SentryModule", "datamodules.fake2m.datamodule:Fake2MDataModule"
+LINKED = ("test_view", "train_view")
+"""Settings of the data that the detector's decide."""
 
 
-def convert(arguments: list[str]) -> int:
-    """Convert a released file."""
-    from detectors.convert import main as command
-
-    return command(arguments)
+def fit_options(parser: Parser) -> None:
+    """What LightningCLI takes for a detector."""
+    parser.add_lightning(TASK, DATA, LINKED)
 
 
-def features(arguments: list[str]) -> int:
-    """Keep features."""
-    from detectors.features_command import VERB
-
-    return VERB.run("detectors features", arguments)
+def validate_options(parser: Parser) -> None:
+    """The same for its validation."""
+    parser.add_lightning(TASK, DATA, LINKED, validate=True)
 
 
-def calibrate(arguments: list[str]) -> int:
+def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
+    """Hand over to LightningCLI."""
+    from detectors.cli import main as trainer
+
+    return trainer(arguments, quiet=quiet).logged()
+
+
+def scoring_options(parser: Parser) -> None:
+    """What every verb asks for that scores shards."""
+    parser.add_argument("--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'")
+    parser.add_call("detectors.scoring:score_shards", skip={"detector", "urls", "edit", "num_workers"})
+    parser.add_argument("--workers", type=int, default=4, help="processes that open images")
+
+
+def scoring_settings(settings: Any) -> dict[str, Any]:
+    """The same as the functions name it."""
+    values: dict[str, Any] = settings.as_dict()
+    return values | {"num_workers": values.pop("workers")}
+
+
+def calibrate_options(parser: Parser) -> None:
+    """What ``calibrate`` asks for."""
+    parser.add_argument("detector", type=str, help=DETECTOR)
+    scoring_options(parser)
+
+
+def calibrate(settings: Any, output: Output) -> int:
     """Fit and store a calibration."""
+    from dataclasses import asdict
+
     from detectors.evaluate import calibrate as fit
     from detectors.evaluate import place_of_calibration
 
-    made = scoring_parser(
-        "calibrate", "Fit what a detector's answers mean, on pictures that are used for nothing else; stored with its weights."
-    )
-    settings = made.parse_args(arguments)
-    del settings.config
     name = settings.pop("detector")
     target = place_of_calibration(name)
     if not target.is_dir():
-        print(f"{name}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {target}", flush=True)
-    found = fit(name, **settings.as_dict())
+        output.note(f"{name}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {target}")
+    found = fit(name, **scoring_settings(settings))
     if found is not None:
-        print(f"on {found.pictures} pictures: scale {found.scale:.3f}, bias {found.bias:.3f}")
-        print(f"real below P = {found.real_below:.3f}, generated from P = {found.generated_above:.3f}, unsure between")
+        output.result(
+            f"on {found.pictures} pictures: scale {found.scale:.3f}, bias {found.bias:.3f}\n"
+            f"real below P = {found.real_below:.3f}, generated from P = {found.generated_above:.3f}, unsure between",
+            calibration=asdict(found),
+        )
     return 0
 
 
-def test(arguments: list[str]) -> int:
-    """Score a detector on shards; 0 only if every picture could be read."""
+def test_options(parser: Parser) -> None:
+    """What ``test`` asks for."""
+    parser.add_argument("detectors", type=str, nargs="+", help=f"{DETECTOR}; of several, the mean of their log-odds")
+    scoring_options(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--resamples", type=int, default=200, help="bootstrap samples of the intervals; 0 for none")
+
+
+def test(settings: Any, output: Output) -> int:
+    """Score a detector on shards; 0 only if every image could be read."""
     from detectors.evaluate import in_words, measure
 
-    about = "Score a detector on shards: scores.parquet with every answer, summary.json with every figure."
-    made = scoring_parser("test", about, several=True)
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    made.add_argument("--resamples", type=int, default=200, help="bootstrap samples of the intervals; 0 for none")
-    settings = made.parse_args(arguments)
-    del settings.config
-    record = measure(settings.pop("detectors"), **settings.as_dict())
+    record = measure(settings.pop("detectors"), **scoring_settings(settings))
     if record is None:
         return 0
-    print(in_words(record))
+    output.result(in_words(record), summary=record)
     for error in record["failed"]:
-        print(f"not read: {error}", file=sys.stderr)
+        output.error(f"not read: {error}")
     return 1 if record["failed"] else 0
 
 
-def robustness(arguments: list[str]) -> int:
+def robustness_options(parser: Parser) -> None:
+    """What ``robustness`` asks for."""
+    calibrate_options(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped sweep goes on in it")
+
+
+def robustness(settings: Any, output: Output) -> int:
     """Score a detector after edits."""
     from detectors.robustness import sweep
 
-    made = scoring_parser("robustness", "Score a detector after edits: robustness.csv, and curves in robustness.svg.")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped sweep goes on in it")
-    settings = made.parse_args(arguments)
-    del settings.config
-    rows = sweep(settings.pop("detector"), **settings.as_dict())
+    rows = sweep(settings.pop("detector"), **scoring_settings(settings))
     for row in rows or []:
         figures = ", ".join(f"{key.replace('_', ' ')} {row[key]:.3f}" for key in ("auc", "balanced_accuracy") if row[key] is not None)
-        print(f"{row['kind']} {row['level']}: {figures}, verdicts changed {row['verdicts_changed']:.1%}")
+        output.row("rows", f"{row['kind']} {row['level']}: {figures}, verdicts changed {row['verdicts_changed']:.1%}", **row)
     return 0
 
 
-def leaderboard(arguments: list[str]) -> int:
+def leaderboard_options(parser: Parser) -> None:
+    """What ``leaderboard`` asks for."""
+    parser.add_argument("results", type=Path, nargs="*", help="folders of python -m detectors test, and score files (.csv, .parquet)")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of leaderboard.md and leaderboard.html")
+
+
+def leaderboard(settings: Any, output: Output) -> int:
     """Rank detectors."""
     from detectors.leaderboard import leaderboard as rank
 
-    made = parser("python -m detectors leaderboard", "Tests, score files of others and the paper's rows in one table.")
-    made.add_argument("results", type=Path, nargs="*", help="folders of python -m detectors test, and score files (.csv, .parquet)")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of leaderboard.md and leaderboard.html")
-    settings = made.parse_args(arguments)
-    entries = rank(settings.results, settings.output)
-    for place, entry in enumerate(entries, start=1):
+    for place, entry in enumerate(rank(settings.results, settings.output), start=1):
         if entry.trouble:
-            print(f"{entry.name} is not ranked: {entry.trouble}", file=sys.stderr)
+            output.warning(f"{entry.name} is not ranked: {entry.trouble}")
         elif entry.record is not None or place <= 3:
-            print(f"{place}. {entry.name}: balanced accuracy {entry.rank:.1f}")
-    print(f"page: {settings.output / 'leaderboard.html'}")
+            text = f"{place}. {entry.name}: balanced accuracy {entry.rank:.1f}"
+            output.row("entries", text, place=place, name=entry.name, balanced_accuracy=entry.rank)
+    output.result(f"page: {settings.output / 'leaderboard.html'}", page=settings.output / "leaderboard.html")
     return 0
 
 
-def scan(arguments: list[str]) -> int:
-    """Judge images."""
-    from detectors.scan_command import VERB
+VERBS: dict[str, Verb | Training] = {
+    "fit": Training("Train a detector.", "detectors fit -c configs/detectors/npr.yaml", fit_options, train),
+    "features": features_command.VERB,
+    "validate": Training(
+        "Measure a detector on the validation shards of a config.",
+        "detectors validate -c configs/detectors/npr.yaml --ckpt_path last",
+        validate_options,
+        train,
+    ),
+    "calibrate": Verb(
+        "Fit what a detector's answers mean, on images used for nothing else; stored with its weights.",
+        "detectors calibrate DETECTOR/ --data '[SHARDS/calibration-*.tar]'",
+        calibrate_options,
+        calibrate,
+    ),
+    "test": Verb(
+        "Score a detector on shards: scores.parquet with every answer, summary.json with every figure.",
+        "detectors test DETECTOR/ --data '[SHARDS/val-*.tar]' -o OUT/",
+        test_options,
+        test,
+    ),
+    "robustness": Verb(
+        "Score a detector after edits, and with both classes coded alike: robustness.csv, and curves in robustness.svg.",
+        "detectors robustness DETECTOR/ --data '[SHARDS/val-*.tar]' -o OUT/",
+        robustness_options,
+        robustness,
+    ),
+    "leaderboard": Verb(
+        "Rank tests, score files of others and the paper's rows in one table.",
+        "detectors leaderboard OUT/ -o LEADERBOARD/",
+        leaderboard_options,
+        leaderboard,
+    ),
+    "scan": scan_command.VERB,
+    "convert": Verb(convert.ABOUT, "detectors convert sentry.ckpt DETECTOR/ --kind sentry_convnext", convert.options, convert.act),
+}
 
-    return VERB.run("detectors scan", arguments)
+ROOM = Room("detectors", "Sentry: classifiers that tell generated images from photographs.", VERBS)
 
-
-def scoring_parser(verb: str, about: str, several: bool = False) -> Any:
-    """What these verbs ask for."""
-    from detectors.scoring import score_shards
-
-    made = parser(f"python -m detectors {verb}", about)
-    if several:
-        made.add_argument("detectors", type=str, nargs="+", help="the detector's folder or Hub id; of several, the mean of their log-odds")
-    else:
-        made.add_argument("detector", type=str, help="the detector's folder or Hub id")
-    made.add_argument("--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'")
-    made.add_function_arguments(score_shards, skip={"detector", "urls", "edit"})
-    return made
-
+main = ROOM.main
 
 if __name__ == "__main__":
     sys.exit(run(main))

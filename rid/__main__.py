@@ -10,9 +10,14 @@ from rid.pairs import command as pairs
 from rid.protect import command as protect
 
 
-def training_options(parser: Parser) -> None:
+def fit_options(parser: Parser) -> None:
     """What LightningCLI takes for the generator."""
     parser.add_lightning("rid.training.task:RIDTask", None)
+
+
+def validate_options(parser: Parser) -> None:
+    """The same for its validation."""
+    parser.add_lightning("rid.training.task:RIDTask", None, validate=True)
 
 
 def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
@@ -23,11 +28,11 @@ def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
 
 
 VERBS: dict[str, Verb | Training] = {
-    "fit": Training("Train a generator.", "rid fit -c configs/rid/tiny_adv_sds.yaml", training_options, train),
+    "fit": Training("Train a generator.", "rid fit -c configs/rid/tiny_adv_sds.yaml", fit_options, train),
     "validate": Training(
         "Measure a generator on the validation images of a config.",
         "rid validate -c configs/rid/tiny_adv_sds.yaml --ckpt_path last",
-        training_options,
+        validate_options,
         train,
     ),
     "protect": protect.VERB,

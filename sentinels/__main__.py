@@ -7,52 +7,39 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.cli import Output, Parser, Verb, add_job_arguments, dispatch, job_options, parser, run
-
-ABOUT = """usage: python -m sentinels VERB ...
-
-  plant      make sentinels for some pictures of a collection: python -m sentinels plant PHOTOS/ -o SENTINELS/
-  verify     check a record of sentinels against the files
-  embed      vectors of a collection; only new and changed pictures are embedded
-  retrieve   search a collection by text
-  decide     did a system use the collection? With a p-value, from its answers to the keys (python -m eval rag gets such answers)
-
-python -m sentinels VERB --help tells more."""
+from engine.cli import Output, Parser, Room, Verb, add_job_arguments, job_options, run, take
 
 TINY = "checkpoints/tiny/embedder"
 
 
-def main(arguments: list[str]) -> int:
-    """Run one verb and return the exit code."""
-    return dispatch(ABOUT, {"plant": plant, "verify": verify, "embed": embed, "retrieve": retrieve, "decide": decide}, arguments)
+def plant_options(parser: Parser) -> None:
+    """What ``plant`` asks for."""
+    parser.add_argument("photos", type=Path, help="folder of the collection, flat or nested")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of record and sentinels, apart from the collection")
+    parser.add_argument("--planter", type=Literal["local", "diffusion", "service"], default="local", help="how sentinels are made")
+    parser.add_argument("--reader", type=str, default=TINY, help="reads the keys back: a model's folder, 'service', or 'none'")
+    parser.add_argument("--model", type=str | None, default=None, help="text-to-image pipeline of the diffusion planter")
+    parser.add_argument("--device", type=str, default="cpu", help="where that runs")
+    parser.add_argument("--describer", type=Literal["measured", "service"], default="measured", help="who tells it what a source shows")
+    parser.add_call("sentinels.plant:PlantConfig")
+    parser.add_call("sentinels.plate:PlateStyle", "style")
+    parser.add_call("sentinels.service:Service", "service")
 
 
-def plant(arguments: list[str]) -> int:
+def plant(settings: Any, output: Output) -> int:
     """Plant sentinels; 0 only if all that were wanted were made."""
     from sentinels.plant import PlantConfig
-    from sentinels.plate import PlateStyle
-    from sentinels.service import Service
 
-    made = parser("python -m sentinels plant", "Make sentinels: record.json says which, images/ holds them. A stopped job goes on.")
-    made.add_argument("photos", type=Path, help="folder of the collection, flat or nested")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of record and sentinels, apart from the collection")
-    made.add_argument("--planter", type=Literal["local", "diffusion", "service"], default="local", help="how sentinels are made")
-    made.add_argument("--reader", type=str, default=TINY, help="reads the keys back: a model's folder, 'service', or 'none'")
-    made.add_argument("--model", type=str | None, default=None, help="text-to-image pipeline of the diffusion planter")
-    made.add_argument("--device", type=str, default="cpu", help="where that runs")
-    made.add_argument("--describer", type=Literal["measured", "service"], default="measured", help="who tells it what a source shows")
-    made.add_class_arguments(PlantConfig, as_group=False)
-    made.add_class_arguments(PlateStyle, "style")
-    made.add_class_arguments(Service, "service")
-    settings = made.instantiate_classes(made.parse_args(arguments))
-    config = PlantConfig(**{name: getattr(settings, name) for name in PlantConfig.__dataclass_fields__})
+    config = take(settings, PlantConfig)
     report = asyncio.run(_plant(settings, config))
     for name, reason in report.failed.items():
-        print(f"error: {name}: {reason}", file=sys.stderr)
+        output.error(f"{name}: {reason}")
     read = "keys read back" if report.read else "keys NOT read back: no reader"
-    print(f"{len(report.record.sentinels)} of {config.count} sentinels in {settings.output} ({read})")
-    print("copy images/ into the collection before it is published; keep everything else in that folder secret")
-    return 0 if len(report.record.sentinels) >= config.count else 1
+    planted = len(report.record.sentinels)
+    text = f"{planted} of {config.count} sentinels in {settings.output} ({read})"
+    output.result(text, output=settings.output, planted=planted, asked=config.count, keys_read_back=report.read)
+    output.result("copy images/ into the collection before it is published; keep everything else in that folder secret")
+    return 0 if planted >= config.count else 1
 
 
 async def _plant(settings: Any, config: Any) -> Any:
@@ -99,36 +86,34 @@ def letters_of(name: str, client: Any) -> Any:
     return read
 
 
-def verify(arguments: list[str]) -> int:
+def verify_options(parser: Parser) -> None:
+    """What ``verify`` asks for."""
+    parser.add_argument("record", type=Path, help="record.json, or a record of the published program")
+    parser.add_argument("--reader", type=str, default="none", help="reads the keys off the sentinels: a model's folder, or 'none'")
+
+
+def verify(settings: Any, output: Output) -> int:
     """Check a record; 0 only if no entry is in error."""
+    from dataclasses import asdict
+
     from sentinels.reader import load_reader
     from sentinels.record import Record
     from sentinels.verify import verify as check
 
-    made = parser("python -m sentinels verify", "Check a record against the files. Errors spoil evidence; warnings weaken or betray it.")
-    made.add_argument("record", type=Path, help="record.json, or a record of the published program")
-    made.add_argument("--reader", type=str, default="none", help="reads the keys off the sentinels: a model's folder, or 'none'")
-    settings = made.parse_args(arguments)
     record = Record.open(settings.record)
     findings = check(record, None if settings.reader == "none" else load_reader(settings.reader))
     for finding in findings:
-        print(f"{finding.level}: {finding.entry}: {finding.what}", file=sys.stderr)
+        output.tell(f"{finding.level}: {finding.entry}: {finding.what}")
     wrong = {finding.entry for finding in findings if finding.level == "error"}
     warned = {finding.entry for finding in findings} - wrong
-    print(f"{len(record.sentinels)} sentinels: {len(wrong)} in error, {len(warned)} with warnings")
+    output.result(
+        f"{len(record.sentinels)} sentinels: {len(wrong)} in error, {len(warned)} with warnings",
+        sentinels=len(record.sentinels),
+        in_error=len(wrong),
+        with_warnings=len(warned),
+        findings=[asdict(finding) for finding in findings],
+    )
     return 1 if wrong else 0
-
-
-def embed(arguments: list[str]) -> int:
-    """Bring a collection's vectors up to date; 0 only if every image could be read."""
-    verb = Verb("Embed what is new or changed in a collection.", "sentinels embed PHOTOS/ -o VECTORS/", embed_options, embed_act)
-    return verb.run("sentinels embed", arguments)
-
-
-def retrieve(arguments: list[str]) -> int:
-    """Search a collection's vectors."""
-    about = "Search a collection that was embedded; prints score and image, best first."
-    return Verb(about, 'sentinels retrieve VECTORS/ "a red house"', retrieve_options, retrieve_act).run("sentinels retrieve", arguments)
 
 
 def embed_options(parser: Parser) -> None:
@@ -139,7 +124,7 @@ def embed_options(parser: Parser) -> None:
     add_job_arguments(parser, batch_size=32)
 
 
-def embed_act(settings: Any, output: Output) -> int:
+def embed(settings: Any, output: Output) -> int:
     """Bring a collection's vectors up to date; 0 only if every image could be read."""
     from images.inputs import find_images, guard
     from models.embed_job import embed_images
@@ -166,7 +151,7 @@ def retrieve_options(parser: Parser) -> None:
     parser.add_argument("--captions", type=Path | None, default=None, help="captions to search, too: both rankings are fused")
 
 
-def retrieve_act(settings: Any, output: Output) -> int:
+def retrieve(settings: Any, output: Output) -> int:
     """Search a collection's vectors."""
     from models.embedder_config import EmbedderConfig
     from models.embedders import open_embedder
@@ -189,23 +174,63 @@ def retrieve_act(settings: Any, output: Output) -> int:
     return 0
 
 
-def decide(arguments: list[str]) -> int:
+def decide_options(parser: Parser) -> None:
+    """What ``decide`` asks for."""
+    parser.add_argument("record", type=Path, help="the record of the sentinels")
+    parser.add_argument("answers", type=Path, help="folder of the system's answers: out.json and images/")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--control", type=Path | None, default=None, help="answers of a system without the sentinels")
+    parser.add_argument("--name", type=str, default="out", help="of the answers' JSON files, without .json")
+    parser.add_call("sentinels.decide:DecideConfig")
+
+
+def decide(settings: Any, output: Output) -> int:
     """Test a system's answers; 0 if the test could be made, whatever it says."""
     from sentinels.decide import DecideConfig, in_words
     from sentinels.decide import decide as judge
 
-    made = parser("python -m sentinels decide", "Did a system use the collection? decision.json has every figure.")
-    made.add_argument("record", type=Path, help="the record of the sentinels")
-    made.add_argument("answers", type=Path, help="folder of the system's answers: out.json and images/")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    made.add_argument("--control", type=Path | None, default=None, help="answers of a system without the sentinels")
-    made.add_argument("--name", type=str, default="out", help="of the answers' JSON files, without .json")
-    made.add_class_arguments(DecideConfig, as_group=False)
-    settings = made.parse_args(arguments)
-    config = DecideConfig(**{name: getattr(settings, name) for name in DecideConfig.__dataclass_fields__})
-    print(in_words(judge(settings.record, settings.answers, settings.output, config, settings.control, settings.name)))
+    config = take(settings, DecideConfig)
+    found = judge(settings.record, settings.answers, settings.output, config, settings.control, settings.name)
+    output.result(in_words(found), decision=found)
     return 0
 
+
+VERBS = {
+    "plant": Verb(
+        "Make sentinels for some images of a collection: record.json says which, images/ holds them. A stopped job goes on.",
+        "sentinels plant PHOTOS/ -o SENTINELS/ --count 20",
+        plant_options,
+        plant,
+    ),
+    "verify": Verb(
+        "Check a record of sentinels against the files. Errors spoil evidence; warnings weaken or betray it.",
+        "sentinels verify SENTINELS/record.json --reader checkpoints/tiny/embedder",
+        verify_options,
+        verify,
+    ),
+    "embed": Verb(
+        "Embed the images of a collection; only new and changed ones are embedded.",
+        "sentinels embed PHOTOS/ -o VECTORS/ --model clip",
+        embed_options,
+        embed,
+    ),
+    "retrieve": Verb(
+        "Search a collection that was embedded by text; prints score and image, best first.",
+        "sentinels retrieve VECTORS/ 'a red house' --top-k 20",
+        retrieve_options,
+        retrieve,
+    ),
+    "decide": Verb(
+        "Decide from a system's answers to the keys whether it used the collection, with a p-value: decision.json.",
+        "sentinels decide SENTINELS/record.json ANSWERS/ -o OUT/ --control CONTROL/",
+        decide_options,
+        decide,
+    ),
+}
+
+ROOM = Room("sentinels", "ImageSentinel: keyed images in a data set that prove its use by a retrieval-augmented generator.", VERBS)
+
+main = ROOM.main
 
 if __name__ == "__main__":
     sys.exit(run(main))

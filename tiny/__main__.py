@@ -2,97 +2,82 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from engine.cli import dispatch, parser, run
+from engine.cli import Output, Parser, Room, Training, Verb, run
 
 SHIPPED = Path("checkpoints/tiny")
 
-ABOUT = """usage: python -m tiny VERB ...
 
-  portraits   draw portraits into a folder, one sub-folder per person
-  pictures    draw the pictures of a copy-detection study: originals, distractors, strangers
-  train       rebuild a shipped model from its seed, or all of them
-  fit         train a copy-detection network or a reading embedder from a config: python -m tiny fit -c configs/tiny/copies.yaml
-  measure     measure the shipped models and write their cards
-  demo        add to a study's page whether edited copies of released pictures are found again
-
-python -m tiny VERB --help tells more."""
+def portraits_options(parser: Parser) -> None:
+    """What ``portraits`` asks for."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    parser.add_call("tiny.export:export_portraits", skip={"output"})
 
 
-def main(arguments: list[str]) -> int:
-    """Run one verb and return the exit code."""
-    if arguments[:1] in (["fit"], ["validate"]):
-        from tiny.training import main as trainer
-
-        trainer(None if arguments == sys.argv[1:] else arguments)  # Lightning re-launches ranks from sys.argv
-        return 0
-    verbs = {"portraits": portraits, "pictures": pictures, "train": train, "measure": measure, "demo": demo}
-    return dispatch(ABOUT, verbs, arguments)
-
-
-def portraits(arguments: list[str]) -> int:
+def portraits(settings: Any, output: Output) -> int:
     """Draw portraits, with captions and attributes in ``portraits.json``."""
     from tiny.export import export_portraits
 
-    made = parser("python -m tiny portraits", "Draw portraits into a folder, one sub-folder per person.")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
-    made.add_function_arguments(export_portraits, skip={"output"})
-    settings = made.parse_args(arguments)
-    del settings.config
     count = export_portraits(**settings.as_dict())
-    print(f"{count} portraits in {settings.output}")
+    output.result(f"{count} portraits in {settings.output}", portraits=count, output=settings.output)
     return 0
 
 
-def pictures(arguments: list[str]) -> int:
+def pictures_options(parser: Parser) -> None:
+    """What ``pictures`` asks for."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    parser.add_call("tiny.collages:export_pictures", skip={"output"})
+
+
+def pictures(settings: Any, output: Output) -> int:
     """Draw what copy detection is measured on."""
     from tiny.collages import export_pictures
 
-    made = parser("python -m tiny pictures", "Draw the pictures of a copy-detection study: training, references, originals, strangers.")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
-    made.add_function_arguments(export_pictures, skip={"output"})
-    settings = made.parse_args(arguments)
-    del settings.config
     counts = export_pictures(**settings.as_dict())
-    print(", ".join(f"{count} {name}" for name, count in counts.items()) + f" in {settings.output}")
+    text = ", ".join(f"{count} {name}" for name, count in counts.items())
+    output.result(f"{text} in {settings.output}", counts=counts, output=settings.output)
     return 0
 
 
-def demo(arguments: list[str]) -> int:
+def demo_options(parser: Parser) -> None:
+    """What ``demo`` asks for."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of a finished study of python -m eval personalize")
+    parser.add_call("tiny.demo:indexing_demo", skip={"output"})
+
+
+def demo(settings: Any, output: Output) -> int:
     """Active indexing for the demo's page."""
     from tiny.demo import indexing_demo
 
-    made = parser("python -m tiny demo", "Release drawn pictures, look edited copies up, and add that to a study's page.")
-    made.add_argument("-o", "--output", type=Path, required=True, help="folder of a finished study of python -m eval personalize")
-    made.add_function_arguments(indexing_demo, skip={"output"})
-    settings = made.parse_args(arguments)
-    del settings.config
     indexing_demo(**settings.as_dict())
-    print(f"report: {settings.output / 'report.html'}")
+    page = settings.output / "report.html"
+    output.result(f"report: {page}", report=page)
     return 0
 
 
-def train(arguments: list[str]) -> int:
+def train_options(parser: Parser) -> None:
+    """What ``train`` asks for."""
+    parser.add_argument("model", type=str, help="a model's name, or all; a wrong name lists them")
+    parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the finished models")
+    parser.add_argument("--overwrite", action="store_true", help="replace models that are there")
+    parser.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder of parts on the way there")
+    parser.add_argument("--data", type=Path | None, default=None, help="learn from the images in this folder instead of drawn portraits")
+    parser.add_argument("--size", type=Literal[64, 128], default=64, help="side of the images, with --data")
+    parser.add_argument("--autoencoder", type=Path | None, default=None, help="folder of an autoencoder, or of TAEF2's files, for sd-*")
+    parser.add_argument("--steps", type=int | None, default=None, help="fewer optimizer steps, for a trial")
+    parser.add_argument("--threads", type=int | None, default=None, help="processor threads; all if not given")
+
+
+def train(settings: Any, output: Output) -> int:
     """Rebuild weights."""
     import torch
 
     from tiny.fitting import Place
     from tiny.train import FROM_FOLDERS, RECIPES
 
-    made = parser("python -m tiny train", f"Rebuild a model from its seed. Models, in the order of need: {', '.join(RECIPES)}.")
-    made.add_argument("model", type=str, help="a model's name, or all")
-    made.add_argument("--output", type=Path, default=SHIPPED, help="folder of the finished models")
-    made.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder of parts on the way there")
-    made.add_argument("--data", type=Path | None, default=None, help="learn from the pictures in this folder instead of drawn portraits")
-    made.add_argument("--size", type=Literal[64, 128], default=64, help="side of the pictures, with --data")
-    made.add_argument("--autoencoder", type=Path | None, default=None, help="folder of an autoencoder, or of TAEF2's files, for sd-*")
-    made.add_argument("--steps", type=int | None, default=None, help="fewer optimiser steps, for a trial")
-    made.add_argument("--threads", type=int | None, default=None, help="processor threads; all if not given")
-    settings = made.parse_args(arguments)
     if settings.model != "all" and settings.model not in RECIPES:
         msg = f"no model '{settings.model}'; choose one of {', '.join(RECIPES)}, or all"
         raise ValueError(msg)
@@ -102,30 +87,80 @@ def train(arguments: list[str]) -> int:
     if (settings.data or settings.autoencoder) and settings.output == SHIPPED:
         msg = f"give --output: {SHIPPED} holds the models of drawn portraits"
         raise ValueError(msg)
+    names = list(RECIPES) if settings.model == "all" else [settings.model]
+    there = [settings.output / name for name in names if (settings.output / name).exists()]
+    if there and not settings.overwrite:
+        msg = f"{there[0]} exists already: add --overwrite to replace it, or give another --output"
+        raise ValueError(msg)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    for name in RECIPES if settings.model == "all" else [settings.model]:
+    for name in names:
         place = Place(settings.output, settings.work, settings.data, settings.size, settings.autoencoder)
         RECIPES[name](place, name, settings.steps)
+    output.result(models=names, output=settings.output)
     return 0
 
 
-def measure(arguments: list[str]) -> int:
+def measure_options(parser: Parser) -> None:
+    """What ``measure`` asks for."""
+    parser.add_argument("models", type=str, nargs="*", help="models' names; all if none is given; a wrong one lists them")
+    parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the shipped models")
+    parser.add_argument("--overwrite", action="store_true", help="write the figures into the models' cards")
+    parser.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder with the probe, and the detector's shards")
+
+
+def measure(settings: Any, output: Output) -> int:
     """Grade the shipped models."""
+    from engine.records import to_json
     from tiny.cards import MEASURES
     from tiny.cards import measure as grade
 
-    made = parser("python -m tiny measure", f"Measure shipped models and write their cards: {', '.join(MEASURES)}.")
-    made.add_argument("models", type=str, nargs="*", help="models' names; all if none is given")
-    made.add_argument("--output", type=Path, default=SHIPPED, help="folder of the shipped models")
-    made.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder with the probe, and the detector's shards")
-    settings = made.parse_args(arguments)
     if unknown := [name for name in settings.models if name not in MEASURES]:
         msg = f"no measure for '{unknown[0]}'; choose of {', '.join(MEASURES)}"
         raise ValueError(msg)
-    print(json.dumps(grade(settings.models or list(MEASURES), settings.output, settings.work), indent=2))
+    figures = grade(settings.models or list(MEASURES), settings.output, settings.work, settings.overwrite)
+    output.result(to_json(figures).rstrip(), measured=figures)
     return 0
 
+
+def fit_options(parser: Parser) -> None:
+    """What LightningCLI takes for a small model."""
+    parser.add_lightning(None, None)
+
+
+def fit(arguments: list[str], quiet: bool) -> dict[str, float] | None:
+    """Hand over to LightningCLI."""
+    from tiny.training import main as trainer
+
+    return trainer(arguments, quiet=quiet).logged()
+
+
+VERBS: dict[str, Verb | Training] = {
+    "fit": Training(
+        "Train a copy-detection network or a reading embedder from a config.",
+        "tiny fit -c configs/tiny/copies.yaml",
+        fit_options,
+        fit,
+    ),
+    "portraits": Verb(
+        "Draw portraits into a folder, one sub-folder per person.", "tiny portraits -o OUT/ --people 10", portraits_options, portraits
+    ),
+    "pictures": Verb(
+        "Draw the images of a copy-detection study: training, references, originals, strangers.",
+        "tiny pictures -o OUT/",
+        pictures_options,
+        pictures,
+    ),
+    "train": Verb("Rebuild a shipped model from its seed, or all of them.", "tiny train all --output OUT/", train_options, train),
+    "measure": Verb("Measure shipped models, and write their cards if asked to.", "tiny measure rid faces", measure_options, measure),
+    "demo": Verb(
+        "Release drawn images, look edited copies up, and add that to a study's page.", "tiny demo -o outputs/demo", demo_options, demo
+    ),
+}
+
+ROOM = Room("tiny", "The toy world: drawn portraits and the recipes of the small shipped models.", VERBS)
+
+main = ROOM.main
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -136,11 +136,19 @@ MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
 }
 
 
-def measure(names: Sequence[str], shipped: Path, work: Path) -> dict[str, Any]:
-    """Measure shipped models, and write their cards."""
+def measure(names: Sequence[str], shipped: Path, work: Path, write: bool) -> dict[str, Any]:
+    """Measure shipped models, and write their cards if asked to.
+
+    Args:
+        names: Models of :data:`MEASURES`.
+        shipped: Folder of the models.
+        work: Folder of parts that do not ship.
+        write: Replace the cards.
+    """
     measured = {}
     for name in names:
         title, about, figures = MEASURES[name](shipped, work)
-        write_card(shipped / name, title, about, figures)
+        if write:
+            write_card(shipped / name, title, about, figures)
         measured[name] = figures
     return measured

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from datamodules.pictures import PictureDataModule
 from engine.files import write_text
+
+logger = logging.getLogger(__name__)
 
 SAVE_EVERY = 500
 """Steps between two saves of a run that may be stopped."""
@@ -47,7 +50,7 @@ class StepLog(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         if trainer.global_step % 100 == 0:
             values = " ".join(f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items())
-            print(f"step {trainer.global_step} after {time.monotonic() - self.start:.0f} s: {values}", flush=True)
+            logger.info("step %d after %.0f s: %s", trainer.global_step, time.monotonic() - self.start, values)
 
 
 def fit(task: LightningModule, data: PictureDataModule, steps: int, folder: Path) -> float:

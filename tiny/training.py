@@ -10,7 +10,7 @@ from checkpoints.training import RememberModels
 from engine.training import TrainingCLI
 
 
-def main(args: ArgsType = None, run: bool = True) -> TrainingCLI:
+def main(args: ArgsType = None, run: bool = True, quiet: bool = False) -> TrainingCLI:
     """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
     return TrainingCLI(
         LightningModule,
@@ -22,4 +22,5 @@ def main(args: ArgsType = None, run: bool = True) -> TrainingCLI:
         subclass_mode_data=True,
         args=args,
         run=run,
+        quiet=quiet,
     )

@@ -9,6 +9,11 @@ from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
+REAL_WORDS = ("real", "photo", "photograph", "nature", "natural", "authentic", "human")
+GENERATED_WORDS = ("generated", "fake", "ai", "synthetic", "ai-generated", "ai_generated")
+WORDS = dict.fromkeys(REAL_WORDS, 0) | dict.fromkeys(GENERATED_WORDS, 1)
+"""Labels that say by themselves what they mean: 0 real, 1 generated. Numbers do not: data sets differ."""
+
 
 class Annotations:
     """The labels of pictures, by path.
@@ -18,26 +23,33 @@ class Annotations:
 
     Args:
         text: The label file.
-        labels: What the labels in the file mean, as 0 for real and 1 for generated.
+        labels: What the labels in the file mean, as 0 for real and 1 for generated; words alone, such as real and fake, if None.
         name: What errors call the file.
 
     Raises:
         ValueError: If a row has no known label, or there is none.
     """
 
-    def __init__(self, text: str, labels: Mapping[str, int], name: str = "metadata") -> None:
-        labels = {key.lower(): value for key, value in labels.items()}
+    def __init__(self, text: str, labels: Mapping[str, int] | None, name: str = "metadata") -> None:
+        stated = labels is not None
+        labels = {key.lower(): value for key, value in (WORDS if labels is None else labels).items()}
         if wrong := {key: value for key, value in labels.items() if value not in (0, 1)}:
             msg = f"a label means 1, generated, or 0, real; {wrong} does not"
             raise ValueError(msg)
         self.rows: PathTable[int] = PathTable()
         self.used: set[tuple[str, ...]] = set()
-        for number, line in enumerate(text.splitlines()):
+        for number, line in enumerate(text.split("\n")):
             if not line.strip():
                 continue
             path, value = split_row(line)
             label = labels.get(value.lower())
             if label is None:
+                if not stated and value.isdigit():
+                    msg = (
+                        f"{name}: row {number + 1} is labelled {value}, and data sets differ in what that means: "
+                        """say it, such as --label-map '{"0": 0, "1": 1}' where 1 is generated"""
+                    )
+                    raise ValueError(msg)
                 if number == 0:
                     continue
                 msg = f"{name}: row {number + 1} has no label of {', '.join(labels)}: {line.strip()[:80]}"

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import yaml
+
+Split = Literal["train", "val", "test", "dev", "calibration"]
+"""What shards are for: the first part of their names."""
 
 LABELS = {"0": 1, "1": 0}
 """What the data set's own labels (fake 0, real 1) are here, where 1 means generated."""

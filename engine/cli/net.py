@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from engine.cli.noise import quiet_libraries
+from engine.cli.noise import ROOMS, quiet_libraries
 from engine.stopping import Stopped
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +68,8 @@ def verdict(error: BaseException) -> tuple[int, str]:
         return _asked(error)
     if isinstance(error, mistakes()):
         return MISTAKE, f"error: {one_line(error)}"
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] not in ROOMS:
+        return MISTAKE, f"error: {error.name} is not installed: run make install, or make install-pages for the web pages"
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return MISTAKE, "error: out of memory: use a smaller --batch-size, or smaller images"
     return FAULT, fault(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.progress import hide_bars
@@ -54,6 +55,10 @@ class Output:
         if not self.quiet:
             print(text, file=sys.stderr)
 
+    def tell(self, text: str) -> None:
+        """Say what must not be lost, such as what was left out and why."""
+        print(text, file=sys.stderr)
+
     def warning(self, text: str) -> None:
         """Say what the user should know about the results."""
         self.record.setdefault("warnings", []).append(text)
@@ -87,4 +92,15 @@ class Output:
     def close(self, code: int) -> None:
         """Print the JSON document, if one was asked for."""
         if self.json:
-            sys.stdout.write(to_json({"command": self.command, "exit_code": code} | self.record))
+            sys.stdout.write(to_json({"command": self.command, "exit_code": code} | plain(self.record)))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: dataclasses as objects, NumPy's numbers as numbers, keys as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {" - ".join(map(str, key)) if isinstance(key, tuple) else str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    return value.item() if getattr(value, "shape", None) == () else value

@@ -111,28 +111,37 @@ class Parser(ForPeople):
         if self.outline:
             self._outline(target, nested_key, set(skip), subclasses)
             return
-        module, _, name = target.partition(":")
-        call = getattr(importlib.import_module(module), name)
+        call = _imported(target)
         if subclasses:
-            self.add_subclass_arguments(call, nested_key or name, skip=set(skip))
+            self.add_subclass_arguments(call, nested_key or target, skip=set(skip))
         elif isinstance(call, type):
             self.add_class_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
         else:
             self.add_function_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
 
-    def add_lightning(self, task: str, data: str | None, linked: Iterable[str] = ()) -> None:
+    def add_class(self, option: str, target: str, about: str) -> None:
+        """Add a required option that takes a class, ``module:name`` or a subclass of it, with its settings."""
+        if self.outline:
+            self._add_outlined(option.lstrip("-"), target.rpartition(":")[2], None, about)
+        else:
+            self.add_argument(option, type=_imported(target), required=True, help=about)
+
+    def add_lightning(self, task: str | None, data: str | None, linked: Iterable[str] = (), validate: bool = False) -> None:
         """Add what a LightningCLI takes, for help alone.
 
         Args:
-            task: ``module:Class`` of the LightningModule.
+            task: ``module:Class`` of the LightningModule; None for any.
             data: The same of the LightningDataModule; None for any.
             linked: Parameters of the data module that the task's decide.
+            validate: Its verb is ``validate``, not ``fit``.
         """
         self._add_outlined("seed_everything", "bool | int", "0", "seed of all random draws")
         self._add_outlined("ckpt_path", "str | None", "None", "training checkpoint to go on from; last for the newest whole one")
         self._add_outlined("weights_only", "bool | None", "None", "how Lightning reads that file")
+        if validate:
+            self._add_outlined("verbose", "bool", "True", "print the metrics")
         self.add_call("lightning.pytorch.trainer.trainer:Trainer", "trainer")
-        self.add_call(task, "model")
+        self.add_call(task or "lightning:LightningModule", "model", subclasses=task is None)
         self.add_call(data or "lightning:LightningDataModule", "data", linked, subclasses=data is None)
 
     def _outline(self, target: str, nested_key: str | None, skip: set[str], subclasses: bool) -> None:
@@ -150,6 +159,11 @@ class Parser(ForPeople):
 
     def format_help(self, *_: Any, **__: Any) -> str:
         return help_text(self, self.example)
+
+
+def _imported(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def spelled(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from eval.demo import detect, find, protect, sentinel
 from eval.demo.sessions import Sessions
 from eval.human.server import LOOPBACK
 from images.uploads import MOST_BYTES
+
+logger = logging.getLogger(__name__)
 
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
@@ -64,7 +67,7 @@ def demo(
             "reader": (sentinel.NAME, partial(sentinel.add, reader) if reader else None),
         }
         pages = build(tabs, Path(folder))
-        print(f"demo: http://{host}:{port}/  (Ctrl-C stops)", flush=True)
+        logger.info("demo: http://%s:%s/  (Ctrl-C stops)", host, port)
         launch(pages, Path(folder), host, port)
 
 

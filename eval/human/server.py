@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from eval.human.admission import PER_ADDRESS, Admission
 from eval.human.design import Design, draw
 from eval.human.pictures import PictureSource, prepare_all
 from eval.human.store import Store
+
+logger = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LARGEST_FORM = 20_000
@@ -81,7 +84,7 @@ def serve(
         per_address: Participants from one network address within an hour; more for a room of people behind one address, 0 for any.
     """
     app = application(design, prepare_study(design, pictures, output, seed), output, seed, host, per_address)
-    print(f"{design.title}: http://{host}:{port}/  (Ctrl-C stops; answers are kept in {output})", flush=True)
+    logger.info("%s: http://%s:%s/  (Ctrl-C stops; answers are kept in %s)", design.title, host, port, output)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)  # addresses are pages of people
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from detectors.cli import main as sentry
 from engine.cli import parser, take
-from eval.__main__ import retrieval_parser
+from eval.__main__ import VERBS as EVAL
 from eval.human.design import Design
 from eval.human.pictures import PictureSource
 from eval.studies.matrix import plan
@@ -144,7 +144,7 @@ def test_activation_configs_build(name):
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("indexing/") and "retrieval" in name])
 def test_retrieval_configs_build(name):
-    made = retrieval_parser()
+    made = EVAL["retrieval"].parser("eval retrieval")
     settings = made.instantiate_classes(made.parse_args(["-o", "OUT", "-c", str(CONFIGS / name)]))
     assert list(settings.arms) == ["passive", "active"]
     assert settings.parameters == "nprobe=1"
