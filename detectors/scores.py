@@ -81,7 +81,7 @@ class Scores:
                 with file.open(newline="") as stream:
                     rows = list(csv.DictReader(stream))
             return cls.of(rows)
-        except (ValueError, UnicodeDecodeError, pa.ArrowException) as error:
+        except (ValueError, OSError, pa.ArrowException) as error:
             msg = f"{file}: {error}"
             raise ValueError(msg) from error
 

@@ -71,7 +71,7 @@ def own_name(key: str) -> str:
 
 def named_budget(file: Path) -> float | None:
     """Read the budget, in grey levels, off a released file's name: ``eps-12`` is 12/255 on [-1, 1], 6 levels; None if it has none."""
-    found = re.search(r"eps[-_]?(\d+(?:\.\d+)?)", file.name, re.IGNORECASE)
+    found = re.search(r"(?<![a-z])eps[-_]?(\d+(?:\.\d+)?)", file.name, re.IGNORECASE)
     return float(found[1]) / 2 if found else None
 
 

@@ -16,6 +16,9 @@ from engine.cli.messages import clean, clean_failure
 from engine.cli.net import UsageError
 from engine.cli.outline import parameters
 
+OLD_SWITCHES = {"--resume"}
+"""Switches that are no longer needed: every job goes on where it was by itself."""
+
 OLD_SPELLINGS = {"--num-workers": "--workers"}
 """Options that were renamed, as people may still have them in scripts."""
 
@@ -176,6 +179,8 @@ def spelled(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
         if word == "--":
             return words + list(arguments[place:])
         name, mark, value = word.partition("=")
+        if name in OLD_SWITCHES - known:
+            continue
         words.append(_known(name, known) + mark + value if name.startswith("--") else word)
     return words
 

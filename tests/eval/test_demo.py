@@ -69,7 +69,7 @@ def test_the_demo_protects_and_detects_and_keeps_nothing(demo, visit, scheme, po
     page.wait_for_selector("#protect-shown img")
     readable(page)
     report = page.locator("#protect-report textarea").input_value()
-    assert "drawing.png: not a PNG" in report
+    assert "drawing.png: its content is SVG, not a PNG" in report
     with page.expect_download() as download:
         page.locator("#protect-made a[download]").first.click()
     saved = tmp_path / "saved.png"

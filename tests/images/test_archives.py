@@ -101,7 +101,7 @@ def test_whatever_is_done_to_a_tar_file_no_entry_is_lost_in_silence(place, forma
     assert kind in ("cut out", "zero"), "nothing else leaves fewer entries and a whole archive"
     assert lost >= 512, "only where whole entries are gone"
     assert kind == "zero" or lost % 512 == 0, "and nothing but they"
-    assert set(found) < set(EXPECTED)
+    assert {name for name, _ in found} < {name for name, _ in EXPECTED}
 
 
 @pytest.mark.parametrize("end", [1, 512, 700, 1024, 1500])

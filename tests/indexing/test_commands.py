@@ -234,7 +234,7 @@ def unhashed(folder):
 
 def flip_bit(file, place):
     content = bytearray(file.read_bytes())
-    content[place] ^= 16
+    content[min(place, len(content) // 2)] ^= 16
     file.write_bytes(content)
 
 
@@ -277,7 +277,7 @@ def test_descriptors_are_searched_exactly_without_an_index(references, extractor
     assert [float(row["distance"]) for row in exact] == pytest.approx([float(row["distance"]) for row in flat], abs=1e-5)
 
 
-@pytest.mark.parametrize("factory", ["IVF4,PQ4x4fs", "OPQ4,IVF4,PQ4x4fsr", "IVF4,PQ4x4fs,RFlat", "PQ4x4fs"])
+@pytest.mark.parametrize("factory", ["IVF4,PQ4x4fs", "IVF4,PQ4x4fs,RFlat", "PQ4x4fs"])
 def test_fast_scan_indices_are_activated_for(factory, originals, references, extractor, tmp_path):
     indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
     assert indexing("build", tmp_path / "f", "-o", tmp_path / "i", "--factory", factory) == 0

@@ -92,7 +92,8 @@ def test_a_killed_planting_asks_for_no_answer_again_and_ends_as_an_unbroken_one(
     assert not set(paid) & set(stub.questions)
     assert json.loads((broken / "manifest.json").read_text())["finished"]
     whole.mkdir()
-    shutil.copy(broken / "sources.json", whole)  # has the seed that was drawn
+    for name in ("sources.json", "manifest.json"):  # a job that has drawn its seed, and nothing else yet
+        shutil.copy(broken / name, whole)
     assert run(main, ["plant", *arguments, "-o", str(whole)]) == 0
     assert contents(broken) == contents(whole)
     assert sorted(paid + stub.questions[:7]) == sorted(stub.questions[7:])

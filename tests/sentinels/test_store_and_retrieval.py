@@ -6,16 +6,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentinels.store import Store, open_matrix
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, SiglipConfig, SiglipModel, ViTConfig, ViTModel
 
 from engine.cli import run
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
 from images.inputs import find_images
-from models.embedders import identified, open_embedder
+from models.embed_job import embed_images
+from models.embedders import open_embedder
 from models.image_text_net import ImageTextNet, reading_vector
 from models.preprocessing import Preprocessing
+from models.search import ExactIndex, rankings
+from models.store import VectorStore
 from sentinels.__main__ import main
-from sentinels.retrieve import CaptionIndex, CosineIndex, Hits, fused, read_captions
+from sentinels.retrieve import CaptionIndex, Hits, fused, read_captions
 from tiny.diffusion import build_tokenizer
 
 
@@ -86,59 +90,45 @@ def copied(collection, tmp_path):
     return tmp_path / "photos"
 
 
-def update(copied, store, embedder):
-    return store.update(find_images([copied]).images, embedder, batch_size=4, accelerator="cpu")
+def update(copied, folder, embedder):
+    options = JobOptions(DeviceOptions("cpu"), batch_size=4)
+    return embed_images(find_images([copied]), folder, embedder, "sentinels embed", options)
 
 
 def test_only_what_is_new_or_changed_is_embedded(copied, models, tmp_path):
-    name, folder = str(models / "clip"), tmp_path / "vectors"
-    embedder, model = open_embedder(name), identified(name)
-    first = update(copied, Store(folder, model), embedder)
+    folder, embedder = tmp_path / "vectors", open_embedder(str(models / "clip"))
+    first = update(copied, folder, embedder)
     assert (first.embedded, first.kept, first.dropped) == (9, 0, 0)
-    again = update(copied, Store(folder, model), embedder)
+    again = update(copied, folder, embedder)
     assert (again.embedded, again.kept) == (0, 9)
+    assert again.nothing_to_do
     shutil.copy(copied / "00000" / "000000000.png", copied / "new.png")
-    added = update(copied, Store(folder, model), embedder)
+    added = update(copied, folder, embedder)
     assert (added.embedded, added.kept) == (1, 9)
     shutil.copy(copied / "00001" / "000000000.png", copied / "new.png")
-    changed = update(copied, Store(folder, model), embedder)
+    changed = update(copied, folder, embedder)
     assert (changed.embedded, changed.kept) == (1, 9)
     (copied / "new.png").touch()
     (copied / "00000" / "000000001.png").unlink()
     (copied / "broken.png").write_bytes(b"no picture")
-    last = update(copied, store := Store(folder, model), embedder)
-    assert (last.embedded, last.kept, last.dropped, list(last.failed)) == (0, 9, 1, ["broken.png"])
-    found = CosineIndex(store.vectors())
-    assert len(found.names) == 9
+    last = update(copied, folder, embedder)
+    assert (last.embedded, last.kept, last.dropped, list(last.job.failed)) == (0, 9, 1, ["broken.png"])
+    store = VectorStore.open(folder)
+    assert len(store) == 9
     twin = embedder.embed_levels([find_images([copied / "new.png"]).images[0].open().rgb]).numpy()
-    assert {name for name, _ in found.search(twin, 2)[0]} == {"new.png", "00001/000000000.png"}
+    found = rankings(ExactIndex([(store.labels, store.matrix)]), twin, 2)[0]
+    assert {name for name, _ in found} == {"new.png", "00001/000000000.png"}
 
 
 def test_another_model_is_kept_out(copied, models, tmp_path):
-    update(copied, Store(tmp_path / "v", identified(str(models / "clip"))), open_embedder(str(models / "clip")))
-    with pytest.raises(ValueError, match="another model"):
-        Store(tmp_path / "v", identified(str(models / "dino")))
-    (tmp_path / "v" / "index.json").write_text("{}")
-    with pytest.raises(ValueError, match="damaged"):
-        Store(tmp_path / "v", identified(str(models / "clip")))
-    (tmp_path / "part.safetensors").write_bytes(b"\xff" * 40)
-    with pytest.raises(ValueError, match="damaged"):
-        open_matrix(tmp_path / "part.safetensors")
-
-
-def test_many_small_additions_are_joined(copied, models, tmp_path, monkeypatch):
-    monkeypatch.setattr("sentinels.store.MOST_PARTS", 2)
-    name = str(models / "dino")
-    embedder, model = open_embedder(name), identified(name)
-    expected = None
-    for number in range(5):
-        shutil.copy(copied / "00000" / f"00000000{min(number, 3)}.png", copied / f"add{number}.png")
-        store = Store(tmp_path / "v", model)
-        update(copied, store, embedder)
-        expected = len(store.rows)
-    assert expected == 14
-    assert len(list((tmp_path / "v").glob("part-*.safetensors"))) <= 2
-    assert not list((tmp_path / "v").glob("*.partial"))
+    update(copied, tmp_path / "v", open_embedder(str(models / "clip")))
+    with pytest.raises(ValueError, match=r"other settings or weights|another model"):
+        update(copied, tmp_path / "v", open_embedder(str(models / "dino")))
+    content = bytearray((tmp_path / "v" / "features.npy").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "v" / "features.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"features.npy is damaged or was replaced"):
+        VectorStore.open(tmp_path / "v")
 
 
 @settings(max_examples=40)
@@ -148,20 +138,20 @@ def test_search_is_brute_force(seed, top_k, parts):
     vectors = rng.integers(-2, 3, (60, 4)).astype(np.float32)  # many ties
     names = [f"{number:03d}" if number % 7 else "" for number in range(60)]
     cuts = np.array_split(np.arange(60), parts)
-    index = CosineIndex([([names[place] for place in cut], vectors[cut]) for cut in cuts])
+    index = ExactIndex([([names[place] for place in cut], vectors[cut]) for cut in cuts])
     queries = rng.integers(-2, 3, (3, 4)).astype(np.float32)
-    for query, found in zip(queries, index.search(queries, top_k), strict=True):
+    for query, found in zip(queries, rankings(index, queries, top_k), strict=True):
         scores = vectors @ query
         wanted = sorted((-scores[place], names[place]) for place in range(60) if names[place])[:top_k]
         assert found == [(name, -score) for score, name in wanted]
 
 
 def test_top_k_and_size_are_honoured():
-    index = CosineIndex([(["a", "b", "c"], np.eye(3, dtype=np.float32))])
-    assert len(index.search(np.ones((1, 3), np.float32), 2)[0]) == 2
-    assert len(index.search(np.ones((1, 3), np.float32), 99)[0]) == 3
+    index = ExactIndex([(["a", "b", "c"], np.eye(3, dtype=np.float32))])
+    assert len(rankings(index, np.ones((1, 3), np.float32), 2)[0]) == 2
+    assert len(rankings(index, np.ones((1, 3), np.float32), 99)[0]) == 3
     with pytest.raises(ValueError, match="at least 1"):
-        index.search(np.ones((1, 3), np.float32), 0)
+        rankings(index, np.ones((1, 3), np.float32), 0)
 
 
 def test_words_of_captions_are_found():

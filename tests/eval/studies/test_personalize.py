@@ -70,7 +70,7 @@ def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys
     assert result["measured"]["clean"]["levels"] == 0
     assert result["measured"]["pgd"]["levels"] == 6
     manifest = json.loads((out / "manifest.json").read_text())
-    assert (manifest["counts"], manifest["finished"]) == ({"people": 2}, True)
+    assert (manifest["counts"], manifest["finished"]) == ({"done": 2, "failed": 0, "skipped": 0}, True)
     assert manifest["budget_levels"] == 6.0
     assert manifest["settings"]["attack"]["steps"] == 2
 

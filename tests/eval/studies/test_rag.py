@@ -5,15 +5,17 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from sentinels.store import Store
 
 from engine.cli import run
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
 from eval.__main__ import main
 from eval.attacks.rag import FlowConfig, ImageToImageGenerator, ReadingJudge, Retriever, ServiceGenerator, ServiceJudge, query_prompt
 from eval.attacks.rag.judges import quoted
 from eval.studies.rag import Database, estimate, run_rag, sentinel_name, summary
 from images.inputs import find_images
-from models.embedders import identified, open_embedder
+from models.embed_job import embed_images
+from models.embedders import open_embedder
 from models.image_text_net import ImageTextNet
 from sentinels.client import Client
 from sentinels.plant import PlantConfig, plant
@@ -146,10 +148,10 @@ def test_prose_refusals_and_eyes_are_not_taken_for_answers(service, stub, tmp_pa
 
 
 def test_every_way_to_search_runs(collection, service, stub, tmp_path, reads):
-    store = Store(tmp_path / "v", identified(reads))
     embedder = open_embedder(reads)
-    store.update(find_images([collection]).images, embedder, accelerator="cpu")
-    captions = {f"originals/{name}": f"thing number {place}" for place, name in enumerate(sorted(store.rows))}
+    report = embed_images(find_images([collection]), tmp_path / "v", embedder, "sentinels embed", JobOptions(DeviceOptions("cpu")))
+    store = report.store
+    captions = {f"originals/{name}": f"thing number {place}" for place, name in enumerate(sorted(store.labels))}
 
     def search(method, **more):
         async def go():
