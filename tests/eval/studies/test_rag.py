@@ -95,9 +95,8 @@ def test_a_hosted_system_is_asked_through_faults_and_pays_for_nothing_twice(
     monkeypatch.setattr("sentinels.client.Client.first_wait", 0.01)
     service, output = Service(base_url=f"{stub.root}/v1", concurrency=2, max_calls=9), tmp_path / "out"
     stub.faults = ["429", "500", "cut"]
-    broken = hosted(planted, collection, output, reads, service)
-    assert broken.failed
-    assert all("max_calls" in reason for reason in broken.failed.values())
+    with pytest.raises(ValueError, match="max_calls"):
+        hosted(planted, collection, output, reads, service)
     assert not json.loads((output / "manifest.json").read_text())["finished"]
     paid = len(stub.requests)
     assert paid == 9
