@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test install install-dev install-pages clean
+.PHONY: help demo test hostile install install-dev install-pages clean
 
 help:
 	@echo "make demo   protect, attack, measure, look copies up; writes outputs/demo/report.html"
 	@echo "make test   lint, types and tests"
 	@echo "make install-pages   what python -m eval demo and python -m eval study need"
+	@echo "make hostile   ten thousand damaged files over every reader; HOSTILE_SEED=N for others"
 	@echo "make clean  remove the environment and all outputs"
 
 demo: $(VENV)/installed
@@ -20,6 +21,9 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadscope
+
+hostile: $(VENV)/installed-dev
+	HOSTILE_CASES=$${HOSTILE_CASES:-10000} OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/hostile
 
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.cli import run
-from engine.csv_journal import read_journal
+from engine.tables import read_table
 from eval.__main__ import main as evaluate
 from indexing.__main__ import main as indexing
 from tiny.__main__ import main as tiny
@@ -46,7 +46,7 @@ def main() -> None:
         arms = ("--arms.passive", ROOT / "originals", "--arms.active", active)
         study = ("-c", "configs/indexing/tiny_retrieval.yaml", "--index", index, *arms)
         do(evaluate, "retrieval", "-o", ROOT / short / "retrieval", *study)
-        print(f"{factory}: {measures(read_journal(active / 'activated.csv'))}", flush=True)
+        print(f"{factory}: {measures(read_table(active / 'activated.csv'))}", flush=True)
 
 
 def measures(rows: list[dict[str, str]]) -> str:

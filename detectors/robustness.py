@@ -18,10 +18,10 @@ from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
 from detectors.scores import Scores
 from detectors.scoring import score_shards
-from engine.csv_journal import write_table
 from engine.files import file_digest, write_bytes
 from engine.manifest import claim, write_manifest
 from engine.records import read_json
+from engine.tables import write_table
 from images.transforms import ROBUSTNESS, Chain, Edit
 from images.transforms.codecs import JPEG, RandomJPEG
 from images.transforms.geometry import CenterSquare

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.csv_journal import read_journal
 from engine.pages.data_urls import strip_url
 from engine.pages.shell import MISSING
 from engine.records import read_json
+from engine.tables import read_table
 from images.io import open_photo
 from images.metrics import amplified
 
@@ -39,7 +39,7 @@ def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
         for one, other, gain in zip(*(summary["arms"][arm]["edits"] for arm in ("unchanged", "activated")), change["edits"], strict=True)
     ]
     means = {arm: summary["arms"][arm]["mean"] for arm in ("unchanged", "activated")}
-    released = read_journal(folder / "active" / "activated.csv")
+    released = read_table(folder / "active" / "activated.csv")
     found = {arm: _found(folder / "retrieval" / arm / "retr_df.csv", len(edits)) for arm in means}
     return {
         "pictures": summary["pictures"],
@@ -63,5 +63,5 @@ def _shown(folder: Path, row: dict[str, str]) -> dict[str, Any]:
 
 def _found(file: Path, edits: int) -> list[int]:
     """After how many edits each picture's original is the nearest entry."""
-    hits = [int(row["r@1"]) for row in read_journal(file)]
+    hits = [int(row["r@1"]) for row in read_table(file)]
     return [sum(hits[start : start + edits]) for start in range(0, len(hits), edits)]

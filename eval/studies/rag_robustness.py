@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.csv_journal import write_table
 from engine.files import file_digest
 from engine.manifest import claim, write_manifest
+from engine.tables import write_table
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.attacks.rag.adaptive_attacks import TRANSPARENT, Attack, DropTextImages, InpaintText
 from eval.studies.rag import Database, run_rag, sentinel_name

@@ -18,10 +18,10 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
-from engine.csv_journal import write_table
 from engine.files import file_digest
 from engine.jobs import job_trainer
 from engine.manifest import claim, write_manifest
+from engine.tables import write_table
 from eval.metrics.retrieval import ranks
 from eval.reports.retrieval import Answers, write_report
 from images.inputs import ImageInput, find_images, inputs_digest
