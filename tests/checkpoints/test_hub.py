@@ -174,8 +174,9 @@ def trained(tmp_path):
 def test_a_model_goes_to_the_hub_and_comes_back(hub, trained, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", hub.token)
     assert run(door, ["push", str(trained), "ada/protector", "--message", "First weights"]) == 0
-    said = capsys.readouterr().out
-    assert "stays here: notes.txt" in said
+    told = capsys.readouterr()
+    said = told.out
+    assert "stays here: notes.txt" in told.err
     assert f"sent: {hub.url}/ada/protector/commit/" in said
     sent = hub.repositories["ada/protector"][-1]
     assert set(sent) == {"config.json", "model.safetensors", "model.sha256", "golden.npz", "README.md", "manifest.json"}
