@@ -13,16 +13,19 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
 from engine.manifest import claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge, RagFlow, Retriever, query_prompt
 from eval.attacks.rag.retriever import Method
-from images.inputs import ImageInput, find_images
+from images.inputs import Found, ImageInput, find_images
+from models.embed_job import embed_images
 from models.embedders import Embedder, identified, open_embedder
+from models.store import VectorStore
 from sentinels.client import Client
 from sentinels.record import Record
 from sentinels.retrieve import read_captions
-from sentinels.service import Service
-from sentinels.store import Store
+from sentinels.service import RunEnds, Service
 from sentinels.trials import Trials, triggered
 
 Arm = Literal["protected", "control", "replacement"]
@@ -147,7 +150,7 @@ async def _all(
     output: Path,
     database: Database,
     embedder: Embedder,
-    stores: Mapping[str, Store],
+    stores: Mapping[str, VectorStore],
     generator: Generator,
     judge: Judge,
     arms: Sequence[Arm],
@@ -178,6 +181,7 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
     trials, slots, stems = run.arms[arm], asyncio.Semaphore(concurrency), _stems(list(planted.sentinels))
     images = trials.folder / "images"
     images.mkdir(parents=True, exist_ok=True)
+    over: list[RunEnds] = []
     with tqdm(total=len(stems), desc=arm, unit="key", disable=None) as bar:
 
         async def one(name: str) -> None:
@@ -186,8 +190,13 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
             entry = trials.entries.setdefault(name, facts | {"trials": []})
             async with slots:
                 for number in range(len(entry["trials"]) + 1, flow.config.trials + 1):
+                    if over:
+                        return
                     try:
                         trial = await flow.answer(query_prompt(sentinel.key), number, seed + number - 1, images, stems[name])
+                    except RunEnds as error:
+                        over.append(error)
+                        return
                     except ValueError as error:
                         run.failed[f"{arm}/{name}"] = str(error)
                         print(f"error: {name}: {error}", file=sys.stderr)
@@ -199,22 +208,24 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
         async with asyncio.TaskGroup() as group:
             for name in stems:
                 group.create_task(one(name))
+    if over:
+        raise over[0]
 
 
-def _stores(planted: Record, database: Database, embedder: Embedder, output: Path) -> dict[str, Store]:
+def _stores(planted: Record, database: Database, embedder: Embedder, output: Path) -> dict[str, VectorStore]:
     """Vectors of originals and sentinels, brought up to date."""
     folder = database.vectors or output / "vectors"
-    model = identified(database.embedder)
-    found = find_images([database.originals])
+    options = JobOptions(DeviceOptions(database.accelerator), database.batch_size)
     sentinels = [ImageInput.of(path, sentinel_name(sentinel.generated, path)) for _, sentinel, path in planted.pairs()]
-    for error in found.failed.values():
-        print(f"not searched: {error}", file=sys.stderr)
     stores = {}
-    for name, files in (("originals", found.images), ("sentinels", sentinels)):
-        stores[name] = Store(folder / name, model)
-        update = stores[name].update(files, embedder, database.batch_size, accelerator=database.accelerator)
-        for error in update.failed.values():
+    for name, found in (("originals", find_images([database.originals])), ("sentinels", Found(sentinels))):
+        report = embed_images(found, folder / name, embedder, "sentinels embed", options)
+        if report is None:
+            msg = "eval rag runs in one process; start it without torchrun or srun"
+            raise ValueError(msg)
+        for error in report.job.failed.values():
             print(f"not searched: {error}", file=sys.stderr)
+        stores[name] = report.store
     return stores
 
 
