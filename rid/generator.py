@@ -52,6 +52,9 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         "pictures and determined attackers take some of the protection away; measure it against yours.",
     )
 
+    origin: str | None = None
+    """Name it was opened by; None for a new one."""
+
     def __init__(
         self,
         budget: float = 6.0,

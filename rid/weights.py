@@ -24,6 +24,7 @@ def load_generator(name: str, dtype: torch.dtype = torch.float32) -> Perturbatio
         ValueError: If the files are damaged or hold anything but this network's weights.
     """
     generator = PerturbationGenerator.from_pretrained(name)
+    generator.origin = name
     return generator.to(dtype) if generator.modulation is None else generator
 
 

@@ -16,10 +16,15 @@ from engine.pages.shell import write_page
 from engine.statistics import half_width
 from eval.metrics.catalogue import CATALOGUE
 from eval.reports.personalization import DESCRIPTIONS, first_images
+from eval.studies.access import unrecorded_box
 
 Row = dict[str, Any]
 SHOWN = {"ism_all": "ISM", "fdfr": "FDFR", "brisque": "BRISQUE"}
 """Metrics of the table; the others are in results.parquet and on each cell's page."""
+BOXES = (
+    "Box: white if the attacked model is one that the protection was made against, black if it is not, told by the sha256 of its weights; "
+    "unknown where a record is missing."
+)
 
 
 def write_matrix_report(output: Path, pictures: int = 6) -> str:
@@ -42,7 +47,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
     rows: list[Row] = pq.read_table(file).to_pylist()
     text = markdown(rows)
     write_text(output / "report.md", text)
-    heads = list(SHOWN.values())
+    heads = ["box", *SHOWN.values()]
     write_page(
         output / "report.html",
         "eval/matrix.html",
@@ -56,6 +61,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
             for name, attacks, lines in tables(rows)
         ],
         shown=SHOWN,
+        boxes=BOXES,
         better={metric.name: metric.wanted for metric in CATALOGUE},
         descriptions=DESCRIPTIONS,
         people=[_person(output, rows, person, pictures) for person in unique(rows, "person")],
@@ -77,19 +83,16 @@ def tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[tuple[str, li
     for purification in unique(rows, "purification"):
         here = [row for row in rows if row["purification"] == purification]
         attacks = unique(here, "attack")
-        lines = [
-            (
-                arm,
-                [
-                    figure([row[metric] for row in here if (row["arm"], row["attack"]) == (arm, attack)])
-                    for attack in attacks
-                    for metric in SHOWN
-                ],
-            )
-            for arm in unique(here, "arm")
-        ]
+        lines = [(arm, [cell for attack in attacks for cell in _cells(here, arm, attack)]) for arm in unique(here, "arm")]
         made.append((purification, attacks, lines))
     return made
+
+
+def _cells(rows: Sequence[Row], arm: str, attack: str) -> list[str]:
+    """Box and figures of one arm under one attack."""
+    mine = [row for row in rows if (row["arm"], row["attack"]) == (arm, attack)]
+    box = " or ".join(sorted({str(row.get("box", unrecorded_box(arm))) for row in mine})) or "-"
+    return [box, *(figure([row[metric] for row in mine]) for metric in SHOWN)]
 
 
 def figure(values: Sequence[float]) -> str:
@@ -108,10 +111,11 @@ def markdown(rows: Sequence[Row]) -> str:
     """The tables as Markdown."""
     parts = []
     for purification, attacks, lines in tables(rows):
-        head = ["arm", *(f"{attack} {name}" for attack in attacks for name in SHOWN.values())]
+        head = ["arm", *(f"{attack} {name}" for attack in attacks for name in ("box", *SHOWN.values()))]
         parts += [f"Purification: {purification}", "", markdown_table(head, [[arm, *cells] for arm, cells in lines]), ""]
     people = len(unique(rows, "person"))
     parts.append(f"{people} people, means ± 95 % interval over people; ISM counts pictures without a face as 0.")
+    parts.append(BOXES)
     return "\n".join(parts) + "\n"
 
 

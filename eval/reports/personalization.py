@@ -15,6 +15,7 @@ from engine.pages.shell import MISSING, number, write_page
 from engine.records import read_json
 from engine.statistics import PairedDifference, paired_difference
 from eval.reports.indexing import indexing_section
+from eval.studies.access import Access, boxes
 from eval.studies.personalize import mean_of, read_results
 from images.io import open_photo
 from images.metrics import amplified
@@ -59,6 +60,15 @@ class StudyTable:
     people: int
     partial: list[str]
     """Means that not every person had a value for, in words."""
+    access: dict[str, Access]
+    """What each arm knew of the attacked model."""
+    attacked: str
+    """Name of the attacked model."""
+
+    @property
+    def access_words(self) -> list[str]:
+        """What each arm knew of the attacked model, a sentence an arm."""
+        return [words for arm in self.arms if (words := self.access[arm].words(arm, self.attacked))]
 
     @property
     def metrics(self) -> dict[str, str]:
@@ -67,12 +77,12 @@ class StudyTable:
 
     def text(self) -> str:
         """The table as aligned plain text."""
-        head = ["arm", *self.metrics.values()]
-        lines = [[arm, *(number(self.rows[arm][metric], "-") for metric in self.metrics)] for arm in self.arms]
+        head = ["arm", "box", *self.metrics.values()]
+        lines = [[arm, self.access[arm].box, *(number(self.rows[arm][metric], "-") for metric in self.metrics)] for arm in self.arms]
         widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *lines]]
         notes = [f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"]
-        notes += self.partial
+        notes += self.access_words + self.partial
         notes += [
             f"{a} - {b}: ISM (no face = 0) {d.mean:+.3f}, 95 % CI [{d.low:+.3f}, {d.high:+.3f}], p = {d.p:.4f}"
             for (a, b), d in self.comparisons.items()
@@ -80,12 +90,13 @@ class StudyTable:
         return "\n".join(table + notes)
 
 
-def summarise(results: list[dict[str, Any]], sets: dict[str, dict[str, float]]) -> StudyTable:
+def summarise(results: list[dict[str, Any]], sets: dict[str, dict[str, float]], manifest: dict[str, Any]) -> StudyTable:
     """Means over people, and every arm compared with the clean one and RID with noise, paired over people.
 
     Args:
         results: What :func:`eval.studies.personalize.read_results` gives.
         sets: Metrics of all people's pictures together, by arm.
+        manifest: The study's.
     """
     arms = list(results[0]["measured"])
     metrics = list(results[0]["measured"][arms[0]])
@@ -99,8 +110,16 @@ def summarise(results: list[dict[str, Any]], sets: dict[str, dict[str, float]]) 
         comparisons={(a, b): paired_difference(values[a], values[b]) for a, b in pairs if np.isfinite([*values[a], *values[b]]).all()},
         real_ism=float(np.mean([result["real_ism"] for result in results])),
         people=len(results),
+        access=boxes(manifest, arms),
+        attacked=attacked_model(manifest),
         partial=[note for arm in arms for metric in metrics if (note := _partial(results, arm, metric))],
     )
+
+
+def attacked_model(manifest: dict[str, Any]) -> str:
+    """Name of the model that a study's attack starts from."""
+    weights = (manifest.get("settings") or {}).get("weights") or {}
+    return str((weights.get("attacked") or {}).get("name", "?"))
 
 
 def _partial(results: list[dict[str, Any]], arm: str, metric: str) -> str:
@@ -117,8 +136,8 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     """
     results = read_results(output)
     sets = output / "sets.json"
-    table = summarise(results, read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {})
     manifest = read_manifest(output) or {}
+    table = summarise(results, read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {}, manifest)
     if not manifest.get("finished"):
         msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
         raise ValueError(msg)
@@ -126,8 +145,8 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         output / "report.html",
         "eval/personalization.html",
         table=table,
-        head=["arm", *table.metrics.values()],
-        means=[[arm, *(number(table.rows[arm][metric]) for metric in table.metrics)] for arm in table.arms],
+        head=["arm", "box", *table.metrics.values()],
+        means=[[arm, table.access[arm].box, *(number(table.rows[arm][metric]) for metric in table.metrics)] for arm in table.arms],
         comparisons=[[f"{a} minus {b}", *_compared(d)] for (a, b), d in table.comparisons.items()],
         descriptions=DESCRIPTIONS,
         people=[_person(output / "people" / result["name"], result, table.arms, pictures) for result in results],

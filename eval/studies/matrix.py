@@ -14,11 +14,12 @@ from torch.utils.data import Dataset
 from checkpoints.folders import pipeline_folder
 from datamodules.identities import as_people
 from engine.job import JobOptions
-from engine.manifest import write_manifest
+from engine.manifest import read_manifest, write_manifest
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.matrix import write_matrix_report
+from eval.studies.access import boxes
 from eval.studies.personalize import read_results
 from eval.studies.study import run_study
 from rid.pairs.config import PGDConfig
@@ -137,11 +138,14 @@ def plan(attacks: Mapping[str, Any], purifications: Mapping[str, Any], crosses: 
 
 
 def collect(output: Path, cells: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """One row for each person, arm and cell: names, every metric, and the ISM between the person's real pictures."""
+    """One row for each person, arm and cell: names, the arm's box, every metric, and the ISM between the person's real pictures."""
     rows = []
     for attack, purification in cells:
-        for result in read_results(output / "cells" / attack / purification):
+        cell = output / "cells" / attack / purification
+        manifest = read_manifest(cell) or {}
+        for result in read_results(cell):
+            access = boxes(manifest, list(result["measured"]))
             for arm, measured in result["measured"].items():
-                place = {"attack": attack, "purification": purification, "arm": arm, "person": result["name"]}
+                place = {"attack": attack, "purification": purification, "arm": arm, "person": result["name"], "box": access[arm].box}
                 rows.append(place | measured | {"real_ism": result["real_ism"]})
     return rows

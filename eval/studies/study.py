@@ -21,8 +21,10 @@ from eval.attacks.purification import Purifier
 from eval.metrics.extra import OF_SETS, ExtraMetrics, MetricWeights
 from eval.metrics.identity import face_files, load_faces
 from eval.reports.personalization import StudyTable, write_report
+from eval.studies.access import access_of_arms
 from eval.studies.arms import build_arms
 from eval.studies.personalize import PersonInput, ProtectionStudy, all_pictures
+from rid.lineage import Lineage, lineage_of
 from rid.pairs.config import PGDConfig
 from rid.weights import load_generator
 
@@ -102,12 +104,15 @@ def run_study(
         kept = {key: settings[key] for key in ("people", "pgd", "seed", "weights")}
         kept["weights"] = {role: weight for role, weight in weights.items() if role.startswith(("generator", "surrogate"))}
         claim(protected, "eval matrix", kept)
+    surrogate_weights = [weight for role, weight in weights.items() if role.startswith("surrogate")]
+    access = access_of_arms(arms, weights["attacked"], lineage_of(generator), Lineage(surrogate_weights, complete=True))
+    facts = {"budget_levels": network.budget, "access": {arm: asdict(found) for arm, found in access.items()}}
     one_by_one = JobOptions(batch_size=1) if options is None else replace(options, batch_size=1)
     inputs = [PersonInput.of(persons, place) for place in range(len(persons))]
     if len({person.name for person in inputs}) < len(inputs):
         msg = "two people share a name: rename one of them"
         raise ValueError(msg)
-    report = run_job(study, inputs, output, settings, one_by_one, facts={"budget_levels": network.budget})
+    report = run_job(study, inputs, output, settings, one_by_one, facts=facts)
     if report is None:
         return None
     if report.failed:

@@ -11,9 +11,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from checkpoints.folders import pipeline_folder
+from datamodules.pairs import PairList, WithPairs
 from engine.manifest import fingerprint, write_manifest
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
+from rid.lineage import NOTHING, UNKNOWN, Fingerprint, Lineage, lineage_of, lineage_of_pairs
 from rid.losses import regression_loss
 from rid.noise import Rows
 from rid.training.augment import RobustnessConfig, edit
@@ -148,8 +150,25 @@ class RIDTask(LightningModule):
                 budget_levels=self.generator.budget,
                 steps=self.global_step,
                 settings=dict(self.hparams),
-                surrogates=[fingerprint(name, Path(pipeline_folder(name))) for name in self.hparams["surrogates"]],
+                surrogates=self._surrogates(),
+                **self._lineage().record(),
             )
+
+    def _surrogates(self) -> list[Fingerprint]:
+        return [fingerprint(name, Path(pipeline_folder(name))) for name in self.hparams["surrogates"]]
+
+    def _lineage(self) -> Lineage:
+        """All models that the generator was made against: here, by its pairs, and before."""
+        origin = self.generator.origin
+        lineage = NOTHING if origin is None else lineage_of(origin)
+        if self.hparams["sds_weight"]:
+            lineage += Lineage(self._surrogates(), complete=True)
+        if self.hparams["regression_weight"]:
+            datasets = getattr(self.trainer.datamodule, "datasets", {})  # type: ignore[attr-defined]
+            train = datasets.get("train")
+            pairs = getattr(train, "pairs", None) if isinstance(train, WithPairs) else train
+            lineage += lineage_of_pairs(pairs.path) if isinstance(pairs, PairList) else UNKNOWN
+        return lineage
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])

@@ -54,8 +54,10 @@ def test_two_crosses_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_p
     assert len(rows) == 3 * 2 * 2
     assert {(row["attack"], row["purification"]) for row in rows} == {("lora_ti", "none"), ("ti", "none"), ("lora_ti", "jpeg75")}
     assert {"ism_all", "fdfr", "brisque", "psnr", "levels", "real_ism", "person"} <= set(rows[0])
+    assert {(row["arm"], row["box"]) for row in rows} == {("clean", "-"), ("rid", "unknown")}
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Purification: jpeg75" in page
+    assert "Box: white if the attacked model is one that the protection was made against" in page
     assert "data:image/svg+xml" in page
     assert page.count("<img") == 1 + 2 * 3 * 2
     cell = tmp_path / "out" / "cells" / "lora_ti" / "jpeg75" / "people" / "1000000"
@@ -89,10 +91,12 @@ def test_figures_carry_their_interval_and_missing_ones_are_dashes():
 
 def test_the_table_has_methods_as_rows_and_metrics_per_attack_as_columns():
     rows = [
-        {"attack": attack, "purification": "none", "arm": arm, "person": "p", "ism_all": 0.5, "fdfr": 0.0, "brisque": 20.0}
+        {"attack": attack, "purification": "none", "arm": arm, "person": "p", "ism_all": 0.5, "fdfr": 0.0, "brisque": 20.0, "box": "-"}
         for attack in ("db", "ti")
         for arm in ("clean", "rid")
     ]
     text = markdown(rows).splitlines()
-    assert text[2] == "| arm | db ISM | db FDFR | db BRISQUE | ti ISM | ti FDFR | ti BRISQUE |"
-    assert text[4] == "| clean | 0.50 | 0.00 | 20.0 | 0.50 | 0.00 | 20.0 |"
+    assert text[2] == "| arm | db box | db ISM | db FDFR | db BRISQUE | ti box | ti ISM | ti FDFR | ti BRISQUE |"
+    assert text[4] == "| clean | - | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 |"
+    unrecorded = markdown([{key: value for key, value in row.items() if key != "box"} for row in rows]).splitlines()
+    assert unrecorded[4:6] == ["| clean | - | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 |", text[5].replace(" - ", " unknown ")]

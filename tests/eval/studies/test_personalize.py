@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import torch
 import yaml
 
 from engine.cli import run
+from engine.manifest import fingerprint, write_manifest
 from eval.__main__ import main
 from eval.attacks.purification import Jpeg
 from images.io import open_photo
@@ -71,8 +74,31 @@ def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys
     assert result["measured"]["pgd"]["levels"] == 6
     manifest = json.loads((out / "manifest.json").read_text())
     assert (manifest["counts"], manifest["finished"]) == ({"done": 2, "failed": 0, "skipped": 0}, True)
+    assert {arm: entry["box"] for arm, entry in manifest["access"].items()} == {
+        "clean": "-",
+        "noise": "-",
+        "rid": "unknown",
+        "pgd": "white",
+    }
+    assert re.search(r"arm +box +ISM", told)
+    for words in ("pgd: white box: the attacked model", "rid: unknown whether the attacked model"):
+        assert words in told
+        assert words in page
     assert manifest["budget_levels"] == 6.0
     assert manifest["settings"]["attack"]["steps"] == 2
+
+
+def test_a_model_that_no_protection_has_seen_is_a_black_box(settings, tmp_path, capsys):
+    generator = tmp_path / "generator"
+    shutil.copytree(settings["generator"], generator)
+    others = [fingerprint(name, Path(name)) for name in settings["surrogates"][1:]]
+    write_manifest(generator, made_against={"models": others, "complete": True})
+    unseen = {"surrogates": settings["surrogates"][1:], "generator": str(generator), "arms": ["rid", "pgd"]}
+    assert personalize(settings | unseen, tmp_path, tmp_path / "out") == 0
+    told = capsys.readouterr().out
+    for arm in ("rid", "pgd"):
+        assert f"{arm}: black box: the attacked model {settings['surrogates'][0]} is none that the protection was made against" in told
+    assert "shares its vae with one of them" in told
 
 
 def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, tmp_path):

@@ -12,12 +12,14 @@ import pytest
 import torch
 import yaml
 
+from engine.manifest import fingerprint, write_manifest
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
+from rid.lineage import lineage_of
 from rid.noise import Rows
 from rid.training.cli import main
 from rid.training.task import RIDTask
-from rid.weights import load_generator
+from rid.weights import load_generator, save_generator
 
 ROOT = Path(__file__).parents[3]
 
@@ -60,6 +62,20 @@ def test_a_run_leaves_a_generator_that_opens(config, tmp_path):
     manifest = json.loads((Path(cli.trainer.log_dir) / "generator" / "manifest.json").read_text())
     assert (manifest["steps"], manifest["seed"], manifest["budget_levels"]) == (3, 7, 6.0)
     assert len(manifest["surrogates"]) == 3
+    assert manifest["made_against"] == {"models": manifest["surrogates"], "complete": True}
+
+
+def test_a_generator_inherits_what_it_was_made_against_before(config, tmp_path, pipelines):
+    write_manifest(tmp_path / "earlier", made_against={"models": [fingerprint("older", Path(pipelines[2]))], "complete": True})
+    save_generator(PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=1, heads=2), tmp_path / "earlier")
+    settings = yaml.safe_load(config(max_steps=3).read_text())
+    settings["model"]["generator"] = {"class_path": "rid.weights.load_generator", "init_args": {"name": str(tmp_path / "earlier")}}
+    settings["model"]["surrogates"] = pipelines[:1]
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(settings))
+    cli = main(["fit", "-c", str(tmp_path / "again.yaml")])
+    found = lineage_of(str(Path(cli.trainer.log_dir) / "generator"))
+    assert [model["name"] for model in found.models] == ["older", pipelines[0]]
+    assert found.complete
 
 
 def test_a_checkpoint_holds_only_the_generator(config, tmp_path):
