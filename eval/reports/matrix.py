@@ -47,7 +47,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
     rows: list[Row] = pq.read_table(file).to_pylist()
     text = markdown(rows)
     write_text(output / "report.md", text)
-    heads = ["box", *SHOWN.values()]
+    heads = [*SHOWN.values(), "box"]
     write_page(
         output / "report.html",
         "eval/matrix.html",
@@ -89,10 +89,10 @@ def tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[tuple[str, li
 
 
 def _cells(rows: Sequence[Row], arm: str, attack: str) -> list[str]:
-    """Box and figures of one arm under one attack."""
+    """Figures of one arm under one attack, and its box."""
     mine = [row for row in rows if (row["arm"], row["attack"]) == (arm, attack)]
     box = " or ".join(sorted({str(row.get("box", unrecorded_box(arm))) for row in mine})) or "-"
-    return [box, *(figure([row[metric] for row in mine]) for metric in SHOWN)]
+    return [*(figure([row[metric] for row in mine]) for metric in SHOWN), box]
 
 
 def figure(values: Sequence[float]) -> str:
@@ -111,7 +111,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """The tables as Markdown."""
     parts = []
     for purification, attacks, lines in tables(rows):
-        head = ["arm", *(f"{attack} {name}" for attack in attacks for name in ("box", *SHOWN.values()))]
+        head = ["arm", *(f"{attack} {name}" for attack in attacks for name in (*SHOWN.values(), "box"))]
         parts += [f"Purification: {purification}", "", markdown_table(head, [[arm, *cells] for arm, cells in lines]), ""]
     people = len(unique(rows, "person"))
     parts.append(f"{people} people, means ± 95 % interval over people; ISM counts pictures without a face as 0.")

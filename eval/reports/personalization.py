@@ -77,8 +77,8 @@ class StudyTable:
 
     def text(self) -> str:
         """The table as aligned plain text."""
-        head = ["arm", "box", *self.metrics.values()]
-        lines = [[arm, self.access[arm].box, *(number(self.rows[arm][metric], "-") for metric in self.metrics)] for arm in self.arms]
+        head = ["arm", *self.metrics.values(), "box"]
+        lines = [[arm, *(number(self.rows[arm][metric], "-") for metric in self.metrics), self.access[arm].box] for arm in self.arms]
         widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *lines]]
         notes = [f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"]
@@ -145,8 +145,8 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         output / "report.html",
         "eval/personalization.html",
         table=table,
-        head=["arm", "box", *table.metrics.values()],
-        means=[[arm, table.access[arm].box, *(number(table.rows[arm][metric]) for metric in table.metrics)] for arm in table.arms],
+        head=["arm", *table.metrics.values(), "box"],
+        means=[[arm, *(number(table.rows[arm][metric]) for metric in table.metrics), table.access[arm].box] for arm in table.arms],
         comparisons=[[f"{a} minus {b}", *_compared(d)] for (a, b), d in table.comparisons.items()],
         descriptions=DESCRIPTIONS,
         people=[_person(output / "people" / result["name"], result, table.arms, pictures) for result in results],

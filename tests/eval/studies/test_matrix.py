@@ -96,7 +96,7 @@ def test_the_table_has_methods_as_rows_and_metrics_per_attack_as_columns():
         for arm in ("clean", "rid")
     ]
     text = markdown(rows).splitlines()
-    assert text[2] == "| arm | db box | db ISM | db FDFR | db BRISQUE | ti box | ti ISM | ti FDFR | ti BRISQUE |"
-    assert text[4] == "| clean | - | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 |"
+    assert text[2] == "| arm | db ISM | db FDFR | db BRISQUE | db box | ti ISM | ti FDFR | ti BRISQUE | ti box |"
+    assert text[4] == "| clean | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 | - |"
     unrecorded = markdown([{key: value for key, value in row.items() if key != "box"} for row in rows]).splitlines()
-    assert unrecorded[4:6] == ["| clean | - | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 |", text[5].replace(" - ", " unknown ")]
+    assert unrecorded[4:6] == ["| clean | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 | - |", text[5].replace(" - ", " unknown ")]
