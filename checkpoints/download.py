@@ -6,19 +6,22 @@ import os
 from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tenacity import Retrying
-from tqdm import tqdm
 
 from checkpoints.redirects import refuse_inside
 from engine.addresses import is_loopback
 from engine.files import write_text
+from engine.progress import bar_class
 from engine.records import read_json, to_json
 from engine.retries import PASSING, Passing, asked_wait, patience
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 LARGEST = 16 * 2**30
 """Bytes of a file whose size is not known beforehand."""
@@ -74,7 +77,7 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial, note = target.with_name(target.name + ".partial"), target.with_name(target.name + ".partial.json")
     opener = build_opener(OnlyEncrypted())
-    with tqdm(total=size, unit="B", unit_scale=True, desc=target.name) as bar:
+    with bar_class()(total=size, unit="B", unit_scale=True, desc=target.name) as bar:
 
         def receive() -> int | None:
             bar.n = have = held(partial)
@@ -96,7 +99,8 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
             except HTTPError as error:
                 raise FileNotFoundError(refused(address, error)) from error
             except (HTTPException, OSError) as error:
-                kept = f"; {bar.n} bytes are kept, and the next try goes on from there" if bar.n else ""
+                have = held(partial)
+                kept = f"; {have} bytes are kept, and the next try goes on from there" if have else ""
                 msg = f"{address}: the connection broke off or cannot be made ({error}); check the network and try again{kept}"
                 raise FileNotFoundError(msg) from error
     got = partial.stat().st_size

@@ -17,6 +17,7 @@ from huggingface_hub import constants
 
 from checkpoints.redirects import LeadsInside, guard_client
 from engine.files import file_digest
+from engine.progress import bar_class
 from engine.retries import PASSING, Passing, asked_wait, patience
 
 Result = TypeVar("Result")
@@ -68,7 +69,8 @@ def snapshot(name: str, revision: str | None, patterns: list[str] | None, here: 
     def download() -> str:
         validate_repo_id(repository)
         only = here or constants.is_offline_mode()
-        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=only)
+        bars = None if only else bar_class()
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=only, tqdm_class=bars)
 
     try:
         return Path(asked(download, name))

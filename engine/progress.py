@@ -37,3 +37,14 @@ def progress(items: Iterable[Item] | None = None, total: int | None = None, unit
     from tqdm import tqdm
 
     return tqdm(items, total=total, unit=f" {unit}s", disable=not bars_shown(), **settings)
+
+
+def bar_class() -> type[tqdm[Any]]:
+    """A class of bars for libraries that make their own: shown as ours are, and gone when they are done."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        def __init__(self, *given: Any, **settings: Any) -> None:
+            super().__init__(*given, **settings | {"disable": not bars_shown(), "leave": False})
+
+    return Bar

@@ -117,7 +117,7 @@ def study(settings: Any, output: Output) -> int:
     """Serve a human test."""
     from eval.human.server import serve
 
-    serve(**{name: getattr(settings, name) for name in ("design", "pictures", "output", "seed", "host", "port")})
+    serve(**{name: getattr(settings, name) for name in ("design", "pictures", "output", "seed", "host", "port", "per_address")})
     return 0
 
 

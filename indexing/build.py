@@ -10,9 +10,9 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from engine.files import file_digest
+from engine.progress import progress
 from indexing.index import FACTS, TRAINED, Index, index_files, make_index, read_facts, read_faiss, write_facts, write_faiss
 from indexing.shards import fill_shards
 from models.search import Metric, faiss_errors
@@ -72,7 +72,7 @@ def build(
     trained = _trained(output, facts, learnt, min(len(learnt), fitting), seed)
     made = Index(trained, [], facts)
     if shards == 1:
-        for part in tqdm(parts, unit=" folders", disable=None):
+        for part in progress(parts, unit="folder"):
             made.add(part, min(fitting, CHUNK))
         made.save(output)
         return made

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import faiss
 import torch
-from tqdm import tqdm
 
+from engine.progress import progress
 from indexing.index import read_faiss, write_faiss
 from models.search import faiss_errors
 from models.store import VectorStore
@@ -61,13 +61,13 @@ def fill_shards(trained: Path, features: Sequence[Path], rows: int, files: Seque
         Share(file, trained, features, start, stop, chunk, threads) for file, start, stop in zip(files, [0, *ends], ends, strict=False)
     ]
     if processes == 1:
-        for share in tqdm(shares, unit=" shards", disable=None):
+        for share in progress(shares, unit="shard"):
             fill(share)
         return
     try:
         with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
             waiting = [pool.submit(fill, share) for share in shares]
-            for done in tqdm(as_completed(waiting), total=len(waiting), unit=" shards", disable=None):
+            for done in progress(as_completed(waiting), total=len(waiting), unit="shard"):
                 done.result()
     except BrokenProcessPool as error:
         msg = "a process that filled a shard was ended from outside, mostly for want of memory; give more shards, or fewer processes"

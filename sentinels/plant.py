@@ -17,10 +17,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from engine.files import file_digest, write_bytes, write_text
 from engine.manifest import claim, write_manifest
+from engine.progress import progress
 from images.headers import Header, read_header
 from images.inputs import ImageInput, find_images, guard
 from images.io import UnreadableImage, encode_as
@@ -146,7 +146,7 @@ class _Planting:
     async def run(self) -> None:
         todo = [photo for photo in self.chosen if photo.name not in self.record.sentinels]
         slots = asyncio.Semaphore(self.config.concurrency)
-        with tqdm(total=len(self.chosen), initial=len(self.chosen) - len(todo), desc="plant", unit="sentinel", disable=None) as bar:
+        with progress(total=len(self.chosen), initial=len(self.chosen) - len(todo), desc="plant", unit="sentinel") as bar:
 
             async def one(photo: ImageInput) -> None:
                 async with slots:

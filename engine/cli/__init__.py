@@ -6,7 +6,6 @@ this program, 130 after Ctrl-C, 143 after SIGTERM, 141 if whoever read the outpu
 
 from engine.cli.net import UsageError, one_line, run
 from engine.cli.noise import quiet_libraries
-from engine.cli.old import dispatch, parser
 from engine.cli.output import Output
 from engine.cli.parser import Parser
 from engine.cli.settings import add_job_arguments, job_options, take
@@ -22,10 +21,8 @@ __all__ = [
     "UsageError",
     "Verb",
     "add_job_arguments",
-    "dispatch",
     "job_options",
     "one_line",
-    "parser",
     "quiet_libraries",
     "run",
     "take",

@@ -77,7 +77,7 @@ class Output:
             done: What became of those that are done, such as ``protected in OUT/``.
         """
         for name, why in report.skipped.items():
-            self.note(f"skipped {name}: {why}")
+            self.tell(f"skipped {name}: {why}")
         for error in report.failed.values():
             self.error(error)
         if report.stale:

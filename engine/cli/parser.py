@@ -23,6 +23,9 @@ OLD_SPELLINGS = {"--num-workers": "--workers"}
 """Options that were renamed, as people may still have them in scripts."""
 
 
+CONFIG = "YAML file with any of these settings; it may name code to run, so use it only if you trust where it is from"
+
+
 class ForPeople(ArgumentParser):
     """A jsonargparse parser with both spellings of options and messages of one line.
 
@@ -90,7 +93,7 @@ class Parser(ForPeople):
         """A verb's parser, with what every verb has: ``-c``, ``--json``, ``--quiet``, ``--version``."""
         made = cls(prog=program, description=about, example=example, outline=outline, exit_on_error=False, allow_abbrev=False)
         made.outermost = True
-        made.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
+        made.add_argument("-c", "--config", action="config", help=CONFIG)
         made._option_string_actions["--print_config"].help = "print the settings as YAML and stop"
         made.add_argument("--json", action="store_true", help="print one JSON document instead of text")
         made.add_argument("--quiet", action="store_true", help="no notes, no progress bars")

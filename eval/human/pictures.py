@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from tqdm import tqdm
-
 from engine.files import write_bytes
+from engine.progress import progress
 from images.io import Photo, encode_photo, find_pictures, open_photo, to_levels, without_metadata
 from images.transforms.differentiable import resize_center_crop
 
@@ -119,7 +118,7 @@ def prepare(file: Path, size: int, codec: Codec) -> bytes:
 
 def prepare_all(files: Sequence[Path], folder: Path, size: int, codec: Codec) -> None:
     """Write ``NUMBER.bin`` for each file, all of one length: the tail is filled with zeros, which decoders pass over."""
-    made = [prepare(file, size, codec) for file in tqdm(files, unit=" pictures", disable=None)]
+    made = [prepare(file, size, codec) for file in progress(files)]
     length = max(len(content) for content in made)
     for number, content in enumerate(made):
         write_bytes(folder / f"{number}.bin", content.ljust(length, b"\0"))

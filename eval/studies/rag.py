@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from tqdm import tqdm
-
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from engine.manifest import claim, write_manifest
+from engine.progress import progress
 from eval.attacks.rag import FlowConfig, Generator, Judge, RagFlow, Retriever, query_prompt
 from eval.attacks.rag.retriever import Method
 from images.inputs import Found, ImageInput, find_images
@@ -27,6 +26,8 @@ from sentinels.record import Record
 from sentinels.retrieve import read_captions
 from sentinels.service import RunEnds, Service
 from sentinels.trials import Trials, triggered
+
+logger = logging.getLogger(__name__)
 
 Arm = Literal["protected", "control", "replacement"]
 """Originals and sentinels; originals alone; originals and sentinels without the sentinels' sources."""
@@ -182,7 +183,7 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
     images = trials.folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     over: list[RunEnds] = []
-    with tqdm(total=len(stems), desc=arm, unit="key", disable=None) as bar:
+    with progress(total=len(stems), desc=arm, unit="key") as bar:
 
         async def one(name: str) -> None:
             sentinel = planted.sentinels[name]
@@ -199,7 +200,7 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
                         return
                     except ValueError as error:
                         run.failed[f"{arm}/{name}"] = str(error)
-                        print(f"error: {name}: {error}", file=sys.stderr)
+                        logger.warning("%s: %s", name, error)
                         break
                     entry["trials"].append(trial)
                     trials.write()
@@ -224,7 +225,7 @@ def _stores(planted: Record, database: Database, embedder: Embedder, output: Pat
             msg = "eval rag runs in one process; start it without torchrun or srun"
             raise ValueError(msg)
         for error in report.job.failed.values():
-            print(f"not searched: {error}", file=sys.stderr)
+            logger.warning("not searched: %s", error)
         stores[name] = report.store
     return stores
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from sentinels.reader import load_network
 from sentinels.record import Record
 from sentinels.retrieve import read_captions
 from sentinels.service import Service
+
+logger = logging.getLogger(__name__)
 
 
 def run_robustness(
@@ -122,7 +124,7 @@ def _edited(photo: ImageInput, attack: Attack, target: Path, seed: int) -> bool:
     try:
         left = attack(photo.open().rgb, edit_generator(seed, photo.name))
     except UnreadableImage as error:
-        print(f"left out: {error}", file=sys.stderr)
+        logger.warning("left out: %s", error)
         return False
     if left is not None:
         save_png(Photo(left), target)

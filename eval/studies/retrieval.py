@@ -15,12 +15,12 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
 from engine.files import file_digest
 from engine.jobs import job_trainer
 from engine.manifest import claim, write_manifest
+from engine.progress import progress
 from engine.tables import write_table
 from eval.metrics.retrieval import ranks
 from eval.reports.retrieval import Answers, write_report
@@ -95,7 +95,7 @@ class Collect(Callback):
 
     def __init__(self, total: int, about: str) -> None:
         self.parts: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
-        self.bar = tqdm(total=total, desc=about, unit=" pictures", disable=None)
+        self.bar = progress(total=total, desc=about)
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         self.parts.append(outputs)

@@ -9,19 +9,15 @@ import torch
 import yaml
 
 from detectors.cli import main as sentry
-from engine.cli import parser, take
+from engine.cli import take
 from eval.__main__ import VERBS as EVAL
-from eval.human.design import Design
-from eval.human.pictures import PictureSource
 from eval.studies.matrix import plan
 from eval.studies.protection_command import MATRIX, PERSONALIZE
-from eval.studies.rag import run_rag
 from images.io import Photo, save_png
 from indexing.activate_command import VERB as ACTIVATE
 from rid.pairs.command import VERB as PAIRS
 from rid.pairs.config import PairConfig
 from rid.training.cli import main as rid
-from sentinels.decide import DecideConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -93,10 +89,7 @@ def test_matrix_configs_build(name):
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("sentinels/")])
 def test_sentinel_configs_build(name):
-    made = parser("test", "")
-    made.add_argument("-o", "--output", type=Path)
-    made.add_class_arguments(DecideConfig, "decide")
-    made.add_function_arguments(run_rag, skip={"output"})
+    made = EVAL["rag"].parser("eval rag")
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     hosted = settings.generator.needs_service or settings.judge.needs_service
     assert (settings.service is not None) == hosted
@@ -105,11 +98,8 @@ def test_sentinel_configs_build(name):
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/human_")])
 def test_human_test_configs_build(name):
-    made = parser("test", "")
-    made.add_argument("--design", type=Design)
-    made.add_argument("--pictures", type=PictureSource)
-    made.add_argument("--seed", type=int)
-    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name)]))
+    made = EVAL["study"].parser("eval study")
+    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     arms = settings.pictures.folders if hasattr(settings.pictures, "folders") else settings.pictures.arms
     assert list(settings.design.labels) == list(arms)
 

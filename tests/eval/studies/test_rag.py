@@ -115,11 +115,11 @@ def test_a_hosted_system_is_asked_through_faults_and_pays_for_nothing_twice(
     assert not leaks
 
 
-def test_one_bad_answer_fails_one_key_and_is_told(planted, collection, tmp_path, reads, stub, capsys):
+def test_one_bad_answer_fails_one_key_and_is_told(planted, collection, tmp_path, reads, stub, caplog):
     stub.faults = ["not a picture"]
     done = hosted(planted, collection, tmp_path / "out", reads, Service(base_url=f"{stub.root}/v1", concurrency=1))
     assert len(done.failed) == 1
-    assert "not a picture" in capsys.readouterr().err
+    assert "not a picture" in caplog.text
     assert summary(done.arms["protected"])["keys"] == 3
 
 
