@@ -43,7 +43,7 @@ def bar_class() -> type[tqdm[Any]]:
     """A class of bars for libraries that make their own: shown as ours are, and gone when they are done."""
     from tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):
         def __init__(self, *given: Any, **settings: Any) -> None:
             super().__init__(*given, **settings | {"disable": not bars_shown(), "leave": False})
 
