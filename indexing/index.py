@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self, TypedDict
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.file_sets import settle, write_set
 from engine.files import atomic_write, check_digest, file_digest, read_lines, write_text
 from engine.records import read_json, to_json
 from models.search import METRICS, Found, Metric, check_comparable, faiss_errors
@@ -113,26 +114,24 @@ class Index:
         return cls(index, names, facts)
 
     def save(self, folder: Path) -> None:
-        """Write ``index.faiss`` (or its shards), ``names.txt`` and ``index.json``, each whole or not at all.
-
-        All files are whole before the first takes its place, so that a run that is stopped hardly ever leaves a mixture.
-        """
+        """Write ``index.faiss`` (or its shards), ``names.txt`` and ``index.json``, all or none."""
         parts = self.parts
         self.facts = self.facts | {"shards": len(parts)}
-        with ExitStack() as stack:
-            for part, file in zip(parts, index_files(folder, self.facts), strict=True):
-                beside = stack.enter_context(atomic_write(file))
-                with faiss_errors(f"{file} cannot be written"):
-                    faiss.write_index(part, str(beside))
-        self.save_names(folder)
+        files = index_files(folder, self.facts)
+        self._save(folder, {file.name: partial(_write_part, part, file) for part, file in zip(parts, files, strict=True)})
 
     def save_names(self, folder: Path) -> None:
-        """Write what goes with the index's files."""
-        write_text(folder / NAMES, "".join(f"{name}\n" for name in self.names))
+        """Write what goes with the index's files, which are in the folder already."""
+        self._save(folder, {})
+
+    def _save(self, folder: Path, writers: dict[str, Callable[[Path], None]]) -> None:
         files = index_files(folder, self.facts)
-        hashed = [folder / NAMES, *files, *([folder / TRAINED] if (folder / TRAINED).is_file() else [])]
-        sums = {file.name: file_digest(file) for file in hashed}
-        write_facts(folder, self.facts | {"entries": len(self.names), "faiss": faiss.__version__, "sha256": sums})
+        there = [file for file in (folder / TRAINED, *files) if file.name not in writers and file.is_file()]
+        known = {file.name: file_digest(file) for file in there}
+        facts = self.facts | {"entries": len(self.names), "faiss": faiss.__version__}
+        lines = "".join(f"{name}\n" for name in self.names)
+        names = {NAMES: lambda target: write_text(target, lines)}
+        write_set(folder, writers | names, FACTS, lambda sums: facts_text(facts | {"sha256": known | sums}))
         for stale in set(folder.glob("index*.faiss")) - set(files):
             stale.unlink()
 
@@ -261,8 +260,13 @@ def write_faiss(index: Any, file: Path) -> None:
     Raises:
         ValueError: If it cannot be written.
     """
-    with atomic_write(file) as beside, faiss_errors(f"{file} cannot be written"):
-        faiss.write_index(index, str(beside))
+    with atomic_write(file) as beside:
+        _write_part(index, file, beside)
+
+
+def _write_part(index: Any, file: Path, target: Path) -> None:
+    with faiss_errors(f"{file} cannot be written"):
+        faiss.write_index(index, str(target))
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -280,12 +284,18 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if facts.get("format") != FORMAT:
         msg = f"{file}: not of this project's indices (format {FORMAT}); {REMEDY}"
         raise ValueError(msg)
+    settle(folder, facts.get("sha256", {}))
     return dict(facts)
 
 
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write ``index.json``."""
-    write_text(folder / FACTS, to_json({"format": FORMAT} | dict(facts)))
+    write_text(folder / FACTS, facts_text(facts))
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """What ``index.json`` holds."""
+    return to_json({"format": FORMAT} | dict(facts))
 
 
 def make_index(factory: str, dimension: int, metric: Metric) -> Any:

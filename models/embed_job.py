@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
 
+ADOPTION_TENTHS = 600
+"""Tenths of a second that other processes wait for the first to take over a store of an earlier version."""
+
 
 @dataclass(frozen=True)
 class EmbedReport:
@@ -159,7 +162,8 @@ def in_part(folder: Path, row: dict[str, Any], width: int) -> bool:
     part, number = folder / str(row["part"]), row.get("row")
     if not isinstance(number, int) or number < 0 or part.parent != folder or not part.is_file():
         return False
-    return part.suffix != PARTIAL or part.stat().st_size >= (number + 1) * width
+    rows = part.stat().st_size // width if part.suffix == PARTIAL else len(open_part(part))
+    return number < rows
 
 
 def _nameable(images: Sequence[ImageInput]) -> tuple[list[ImageInput], dict[str, str]]:
@@ -196,9 +200,12 @@ def _adopt(folder: Path, embedder: Embedder, command: str, settings: dict[str, A
     if not holds_parts(folder) or (folder / MANIFEST).is_file():
         return
     if not first_process():
-        while not (folder / MANIFEST).is_file():
+        for _ in range(ADOPTION_TENTHS):
+            if (folder / MANIFEST).is_file():
+                return
             time.sleep(0.1)
-        return
+        msg = f"{folder}: the first process did not take this store over; run the command once in one process"
+        raise ValueError(msg)
     VectorStore.open(folder).check_embedder(folder, embedder.fingerprint, embedder.digest)
     entries = []
     for row in Parts.open(folder).rows:

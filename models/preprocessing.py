@@ -72,7 +72,10 @@ class Preprocessing:
     def __call__(self, rgb: NDArray[np.uint8]) -> Tensor:
         """(H, W, 3) uint8 to (3, side, side) float32."""
         if self.on == "float":
-            return self.of_tensors(to_unit(rgb).unsqueeze(0))[0]
+            images = to_unit(rgb).unsqueeze(0)
+            mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+            images.sub_(mean).div_(std)  # in place, as large photos take gigabytes
+            return resize(images, self.side, self.antialias)[0]
         if self.resize is None:
             square = geometry.resize(rgb, self.side, self.side, self.filter)
         else:
@@ -101,4 +104,4 @@ class Preprocessing:
 
 def to_unit(rgb: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(rgb.copy()).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(rgb.copy()).permute(2, 0, 1).float().div_(255)

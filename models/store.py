@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.files import atomic_write, check_digest, file_digest, read_lines, write_text
+from engine.file_sets import NEXT, settle, write_set
+from engine.files import check_digest, read_lines
 from engine.records import parse_json, read_json, to_json
 from models.store_parts import Parts, holds_parts
 
@@ -140,6 +141,12 @@ class VectorStore:
             FileNotFoundError: If there are none.
             ValueError: If they are damaged, empty, or names and rows do not match; the message names the file.
         """
+        record = read_json(folder / RECORD, dict[str, Any], REMEDY) if (folder / RECORD).is_file() else {}
+        sums, embedder = record.get("sha256", {}), record.get("extractor", {})
+        if not isinstance(sums, dict) or not isinstance(embedder, dict):
+            msg = f"{folder / RECORD}: damaged; {REMEDY}"
+            raise ValueError(msg)
+        settle(folder, sums)
         file = next((folder / name for name in (MATRIX, *FOREIGN) if (folder / name).is_file()), None)
         if file is None and holds_parts(folder):
             parts = Parts.open(folder)
@@ -148,11 +155,6 @@ class VectorStore:
         if file is None or not (folder / NAMES).is_file():
             msg = f"{folder}: no features here; a folder of python -m indexing extract has {MATRIX} (or {FOREIGN[0]}) and {NAMES}"
             raise FileNotFoundError(msg)
-        record = read_json(folder / RECORD, dict[str, Any], REMEDY) if (folder / RECORD).is_file() else {}
-        sums, embedder = record.get("sha256", {}), record.get("extractor", {})
-        if not isinstance(sums, dict) or not isinstance(embedder, dict):
-            msg = f"{folder / RECORD}: damaged; {REMEDY}"
-            raise ValueError(msg)
         if verify:
             for one in (file, folder / NAMES):
                 check_digest(one, sums.get(one.name), REMEDY)
@@ -179,7 +181,7 @@ def write_vectors(
     images: Sequence[StoredImage] = (),
     fts: bool = False,
 ) -> None:
-    """Write a folder of vectors, each file whole or not at all; the names come last, so that half a folder is none.
+    """Write a folder of vectors, all of its files or none.
 
     Args:
         folder: The folder.
@@ -195,19 +197,17 @@ def write_vectors(
     """
     for name in names:
         check_name(name)
-    sums = {MATRIX: _write_matrix(folder / MATRIX, blocks, len(names), dimension)}
-    if fts:
-        _write_fts(folder)
-        sums[FOREIGN[0]] = file_digest(folder / FOREIGN[0])
-    for stale in set(FOREIGN) - set(sums):
-        (folder / stale).unlink(missing_ok=True)
+    files: dict[str, Callable[[Path], None]] = {
+        MATRIX: lambda target: _write_matrix(target, blocks, len(names), dimension),
+        NAMES: lambda target: _write_lines(target, names),
+    }
     if images:
-        write_text(folder / IMAGES, "".join(json.dumps(asdict(image)) + "\n" for image in images))
-        sums[IMAGES] = file_digest(folder / IMAGES)
-    text = "".join(f"{name}\n" for name in names)
-    sums[NAMES] = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    write_text(folder / RECORD, to_json({"extractor": dict(embedder), "sha256": sums}))
-    write_text(folder / NAMES, text)
+        files[IMAGES] = lambda target: _write_lines(target, (json.dumps(asdict(image)) for image in images))
+    if fts:
+        files[FOREIGN[0]] = lambda target: _write_fts(folder / (MATRIX + NEXT), target)
+    write_set(folder, files, RECORD, lambda sums: to_json({"extractor": dict(embedder), "sha256": sums}))
+    for stale in {IMAGES, *FOREIGN} - set(files):
+        (folder / stale).unlink(missing_ok=True)
 
 
 def check_name(name: str) -> None:
@@ -264,28 +264,27 @@ def _read_images(folder: Path, expected: str | None, count: int) -> list[StoredI
     return images
 
 
-def _write_matrix(target: Path, blocks: Iterable[Vectors], count: int, dimension: int) -> str:
-    """The bytes that ``np.save`` writes, without holding them; returns their sha256."""
-    digest = hashlib.sha256()
-    with atomic_write(target) as partial, partial.open("wb") as stream:
+def _write_matrix(target: Path, blocks: Iterable[Vectors], count: int, dimension: int) -> None:
+    """The bytes that ``np.save`` writes, without holding them."""
+    with target.open("wb") as stream:
         head = {"descr": "<f4", "fortran_order": False, "shape": (count, dimension)}
         np.lib.format.write_array_header_1_0(stream, head)
-        stream.flush()
-        digest.update(partial.read_bytes())
         written = 0
         for block in blocks:
-            content = np.ascontiguousarray(block, dtype="<f4")
-            stream.write(content.data)
-            digest.update(content.data)
-            written += len(content)
-        if written != count:
-            msg = f"{target}: {written} vectors for {count} names"
-            raise ValueError(msg)
-    return digest.hexdigest()
+            stream.write(np.ascontiguousarray(block, dtype="<f4").data)
+            written += len(block)
+    if written != count:
+        msg = f"{written} vectors for {count} names"
+        raise ValueError(msg)
 
 
-def _write_fts(folder: Path) -> None:
+def _write_lines(target: Path, lines: Iterable[str]) -> None:
+    with target.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+
+
+def _write_fts(matrix: Path, target: Path) -> None:
     import torch
 
-    with atomic_write(folder / FOREIGN[0]) as partial, partial.open("wb") as stream:
-        torch.save(torch.from_numpy(np.load(folder / MATRIX)), stream)  # of a path, it would keep the name
+    with target.open("wb") as stream:
+        torch.save(torch.from_numpy(np.load(matrix)), stream)  # of a path, it would keep the name
