@@ -1,4 +1,4 @@
-"""Building a network from a stranger's settings: within the size of the weights that came with them, and without their values."""
+"""Building a network from a stranger's settings, within the size of the weights beside them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPARE_ENTRIES, SPARE_NUMBERS = 64, 2**24
 
 @contextmanager
 def shapes_only(weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Make every parameter built in the block a shape without values, and refuse more than a weight file could fill.
+    """Make parameters built in the block shapes without values, no more than a file could fill.
 
     Buffers have their values: those that no file holds are only there.
 
@@ -24,7 +24,7 @@ def shapes_only(weights: Mapping[str, Tensor]) -> Iterator[None]:
         weights: What the file holds.
 
     Raises:
-        ValueError: In the block, when it makes many more parameters than the file has, or a far larger one.
+        ValueError: In the block, when it makes many more, or far larger, parameters than the file.
     """
     register = nn.Module.register_parameter
     entries = 2 * len(weights) + SPARE_ENTRIES
@@ -36,9 +36,10 @@ def shapes_only(weights: Mapping[str, Tensor]) -> Iterator[None]:
         if parameter is not None:
             made += 1
             if made > entries or parameter.numel() > numbers:
-                msg = f"they ask for a far larger network than the {len(weights)} entries of its weight file make"
+                msg = f"far larger than the {len(weights)} entries of its weight file make it"
                 raise ValueError(msg)
-            parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+            shape = parameter.detach().to("meta")
+            parameter = nn.Parameter(shape, requires_grad=parameter.requires_grad)
         register(module, name, parameter)
 
     nn.Module.register_parameter = register_shape  # type: ignore[method-assign, assignment]

@@ -1,4 +1,4 @@
-"""The sha256 of a folder's weights, kept beside them as ``sha256sum`` writes it, so that damage is noticed."""
+"""The sha256 of a folder's weights, kept beside them so that damage is noticed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIGEST = "model.sha256"
 
 
 def write_digest(folder: Path) -> None:
-    """Keep the sha256 of the weights in a model folder; ``sha256sum -c model.sha256`` checks it, too."""
+    """Keep the sha256 of a model folder's weights; ``sha256sum -c model.sha256`` checks it, too."""
     write_text(folder / DIGEST, f"{file_digest(folder / WEIGHTS)}  {WEIGHTS}\n")
 
 
@@ -29,7 +29,8 @@ def check_digest(folder: Path) -> None:
         said = re.match(rb"[0-9a-f]{64}\b", stream.read(80))
     if said is None or file_digest(folder / WEIGHTS) != said[0].decode():
         msg = (
-            f"{folder / WEIGHTS} is damaged or was replaced: its sha256 is not the one in {DIGEST}. Get the model again; "
+            f"{folder / WEIGHTS} is damaged or was replaced: "
+            f"its sha256 is not the one in {DIGEST}. Get the model again; "
             f"if you replaced the weights yourself, delete {file}"
         )
         raise ValueError(msg)

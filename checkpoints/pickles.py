@@ -18,8 +18,16 @@ PROTOCOL = 2
 """Pickle's, as ``torch.save`` writes it; PyTorch reads no other without running it."""
 
 
+def is_zipped(path: Path) -> bool:
+    """Tell whether a file is a zip archive, be it a damaged one."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # raised for some damage instead of an answer
+        return True
+
+
 def pickled_names(path: Path) -> list[str]:
-    """List the classes and functions that a file of old or bare pickles names beside PyTorch's own; nothing is run."""
+    """List the classes and functions that old or bare pickles name beside PyTorch's own."""
     found: set[str] = set()
     try:
         with path.open("rb") as stream:
@@ -27,7 +35,8 @@ def pickled_names(path: Path) -> list[str]:
                 found |= _names_in(stream)
     except Exception:  # the end of the pickles, or damage
         pass
-    return sorted(name for name in found if not name.startswith("torch.") and name != "collections.OrderedDict")
+    foreign = found - {"collections.OrderedDict"}
+    return sorted(name for name in foreign if not name.startswith("torch."))
 
 
 def _names_in(stream: IO[bytes]) -> set[str]:
@@ -42,36 +51,44 @@ def _names_in(stream: IO[bytes]) -> set[str]:
             found.add(".".join(words[-2:]))
         elif code.name == "MEMOIZE":
             memo.append(words[-1] if words else "")
-        elif code.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int) and argument < len(memo):
-            words.append(memo[argument])
+        elif code.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int):
+            words += memo[argument : argument + 1]
         elif isinstance(argument, str):
             words.append(argument)
     return found
 
 
 def unread(path: Path, error: BaseException) -> str:
-    """Say why a file of plain content could not be read, and what to do, for the error that reading it raised."""
+    """Say why a file of plain content could not be read, and what to do.
+
+    Args:
+        path: The file.
+        error: What reading it raised.
+    """
     again = "have it saved anew by someone you trust, as .safetensors or by today's torch.save"
     if tarfile.is_tarfile(path):
-        return f"in the tar format of PyTorch before 0.2, which nothing opens without running it; {again}"
+        return f"in the tar format of PyTorch before 0.2, which only running it opens; {again}"
     with path.open("rb") as stream:
         head = stream.read(len(OLD))
     if head == OLD and not (isinstance(error, EOFError) or "unexpected EOF" in str(error)):
-        return f"in the old format of PyTorch before 1.6, and not readable without running it; {again}"
+        return f"in the old format of PyTorch before 1.6, which only running it opens; {again}"
     protocol = _protocol(path, head)
     if protocol is not None and protocol != PROTOCOL:
-        return f"pickled in protocol {protocol}, of which PyTorch reads only {PROTOCOL} without running it; {again}"
-    if protocol is not None and head != OLD and not zipfile.is_zipfile(path):
+        known = f"of which PyTorch reads only {PROTOCOL} without running it"
+        return f"pickled in protocol {protocol}, {known}; {again}"
+    if protocol is not None and head != OLD and not is_zipped(path):
         return f"a bare pickle, not a file that torch.save wrote; {again}"
-    return f"damaged, cut short, or more than plain tensors ({type(error).__name__}); download it again"
+    kind = type(error).__name__
+    return f"damaged, cut short, or more than plain tensors ({kind}); download it again"
 
 
 def _protocol(path: Path, head: bytes) -> int | None:
-    """The pickle protocol of a file, or of the content of a zipped one; None if it cannot be told."""
+    """The pickle protocol of a file, or of a zipped one's content; None if it cannot be told."""
     try:
-        if zipfile.is_zipfile(path):
+        if is_zipped(path):
             with zipfile.ZipFile(path) as archive:
-                inner = next((name for name in archive.namelist() if name.endswith("data.pkl")), None)
+                names = archive.namelist()
+                inner = next((name for name in names if name.endswith("data.pkl")), None)
                 if inner is None:
                     return None
                 with archive.open(inner) as stream:

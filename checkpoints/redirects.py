@@ -17,7 +17,7 @@ class LeadsInside(ValueError):
 
 
 def refuse_inside(address: str, origin: str) -> None:
-    """Refuse an address inside this machine or its network, unless what a person named is there itself.
+    """Refuse an address inside this machine or its network, unless the one named is there itself.
 
     Args:
         address: Where a server wants to send us.
@@ -28,12 +28,13 @@ def refuse_inside(address: str, origin: str) -> None:
     """
     host, named = urlsplit(address).hostname or "", urlsplit(origin).hostname or ""
     if host != named and _inside(host) and not _inside(named):
-        msg = f"{named} redirects to {host}, which is inside this machine's own network; it was not followed"
+        where = f"{host}, which is inside this machine's own network"
+        msg = f"{named} redirects to {where}; it was not followed"
         raise LeadsInside(msg)
 
 
 def guard_client() -> None:
-    """Have the Hub's client follow no redirection inside, and wait for no server longer than :data:`engine.retries.LONGEST`."""
+    """Have the Hub's client follow no redirection inside, and wait for no server too long."""
     from huggingface_hub import get_session
 
     hooks: dict[str, list[Any]] = get_session().event_hooks
@@ -47,7 +48,8 @@ def _before_request(request: Any) -> None:
 
 
 def _after_response(response: Any) -> None:
-    if response.status_code in PASSING and (asked_wait(response.headers.get("Retry-After")) or 0) > LONGEST:
+    wait = asked_wait(response.headers.get("Retry-After")) or 0
+    if response.status_code in PASSING and wait > LONGEST:
         from huggingface_hub.utils import hf_raise_for_status
 
         response.read()

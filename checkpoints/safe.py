@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from checkpoints.pickles import pickled_names, unread
+from checkpoints.pickles import is_zipped, pickled_names, unread
 
 COMPRESSIBLE = 64 * 2**20
 """Bytes that a file's entries may unfold to beyond its own size: PyTorch compresses a program's text, never weights."""
@@ -40,7 +40,7 @@ def read_pickled(path: Path, replaced: Sequence[str] = ()) -> Any:
     if not path.is_file():
         msg = f"{path}: no such file"
         raise FileNotFoundError(msg)
-    zipped = zipfile.is_zipfile(path)
+    zipped = is_zipped(path)
     if zipped:
         check_archive(path)
     if is_program(path):
@@ -111,7 +111,7 @@ def open_program(path: Path, trusted: bool) -> torch.jit.ScriptModule:
 
 def is_program(path: Path) -> bool:
     """Whether a file is TorchScript."""
-    if not zipfile.is_zipfile(path):
+    if not is_zipped(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:

@@ -27,7 +27,7 @@ def read_weights(folder: Path, dtype: torch.dtype | None = None) -> dict[str, Te
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read a state dict in any file: ``.safetensors``, or what ``torch.save`` wrote, as :func:`checkpoints.safe.read_state_dict` does.
+    """Read a state dict in any file: ``.safetensors``, or what ``torch.save`` wrote.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -43,7 +43,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 def in_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Bring numbers of every precision to float32, as the networks of this project have them."""
-    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    floating = {key: value.float() for key, value in state.items() if value.is_floating_point()}
+    return dict(state) | floating
 
 
 def read_safetensors(file: Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
@@ -52,7 +53,8 @@ def read_safetensors(file: Path, dtype: torch.dtype | None = None) -> dict[str, 
     try:
         with safe_open(file, "pt") as opened:
             keys = list(opened.keys())
-        for key in keys:  # opened anew for each: what was read of a mapped file stays in memory until it is closed
+        # opened anew for each: what was read of a mapped file stays in memory until it is closed
+        for key in keys:
             with safe_open(file, "pt") as opened:
                 weights[key] = opened.get_tensor(key).to(dtype)
     except SafetensorError as error:

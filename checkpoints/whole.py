@@ -45,7 +45,8 @@ REMEDY = "get a whole copy of it"
 def missing_files(folder: Path) -> list[str]:
     """Name the files that the records of a model folder ask for and that are not there.
 
-    The records are ``model_index.json`` of a pipeline, ``config.json`` of a network, and the lists of weights in several files.
+    The records are ``model_index.json`` of a pipeline, ``config.json`` of a network, and lists of
+    weights in several files.
 
     Args:
         folder: The model's.
@@ -57,7 +58,8 @@ def missing_files(folder: Path) -> list[str]:
     if (folder / "model_index.json").is_file():
         index = read_json(folder / "model_index.json", dict[str, Any], REMEDY)
         for part, kind in index.items():
-            if part not in UNSEEN and isinstance(kind, list) and len(kind) == 2 and all(isinstance(word, str) for word in kind):
+            named = isinstance(kind, list) and len(kind) == 2 and None not in kind
+            if named and part not in UNSEEN and Path(part).name == part:
                 lacking += [f"{part}/{name}" for name in _missing_of_part(folder / part)]
     lacking += _missing_of_network(folder) if (folder / "config.json").is_file() else []
     return list(dict.fromkeys(lacking))
@@ -90,13 +92,15 @@ def _missing_of_network(folder: Path) -> list[str]:
     """Of a folder with one network: weights in one file, or all files of a list of them."""
     config = read_json(folder / "config.json", dict[str, Any], REMEDY)
     here = {path.name for path in folder.iterdir() if path.is_file()}
-    lists = [set(_listed(index)) for index in sorted(folder.glob("*.index.json"), key=lambda path: "safetensors" not in path.name)]
+    indices = sorted(folder.glob("*.index.json"), key=lambda path: "safetensors" not in path.name)
+    lists = [set(_listed(index)) for index in indices]
     whole = {name for name in here if Path(name).suffix not in NO_WEIGHTS}.difference(*lists)
     if whole or any(names and names <= here for names in lists):
         return []
     if lists and lists[0]:
         return sorted(lists[0] - here)
-    return ["diffusion_pytorch_model.safetensors" if "_class_name" in config else "model.safetensors"]
+    stem = "diffusion_pytorch_model" if "_class_name" in config else "model"
+    return [f"{stem}.safetensors"]
 
 
 def _listed(index: Path) -> list[str]:

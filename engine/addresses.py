@@ -34,8 +34,10 @@ def is_public(address: str) -> bool:
         elif found in NAT64:
             found = IPv4Address(int(found) & 0xFFFFFFFF)
         else:
-            return found.is_global and found in UNICAST and not any(found in closed for closed in CLOSED_6)
-    return found.is_global and not (found.is_multicast or found.is_reserved) and not any(found in closed for closed in CLOSED_4)
+            closed = any(found in network for network in CLOSED_6)
+            return found.is_global and found in UNICAST and not closed
+    closed = found.is_multicast or found.is_reserved or any(found in each for each in CLOSED_4)
+    return found.is_global and not closed
 
 
 def leads_inside(host: str, port: int | None = None) -> bool:

@@ -34,8 +34,14 @@ class Passing:
     after: float | None = None
 
 
-def patience(passing: Callable[[BaseException], Passing | None], attempts: int = 5, first: float = 1.0) -> dict[str, Any]:
-    """Make the settings of tenacity's ``Retrying`` or ``AsyncRetrying``: waits double, or are what the server asks for.
+Classify = Callable[[BaseException], Passing | None]
+"""Tells what is passing of an error; None of one that lasts."""
+
+
+def patience(passing: Classify, attempts: int = 5, first: float = 1.0) -> dict[str, Any]:
+    """Make the settings of tenacity's ``Retrying`` or ``AsyncRetrying``.
+
+    Waits double, or are what the server asks for.
 
     Args:
         passing: Tells what is passing of an error; None for one that lasts.
@@ -75,7 +81,7 @@ def patience(passing: Callable[[BaseException], Passing | None], attempts: int =
 
 
 def asked_wait(retry_after: str | None) -> float | None:
-    """Read the seconds that a ``Retry-After`` header asks for, a number or a date; None if it asks for none."""
+    """Read the seconds a ``Retry-After`` header asks for, a number or a date; None for none."""
     if not retry_after:
         return None
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from checkpoints.pickles import is_zipped
 from datamodules.fake2m.annotations import PathTable, split_row
 from engine.pages.data_urls import figure_url
 from images.io import UnreadableImage, decode_photo
@@ -53,7 +54,7 @@ def read_aesthetics(file: Path) -> PathTable[float]:
 
 def _tables(file: Path) -> list[tuple[str, str]]:
     """Name, if it stands for a folder, and text of each table."""
-    if not zipfile.is_zipfile(file):
+    if not is_zipped(file):
         return [("", file.read_text(errors="replace"))]
     try:
         with zipfile.ZipFile(file) as archive:

@@ -1,4 +1,4 @@
-"""How many people may begin a study from one network address, so that one client cannot take every place."""
+"""How many people may begin a study from one address: one client cannot take every place."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ REMEMBERED = 10_000
 """Addresses that are remembered; in memory only, since an address is personal data."""
 
 
+Clock = Callable[[], float]
+
+
 class Admission:
     """Counts who began within the last hour, by network address.
 
@@ -25,7 +28,7 @@ class Admission:
         clock: Gives the time in seconds.
     """
 
-    def __init__(self, limit: int = PER_ADDRESS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int = PER_ADDRESS, clock: Clock = time.monotonic) -> None:
         self.limit, self.clock = limit, clock
         self.begun: OrderedDict[str, deque[float]] = OrderedDict()
 
@@ -48,7 +51,7 @@ class Admission:
 
 
 def network(address: str) -> str:
-    """Name what counts as one address: an IPv4 address, or the /64 that one customer has of IPv6."""
+    """Name what counts as one address: one of IPv4, or the /64 a customer has of IPv6."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -106,6 +106,17 @@ def test_damaged_files_are_told(tmp_path, content):
         read_pickled(tmp_path / "none.bin")
 
 
+def test_an_archive_in_several_parts_is_told(tmp_path):
+    torch.save({"x": torch.zeros(4)}, tmp_path / "w.pt")
+    content = (tmp_path / "w.pt").read_bytes()
+    place = content.rindex(b"PK\x06\x07")  # the locator of a 64-bit archive; its last number counts the parts
+    (tmp_path / "w.pt").write_bytes(content[: place + 16] + b"\x07\x00\x00\x00" + content[place + 20 :])
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        read_pickled(tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="not a TorchScript file, or damaged"):
+        open_program(tmp_path / "w.pt", trusted=True)
+
+
 def test_a_cut_off_zip_is_told(tmp_path):
     torch.save({"x": torch.zeros(1000)}, tmp_path / "w.bin")
     whole = (tmp_path / "w.bin").read_bytes()
