@@ -1,10 +1,9 @@
-"""Backbones of timm: trained end to end, in part, or frozen under a linear layer."""
+"""Backbones of timm: trained end to end, in part, or frozen under a linear layer. It takes seconds to import, so it waits for use."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +46,8 @@ class TimmClassifier(nn.Module):
     def __init__(
         self, name: str, pretrained: bool = False, frozen_stages: int = 0, drop_path: float = 0.0, head_std: float | None = None
     ) -> None:
+        import timm
+
         super().__init__()
         check_name(name)
         extra: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
@@ -75,6 +76,8 @@ class TimmClassifier(nn.Module):
 
 def check_name(name: str) -> None:
     """Raise ValueError if timm has no network of a name."""
+    import timm
+
     plain, _, tag = name.partition(".")
     if timm.is_model(plain) and tag and name not in timm.list_pretrained(f"{plain}.*"):
         msg = f"timm has no weights '{tag}' for {plain}; there are {', '.join(timm.list_pretrained(f'{plain}.*'))}"
@@ -125,6 +128,8 @@ class FrozenLinear(nn.Module):
         size: int | None = None,
         mean_std: Literal["model", "imagenet"] = "model",
     ) -> None:
+        import timm
+
         super().__init__()
         check_name(name)
         extra: dict[str, Any] = {} if features == "embedding" else {"num_classes": 0}

@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import resnet50
+
+from detectors.networks.resnet import ResNet50, draw
 
 HAAR_HIGH = (-0.70710678118655, 0.70710678118655)
 """High-pass analysis filter of Haar's wavelet, and of the biorthogonal wavelet 1.3, whose low-pass alone is longer."""
@@ -22,9 +23,9 @@ class ShortResNet(nn.Module):
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__()
-        whole = resnet50(weights=None)
+        whole = ResNet50()
         first = nn.Conv2d(channels, 64, 3, stride=2, padding=1, bias=False)
-        nn.init.kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")
+        draw(first)
         self.stem = nn.Sequential(first, whole.bn1, whole.relu, whole.maxpool)
         self.layers = nn.Sequential(whole.layer1, whole.layer2)
         self.head = nn.Linear(512, 1)

@@ -138,3 +138,21 @@ def test_heat_maps_are_there_where_answers_have_places():
 def test_mistakes_are_told(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_the_resnet_is_torchvisions_to_the_bit():
+    import torchvision
+
+    from detectors.networks.resnet import ResNet50
+
+    networks, draws = [], []
+    for build in (lambda: torchvision.models.resnet50(weights=None), ResNet50):
+        torch.manual_seed(3)
+        networks.append(build().eval())
+        draws.append(torch.rand(1))
+    theirs, ours = (network.state_dict() for network in networks)
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert torch.equal(*draws)
+    images = torch.rand(2, 3, 64, 64)
+    assert torch.equal(networks[1](images), networks[0](images))

@@ -11,7 +11,7 @@ from torchmetrics.functional.image import (
 )
 
 from eval.metrics.quality import fidelity
-from images.metrics import amplified, differences, measures, psnr
+from images.metrics import amplified, differences, measures, psnr, ssim, ssim_map
 from tests.images.files import drawn
 
 
@@ -43,6 +43,15 @@ def test_measures_are_those_of_the_library():
         "ssim": float(structural_similarity_index_measure(one, two, data_range=1.0)),
         "levels": 6,
     }
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (2, 3, 40, 77), (1, 3, 11, 300)])
+def test_ssim_is_the_librarys_to_the_bit(shape):
+    one = torch.rand(shape)
+    two = (one + 0.05 * torch.randn(shape)).clamp(0, 1)
+    score, similarity = structural_similarity_index_measure(one, two, data_range=1.0, return_full_image=True)
+    assert ssim(one, two) == float(score)
+    assert torch.equal(ssim_map(one, two), similarity)
 
 
 def test_nothing_changed_and_too_small_for_ssim():
