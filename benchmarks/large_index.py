@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks.rows import run_row
 from indexing.build import build
-from indexing.index import TRAINED, Index, read_faiss, write_faiss
+from indexing.faiss_files import read_faiss, write_faiss
+from indexing.index import TRAINED, Index
 from models.store import MATRIX, NAMES
 
 COUNT, LENGTH, PART, QUERIES = 1_000_000, 128, 50_000, 1_000

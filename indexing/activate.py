@@ -21,7 +21,8 @@ from images.metrics import measures
 from images.outputs import ImageTree
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
-from indexing.index import TRAINED, Index, index_files, read_facts, read_faiss
+from indexing.faiss_files import read_faiss
+from indexing.index import TRAINED, Index, index_files, read_facts
 from indexing.targets import Kind, find_targets
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder

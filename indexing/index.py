@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self, TypedDict
@@ -11,22 +10,17 @@ from typing import Annotated, Any, Self, TypedDict
 import faiss
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from engine.file_sets import settle, write_set
-from engine.files import atomic_write, check_digest, file_digest, read_lines, write_text
+from engine.files import check_digest, file_digest, read_lines, write_text
 from engine.records import read_json, to_json
-from models.search import METRICS, Found, Metric, check_comparable, faiss_errors
+from indexing.faiss_files import REMEDY, is_joined, joined, read_faiss, write_part
+from models.search import Found, Metric, check_comparable, faiss_errors
 from models.store import VectorStore, check_name
 
 FORMAT = 1
 INDEX, TRAINED, NAMES, FACTS = "index.faiss", "trained.faiss", "names.txt", "index.json"
-
-REMEDY = "build the index again"
-
-LARGEST_COUNT = 2**24
-"""In a factory string: cells, links, bits. No index has more."""
 
 
 class IndexFacts(TypedDict, total=False):
@@ -118,7 +112,7 @@ class Index:
         parts = self.parts
         self.facts = self.facts | {"shards": len(parts)}
         files = index_files(folder, self.facts)
-        self._save(folder, {file.name: partial(_write_part, part, file) for part, file in zip(parts, files, strict=True)})
+        self._save(folder, {file.name: partial(write_part, part, file) for part, file in zip(parts, files, strict=True)})
 
     def save_names(self, folder: Path) -> None:
         """Write what goes with the index's files, which are in the folder already."""
@@ -207,68 +201,6 @@ def index_files(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     return [folder / INDEX] if count == 1 else [folder / f"index-{place:05d}-of-{count:05d}.faiss" for place in range(count)]
 
 
-def joined(parts: Sequence[Any]) -> Any:
-    """Several indices as one, whose ids go on from part to part."""
-    shards = faiss.IndexShards(parts[0].d, torch.get_num_threads() > 1, True)  # type: ignore[call-arg]  # its stub knows another overload alone
-    for part in parts:
-        shards.add_shard(part)
-    return shards
-
-
-def is_joined(index: Any) -> bool:
-    """Whether it is one of :func:`joined`."""
-    return isinstance(index, faiss.IndexShards)
-
-
-def read_faiss(file: Path, flags: int = 0, expected: str | None = None) -> Any:
-    """A faiss file, opened.
-
-    Args:
-        file: The file.
-        flags: faiss's own.
-        expected: Its sha256; not compared if None.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged or not trained.
-    """
-    if not file.is_file():
-        msg = f"{file}: no such index; python -m indexing build makes one"
-        raise FileNotFoundError(msg)
-    check_digest(file, expected, REMEDY)
-    with faiss_errors(f"{file} is damaged or not an index; {REMEDY}"):
-        index = faiss.read_index(str(file), flags)
-    if not index.is_trained:
-        msg = f"{file}: this index is not trained; build it with training features"
-        raise ValueError(msg)
-    return linked(index)
-
-
-def linked(index: Any) -> Any:
-    """An index that can decode: faiss's fast-scan indices lose their quantizer when they are read or cloned, and crash then."""
-    found = faiss.try_extract_index_ivf(index)
-    ivf: Any = None if found is None else faiss.downcast_index(found)
-    quantizer = next((getattr(ivf, name) for name in ("pq", "aq") if hasattr(ivf, name)), None)
-    if hasattr(ivf, "fine_quantizer") and quantizer is not None:
-        ivf.fine_quantizer = quantizer
-    return index
-
-
-def write_faiss(index: Any, file: Path) -> None:
-    """Write an index, whole or not at all.
-
-    Raises:
-        ValueError: If it cannot be written.
-    """
-    with atomic_write(file) as beside:
-        _write_part(index, file, beside)
-
-
-def _write_part(index: Any, file: Path, target: Path) -> None:
-    with faiss_errors(f"{file} cannot be written"):
-        faiss.write_index(index, str(target))
-
-
 def read_facts(folder: Path) -> dict[str, Any]:
     """``index.json`` of an index's folder.
 
@@ -296,30 +228,3 @@ def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 def facts_text(facts: Mapping[str, Any]) -> str:
     """What ``index.json`` holds."""
     return to_json({"format": FORMAT} | dict(facts))
-
-
-def make_index(factory: str, dimension: int, metric: Metric) -> Any:
-    """An empty, untrained index.
-
-    Raises:
-        ValueError: If faiss knows no such string, or not for descriptors of this length.
-    """
-    what = f"faiss makes no index of '{factory}' for descriptors of {dimension} values"
-    if fault := _fault(factory):
-        msg = f"{what}: {fault}"
-        raise ValueError(msg)
-    with faiss_errors(what):
-        return faiss.index_factory(dimension, factory, METRICS[metric])
-
-
-def _fault(factory: str) -> str:
-    """What is wrong with a string that faiss takes and then crashes on; empty if nothing."""
-    if "IDMap" in factory:
-        return "entries are numbered by their names here; leave IDMap out"
-    if any(int(count) > LARGEST_COUNT for count in re.findall(r"\d+", factory)):
-        return f"its numbers are at most {LARGEST_COUNT}"
-    if re.search(r"(?<![\d.])0+(?![\d.])", factory):
-        return "its numbers begin at 1"
-    if re.search(r"HNSW1(?!\d)", factory):
-        return "a graph needs 2 links or more for each entry"
-    return ""

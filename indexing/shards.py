@@ -13,7 +13,7 @@ import faiss
 import torch
 
 from engine.progress import progress
-from indexing.index import read_faiss, write_faiss
+from indexing.faiss_files import read_faiss, write_faiss
 from models.search import faiss_errors
 from models.store import VectorStore
 

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.index import linked
+from indexing.faiss_files import linked
 from models.search import faiss_errors
 
 Kind = Literal["auto", "reconstruction", "centroid", "halfway", "feature"]

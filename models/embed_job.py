@@ -146,7 +146,8 @@ def embed_images(
         return None
     if not report.rows:
         reason = next(iter(report.failed.values()), "there is none")
-        msg = f"not one of {len(images) + len(report.failed)} images could be embedded: {reason}"
+        count = len(images) + len(found.failed | unnamed)
+        msg = f"not one of {count} images could be embedded: {reason}"
         raise ValueError(msg)
     table = _table(folder, images, report)
     in_parts = holds_parts(folder) or any(folder.glob(f"vectors-*{PARTIAL}"))

@@ -25,7 +25,8 @@ class EmbedderConfig:
 
     Attributes:
         name: ``clip``, ``siglip``, ``dino`` or ``dinov2``; a folder or Hub id of one of their kinds or of this project's own networks;
-            ``timm:NAME``; ``torchvision:NAME``; or a TorchScript file (SSCD, DINO and ISC are released as such).
+            a Lightning checkpoint of the latter; ``timm:NAME``; ``torchvision:NAME``; or a TorchScript file (SSCD, DINO and ISC are
+            released as such).
         weights: State dict for a timm or torchvision name (``.safetensors``, or ``.pth`` without code); its published ones if None.
         size: Side images are resized to, in pixels; the network's own if None, which is 288 where none is known, as in the paper.
         antialias: Smooth images when making them smaller; True if None. Active indexing's features were made without.

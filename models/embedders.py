@@ -28,6 +28,12 @@ from models.towers import KINDS, open_towers, shorter_side
 PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors"]
 """What is downloaded of a model on the Hub."""
 
+OWN = ("CopyNet", "ImageTextNet")
+"""Embedders of this project, by the class that config.json names."""
+
+CHECKPOINT = ".ckpt"
+"""Ending of Lightning's checkpoints."""
+
 UNKNOWN_SIDE = 288
 """Side of the view where a network's own is not known, as in active indexing's paper."""
 
@@ -194,6 +200,8 @@ def _open(config: EmbedderConfig, appearance: bool) -> _Opened:
     if config.weights is not None and not library:
         msg = f"weights are for the networks of timm and torchvision; {config.name} brings its own"
         raise ValueError(msg)
+    if path.suffix == CHECKPOINT and path.is_file():
+        return _open_checkpoint(path, appearance)
     if path.is_file() or path.suffix in TORCHSCRIPT:
         network = open_torchscript(path, config.trust_torchscript)
         return _Opened(network, Preprocessing(UNKNOWN_SIDE), False, file_digest(path))
@@ -208,23 +216,39 @@ def _open_folder(name: str, appearance: bool) -> _Opened:
     config = read_config(folder)
     digest = digest_of(fingerprint("", folder)["sha256"])
     own = config.get("model", "ImageTextNet" if "words" in config else "")
-    if own == "CopyNet":
-        from models.copy_net import CopyNet
-
-        copy_net = CopyNet.from_pretrained(folder, dtype=torch.float32).to(memory_format=torch.channels_last)
-        return _Opened(copy_net, Preprocessing(copy_net.image_size), False, digest)
-    if own == "ImageTextNet":
-        from models.image_text_net import ImageTextNet
-
-        reads = ImageTextNet.from_pretrained(folder, dtype=torch.float32)
-        plain = Preprocessing(reads.side, None, "bilinear", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8")
-        return _Opened(_Reading(reads, appearance), plain, False, digest)
+    if own in OWN:
+        return _open_own(own, folder, digest, appearance)
     if config.get("model_type") in KINDS:
         network, preprocess = open_towers(folder, config)
         return _Opened(network, preprocess, True, digest)
     known = "CLIP, SigLIP, ViT (DINO), DINOv2, CopyNet and ImageTextNet"
     msg = f"{name} is a {own or config.get('model_type') or 'model of an unknown kind'}; {known} can be used"
     raise ValueError(msg)
+
+
+def _open_checkpoint(path: Path, appearance: bool) -> _Opened:
+    """The embedder in a Lightning checkpoint."""
+    from checkpoints.saved import read_checkpoint
+
+    kinds = [str(config.get("model")) for config in read_checkpoint(path)[1].values()]
+    if len(found := [kind for kind in kinds if kind in OWN]) != 1:
+        msg = f"{path}: holds {', '.join(kinds) or 'no model of this project'}; give a checkpoint with one {' or '.join(OWN)}"
+        raise ValueError(msg)
+    return _open_own(found[0], path, file_digest(path), appearance)
+
+
+def _open_own(kind: str, place: Path, digest: str, appearance: bool) -> _Opened:
+    """A network of this project, in its folder or in a checkpoint."""
+    if kind == "CopyNet":
+        from models.copy_net import CopyNet
+
+        copy_net = CopyNet.from_pretrained(place, dtype=torch.float32).to(memory_format=torch.channels_last)
+        return _Opened(copy_net, Preprocessing(copy_net.image_size), False, digest)
+    from models.image_text_net import ImageTextNet
+
+    reads = ImageTextNet.from_pretrained(place, dtype=torch.float32)
+    plain = Preprocessing(reads.side, None, "bilinear", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8")
+    return _Opened(_Reading(reads, appearance), plain, False, digest)
 
 
 def _folder(name: str) -> Path:

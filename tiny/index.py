@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 from images.io import Photo
 from images.transforms.codecs import JPEG
 from indexing.activate import descriptors
-from indexing.index import Index, make_index
+from indexing.faiss_files import make_index
+from indexing.index import Index
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder
 from models.store import VectorStore

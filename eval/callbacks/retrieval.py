@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from eval.attacks.purification import Purifier
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from eval.metrics.retrieval import MicroAveragePrecision, RecallAt
-from indexing.index import make_index
+from indexing.faiss_files import make_index
 from models.search import faiss_errors
 
 SEED = 0

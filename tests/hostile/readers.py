@@ -155,7 +155,7 @@ def table_readers(work: Path) -> list[Reader]:
 
     from detectors.scores import Scores
     from engine.tables import read_table, write_table
-    from indexing.index import read_faiss
+    from indexing.faiss_files import read_faiss
     from models.store import VectorStore
 
     rows = saved(lambda path: write_table(path, ["source", "psnr"], [{"source": "=a", "psnr": 1.5}] * 3), work, "t.csv")

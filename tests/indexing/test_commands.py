@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+import engine.file_sets
 from engine.cli import run
 from indexing.__main__ import main
 from indexing.activate import portions
@@ -253,6 +254,25 @@ def test_damaged_descriptors_are_refused_by_name(references, extractor, own_inde
     assert "trained.faiss is damaged or was replaced" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("step", "entries"), [("write_text", 100), ("settle", 104)])
+def test_an_addition_that_is_killed_leaves_all_or_nothing(step, entries, own_index, references, extractor, tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(4):
+        shutil.copy(references / f"{number:04d}.png", folder / f"new{number}.png")
+    indexing("extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.file_sets, step, die)
+    with pytest.raises(KeyboardInterrupt):
+        main(["add", str(own_index), str(tmp_path / "f")])
+    monkeypatch.undo()
+    opened = Index.open(own_index)
+    assert len(opened) == opened.index.ntotal == entries
+
+
 def test_a_table_is_not_written_over_unasked(own_index, originals, extractor, tmp_path, capsys):
     (tmp_path / "m.csv").write_text("mine")
     search = ("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--extractor.name", extractor, "--workers=0")
@@ -367,7 +387,8 @@ def test_an_index_of_other_descriptors_is_not_taken_for_trained(own_index, tmp_p
         (("--factory", "HNSW0"), "its numbers begin at 1"),
         (("--factory", "IVF0,Flat"), "its numbers begin at 1"),
         (("--factory", "HNSW1,Flat"), "a graph needs 2 links"),
-        (("--factory", "IVF99999999999,Flat"), "its numbers are at most"),
+        (("--factory", "IVF99999999999,Flat"), "IVF99999999999 is more than the 16777216"),
+        (("--factory", "Pad9999999,Flat"), "Pad9999999 is more than the 65536"),
         (("--factory", ""), "faiss makes no index of ''"),
         (("--factory", "PQ3"), "faiss makes no index of 'PQ3'"),
         (("--factory", "IVF4,PQ4x12"), "cannot be trained on 100"),
