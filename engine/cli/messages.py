@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import textwrap
 from collections.abc import Sequence
 from inspect import isabstract
+from pathlib import Path
 from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
@@ -26,12 +28,13 @@ LONGEST_VALUE = 60
 """Characters of a wrong value that are repeated in a message."""
 
 
-def clean(message: str, parser: ArgumentParser) -> str:
+def clean(message: str, parser: ArgumentParser, in_file: bool = False) -> str:
     """A parser's message for people.
 
     Args:
         message: What jsonargparse or argparse says.
         parser: The parser that says it; its options are offered for those that are not known.
+        in_file: It is about a setting in a file, not about an option.
     """
     if unknown := re.match(r"unrecognized arguments: (.*)", message, re.DOTALL):
         return _unrecognized(unknown[1].split(), parser)
@@ -48,7 +51,8 @@ def clean(message: str, parser: ArgumentParser) -> str:
         return f"there is no setting '{name}'{did_you_mean(name, _settings(parser))}"
     if key := re.match(PARSER_KEY, message, re.DOTALL):
         action = _action(key[1], parser)
-        return f"{_option(key[1], parser)}: {reason(key[2], getattr(action, '_typehint', None))}"
+        name = key[1] if in_file else _option(key[1], parser)
+        return f"{name}: {reason(key[2], getattr(action, '_typehint', None))}"
     return message
 
 
@@ -91,7 +95,7 @@ def reason(text: str, declared: Any = None) -> str:
         allowed = re.findall(r"'([^']*)'", match[2])
         return f"{match[1]} is not {listed(allowed)}{did_you_mean(match[1].strip(chr(39)), allowed)}"
     if match := re.match(r"(?:File does not exist|Path is not a file): '(.*)'", text):
-        return f"{match[1]}: no such file"
+        return f"{os.path.relpath(match[1]) if Path(match[1]).is_relative_to(Path.cwd()) else match[1]}: no such file"
     return text
 
 

@@ -34,6 +34,7 @@ class ForPeople(ArgumentParser):
 
     outermost = False
     configs: Sequence[str] = ()
+    in_file = False
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
         if self.outermost and args is not None:
@@ -42,12 +43,14 @@ class ForPeople(ArgumentParser):
 
     def parse_path(self, cfg_path: str | os.PathLike[str], *more: Any, **how: Any) -> Namespace:
         name = os.fspath(cfg_path)
-        self.configs = (*self.configs, name)
+        self.configs, self.in_file = (*self.configs, name), True
         try:
             return super().parse_path(cfg_path, *more, **how)
         except UsageError as error:
             msg = f"{name}: {error}"
             raise UsageError(msg) from error
+        finally:
+            self.in_file = False
 
     def instantiate(self, *given: Any, **how: Any) -> Namespace:
         try:
@@ -63,7 +66,7 @@ class ForPeople(ArgumentParser):
             super().error(message, ex)
         if isinstance(ex, UsageError):
             raise ex
-        words = clean(message, self)
+        words = clean(message, self, self.in_file)
         if message.startswith(("Option ", "Group ", "Subcommand ")) and self.files_read():  # such settings can only stand in a file
             words = f"{', '.join(self.files_read())}: {words}"
         raise UsageError(words) from ex
