@@ -14,6 +14,7 @@ import pytest
 from engine.files import locked
 from engine.job import JobOptions, run_job
 from tests.engine.shout import Shout, TextFile
+from tests.ports import free_port
 
 SCRIPT = Path(__file__).with_name("shout.py")
 
@@ -159,7 +160,10 @@ def test_a_killed_job_ends_as_an_unbroken_one(texts, tmp_path):
 LAUNCHERS = {
     "devices": lambda: [sys.executable],
     "torchrun": lambda: [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc_per_node", "2"],
-    "fabric": lambda: [str(Path(sys.executable).with_name("fabric")), "run", "--devices", "2", "--accelerator", "cpu"],
+    "fabric": lambda: [
+        *(str(Path(sys.executable).with_name("fabric")), "run", "--devices", "2", "--accelerator", "cpu"),
+        *("--main-port", str(free_port())),  # its own default is one port for all runs on a machine
+    ],
 }
 
 

@@ -1,7 +1,5 @@
 """What the tests of pages ask of every page."""
 
-import socket
-
 PHONE = {"width": 375, "height": 740}
 
 CONTRAST = """() => {
@@ -33,9 +31,3 @@ def readable(page):
     assert page.evaluate(UNLABELLED) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("[...document.images].every((image) => image.alt !== '')")
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]

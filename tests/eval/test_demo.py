@@ -20,7 +20,8 @@ from eval.demo import detect, find, protect, sentinel
 from eval.demo.app import build, launch
 from images.transforms.views import View
 from tests.conftest import SHIPPED
-from tests.eval.pages import free_port, readable
+from tests.eval.pages import readable
+from tests.ports import free_port
 from tiny.collages import collage
 from tiny.dataset import PortraitDataset
 

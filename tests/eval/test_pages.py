@@ -17,7 +17,8 @@ from eval.human.design import Design
 from eval.human.pictures import LabelledFolders
 from eval.human.server import application, prepare_study
 from eval.reports.matrix import write_matrix_report
-from tests.eval.pages import free_port, readable
+from tests.eval.pages import readable
+from tests.ports import free_port
 
 
 @pytest.fixture

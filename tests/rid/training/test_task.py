@@ -20,6 +20,7 @@ from rid.noise import Rows
 from rid.training.cli import main
 from rid.training.task import RIDTask
 from rid.weights import load_generator, save_generator
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -178,7 +179,7 @@ def test_two_processes_come_to_what_one_does_with_the_same_global_batch(config, 
 def test_launchers_start_the_same_job(config, tmp_path, launcher):
     path = config(devices=2, strategy="ddp", max_steps=3, callbacks=[])
     program = [str(Path(sys.executable).parent / launcher[0]), *launcher[1:]]
-    program += ["rid/__main__.py"] if launcher[0] == "fabric" else ["-m", "rid"]
+    program += ["--main-port", str(free_port()), "rid/__main__.py"] if launcher[0] == "fabric" else ["-m", "rid"]
     ended = subprocess.run(
         [*program, "fit", "-c", str(path)],
         cwd=ROOT,
