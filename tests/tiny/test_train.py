@@ -201,6 +201,8 @@ def test_a_card_says_what_was_measured(tmp_path, monkeypatch):
     (tmp_path / "rid").mkdir()
     (tmp_path / "rid" / "training.json").write_text('{"seed": 4}')
     assert run(main, ["measure", "rid", "--output", str(tmp_path)]) == 0
+    assert not (tmp_path / "rid" / "README.md").exists(), "cards are not written unasked"
+    assert run(main, ["measure", "rid", "--output", str(tmp_path), "--overwrite"]) == 0
     card = (tmp_path / "rid" / "README.md").read_text()
     assert card.startswith("# A title\n\nWords.\n")
     assert "| seed | 4 |" in card
