@@ -18,6 +18,10 @@ PROTOCOL = 2
 """Pickle's, as ``torch.save`` writes it; PyTorch reads no other without running it."""
 
 
+ZIP_FAULTS = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError)
+"""What zipfile raises at damaged archives: also at names that are no text, and at versions that there are not."""
+
+
 def is_zipped(path: Path) -> bool:
     """Tell whether a file is a zip archive, be it a damaged one."""
     try:
@@ -93,6 +97,6 @@ def _protocol(path: Path, head: bytes) -> int | None:
                     return None
                 with archive.open(inner) as stream:
                     head = stream.read(2)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
+    except ZIP_FAULTS:
         return None
     return head[1] if head[:1] == b"\x80" and len(head) > 1 and head[1] <= 5 else None

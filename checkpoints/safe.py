@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from checkpoints.pickles import is_zipped, pickled_names, unread
+from checkpoints.pickles import ZIP_FAULTS, is_zipped, pickled_names, unread
 
 COMPRESSIBLE = 64 * 2**20
 """Bytes that a file's entries may unfold to beyond its own size: PyTorch compresses a program's text, never weights."""
@@ -116,7 +116,7 @@ def is_program(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any("/code/" in f"/{name}" for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
+    except ZIP_FAULTS:
         return False
 
 
@@ -129,7 +129,7 @@ def check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             unfolded = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except ZIP_FAULTS as error:
         msg = f"{path}: damaged or cut short ({error}); download it again"
         raise ValueError(msg) from error
     if unfolded > path.stat().st_size + COMPRESSIBLE:

@@ -10,8 +10,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from eval.human.pictures import Stimulus
+
+Made = TypeVar("Made")
+
 
 SCHEMA = """
 create table pictures (id integer primary key, file text, label text, category text, item text, reference integer);
@@ -76,7 +80,7 @@ class Store:
         """The pictures, by index."""
         with self.transaction() as connection:
             rows = connection.execute("select file, label, category, item from pictures order by id").fetchall()
-        return [Stimulus(Path(row["file"]), row["label"], row["category"], row["item"]) for row in rows]
+        return self._made(rows, lambda row: Stimulus(Path(row["file"]), row["label"], row["category"], row["item"]))
 
     def begin(self, about: dict[str, str], most: int, questions: Callable[[int, dict[int, int]], list[list[int]]]) -> str | None:
         """Take a participant in and return the token of their page; None if there are as many as there may be.
@@ -154,7 +158,19 @@ class Store:
                 "join shown s on s.participant = q.participant and s.place = q.place and slot > 0 "
                 "where choice is not null group by q.participant, q.place order by q.participant, q.place"
             ).fetchall()
-        return [Answer.of(row) for row in rows]
+        return self._made(rows, Answer.of)
+
+    def _made(self, rows: Sequence[sqlite3.Row], make: Callable[[sqlite3.Row], Made]) -> list[Made]:
+        """What rows stand for.
+
+        Raises:
+            ValueError: If one holds what none should; the message names the file.
+        """
+        try:
+            return [make(row) for row in rows]
+        except (TypeError, ValueError) as error:
+            msg = f"{self.file}: damaged, a row holds what none should ({error}); restore a copy of it"
+            raise ValueError(msg) from error
 
 
 @dataclass(frozen=True)
