@@ -149,6 +149,11 @@ def pick_device(accelerator: str) -> torch.device:
     return torch.device("cuda" if accelerator == "gpu" else accelerator)
 
 
+def alone(options: DeviceOptions) -> Process:
+    """Take this process and its device only, whatever others there are."""
+    return Process(pick_device(options.accelerator), options.precision)
+
+
 def start(options: DeviceOptions, at_most: int | None = None) -> Process:
     """Start the processes of a job and return this one of them.
 

@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from engine.devices import DeviceOptions, Process, first_process, start
+from engine.devices import DeviceOptions, Process, alone, first_process, start
 from engine.files import locked
 from engine.journal import Entry, Journal, join_journals, read_journal
 from engine.manifest import claim, write_manifest
@@ -158,11 +158,13 @@ class JobOptions:
         devices: Where.
         batch_size: Inputs taken together.
         workers: Threads that open and finish inputs beside the network; 0 for none.
+        alone: Work in this process only, whatever others there are; for a short job of the first process after a shared one.
     """
 
     devices: DeviceOptions = field(default_factory=DeviceOptions)
     batch_size: int = 8
     workers: int = 2
+    alone: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.workers < 0:
@@ -262,7 +264,7 @@ def _work(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path, opt
     entries = read_journal(record) or _earlier_entries(job, inputs, record)
     finished = {place for place, source in enumerate(inputs) if _is_done(job, source, entries.get(source.name))}
     units = _units(job, inputs, options.batch_size, finished)
-    process = start(options.devices, at_most=max(1, len(units)))
+    process = alone(options.devices) if options.alone else start(options.devices, at_most=max(1, len(units)))
     stopping.process = process
     try:
         process.barrier(stopping.check)  # all have read the journal, and the folder is claimed

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.devices import DeviceOptions, Process
+from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, JobOptions, Report
 from images.inputs import ImageInput
@@ -221,8 +221,8 @@ def activate_photos(
     settings = {"target": target, "activation": asdict(config), "indices": [place.record() for place in places]}
     report = run_image_job(ActivateJob(Activator(places, target, config), tree), found, settings, options)
     if report is not None and report.rows:
-        alone = DeviceOptions(options.devices.accelerator, 1, 1, options.devices.precision)
-        extract(inputs, output / ORIGINALS, extractors[0], JobOptions(alone, 4 * options.batch_size, options.workers))
+        alone = replace(options, batch_size=4 * options.batch_size, alone=True)  # only this process knows that there are results
+        extract(inputs, output / ORIGINALS, extractors[0], alone)
     return report
 
 

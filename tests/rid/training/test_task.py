@@ -149,7 +149,7 @@ def test_two_processes_train_past_the_first_step_and_agree(config, tmp_path):
     witness = {"class_path": "witness.Witness", "init_args": {"folder": str(tmp_path)}}
     path = config(devices=2, strategy="ddp", max_steps=4, callbacks=[witness])
     ended = command("fit", "-c", path, PYTHONPATH=str(tmp_path))
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert ended.returncode == 0, ended.stderr
     generator = load_generator(str(next((tmp_path / "run").rglob("generator"))))
     assert generator.to_pixels.weight.any()
     seen = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
@@ -188,7 +188,7 @@ def test_launchers_start_the_same_job(config, tmp_path, launcher):
         text=True,
         timeout=900,
     )
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert ended.returncode == 0, ended.stderr
     folders = list((tmp_path / "run").rglob("generator"))
     assert len(folders) == 1
     assert load_generator(str(folders[0])).to_pixels.weight.any()

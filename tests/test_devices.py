@@ -1,0 +1,89 @@
+"""Every verb over images comes to the same files with one process, ``--devices 2``, torchrun and ``fabric run``."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from images.io import save_png
+from images.photo import Photo
+from tests.conftest import ROOT, SHIPPED
+from tests.ports import free_port
+
+BIN = Path(sys.executable).parent
+
+VERBS = {
+    "protect": ["rid", "protect", "PHOTOS", "-o", "OUT/protected", "--weights", str(SHIPPED / "rid")],
+    "scan": ["detectors", "scan", "PHOTOS", "-o", "OUT/scores.csv", "--html", "--weights", str(SHIPPED / "detector")],
+    "activate": ["indexing", "activate", "PHOTOS", "-o", "OUT/active", "--index", str(SHIPPED / "index"), "--activation.iterations=2"],
+    "embed": ["sentinels", "embed", "PHOTOS", "-o", "OUT/vectors", "--model", str(SHIPPED / "embedder")],
+}
+
+LAUNCHERS = {
+    "one": lambda room: [str(BIN / "python"), "-m", room],
+    "devices": lambda room: [str(BIN / "python"), "-m", room],
+    "torchrun": lambda room: [str(BIN / "torchrun"), "--standalone", "--nproc_per_node", "2", "-m", room],
+    "fabric": lambda room: [
+        *(str(BIN / "fabric"), "run", "--devices", "2", "--accelerator", "cpu"),
+        *("--main-port", str(free_port()), f"{room}/__main__.py"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def photos(portraits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for number, levels in enumerate((portraits * 255).round().byte().permute(0, 2, 3, 1).numpy()):
+        save_png(Photo(levels), folder / f"{number}.png")
+    (folder / "5.png").write_text("no image")
+    return folder
+
+
+def start(launcher, verb, photos, output):
+    """Run a verb in processes of its own; the exit code."""
+    room, *words = [word.replace("PHOTOS", str(photos)).replace("OUT", str(output)) for word in VERBS[verb]]
+    words += ["--accelerator", "cpu", "--batch-size", "2", "--workers", "0"]
+    words += [] if launcher == "one" else ["--devices", "2"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*LAUNCHERS[launcher](room), *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert "5.png" in done.stderr
+    return done.returncode
+
+
+def files(folder):
+    """Contents of all files by name; a manifest without its times and places."""
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    for name in found:
+        if name.endswith("manifest.json"):
+            manifest = json.loads(found[name])
+            found[name] = {key: manifest[key] for key in ("command", "finished", "settings", "counts", "failed")}
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(photos, tmp_path_factory):
+    """What one process makes, by verb."""
+    made = {}
+
+    def of(verb):
+        if verb not in made:
+            output = tmp_path_factory.mktemp(verb)
+            assert start("one", verb, photos, output) == 1, "one image is damaged"
+            made[verb] = files(output)
+            assert len(made[verb]) > 2
+        return made[verb]
+
+    return of
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("launcher", ["devices", "torchrun", "fabric"])
+def test_two_processes_write_what_one_writes(verb, launcher, photos, alone, tmp_path):
+    code = start(launcher, verb, photos, tmp_path)
+    assert code == 1 or launcher == "fabric"
+    found, expected = files(tmp_path), alone(verb)
+    assert sorted(found) == sorted(expected)
+    assert [name for name in expected if found[name] != expected[name]] == []
