@@ -19,7 +19,7 @@ from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.manifest import read_manifest
-from engine.tables import read_table, write_table
+from engine.tables import write_table
 from images.inputs import ImageInput, find_images
 from images.job import pixels_of
 
@@ -162,23 +162,3 @@ def weights_digest(name: str) -> str:
         return file_digest(place)
     parts = [place / part for part in ("model.safetensors", "config.json", "calibration.json")]
     return " ".join(file_digest(part) for part in parts if part.is_file())
-
-
-def read_findings(file: Path) -> list[Finding]:
-    """The findings of a table that :func:`scan` wrote."""
-
-    def number(value: str) -> float | None:
-        return float(value) if value else None
-
-    return [
-        Finding(
-            file=row["file"],
-            verdict=row["verdict"],
-            probability=number(row["probability"]),
-            logit=number(row["logit"]),
-            width=int(row["width"]) if row["width"] else None,
-            height=int(row["height"]) if row["height"] else None,
-            error=row["error"],
-        )
-        for row in read_table(file)
-    ]

@@ -6,7 +6,6 @@ import argparse
 import importlib
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -103,11 +102,6 @@ class Parser(ForPeople):
         made.add_argument("--version", action="store_true", help="print versions and stop")
         return made
 
-    def add_inputs(self, name: str = "inputs") -> None:
-        """Add the images to work on."""
-        about = "folders, images, archives of images such as WebDataset shards (.tar), or text files that list images"
-        self.add_argument(name, type=Path, nargs="+", help=about)
-
     def add_call(self, target: str, nested_key: str | None = None, skip: Iterable[str] = (), subclasses: bool = False) -> None:
         """Add the parameters of a function or class that is imported only when arguments are parsed.
 
@@ -127,13 +121,6 @@ class Parser(ForPeople):
             self.add_class_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
         else:
             self.add_function_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
-
-    def add_class(self, option: str, target: str, about: str) -> None:
-        """Add a required option that takes a class, ``module:name`` or a subclass of it, with its settings."""
-        if self.outline:
-            self._add_outlined(option.lstrip("-"), target.rpartition(":")[2], None, about)
-        else:
-            self.add_argument(option, type=_imported(target), required=True, help=about)
 
     def add_lightning(self, task: str | None, data: str | None, linked: Iterable[str] = (), validate: bool = False) -> None:
         """Add what a LightningCLI takes, for help alone.
