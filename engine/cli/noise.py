@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "DIFFUSERS_VERBOSITY": "error",
     "HF_HUB_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # "Loading weights" asks for it, too; downloads of ours have a bar of their own
+    "TQDM_DISABLE": "1",  # bars that do not say whether they are to be shown, as diffusers' do not; ours do
 }
 """What the processes that a command starts inherit, unless it is set already."""
 

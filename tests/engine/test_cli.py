@@ -125,6 +125,8 @@ def command(_):
         logger.addHandler(logging.StreamHandler())
         logger.warning("advertisement")
     logging.getLogger("somelibrary").error("a library's error")
+    from tqdm import tqdm
+    list(tqdm([1], desc="a library's bar"))
     logging.getLogger("rid.protect.job").info("ours")
     logging.getLogger("rid.protect.job").warning("ours, too")
     return 0
@@ -143,6 +145,7 @@ def test_development_mode_shows_all():
     said = started(NOISY, "-X", "dev").stderr
     assert "advertisement" in said
     assert "the library's again" in said
+    assert "a library's bar" in said
 
 
 def test_a_trainer_advertises_nothing():
