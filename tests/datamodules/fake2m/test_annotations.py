@@ -24,3 +24,12 @@ def test_rows_fit_by_the_longest_common_end():
     assert read.label("2.png") == 1
     with pytest.raises(ValueError, match="row 2 has no label"):
         Annotations("a.png 0\nb.png maybe\n", LABELS)
+
+
+def test_words_need_no_map_and_numbers_need_a_stated_one():
+    read = Annotations("a/1.png nature\na/2.png ai\na/3.png Real\na/4.png FAKE\n", None)
+    assert [read.label(f"a/{number}.png") for number in range(1, 5)] == [0, 1, 0, 1]
+    with pytest.raises(ValueError, match=r"labels\.csv: row 1 is labelled 0, and data sets differ .* --label-map"):
+        Annotations("a/1.png 0\na/2.png 1\n", None, "labels.csv")
+    stated = Annotations("a/1.png 0\na/2.png 1\n", {"0": 0, "1": 1})
+    assert [stated.label("a/1.png"), stated.label("a/2.png")] == [0, 1]

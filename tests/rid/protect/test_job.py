@@ -62,7 +62,7 @@ def test_good_files_are_protected_and_bad_ones_named(photos, tmp_path, generator
         "protected.csv",
     }
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["counts"] == {"done": 7, "failed": 2, "skipped": 1}
+    assert manifest["counts"] == {"done": 7, "failed": 2, "skipped": 3}, "its own records are no images"
     assert manifest["budget_levels"] == 6.0
     assert len(manifest["settings"]["weights"]["sha256"]["model.safetensors"]) == 64
 
@@ -211,3 +211,51 @@ def test_a_colour_profile_goes_along(photos, tmp_path, generator_folder):
     Image.open(photos / "beach.png").save(photos / "profiled.png", icc_profile=profile)
     protect(photos, "-o", tmp_path / "out", "--weights", generator_folder)
     assert Image.open(tmp_path / "out" / "profiled.png").info["icc_profile"] == profile
+
+
+def test_protecting_twice_is_refused_by_name_and_never_adds_up(photos, tmp_path, generator_folder, capsys):
+    assert protect(photos / "holiday", photos / "beach.jpg", "-o", tmp_path / "out", "--weights", generator_folder) == 0
+    capsys.readouterr()
+    assert protect(tmp_path / "out", "-o", tmp_path / "again", "--weights", generator_folder) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(errors) == 2
+    assert all("changed by this project before (protect)" in line for line in errors)
+    assert not list((tmp_path / "again").rglob("*.png"))
+    manifest = json.loads((tmp_path / "again" / "manifest.json").read_text())
+    assert manifest["counts"] == {"done": 0, "failed": 2, "skipped": 3}, "its own records are no images"
+
+
+def test_a_strip_of_more_windows_than_the_limit_is_refused_by_name_before_they_are_cut(photos, tmp_path, generator_folder, capsys):
+    Image.new("RGB", (60_000, 1), "red").save(photos / "strip.png")
+    assert protect(photos / "strip.png", photos / "beach.png", "-o", tmp_path / "out", "--weights", generator_folder) == 1
+    error = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("error"))
+    assert "strip.png: 60000 by 1 pixels would take" in error
+    assert (tmp_path / "out" / "beach.png").is_file()
+
+
+def test_the_same_command_again_says_that_all_is_done(photos, tmp_path, generator_folder, capsys):
+    arguments = [photos / "holiday", "-o", tmp_path / "out", "--weights", generator_folder]
+    assert protect(*arguments) == 0
+    before = (tmp_path / "out" / "tall.png").stat().st_mtime_ns
+    capsys.readouterr()
+    assert protect(*arguments) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert (tmp_path / "out" / "tall.png").stat().st_mtime_ns == before
+
+
+def test_a_folder_that_was_claimed_and_no_more_goes_on(photos, tmp_path, generator_folder):
+    arguments = [photos / "holiday", "-o", tmp_path / "out", "--weights", generator_folder]
+    protect(*arguments)
+    for name in ("journal.jsonl", "protected.csv", "tall.png"):
+        (tmp_path / "out" / name).unlink()
+    assert protect(*arguments) == 0
+    assert (tmp_path / "out" / "tall.png").is_file()
+
+
+def test_a_photo_that_was_replaced_under_its_name_is_protected_anew(photos, tmp_path, generator_folder):
+    arguments = [photos / "holiday", "-o", tmp_path / "out", "--weights", generator_folder]
+    protect(*arguments)
+    before = (tmp_path / "out" / "tall.png").read_bytes()
+    Image.new("RGB", (33, 200), "gray").save(photos / "holiday" / "tall.webp")
+    assert protect(*arguments) == 0
+    assert (tmp_path / "out" / "tall.png").read_bytes() != before
