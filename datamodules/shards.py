@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features, read_features
+from engine.files import file_digest
 from engine.records import parse_json
 from images.archives import index_tar, read_tar
 from images.formats import refusal
@@ -67,6 +69,35 @@ class ShardSample:
     def name(self) -> str:
         """Where it is, for messages."""
         return f"{self.url}, {self.key}"
+
+
+@dataclass(frozen=True)
+class StoredShard:
+    """A shard's file, known by size, time and sha256; one that is elsewhere by its size alone."""
+
+    url: str
+
+    @cached_property
+    def local(self) -> Path | None:
+        """Where it is on this machine; None if it is elsewhere."""
+        path = self.url.removeprefix("file://")
+        return None if "://" in path else Path(path)
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes."""
+        system, path = fsspec.url_to_fs(self.url)
+        return int(system.size(path) or 0)
+
+    @cached_property
+    def mtime_ns(self) -> int:
+        """When it was last written."""
+        return 0 if self.local is None else self.local.stat().st_mtime_ns
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hexadecimal sha256."""
+        return "" if self.local is None else file_digest(self.local)
 
 
 @dataclass(frozen=True)

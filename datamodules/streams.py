@@ -1,10 +1,9 @@
-"""Reading shards as streams, from here, the Hub or a web server: for training without end, or every sample exactly once."""
+"""Reading shards as streams without end for training, from here, the Hub or a web server."""
 
 from __future__ import annotations
 
 import io
 import random
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -14,9 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from datamodules.features import ENDING as FEATURES
-from datamodules.features import describe_features
-from datamodules.shards import ShardSample, ShardSource, count_samples, find_shards, read_shards, refuse_empty
+from datamodules.shards import ShardSample, ShardSource, find_shards, read_shards, refuse_empty
 from engine.records import parse_json
 from images.io import UnreadableImage, decode_photo
 from images.png import decode_rows, plain_size
@@ -27,9 +24,6 @@ MOST_CORRUPT = 1000
 """Damaged pictures in a row that end a run."""
 
 AGAIN = "write the shards with python -m datamodules shard"
-
-PADDING = -1
-"""Label of samples that only make the batches of all processes equally many."""
 
 
 def decode_sample(sample: ShardSample, view: View, rng: np.random.Generator, edit: Edit | None = None) -> dict[str, Any]:
@@ -137,7 +131,7 @@ class MixedStream(IterableDataset[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self.epoch += 1  # persistent workers keep it, so that no epoch repeats another
-        worker, workers = _worker()
+        worker, workers = loader_worker()
         rng = random.Random(f"{self.seed} {self.rank} {worker} {self.epoch}")
         edits = np.random.default_rng(rng.getrandbits(64))
         if not self.streams:  # kept from epoch to epoch: a source drawn rarely would else never get past the head of a shard
@@ -159,97 +153,14 @@ class MixedStream(IterableDataset[dict[str, Any]]):
             corrupt = 0
 
 
-class ExactStream(IterableDataset[dict[str, Any]]):
-    """Every sample of some shards exactly once over all processes, in batches of which each process has equally many.
-
-    The last batches are filled up with samples labelled :data:`PADDING`. A damaged picture is one of these, too, but with its record.
-
-    Args:
-        urls: Patterns of shards; see :class:`ShardSource`.
-        view: What is made of each picture.
-        batch_size: Pictures per batch.
-        rank: Of this process.
-        world: How many processes.
-        workers: Loader processes of each.
-        edit: What is done to each picture first; its random choices, and the view's, depend on the sample's key and ``draw`` alone.
-        draw: For other random choices.
-
-    Raises:
-        ValueError: If a shard's number of samples cannot be known, or shards of pictures and of features are mixed.
-    """
-
-    def __init__(
-        self,
-        urls: Sequence[str],
-        view: View,
-        batch_size: int,
-        rank: int,
-        world: int,
-        workers: int = 1,
-        edit: Edit | None = None,
-        draw: int = 0,
-    ) -> None:
-        self.edit, self.draw = edit, draw
-        self.shards = [(shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)]
-        if not any(count for _, count in self.shards):
-            msg = f"no samples in {', '.join(urls)}: name other shards, or write them again"
-            raise ValueError(msg)
-        self.view, self.batch_size, self.rank, self.world, self.workers = view, batch_size, rank, world, workers
-        kinds = {describe_features(shard)[1] if shard.endswith(FEATURES) else None for shard, _ in self.shards}
-        if len(kinds) > 1:
-            msg = f"shards of pictures and of features, or features of several widths, are in one set: {', '.join(urls)}"
-            raise ValueError(msg)
-        width = kinds.pop()
-        self.nothing = torch.zeros(3, view.size, view.size, dtype=torch.uint8) if width is None else torch.zeros(width).half()
-
-    def batches_of(self, worker: int, workers: int) -> int:
-        """Batches of one worker, the same in every process."""
-        spans = self._spans(worker, workers)
-        shares = [
-            sum(len(range(first + (rank - first) % self.world, first + count, self.world)) for first, count in spans)
-            for rank in range(self.world)
-        ]
-        return -(-max(shares) // self.batch_size)
-
-    def __len__(self) -> int:
-        return self.batch_size * sum(self.batches_of(worker, self.workers) for worker in range(self.workers))
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        worker, workers = _worker()
-        done = 0
-        for index, (first, count) in zip(range(worker, len(self.shards), workers), self._spans(worker, workers), strict=True):
-            number = -1
-            for number, sample in enumerate(read_shards([self.shards[index][0]])):
-                if (first + number) % self.world == self.rank:
-                    yield self._sample(sample)
-                    done += 1
-            if number + 1 != count:
-                msg = f"{self.shards[index][0]}: {number + 1} samples, but its index says {count}; write the shards again"
-                raise ValueError(msg)
-        for _ in range(self.batches_of(worker, workers) * self.batch_size - done):
-            yield self._padding({})
-
-    def _spans(self, worker: int, workers: int) -> list[tuple[int, int]]:
-        """Number of the first sample, over all shards, and count of each of a worker's shards."""
-        firsts = np.cumsum([0, *(count for _, count in self.shards)]).tolist()
-        return [(firsts[index], self.shards[index][1]) for index in range(worker, len(self.shards), workers)]
-
-    def _sample(self, sample: ShardSample) -> dict[str, Any]:
-        try:
-            seed = zlib.crc32(sample.key.encode("utf-8", "surrogateescape"))
-            rng = np.random.default_rng([seed, self.draw] if self.draw else seed)
-            return decode_sample(sample, self.view, rng, self.edit) | {"corrupt": 0}
-        except UnreadableImage as error:
-            return self._padding({"key": sample.key, "error": str(error)})
-
-    def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
-        return {"image": self.nothing, "label": PADDING, "record": record, "corrupt": int(bool(record))}
+def as_input(images: Tensor) -> Tensor:
+    """Grey levels as float32 in [0, 1]; features as float32."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images.float()
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """A batch: ``image`` (B, 3, S, S) in [0, 1], or (B, D) of features; ``label`` (B,); ``corrupt``, pictures passed over; ``record``."""
-    images: Tensor = torch.stack([sample["image"] for sample in samples])
-    images = images.float().div_(255) if images.dtype == torch.uint8 else images.float()
+    images = as_input(torch.stack([sample["image"] for sample in samples]))
     labels = torch.tensor([sample["label"] for sample in samples])
     corrupt = torch.tensor(sum(sample["corrupt"] for sample in samples))
     return {"image": images, "label": labels, "corrupt": corrupt, "record": [sample["record"] for sample in samples]}
@@ -285,6 +196,7 @@ def _shuffled(samples: Iterator[ShardSample], held: int, rng: random.Random) -> 
         yield buffer.pop()
 
 
-def _worker() -> tuple[int, int]:
+def loader_worker() -> tuple[int, int]:
+    """Number of this loader process, and how many there are."""
     info = get_worker_info()
     return (0, 1) if info is None else (info.id, info.num_workers)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detectors import convert, features_command, scan_command
-from engine.cli import Output, Parser, Room, Training, Verb, run
+from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
 
 DETECTOR = "the detector's folder or Hub id"
 
@@ -37,14 +37,7 @@ def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
 def scoring_options(parser: Parser) -> None:
     """What every verb asks for that scores shards."""
     parser.add_argument("--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'")
-    parser.add_call("detectors.scoring:score_shards", skip={"detector", "urls", "edit", "num_workers"})
-    parser.add_argument("--workers", type=int, default=4, help="processes that open images")
-
-
-def scoring_settings(settings: Any) -> dict[str, Any]:
-    """The same as the functions name it."""
-    values: dict[str, Any] = settings.as_dict()
-    return values | {"num_workers": values.pop("workers")}
+    add_job_arguments(parser, batch_size=64, workers=4)
 
 
 def calibrate_options(parser: Parser) -> None:
@@ -64,14 +57,24 @@ def calibrate(settings: Any, output: Output) -> int:
     target = place_of_calibration(name)
     if not target.is_dir():
         output.note(f"{name}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {target}")
-    found = fit(name, **scoring_settings(settings))
-    if found is not None:
-        output.result(
-            f"on {found.pictures} pictures: scale {found.scale:.3f}, bias {found.bias:.3f}\n"
-            f"real below P = {found.real_below:.3f}, generated from P = {found.generated_above:.3f}, unsure between",
-            calibration=asdict(found),
-        )
-    return 0
+    answered = fit(name, settings.data, job_options(settings))
+    if answered is None:
+        return 0
+    found, answers = answered
+    output.result(
+        f"on {found.pictures} pictures: scale {found.scale:.3f}, bias {found.bias:.3f}\n"
+        f"real below P = {found.real_below:.3f}, generated from P = {found.generated_above:.3f}, unsure between",
+        calibration=asdict(found),
+    )
+    return tell_answers(answers, "shards scored", output)
+
+
+def tell_answers(answers: Any, done: str, output: Output) -> int:
+    """Tell what was scored and name what was not; 0 only if every image could be read."""
+    code = output.report(answers.report, done)
+    for error in answers.unread:
+        output.error(f"not read: {error}")
+    return 1 if answers.unread else code
 
 
 def test_options(parser: Parser) -> None:
@@ -86,13 +89,12 @@ def test(settings: Any, output: Output) -> int:
     """Score a detector on shards; 0 only if every image could be read."""
     from detectors.evaluate import in_words, measure
 
-    record = measure(settings.pop("detectors"), **scoring_settings(settings))
-    if record is None:
+    answered = measure(settings.detectors, settings.data, settings.output, settings.resamples, job_options(settings))
+    if answered is None:
         return 0
+    record, answers = answered
     output.result(in_words(record), summary=record)
-    for error in record["failed"]:
-        output.error(f"not read: {error}")
-    return 1 if record["failed"] else 0
+    return tell_answers(answers, f"shards scored in {settings.output}", output)
 
 
 def robustness_options(parser: Parser) -> None:
@@ -102,14 +104,17 @@ def robustness_options(parser: Parser) -> None:
 
 
 def robustness(settings: Any, output: Output) -> int:
-    """Score a detector after edits."""
+    """Score a detector after edits; 0 only if every image could be read."""
     from detectors.robustness import sweep
 
-    rows = sweep(settings.pop("detector"), **scoring_settings(settings))
-    for row in rows or []:
+    answered = sweep(settings.detector, settings.data, settings.output, options=job_options(settings))
+    if answered is None:
+        return 0
+    rows, answers = answered
+    for row in rows:
         figures = ", ".join(f"{key.replace('_', ' ')} {row[key]:.3f}" for key in ("auc", "balanced_accuracy") if row[key] is not None)
         output.row("rows", f"{row['kind']} {row['level']}: {figures}, verdicts changed {row['verdicts_changed']:.1%}", **row)
-    return 0
+    return tell_answers(answers, f"edits scored in {settings.output}", output)
 
 
 def leaderboard_options(parser: Parser) -> None:

@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from checkpoints.folders import model_place, weight_file
+from checkpoints.folders import model_place
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.ensemble import combined
-from detectors.scoring import score_shards
+from detectors.scoring import OPTIONS, Answers, ScoreJob, detector_settings, find_stored, score, shard_by_shard
 from detectors.summary import auc_interval, figure, flipped, judged, summarise
-from engine.files import file_digest, write_text
-from engine.manifest import write_manifest
+from engine.files import write_text
+from engine.job import JobOptions
+from engine.manifest import read_manifest, write_manifest
 from engine.records import to_json
 
 FEWEST = 40
 """Bootstrap samples without which no 95 % interval can be read off."""
 
 
-def calibrate(name: str, data: list[str], **how: Any) -> Calibration | None:
-    """Fit a detector's calibration on pictures that are used for nothing else, and store it with the weights.
+def calibrate(name: str, data: list[str], options: JobOptions = OPTIONS) -> tuple[Calibration, Answers] | None:
+    """Fit a detector's calibration on images that are used for nothing else, and store it with the weights.
+
+    A stopped run goes on; its record is a folder beside the detector's, which is taken away when all answers are there.
 
     Args:
         name: The detector's folder; of a checkpoint (``.ckpt``) a folder of its name is made beside it.
         data: Patterns of shards.
-        how: As :func:`detectors.scoring.score_shards`.
+        options: How it runs.
 
     Returns:
-        The calibration; None on every process but the first.
+        The calibration and the answers it is fitted on; None on every process but the first.
 
     Raises:
         FileNotFoundError: If the detector or the shards are not there.
         ValueError: If the shards hold one class only.
     """
     detector, target = load_detector(name), place_of_calibration(name)
-    scored = score_shards(detector, data, **how)
-    if scored is None:
+    settings = detector_settings(name, detector)
+    questions = shard_by_shard(detector, find_stored([detector], data))
+    record = target.with_name(f"{target.name}.calibration-{settings['weights'][:8]}")
+    answers = score(ScoreJob("detectors calibrate", record / "shards", options), questions, record, settings)
+    if answers is None:
         return None
-    detector.calibration = Calibration.fit(scored[0])
+    shutil.rmtree(record)
+    calibration = Calibration.fit(answers.of(questions))
     if target.is_dir():
-        detector.calibration.save(target)
+        calibration.save(target)
     else:
+        detector = load_detector(name)
+        detector.calibration = calibration
         detector.save_pretrained(target)
-    return detector.calibration
+    return calibration, answers
 
 
 def place_of_calibration(name: str) -> Path:
@@ -64,43 +75,48 @@ def place_of_calibration(name: str) -> Path:
     return folder
 
 
-def measure(names: Sequence[str], data: list[str], output: Path, resamples: int = 200, **how: Any) -> dict[str, Any] | None:
+def measure(
+    names: Sequence[str], data: list[str], output: Path, resamples: int = 200, options: JobOptions = OPTIONS
+) -> tuple[dict[str, Any], Answers] | None:
     """Score a detector, or several as one, on shards and write ``scores.parquet``, ``summary.json`` and ``manifest.json``.
+
+    The answers of each shard are kept in ``shards/``: a stopped test goes on, and a shard that has changed is scored again.
 
     Args:
         names: The detectors' folders or Hub ids; of several, the mean of their calibrated log-odds counts.
         data: Patterns of shards.
         output: Folder of the results.
         resamples: Bootstrap samples of the intervals.
-        how: As :func:`detectors.scoring.score_shards`.
+        options: How it runs.
 
     Returns:
-        The record of :func:`detectors.summary.summarise`, with the pictures that could not be read; None on every process but the first.
+        The record of :func:`detectors.summary.summarise`, with the images that could not be read, and the answers; None on every
+        process but the first.
 
     Raises:
         FileNotFoundError: If the detector or the shards are not there.
-        ValueError: If there are too few resamples for an interval.
+        ValueError: If there are too few resamples for an interval, or the folder holds the test of another detector.
     """
     if resamples < 0 or 0 < resamples < FEWEST:
         msg = f"resamples is 0, for no intervals, or at least {FEWEST}; got {resamples}"
         raise ValueError(msg)
     detectors = [load_detector(name) for name in names]
-    scored = [score_shards(detector, data, **how) for detector in detectors]
-    answered = [one for one in scored if one is not None]
-    if not answered:
+    shards = find_stored(detectors, data)
+    asked = [shard_by_shard(detector, shards, f"{place}/" if len(names) > 1 else "") for place, detector in enumerate(detectors)]
+    settings = {"detectors": [detector_settings(name, detector) for name, detector in zip(names, detectors, strict=True)]}
+    weights = [{"name": name, "sha256": one["weights"]} for name, one in zip(names, settings["detectors"], strict=True)]
+    job = ScoreJob("detectors test", output / "shards", options)
+    answers = score(job, [*chain(*asked)], output, settings, detectors=weights, data=data, resamples=resamples)
+    if answers is None:
         return None
-    failed = {row["error"]: row for _, rows in answered for row in rows}
-    scores, calibration = answered[0][0], detectors[0].calibration
+    scores, calibration = answers.of(asked[0]), detectors[0].calibration
     if len(names) > 1:
-        scores, calibration = combined([one for one, _ in answered], [detector.calibration for detector in detectors])
-    output.mkdir(parents=True, exist_ok=True)
+        scores, calibration = combined([answers.of(questions) for questions in asked], [detector.calibration for detector in detectors])
     scores.write(output / "scores.parquet")
-    record = summarise(scores, calibration, resamples) | {"failed": list(failed)}
+    record = summarise(scores, calibration, resamples) | {"failed": answers.unread}
     write_text(output / "summary.json", to_json(record))
-    weights = [{"name": name, "sha256": file_digest(weight_file(name))} for name in names]
-    counts = {"done": len(scores), "failed": len(failed)}
-    write_manifest(output, command="detectors test", detectors=weights, data=data, counts=counts, resamples=resamples)
-    return record
+    write_manifest(output, **(read_manifest(output) or {}) | {"images": {"done": len(scores), "failed": len(answers.unread)}})
+    return record, answers
 
 
 def in_words(record: dict[str, Any]) -> str:

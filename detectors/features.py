@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
+from datamodules.exact import read_exactly
 from datamodules.fake2m.shard_job import ShardInput
 from datamodules.features import ENDING, describe_features, write_features
 from datamodules.shards import local_shards
-from datamodules.streams import PADDING, ExactStream, collate
+from datamodules.streams import as_input
 from detectors.detector import Detector, load_detector
 from detectors.feature_shards import backbone_digest
 from detectors.networks.backbone import FrozenLinear
@@ -33,7 +34,7 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         view: What is made of each image.
         views: How often, each time another random one; once where nothing is random.
         batch_size: Images at a time.
-        num_workers: Loader processes.
+        workers: Threads that open images.
         origin: What the features depend on, but for the shard.
     """
 
@@ -47,11 +48,11 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         view: View,
         views: int,
         batch_size: int,
-        num_workers: int,
+        workers: int,
         origin: dict[str, Any],
     ) -> None:
         self.network, self.output, self.view, self.views = network, output, view, views
-        self.batch_size, self.num_workers, self.origin = batch_size, num_workers, origin
+        self.batch_size, self.workers, self.origin = batch_size, workers, origin
 
     def setup(self, process: Process) -> None:
         self.device = process.device
@@ -71,15 +72,15 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         records: dict[str, dict[str, Any]] = {}
         failed: dict[str, str] = {}
         for draw in range(self.views):
-            stream = ExactStream([str(shard)], self.view, self.batch_size, 0, 1, max(1, self.num_workers), draw=draw)
-            for batch in DataLoader(stream, self.batch_size, num_workers=self.num_workers, collate_fn=collate):
-                features = self.network.features(batch["image"].to(self.device)).half().cpu()
-                for record, label, one in zip(batch["record"], batch["label"].tolist(), features, strict=True):
-                    if label != PADDING:
-                        made.setdefault(record["key"], []).append(one)
-                        records[record["key"]] = record
-                    elif "error" in record:
-                        failed[record["key"]] = record["error"]
+            samples = read_exactly([str(shard)], self.view, self.workers, draw=draw)
+            while taken := list(islice(samples, self.batch_size)):
+                failed |= {sample["record"]["key"]: sample["record"]["error"] for sample in taken if "image" not in sample}
+                seen = [sample for sample in taken if "image" in sample]
+                images = [as_input(sample["image"]) for sample in seen]
+                features = list(self.network.features(torch.stack(images).to(self.device)).half().cpu()) if seen else []
+                for sample, one in zip(seen, features, strict=True):
+                    made.setdefault(sample["record"]["key"], []).append(one)
+                    records[sample["record"]["key"]] = sample["record"]
                 self.tick(draw, self.views)
         whole = {key: torch.stack(views) for key, views in made.items() if len(views) == self.views}
         if not whole:
@@ -114,7 +115,7 @@ def extract(source: str, data: Sequence[str], output: Path, views: int = 0, opti
         data: Patterns of shards that are here.
         output: Folder of the shards of features.
         views: Random training views of each image; 0 for the one view that is used in tests.
-        options: How the job runs; ``workers`` are loader processes.
+        options: How the job runs.
 
     Returns:
         The outcome; None on every process but the first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from datamodules.exact import PADDING
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from detectors import metrics
 from detectors.calibration import Calibration
@@ -20,11 +22,13 @@ from detectors.detector import Detector
 from detectors.feature_shards import check_features
 from detectors.networks.frequency import DCTClassifier
 from detectors.scores import Scores
-from detectors.scoring import Rows, answers, gathered
 from engine.manifest import write_manifest
 
 PREPARE_BATCHES = 20
 """Batches that networks with statistics of their own take them from."""
+
+
+Rows = list[dict[str, Any]]
 
 
 class SentryModule(LightningModule):
@@ -163,6 +167,22 @@ class SentryModule(LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def answers(detector: Detector, batch: dict[str, Any]) -> Rows:
+    """The records of a batch's images with ``label`` and ``logit``; what only fills the batch up is left out."""
+    logits = detector(batch["image"]).double().tolist()
+    rows = zip(batch["record"], batch["label"].tolist(), logits, strict=True)
+    return [record | {"label": label, "logit": logit} for record, label, logit in rows if label != PADDING]
+
+
+def gathered(rows: Rows) -> Rows:
+    """The rows of all processes, in the order of their ranks."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    every: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(every, json.dumps(rows))
+    return [row for text in every for row in json.loads(text)]
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_only
 
-from checkpoints.folders import weight_file
 from datamodules.fake2m.sharding import read_facts
-from datamodules.shards import count_samples, local_shards
+from datamodules.shards import local_shards
 from detectors import metrics
 from detectors.calibration import Calibration
-from detectors.detector import Detector, load_detector
+from detectors.detector import load_detector
 from detectors.scores import Scores
-from detectors.scoring import score_shards
-from engine.files import file_digest, write_bytes
-from engine.manifest import claim, write_manifest
-from engine.records import read_json
+from detectors.scoring import OPTIONS, Answers, Question, ScoreJob, detector_settings, find_stored, score
+from engine.files import write_bytes
+from engine.job import JobOptions
+from engine.manifest import read_manifest, write_manifest
 from engine.tables import write_table
 from images.transforms import ROBUSTNESS, Chain, Edit
 from images.transforms.codecs import JPEG, RandomJPEG
@@ -46,43 +44,46 @@ def tracks(urls: Sequence[str]) -> dict[str, Edit]:
     return {"native": Chain(()), "aligned": aligned, "all JPEG": JPEG(FIXED_QUALITY)}
 
 
-def sweep(name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[str, Edit]] | None = None, **how: Any) -> list[Row] | None:
-    """Score every picture after every edit, and write ``robustness.csv`` and ``robustness.svg``; a stopped sweep goes on edit by edit.
+def sweep(
+    name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[str, Edit]] | None = None, options: JobOptions = OPTIONS
+) -> tuple[list[Row], Answers] | None:
+    """Score every image after every edit, and write ``robustness.csv`` and ``robustness.svg``; a stopped sweep goes on edit by edit.
 
     Args:
         name: The detector's folder or Hub id.
         data: Patterns of shards that are here.
         output: Folder of the results.
         edits: By kind and level; :data:`images.transforms.suites.ROBUSTNESS` and the three tracks if None.
-        how: As :func:`detectors.scoring.score_shards`.
+        options: How it runs.
 
     Returns:
-        The rows; None on every process but the first.
+        The rows and the answers; None on every process but the first.
 
     Raises:
         FileNotFoundError: If the detector or the shards are not there.
-        ValueError: If the folder holds the sweep of another detector or of other shards.
+        ValueError: If the folder holds the sweep of another detector, or no image can be scored as it is.
     """
     detector = load_detector(name)
-    stamps = {str(shard): {"samples": count_samples(str(shard)), "sha256": file_digest(shard)} for shard in local_shards(data)}
-    claim(output, "detectors robustness", {"detector": file_digest(weight_file(name)), "shards": stamps})
+    shards = find_stored([detector], data)
     wanted = {"track": tracks(data)} | dict(edits or ROBUSTNESS)
-    scored = {}
-    for kind, levels in wanted.items():
-        for level, edit in levels.items():
-            found = _scored(detector, data, output / "scores" / f"{kind}, {level}.parquet", edit, how)
-            if found is not None:
-                scored[kind, level] = Scores(found.label, found.logit, {})
-    if rank_zero_only.rank:  # type: ignore[attr-defined]  # scores of an earlier run are read by every process
+    asked = {
+        (kind, level): Question(f"{kind}, {level}", detector, shards, edit)
+        for kind, levels in wanted.items()
+        for level, edit in levels.items()
+    }
+    job = ScoreJob("detectors robustness", output / "scores", options, unit="edit")
+    answers = score(job, list(asked.values()), output, detector_settings(name, detector), data=data)
+    if answers is None:
         return None
-    clean = scored["track", "native"]
-    rows = [row(kind, level, scores, clean, detector.calibration) for (kind, level), scores in scored.items()]
+    clean = answers.of([asked["track", "native"]])
+    scored = {place: answers.scores[question.name] for place, question in asked.items() if question.name in answers.scores}
+    rows = [row(*place, scores, clean, detector.calibration) for place, scores in scored.items()]
     write_table(output / "robustness.csv", list(rows[0]), rows)
     write_curves(output / "robustness.svg", rows)
-    areas = {kind: float(np.mean([one["auc"] for one in rows if one["kind"] == kind])) for kind in wanted if rows[0]["auc"] is not None}
-    settings = read_json(output / "manifest.json", dict[str, Any])["settings"]
-    write_manifest(output, command="detectors robustness", finished=True, settings=settings, mean_auc=areas, counts={"done": len(clean)})
-    return rows
+    areas = {kind: float(np.mean([one["auc"] for one in rows if one["kind"] == kind])) for kind, _ in scored if rows[0]["auc"] is not None}
+    images = {"done": len(clean), "failed": len(answers.unread)}
+    write_manifest(output, **(read_manifest(output) or {}) | {"mean_auc": areas, "images": images})
+    return rows, answers
 
 
 def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calibration) -> Row:
@@ -130,15 +131,3 @@ def write_curves(target: Path, rows: Sequence[Row]) -> None:
         buffer = io.BytesIO()
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     write_bytes(target, buffer.getvalue())
-
-
-def _scored(detector: Detector, data: list[str], file: Path, edit: Edit, how: dict[str, Any]) -> Scores | None:
-    """Scores after an edit, from the file if an earlier run has written it."""
-    if file.is_file():
-        return Scores.read(file)
-    scored = score_shards(detector, data, **how, edit=edit)
-    if scored is None:
-        return None
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scored[0].write(file)
-    return scored[0]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from checkpoints.folders import model_place
 from detectors.calibration import Verdict
 from detectors.detector import Detector, load_detector
 from detectors.ensemble import combine_verdicts
+from detectors.scoring import ask
 from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report, run_job
@@ -75,7 +75,7 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
         self.detectors = detectors
 
     def setup(self, process: Process) -> None:
-        self.device, self.dtype = process.device, process.dtype
+        self.process = process
         for detector in self.detectors:
             detector.eval().to(process.device, process.dtype)
 
@@ -87,17 +87,11 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
         views = [detector.view(rgb, np.random.default_rng(0)) for detector in self.detectors]
         return Viewed(views, rgb.shape[1], rgb.shape[0])
 
-    @torch.no_grad()
     def step(self, batch: Batch[ImageInput, Viewed]) -> list[list[float]]:
-        logits = [self._ask(detector, [viewed.views[place] for viewed in batch.prepared]) for place, detector in enumerate(self.detectors)]
+        logits = [
+            ask(detector, [viewed.views[place] for viewed in batch.prepared], self.process) for place, detector in enumerate(self.detectors)
+        ]
         return [list(row) for row in zip(*logits, strict=True)]
-
-    def _ask(self, detector: Detector, views: list[Tensor]) -> list[float]:
-        """Logits of views; those of whole images have any size, and are asked for one by one."""
-        alike = len({view.shape for view in views}) == 1
-        views = [view.unsqueeze(0) for view in views]
-        groups = [torch.cat(views)] if alike else views
-        return torch.cat([detector(group.to(self.device, self.dtype)) for group in groups]).double().tolist()
 
     def finish(self, prepared: Viewed, result: list[float]) -> dict[str, Any]:
         verdict, probability, logit = combine_verdicts(result, [detector.calibration for detector in self.detectors])

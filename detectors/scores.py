@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from engine.files import atomic_write
+
 FACTS = ("key", "generator", "family", "sampler", "codec", "subset", "column", "caption_id", "source_path")
 """What is known of a picture beside its label; empty where it is not."""
 
@@ -47,6 +49,12 @@ class Scores:
     def where(self, chosen: NDArray[np.bool_]) -> Scores:
         """The entries that a mask chooses."""
         return Scores(self.label[chosen], self.logit[chosen], {name: values[chosen] for name, values in self.facts.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scores]) -> Scores:
+        """The entries of one after another."""
+        facts = {name: np.concatenate([part.facts[name] for part in parts]) for name in FACTS}
+        return cls(np.concatenate([part.label for part in parts]), np.concatenate([part.logit for part in parts]), facts)
 
     @classmethod
     def of(cls, rows: Sequence[dict[str, Any]]) -> Scores:
@@ -88,9 +96,8 @@ class Scores:
     def write(self, file: Path) -> None:
         """As a ``.parquet`` file, whole or not at all."""
         columns = {"label": self.label, "logit": self.logit, "score": self.probability} | self.facts
-        partial = file.with_name(file.name + ".partial")
-        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), partial)
-        partial.replace(file)
+        with atomic_write(file) as partial:
+            pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), partial)
 
 
 def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,90 +1,219 @@
-"""A detector's answers to every picture of some shards, over any number of processes."""
+"""A detector's answers to every image of some shards."""
 
 from __future__ import annotations
 
-import json
+import hashlib
+import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
-from lightning import LightningModule
+from torch import Tensor
 
-from datamodules.fake2m.datamodule import Fake2MDataModule
-from datamodules.streams import PADDING
+from checkpoints.folders import weight_file
+from datamodules.exact import feature_width, read_exactly
+from datamodules.shards import StoredShard, count_samples, find_shards
+from datamodules.streams import as_input
 from detectors.detector import Detector
 from detectors.feature_shards import check_features
 from detectors.scores import Scores
-from engine.jobs import job_trainer
+from engine.devices import Process
+from engine.files import file_digest
+from engine.job import Batch, Job, JobOptions, Report, run_job
 from images.transforms import Edit
 
 Rows = list[dict[str, Any]]
-Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+
+OPTIONS = JobOptions(batch_size=64, workers=4)
+"""How shards are scored if nothing else is said."""
 
 
-def answers(detector: Detector, batch: dict[str, Any]) -> Rows:
-    """The records of a batch's pictures with ``label`` and ``logit``; what only fills the batch up is left out."""
-    logits = detector(batch["image"]).double().tolist()
-    rows = zip(batch["record"], batch["label"].tolist(), logits, strict=True)
-    return [record | {"label": label, "logit": logit} for record, label, logit in rows if label != PADDING]
+@dataclass(frozen=True)
+class Question:
+    """Shards that a detector scores at a time.
+
+    Attributes:
+        name: Of the result, in the job.
+        detector: Who is asked.
+        shards: Of images or features.
+        edit: What is done to every image first.
+    """
+
+    name: str
+    detector: Detector
+    shards: tuple[StoredShard, ...]
+    edit: Edit | None = None
+
+    group: ClassVar[str] = ""
+
+    @property
+    def size(self) -> int:
+        return sum(shard.size for shard in self.shards)
+
+    @property
+    def mtime_ns(self) -> int:
+        return max(shard.mtime_ns for shard in self.shards)
+
+    def digest(self) -> str:
+        """Sha256 of the shards' hashes."""
+        return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()
 
 
-def gathered(rows: Rows) -> Rows:
-    """The rows of all processes, in the order of their ranks."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return rows
-    every: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(every, json.dumps(rows))
-    return [row for text in every for row in json.loads(text)]
-
-
-class Scoring(LightningModule):
-    """Collects answers in ``predict``; after it ``rows`` and ``failed`` hold those of all processes."""
-
-    def __init__(self, detector: Detector) -> None:
-        super().__init__()
-        self.detector = detector
-        self.rows: Rows = []
-        self.failed: Rows = []
-
-    def predict_step(self, batch: dict[str, Any], _: int) -> None:
-        self.rows += answers(self.detector, batch)
-        self.failed += [record for record in batch["record"] if "error" in record]
-
-    def on_predict_epoch_end(self) -> None:
-        self.rows, self.failed = gathered(self.rows), gathered(self.failed)
-
-
-def score_shards(
-    detector: Detector,
-    urls: Sequence[str],
-    batch_size: int = 64,
-    num_workers: int = 4,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: Precision = "32-true",
-    edit: Edit | None = None,
-) -> tuple[Scores, Rows] | None:
-    """Score every picture once.
+class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[str]]]):
+    """Writes a file of scores for every question.
 
     Args:
-        detector: The detector.
-        urls: Patterns of shards; see :class:`datamodules.shards.ShardSource`.
-        batch_size: Pictures per process and step.
-        num_workers: Loader processes.
-        accelerator: Lightning's: auto, cpu, gpu.
-        devices: Processes.
-        precision: Lightning's.
-        edit: What is done to every picture first; see :mod:`images.transforms`.
+        command: Whose job it is, such as ``detectors test``.
+        folder: Of the files.
+        options: Images at a time, and threads that open them.
+        unit: What a question is about.
+    """
+
+    def __init__(self, command: str, folder: Path, options: JobOptions, unit: str = "shard") -> None:
+        self.command, self.unit = command, unit  # type: ignore[misc]
+        self.folder, self.options = folder, options
+
+    def setup(self, process: Process) -> None:
+        self.process = process
+
+    def prepare(self, source: Question) -> Question:
+        return source
+
+    def step(self, batch: Batch[Question, Question]) -> list[tuple[Rows, list[str]]]:
+        return [self._answers(question) for question in batch.prepared]
+
+    def _answers(self, question: Question) -> tuple[Rows, list[str]]:
+        """The records of all images with ``label`` and ``logit``, and what is wrong with those that cannot be read."""
+        detector = question.detector.eval().to(self.process.device, self.process.dtype)
+        urls = [shard.url for shard in question.shards]
+        total, done = sum(map(count_samples, urls)), 0
+        rows: Rows = []
+        failed: list[str] = []
+        samples = read_exactly(urls, detector.view, self.options.workers, question.edit)
+        while taken := list(islice(samples, self.options.batch_size)):
+            failed += [sample["record"]["error"] for sample in taken if "image" not in sample]
+            seen = [sample for sample in taken if "image" in sample]
+            logits = ask(detector, [as_input(sample["image"]) for sample in seen], self.process) if seen else []
+            rows += [one["record"] | {"label": one["label"], "logit": logit} for one, logit in zip(seen, logits, strict=True)]
+            done += len(taken)
+            self.tick(done, total)
+        return rows, failed
+
+    def finish(self, prepared: Question, result: tuple[Rows, list[str]]) -> tuple[Rows, list[str]]:
+        return result
+
+    def write(self, source: Question, finished: tuple[Rows, list[str]]) -> dict[str, Any]:
+        rows, failed = finished
+        if rows:
+            Scores.of(rows).write(self.file(source.name))
+        return {"images": len(rows), "failed": failed}
+
+    def exists(self, source: Question, row: dict[str, Any]) -> bool:
+        return not row["images"] or self.file(source.name).is_file()
+
+    def weigh(self, source: Question) -> int:
+        return 0
+
+    def file(self, name: str) -> Path:
+        """Where the scores of a question are."""
+        return self.folder / f"{name}.parquet"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came of questions.
+
+    Attributes:
+        scores: By question; those without an image that can be read are left out.
+        unread: Why, for every image that cannot be read.
+        report: Of the job.
+    """
+
+    scores: dict[str, Scores]
+    unread: list[str]
+    report: Report
+
+    def of(self, questions: Sequence[Question]) -> Scores:
+        """The scores of several questions, in their order.
+
+        Raises:
+            ValueError: If there are none; the message says why.
+        """
+        parts = [self.scores[question.name] for question in questions if question.name in self.scores]
+        if not parts:
+            msg = next(
+                iter([*self.report.failed.values(), *self.unread]), "no samples in these shards: name other shards, or write them again"
+            )
+            raise ValueError(msg)
+        return Scores.joined(parts)
+
+
+@torch.no_grad()
+def ask(detector: Detector, views: Sequence[Tensor], process: Process) -> list[float]:
+    """Ask a detector about images or features.
+
+    Args:
+        detector: The detector, on the process's device.
+        views: (3, H, W) in [0, 1], or (D,); those of unequal sizes are asked for one by one.
+        process: Where it runs.
 
     Returns:
-        The scores, and the records of pictures that could not be read; None on every process but the first.
+        The logit of each.
+    """
+    one_by_one = [view.unsqueeze(0) for view in views]
+    groups = [torch.cat(one_by_one)] if len({view.shape for view in views}) == 1 else one_by_one
+    return torch.cat([detector(group.to(process.device, process.dtype)) for group in groups]).double().tolist()
+
+
+def find_stored(detectors: Sequence[Detector], data: Sequence[str]) -> tuple[StoredShard, ...]:
+    """Find the shards that detectors are to score.
 
     Raises:
-        ValueError: If shards of features are of another backbone.
+        FileNotFoundError: If one is not there.
+        ValueError: If none is named, images and features are mixed, or features are of another backbone.
     """
-    check_features(detector, urls)
-    module = Scoring(detector)
-    data = Fake2MDataModule(test=urls, test_view=detector.view, batch_size=batch_size, num_workers=num_workers, edit=edit)
-    trainer = job_trainer(accelerator, devices, precision=precision)
-    trainer.predict(module, data, return_predictions=False)
-    return (Scores.of(module.rows), module.failed) if trainer.is_global_zero else None
+    shards = dict.fromkeys(shard for pattern in data for shard in find_shards(pattern))
+    if not shards:
+        msg = "no shards: name some with --data '[SHARDS/val-*.tar]'"
+        raise ValueError(msg)
+    feature_width(data, list(shards))
+    for detector in detectors:
+        check_features(detector, data)
+    return tuple(StoredShard(shard) for shard in shards)
+
+
+def shard_by_shard(detector: Detector, shards: Sequence[StoredShard], start: str = "") -> list[Question]:
+    """A question for every shard, named after its place below the folder that all have in common; names begin with ``start``."""
+    common = os.path.commonprefix([shard.url for shard in shards]).rfind("/") + 1  # noqa: RUF071 (commonpath would shorten ://)
+    return [Question(start + shard.url[common:], detector, (shard,)) for shard in shards]
+
+
+def detector_settings(name: str, detector: Detector) -> dict[str, Any]:
+    """What a detector's answers depend on, for a manifest."""
+    return {"weights": file_digest(weight_file(name)), "view": asdict(detector.view)}
+
+
+def score(job: ScoreJob, questions: Sequence[Question], record: Path, settings: dict[str, Any], **facts: Any) -> Answers | None:
+    """Ask all questions; goes on with a stopped run.
+
+    Args:
+        job: The job.
+        questions: The questions, each with a name of its own.
+        record: Folder of manifest and journal.
+        settings: What the answers depend on, but for the shards.
+        facts: What else the manifest is to say.
+
+    Returns:
+        The answers; None on every process but the first.
+
+    Raises:
+        ValueError: If the folder holds another job.
+    """
+    report = run_job(job, questions, record, settings, JobOptions(job.options.devices, batch_size=1, workers=0), facts=facts)
+    if report is None:
+        return None
+    scores = {name: Scores.read(job.file(name)) for name, row in report.rows if row["images"]}
+    return Answers(scores, list(dict.fromkeys(error for _, row in report.rows for error in row["failed"])), report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from torch import Tensor
 
 from checkpoints.folders import model_folder
 from detectors.detector import load_detector
-from detectors.scoring import score_shards
+from detectors.scoring import ScoreJob, detector_settings, find_stored, score, shard_by_shard
 from detectors.summary import summarise
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
 from eval.attacks.purification import Purifier
 from eval.metrics.denoising import denoising_error
 from eval.metrics.identity import load_face_net, load_faces
@@ -171,9 +174,13 @@ def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
 
 def detector_quality(name: str, shards: Path) -> dict[str, Any]:
     """The test of the real-or-generated detector, the pipeline it has not seen included."""
-    found = score_shards(load_detector(name), [f"{shards}/test-*.tar"], accelerator="cpu", num_workers=0)
-    assert found is not None
-    record = summarise(found[0], load_detector(name).calibration)
+    detector = load_detector(name)
+    questions = shard_by_shard(detector, find_stored([detector], [f"{shards}/test-*.tar"]))
+    with TemporaryDirectory() as folder:
+        job = ScoreJob("tiny quality", Path(folder) / "shards", JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0))
+        answers = score(job, questions, Path(folder), detector_settings(name, detector))
+    assert answers is not None
+    record = summarise(answers.of(questions), detector.calibration)
     by_subset = {name: facts for name, facts in record["slices"]["subset"].items() if facts["auc"] is not None}
     shown = {name: {key: facts[key] for key in ("auc", "generated_accuracy")} for name, facts in by_subset.items()}
     chosen = ("balanced_accuracy", "real_accuracy", "generated_accuracy", "calibration_error")

@@ -224,7 +224,7 @@ def train_detector(place: Place, name: str, steps: int | None = None, sizes: Det
     reached = {key: float(run.trainer.callback_metrics["val/auc"]) for key, run in runs.items()}
     best = max(reached, key=lambda key: reached[key])
     runs[best].model.detector.half().save_pretrained(place.shipped / name)
-    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], accelerator="cpu", num_workers=0)
+    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0))
     words = ", ".join(f"{key} {value:.3f}" for key, value in reached.items())
     note = f"{sizes.train} portraits, samples of {' and '.join(SEEN)}, reconstructions by {SEEN[0]}; validation AUC: {words}"
     run = runs[best]

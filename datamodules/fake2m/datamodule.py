@@ -9,8 +9,9 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset
 
+from datamodules.exact import ExactStream
 from datamodules.shards import ShardSource
-from datamodules.streams import ExactStream, MixedStream, collate
+from datamodules.streams import MixedStream, collate
 from images.transforms import Edit
 from images.transforms.views import View
 
@@ -24,7 +25,7 @@ class Fake2MDataModule(LightningDataModule):
     """Batches of ``image`` (B, 3, S, S) in [0, 1], ``label`` (B,), 1 generated, 0 real, ``corrupt`` and ``record``; from shards.
 
     Shards are those of ``python -m datamodules shard``: files, or ``http(s)://`` and ``hf://`` URLs. Outside training, samples
-    labelled -1 only fill up batches; see :mod:`datamodules.streams`.
+    labelled -1 only fill up batches; see :mod:`datamodules.exact`.
 
     Args:
         real: Sources of photographs for training.

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datamodules.exact import PADDING, ExactStream
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
 from datamodules.shards import ShardSource, count_samples, find_shards, read_shards, refuse_empty
-from datamodules.streams import PADDING, ExactStream, MixedStream
+from datamodules.streams import MixedStream
 from images.archives import Member
 from images.transforms.views import View
 

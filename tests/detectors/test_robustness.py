@@ -12,10 +12,12 @@ import detectors.robustness
 from datamodules.fake2m.sharding import Origin, shard_pictures
 from detectors.__main__ import main
 from detectors.calibration import Calibration
-from detectors.detector import Detector
+from detectors.detector import Detector, load_detector
 from detectors.robustness import tracks
-from detectors.scores import Scores
+from detectors.scoring import Question, ScoreJob, find_stored, score
 from engine.cli import run
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
 from images.archives import Member
 from images.transforms.codecs import JPEG
 from images.transforms.filters import Blur, Noise
@@ -73,9 +75,12 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(shards, weights, tmp_
     assert "<svg" in (tmp_path / "out" / "robustness.svg").read_text()
 
     scored = []
-    monkeypatch.setattr(detectors.robustness, "score_shards", lambda *_, **__: scored.append(1))
+    monkeypatch.setattr(Grain, "forward", lambda *_: scored.append(1))
     assert run(main, [*command, *quick]) == 0
     assert not scored, "every edit was scored before"
+    assert "finished already, nothing to do: 5 edits" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.setitem(detectors.detector.NETWORKS, "grain", Grain)
     other = Detector("grain", view=View("crop", size=32, resize=32))
     other.network.scale.data += 1
     other.save_pretrained(tmp_path / "weights")
@@ -93,19 +98,14 @@ def test_tracks_give_both_classes_one_size_and_the_real_ones_qualities(shards):
     assert np.array_equal(made["all JPEG"](rgb, rng), JPEG(96)(rgb, rng))
 
 
-def test_an_edit_is_the_same_for_a_picture_whatever_the_order(shards, weights):
-    found = []
-    for batch_size in (4, 16):
-        scored = detectors.robustness.score_shards(
-            detectors.detector.load_detector(weights),
-            [f"{shards}/val-*.tar"],
-            batch_size=batch_size,
-            num_workers=0,
-            accelerator="cpu",
-            edit=Noise(10.0),
-        )
-        assert scored is not None
-        found.append(dict(zip(scored[0].facts["key"], scored[0].logit, strict=True)))
+def test_an_edit_is_the_same_for_a_picture_whatever_the_order(shards, weights, tmp_path):
+    detector, found = load_detector(weights), []
+    for batch_size, workers in ((4, 0), (16, 3)):
+        options = JobOptions(DeviceOptions("cpu"), batch_size=batch_size, workers=workers)
+        folder = tmp_path / f"batches of {batch_size}"
+        question = Question("noise", detector, find_stored([detector], [f"{shards}/val-*.tar"]), Noise(10.0))
+        answers = score(ScoreJob("test", folder, options), [question], folder, {})
+        assert len(answers.report.rows) == 1
+        found.append(dict(zip(answers.scores["noise"].facts["key"], answers.scores["noise"].logit, strict=True)))
     assert found[0].keys() == found[1].keys()
     assert all(found[0][key] == pytest.approx(found[1][key], abs=1e-4) for key in found[0])
-    assert isinstance(scored[0], Scores)

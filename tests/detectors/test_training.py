@@ -256,7 +256,7 @@ def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
     assert record["ranking"]["auc"] > 0.95
     assert record["calibration"]["pictures"] == 160
     assert set(record["slices"]["codec"]) == {"png"}
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"] == {"done": 40, "failed": 0}
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["images"] == {"done": 40, "failed": 0}
     for wrong in ("1", "-3"):
         arguments = ["--data", f"[{shards}/val-*.tar]", "-o", str(tmp_path / "out"), "--resamples", wrong]
         assert run_command(door, ["test", folder, *arguments, *quick]) == 2

@@ -16,10 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules.exact import PADDING
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
 from datamodules.shards import ShardSource, find_shards
-from datamodules.streams import PADDING
 from images.archives import Member, ShardWriter
 from images.transforms.views import View
 
