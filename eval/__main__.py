@@ -7,29 +7,34 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Room, Training, Verb, run
+from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
 from eval.studies import protection_command, purify_command
 
 
 def retrieval_options(parser: Parser) -> None:
     """What ``retrieval`` asks for."""
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    parser.add_call("eval.studies.retrieval:run_retrieval", skip={"output", "extractor"})
+    parser.add_call("eval.studies.retrieval:run_retrieval", skip={"output", "extractor", "options"})
+    add_job_arguments(parser, batch_size=16, per_batch="images taken together, each with all edits")
     parser.add_call("models.embedder_config:EmbedderConfig", "extractor", skip={"trust_torchscript"})
     parser.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
 
 
 def retrieval(settings: Any, output: Output) -> int:
-    """The copy-detection study."""
+    """The copy-detection study; 0 only if every image could be looked up."""
     from eval.reports.retrieval import text
     from eval.studies.retrieval import run_retrieval
 
-    values = settings.as_dict()
-    values["extractor"] = replace(settings.extractor, trust_torchscript=values.pop("trust_torchscript"))
-    found = run_retrieval(**values)
+    names = ("index", "originals", "output", "arms", "strangers", "suite", "k", "parameters", "beta", "seed", "resamples")
+    extractor = replace(settings.extractor, trust_torchscript=settings.trust_torchscript)
+    outcome = run_retrieval(**{name: settings[name] for name in names}, extractor=extractor, options=job_options(settings))
+    if outcome is None:
+        return 0
+    found, report = outcome
     output.result(text(found), results=found)
+    code = output.report(report, f"images looked up in {settings.output}")
     tell_report(settings.output, output)
-    return 0
+    return code
 
 
 def rag_options(parser: Parser) -> None:

@@ -5,32 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from safetensors.numpy import load_file, save
+from torch import Tensor
 
-from datamodules.photos import OpenedPhoto, PhotoDataModule, PhotoDataset
-from engine.files import file_digest
-from engine.jobs import job_trainer
-from engine.manifest import claim, write_manifest
-from engine.progress import progress
+from engine.devices import Process
+from engine.files import file_digest, write_bytes
+from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.tables import write_table
 from eval.metrics.retrieval import ranks
 from eval.reports.retrieval import Answers, write_report
 from images.inputs import ImageInput, find_images, inputs_digest
-from images.io import UnreadableImage
+from images.job import pixels_of
 from images.outputs import output_names
-from images.transforms import SUITES, Edit, RandomChain, edit_generator, flat
+from images.transforms import SUITES, Edit, RandomChain, RGBImage, edit_generator, flat
 from indexing.index import Index, index_files
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder
+
+BYTES_PER_PIXEL = 24
+"""Memory that an image takes while it is edited."""
 
 RETRIEVAL = ["batch", "image_index", "attack", "attack_param", "retrieved_distances", "retrieved_indices"]
 RETRIEVAL += ["rank", "r@1", "r@10", "r@100", "ap"]
@@ -39,70 +39,110 @@ DETECTION = ["batch", "image_index", "attack", "retrieved_distances", "retrieved
 
 @dataclass(frozen=True)
 class Query:
-    """A picture to look up: its file, the entry it shows (-1 for strangers), and what seeds its random edits."""
+    """An image to look up.
 
+    Attributes:
+        arm: What it was released in; empty for strangers.
+        file: The image.
+        truth: The entry it shows; -1 for strangers.
+        original: Name of the image it is made of, which seeds its random edits.
+        group: Unused; see :class:`engine.job.Input`.
+    """
+
+    arm: str
     file: ImageInput
     truth: int
-    name: str
+    original: str
+    group: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"arms/{self.arm}/{self.original}" if self.arm else f"strangers/{self.original}"
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    @property
+    def mtime_ns(self) -> int:
+        return self.file.mtime_ns
+
+    def digest(self) -> str:
+        return self.file.digest()
 
 
-class EditedPhotos(PhotoDataset):
-    """Queries as the extractor sees them after each edit, (edits, 3, S, S).
+class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
+    """Edits queries, looks each up, and keeps distances and ids, (edits, k) each, in a file of its own.
 
     Random edits depend on the seed, the original's name and the edit alone, so that all arms meet the same ones.
 
     Args:
-        queries: Pictures.
-        edits: What is done to each.
-        extractor: For its view.
+        extractor: Describes an edited image.
+        index: Where descriptors are looked up.
+        edits: What is done to a released image.
+        chains: Look random chains up, too; of strangers they are all that is looked up.
+        k: Neighbours kept.
         seed: Of random edits.
+        folder: Of the files.
     """
 
-    def __init__(self, queries: Sequence[Query], edits: Sequence[Edit], extractor: Embedder, seed: int) -> None:
-        Dataset.__init__(self)
-        self.queries, self.edits, self.extractor, self.seed = queries, edits, extractor, seed
-        self.files = [query.file for query in queries]
+    command = "eval retrieval"
 
-    def __getitem__(self, index: int) -> OpenedPhoto:
-        query = self.queries[index]
-        try:
-            photo = query.file.open()
-        except UnreadableImage as error:
-            return OpenedPhoto(query.file, None, None, str(error))
-        edited = [edit(photo.rgb, edit_generator(self.seed, query.name, number)) for number, edit in enumerate(self.edits)]
-        return OpenedPhoto(query.file, photo, torch.stack([self.extractor.preprocess(rgb) for rgb in edited]))
+    def __init__(self, extractor: Embedder, index: Index, edits: Sequence[Edit], chains: bool, k: int, seed: int, folder: Path) -> None:
+        self.extractor, self.index, self.k, self.seed, self.folder = extractor, index, k, seed, folder
+        self.edits = {"edits": list(edits)} | ({"chains": [RandomChain()]} if chains else {})
 
+    def setup(self, process: Process) -> None:
+        self.extractor.to(process.device, process.dtype)
 
-class LookUp(LightningModule):
-    """Extractor and index as a ``predict`` job: distances and ids, (B, edits, k) each."""
+    def weigh(self, source: Query) -> int:
+        return pixels_of(source.file) * BYTES_PER_PIXEL + self.holds(source)
 
-    def __init__(self, extractor: Embedder, index: Index, k: int) -> None:
-        super().__init__()
-        self.extractor, self.index, self.k = extractor, index, k
+    def holds(self, source: Query) -> int:
+        return sum(map(len, self.edits.values())) * 12 * self.extractor.preprocess.side**2
 
-    def predict_step(self, batch: list[OpenedPhoto], _: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        if failed := [photo.error for photo in batch if photo.views is None]:
-            raise UnreadableImage(failed[0])
-        views = torch.stack([photo.views for photo in batch if photo.views is not None])
-        found = self.extractor.embed_images(views.flatten(0, 1)).cpu().numpy()
-        shape = (*views.shape[:2], self.k)
-        distances, ids = self.index.search(found, self.k)
-        return distances.reshape(shape), ids.reshape(shape)
+    def blocks(self, inputs: Sequence[Query], batch_size: int) -> list[list[int]]:
+        return super().blocks([replace(query, group=query.arm) for query in inputs], batch_size)
 
+    def prepare(self, source: Query) -> dict[str, Tensor]:
+        rgb = source.file.open().rgb
+        return {kind: self._views(rgb, source.original, edits) for kind, edits in self.edits.items() if source.arm or kind == "chains"}
 
-class Collect(Callback):
-    """Keeps what was found, with a progress bar in pictures."""
+    def _views(self, rgb: RGBImage, name: str, edits: Sequence[Edit]) -> Tensor:
+        """An image as the extractor sees it after each edit, (edits, 3, S, S)."""
+        edited = [edit(rgb, edit_generator(self.seed, name, number)) for number, edit in enumerate(edits)]
+        return torch.stack([self.extractor.preprocess(one) for one in edited])
 
-    def __init__(self, total: int, about: str) -> None:
-        self.parts: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
-        self.bar = progress(total=total, desc=about)
+    @torch.inference_mode()
+    def step(self, batch: Batch[Query, dict[str, Tensor]]) -> list[dict[str, NDArray[Any]]]:
+        found: list[dict[str, NDArray[Any]]] = [{} for _ in batch.inputs]
+        for kind in batch.prepared[0]:
+            views = torch.stack([one[kind] for one in batch.prepared])
+            described = self.extractor.embed_images(views.flatten(0, 1)).float().cpu().numpy()
+            shape = (*views.shape[:2], self.k)
+            distances, ids = (values.reshape(shape) for values in self.index.search(described, self.k))
+            for place, one in enumerate(found):
+                one |= {f"{kind}.distances": distances[place], f"{kind}.ids": ids[place]}
+        return found
 
-    def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        self.parts.append(outputs)
-        self.bar.update(len(outputs[0]))
+    def finish(self, prepared: dict[str, Tensor], result: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return result
 
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.bar.close()
+    def write(self, source: Query, finished: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        write_bytes(self.file(source), save({name: np.ascontiguousarray(values) for name, values in finished.items()}))
+        return {}
+
+    def exists(self, source: Query, row: dict[str, Any]) -> bool:
+        return self.file(source).is_file()
+
+    def file(self, query: Query) -> Path:
+        """Where it is kept what was found for a query."""
+        return self.folder / f"{query.name}.safetensors"
+
+    def found(self, queries: Sequence[Query], kind: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Distances and ids of several queries, (N, edits, k) each, of ``edits`` or ``chains``."""
+        kept = [load_file(self.file(query)) for query in queries]
+        return np.stack([one[f"{kind}.distances"] for one in kept]), np.stack([one[f"{kind}.ids"] for one in kept])
 
 
 def run_retrieval(
@@ -118,16 +158,17 @@ def run_retrieval(
     beta: float = 1.0,
     seed: int = 0,
     resamples: int = 1000,
-    batch_size: int = 16,
-    workers: int = 2,
-    accelerator: str = "auto",
-) -> dict[str, Any]:
-    """Look edited copies of released pictures up, arm by arm, and write tables and a page.
+    options: JobOptions | None = None,
+) -> tuple[dict[str, Any], Report] | None:
+    """Look edited copies of released pictures up, arm by arm, and write tables and a page; goes on with a stopped run.
+
+    An original whose released form cannot be read in one arm is left out of all, and counted.
 
     Args:
         index: Folder of the index, with the originals' descriptors in it.
         originals: Folder of the original pictures.
-        output: Folder of the results: ``ARM/retr_df.csv``, ``ARM/icd_df.csv``, ``summary.json``, ``report.html``.
+        output: Folder of the results: ``ARM/retr_df.csv``, ``ARM/icd_df.csv``, ``summary.json``, ``report.html``; in ``found/``
+            what each query found.
         arms: What was released, by name: the originals themselves (passive), or a folder of ``python -m indexing activate``.
         extractor: The network the index was built with.
         strangers: Folder of pictures that are not in the index; with it, random chains are looked up as well (copy detection).
@@ -137,26 +178,26 @@ def run_retrieval(
         beta: Of the score (see :func:`indexing.search.scores`).
         seed: Of random edits and of the intervals.
         resamples: Bootstrap samples of the intervals.
-        batch_size: Pictures at a time, each with all edits.
-        workers: Processes that open and edit pictures.
-        accelerator: auto, cpu or gpu.
+        options: How it runs; a batch is of images, each with all edits.
 
     Returns:
-        The summary.
+        The summary, and the outcome of the queries; None on every process but the first.
 
     Raises:
         FileNotFoundError: If a folder or a released picture is not there.
-        ValueError: If an original is not in the index, extractor and index do not match, or the folder holds another study.
+        ValueError: If an original is not in the index, extractor and index do not match, not one original can be read in all arms, or
+            the folder holds another study.
     """
     if not arms:
         msg = "no arms: name at least one, such as --arms.passive ORIGINALS/"
         raise ValueError(msg)
+    options = options or JobOptions(batch_size=16)
     network, opened = open_embedder(extractor), Index.open(index)
     facts = network.record()
     opened.check(str(facts["fingerprint"]), int(facts["dimension"]), f"descriptors of {extractor.name}")
     opened.tune(parameters)
-    queries = {arm: released(originals, folder, opened) for arm, folder in arms.items()}
-    unknown = [Query(file, -1, file.name) for file in find_images([strangers]).complete()] if strangers else []
+    queries = {arm: released(arm, originals, folder, opened) for arm, folder in arms.items()}
+    unknown = [Query("", file, -1, file.name) for file in find_images([strangers]).complete()] if strangers else []
     settings = {
         "index": {"sha256": index_digest(index, opened.facts), "factory": opened.facts.get("factory"), "entries": len(opened)},
         "extractor": facts,
@@ -166,33 +207,29 @@ def run_retrieval(
         "suite": suite,
         "seed": seed,
     }
-    claim(output, "eval retrieval", settings)
-    edits = flat(SUITES[suite])
+    labels = [(kind, parameter) for kind, parameter, _ in flat(SUITES[suite])]
+    job = LookUpJob(network, opened, [edit for *_, edit in flat(SUITES[suite])], bool(unknown), k, seed, output / "found")
+    inputs = [*unknown, *(query for found in queries.values() for query in found)]
+    report = run_job(job, inputs, output, settings, options, facts={"extractor": asdict(extractor), "edits": len(labels)})
+    if report is None:
+        return None
+    lost = {query.original for query in inputs if query.arm and query.name in report.failed}
+    others = [query for query in unknown if query.name not in report.failed]
     answers: dict[str, Answers] = {}
-
-    def look_up(found: Sequence[Query], changes: Sequence[Edit], about: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        collect = Collect(len(found), about)
-        trainer = job_trainer(accelerator, callbacks=[collect], enable_progress_bar=False)
-        data = PhotoDataModule(EditedPhotos(found, changes, network, seed), batch_size, workers)
-        trainer.predict(LookUp(network, opened, k), data, return_predictions=False)
-        return np.concatenate([part[0] for part in collect.parts]), np.concatenate([part[1] for part in collect.parts])
-
-    others = look_up(unknown, [RandomChain()], "strangers") if unknown else None  # they are the same for all arms
-    for arm, found in queries.items():
+    for arm, every in queries.items():
+        found = [query for query in every if query.original not in lost]
+        if not found or (unknown and not others):
+            raise ValueError(next(iter(report.failed.values())))
         truth = np.array([query.truth for query in found])
-        distances, ids = look_up(found, [edit for *_, edit in edits], arm)
+        distances, ids = job.found(found, "edits")
         chains = None
-        if others is not None:
-            mine = look_up(found, [RandomChain()], f"{arm}, chains")
-            chains = np.concatenate([mine[0][:, 0], others[0][:, 0]]), np.concatenate([mine[1][:, 0], others[1][:, 0]])
-            _write_detection(output / arm / "icd_df.csv", [*found, *unknown], *chains, seed=seed, batch=batch_size)
-        labels = [(kind, parameter) for kind, parameter, _ in edits]
-        _write_retrieval(output / arm / "retr_df.csv", labels, truth, distances, ids, batch_size)
+        if others:
+            near = job.found([*found, *others], "chains")
+            chains = near[0][:, 0], near[1][:, 0]
+            _write_detection(output / arm / "icd_df.csv", [*found, *others], *chains, seed=seed, batch=options.batch_size)
+        _write_retrieval(output / arm / "retr_df.csv", labels, truth, distances, ids, options.batch_size)
         answers[arm] = Answers(labels, truth, distances, ids, chains)
-    summary = write_report(output, answers, beta, opened.metric, resamples, seed)
-    counts = {"queries": len(next(iter(queries.values()))), "strangers": len(unknown), "edits": len(edits)}
-    write_manifest(output, command="eval retrieval", finished=True, settings=settings, counts=counts, extractor=asdict(extractor))
-    return summary
+    return write_report(output, answers, beta, opened.metric, resamples, seed), report
 
 
 def index_digest(folder: Path, facts: Mapping[str, Any]) -> str:
@@ -201,8 +238,8 @@ def index_digest(folder: Path, facts: Mapping[str, Any]) -> str:
     return files[0] if len(files) == 1 else hashlib.sha256("".join(files).encode()).hexdigest()
 
 
-def released(originals: Path, folder: Path, index: Index) -> list[Query]:
-    """The released form of every original, with the entry it shows.
+def released(arm: str, originals: Path, folder: Path, index: Index) -> list[Query]:
+    """The released form of every original in an arm, with the entry it shows.
 
     Raises:
         FileNotFoundError: If one was not released.
@@ -225,7 +262,7 @@ def released(originals: Path, folder: Path, index: Index) -> list[Query]:
         if names[file.name] not in here:
             msg = f"{folder}: {names[file.name]} is missing, the released form of {file.name}"
             raise FileNotFoundError(msg)
-        queries.append(Query(here[names[file.name]], truth, file.name))
+        queries.append(Query(arm, here[names[file.name]], truth, file.name))
     return queries
 
 
@@ -247,7 +284,7 @@ def _write_retrieval(
 def _write_detection(target: Path, queries: Sequence[Query], distances: NDArray, ids: NDArray, seed: int, batch: int) -> None:
     rows = []
     for place, query in enumerate(queries):
-        names = RandomChain().draw(edit_generator(seed, query.name))
+        names = RandomChain().draw(edit_generator(seed, query.original))
         near = [json.dumps(values[place].tolist()) for values in (distances.astype(np.float64).round(6), ids)]
         rows.append([place // batch, query.truth, "+".join(names), *near])
     write_table(target, DETECTION, (dict(zip(DETECTION, row, strict=True)) for row in rows))

@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +18,8 @@ from images.io import Photo, save_png
 from indexing.__main__ import main as indexing
 from models.copy_net import CopyNet
 from tiny.collages import collage
+
+ROOT = Path(__file__).parents[3]
 
 
 def draw(folder, first, count):
@@ -77,6 +83,42 @@ def test_two_arms(world, tmp_path, capsys):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["differences"]["same - passive"]["mean"] == {"recall_at_1": 0.0, "interval": [0.0, 0.0]}
     assert (tmp_path / "out" / "report.html").read_text().count("<img") == 2
+
+
+def test_a_changed_image_is_looked_up_again_and_a_damaged_one_is_left_out_of_all_arms(world, tmp_path, capsys):
+    released = shutil.copytree(world / "originals", tmp_path / "released")
+    arms = ("--arms.passive", world / "originals", "--arms.other", released, "--k=7")
+    assert study(world, tmp_path / "out", *arms) == 0
+    before, times = (tmp_path / "out" / "report.html").read_bytes(), found_at(tmp_path / "out")
+    assert study(world, tmp_path / "out", *arms) == 0
+    assert "nothing to do: 10 images" in capsys.readouterr().out
+    assert (tmp_path / "out" / "report.html").read_bytes() == before
+    shutil.copy(world / "strangers" / "000.png", released / "001.png")
+    assert study(world, tmp_path / "out", *arms) == 0
+    assert [name for name, time in found_at(tmp_path / "out").items() if times[name] != time] == ["arms/other/001.png.safetensors"]
+    (released / "003.png").write_bytes((released / "003.png").read_bytes()[:200])
+    assert study(world, tmp_path / "out", *arms) == 1
+    assert "003.png: damaged" in capsys.readouterr().err
+    assert all(len(rows(tmp_path / "out" / arm / "retr_df.csv")) == 4 * 15 for arm in ("passive", "other"))
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["counts"] == {"done": 9, "failed": 1, "skipped": 0}
+
+
+def found_at(out):
+    folder = out / "found"
+    return {str(file.relative_to(folder)): file.stat().st_mtime_ns for file in sorted(folder.rglob("*.safetensors"))}
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_one_does(world, tmp_path):
+    arms = ["--arms.passive", world / "originals", "--strangers", world / "strangers", "--k=7", "--batch-size=2"]
+    assert study(world, tmp_path / "one", *arms) == 0
+    arguments = ["retrieval", "-o", tmp_path / "two", "--index", world / "index", "--originals", world / "originals", "--resamples=20"]
+    words = [sys.executable, "-m", "eval", *arguments, "--extractor.name", world / "extractor", *arms, "--accelerator=cpu", "--devices=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    assert subprocess.run(list(map(str, words)), cwd=ROOT, env=environment, capture_output=True, check=False).returncode == 0
+    for name in ("summary.json", "passive/retr_df.csv", "passive/icd_df.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
