@@ -2,14 +2,20 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from engine.cli import run
 from images.io import save_png
 from images.photo import Photo
+from indexing.__main__ import main as indexing
+from models.copy_net import CopyNet
 from tests.conftest import ROOT, SHIPPED
 from tests.ports import free_port
 
@@ -19,6 +25,10 @@ VERBS = {
     "protect": ["rid", "protect", "PHOTOS", "-o", "OUT/protected", "--weights", str(SHIPPED / "rid")],
     "scan": ["detectors", "scan", "PHOTOS", "-o", "OUT/scores.csv", "--html", "--weights", str(SHIPPED / "detector")],
     "activate": ["indexing", "activate", "PHOTOS", "-o", "OUT/active", "--index", str(SHIPPED / "index"), "--activation.iterations=2"],
+    "retrieval": [
+        *("eval", "retrieval", "-o", "OUT/retrieval", "--index", "WORLD/index", "--originals", "WORLD/originals", "--k", "5"),
+        *("--arms.released", "PHOTOS", "--extractor.name", "WORLD/extractor", "--resamples", "20"),
+    ],
     "embed": ["sentinels", "embed", "PHOTOS", "-o", "OUT/vectors", "--model", str(SHIPPED / "embedder")],
 }
 
@@ -42,9 +52,26 @@ def photos(portraits, tmp_path_factory):
     return folder
 
 
-def start(launcher, verb, photos, output):
+@pytest.fixture(scope="module")
+def world(photos, tmp_path_factory):
+    """An index with the whole photos in it, and its extractor."""
+    root = tmp_path_factory.mktemp("world")
+    torch.manual_seed(3)
+    network = CopyNet(image_size=32, channels=(8, 16), descriptor=16)
+    network.train()(torch.randn(64, 3, 32, 32))
+    network.eval().save_pretrained(root / "extractor")
+    shutil.copytree(photos, root / "originals")
+    shutil.copy(photos / "0.png", root / "originals" / "5.png")
+    originals = [f"{root}/originals", "-o", f"{root}/features", "--extractor.name", f"{root}/extractor", "--workers=0"]
+    assert run(indexing, ["extract", *originals]) == 0
+    assert run(indexing, ["build", f"{root}/features", "-o", f"{root}/index", "--factory", "IVF2,Flat"]) == 0
+    return root
+
+
+def start(launcher, verb, photos, world, output):
     """Run a verb in processes of its own; the exit code."""
-    room, *words = [word.replace("PHOTOS", str(photos)).replace("OUT", str(output)) for word in VERBS[verb]]
+    places = {"PHOTOS": photos, "OUT": output, "WORLD": world}
+    room, *words = (re.sub("PHOTOS|OUT|WORLD", lambda name: str(places[name.group()]), word) for word in VERBS[verb])
     words += ["--accelerator", "cpu", "--batch-size", "2", "--workers", "0"]
     words += [] if launcher == "one" else ["--devices", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -64,14 +91,14 @@ def files(folder):
 
 
 @pytest.fixture(scope="module")
-def alone(photos, tmp_path_factory):
+def alone(photos, world, tmp_path_factory):
     """What one process makes, by verb."""
     made = {}
 
     def of(verb):
         if verb not in made:
             output = tmp_path_factory.mktemp(verb)
-            assert start("one", verb, photos, output) == 1, "one image is damaged"
+            assert start("one", verb, photos, world, output) == 1, "one image is damaged"
             made[verb] = files(output)
             assert len(made[verb]) > 2
         return made[verb]
@@ -81,8 +108,8 @@ def alone(photos, tmp_path_factory):
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("launcher", ["devices", "torchrun", "fabric"])
-def test_two_processes_write_what_one_writes(verb, launcher, photos, alone, tmp_path):
-    code = start(launcher, verb, photos, tmp_path)
+def test_two_processes_write_what_one_writes(verb, launcher, photos, world, alone, tmp_path):
+    code = start(launcher, verb, photos, world, tmp_path)
     assert code == 1 or launcher == "fabric"
     found, expected = files(tmp_path), alone(verb)
     assert sorted(found) == sorted(expected)
