@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.rows import peak_megabytes, run_row
-from images.io import to_levels
+from images.io import to_uint8
 from indexing.activate import descriptors
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.jnd import just_noticeable_difference
@@ -50,7 +50,7 @@ def published(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) ->
         optimizer.step()
     with torch.no_grad():
         changed = [x + 3 * heat * weights * torch.tanh(d) for x, heat, d in zip(originals, heats, free, strict=True)]
-        return [to_levels(denormalize(picture)) for picture in changed]
+        return [to_uint8(denormalize(picture)) for picture in changed]
 
 
 def ours(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list[Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import find_pictures, open_photo
+from images.io import list_images, open_photo
 from images.transforms.differentiable import resize_center_crop
 
 
@@ -75,7 +75,7 @@ class IdentityFolders(Dataset[Person]):
             train_pictures,
             reference_pictures,
         )
-        pictures, _ = find_pictures(Path(root))
+        pictures, _ = list_images(Path(root))
         self.people: dict[str, list[Path]] = {}
         for path in pictures:
             inside = path.relative_to(root)

@@ -83,7 +83,7 @@ def _from_json(file: Path) -> list[Pair]:
     if missing := next((path for pair in paths for path in pair if not path.is_file()), None):
         msg = f"{file}: {missing} does not exist; make the pairs again with python -m rid pairs"
         raise FileNotFoundError(msg)
-    return [(ImageInput.of(source), ImageInput.of(attacked)) for source, attacked in paths]
+    return [(ImageInput.from_file(source), ImageInput.from_file(attacked)) for source, attacked in paths]
 
 
 def _from_shards(path: Path) -> list[Pair]:

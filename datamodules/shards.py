@@ -20,8 +20,8 @@ from datamodules.features import describe_features, read_features
 from engine.files import file_digest
 from engine.records import parse_json
 from images.archives import index_tar, read_tar
-from images.formats import refusal
-from images.samples import RECORD, Sample, several_images, stream_samples
+from images.formats import unsupported_reason
+from images.samples import RECORD, Sample, several_images_message, stream_samples
 
 LARGEST_INDEX = 256 << 20
 """Bytes of an index that is read."""
@@ -251,8 +251,8 @@ def _coded(shard: str, sample: Sample) -> ShardSample:
     known = None if record is None or record.fault else record.read()
     fault = "no image in this sample" if not sample.images else ""
     if len(sample.images) > 1:
-        fault = several_images(sample)
+        fault = several_images_message(sample)
     elif sample.images:
-        fault = sample.image.fault or refusal(sample.image.name)
+        fault = sample.image.fault or unsupported_reason(sample.image.name)
     image = None if fault else sample.image.read()
     return ShardSample(shard, sample.key, known, image, fault)

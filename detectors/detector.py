@@ -16,7 +16,7 @@ from checkpoints.saved import SavedModel
 from detectors.calibration import Calibration
 from detectors.networks import NETWORKS
 from detectors.networks.patches import heat_map
-from images.io import to_levels
+from images.io import to_uint8
 from images.transforms.views import View
 
 
@@ -64,7 +64,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:
         """Calibrated P(generated), (B,), of (B, 3, H, W) pictures in [0, 1] of any size, on the detector's device."""
-        levels = to_levels(images).permute(0, 2, 3, 1).cpu().numpy()
+        levels = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
         views = torch.stack([self.view(picture, np.random.default_rng(0)) for picture in levels])
         logits = self.eval()(views.to(next(self.parameters()).device)).double().cpu().numpy()
         return torch.from_numpy(self.calibration.probability(logits)).float()
@@ -85,7 +85,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
     @classmethod
     def build(cls, config: dict[str, Any]) -> Self:
         """From what :meth:`describe` tells."""
-        views = {name: View.of(config[name]) for name in ("view", "train_view")}
+        views = {name: View.from_settings(config[name]) for name in ("view", "train_view")}
         options = {name: value for name, value in config.get("options", {}).items() if name != "pretrained"}  # the file brings the weights
         return cls(**config | views | {"options": options})
 

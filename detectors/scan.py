@@ -21,7 +21,7 @@ from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.manifest import read_manifest
 from engine.tables import write_table
 from images.inputs import ImageInput, find_images
-from images.job import pixels_of
+from images.job import count_pixels
 
 BYTES_PER_PIXEL = 6
 """Memory that an image takes while it is opened."""
@@ -80,7 +80,7 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
             detector.eval().to(process.device, process.dtype)
 
     def weigh(self, source: ImageInput) -> int:
-        return BYTES_PER_PIXEL * pixels_of(source)
+        return BYTES_PER_PIXEL * count_pixels(source)
 
     def prepare(self, source: ImageInput) -> Viewed:
         rgb = source.open().rgb

@@ -173,7 +173,7 @@ class ShardWriter:
             raise type(error)(error.errno, error.strerror or str(error), str(self.target)) from error
 
 
-def refuse_outside(name: str, archive: str) -> None:
+def check_member_name(name: str, archive: str) -> None:
     """Refuse a member whose name leads out of its archive.
 
     Raises:
@@ -228,7 +228,7 @@ def _entries(stream: IO[bytes], mode: str, name: str) -> Iterator[tuple[tarfile.
             if entry is None:
                 break
             archive.members = []  # tarfile would remember every one
-            refuse_outside(entry.name, name)
+            check_member_name(entry.name, name)
             if archive.offset <= good:
                 raise DamagedArchive(_damaged(name, good, count, "a header states an impossible size"))
             if not entry.isdir():

@@ -113,7 +113,7 @@ def jpeg_end(content: bytes) -> int:
     return len(content)
 
 
-def without_damaged_notes(content: bytes) -> Iterator[bytes]:
+def strip_damaged_metadata(content: bytes) -> Iterator[bytes]:
     """Leave out of a PNG or JPEG file what a decoder may stumble over and does not need.
 
     Yields:

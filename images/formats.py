@@ -13,7 +13,7 @@ UNSUPPORTED = frozenset(
 """Endings of images that are not read: named as failures, never passed over in silence."""
 
 
-def refusal(name: str) -> str:
+def unsupported_reason(name: str) -> str:
     """Why a file is not read, by its name; empty if it is one that is read."""
     suffix = PurePosixPath(name).suffix
     if suffix.lower() not in UNSUPPORTED:
@@ -21,6 +21,6 @@ def refusal(name: str) -> str:
     return f"{suffix} files are not read; convert it to PNG, JPEG, WebP or TIFF first"
 
 
-def names_image(name: str) -> bool:
+def has_image_suffix(name: str) -> bool:
     """Whether a file's name says that it is an image, supported or not."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES | UNSUPPORTED

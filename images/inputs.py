@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from engine.files import read_lines
 from engine.records import read_json
 from images.archives import Member, index_tar, walk_folder
-from images.formats import SUFFIXES, names_image, refusal
-from images.samples import group_samples, no_images, several_images
+from images.formats import SUFFIXES, has_image_suffix, unsupported_reason
+from images.samples import group_samples, no_images_message, several_images_message
 
 if TYPE_CHECKING:
     from images.io import Photo
@@ -47,7 +47,7 @@ class ImageInput:
     mtime_ns: int = 0
 
     @classmethod
-    def of(cls, path: Path, name: str = "") -> ImageInput:
+    def from_file(cls, path: Path, name: str = "") -> ImageInput:
         """An image file; its name in the job is that of the file if none is given.
 
         Raises:
@@ -57,7 +57,7 @@ class ImageInput:
         return cls(name or path.name, path, size=status.st_size, mtime_ns=status.st_mtime_ns)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where it is, for messages."""
         return str(self.path) if self.member is None else f"{self.path}, {self.member.name}"
 
@@ -81,19 +81,19 @@ class ImageInput:
 
         if self.member is None:
             return open_photo(self.path)
-        if trouble := refusal(self.name):
-            msg = f"{self.place}: {trouble}"
+        if trouble := unsupported_reason(self.name):
+            msg = f"{self.location}: {trouble}"
             raise UnreadableImage(msg)
         try:
             content = self.member.read()
         except (ValueError, OSError) as error:
-            msg = f"{self.place}: {error}"
+            msg = f"{self.location}: {error}"
             raise UnreadableImage(msg) from error
-        return decode_photo(io.BytesIO(content), self.place)
+        return decode_photo(io.BytesIO(content), self.location)
 
 
 @dataclass(frozen=True)
-class Found:
+class JobInputs:
     """Inputs of a job.
 
     Attributes:
@@ -124,7 +124,7 @@ class ListedImage:
     image_file: str
 
 
-def find_images(inputs: Sequence[Path]) -> Found:
+def find_images(inputs: Sequence[Path]) -> JobInputs:
     """Find all images of a job, and name everything that is none.
 
     Args:
@@ -136,7 +136,7 @@ def find_images(inputs: Sequence[Path]) -> Found:
         ValueError: If an input is of another kind, a tar file alone is damaged or without images, or two images would
             have one place in the tree.
     """
-    found = Found()
+    found = JobInputs()
     for root in inputs:
         if root.is_dir():
             _add_folder(found, root, _prefix(root) if len(inputs) > 1 else "")
@@ -161,7 +161,7 @@ def inputs_digest(images: Sequence[ImageInput]) -> str:
     return hashlib.sha256("\n".join(places).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def guard(output: Path, inputs: Sequence[Path], images: Iterable[ImageInput], targets: Iterable[Path] = ()) -> None:
+def refuse_overlap(output: Path, inputs: Sequence[Path], images: Iterable[ImageInput], targets: Iterable[Path] = ()) -> None:
     """Keep a job's results apart from what they are made of.
 
     Args:
@@ -217,7 +217,7 @@ def _prefix(root: Path) -> str:
     return f"{name}/" if name else ""
 
 
-def _add_folder(found: Found, root: Path, prefix: str) -> None:
+def _add_folder(found: JobInputs, root: Path, prefix: str) -> None:
     """Everything below a folder; a damaged or foreign tar file in it fails like an image."""
     images, failed = len(found.images), len(found.failed)
     for member in walk_folder(root):
@@ -231,7 +231,7 @@ def _add_folder(found: Found, root: Path, prefix: str) -> None:
                 _add_tar(found, root / member.name, name)
             except (ValueError, OSError) as error:
                 found.failed[name] = str(error)
-        elif names_image(lower):
+        elif has_image_suffix(lower):
             found.images.append(ImageInput(name, root / member.name, size=member.size, mtime_ns=member.mtime_ns))
         elif lower.endswith(COMPRESSED):
             found.skipped[name] = "a compressed archive; make shards of it with python -m datamodules shard"
@@ -244,12 +244,12 @@ def _add_folder(found: Found, root: Path, prefix: str) -> None:
         raise FileNotFoundError(msg)
 
 
-def _add_file(found: Found, path: Path, name: str) -> None:
+def _add_file(found: JobInputs, path: Path, name: str) -> None:
     """A file that is named itself."""
     if path.suffix.lower() == ".tar":
         _add_tar(found, path, name)
-    elif names_image(path.name):
-        found.images.append(ImageInput.of(path, name))
+    elif has_image_suffix(path.name):
+        found.images.append(ImageInput.from_file(path, name))
     elif path.name.lower().endswith(COMPRESSED):
         msg = f"{path}: a compressed archive; make shards of it with python -m datamodules shard, and give those"
         raise ValueError(msg)
@@ -258,7 +258,7 @@ def _add_file(found: Found, path: Path, name: str) -> None:
         raise ValueError(msg)
 
 
-def _add_tar(found: Found, path: Path, name: str) -> None:
+def _add_tar(found: JobInputs, path: Path, name: str) -> None:
     """The images of a tar file, each with what is wrong with it.
 
     Raises:
@@ -267,14 +267,14 @@ def _add_tar(found: Found, path: Path, name: str) -> None:
     members = index_tar(path)
     samples, _ = group_samples(members)
     if not samples:
-        msg = f"{path}: {no_images()}"
+        msg = f"{path}: {no_images_message()}"
         raise ValueError(msg)
     for member in members:
         if member.skip:
             found.skipped[f"{name}/{member.name}"] = member.skip
     for sample in samples:
         for image in sample.images:
-            trouble = several_images(sample) if len(sample.images) > 1 else image.fault
+            trouble = several_images_message(sample) if len(sample.images) > 1 else image.fault
             if trouble:
                 found.failed[f"{name}/{image.name}"] = f"{path}, {image.name}: {trouble}"
             else:

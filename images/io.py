@@ -17,14 +17,14 @@ from PIL import Image, UnidentifiedImageError
 
 from engine.files import write_bytes
 from images.colors import Pixels, read_colors, to_srgb
-from images.containers import Source, open_source, without_damaged_notes
-from images.formats import SUFFIXES, UNSUPPORTED, refusal
+from images.containers import Source, open_source, strip_damaged_metadata
+from images.formats import SUFFIXES, UNSUPPORTED, unsupported_reason
 from images.frames import refuse_frames
 from images.kinds import DAMAGED, UnreadableImage
 from images.metadata import Metadata, read_metadata
 from images.photo import Photo
 from images.pillow import open_image
-from images.saving import Kind, dropped_in, jpeg_options, png_options
+from images.saving import Kind, jpeg_options, png_options, unsaved_metadata_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +64,7 @@ def open_photo(path: Path) -> Photo:
     Raises:
         UnreadableImage: If it cannot be decoded; the message names the file and the reason.
     """
-    if trouble := refusal(path.name):
+    if trouble := unsupported_reason(path.name):
         msg = f"{path}: {trouble}"
         raise UnreadableImage(msg)
     return decode_photo(path, str(path))
@@ -117,7 +117,7 @@ def _repaired(source: Source, name: str) -> Photo | None:
     """The image decoded without its damaged notes, if that helps."""
     with open_source(source) as stream:
         content = stream.read(MAX_REPAIRED + 1)
-    for repaired in without_damaged_notes(content) if len(content) <= MAX_REPAIRED else ():
+    for repaired in strip_damaged_metadata(content) if len(content) <= MAX_REPAIRED else ():
         try:
             photo = _decode(repaired, name)
         except UnreadableImage:
@@ -132,14 +132,14 @@ def _repaired(source: Source, name: str) -> Photo | None:
     return None
 
 
-def to_levels(images: Tensor) -> Tensor:
+def to_uint8(images: Tensor) -> Tensor:
     """Round values in [0, 1] to grey levels 0 to 255, uint8, as a saved file holds them."""
     import torch
 
     return images.clamp(0, 1).mul_(255).round_().to(torch.uint8)
 
 
-def levels_within(changed: Tensor, original: Tensor, budget: float) -> Tensor:
+def clamp_to_budget(changed: Tensor, original: Tensor, budget: float) -> Tensor:
     """Grey levels of changed images, none further than ``budget`` from the original's.
 
     Args:
@@ -157,9 +157,9 @@ def levels_within(changed: Tensor, original: Tensor, budget: float) -> Tensor:
     step = max(1, VALUES_AT_ONCE * height // max(1, changed.numel()))
     for top in range(0, height, step):
         rows = (..., slice(top, top + step), slice(None))
-        before = original[rows] if original.dtype == torch.uint8 else to_levels(original[rows])
+        before = original[rows] if original.dtype == torch.uint8 else to_uint8(original[rows])
         before = before.short()
-        after = to_levels(changed[rows]).short()
+        after = to_uint8(changed[rows]).short()
         result[rows] = after.clamp_(before - bound, before + bound).byte()
     return result
 
@@ -174,7 +174,7 @@ def without_metadata(photo: Photo) -> Photo:
 
 
 def encode_photo(photo: Photo, kind: Kind = "png", quality: int = 95) -> bytes:
-    """Write an image file with metadata and marks; :func:`not_saved` says what it cannot hold.
+    """Write an image file with metadata and marks; :func:`unsaved_metadata` says what it cannot hold.
 
     Args:
         photo: The image.
@@ -201,9 +201,9 @@ def encode_photo(photo: Photo, kind: Kind = "png", quality: int = 95) -> bytes:
     return buffer.getvalue()
 
 
-def not_saved(photo: Photo, kind: Kind) -> tuple[str, ...]:
+def unsaved_metadata(photo: Photo, kind: Kind) -> tuple[str, ...]:
     """Say what :func:`encode_photo` leaves out of a file of a kind, which has no room for it."""
-    return dropped_in(photo.metadata, kind)
+    return unsaved_metadata_in(photo.metadata, kind)
 
 
 def encode_as(
@@ -240,7 +240,7 @@ def save_png(photo: Photo, target: Path) -> None:
     write_bytes(target, encode_photo(photo))
 
 
-def find_pictures(root: Path, also: frozenset[str] = frozenset()) -> tuple[list[Path], list[Path]]:
+def list_images(root: Path, also: frozenset[str] = frozenset()) -> tuple[list[Path], list[Path]]:
     """List files below a folder, sorted: images by their names, read or not, and the others.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from engine.job import Job, JobOptions, Report, run_job
 from engine.tables import rows_of_table, write_table
-from images.inputs import Found, ImageInput, find_images, guard
+from images.inputs import ImageInput, JobInputs, find_images, refuse_overlap
 from images.kinds import header_size
 from images.outputs import ImageTree
 
@@ -17,7 +17,7 @@ Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
 
 
-def pixels_of(source: ImageInput) -> int:
+def count_pixels(source: ImageInput) -> int:
     """Pixels of an image, by its header; errors as :func:`images.kinds.header_size`."""
     width, height = header_size(source.path if source.member is None else source.read())
     return width * height
@@ -50,7 +50,7 @@ class ImageJob(Job[ImageInput, Prepared, Result, SavedImage]):
     tree: ImageTree
 
     def weigh(self, source: ImageInput) -> int:
-        return pixels_of(source) * self.bytes_per_pixel
+        return count_pixels(source) * self.bytes_per_pixel
 
     def write(self, source: ImageInput, finished: SavedImage) -> dict[str, Any]:
         return {"output": self.tree.write(source, finished.content)} | finished.row
@@ -68,7 +68,7 @@ class ImageJob(Job[ImageInput, Prepared, Result, SavedImage]):
         return rows_of_table(record / self.table)
 
 
-def find_and_guard(inputs: Sequence[Path], output: Path, ending: str) -> tuple[Found, ImageTree]:
+def plan_image_job(inputs: Sequence[Path], output: Path, ending: str) -> tuple[JobInputs, ImageTree]:
     """Find a job's images, plan where its results go, and keep both apart.
 
     Args:
@@ -82,13 +82,13 @@ def find_and_guard(inputs: Sequence[Path], output: Path, ending: str) -> tuple[F
     """
     found = find_images(inputs)
     tree = ImageTree(output, found.images, ending)
-    guard(output, inputs, found.images, tree.targets())
+    refuse_overlap(output, inputs, found.images, tree.targets())
     return found, tree
 
 
 def run_image_job(
     job: ImageJob[Any, Any],
-    found: Found,
+    found: JobInputs,
     settings: dict[str, Any],
     options: JobOptions,
     facts: dict[str, Any] | None = None,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-AMPLIFIED = 10
+AMPLIFICATION = 10
 
 BAND = 1 << 22
 """Pixels that are compared at a time; smaller images are compared whole."""
@@ -21,11 +21,11 @@ TILE, SSIM_WINDOW, REACH = 2048, 11, 5
 """Sides in pixels of the tiles of a large image and of SSIM's window, and how far that reaches."""
 
 
-def amplified(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Show what changed between two (H, W, 3) images, :data:`AMPLIFIED` times, around mid grey."""
+def amplify_change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Show what changed between two (H, W, 3) images, :data:`AMPLIFICATION` times, around mid grey."""
     change = after.astype(np.int16)
     change -= before
-    change *= AMPLIFIED
+    change *= AMPLIFICATION
     change += 128
     return np.clip(change, 0, 255, out=change).astype(np.uint8)
 
@@ -35,7 +35,7 @@ def psnr(mean_square: float, peak: float = 255.0) -> float:
     return 10 * math.log10(peak**2 / mean_square) if mean_square else math.inf
 
 
-def differences(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, float | None]:
+def max_change_and_psnr(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, float | None]:
     """Measure the largest change in grey levels, and PSNR in dB (None for no change).
 
     Both images are (H, W, 3).
@@ -80,9 +80,9 @@ def ssim_map(one: Tensor, two: Tensor) -> Tensor:
     return ((2 * means + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2))
 
 
-def measures(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[str, Any]:
+def compare_images(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> dict[str, Any]:
     """Size, largest change, PSNR and SSIM (none below 11 pixels) of two (H, W, 3) images."""
-    levels, decibels = differences(before, after)
+    levels, decibels = max_change_and_psnr(before, after)
     height, width = before.shape[:2]
     similarity = None if min(height, width) < SSIM_WINDOW else round(_tiled_ssim(before, after), 5)
     return {

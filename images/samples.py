@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from images.archives import Member, index_tar
-from images.formats import SUFFIXES, names_image
+from images.formats import SUFFIXES, has_image_suffix
 
 RECORD = ".json"
 """Ending of the member that says what is known of an image."""
@@ -56,12 +56,12 @@ def group_samples(members: Iterable[Member]) -> tuple[list[Sample], list[Member]
     files = [member for member in members if not member.skip]
     images: dict[str, list[Member]] = {}
     for member in files:
-        if names_image(member.name):
+        if has_image_suffix(member.name):
             images.setdefault(sample_key(member.name), []).append(member)
     others: dict[str, list[Member]] = {key: [] for key in images}
     loose: list[Member] = []
     for member in files:
-        if not names_image(member.name):
+        if not has_image_suffix(member.name):
             key = _key_among(member.name, images)
             (others[key] if key is not None else loose).append(member)
     return [sample for key in images for sample in _samples(key, images[key], others[key])], loose
@@ -79,14 +79,14 @@ def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
         if member.skip:
             continue
         name = member.name
-        if names_image(name) and (key is None or sample_key(name) != key):
+        if has_image_suffix(name) and (key is None or sample_key(name) != key):
             if key is not None:
                 yield from _samples(key, images, others)
                 others = []
             key = sample_key(name)
             yield from _without_images(other for other in others if not other.name.startswith(f"{key}."))
             images, others = [member], [other for other in others if other.name.startswith(f"{key}.")]
-        elif names_image(name):
+        elif has_image_suffix(name):
             images.append(member)
         elif key is not None and not name.startswith(f"{key}."):
             yield from _samples(key, images, others)
@@ -112,20 +112,20 @@ def read_samples(shard: Path) -> list[Sample]:
     samples, _ = group_samples(index_tar(shard))
     for sample in samples:
         if len(sample.images) > 1:
-            msg = f"{shard}: {several_images(sample)}"
+            msg = f"{shard}: {several_images_message(sample)}"
             raise ValueError(msg)
     if not samples:
-        msg = f"{shard}: {no_images()}"
+        msg = f"{shard}: {no_images_message()}"
         raise ValueError(msg)
     return samples
 
 
-def several_images(sample: Sample) -> str:
+def several_images_message(sample: Sample) -> str:
     """Why a sample of several images is refused."""
     return f"sample {sample.key} has {len(sample.images)} images; one is expected"
 
 
-def no_images() -> str:
+def no_images_message() -> str:
     """Why an archive without images is refused."""
     return f"no images in this archive; looked for {', '.join(sorted(SUFFIXES))}"
 

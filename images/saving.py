@@ -65,7 +65,7 @@ def jpeg_options(metadata: Metadata) -> dict[str, Any]:
     return options
 
 
-def dropped_in(metadata: Metadata, kind: Kind) -> tuple[str, ...]:
+def unsaved_metadata_in(metadata: Metadata, kind: Kind) -> tuple[str, ...]:
     """Sentences about what a file of a kind cannot hold and what is therefore left out of it."""
     if kind == "png":
         return ()

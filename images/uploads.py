@@ -9,11 +9,11 @@ from images.containers import jpeg_end, png_end
 from images.io import Photo, UnreadableImage, decode_photo
 from images.kinds import header_size, image_codec
 
-MOST_BYTES = 25_000_000
-MOST_PIXELS = 30_000_000
+MAX_UPLOAD_BYTES = 25_000_000
+MAX_UPLOAD_PIXELS = 30_000_000
 
 
-def open_upload(path: Path, most_bytes: int = MOST_BYTES, most_pixels: int = MOST_PIXELS) -> Photo:
+def open_upload(path: Path, most_bytes: int = MAX_UPLOAD_BYTES, most_pixels: int = MAX_UPLOAD_PIXELS) -> Photo:
     """Decode an image that a stranger handed in.
 
     Args:

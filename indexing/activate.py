@@ -16,8 +16,8 @@ from engine.files import file_digest
 from engine.job import Batch, JobOptions, Report
 from images.inputs import ImageInput
 from images.io import Photo, encode_photo
-from images.job import ImageJob, SavedImage, find_and_guard, run_image_job
-from images.metrics import measures
+from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
+from images.metrics import compare_images
 from images.outputs import ImageTree
 from indexing.activation import ActivationConfig, Objective, activate
 from indexing.extract import extract
@@ -128,7 +128,7 @@ class ActivateJob(ImageJob[Photo, Change]):
 
     def finish(self, prepared: Photo, result: Change) -> SavedImage:
         changed = result.levels.permute(1, 2, 0).contiguous().numpy()
-        measured = measures(prepared.rgb, changed)
+        measured = compare_images(prepared.rgb, changed)
         if measured["levels"] == 0:
             msg = "nothing in it changes at these limits, so it would not be activated"
             raise ValueError(msg)
@@ -154,7 +154,7 @@ def portions(images: Sequence[Tensor]) -> list[list[Tensor]]:
 @torch.no_grad()
 def descriptors(extractor: Embedder, images: Sequence[Tensor]) -> np.ndarray:
     """Descriptors, (B, D), of (3, H, W) pictures in [0, 1] of any sizes."""
-    views = [extractor.preprocess.of_tensors(image.unsqueeze(0)) for image in images]
+    views = [extractor.preprocess.from_tensors(image.unsqueeze(0)) for image in images]
     return extractor.embed_images(torch.cat(views)).cpu().numpy()
 
 
@@ -214,7 +214,7 @@ def activate_photos(
     """
     options = options or JobOptions(batch_size=16)
     places = open_places(indices, extractors)
-    found, tree = find_and_guard(inputs, output, "png")
+    found, tree = plan_image_job(inputs, output, "png")
     if config.views == 0:
         for place, folder in zip(places, indices, strict=True):
             _refuse_exact(place, folder, target)

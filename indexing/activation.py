@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from images.io import to_levels
+from images.io import to_uint8
 from images.metrics import psnr
 from indexing.perturbation import Distortion
 from indexing.views import EditedViews
@@ -228,11 +228,11 @@ def limited(original: Tensor, changed: Tensor, config: ActivationConfig) -> Tens
         changed: The same shape.
         config: With the limits.
     """
-    before = to_levels(original).short()
+    before = to_uint8(original).short()
     difference = changed - original
 
     def levels(share: float) -> Tensor:
-        after = to_levels(original + share * difference).short()
+        after = to_uint8(original + share * difference).short()
         if config.max_levels is not None:
             after = after.clamp(before - config.max_levels, before + config.max_levels)
         return after

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.job import JobOptions
-from images.inputs import find_images, guard
+from images.inputs import find_images, refuse_overlap
 from models.embed_job import EmbedReport, embed_images
 from models.embedder_config import EmbedderConfig
 from models.embedders import open_embedder
@@ -36,5 +36,5 @@ def extract(
         ValueError: If the network is not one, no image can be described, or the folder holds another job.
     """
     found = find_images(inputs)
-    guard(output, inputs, found.images)
+    refuse_overlap(output, inputs, found.images)
     return embed_images(found, output, open_embedder(extractor), "indexing extract", options, fts)

@@ -16,7 +16,7 @@ from engine.file_sets import settle, write_set
 from engine.files import check_digest, file_digest, read_lines, write_text
 from engine.records import read_json, to_json
 from indexing.faiss_files import REMEDY, is_joined, joined, read_faiss, write_part
-from models.search import Found, Metric, check_comparable, faiss_errors
+from models.search import Metric, Neighbors, check_comparable, faiss_errors
 from models.store import VectorStore, check_name
 
 FORMAT = 1
@@ -167,7 +167,7 @@ class Index:
         """
         check_comparable(self.facts.get("extractor", {}), self.dimension, fingerprint, dimension, what)
 
-    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Found:
+    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors:
         """The nearest entries of each query.
 
         Args:

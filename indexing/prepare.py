@@ -7,7 +7,7 @@ import os
 import random
 from pathlib import Path
 
-from images.io import find_pictures
+from images.io import list_images
 
 QUERIES = 40_000
 
@@ -39,11 +39,11 @@ def prepare_disc(data: Path, output: Path, truth: Path | None = None, queries: i
         msg = f"{given or data}: no list of matches; looked for {' and '.join(names)}, or name it with truth"
         raise FileNotFoundError(msg)
     wanted = read_matches(given)
-    references = {path.stem: path for path in find_pictures(data / "references")[0]}
+    references = {path.stem: path for path in list_images(data / "references")[0]}
     if missing := sorted(wanted - set(references)):
         msg = f"{data / 'references'}: {len(missing)} of the listed references are not there, the first is {missing[0]}"
         raise FileNotFoundError(msg)
-    training = find_pictures(data / "train")[0]
+    training = list_images(data / "train")[0]
     if len(training) < queries:
         msg = f"{data / 'train'}: {len(training)} pictures, but {queries} are to be chosen; give fewer queries"
         raise ValueError(msg)

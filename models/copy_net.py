@@ -55,9 +55,9 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
 
     def forward(self, images: Tensor) -> Tensor:
         """Descriptors, (B, D) of unit length, of (B, 3, S, S) pictures, normalised by ImageNet's statistics."""
-        return F.normalize(self.project(self.pooled(images)).float(), dim=1)
+        return F.normalize(self.project(self.pooled_features(images)).float(), dim=1)
 
-    def pooled(self, images: Tensor) -> Tensor:
+    def pooled_features(self, images: Tensor) -> Tensor:
         """What the linear layer sees, (B, width of the last stage)."""
         if self.standardise:
             mean, deviation = images.mean(dim=(1, 2, 3), keepdim=True), images.std(dim=(1, 2, 3), keepdim=True)

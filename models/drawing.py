@@ -27,7 +27,7 @@ def check_device(device: str) -> None:
         raise ValueError(msg) from error
 
 
-async def draw_aside(draw: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+async def run_in_turn(draw: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Draw a picture without gradients, after those that were asked for before; no answer of a service times out meanwhile."""
 
     def alone() -> NDArray[np.uint8]:
@@ -37,7 +37,7 @@ async def draw_aside(draw: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]
     return await asyncio.to_thread(alone)
 
 
-def draw_levels(pipeline: Any, prompt: str, seed: int, **how: Any) -> NDArray[np.uint8]:
+def generate_image(pipeline: Any, prompt: str, seed: int, **how: Any) -> NDArray[np.uint8]:
     """A picture, (H, W, 3), by a pipeline of diffusers, its noise drawn on the processor: the same on every device.
 
     Args:
@@ -46,9 +46,9 @@ def draw_levels(pipeline: Any, prompt: str, seed: int, **how: Any) -> NDArray[np
         seed: Of the noise.
         how: What else it is called with.
     """
-    return drawn_levels(pipeline(prompt, generator=torch.Generator().manual_seed(seed), output_type="np", **how).images[0])
+    return array_to_uint8(pipeline(prompt, generator=torch.Generator().manual_seed(seed), output_type="np", **how).images[0])
 
 
-def drawn_levels(drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
+def array_to_uint8(drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Grey levels of a drawn picture in [0, 1]; values that are none become 0."""
     return np.clip(np.nan_to_num(drawn) * 255, 0, 255).round().astype(np.uint8)

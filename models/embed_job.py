@@ -19,7 +19,7 @@ from engine.files import PARTIAL, locked
 from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.journal import Entry, join_journals, read_journal
 from engine.manifest import MANIFEST, write_manifest
-from images.inputs import Found, ImageInput
+from images.inputs import ImageInput, JobInputs
 from models.embedders import Embedder
 from models.store import BLOCK, FOREIGN, StoredImage, VectorStore, check_name, write_vectors
 from models.store_parts import PARTS_INDEX, Parts, holds_parts, open_part
@@ -113,7 +113,7 @@ class EmbedJob(Job[ImageInput, Tensor, Vector, Vector]):
 
 
 def embed_images(
-    found: Found,
+    found: JobInputs,
     folder: Path,
     embedder: Embedder,
     command: str,

@@ -50,7 +50,7 @@ class EmbedderConfig:
             raise ValueError(msg)
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any], trust_torchscript: bool = False) -> EmbedderConfig:
+    def from_record(cls, record: Mapping[str, Any], trust_torchscript: bool = False) -> EmbedderConfig:
         """The settings an embedder's record tells, such as that of an index or of vectors on disk.
 
         Raises:

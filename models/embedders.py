@@ -21,8 +21,8 @@ from engine.files import file_digest
 from engine.manifest import fingerprint
 from models.backbones import TORCHSCRIPT, first_line, open_timm, open_torchscript, open_torchvision, state_digest
 from models.embedder_config import SHORT_NAMES, EmbedderConfig
-from models.preprocessing import Preprocessing, device_of
-from models.store import digest_of
+from models.preprocessing import Preprocessing, module_device
+from models.store import combined_digest
 from models.towers import KINDS, open_towers, shorter_side
 
 PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors"]
@@ -74,7 +74,7 @@ class Embedder(nn.Module):
         """
         first = next(self.network.parameters(), None)
         dtype = first.dtype if first is not None and first.is_floating_point() else views.dtype
-        vectors = self.network(views.to(device_of(self.network), dtype))
+        vectors = self.network(views.to(module_device(self.network), dtype))
         if not isinstance(vectors, Tensor) or vectors.ndim != 2:
             shape = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
             msg = f"the network gives {shape} instead of one vector for each image; choose one that describes whole images"
@@ -96,14 +96,14 @@ class Embedder(nn.Module):
         return F.normalize(vectors, dim=1) if self.unit else vectors
 
     @torch.no_grad()
-    def embed_levels(self, images: Sequence[NDArray[np.uint8]], batch_size: int = 32) -> Tensor:
+    def embed_arrays(self, images: Sequence[NDArray[np.uint8]], batch_size: int = 32) -> Tensor:
         """Vectors (B, D), on the CPU, of (H, W, 3) uint8 images of any sizes."""
         batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
         return torch.cat([self.embed_images(torch.stack([self.preprocess(rgb) for rgb in batch])).cpu() for batch in batches])
 
     def forward(self, images: Tensor) -> Tensor:
         """Vectors (B, D) of (B, 3, H, W) images in [0, 1]."""
-        return self.embed_images(self.preprocess.of_tensors(images))
+        return self.embed_images(self.preprocess.from_tensors(images))
 
     @cached_property
     def dimension(self) -> int:
@@ -121,7 +121,7 @@ class Embedder(nn.Module):
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def record(self) -> dict[str, Any]:
-        """What identifies it, for the record of vectors; :meth:`EmbedderConfig.of_record` reads it."""
+        """What identifies it, for the record of vectors; :meth:`EmbedderConfig.from_record` reads it."""
         return {
             "name": self.config.name,
             "weights": None if self.config.weights is None else str(self.config.weights),
@@ -167,7 +167,7 @@ def open_embedder(config: EmbedderConfig | str, appearance: bool = False) -> Emb
     return embedder
 
 
-def identified(name: str) -> dict[str, Any]:
+def identify_model(name: str) -> dict[str, Any]:
     """Which weights the name of a folder or of a model on the Hub means: see :func:`engine.manifest.fingerprint`."""
     return fingerprint(name, _folder(name))
 
@@ -214,7 +214,7 @@ def _open(config: EmbedderConfig, appearance: bool) -> _Opened:
 def _open_folder(name: str, appearance: bool) -> _Opened:
     folder = _folder(name)
     config = read_config(folder)
-    digest = digest_of(fingerprint("", folder)["sha256"])
+    digest = combined_digest(fingerprint("", folder)["sha256"])
     own = config.get("model", "ImageTextNet" if "words" in config else "")
     if own in OWN:
         return _open_own(own, folder, digest, appearance)

@@ -87,7 +87,7 @@ class ImageTextNet(SavedModel, tags=["image-text-retrieval"]):
         return F.normalize(self.look(features.flatten(1)).float(), dim=1)
 
     @torch.no_grad()
-    def find(self, images: Tensor) -> list[list[tuple[float, float, int, float]]]:
+    def find_letters(self, images: Tensor) -> list[list[tuple[float, float, int, float]]]:
         """The letters of each picture from left to right: x and y as shares of the sides, place in the alphabet, score."""
         chance = self.letter_map(images).softmax(dim=1)
         score = 1 - chance[:, -1]
@@ -102,23 +102,23 @@ class ImageTextNet(SavedModel, tags=["image-text-retrieval"]):
 
     def read(self, images: Tensor) -> list[str]:
         """What is written in (B, 3, H, W) pictures in [0, 1], in capitals; empty where nothing is."""
-        return ["".join(LETTERS[letter] for _, _, letter, _ in line) for line in self.find(images)]
+        return ["".join(LETTERS[letter] for _, _, letter, _ in line) for line in self.find_letters(images)]
 
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:
         """Reading and appearance together, unit length, (B, D)."""
-        lines = self.find(images)
+        lines = self.find_letters(images)
         reading = torch.stack([reading_vector([letter for _, _, letter, _ in line]) for line in lines]).to(images.device)
         return F.normalize(torch.cat([reading, self.appearance(images)], dim=1), dim=1)
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Texts in the space of pictures, unit length, (N, D); the longest word outside the vocabulary is taken for the key."""
-        known = F.normalize(self.described(texts), dim=1)
+        known = F.normalize(self.text_appearance(texts), dim=1)
         spelled = [reading_vector(self._key(text)).to(known.device) for text in texts]
         return F.normalize(torch.cat([torch.stack(spelled), known], dim=1), dim=1)
 
-    def described(self, texts: Sequence[str]) -> Tensor:
+    def text_appearance(self, texts: Sequence[str]) -> Tensor:
         """The appearance half of texts, (N, D), not normalised; zero for one without a known word."""
         lines = [[self.words[word] for word in _words(text) if word in self.words] for text in texts]
         width = max(1, *(len(line) for line in lines)) if lines else 1

@@ -41,7 +41,7 @@ def resize(images: Tensor, side: int, antialias: bool) -> Tensor:
     return differentiable.resize(images, side, side, antialias=antialias)
 
 
-def device_of(module: nn.Module) -> torch.device:
+def module_device(module: nn.Module) -> torch.device:
     """Where a network is; the CPU if it holds no numbers."""
     return next((value.device for value in [*module.parameters(), *module.buffers()]), torch.device("cpu"))
 
@@ -85,7 +85,7 @@ class Preprocessing:
             square = geometry.center_crop(geometry.resize(rgb, *covering, self.filter), self.side, self.side)
         return normalize(to_unit(square), self.mean, self.std)
 
-    def of_tensors(self, images: Tensor) -> Tensor:
+    def from_tensors(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) float32 in [0, 1] to (B, 3, side, side); differentiable if ``on`` is ``float``."""
         if self.on == "float":
             return resize(normalize(images, self.mean, self.std), self.side, self.antialias)

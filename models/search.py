@@ -28,7 +28,7 @@ PRODUCTS_FROM = 4096
 Ranking = list[tuple[str, float]]
 """Names and scores, best first; equal scores in the order of names."""
 
-Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+Neighbors = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Distances (squared L2, ascending, or inner products, descending) and ids, (Q, k) each; ids of -1 where nothing was found."""
 
 faiss.omp_set_num_threads(torch.get_num_threads())  # each library would take all cores, and they would wait for one another
@@ -53,7 +53,7 @@ class Searchable(Protocol):
     @property
     def metric(self) -> Metric: ...
 
-    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Found: ...
+    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors: ...
 
     def check(self, fingerprint: str, dimension: int, what: str) -> None: ...
 
@@ -121,7 +121,7 @@ class ExactIndex:
             self.blocks += [(places[start:stop], matrix[start:stop]) for start, stop in _blocks(places >= 0)]
 
     @classmethod
-    def of(
+    def from_stores(
         cls,
         stores: Mapping[str, VectorStore],
         without: frozenset[str] = frozenset(),
@@ -147,7 +147,7 @@ class ExactIndex:
         widths = {matrix.shape[1] for _, matrix in self.blocks}
         check_comparable(self.embedder, next(iter(widths), dimension), fingerprint, dimension, what)
 
-    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Found:
+    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors:
         """The ``k`` nearest of each of (Q, D) queries; equal ones in the order of names.
 
         Raises:
@@ -172,7 +172,7 @@ class ExactIndex:
             distances, ids = np.take_along_axis(distances, best, 1), np.take_along_axis(ids, best, 1)
         return distances, ids
 
-    def _nearest(self, queries: NDArray[np.float32], matrix: NDArray[np.float32], k: int) -> Found:
+    def _nearest(self, queries: NDArray[np.float32], matrix: NDArray[np.float32], k: int) -> Neighbors:
         """At least the ``k`` nearest rows, and all that are as near as the last of them."""
         asked = min(k + 1, len(matrix))
         while True:

@@ -124,7 +124,7 @@ class VectorStore:
             ValueError: If it is another one.
         """
         sums = self.embedder.get("sha256")  # the sentinels' first version kept those alone
-        same = digest == digest_of(sums) if isinstance(sums, dict) else self.fingerprint in ("", fingerprint)
+        same = digest == combined_digest(sums) if isinstance(sums, dict) else self.fingerprint in ("", fingerprint)
         if not same:
             msg = f"{folder} holds vectors of another model or view ({self.embedder.get('name')}): name that one, or use another folder"
             raise ValueError(msg)
@@ -221,7 +221,7 @@ def check_name(name: str) -> None:
         raise ValueError(msg)
 
 
-def digest_of(sums: Mapping[str, str]) -> str:
+def combined_digest(sums: Mapping[str, str]) -> str:
     """One hexadecimal sha256 for a model's weight files: that of the one file, or of all names and sums."""
     if len(sums) == 1:
         return next(iter(sums.values()))

@@ -126,12 +126,12 @@ def embed_options(parser: Parser) -> None:
 
 def embed(settings: Any, output: Output) -> int:
     """Bring a collection's vectors up to date; 0 only if every image could be read."""
-    from images.inputs import find_images, guard
+    from images.inputs import find_images, refuse_overlap
     from models.embed_job import embed_images
     from models.embedders import open_embedder
 
     found = find_images(settings.photos)
-    guard(settings.output, settings.photos, found.images)
+    refuse_overlap(settings.output, settings.photos, found.images)
     report = embed_images(found, settings.output, open_embedder(settings.model), "sentinels embed", job_options(settings))
     if report is None:
         return 0
@@ -159,7 +159,7 @@ def retrieve(settings: Any, output: Output) -> int:
     from models.store import VectorStore
 
     store = VectorStore.open(settings.vectors)
-    embedder = open_embedder(settings.model or EmbedderConfig.of_record(store.embedder))
+    embedder = open_embedder(settings.model or EmbedderConfig.from_record(store.embedder))
     store.check_embedder(settings.vectors, embedder.fingerprint, embedder.digest)
     query = embedder.embed_texts([settings.text]).cpu().numpy()
     found = rankings(ExactIndex([(store.labels, store.matrix)]), query, settings.top_k)[0]

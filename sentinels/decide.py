@@ -15,7 +15,7 @@ from engine.files import write_text
 from engine.manifest import write_manifest
 from engine.statistics import bootstrap_interval, proportion_interval
 from images.io import UnreadableImage, open_photo
-from models.embedders import Embedder, identified, open_embedder
+from models.embedders import Embedder, identify_model, open_embedder
 from sentinels.permutation import permutation_test, sequential_test
 from sentinels.record import Record
 from sentinels.retrieve import Hits
@@ -112,7 +112,7 @@ def decide(
     if control is not None and config.compat:
         _write_compat(output, kind, found, config)
     settings = {"record": str(record), "answers": str(answers), "control": str(control) if control else None, "config": asdict(config)}
-    write_manifest(output, command="sentinels decide", finished=True, settings=settings, model=identified(config.similarity))
+    write_manifest(output, command="sentinels decide", finished=True, settings=settings, model=identify_model(config.similarity))
     return found
 
 
@@ -177,7 +177,7 @@ def _embedded(paths: dict[str, Path], embedder: Embedder, batch_size: int) -> di
     pictures = [open_photo(path).rgb for path in paths.values()]
     if not pictures:
         return {}
-    return dict(zip(paths, embedder.embed_levels(pictures, batch_size).double().numpy(), strict=True))
+    return dict(zip(paths, embedder.embed_arrays(pictures, batch_size).double().numpy(), strict=True))
 
 
 def _tested(compared: Compared, config: DecideConfig) -> dict[str, Any]:

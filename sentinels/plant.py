@@ -22,7 +22,7 @@ from engine.files import file_digest, write_bytes, write_text
 from engine.manifest import claim, write_manifest
 from engine.progress import progress
 from images.headers import Header, read_header
-from images.inputs import ImageInput, find_images, guard
+from images.inputs import ImageInput, find_images, refuse_overlap
 from images.io import UnreadableImage, encode_as
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.keys import KeyMaker
@@ -95,7 +95,7 @@ async def plant(inputs: Path, output: Path, planter: Planter, config: PlantConfi
     """
     found = find_images([inputs])
     photos = [photo for photo in found.images if photo.member is None]
-    guard(output, [inputs], found.images)
+    refuse_overlap(output, [inputs], found.images)
     if len(photos) < config.count:
         msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
         raise ValueError(msg)

@@ -15,7 +15,7 @@ from checkpoints.folders import PIPELINE_FILES, model_folder
 from engine.manifest import fingerprint
 from images.io import decode_photo, encode_as
 from images.transforms.geometry import cover_crop
-from models.drawing import check_device, draw_aside, draw_levels
+from models.drawing import check_device, generate_image, run_in_turn
 from sentinels.client import Client
 from sentinels.describe import ask_description, generation_prompt, measured_description
 from sentinels.plate import PlateStyle, set_key
@@ -107,11 +107,11 @@ class DiffusionPlanter:
         else:
             description = measured_description(source)
         prompt = generation_prompt(description, key, (width, height))
-        drawn = await draw_aside(lambda: self._drawn(prompt, seed * 1009 + attempt))
+        drawn = await run_in_turn(lambda: self._drawn(prompt, seed * 1009 + attempt))
         return Planted(cover_crop(drawn, height, width, "lanczos"), description, prompt)
 
     def _drawn(self, prompt: str, seed: int) -> Levels:
-        return draw_levels(self.pipeline, prompt, seed, num_inference_steps=self.steps, guidance_scale=self.guidance)
+        return generate_image(self.pipeline, prompt, seed, num_inference_steps=self.steps, guidance_scale=self.guidance)
 
 
 class ServicePlanter:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import Photo, save_png, to_levels
+from images.io import Photo, save_png, to_uint8
 from tiny.dataset import PortraitDataset
 from tiny.identity import EVALUATION_START, check_range
 
@@ -132,6 +132,6 @@ def export_pictures(
         for start in range(0, people, 32):
             assert portraits is not None
             for item in portraits.__getitems__(list(range(start, min(start + 32, people)))):
-                levels = to_levels(item["image"]).permute(1, 2, 0).numpy()
+                levels = to_uint8(item["image"]).permute(1, 2, 0).numpy()
                 save_png(Photo(levels), output / name / f"portrait_{item['identity']:07d}.png")
     return counts

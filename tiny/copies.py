@@ -14,7 +14,7 @@ from scipy import linalg
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import to_levels
+from images.io import to_uint8
 from images.transforms.codecs import jpeg
 from images.transforms.views import to_tensor
 from models.copy_net import CopyNet
@@ -45,7 +45,7 @@ class CopyPictures(Dataset[dict[str, Tensor]]):
         people = PortraitDataset(first, max(1, portraits), 1, size=SIDE)
         for start in range(0, portraits, 32):
             items = people.__getitems__(list(range(start, min(start + 32, portraits))))
-            drawn += [to_levels(item["image"]) for item in items]
+            drawn += [to_uint8(item["image"]) for item in items]
         self.images = torch.stack(drawn + photograph_windows(windows, seed=first))
 
     def __len__(self) -> int:
@@ -130,7 +130,7 @@ def _recoloured(images: Tensor) -> Tensor:
 
 def _coded(image: Tensor, quality: int) -> Tensor:
     """Code as JPEG with red and blue exchanged, as the shipped network was trained."""
-    bgr = to_levels(image.flip(0)).permute(1, 2, 0).numpy()
+    bgr = to_uint8(image.flip(0)).permute(1, 2, 0).numpy()
     return to_tensor(jpeg(bgr, quality)).flip(0)
 
 
@@ -199,7 +199,7 @@ def fit_projection(network: CopyNet, pictures: CopyPictures, count: int = 2000, 
         for start in range(0, len(chosen), 100):
             images = torch.stack([pictures[index]["image"] for index in chosen[start : start + 100]])
             views = [resize(images, network.image_size, antialias=True)] + [edited(images, network.image_size) for _ in range(copies)]
-            rows.append(torch.stack([network.pooled(normalize(view)) for view in views], dim=1).double())
+            rows.append(torch.stack([network.pooled_features(normalize(view)) for view in views], dim=1).double())
     features = torch.cat(rows)
     mean = features.mean(dim=(0, 1))
     within = (features - features.mean(dim=1, keepdim=True)).flatten(0, 1)

@@ -15,7 +15,7 @@ from datamodules.fake2m.synthesize import synthesize
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from images.archives import Member
-from images.io import encode_as, to_levels
+from images.io import encode_as, to_uint8
 from tiny.dataset import PortraitDataset
 
 CODEC: Codec = "bmp"
@@ -81,5 +81,5 @@ def make_detection_shards(pipelines: Path, output: Path, sizes: DetectionSizes =
 def _members(portraits: PortraitDataset, batch: int = 64) -> Iterator[Member]:
     for start in range(0, len(portraits), batch):
         for item in portraits.__getitems__(list(range(start, min(start + batch, len(portraits))))):
-            levels = to_levels(item["image"]).permute(1, 2, 0).numpy()
+            levels = to_uint8(item["image"]).permute(1, 2, 0).numpy()
             yield Member(f"portraits/{item['__key__']}.{CODEC}", encode_as(levels, CODEC))

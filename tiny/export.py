@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from engine.files import write_text
-from images.io import Photo, save_png, to_levels
+from images.io import Photo, save_png, to_uint8
 from tiny.identity import EVALUATION_START
 from tiny.portraits import draw
 
@@ -28,7 +28,7 @@ def export_portraits(output: Path, people: int = 10, pictures: int = 12, size: i
     rows = []
     for person in range(first, first + people):
         drawn = draw([person] * pictures, list(range(pictures)), size)
-        for index, levels in enumerate(to_levels(drawn.images)):
+        for index, levels in enumerate(to_uint8(drawn.images)):
             name = f"{person:07d}/{index:02d}.png"
             save_png(Photo(levels.permute(1, 2, 0).numpy()), output / name)
             facts = {"identity": asdict(drawn.people[index]), "scene": asdict(drawn.scenes[index])}

@@ -54,7 +54,7 @@ def _descriptors(extractor: Embedder, first: int, count: int) -> NDArray[np.floa
 def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
     """Share of some entries that are the nearest of their own picture, as it is and as a JPEG of quality 50."""
     index = Index.open(Path(folder))
-    extractor = open_embedder(EmbedderConfig.of_record(index.facts["extractor"]))
+    extractor = open_embedder(EmbedderConfig.from_record(index.facts["extractor"]))
     drawn = [collage(FIRST + number) for number in range(pictures)]
     found: dict[str, Any] = {"entries": len(index)}
     for edit, views in {"itself": drawn, "jpeg 50": [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in drawn]}.items():

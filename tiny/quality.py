@@ -21,8 +21,8 @@ from eval.attacks.purification import Purifier
 from eval.metrics.denoising import denoising_error
 from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantised
-from images.io import to_levels
-from images.transforms import PAPER, Chain, Edit, flat
+from images.io import to_uint8
+from images.transforms import PAPER, Chain, Edit, flatten_suite
 from models.embedders import open_embedder
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
@@ -101,7 +101,7 @@ def sample_quality(folder: Path, faces: str, probe: AttributeProbe, count: int =
     for index, (name, values) in enumerate(ATTRIBUTES.items()):
         named = wanted[:, index] >= (1 if values[0] == "none" else 0)  # a caption never says that something is not there
         right[name] = float((answers[named, index] == wanted[named, index]).float().mean())
-    return {"face_share": float(load_faces(faces)(images).found.float().mean()), "attributes_right": right}
+    return {"face_share": float(load_faces(faces)(images).detected.float().mean()), "attributes_right": right}
 
 
 @torch.no_grad()
@@ -111,13 +111,13 @@ def face_quality(faces: str) -> dict[str, Any]:
     people = FacePictures(EVALUATION_START, 100, 8)
     images = people.images.float() / 255
     seen = [network(part) for part in images.split(100)]
-    embeddings, found = torch.cat([f.embeddings for f in seen]), torch.cat([f.found for f in seen])
+    embeddings, found = torch.cat([f.embeddings for f in seen]), torch.cat([f.detected for f in seen])
     cosine, same = embeddings @ embeddings.T, people.labels.view(-1, 1) == people.labels
     pairs = torch.ones_like(same).triu(1)
     mine, others = cosine[same & pairs].numpy(), np.sort(cosine[~same & pairs].numpy())
     torch.manual_seed(0)
     scenes = FacePictures(EVALUATION_START, 400, 1, empty=True).images.float() / 255
-    broken = network(faceless(images[::2], scenes)).found.float()
+    broken = network(faceless(images[::2], scenes)).detected.float()
     alarms = {kind: float(part.mean()) for kind, part in zip(FACELESS, broken.tensor_split(len(FACELESS)), strict=True)}
     return {
         "auc": float(np.searchsorted(others, mine).mean() / len(others)),
@@ -146,7 +146,7 @@ def purifier_quality(method: Purifier, images: Tensor, faces: str) -> dict[str, 
     """What a purification by a shipped model does to clean portraits: PSNR, and the share in which a face is still found."""
     washed = torch.cat([method(part, torch.Generator().manual_seed(0)) for part in images.split(8)])
     error = (washed - images).square().mean(dim=(1, 2, 3))
-    seen = load_faces(faces)(washed).found.float().mean()
+    seen = load_faces(faces)(washed).detected.float().mean()
     return {"psnr_of_clean_portraits": float((-10 * error.log10()).mean()), "face_share": float(seen)}
 
 
@@ -154,7 +154,7 @@ def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
     """Keys set into evaluation portraits and read again, letters seen where none are, and portraits found by keys and by captions."""
     network, rng = load_network(str(folder)), np.random.default_rng(0)
     items = PortraitDataset(EVALUATION_START + 300_000, count, 1, 128).__getitems__(list(range(count)))
-    plain = [to_levels(item["image"]).permute(1, 2, 0).numpy() for item in items]
+    plain = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in items]
     keys = ["".join(rng.choice(list(ALPHABET), 6)) for _ in plain]
     keyed = [set_key(np.ascontiguousarray(rgb), key, rng).rgb for rgb, key in zip(plain, keys, strict=True)]
     images, bare = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 255 for part in (keyed, plain))
@@ -212,7 +212,7 @@ def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
         return torch.cat([extractor.embed_images(torch.stack(views[start : start + 100])) for start in range(0, pictures, 100)])
 
     known, own = described(Chain(())), torch.arange(pictures)
-    edits = {f"{kind} {parameter}".strip(): edit for kind, parameter, edit in flat(PAPER)}
+    edits = {f"{kind} {parameter}".strip(): edit for kind, parameter, edit in flatten_suite(PAPER)}
     found = {edit: float(((described(change) @ known.T).argmax(dim=1) == own).float().mean()) for edit, change in edits.items()}
     cosines = known @ known.T
     return {"found": found, "strangers": float((cosines.sum() - pictures) / (pictures * (pictures - 1)))}

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import to_levels
+from images.io import to_uint8
 from images.transforms.codecs import jpeg
 from models.image_text_net import LETTERS, STRIDE, ImageTextNet
 from sentinels.plate import PlateStyle, set_key
@@ -47,7 +47,7 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
     def __init__(self, first: int, people: int, side: int, seed: int, keyed: float = 0.8) -> None:
         portraits, step = PortraitDataset(first, people, 1, side), 32
         drawn = [portraits.__getitems__(list(range(start, min(start + step, people)))) for start in range(0, people, step)]
-        self.images = [to_levels(item["image"]).permute(1, 2, 0).numpy() for part in drawn for item in part]
+        self.images = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for part in drawn for item in part]
         self.captions = [item["caption"] for part in drawn for item in part]
         self.side, self.seed, self.keyed = side, seed, keyed
 
@@ -105,7 +105,7 @@ class ReadingTask(LightningModule):
         half = self.network.side // 2
         views = [weathered(F.interpolate(batch[kind], (half, half), mode="bilinear", antialias=True)) for kind in ("image", "plain")]
         seen = [self.network.appearance(view) for view in views]
-        texts = F.normalize(self.network.described([self.captions[int(index)] for index in batch["index"]]), dim=1)
+        texts = F.normalize(self.network.text_appearance([self.captions[int(index)] for index in batch["index"]]), dim=1)
         scale = self.network.scale.exp()
         same = (batch["index"].view(-1, 1) == batch["index"]).float()
         alike = contrast(seen[0], seen[1], same, scale)

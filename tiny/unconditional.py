@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import to_levels
+from images.io import to_uint8
 from tiny.dataset import PortraitDataset
 from tiny.folder import CaptionedPictures
 from tiny.schedule import one_cycle
@@ -34,7 +34,7 @@ class Views(Dataset[dict[str, Tensor]]):
     def __init__(self, pictures: PortraitDataset | CaptionedPictures) -> None:
         batches = torch.arange(len(pictures)).split(64)
         drawn = [torch.stack([item["image"] for item in pictures.__getitems__(batch.tolist())]) for batch in batches]
-        self.images = torch.cat([to_levels(images) for images in drawn])
+        self.images = torch.cat([to_uint8(images) for images in drawn])
 
     def __len__(self) -> int:
         return len(self.images)

@@ -24,7 +24,7 @@ from engine.files import file_digest
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.headers import read_header
-from images.io import UnreadableImage, decode_photo, encode_as, to_levels
+from images.io import UnreadableImage, decode_photo, encode_as, to_uint8
 from images.samples import read_samples
 from models.pipelines import open_autoencoder
 
@@ -65,7 +65,7 @@ class Reconstruction(ShardJob):
             except UnreadableImage:
                 yield LeftOut(key, "unreadable")
                 continue
-            levels = to_levels(self._round_trip(photo.tensor()))
+            levels = to_uint8(self._round_trip(photo.tensor()))
             content = encode_as(
                 levels.permute(1, 2, 0).cpu().numpy(),
                 record["codec"],

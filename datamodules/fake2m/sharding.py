@@ -17,7 +17,7 @@ from datamodules.fake2m.catalogue import Group, Subset
 from engine.files import write_bytes
 from engine.records import parse_json
 from images.archives import Member, ShardWriter, index_tar
-from images.formats import names_image
+from images.formats import has_image_suffix
 from images.headers import read_header
 from images.io import UnreadableImage, decode_photo
 
@@ -157,7 +157,7 @@ def shard_pictures(
     writers: dict[str, SubsetWriter] = {}
     troubles = Troubles()
     for member in members:
-        named_image = names_image(member.name)
+        named_image = has_image_suffix(member.name)
         if member.skip or member.fault:
             reason = f"{member.name}: {member.skip or member.fault}"
             troubles.add("unreadable" if named_image or member.fault else "no file", reason)

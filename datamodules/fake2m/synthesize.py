@@ -19,7 +19,7 @@ from datamodules.fake2m.sharding import GENERATED, Origin, slug
 from engine.devices import Process
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
-from images.io import encode_as, to_levels
+from images.io import encode_as, to_uint8
 
 
 class Synthesis(ShardJob):
@@ -48,7 +48,7 @@ class Synthesis(ShardJob):
         for start in range(first, end, config.batch_size):
             self.tick(start - first, end - first)
             places = range(start, min(start + config.batch_size, end))
-            for place, levels in zip(places, to_levels(self._draw(places)), strict=True):
+            for place, levels in zip(places, to_uint8(self._draw(places)), strict=True):
                 content = encode_as(levels.permute(1, 2, 0).cpu().numpy(), config.codec, config.quality)
                 known = {"caption": self.captions[place], "guidance": config.guidance, "seed": config.seed + place}
                 yield Sample(f"{place:09d}", config.codec, content, known)

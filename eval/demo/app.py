@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from eval.demo import detect, find, protect, sentinel
 from eval.demo.sessions import Sessions
 from eval.human.server import LOOPBACK
-from images.uploads import MOST_BYTES
+from images.uploads import MAX_UPLOAD_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = Tr
         server_port=port,
         share=False,
         quiet=True,
-        max_file_size=MOST_BYTES,
+        max_file_size=MAX_UPLOAD_BYTES,
         footer_links=[],
         theme=theme,
         css=STYLE,

@@ -13,8 +13,8 @@ from eval.demo.finder import QUALITY, Finder, Visitor
 from eval.demo.sessions import Sessions
 from eval.demo.shown import CHANGE, Levels, thumbnail, whole
 from images.io import Photo, UnreadableImage, open_photo, without_metadata
-from images.metrics import amplified, differences
-from images.transforms import PAPER, flat
+from images.metrics import amplify_change, max_change_and_psnr
+from images.transforms import PAPER, flatten_suite
 from images.transforms.geometry import LongestSide
 
 NAME = "Find"
@@ -32,7 +32,7 @@ LARGEST = 1024
 
 FOUND = ["picture", "place", "entry", "distance"]
 COMPARED = ["edit", "as it was", "activated", "picture"]
-EDITS = [f"{kind} {parameter}".strip().replace("_", " ") for kind, parameter, _ in flat(PAPER)]
+EDITS = [f"{kind} {parameter}".strip().replace("_", " ") for kind, parameter, _ in flatten_suite(PAPER)]
 
 
 def add(model: str, sessions: Sessions, trust_torchscript: bool = False) -> None:
@@ -114,10 +114,10 @@ def _activate(finder: Finder, visitor: Visitor, name: str, photo: Photo, folder:
     stem = f"{len(visitor.files)}-{name.rsplit('.', 1)[0]}"
     kept = thumbnail(clean, folder / f"{stem}-clean.png")
     file = whole(Photo(changed, photo.alpha), folder / f"{stem}-activated.png")
-    change = thumbnail(amplified(clean, changed), folder / f"{stem}-change.png")
+    change = thumbnail(amplify_change(clean, changed), folder / f"{stem}-change.png")
     own = finder.remember(visitor, clean, name, kept)
     before, after = (_places(finder, visitor, rgb, own) for rgb in (clean, changed))
-    largest, psnr = differences(clean, changed)
+    largest, psnr = max_change_and_psnr(clean, changed)
     said = (
         f"{name}: found first after {after.count(1)} of {len(EDITS)} edits, as it was after {before.count(1)}; "
         f"PSNR {psnr or np.inf:.1f} dB, no value changed by more than {largest} of 255 levels"
@@ -129,7 +129,7 @@ def _activate(finder: Finder, visitor: Visitor, name: str, photo: Photo, folder:
 def _places(finder: Finder, visitor: Visitor, rgb: Levels, own: int) -> list[int | None]:
     """At which place each edited copy finds the visitor's entry; None where it is not among the first :data:`PLACES`."""
     small = LongestSide(LARGEST)(rgb, np.random.default_rng(0))
-    copies = [edit(small, np.random.default_rng([0, number])) for number, (_, _, edit) in enumerate(flat(PAPER))]
+    copies = [edit(small, np.random.default_rng([0, number])) for number, (_, _, edit) in enumerate(flatten_suite(PAPER))]
     found = finder.search(visitor, copies, PLACES)
     return [next((place for place, entry in enumerate(entries, 1) if entry.own and entry.number == own), None) for entries in found]
 

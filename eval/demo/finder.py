@@ -52,7 +52,7 @@ class Finder:
 
     def __init__(self, folder: Path, trust_torchscript: bool = False) -> None:
         self.index = Index.open(folder)
-        self.place = open_places([folder], [EmbedderConfig.of_record(self.index.facts.get("extractor", {}), trust_torchscript)])[0]
+        self.place = open_places([folder], [EmbedderConfig.from_record(self.index.facts.get("extractor", {}), trust_torchscript)])[0]
         self.activation = Activator([self.place], "auto", ActivationConfig(min_psnr=QUALITY))
         self.empty = faiss.clone_index(self.place.trained)
         self.empty.reset()

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from eval.demo.sessions import Sessions
 from eval.demo.shown import CHANGE, thumbnail, whole
-from images.io import Photo, levels_within, without_metadata
-from images.metrics import amplified, differences
+from images.io import Photo, clamp_to_budget, without_metadata
+from images.metrics import amplify_change, max_change_and_psnr
 from rid.protect.protector import Protector
 
 NAME = "Protect"
@@ -34,14 +34,14 @@ def add(model: str, sessions: Sessions) -> None:
         for number, (name, photo) in enumerate(photos):
             clean = without_metadata(photo)
             before = clean.tensor()
-            after = levels_within(protector(before.unsqueeze(0))[0], before, protector.budget)
+            after = clamp_to_budget(protector(before.unsqueeze(0))[0], before, protector.budget)
             changed = _rgb(after)
             stem = name.rsplit(".", 1)[0]
             made.append(whole(Photo(changed, clean.alpha), folder / f"{number}-{stem}-protected.png"))
             shown.append((thumbnail(clean.rgb, folder / f"{number}-clean.png"), f"{stem}: clean"))
             shown.append((made[-1], f"{stem}: protected"))
-            shown.append((thumbnail(amplified(clean.rgb, changed), folder / f"{number}-difference.png"), f"{stem}: {CHANGE}"))
-            largest, _ = differences(clean.rgb, changed)
+            shown.append((thumbnail(amplify_change(clean.rgb, changed), folder / f"{number}-difference.png"), f"{stem}: {CHANGE}"))
+            largest, _ = max_change_and_psnr(clean.rgb, changed)
             report.append(f"{name}: protected, no value changed by more than {largest} of 255 levels")
         return shown, made, "\n".join(report)
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from images.io import Photo, save_png
-from images.metrics import AMPLIFIED
+from images.metrics import AMPLIFICATION
 
 Levels = NDArray[np.uint8]
 
 SIDE = 512
-CHANGE = f"change x{AMPLIFIED}"
+CHANGE = f"change x{AMPLIFICATION}"
 
 
 def thumbnail(rgb: Levels, file: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from engine.files import write_bytes
 from engine.progress import progress
-from images.io import Photo, encode_photo, find_pictures, open_photo, to_levels, without_metadata
+from images.io import Photo, encode_photo, list_images, open_photo, to_uint8, without_metadata
 from images.transforms.differentiable import resize_center_crop
 
 Codec = Literal["jpeg", "png"]
@@ -60,7 +60,7 @@ class LabelledFolders:
         """
         found = []
         for label, folder in self.folders.items():
-            for path in find_pictures(folder)[0]:
+            for path in list_images(folder)[0]:
                 inside = path.relative_to(folder)
                 found.append(Stimulus(path, label, inside.parts[0] if len(inside.parts) > 1 else "all", str(inside.with_suffix(""))))
         return found
@@ -112,7 +112,7 @@ def prepare(file: Path, size: int, codec: Codec) -> bytes:
     if min(photo.rgb.shape[:2]) < size:
         msg = f"{file}: {photo.rgb.shape[1]} by {photo.rgb.shape[0]} pixels, less than the test's size of {size}; lower size or remove it"
         raise ValueError(msg)
-    square = to_levels(resize_center_crop(Photo(photo.rgb).tensor(), size)).permute(1, 2, 0).numpy()
+    square = to_uint8(resize_center_crop(Photo(photo.rgb).tensor(), size)).permute(1, 2, 0).numpy()
     return encode_photo(Photo(square), codec)
 
 

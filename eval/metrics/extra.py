@@ -92,7 +92,7 @@ class ExtraMetrics:
             parts = {text: generated[[index for index, prompt in enumerate(prompts) if prompt == text]] for text in dict.fromkeys(prompts)}
             found["clip_score"] = float(torch.cat([self.clip.score(part, text) for text, part in parts.items()]).mean())
         if "ser_fiq" in self.names and isinstance(self.faces, FaceNet):
-            seen = self.faces(generated).found
+            seen = self.faces(generated).detected
             scores = ser_fiq(self.faces.with_dropout(generated[seen], PASSES)) if seen.any() else torch.tensor([float("nan")])
             found["ser_fiq"] = float(scores.mean())
         if "ms_ssim" in self.names:

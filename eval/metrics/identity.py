@@ -109,8 +109,8 @@ class IdentityPreservation(Metric):
         """
         seen = self.faces(generated)
         self.similarity += similarities(seen, mean_embedding(self.faces(reference))).sum()
-        self.found += seen.found.sum()
-        self.total += len(seen.found)
+        self.found += seen.detected.sum()
+        self.total += len(seen.detected)
 
     def compute(self) -> dict[str, Tensor]:
         """``ism`` (NaN if no picture has a face), ``ism_all`` and ``fdfr``; all NaN before the first update."""
@@ -124,10 +124,10 @@ class IdentityPreservation(Metric):
 def similarities(seen: Faces, centre: Tensor) -> Tensor:
     """Cosine of every face found with a unit embedding; not a number where the backend only detects."""
     if not len(centre):
-        return torch.full((max(int(seen.found.sum()), 1),), float("nan"), device=seen.found.device)
-    if not seen.found.any():
+        return torch.full((max(int(seen.detected.sum()), 1),), float("nan"), device=seen.detected.device)
+    if not seen.detected.any():
         return centre.new_zeros(0)
-    return seen.embeddings[seen.found] @ centre
+    return seen.embeddings[seen.detected] @ centre
 
 
 def mean_embedding(faces: Faces) -> Tensor:
@@ -136,7 +136,7 @@ def mean_embedding(faces: Faces) -> Tensor:
     Raises:
         ValueError: If there is none.
     """
-    if not faces.found.any():
-        msg = f"no face found in any of {len(faces.found)} reference pictures; use clear portraits of the person"
+    if not faces.detected.any():
+        msg = f"no face found in any of {len(faces.detected)} reference pictures; use clear portraits of the person"
         raise ValueError(msg)
-    return F.normalize(faces.embeddings[faces.found].mean(dim=0), dim=0)
+    return F.normalize(faces.embeddings[faces.detected].mean(dim=0), dim=0)

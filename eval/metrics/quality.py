@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from images.io import to_levels
+from images.io import to_uint8
 from images.metrics import psnr, ssim
 
 
@@ -22,7 +22,7 @@ def fidelity(protected: Tensor, clean: Tensor) -> dict[str, float]:
     return {
         "psnr": psnr(float((protected - clean).square().mean()), peak=1.0),
         "ssim": ssim(protected, clean),
-        "levels": float((to_levels(protected).short() - to_levels(clean).short()).abs().max()),
+        "levels": float((to_uint8(protected).short() - to_uint8(clean).short()).abs().max()),
     }
 
 
@@ -34,7 +34,7 @@ def brisque(images: Tensor) -> float:
     if find_spec("brisque") is None:
         return float("nan")
     scorer = _brisque()
-    return float(np.mean([scorer.score(picture.permute(1, 2, 0).numpy()) for picture in to_levels(images).cpu()]))
+    return float(np.mean([scorer.score(picture.permute(1, 2, 0).numpy()) for picture in to_uint8(images).cpu()]))
 
 
 @cache
@@ -46,4 +46,4 @@ def _brisque() -> Any:
 
 def quantised(images: Tensor) -> Tensor:
     """Pictures as they are after being saved with 8 bits, still in [0, 1]."""
-    return to_levels(images).to(torch.float32) / 255
+    return to_uint8(images).to(torch.float32) / 255

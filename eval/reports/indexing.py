@@ -12,7 +12,7 @@ from engine.pages.shell import MISSING
 from engine.records import read_json
 from engine.tables import read_table
 from images.io import open_photo
-from images.metrics import amplified
+from images.metrics import amplify_change
 
 
 def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
@@ -57,7 +57,7 @@ def _shown(folder: Path, row: dict[str, str]) -> dict[str, Any]:
     before, after = (
         open_photo(place).rgb for place in (folder / "pictures" / "originals" / row["source"], folder / "active" / row["output"])
     )
-    names = {"original": before, "released": after, "difference": amplified(before, after)}
+    names = {"original": before, "released": after, "difference": amplify_change(before, after)}
     return {"name": row["source"], "psnr": float(row["psnr"])} | {name: strip_url([image]) for name, image in names.items()}
 
 

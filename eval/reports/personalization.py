@@ -18,7 +18,7 @@ from eval.reports.indexing import indexing_section
 from eval.studies.access import Access, boxes
 from eval.studies.personalize import mean_of, read_results
 from images.io import open_photo
-from images.metrics import amplified
+from images.metrics import amplify_change
 
 METRICS = {
     "ism_all": "ISM, no face = 0",
@@ -172,7 +172,7 @@ def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -
             {
                 "arm": arm,
                 "protected": strip_url(protected),
-                "difference": strip_url([amplified(*pair) for pair in zip(original, protected, strict=True)]),
+                "difference": strip_url([amplify_change(*pair) for pair in zip(original, protected, strict=True)]),
                 "generated": strip_url(first_images(folder / arm, "generated", count)),
                 "measured": result["measured"][arm],
             }

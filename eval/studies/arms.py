@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eval.metrics.quality import quantised
-from images.io import levels_within
+from images.io import clamp_to_budget
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.pairs.config import PGDConfig
@@ -62,6 +62,6 @@ def _saved(arm: Arm, budget: int) -> Arm:
 
     def protect(images: Tensor, seed: int) -> Tensor:
         clean = quantised(images)
-        return levels_within(arm(clean, seed), clean, budget).float() / 255
+        return clamp_to_budget(arm(clean, seed), clean, budget).float() / 255
 
     return protect

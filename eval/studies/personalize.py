@@ -24,7 +24,7 @@ from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding, similarities
 from eval.metrics.quality import brisque, fidelity, quantised
 from eval.studies.arms import Arm
-from images.io import Photo, open_photo, save_png, to_levels
+from images.io import Photo, open_photo, save_png, to_uint8
 
 Measured = dict[str, dict[str, float]]
 """Metric values by arm."""
@@ -186,7 +186,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
             msg = f"{person['name']}: {error}"
             raise ValueError(msg) from error
         seen = self.faces(person["train"])
-        return float(similarities(seen, centre).sum() / len(seen.found))
+        return float(similarities(seen, centre).sum() / len(seen.detected))
 
     def _protect(self, name: str, person: Person, seed: int) -> Tensor:
         """The person's protected pictures, from the folder that keeps them if they are there."""
@@ -206,7 +206,7 @@ def result_file(output: Path, name: str) -> Path:
 
 def save_all(images: Tensor, stem: Path) -> None:
     """Save (B, 3, H, W) pictures in [0, 1] as ``STEM_00.png``, ``STEM_01.png`` and so on."""
-    for index, levels in enumerate(to_levels(images).cpu()):
+    for index, levels in enumerate(to_uint8(images).cpu()):
         save_png(Photo(levels.permute(1, 2, 0).numpy()), stem.with_name(f"{stem.name}_{index:02d}.png"))
 
 

@@ -14,8 +14,8 @@ from engine.devices import Process
 from engine.job import Batch, JobOptions, Report
 from eval.attacks.purification import Purifier
 from images.inputs import ImageInput
-from images.io import Photo, encode_photo, to_levels
-from images.job import ImageJob, SavedImage, find_and_guard, run_image_job
+from images.io import Photo, encode_photo, to_uint8
+from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
 from images.outputs import ImageTree
 
 
@@ -46,7 +46,7 @@ class PurifyJob(ImageJob[Photo, NDArray[Any]]):
 
     def _purified(self, photo: Photo, place: int) -> NDArray[Any]:
         source = torch.Generator().manual_seed(self.seed * 1_000_003 + place)
-        levels = to_levels(self.method(photo.tensor().unsqueeze(0), source))
+        levels = to_uint8(self.method(photo.tensor().unsqueeze(0), source))
         return levels[0].permute(1, 2, 0).contiguous().cpu().numpy()
 
     def finish(self, prepared: Photo, result: NDArray[Any]) -> SavedImage:
@@ -73,6 +73,6 @@ def purify_files(
         FileNotFoundError: If there are no images.
         ValueError: If the folder is an input, or holds other files or images purified otherwise.
     """
-    found, tree = find_and_guard(inputs, output, "png")
+    found, tree = plan_image_job(inputs, output, "png")
     settings = {"method": named, "seed": seed}
     return run_image_job(PurifyJob(method, tree, seed), found, settings, options or JobOptions(batch_size=1))

@@ -17,9 +17,9 @@ from engine.manifest import claim, write_manifest
 from engine.progress import progress
 from eval.attacks.rag import FlowConfig, Generator, Judge, RagFlow, Retriever, query_prompt
 from eval.attacks.rag.retriever import Method
-from images.inputs import Found, ImageInput, find_images
+from images.inputs import ImageInput, JobInputs, find_images
 from models.embed_job import embed_images
-from models.embedders import Embedder, identified, open_embedder
+from models.embedders import Embedder, identify_model, open_embedder
 from models.store import VectorStore
 from sentinels.client import Client
 from sentinels.record import Record
@@ -103,7 +103,7 @@ def run_rag(
     settings = {
         "record": str(record.resolve()),
         "database": {key: value for key, value in asdict(database).items() if key not in ("vectors", "batch_size", "accelerator")},
-        "model": identified(database.embedder),
+        "model": identify_model(database.embedder),
         "flow": asdict(flow) | {"trials": None},  # more trials may be added
         "seed": seed,
     }
@@ -217,9 +217,9 @@ def _stores(planted: Record, database: Database, embedder: Embedder, output: Pat
     """Vectors of originals and sentinels, brought up to date."""
     folder = database.vectors or output / "vectors"
     options = JobOptions(DeviceOptions(database.accelerator), database.batch_size)
-    sentinels = [ImageInput.of(path, sentinel_name(sentinel.generated, path)) for _, sentinel, path in planted.pairs()]
+    sentinels = [ImageInput.from_file(path, sentinel_name(sentinel.generated, path)) for _, sentinel, path in planted.pairs()]
     stores = {}
-    for name, found in (("originals", find_images([database.originals])), ("sentinels", Found(sentinels))):
+    for name, found in (("originals", find_images([database.originals])), ("sentinels", JobInputs(sentinels))):
         report = embed_images(found, folder / name, embedder, "sentinels embed", options)
         if report is None:
             msg = "eval rag runs in one process; start it without torchrun or srun"

@@ -16,7 +16,7 @@ from eval.studies.rag import Database, run_rag, sentinel_name
 from images.inputs import ImageInput, find_images
 from images.io import Photo, UnreadableImage, save_png
 from images.transforms import edit_generator
-from models.embedders import identified, open_embedder
+from models.embedders import identify_model, open_embedder
 from models.search import ExactIndex, rankings
 from models.store import VectorStore
 from sentinels.decide import DecideConfig, decide
@@ -68,7 +68,7 @@ def run_robustness(
     settings = {
         "record": {"file": str(record.resolve()), "sha256": file_digest(record)},
         "originals": str(database.originals.resolve()),
-        "reader": identified(reader),
+        "reader": identify_model(reader),
         "seed": seed,
     }
     claim(output, "eval rag-robustness", settings)
@@ -78,7 +78,7 @@ def run_robustness(
         stolen = Record(folder / "record.json", provenance={"edit": name})
         for source, sentinel, path in planted.pairs():
             place = folder / "images" / sentinel_name(sentinel.generated, path)
-            if _edited(ImageInput.of(path), known[name], place, seed):
+            if _edited(ImageInput.from_file(path), known[name], place, seed):
                 stolen.sentinels[source] = replace(
                     sentinel, generated=stolen.relative(place), original=str(planted.locate(sentinel.original))
                 )
@@ -109,8 +109,8 @@ def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str
     known = set(stores["originals"].labels)
     asked = {f"originals/{name}": text for name, text in captions.items() if name in known}
     queries = open_embedder(embedder).embed_texts(list(asked.values())).cpu().numpy()
-    with_them = rankings(ExactIndex.of(stores), queries, 10)
-    without = rankings(ExactIndex.of({"originals": stores["originals"]}), queries, 10)
+    with_them = rankings(ExactIndex.from_stores(stores), queries, 10)
+    without = rankings(ExactIndex.from_stores({"originals": stores["originals"]}), queries, 10)
 
     def recall(rankings: list[list[tuple[str, float]]]) -> float:
         return sum(name in [found for found, _ in ranking] for name, ranking in zip(asked, rankings, strict=True)) / len(asked)

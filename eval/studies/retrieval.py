@@ -22,9 +22,9 @@ from engine.tables import write_table
 from eval.metrics.retrieval import ranks
 from eval.reports.retrieval import Answers, write_report
 from images.inputs import ImageInput, find_images, inputs_digest
-from images.job import pixels_of
+from images.job import count_pixels
 from images.outputs import output_names
-from images.transforms import SUITES, Edit, RandomChain, RGBImage, edit_generator, flat
+from images.transforms import SUITES, Edit, RandomChain, RGBImage, edit_generator, flatten_suite
 from indexing.index import Index, index_files
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder
@@ -96,7 +96,7 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         self.extractor.to(process.device, process.dtype)
 
     def weigh(self, source: Query) -> int:
-        return pixels_of(source.file) * BYTES_PER_PIXEL + self.holds(source)
+        return count_pixels(source.file) * BYTES_PER_PIXEL + self.holds(source)
 
     def holds(self, source: Query) -> int:
         return sum(map(len, self.edits.values())) * 12 * self.extractor.preprocess.side**2
@@ -207,8 +207,8 @@ def run_retrieval(
         "suite": suite,
         "seed": seed,
     }
-    labels = [(kind, parameter) for kind, parameter, _ in flat(SUITES[suite])]
-    job = LookUpJob(network, opened, [edit for *_, edit in flat(SUITES[suite])], bool(unknown), k, seed, output / "found")
+    labels = [(kind, parameter) for kind, parameter, _ in flatten_suite(SUITES[suite])]
+    job = LookUpJob(network, opened, [edit for *_, edit in flatten_suite(SUITES[suite])], bool(unknown), k, seed, output / "found")
     inputs = [*unknown, *(query for found in queries.values() for query in found)]
     report = run_job(job, inputs, output, settings, options, facts={"extractor": asdict(extractor), "edits": len(labels)})
     if report is None:

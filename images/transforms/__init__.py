@@ -7,7 +7,7 @@ Edits of 8-bit images are callables on (H, W, 3) uint8 and a NumPy generator, se
 
 from images.transforms.chains import Chain, RandomChain
 from images.transforms.protocol import Edit, RGBImage, edit_generator
-from images.transforms.suites import PAPER, ROBUSTNESS, SUITES, flat, sweep
+from images.transforms.suites import PAPER, ROBUSTNESS, SUITES, flatten_suite, sweep
 
 __all__ = [
     "PAPER",
@@ -18,6 +18,6 @@ __all__ = [
     "RGBImage",
     "RandomChain",
     "edit_generator",
-    "flat",
+    "flatten_suite",
     "sweep",
 ]

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from images.io import to_levels
+from images.io import to_uint8
 from images.transforms.codecs import Chroma
 from images.transforms.codecs import jpeg as jpeg_file
 from images.transforms.geometry import center_window, covering_size
@@ -54,7 +54,7 @@ def exact_jpeg(images: Tensor, quality: int, chroma: Chroma = "4:2:0") -> Tensor
         (B, 3, H, W), whole levels of 255.
     """
     decoded = []
-    for levels in to_levels(images.detach()).cpu():
+    for levels in to_uint8(images.detach()).cpu():
         rgb = jpeg_file(levels.permute(1, 2, 0).numpy(), quality, chroma)
         decoded.append(torch.from_numpy(rgb.copy()).permute(2, 0, 1).float() / 255)
     exact = torch.stack(decoded).to(images)

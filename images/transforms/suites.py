@@ -68,7 +68,7 @@ SUITES = {"paper": PAPER, "sweep": sweep()}
 """Suites of ``eval retrieval``, by name."""
 
 
-def flat(suite: Suite) -> list[tuple[str, str, Edit]]:
+def flatten_suite(suite: Suite) -> list[tuple[str, str, Edit]]:
     """List kind, parameter and edit of a suite, in order."""
     rows = []
     for kind, edits in suite.items():

@@ -105,7 +105,7 @@ class View:
             raise ValueError(msg)
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> Self:
+    def from_settings(cls, settings: dict[str, Any]) -> Self:
         """Build a view from plain values, as JSON holds them.
 
         Raises:

@@ -18,11 +18,11 @@ from checkpoints.saved import SavedModel
 class Faces(NamedTuple):
     """What was seen in B pictures.
 
-    ``found`` (B,) bool; ``score`` (B,) in [0, 1]; ``boxes`` (B, 4) as centre x, centre y, width and height in shares of the
-    side; ``embeddings`` (B, D) of unit length. Where ``found`` is false the last two mean nothing.
+    ``detected`` (B,) bool; ``score`` (B,) in [0, 1]; ``boxes`` (B, 4) as centre x, centre y, width and height in shares of the
+    side; ``embeddings`` (B, D) of unit length. Where ``detected`` is false the last two mean nothing.
     """
 
-    found: Tensor
+    detected: Tensor
     score: Tensor
     boxes: Tensor
     embeddings: Tensor

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from images.io import to_levels
+from images.io import to_uint8
 from models.faces.face_net import Faces
 
 LEAST_SIDE = 320
@@ -28,7 +28,7 @@ class PhotographFaces(ABC):
 
     def __call__(self, images: Tensor) -> Faces:
         """See :class:`models.faces.face_net.Faces`; pictures are (B, 3, H, W) RGB in [0, 1]."""
-        seen = [self._one(np.ascontiguousarray(levels.permute(1, 2, 0).numpy()[..., ::-1])) for levels in to_levels(images).cpu()]
+        seen = [self._one(np.ascontiguousarray(levels.permute(1, 2, 0).numpy()[..., ::-1])) for levels in to_uint8(images).cpu()]
         width = max((len(embedding) for _, _, embedding in seen), default=0)
         embeddings = torch.stack([F.pad(torch.from_numpy(embedding), (0, width - len(embedding))) for _, _, embedding in seen])
         score, boxes = torch.tensor([score for score, _, _ in seen]), torch.tensor(np.stack([box for _, box, _ in seen]))

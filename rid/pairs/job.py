@@ -17,9 +17,9 @@ from engine.files import write_bytes, write_text
 from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.manifest import fingerprint
 from images.archives import ShardWriter
-from images.inputs import ImageInput, find_images, guard
-from images.io import Photo, encode_photo, levels_within, open_photo, to_levels
-from images.job import pixels_of
+from images.inputs import ImageInput, find_images, refuse_overlap
+from images.io import Photo, clamp_to_budget, encode_photo, open_photo, to_uint8
+from images.job import count_pixels
 from images.outputs import output_names
 from images.transforms.geometry import center_crop_photo
 from rid.ensemble import DiffusionEnsemble
@@ -76,7 +76,7 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
         self.device = process.device
 
     def weigh(self, source: PairInput) -> int:
-        return 4 * pixels_of(source.image)
+        return 4 * count_pixels(source.image)
 
     def holds(self, source: PairInput) -> int:
         return 0  # a square of a fixed side, and a batch that must stay whole
@@ -92,7 +92,7 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
         attacked = pgd(
             images.clone(), self.objectives, self.config.budget, self.config.ascent, source, lambda: self.tick(next(done), steps)
         )
-        return list(zip(to_levels(images).cpu(), levels_within(attacked, images, self.config.budget).cpu(), strict=True))
+        return list(zip(to_uint8(images).cpu(), clamp_to_budget(attacked, images, self.config.budget).cpu(), strict=True))
 
     def finish(self, prepared: Tensor, result: tuple[Tensor, Tensor]) -> dict[str, bytes]:
         levels = dict(zip(KINDS, result, strict=True))
@@ -173,7 +173,7 @@ def make_pairs(inputs: Sequence[Path], output: Path, config: PairConfig, options
     options = options or JobOptions()
     found = find_images(inputs)
     names = output_names(found.images, "png")
-    guard(output, inputs, found.images, [output / kind / name for kind in KINDS for name in names.values()])
+    refuse_overlap(output, inputs, found.images, [output / kind / name for kind in KINDS for name in names.values()])
     lower = options.devices.precision == "bf16-mixed"
     if not lower and options.devices.precision != "32-true":
         msg = f"precision '{options.devices.precision}': pairs are made with 32-true or bf16-mixed"

@@ -16,10 +16,10 @@ from engine.devices import Process
 from engine.job import Batch, JobOptions, Report
 from engine.manifest import fingerprint
 from images.inputs import ImageInput
-from images.io import Photo, decode_photo, encode_photo, levels_within, not_saved, without_metadata
-from images.job import ImageJob, SavedImage, find_and_guard, run_image_job
+from images.io import Photo, clamp_to_budget, decode_photo, encode_photo, unsaved_metadata, without_metadata
+from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
 from images.marks import Mark
-from images.metrics import measures
+from images.metrics import compare_images
 from images.outputs import ImageTree
 from images.transforms.geometry import center_crop_photo
 from rid.protect.config import ProtectConfig
@@ -75,7 +75,7 @@ class ProtectJob(ImageJob[Opened, Tensor]):
         if photo.metadata.marks:
             mark = photo.metadata.marks[-1]
             msg = (
-                f"{source.place}: changed by this project before ({mark.job}); the changes would add up beyond the budget. "
+                f"{source.location}: changed by this project before ({mark.job}); the changes would add up beyond the budget. "
                 "Give the original photo"
             )
             raise ValueError(msg)
@@ -103,8 +103,8 @@ class ProtectJob(ImageJob[Opened, Tensor]):
         marked = replace(photo, rgb=protected).marked(Mark("protect", self.weights, prepared.sha256, self.protector.budget))
         content = encode_photo(marked, kind, JPEG_QUALITY)
         saved = protected if kind == "png" else decode_photo(content, "the result").rgb
-        notes = "; ".join((*photo.notes, *not_saved(photo, kind)))
-        return SavedImage(content, measures(photo.rgb, saved) | {"notes": notes})
+        notes = "; ".join((*photo.notes, *unsaved_metadata(photo, kind)))
+        return SavedImage(content, compare_images(photo.rgb, saved) | {"notes": notes})
 
 
 def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArray[np.uint8]:
@@ -118,7 +118,7 @@ def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArr
     levels = torch.from_numpy(photo.rgb).permute(2, 0, 1)
     for band in range(levels.shape[0]):
         perturbation[band] += levels[band].float() / 255
-    return levels_within(perturbation, levels, budget).permute(1, 2, 0).contiguous().numpy()
+    return clamp_to_budget(perturbation, levels, budget).permute(1, 2, 0).contiguous().numpy()
 
 
 def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, options: JobOptions | None = None) -> Report | None:
@@ -141,7 +141,7 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, options
     options = options or JobOptions()
     protector = Protector.from_pretrained(config.weights, "resize" if config.fit == "crop" else config.fit)
     protector.window_batch = options.batch_size
-    found, tree = find_and_guard(inputs, output, ENDING[config.format])
+    found, tree = plan_image_job(inputs, output, ENDING[config.format])
     weights = fingerprint(config.weights, model_place(config.weights))
     settings = {
         "weights": weights,

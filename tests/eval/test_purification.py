@@ -23,7 +23,7 @@ from eval.__main__ import main
 from eval.attacks import purification as methods
 from eval.attacks.purification.diffusion import cut, origins, paste
 from eval.attacks.purification.latent import LessNoise
-from images.io import Photo, open_photo, save_png, to_levels
+from images.io import Photo, open_photo, save_png, to_uint8
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_text_encoder, build_tokenizer
 
@@ -77,7 +77,7 @@ def source(seed=0):
 
 def test_jpeg_is_pillows_file_and_passes_gradients(portraits):
     buffer = io.BytesIO()
-    Image.fromarray(to_levels(portraits[0]).permute(1, 2, 0).numpy()).save(buffer, format="JPEG", quality=75)
+    Image.fromarray(to_uint8(portraits[0]).permute(1, 2, 0).numpy()).save(buffer, format="JPEG", quality=75)
     expected = torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float() / 255
     assert torch.equal(methods.Jpeg(75)(portraits, source())[0], expected)
     attached = portraits.clone().requires_grad_()
@@ -233,7 +233,7 @@ def test_the_upscaler_adds_no_noise_of_its_own_unless_asked(portraits):
 
 def test_the_command_on_a_folder(tmp_path, portraits, capsys):
     for index in range(2):
-        save_png(Photo(to_levels(portraits[index]).permute(1, 2, 0).numpy()), tmp_path / "in" / "person" / f"{index}.png")
+        save_png(Photo(to_uint8(portraits[index]).permute(1, 2, 0).numpy()), tmp_path / "in" / "person" / f"{index}.png")
     (tmp_path / "in" / "note.png").write_text("no picture")
     arguments = ["purify", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--method", "Jpeg", "--method.quality", "50"]
     assert run(main, arguments) == 1
@@ -248,8 +248,8 @@ def test_the_command_on_a_folder(tmp_path, portraits, capsys):
 
 
 def test_results_are_kept_apart_from_inputs(tmp_path, portraits, capsys):
-    save_png(Photo(to_levels(portraits[0]).permute(1, 2, 0).numpy()), tmp_path / "a" / "0.png")
-    save_png(Photo(to_levels(portraits[1]).permute(1, 2, 0).numpy()), tmp_path / "b" / "0.png")
+    save_png(Photo(to_uint8(portraits[0]).permute(1, 2, 0).numpy()), tmp_path / "a" / "0.png")
+    save_png(Photo(to_uint8(portraits[1]).permute(1, 2, 0).numpy()), tmp_path / "b" / "0.png")
     assert run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "a"), "--method", "Jpeg"]) == 2
     assert "is the input" in capsys.readouterr().err
     assert run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "out"), "--method", "Jpeg"]) == 0

@@ -23,7 +23,7 @@ from eval.attacks.rag import ImageToImageGenerator, OmniGenGenerator, ReadingJud
 from eval.attacks.rag.sdxl import NEGATIVE
 from eval.studies.rag import Database, run_rag
 from images.io import open_photo
-from models.drawing import drawn_levels
+from models.drawing import array_to_uint8
 from models.image_text_net import ImageTextNet
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
@@ -209,9 +209,9 @@ def test_an_adapter_that_is_given_nothing_leaves_sdxl_as_it_is(sdxl):
     without = StableDiffusionXLPipeline.from_pretrained(base)
     generator = torch.Generator().manual_seed(1)
     alone = without(PROMPT, negative_prompt=NEGATIVE, num_inference_steps=2, guidance_scale=5.0, generator=generator, output_type="np")
-    assert (draw(SdxlGenerator(base, adapter, steps=2, device="cpu")) == drawn_levels(alone.images[0])).all()
+    assert (draw(SdxlGenerator(base, adapter, steps=2, device="cpu")) == array_to_uint8(alone.images[0])).all()
     stronger, weaker = (draw(SdxlGenerator(base, adapter, steps=2, scale=scale, device="cpu"), PICTURES[0]) for scale in (1.0, 0.1))
-    near = [np.abs(drawn.astype(int) - drawn_levels(alone.images[0])).mean() for drawn in (stronger, weaker)]
+    near = [np.abs(drawn.astype(int) - array_to_uint8(alone.images[0])).mean() for drawn in (stronger, weaker)]
     assert near[0] > near[1]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from images.inputs import ImageInput, find_images, guard
+from images.inputs import ImageInput, find_images, refuse_overlap
 
 
 def encoded(kind="PNG", value=100):
@@ -170,7 +170,7 @@ class TestGuard:
 
     def refused(self, output, inputs, targets=()):
         with pytest.raises(ValueError, match="the") as caught:
-            guard(output, inputs, find_images(inputs).images, targets)
+            refuse_overlap(output, inputs, find_images(inputs).images, targets)
         return str(caught.value)
 
     def test_the_output_is_an_input_or_lies_in_one(self, album):
@@ -194,18 +194,18 @@ class TestGuard:
         out.mkdir()
         os.link(album / "p0.png", out / "hard.png")
         (out / "soft.png").symlink_to(album / "p1.png")
-        guard(out, [album], find_images([album]).images, [out / "new.png"])
+        refuse_overlap(out, [album], find_images([album]).images, [out / "new.png"])
         assert "would overwrite the input" in self.refused(out, [album], [out / "hard.png"])
         assert f"would overwrite the input {album / 'p1.png'}" in self.refused(out, [album], [out / "soft.png"])
 
     def test_a_folder_beside_the_inputs_is_fine(self, album, tmp_path):
-        guard(tmp_path / "out", [album], find_images([album]).images, [tmp_path / "out" / "p0.png"])
-        guard(tmp_path / "album2", [album], find_images([album]).images)
+        refuse_overlap(tmp_path / "out", [album], find_images([album]).images, [tmp_path / "out" / "p0.png"])
+        refuse_overlap(tmp_path / "album2", [album], find_images([album]).images)
 
 
 def test_a_single_file_of_ones_own(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded())
-    image = ImageInput.of(tmp_path / "a.png", "place/a.png")
+    image = ImageInput.from_file(tmp_path / "a.png", "place/a.png")
     assert (image.name, image.group, image.size) == ("place/a.png", "", len(encoded()))
     assert image.read() == encoded()
     assert len(image.digest()) == 64

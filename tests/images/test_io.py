@@ -22,13 +22,13 @@ from images.headers import read_header
 from images.io import (
     Photo,
     UnreadableImage,
+    clamp_to_budget,
     decode_photo,
     encode_photo,
-    find_pictures,
-    levels_within,
+    list_images,
     open_photo,
     save_png,
-    to_levels,
+    to_uint8,
 )
 from images.kinds import header_size
 from images.uploads import open_upload
@@ -44,7 +44,7 @@ KINDS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 
 @given(st.integers(0, 255))
 def test_levels_survive_the_way_to_floats_and_back(level):
-    assert to_levels(torch.tensor([level / 255])).item() == level
+    assert to_uint8(torch.tensor([level / 255])).item() == level
 
 
 @pytest.mark.parametrize("at_once", [1, 1000, 1 << 24])
@@ -52,11 +52,11 @@ def test_levels_within_a_budget(monkeypatch, at_once):
     monkeypatch.setattr("images.io.VALUES_AT_ONCE", at_once)
     original = Photo(np.asarray(drawn())).tensor()
     changed = original + torch.randn(original.shape, generator=torch.Generator().manual_seed(0)) * 0.03
-    levels = levels_within(changed, original, 6.9)
+    levels = clamp_to_budget(changed, original, 6.9)
     expected = (changed.clamp(0, 1) * 255).round().short()
     before = torch.from_numpy(np.asarray(drawn()).copy()).permute(2, 0, 1).short()
     assert torch.equal(levels.short(), expected.clamp(before - 6, before + 6))
-    assert torch.equal(levels, levels_within(changed, before.byte(), 6.9))
+    assert torch.equal(levels, clamp_to_budget(changed, before.byte(), 6.9))
     assert levels.stride() == changed.stride()
 
 
@@ -162,7 +162,7 @@ def test_names_do_not_matter_but_those_of_formats_that_are_not_read(tmp_path):
         (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
         with pytest.raises(UnreadableImage, match=rf"a\.\w+: \.{name[2:]} files are not read; convert it to"):
             open_photo(tmp_path / name)
-    assert len(find_pictures(tmp_path)[0]) == 6
+    assert len(list_images(tmp_path)[0]) == 6
     with pytest.raises(UnreadableImage, match=r"gone\.png: No such file"):
         open_photo(tmp_path / "gone.png")
     with pytest.raises(UnreadableImage, match="Is a directory"):
@@ -195,12 +195,12 @@ def test_sizes_are_read_without_decoding(kind):
 MEGAPIXELS = """
 import resource, sys
 from pathlib import Path
-from images.io import decode_photo, encode_photo, levels_within
-from images.metrics import amplified, differences
+from images.io import decode_photo, encode_photo, clamp_to_budget
+from images.metrics import amplify_change, max_change_and_psnr
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 photo = decode_photo(Path(sys.argv[1]))
 print(photo.rgb.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)
-encode_photo(photo), differences(photo.rgb, photo.rgb), amplified(photo.rgb, photo.rgb)
+encode_photo(photo), max_change_and_psnr(photo.rgb, photo.rgb), amplify_change(photo.rgb, photo.rgb)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)
 """
 
@@ -370,7 +370,7 @@ def test_what_jpeg_cannot_hold():
 def test_hidden_files_and_other_files_are_told_apart(tmp_path):
     for name in ("b.PNG", "a.jpg", ".hidden.png", "notes.txt"):
         (tmp_path / name).touch()
-    pictures, others = find_pictures(tmp_path)
+    pictures, others = list_images(tmp_path)
     assert [path.name for path in pictures] == ["a.jpg", "b.PNG"]
     assert [path.name for path in others] == ["notes.txt"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
-from images.io import Photo, decode_photo, encode_photo, not_saved, without_metadata
+from images.io import Photo, decode_photo, encode_photo, unsaved_metadata, without_metadata
 from images.marks import Mark
 from images.metadata import Metadata, read_marks
 from tests.images.files import chunk, drawn, saved, with_chunks
@@ -100,7 +100,7 @@ def test_xmp_iptc_resolution_and_texts_are_kept(output):
     for kind, content in files.items():
         photo = decode_photo(content)
         assert photo.notes == (), kind
-        assert not_saved(photo, output) == ()
+        assert unsaved_metadata(photo, output) == ()
         metadata = photo.metadata
         assert metadata.xmp == (XMP if kind != "PNG" else None), kind
         assert metadata.iptc == (IPTC if kind in ("TIFF", "JPEG") else None), kind
@@ -129,8 +129,8 @@ def test_what_a_jpeg_has_no_room_for_is_named():
         {"Story": "word " * 20_000, "Title": "Short"},
     )
     photo = Photo(np.asarray(drawn()), metadata=metadata)
-    assert not_saved(photo, "png") == ()
-    assert not_saved(photo, "jpeg") == tuple(
+    assert unsaved_metadata(photo, "png") == ()
+    assert unsaved_metadata(photo, "jpeg") == tuple(
         f"its {name} is too long for a JPEG and was dropped" for name in ("EXIF", "XMP", "IPTC", "text Story")
     )
     kept = decode_photo(encode_photo(photo, "jpeg")).metadata

@@ -11,7 +11,7 @@ from torchmetrics.functional.image import (
 )
 
 from eval.metrics.quality import fidelity
-from images.metrics import amplified, differences, measures, psnr, ssim, ssim_map
+from images.metrics import amplify_change, compare_images, max_change_and_psnr, psnr, ssim, ssim_map
 from tests.images.files import drawn
 
 
@@ -34,7 +34,7 @@ def test_psnr_by_its_definition():
 def test_measures_are_those_of_the_library():
     before, after = pair()
     one, two = tensors(after, before)
-    found = measures(before, after)
+    found = compare_images(before, after)
     assert (found["width"], found["height"], found["levels"]) == (130, 110, 6)
     assert found["psnr"] == pytest.approx(float(peak_signal_noise_ratio(one, two, data_range=1.0)), abs=1e-3)
     assert found["ssim"] == round(float(structural_similarity_index_measure(one, two, data_range=1.0)), 5)
@@ -56,23 +56,23 @@ def test_ssim_is_the_librarys_to_the_bit(shape):
 
 def test_nothing_changed_and_too_small_for_ssim():
     before, after = pair()
-    assert measures(before, before) == {
+    assert compare_images(before, before) == {
         "width": 130,
         "height": 110,
         "levels": 0,
         "psnr": None,
         "ssim": 1.0,
     }
-    assert measures(before[:10], after[:10])["ssim"] is None
-    assert differences(before[:1], after[:1])[0] == 6
+    assert compare_images(before[:10], after[:10])["ssim"] is None
+    assert max_change_and_psnr(before[:1], after[:1])[0] == 6
 
 
 def test_a_large_image_is_compared_in_parts_to_the_same(monkeypatch):
     before, after = pair()
-    whole = measures(before, after)
+    whole = compare_images(before, after)
     monkeypatch.setattr("images.metrics.BAND", 1000)
     monkeypatch.setattr("images.metrics.TILE", 32)
-    parts = measures(before, after)
+    parts = compare_images(before, after)
     assert parts["ssim"] == pytest.approx(whole["ssim"], abs=1e-5)
     assert {**parts, "ssim": whole["ssim"]} == whole
 
@@ -80,5 +80,5 @@ def test_a_large_image_is_compared_in_parts_to_the_same(monkeypatch):
 def test_the_amplified_change():
     before, after = pair()
     expected = np.clip(128 + 10.0 * (after.astype(int) - before), 0, 255).astype(np.uint8)
-    assert np.array_equal(amplified(before, after), expected)
-    assert amplified(np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)).tolist() == [[[255] * 3]]
+    assert np.array_equal(amplify_change(before, after), expected)
+    assert amplify_change(np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)).tolist() == [[[255] * 3]]

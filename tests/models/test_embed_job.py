@@ -19,7 +19,7 @@ from images.inputs import find_images
 from images.io import Photo, save_png
 from models.copy_net import CopyNet
 from models.embed_job import embed_images
-from models.embedders import identified, open_embedder
+from models.embedders import identify_model, open_embedder
 from models.store import VectorStore
 from sentinels.__main__ import main
 from tiny.collages import collage
@@ -130,7 +130,7 @@ def test_a_first_store_is_gone_on_with(photos, model, tmp_path):
         | {"part": "part-00001.safetensors", "row": 6 - place}
         for place, image in enumerate(store.images)
     ]
-    (old / "index.json").write_text(json.dumps({"format": 1, "model": identified(model), "rows": rows}))
+    (old / "index.json").write_text(json.dumps({"format": 1, "model": identify_model(model), "rows": rows}))
     save_png(Photo(collage(50, 24)), photos / "6.png")
     report = embed(photos, old, model)
     assert (report.embedded, report.kept) == (1, 6)

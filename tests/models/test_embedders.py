@@ -47,7 +47,7 @@ def image(height=40, width=56):
 
 def test_the_shipped_fingerprint_is_that_of_the_shipped_index():
     record = json.loads((SHIPPED / "index" / "index.json").read_text())["extractor"]
-    embedder = open_embedder(EmbedderConfig.of_record(record))
+    embedder = open_embedder(EmbedderConfig.from_record(record))
     assert embedder.record() == record
 
 
@@ -73,7 +73,7 @@ def test_images_are_normalized_and_then_resized_for_copy_detection():
     plain = (torch.from_numpy(rgb).permute(2, 0, 1).float() / 255 - mean) / std
     expected = nn.functional.interpolate(plain[None], (32, 32), mode="bilinear", antialias=False)
     assert torch.equal(view(rgb), expected[0])
-    assert torch.equal(view.of_tensors(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255), expected)
+    assert torch.equal(view.from_tensors(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255), expected)
 
 
 def test_a_thin_image_does_not_unfold_into_gigabytes(monkeypatch):
@@ -89,8 +89,8 @@ def test_tensors_are_embedded_as_the_files_are(clip):
     embedder = open_embedder(str(clip))
     rgb = image()
     vectors = embedder(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255)
-    assert torch.equal(vectors, embedder.embed_levels([rgb]))
-    raw = open_embedder(EmbedderConfig(str(clip), unit=False)).embed_levels([rgb])
+    assert torch.equal(vectors, embedder.embed_arrays([rgb]))
+    raw = open_embedder(EmbedderConfig(str(clip), unit=False)).embed_arrays([rgb])
     assert torch.allclose(nn.functional.normalize(raw), vectors, atol=1e-6)
 
 
@@ -103,17 +103,17 @@ def test_gradients_flow_to_images_and_not_to_weights():
 
 
 def test_half_precision_is_converted(own_clip, tmp_path):
-    expected = open_embedder(str(own_clip)).embed_levels([image()])
+    expected = open_embedder(str(own_clip)).embed_arrays([image()])
     weights = load_file(own_clip / "model.safetensors")
     half = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file(half, own_clip / "model.safetensors", {"format": "pt"})
     config = json.loads((own_clip / "config.json").read_text())
     (own_clip / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
-    assert torch.allclose(open_embedder(str(own_clip)).embed_levels([image()]), expected, atol=1e-2)
+    assert torch.allclose(open_embedder(str(own_clip)).embed_arrays([image()]), expected, atol=1e-2)
     program = torch.jit.script(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)).half())
     program.save(tmp_path / "half.pt")
     config = EmbedderConfig(str(tmp_path / "half.pt"), size=16, trust_torchscript=True)
-    assert open_embedder(config).embed_levels([image()]).dtype == torch.float32
+    assert open_embedder(config).embed_arrays([image()]).dtype == torch.float32
 
 
 def test_missing_weights_are_an_error_and_not_random(own_clip):
@@ -126,7 +126,7 @@ def test_missing_weights_are_an_error_and_not_random(own_clip):
 
 def test_dino_without_its_unused_pooler_opens(tmp_path):
     ViTModel(ViTConfig(**VISION), add_pooling_layer=False).save_pretrained(tmp_path)
-    assert open_embedder(str(tmp_path)).embed_levels([image()]).shape == (1, 16)
+    assert open_embedder(str(tmp_path)).embed_arrays([image()]).shape == (1, 16)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_what_is_none_is_told(config, words):
 
 def test_a_record_without_a_name_is_told():
     with pytest.raises(ValueError, match="not recorded which embedder"):
-        EmbedderConfig.of_record({})
+        EmbedderConfig.from_record({})
 
 
 @pytest.mark.parametrize("name", ["copies", "embedder"])
@@ -188,7 +188,7 @@ def test_a_checkpoint_opens_as_its_folder_does(name, tmp_path):
     whole = nn.ModuleDict({"network": kind.from_pretrained(SHIPPED / name)})
     torch.save({"state_dict": whole.state_dict(), "models": remember(whole)}, tmp_path / "last.ckpt")
     one, other = open_embedder(str(tmp_path / "last.ckpt")), open_embedder(str(SHIPPED / name))
-    assert torch.equal(one.embed_levels([image()]), other.embed_levels([image()]))
+    assert torch.equal(one.embed_arrays([image()]), other.embed_arrays([image()]))
     torch.save({"state_dict": whole.state_dict(), "models": {}}, tmp_path / "none.ckpt")
     with pytest.raises(ValueError, match="holds no model of this project"):
         open_embedder(str(tmp_path / "none.ckpt"))

@@ -45,7 +45,7 @@ def library(monkeypatch):
 
 def test_the_largest_face_counts(pack, library):
     seen = load_faces(f"insightface:{pack}")(torch.stack([torch.ones(3, 64, 128), torch.zeros(3, 64, 128)]))
-    assert seen.found.tolist() == [True, False]
+    assert seen.detected.tolist() == [True, False]
     assert seen.boxes[0].tolist() == pytest.approx([82 / 640, 114 / 320, 100 / 640, 100 / 320])
     assert seen.embeddings.tolist() == [pytest.approx([0.6, 0.8]), [0, 0]]
     assert {role: file.name for role, file in face_files(f"insightface:{pack}").items()} == {"det": "det.onnx", "rec": "rec.onnx"}

@@ -23,7 +23,7 @@ def astronaut():
 def test_a_photograph_has_one_face_where_it_is(astronaut):
     faces = load_faces(str(FOLDER))
     seen = faces(torch.cat([astronaut, torch.rand_like(astronaut)]))
-    assert seen.found.tolist() == [True, False]
+    assert seen.detected.tolist() == [True, False]
     assert seen.score[0] > 0.9
     assert torch.allclose(seen.boxes[0], torch.tensor([0.437, 0.236, 0.178, 0.218]), atol=0.03)
 
@@ -31,7 +31,7 @@ def test_a_photograph_has_one_face_where_it_is(astronaut):
 @needs_models
 def test_a_small_picture_is_enlarged_first(astronaut):
     small = torch.nn.functional.interpolate(astronaut, (96, 96), mode="bilinear", antialias=True)
-    assert load_faces(str(FOLDER))(small).found.all()
+    assert load_faces(str(FOLDER))(small).detected.all()
 
 
 @needs_models

@@ -52,9 +52,9 @@ def models(tmp_path_factory):
 def test_every_kind_of_model_embeds(models, kind):
     embedder = open_embedder(str(models / kind))
     pictures = [np.random.default_rng(seed).integers(0, 255, (40, 30 + seed, 3), dtype=np.uint8) for seed in range(3)]
-    vectors = embedder.embed_levels(pictures, batch_size=2)
+    vectors = embedder.embed_arrays(pictures, batch_size=2)
     assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
-    assert torch.allclose(embedder.embed_levels(pictures[1:2]), vectors[1:2], atol=1e-5)
+    assert torch.allclose(embedder.embed_arrays(pictures[1:2]), vectors[1:2], atol=1e-5)
     if kind.startswith("dino"):
         with pytest.raises(ValueError, match="sees images only"):
             embedder.embed_texts(["a red thing"])
@@ -115,7 +115,7 @@ def test_only_what_is_new_or_changed_is_embedded(copied, models, tmp_path):
     assert (last.embedded, last.kept, last.dropped, list(last.job.failed)) == (0, 9, 1, ["broken.png"])
     store = VectorStore.open(folder)
     assert len(store) == 9
-    twin = embedder.embed_levels([find_images([copied / "new.png"]).images[0].open().rgb]).numpy()
+    twin = embedder.embed_arrays([find_images([copied / "new.png"]).images[0].open().rgb]).numpy()
     found = rankings(ExactIndex([(store.labels, store.matrix)]), twin, 2)[0]
     assert {name for name, _ in found} == {"new.png", "00001/000000000.png"}
 

@@ -67,4 +67,4 @@ class DropTextImages:
 
 def find_letters(network: ImageTextNet, rgb: RGBImage) -> list[tuple[float, float, int, float]]:
     """Find the letters in an (H, W, 3) uint8 image, as :meth:`ImageTextNet.find` does."""
-    return network.find(to_tensor(rgb).unsqueeze(0))[0]
+    return network.find_letters(to_tensor(rgb).unsqueeze(0))[0]

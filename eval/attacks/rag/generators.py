@@ -18,7 +18,7 @@ from PIL import Image
 from checkpoints.folders import PIPELINE_FILES, model_folder, pipeline_folder
 from engine.manifest import fingerprint
 from images.io import decode_photo, encode_as
-from models.drawing import check_device, draw_aside, draw_levels
+from models.drawing import check_device, generate_image, run_in_turn
 from models.pipelines import open_pipeline
 from sentinels.client import Client
 
@@ -58,7 +58,7 @@ class Generator(ABC):
 
 
 class LocalGenerator(Generator):
-    """Draws on this machine; see :func:`models.drawing.draw_aside`."""
+    """Draws on this machine; see :func:`models.drawing.run_in_turn`."""
 
     model: str
     device: str
@@ -84,7 +84,7 @@ class LocalGenerator(Generator):
         return super().settings() | {"weights": self.weights}
 
     async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
-        return await draw_aside(lambda: self.drawn(prompt, reference, caption, seed))
+        return await run_in_turn(lambda: self.drawn(prompt, reference, caption, seed))
 
 
 class ImageToImageGenerator(LocalGenerator):
@@ -123,10 +123,10 @@ class ImageToImageGenerator(LocalGenerator):
         how: dict[str, Any] = {"num_inference_steps": self.steps, "guidance_scale": self.guidance}
         with _without_warnings():  # of every prompt that is longer than the text encoder takes
             if reference is None:
-                return draw_levels(plain, prompt, seed, **how)
+                return generate_image(plain, prompt, seed, **how)
             side = plain.unet.config.sample_size * plain.vae_scale_factor
             start = Image.fromarray(reference).resize((side, side), Image.Resampling.LANCZOS)
-            return draw_levels(guided, prompt, seed, image=start, strength=self.strength, **how)
+            return generate_image(guided, prompt, seed, image=start, strength=self.strength, **how)
 
 
 class ServiceGenerator(Generator):

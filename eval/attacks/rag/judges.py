@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from images.io import encode_as
-from models.embedders import identified
+from models.embedders import identify_model
 from sentinels.answers import Verdict, is_refusal, listed, yes_or_no
 from sentinels.client import Client
 from sentinels.messages import message
@@ -59,7 +59,7 @@ class ReadingJudge(Judge):
         self.reader_name = reader
 
     def settings(self) -> dict[str, Any]:
-        return super().settings() | {"reader": identified(self.reader_name)}
+        return super().settings() | {"reader": identify_model(self.reader_name)}
 
     @cached_property
     def reader(self) -> Reader:

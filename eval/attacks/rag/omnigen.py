@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from eval.attacks.rag.generators import Levels, LocalGenerator
-from models.drawing import draw_levels
+from models.drawing import generate_image
 
 IMAGE_TAG = re.compile(r"</?img>|<\|.*?\|>")
 """What OmniGen takes for a picture or a turn where a prompt says it."""
@@ -64,7 +64,7 @@ class OmniGenGenerator(LocalGenerator):
         shown = "" if reference is None else f"{caption}: <img><|image_1|></img>\n"
         with torch.random.fork_rng([self.device] if self.device.startswith("cuda") else []):
             torch.manual_seed(seed)  # the reference is encoded with noise that no generator can be given for
-            return draw_levels(
+            return generate_image(
                 self.pipeline,
                 shown + prompt,
                 seed,

@@ -49,7 +49,7 @@ class Retriever:
         limit: int | None = None,
         candidates: int = 12,
     ) -> None:
-        self.index, self.embedder, self.method = ExactIndex.of(stores, without, limit), embedder, method
+        self.index, self.embedder, self.method = ExactIndex.from_stores(stores, without, limit), embedder, method
         self.client, self.candidates = client, candidates
         self.paths = {f"{label}/{name}": path for label, store in stores.items() for name, path in store.paths().items()}
         self.words: CaptionIndex | None = None

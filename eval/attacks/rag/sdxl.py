@@ -12,7 +12,7 @@ from PIL import Image
 from checkpoints.folders import model_folder
 from engine.files import file_digest
 from eval.attacks.rag.generators import Levels, LocalGenerator
-from models.drawing import draw_levels
+from models.drawing import generate_image
 
 NEGATIVE = "monochrome, low resolution, bad anatomy, worst quality, low quality"
 
@@ -86,7 +86,7 @@ class SdxlGenerator(LocalGenerator):
         pipeline = self.pipeline
         pipeline.set_ip_adapter_scale(0.0 if reference is None else self.scale)
         image = Image.new("RGB", (64, 64)) if reference is None else Image.fromarray(reference)  # the adapter wants one at any scale
-        return draw_levels(
+        return generate_image(
             pipeline,
             prompt,
             seed,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from images.transforms import PAPER, ROBUSTNESS, SUITES, flat
+from images.transforms import PAPER, ROBUSTNESS, SUITES, flatten_suite
 from images.transforms.geometry import LongestSide
 
 RNG = np.random.default_rng(0)
@@ -16,7 +16,7 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize(("kind", "level"), [(kind, level) for kind, level, _ in flat(ROBUSTNESS)])
+@pytest.mark.parametrize(("kind", "level"), [(kind, level) for kind, level, _ in flatten_suite(ROBUSTNESS)])
 @settings(max_examples=5)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 9))
 def test_any_picture_in_a_picture_out_and_the_same_again(kind, level, height, width, seed):
@@ -32,7 +32,7 @@ def test_any_picture_in_a_picture_out_and_the_same_again(kind, level, height, wi
 
 
 def test_the_paper_s_edits():
-    assert [f"{kind} {parameter}".strip() for kind, parameter, _ in flat(PAPER)] == [
+    assert [f"{kind} {parameter}".strip() for kind, parameter, _ in flatten_suite(PAPER)] == [
         "none",
         "auto",
         "meme_format",
@@ -49,10 +49,10 @@ def test_the_paper_s_edits():
         "brightness 0.5",
         "brightness 2.0",
     ]
-    assert len(flat(SUITES["sweep"])) == 104
+    assert len(flatten_suite(SUITES["sweep"])) == 104
 
 
-@pytest.mark.parametrize(("kind", "parameter", "edit"), [part for part in flat(PAPER) if part[0] != "auto"])
+@pytest.mark.parametrize(("kind", "parameter", "edit"), [part for part in flatten_suite(PAPER) if part[0] != "auto"])
 def test_shapes(kind, parameter, edit):
     height, width = PICTURE.shape[:2]
     expected = {
@@ -74,7 +74,7 @@ def test_shapes(kind, parameter, edit):
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 40, 3), (7, 9, 3)])
 def test_every_edit_of_the_sweep_takes_tiny_pictures(shape):
     rgb = rng().integers(0, 256, shape, np.uint8)
-    for kind, parameter, edit in flat(SUITES["sweep"]):
+    for kind, parameter, edit in flatten_suite(SUITES["sweep"]):
         edited = edit(rgb, rng())
         assert edited.dtype == np.uint8, (kind, parameter)
         assert edited.ndim == 3, (kind, parameter)

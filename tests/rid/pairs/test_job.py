@@ -15,7 +15,7 @@ from PIL import Image
 
 from datamodules.pairs import PairList
 from engine.cli import run
-from images.io import Photo, save_png, to_levels
+from images.io import Photo, save_png, to_uint8
 from rid.__main__ import main
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.aspl import Surrogate
@@ -30,7 +30,7 @@ SURROGATE = {"steps": 1, "lr": 0.001, "class_images": 1, "sample_steps": 1, "ins
 @pytest.fixture
 def photos(portraits, tmp_path) -> Path:
     """Five portraits of two people, one of them wider than high, and a file that is none."""
-    for index, levels in enumerate(to_levels(portraits[:5])):
+    for index, levels in enumerate(to_uint8(portraits[:5])):
         wide = levels.repeat(1, 1, 2) if index == 3 else levels
         save_png(Photo(wide.permute(1, 2, 0).numpy()), tmp_path / "in" / f"person{index // 3}" / f"{index}.png")
     return tmp_path / "in"

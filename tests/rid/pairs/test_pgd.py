@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from images.io import to_levels
+from images.io import to_uint8
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.config import PGDConfig
 from rid.pairs.objectives import Denoising
@@ -17,7 +17,7 @@ def ensemble(pipelines):
 def test_the_bound_holds_after_rounding(ensemble, portraits, budget):
     config = PGDConfig(steps=4, step_levels=3.0)
     protected = pgd(portraits, [Denoising(ensemble)], budget, config, torch.Generator().manual_seed(0))
-    change = (to_levels(protected).short() - to_levels(portraits).short()).abs().max()
+    change = (to_uint8(protected).short() - to_uint8(portraits).short()).abs().max()
     assert change == budget
     assert protected.min() >= 0
     assert protected.max() <= 1
