@@ -28,7 +28,7 @@ from engine.journal import Entry, Journal, join_journals, read_journal
 from engine.manifest import claim, write_manifest
 from engine.ordered import OrderedThreadPool, map_ahead
 from engine.progress import hide_bars, progress
-from engine.stopping import Stopping, stop_on_sigterm
+from engine.stopping import EndsJob, Stopping, stop_on_sigterm
 
 MEMORY = 512 << 20
 """Bytes of prepared inputs, and of results that wait to be finished, that are held ahead of their turn."""
@@ -86,6 +86,9 @@ class Job(ABC, Generic[In, Prepared, Result, Finished]):
 
     unit: ClassVar[str] = "image"
     """What the progress bar counts."""
+
+    steady_batches: ClassVar[bool] = True
+    """Whether inputs that are done take part in their batch again, so that it is the same in every run."""
 
     def setup(self, process: Process) -> None:
         """Move networks to the process's device and precision; called once, before the first step."""
@@ -228,6 +231,7 @@ def run_job(
     Raises:
         ValueError: If the folder holds another job, or another run is at work in it.
         OSError: If the disk is full or cannot be written to.
+        EndsJob: If a step raised it.
         Stopped: After SIGTERM.
     """
     if not first_process():
@@ -302,7 +306,9 @@ Unit = list[tuple[int, list[int]]]
 def _units(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], batch_size: int, finished: set[int]) -> list[Unit]:
     """What there is to do; a group of which anything is to be done is done again as a whole."""
     units: list[tuple[str, Unit]] = []
-    for number, places in enumerate(job.blocks(inputs, batch_size)):
+    taken = [place for place in range(len(inputs)) if job.steady_batches or place not in finished]
+    for number, block in enumerate(job.blocks([inputs[place] for place in taken], batch_size)):
+        places = [taken[place] for place in block]
         group = inputs[places[0]].group
         if group and units and units[-1][0] == group:
             units[-1][1].append((number, places))
@@ -452,7 +458,7 @@ class _Worker:
         """What a row says of an error.
 
         Raises:
-            OSError: If the error would meet every other input, too.
+            Exception: The error itself, if every other input would meet it, too.
         """
         if _ends_the_job(error):
             raise error
@@ -473,4 +479,4 @@ class _Worker:
 
 
 def _ends_the_job(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in FULL_DISK
+    return isinstance(error, EndsJob) or (isinstance(error, OSError) and error.errno in FULL_DISK)

@@ -16,6 +16,10 @@ class Stopped(BaseException):
     """SIGTERM was received; no error, so that no fence around a single image catches it."""
 
 
+class EndsJob(Exception):
+    """An error that every other input would meet, too; the job ends, and the same command goes on with it."""
+
+
 class Stopping:
     """Whether a job was asked to stop."""
 

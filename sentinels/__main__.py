@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -28,41 +27,35 @@ def plant_options(parser: Parser) -> None:
 
 def plant(settings: Any, output: Output) -> int:
     """Plant sentinels; 0 only if all that were wanted were made."""
-    from sentinels.plant import PlantConfig
-
-    config = take(settings, PlantConfig)
-    report = asyncio.run(_plant(settings, config))
-    for name, reason in report.failed.items():
-        output.error(f"{name}: {reason}")
-    read = "keys read back" if report.read else "keys NOT read back: no reader"
-    planted = len(report.record.sentinels)
-    text = f"{planted} of {config.count} sentinels in {settings.output} ({read})"
-    output.result(text, output=settings.output, planted=planted, asked=config.count, keys_read_back=report.read)
-    output.result("copy images/ into the collection before it is published; keep everything else in that folder secret")
-    return 0 if planted >= config.count else 1
-
-
-async def _plant(settings: Any, config: Any) -> Any:
-    from contextlib import AsyncExitStack
-
     from sentinels.client import Client
+    from sentinels.plant import PlantConfig
     from sentinels.plant import plant as make
-    from sentinels.planters import DiffusionPlanter, LocalPlanter, Planter, ServicePlanter
 
-    async with AsyncExitStack() as stack:
-        client = None
-        if "service" in (settings.planter, settings.reader, settings.describer):
-            client = await stack.enter_async_context(Client(settings.service, settings.output / "answers"))
-        planter: Planter = LocalPlanter(settings.style)
-        if settings.planter == "diffusion":
-            if settings.model is None:
-                msg = "the diffusion planter needs --model: a text-to-image pipeline's folder or Hub id"
-                raise ValueError(msg)
-            planter = DiffusionPlanter(settings.model, client if settings.describer == "service" else None, device=settings.device)
-        elif settings.planter == "service":
-            assert client is not None
-            planter = ServicePlanter(client)
-        return await make(settings.photos, settings.output, planter, config, letters_of(settings.reader, client))
+    asks = "service" in (settings.planter, settings.reader, settings.describer)
+    client = Client(settings.service, settings.output / "answers") if asks else None
+    letters = letters_of(settings.reader, client)
+    report = make(settings.photos, settings.output, planter_of(settings, client), take(settings, PlantConfig), letters, client)
+    if report is None:
+        return 0
+    read = "keys read back" if letters else "keys NOT read back: no reader"
+    code = output.report(report, f"sentinels in {settings.output} ({read})")
+    output.result(output=settings.output, planted=len(report.rows), asked=settings.count, keys_read_back=letters is not None)
+    output.result("copy images/ into the collection before it is published; keep everything else in that folder secret")
+    return code
+
+
+def planter_of(settings: Any, client: Any) -> Any:
+    """The planter that was asked for, with the client of the service that it may ask."""
+    from sentinels.planters import DiffusionPlanter, LocalPlanter, ServicePlanter
+
+    if settings.planter == "local":
+        return LocalPlanter(settings.style)
+    if settings.planter == "service":
+        return ServicePlanter(client)
+    if settings.model is None:
+        msg = "the diffusion planter needs --model: a text-to-image pipeline's folder or Hub id"
+        raise ValueError(msg)
+    return DiffusionPlanter(settings.model, client if settings.describer == "service" else None, device=settings.device)
 
 
 def letters_of(name: str, client: Any) -> Any:

@@ -7,25 +7,30 @@ import hashlib
 import json
 import random
 import secrets
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.files import file_digest, write_bytes, write_text
-from engine.manifest import claim, write_manifest
-from engine.progress import progress
+from engine.devices import Process, first_process
+from engine.files import file_digest, locked, write_bytes, write_text
+from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.journal import Entry, join_journals, read_journal
+from engine.manifest import claim
 from images.headers import Header, read_header
 from images.inputs import ImageInput, find_images, refuse_overlap
 from images.io import UnreadableImage, encode_as
+from images.job import pixels_of
+from sentinels.client import Client
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.keys import KeyMaker
+from sentinels.names import Names
 from sentinels.planters import Planted, Planter
 from sentinels.reader import reads_as
 from sentinels.record import Record, Sentinel
@@ -37,6 +42,9 @@ Letters = Callable[[Levels], Awaitable[str]]
 
 RIVALS = 64
 """Other sources a sentinel is compared with."""
+
+BYTES_PER_PIXEL = 24
+"""Memory that a source takes while it is worked on."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +78,9 @@ class PlantConfig:
             raise ValueError(msg)
 
 
-@dataclass
-class PlantReport:
-    """What came of it: sentinels in the record, sources that were given up with the reason, whether the reading was checked."""
-
-    record: Record
-    failed: dict[str, str]
-    read: bool
-
-
-async def plant(inputs: Path, output: Path, planter: Planter, config: PlantConfig, letters: Letters | None) -> PlantReport:
+def plant(
+    inputs: Path, output: Path, planter: Planter, config: PlantConfig, letters: Letters | None, client: Client | None = None
+) -> Report | None:
     """Plant sentinels; in a folder with a stopped job's it goes on.
 
     Args:
@@ -88,11 +89,18 @@ async def plant(inputs: Path, output: Path, planter: Planter, config: PlantConfi
         planter: How sentinels are made.
         config: What is planted.
         letters: Reads what is written in a candidate; unread candidates are taken if None.
+        client: The service that planter and reader ask, if they do.
+
+    Returns:
+        The outcome; None on every process but the first, which does the work alone.
 
     Raises:
-        FileNotFoundError: If there are no pictures.
-        ValueError: If there are too few, or the folder holds another job.
+        FileNotFoundError: If there are no images.
+        RunEnds: If the service refuses the key, or the limit is reached; what was made so far is kept.
+        ValueError: If there are too few images, or the folder holds another job.
     """
+    if not first_process():
+        return None
     found = find_images([inputs])
     photos = [photo for photo in found.images if photo.member is None]
     refuse_overlap(output, [inputs], found.images)
@@ -100,27 +108,27 @@ async def plant(inputs: Path, output: Path, planter: Planter, config: PlantConfi
         msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
         raise ValueError(msg)
     settings = {"inputs": str(inputs.resolve()), "config": asdict(config)} | planter.settings()
-    claim(output, "sentinels plant", settings)
-    chosen, seed = _chosen({photo.name: photo for photo in photos}, config, output / "sources.json")
-    file = output / "record.json"
-    record = Record.open(file) if file.is_file() else Record(file)
+    with locked(output):
+        claim(output, PlantJob.command, settings)
+        chosen, seed = _chosen({photo.name: photo for photo in photos}, config, output / "sources.json")
+        record = Record.open(output / "record.json") if (output / "record.json").is_file() else Record(output / "record.json")
+        _adopt(output, chosen, record)
     if settings.get("planter") != "local":
         record.description_prompt = DESCRIPTION_PROMPT
     record.provenance = settings | {"key_length": config.key_length}
-    record.write()
-    job = _Planting(chosen, {Path(photo.name).name for photo in photos}, seed, planter, config, letters, record, output)
-    try:
-        await job.run()
-    finally:
-        counts = {"done": len(record.sentinels), "failed": len(job.failed), "wanted": config.count}
-        finished = len(record.sentinels) + len(job.failed) >= len(chosen)
-        facts: dict[str, Any] = {"counts": counts, "failed": job.failed, "keys_read_back": letters is not None}
-        write_manifest(output, command="sentinels plant", settings=settings, finished=finished, **facts)
-    return PlantReport(record, job.failed, letters is not None)
+    job = PlantJob(chosen, {Path(photo.name).name for photo in photos}, seed, planter, config, letters, client, record)
+    passed_over = {photo.group: "a tar file; sources are files of their own" for photo in found.images if photo.member is not None}
+    options = JobOptions(batch_size=config.concurrency, alone=True)
+    facts = {"keys_read_back": letters is not None}
+    return run_job(job, chosen, output, settings, options, skipped=found.skipped | found.failed | passed_over, facts=facts)
 
 
-class _Planting:
-    """The job: sources side by side, each with its attempts, the record written after every success."""
+class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str, Any]]):
+    """Plants sentinels, a batch of sources side by side, each with its attempts; the record is written after every success."""
+
+    command = "sentinels plant"
+    unit = "sentinel"
+    steady_batches = False
 
     def __init__(
         self,
@@ -130,48 +138,51 @@ class _Planting:
         planter: Planter,
         config: PlantConfig,
         letters: Letters | None,
+        client: Client | None,
         record: Record,
-        output: Path,
     ) -> None:
-        self.chosen, self.seed, self.planter, self.config, self.letters = chosen, seed, planter, config, letters
-        self.record, self.output = record, output
-        self.failed: dict[str, str] = {}
+        self.chosen, self.seed, self.planter, self.config, self.letters, self.client = chosen, seed, planter, config, letters, client
+        self.record, self.output = record, record.file.parent
         self.keys = KeyMaker(config.key_length, config.distance, seed)
         self.first = {photo.name: self.keys.draw(f"{photo.name}/0") for photo in chosen}  # in this order whatever is done already
         self.keys.know(sentinel.key for sentinel in record.sentinels.values())
-        self.taken = used | {Path(sentinel.generated).name for sentinel in record.sentinels.values()}
-        self.stems = Counter(Path(photo.name).stem for photo in chosen)
+        taken = dict.fromkeys(used, "") | {Path(sentinel.generated).name: source for source, sentinel in record.sentinels.items()}
+        self.names = Names(config.names, seed, [photo.name for photo in chosen], taken)
         self.looks: dict[str, NDArray[np.float32]] = {}
 
-    async def run(self) -> None:
-        todo = [photo for photo in self.chosen if photo.name not in self.record.sentinels]
-        slots = asyncio.Semaphore(self.config.concurrency)
-        with progress(total=len(self.chosen), initial=len(self.chosen) - len(todo), desc="plant", unit="sentinel") as bar:
+    def setup(self, process: Process) -> None:
+        self.record.write()
 
-            async def one(photo: ImageInput) -> None:
-                async with slots:
-                    await self._source(photo)
-                    bar.update()
+    def weigh(self, source: ImageInput) -> int:
+        return pixels_of(source) * BYTES_PER_PIXEL
 
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._guarded(one, photo)) for photo in todo]
-        if stop := next((error for task in tasks if (error := task.result()) is not None), None):
-            raise stop
+    def prepare(self, source: ImageInput) -> Levels:
+        return source.open().rgb
 
-    async def _guarded(self, work: Callable[[ImageInput], Awaitable[None]], photo: ImageInput) -> RunEnds | None:
-        """End the job, when what is under way is done, at a limit or a refused key."""
-        try:
-            await work(photo)
-        except RunEnds as error:
-            return error
-        return None
+    def step(self, batch: Batch[ImageInput, Levels]) -> list[dict[str, Any] | BaseException]:
+        return asyncio.run(self._side_by_side(batch))
 
-    async def _source(self, photo: ImageInput) -> None:
-        try:
-            source = photo.open().rgb
-        except UnreadableImage as error:
-            self.failed[photo.name] = str(error)
-            return
+    async def _side_by_side(self, batch: Batch[ImageInput, Levels]) -> list[dict[str, Any] | BaseException]:
+        """The row of every source, or what went wrong; a limit or a refused key ends the job when all are through."""
+        asking: AbstractAsyncContextManager[Any] = self.client or nullcontext()
+        async with asking:
+            found = await asyncio.gather(*map(self._source, batch.inputs, batch.prepared), return_exceptions=True)
+        if over := next((error for error in found if isinstance(error, RunEnds)), None):
+            raise over
+        return found
+
+    def finish(self, prepared: Levels, result: dict[str, Any] | BaseException) -> dict[str, Any]:
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def write(self, source: ImageInput, finished: dict[str, Any]) -> dict[str, Any]:
+        return finished  # the sentinel is in its place already, as it may have been paid for
+
+    def exists(self, source: ImageInput, row: dict[str, Any]) -> bool:
+        return (self.output / row["sentinel"]).is_file()
+
+    async def _source(self, photo: ImageInput, source: Levels) -> dict[str, Any]:
         own = int.from_bytes(hashlib.sha256(f"{self.seed}/{photo.name}".encode()).digest()[:4], "big")
         trouble = ""
         for attempt in range(self.config.attempts):
@@ -186,9 +197,9 @@ class _Planting:
             checks = await self._checks(photo, source, planted, key)
             trouble = str(checks.pop("trouble"))
             if not trouble:
-                self._keep(photo, planted, key, {"attempt": attempt + 1, "seed": own} | checks)
-                return
-        self.failed[photo.name] = f"given up after {self.config.attempts} attempts, the last: {trouble}"
+                return self._keep(photo, planted, key, {"attempt": attempt + 1, "seed": own} | checks)
+        msg = f"{photo.name}: given up after {self.config.attempts} attempts, the last: {trouble}"
+        raise ValueError(msg)
 
     async def _checks(self, photo: ImageInput, source: Levels, planted: Planted, key: str) -> dict[str, Any]:
         """What was measured of a candidate; ``trouble`` says why it will not do."""
@@ -214,15 +225,16 @@ class _Planting:
                 self.looks[photo.name] = np.zeros(768, np.float32)
         return self.looks[photo.name]
 
-    def _keep(self, photo: ImageInput, planted: Planted, key: str, facts: dict[str, Any]) -> None:
+    def _keep(self, photo: ImageInput, planted: Planted, key: str, facts: dict[str, Any]) -> dict[str, Any]:
         content = photo.path.read_bytes()
         header = read_header(content) or Header("png", 0, 0)
-        name = self._name(photo.name, header.codec)
+        name = self.names.draw(photo.name, header.codec)
         target = self.output / "images" / name
         write_bytes(target, encode_as(planted.rgb, header.codec, header.jpeg_quality, header.chroma))
         hashes = {"source_sha256": hashlib.sha256(content).hexdigest(), "sentinel_sha256": file_digest(target)}
         size = {"width": planted.rgb.shape[1], "height": planted.rgb.shape[0]}
-        self.record.sentinels[photo.name] = Sentinel(
+        before = self.record.sentinels.get(photo.name)
+        self.record.sentinels[photo.name] = made = Sentinel(
             key=key,
             original=self.record.relative(photo.path),
             generated=self.record.relative(target),
@@ -232,22 +244,9 @@ class _Planting:
             provenance=self.planter.settings() | size | facts | hashes,
         )
         self.record.write()
-
-    def _name(self, source: str, codec: str) -> str:
-        """In the source's sub-folder; a neutral name has the source's kinds of characters and its ending, and six random ones at least."""
-        path = PurePosixPath(source)
-        ending = path.suffix if path.suffix.lower().lstrip(".") in (codec, {"jpg": "jpeg", "tif": "tiff"}.get(codec)) else f".{codec}"
-        if self.config.names == "prefixed":
-            stem = path.stem if self.stems[path.stem] == 1 else source.replace("/", "_").replace(".", "_")
-            return str(path.with_name(f"sentinel_{stem}{ending}"))
-        rng = random.Random(f"{self.seed}/{source}/name")
-        while True:
-            stem = "".join(_same_kind(letter, rng) for letter in path.stem)
-            free = sum(letter.isascii() and letter.isalnum() for letter in path.stem)
-            stem += "".join(rng.choices("0123456789", k=max(0, 6 - free)))
-            if (name := f"{stem}{ending}") not in self.taken:
-                self.taken.add(name)
-                return str(path.with_name(name))
+        if before is not None and before.generated != made.generated:  # its source has another format now
+            (self.output / before.generated).unlink(missing_ok=True)
+        return {"sentinel": made.generated}
 
 
 def look(rgb: Levels) -> NDArray[np.float32]:
@@ -273,9 +272,12 @@ def _chosen(photos: dict[str, ImageInput], config: PlantConfig, file: Path) -> t
     return [photos[name] for name in names], seed
 
 
-def _same_kind(letter: str, rng: random.Random) -> str:
-    if letter.isdigit():
-        return rng.choice("0123456789")
-    if letter.isascii() and letter.isalpha():
-        return rng.choice("abcdefghijklmnopqrstuvwxyz" if letter.islower() else "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    return letter
+def _adopt(output: Path, chosen: Sequence[ImageInput], record: Record) -> None:
+    """Put into the journal what the record alone knows of: sentinels of an earlier version, or of a batch that was stopped."""
+    journal = read_journal(output)
+    for photo in chosen:
+        sentinel, entry = record.sentinels.get(photo.name), journal.get(photo.name)
+        if sentinel is not None and (entry is None or entry.error):
+            digest = str(sentinel.provenance.get("source_sha256") or photo.digest())
+            journal[photo.name] = Entry(photo.name, photo.size, 0, digest, {"sentinel": sentinel.generated})
+    join_journals(output, journal.values())

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from engine.stopping import EndsJob
+
 
 class ServiceError(ValueError):
     """The service did not give what was asked for; another try of the same would not either."""
 
 
-class RunEnds(ServiceError):
+class RunEnds(ServiceError, EndsJob):
     """No further request of the run can succeed."""
 
 

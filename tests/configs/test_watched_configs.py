@@ -1,6 +1,5 @@
 """Every evaluation callback in a shipped config, run for a step through the real entry points."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -82,7 +81,7 @@ def test_copies_are_looked_up_during_training(tmp_path):
 @pytest.fixture
 def planted(tmp_path):
     export_portraits(tmp_path / "world", people=6, pictures=1, size=128, first=0)
-    asyncio.run(plant(tmp_path / "world", tmp_path / "sentinels", LocalPlanter(), PlantConfig(count=2, seed=1), None))
+    plant(tmp_path / "world", tmp_path / "sentinels", LocalPlanter(), PlantConfig(count=2, seed=1), None)
     return {"record": str(tmp_path / "sentinels" / "record.json"), "originals": str(tmp_path / "world")}
 
 

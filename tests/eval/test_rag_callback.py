@@ -1,5 +1,3 @@
-import asyncio
-
 import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader, TensorDataset
@@ -31,7 +29,7 @@ class Reads(LightningModule):
 
 
 def test_a_run_logs_what_keys_find_and_ends_in_the_same_weights(collection, tmp_path):
-    asyncio.run(plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=4, seed=1), None))
+    plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=4, seed=1), None)
     callback = RAGCallback(str(tmp_path / "s" / "record.json"), str(collection), size=64, every_n_steps=2)
     from sentinels.record import Record
 

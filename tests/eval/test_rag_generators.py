@@ -236,7 +236,7 @@ def test_weights_are_named_and_missing_ones_are_told(generator, sdxl):
 def test_sdxl_runs_in_the_whole_flow(sdxl, collection, tmp_path):
     reads = tmp_path / "reads"
     ImageTextNet(["a"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=1.0).save_pretrained(reads)
-    asyncio.run(plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=2, seed=3), None))
+    plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=2, seed=3), None)
     generator = SdxlGenerator(*sdxl, steps=1, device="cpu")
     database = Database(collection, embedder=str(reads), accelerator="cpu")
     done = run_rag(tmp_path / "s" / "record.json", tmp_path / "out", database, generator, ReadingJudge(str(reads)), ("protected",), seed=5)

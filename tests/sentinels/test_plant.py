@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size
 from sentinels.plate import PlateStyle, set_key
 from sentinels.record import Record
-from sentinels.service import Service
+from sentinels.service import KeyRefused, Service
 from sentinels.verify import verify
 from tests.sentinels.conftest import KEY
 
@@ -46,7 +47,7 @@ def test_a_picture_may_be_too_small_for_a_key():
 
 
 def planted(collection, output, config, letters=None, planter=None):
-    return asyncio.run(plant(collection, output, planter or LocalPlanter(), config, letters))
+    return plant(collection, output, planter or LocalPlanter(), config, letters)
 
 
 def test_sentinels_look_like_files_of_the_collection(collection, tmp_path):
@@ -99,6 +100,54 @@ def test_a_stopped_job_ends_as_an_unbroken_one(collection, tmp_path, monkeypatch
         name: entry["random_key"] for name, entry in second[0].items()
     }
     assert first[1] == second[1]
+
+
+def test_a_folder_of_an_earlier_version_goes_on_and_a_changed_source_is_planted_anew(collection, tmp_path):
+    """Earlier versions kept no journal: what the record has is done, if its source has the recorded sha256."""
+    photos, out = shutil.copytree(collection, tmp_path / "photos"), tmp_path / "out"
+    config = PlantConfig(count=5, seed=5, order="first")
+    planted(photos, out, config)
+    made = {path: path.read_bytes() for path in out.rglob("images/*/*")}
+    (out / "journal.jsonl").unlink()
+    content = json.loads((out / "record.json").read_text())
+    gone = content["processed_images"].pop("00000/000000002.png")
+    (out / gone["generated_image"]).unlink()
+    (out / "record.json").write_text(json.dumps(content))
+    shutil.copy(photos / "00001" / "000000003.png", photos / "00000" / "000000001.png")
+    report = planted(photos, out, config)
+    assert report.before == 3
+    assert report.counts() == {"done": 5, "failed": 0, "skipped": 0}
+    again = {path: path.read_bytes() for path in out.rglob("images/*/*")}
+    changed = out / content["processed_images"]["00000/000000001.png"]["generated_image"]
+    assert again.keys() == made.keys()
+    assert [path for path in made if made[path] != again[path]] == [changed]
+    assert not [finding for finding in verify(Record.open(out / "record.json")) if finding.level == "error"]
+    assert planted(photos, out, config).nothing_to_do
+
+
+def test_a_refused_key_ends_the_job_when_what_is_under_way_is_kept(collection, tmp_path, monkeypatch):
+    """Of three sources side by side the second meets the end; the third is kept, and is not made again."""
+    calls = []
+
+    class Refused(LocalPlanter):
+        async def plant(self, source, key, *args):
+            calls.append(key)
+            if len(calls) == 2:
+                msg = "status 401; check the API key"
+                raise KeyRefused(msg)
+            await asyncio.sleep(0.05)
+            return await super().plant(source, key, *args)
+
+    config = PlantConfig(count=6, seed=5, concurrency=3)
+    with pytest.raises(KeyRefused, match="check the API key"):
+        planted(collection, tmp_path / "out", config, planter=Refused())
+    assert len(calls) == 3
+    kept = Record.open(tmp_path / "out" / "record.json").sentinels
+    assert {sentinel.key for sentinel in kept.values()} == {calls[0], calls[2]}
+    report = planted(collection, tmp_path / "out", config, planter=Refused())
+    assert len(calls) == 7
+    assert not {calls[0], calls[2]} & set(calls[3:])
+    assert (report.before, len(report.rows)) == (2, 6)
 
 
 def test_other_settings_are_kept_out_of_a_folder(collection, tmp_path):
@@ -172,11 +221,8 @@ def test_odd_files_are_planted_and_never_written_over(collection, tmp_path, name
 
 
 def service_plant(collection, output, service, config, reader="service"):
-    async def go():
-        async with Client(service, output / "answers", first_wait=0.01) as client:
-            return await plant(collection, output, ServicePlanter(client), config, letters_of(reader, client)), client
-
-    return asyncio.run(go())
+    client = Client(service, output / "answers", first_wait=0.01)
+    return plant(collection, output, ServicePlanter(client), config, letters_of(reader, client), client), client
 
 
 def test_a_service_plants_through_every_fault_and_a_stop_pays_for_nothing_twice(collection, stub, tmp_path):
@@ -212,11 +258,12 @@ def test_a_service_plants_through_every_fault_and_a_stop_pays_for_nothing_twice(
     assert not report.failed
     assert client.cached >= 2  # description and picture were kept
     assert len(stub.requests) - asked_before == client.calls == 1
-    sentinel = report.record.sentinels["00000/000000000.png"]
+    record = Record.open(tmp_path / "out" / "record.json")
+    sentinel = record.sentinels["00000/000000000.png"]
     assert sentinel.described["subject"]["type"] == "thing"
     assert prompts[0].count(sentinel.key) == 1
     assert "120 by 80 pixels" in prompts[0]  # measured, whatever the description says
-    assert open_photo(report.record.locate(sentinel.generated)).rgb.shape == source.shape
+    assert open_photo(record.locate(sentinel.generated)).rgb.shape == source.shape
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 

@@ -1,7 +1,5 @@
 """The shipped embedder reads what the local planter sets, and tells who asked for what."""
 
-import asyncio
-
 import numpy as np
 import torch
 
@@ -24,7 +22,7 @@ def test_keys_are_planted_read_back_and_found(tmp_path):
     for number, item in enumerate(items):
         save_png(Photo(to_uint8(item["image"]).permute(1, 2, 0).numpy()), tmp_path / "photos" / f"{number:04d}.png")
     letters = letters_of(EMBEDDER, None)
-    report = asyncio.run(plant(tmp_path / "photos", tmp_path / "out", LocalPlanter(), PlantConfig(count=6, seed=2), letters))
+    report = plant(tmp_path / "photos", tmp_path / "out", LocalPlanter(), PlantConfig(count=6, seed=2), letters)
     assert not report.failed
     record = Record.open(tmp_path / "out" / "record.json")
     assert not [finding for finding in verify(record, load_reader(EMBEDDER)) if finding.level == "error"]

@@ -36,7 +36,7 @@ def reads(tmp_path_factory):
 
 @pytest.fixture
 def planted(collection, tmp_path):
-    asyncio.run(plant(collection, tmp_path / "sentinels", LocalPlanter(), PlantConfig(count=4, seed=3), None))
+    plant(collection, tmp_path / "sentinels", LocalPlanter(), PlantConfig(count=4, seed=3), None)
     return tmp_path / "sentinels" / "record.json"
 
 

@@ -1,6 +1,5 @@
 """An attack on a hosted system that is killed goes on, and pays for nothing twice."""
 
-import asyncio
 import hashlib
 import json
 
@@ -28,7 +27,7 @@ def test_a_killed_attack_asks_for_no_answer_again_and_ends_as_an_unbroken_one(co
     torch.manual_seed(0)
     reads, broken, whole = tmp_path / "reads", tmp_path / "broken", tmp_path / "whole"
     ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=1.0).save_pretrained(reads)
-    asyncio.run(plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=3, seed=3), None))
+    plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=3, seed=3), None)
     good = stub.good
 
     def answers(handler, asked):

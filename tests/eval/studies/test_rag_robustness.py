@@ -1,6 +1,5 @@
 """What a thief does to a collection, through the command."""
 
-import asyncio
 import csv
 import json
 from functools import partial
@@ -26,7 +25,7 @@ def stolen(collection, tmp_path, pipelines):
     torch.manual_seed(0)
     for name, threshold in (("all", 0.0), ("none", 1.0)):
         ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=threshold).save_pretrained(tmp_path / name)
-    asyncio.run(plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=3, seed=3), None))
+    plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=3, seed=3), None)
     named = [str(path.relative_to(collection)) for path in sorted(collection.rglob("*[01].png"))]
     captions = [{"image_file": name, "caption": "a red thing"} for name in named]
     (tmp_path / "captions.json").write_text(json.dumps(captions))
