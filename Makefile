@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test hostile install install-dev install-pages clean
+.PHONY: help demo test docs hostile install install-dev install-pages clean
 
 help:
 	@echo "make demo   protect, attack, measure, look copies up; writes outputs/demo/report.html"
 	@echo "make test   lint, types and tests"
+	@echo "make docs   write the reference pages and build the documentation in outputs/site"
 	@echo "make install-pages   what python -m eval demo and python -m eval study need"
 	@echo "make hostile   ten thousand damaged files over every reader; HOSTILE_SEED=N for others"
 	@echo "make clean  remove the environment and all outputs"
@@ -21,6 +22,11 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadscope
+
+docs: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "outputs/site/index.html"
 
 hostile: $(VENV)/installed-dev
 	HOSTILE_CASES=$${HOSTILE_CASES:-10000} OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/hostile
@@ -47,7 +53,7 @@ $(VENV)/installed-pages: $(VENV)/installed requirements-pages.txt
 	@touch $@
 
 # The tests of the pages want a browser and are skipped without one; where a package manager may be asked, it is.
-$(VENV)/installed-dev: $(VENV)/installed-pages requirements-dev.txt
+$(VENV)/installed-dev: $(VENV)/installed-pages requirements-dev.txt requirements-docs.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 		|| (timeout 120 apt-get update -qq && timeout 300 apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \

@@ -177,7 +177,7 @@ VERBS: dict[str, Verb | Training] = {
     ),
     "rag-robustness": Verb(
         "Edit the collection as a thief may, ask for the keys, decide: robustness.csv.",
-        "eval rag-robustness -c robustness.yaml -o OUT/",
+        "eval rag-robustness -c configs/sentinels/tiny_rag_robustness.yaml -o OUT/",
         rag_robustness_options,
         rag_robustness,
     ),

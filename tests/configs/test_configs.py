@@ -89,11 +89,12 @@ def test_matrix_configs_build(name):
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("sentinels/")])
 def test_sentinel_configs_build(name):
-    made = EVAL["rag"].parser("eval rag")
+    verb = "rag-robustness" if "robustness" in name else "rag"
+    made = EVAL[verb].parser(f"eval {verb}")
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     hosted = settings.generator.needs_service or settings.judge.needs_service
     assert (settings.service is not None) == hosted
-    assert settings.decide.similarity
+    assert (settings.decision if "robustness" in name else settings.decide).similarity
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/human_")])
