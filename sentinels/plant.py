@@ -26,7 +26,7 @@ from engine.manifest import claim
 from images.headers import Header, read_header
 from images.inputs import ImageInput, find_images, refuse_overlap
 from images.io import UnreadableImage, encode_as
-from images.job import pixels_of
+from images.job import count_pixels
 from sentinels.client import Client
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.keys import KeyMaker
@@ -154,7 +154,7 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
         self.record.write()
 
     def weigh(self, source: ImageInput) -> int:
-        return pixels_of(source) * BYTES_PER_PIXEL
+        return count_pixels(source) * BYTES_PER_PIXEL
 
     def prepare(self, source: ImageInput) -> Levels:
         return source.open().rgb
