@@ -10,7 +10,7 @@ help:
 	@echo "make test   lint, types and tests"
 	@echo "make docs   write the reference pages and build the documentation in outputs/site"
 	@echo "make install-pages   what python -m eval demo and python -m eval study need"
-	@echo "make hostile   ten thousand damaged files over every reader; HOSTILE_SEED=N for others"
+	@echo "make hostile   ten thousand damaged inputs over every reader and every verb; HOSTILE_SEED=N for others"
 	@echo "make clean  remove the environment and all outputs"
 
 demo: $(VENV)/installed
@@ -29,7 +29,7 @@ docs: $(VENV)/installed-dev
 	@echo "outputs/site/index.html"
 
 hostile: $(VENV)/installed-dev
-	HOSTILE_CASES=$${HOSTILE_CASES:-10000} OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/hostile
+	HOSTILE_CASES=$${HOSTILE_CASES:-9400} HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-600} OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/hostile
 
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev

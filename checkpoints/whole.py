@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from checkpoints.sizes import check_sizes
 from engine.records import read_json
 
 PARTS = (
@@ -40,6 +43,31 @@ NO_WEIGHTS = frozenset(
 """Endings of files beside weights."""
 
 REMEDY = "get a whole copy of it"
+
+
+@contextmanager
+def opening(folder: Path | str) -> Iterator[None]:
+    """Name the model folder that another library opens in the block: on damaged ones these raise nearly anything.
+
+    Args:
+        folder: The model's.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If it cannot be opened, or asks for a far larger network than its weights are; the message names it.
+        MemoryError: If memory does not suffice.
+    """
+    check_sizes(Path(folder))
+    try:
+        yield
+    except (FileNotFoundError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        if (isinstance(error, ValueError) and str(folder) in str(error)) or type(error).__name__ == "OutOfMemoryError":
+            raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        msg = f"{folder}: damaged, or its settings and weights do not fit together ({reason}); {REMEDY}"
+        raise ValueError(msg) from error
 
 
 def missing_files(folder: Path) -> list[str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features, read_features
-from engine.files import file_digest
+from engine.files import file_digest, refuse_special
 from engine.records import parse_json
 from images.archives import index_tar, read_tar
 from images.formats import unsupported_reason
@@ -145,6 +145,8 @@ def read_shards(shards: Iterable[str]) -> Iterator[ShardSample]:
                 yield ShardSample(shard, record["key"], json.dumps(record).encode(), features=features)
         else:
             local = shard.startswith("file://") or "://" not in shard
+            if local:
+                refuse_special(Path(shard.removeprefix("file://")))
             with fsspec.open(shard, "rb") as stream:
                 for sample in stream_samples(read_tar(stream, shard.removeprefix("file://"), seekable=local)):
                     yield _coded(shard, sample)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 PARTIAL = ".partial"
 """Ending of files that are being written; what a killed run leaves of them is never read."""
@@ -58,18 +61,58 @@ def write_text(target: Path, text: str) -> None:
     write_bytes(target, text.encode("utf-8", "surrogateescape"))
 
 
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Name the file in errors of its disk, which Python does only where it cannot be opened.
+
+    Raises:
+        OSError: Such an error, with the file's name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a pipe, a socket or a device, which may never end, where a file is wanted.
+
+    Raises:
+        OSError: If it is one, or cannot be asked what it is.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "not a file, but a pipe, socket or device", str(path))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to be read; errors name it, and those of :func:`refuse_special` are raised."""
+    refuse_special(path)
+    with reading(path), path.open("rb") as stream:
+        yield stream
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file; errors name it."""
+    with reading(path):
+        return path.read_bytes()
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file.
 
     Only line feeds end a line, as names may hold the other line ends of Unicode. Bytes that are not valid text are kept.
     """
-    lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    lines = read_bytes(path).decode("utf-8", "surrogateescape").split("\n")
     return lines if lines[-1] else lines[:-1]
 
 
 def file_digest(path: Path) -> str:
     """Hexadecimal sha256 of a file."""
-    with path.open("rb") as stream:
+    with reading(path), path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

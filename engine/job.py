@@ -425,7 +425,7 @@ class _Worker:
         try:
             return self.job.prepare(self.inputs[place])
         except Exception as error:
-            return self._fault(place, error)
+            return self._fault(place, error, of_input=True)
 
     def _finish(self, place: int, prepared: Any, result: Any) -> tuple[int, Any]:
         if isinstance(result, _Failed):
@@ -454,13 +454,18 @@ class _Worker:
             digest = ""
         return Entry(source.name, source.size, source.mtime_ns, digest, row, error)
 
-    def _fault(self, place: int, error: Exception) -> _Failed:
+    def _fault(self, place: int, error: Exception, of_input: bool = False) -> _Failed:
         """What a row says of an error.
+
+        Args:
+            place: The input's.
+            error: What was raised.
+            of_input: While it was read: a disk that fails there has other files that can be read.
 
         Raises:
             Exception: The error itself, if every other input would meet it, too.
         """
-        if _ends_the_job(error):
+        if _ends_the_job(error) and not (of_input and isinstance(error, OSError) and error.errno == errno.EIO):
             raise error
         name, text = self.inputs[place].name, " ".join(str(error).split())
         if not isinstance(error, ValueError | OSError | RuntimeError | MemoryError | ArithmeticError):

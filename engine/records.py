@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from engine.files import read_bytes
+
 Kind = TypeVar("Kind")
 
 MAX_JSON_BYTES = 1 << 30
@@ -33,7 +35,7 @@ def read_json(path: Path, kind: type[Kind], remedy: str = "get a whole copy of i
     if path.stat().st_size > MAX_JSON_BYTES:
         msg = f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB, which no such file is; {remedy}"
         raise ValueError(msg)
-    return parse_json(path.read_bytes(), kind, str(path), remedy)
+    return parse_json(read_bytes(path), kind, str(path), remedy)
 
 
 def parse_json(content: bytes | str, kind: type[Kind], name: str, remedy: str = "get a whole copy of it") -> Kind:

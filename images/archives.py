@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from engine.files import PARTIAL
+from engine.files import PARTIAL, opened
 
 LARGEST_MEMBER = 1 << 30
 """Bytes of the largest member that is read; an image file is smaller."""
@@ -71,7 +71,7 @@ class Member:
             raise ValueError(msg)
         if isinstance(self.source, bytes):
             return self.source
-        with self.source.open("rb") as stream:
+        with opened(self.source) as stream:
             stream.seek(self.offset)
             content = stream.read(self.length)
         if len(content) < self.length:
@@ -109,7 +109,7 @@ def index_tar(path: Path) -> list[Member]:
         DamagedArchive: If it is no uncompressed tar file, or not whole.
         ValueError: If a name leads out of it.
     """
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         written = os.fstat(stream.fileno()).st_mtime_ns
         return [_member(entry, path, written) for _, entry in _entries(stream, "r:", str(path))]
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.files import opened
+
 Source = Path | bytes | BinaryIO
 """Where an image file is: on disk, in memory, or in an open stream."""
 
@@ -25,9 +27,13 @@ COMMENT = 0xFE
 
 @contextmanager
 def open_source(source: Source) -> Iterator[BinaryIO]:
-    """Open a file, bytes or a stream, from its beginning, as a stream in which one can seek."""
+    """Open a file, bytes or a stream, from its beginning, as a stream in which one can seek.
+
+    Raises:
+        OSError: If a file is none, or cannot be read. A pipe or a device is refused: it may never end.
+    """
     if isinstance(source, Path):
-        with source.open("rb") as stream:
+        with opened(source) as stream:
             yield stream
     elif isinstance(source, bytes):
         yield io.BytesIO(source)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from checkpoints.whole import opening
 from models.preprocessing import CLIP_MEAN, CLIP_STD, HALF, Preprocessing
 
 KINDS = {"clip": "CLIPModel", "siglip": "SiglipModel", "vit": "ViTModel", "dinov2": "Dinov2Model"}
@@ -107,13 +108,8 @@ def load_pretrained(kind: Any, folder: Path, **settings: Any) -> Any:
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **settings)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # the library raises nearly anything on a damaged folder
-        line = " ".join(str(error).split())[:200]
-        msg = f"{folder}: damaged, or its config.json and weights do not fit together ({line}); get a whole copy of it"
-        raise ValueError(msg) from error
+        with opening(folder):
+            model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **settings)
     finally:
         logging.set_verbosity(level)
     if missing := sorted(report["missing_keys"]):

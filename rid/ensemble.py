@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
 from checkpoints.folders import pipeline_folder
+from checkpoints.whole import opening
 from models.pipelines import open_autoencoder
 from rid.losses import adv_sds_loss, ancestral_step, diffuse, predicted_noise
 from rid.noise import Rows
@@ -70,8 +71,9 @@ class DiffusionEnsemble:
                 known[digest] = len(self.encoders)
                 del vae.decoder
                 self.encoders.append(_frozen(vae).to(memory_format=torch.channels_last))
-            unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=dtype)
-            scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
+            with opening(folder):
+                unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=dtype)
+                scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
             self.surrogates.append(
                 Surrogate(
                     name=name,
@@ -190,8 +192,9 @@ class DiffusionEnsemble:
 
 def embed_prompt(folder: str, prompt: str) -> Tensor:
     """The prompt as the pipeline in ``folder`` sees it, (1, tokens, width) float32, by its own tokenizer and text encoder."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
-    text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32).eval()
+    with opening(folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
+        text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32).eval()
     tokens = tokenizer(prompt, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt")
     with torch.no_grad():
         return text_encoder(tokens.input_ids).last_hidden_state

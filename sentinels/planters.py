@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from checkpoints.folders import PIPELINE_FILES, model_folder
+from checkpoints.whole import opening
 from engine.manifest import fingerprint
 from images.io import decode_photo, encode_as
 from images.transforms.geometry import cover_crop
@@ -96,7 +97,8 @@ class DiffusionPlanter:
         from diffusers import AutoPipelineForText2Image
 
         dtype = torch.float32 if self.device == "cpu" else torch.float16
-        pipeline = AutoPipelineForText2Image.from_pretrained(self.folder, dtype=dtype).to(self.device)
+        with opening(self.folder):
+            pipeline = AutoPipelineForText2Image.from_pretrained(self.folder, dtype=dtype).to(self.device)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 

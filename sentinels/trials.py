@@ -47,9 +47,11 @@ class Trials:
             msg = f"{file}: no answers there; the folder has {others}"
             raise FileNotFoundError(msg)
         entries = read_json(file, dict[str, dict[str, Any]], "it should be the answers of a system to each key")
-        if odd := next((key for key, entry in entries.items() if not isinstance(entry.get("trials"), list)), None):
-            msg = f"{file}: not the answers of a system: {odd} has no list of trials"
-            raise ValueError(msg)
+        for key, entry in entries.items():
+            trials = entry.get("trials")
+            if not isinstance(trials, list) or not all(isinstance(trial, dict) for trial in trials):
+                msg = f"{file}: not the answers of a system: {key} has no list of trials"
+                raise ValueError(msg)
         return cls(folder, entries, name)
 
     def write(self) -> None:

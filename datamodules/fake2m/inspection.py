@@ -65,6 +65,9 @@ def inspect_shards(
     records: list[dict[str, Any]] = []
     for shard in rng.sample(shards, len(shards)):
         here = [facts | {"shard": shard, "key": key} for key, facts in read_facts(shard)]
+        if not here:
+            msg = f"{shard}: no record of ours; write the shards with python -m datamodules shard"
+            raise ValueError(msg)
         records += rng.sample(here, min(len(here), max(1, most // len(shards))))
     if unlabelled := [record for record in records if record.get("label") not in CLASSES or "nbytes" not in record]:
         msg = f"{unlabelled[0]['shard']}, {unlabelled[0]['key']}: no record of ours; write the shards with python -m datamodules shard"

@@ -13,6 +13,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from checkpoints.folders import PIPELINE_FILES, model_folder
+from checkpoints.whole import opening
 from datamodules.fake2m.making import SynthesisConfig
 from datamodules.fake2m.shard_job import LeftOut, Sample, ShardInput, ShardJob, run_shard_job
 from datamodules.fake2m.sharding import GENERATED, Origin, slug
@@ -34,7 +35,8 @@ class Synthesis(ShardJob):
 
     def open_models(self, process: Process) -> None:
         folder = model_folder(self.config.model, "model_index.json", patterns=PIPELINE_FILES)
-        pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=process.dtype)
+        with opening(folder):
+            pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=process.dtype)
         if "safety_checker" in pipeline.components:
             pipeline.register_modules(safety_checker=None)  # it would put black images in the place of some
         if self.config.scheduler is not None:

@@ -22,6 +22,9 @@ MISTAKES = (ArgumentError, ValueError, OSError, FloatingPointError)
 MISTAKE, FAULT, INTERRUPTED, PIPE_CLOSED, TERMINATED = 2, 70, 130, 141, 143
 """Exit codes."""
 
+LONGEST = 900
+"""Characters of a message."""
+
 FROM_WORKER = "Original Traceback (most recent call last):"
 """What PyTorch writes into the message of an error that was raised in a loader process."""
 
@@ -102,7 +105,12 @@ def one_line(error: BaseException) -> str:
         text = f"{os.fsdecode(error.filename)}: {error.strerror[0].lower()}{error.strerror[1:]}"
     if FROM_WORKER in text:
         text = re.split(r"^[\w.]+: ", text.partition(FROM_WORKER)[2], flags=re.MULTILINE)[-1]
-    return re.sub(r"\s+", " ", text).strip() or type(error).__name__
+    return shortened(re.sub(r"\s+", " ", text).strip()) or type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """A message that a person can read: what a long one says in its middle, such as a file's content, is left out."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - LONGEST // 3]} … {text[-LONGEST // 3 :]}"
 
 
 def _stop(_: int, __: FrameType | None) -> NoReturn:

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -14,6 +14,8 @@ from engine.cli.help import help_text
 from engine.cli.messages import clean, clean_failure
 from engine.cli.net import UsageError
 from engine.cli.outline import parameters
+from engine.cli.words import in_words, type_text
+from engine.files import reading
 
 OLD_SWITCHES = {"--resume"}
 """Switches that are no longer needed: every job goes on where it was by itself."""
@@ -21,6 +23,9 @@ OLD_SWITCHES = {"--resume"}
 OLD_SPELLINGS = {"--num-workers": "--workers"}
 """Options that were renamed, as people may still have them in scripts."""
 
+
+UNREAD = ("Problems parsing config:", "Unexpected config:")
+"""How messages begin about a config that is none."""
 
 CONFIG = "YAML file with any of these settings; it may name code to run, so use it only if you trust where it is from"
 
@@ -38,15 +43,33 @@ class ForPeople(ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
         if self.outermost and args is not None:
             args, self.configs = spelled(args, self), ()
-        return super().parse_args(args, *more, **how)
+        parsed = super().parse_args(args, *more, **how)
+        if self.outermost and args is not None:
+            self._refuse_nulls(self, parsed)
+        return parsed
+
+    def _refuse_nulls(self, parser: ArgumentParser, parsed: Namespace) -> None:
+        """Refuse a setting that a config sets to null though it needs a value; jsonargparse lets every one be null."""
+        for action in parser._actions:
+            kind = getattr(action, "_typehint", None)
+            unset = action.default is None or action.default is argparse.SUPPRESS or kind is None or type(None) in get_args(kind)
+            if not unset and kind is not Any and parsed.get(action.dest, action.default) is None:
+                where = f"{', '.join(self.files_read())}: " if self.files_read() else ""
+                msg = f"{where}{action.dest}: null is not {in_words(type_text(str(kind)))}"
+                raise UsageError(msg)
+        subcommands = getattr(parser, "_subcommands_action", None)
+        chosen = parsed.get("subcommand") if subcommands is not None else None
+        if subcommands is not None and isinstance(chosen, str) and chosen in subcommands._name_parser_map:
+            self._refuse_nulls(subcommands._name_parser_map[chosen], parsed[chosen])
 
     def parse_path(self, cfg_path: str | os.PathLike[str], *more: Any, **how: Any) -> Namespace:
         name = os.fspath(cfg_path)
         self.configs, self.in_file = (*self.configs, name), True
         try:
-            return super().parse_path(cfg_path, *more, **how)
-        except UsageError as error:
-            msg = f"{name}: {error}"
+            with reading(name):
+                return super().parse_path(cfg_path, *more, **how)
+        except (UsageError, UnicodeDecodeError) as error:
+            msg = f"{name}: {'not a text file' if isinstance(error, UnicodeDecodeError) else error}"
             raise UsageError(msg) from error
         finally:
             self.in_file = False
@@ -68,6 +91,8 @@ class ForPeople(ArgumentParser):
         words = clean(message, self, self.in_file)
         if message.startswith(("Option ", "Group ", "Subcommand ")) and self.files_read():  # such settings can only stand in a file
             words = f"{', '.join(self.files_read())}: {words}"
+        elif message.startswith(UNREAD) and self.files_read() and not self.in_file:
+            words = f"{self.files_read()[-1]}: {words}"
         raise UsageError(words) from ex
 
     def files_read(self) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from detectors.detector import Detector
 from engine.files import write_text
 from engine.records import to_json
 from engine.statistics import paired_difference
-from eval.human.design import Design
+from eval.human.design import Design, design_of
 from eval.human.pictures import Stimulus
 from eval.human.statistics import confusion, over_people, share
 from eval.human.store import Answer, Store
@@ -42,7 +41,7 @@ def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:
     if not store.file.is_file():
         msg = f"{output}: no study.sqlite here; run python -m eval study with this output folder first"
         raise FileNotFoundError(msg)
-    design = Design(**json.loads((output / "manifest.json").read_text())["settings"]["design"])
+    design = design_of(output)
     answers, stimuli = store.answers(), store.stimuli()
     if not answers:
         msg = f"{output}: nobody has answered a question yet"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from engine.manifest import MANIFEST
+from engine.records import read_json
 from eval.human.pictures import Codec, Stimulus
 
 Kind = Literal["label", "pair", "rating"]
@@ -88,6 +91,26 @@ class Design:
             if count < self.number:
                 msg = f"a participant is to judge {self.number} of {name}, but there are {count}; lower number or add pictures"
                 raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    design: Design
+
+
+@dataclass(frozen=True)
+class _Study:
+    settings: _Settings
+
+
+def design_of(folder: Path) -> Design:
+    """The design that a study's folder was begun with.
+
+    Raises:
+        FileNotFoundError: If there is no manifest.
+        ValueError: If it is damaged.
+    """
+    return read_json(folder / MANIFEST, _Study, "put a whole copy of it back: the answers mean nothing without it").settings.design
 
 
 def pairs(stimuli: Sequence[Stimulus]) -> dict[str, dict[str, int]]:

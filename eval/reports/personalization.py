@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from engine.records import read_json
 from engine.statistics import PairedDifference, paired_difference
 from eval.reports.indexing import indexing_section
 from eval.studies.access import Access, boxes
-from eval.studies.personalize import mean_of, read_results
+from eval.studies.personalize import REMEDY, PersonResult, mean_of, read_results
 from images.io import open_photo
 from images.metrics import amplify_change
 
@@ -90,7 +91,7 @@ class StudyTable:
         return "\n".join(table + notes)
 
 
-def summarise(results: list[dict[str, Any]], sets: dict[str, dict[str, float]], manifest: dict[str, Any]) -> StudyTable:
+def summarise(results: Sequence[PersonResult], sets: dict[str, dict[str, float]], manifest: dict[str, Any]) -> StudyTable:
     """Means over people, and every arm compared with the clean one and RID with noise, paired over people.
 
     Args:
@@ -122,9 +123,9 @@ def attacked_model(manifest: dict[str, Any]) -> str:
     return str((weights.get("attacked") or {}).get("name", "?"))
 
 
-def _partial(results: list[dict[str, Any]], arm: str, metric: str) -> str:
+def _partial(results: Sequence[PersonResult], arm: str, metric: str) -> str:
     known = sum(not np.isnan(result["measured"][arm][metric]) for result in results)
-    return f"{arm}: {METRICS[metric]} is a mean over {known} of {len(results)} people" if 0 < known < len(results) else ""
+    return f"{arm}: {METRICS.get(metric, metric)} is a mean over {known} of {len(results)} people" if 0 < known < len(results) else ""
 
 
 def write_report(output: Path, pictures: int = 4) -> StudyTable:
@@ -163,11 +164,14 @@ def _compared(difference: PairedDifference) -> list[str]:
     return [f"{difference.mean:+.3f}", interval, f"{difference.p:.4f}"]
 
 
-def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -> dict[str, Any]:
+def _person(folder: Path, result: PersonResult, arms: list[str], count: int) -> dict[str, Any]:
     original = first_images(folder, "original", count)
     rows = []
     for arm in arms:
         protected = first_images(folder / arm, "protected", count)
+        if len(protected) != len(original) or protected[0].shape != original[0].shape:
+            msg = f"{folder / arm}: not as many images as {folder / 'original'}, or of another size; {REMEDY}"
+            raise ValueError(msg)
         rows.append(
             {
                 "arm": arm,
@@ -181,5 +185,19 @@ def _person(folder: Path, result: dict[str, Any], arms: list[str], count: int) -
 
 
 def first_images(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:
-    """The first images of a kind in a folder, (H, W, 3)."""
-    return [open_photo(path).rgb for path in sorted(folder.glob(f"{kind}_*.png"))[:count]]
+    """The first images of a kind in a folder, (H, W, 3), all of one size.
+
+    Raises:
+        FileNotFoundError: If there are none.
+        ValueError: If one is damaged or of another size.
+    """
+    files = sorted(folder.glob(f"{kind}_*.png"))[:count]
+    images = [open_photo(path).rgb for path in files]
+    if not images:
+        msg = f"{folder}: no {kind}_00.png; {REMEDY}"
+        raise FileNotFoundError(msg)
+    for path, image in zip(files, images, strict=True):
+        if image.shape != images[0].shape:
+            msg = f"{path}: of another size than {files[0].name}; {REMEDY}"
+            raise ValueError(msg)
+    return images

@@ -6,10 +6,10 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from datamodules.identities import IdentityDataset, Person
 from engine.devices import Process
 from engine.files import write_text
 from engine.job import Batch, Job
+from engine.records import read_json
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
@@ -216,20 +217,41 @@ def all_pictures(output: Path, kind: str) -> Tensor:
     return torch.stack([open_photo(file).tensor() for file in files])
 
 
-def read_results(output: Path) -> list[dict[str, Any]]:
+class PersonResult(TypedDict):
+    """The numbers of one person: by arm, the value of each metric; and the ISM between the person's real pictures."""
+
+    name: str
+    measured: dict[str, dict[str, float]]
+    real_ism: float
+
+
+REMEDY = "delete this person's result.json and start the study again with the same settings"
+
+
+def read_results(output: Path) -> list[PersonResult]:
     """The finished persons of a study, by name.
 
     Raises:
         FileNotFoundError: If there are none.
+        ValueError: If one is damaged.
     """
     files = sorted(output.glob("people/*/result.json"))
     if not files:
         msg = f"{output}: no finished persons here; run 'python -m eval personalize' with this output folder first"
         raise FileNotFoundError(msg)
-    return [json.loads(file.read_text()) for file in files]
+    results = [read_json(file, PersonResult, REMEDY) for file in files]
+    arms = {arm: set(measured) for arm, measured in results[0]["measured"].items()}
+    for file, result in zip(files, results, strict=True):
+        if result["name"] != file.parent.name:
+            msg = f"{file}: of {result['name']!r}, who has another folder; {REMEDY}"
+            raise ValueError(msg)
+        if {arm: set(measured) for arm, measured in result["measured"].items()} != arms or not all(arms.values()) or not arms:
+            msg = f"{file}: has other arms or metrics than {files[0]}, or none; {REMEDY}"
+            raise ValueError(msg)
+    return results
 
 
-def mean_of(results: list[dict[str, Any]], arm: str, metric: str) -> float:
+def mean_of(results: Sequence[PersonResult], arm: str, metric: str) -> float:
     """Mean of a metric over the persons for whom it is a number; NaN if there are none."""
     values = [result["measured"][arm][metric] for result in results]
     known = [value for value in values if not math.isnan(value)]

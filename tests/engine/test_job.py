@@ -133,6 +133,14 @@ def command(texts, output, *more):
     return [sys.executable, str(SCRIPT), str(texts), str(output), *more]
 
 
+def test_a_disk_that_fails_under_one_input_does_not_end_the_job(texts, tmp_path):
+    (texts / "3.txt").unlink()
+    (texts / "3.txt").symlink_to("/proc/self/mem")  # its first byte cannot be read
+    _, report = run(texts, tmp_path / "out")
+    assert list(report.failed) == ["3.txt"]
+    assert report.counts() == {"done": 6, "failed": 1, "skipped": 0}
+
+
 def test_sigterm_is_obeyed_between_batches(texts, tmp_path):
     process = subprocess.Popen(command(texts, tmp_path / "out", "--slow", "1"), stderr=subprocess.PIPE)
     while not (tmp_path / "out" / "1.txt").is_file():

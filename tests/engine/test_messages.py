@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from engine.cli import Room, UsageError, Verb, run
+from engine.cli import Room, UsageError, Verb, one_line, run
 from engine.cli.parser import spelled
 
 
@@ -106,6 +106,7 @@ def test_one_line_says_what_is_wrong(words, message, capsys, tmp_path, monkeypat
         ("limits: {stpes: 3}", "there is no setting 'limits.stpes'; did you mean limits.steps?"),
         ("batch_size: [3", "not valid YAML: did not find expected ',' or ']', line 1, column 13"),
         ("limits: {steps: some}", "limits.steps: 'some' is not a whole number"),
+        ("batch_size: null", "batch_size: null is not a whole number"),
         ("- a", "not a mapping of settings, such as 'batch_size: 8'"),
     ],
 )
@@ -168,3 +169,21 @@ def test_the_cause_inside_a_training_config_is_shown(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"^data/faces: no such file or folder$"):
         main(["fit", "-c", config])
+
+
+def test_a_config_that_is_no_text_or_on_a_failing_disk_is_named(capsys, tmp_path, monkeypatch):
+    config = tmp_path / "c.yaml"
+    config.write_bytes(b"\x89PNG")
+    assert run(ROOM.main, ["go", "p", "-o", "x", "-c", str(config)]) == 2
+    assert capsys.readouterr().err == f"error: {config}: not a text file\n"
+    config.unlink()
+    config.symlink_to("/proc/self/mem")  # its first byte cannot be read
+    assert run(ROOM.main, ["go", "p", "-o", "x", "-c", str(config)]) == 2
+    assert f"{config}: input/output error" in capsys.readouterr().err
+
+
+def test_a_message_that_repeats_a_file_is_cut_in_its_middle():
+    text = one_line(ValueError("a.csv: " + "x" * 5000 + " is no number"))
+    assert len(text) < 1000
+    assert text.startswith("a.csv: x")
+    assert text.endswith("is no number")

@@ -376,3 +376,10 @@ def test_uploads_are_what_they_say(tmp_path):
             open_upload(tmp_path / name)
     with pytest.raises(UnreadableImage, match="MB"):
         open_upload(tmp_path / "a.png", most_bytes=100)
+
+
+def test_a_damaged_manifest_is_named(folders, tmp_path, capsys):
+    study(folders, tmp_path)
+    (tmp_path / "manifest.json").write_text('{"settings": {"design": {"kind": "label"}}}')
+    assert run(["answers", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'manifest.json'}: damaged" in capsys.readouterr().err

@@ -39,17 +39,18 @@ def _damage(content: bytearray, rng: random.Random) -> None:
         content.extend(rng.randbytes(length))
 
 
-def mutated_json(content: bytes, rng: random.Random) -> bytes:
+def mutated_json(content: bytes, rng: random.Random, named: set[str] | None = None) -> bytes:
     """A JSON text that is well-formed, but not what it should be; now and then one that is damaged."""
     if rng.random() < 0.2:
         return mutated(content, rng)
     value = json.loads(content)
     for _ in range(rng.choice([1, 1, 2])):
-        value = _changed(value, rng)
+        value = changed(value, rng, named)
     return json.dumps(value).encode()
 
 
-def _odd(rng: random.Random):
+def odd(rng: random.Random):
+    """A value of another type, size or meaning than is expected."""
     deep: list = []
     for _ in range(300):
         deep = [deep]
@@ -57,16 +58,20 @@ def _odd(rng: random.Random):
     return rng.choice([None, True, [], {}, [1, "a", None], {"a": {"b": []}}, float("nan"), float("inf"), deep, text, *EXTREMES])
 
 
-def _changed(value, rng: random.Random):
-    """A value with one change anywhere in it."""
+def changed(value, rng: random.Random, named: set[str] | None = None):
+    """A value with one change anywhere in it; the names of keys on the way to it, and its text, are added to ``named``."""
+    named = set() if named is None else named
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = rng.choice(sorted(value))
+        named.add(str(key))
         if rng.random() < 0.25:
             return {name: inner for name, inner in value.items() if name != key}
-        return value | {key: _changed(value[key], rng)}
+        return value | {key: changed(value[key], rng, named)}
     if isinstance(value, list) and value and rng.random() < 0.9:
         place = rng.randrange(len(value))
         if rng.random() < 0.2:
             return value[:place] + value[place + 1 :]
-        return [*value[:place], _changed(value[place], rng), *value[place + 1 :]]
-    return _odd(rng)
+        return [*value[:place], changed(value[place], rng, named), *value[place + 1 :]]
+    made = odd(rng)
+    named.add(str(made)[:20])
+    return made

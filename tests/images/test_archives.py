@@ -251,3 +251,9 @@ def test_written_shards_are_the_same_bytes_and_whole(tmp_path):
         writer.close()
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
     assert [(member.name, member.read()) for member in index_tar(tmp_path / "one.tar")] == EXPECTED
+
+
+def test_a_pipe_with_a_tar_files_name_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tar")
+    with pytest.raises(OSError, match="not a file, but a pipe"):
+        index_tar(tmp_path / "a.tar")

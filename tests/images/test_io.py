@@ -419,3 +419,11 @@ def test_the_collected_cases(name):
         assert photo.notes == RIGHT[name]
         assert np.array_equal(decode_photo(encode_photo(photo)).rgb, photo.rgb)
         assert header_size(CASES / name) == photo.rgb.shape[1::-1]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadableImage, match=r"a\.png: not a file, but a pipe"):
+        open_photo(tmp_path / "a.png")
+    with pytest.raises(OSError, match="not a file, but a pipe"):
+        header_size(tmp_path / "a.png")

@@ -1,4 +1,6 @@
 import copy
+import json
+import shutil
 
 import pytest
 import torch
@@ -84,3 +86,18 @@ def test_no_models_and_missing_models_are_refused(tmp_path):
         DiffusionEnsemble([str(tmp_path)])
     with pytest.raises(FileNotFoundError, match="hf download nobody/nothing"):
         DiffusionEnsemble(["nobody/nothing"])
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("text_encoder/config.json", {"hidden_size": []}),
+        ("vae/config.json", {"norm_num_groups": None}),
+        ("unet/config.json", {"act_fn": {}}),
+    ],
+)
+def test_a_damaged_pipeline_is_named(pipelines, tmp_path, file, change):
+    folder = shutil.copytree(pipelines[0], tmp_path / "sd")
+    (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | change))
+    with pytest.raises(ValueError, match=f"{folder}.*(damaged|get)"):
+        DiffusionEnsemble([str(folder)])

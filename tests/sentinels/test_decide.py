@@ -168,3 +168,12 @@ def test_answers_may_have_another_name(answered, looks, capsys):
     assert decide(answered, looks, "--name", "sdxl") == 0
     (answered / "system" / "sdxl.json").write_text('{"a": 1}')
     assert decide(answered, looks, "--name", "sdxl") == 2
+
+
+def test_answers_whose_trials_are_none_are_named(answered, looks, capsys):
+    file = answered / "system" / "out.json"
+    entries = json.loads(file.read_text())
+    entries["3.png"]["trials"] = [0.5]
+    file.write_text(json.dumps(entries))
+    assert decide(answered, looks) == 2
+    assert f"{file}: not the answers of a system: 3.png" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import pytest
 
 from engine.cli import run
 from engine.manifest import write_manifest
+from eval.__main__ import main as evaluation
 from images.io import Photo, save_png
 from tiny.__main__ import main
 
@@ -41,3 +42,27 @@ def test_without_a_study_there_is_no_page(tmp_path, capsys):
     assert run(main, ["demo", "-o", str(tmp_path)]) == 2
     assert "no finished persons here" in capsys.readouterr().err
     assert not (tmp_path / "indexing").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"measured": {"clean": []}}, "damaged"),
+        ({"measured": {}}, "other arms or metrics"),
+        ({"name": "../two"}, "has another folder"),
+        ({"real_ism": "much"}, "damaged"),
+    ],
+)
+def test_a_damaged_result_is_named(study, change, words, capsys):
+    file = study / "people" / "one" / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    assert run(evaluation, ["report", str(study)]) == 2
+    told = capsys.readouterr().err
+    assert str(file) in told
+    assert words in told
+
+
+def test_lost_images_of_a_person_are_named(study, capsys):
+    (study / "people" / "one" / "clean" / "generated_00.png").unlink()
+    assert run(evaluation, ["report", str(study)]) == 2
+    assert f"{study / 'people' / 'one' / 'clean'}: no generated_00.png" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor
 
 from checkpoints.folders import model_folder
+from checkpoints.whole import opening
 from eval.attacks.purification.purifier import Purifier
 from images.transforms.differentiable import resize
 
@@ -48,7 +49,8 @@ class DiffusionPurifier(Purifier):
     @cached_property
     def network(self) -> Any:
         """The denoiser, opened on first use."""
-        return UNet2DModel.from_pretrained(self.folder, subfolder="unet").eval().requires_grad_(False).to(self.device)
+        with opening(self.folder):
+            return UNet2DModel.from_pretrained(self.folder, subfolder="unet").eval().requires_grad_(False).to(self.device)
 
     @cached_property
     def schedule(self) -> Any:
@@ -57,7 +59,8 @@ class DiffusionPurifier(Purifier):
         Raises:
             ValueError: If ``steps`` is more than it was trained for.
         """
-        schedule = DDPMScheduler.from_pretrained(self.folder, subfolder="scheduler")
+        with opening(self.folder):
+            schedule = DDPMScheduler.from_pretrained(self.folder, subfolder="scheduler")
         if self.steps > len(schedule.alphas_cumprod):
             msg = f"steps is {self.steps}, but {self.model} was trained with {len(schedule.alphas_cumprod)}"
             raise ValueError(msg)

@@ -11,6 +11,7 @@ from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline, StableDiffu
 from torch import Tensor
 
 from checkpoints.folders import model_folder
+from checkpoints.whole import opening
 from eval.attacks.purification.purifier import Purifier
 from images.transforms.differentiable import resize
 from models.pipelines import open_pipeline
@@ -106,7 +107,8 @@ class NoisyUpscale(Purifier):
             FileNotFoundError: If it cannot be found.
         """
         folder = model_folder(self.model, "model_index.json", "low_res_scheduler/scheduler_config.json", "unet/config.json")
-        pipeline = StableDiffusionUpscalePipeline.from_pretrained(folder, dtype=torch.float32)
+        with opening(folder):
+            pipeline = StableDiffusionUpscalePipeline.from_pretrained(folder, dtype=torch.float32)
         pipeline.low_res_scheduler = LessNoise.from_config(pipeline.low_res_scheduler.config)
         pipeline.low_res_scheduler.offset = self.offset
         pipeline.set_progress_bar_config(disable=True)
