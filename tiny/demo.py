@@ -48,6 +48,5 @@ def indexing_demo(output: Path, references: int = 640, originals: int = 24, fact
     if len(Index.open(index)) == references:
         add(index, [released / ORIGINALS])
     arms = {"unchanged": pictures / "originals", "activated": released}
-    how = {"resamples": resamples, "workers": 0, "accelerator": "cpu"}
-    run_retrieval(index, pictures / "originals", folder / "retrieval", arms, extractor, **how)  # type: ignore[arg-type]
+    run_retrieval(index, pictures / "originals", folder / "retrieval", arms, extractor, resamples=resamples, options=here)
     write_report(output)
