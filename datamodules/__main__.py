@@ -11,6 +11,7 @@ from datamodules.fake2m import making_command
 from datamodules.fake2m.catalogue import LABELS, groups
 from datamodules.fake2m.splits import Split
 from engine.cli import Output, Parser, Room, Training, Verb, run
+from engine.files import locked
 from engine.manifest import claim, write_manifest
 from engine.progress import progress
 
@@ -41,7 +42,7 @@ def shard_options(parser: Parser) -> None:
 def shard(settings: Any, output: Output) -> int:
     """Write shards; 0 only if every image of the source is in them."""
     from datamodules.fake2m.annotations import Annotations
-    from datamodules.fake2m.sharding import GENERATED, REAL, Origin, place_of, shard_pictures, slug
+    from datamodules.fake2m.sharding import FAILED, GENERATED, REAL, SKIPPED, Origin, place_of, shard_pictures, slug
     from images.sources import read_source, read_text
 
     if settings.set is not None and settings.set not in groups():
@@ -79,20 +80,24 @@ def shard(settings: Any, output: Output) -> int:
     keys = ("set", "label", "name", "split", "generator", "family", "captions", "column", "label_map", "decode")
     asked = {key: settings[key] for key in (*keys, "calibration_share", "dev_share")}
     asked |= {"source": source, "metadata": metadata, "limits": asdict(settings.limits)}
-    claim(settings.output / f"{name}.run", "datamodules shard", asked)  # what is finished there would else be kept, whatever it was
-    members = progress(read_source(source), unit="file")
-    indices = shard_pictures(members, settings.output, origin_of, annotations, settings.limits, settings.decode)
+    record = settings.output / f"{name}.run"
+    with locked(record):
+        claim(record, "datamodules shard", asked)  # what is finished there would else be kept, whatever it was
+        members = progress(read_source(source), unit="file")
+        indices = shard_pictures(members, settings.output, origin_of, annotations, settings.limits, settings.decode)
+        left_out = next(iter(indices.values()))["left_out"]
+        samples = {stem: index["samples"] for stem, index in indices.items()}
+        failed, skipped = (sum(left_out.get(kind, 0) for kind in kinds) for kinds in (FAILED, SKIPPED))
+        counts = {"done": sum(samples.values()), "failed": failed, "skipped": skipped}
+        facts = {"settings": asked, "counts": counts, "samples": samples, "left_out": left_out}
+        write_manifest(record, command="datamodules shard", finished=True, **facts)
     for stem, index in indices.items():
         text = f"{stem}: {index['samples']} pictures in {len(index['shards'])} shards; {index['counts']['codec']}"
         output.row("subsets", text, name=stem, samples=index["samples"], shards=len(index["shards"]), counts=index["counts"])
-    left_out = next(iter(indices.values()))["left_out"]
     for kind, count in left_out.items():
         output.tell(f"{kind}: {count}")
-    output.result(left_out=left_out)
-    counts = {stem: index["samples"] for stem, index in indices.items()}
-    facts = {"settings": asked, "counts": counts, "left_out": left_out}
-    write_manifest(settings.output / f"{name}.run", command="datamodules shard", finished=True, **facts)
-    return 1 if set(left_out) & {"unreadable", "damaged", "in no known folder"} else 0
+    output.result(left_out=left_out, **counts)
+    return 1 if failed else 0
 
 
 def inspect_options(parser: Parser) -> None:

@@ -26,6 +26,12 @@ NAMED = 200
 
 REAL, GENERATED = 0, 1
 
+FAILED = ("unreadable", "damaged", "in no known folder")
+"""Kinds of trouble of images that ought to be in a shard."""
+
+SKIPPED = ("no file", "no picture")
+"""Kinds of trouble of everything else in a source."""
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -103,6 +103,11 @@ def test_a_split_archive_with_every_trap(archive, tmp_path, capsys):
     assert index["left_out_names"]["unreadable"] == ["IF-CC95K/IF-ddim-25-15K/broken.png"]
     assert index["left_out_names"]["rows without a picture"][0].endswith("gone.png")
     assert index["left_out"]["without a row in the metadata"] == 3, "the unreadable one has none, either"
+    manifest = json.loads((tmp_path / "out" / "IF-CC95K.run" / "manifest.json").read_text())
+    assert manifest["counts"] == {"done": 6, "failed": 1, "skipped": 1}, "every file is counted"
+    assert run(arguments) == 1
+    again = json.loads((tmp_path / "out" / "IF-CC95K.run" / "manifest.json").read_text())
+    assert again["counts"] == manifest["counts"]
 
 
 def test_a_stopped_run_goes_on_to_the_same_shards(archive, tmp_path, monkeypatch):
