@@ -1,4 +1,4 @@
-"""Jobs that change images: an image in, an image out, in the same tree."""
+"""Batch jobs that write one image for each input image."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ from typing import Any, ClassVar, TypeVar
 
 from engine.job import Job, JobOptions, Report, run_job
 from engine.tables import rows_of_table, write_table
-from images.inputs import ImageInput, JobInputs, find_images, refuse_overlap
+from images.inputs import ImageInput, JobInputs, find_images
 from images.kinds import header_size
 from images.outputs import ImageTree
+from images.overlap import refuse_overlap
 
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
 
 
 def count_pixels(source: ImageInput) -> int:
-    """Pixels of an image, by its header; errors as :func:`images.kinds.header_size`."""
+    """Count an image's pixels from its header; see :func:`images.kinds.header_size`."""
     width, height = header_size(source.path if source.member is None else source.read())
     return width * height
 
 
 @dataclass(frozen=True)
 class SavedImage:
-    """A changed image: its file's bytes, and what its row says."""
+    """A finished image.
+
+    Attributes:
+        content: The encoded file.
+        row: Columns of the job's table, beside source and output.
+    """
 
     content: bytes
     row: dict[str, Any]
 
 
 class ImageJob(Job[ImageInput, Prepared, Result, SavedImage]):
-    """A job whose results are images; its table has a row for each.
-
-    Args:
-        tree: Where results go.
-    """
+    """Batch job whose results are images, with one table row for each."""
 
     table: ClassVar[str]
     """File name of the table, such as ``protected.csv``."""
 
     columns: ClassVar[Sequence[str]]
-    """Of the table; ``source`` first and ``error`` last."""
+    """Columns of the table; ``source`` first and ``error`` last."""
 
     bytes_per_pixel: ClassVar[int] = 24
-    """Memory that an image takes while it is worked on."""
+    """Peak memory of an image in the job."""
 
     tree: ImageTree
+    """Writer of the results; set by subclasses."""
 
     def weigh(self, source: ImageInput) -> int:
         return count_pixels(source) * self.bytes_per_pixel
@@ -69,16 +72,19 @@ class ImageJob(Job[ImageInput, Prepared, Result, SavedImage]):
 
 
 def plan_image_job(inputs: Sequence[Path], output: Path, ending: str) -> tuple[JobInputs, ImageTree]:
-    """Find a job's images, plan where its results go, and keep both apart.
+    """Find a job's images and plan its output files.
 
     Args:
-        inputs: As for :func:`images.inputs.find_images`.
+        inputs: Folders, image files, shards and lists; see :func:`images.inputs.find_images`.
         output: Folder of the results.
-        ending: Of the results, such as ``png``.
+        ending: File name ending of the results, such as ``png``.
+
+    Returns:
+        The inputs, and the writer of the results.
 
     Raises:
-        FileNotFoundError: If an input or its images are not there.
-        ValueError: If a result would overwrite an input, or two would have one name.
+        FileNotFoundError: If an input does not exist or has no images.
+        ValueError: If a result would overwrite an input, or two results would share a name.
     """
     found = find_images(inputs)
     tree = ImageTree(output, found.images, ending)
@@ -93,7 +99,18 @@ def run_image_job(
     options: JobOptions,
     facts: dict[str, Any] | None = None,
 ) -> Report | None:
-    """Run a job over images and write its table; see :func:`engine.job.run_job`."""
+    """Run a job over images and write its table.
+
+    Args:
+        job: The job.
+        found: Its inputs.
+        settings: Values that identify the job; see :func:`engine.job.run_job`.
+        options: Devices, batch size and workers.
+        facts: Further entries of the manifest.
+
+    Returns:
+        The report; None on every process but the first.
+    """
     output = job.tree.output
     report = run_job(job, found.images, output, settings, options, found.skipped, found.failed, facts)
     if report is not None:

@@ -73,7 +73,7 @@ def image_codec(source: Source, name: str = "the image") -> str:
     if foreign is not None:
         msg = f"{name}: its content is {foreign}, not {PROMISED}; convert it to one of these first"
         raise UnreadableImage(msg)
-    msg = f"{name}: not a picture, whatever its name says; remove or rename it"
+    msg = f"{name}: not a valid image file; remove or rename it"
     raise UnreadableImage(msg)
 
 

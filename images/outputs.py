@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from engine.files import write_bytes
-from images.archives import Member, ShardWriter, index_tar
+from images.archives import Member, index_tar
 from images.formats import UNSUPPORTED
 from images.inputs import ImageInput
 from images.samples import Sample, group_samples, sample_key
+from images.shard_writer import ShardWriter
 
 
 def output_names(images: Sequence[ImageInput], ending: str) -> dict[str, str]:

@@ -85,7 +85,10 @@ def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
                 others = []
             key = sample_key(name)
             yield from _without_images(other for other in others if not other.name.startswith(f"{key}."))
-            images, others = [member], [other for other in others if other.name.startswith(f"{key}.")]
+            images, others = (
+                [member],
+                [other for other in others if other.name.startswith(f"{key}.")],
+            )
         elif has_image_suffix(name):
             images.append(member)
         elif key is not None and not name.startswith(f"{key}."):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.job import JobOptions
-from images.inputs import find_images, refuse_overlap
+from images.inputs import find_images
+from images.overlap import refuse_overlap
 from models.embed_job import EmbedReport, embed_images
 from models.embedder_config import EmbedderConfig
 from models.embedders import open_embedder

@@ -60,7 +60,10 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
     def pooled_features(self, images: Tensor) -> Tensor:
         """What the linear layer sees, (B, width of the last stage)."""
         if self.standardise:
-            mean, deviation = images.mean(dim=(1, 2, 3), keepdim=True), images.std(dim=(1, 2, 3), keepdim=True)
+            mean, deviation = (
+                images.mean(dim=(1, 2, 3), keepdim=True),
+                images.std(dim=(1, 2, 3), keepdim=True),
+            )
             images = (images - mean) / (deviation + 0.05)
         maps = self.trunk(images).float().clamp_min(1e-4)
         return maps.pow(self.power).mean(dim=(2, 3)).pow(1 / self.power)
@@ -71,7 +74,11 @@ class _Stage(nn.Module):
 
     def __init__(self, before: int, width: int) -> None:
         super().__init__()
-        self.first = nn.Sequential(nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU())
+        self.first = nn.Sequential(
+            nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.SiLU(),
+        )
         self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU())
 
     def forward(self, x: Tensor) -> Tensor:

@@ -22,7 +22,10 @@ def check_device(device: str) -> None:
     """
     try:
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # what torch raises where there is no such device
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # what torch raises where there is no such device
         msg = f"device {device}: not on this machine; use cpu, or cuda where there is a GPU"
         raise ValueError(msg) from error
 

@@ -230,8 +230,15 @@ def _compose(job: EmbedJob, table: list[StoredImage], report: Report, earlier: V
     names = [image.path for image in table]
     blocks = _blocks(job, report.rows, earlier)
     write_vectors(job.folder, blocks, job.embedder.dimension, names, job.embedder.record(), table, fts)
-    join_journals(job.folder, [Entry(image.name, image.size, image.mtime_ns, image.sha256, {}) for image in table])
-    parts = [*job.folder.glob(f"vectors-*{PARTIAL}"), *job.folder.glob("part-*.safetensors"), job.folder / PARTS_INDEX]
+    join_journals(
+        job.folder,
+        [Entry(image.name, image.size, image.mtime_ns, image.sha256, {}) for image in table],
+    )
+    parts = [
+        *job.folder.glob(f"vectors-*{PARTIAL}"),
+        *job.folder.glob("part-*.safetensors"),
+        job.folder / PARTS_INDEX,
+    ]
     for part in parts:
         part.unlink(missing_ok=True)
 

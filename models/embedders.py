@@ -19,7 +19,14 @@ from torch import Tensor, nn
 from checkpoints.folders import model_folder, read_config
 from engine.files import file_digest
 from engine.manifest import fingerprint
-from models.backbones import TORCHSCRIPT, first_line, open_timm, open_torchscript, open_torchvision, state_digest
+from models.backbones import (
+    TORCHSCRIPT,
+    first_line,
+    open_timm,
+    open_torchscript,
+    open_torchvision,
+    state_digest,
+)
 from models.embedder_config import SHORT_NAMES, EmbedderConfig
 from models.preprocessing import Preprocessing, module_device
 from models.store import combined_digest

@@ -96,7 +96,13 @@ class ImageTextNet(SavedModel, tags=["image-text-retrieval"]):
         for picture in range(len(images)):
             rows, columns = peak[picture].nonzero(as_tuple=True)
             letters = chance[picture, :-1, rows, columns].argmax(dim=0)
-            spots = zip(columns.tolist(), rows.tolist(), letters.tolist(), score[picture, rows, columns].tolist(), strict=True)
+            spots = zip(
+                columns.tolist(),
+                rows.tolist(),
+                letters.tolist(),
+                score[picture, rows, columns].tolist(),
+                strict=True,
+            )
             found.append(_one_line(sorted(((x + 0.5) / cells, (y + 0.5) / cells, letter, value) for x, y, letter, value in spots)))
         return found
 
@@ -158,7 +164,9 @@ def _block(before: int, after: int, stride: int = 1) -> nn.Module:
     return nn.Sequential(nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.SiLU())
 
 
-def _one_line(spots: list[tuple[float, float, int, float]]) -> list[tuple[float, float, int, float]]:
+def _one_line(
+    spots: list[tuple[float, float, int, float]],
+) -> list[tuple[float, float, int, float]]:
     """Of letters sorted by x those of one nearly straight line, the longest there is; strays elsewhere are no part of a key."""
     best: list[tuple[float, float, int, float]] = []
     for first in range(len(spots)):

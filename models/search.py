@@ -160,23 +160,35 @@ class ExactIndex:
             msg = f"an exact search has no parameters, got '{parameters}'"
             raise ValueError(msg)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        distances, ids = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        distances, ids = (
+            np.empty((len(queries), 0), np.float32),
+            np.empty((len(queries), 0), np.int64),
+        )
         for places, matrix in self.blocks:
             if matrix.shape[1] != queries.shape[1]:
                 msg = f"the queries have {queries.shape[1]} values each, the vectors {matrix.shape[1]}; use the embedder they are of"
                 raise ValueError(msg)
             near, rows = self._nearest(queries, np.ascontiguousarray(matrix, dtype=np.float32), k)
             numbers = np.where(rows < 0, -1, places[rows])
-            distances, ids = np.concatenate([distances, near], axis=1), np.concatenate([ids, numbers], axis=1)
+            distances, ids = (
+                np.concatenate([distances, near], axis=1),
+                np.concatenate([ids, numbers], axis=1),
+            )
             best = np.lexsort((ids, distances if self.metric == "l2" else -distances))[:, :k]
-            distances, ids = np.take_along_axis(distances, best, 1), np.take_along_axis(ids, best, 1)
+            distances, ids = (
+                np.take_along_axis(distances, best, 1),
+                np.take_along_axis(ids, best, 1),
+            )
         return distances, ids
 
     def _nearest(self, queries: NDArray[np.float32], matrix: NDArray[np.float32], k: int) -> Neighbors:
         """At least the ``k`` nearest rows, and all that are as near as the last of them."""
         asked = min(k + 1, len(matrix))
         while True:
-            with faiss_errors("these vectors cannot be searched"), _matrix_products(self.metric == "ip"):
+            with (
+                faiss_errors("these vectors cannot be searched"),
+                _matrix_products(self.metric == "ip"),
+            ):
                 distances, rows = faiss.knn(queries, matrix, asked, METRICS[self.metric])
             if asked == len(matrix) or (distances[:, -1] != distances[:, k - 1]).all():
                 return distances, rows

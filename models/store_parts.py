@@ -108,6 +108,15 @@ def open_part(file: Path) -> NDArray[np.float32]:
         if about["dtype"] != "F32" or len(about["shape"]) != 2 or min(about["shape"]) < 1:
             raise ValueError(f"{about['dtype']} of shape {about['shape']}")  # noqa: EM102
         return np.memmap(file, np.float32, "r", 8 + length + about["data_offsets"][0], tuple(about["shape"]))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, struct.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+        struct.error,
+    ) as error:
         msg = f"{file} is damaged ({error}); {REMEDY}"
         raise ValueError(msg) from error

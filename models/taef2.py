@@ -26,7 +26,10 @@ class Block(nn.Module):
         if pooled:
             wide = 4 * width
             self.pool = nn.Sequential(
-                nn.Conv2d(width, wide, 1, bias=False), nn.GroupNorm(4, wide), nn.ReLU(), nn.Conv2d(wide, width, 1, bias=False)
+                nn.Conv2d(width, wide, 1, bias=False),
+                nn.GroupNorm(4, wide),
+                nn.ReLU(),
+                nn.Conv2d(wide, width, 1, bias=False),
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -38,7 +38,13 @@ class ImageTextTowers(nn.Module):
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Vectors (N, D) of texts; what is longer than the model reads is cut."""
         length = self.model.config.text_config.max_position_embeddings
-        tokens = self.tokenizer(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        tokens = self.tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=length,
+            truncation=True,
+            return_tensors="pt",
+        )
         inputs = {"input_ids": tokens["input_ids"].to(self.model.device)}
         if self.model.config.model_type == "clip":
             inputs["attention_mask"] = tokens["attention_mask"].to(self.model.device)
@@ -75,7 +81,11 @@ def open_towers(folder: Path, config: dict[str, Any]) -> tuple[nn.Module, Prepro
 
     kind = config["model_type"]
     _check_sizes(folder, config)
-    network = load_pretrained(getattr(transformers, KINDS[kind]), folder, **({"add_pooling_layer": False} if kind == "vit" else {}))
+    network = load_pretrained(
+        getattr(transformers, KINDS[kind]),
+        folder,
+        **({"add_pooling_layer": False} if kind == "vit" else {}),
+    )
     if kind in ("clip", "siglip"):
         side = network.config.vision_config.image_size
         towers = ImageTextTowers(network, transformers.AutoTokenizer.from_pretrained(folder))
@@ -130,7 +140,10 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
         except SafetensorError as error:
             msg = f"{file} is damaged ({error}); get a whole copy of it"
             raise ValueError(msg) from error
-    parts = [config, *(config[part] for part in ("text_config", "vision_config") if isinstance(config.get(part), dict))]
+    parts = [
+        config,
+        *(config[part] for part in ("text_config", "vision_config") if isinstance(config.get(part), dict)),
+    ]
     limits = MAX_SIZES | ({"num_hidden_layers": entries} if entries else {"num_hidden_layers": 1000})
     for part in parts:
         for key, most in limits.items():

@@ -119,7 +119,8 @@ def embed_options(parser: Parser) -> None:
 
 def embed(settings: Any, output: Output) -> int:
     """Bring a collection's vectors up to date; 0 only if every image could be read."""
-    from images.inputs import find_images, refuse_overlap
+    from images.inputs import find_images
+    from images.overlap import refuse_overlap
     from models.embed_job import embed_images
     from models.embedders import open_embedder
 

@@ -24,9 +24,10 @@ from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.journal import Entry, join_journals, read_journal
 from engine.manifest import claim
 from images.headers import Header, read_header
-from images.inputs import ImageInput, find_images, refuse_overlap
+from images.inputs import ImageInput, find_images
 from images.io import UnreadableImage, encode_as
 from images.job import count_pixels
+from images.overlap import refuse_overlap
 from sentinels.client import Client
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.keys import KeyMaker

@@ -14,8 +14,8 @@ from datamodules.fake2m.sharding import Origin, Troubles, describe, index_shards
 from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report, run_job
-from images.archives import ShardWriter
 from images.headers import read_header
+from images.shard_writer import ShardWriter
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from datamodules.fake2m.annotations import Annotations
 from datamodules.fake2m.catalogue import Group, Subset
 from engine.files import write_bytes
 from engine.records import parse_json
-from images.archives import Member, ShardWriter, index_tar
+from images.archives import Member, index_tar
 from images.formats import has_image_suffix
 from images.headers import read_header
 from images.io import UnreadableImage, decode_photo
+from images.shard_writer import ShardWriter
 
 NAMED = 200
 """File names an index lists of each kind of trouble; the counts are of all."""

@@ -45,7 +45,11 @@ class FaceNet(SavedModel, tags=["face-recognition"]):
     )
 
     def __init__(
-        self, image_size: int = 64, channels: tuple[int, ...] = (32, 64, 96, 128), embedding: int = 96, threshold: float = 0.5
+        self,
+        image_size: int = 64,
+        channels: tuple[int, ...] = (32, 64, 96, 128),
+        embedding: int = 96,
+        threshold: float = 0.5,
     ) -> None:
         super().__init__()
         self.image_size, self.threshold = image_size, threshold

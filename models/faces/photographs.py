@@ -31,18 +31,31 @@ class PhotographFaces(ABC):
         seen = [self._one(np.ascontiguousarray(levels.permute(1, 2, 0).numpy()[..., ::-1])) for levels in to_uint8(images).cpu()]
         width = max((len(embedding) for _, _, embedding in seen), default=0)
         embeddings = torch.stack([F.pad(torch.from_numpy(embedding), (0, width - len(embedding))) for _, _, embedding in seen])
-        score, boxes = torch.tensor([score for score, _, _ in seen]), torch.tensor(np.stack([box for _, box, _ in seen]))
+        score, boxes = (
+            torch.tensor([score for score, _, _ in seen]),
+            torch.tensor(np.stack([box for _, box, _ in seen])),
+        )
         return Faces(*(part.to(images.device) for part in (score > 0, score, boxes, F.normalize(embeddings, dim=1))))
 
     def _one(self, bgr: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
         """Score, box in shares of the sides, and embedding; score 0 where there is no face."""
         scale = max(1.0, LEAST_SIDE / min(bgr.shape[:2]))
         if scale > 1:
-            bgr = np.asarray(cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+            bgr = np.asarray(
+                cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC),
+                dtype=np.uint8,
+            )
         found = self.largest(bgr)
         if found is None:
             return 0.0, np.zeros(4, np.float32), np.zeros(0, np.float32)
         score, (left, top, right, bottom), embedding = found
         height, width = bgr.shape[:2]
-        box = np.array([(left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height])
+        box = np.array(
+            [
+                (left + right) / 2 / width,
+                (top + bottom) / 2 / height,
+                (right - left) / width,
+                (bottom - top) / height,
+            ]
+        )
         return score, box.astype(np.float32), np.asarray(embedding, np.float32).reshape(-1)

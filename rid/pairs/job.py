@@ -16,11 +16,12 @@ from engine.devices import Process
 from engine.files import write_bytes, write_text
 from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.manifest import fingerprint
-from images.archives import ShardWriter
-from images.inputs import ImageInput, find_images, refuse_overlap
+from images.inputs import ImageInput, find_images
 from images.io import Photo, clamp_to_budget, encode_photo, open_photo, to_uint8
 from images.job import count_pixels
 from images.outputs import output_names
+from images.overlap import refuse_overlap
+from images.shard_writer import ShardWriter
 from images.transforms.geometry import center_crop_photo
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.aspl import Surrogate

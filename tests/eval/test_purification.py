@@ -237,7 +237,7 @@ def test_the_command_on_a_folder(tmp_path, portraits, capsys):
     (tmp_path / "in" / "note.png").write_text("no picture")
     arguments = ["purify", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--method", "Jpeg", "--method.quality", "50"]
     assert run(main, arguments) == 1
-    assert "note.png: not a picture" in capsys.readouterr().err
+    assert "note.png: not a valid image file" in capsys.readouterr().err
     made = tmp_path / "out" / "person" / "0.png"
     assert torch.equal(open_photo(made).tensor(), methods.Jpeg(50)(portraits[:1], source())[0])
     before = made.stat().st_mtime_ns

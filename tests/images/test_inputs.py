@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from images.inputs import ImageInput, find_images, refuse_overlap
+from images.inputs import ImageInput, find_images
+from images.overlap import refuse_overlap
 
 
 def encoded(kind="PNG", value=100):

@@ -95,14 +95,14 @@ def test_a_path_bytes_and_streams_are_one(tmp_path, kind):
 def test_only_the_promised_formats_are_ever_tried(tmp_path):
     words = {
         "GIF": "its content is GIF",
-        "PPM": "not a picture",
+        "PPM": "not a valid image file",
         "ICO": "its content is icon",
-        "TGA": "not a picture",
+        "TGA": "not a valid image file",
         "JPEG2000": "its content is JPEG 2000",
         "AVIF": "its content is AVIF",
         "EPS": "its content is PostScript",
         "PDF": "its content is PDF",
-        "DDS": "not a picture",
+        "DDS": "not a valid image file",
     }
     for kind, told in words.items():
         for name in ("x.png", "x.tif"):

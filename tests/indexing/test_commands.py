@@ -128,7 +128,7 @@ def test_unreadable_pictures_are_named_and_left_out(references, extractor, tmp_p
     (folder / "notes.md").write_text("")
     assert indexing("extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0", "--fts=true") == 1
     told = capsys.readouterr().err
-    assert "bad.png: not a picture" in told
+    assert "bad.png: not a valid image file" in told
     assert "cut.png: damaged" in told
     assert "skipped notes.md" in told
     features = VectorStore.open(tmp_path / "f")
@@ -166,7 +166,7 @@ def test_two_processes_describe_what_one_describes(references, extractor, tmp_pa
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     for told in (capsys.readouterr().err, done.stderr):
-        assert [f"{name}: not a picture" in told for name in ("0003.png", "0004.png")] == [True, True]
+        assert [f"{name}: not a valid image file" in told for name in ("0003.png", "0004.png")] == [True, True]
     for name in ("features.npy", "filenames.txt", "features.json", "images.jsonl"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert json.loads((tmp_path / "two" / "manifest.json").read_text())["counts"] == {"done": 9, "failed": 2, "skipped": 0}

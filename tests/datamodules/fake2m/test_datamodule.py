@@ -20,7 +20,8 @@ from datamodules.exact import PADDING
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
 from datamodules.shards import ShardSource, find_shards
-from images.archives import Member, ShardWriter
+from images.archives import Member
+from images.shard_writer import ShardWriter
 from images.transforms.views import View
 
 ROOT = Path(__file__).parents[3]

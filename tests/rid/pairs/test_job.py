@@ -100,7 +100,7 @@ def test_a_stopped_job_goes_on_and_comes_to_the_same(photos, pipelines, tmp_path
 def test_shards_and_a_file_that_is_no_picture(photos, pipelines, tmp_path, capsys):
     (photos / "person0" / "x.png").write_text("none")
     assert pairs(photos, tmp_path / "out", pipelines[:1], shards=True) == 1
-    assert "x.png: not a picture" in capsys.readouterr().err
+    assert "x.png: not a valid image file" in capsys.readouterr().err
     names = []
     for path in sorted((tmp_path / "out").glob("*.tar")):
         with tarfile.open(path) as archive:

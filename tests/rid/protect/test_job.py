@@ -45,7 +45,7 @@ def test_good_files_are_protected_and_bad_ones_named(photos, tmp_path, generator
     assert code == 1
     errors = [line for line in told.err.splitlines() if line.startswith("error")]
     assert len(errors) == 2
-    assert any("fake.png: not a picture" in line for line in errors)
+    assert any("fake.png: not a valid image file" in line for line in errors)
     assert any("cut.jpg: damaged, cut short" in line for line in errors)
     assert "skipped notes.txt" in told.err
     written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
