@@ -1,4 +1,4 @@
-"""Copy detection in the small world, passive against active, on two indices.  ``python -m benchmarks.copies``.
+"""Copy detection on drawn images, passive against active, on two indices.  ``python -m benchmarks.copies``.
 
 Runs the commands a user would run: 3,000 drawn pictures train the indices, 5,000 fill them, 200 are released and looked up after the
 paper's 15 edits, and once more after random chains, together with 400 strangers.

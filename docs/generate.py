@@ -95,7 +95,7 @@ def options(parser: Any) -> Iterator[str]:
         if members:
             rows = [option_row(action) for action in members]
             yield f"**{title}**\n"
-            yield table(["option", "value", "default", "meaning"], rows)
+            yield f'<div class="options" markdown>\n\n{table(["option", "value", "default", "meaning"], rows)}\n</div>\n'
     if trainer:
         yield LIGHTNING + "\n"
 
@@ -134,8 +134,8 @@ Each YAML file in `configs/` is one experiment. Its header says what it does and
 names as the command line, with underscores. Options after `-c FILE` override it.
 
 ```
-python -m rid fit -c configs/rid/tiny_adv_sds.yaml --print_config              # the resolved settings; nothing is run
-python -m rid fit -c configs/rid/tiny_adv_sds.yaml --trainer.max_steps 50      # one setting changed
+python -m rid fit -c configs/rid/tiny_adv_sds.yaml --print_config          # print the settings
+python -m rid fit -c configs/rid/tiny_adv_sds.yaml --trainer.max_steps 50    # change one
 ```
 
 `class_path` names any Python class, which is then built with `init_args`. A config can therefore run code: use one only
@@ -313,7 +313,7 @@ these names. Models in the first table ship with the repository. The others are 
 see [Hub and offline use](../how-to/hub-and-offline.md).
 
 ```
-python -m checkpoints list sd-1.5                   # source, license, input, hashes
+python -m checkpoints list sd-1.5     # source, license, input, hashes
 python -m checkpoints pull sd-1.5 taef2
 ```
 

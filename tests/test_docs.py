@@ -99,3 +99,44 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
         loaded += re.findall(r'<link[^>]*rel="(?:stylesheet|icon|preconnect|preload)"[^>]*href="([^"]+)"', text)
         assert [address for address in loaded if re.match(r"(?:\w+:)?//", address)] == []
     assert "Protector" in (tmp_path / "reference" / "api" / "rid" / "index.html").read_text()
+
+
+def test_messages_of_the_faq_are_those_of_the_code():
+    rooms = [*generator().ROOMS, "engine", "images", "models"]
+    source = "\n".join(file.read_text() for room in rooms for file in (ROOT / room).rglob("*.py"))
+    source = re.sub(r'"\s*\n\s*f?"', "", source)  # a message over several lines
+    table = (ROOT / "docs" / "faq.md").read_text().partition("## Messages")[2].partition("\n## ")[0]
+    parts = [part.strip() for message in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE) for part in re.split(r"\.\.\.|[()]", message)]
+    assert len(parts) > 25
+    assert [part for part in parts if re.search(r"\w{3}", part) and part not in source] == []
+
+
+def columns():
+    """Columns of every table that a command writes, and keys of every record, by what writes them."""
+    from dataclasses import fields
+
+    from datamodules.fake2m.sharding import Origin
+    from detectors.calibration import Calibration
+    from detectors.scan import COLUMNS as FINDING
+    from detectors.scores import FACTS
+    from engine.journal import Entry
+    from eval.studies.purify import PurifyJob
+    from eval.studies.retrieval import DETECTION, RETRIEVAL
+    from images.headers import Header
+    from indexing.activate import ActivateJob
+    from indexing.index import IndexFacts
+    from indexing.search import COLUMNS as MATCH
+    from models.store import StoredImage
+    from rid.protect.job import ProtectJob
+
+    named = {job.__name__: job.columns for job in (ProtectJob, ActivateJob, PurifyJob)}
+    named |= {kind.__name__: [field.name for field in fields(kind)] for kind in (Entry, Calibration, Header, StoredImage)}
+    named["Origin"] = [field.name for field in fields(Origin) if field.name != "captions"]
+    named |= {"Finding": FINDING, "Match": MATCH, "Scores": ("label", "logit", "score", *FACTS), "retr": RETRIEVAL, "icd": DETECTION}
+    return named | {"IndexFacts": list(IndexFacts.__annotations__)}
+
+
+def test_every_column_is_among_the_file_formats():
+    page = (ROOT / "docs" / "reference" / "file-formats.md").read_text()
+    missing = {name: [column for column in found if f"`{column}`" not in page] for name, found in columns().items()}
+    assert {name: found for name, found in missing.items() if found} == {}

@@ -1,4 +1,4 @@
-"""Active indexing in the small world, in less than a minute: the part of the demo's page on copies that are found again."""
+"""Active indexing on drawn images, in less than a minute: the part of the demo's page on copies that are found again."""
 
 from __future__ import annotations
 
