@@ -23,6 +23,7 @@ from engine.files import file_digest, locked, write_bytes, write_text
 from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.journal import Entry, join_journals, read_journal
 from engine.manifest import claim
+from engine.records import read_json
 from images.headers import Header, read_header
 from images.inputs import ImageInput, find_images
 from images.io import UnreadableImage, encode_as
@@ -250,6 +251,14 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
         return {"sentinel": made.generated}
 
 
+@dataclass(frozen=True)
+class Sources:
+    """The file ``sources.json``: names of the chosen sources, and the seed that keys and names are drawn from."""
+
+    seed: int
+    sources: list[str]
+
+
 def look(rgb: Levels) -> NDArray[np.float32]:
     """A picture's colours in 16 x 16 places, centred, unit length, (768,): says what looks alike without any model."""
     small = np.asarray(Image.fromarray(rgb).resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
@@ -260,8 +269,8 @@ def look(rgb: Levels) -> NDArray[np.float32]:
 def _chosen(photos: dict[str, ImageInput], config: PlantConfig, file: Path) -> tuple[list[ImageInput], int]:
     """The sources of a job and its seed, the same after a stop."""
     if file.is_file():
-        kept = json.loads(file.read_text())
-        names, seed = kept["sources"], int(kept["seed"])
+        kept = read_json(file, Sources, "put a copy of it back, or plant into another folder")
+        names, seed = kept.sources, kept.seed
     else:
         seed = secrets.randbits(128) if config.seed is None else config.seed
         rng = random.Random(f"{seed}/sources")
@@ -269,7 +278,7 @@ def _chosen(photos: dict[str, ImageInput], config: PlantConfig, file: Path) -> t
     if gone := [name for name in names if name not in photos]:
         msg = f"{gone[0]} was chosen as a source and is gone: put it back, or plant into another folder"
         raise ValueError(msg)
-    write_text(file, json.dumps({"seed": seed, "sources": names}, indent=1) + "\n")
+    write_text(file, json.dumps(asdict(Sources(seed, names)), indent=1) + "\n")
     return [photos[name] for name in names], seed
 
 

@@ -161,6 +161,14 @@ def test_other_settings_are_kept_out_of_a_folder(collection, tmp_path):
     assert not (tmp_path / "more").exists()  # the mistake can be mended
 
 
+@pytest.mark.parametrize("content", ["[]", '{"seed": "x", "sources": []}', '{"sources": ["a"]}', '{"seed": 1, "sou'])
+def test_a_damaged_list_of_sources_is_named(collection, tmp_path, content):
+    planted(collection, tmp_path / "out", PlantConfig(count=2))
+    (tmp_path / "out" / "sources.json").write_text(content)
+    with pytest.raises(ValueError, match=r"sources\.json: damaged"):
+        planted(collection, tmp_path / "out", PlantConfig(count=2))
+
+
 def test_an_illegible_key_is_tried_again_and_given_up(collection, tmp_path):
     read = []
 
