@@ -96,6 +96,9 @@ def shard(settings: Any, output: Output) -> int:
         output.row("subsets", text, name=stem, samples=index["samples"], shards=len(index["shards"]), counts=index["counts"])
     for kind, count in left_out.items():
         output.tell(f"{kind}: {count}")
+    for kind in FAILED:
+        for name in index["left_out_names"].get(kind, []):
+            output.error(f"{kind}: {name}")
     output.result(left_out=left_out, **counts)
     return 1 if failed else 0
 
