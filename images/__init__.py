@@ -1,1 +1,1 @@
-"""Files to pixels and back."""
+"""Image files: decoding, encoding, metadata and edits."""

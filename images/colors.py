@@ -1,7 +1,7 @@
-"""Colour modes and profiles: RGB of 8 bits as a viewer shows an image.
+"""Conversion of color modes and profiles to 8-bit RGB.
 
-An RGB image keeps its values and its profile. Grey, CMYK and LAB are brought to sRGB, through
-their profile where they have one.
+RGB images keep their values and their profile. Gray, CMYK and LAB images are converted to sRGB,
+through their profile if they have one.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from images.profiles import png_profile
 Pixels = NDArray[np.uint8]
 Convert = Callable[[Image.Image], Image.Image]
 
-BAND = 1 << 22
-"""Pixels that are converted at a time, to keep no second copy of a large image."""
+BAND_PIXELS = 1 << 22
+"""Pixels converted at a time; bounds the memory for large images."""
 
-SPACES = {"GRAY": "L", "CMYK": "CMYK", "Lab": "LAB", "RGB": "RGB"}
-"""Colour spaces of profiles, and Pillow's mode of images in them."""
+MODE_OF_SPACE = {"GRAY": "L", "CMYK": "CMYK", "Lab": "LAB", "RGB": "RGB"}
+"""Pillow's image mode by the color space of a profile."""
 
-NAMES = {"L": "grey"}
+MODE_NAMES = {"L": "gray"}
+"""Names of modes in messages, where they differ from Pillow's."""
 
-BARE = {"1": "L", "L": "L", "LA": "L", "La": "L", "CMYK": "CMYK", "LAB": "LAB"}
-"""Modes without transparency of those that are not RGB of a kind."""
+OPAQUE_MODES = {"1": "L", "L": "L", "LA": "L", "La": "L", "CMYK": "CMYK", "LAB": "LAB"}
+"""Mode without transparency, for modes that are not RGB or palette."""
 
 
 def read_colors(
@@ -38,27 +39,29 @@ def read_colors(
     stream: BinaryIO,
     notes: list[str],
 ) -> tuple[Pixels, Pixels | None, bytes | None]:
-    """Convert a decoded image.
+    """Convert a decoded image to 8-bit RGB.
 
     Args:
-        image: Loaded by Pillow.
-        stream: Its file.
-        notes: Takes a sentence for everything that is converted, reduced or dropped.
+        image: Image loaded by Pillow.
+        stream: The image file.
+        notes: Receives a sentence for each conversion and each loss.
 
     Returns:
-        (H, W, 3) values, (H, W) transparency if the image has any, and the RGB profile that the
-        values are in, if not sRGB.
+        (H, W, 3) uint8 values, (H, W) uint8 alpha or None, and the RGB profile of the values, None
+        for sRGB.
 
     Raises:
-        ValueError: If its values have no known range.
+        ValueError: If the values have no known range.
     """
+    # Read the bit depth.
     small = _small_chunks(stream) if image.format == "PNG" else {}
     depth = _depth(image, small)
     if image.mode in ("I", "F"):
-        msg = f"its values are of {depth} bits and of no known range; save it with 8 or 16 bits"
+        msg = f"its {depth}-bit values have no known range; save it with 8 or 16 bits"
         raise ValueError(msg)
     if depth > 8:
         notes.append(f"{depth} bits a channel were reduced to 8")
+    # Separate the transparency.
     key = _transparency(image, depth)
     alpha = None
     if image.mode.startswith("I;16"):
@@ -67,15 +70,19 @@ def read_colors(
         alpha = _wide_key(stream, key)
     elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or key is not None:
         alpha = _banded(image, _alpha, ())
-    mode = BARE.get(image.mode, "RGB")
+    # Convert the colors.
+    mode = OPAQUE_MODES.get(image.mode, "RGB")
     profile = _profile(image, mode, small, notes)
     rgb = _banded(image, _converter(mode, profile, notes), (3,))
-    kept = profile is not None and profile_mode(profile) == "RGB"
-    return rgb, alpha, profile if kept else None
+    is_rgb = profile is not None and profile_mode(profile) == "RGB"
+    return rgb, alpha, profile if is_rgb else None
 
 
 def to_srgb(rgb: Pixels, icc: bytes) -> Pixels:
-    """Convert (H, W, 3) values from a profile to sRGB; a damaged profile is taken for sRGB."""
+    """Convert (H, W, 3) uint8 values from a profile to sRGB.
+
+    A damaged profile is ignored.
+    """
     if profile_mode(icc) != "RGB":
         return rgb
     transform = _transform(icc, "RGB")
@@ -87,13 +94,13 @@ def to_srgb(rgb: Pixels, icc: bytes) -> Pixels:
 
 @lru_cache(maxsize=32)
 def profile_mode(icc: bytes) -> str | None:
-    """Tell Pillow's mode of the images that a profile is for; None if it is of no use."""
+    """Return Pillow's mode for a profile's color space; None if unusable."""
     try:
         space = ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
-        _transform(icc, SPACES[space])
+        _transform(icc, MODE_OF_SPACE[space])
     except Exception:  # a damaged profile makes the library raise nearly anything
         return None
-    return SPACES[space]
+    return MODE_OF_SPACE[space]
 
 
 def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform:
@@ -110,7 +117,7 @@ def _profile(
     small: Mapping[bytes, bytes],
     notes: list[str],
 ) -> bytes | None:
-    """The profile that an image's values are in, if there is one that can be used."""
+    """Return the profile of an image's values; None if missing or unusable."""
     if image.format == "PNG" and (b"cICP" in small or b"iCCP" not in small):
         try:
             return png_profile(small)
@@ -119,24 +126,29 @@ def _profile(
     if "icc_profile" not in image.info:
         return None
     profile = image.info["icc_profile"]
-    found = profile_mode(profile) if isinstance(profile, bytes) else None
-    if found == mode:
+    profile_space = profile_mode(profile) if isinstance(profile, bytes) else None
+    if profile_space == mode:
         return profile
-    reason = "is damaged" if found is None else f"is for {NAMES.get(found, found)} images"
-    notes.append(f"its colour profile {reason} and was dropped")
+    reason = "is damaged"
+    if profile_space is not None:
+        reason = f"is for {MODE_NAMES.get(profile_space, profile_space)} images"
+    notes.append(f"its color profile {reason} and was dropped")
     return None
 
 
 def _converter(mode: str, profile: bytes | None, notes: list[str]) -> Convert:
-    """How an image is brought to RGB: through its profile, unless that is kept."""
+    """Choose the conversion of a mode to RGB.
+
+    It goes through the profile, unless an RGB profile is kept.
+    """
     if mode == "RGB" or (profile is not None and profile_mode(profile) == "RGB"):
         return _rgb
     if profile is None and mode != "LAB":
         if mode == "CMYK":
             notes.append("CMYK without a usable profile was converted to RGB by the simple formula")
         return _rgb
-    way = " through its colour profile" if profile else ""
-    notes.append(f"{NAMES.get(mode, mode)} was converted to sRGB{way}")
+    way = " through its color profile" if profile else ""
+    notes.append(f"{MODE_NAMES.get(mode, mode)} was converted to sRGB{way}")
     transform = _transform(profile, mode)
 
     def convert(band: Image.Image) -> Image.Image:
@@ -147,7 +159,7 @@ def _converter(mode: str, profile: bytes | None, notes: list[str]) -> Convert:
 
 
 def _rgb(band: Image.Image) -> Image.Image:
-    if band.mode in ("RGBa", "La"):  # colours multiplied with their transparency
+    if band.mode in ("RGBa", "La"):  # colors premultiplied by alpha
         band = band.convert("RGBA" if band.mode == "RGBa" else "LA")
     if "transparency" in band.info:
         band = band.convert("RGBA")
@@ -159,7 +171,7 @@ def _alpha(band: Image.Image) -> Image.Image:
 
 
 def _banded(image: Image.Image, convert: Convert, channels: tuple[int, ...]) -> Pixels:
-    """Values of a converted image, (H, W, *channels), a band of rows at a time."""
+    """Convert an image band by band to (H, W, *channels) uint8."""
     result = np.empty((image.height, image.width, *channels), np.uint8)
     for rows in _bands(image.height, image.width):
         whole = rows.stop - rows.start == image.height
@@ -169,24 +181,24 @@ def _banded(image: Image.Image, convert: Convert, channels: tuple[int, ...]) -> 
 
 
 def _bands(height: int, width: int) -> list[slice]:
-    step = max(1, BAND // width)
+    step = max(1, BAND_PIXELS // width)
     return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
 
 def _small_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
-    """A PNG's chunks that say how its values are meant; of iCCP only that it is there."""
-    found: dict[bytes, bytes] = {}
-    for kind, place, length in png_chunks(stream):
+    """Read a PNG's header and color chunks, up to 32 bytes each."""
+    chunks: dict[bytes, bytes] = {}
+    for kind, offset, length in png_chunks(stream):
         if kind == b"IDAT":
             break
         if kind in (b"IHDR", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"iCCP"):
-            stream.seek(place)
-            found.setdefault(kind, stream.read(min(length, 32)))
-    return found
+            stream.seek(offset)
+            chunks.setdefault(kind, stream.read(min(length, 32)))
+    return chunks
 
 
 def _depth(image: Image.Image, small: Mapping[bytes, bytes]) -> int:
-    """Bits of a value in the file."""
+    """Return the bits per channel in the file."""
     if b"IHDR" in small:
         return small[b"IHDR"][8]
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -196,9 +208,12 @@ def _depth(image: Image.Image, small: Mapping[bytes, bytes]) -> int:
 
 
 def _transparency(image: Image.Image, depth: int) -> Any:
-    """The transparent value or palette entries, put right where Pillow does not; None if none."""
+    """Return the transparent value or palette entries; None without transparency.
+
+    Values of gray images below 8 bits are scaled, which Pillow omits.
+    """
     key = image.info.get("transparency")
-    if not isinstance(key, int | bytes | tuple):  # a text of that name
+    if not isinstance(key, int | bytes | tuple):  # a text chunk of that name
         image.info.pop("transparency", None)
         return None
     if image.mode == "L" and isinstance(key, int) and depth < 8:
@@ -211,21 +226,24 @@ def _eight_bits(
     depth: int,
     key: int | None,
 ) -> tuple[Image.Image, Pixels | None]:
-    """A grey image of 9 to 16 bits in 8, and its transparency."""
+    """Reduce a gray image of 9 to 16 bits to 8 bits, and return its alpha."""
     values = np.asarray(image)
     alpha = None if key is None else np.where(values == key, 0, 255).astype(np.uint8)
-    levels = (values >> (depth - 8)).astype(np.uint8)
+    gray_u8 = (values >> (depth - 8)).astype(np.uint8)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        meaning = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
-        levels = 255 - levels if meaning == 0 else levels  # zero is white
-    grey = Image.fromarray(levels)
-    grey.info = {name: value for name, value in image.info.items() if name != "transparency"}
-    grey.format = image.format
-    return grey, alpha
+        photometric = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+        gray_u8 = 255 - gray_u8 if photometric == 0 else gray_u8  # zero is white
+    gray = Image.fromarray(gray_u8)
+    gray.info = {name: value for name, value in image.info.items() if name != "transparency"}
+    gray.format = image.format
+    return gray, alpha
 
 
 def _wide_key(stream: BinaryIO, key: tuple[int, ...]) -> Pixels:
-    """Transparency of a PNG in which one colour of 16 bits is transparent; Pillow compares 8."""
+    """Return the alpha of a PNG with one transparent 16-bit color.
+
+    Pillow compares 8 bits only.
+    """
     import pyspng
 
     stream.seek(0)

@@ -1,4 +1,4 @@
-"""Chunks of PNG files and segments of JPEG files, walked without decoding anything."""
+"""PNG chunks and JPEG segments, read without decoding."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import BinaryIO
 from engine.files import opened
 
 Source = Path | bytes | BinaryIO
-"""Where an image file is: on disk, in memory, or in an open stream."""
+"""Image file on disk, in memory, or in an open stream."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-NEEDED = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
-"""Ancillary chunks that change what a PNG shows: transparency and frames."""
+DECODED_CHUNKS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
+"""Ancillary chunks that change the decoded image: transparency and frames."""
 
 START_OF_SCAN = 0xDA
 END_OF_IMAGE = 0xD9
@@ -27,10 +27,10 @@ COMMENT = 0xFE
 
 @contextmanager
 def open_source(source: Source) -> Iterator[BinaryIO]:
-    """Open a file, bytes or a stream, from its beginning, as a stream in which one can seek.
+    """Open an image source as a seekable stream, from its beginning.
 
     Raises:
-        OSError: If a file is none, or cannot be read. A pipe or a device is refused: it may never end.
+        OSError: If a file cannot be read. Pipes and devices are refused, as they may never end.
     """
     if isinstance(source, Path):
         with opened(source) as stream:
@@ -45,124 +45,133 @@ def open_source(source: Source) -> Iterator[BinaryIO]:
 
 
 def png_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Walk the whole chunks of a PNG file.
+    """Walk the complete chunks of a PNG file.
 
     Yields:
-        Kind, place of the data in the file, and length; the last one is IEND if the file is whole.
+        Kind, offset of the data in the file, and length in bytes; the last chunk of a complete file
+        is IEND.
     """
     end = stream.seek(0, io.SEEK_END)
-    place = 8
-    while place + 12 <= end:
-        stream.seek(place)
+    offset = 8
+    while offset + 12 <= end:
+        stream.seek(offset)
         length, kind = struct.unpack(">I4s", stream.read(8))
-        if place + 12 + length > end:
+        if offset + 12 + length > end:
             return
-        yield kind, place + 8, length
+        yield kind, offset + 8, length
         if kind == b"IEND":
             return
-        place += 12 + length
+        offset += 12 + length
 
 
 def jpeg_segments(stream: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """Walk the segments of a JPEG file, up to and with the first scan.
+    """Walk the segments of a JPEG file, including the first scan.
 
     Yields:
-        Marker (its second byte), place of the data in the file, and length (0 without data).
+        Second byte of the marker, offset of the data in the file, and length in bytes (0 without
+        data).
     """
     end = stream.seek(0, io.SEEK_END)
-    place = 2
-    while place + 2 <= end:
-        stream.seek(place)
+    offset = 2
+    while offset + 2 <= end:
+        # Skip junk and fill bytes, as decoders do.
+        stream.seek(offset)
         fill, marker = stream.read(2)
-        if fill != 0xFF or marker == 0xFF:  # junk and fill bytes are passed over, as decoders do
-            place = _find(stream, place + 1, b"\xff")
+        if fill != 0xFF or marker == 0xFF:
+            offset = _find(stream, offset + 1, b"\xff")
             continue
+        # Yield a bare marker or a segment.
         if marker in (0x00, 0x01) or 0xD0 <= marker <= END_OF_IMAGE:
-            place += 2
-            yield marker, place, 0
+            offset += 2
+            yield marker, offset, 0
         else:
             field = stream.read(2)
             if len(field) < 2:
                 return
             length = max(struct.unpack(">H", field)[0] - 2, 0)
-            yield marker, place + 4, length
-            place += 4 + length
+            yield marker, offset + 4, length
+            offset += 4 + length
         if marker in (START_OF_SCAN, END_OF_IMAGE):
             return
 
 
 def png_end(content: bytes) -> int:
-    """Find where a PNG's bytes end; the file's length if it is cut short."""
-    for kind, place, length in png_chunks(io.BytesIO(content)):
+    """Return the end offset of a PNG; the file's length if truncated."""
+    for kind, offset, length in png_chunks(io.BytesIO(content)):
         if kind == b"IEND":
-            return place + length + 4
+            return offset + length + 4
     return len(content)
 
 
 def jpeg_end(content: bytes) -> int:
-    """Find where a JPEG's bytes end; the file's length if it is cut short."""
-    place = 2
-    while place + 4 <= len(content):
-        marker = content[place + 1]
-        if content[place] != 0xFF:  # coded data, in which 0xFF is followed by 0 or a restart marker
-            place = content.find(b"\xff", place)
-            if place < 0:
+    """Return the end offset of a JPEG; the file's length if truncated."""
+    offset = 2
+    while offset + 4 <= len(content):
+        marker = content[offset + 1]
+        if content[offset] != 0xFF:  # coded data: 0xFF is followed by 0 or a restart marker
+            offset = content.find(b"\xff", offset)
+            if offset < 0:
                 break
         elif marker == END_OF_IMAGE:
-            return place + 2
+            return offset + 2
         elif marker == 0xFF:
-            place += 1
+            offset += 1
         elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
-            place += 2
+            offset += 2
         else:
-            place += 2 + struct.unpack_from(">H", content, place + 2)[0]
+            offset += 2 + struct.unpack_from(">H", content, offset + 2)[0]
     return len(content)
 
 
 def strip_damaged_metadata(content: bytes) -> Iterator[bytes]:
-    """Leave out of a PNG or JPEG file what a decoder may stumble over and does not need.
+    """Remove metadata that a decoder may fail on from a PNG or JPEG file.
 
     Yields:
-        The file without its damaged ancillary chunks, then without any notes; only where that is
-        less than the file.
+        The file without its damaged ancillary chunks, then without any metadata. Versions equal to
+        the file are left out.
     """
     if content.startswith(PNG_SIGNATURE):
+        # PNG: drop chunks with a wrong checksum, then all that decoding does not need.
         walk = png_chunks(io.BytesIO(content))
-        chunks = [content[place - 8 : place + length + 4] for _, place, length in walk]
-        whole = [chunk for chunk in chunks if _critical(chunk) or _checked(chunk)]
-        needed = [chunk for chunk in whole if _critical(chunk) or chunk[4:8] in NEEDED]
-        for kept in (whole, needed):
+        chunks = [content[offset - 8 : offset + length + 4] for _, offset, length in walk]
+        intact = [chunk for chunk in chunks if _critical(chunk) or _checksum_matches(chunk)]
+        decoded = [chunk for chunk in intact if _critical(chunk) or chunk[4:8] in DECODED_CHUNKS]
+        for kept in (intact, decoded):
             if len(kept) < len(chunks):
                 yield PNG_SIGNATURE + b"".join(kept)
     elif content.startswith(b"\xff\xd8"):
+        # JPEG: drop application segments and comments.
         segments = list(jpeg_segments(io.BytesIO(content)))
         if segments and segments[-1][0] == START_OF_SCAN:
             scan = segments[-1][1] - 4
-            decoded = [segment for segment in segments[:-1] if segment[2] and _decodes(segment[0])]
-            kept = [content[place - 4 : place + length] for _, place, length in decoded]
+            needed = [segment for segment in segments[:-1] if segment[2] and _decodes(segment[0])]
+            kept = [content[offset - 4 : offset + length] for _, offset, length in needed]
             if len(kept) < len(segments) - 1:
                 yield b"\xff\xd8" + b"".join(kept) + content[scan:]
 
 
-def _find(stream: BinaryIO, place: int, wanted: bytes) -> int:
-    """Where a byte comes next, or the end of the file."""
+def _find(stream: BinaryIO, offset: int, wanted: bytes) -> int:
+    """Return the next offset of a byte, or the end of the file."""
     while True:
-        stream.seek(place)
+        stream.seek(offset)
         block = stream.read(1 << 16)
-        found = block.find(wanted)
-        if found >= 0 or not block:
-            return place + max(found, 0)
-        place += len(block)
+        index = block.find(wanted)
+        if index >= 0 or not block:
+            return offset + max(index, 0)
+        offset += len(block)
 
 
 def _critical(chunk: bytes) -> bool:
     return not chunk[4] & 0x20
 
 
-def _checked(chunk: bytes) -> bool:
+def _checksum_matches(chunk: bytes) -> bool:
     return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
 
 
 def _decodes(marker: int) -> bool:
-    """Whether decoding needs a segment: all but APP1 to APP13, APP15 and comments."""
+    """Return True if decoding needs a segment.
+
+    Segments APP1 to APP13, APP15 and comments are not needed.
+    """
     return marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker == COMMENT)

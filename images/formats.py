@@ -1,26 +1,26 @@
-"""Image formats by file name: those that are read, and those that are refused by name."""
+"""Supported and unsupported image formats, by file name."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"})
-"""File name endings of images that are read."""
+"""File name endings of supported image formats."""
 
 UNSUPPORTED = frozenset(
     {".heic", ".heif", ".avif", ".gif", ".jp2", ".jxl", ".psd"} | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 )
-"""Endings of images that are not read: named as failures, never passed over in silence."""
+"""File name endings of unsupported image formats, which are reported as failures."""
 
 
 def unsupported_reason(name: str) -> str:
-    """Why a file is not read, by its name; empty if it is one that is read."""
+    """Explain why a file's format is unsupported; empty if it is supported."""
     suffix = PurePosixPath(name).suffix
     if suffix.lower() not in UNSUPPORTED:
         return ""
-    return f"{suffix} files are not read; convert it to PNG, JPEG, WebP or TIFF first"
+    return f"{suffix} files are not supported; convert it to PNG, JPEG, WebP or TIFF first"
 
 
 def has_image_suffix(name: str) -> bool:
-    """Whether a file's name says that it is an image, supported or not."""
+    """Return True for the name of an image file, supported or not."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES | UNSUPPORTED

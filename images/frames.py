@@ -1,4 +1,4 @@
-"""Files of more than one image: frames of animations, pages, previews and maps of depth."""
+"""Files with several images: animations, pages, previews and depth maps."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from images.kinds import UnreadableImage
 DNG_VERSION = 50706
 NEW_SUBFILE_TYPE = 254
 REDUCED_OR_MASK = 1 | 4
-"""Bits of a TIFF page's NewSubfileType: a smaller copy of another page, or its mask."""
+"""NewSubfileType bits of a TIFF page that is a preview or mask of another page."""
 
 
 def refuse_frames(image: Image.Image, name: str, notes: list[str]) -> None:
-    """Let a file pass that is one image, with at most a preview or a depth map of it behind.
+    """Refuse files with several frames or pages.
+
+    Previews and depth maps beside the image are allowed.
+
+    Args:
+        image: Image opened by Pillow.
+        name: Name of the file in error messages.
+        notes: Receives a sentence about ignored images.
 
     Raises:
-        UnreadableImage: If it has several frames or pages, or only the preview of a camera raw.
+        UnreadableImage: If the file has several frames or pages, or is a camera raw.
     """
+    # Count frames, and images to ignore.
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         frames, left_out = _pages(image, name)
     elif isinstance(image, MpoImagePlugin.MpoImageFile):
@@ -27,21 +35,23 @@ def refuse_frames(image: Image.Image, name: str, notes: list[str]) -> None:
         left_out = len(kinds)
     else:
         frames = getattr(image, "n_frames", 1)
-        left_out = int("mp" in image.info)  # the map that makes it one of high dynamic range
+        left_out = int("mp" in image.info)  # gain map of a high-dynamic-range image
+    # Refuse several frames.
     if frames > 1:
-        msg = f"{name}: has {frames} frames or pages, not one image; save those you mean as own files"
+        msg = f"{name}: has {frames} frames or pages; save each image as its own file"
         raise UnreadableImage(msg)
     if left_out:
         further_images = "1 further image" if left_out == 1 else f"{left_out} further images"
-        notes.append(f"{further_images} in the file (preview or map of depth or light) left out")
+        notes.append(f"{further_images} in the file (preview, depth or gain map) left out")
 
 
 def _pages(image: TiffImagePlugin.TiffImageFile, name: str) -> tuple[int, int]:
-    """How many images a TIFF has, up to 2, and how many smaller copies and masks."""
+    """Count a TIFF's images, up to 2, and its previews and masks."""
     if DNG_VERSION in image.tag_v2 or image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & REDUCED_OR_MASK:
         msg = f"{name}: a camera raw or its preview; develop it and save it as PNG or JPEG"
         raise UnreadableImage(msg)
-    images, copies = 1, 0
+    images = 1
+    copies = 0
     try:
         while images < 2:
             image.seek(image.tell() + 1)

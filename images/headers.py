@@ -1,4 +1,4 @@
-"""What an image file's header tells, without decoding the image: codec, size, JPEG quality."""
+"""Image file headers: codec, size and JPEG quality, without decoding."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from PIL import Image, JpegImagePlugin
 from images.pillow import CODECS, FORMATS, open_image
 
 SUBSAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
+"""Chroma subsampling by Pillow's code."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """Facts that say how a file was written, and nothing of what it shows.
+    """Encoding parameters of an image file.
 
     Attributes:
-        codec: File ending of the true codec: jpg, png, webp, bmp or tif.
-        width: Pixels.
-        height: Pixels.
-        jpeg_quality: The quality of libjpeg's scale whose luminance table is nearest; None for
-            other codecs.
-        chroma: Chroma subsampling of a JPEG.
-        exif: Whether the file carries camera notes.
+        codec: Codec by content: jpg, png, webp, bmp or tif.
+        width: Width in pixels.
+        height: Height in pixels.
+        jpeg_quality: libjpeg quality, 1 to 100, with the nearest luminance table; None for other
+            codecs.
+        chroma: Chroma subsampling of a JPEG; None if unknown.
+        exif: True if the file has EXIF metadata.
     """
 
     codec: str
@@ -37,7 +38,7 @@ class Header:
 
 
 def read_header(content: bytes) -> Header | None:
-    """Read the header of an image file's bytes; None if it is not an image that is read."""
+    """Read the header of an encoded image; None if it is not a supported image."""
     try:
         with open_image(content, "", []) as image:
             codec = CODECS[image.format or ""]
@@ -53,13 +54,16 @@ def read_header(content: bytes) -> Header | None:
 
 
 def nearest_quality(table: np.ndarray) -> int:
-    """Find the libjpeg quality, 1 to 100, whose luminance table is nearest to 64 numbers."""
+    """Find the libjpeg quality, 1 to 100, with the nearest luminance table.
+
+    Distance is the sum of absolute differences of the 64 entries.
+    """
     return int(np.abs(_tables() - table.reshape(1, -1)).sum(axis=1).argmin()) + 1
 
 
 @cache
 def _tables() -> np.ndarray:
-    """Libjpeg's luminance tables for the qualities 1 to 100, (100, 64), as Pillow reads them."""
+    """Return libjpeg's luminance tables for qualities 1 to 100, (100, 64)."""
     tables = []
     for quality in range(1, 101):
         buffer = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Opening and saving image files.
+"""Decoding and encoding of image files.
 
-Nothing else decodes them, but for the plain PNG files of :mod:`images.png`. The formats are PNG,
-JPEG, WebP, TIFF and BMP, told by content. One file is one image.
+This is the only decoder beside :mod:`images.png`. Formats are PNG, JPEG, WebP, TIFF and BMP,
+recognized by content. One file holds one image.
 """
 
 from __future__ import annotations
@@ -29,24 +29,22 @@ from images.saving import Kind, jpeg_options, png_options, unsaved_metadata_in
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONVERT = "convert it to PNG, JPEG, WebP or TIFF first"
-
-REASONS: dict[type[Exception], str] = {
+ERROR_REASONS: dict[type[Exception], str] = {
     MemoryError: "not enough memory",
-    UnidentifiedImageError: "its header makes no sense",
+    UnidentifiedImageError: "its header is invalid",
 }
-"""What to say instead of an error's own words."""
+"""Descriptions that replace the messages of errors."""
 
 MAX_JPEG_SIDE = 65500
-"""Longest side of a JPEG that libjpeg writes."""
+"""Longest side of a JPEG in libjpeg, in pixels."""
 
 VALUES_AT_ONCE = 1 << 24
-"""Values that are rounded at a time, so that a large image is not in memory ten times."""
+"""Values rounded at a time; bounds the memory for large images."""
 
-MAX_REPAIRED = 1 << 30
-"""Largest file whose damaged notes are cut out, in bytes: it is read into memory for that."""
+MAX_REPAIR_BYTES = 1 << 30
+"""Size limit of files whose damaged metadata is removed; they are read into memory."""
 
-TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
     4: lambda pixels: pixels[::-1],
@@ -55,14 +53,14 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
     8: np.rot90,
 }
-"""What makes an image upright, by its EXIF orientation."""
+"""Transformation to upright, by EXIF orientation."""
 
 
 def open_photo(path: Path) -> Photo:
-    """Decode an image file, upright as its EXIF orientation says.
+    """Decode an image file and apply its EXIF orientation.
 
     Raises:
-        UnreadableImage: If it cannot be decoded; the message names the file and the reason.
+        UnreadableImage: If the file cannot be decoded; the message names file and reason.
     """
     if trouble := unsupported_reason(path.name):
         msg = f"{path}: {trouble}"
@@ -71,17 +69,17 @@ def open_photo(path: Path) -> Photo:
 
 
 def decode_photo(source: Source, name: str = "the image") -> Photo:
-    """Decode an image, told by its content and not by its name.
+    """Decode an image in the format of its content.
 
-    Damaged notes are no reason to fail: they are dropped, which the result's ``notes`` say.
+    Damaged metadata is dropped and reported in ``notes`` of the result.
 
     Args:
-        source: The file, its bytes or a stream.
-        name: What messages call it.
+        source: File, bytes or stream.
+        name: Name of the image in error messages.
 
     Raises:
-        UnreadableImage: If it is none of the formats that are read, damaged, cut short, of several
-            frames, or too large.
+        UnreadableImage: If the image is of an unsupported format, damaged, truncated, too large, or
+            has several frames.
     """
     try:
         return _decode(source, name)
@@ -94,7 +92,7 @@ def decode_photo(source: Source, name: str = "the image") -> Photo:
         photo = _repaired(source, name)
         if photo is not None:
             return photo
-        reason = REASONS.get(type(error), str(error))
+        reason = ERROR_REASONS.get(type(error), str(error))
         msg = f"{name}: {DAMAGED} ({reason}); get a complete copy or convert it to PNG"
         raise UnreadableImage(msg) from error
 
@@ -106,53 +104,54 @@ def _decode(source: Source, name: str) -> Photo:
         image.load()
         metadata, orientation = read_metadata(image, notes)
         rgb, alpha, icc = read_colors(image, stream, notes)
-    turn = TURNS.get(orientation)
-    if turn is not None:
-        rgb = np.ascontiguousarray(turn(rgb))
-        alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
+    upright = UPRIGHT.get(orientation)
+    if upright is not None:
+        rgb = np.ascontiguousarray(upright(rgb))
+        alpha = None if alpha is None else np.ascontiguousarray(upright(alpha))
     return Photo(rgb, alpha, icc, metadata, tuple(notes))
 
 
 def _repaired(source: Source, name: str) -> Photo | None:
-    """The image decoded without its damaged notes, if that helps."""
+    """Decode an image without its damaged metadata; None if that fails."""
     with open_source(source) as stream:
-        content = stream.read(MAX_REPAIRED + 1)
-    for repaired in strip_damaged_metadata(content) if len(content) <= MAX_REPAIRED else ():
+        content = stream.read(MAX_REPAIR_BYTES + 1)
+    for repaired in strip_damaged_metadata(content) if len(content) <= MAX_REPAIR_BYTES else ():
         try:
             photo = _decode(repaired, name)
         except UnreadableImage:
             raise
-        except Exception:  # the first reason is the one to tell
+        except Exception:  # the first error is reported
             continue
         notes = (
             *photo.notes,
-            "damaged notes in the file (EXIF, texts or colour profile) were dropped",
+            "damaged metadata in the file (EXIF, texts or color profile) was dropped",
         )
         return Photo(photo.rgb, photo.alpha, photo.icc, photo.metadata, notes)
     return None
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Round values in [0, 1] to grey levels 0 to 255, uint8, as a saved file holds them."""
+    """Round values in [0, 1] to uint8, 0 to 255, as in a saved file."""
     import torch
 
     return images.clamp(0, 1).mul_(255).round_().to(torch.uint8)
 
 
 def clamp_to_budget(changed: Tensor, original: Tensor, budget: float) -> Tensor:
-    """Grey levels of changed images, none further than ``budget`` from the original's.
+    """Round changed images to uint8 within a budget around the original.
 
     Args:
         changed: (..., H, W) in [0, 1].
-        original: Of the same shape, in [0, 1], or in grey levels if uint8.
-        budget: The bound in grey levels; what is behind the point does not count.
+        original: Same shape, floating point in [0, 1] or uint8.
+        budget: L-infinity bound in gray levels of 255, rounded down.
 
     Returns:
-        The same shape, uint8.
+        Same shape, uint8.
     """
     import torch
 
-    result, bound = torch.empty_like(changed, dtype=torch.uint8), int(budget)
+    result = torch.empty_like(changed, dtype=torch.uint8)
+    bound = int(budget)
     height = changed.shape[-2]
     step = max(1, VALUES_AT_ONCE * height // max(1, changed.numel()))
     for top in range(0, height, step):
@@ -165,31 +164,36 @@ def clamp_to_budget(changed: Tensor, original: Tensor, budget: float) -> Tensor:
 
 
 def without_metadata(photo: Photo) -> Photo:
-    """Keep the image alone, its colours brought to sRGB, which viewers assume without a profile.
+    """Drop the metadata and convert the colors to sRGB.
 
-    Marks stay, since jobs ask them whether the image was protected already.
+    Viewers assume sRGB for images without a profile. Marks are kept, because jobs use them to refuse
+    images that are protected already.
     """
     rgb = photo.rgb if photo.icc is None else to_srgb(photo.rgb, photo.icc)
     return Photo(rgb, photo.alpha, metadata=Metadata(marks=photo.metadata.marks), notes=photo.notes)
 
 
 def encode_photo(photo: Photo, kind: Kind = "png", quality: int = 95) -> bytes:
-    """Write an image file with metadata and marks; :func:`unsaved_metadata` says what it cannot hold.
+    """Encode an image with its metadata and marks.
+
+    :func:`unsaved_metadata` lists the metadata that does not fit.
 
     Args:
         photo: The image.
-        kind: ``png``, which is lossless, or ``jpeg`` with full colour resolution.
-        quality: Of a JPEG.
+        kind: ``png``, which is lossless, or ``jpeg`` without chroma subsampling.
+        quality: JPEG quality, 1 to 100.
 
     Raises:
-        ValueError: If an image with transparency, or one that is too large, is to be JPEG.
+        ValueError: If a JPEG would have transparency or a side above 65,500 pixels.
     """
+    # Refuse images that JPEG cannot hold.
     if kind == "jpeg" and photo.alpha is not None:
         msg = "it has transparency, which JPEG cannot hold; use png"
         raise ValueError(msg)
     if kind == "jpeg" and max(photo.rgb.shape) > MAX_JPEG_SIDE:
-        msg = f"it is longer than {MAX_JPEG_SIDE} pixels, which is all that JPEG can hold; use png"
+        msg = f"a side is longer than {MAX_JPEG_SIDE} pixels, the limit of JPEG; use png"
         raise ValueError(msg)
+    # Encode pixels and metadata.
     pixels = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
     options: dict[str, Any] = {"icc_profile": photo.icc}
     if kind == "jpeg":
@@ -202,7 +206,7 @@ def encode_photo(photo: Photo, kind: Kind = "png", quality: int = 95) -> bytes:
 
 
 def unsaved_metadata(photo: Photo, kind: Kind) -> tuple[str, ...]:
-    """Say what :func:`encode_photo` leaves out of a file of a kind, which has no room for it."""
+    """Describe the metadata that :func:`encode_photo` drops for a file format."""
     return unsaved_metadata_in(photo.metadata, kind)
 
 
@@ -213,14 +217,19 @@ def encode_as(
     chroma: str | None = None,
     exif: bytes | None = None,
 ) -> bytes:
-    """Write an image file as another one was coded, so that the file itself tells nothing.
+    """Encode an image with the encoding parameters of another file.
+
+    Equal parameters keep the file itself from telling images apart.
 
     Args:
-        rgb: (H, W, 3).
+        rgb: (H, W, 3) uint8.
         codec: jpg, png, webp, bmp or tif.
-        quality: Of jpg and webp; 95 if None.
-        chroma: Of jpg: 4:4:4, 4:2:2 or 4:2:0, which is meant by None.
-        exif: Camera notes to save with it; a bmp has none.
+        quality: Quality of jpg and webp, 1 to 100; 95 if None.
+        chroma: Subsampling of jpg: 4:4:4, 4:2:2 or 4:2:0; 4:2:0 if None.
+        exif: EXIF metadata to save; ignored for bmp.
+
+    Returns:
+        The encoded file.
     """
     options: dict[str, Any] = {}
     if codec in ("jpg", "webp"):
@@ -236,27 +245,30 @@ def encode_as(
 
 
 def save_png(photo: Photo, target: Path) -> None:
-    """Save losslessly as PNG; see :func:`write_bytes`."""
+    """Save an image as PNG, atomically."""
     write_bytes(target, encode_photo(photo))
 
 
 def list_images(root: Path, also: frozenset[str] = frozenset()) -> tuple[list[Path], list[Path]]:
-    """List files below a folder, sorted: images by their names, read or not, and the others.
+    """List the files below a folder, split by name into images and others.
 
     Args:
         root: The folder.
-        also: Further endings that count as images.
+        also: Further file name endings that count as images.
+
+    Returns:
+        Image files, supported or not, and all other files; both sorted, hidden files left out.
 
     Raises:
-        FileNotFoundError: If the folder does not exist or holds no images.
+        FileNotFoundError: If the folder does not exist or has no images.
     """
     if not root.is_dir():
         msg = f"{root}: no such folder"
         raise FileNotFoundError(msg)
     files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
     wanted = SUFFIXES | UNSUPPORTED | also
-    pictures = [path for path in sorted(files) if path.suffix.lower() in wanted]
-    if not pictures:
-        msg = f"{root}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}"
+    images = [path for path in sorted(files) if path.suffix.lower() in wanted]
+    if not images:
+        msg = f"{root}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}"
         raise FileNotFoundError(msg)
-    return pictures, [path for path in sorted(files) if path.suffix.lower() not in wanted]
+    return images, [path for path in sorted(files) if path.suffix.lower() not in wanted]

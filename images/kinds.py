@@ -1,4 +1,4 @@
-"""Kinds and sizes of image files, told from their first bytes; no decoder is asked."""
+"""Codec and size of image files, read from their first bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 from images.containers import PNG_SIGNATURE, Source, jpeg_segments, open_source
 
 MAX_PIXELS = 300_000_000
-"""Largest image that is decoded; phones make up to 200 megapixels."""
+"""Size limit of decoded images; phone cameras reach 200 megapixels."""
 
 MAGIC = {
     PNG_SIGNATURE: "png",
@@ -21,7 +21,7 @@ MAGIC = {
     b"II+\0": "tif",
     b"MM\0+": "tif",
 }
-"""How files begin that are read, but for WebP."""
+"""First bytes of supported formats, except WebP."""
 
 FOREIGN = {
     b"GIF8": "GIF",
@@ -39,26 +39,29 @@ FOREIGN = {
     b"<svg": "SVG",
     b"<?xml": "SVG or XML",
 }
-"""How files begin that are images of a kind that is not read."""
+"""First bytes of unsupported image formats."""
 
 HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "camera raw"} | dict.fromkeys(HEIC, "HEIC")
-"""Brands of ISO media files that are images."""
+"""Brands of ISO media files that hold images."""
 
-
-PROMISED = "a PNG, JPEG, WebP, TIFF or BMP image"
+SUPPORTED_KINDS = "a PNG, JPEG, WebP, TIFF or BMP image"
 DAMAGED = "damaged, cut short or of an unknown kind"
 
 
 class UnreadableImage(ValueError):
-    """A file that is not an image, not of a kind that is read, damaged, or too large to open."""
+    """Error for an image that is unsupported, damaged or too large."""
 
 
 def image_codec(source: Source, name: str = "the image") -> str:
-    """Tell the codec of an image file by its content: png, jpg, webp, bmp or tif.
+    """Recognize the codec by content: png, jpg, webp, bmp or tif.
+
+    Args:
+        source: File, bytes or stream.
+        name: Name of the image in error messages.
 
     Raises:
-        UnreadableImage: If it is none of these; images of other kinds are named.
+        UnreadableImage: If the codec is another; the message names it if known.
     """
     with open_source(source) as stream:
         begin = stream.read(32)
@@ -71,25 +74,25 @@ def image_codec(source: Source, name: str = "the image") -> str:
     if begin[4:8] == b"ftyp":
         foreign = BRANDS.get(begin[8:12], "video")
     if foreign is not None:
-        msg = f"{name}: its content is {foreign}, not {PROMISED}; convert it to one of these first"
+        msg = f"{name}: its content is {foreign}, not {SUPPORTED_KINDS}; convert it to one of these first"
         raise UnreadableImage(msg)
     msg = f"{name}: not a valid image file; remove or rename it"
     raise UnreadableImage(msg)
 
 
 def header_size(source: Source, name: str | None = None) -> tuple[int, int]:
-    """Read width and height of an image file, in microseconds and without decoding it.
+    """Read width and height of an image without decoding it.
 
     Args:
-        source: The file, its bytes or a stream.
-        name: What messages call it; the path if there is one.
+        source: File, bytes or stream.
+        name: Name of the image in error messages; the path if None.
 
     Returns:
-        Width and height as they are stored; an EXIF orientation may swap them.
+        Stored width and height in pixels, before EXIF orientation.
 
     Raises:
-        UnreadableImage: If it is not an image that is read, or its header is damaged.
-        OSError: If there is no such file or it may not be read.
+        UnreadableImage: If the image is unsupported or its header is damaged.
+        OSError: If the file does not exist or cannot be read.
     """
     name = name or (str(source) if isinstance(source, Path) else "the image")
     with open_source(source) as stream:
@@ -108,7 +111,16 @@ def header_size(source: Source, name: str | None = None) -> tuple[int, int]:
 
 
 def refuse_large(width: int, height: int, name: str) -> None:
-    """Raise UnreadableImage if a size is above :data:`MAX_PIXELS`."""
+    """Refuse images above :data:`MAX_PIXELS`.
+
+    Args:
+        width: Width in pixels.
+        height: Height in pixels.
+        name: Name of the image in error messages.
+
+    Raises:
+        UnreadableImage: If the image is larger.
+    """
     if width * height > MAX_PIXELS:
         size = f"{width} by {height} pixels, more than {MAX_PIXELS:,} pixels"
         msg = f"{name}: {size}; scale it down first"
@@ -120,9 +132,9 @@ def _png_size(stream: BinaryIO) -> tuple[int, int]:
 
 
 def _jpeg_size(stream: BinaryIO) -> tuple[int, int]:
-    for marker, place, _ in jpeg_segments(stream):
+    for marker, offset, _ in jpeg_segments(stream):
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # frames, not tables
-            stream.seek(place)
+            stream.seek(offset)
             _, height, width = struct.unpack(">B2H", stream.read(5))
             return width, height
     raise ValueError
@@ -146,7 +158,7 @@ def _bmp_size(stream: BinaryIO) -> tuple[int, int]:
     if struct.unpack_from("<I", head, 14)[0] == 12:  # OS/2
         return struct.unpack_from("<2H", head, 18)
     width, height = struct.unpack_from("<2i", head, 18)
-    return width, abs(height)  # rows may be stored from above
+    return width, abs(height)  # negative if rows are stored top-down
 
 
 def _tiff_size(stream: BinaryIO) -> tuple[int, int]:
@@ -157,17 +169,18 @@ def _tiff_size(stream: BinaryIO) -> tuple[int, int]:
     (first,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
     stream.seek(first)
     (count,) = struct.unpack(order + count_format, stream.read(8 if big else 2))
+    # Read width (tag 256) and height (tag 257) from the first directory.
     kinds = {1: "B", 3: "H", 4: "I", 16: "Q"}
-    found: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     for _ in range(min(count, 65535)):
         entry = stream.read(entry_bytes)
         tag, kind, _number = struct.unpack_from(order + entry_format, entry)
         if tag in (256, 257):
-            place = entry_bytes - (8 if big else 4)
-            (found[tag],) = struct.unpack_from(order + kinds[kind], entry, place)
-        if len(found) == 2:
+            offset = entry_bytes - (8 if big else 4)
+            (sizes[tag],) = struct.unpack_from(order + kinds[kind], entry, offset)
+        if len(sizes) == 2:
             break
-    return found[256], found[257]
+    return sizes[256], sizes[257]
 
 
 SIZES: dict[str, Callable[[BinaryIO], tuple[int, int]]] = {
@@ -177,3 +190,4 @@ SIZES: dict[str, Callable[[BinaryIO], tuple[int, int]]] = {
     "bmp": _bmp_size,
     "tif": _tiff_size,
 }
+"""Readers of width and height, by codec."""

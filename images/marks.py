@@ -1,8 +1,7 @@
-"""Marks inside image files: which job changed an image, with which weights, and from what.
+"""Marks in image files: records of the jobs that changed an image.
 
 A PNG holds them in an international text chunk with the keyword :data:`KEY`, a JPEG in a comment
-that begins with it. Jobs read them to refuse an image that was protected or activated already,
-whose changes would add up.
+that begins with the keyword. Jobs refuse marked images, because changes would add up.
 """
 
 from __future__ import annotations
@@ -13,20 +12,21 @@ from dataclasses import asdict, dataclass
 from engine.records import parse_json
 
 KEY = "image-defence"
+"""Keyword of the marks in a file."""
 
-MAX_TEXT = 1 << 16
-"""Longest text that is read as marks, in characters."""
+MAX_TEXT_CHARACTERS = 1 << 16
+"""Longest text that is read as marks."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A change that a job made.
+    """Record of one change of an image.
 
     Attributes:
-        job: What was done: protect, activate or plant.
-        weights: Hexadecimal sha256 of the weights it was done with.
-        original: Hexadecimal sha256 of the file that it was done to.
-        levels: Largest change of a value in grey levels of 255; None where nothing bounds it.
+        job: protect, activate or plant.
+        weights: Hexadecimal sha256 of the model's weights.
+        original: Hexadecimal sha256 of the original file.
+        levels: L-infinity bound of the change in gray levels of 255; None if unbounded.
     """
 
     job: str
@@ -41,12 +41,13 @@ def marks_text(marks: tuple[Mark, ...]) -> str:
 
 
 def parse_marks(text: str) -> tuple[Mark, ...]:
-    """Read what :func:`marks_text` wrote.
+    """Parse the output of :func:`marks_text`.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If the text is anything else.
     """
-    if len(text) > MAX_TEXT:
-        msg = f"its {KEY} text has {len(text)} characters, which no such text has"
+    if len(text) > MAX_TEXT_CHARACTERS:
+        limit = f"at most {MAX_TEXT_CHARACTERS} are allowed"
+        msg = f"its {KEY} text has {len(text)} characters; {limit}"
         raise ValueError(msg)
     return tuple(parse_json(text, list[Mark], f"its {KEY} text"))

@@ -1,6 +1,6 @@
-"""Reading what image files say beside the image: EXIF, XMP, IPTC, resolution, texts and marks.
+"""Metadata of image files: EXIF, XMP, IPTC, resolution, texts and marks.
 
-What is dropped is named. Small copies of the image are left out, as they show it unprotected.
+Dropped entries are reported. Thumbnails are dropped, because they show the unprotected image.
 """
 
 from __future__ import annotations
@@ -22,39 +22,41 @@ IPTC_BLOCK = 0x0404
 
 DESCRIPTIVE = (
     *(
-        269,
-        270,
-        271,
-        272,
-        305,
-        306,
-        315,
-        316,
-        33432,
-    ),  # document, description, camera, program, date, artist, computer, copyright
+        269,  # document name
+        270,  # description
+        271,  # camera maker
+        272,  # camera model
+        305,  # software
+        306,  # date
+        315,  # artist
+        316,  # computer
+        33432,  # copyright
+    ),
     *(0x4746, 0x4749),  # rating
     *range(0x9C9B, 0x9CA0),  # Windows' title, comment, author, keywords, subject
 )
-"""Those tags of a TIFF file that describe the image and not the file: its EXIF."""
+"""TIFF tags that describe the image; they are kept as EXIF."""
 
 STRUCTURAL = frozenset(
     {*range(254, 269), *range(273, 305), *range(317, 348), *range(512, 533)}
     | {
-        700,
-        33723,
-        34377,
-        34665,
-        34675,
-        34853,
-    }  # XMP, IPTC, Photoshop's resources, camera, profile, place: read by themselves
+        700,  # XMP
+        33723,  # IPTC
+        34377,  # Photoshop's image resources
+        34665,  # EXIF directory
+        34675,  # color profile
+        34853,  # GPS directory
+    }
 )
-"""Those tags of a TIFF file that say how it is built, or that are read by themselves."""
+"""TIFF tags of the file's structure, or with a reader of their own."""
 
 DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-"""EXIF's own directories, of the camera and the place."""
+"""Sub-directories of EXIF: camera and GPS."""
 
 XMP_ORIENTATION = rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>'
 XMP_TEXT = "XML:com.adobe.xmp"
+"""Keyword of XMP in a PNG text."""
+
 IPTC_TEXT = "Raw profile type iptc"
 PROFILE_TEXTS = (
     "Raw profile type exif",
@@ -63,24 +65,24 @@ PROFILE_TEXTS = (
     "Raw profile type 8bim",
     "Raw profile type xmp",
 )
-"""Keywords under which programs store notes of other kinds as PNG texts."""
+"""Keywords of PNG texts with metadata of other kinds."""
 
-EMBEDDED = (b"\xff\xd8\xff", b"/9j/", b"iVBORw0KGgo", b"GImg:image")
-"""How an image inside other notes begins: JPEG, base64 JPEG and PNG, XMP's thumbnails."""
+EMBEDDED_IMAGES = (b"\xff\xd8\xff", b"/9j/", b"iVBORw0KGgo", b"GImg:image")
+"""First bytes of images in metadata: JPEG, base64 JPEG and PNG, XMP thumbnails."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says about an image beside its colours.
+    """Metadata of an image, except its color profile.
 
     Attributes:
-        exif: Camera notes, beginning with ``Exif``, without orientation, which is applied, and
-            without thumbnails.
+        exif: EXIF block, beginning with ``Exif``. It has no orientation, which is applied, and no
+            thumbnails.
         xmp: XMP packet.
         iptc: IPTC records.
-        dpi: Pixels an inch, across and down.
-        texts: Texts by keyword, as PNG files have; a JPEG's comment has the keyword ``Comment``.
-        marks: What this project did to the image already.
+        dpi: Horizontal and vertical resolution in pixels per inch.
+        texts: Texts by keyword, as in PNG; a JPEG's comment has the keyword ``Comment``.
+        marks: Records of earlier changes by this project.
     """
 
     exif: bytes | None = None
@@ -92,42 +94,47 @@ class Metadata:
 
 
 def read_marks(source: Source) -> tuple[Mark, ...]:
-    """Read the marks in a PNG or JPEG file without decoding it; none if it cannot be read."""
+    """Read the marks of a PNG or JPEG file without decoding it.
+
+    Returns:
+        The marks; empty for unreadable files.
+    """
     try:
         with open_image(source, "", []) as image:
             return _marks(image, [])
-    except Exception:  # whoever decodes the file says what is wrong with it
+    except Exception:  # decoding the file reports the error
         return ()
 
 
 def read_metadata(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
-    """Read what a file says about a decoded image.
+    """Read the metadata of a decoded image.
 
     Args:
-        image: Loaded by Pillow.
-        notes: Takes a sentence for everything that is dropped.
+        image: Image loaded by Pillow.
+        notes: Receives a sentence for each dropped entry.
 
     Returns:
-        The metadata, and the EXIF orientation that is still to be applied, 1 to 8.
+        The metadata, and the EXIF orientation to apply, 1 to 8.
     """
-    exif, orientation = _fenced("EXIF", lambda: _exif(image, notes), (None, 1), notes)
-    xmp = _without_images(_fenced("XMP", lambda: _xmp(image), None, notes), "XMP", notes)
-    iptc = _without_images(_fenced("IPTC", lambda: _iptc(image), None, notes), "IPTC", notes)
-    dpi = _fenced("resolution", lambda: _dpi(image), None, notes)
-    _name_others(image, notes)
+    exif, orientation = _read_or("EXIF", lambda: _exif(image, notes), (None, 1), notes)
+    xmp = _without_images(_read_or("XMP", lambda: _xmp(image), None, notes), "XMP", notes)
+    iptc = _without_images(_read_or("IPTC", lambda: _iptc(image), None, notes), "IPTC", notes)
+    dpi = _read_or("resolution", lambda: _dpi(image), None, notes)
+    _report_dropped(image, notes)
     return Metadata(exif, xmp, iptc, dpi, _texts(image), _marks(image, notes)), orientation
 
 
-def _fenced(name: str, read: Callable[[], Any], otherwise: Any, notes: list[str]) -> Any:
-    """What is read, or something else and a note where it is damaged."""
+def _read_or(name: str, read: Callable[[], Any], default: Any, notes: list[str]) -> Any:
+    """Read an entry; return a default and add a note if it is damaged."""
     try:
         return read()
-    except Exception:  # damaged notes make Pillow raise nearly anything
+    except Exception:  # damaged metadata makes Pillow raise nearly anything
         notes.append(f"its {name} is damaged and was dropped")
-        return otherwise
+        return default
 
 
 def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:
+    # Read the orientation.
     if isinstance(image.info.get("exif"), bytes):
         Image.Exif().load(image.info["exif"])  # raises if it is damaged; the image does only once
     exif = image.getexif()
@@ -135,19 +142,23 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:
     if orientation != 1:
         del exif[ExifTags.Base.Orientation]
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        exif, orientation = _descriptive(exif, notes), 1  # Pillow has turned it
+        exif = _descriptive(exif, notes)
+        orientation = 1  # applied by Pillow
+    # Drop embedded images.
     is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
     directories = [exif.get_ifd(tag) for tag in DIRECTORIES if is_tiff or tag in exif]
     for directory in (exif, *directories):
-        for tag in [tag for tag, value in directory.items() if _holds_image(value)]:
+        image_tags = [tag for tag, value in directory.items() if _holds_image(value)]
+        for tag in image_tags:
             del directory[tag]
             notes.append(f"its EXIF's {ExifTags.TAGS.get(tag, tag)} holds an image and was dropped")
     empty = not len(exif) and not any(directories)
-    return None if empty else exif.tobytes(), orientation if orientation in range(1, 9) else 1
+    orientation = orientation if orientation in range(1, 9) else 1
+    return None if empty else exif.tobytes(), orientation
 
 
 def _descriptive(tags: Image.Exif, notes: list[str]) -> Image.Exif:
-    """A TIFF file's tags without those that say how the file is built."""
+    """Keep the descriptive tags of a TIFF file."""
     if others := sorted(set(tags) - STRUCTURAL - set(DESCRIPTIVE)):
         notes.append(f"its TIFF tags {', '.join(map(str, others))} were dropped")
     kept = Image.Exif()
@@ -165,7 +176,7 @@ def _descriptive(tags: Image.Exif, notes: list[str]) -> Image.Exif:
 
 def _xmp(image: Image.Image) -> bytes | None:
     packet = image.info.get("xmp")
-    if isinstance(packet, str):  # a PNG's text of that name
+    if isinstance(packet, str):  # a PNG text chunk of that name
         packet = image.info.get(XMP_TEXT, "").encode() or None
     if packet is None:
         return None
@@ -198,7 +209,7 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
         1,
         2,
     ):
-        return None  # what Pillow says then is EXIF's, or made up
+        return None  # Pillow's value is from EXIF or a default
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         dpi = dpi if TiffImagePlugin.X_RESOLUTION in image.tag_v2 else None
     if not isinstance(dpi, tuple):
@@ -209,15 +220,15 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
 
 def _texts(image: Image.Image) -> dict[str, str]:
     if isinstance(image, PngImagePlugin.PngImageFile):
-        left = {KEY, XMP_TEXT, "exif", *PROFILE_TEXTS}
-        kept = [keyword for keyword in image.text if keyword not in left and 0 < len(keyword) < 80]
-        return {keyword: str(image.text[keyword]) for keyword in kept}
+        excluded = {KEY, XMP_TEXT, "exif", *PROFILE_TEXTS}
+        keywords = [word for word in image.text if word not in excluded and 0 < len(word) < 80]
+        return {keyword: str(image.text[keyword]) for keyword in keywords}
     comments = [text for text in _comments(image) if not text.startswith(KEY + " ")]
     return {"Comment": "\n".join(comments)} if comments else {}
 
 
 def _comments(image: Image.Image) -> list[str]:
-    """A JPEG's comments."""
+    """Return the comments of a JPEG."""
     segments = [content for name, content in getattr(image, "applist", []) if name == "COM"]
     texts = []
     for content in segments:
@@ -229,11 +240,11 @@ def _comments(image: Image.Image) -> list[str]:
 
 
 def _marks(image: Image.Image, notes: list[str]) -> tuple[Mark, ...]:
-    found = [text[len(KEY) :] for text in _comments(image) if text.startswith(KEY + " ")]
+    records = [text[len(KEY) :] for text in _comments(image) if text.startswith(KEY + " ")]
     if isinstance(image.info.get(KEY), str):
-        found.append(image.info[KEY])
+        records.append(image.info[KEY])
     marks: tuple[Mark, ...] = ()
-    for text in found:
+    for text in records:
         try:
             marks += parse_marks(text)
         except ValueError:
@@ -241,8 +252,8 @@ def _marks(image: Image.Image, notes: list[str]) -> tuple[Mark, ...]:
     return marks
 
 
-def _name_others(image: Image.Image, notes: list[str]) -> None:
-    """Name what is kept nowhere."""
+def _report_dropped(image: Image.Image, notes: list[str]) -> None:
+    """Report extended XMP and content credentials, which are not kept."""
     segments = getattr(image, "applist", [])
     if any(content.startswith(b"http://ns.adobe.com/xmp/extension/") for _, content in segments):
         notes.append("its extended XMP was dropped")
@@ -261,4 +272,4 @@ def _without_images(content: bytes | None, name: str, notes: list[str]) -> bytes
 
 
 def _holds_image(content: object) -> bool:
-    return isinstance(content, bytes) and any(begin in content for begin in EMBEDDED)
+    return isinstance(content, bytes) and any(begin in content for begin in EMBEDDED_IMAGES)

@@ -1,4 +1,4 @@
-"""Outputs of image jobs: a file for each input in the same tree, a tar file for each tar file."""
+"""Output files of image jobs: one per image, one tar file per shard."""
 
 from __future__ import annotations
 
@@ -15,80 +15,93 @@ from images.shard_writer import ShardWriter
 
 
 def output_names(images: Sequence[ImageInput], ending: str) -> dict[str, str]:
-    """Name each image's result, in the same place of the tree.
+    """Name the output file of each image, keeping the folders.
 
-    It is the image's stem, or its whole name where two images share a stem; names that differ in capitals alone get
-    numbers, as some file systems take them for one. An image in a tar file keeps its sample's key.
+    The name is the image's stem, or its full name if two images share a stem. Names that differ in
+    case alone are numbered, because some file systems do not distinguish them. An image in a tar
+    file keeps its sample's key.
 
     Args:
-        images: The images.
-        ending: Of the results, such as ``png``.
+        images: The inputs.
+        ending: File name ending of the results, such as ``png``.
+
+    Returns:
+        Output names by input name.
 
     Raises:
-        ValueError: If two images would get one name.
+        ValueError: If two images would get the same name.
     """
     stems = Counter(sample_key(image.name).casefold() for image in images if image.member is None)
-    alike: dict[str, list[str]] = {}
+    similar: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for image in images:
         stem = sample_key(image.name)
+        # Name members of tar files after their sample.
         if image.member is not None:
-            refused = PurePosixPath(image.name).suffix.lower() in UNSUPPORTED
-            names[image.name] = f"{image.name if refused else stem}.{ending}"
+            unsupported = PurePosixPath(image.name).suffix.lower() in UNSUPPORTED
+            names[image.name] = f"{image.name if unsupported else stem}.{ending}"
             continue
+        # Name files after their stem, numbered where only the case differs.
         name = stem if stems[stem.casefold()] == 1 else image.name
-        same = alike.setdefault(name.casefold(), [])
+        same = similar.setdefault(name.casefold(), [])
         same.append(name)
-        number = same.index(name)  # of equal names: two of them are an error, below
+        number = same.index(name)  # equal names are an error, below
         names[image.name] = f"{name}-{number + 1}.{ending}" if number else f"{name}.{ending}"
-    if twice := next((name for name, count in Counter(names.values()).items() if count > 1), None):
-        msg = f"two images would both be saved as {twice}: rename one of them"
+    counts = Counter(names.values())
+    if duplicate := next((name for name, count in counts.items() if count > 1), None):
+        msg = f"two images would both be saved as {duplicate}: rename one of them"
         raise ValueError(msg)
     return names
 
 
 class ImageTree:
-    """Writes the results of a job into its output folder.
+    """Writer of a job's results into its output folder.
 
-    The results of a tar file's images go into a tar file of the same name, each followed by the members that travel with
-    it. Members that belong to no image are copied in their order. Samples of failed images are left out.
+    Results of a shard go into a tar file of the same name, each followed by the other members of
+    its sample. Members of no sample are copied in their order. Samples of failed images are left
+    out.
 
     Args:
         output: The folder.
         images: The job's inputs, in order.
-        ending: Of the results, such as ``png``.
+        ending: File name ending of the results, such as ``png``.
 
     Raises:
-        ValueError: If two images would get one name.
+        ValueError: If two images would get the same name.
     """
 
     def __init__(self, output: Path, images: Sequence[ImageInput], ending: str) -> None:
-        self.output, self.ending = output, ending
+        self.output = output
+        self.ending = ending
         self.names = output_names(images, ending)
         self.images = images
         self._open: _OpenShard | None = None
 
     def target(self, image: ImageInput) -> Path:
-        """The file that an image's result is, or is in."""
+        """Return the output file of an image, or the tar file of its group."""
         return self.output / (image.group or self.names[image.name])
 
     def targets(self) -> list[Path]:
-        """Every file that the job will write."""
+        """List all files that the job will write."""
         return list(dict.fromkeys(self.target(image) for image in self.images))
 
     def exists(self, image: ImageInput) -> bool:
-        """Whether that file is there."""
+        """Return True if the output file of an image exists."""
         return self.target(image).is_file()
 
     def write(self, image: ImageInput, content: bytes) -> str:
-        """Put a result in its place; results of a group come one after another, in order.
+        """Write a result; results of a group must arrive together, in order.
+
+        Args:
+            image: The input.
+            content: The encoded result.
 
         Returns:
-            Its name in the tree.
+            The result's name, relative to the output folder.
 
         Raises:
-            OSError: If it cannot be written; the message names the target.
-            ValueError: If the tar file that the image is in has changed.
+            OSError: If writing fails; the message names the file.
+            ValueError: If the input's tar file has changed.
         """
         name = self.names[image.name]
         if image.member is None:
@@ -101,23 +114,24 @@ class ImageTree:
         return name
 
     def close_group(self) -> None:
-        """Finish the tar file of the group that was written last; it appears only now."""
+        """Finish the current tar file, which appears only now."""
         if self._open is not None:
             self._open.close()
             self._open = None
 
     def abandon_group(self) -> None:
-        """Leave out the tar file of a group that was stopped; the next run begins it anew."""
+        """Delete the unfinished tar file; the next run starts it again."""
         if self._open is not None:
             self._open.writer.abandon()
             self._open = None
 
 
 class _OpenShard:
-    """A tar file that is being written after one that is read."""
+    """An output tar file in progress, with the samples of its input tar file."""
 
     def __init__(self, image: ImageInput, target: Path) -> None:
-        self.group, self.path = image.group, image.path
+        self.group = image.group
+        self.path = image.path
         samples, loose = group_samples(index_tar(image.path))
         self.samples: dict[int, Sample] = {member.offset: sample for sample in samples for member in sample.images}
         self.loose: deque[Member] = deque(member for member in loose if not member.fault)

@@ -1,4 +1,4 @@
-"""A decoded image with all that its file says about it."""
+"""Decoded image with metadata."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from images.metadata import Metadata
 if TYPE_CHECKING:
     from torch import Tensor
 
-WHOLE = slice(None)
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded image, upright.
+    """Decoded image file, upright, with its metadata.
 
     Attributes:
-        rgb: (H, W, 3) uint8, as a viewer shows it: in the colours of ``icc``.
-        alpha: (H, W) uint8 where the file had transparency.
-        icc: The RGB colour profile that the values are in; sRGB if None.
-        metadata: What else the file says.
-        notes: What was converted, reduced or dropped on the way, in sentences for people.
+        rgb: (H, W, 3) uint8, in the color space of ``icc``.
+        alpha: (H, W) uint8; None for opaque images.
+        icc: RGB color profile of the values; None for sRGB.
+        metadata: EXIF, XMP, IPTC, resolution, texts and marks.
+        notes: Messages about conversions and losses during decoding.
     """
 
     rgb: NDArray[np.uint8]
@@ -35,13 +35,18 @@ class Photo:
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
 
-    def tensor(self, rows: slice = WHOLE, columns: slice = WHOLE) -> Tensor:
-        """Values of the image or of a part of it, (3, H, W) float32 in [0, 1]; 12 bytes a pixel."""
+    def tensor(self, rows: slice = ALL, columns: slice = ALL) -> Tensor:
+        """Convert the image, or a part of it, to (3, H, W) float32 in [0, 1].
+
+        Args:
+            rows: Rows of the part.
+            columns: Columns of the part.
+        """
         import torch
 
         part = torch.from_numpy(self.rgb[rows, columns].copy())
         return part.permute(2, 0, 1).float().div_(255)
 
     def marked(self, mark: Mark) -> Photo:
-        """The image with one more mark, which is saved with it."""
+        """Return a copy with an additional mark."""
         return replace(self, metadata=replace(self.metadata, marks=(*self.metadata.marks, mark)))

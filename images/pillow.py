@@ -1,4 +1,4 @@
-"""Pillow, asked for the promised formats only, with its bounds and its warnings in our hands."""
+"""Pillow, restricted to supported formats and sizes, with warnings captured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# imported here so that Pillow, asked for these formats, loads no other decoder
+# imported here, so that Pillow loads no other decoder
 from PIL import (
     BmpImagePlugin,
     Image,
@@ -33,34 +33,34 @@ CODECS = {
     TiffImagePlugin.TiffImageFile.format: "tif",
     BmpImagePlugin.BmpImageFile.format: "bmp",
 }
-"""Pillow's names of the formats that are read, and the file ending of each."""
+"""Codec by Pillow's name of the format."""
 
 FORMATS = tuple(format_ for format_ in CODECS if format_ != MpoImagePlugin.MpoImageFile.format)
-"""Formats that Pillow may try; a JPEG turns out to be MPO when it is open."""
+"""Formats that Pillow may try; it recognizes MPO while opening a JPEG."""
 
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own bound is below a phone's 108 megapixels
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # it raises, too, and says nothing more
-with contextlib.suppress(OSError, AttributeError):  # where the library can be reached
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's default is below a phone's 108 megapixels
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # errors are raised as well
+with contextlib.suppress(OSError, AttributeError):  # if the library is accessible
     _codecs = ctypes.CDLL(Image.core.__file__)
     for _name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-        getattr(_codecs, _name)(None)  # libtiff writes to stderr what Pillow raises
+        getattr(_codecs, _name)(None)  # libtiff repeats Pillow's errors on stderr
 
 
 @contextmanager
 def open_image(source: Source, name: str, notes: list[str]) -> Iterator[Image.Image]:
-    """Open an image file without decoding it yet.
+    """Open an image file without decoding it.
 
     Args:
-        source: The file, its bytes or a stream.
-        name: What messages call it.
-        notes: Takes Pillow's warnings until the end of the block.
+        source: File, bytes or stream.
+        name: Name of the image in error messages.
+        notes: Receives Pillow's warnings until the end of the block.
 
     Yields:
-        Pillow's image; it is closed at the end of the block.
+        Pillow's image, closed at the end of the block.
 
     Raises:
-        UnreadableImage: If it is of a kind that is not read, or too large.
-        OSError: If there is no such file. A damaged one makes Pillow raise nearly anything.
+        UnreadableImage: If the format is unsupported or the image is too large.
+        OSError: If the file does not exist. Damaged files make Pillow raise nearly anything.
     """
     with open_source(source) as stream, _warnings_in(notes):
         refuse_large(*header_size(stream, name), name)
@@ -71,48 +71,52 @@ def open_image(source: Source, name: str, notes: list[str]) -> Iterator[Image.Im
 
 
 class _Collector(threading.local):
-    """Where a thread's warnings go while it has an image open."""
+    """Receiver of a thread's warnings while it has an image open."""
 
     notes: list[str] | None = None
 
 
 _collector = _Collector()
 _lock = threading.Lock()
-_open = 0
-_before: tuple[warnings.catch_warnings[None], Callable[..., Any]] | None = None
+_open_count = 0
+_saved: tuple[warnings.catch_warnings[None], Callable[..., Any]] | None = None
 
 
 @contextmanager
 def _warnings_in(notes: list[str]) -> Iterator[None]:
-    """Turn Pillow's warnings into notes, of this thread only.
+    """Collect Pillow's warnings of this thread as notes.
 
-    ``warnings.catch_warnings`` alone is no good with threads: it changes what all of them do.
+    ``warnings.catch_warnings`` alone would affect all threads.
     """
-    global _open, _before
+    global _open_count, _saved
+    # Install the collector with the first open image.
     with _lock:
-        if _open == 0:
+        if _open_count == 0:
             catcher = warnings.catch_warnings()
             catcher.__enter__()
-            _before = (catcher, warnings.showwarning)
+            _saved = (catcher, warnings.showwarning)
             warnings.filterwarnings("always", module=r"PIL\b")
             warnings.showwarning = _show
-        _open += 1
-    outer, _collector.notes = _collector.notes, notes
+        _open_count += 1
+    # Redirect this thread's warnings.
+    outer = _collector.notes
+    _collector.notes = notes
     try:
         yield
     finally:
+        # Restore the state before, with the last open image for all threads.
         _collector.notes = outer
         with _lock:
-            _open -= 1
-            if _open == 0 and _before is not None:
-                _before[0].__exit__(None, None, None)
-                _before = None
+            _open_count -= 1
+            if _open_count == 0 and _saved is not None:
+                _saved[0].__exit__(None, None, None)
+                _saved = None
 
 
-def _show(message: Warning | str, *place: Any, **more: Any) -> None:
+def _show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
     if _collector.notes is not None:
-        note = f"its decoder warned: {' '.join(str(message).split())}"
+        note = f"the decoder warned: {' '.join(str(message).split())}"
         if note not in _collector.notes:
             _collector.notes.append(note)
-    elif _before is not None:
-        _before[1](message, *place, **more)
+    elif _saved is not None:
+        _saved[1](message, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Colour profiles made of what a PNG says about its colours: gAMA, cHRM and cICP chunks."""
+"""Color profiles from a PNG's gAMA, cHRM and cICP chunks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 D50 = (0.96420, 1.0, 0.82491)
-"""White of the profiles' connection space, XYZ."""
+"""White of the profile connection space, in XYZ."""
 
 BRADFORD = np.array(
     [
@@ -18,7 +18,7 @@ BRADFORD = np.array(
         [0.0389, -0.0685, 1.0296],
     ]
 )
-"""From XYZ to the cone responses in which a white is adapted to another (ICC.1:2022, annex E)."""
+"""Bradford matrix from XYZ to cone responses, for white adaptation (ICC.1:2022, annex E)."""
 
 D65 = (0.3127, 0.3290)
 PRIMARIES = {
@@ -26,53 +26,60 @@ PRIMARIES = {
     9: (*D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
     12: (*D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
 }
-"""x and y of white, red, green, blue by code in ITU-T H.273: sRGB, BT.2020, Display P3."""
+"""x and y of white, red, green and blue by ITU-T H.273 code: sRGB, BT.2020, Display P3."""
 
 SRGB_CURVE = 13
-"""Code of sRGB's transfer function in ITU-T H.273."""
+"""ITU-T H.273 code of sRGB's transfer function."""
 
 
 def png_profile(chunks: Mapping[bytes, bytes]) -> bytes | None:
-    """Make the profile that a PNG's chunks describe.
+    """Build the color profile that a PNG's chunks describe.
 
     Args:
-        chunks: Data of gAMA, cHRM, sRGB and cICP chunks by kind, as far as they are there.
+        chunks: Data of the gAMA, cHRM, sRGB and cICP chunks in the file, by kind.
 
     Returns:
-        An ICC profile; None for sRGB, or if the file says nothing.
+        An ICC profile; None for sRGB, or without color chunks.
 
     Raises:
-        ValueError: If what it says has no sense, or is for displays of high dynamic range.
+        ValueError: If the values are invalid, or describe a high-dynamic-range display.
     """
+    # cICP takes precedence over all other chunks.
     if b"cICP" in chunks:
         primaries, curve, matrix, full = struct.unpack(">4B", chunks[b"cICP"].ljust(4, b"\0")[:4])
         if curve != SRGB_CURVE or primaries not in PRIMARIES or matrix != 0 or full != 1:
             code = f"{primaries}-{curve}-{matrix}-{full}"
-            msg = f"its cICP colour code {code} is not one that is read"
+            msg = f"its cICP color code {code} is not supported"
             raise ValueError(msg)
         return None if primaries == 1 else rgb_profile(PRIMARIES[primaries], None)
     if b"sRGB" in chunks or not chunks.keys() & {b"gAMA", b"cHRM"}:
         return None
+    # Read gamma and chromaticities.
     gamma = int.from_bytes(chunks[b"gAMA"][:4], "big") / 100_000 if b"gAMA" in chunks else None
-    places = chunks.get(b"cHRM", b"")
-    if (gamma is not None and not 0.1 <= gamma <= 10) or (b"cHRM" in chunks and len(places) < 32):
-        msg = f"its gamma of {gamma} or its chromaticities have no sense"
+    values = chunks.get(b"cHRM", b"")
+    if (gamma is not None and not 0.1 <= gamma <= 10) or (b"cHRM" in chunks and len(values) < 32):
+        msg = f"its gamma of {gamma} (allowed: 0.1 to 10) or its chromaticities are invalid"
         raise ValueError(msg)
-    if not places:
+    if not values:
         return rgb_profile(PRIMARIES[1], gamma)
-    return rgb_profile(tuple(value / 100_000 for value in struct.unpack(">8I", places[:32])), gamma)
+    chromaticities = tuple(value / 100_000 for value in struct.unpack(">8I", values[:32]))
+    return rgb_profile(chromaticities, gamma)
 
 
 def rgb_profile(chromaticities: tuple[float, ...], gamma: float | None) -> bytes:
-    """Write an RGB profile (ICC.1:2001, version 2, matrix and curve).
+    """Encode an RGB profile (ICC.1:2001, version 2, matrix and curve).
 
     Args:
         chromaticities: x and y of white, red, green and blue.
         gamma: Exponent from light to values, such as 1 / 2.2; sRGB's curve if None.
 
+    Returns:
+        The ICC profile.
+
     Raises:
-        ValueError: If the chromaticities span no colour space.
+        ValueError: If the chromaticities span no color space.
     """
+    # Compute the tags.
     colorants = _colorants(chromaticities)
     tags = {
         b"desc": _description("described by the image file"),
@@ -85,32 +92,35 @@ def rgb_profile(chromaticities: tuple[float, ...], gamma: float | None) -> bytes
         b"gTRC": _curve(gamma),
         b"bTRC": _curve(gamma),
     }
-    table, data = struct.pack(">I", len(tags)), b""
+    # Lay out the tag table and its data.
+    table = struct.pack(">I", len(tags))
+    data = b""
     start = 128 + 4 + 12 * len(tags)
     for name, content in tags.items():
         table += name + struct.pack(">2I", start + len(data), len(content))
         data += content + bytes(-len(content) % 4)
+    # Write the header.
     head = struct.pack(">I4xI4s4s4s", start + len(data), 0x02400000, b"mntr", b"RGB ", b"XYZ ")
     head += struct.pack(">6H4s", 2000, 1, 1, 0, 0, 0, b"acsp").ljust(44, b"\0") + _xyz(D50)[8:]
     return head.ljust(128, b"\0") + table + data
 
 
 def _colorants(chromaticities: tuple[float, ...]) -> NDArray[np.float64]:
-    """XYZ of red, green and blue in the columns, under the connection space's white."""
+    """Compute XYZ of red, green and blue, as columns, adapted to D50."""
     pairs = np.reshape(chromaticities, (4, 2))
-    white, *places = (np.array([x, y, 1 - x - y]) for x, y in pairs)
+    white, *colors = (np.array([x, y, 1 - x - y]) for x, y in pairs)
     try:
         with np.errstate(all="raise"):
-            primaries = np.stack(places, axis=1)
+            primaries = np.stack(colors, axis=1)
             white = white / white[1]
             scaled = primaries * np.linalg.solve(primaries, white)
             scale = np.diag((BRADFORD @ D50) / (BRADFORD @ white))
             result = np.linalg.solve(BRADFORD, scale @ BRADFORD @ scaled)
     except (np.linalg.LinAlgError, FloatingPointError) as error:
-        msg = "its chromaticities span no colour space"
+        msg = "its chromaticities span no color space"
         raise ValueError(msg) from error
     if not np.isfinite(result).all() or np.abs(result).max() > 10:
-        msg = "its chromaticities span no colour space"
+        msg = "its chromaticities span no color space"
         raise ValueError(msg)
     return result
 

@@ -1,7 +1,8 @@
-"""WebDataset samples: the members of an archive that belong to one image.
+"""WebDataset samples: an image and the archive members that belong to it.
 
-A sample's key is the name of its image without the ending. Members named after the key, such as ``KEY.json``, travel
-with the image. Names may have dots: ``holiday.2020.05.jpg`` has the key ``holiday.2020.05``.
+A sample's key is the name of its image without the ending. Members named after the key, such as
+``KEY.json``, belong to the sample. Keys may have dots: ``holiday.2020.05.jpg`` has the key
+``holiday.2020.05``.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from images.archives import Member, index_tar
 from images.formats import SUFFIXES, has_image_suffix
 
 RECORD = ".json"
-"""Ending of the member that says what is known of an image."""
+"""Ending of the member with an image's record."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and the members that travel with it.
+    """A WebDataset sample.
 
     Attributes:
         key: Name of the image without its ending.
-        images: The image; several, or none, is a fault of the archive.
-        others: Members named ``KEY.something``.
+        images: The image; none or several in a faulty archive.
+        others: Other members, named ``KEY.something``.
     """
 
     key: str
@@ -33,44 +34,53 @@ class Sample:
 
     @property
     def image(self) -> Member:
-        """Its only image."""
+        """The image of a sample with exactly one."""
         (image,) = self.images
         return image
 
     def content(self, ending: str) -> Member | None:
-        """The member ``KEY.ending``; None if there is none."""
+        """Return the member ``KEY.ending``; None if missing."""
         wanted = f"{self.key}.{ending}"
         return next((member for member in self.others if member.name == wanted), None)
 
 
 def sample_key(name: str) -> str:
-    """An image's name without its ending."""
+    """Return an image's name without its ending."""
     return str(name)[: -len(suffix)] if (suffix := PurePosixPath(name).suffix) else name
 
 
 def group_samples(members: Iterable[Member]) -> tuple[list[Sample], list[Member]]:
-    """All samples, in the order of their images, and the members that belong to none.
+    """Group the members of an archive into samples.
 
-    Images of formats that are not read are samples of their own, but leave the key to one that is.
+    An image of an unsupported format is a separate sample if a supported image has the same key.
+
+    Returns:
+        The samples in the order of their images, and the members of no sample.
     """
+    # Collect images by key.
     files = [member for member in members if not member.skip]
     images: dict[str, list[Member]] = {}
     for member in files:
         if has_image_suffix(member.name):
             images.setdefault(sample_key(member.name), []).append(member)
+    # Assign the other members.
     others: dict[str, list[Member]] = {key: [] for key in images}
     loose: list[Member] = []
     for member in files:
         if not has_image_suffix(member.name):
             key = _key_among(member.name, images)
             (others[key] if key is not None else loose).append(member)
-    return [sample for key in images for sample in _samples(key, images[key], others[key])], loose
+    samples: list[Sample] = []
+    for key in images:
+        samples += _samples(key, images[key], others[key])
+    return samples, loose
 
 
 def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
-    """Samples of a stream, in which the members of a sample follow one another; little is held at a time.
+    """Group a stream of members into samples, with bounded memory.
 
-    A record, ``KEY.json``, without an image is a sample without one. What else belongs to no image is passed over.
+    Members of a sample must follow one another. A record, ``KEY.json``, without an image is a sample
+    without images. Other members without an image are skipped.
     """
     key: str | None = None
     images: list[Member] = []
@@ -79,21 +89,26 @@ def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
         if member.skip:
             continue
         name = member.name
+        # The first image of a sample: finish the sample before.
         if has_image_suffix(name) and (key is None or sample_key(name) != key):
             if key is not None:
                 yield from _samples(key, images, others)
                 others = []
             key = sample_key(name)
-            yield from _without_images(other for other in others if not other.name.startswith(f"{key}."))
-            images, others = (
-                [member],
-                [other for other in others if other.name.startswith(f"{key}.")],
-            )
+            own = [other for other in others if other.name.startswith(f"{key}.")]
+            yield from _without_images(other for other in others if other not in own)
+            images = [member]
+            others = own
+        # A further image of the sample.
         elif has_image_suffix(name):
             images.append(member)
+        # The first member of the next sample, before its image.
         elif key is not None and not name.startswith(f"{key}."):
             yield from _samples(key, images, others)
-            key, images, others = None, [], [member]
+            key = None
+            images = []
+            others = [member]
+        # A further member of the sample.
         else:
             if key is None and others and _first_part(name) != _first_part(others[0].name):
                 yield from _without_images(others)
@@ -106,11 +121,12 @@ def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
 
 
 def read_samples(shard: Path) -> list[Sample]:
-    """The samples of a local shard, each with one image, in order.
+    """List the samples of a local shard, in order.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no whole, uncompressed tar file, or has no images, or several in one sample.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not a complete, uncompressed tar file, has no images, or has a
+            sample with several images.
     """
     samples, _ = group_samples(index_tar(shard))
     for sample in samples:
@@ -124,39 +140,43 @@ def read_samples(shard: Path) -> list[Sample]:
 
 
 def several_images_message(sample: Sample) -> str:
-    """Why a sample of several images is refused."""
+    """Describe the fault of a sample with several images."""
     return f"sample {sample.key} has {len(sample.images)} images; one is expected"
 
 
 def no_images_message() -> str:
-    """Why an archive without images is refused."""
+    """Describe the fault of an archive without images."""
     return f"no images in this archive; looked for {', '.join(sorted(SUFFIXES))}"
 
 
 def _samples(key: str, images: Sequence[Member], others: Sequence[Member]) -> Iterator[Sample]:
-    """What the images of one key make."""
-    read = [image for image in images if PurePosixPath(image.name).suffix.lower() in SUFFIXES]
-    if read:
-        yield Sample(key, tuple(read), tuple(others))
+    """Yield the samples of one key."""
+    supported = [image for image in images if PurePosixPath(image.name).suffix.lower() in SUFFIXES]
+    if supported:
+        yield Sample(key, tuple(supported), tuple(others))
     for image in images:
-        if image not in read:
-            yield Sample(key, (image,), () if read else tuple(others))
+        if image not in supported:
+            yield Sample(key, (image,), () if supported else tuple(others))
 
 
 def _without_images(members: Iterable[Member]) -> Iterator[Sample]:
+    """Yield a sample without images for each record."""
     for member in members:
         if member.name.endswith(RECORD):
             yield Sample(member.name.removesuffix(RECORD), (), (member,))
 
 
 def _first_part(name: str) -> str:
-    """A name up to the first dot of its file name: all that members of one sample are sure to share."""
+    """Return a name up to the first dot of its file name.
+
+    All members of a sample share this part.
+    """
     folder, slash, file = name.rpartition("/")
     return folder + slash + file.partition(".")[0]
 
 
 def _key_among(name: str, keys: Iterable[str]) -> str | None:
-    """The longest key that a member is named after."""
+    """Find the longest key that a member is named after."""
     start = name.rfind("/") + 1
     cut = name.rfind(".", start)
     while cut > start:

@@ -1,4 +1,4 @@
-"""Saving metadata in PNG and JPEG files."""
+"""Encoding of metadata for PNG and JPEG files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from images.metadata import IPTC_BLOCK, IPTC_TEXT, XMP_TEXT, Metadata
 
 Kind = Literal["png", "jpeg"]
 
-MAX_SEGMENT = 65533
-"""Most bytes in one segment of a JPEG."""
+MAX_SEGMENT_BYTES = 65533
+"""Size limit of a JPEG segment."""
 
-AS_EXIF = {"Copyright": ExifTags.Base.Copyright, "Author": ExifTags.Base.Artist}
-"""PNG texts that a JPEG has an EXIF field for."""
+EXIF_TAGS = {"Copyright": ExifTags.Base.Copyright, "Author": ExifTags.Base.Artist}
+"""EXIF tags by keyword of a PNG text."""
 
 
 def png_options(metadata: Metadata) -> dict[str, Any]:
-    """Pillow's options to save metadata in a PNG file; only those that are needed."""
+    """Build Pillow's options that save metadata in a PNG file."""
+    # Collect texts, marks, XMP and IPTC as text chunks.
     info = PngImagePlugin.PngInfo()
     for keyword, text in metadata.texts.items():
         info.add_text(keyword, text)
@@ -34,6 +35,7 @@ def png_options(metadata: Metadata) -> dict[str, Any]:
         block = _image_resource(metadata.iptc)
         lines = re.findall(".{1,72}", block.hex())
         info.add_text(IPTC_TEXT, f"\niptc\n{len(block):8}\n" + "\n".join(lines) + "\n", zip=True)
+    # Set only the options in use.
     options: dict[str, Any] = {"exif": metadata.exif}
     if metadata.dpi is not None:
         options["dpi"] = metadata.dpi
@@ -43,22 +45,23 @@ def png_options(metadata: Metadata) -> dict[str, Any]:
 
 
 def jpeg_options(metadata: Metadata) -> dict[str, Any]:
-    """Pillow's options to save metadata in a JPEG file, without what is too long for one."""
+    """Build Pillow's options that save metadata in a JPEG file.
+
+    Entries above :data:`MAX_SEGMENT_BYTES` are left out.
+    """
     exif = _with_texts(metadata.exif, metadata.texts)
-    options: dict[str, Any] = {"exif": exif if len(exif) <= MAX_SEGMENT else b""}
+    options: dict[str, Any] = {"exif": exif if len(exif) <= MAX_SEGMENT_BYTES else b""}
+    # Append marks, IPTC and texts as segments.
     extra = b""
     if metadata.marks:
         extra += _segment(COMMENT, f"{KEY} {marks_text(metadata.marks)}".encode())
     if metadata.iptc is not None:
         extra += _segment(0xED, b"Photoshop 3.0\0" + _image_resource(metadata.iptc))
     for keyword, text in metadata.texts.items():
-        extra += _segment(
-            COMMENT,
-            (text if keyword == "Comment" else f"{keyword}: {text}").encode("utf-8", "replace"),
-        )
+        extra += _segment(COMMENT, _comment(keyword, text))
     if extra:
         options["extra"] = extra
-    if metadata.xmp is not None and len(metadata.xmp) + 29 <= MAX_SEGMENT:
+    if metadata.xmp is not None and len(metadata.xmp) + 29 <= MAX_SEGMENT_BYTES:
         options["xmp"] = metadata.xmp
     if metadata.dpi is not None:
         options["dpi"] = metadata.dpi
@@ -66,7 +69,7 @@ def jpeg_options(metadata: Metadata) -> dict[str, Any]:
 
 
 def unsaved_metadata_in(metadata: Metadata, kind: Kind) -> tuple[str, ...]:
-    """Sentences about what a file of a kind cannot hold and what is therefore left out of it."""
+    """Describe the metadata that does not fit into a file format."""
     if kind == "png":
         return ()
     sizes = {
@@ -76,7 +79,7 @@ def unsaved_metadata_in(metadata: Metadata, kind: Kind) -> tuple[str, ...]:
     }
     for keyword, text in metadata.texts.items():
         sizes[f"text {keyword}"] = len(_comment(keyword, text))
-    too_long = [name for name, size in sizes.items() if size > MAX_SEGMENT]
+    too_long = [name for name, size in sizes.items() if size > MAX_SEGMENT_BYTES]
     return tuple(f"its {name} is too long for a JPEG and was dropped" for name in too_long)
 
 
@@ -85,15 +88,15 @@ def _comment(keyword: str, text: str) -> bytes:
 
 
 def _with_texts(exif: bytes | None, texts: dict[str, str]) -> bytes:
-    """EXIF with those texts that it has a field for, where the field is empty."""
-    if not texts.keys() & AS_EXIF.keys():
+    """Add PNG texts to empty EXIF fields."""
+    if not texts.keys() & EXIF_TAGS.keys():
         return exif or b""
-    notes = Image.Exif()
-    notes.load(exif or b"")
-    for keyword, tag in AS_EXIF.items():
-        if keyword in texts and tag not in notes:
-            notes[tag] = texts[keyword]
-    return notes.tobytes()
+    fields = Image.Exif()
+    fields.load(exif or b"")
+    for keyword, tag in EXIF_TAGS.items():
+        if keyword in texts and tag not in fields:
+            fields[tag] = texts[keyword]
+    return fields.tobytes()
 
 
 def _image_resource(iptc: bytes) -> bytes:
@@ -101,7 +104,7 @@ def _image_resource(iptc: bytes) -> bytes:
 
 
 def _segment(marker: int, content: bytes) -> bytes:
-    """A segment of a JPEG; nothing if the content is too long for one."""
-    if len(content) > MAX_SEGMENT:
+    """Encode a JPEG segment; empty if the content is too long."""
+    if len(content) > MAX_SEGMENT_BYTES:
         return b""
     return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content

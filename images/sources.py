@@ -1,4 +1,4 @@
-"""Sources of images to be sharded: split archives, other people's shards, or folders; here or on the Hub."""
+"""Sources of images to shard: split archives, shards or folders, local or remote."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ import fsspec
 from images.archives import DamagedArchive, Member, read_tar, walk_folder
 
 PART = re.compile(r"^(?P<stem>.+\.(?:tar\.gz|tgz))(?:\.(?P<number>\d+))?$")
+"""File name of an archive, ``NAME.tar.gz``, or of its part, ``NAME.tar.gz.N``."""
 
 
 @dataclass(frozen=True)
 class SplitArchive:
-    """The parts of one ``tar.gz`` archive, in order, on a file system of fsspec's.
+    """A ``tar.gz`` archive in one or several parts.
 
-    They are read as one stream: nothing is joined on disk, nothing is downloaded before its turn.
+    Parts are read as one stream. Nothing is joined on disk, and nothing is downloaded ahead.
+
+    Attributes:
+        stem: Name of the archive.
+        parts: Paths of the parts, in order.
+        system: fsspec file system of the parts.
     """
 
     stem: str
@@ -30,10 +36,11 @@ class SplitArchive:
     system: Any
 
     def members(self) -> Iterator[Member]:
-        """Every file in it, in its order.
+        """Yield every file of the archive, in order.
 
         Raises:
-            ValueError: If it is damaged or cut short, or a name leads out of it.
+            DamagedArchive: If the archive is damaged or truncated.
+            ValueError: If a member's name points outside the archive.
         """
         stream = PartStream(self)
         try:
@@ -51,11 +58,13 @@ class SplitArchive:
 
 
 class PartStream(io.RawIOBase):
-    """The bytes of the parts one after another, each opened when its turn comes."""
+    """Stream over the parts of an archive, opened one at a time."""
 
     def __init__(self, archive: SplitArchive) -> None:
-        self.archive, self.rest = archive, list(archive.parts)
-        self.current, self.file = archive.parts[0], io.BytesIO()
+        self.archive = archive
+        self.rest = list(archive.parts)
+        self.current = archive.parts[0]
+        self.file = io.BytesIO()
 
     def readable(self) -> bool:
         return True
@@ -72,43 +81,48 @@ class PartStream(io.RawIOBase):
 
 
 def find_archives(source: str) -> list[SplitArchive]:
-    """Find the archives ``NAME.tar.gz`` in a folder, whole or in parts ``NAME.tar.gz.N``, in order of their names.
+    """Find the ``tar.gz`` archives of a folder, sorted by name.
+
+    Archives are whole, ``NAME.tar.gz``, or in parts, ``NAME.tar.gz.N``.
 
     Args:
-        source: A folder, or a URL that fsspec reads, such as ``hf://datasets/OWNER/NAME/FOLDER``.
+        source: Folder or fsspec URL, such as ``hf://datasets/OWNER/NAME/FOLDER``.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If parts are missing or named twice.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If parts are missing or duplicated.
     """
+    # Group the parts by archive.
     system, root = fsspec.url_to_fs(source)
     if not system.isdir(root):
         msg = f"{source}: no such folder"
         raise FileNotFoundError(msg)
-    found: dict[str, dict[int | None, str]] = {}
+    archives: dict[str, dict[int | None, str]] = {}
     for path in sorted(system.ls(root, detail=False)):
         match = PART.match(PurePosixPath(path).name)
         if match is None:
             continue
         number = None if match["number"] is None else int(match["number"])
-        parts = found.setdefault(match["stem"], {})
+        parts = archives.setdefault(match["stem"], {})
         if number in parts:
-            msg = f"{source}: {PurePosixPath(path).name} and {PurePosixPath(parts[number]).name} are the same part"
+            first = PurePosixPath(parts[number]).name
+            msg = f"{source}: {PurePosixPath(path).name} and {first} are the same part; delete one"
             raise ValueError(msg)
         parts[number] = path
-    return [SplitArchive(stem, _in_order(source, stem, parts), system) for stem, parts in sorted(found.items())]
+    # Put the parts in order.
+    return [SplitArchive(stem, _in_order(source, stem, parts), system) for stem, parts in sorted(archives.items())]
 
 
 def read_source(source: str) -> Iterator[Member]:
-    """Every file of a source, always in the same order.
+    """Yield every file of a source, in a fixed order.
 
     Args:
-        source: A folder or an fsspec URL (``hf://datasets/OWNER/NAME/FOLDER``, ``https://…/x.tar``) with ``.tar.gz``
-            archives, whole or in parts; with ``.tar`` shards; or, if it is here, with images in it and its sub-folders.
-            A single ``.tar`` is a source, too.
+        source: Folder or fsspec URL (``hf://datasets/OWNER/NAME/FOLDER``, ``https://…/x.tar``) of
+            ``.tar.gz`` archives, whole or in parts, or of ``.tar`` shards; a single ``.tar`` file;
+            or a local folder of images, searched recursively.
 
     Raises:
-        FileNotFoundError: If there is nothing of the kind.
+        FileNotFoundError: If the source has no such files.
         ValueError: If an archive or shard is incomplete or damaged.
     """
     system, root = fsspec.url_to_fs(source)
@@ -121,45 +135,51 @@ def read_source(source: str) -> Iterator[Member]:
     if shards:
         return (member for shard in shards for member in _shard_members(system, shard))
     if "://" in source:
-        msg = f"{source}: neither .tar.gz archives nor .tar shards are there"
+        msg = f"{source}: no .tar.gz archives and no .tar shards here"
         raise FileNotFoundError(msg)
     return walk_folder(Path(source))
 
 
 def read_text(source: str) -> str:
-    """A text file, here or at an fsspec URL; bytes that are no text are kept."""
+    """Read a text file, local or at an fsspec URL.
+
+    Invalid UTF-8 is kept as surrogates.
+    """
     with fsspec.open(source, "rb") as stream:
         return bytes(stream.read()).decode("utf-8", "surrogateescape")
 
 
 def _archive_members(archives: list[SplitArchive]) -> Iterator[Member]:
-    """The files of one archive, or of several, each under its archive's name, as they may hold files of one name."""
+    """Yield the files of archives.
+
+    Names begin with the archive's name if there are several archives.
+    """
     for archive in archives:
         for member in archive.members():
-            yield _placed(member, "" if len(archives) == 1 else f"{archive.stem}/")
+            yield _prefixed(member, "" if len(archives) == 1 else f"{archive.stem}/")
 
 
 def _shard_members(system: fsspec.AbstractFileSystem, shard: str) -> Iterator[Member]:
-    """A shard's files, under the shard's name."""
+    """Yield the files of a shard, with names that begin with the shard's."""
     name = PurePosixPath(shard)
     with system.open(shard, "rb") as stream:
         for member in read_tar(stream, shard):
-            yield _placed(member, f"{name.stem}/")
+            yield _prefixed(member, f"{name.stem}/")
 
 
-def _placed(member: Member, prefix: str) -> Member:
+def _prefixed(member: Member, prefix: str) -> Member:
     return replace(member, name=f"{prefix}{PurePosixPath(member.name)}")
 
 
 def _in_order(source: str, stem: str, parts: dict[int | None, str]) -> tuple[str, ...]:
-    """Parts by number, as numbers and not as text; a whole file stands alone."""
+    """Sort parts by number, and check that none is missing."""
     if None in parts:
         if len(parts) > 1:
-            msg = f"{source}: {stem} is there whole and in parts; keep one of them"
+            msg = f"{source}: {stem} exists whole and in parts; delete one of them"
             raise ValueError(msg)
         return (parts[None],)
     numbers = sorted(number for number in parts if number is not None)
     if missing := sorted(set(range(numbers[-1] + 1)) - set(numbers)):
-        msg = f"{source}: {stem}.{missing[0]} is missing; get it, for the archive cannot be read without it"
+        msg = f"{source}: {stem}.{missing[0]} is missing; download it, all parts are needed"
         raise ValueError(msg)
     return tuple(parts[number] for number in numbers)

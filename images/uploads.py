@@ -1,4 +1,4 @@
-"""Opening files of strangers: decoded once size, kind and end of the file are a plain image's."""
+"""Decoding of untrusted uploads, after checks of size, codec and trailing data."""
 
 from __future__ import annotations
 
@@ -10,45 +10,56 @@ from images.io import Photo, UnreadableImage, decode_photo
 from images.kinds import header_size, image_codec
 
 MAX_UPLOAD_BYTES = 25_000_000
+"""Default size limit of an uploaded file."""
+
 MAX_UPLOAD_PIXELS = 30_000_000
+"""Default size limit of an uploaded image."""
 
 
-def open_upload(path: Path, most_bytes: int = MAX_UPLOAD_BYTES, most_pixels: int = MAX_UPLOAD_PIXELS) -> Photo:
-    """Decode an image that a stranger handed in.
+def open_upload(
+    path: Path,
+    max_bytes: int = MAX_UPLOAD_BYTES,
+    max_pixels: int = MAX_UPLOAD_PIXELS,
+) -> Photo:
+    """Decode an untrusted image file.
 
     Args:
         path: The file; its name is used in messages only.
-        most_bytes: Larger files are refused.
-        most_pixels: Larger images are refused, before they are decoded.
+        max_bytes: Size limit of the file.
+        max_pixels: Size limit of the image, checked before decoding.
 
     Raises:
-        UnreadableImage: If it is too large, of another kind, damaged, or has anything behind the
-            image, as files have that are two things at once.
+        UnreadableImage: If the file is too large, not an image, damaged, or has data after the
+            image, as polyglot files have.
     """
+    # Check the sizes of file and image.
     name = path.name
-    if path.stat().st_size > most_bytes:
-        msg = f"{name}: more than {most_bytes / 1e6:.0f} MB; scale it down first"
+    if path.stat().st_size > max_bytes:
+        msg = f"{name}: more than {max_bytes / 1e6:.0f} MB; scale it down first"
         raise UnreadableImage(msg)
     content = path.read_bytes()
     codec = image_codec(content, name)
     width, height = header_size(content, name)
-    if width * height > most_pixels:
-        size = f"{width} by {height}, more than {most_pixels / 1e6:.0f} million pixels"
+    if width * height > max_pixels:
+        size = f"{width} by {height}, more than {max_pixels / 1e6:.0f} million pixels"
         msg = f"{name}: {size}; scale it down first"
         raise UnreadableImage(msg)
+    # Refuse data after the image.
     end = image_end(content, codec)
     if end is not None and content[end:].strip(b"\0\r\n"):
-        extra = f"{len(content) - end} bytes behind the end of the picture"
-        msg = f"{name}: {extra}; save it anew with a picture editor"
+        extra = f"{len(content) - end} bytes after the end of the image"
+        msg = f"{name}: {extra}; save it again with an image editor"
         raise UnreadableImage(msg)
     return decode_photo(content, name)
 
 
 def image_end(content: bytes, codec: str) -> int | None:
-    """Find where an image's bytes end in its file, or its length if it is cut short.
+    """Find the end offset of an image in its file.
 
-    None is for TIFF, which has no fixed end. Further JPEGs behind a JPEG, as some cameras put
-    there, are its own.
+    JPEGs that follow a JPEG, as some cameras write them, belong to the image.
+
+    Returns:
+        The offset; the file's length if truncated; None for TIFF, which has no fixed end.
     """
     if codec == "png":
         return png_end(content)

@@ -1,7 +1,7 @@
-"""Edits of images: one suite for training, attacks, robustness sweeps and retrieval.
+"""Image edits for training, attacks, robustness tests and retrieval.
 
-Edits of 8-bit images are callables on (H, W, 3) uint8 and a NumPy generator, see
-:mod:`images.transforms.protocol`. Edits of tensors, which let gradients through, are functions of
+Edits of 8-bit images are functions of an (H, W, 3) uint8 array and a NumPy generator; see
+:mod:`images.transforms.protocol`. Differentiable edits of tensors are in
 :mod:`images.transforms.differentiable`.
 """
 

@@ -1,6 +1,6 @@
-"""Edits one after another, and the random chains that copies on the net have gone through.
+"""Chains of edits, fixed and random.
 
-The chains are those of active indexing (arXiv 2210.10620, appendix); their categories are AugLy's.
+Random chains are those of active indexing (arXiv 2210.10620, appendix), with AugLy's categories.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from images.transforms.overlays import ScreenshotFrame, Sticker, Text
 from images.transforms.protocol import Edit, RGBImage
 from images.transforms.warps import Flip, pad_to_square, perspective, rotate_inscribed
 
-LENGTHS = (0.1, 0.2, 0.3, 0.4)
+LENGTH_PROBABILITIES = (0.1, 0.2, 0.3, 0.4)
 """Probabilities of a chain of one, two, three and four edits."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Edits one after another; without any, the image itself."""
+    """Fixed sequence of edits; the identity if empty."""
 
     edits: tuple[Edit, ...]
 
@@ -35,9 +35,9 @@ class Chain:
 
 @dataclass(frozen=True)
 class RandomChain:
-    """One to four edits, each of another category: color, overlay, pixels, space.
+    """Random sequence of one to four edits of different categories.
 
-    A crop comes first, a palette last.
+    Categories are color, overlay, pixels and space. A crop comes first, a palette last.
     """
 
     def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
@@ -46,8 +46,8 @@ class RandomChain:
         return rgb
 
     def draw(self, rng: np.random.Generator) -> list[str]:
-        """Draw a chain's edits; their names, in order."""
-        count = 1 + int(rng.choice(len(LENGTHS), p=LENGTHS))
+        """Draw the names of a chain's edits, in order."""
+        count = 1 + int(rng.choice(len(LENGTH_PROBABILITIES), p=LENGTH_PROBABILITIES))
         categories = rng.choice(list(CATEGORIES), count, replace=False)
         names = [str(rng.choice(CATEGORIES[category])) for category in categories]
         return sorted(names, key=lambda name: {"crop": -1, "palette": 1}.get(name, 0))
@@ -59,7 +59,7 @@ def random_brightness(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
 
 
 def random_saturation(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
-    """Make colors two to five times as strong."""
+    """Multiply the saturation by 2 to 5."""
     return adjust_saturation(rgb, rng.uniform(2, 5))
 
 
@@ -74,7 +74,7 @@ def random_palette(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
 
 
 def random_jpeg(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
-    """Code as JPEG of quality 5 to 25."""
+    """Compress as JPEG of quality 5 to 25."""
     return jpeg(rgb, int(rng.integers(5, 26)))
 
 
@@ -103,30 +103,33 @@ def random_crop(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
 
 
 def random_stretch(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
-    """Bring to proportions of 0.5 to 2, at the same area."""
+    """Change the aspect ratio to 0.5 to 2, keeping the area."""
     area = rgb.shape[0] * rgb.shape[1]
     ratio = rng.uniform(0.5, 2)
     return resize(rgb, round((area / ratio) ** 0.5), round((area * ratio) ** 0.5), "bilinear")
 
 
 def random_frame(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
-    """Show on one of the pages of a site."""
+    """Show the image on a web or mobile page."""
     return ScreenshotFrame("web" if rng.uniform() < 0.5 else "mobile", fill=True)(rgb, rng)
 
 
 def random_padding(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
-    """Pad to a square of any one color."""
+    """Pad to a square with a random color."""
     return pad_to_square(rgb, rng.integers(0, 256, 3).astype(np.uint8))
 
 
 def random_perspective(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
-    """Draw the corners in by a normal of 30 to 60 pixels, at most by a quarter of a side."""
+    """Move the corners inward at random, by at most a quarter of a side.
+
+    Distances are normal, with a standard deviation of 30 to 60 pixels.
+    """
     quarter = np.array([rgb.shape[1], rgb.shape[0]]) / 4
     return perspective(rgb, np.abs(rng.normal(0, rng.uniform(30, 60), (4, 2))).clip(max=quarter))
 
 
 def random_rotation(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
-    """Turn by up to 90 degrees and cut off the border."""
+    """Rotate by up to 90 degrees and crop the black border."""
     return rotate_inscribed(rgb, rng.uniform(-90, 90))
 
 
@@ -150,7 +153,7 @@ PRIMITIVES: dict[str, Edit] = {
     "perspective": random_perspective,
     "turned": random_rotation,
 }
-"""The edits of chains, by the names that the tables of ``eval retrieval`` have."""
+"""Edits of random chains, by their names in the tables of ``eval retrieval``."""
 
 CATEGORIES = {
     "color": ("brightness", "grayscale", "saturation"),
@@ -158,4 +161,4 @@ CATEGORIES = {
     "pixels": ("blur", "palette", "jpeg", "sharpened", "pixelised", "shuffled"),
     "space": ("crop", "flip", "stretched", "framed", "padded", "perspective", "turned"),
 }
-"""Names of the edits; a chain has at most one of each category."""
+"""Names of edits by category; a chain has at most one of each."""

@@ -1,4 +1,4 @@
-"""Lossy coding of 8-bit images."""
+"""Lossy compression of 8-bit images."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from images.io import encode_as
 from images.transforms.protocol import RGBImage
 
 Chroma = Literal["4:4:4", "4:2:2", "4:2:0"]
-"""Color resolution of a JPEG: whole, half the columns, or half the columns and rows."""
+"""Chroma subsampling of a JPEG: none, columns halved, or columns and rows halved."""
 
 
 def jpeg(rgb: RGBImage, quality: int, chroma: Chroma = "4:2:0") -> RGBImage:
-    """Code an image as JPEG and decode it, both by Pillow.
+    """Compress an image as JPEG and decode it, with Pillow.
 
     Args:
         rgb: (H, W, 3) uint8.
-        quality: Of libjpeg's scale, 1 to 100.
-        chroma: Color resolution; Pillow's default is 4:2:0.
+        quality: libjpeg quality, 1 to 100.
+        chroma: Chroma subsampling; Pillow's default is 4:2:0.
 
     Returns:
         (H, W, 3) uint8.
@@ -31,7 +31,10 @@ def jpeg(rgb: RGBImage, quality: int, chroma: Chroma = "4:2:0") -> RGBImage:
 
 
 def webp(rgb: RGBImage, quality: int) -> RGBImage:
-    """Code an (H, W, 3) uint8 image as lossy WebP of quality 1 to 100 and decode it."""
+    """Compress an (H, W, 3) uint8 image as lossy WebP and decode it.
+
+    ``quality`` is 1 to 100.
+    """
     return _round_trip(rgb, "webp", quality)
 
 
@@ -41,7 +44,11 @@ def _round_trip(rgb: RGBImage, codec: str, quality: int, chroma: str | None = No
 
 
 def check_quality(quality: int) -> None:
-    """Raise ValueError unless a quality is from 1 to 100."""
+    """Refuse a quality outside 1 to 100.
+
+    Raises:
+        ValueError: If the quality is out of range.
+    """
     if not 1 <= quality <= 100:
         msg = f"quality is from 1 to 100, got {quality}"
         raise ValueError(msg)
@@ -53,7 +60,7 @@ class JPEG:
 
     Attributes:
         quality: 1 to 100.
-        times: How often it is coded and decoded, at least 1.
+        times: Number of round trips, at least 1.
     """
 
     quality: int
@@ -70,7 +77,7 @@ class JPEG:
 
 @dataclass(frozen=True)
 class RandomJPEG:
-    """JPEG round trip at one of some qualities, each from 1 to 100 and equally likely."""
+    """JPEG round trip at a random quality from a list, 1 to 100 each."""
 
     qualities: tuple[int, ...]
 
@@ -80,7 +87,7 @@ class RandomJPEG:
 
 @dataclass(frozen=True)
 class WebP:
-    """WebP round trip with loss; ``quality`` is from 1 to 100."""
+    """Lossy WebP round trip; ``quality`` is 1 to 100."""
 
     quality: int
 

@@ -11,29 +11,32 @@ from images.transforms.protocol import RGBImage, on_pillow
 
 
 def adjust_brightness(rgb: RGBImage, factor: float) -> RGBImage:
-    """Multiply the values of an (H, W, 3) uint8 image by a factor of at least 0."""
+    """Multiply the values of an (H, W, 3) uint8 image; factor at least 0."""
     return on_pillow(rgb, lambda image: ImageEnhance.Brightness(image).enhance(factor))
 
 
 def adjust_contrast(rgb: RGBImage, factor: float) -> RGBImage:
-    """Multiply distances to the mean gray of an (H, W, 3) uint8 image by a factor of at least 0."""
+    """Multiply the contrast of an (H, W, 3) uint8 image; factor at least 0."""
     return on_pillow(rgb, lambda image: ImageEnhance.Contrast(image).enhance(factor))
 
 
 def adjust_saturation(rgb: RGBImage, factor: float) -> RGBImage:
-    """Multiply the saturation of an (H, W, 3) uint8 image by a factor of at least 0."""
+    """Multiply the saturation of an (H, W, 3) uint8 image; factor at least 0."""
     return on_pillow(rgb, lambda image: ImageEnhance.Color(image).enhance(factor))
 
 
 def adjust_hue(rgb: RGBImage, turn: float) -> RGBImage:
-    """Turn the hues of an (H, W, 3) uint8 image by a share of the circle, -0.5 to 0.5."""
+    """Rotate the hues of an (H, W, 3) uint8 image.
+
+    ``turn`` is a share of the color circle, -0.5 to 0.5.
+    """
     from torchvision.transforms.functional import adjust_hue as torchvision_hue
 
     return on_pillow(rgb, lambda image: torchvision_hue(image, turn))
 
 
 def jitter(rgb: RGBImage, strength: float, rng: np.random.Generator) -> RGBImage:
-    """Change brightness, contrast and saturation in random order, as ``ColorJitter`` does.
+    """Jitter brightness, contrast and saturation, as torchvision's ``ColorJitter``.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -50,13 +53,13 @@ def jitter(rgb: RGBImage, strength: float, rng: np.random.Generator) -> RGBImage
 
 
 def quantize(rgb: RGBImage, colors: int) -> RGBImage:
-    """Reduce an (H, W, 3) uint8 image to 1 to 256 colors by Pillow's median cut."""
+    """Reduce an (H, W, 3) uint8 image to 1 to 256 colors by median cut."""
     return on_pillow(rgb, lambda image: image.quantize(colors))
 
 
 @dataclass(frozen=True)
 class Brightness:
-    """Brightness times ``factor``, at least 0."""
+    """Brightness multiplied by ``factor``, at least 0."""
 
     factor: float
 
@@ -66,7 +69,7 @@ class Brightness:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Contrast times ``factor``, at least 0."""
+    """Contrast multiplied by ``factor``, at least 0."""
 
     factor: float
 
@@ -76,7 +79,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Hue:
-    """Hues turned by a share of the circle, -0.5 to 0.5."""
+    """Hue rotation by a share of the color circle, -0.5 to 0.5."""
 
     turn: float
 
@@ -94,7 +97,7 @@ class Grayscale:
 
 @dataclass(frozen=True)
 class Gamma:
-    """Values to the power of ``gamma``, above 0; above 1 darkens."""
+    """Gamma curve: values to the power of ``gamma``, above 0."""
 
     gamma: float
 

@@ -1,8 +1,8 @@
-"""Edits of image tensors that let gradients through.
+"""Differentiable edits of image tensors.
 
-Images are (B, 3, H, W) floating-point tensors in [0, 1]. Edits of 8-bit images are the other
-modules'. Where a result can only be had by 8-bit code (:func:`exact_jpeg`, :func:`round_levels`),
-the value is exact and the gradient another function's.
+Images are (B, 3, H, W) floating-point tensors in [0, 1]. Edits of 8-bit images are in the other
+modules. :func:`exact_jpeg` and :func:`round_levels` return exact values with a straight-through
+gradient.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from images.transforms.codecs import jpeg as jpeg_file
 from images.transforms.geometry import center_window, covering_size
 
 MCU = 16
-"""Side of the blocks that kornia's codec works on, in pixels."""
+"""Side of the blocks of kornia's JPEG codec, in pixels."""
 
 
 def jpeg(images: Tensor, quality: float) -> Tensor:
-    """Imitate JPEG with 4:2:0 chroma by kornia's codec.
+    """Approximate 4:2:0 JPEG with kornia's differentiable codec.
 
     Args:
         images: (B, 3, H, W) in [0, 1]; sides need not be multiples of 16.
         quality: 1 to 100.
 
     Returns:
-        (B, 3, H, W) float32, slightly beyond [0, 1] at edges.
+        (B, 3, H, W) float32; values at edges may exceed [0, 1] slightly.
     """
     from kornia.enhance import jpeg_codec_differentiable
 
@@ -43,43 +43,43 @@ def jpeg(images: Tensor, quality: float) -> Tensor:
 
 
 def exact_jpeg(images: Tensor, quality: int, chroma: Chroma = "4:2:0") -> Tensor:
-    """Give a JPEG file's values, as Pillow writes and reads it, with the gradient of :func:`jpeg`.
+    """Compress as JPEG with Pillow; the gradient is that of :func:`jpeg`.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
         quality: 1 to 100.
-        chroma: Color resolution of the file.
+        chroma: Chroma subsampling of the file.
 
     Returns:
-        (B, 3, H, W), whole levels of 255.
+        (B, 3, H, W) in [0, 1], multiples of 1/255.
     """
     decoded = []
-    for levels in to_uint8(images.detach()).cpu():
-        rgb = jpeg_file(levels.permute(1, 2, 0).numpy(), quality, chroma)
+    for image_u8 in to_uint8(images.detach()).cpu():
+        rgb = jpeg_file(image_u8.permute(1, 2, 0).numpy(), quality, chroma)
         decoded.append(torch.from_numpy(rgb.copy()).permute(2, 0, 1).float() / 255)
     exact = torch.stack(decoded).to(images)
     if not images.requires_grad:
         return exact
-    imitated = jpeg(images, quality).clamp(0, 1)
-    return imitated + (exact - imitated).detach()
+    approximate = jpeg(images, quality).clamp(0, 1)
+    return approximate + (exact - approximate).detach()
 
 
 def round_levels(images: Tensor, highest: int = 255) -> Tensor:
-    """Round to levels from 0 to a highest, which stands for 1, with the gradient of the identity.
+    """Round to gray levels with a straight-through gradient.
 
     Args:
         images: Any shape, in [0, 1].
-        highest: 255 for 8 bits, 1 for one.
+        highest: Level of the value 1: 255 for 8 bits, 1 for one bit.
     """
     return images + ((images * highest).round() / highest - images).detach()
 
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
-    """Blur by a Gaussian that ends at three sigma, or where the border can mirror no more.
+    """Blur by a Gaussian, truncated at three sigma and at the image size.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        sigma: In pixels, above 0.
+        sigma: Standard deviation in pixels, above 0.
 
     Returns:
         (B, 3, H, W).
@@ -92,15 +92,15 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
 
 
 def gaussian_noise(images: Tensor, sigma: float, source: torch.Generator) -> Tensor:
-    """Add independent normal noise to every value.
+    """Add Gaussian noise.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        sigma: Standard deviation, in the images' unit.
-        source: Of the noise, on the CPU, so that all devices get the same.
+        sigma: Standard deviation, on the [0, 1] scale.
+        source: CPU generator, so that all devices get the same noise.
 
     Returns:
-        (B, 3, H, W), beyond [0, 1] where the noise leads there.
+        (B, 3, H, W), not clipped to [0, 1].
     """
     return images + sigma * torch.randn(images.shape, generator=source).to(images)
 
@@ -112,14 +112,14 @@ def resize(
     mode: Literal["bilinear", "bicubic"] = "bilinear",
     antialias: bool = True,
 ) -> Tensor:
-    """Scale images to a size; those that have it stay as they are.
+    """Resize images.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
-        mode: The filter; a bicubic one may leave [0, 1], and is cut off there.
-        antialias: Average over all pixels that one of a smaller image stands for.
+        height: Height of the result, in pixels.
+        width: Width of the result, in pixels.
+        mode: Filter; results of the bicubic one are clipped to [0, 1].
+        antialias: Smooth before downscaling.
 
     Returns:
         (B, 3, height, width).
@@ -131,11 +131,11 @@ def resize(
 
 
 def scale_round_trip(images: Tensor, scale: float) -> Tensor:
-    """Scale each side of images down by a factor and back, bilinearly with antialiasing.
+    """Downscale images and restore their size, bilinearly with antialiasing.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        scale: Above 0 and at most 1.
+        scale: Factor of each side, above 0 and at most 1.
 
     Returns:
         (B, 3, H, W).
@@ -146,11 +146,11 @@ def scale_round_trip(images: Tensor, scale: float) -> Tensor:
 
 
 def center_crop_resize(images: Tensor, share: float) -> Tensor:
-    """Cut out the middle of images and scale it to their size, bicubically.
+    """Crop the center of images and restore their size, bicubically.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        share: Of each side, above 0 and at most 1.
+        share: Part of each side that is kept, above 0 and at most 1.
 
     Returns:
         (B, 3, H, W) in [0, 1].
@@ -162,11 +162,11 @@ def center_crop_resize(images: Tensor, share: float) -> Tensor:
 
 
 def resize_center_crop(image: Tensor, side: int) -> Tensor:
-    """Scale the shorter side, bilinearly with antialiasing, and cut out the middle square.
+    """Resize the shorter side, bilinearly, and crop the center square.
 
     Args:
         image: (3, H, W) in [0, 1].
-        side: Of the square, in pixels.
+        side: Side of the square, in pixels.
 
     Returns:
         (3, side, side) in [0, 1].
@@ -180,9 +180,9 @@ def resize_center_crop(image: Tensor, side: int) -> Tensor:
 
 
 def random_edits() -> nn.Module:
-    """Build random edits of copies: each image meets each with a chance of one half.
+    """Build random copy augmentations, each applied with probability 0.5.
 
-    They are a rotation by up to 90 degrees with an enlargement of up to 1.6, changes of brightness,
+    They are a rotation by up to 90 degrees with scaling by up to 1.6, jitter of brightness,
     contrast, saturation and hue, a blur, and JPEG of quality 40 to 100. Draws come from torch's
     global generator.
 

@@ -1,4 +1,4 @@
-"""Blur, noise, sharpening and other changes of neighboring pixels, on 8-bit images."""
+"""Blur, noise, sharpening and masks of 8-bit images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import ImageFilter
 from images.transforms.protocol import RGBImage, on_pillow
 
 PATCH = 16
-"""Side of the squares that a mask consists of, in pixels."""
+"""Side of a mask's squares, in pixels."""
 
 
 def gaussian_blur(rgb: RGBImage, sigma: float) -> RGBImage:
-    """Blur by a Gaussian, with the border mirrored.
+    """Blur by a Gaussian with mirrored borders.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -29,7 +29,10 @@ def gaussian_blur(rgb: RGBImage, sigma: float) -> RGBImage:
 
 
 def approximate_blur(rgb: RGBImage, sigma: float) -> RGBImage:
-    """Blur an (H, W, 3) uint8 image by Pillow's three box filters; ``sigma`` in pixels, above 0."""
+    """Blur an (H, W, 3) uint8 image with Pillow's three box filters.
+
+    ``sigma`` is in pixels, above 0.
+    """
     return on_pillow(rgb, lambda image: image.filter(ImageFilter.GaussianBlur(sigma)))
 
 
@@ -39,12 +42,12 @@ def enhance_edges(rgb: RGBImage) -> RGBImage:
 
 
 def shuffle_pixels(rgb: RGBImage, share: float, rng: np.random.Generator) -> RGBImage:
-    """Exchange pixels at random places.
+    """Permute random pixels.
 
     Args:
         rgb: (H, W, 3) uint8.
-        share: Of the pixels, 0 to 1; at least two are taken where there are two.
-        rng: Chooses and exchanges them.
+        share: Part of the pixels, 0 to 1; at least two pixels.
+        rng: Generator of the choice and the permutation.
 
     Returns:
         (H, W, 3) uint8.
@@ -61,8 +64,8 @@ def mask_patches(rgb: RGBImage, max_share: float, rng: np.random.Generator) -> R
 
     Args:
         rgb: (H, W, 3) uint8; rows and columns beyond a multiple of 16 stay.
-        max_share: Largest share of the squares that is masked, 0 to 1.
-        rng: Draws the share and the squares.
+        max_share: Largest part of the squares that is masked, 0 to 1.
+        rng: Generator of the part and the squares.
 
     Returns:
         (H, W, 3) uint8.
@@ -90,11 +93,11 @@ class Blur:
 
 @dataclass(frozen=True)
 class GaussianBlur:
-    """torchvision's Gaussian blur, cut off at the kernel's border.
+    """Gaussian blur of torchvision.
 
     Attributes:
-        kernel: Side of the kernel in pixels, odd; sigma is 0.15 of it and 0.35. An image too small
-            to mirror half of the kernel gets a smaller one of the same sigma.
+        kernel: Side of the kernel in pixels, odd. Sigma is 0.15 * kernel + 0.35. The kernel, but
+            not sigma, is reduced for small images.
     """
 
     kernel: int

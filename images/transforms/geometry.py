@@ -1,4 +1,4 @@
-"""Scaling and cropping of 8-bit images."""
+"""Resizing and cropping of 8-bit images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from images.photo import Photo
 from images.transforms.protocol import RGBImage
 
 Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos", "cv2_area", "cv2_cubic"]
-"""Filters for scaling: Pillow's, with antialiasing, and OpenCV's, whose cubic one has none."""
+"""Resampling filters of Pillow, with antialiasing, and OpenCV; its cubic one has none."""
 
 Size = tuple[int, int]
 """Height and width, in pixels."""
@@ -31,13 +31,13 @@ def resize(
     width: int,
     resample: Resampling = "bicubic",
 ) -> NDArray[np.uint8]:
-    """Scale an image to a size.
+    """Resize an image.
 
     Args:
         pixels: (H, W, 3) or (H, W) uint8.
-        height: Of the result, in pixels; at least 1 is taken.
-        width: Of the result, in pixels; at least 1 is taken.
-        resample: The filter.
+        height: Height of the result, in pixels; at least 1 is taken.
+        width: Width of the result, in pixels; at least 1 is taken.
+        resample: Filter.
 
     Returns:
         (height, width, 3) or (height, width) uint8.
@@ -46,9 +46,9 @@ def resize(
     if resample in OPENCV:
         scaled = cv2.resize(pixels, (width, height), interpolation=OPENCV[resample])
         return np.asarray(scaled, dtype=np.uint8)
-    pixels = np.ascontiguousarray(pixels)  # Pillow takes parts of arrays many times more slowly
-    how = Image.Resampling[resample.upper()]
-    return np.asarray(Image.fromarray(pixels).resize((width, height), how))
+    pixels = np.ascontiguousarray(pixels)  # Pillow is many times slower on views
+    pillow_filter = Image.Resampling[resample.upper()]
+    return np.asarray(Image.fromarray(pixels).resize((width, height), pillow_filter))
 
 
 def scale_round_trip(
@@ -58,14 +58,14 @@ def scale_round_trip(
     down: Resampling = "bilinear",
     up: Resampling = "nearest",
 ) -> RGBImage:
-    """Scale an image to a size and back to its own.
+    """Resize an image and restore its size.
 
     Args:
         rgb: (H, W, 3) uint8.
-        height: In between, in pixels.
-        width: In between, in pixels.
-        down: Filter of the way there.
-        up: Filter of the way back.
+        height: Intermediate height, in pixels.
+        width: Intermediate width, in pixels.
+        down: Filter to the intermediate size.
+        up: Filter back to the original size.
 
     Returns:
         (H, W, 3) uint8.
@@ -74,26 +74,26 @@ def scale_round_trip(
 
 
 def covering_size(size: Size, target: Size) -> Size:
-    """Compute the smallest size of the same proportions that covers a target.
+    """Compute the smallest size of the same aspect ratio that covers a target.
 
     Args:
         size: Height and width of the image, in pixels.
         target: Height and width to reach, in pixels.
 
     Returns:
-        Height and width, neither below the target's; the longer side is rounded to the nearest.
+        Height and width in pixels, each at least the target's.
     """
     scale = max(target[0] / size[0], target[1] / size[1])
     return max(target[0], round(size[0] * scale)), max(target[1], round(size[1] * scale))
 
 
 def center_window(size: Size, target: Size, half_to_even: bool = False) -> Window:
-    """Find the rows and columns in the middle of an image.
+    """Compute the center window of an image.
 
     Args:
         size: Height and width of the image, in pixels.
-        target: Height and width of the window, in pixels; cut down to the image's.
-        half_to_even: Round an offset of half a pixel to even, as torchvision does, instead of down.
+        target: Height and width of the window, in pixels; limited to the image's.
+        half_to_even: Round half-pixel offsets to even, as torchvision, instead of down.
     """
     windows = []
     for length, wanted in zip(size, target, strict=True):
@@ -104,7 +104,13 @@ def center_window(size: Size, target: Size, half_to_even: bool = False) -> Windo
 
 
 def center_crop(rgb: RGBImage, height: int, width: int) -> RGBImage:
-    """Cut the middle out of an (H, W, 3) uint8 image, at most ``height`` by ``width`` pixels."""
+    """Crop the center of an (H, W, 3) uint8 image.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        height: Largest height of the result, in pixels.
+        width: Largest width of the result, in pixels.
+    """
     return rgb[center_window((rgb.shape[0], rgb.shape[1]), (height, width))]
 
 
@@ -114,13 +120,13 @@ def cover_crop(
     width: int,
     resample: Resampling = "bicubic",
 ) -> RGBImage:
-    """Scale an image until it covers a size, and cut out the middle.
+    """Resize an image to cover a size, and crop the center.
 
     Args:
         rgb: (H, W, 3) uint8.
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
-        resample: The filter.
+        height: Height of the result, in pixels.
+        width: Width of the result, in pixels.
+        resample: Filter.
 
     Returns:
         (height, width, 3) uint8.
@@ -130,14 +136,14 @@ def cover_crop(
 
 
 def resize_center_crop(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Scale the shorter side, bilinearly, and cut out the middle square.
+    """Resize the shorter side, bilinearly, and crop the center square.
 
-    Equal to the bit to RID's programs: to torchvision's ``Resize(side)`` and ``CenterCrop(side)`` on
-    a Pillow image, which truncate the longer side and round half a pixel to even.
+    Equal to the bit to RID's code: torchvision's ``Resize(side)`` and ``CenterCrop(side)`` on a
+    Pillow image, which truncate the longer side and round half pixels to even.
 
     Args:
         pixels: (H, W, 3) or (H, W) uint8.
-        side: Of the square, in pixels.
+        side: Side of the square, in pixels.
 
     Returns:
         (side, side, 3) or (side, side) uint8.
@@ -150,18 +156,18 @@ def resize_center_crop(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8
 
 
 def center_crop_photo(photo: Photo, side: int) -> Photo:
-    """Bring a photo and its transparency to the middle square, by :func:`resize_center_crop`."""
+    """Apply :func:`resize_center_crop` to a photo and its alpha channel."""
     alpha = None if photo.alpha is None else resize_center_crop(photo.alpha, side)
     return replace(photo, rgb=resize_center_crop(photo.rgb, side), alpha=alpha)
 
 
 def random_window(size: Size, target: Size, rng: np.random.Generator) -> Window:
-    """Draw the place of a window.
+    """Draw a random window of an image.
 
     Args:
         size: Height and width of the image, in pixels.
         target: Height and width of the window, none longer than the image's.
-        rng: Draws the row, then the column.
+        rng: Generator of the first row, then the first column.
     """
     top = int(rng.integers(size[0] - target[0] + 1))
     left = int(rng.integers(size[1] - target[1] + 1))
@@ -169,12 +175,12 @@ def random_window(size: Size, target: Size, rng: np.random.Generator) -> Window:
 
 
 def random_resized_window(size: Size, min_area: float, rng: np.random.Generator) -> Window:
-    """Draw a window with proportions of 3/4 to 4/3, as ``RandomResizedCrop`` does.
+    """Draw a window as torchvision's ``RandomResizedCrop``, aspect ratio 3/4 to 4/3.
 
     Args:
         size: Height and width of the image, in pixels.
-        min_area: Smallest share of its area, above 0 and at most 1.
-        rng: Of up to ten tries; the middle square is taken where none fits.
+        min_area: Smallest part of the area, above 0 and at most 1.
+        rng: Generator of up to ten tries; the center square is the fallback.
     """
     height, width = size
     for _ in range(10):
@@ -189,7 +195,7 @@ def random_resized_window(size: Size, min_area: float, rng: np.random.Generator)
 
 @dataclass(frozen=True)
 class Resize:
-    """Both sides times ``factor``, above 0, by one of the filters."""
+    """Resizing of both sides by ``factor``, above 0."""
 
     factor: float
     resample: Resampling = "bicubic"
@@ -201,7 +207,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class ResizeArea:
-    """Scaled bilinearly until ``area`` of the pixels is left, above 0."""
+    """Bilinear resizing to a part ``area`` of the pixels, above 0."""
 
     area: float
 
@@ -211,7 +217,7 @@ class ResizeArea:
 
 @dataclass(frozen=True)
 class LongestSide:
-    """Scaled down until no side is longer than ``pixels``, at least 1."""
+    """Downscaling until no side is longer than ``pixels``, at least 1."""
 
     pixels: int
 
@@ -223,7 +229,7 @@ class LongestSide:
 
 @dataclass(frozen=True)
 class DownUp:
-    """Scaled by ``factor``, above 0 and at most 1, and back to the old size, by OpenCV."""
+    """Downscaling by ``factor``, 0 to 1, and restoring the size, with OpenCV."""
 
     factor: float = 0.5
 
@@ -235,7 +241,7 @@ class DownUp:
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A share of each side, above 0 and at most 1, from a random place."""
+    """Random crop that keeps a part ``share`` of each side, 0 to 1."""
 
     share: float
 
@@ -247,7 +253,7 @@ class RandomCrop:
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """The middle, of the same proportions; ``area`` is the share kept, above 0 and at most 1."""
+    """Center crop that keeps a part ``area`` of the pixels, 0 to 1."""
 
     area: float
 
@@ -258,7 +264,7 @@ class CenterCrop:
 
 @dataclass(frozen=True)
 class CenterSquare:
-    """The middle square of at most ``side`` pixels, unscaled."""
+    """Center square of at most ``side`` pixels, not resized."""
 
     side: int
 
@@ -269,17 +275,18 @@ class CenterSquare:
 
 @dataclass(frozen=True)
 class CenterCropResize:
-    """The middle at the old size; ``share`` of each side is kept, above 0 and at most 1."""
+    """Center crop of a part ``share`` of each side, resized to the original size."""
 
     share: float = 0.8
 
     def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
         height, width = rgb.shape[:2]
-        top, left = round(height * (1 - self.share) / 2), round(width * (1 - self.share) / 2)
+        top = round(height * (1 - self.share) / 2)
+        left = round(width * (1 - self.share) / 2)
         middle = center_crop(rgb, height - 2 * top, width - 2 * left)
         return resize(middle, height, width, "cv2_cubic")
 
 
 def _sides(rgb: RGBImage, area: float) -> Size:
-    """Height and width of a share of an image's area, of the same proportions."""
+    """Compute the size with a part of an image's area and its aspect ratio."""
     return max(1, int(rgb.shape[0] * area**0.5)), max(1, int(rgb.shape[1] * area**0.5))

@@ -1,4 +1,4 @@
-"""Captions, text, stickers and the frames of screenshots, drawn on and around 8-bit images."""
+"""Captions, text, stickers and screenshot frames on 8-bit images."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ PAGES: dict[Page, tuple[tuple[int, int], tuple[int, int, int, int]]] = {
     "web": ((1200, 736), (254, 424, 783, 710)),
     "mobile": ((414, 736), (27, 411, 389, 689)),
 }
-"""Width and height of each page, and the box of its image: left, top, right, bottom; in pixels."""
+"""Size (width, height) of each page, and box (left, top, right, bottom) of its image, in pixels."""
 
 BANNER = 250
-"""Height of a meme's banner, in pixels."""
+"""Height of a meme's caption, in pixels."""
 
 STICKERS = ("smile", "heart", "star", "drop")
+
 PAGE_GRAY = 245
+"""Gray level of a screenshot's page."""
 
 
 @cache
 def fonts() -> tuple[Path, ...]:
-    """Find the fonts with letters that come with matplotlib."""
+    """List the text fonts that come with matplotlib."""
     from matplotlib import get_data_path
 
     folder = Path(get_data_path()) / "fonts" / "ttf"
@@ -39,13 +41,13 @@ def fonts() -> tuple[Path, ...]:
 
 
 def font(path: Path, size: float) -> ImageFont.FreeTypeFont:
-    """Open a font in a size in pixels, at least 1."""
+    """Open a font at a size in pixels, at least 1."""
     return ImageFont.truetype(str(path), max(1, round(size)))
 
 
 @dataclass(frozen=True)
 class MemeFormat:
-    """A white banner of 250 pixels above the image, with a text in black."""
+    """Meme caption: black text on a white banner of 250 pixels above the image."""
 
     text: str = "LOL"
 
@@ -67,11 +69,11 @@ class MemeFormat:
 
 @dataclass(frozen=True)
 class Screenshot:
-    """The image at another scale on a plain page, as a JPEG.
+    """Screenshot: the resized image on a plain page, as JPEG.
 
     Attributes:
-        factor: Of each side, above 0.
-        quality: Of the JPEG, 1 to 100.
+        factor: Scale of each side, above 0.
+        quality: JPEG quality, 1 to 100.
     """
 
     factor: float = 0.8
@@ -87,11 +89,11 @@ class Screenshot:
 
 @dataclass(frozen=True)
 class ScreenshotFrame:
-    """The image on a page of a site, in a box whose rest is black.
+    """Screenshot of a web or mobile page with the image in a black box.
 
     Attributes:
         page: ``web`` or ``mobile``.
-        fill: Cut the image to the box's proportions instead.
+        fill: Crop the image to fill the box.
     """
 
     page: Page = "web"
@@ -115,7 +117,8 @@ class ScreenshotFrame:
 
 @cache
 def blank_page(page: Page) -> Image.Image:
-    """Draw a page as sites look: a bar, a name, lines of text, boxes; no image yet."""
+    """Draw a page with a bar, a name, lines of text and boxes, without an image."""
+    # Draw bar and column.
     (width, height), (left, top, right, bottom) = PAGES[page]
     canvas = Image.new("RGB", (width, height), (240, 242, 245))
     draw = ImageDraw.Draw(canvas)
@@ -124,10 +127,12 @@ def blank_page(page: Page) -> Image.Image:
     draw.rectangle((left - 12, 64, right + 12, height), "white")
     draw.ellipse((left, 80, left + 44, 124), (200, 205, 212))
     draw.text((left + 56, 84), "A page", (20, 22, 26), font(fonts()[0], 18))
+    # Draw lines of text of different length.
     for number, line in enumerate(range(140, top - 24, 26)):
-        share = 0.55 + 0.4 * ((number * 7) % 5) / 5  # of the width; lines of a text differ
+        share = 0.55 + 0.4 * ((number * 7) % 5) / 5  # of the width
         end = left + (right - left) * share
         draw.rounded_rectangle((left, line, end, line + 10), 4, (214, 217, 222))
+    # Draw side boxes and a footer.
     for box in range(80, height - 90, 110) if right + 60 < width else ():
         draw.rounded_rectangle((right + 40, box, width - 24, box + 90), 8, "white")
     draw.rectangle((left, bottom + 4, right, height), (247, 248, 250))
@@ -136,7 +141,7 @@ def blank_page(page: Page) -> Image.Image:
 
 @dataclass(frozen=True)
 class Text:
-    """Random letters on the image, at a random place, size, font and color."""
+    """Random text at a random position, size, font and color."""
 
     def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
         height, width = rgb.shape[:2]
@@ -154,7 +159,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Sticker:
-    """A drawn sticker over a large part of the image, more or less transparent."""
+    """Semi-transparent sticker over a large part of the image."""
 
     def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
         height, width = rgb.shape[:2]
@@ -171,7 +176,7 @@ class Sticker:
 
 @cache
 def sticker(kind: str) -> Image.Image:
-    """Draw one of :data:`STICKERS`, 256 by 256 pixels on a transparent ground."""
+    """Draw one of :data:`STICKERS`, 256 x 256 pixels, on a transparent background."""
     canvas = Image.new("RGBA", (256, 256))
     draw = ImageDraw.Draw(canvas)
     if kind == "smile":

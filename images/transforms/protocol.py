@@ -1,4 +1,4 @@
-"""The form every edit of an 8-bit image has."""
+"""Protocol of edits of 8-bit images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ RGBImage = NDArray[np.uint8]
 """(H, W, 3) RGB values, 0 to 255."""
 
 Edit = Callable[[RGBImage, np.random.Generator], RGBImage]
-"""From an image to an image, of another size where the edit says so.
+"""Function from an (H, W, 3) uint8 image and a generator to the edited image.
 
-The image handed over is never changed. All chance comes from the generator: equal generators give
-equal images.
+The input is never modified. All randomness comes from the generator.
 """
 
 
@@ -26,11 +25,13 @@ def on_pillow(rgb: RGBImage, edit: Callable[[Image.Image], Image.Image]) -> RGBI
 
 
 def edit_generator(seed: int, name: str, number: int = 0) -> np.random.Generator:
-    """Make the generator for one edit of one image, whatever else is edited and in which process.
+    """Make the generator for one edit of one image.
+
+    It depends neither on other images nor on the number of processes.
 
     Args:
-        seed: Of the whole run, at least 0.
-        name: The image's; names that are not UTF-8 are taken as their bytes.
-        number: The edit's place among the image's edits, at least 0.
+        seed: Seed of the run, at least 0.
+        name: Name of the image; names that are not UTF-8 are hashed as bytes.
+        number: Index of the edit, at least 0.
     """
     return np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogateescape")), number])

@@ -1,4 +1,4 @@
-"""Sets of edits that detection and retrieval are measured under."""
+"""Suites of edits for the evaluation of detection and retrieval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from images.transforms.protocol import Edit
 from images.transforms.warps import Rotation
 
 Suite = dict[str, dict[str, Edit]]
-"""Edits by kind and by parameter or level."""
+"""Edits by kind and parameter."""
 
 PAPER: Suite = {
     "none": {"": Chain(())},
@@ -45,11 +45,11 @@ ROBUSTNESS: Suite = {
         "screenshot": Screenshot(),
     },
 }
-"""The sweep of detectors' tests, mild to strong."""
+"""Edits of the detectors' robustness test, mild to strong."""
 
 
 def sweep() -> Suite:
-    """Build active indexing's 104 edits in steps of strength."""
+    """Build active indexing's sweep of 104 edits by strength."""
     tenths = [number / 10 for number in range(1, 11)]
     factors = [number / 10 for number in range(5, 20)]
     return {

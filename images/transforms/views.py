@@ -1,4 +1,4 @@
-"""A detector's view of an image: size, crop, and the edits that training makes it robust to."""
+"""Preprocessing and augmentation of detectors' inputs."""
 
 from __future__ import annotations
 
@@ -26,50 +26,48 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Rows = Callable[[int], RGBImage]
-"""Decodes so many upper rows of an image."""
+"""Decoder of a given number of upper rows of an image."""
 
 Policy = Literal["crop", "resize_crop", "random_resized_crop", "tile_crop", "whole"]
 
 MAX_ASPECT = 20
-"""How many times longer than the other a side may be; of longer images the middle is seen."""
+"""Largest aspect ratio; longer images are cropped to their center."""
 
 MAX_MASKED = 0.75
-"""Largest share of an image that a mask covers."""
+"""Largest part of an image that a mask covers."""
 
 MCU = 16
-"""Side of the blocks that a JPEG with 4:2:0 chroma codes independently, in pixels."""
+"""Side of the coding blocks of a 4:2:0 JPEG, in pixels."""
 
 
 @dataclass(frozen=True)
 class View:
-    """The way from an image to a network's input, kept with the weights.
+    """Preprocessing from an image to a network's input, stored with the weights.
 
-    Blur and JPEG come after the resizing and before the crop: resizing afterwards would hide what
-    JPEG leaves. Rotation, jitter and mask, SAFE's (arXiv 2408.06741), come last.
+    Blur and JPEG come after resizing and before cropping, because resizing would hide JPEG
+    artifacts. Rotation, jitter and mask of SAFE (arXiv 2408.06741) come last.
 
     Attributes:
-        policy: ``crop`` cuts a square out of the image as it is, enlarging only one that is
-            smaller; ``resize_crop`` first scales the shorter side to ``resize``;
-            ``random_resized_crop`` scales a random part of at least ``least_area`` to ``size``;
-            ``tile_crop`` repeats an image that is too small instead of enlarging it; ``whole``
-            leaves everything as it is.
+        policy: ``crop`` crops a square without resizing, except for smaller images, which are
+            enlarged; ``resize_crop`` first resizes the shorter side to ``resize``;
+            ``random_resized_crop`` resizes a random part of at least ``least_area`` to ``size``;
+            ``tile_crop`` is ``crop``, but repeats smaller images; ``whole`` keeps the image.
         size: Side of the square, 1 to 4096 pixels.
         resize: Shorter side before the crop, ``size`` to 8192 pixels.
-        interpolation: Of every scaling, with antialiasing.
-        least_area: Smallest share that ``random_resized_crop`` takes, above 0 and at most 1.
-        random: Crop anywhere and flip, as in training; otherwise from the center.
-        blur: Share of images blurred, by a sigma from 0 to ``blur_sigma``; 0 to 1.
+        interpolation: Filter of resizing, with antialiasing.
+        least_area: Smallest part of the area for ``random_resized_crop``, above 0 and at most 1.
+        random: Crop at random positions and flip, as in training; otherwise crop the center.
+        blur: Probability of a blur with sigma from 0 to ``blur_sigma``; 0 to 1.
         blur_sigma: Largest sigma of the Gaussian, in pixels.
-        jpeg: Share of images that are coded as JPEG and decoded again, after the blur; 0 to 1.
+        jpeg: Probability of a JPEG round trip after the blur; 0 to 1.
         jpeg_quality: Lowest and highest quality, 1 to 100.
-        rotate: Largest angle of a rotation, 0 to 180 degrees; what it leaves empty is black.
-        jitter: Largest distance from 1 of the factors of brightness, contrast and saturation;
+        rotate: Largest rotation, 0 to 180 degrees, on a black background.
+        jitter: Largest change of the factors of brightness, contrast and saturation; 0 to 1.
+        mask: Probability of a mask of up to three quarters of the image, in squares of 16 pixels;
             0 to 1.
-        mask: Share of images of which up to three quarters are blacked out, in squares of 16
-            pixels; 0 to 1.
 
     Raises:
-        ValueError: If a size or share is out of range.
+        ValueError: If a size or probability is out of range.
     """
 
     policy: Policy = "resize_crop"
@@ -106,21 +104,21 @@ class View:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> Self:
-        """Build a view from plain values, as JSON holds them.
+        """Build a view from JSON values.
 
         Raises:
-            TypeError: If one has another name.
+            TypeError: If a name is unknown.
         """
         if "jpeg_quality" in settings:
             settings = settings | {"jpeg_quality": tuple(settings["jpeg_quality"])}
         return cls(**settings)
 
     def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> Tensor:
-        """Make the view of an image.
+        """Preprocess an image.
 
         Args:
             rgb: (H, W, 3) uint8.
-            rng: Of every random choice; unused where nothing is random.
+            rng: Generator of random choices.
 
         Returns:
             (3, size, size) float32 in [0, 1]; (3, H, W) for ``whole``.
@@ -128,12 +126,12 @@ class View:
         return to_tensor(self.read(rgb.shape[:2], lambda rows: rgb[:rows], rng))
 
     def read(self, size: Size, rows: Rows, rng: np.random.Generator) -> RGBImage:
-        """Make the view of an image that is decoded only as far down as is needed.
+        """Preprocess an image, decoding only the rows in use.
 
         Args:
-            size: Its height and width, in pixels.
-            rows: Decodes its upper rows.
-            rng: Of every random choice; unused where nothing is random.
+            size: Height and width of the image, in pixels.
+            rows: Decoder of the upper rows.
+            rng: Generator of random choices.
 
         Returns:
             (size, size, 3) uint8; (H, W, 3) for ``whole``.
@@ -150,20 +148,22 @@ class View:
         else:
             square = self._cut(size, rows, edits, rng)
             square = square[:, ::-1] if flipped else square
-        return self._roughened(square, rng)
+        return self._augmented(square, rng)
 
     def _cut(self, size: Size, rows: Rows, edits: BlurJPEG, rng: np.random.Generator) -> RGBImage:
-        """Cut a square out of the edited image, scaled first where the policy says so."""
+        """Crop a square from the edited image, resized first if needed."""
         if self.policy not in ("crop", "tile_crop") or min(size) < self.size:
             window = self._resized(rows(size[0]))
             size, rows = window.shape[:2], lambda bottom: window[:bottom]
-        top, left = self._corner(size[0], rng), self._corner(size[1], rng)
-        # Only what decides the square is edited.
+        top = self._corner(size[0], rng)
+        left = self._corner(size[1], rng)
+        # Edit only the pixels that affect the square.
         tall, wide = edits.neighborhood(top, left, self.size, size)
         edited = edits(rows(tall.stop)[tall, wide])
         return edited[top - tall.start :, left - wide.start :][: self.size, : self.size]
 
-    def _roughened(self, square: RGBImage, rng: np.random.Generator) -> RGBImage:
+    def _augmented(self, square: RGBImage, rng: np.random.Generator) -> RGBImage:
+        """Apply rotation, jitter and mask."""
         if self.rotate:
             square = rotate(square, rng.uniform(-self.rotate, self.rotate), resample="nearest")
         if self.jitter:
@@ -173,11 +173,11 @@ class View:
         return square
 
     def _resized(self, rgb: RGBImage) -> RGBImage:
-        """Scale or repeat an image as the policy says, until both sides are at least ``size``."""
+        """Resize or repeat an image until both sides are at least ``size``."""
         height, width = rgb.shape[:2]
         if self.policy == "tile_crop":
             return np.tile(rgb, (-(-self.size // height), -(-self.size // width), 1))
-        # Scaled whole, a strip of a pixel would fill the memory.
+        # Limit the aspect ratio: enlarging a strip of one pixel would fill the memory.
         longest = MAX_ASPECT * min(height, width)
         rgb = center_crop(rgb, longest, longest)
         shorter = self.size if self.policy == "crop" else self.resize
@@ -193,11 +193,11 @@ class View:
 
 @dataclass(frozen=True)
 class BlurJPEG:
-    """Blur, then JPEG, as drawn for one image.
+    """Blur and JPEG with parameters drawn for one image.
 
     Attributes:
-        sigma: Of the blur, in pixels; 0 leaves it out.
-        quality: Of the JPEG, 1 to 100; None leaves it out.
+        sigma: Standard deviation of the blur, in pixels; 0 for none.
+        quality: JPEG quality, 1 to 100; None for no JPEG.
     """
 
     sigma: float
@@ -205,8 +205,9 @@ class BlurJPEG:
 
     @classmethod
     def draw(cls, view: View, rng: np.random.Generator) -> BlurJPEG:
-        """Draw each with the view's probability."""
-        sigma, quality = 0.0, None
+        """Draw both edits with the view's probabilities."""
+        sigma = 0.0
+        quality = None
         if view.blur and rng.random() < view.blur:
             sigma = float(rng.uniform(0, view.blur_sigma))
         if view.jpeg and rng.random() < view.jpeg:
@@ -219,15 +220,15 @@ class BlurJPEG:
         return rgb if self.quality is None else jpeg(rgb, self.quality)
 
     def neighborhood(self, top: int, left: int, side: int, size: Size) -> Window:
-        """Find the part of an image that decides what a square looks like after the edits.
+        """Compute the window of an image that affects a square after the edits.
 
-        It begins on a border of JPEG's blocks, so that the blocks fall as in the whole image.
+        It starts at a border of JPEG's blocks, so that blocks are aligned as in the whole image.
 
         Args:
             top: First row of the square.
             left: First column of the square.
-            side: Of the square, in pixels.
-            size: Height and width of the image.
+            side: Side of the square, in pixels.
+            size: Height and width of the image, in pixels.
         """
         margin = 0 if self.quality is None else MCU
         if self.sigma:
@@ -240,7 +241,7 @@ class BlurJPEG:
 
 
 def to_tensor(rgb: RGBImage) -> Tensor:
-    """Turn an (H, W, 3) uint8 image into a (3, H, W) float32 tensor in [0, 1]."""
+    """Convert (H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
     import torch
 
     return torch.from_numpy(rgb.transpose(2, 0, 1).copy()).float() / 255

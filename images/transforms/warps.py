@@ -1,4 +1,4 @@
-"""Turning, mirroring and slanting of 8-bit images."""
+"""Rotation, flips, perspective and padding of 8-bit images."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ def rotate(
     expand: bool = False,
     resample: Literal["nearest", "bilinear"] = "bilinear",
 ) -> RGBImage:
-    """Turn an image counterclockwise about its middle, on a black ground.
+    """Rotate an image counterclockwise about its center, on black.
 
     Args:
         rgb: (H, W, 3) uint8.
-        degrees: Any angle.
-        expand: Enlarge the ground until it holds the whole image.
-        resample: The filter.
+        degrees: Angle of the rotation.
+        expand: Enlarge the canvas to hold the whole image.
+        resample: Filter.
 
     Returns:
         (H, W, 3) uint8, or larger if ``expand``.
     """
-    how = Image.Resampling[resample.upper()]
-    return on_pillow(rgb, lambda image: image.rotate(degrees, how, expand))
+    pillow_filter = Image.Resampling[resample.upper()]
+    return on_pillow(rgb, lambda image: image.rotate(degrees, pillow_filter, expand))
 
 
 def rotate_inscribed(rgb: RGBImage, degrees: float) -> RGBImage:
-    """Turn an (H, W, 3) uint8 image by degrees and cut off the border."""
-    turned = rotate(rgb, degrees, expand=True)
+    """Rotate an (H, W, 3) uint8 image and crop the black border."""
+    rotated = rotate(rgb, degrees, expand=True)
     width, height = inscribed_box(rgb.shape[1], rgb.shape[0], np.deg2rad(degrees))
     target = max(1, int(height)), max(1, int(width))
-    return turned[center_window((turned.shape[0], turned.shape[1]), target, half_to_even=True)]
+    size = rotated.shape[0], rotated.shape[1]
+    return rotated[center_window(size, target, half_to_even=True)]
 
 
 def inscribed_box(width: float, height: float, angle: float) -> tuple[float, float]:
-    """Compute the largest upright box inside a box that was turned.
+    """Compute the largest upright box inside a rotated box.
 
     Args:
-        width: Of the box before, any unit.
-        height: Of the box before.
-        angle: Of the turn, in radians.
+        width: Width of the box before the rotation, in any unit.
+        height: Height of the box before the rotation.
+        angle: Angle of the rotation, in radians.
 
     Returns:
         Width and height.
@@ -64,18 +65,18 @@ def inscribed_box(width: float, height: float, angle: float) -> tuple[float, flo
 
 
 def perspective(rgb: RGBImage, inward: NDArray[np.float64]) -> RGBImage:
-    """Stretch a quadrilateral inside an image to the image's corners, as torchvision does.
+    """Warp a quadrilateral to the image's corners, as torchvision.
 
     Args:
         rgb: (H, W, 3) uint8.
-        inward: (4, 2), pixels across and down from each corner of the image to the quadrilateral's,
-            at least 0 and at most a quarter of the side; clockwise from the upper left.
+        inward: (4, 2), horizontal and vertical distance in pixels from each corner of the image to
+            the quadrilateral's, 0 to a quarter of the side; clockwise from the upper left.
 
     Returns:
-        (H, W, 3) uint8; the image itself where it is so small that corners meet.
+        (H, W, 3) uint8; the unchanged image if it is so small that corners meet.
     """
     from torchvision.transforms import InterpolationMode
-    from torchvision.transforms.functional import perspective as slant
+    from torchvision.transforms.functional import perspective as torchvision_perspective
 
     right, bottom = rgb.shape[1] - 1, rgb.shape[0] - 1
     corners = np.array([(0, 0), (right, 0), (right, bottom), (0, bottom)])
@@ -86,14 +87,15 @@ def perspective(rgb: RGBImage, inward: NDArray[np.float64]) -> RGBImage:
     if (turns <= 0).any():
         return rgb
 
-    def slanted(image: Image.Image) -> Image.Image:
-        return slant(image, starts.tolist(), corners.tolist(), InterpolationMode.BILINEAR)
+    def warp(image: Image.Image) -> Image.Image:
+        bilinear = InterpolationMode.BILINEAR
+        return torchvision_perspective(image, starts.tolist(), corners.tolist(), bilinear)
 
-    return on_pillow(rgb, slanted)
+    return on_pillow(rgb, warp)
 
 
 def pad_to_square(rgb: RGBImage, color: NDArray[np.uint8]) -> RGBImage:
-    """Center an (H, W, 3) uint8 image on a square of one color, (3,) uint8."""
+    """Pad an (H, W, 3) uint8 image to a square with a (3,) uint8 color."""
     side = max(rgb.shape[:2])
     canvas = np.broadcast_to(color, (side, side, 3)).copy()
     canvas[center_window((side, side), (rgb.shape[0], rgb.shape[1]))] = rgb
@@ -102,7 +104,7 @@ def pad_to_square(rgb: RGBImage, color: NDArray[np.uint8]) -> RGBImage:
 
 @dataclass(frozen=True)
 class Rotation:
-    """Turned counterclockwise by ``degrees``, on a black ground that holds it whole."""
+    """Counterclockwise rotation by ``degrees``, on an enlarged black canvas."""
 
     degrees: float
 
@@ -112,7 +114,7 @@ class Rotation:
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirrored: ``horizontal`` exchanges left and right, ``vertical`` above and below."""
+    """Mirror image; ``horizontal`` exchanges left and right."""
 
     axis: Literal["horizontal", "vertical"] = "horizontal"
 

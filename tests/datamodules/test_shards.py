@@ -114,7 +114,7 @@ def test_samples_with_dots_in_their_names_are_read_and_troubles_told(tmp_path):
         ("h.2020.06", True, ""),
         ("lost", False, "no image in this sample"),
         ("two", False, "sample two has 2 images; one is expected"),
-        ("anim", False, ".gif files are not read; convert it to PNG, JPEG, WebP or TIFF first"),
+        ("anim", False, ".gif files are not supported; convert it to PNG, JPEG, WebP or TIFF first"),
     ]
     assert count_samples(shard) == 5
     read = list(ExactStream([shard], SMALL, 5, 0, 1))

@@ -352,7 +352,7 @@ def test_uploads_are_what_they_say(tmp_path):
         assert open_upload(tmp_path / f"a.{ending}").rgb.shape == levels.shape
         if ending != "tif":
             (tmp_path / "two.png").write_bytes((tmp_path / f"a.{ending}").read_bytes() + b"PK\x03\x04<script>alert(1)</script>")
-            with pytest.raises(UnreadableImage, match="behind the end of the picture"):
+            with pytest.raises(UnreadableImage, match="after the end of the image"):
                 open_upload(tmp_path / "two.png")
     png = (tmp_path / "a.png").read_bytes()
     for name, sides in (("huge.png", (20_000, 10_000)), ("large.png", (8_000, 5_000))):
@@ -375,7 +375,7 @@ def test_uploads_are_what_they_say(tmp_path):
         with pytest.raises(UnreadableImage, match=words):
             open_upload(tmp_path / name)
     with pytest.raises(UnreadableImage, match="MB"):
-        open_upload(tmp_path / "a.png", most_bytes=100)
+        open_upload(tmp_path / "a.png", max_bytes=100)
 
 
 def test_a_damaged_manifest_is_named(folders, tmp_path, capsys):

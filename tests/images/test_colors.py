@@ -30,7 +30,7 @@ def test_cmyk_goes_through_its_profile(kind):
     photo = decode_photo(content)
     assert np.array_equal(photo.rgb, shown(content))
     assert photo.icc is None
-    assert photo.notes == ("CMYK was converted to sRGB through its colour profile",)
+    assert photo.notes == ("CMYK was converted to sRGB through its color profile",)
     with Image.open(io.BytesIO(content)) as image:
         assert np.abs(np.asarray(image.convert("RGB")).astype(int) - photo.rgb).max() > 15, "the simple formula is wrong"
 
@@ -46,7 +46,7 @@ def test_grey_goes_through_its_profile(mode, kind):
         grey = saved(reopened.convert("L"), "PNG")
     assert np.array_equal(photo.rgb, shown(grey, profile("GRAY")))
     assert photo.alpha is None if mode != "LA" else (photo.alpha == 77).all()
-    assert photo.notes == ("grey was converted to sRGB through its colour profile",)
+    assert photo.notes == ("gray was converted to sRGB through its color profile",)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
@@ -152,7 +152,7 @@ def test_a_tiff_in_which_zero_is_white():
 
 @pytest.mark.parametrize("kind", ["int32", "float32"])
 def test_values_without_a_range_are_refused(kind):
-    with pytest.raises(UnreadableImage, match="of no known range; save it with 8 or 16 bits"):
+    with pytest.raises(UnreadableImage, match="have no known range; save it with 8 or 16 bits"):
         decode_photo(saved(Image.fromarray(np.zeros((4, 4), kind)), "TIFF"))
 
 
@@ -230,7 +230,7 @@ def test_a_large_image_is_converted_in_bands_to_the_same(monkeypatch):
     ]
     before = [decode_photo(content) for content in contents]
     plain = [without_metadata(photo).rgb for photo in before]
-    monkeypatch.setattr("images.colors.BAND", 200)
+    monkeypatch.setattr("images.colors.BAND_PIXELS", 200)
     for content, photo, rgb in zip(contents, before, plain, strict=True):
         again = decode_photo(content)
         assert np.array_equal(again.rgb, photo.rgb)

@@ -90,7 +90,7 @@ def test_everything_in_a_tar_is_found_failed_or_skipped_by_name(tmp_path):
     assert first.read() == encoded("JPEG", 0)
     assert (first.size, first.mtime_ns) == (len(encoded("JPEG", 0)), first.path.stat().st_mtime_ns)
     assert first.open().rgb.shape == (6, 8, 3)
-    with pytest.raises(ValueError, match=r"s\.tar, x\.gif: \.gif files are not read"):
+    with pytest.raises(ValueError, match=r"s\.tar, x\.gif: \.gif files are not supported"):
         found.images[-1].open()
 
 

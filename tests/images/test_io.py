@@ -160,7 +160,7 @@ def test_names_do_not_matter_but_those_of_formats_that_are_not_read(tmp_path):
         (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
     for name in ("a.HEIC", "a.avif", "a.gif"):
         (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
-        with pytest.raises(UnreadableImage, match=rf"a\.\w+: \.{name[2:]} files are not read; convert it to"):
+        with pytest.raises(UnreadableImage, match=rf"a\.\w+: \.{name[2:]} files are not supported; convert it to"):
             open_photo(tmp_path / name)
     assert len(list_images(tmp_path)[0]) == 6
     with pytest.raises(UnreadableImage, match=r"gone\.png: No such file"):
@@ -238,7 +238,7 @@ def test_a_file_of_several_frames_is_refused_by_name(kind, tmp_path):
     (tmp_path / "a.png").write_bytes(frames(kind))
     with pytest.raises(
         UnreadableImage,
-        match=r"a\.png: has [23] frames or pages, not one image; save those",
+        match=r"a\.png: has [23] frames or pages; save each",
     ):
         open_photo(tmp_path / "a.png")
     assert decode_photo(frames(kind, 1)).rgb.shape == (70, 90, 3)
@@ -264,7 +264,7 @@ def test_previews_and_maps_in_a_phones_photo_are_left_out_and_said():
     ):  # undefined, as phones say of maps of depth and light, and large thumbnails
         opened = decode_photo(with_types(photo, kinds_))
         assert np.array_equal(opened.rgb, decode_photo(saved(drawn(), "JPEG")).rgb)
-        assert opened.notes == ("2 further images in the file (preview or map of depth or light) left out",)
+        assert opened.notes == ("2 further images in the file (preview, depth or gain map) left out",)
     for kind in (0x020001, 0x020002, 0x020003):  # panorama, stereo, several angles
         with pytest.raises(UnreadableImage, match="has 2 frames"):
             decode_photo(with_types(photo, (kind, 0)))
@@ -285,7 +285,7 @@ def test_a_small_copy_in_a_tiff_is_left_out_and_a_camera_raw_is_refused():
 
     photo = decode_photo(pages(0, 1))
     assert photo.rgb.shape == (70, 90, 3)
-    assert photo.notes == ("1 further image in the file (preview or map of depth or light) left out",)
+    assert photo.notes == ("1 further image in the file (preview, depth or gain map) left out",)
     with pytest.raises(UnreadableImage, match="camera raw"):
         decode_photo(pages(1, 0))
     tags = TiffImagePlugin.ImageFileDirectory_v2()
@@ -309,14 +309,14 @@ def test_damaged_notes_are_dropped_and_the_rest_is_kept():
         photo = decode_photo(with_chunks(plain, whole, damaged))
         assert np.array_equal(photo.rgb, np.asarray(drawn()))
         assert photo.metadata.texts == {"Copyright": "(c) Example"}
-        assert "damaged notes" in photo.notes[-1]
+        assert "damaged metadata" in photo.notes[-1]
     for damaged in (
         chunk(b"zTXt", b"Comment\0\x07words"),
         chunk(b"gAMA", b"\0"),
     ):  # whole, and without sense
         photo = decode_photo(with_chunks(plain, whole, damaged))
         assert np.array_equal(photo.rgb, np.asarray(drawn()))
-        assert "damaged notes" in photo.notes[-1]
+        assert "damaged metadata" in photo.notes[-1]
     with pytest.raises(UnreadableImage, match=r"has \d frames"):
         decode_photo(with_chunks(frames("PNG"), chunk(b"zTXt", b"Comment\0\x07words")))
 
@@ -346,7 +346,7 @@ def test_warnings_of_the_decoder_are_notes_in_every_thread(tmp_path):
         for thread in threads:
             thread.join()
         assert warnings.filters[0][0] == "error", "as it was before"
-    assert found == [("its decoder warned: Invalid APNG, will use default PNG image if possible",)] * 80
+    assert found == [("the decoder warned: Invalid APNG, will use default PNG image if possible",)] * 80
     assert list(warnings.filters) == filters
 
 
@@ -397,11 +397,11 @@ def test_opening_needs_neither_torch_nor_other_decoders():
 
 RIGHT = {
     "animated.png": "has 3 frames",
-    "cmyk-with-profile.jpg": ("CMYK was converted to sRGB through its colour profile",),
+    "cmyk-with-profile.jpg": ("CMYK was converted to sRGB through its color profile",),
     "exif-damaged.jpg": ("its EXIF is damaged and was dropped",),
     "exif-notes.tif": (),
-    "icc-garbage.png": ("its colour profile is damaged and was dropped",),
-    "photo.avif": "files are not read",
+    "icc-garbage.png": ("its color profile is damaged and was dropped",),
+    "photo.avif": "files are not supported",
     "photo.jfif": (),
     "postscript-named.png": "its content is PostScript",
     "thin-60000x1.png": (),

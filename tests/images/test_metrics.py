@@ -70,8 +70,8 @@ def test_nothing_changed_and_too_small_for_ssim():
 def test_a_large_image_is_compared_in_parts_to_the_same(monkeypatch):
     before, after = pair()
     whole = compare_images(before, after)
-    monkeypatch.setattr("images.metrics.BAND", 1000)
-    monkeypatch.setattr("images.metrics.TILE", 32)
+    monkeypatch.setattr("images.metrics.BAND_PIXELS", 1000)
+    monkeypatch.setattr("images.metrics.TILE_SIDE", 32)
     parts = compare_images(before, after)
     assert parts["ssim"] == pytest.approx(whole["ssim"], abs=1e-5)
     assert {**parts, "ssim": whole["ssim"]} == whole

@@ -141,7 +141,7 @@ def test_a_stopped_run_goes_on_to_the_same_shards(archive, tmp_path, monkeypatch
         (lambda parts: (parts / "IF-CC95K.tar.gz.11").unlink(), "ends too early, in"),
         (lambda parts: cut(parts / "IF-CC95K.tar.gz.11"), "IF-CC95K.tar.gz.11: that part is cut short"),
         (lambda parts: swap(parts / "IF-CC95K.tar.gz.3", parts / "IF-CC95K.tar.gz.4"), "see that the parts are numbered right"),
-        (lambda parts: (parts / "IF-CC95K.tar.gz").write_bytes(b""), "there whole and in parts"),
+        (lambda parts: (parts / "IF-CC95K.tar.gz").write_bytes(b""), "exists whole and in parts"),
         (lambda parts: (parts / "IF-CC95K.tar.gz.04").write_bytes(b""), "are the same part"),
     ],
 )
