@@ -1,1 +1,1 @@
-"""Networks that several systems use."""
+"""Networks and vector stores shared by several systems."""

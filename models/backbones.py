@@ -1,4 +1,4 @@
-"""Image networks of timm, torchvision and TorchScript files, without their classifiers."""
+"""Image backbones from timm, torchvision and TorchScript files."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from checkpoints.safe import is_program, open_program, read_pickled
 from checkpoints.strict import first_fault
 from checkpoints.tensors import read_safetensors
 
-TORCHSCRIPT = frozenset({".pt", ".pth", ".ts", ".torchscript", ".jit"})
-"""Endings of TorchScript files."""
+TORCHSCRIPT_SUFFIXES = frozenset({".pt", ".pth", ".ts", ".torchscript", ".jit"})
+"""File name endings of TorchScript files."""
 
-CLASSIFIERS = ("head", "fc", "classifier", "heads")
-"""Parts of networks that map features to classes."""
+CLASSIFIER_MODULES = ("head", "fc", "classifier", "heads")
+"""Names of modules that map features to classes."""
 
-WRAPPINGS = ("state_dict", "model_state_dict", "teacher")
-"""Entries under which trainers save a state dict."""
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "teacher")
+"""Checkpoint entries that hold a state dict."""
 
 
 def open_torchscript(path: Path, trusted: bool) -> nn.Module:
-    """A TorchScript file in float32; it is run when it is opened.
+    """Open a TorchScript file in float32, which runs its code.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is none, or is not trusted.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not TorchScript, or not trusted.
     """
     if path.is_file() and not is_program(path):
         msg = f"{path}: not a TorchScript file, or damaged; a state dict needs its architecture: timm:NAME with weights"
@@ -43,15 +43,15 @@ def open_torchscript(path: Path, trusted: bool) -> nn.Module:
 
 
 def open_timm(name: str, weights: Path | None) -> nn.Module:
-    """A network of timm without its classifier.
+    """Open a timm network without its classifier.
 
     Args:
-        name: timm's.
-        weights: File of a state dict; the published weights if None.
+        name: Name of the network in timm.
+        weights: State dict file; the published weights if None.
 
     Raises:
-        FileNotFoundError: If the published weights cannot be fetched.
-        ValueError: If there is no such network, or the file does not fit.
+        FileNotFoundError: If the published weights cannot be downloaded.
+        ValueError: If the network is unknown, or the file does not fit.
     """
     import timm
 
@@ -61,13 +61,13 @@ def open_timm(name: str, weights: Path | None) -> nn.Module:
     try:
         network = timm.create_model(name, pretrained=weights is None, num_classes=0)
     except (RuntimeError, OSError) as error:
-        msg = f"timm:{name}: its weights cannot be fetched ({first_line(error)}); fetch them once, or give weights"
+        msg = f"timm:{name}: its weights cannot be downloaded ({first_line(error)}); download them once, or give weights"
         raise FileNotFoundError(msg) from error
-    return network if weights is None else _filled(network, weights)
+    return network if weights is None else _with_weights(network, weights)
 
 
 def open_torchvision(name: str, weights: Path | None) -> nn.Module:
-    """A network of torchvision without its classifier; arguments and errors as of :func:`open_timm`."""
+    """Open a torchvision network without its classifier; see :func:`open_timm`."""
     import torchvision
 
     if name not in torchvision.models.list_models():
@@ -76,16 +76,16 @@ def open_torchvision(name: str, weights: Path | None) -> nn.Module:
     try:
         network = torchvision.models.get_model(name, weights="DEFAULT" if weights is None else None)
     except OSError as error:
-        msg = f"torchvision:{name}: its weights cannot be fetched ({first_line(error)}); fetch them once, or give weights"
+        msg = f"torchvision:{name}: its weights cannot be downloaded ({first_line(error)}); download them once, or give weights"
         raise FileNotFoundError(msg) from error
-    for part in CLASSIFIERS:
+    for part in CLASSIFIER_MODULES:
         if isinstance(getattr(network, part, None), nn.Module):
             setattr(network, part, nn.Identity())
-    return network if weights is None else _filled(network, weights)
+    return network if weights is None else _with_weights(network, weights)
 
 
 def state_digest(network: nn.Module) -> str:
-    """Hexadecimal sha256 of a network's weights."""
+    """Compute the hexadecimal sha256 of a network's weights."""
     digest = hashlib.sha256()
     for key, value in sorted(network.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)}".encode())
@@ -95,24 +95,27 @@ def state_digest(network: nn.Module) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message."""
+    """Return the first line of an error's message."""
     return str(error).strip().split("\n")[0]
 
 
-def _filled(network: nn.Module, file: Path) -> nn.Module:
-    """The network with a file's weights, which may bring a classifier and wrappers' names besides."""
-    found: Any = read_safetensors(file) if file.suffix == ".safetensors" and file.is_file() else read_pickled(file)
-    for key in WRAPPINGS:
-        found = found.get(key, found) if isinstance(found, dict) else found
-    if not isinstance(found, dict):
+def _with_weights(network: nn.Module, file: Path) -> nn.Module:
+    """Load weights from a file; classifiers and wrapper names are ignored."""
+    # Find the state dict.
+    content: Any = read_safetensors(file) if file.suffix == ".safetensors" and file.is_file() else read_pickled(file)
+    for key in STATE_DICT_KEYS:
+        content = content.get(key, content) if isinstance(content, dict) else content
+    if not isinstance(content, dict):
         msg = f"{file}: no state dict in it; save the network's state_dict()"
         raise ValueError(msg)
-    plain = {str(key).replace("module.", "").replace("backbone.", ""): value for key, value in found.items()}
+    plain = {str(key).replace("module.", "").replace("backbone.", ""): value for key, value in content.items()}
+    # Keep the entries of the network, and unknown ones other than classifiers.
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    kept = {key: value for key, value in plain.items() if key in expected or key.split(".")[0] not in CLASSIFIERS}
+    kept = {key: value for key, value in plain.items() if key in expected or key.split(".")[0] not in CLASSIFIER_MODULES}
     if not all(isinstance(value, torch.Tensor) for value in kept.values()):
         msg = f"{file}: no state dict of tensors; save the network's state_dict()"
         raise ValueError(msg)
+    # Load them strictly.
     if fault := first_fault("network", expected, kept):
         msg = f"{file}: {fault}"
         raise ValueError(msg)

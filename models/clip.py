@@ -1,6 +1,6 @@
-"""CLIPScore and CLIP-IQA over any CLIP of the transformers library.
+"""CLIPScore and CLIP-IQA with any CLIP of the transformers library.
 
-torchmetrics has both, but its 1.9.0 reads CLIP's features as transformers before version 5 returned them, and fails.
+torchmetrics 1.9.0 has both, but fails with transformers 5.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from checkpoints.folders import model_folder
 from models.towers import ImageTextTowers, load_pretrained
 
 CLIP = "openai/clip-vit-base-patch16"
-QUALITY = ("Good photo.", "Bad photo.")
-"""The pair of prompts CLIP-IQA's quality is defined by."""
+QUALITY_PROMPTS = ("Good photo.", "Bad photo.")
+"""Prompt pair that defines CLIP-IQA's quality."""
 
 
 class ClipMetrics:
-    """One CLIP for both metrics, wherever the images are.
+    """CLIPScore and CLIP-IQA with one shared model, on the images' device.
 
     Args:
         model: Folder or Hub id.
 
     Raises:
-        FileNotFoundError: If the model cannot be had.
-        ValueError: If it is damaged.
+        FileNotFoundError: If the model cannot be found.
+        ValueError: If the model is damaged.
     """
 
     def __init__(self, model: str = CLIP) -> None:
@@ -39,14 +39,29 @@ class ClipMetrics:
         self.processor: Any = CLIPImageProcessor.from_pretrained(folder)
 
     def score(self, images: Tensor, prompt: str) -> Tensor:
-        """CLIPScore (arXiv 2104.08718) as torchmetrics scales it: 100 x cosine, at least 0; (B, 3, H, W) in [0, 1] to (B,)."""
+        """Compute CLIPScore (arXiv 2104.08718), scaled to 0 to 100 as in torchmetrics.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            prompt: Text that the images should show.
+
+        Returns:
+            (B,): 100 x cosine similarity, at least 0.
+        """
         vectors = self._images(images)
         return (100 * vectors @ self._texts([prompt])[0]).clamp(min=0)
 
     def quality(self, images: Tensor) -> Tensor:
-        """CLIP-IQA (arXiv 2207.12396): how much more an image is a good photo than a bad one; (B, 3, H, W) in [0, 1] to (B,) in [0, 1]."""
+        """Compute CLIP-IQA's quality (arXiv 2207.12396).
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+
+        Returns:
+            (B,) in [0, 1]; higher is better.
+        """
         vectors = self._images(images)
-        return (100 * vectors @ self._texts(list(QUALITY)).T).softmax(dim=-1)[:, 0]
+        return (100 * vectors @ self._texts(list(QUALITY_PROMPTS)).T).softmax(dim=-1)[:, 0]
 
     @torch.no_grad()
     def _images(self, images: Tensor) -> Tensor:

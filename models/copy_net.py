@@ -1,4 +1,4 @@
-"""A small network for copy detection: pictures in, descriptors of unit length out."""
+"""Small copy-detection network from images to unit-length descriptors."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from torch import Tensor, nn
 from checkpoints.card import Purpose
 from checkpoints.saved import SavedModel
 
-LARGEST_SIDE = 1024
+MAX_SIDE = 1024
+"""Largest input side, in pixels."""
 
 
 class CopyNet(SavedModel, tags=["copy-detection"]):
-    """Convolutions, generalised-mean pooling (Radenović et al., arXiv 1711.02512) and a linear layer.
+    """Convolutional network with generalized-mean pooling and a linear layer.
+
+    Pooling is that of Radenović et al., arXiv 1711.02512.
 
     Args:
-        image_size: Side of its input, in pixels.
+        image_size: Side of the input, in pixels.
         channels: Width of each stage; each halves the side.
         descriptor: Length D of a descriptor.
-        power: Of the pooling; 1 is the mean, infinity the maximum.
-        standardise: Bring each picture to mean 0 and deviation 1 first, so that brightness and contrast hardly matter.
+        power: Exponent of the pooling; 1 is the mean, infinity the maximum.
+        standardise: Normalize each image to mean 0 and standard deviation 1 first, which reduces
+            the effect of brightness and contrast.
 
     Raises:
         ValueError: If the side is out of range.
@@ -28,8 +32,8 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
 
     PURPOSE = Purpose(
         "Copy-detection network",
-        use="Finding edited copies of pictures in an index.",
-        limits="Describes pictures like those it was trained on; turned, recoloured and framed copies it mostly misses.",
+        use="Finding edited copies of images in an index.",
+        limits="Describes images like its training images; mostly misses rotated, recolored and framed copies.",
     )
 
     def __init__(
@@ -41,41 +45,48 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
         standardise: bool = False,
     ) -> None:
         super().__init__()
-        if not 1 <= image_size <= LARGEST_SIDE:
-            msg = f"image_size is 1 to {LARGEST_SIDE} pixels, got {image_size}"
+        if not 1 <= image_size <= MAX_SIDE:
+            msg = f"image_size must be 1 to {MAX_SIDE} pixels, got {image_size}"
             raise ValueError(msg)
-        self.image_size, self.power, self.standardise = image_size, power, standardise
+        self.image_size = image_size
+        self.power = power
+        self.standardise = standardise
         stages: list[nn.Module] = []
-        before = 3
+        in_channels = 3
         for width in channels:
-            stages.append(_Stage(before, width))
-            before = width
+            stages.append(_Stage(in_channels, width))
+            in_channels = width
         self.trunk = nn.Sequential(*stages)
-        self.project = nn.Linear(before, descriptor)
+        self.project = nn.Linear(in_channels, descriptor)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Descriptors, (B, D) of unit length, of (B, 3, S, S) pictures, normalised by ImageNet's statistics."""
+        """Compute unit-length descriptors.
+
+        Args:
+            images: (B, 3, S, S), normalized by ImageNet's mean and standard deviation.
+
+        Returns:
+            (B, D) float32.
+        """
         return F.normalize(self.project(self.pooled_features(images)).float(), dim=1)
 
     def pooled_features(self, images: Tensor) -> Tensor:
-        """What the linear layer sees, (B, width of the last stage)."""
+        """Compute the input of the linear layer, (B, width of the last stage)."""
         if self.standardise:
-            mean, deviation = (
-                images.mean(dim=(1, 2, 3), keepdim=True),
-                images.std(dim=(1, 2, 3), keepdim=True),
-            )
-            images = (images - mean) / (deviation + 0.05)
+            mean = images.mean(dim=(1, 2, 3), keepdim=True)
+            std = images.std(dim=(1, 2, 3), keepdim=True)
+            images = (images - mean) / (std + 0.05)
         maps = self.trunk(images).float().clamp_min(1e-4)
         return maps.pow(self.power).mean(dim=(2, 3)).pow(1 / self.power)
 
 
 class _Stage(nn.Module):
-    """A convolution that halves the side, then one with a skip."""
+    """Strided convolution, then a convolution with a skip connection."""
 
-    def __init__(self, before: int, width: int) -> None:
+    def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
         self.first = nn.Sequential(
-            nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False),
+            nn.Conv2d(in_channels, width, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.SiLU(),
         )

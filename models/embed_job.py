@@ -1,4 +1,4 @@
-"""The embedding job: vectors of a collection of images, kept up to date."""
+"""Embedding job: keeps the vectors of an image collection up to date."""
 
 from __future__ import annotations
 
@@ -21,25 +21,32 @@ from engine.journal import Entry, join_journals, read_journal
 from engine.manifest import MANIFEST, write_manifest
 from images.inputs import ImageInput, JobInputs
 from models.embedders import Embedder
-from models.store import BLOCK, FOREIGN, StoredImage, VectorStore, check_name, write_vectors
+from models.store import (
+    BLOCK_ROWS,
+    TORCH_MATRICES,
+    StoredImage,
+    VectorStore,
+    check_name,
+    write_vectors,
+)
 from models.store_parts import PARTS_INDEX, Parts, holds_parts, open_part
 
 log = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
 
-ADOPTION_TENTHS = 600
-"""Tenths of a second that other processes wait for the first to take over a store of an earlier version."""
+ADOPTION_POLLS = 600
+"""Polls, 0.1 s each, for the first process to convert a store of the first format."""
 
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """The outcome of an embedding job.
+    """Result of an embedding job.
 
     Attributes:
         store: The vectors.
-        job: Rows, failures and what was passed over.
-        dropped: Images that are no longer in the collection.
+        job: Report of done, failed and skipped images.
+        dropped: Number of images removed from the collection.
     """
 
     store: VectorStore
@@ -48,32 +55,35 @@ class EmbedReport:
 
     @property
     def embedded(self) -> int:
-        """How many vectors were made."""
+        """Number of new vectors."""
         return len(self.job.rows) - self.job.before
 
     @property
     def kept(self) -> int:
-        """How many were there already."""
+        """Number of vectors from earlier runs."""
         return self.job.before
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether an earlier run had done everything."""
+        """Return True if an earlier run had done everything."""
         return self.job.nothing_to_do and not self.dropped
 
 
 class EmbedJob(Job[ImageInput, Tensor, Vector, Vector]):
-    """Images in, vectors out; each process appends to a file of its own until all are there.
+    """Batch job from images to vectors.
+
+    Each process appends to its own file until all vectors are done.
 
     Args:
         embedder: The model.
-        folder: Of the vectors.
-        command: Whose job it is, such as ``indexing extract``.
-        earlier: What an earlier run left there; None if nothing usable.
+        folder: Folder of the vectors.
+        command: Name of the command, such as ``indexing extract``.
+        earlier: Complete vectors of an earlier run; None without.
     """
 
     def __init__(self, embedder: Embedder, folder: Path, command: str, earlier: VectorStore | None) -> None:
-        self.embedder, self.folder = embedder, folder
+        self.embedder = embedder
+        self.folder = folder
         self.command = command  # type: ignore[misc]
         self.width = 4 * embedder.dimension
         self.known = {image.name: image for image in earlier.images} if earlier is not None else {}
@@ -99,7 +109,7 @@ class EmbedJob(Job[ImageInput, Tensor, Vector, Vector]):
     def write(self, source: ImageInput, finished: Vector) -> dict[str, Any]:
         with self.file.open("ab") as stream:
             row = stream.tell() // self.width
-            stream.truncate(row * self.width)  # a vector that was cut short is no row
+            stream.truncate(row * self.width)  # drop an incomplete vector
             stream.write(np.ascontiguousarray(finished, "<f4").tobytes())
         return {"part": self.file.name, "row": row}
 
@@ -120,22 +130,24 @@ def embed_images(
     options: JobOptions,
     fts: bool = False,
 ) -> EmbedReport | None:
-    """Embed what is new or changed in a collection, and forget what is gone; every other vector stays.
+    """Embed new and changed images, and drop vectors of removed images.
 
     Args:
         found: The whole collection.
-        folder: Of the vectors; see :mod:`models.store`.
+        folder: Folder of the vectors; see :mod:`models.store`.
         embedder: The model.
-        command: Whose job it is, such as ``indexing extract``.
-        options: How it runs.
-        fts: Write ``fts.pt``, too.
+        command: Name of the command, such as ``indexing extract``.
+        options: Devices, batch size and workers.
+        fts: Write ``fts.pt`` as well.
 
     Returns:
-        The outcome; None on every process but the first.
+        The report; None on every process but the first.
 
     Raises:
-        ValueError: If no image can be embedded, or the folder holds another job or another model's vectors.
+        ValueError: If no image can be embedded, or the folder holds another job or another model's
+            vectors.
     """
+    # Embed what has no vector yet.
     images, unnamed = _nameable(found.images)
     settings = {"extractor": embedder.record()}
     _adopt(folder, embedder, command, settings)
@@ -145,21 +157,28 @@ def embed_images(
     if report is None:
         return None
     if not report.rows:
-        reason = next(iter(report.failed.values()), "there is none")
+        reason = next(iter(report.failed.values()), "no images")
         count = len(images) + len(found.failed | unnamed)
-        msg = f"not one of {count} images could be embedded: {reason}"
+        msg = f"none of {count} images could be embedded: {reason}"
         raise ValueError(msg)
+    # Write the vectors in order, unless nothing has changed.
     table = _table(folder, images, report)
     in_parts = holds_parts(folder) or any(folder.glob(f"vectors-*{PARTIAL}"))
     whole = earlier is not None and not in_parts and earlier.images == table
-    if not whole or (fts and not (folder / FOREIGN[0]).is_file()):
+    if not whole or (fts and not (folder / TORCH_MATRICES[0]).is_file()):
         with locked(folder):
             _compose(job, table, report, earlier, fts)
     return EmbedReport(VectorStore.open(folder, verify=False), report, len(report.stale))
 
 
 def in_part(folder: Path, row: dict[str, Any], width: int) -> bool:
-    """Whether a part of a folder has a row."""
+    """Return True if a vector is present in its part.
+
+    Args:
+        folder: Folder of the parts.
+        row: Row of a report, with ``part`` and ``row``.
+        width: Bytes of a vector.
+    """
     part, number = folder / str(row["part"]), row.get("row")
     if not isinstance(number, int) or number < 0 or part.parent != folder or not part.is_file():
         return False
@@ -168,20 +187,25 @@ def in_part(folder: Path, row: dict[str, Any], width: int) -> bool:
 
 
 def _nameable(images: Sequence[ImageInput]) -> tuple[list[ImageInput], dict[str, str]]:
-    """Images that a list of names can hold, each on its own, and what is wrong with the others."""
-    kept, wrong = [], {}
+    """Split images by whether a list of names can hold their name.
+
+    Returns:
+        Valid images without groups, and error messages of the others by name.
+    """
+    valid = []
+    errors = {}
     for image in images:
         try:
             check_name(image.full_name)
         except ValueError as error:
-            wrong[image.name] = str(error)
+            errors[image.name] = str(error)
         else:
-            kept.append(replace(image, group=""))
-    return kept, wrong
+            valid.append(replace(image, group=""))
+    return valid, errors
 
 
 def _earlier(folder: Path, embedder: Embedder) -> VectorStore | None:
-    """Vectors of an earlier run, if they are whole."""
+    """Open the complete vectors of an earlier run; None without."""
     if holds_parts(folder):
         return None  # their rows are in the journal
     try:
@@ -197,15 +221,17 @@ def _earlier(folder: Path, embedder: Embedder) -> VectorStore | None:
 
 
 def _adopt(folder: Path, embedder: Embedder, command: str, settings: dict[str, Any]) -> None:
-    """Go on with a store of the sentinels' first version: its rows become a journal."""
+    """Convert a store of the first format: its rows become a journal."""
+    # Let the first process convert the store.
     if not holds_parts(folder) or (folder / MANIFEST).is_file():
         return
     if not first_process():
-        for _ in range(ADOPTION_TENTHS):
+        for _ in range(ADOPTION_POLLS):
             if (folder / MANIFEST).is_file():
                 return
             time.sleep(0.1)
-        msg = f"{folder}: the first process did not take this store over; run the command once in one process"
+        reason = "the first process did not convert this store"
+        msg = f"{folder}: {reason}; run the command once in one process"
         raise ValueError(msg)
     VectorStore.open(folder).check_embedder(folder, embedder.fingerprint, embedder.digest)
     entries = []
@@ -218,7 +244,7 @@ def _adopt(folder: Path, embedder: Embedder, command: str, settings: dict[str, A
 
 
 def _table(folder: Path, images: Sequence[ImageInput], report: Report) -> list[StoredImage]:
-    """What is known of each image that has a vector, in their order."""
+    """List the images that have a vector, in order."""
     sources = {image.name: image for image in images}
     entries = read_journal(folder)
     rows = [(sources[name], entries[name].sha256) for name, _ in report.rows]
@@ -226,7 +252,7 @@ def _table(folder: Path, images: Sequence[ImageInput], report: Report) -> list[S
 
 
 def _compose(job: EmbedJob, table: list[StoredImage], report: Report, earlier: VectorStore | None, fts: bool) -> None:
-    """Write the vectors of all images in their order, and take the parts away."""
+    """Write the vectors of all images in order, and delete the parts."""
     names = [image.path for image in table]
     blocks = _blocks(job, report.rows, earlier)
     write_vectors(job.folder, blocks, job.embedder.dimension, names, job.embedder.record(), table, fts)
@@ -244,15 +270,16 @@ def _compose(job: EmbedJob, table: list[StoredImage], report: Report, earlier: V
 
 
 def _blocks(job: EmbedJob, rows: Sequence[tuple[str, dict[str, Any]]], earlier: VectorStore | None) -> Iterator[Vector]:
-    """Vectors, some at a time, from the parts or from what was there."""
-    places = {label: place for place, label in enumerate(earlier.labels)} if earlier is not None else {}
+    """Yield blocks of vectors from the parts and the earlier store."""
+    labels = earlier.labels if earlier is not None else []
+    earlier_rows = {label: row for row, label in enumerate(labels)}
     parts: dict[str, Vector] = {}
-    for start in range(0, len(rows), BLOCK):
+    for start in range(0, len(rows), BLOCK_ROWS):
         block = []
-        for name, row in rows[start : start + BLOCK]:
+        for name, row in rows[start : start + BLOCK_ROWS]:
             if "part" not in row:
                 assert earlier is not None
-                block.append(earlier.matrix[places[name]])
+                block.append(earlier.matrix[earlier_rows[name]])
                 continue
             part = row["part"]
             if part not in parts:

@@ -1,4 +1,4 @@
-"""Settings of an embedder; nothing heavy is imported here."""
+"""Settings of embedders, without heavy imports."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LARGEST_SIDE = 4096
-"""Pixels of the largest view; no embedder was made for more."""
+MAX_SIDE = 4096
+"""Largest input side of an embedder, in pixels."""
 
 SHORT_NAMES = {
     "clip": "openai/clip-vit-base-patch32",
@@ -16,22 +16,24 @@ SHORT_NAMES = {
     "dino": "facebook/dino-vits16",
     "dinov2": "facebook/dinov2-small",
 }
-"""Short names of the models of ImageSentinel's paper."""
+"""Hub ids of ImageSentinel's models, by short name."""
 
 
 @dataclass(frozen=True)
 class EmbedderConfig:
-    """Which network, and what it sees of an image.
+    """Network and preprocessing of an embedder.
 
     Attributes:
-        name: ``clip``, ``siglip``, ``dino`` or ``dinov2``; a folder or Hub id of one of their kinds or of this project's own networks;
-            a Lightning checkpoint of the latter; ``timm:NAME``; ``torchvision:NAME``; or a TorchScript file (SSCD, DINO and ISC are
-            released as such).
-        weights: State dict for a timm or torchvision name (``.safetensors``, or ``.pth`` without code); its published ones if None.
-        size: Side images are resized to, in pixels; the network's own if None, which is 288 where none is known, as in the paper.
-        antialias: Smooth images when making them smaller; True if None. Active indexing's features were made without.
-        unit: Bring vectors to unit length; if None, as CLIP and its like are used, and not where networks do it themselves.
-        trust_torchscript: A TorchScript file is a program; run it all the same.
+        name: ``clip``, ``siglip``, ``dino`` or ``dinov2``; folder or Hub id of such a model or of
+            this project's networks; Lightning checkpoint of the latter; ``timm:NAME``;
+            ``torchvision:NAME``; or a TorchScript file, as SSCD, DINO and ISC are released.
+        weights: State dict for a timm or torchvision network (``.safetensors``, or ``.pth``
+            without code); the published weights if None.
+        size: Input side in pixels; the network's own if None, or 288 if unknown, as in the paper.
+        antialias: Smooth images before downscaling; True if None. Active indexing's published
+            features were computed without.
+        unit: Normalize vectors to unit length; if None, only for CLIP, SigLIP, DINO and DINOv2.
+        trust_torchscript: Allow running the code of a TorchScript file.
 
     Raises:
         ValueError: If the size is out of range.
@@ -45,20 +47,25 @@ class EmbedderConfig:
     trust_torchscript: bool = False
 
     def __post_init__(self) -> None:
-        if self.size is not None and not 1 <= self.size <= LARGEST_SIDE:
-            msg = f"size is the side of an image in pixels, from 1 to {LARGEST_SIDE}; got {self.size}"
+        if self.size is not None and not 1 <= self.size <= MAX_SIDE:
+            msg = f"size is the side of an image in pixels, from 1 to {MAX_SIDE}; got {self.size}"
             raise ValueError(msg)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], trust_torchscript: bool = False) -> EmbedderConfig:
-        """The settings an embedder's record tells, such as that of an index or of vectors on disk.
+        """Restore settings from an embedder's record in an index or vector store.
+
+        Args:
+            record: The record.
+            trust_torchscript: Allow running the code of a TorchScript file.
 
         Raises:
-            ValueError: If they do not say which embedder it was.
+            ValueError: If the record does not name the embedder.
         """
         if not isinstance(record.get("name"), str):
-            msg = "it is not recorded which embedder these vectors are of; make them again with python -m indexing extract"
+            remedy = "compute them again with python -m indexing extract"
+            msg = f"the embedder of these vectors is not recorded; {remedy}"
             raise ValueError(msg)
         weights = Path(record["weights"]) if record.get("weights") else None
-        kept = {key: record.get(key) for key in ("size", "antialias", "unit")}
-        return cls(record["name"], weights, **kept, trust_torchscript=trust_torchscript)
+        options = {key: record.get(key) for key in ("size", "antialias", "unit")}
+        return cls(record["name"], weights, **options, trust_torchscript=trust_torchscript)

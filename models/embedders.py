@@ -1,4 +1,4 @@
-"""Embedders: networks from images, and often from texts, to vectors that can be compared."""
+"""Embedders: networks from images and texts to comparable vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from checkpoints.folders import model_folder, read_config
 from engine.files import file_digest
 from engine.manifest import fingerprint
 from models.backbones import (
-    TORCHSCRIPT,
+    TORCHSCRIPT_SUFFIXES,
     first_line,
     open_timm,
     open_torchscript,
@@ -33,28 +33,29 @@ from models.store import combined_digest
 from models.towers import KINDS, open_towers, shorter_side
 
 PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors"]
-"""What is downloaded of a model on the Hub."""
+"""Files to download from the Hub."""
 
-OWN = ("CopyNet", "ImageTextNet")
-"""Embedders of this project, by the class that config.json names."""
+PROJECT_MODELS = ("CopyNet", "ImageTextNet")
+"""Class names of this project's embedders in config.json."""
 
-CHECKPOINT = ".ckpt"
-"""Ending of Lightning's checkpoints."""
+CHECKPOINT_SUFFIX = ".ckpt"
+"""File name ending of Lightning checkpoints."""
 
-UNKNOWN_SIDE = 288
-"""Side of the view where a network's own is not known, as in active indexing's paper."""
+DEFAULT_SIDE = 288
+"""Input side of networks without a known one, as in active indexing, in pixels."""
 
 
 class Embedder(nn.Module):
-    """A network with its view of an image.
+    """Frozen network with its preprocessing.
 
     Args:
-        network: From (B, 3, S, S), preprocessed, to (B, D); with ``embed_texts`` if it has a text side.
-        preprocess: From an image to what the network takes, (H, W, 3) uint8 to (3, S, S).
-        unit: Bring vectors to unit length.
-        digest: What tells these weights from others.
-        config: Which network it is.
-        appearance: What images look like is embedded alone, without what is written in them.
+        network: Network from preprocessed (B, 3, S, S) to (B, D); with ``embed_texts`` if it has a
+            text encoder.
+        preprocess: Preprocessing from (H, W, 3) uint8 to (3, S, S).
+        unit: Normalize vectors to unit length.
+        digest: Hexadecimal sha256 of the weights.
+        config: Settings of the embedder.
+        appearance: Embed the appearance of images only, without their text.
     """
 
     def __init__(
@@ -68,16 +69,25 @@ class Embedder(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network.eval()
-        for parameter in network.parameters():  # TorchScript takes no requires_grad_ of the whole
+        for parameter in network.parameters():  # TorchScript modules lack requires_grad_
             parameter.requires_grad_(False)
-        self.preprocess, self.unit, self.digest = preprocess, unit, digest
-        self.config, self.appearance = config, appearance
+        self.preprocess = preprocess
+        self.unit = unit
+        self.digest = digest
+        self.config = config
+        self.appearance = appearance
 
     def embed_images(self, views: Tensor) -> Tensor:
-        """Vectors (B, D) float32 of (B, 3, S, S) views, on the network's device; differentiable.
+        """Embed preprocessed images, differentiably.
+
+        Args:
+            views: (B, 3, S, S), preprocessed.
+
+        Returns:
+            (B, D) float32, on the network's device.
 
         Raises:
-            ValueError: If the network gives anything but one vector for each view.
+            ValueError: If the network does not return one vector for each image.
         """
         first = next(self.network.parameters(), None)
         dtype = first.dtype if first is not None and first.is_floating_point() else views.dtype
@@ -90,26 +100,29 @@ class Embedder(nn.Module):
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Vectors (N, D) float32 of texts, in the space of images.
+        """Embed N texts in the space of images, (N, D) float32.
 
         Raises:
-            ValueError: If the model has no text side.
+            ValueError: If the model has no text encoder.
         """
         embed: Any = getattr(self.network, "embed_texts", None)
         if embed is None or self.appearance:
-            msg = f"{self.config.name} sees images only; search by text with clip, siglip or another image-text model"
+            msg = f"{self.config.name} has no text encoder; search by text with clip, siglip or another image-text model"
             raise ValueError(msg)
         vectors = embed(texts).float()
         return F.normalize(vectors, dim=1) if self.unit else vectors
 
     @torch.no_grad()
     def embed_arrays(self, images: Sequence[NDArray[np.uint8]], batch_size: int = 32) -> Tensor:
-        """Vectors (B, D), on the CPU, of (H, W, 3) uint8 images of any sizes."""
-        batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
-        return torch.cat([self.embed_images(torch.stack([self.preprocess(rgb) for rgb in batch])).cpu() for batch in batches])
+        """Embed (H, W, 3) uint8 images of any sizes, (B, D) on the CPU."""
+        vectors = []
+        for start in range(0, len(images), batch_size):
+            views = [self.preprocess(rgb) for rgb in images[start : start + batch_size]]
+            vectors.append(self.embed_images(torch.stack(views)).cpu())
+        return torch.cat(vectors)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Vectors (B, D) of (B, 3, H, W) images in [0, 1]."""
+        """Embed (B, 3, H, W) images in [0, 1] to (B, D)."""
         return self.embed_images(self.preprocess.from_tensors(images))
 
     @cached_property
@@ -121,14 +134,17 @@ class Embedder(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the weights and with the view: vectors of different fingerprints cannot be compared."""
+        """Hash of weights and preprocessing; equal for comparable vectors."""
         facts = {"weights": self.digest, "unit": self.unit} | self.preprocess.facts()
         if self.appearance:
             facts["appearance"] = True
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def record(self) -> dict[str, Any]:
-        """What identifies it, for the record of vectors; :meth:`EmbedderConfig.from_record` reads it."""
+        """Return the record of the embedder, stored with its vectors.
+
+        :meth:`EmbedderConfig.from_record` reads it.
+        """
         return {
             "name": self.config.name,
             "weights": None if self.config.weights is None else str(self.config.weights),
@@ -141,23 +157,25 @@ class Embedder(nn.Module):
 
 
 def open_embedder(config: EmbedderConfig | str, appearance: bool = False) -> Embedder:
-    """Open an embedder by its settings, or by its name alone.
+    """Open an embedder.
 
     Args:
-        config: Which.
-        appearance: Of one that reads, embed what images look like alone.
+        config: Settings, or the name alone.
+        appearance: Embed the appearance of images only, without their text.
 
     Raises:
-        FileNotFoundError: If there is no such file, folder or published network.
-        ValueError: If it is a program that is not trusted, damaged, of other weights, of an unknown kind, or refuses
-            images of this size.
+        FileNotFoundError: If the file, folder or published network does not exist.
+        ValueError: If the model is an untrusted TorchScript file, damaged, of an unknown kind, or
+            does not accept images of this size.
     """
+    # Open network and preprocessing.
     if isinstance(config, str):
         config = EmbedderConfig(config)
     opened = _open(config, appearance)
     preprocess = opened.preprocess
+    # Apply the settings that differ from the model's own.
     if config.antialias is False and preprocess.on == "uint8":
-        msg = f"{config.name}: images are resized as its authors do, smoothly; leave antialias out"
+        msg = f"{config.name}: images are always resized with antialiasing; leave antialias out"
         raise ValueError(msg)
     if config.antialias is not None:
         preprocess = replace(preprocess, antialias=config.antialias)
@@ -165,6 +183,7 @@ def open_embedder(config: EmbedderConfig | str, appearance: bool = False) -> Emb
         shorter = None if preprocess.resize is None else shorter_side(config.size)
         preprocess = replace(preprocess, side=config.size, resize=shorter)
     unit = opened.unit if config.unit is None else config.unit
+    # Check that the network accepts this size.
     embedder = Embedder(opened.network, preprocess, unit, opened.digest, config, appearance)
     try:
         _ = embedder.dimension
@@ -175,12 +194,12 @@ def open_embedder(config: EmbedderConfig | str, appearance: bool = False) -> Emb
 
 
 def identify_model(name: str) -> dict[str, Any]:
-    """Which weights the name of a folder or of a model on the Hub means: see :func:`engine.manifest.fingerprint`."""
+    """Identify the weights behind a folder or Hub id; see :func:`engine.manifest.fingerprint`."""
     return fingerprint(name, _folder(name))
 
 
 class _Opened(NamedTuple):
-    """A network with the view and the use it was made for."""
+    """Opened network with its preprocessing and normalization."""
 
     network: nn.Module
     preprocess: Preprocessing
@@ -188,13 +207,14 @@ class _Opened(NamedTuple):
     digest: str
 
 
-class _Reading(nn.Module):
-    """The small network that reads: lettering and appearance, or appearance alone."""
+class _TextAwareEmbedder(nn.Module):
+    """ImageTextNet as an embedder of text and appearance, or appearance alone."""
 
     def __init__(self, network: Any, appearance: bool) -> None:
         super().__init__()
         self.network = network
-        self.embed_texts, self.appearance = network.embed_texts, appearance
+        self.embed_texts = network.embed_texts
+        self.appearance = appearance
 
     def forward(self, views: Tensor) -> Tensor:
         return self.network.appearance(views) if self.appearance else self.network.embed_images(views)
@@ -207,14 +227,14 @@ def _open(config: EmbedderConfig, appearance: bool) -> _Opened:
     if config.weights is not None and not library:
         msg = f"weights are for the networks of timm and torchvision; {config.name} brings its own"
         raise ValueError(msg)
-    if path.suffix == CHECKPOINT and path.is_file():
+    if path.suffix == CHECKPOINT_SUFFIX and path.is_file():
         return _open_checkpoint(path, appearance)
-    if path.is_file() or path.suffix in TORCHSCRIPT:
+    if path.is_file() or path.suffix in TORCHSCRIPT_SUFFIXES:
         network = open_torchscript(path, config.trust_torchscript)
-        return _Opened(network, Preprocessing(UNKNOWN_SIDE), False, file_digest(path))
+        return _Opened(network, Preprocessing(DEFAULT_SIDE), False, file_digest(path))
     if library:
         network = (open_timm if kind == "timm" else open_torchvision)(rest, config.weights)
-        return _Opened(network, Preprocessing(UNKNOWN_SIDE), False, state_digest(network))
+        return _Opened(network, Preprocessing(DEFAULT_SIDE), False, state_digest(network))
     return _open_folder(config.name, appearance)
 
 
@@ -223,7 +243,7 @@ def _open_folder(name: str, appearance: bool) -> _Opened:
     config = read_config(folder)
     digest = combined_digest(fingerprint("", folder)["sha256"])
     own = config.get("model", "ImageTextNet" if "words" in config else "")
-    if own in OWN:
+    if own in PROJECT_MODELS:
         return _open_own(own, folder, digest, appearance)
     if config.get("model_type") in KINDS:
         network, preprocess = open_towers(folder, config)
@@ -234,28 +254,29 @@ def _open_folder(name: str, appearance: bool) -> _Opened:
 
 
 def _open_checkpoint(path: Path, appearance: bool) -> _Opened:
-    """The embedder in a Lightning checkpoint."""
+    """Open the embedder in a Lightning checkpoint."""
     from checkpoints.saved import read_checkpoint
 
     kinds = [str(config.get("model")) for config in read_checkpoint(path)[1].values()]
-    if len(found := [kind for kind in kinds if kind in OWN]) != 1:
-        msg = f"{path}: holds {', '.join(kinds) or 'no model of this project'}; give a checkpoint with one {' or '.join(OWN)}"
+    known = [kind for kind in kinds if kind in PROJECT_MODELS]
+    if len(known) != 1:
+        msg = f"{path}: holds {', '.join(kinds) or 'no model of this project'}; give a checkpoint with one {' or '.join(PROJECT_MODELS)}"
         raise ValueError(msg)
-    return _open_own(found[0], path, file_digest(path), appearance)
+    return _open_own(known[0], path, file_digest(path), appearance)
 
 
-def _open_own(kind: str, place: Path, digest: str, appearance: bool) -> _Opened:
-    """A network of this project, in its folder or in a checkpoint."""
+def _open_own(kind: str, source: Path, digest: str, appearance: bool) -> _Opened:
+    """Open a network of this project from its folder or a checkpoint."""
     if kind == "CopyNet":
         from models.copy_net import CopyNet
 
-        copy_net = CopyNet.from_pretrained(place, dtype=torch.float32).to(memory_format=torch.channels_last)
+        copy_net = CopyNet.from_pretrained(source, dtype=torch.float32).to(memory_format=torch.channels_last)
         return _Opened(copy_net, Preprocessing(copy_net.image_size), False, digest)
     from models.image_text_net import ImageTextNet
 
-    reads = ImageTextNet.from_pretrained(place, dtype=torch.float32)
-    plain = Preprocessing(reads.side, None, "bilinear", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8")
-    return _Opened(_Reading(reads, appearance), plain, False, digest)
+    network = ImageTextNet.from_pretrained(source, dtype=torch.float32)
+    plain = Preprocessing(network.side, None, "bilinear", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8")
+    return _Opened(_TextAwareEmbedder(network, appearance), plain, False, digest)
 
 
 def _folder(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Opening latent-diffusion pipelines, whichever kind of autoencoder their folders hold."""
+"""Loading of latent-diffusion pipelines and their autoencoders."""
 
 from __future__ import annotations
 
@@ -23,16 +23,20 @@ from models.taef2 import TAEF2, open_released
 
 KINDS: dict[str, type[AutoencoderKL | TAEF2]] = {"AutoencoderKL": AutoencoderKL, "TAEF2": TAEF2}
 
-LARGEST_ASKED = 128
-"""Side of the latents that a denoiser is asked about when it is verified; larger ones are asked about smaller latents."""
+MAX_LATENT_SIDE = 128
+"""Largest side of the latents for the verification of a denoiser."""
 
 
 def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
-    """An autoencoder in float32, for evaluation: a pipeline folder's ``vae``, a folder of its own, or TAEF2's released files.
+    """Open an autoencoder in float32, in evaluation mode.
+
+    Args:
+        folder: Pipeline folder with ``vae``, folder of an autoencoder, or folder of TAEF2's
+            released files.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is of a kind this project cannot attack through.
+        FileNotFoundError: If the folder has no autoencoder.
+        ValueError: If the kind of autoencoder is not supported.
     """
     place = Path(folder)
     if (place / "taef2_encoder.pth").is_file():
@@ -48,11 +52,15 @@ def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
 
 
 def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipeline) -> Any:
-    """A pipeline in float32, without progress bars and safety checker; see :func:`checkpoints.folders.model_folder` for names.
+    """Open a pipeline in float32, without progress bars and safety checker.
+
+    Args:
+        name: Folder or Hub id; see :func:`checkpoints.folders.model_folder`.
+        kind: Class of the pipeline.
 
     Raises:
         FileNotFoundError: If the model cannot be found.
-        ValueError: As :func:`open_autoencoder`.
+        ValueError: If its autoencoder is not supported.
     """
     folder = pipeline_folder(name)
     parts: dict[str, Any] = {"vae": open_autoencoder(folder)}
@@ -65,7 +73,9 @@ def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipe
 
 
 def pipeline_answers(folder: Path) -> Answers:
-    """Ask a diffusion pipeline's folder: latents and image of its autoencoder, prediction of its denoiser.
+    """Compute a pipeline's golden outputs from fixed inputs.
+
+    They are latents and image of the autoencoder, and prediction of the denoiser.
 
     Raises:
         ValueError: If a part cannot be opened as what it says it is, or asks for a far larger one.
@@ -89,7 +99,7 @@ def _answers(folder: Path) -> Answers:
     conditional = "cross_attention_dim" in described
     denoiser: nn.Module = (UNet2DConditionModel if conditional else UNet2DModel).from_pretrained(folder / "unet", dtype=torch.float32)
     sizes: Any = denoiser.config
-    side = min(sizes.sample_size, LARGEST_ASKED)
+    side = min(sizes.sample_size, MAX_LATENT_SIDE)
     noisy = torch.randn(1, sizes.in_channels, side, side, generator=source)
     more: dict[str, Any] = {}
     if conditional:

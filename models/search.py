@@ -1,4 +1,4 @@
-"""Searching vectors: exactly over matrices on disk, or by a faiss index, with one way to rank what is found.
+"""Nearest-neighbor search: exact over matrices on disk, or by a faiss index.
 
 Letters: Q = queries, N = vectors, D = length of a vector.
 """
@@ -19,24 +19,28 @@ from models.store import VectorStore
 Metric = Literal["l2", "ip"]
 METRICS = {"l2": faiss.METRIC_L2, "ip": faiss.METRIC_INNER_PRODUCT}
 
-BLOCK = 65_536
+BLOCK_ROWS = 65_536
 """Vectors compared at a time."""
 
-PRODUCTS_FROM = 4096
-"""Numbers in the queries from which on matrix products are faster than single comparisons."""
+MATRIX_PRODUCT_MIN_VALUES = 4096
+"""Number of query values above which matrix products are faster than single comparisons."""
 
 Ranking = list[tuple[str, float]]
 """Names and scores, best first; equal scores in the order of names."""
 
 Neighbors = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""Distances (squared L2, ascending, or inner products, descending) and ids, (Q, k) each; ids of -1 where nothing was found."""
+"""Distances and ids, (Q, k) each.
 
-faiss.omp_set_num_threads(torch.get_num_threads())  # each library would take all cores, and they would wait for one another
+Distances are squared L2, ascending, or inner products, descending. Missing neighbors have id -1.
+"""
+
+# Limit faiss to torch's threads; otherwise both libraries would compete for all cores.
+faiss.omp_set_num_threads(torch.get_num_threads())
 
 
 @contextmanager
 def faiss_errors(what: str) -> Iterator[None]:
-    """Turn errors of faiss, whose first line names one of its source files, into one line that says what was tried."""
+    """Convert faiss errors to a one-line ValueError that begins with ``what``."""
     try:
         yield
     except (RuntimeError, AssertionError, MemoryError) as error:
@@ -46,7 +50,10 @@ def faiss_errors(what: str) -> Iterator[None]:
 
 
 class Searchable(Protocol):
-    """Named vectors that are searched: :class:`ExactIndex`, or :class:`indexing.index.Index`."""
+    """Protocol of searchable indices of named vectors.
+
+    Implementations are :class:`ExactIndex` and :class:`indexing.index.Index`.
+    """
 
     names: list[str]
 
@@ -59,17 +66,17 @@ class Searchable(Protocol):
 
 
 def check_comparable(known: Mapping[str, Any], expected: int, fingerprint: str, dimension: int, what: str) -> None:
-    """Refuse vectors that cannot be compared with those that are searched.
+    """Refuse query vectors that are not comparable with an index.
 
     Args:
-        known: Record of the embedder of those that are searched; may be empty.
-        expected: Their length.
-        fingerprint: Of the others' embedder; empty if nobody knows.
-        dimension: Their length.
-        what: They are, for the message.
+        known: Record of the index's embedder; may be empty.
+        expected: Length of the index's vectors.
+        fingerprint: Fingerprint of the queries' embedder; empty if unknown.
+        dimension: Length of the queries.
+        what: Name of the queries in error messages.
 
     Raises:
-        ValueError: If their length or their embedder is another.
+        ValueError: If length or embedder differ.
     """
     if dimension != expected:
         msg = f"{what} have {dimension} values each, the index's descriptors {expected}; use the extractor it was built with"
@@ -83,26 +90,35 @@ def check_comparable(known: Mapping[str, Any], expected: int, fingerprint: str, 
 
 
 def rankings(index: Searchable, queries: NDArray[np.float32], k: int) -> list[Ranking]:
-    """The ``k`` nearest of each of (Q, D) queries, by name, with similarities: larger is nearer.
+    """Rank the nearest neighbors of each query.
+
+    Args:
+        index: Index to search.
+        queries: (Q, D) float32.
+        k: Number of neighbors, at least 1.
+
+    Returns:
+        For each query names and similarities; larger is nearer.
 
     Raises:
         ValueError: If ``k`` is below 1.
     """
     distances, ids = index.search(queries, k)
     sign = -1.0 if index.metric == "l2" else 1.0
-    return [
-        [(index.names[number], sign * value) for value, number in zip(*row, strict=True) if number >= 0]
-        for row in zip(distances.tolist(), ids.tolist(), strict=True)
-    ]
+    result: list[Ranking] = []
+    for row_distances, row_ids in zip(distances.tolist(), ids.tolist(), strict=True):
+        pairs = zip(row_distances, row_ids, strict=True)
+        result.append([(index.names[id_], sign * value) for value, id_ in pairs if id_ >= 0])
+    return result
 
 
 class ExactIndex:
-    """All vectors of one or more stores, searched exactly, without an index to build.
+    """Exact search over the vectors of one or more stores.
 
     Args:
-        parts: Names and vectors (n, D), on disk or in memory; rows without a name are passed over.
-        metric: ``ip``: inner products, which are cosines for vectors of unit length; ``l2``: squared distances.
-        embedder: Record of what they are of; may be empty.
+        parts: Names and (n, D) vectors, on disk or in memory; rows with an empty name are skipped.
+        metric: ``ip`` for inner products, ``l2`` for squared distances.
+        embedder: Record of the vectors' embedder; may be empty.
     """
 
     def __init__(
@@ -113,12 +129,16 @@ class ExactIndex:
     ) -> None:
         self.metric: Metric = metric
         self.embedder = embedder or {}
-        self.names = sorted({name for part, _ in parts for name in part if name})
-        order = {name: place for place, name in enumerate(self.names)}
+        unique: set[str] = set()
+        for names, _ in parts:
+            unique.update(name for name in names if name)
+        self.names = sorted(unique)
+        order = {name: id_ for id_, name in enumerate(self.names)}
         self.blocks: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         for names, matrix in parts:
-            places = np.array([order.get(name, -1) for name in names], dtype=np.int64)
-            self.blocks += [(places[start:stop], matrix[start:stop]) for start, stop in _blocks(places >= 0)]
+            ids = np.array([order.get(name, -1) for name in names], dtype=np.int64)
+            for start, stop in _blocks(ids >= 0):
+                self.blocks.append((ids[start:stop], matrix[start:stop]))
 
     @classmethod
     def from_stores(
@@ -127,34 +147,49 @@ class ExactIndex:
         without: frozenset[str] = frozenset(),
         limit: int | None = None,
     ) -> ExactIndex:
-        """The index of some collections; names begin with the collection's: ``originals/a.jpg``.
+        """Build the index of several collections.
+
+        Names begin with the collection's name: ``originals/a.jpg``.
 
         Args:
-            stores: By the collection's name.
-            without: Names that are left out.
-            limit: Only the first so many images of the first collection are searched; None for all.
+            stores: Stores by name of the collection.
+            without: Names to leave out.
+            limit: Number of images of the first collection to search; None for all.
         """
         parts = []
-        for place, (label, store) in enumerate(stores.items()):
+        for number, (label, store) in enumerate(stores.items()):
             names = [f"{label}/{name}" for name in store.labels]
             kept = sorted(set(names) - without)
-            searched = set(kept[:limit] if place == 0 else kept)
-            parts.append(([name if name in searched else "" for name in names], store.matrix))
+            searched = set(kept[:limit] if number == 0 else kept)
+            live_names = [name if name in searched else "" for name in names]
+            parts.append((live_names, store.matrix))
         return cls(parts)
 
     def check(self, fingerprint: str, dimension: int, what: str) -> None:
-        """Refuse vectors that cannot be compared with these; see :func:`check_comparable`."""
+        """Refuse vectors that are not comparable with the index.
+
+        Args:
+            fingerprint: Fingerprint of the vectors' embedder; empty if unknown.
+            dimension: Length of the vectors.
+            what: Name of the vectors in error messages.
+        """
         widths = {matrix.shape[1] for _, matrix in self.blocks}
         check_comparable(self.embedder, next(iter(widths), dimension), fingerprint, dimension, what)
 
     def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors:
-        """The ``k`` nearest of each of (Q, D) queries; equal ones in the order of names.
+        """Find the nearest neighbors of each query; ties are sorted by name.
+
+        Args:
+            queries: (Q, D) float32.
+            k: Number of neighbors, at least 1.
+            parameters: Must be empty.
 
         Raises:
-            ValueError: If ``k`` is below 1, the vectors are of another length, or search parameters are given.
+            ValueError: If ``k`` is below 1, the lengths differ, or parameters are given.
         """
+        # Check the arguments.
         if k < 1:
-            msg = f"at least 1 neighbour must be asked for, got {k}"
+            msg = f"k must be at least 1, got {k}"
             raise ValueError(msg)
         if parameters:
             msg = f"an exact search has no parameters, got '{parameters}'"
@@ -182,7 +217,7 @@ class ExactIndex:
         return distances, ids
 
     def _nearest(self, queries: NDArray[np.float32], matrix: NDArray[np.float32], k: int) -> Neighbors:
-        """At least the ``k`` nearest rows, and all that are as near as the last of them."""
+        """Find the ``k`` nearest rows and all ties with the last of them."""
         asked = min(k + 1, len(matrix))
         while True:
             with (
@@ -197,10 +232,13 @@ class ExactIndex:
 
 @contextmanager
 def _matrix_products(wanted: bool) -> Iterator[None]:
-    """Let faiss multiply matrices for a few queries already, which is five times faster; for distances it would be less exact."""
+    """Make faiss use matrix products for few queries, five times faster.
+
+    Products are less exact for L2 distances, and are used for inner products only.
+    """
     usual = faiss.cvar.distance_compute_blas_threshold
     if wanted:
-        faiss.cvar.distance_compute_blas_threshold = PRODUCTS_FROM
+        faiss.cvar.distance_compute_blas_threshold = MATRIX_PRODUCT_MIN_VALUES
     try:
         yield
     finally:
@@ -208,8 +246,8 @@ def _matrix_products(wanted: bool) -> Iterator[None]:
 
 
 def _blocks(live: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Runs of rows that are searched, at most :data:`BLOCK` long."""
+    """Yield ranges of live rows, at most :data:`BLOCK_ROWS` long."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], live, [False]]).astype(np.int8)))
     for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        for first in range(start, stop, BLOCK):
-            yield first, min(first + BLOCK, stop)
+        for first in range(start, stop, BLOCK_ROWS):
+            yield first, min(first + BLOCK_ROWS, stop)

@@ -1,8 +1,9 @@
-"""Vectors of images on disk: a matrix, the name of each row, and the embedder they are of.
+"""Vector store on disk: a matrix, names of its rows, and the embedder's record.
 
-A folder has ``features.npy`` and ``filenames.txt``, as active indexing's published programs read them; ``features.json``, the
-record of the embedder and the sha256 of every other file; and ``images.jsonl``, what is known of each row's image.
-Folders with ``fts.pt`` in place of the matrix, and those of the sentinels' first version, are read, too.
+A folder has ``features.npy`` and ``filenames.txt``, as in active indexing's published code;
+``features.json``, the record of the embedder and the sha256 of all other files; and
+``images.jsonl``, the image of each row. Folders with ``fts.pt`` instead of the matrix, and folders
+of the first format (:mod:`models.store_parts`), are also read.
 """
 
 from __future__ import annotations
@@ -23,29 +24,32 @@ from engine.files import check_digest, read_lines
 from engine.records import parse_json, read_json, to_json
 from models.store_parts import Parts, holds_parts
 
-MATRIX, NAMES, RECORD, IMAGES = "features.npy", "filenames.txt", "features.json", "images.jsonl"
+MATRIX = "features.npy"
+NAMES = "filenames.txt"
+RECORD = "features.json"
+IMAGES = "images.jsonl"
 
-FOREIGN = ("fts.pt", "fts.pth")
-"""The matrix as active indexing's published programs write it."""
+TORCH_MATRICES = ("fts.pt", "fts.pth")
+"""Files of the matrix as written by active indexing's published code."""
 
 REMEDY = "extract the features again"
 
-BLOCK = 4096
-"""Rows that are written at a time."""
+BLOCK_ROWS = 4096
+"""Rows written at a time."""
 
 Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """The image of a row: its name in the collection, where it was, and which content the vector is of.
+    """Image of a row.
 
     Attributes:
-        name: Its place in the collection, with forward slashes.
-        path: Absolute; of an image in a tar file, that of the tar file and the image's name in it.
-        size: Bytes.
-        mtime_ns: When it was last written.
-        sha256: Of its bytes.
+        name: Name in the collection, with forward slashes.
+        path: Absolute path; for a tar member, ``/PATH/SHARD.tar/MEMBER``.
+        size: Bytes of the image file.
+        mtime_ns: Modification time, in nanoseconds.
+        sha256: Hexadecimal sha256 of the image file.
     """
 
     name: str
@@ -60,10 +64,10 @@ class VectorStore:
     """Vectors of images.
 
     Attributes:
-        matrix: (N, D) float32; on disk until it is read.
-        names: Of N images; absolute paths where they are known.
-        embedder: What made them (see :meth:`models.embedders.Embedder.record`); empty if nobody knows.
-        load_images: Reads what is known of each image, row by row; empty where nothing is.
+        matrix: (N, D) float32, memory-mapped.
+        names: Names of the N rows; absolute paths if known.
+        embedder: Record of :meth:`models.embedders.Embedder.record`; empty if unknown.
+        load_images: Reader of the image of each row; an empty list if unknown.
     """
 
     matrix: Vectors
@@ -81,26 +85,26 @@ class VectorStore:
 
     @property
     def fingerprint(self) -> str:
-        """The embedder's; empty if nobody knows."""
+        """Fingerprint of the embedder; empty if unknown."""
         return str(self.embedder.get("fingerprint", ""))
 
     @cached_property
     def images(self) -> list[StoredImage]:
-        """What is known of each row's image; empty where nothing is."""
+        """Image of each row; empty if unknown."""
         return self.load_images()
 
     @cached_property
     def labels(self) -> list[str]:
-        """The short name of each row: its place in the collection where that is known."""
+        """Short name of each row: the name in the collection if known."""
         return [image.name for image in self.images] or self.names
 
     def paths(self) -> dict[str, Path]:
-        """The file of every label."""
+        """Map every label to its file."""
         places = [image.path for image in self.images] or self.names
         return {label: Path(place) for label, place in zip(self.labels, places, strict=True)}
 
     def rows(self, start: int, stop: int) -> Vectors:
-        """Some rows, read into memory.
+        """Read the rows from ``start`` to before ``stop``.
 
         Raises:
             ValueError: If a value is not finite.
@@ -113,17 +117,17 @@ class VectorStore:
         return rows
 
     def check_embedder(self, folder: Path, fingerprint: str, digest: str) -> None:
-        """Refuse an embedder whose vectors cannot be compared with these.
+        """Refuse an embedder whose vectors are not comparable with the store's.
 
         Args:
-            folder: Of this store, for the message.
-            fingerprint: The embedder's.
-            digest: That of its weights.
+            folder: Folder of the store, for the error message.
+            fingerprint: Fingerprint of the embedder.
+            digest: sha256 of the embedder's weights.
 
         Raises:
-            ValueError: If it is another one.
+            ValueError: If the store is of another embedder.
         """
-        sums = self.embedder.get("sha256")  # the sentinels' first version kept those alone
+        sums = self.embedder.get("sha256")  # the only identification in the first format
         same = digest == combined_digest(sums) if isinstance(sums, dict) else self.fingerprint in ("", fingerprint)
         if not same:
             msg = f"{folder} holds vectors of another model or view ({self.embedder.get('name')}): name that one, or use another folder"
@@ -131,30 +135,32 @@ class VectorStore:
 
     @classmethod
     def open(cls, folder: Path, verify: bool = True) -> VectorStore:
-        """Open a folder of vectors of any version.
+        """Open a folder of vectors, of any format.
 
         Args:
             folder: The folder.
-            verify: Compare the sha256 of the files with the record, which reads them once.
+            verify: Compare the sha256 of the files with the record.
 
         Raises:
-            FileNotFoundError: If there are none.
-            ValueError: If they are damaged, empty, or names and rows do not match; the message names the file.
+            FileNotFoundError: If the folder has no vectors.
+            ValueError: If a file is damaged or empty, or names and rows do not match.
         """
+        # Read the record.
         record = read_json(folder / RECORD, dict[str, Any], REMEDY) if (folder / RECORD).is_file() else {}
         sums, embedder = record.get("sha256", {}), record.get("extractor", {})
         if not isinstance(sums, dict) or not isinstance(embedder, dict):
             msg = f"{folder / RECORD}: damaged; {REMEDY}"
             raise ValueError(msg)
         settle(folder, sums)
-        file = next((folder / name for name in (MATRIX, *FOREIGN) if (folder / name).is_file()), None)
+        file = next((folder / name for name in (MATRIX, *TORCH_MATRICES) if (folder / name).is_file()), None)
         if file is None and holds_parts(folder):
             parts = Parts.open(folder)
             images = [StoredImage(row.name, row.path, row.size, row.mtime_ns, row.sha256) for row in parts.rows]
             return cls(parts.matrix(), [image.path for image in images], parts.model, lambda: images)
         if file is None or not (folder / NAMES).is_file():
-            msg = f"{folder}: no features here; a folder of python -m indexing extract has {MATRIX} (or {FOREIGN[0]}) and {NAMES}"
+            msg = f"{folder}: no features here; a folder of python -m indexing extract has {MATRIX} (or {TORCH_MATRICES[0]}) and {NAMES}"
             raise FileNotFoundError(msg)
+        # Verify and open the files.
         if verify:
             for one in (file, folder / NAMES):
                 check_digest(one, sums.get(one.name), REMEDY)
@@ -167,8 +173,8 @@ class VectorStore:
         return cls(matrix, names, embedder, lambda: _read_images(folder, sums.get(IMAGES), len(names)))
 
     def write(self, folder: Path, fts: bool = False) -> None:
-        """Write a folder that :meth:`open` opens; arguments and errors as of :func:`write_vectors`."""
-        blocks = (self.rows(start, start + BLOCK) for start in range(0, len(self), BLOCK))
+        """Write a folder of vectors; see :func:`write_vectors`."""
+        blocks = (self.rows(start, start + BLOCK_ROWS) for start in range(0, len(self), BLOCK_ROWS))
         write_vectors(folder, blocks, self.dimension, self.names, self.embedder, self.images, fts)
 
 
@@ -181,19 +187,19 @@ def write_vectors(
     images: Sequence[StoredImage] = (),
     fts: bool = False,
 ) -> None:
-    """Write a folder of vectors, all of its files or none.
+    """Write a folder of vectors, all files or none.
 
     Args:
         folder: The folder.
-        blocks: The vectors, some rows at a time, (n, D) each.
-        dimension: D.
-        names: One for each row.
-        embedder: The embedder's record.
-        images: What is known of each row's image; may be empty.
-        fts: Write ``fts.pt``, too, as active indexing's published programs do.
+        blocks: Consecutive blocks of vectors, (n, D) each.
+        dimension: Length D of a vector.
+        names: Names of the rows.
+        embedder: Record of the embedder.
+        images: Images of the rows; may be empty.
+        fts: Write ``fts.pt`` as well, as active indexing's published code.
 
     Raises:
-        ValueError: If a name has a line break in it, or their number is not that of the rows.
+        ValueError: If a name has a line break, or the numbers of names and rows differ.
     """
     for name in names:
         check_name(name)
@@ -204,17 +210,17 @@ def write_vectors(
     if images:
         files[IMAGES] = lambda target: _write_lines(target, (json.dumps(asdict(image)) for image in images))
     if fts:
-        files[FOREIGN[0]] = lambda target: _write_fts(folder / (MATRIX + NEXT), target)
+        files[TORCH_MATRICES[0]] = lambda target: _write_fts(folder / (MATRIX + NEXT), target)
     write_set(folder, files, RECORD, lambda sums: to_json({"extractor": dict(embedder), "sha256": sums}))
-    for stale in {IMAGES, *FOREIGN} - set(files):
+    for stale in {IMAGES, *TORCH_MATRICES} - set(files):
         (folder / stale).unlink(missing_ok=True)
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that a list of names cannot hold.
+    """Refuse a name with a line break.
 
     Raises:
-        ValueError: If it has a line break in it.
+        ValueError: If the name has a line break.
     """
     if "\n" in name or "\r" in name:
         msg = f"the name {name!r} has a line break in it, which a list of names cannot hold; rename the file"
@@ -222,7 +228,7 @@ def check_name(name: str) -> None:
 
 
 def combined_digest(sums: Mapping[str, str]) -> str:
-    """One hexadecimal sha256 for a model's weight files: that of the one file, or of all names and sums."""
+    """Combine the sha256 of weight files; a single one is returned unchanged."""
     if len(sums) == 1:
         return next(iter(sums.values()))
     return hashlib.sha256(json.dumps(dict(sums), sort_keys=True).encode()).hexdigest()
@@ -231,7 +237,7 @@ def combined_digest(sums: Mapping[str, str]) -> str:
 def _matrix(file: Path) -> Vectors:
     try:
         matrix = np.load(file, mmap_mode="r") if file.name == MATRIX else _tensor(file)
-    except Exception as error:  # NumPy evaluates the head, which fails on damaged ones in any way
+    except Exception as error:  # damaged headers make NumPy raise nearly anything
         msg = f"{file}: damaged or not a matrix of vectors ({error}); {REMEDY}"
         raise ValueError(msg) from error
     if matrix.dtype.kind not in "fiu":
@@ -265,7 +271,7 @@ def _read_images(folder: Path, expected: str | None, count: int) -> list[StoredI
 
 
 def _write_matrix(target: Path, blocks: Iterable[Vectors], count: int, dimension: int) -> None:
-    """The bytes that ``np.save`` writes, without holding them."""
+    """Write a matrix in ``np.save``'s format, block by block."""
     with target.open("wb") as stream:
         head = {"descr": "<f4", "fortran_order": False, "shape": (count, dimension)}
         np.lib.format.write_array_header_1_0(stream, head)
@@ -287,4 +293,4 @@ def _write_fts(matrix: Path, target: Path) -> None:
     import torch
 
     with target.open("wb") as stream:
-        torch.save(torch.from_numpy(np.load(matrix)), stream)  # of a path, it would keep the name
+        torch.save(torch.from_numpy(np.load(matrix)), stream)  # given a path, torch would store its name

@@ -1,6 +1,6 @@
-"""The sentinels' first stores: an index of images, and vectors in parts.
+"""Reader of the first store format: an index and vectors in parts.
 
-``index.json`` says which image's vector is in which row of which part; parts are safetensors files.
+``index.json`` lists part and row of each image's vector. Parts are safetensors files.
 """
 
 from __future__ import annotations
@@ -18,13 +18,23 @@ from engine.records import read_json
 
 PARTS_INDEX = "index.json"
 REMEDY = "delete the folder and embed again"
-LARGEST_HEADER = 2**20
-"""Bytes of a part's header; it describes one matrix."""
+MAX_HEADER_BYTES = 2**20
+"""Size limit of a part's header, which describes one matrix."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Where an image's vector is, and which content it was made of."""
+    """Image with the location of its vector.
+
+    Attributes:
+        name: Name in the collection.
+        path: Absolute path.
+        size: Bytes of the image file.
+        mtime_ns: Modification time, in nanoseconds.
+        sha256: Hexadecimal sha256 of the image file.
+        part: File name of the part.
+        row: Row in the part.
+    """
 
     name: str
     path: str
@@ -44,12 +54,12 @@ class _Index:
 
 @dataclass(frozen=True)
 class Parts:
-    """A store in parts.
+    """Vector store in parts.
 
     Attributes:
         folder: The folder.
         model: Name and sha256 of the model's files.
-        rows: Its images.
+        rows: The images.
     """
 
     folder: Path
@@ -58,10 +68,10 @@ class Parts:
 
     @classmethod
     def open(cls, folder: Path) -> Parts:
-        """Read the index.
+        """Read the index of a store.
 
         Raises:
-            ValueError: If it is damaged or of another version.
+            ValueError: If the index is damaged or of another version.
         """
         file = folder / PARTS_INDEX
         index = read_json(file, _Index, REMEDY)
@@ -74,7 +84,7 @@ class Parts:
         return cls(folder, index.model, index.rows)
 
     def matrix(self) -> NDArray[np.float32]:
-        """Vectors of all rows, (N, D), in memory.
+        """Read the vectors of all rows, (N, D).
 
         Raises:
             ValueError: If a part is damaged.
@@ -89,25 +99,25 @@ class Parts:
 
 
 def holds_parts(folder: Path) -> bool:
-    """Whether a folder is a store in parts, and not an index, whose record has the same name."""
+    """Return True if a folder is a store in parts, not a faiss index."""
     return (folder / PARTS_INDEX).is_file() and any(folder.glob("part-*.safetensors"))
 
 
 def open_part(file: Path) -> NDArray[np.float32]:
-    """The one matrix of a part, memory-mapped: nothing is read until it is used.
+    """Memory-map the matrix of a part.
 
     Raises:
-        ValueError: If the file is not one.
+        ValueError: If the file is damaged or not a part.
     """
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
-            if length > LARGEST_HEADER:
+            if length > MAX_HEADER_BYTES:
                 raise ValueError(f"a header of {length} bytes")  # noqa: EM102
-            about = json.loads(stream.read(length))["vectors"]
-        if about["dtype"] != "F32" or len(about["shape"]) != 2 or min(about["shape"]) < 1:
-            raise ValueError(f"{about['dtype']} of shape {about['shape']}")  # noqa: EM102
-        return np.memmap(file, np.float32, "r", 8 + length + about["data_offsets"][0], tuple(about["shape"]))
+            header = json.loads(stream.read(length))["vectors"]
+        if header["dtype"] != "F32" or len(header["shape"]) != 2 or min(header["shape"]) < 1:
+            raise ValueError(f"{header['dtype']} of shape {header['shape']}")  # noqa: EM102
+        return np.memmap(file, np.float32, "r", 8 + length + header["data_offsets"][0], tuple(header["shape"]))
     except (
         OSError,
         ValueError,

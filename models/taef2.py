@@ -1,4 +1,4 @@
-"""TAEF2, the tiny autoencoder for FLUX.2's latents (madebyollin/taesd), with the face that latent-diffusion code expects of a VAE."""
+"""TAEF2 (madebyollin/taesd), tiny autoencoder for FLUX.2, as a diffusers VAE."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from checkpoints.safe import read_state_dict
 
 
 class Block(nn.Module):
-    """Three convolutions with a path around them; in the middle of the network first a wide pointwise layer, normalised in groups."""
+    """Residual block of three convolutions.
+
+    Args:
+        width: Number of channels.
+        pooled: Add a wide pointwise branch with group normalization first.
+    """
 
     def __init__(self, width: int, pooled: bool) -> None:
         super().__init__()
@@ -39,20 +44,21 @@ class Block(nn.Module):
 
 
 class Limit(nn.Module):
-    """Smoothly keeps latents within [-3, 3]."""
+    """Smooth limit of latents to [-3, 3]."""
 
     def forward(self, x: Tensor) -> Tensor:
         return (x / 3).tanh() * 3
 
 
 class TAEF2(ModelMixin, ConfigMixin):
-    """Deterministic autoencoder at 1/8 of the side, (B, 3, H, W) in [-1, 1] to (B, 32, H/8, W/8) and back.
+    """Deterministic autoencoder, (B, 3, H, W) in [-1, 1] to (B, 32, H/8, W/8) and back.
 
     Args:
-        latent_channels: 32 in the release.
-        width: Channels within, 64 in the release.
-        scaling_factor: What latents are multiplied by before diffusion.
-        block_out_channels: One number per level, for diffusers, which counts them.
+        latent_channels: Channels of the latents; 32 in the release.
+        width: Hidden channels; 64 in the release.
+        scaling_factor: Factor of latents before diffusion.
+        shift_factor: Offset of latents before diffusion; None for none.
+        block_out_channels: One entry per level; diffusers derives the scale from their number.
     """
 
     @register_to_config
@@ -92,22 +98,35 @@ class TAEF2(ModelMixin, ConfigMixin):
         )
 
     def encode(self, images: Tensor) -> AutoencoderKLOutput:
-        """A posterior without width around the latents."""
+        """Encode images to a posterior of zero variance.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+        """
         mean = self.encoder((images + 1) / 2)
         return AutoencoderKLOutput(DiagonalGaussianDistribution(torch.cat([mean, torch.zeros_like(mean)], dim=1), deterministic=True))
 
     def decode(self, latents: Tensor, return_dict: bool = True, generator: torch.Generator | None = None) -> DecoderOutput | tuple[Tensor]:
-        """Pictures in about [-1, 1], as diffusers' decoders return them."""
+        """Decode latents to images, as diffusers' decoders.
+
+        Args:
+            latents: (B, 32, H/8, W/8).
+            return_dict: Return a ``DecoderOutput`` instead of a tuple.
+            generator: Ignored.
+
+        Returns:
+            (B, 3, H, W), about [-1, 1].
+        """
         images = self.decoder(latents) * 2 - 1
         return DecoderOutput(images) if return_dict else (images,)
 
 
 def open_released(folder: Path) -> TAEF2:
-    """From the released files ``taef2_encoder.pth`` and ``taef2_decoder.pth``.
+    """Open the released files ``taef2_encoder.pth`` and ``taef2_decoder.pth``.
 
     Raises:
-        FileNotFoundError: If one is missing.
-        ValueError: If one is no such network.
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file does not hold TAEF2's weights.
     """
     network = TAEF2()
     for part in ("encoder", "decoder"):

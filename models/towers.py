@@ -1,4 +1,4 @@
-"""CLIP, SigLIP, DINO and DINOv2 of the transformers library, as networks from images to vectors."""
+"""CLIP, SigLIP, DINO and DINOv2 of the transformers library as embedders."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ KINDS = {"clip": "CLIPModel", "siglip": "SiglipModel", "vit": "ViTModel", "dinov
 """Classes of the transformers library by ``model_type`` of config.json."""
 
 MAX_SIZES = {"image_size": 4096, "max_position_embeddings": 65_536, "vocab_size": 4_000_000}
-"""Largest settings that are built; beyond, a file of a few bytes could ask for all memory."""
+"""Limits of settings, so that a small file cannot exhaust the memory."""
 
 
 class ImageTextTowers(nn.Module):
-    """CLIP or SigLIP: vectors of images and texts in one space, not of unit length.
+    """Image and text encoders of CLIP or SigLIP, without normalization.
 
     Args:
-        model: The transformers library's.
-        tokenizer: Of its texts.
+        model: Model of the transformers library.
+        tokenizer: The model's tokenizer.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         super().__init__()
-        self.model, self.tokenizer = model, tokenizer
+        self.model = model
+        self.tokenizer = tokenizer
 
     def forward(self, views: Tensor) -> Tensor:
-        """(B, 3, S, S), preprocessed, to (B, D)."""
+        """Embed preprocessed (B, 3, S, S) images to (B, D)."""
         return self.model.get_image_features(pixel_values=views).pooler_output
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Vectors (N, D) of texts; what is longer than the model reads is cut."""
+        """Embed N texts to (N, D); long texts are truncated."""
         length = self.model.config.text_config.max_position_embeddings
         tokens = self.tokenizer(
             list(texts),
@@ -52,10 +53,10 @@ class ImageTextTowers(nn.Module):
 
 
 class ClassToken(nn.Module):
-    """DINO or DINOv2: the class token of the last layer.
+    """Last-layer class token of DINO or DINOv2.
 
     Args:
-        model: The transformers library's.
+        model: Model of the transformers library.
     """
 
     def __init__(self, model: Any) -> None:
@@ -63,19 +64,19 @@ class ClassToken(nn.Module):
         self.model = model
 
     def forward(self, views: Tensor) -> Tensor:
-        """(B, 3, S, S), preprocessed, to (B, D)."""
+        """Embed preprocessed (B, 3, S, S) images to (B, D)."""
         return self.model(views, interpolate_pos_encoding=True).last_hidden_state[:, 0]
 
 
 def open_towers(folder: Path, config: dict[str, Any]) -> tuple[nn.Module, Preprocessing]:
-    """A model of the transformers library, and what it sees of an image.
+    """Open a model of the transformers library with its preprocessing.
 
     Args:
-        folder: The model's.
-        config: What its config.json holds, of a kind in :data:`KINDS`.
+        folder: Folder of the model.
+        config: Content of config.json, with a ``model_type`` of :data:`KINDS`.
 
     Raises:
-        ValueError: If it is damaged, or its settings do not fit its weights.
+        ValueError: If the model is damaged, or its settings do not fit its weights.
     """
     import transformers
 
@@ -97,20 +98,20 @@ def open_towers(folder: Path, config: dict[str, Any]) -> tuple[nn.Module, Prepro
 
 
 def shorter_side(side: int) -> int:
-    """What the shorter side is resized to before DINO's crop."""
+    """Compute the length of the shorter side before DINO's crop."""
     return round(side * 256 / 224)
 
 
 def load_pretrained(kind: Any, folder: Path, **settings: Any) -> Any:
-    """A model of the transformers library in float32, for evaluation, with every weight from its files.
+    """Open a model in float32, in evaluation mode, with all weights from its files.
 
     Args:
-        kind: Its class.
-        folder: Its folder.
-        settings: For ``from_pretrained``.
+        kind: Class of the transformers library.
+        folder: Folder of the model.
+        settings: Further arguments of ``from_pretrained``.
 
     Raises:
-        ValueError: If it is damaged, or weights are missing.
+        ValueError: If the model is damaged, or weights are missing.
     """
     from transformers.utils import logging
 
@@ -129,7 +130,7 @@ def load_pretrained(kind: Any, folder: Path, **settings: Any) -> Any:
 
 
 def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
-    """Refuse settings that no weights of this folder can be of, before anything is built from them."""
+    """Refuse settings that do not fit the weights, before building the model."""
     from safetensors import SafetensorError, safe_open
 
     entries = 0

@@ -1,4 +1,7 @@
-"""InsightFace's detectors and ArcFace embedders, an optional extra: the library is MIT, its models are for research only."""
+"""InsightFace's face detectors and ArcFace embedders (optional).
+
+The library is MIT licensed; its models are for research only.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,13 @@ INSTALL = "pip install -r requirements-insightface.txt"
 
 
 def insightface_folder(name: str) -> Path:
-    """Where a model pack is: a folder, or what InsightFace's own command downloaded.
+    """Find the folder of a model pack, without downloading.
 
-    Nothing is downloaded unasked, which the library would do.
+    Args:
+        name: Folder, or name of a pack that InsightFace's command has downloaded.
 
     Raises:
-        FileNotFoundError: If it is not there.
+        FileNotFoundError: If the pack is missing.
     """
     folder = Path(name).resolve() if Path(name).is_dir() else Path.home() / ".insightface" / "models" / name
     if not list(folder.glob("*.onnx")):
@@ -29,11 +33,11 @@ def insightface_folder(name: str) -> Path:
 
 
 class InsightFaces(PhotographFaces):
-    """Finds the largest face of each picture and embeds it with the pack's ArcFace.
+    """Face backend of InsightFace.
 
     Args:
-        folder: Model pack, such as buffalo_l's.
-        threshold: Least score that counts as a face.
+        folder: Folder of a model pack, such as buffalo_l.
+        threshold: Smallest score of a face, in [0, 1].
 
     Raises:
         ValueError: If the library is not installed, or cannot read the models.
@@ -53,8 +57,8 @@ class InsightFaces(PhotographFaces):
             raise ValueError(msg) from error
 
     def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:
-        found = self.app.get(bgr)
-        if not found:
+        faces = self.app.get(bgr)
+        if not faces:
             return None
-        face = max(found, key=lambda one: (one.bbox[2] - one.bbox[0]) * (one.bbox[3] - one.bbox[1]))
+        face = max(faces, key=lambda one: (one.bbox[2] - one.bbox[0]) * (one.bbox[3] - one.bbox[1]))
         return float(face.det_score), face.bbox, face.embedding

@@ -1,4 +1,7 @@
-"""OpenCV's face detector (YuNet) and recogniser (SFace): small networks under permissive licences, for real photographs."""
+"""OpenCV's face detector (YuNet) and recognizer (SFace).
+
+Both are small networks for photographs, under permissive licenses.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.faces.photographs import LEAST_SIDE, PhotographFaces
+from models.faces.photographs import MIN_SIDE, PhotographFaces
 
 
 class OpenCVFaces(PhotographFaces):
-    """Finds the largest face of each picture with YuNet, aligns it by its five landmarks and embeds it with SFace.
+    """Face backend of OpenCV: YuNet, alignment by five landmarks, SFace.
 
     Args:
         detector: ONNX file of YuNet (MIT; Hub: ``opencv/face_detection_yunet``).
-        recognizer: ONNX file of SFace (Apache-2.0; Hub: ``opencv/face_recognition_sface``). Without one, faces are only
-            detected: embeddings have no columns, and ISM is not a number.
-        threshold: Least score that counts as a face.
+        recognizer: ONNX file of SFace (Apache-2.0; Hub: ``opencv/face_recognition_sface``). Without
+            it, faces are only detected: embeddings are (B, 0), and ISM is NaN.
+        threshold: Smallest score of a face, in [0, 1].
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If OpenCV cannot read one.
+        ValueError: If OpenCV cannot read a file.
     """
 
     def __init__(self, detector: Path, recognizer: Path | None = None, threshold: float = 0.9) -> None:
@@ -32,7 +35,7 @@ class OpenCVFaces(PhotographFaces):
                 msg = f"{file}: no such face model; see python -m eval metrics for where to get it"
                 raise FileNotFoundError(msg)
         try:
-            self.detector = cv2.FaceDetectorYN.create(str(detector), "", (LEAST_SIDE, LEAST_SIDE), threshold)
+            self.detector = cv2.FaceDetectorYN.create(str(detector), "", (MIN_SIDE, MIN_SIDE), threshold)
             self.recognizer: Any = cv2.FaceRecognizerSF.create(str(recognizer), "") if recognizer else None
         except cv2.error as error:
             msg = f"OpenCV cannot read the face models {detector} and {recognizer}: get complete copies"
@@ -40,10 +43,10 @@ class OpenCVFaces(PhotographFaces):
 
     def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:
         self.detector.setInputSize((bgr.shape[1], bgr.shape[0]))
-        found = self.detector.detect(bgr)[1]
-        if found is None:
+        faces = self.detector.detect(bgr)[1]
+        if faces is None:
             return None
-        face = max(found, key=lambda row: row[2] * row[3])
+        face = max(faces, key=lambda row: row[2] * row[3])
         left, top, wide, high = face[:4]
         embedding = [] if self.recognizer is None else self.recognizer.feature(self.recognizer.alignCrop(bgr, face))
         return float(face[-1]), (left, top, left + wide, top + high), embedding

@@ -1,4 +1,4 @@
-"""What face backends for real photographs share: pictures to 8-bit BGR, small ones enlarged, the largest face of each."""
+"""Base class of face backends for photographs."""
 
 from __future__ import annotations
 
@@ -15,40 +15,52 @@ from torch import Tensor
 from images.io import to_uint8
 from models.faces.face_net import Faces
 
-LEAST_SIDE = 320
-"""Smaller pictures are enlarged to this before the search: detectors are trained on such, and miss faces of a few pixels."""
+MIN_SIDE = 320
+"""Shortest side of an image for detection, in pixels; smaller images are enlarged."""
 
 
 class PhotographFaces(ABC):
-    """Finds and embeds the largest face of each picture."""
+    """Detector and embedder of the largest face of each image."""
 
     @abstractmethod
     def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:
-        """Score, (left, top, right, bottom) in pixels and embedding, possibly empty, of the largest face; None without one."""
+        """Detect and embed the largest face of an (H, W, 3) BGR uint8 image.
+
+        Returns:
+            Score, (left, top, right, bottom) in pixels, and embedding, which may be empty; None
+            without a face.
+        """
 
     def __call__(self, images: Tensor) -> Faces:
-        """See :class:`models.faces.face_net.Faces`; pictures are (B, 3, H, W) RGB in [0, 1]."""
-        seen = [self._one(np.ascontiguousarray(levels.permute(1, 2, 0).numpy()[..., ::-1])) for levels in to_uint8(images).cpu()]
-        width = max((len(embedding) for _, _, embedding in seen), default=0)
-        embeddings = torch.stack([F.pad(torch.from_numpy(embedding), (0, width - len(embedding))) for _, _, embedding in seen])
-        score, boxes = (
-            torch.tensor([score for score, _, _ in seen]),
-            torch.tensor(np.stack([box for _, box, _ in seen])),
-        )
-        return Faces(*(part.to(images.device) for part in (score > 0, score, boxes, F.normalize(embeddings, dim=1))))
+        """Detect and embed faces in (B, 3, H, W) RGB images in [0, 1]."""
+        # Process image by image, as 8-bit BGR.
+        faces = []
+        for image_u8 in to_uint8(images).cpu():
+            bgr = image_u8.permute(1, 2, 0).numpy()[..., ::-1]
+            faces.append(self._one(np.ascontiguousarray(bgr)))
+        # Pad missing embeddings with zeros.
+        width = max((len(embedding) for _, _, embedding in faces), default=0)
+        padded = []
+        for _, _, embedding in faces:
+            padded.append(F.pad(torch.from_numpy(embedding), (0, width - len(embedding))))
+        embeddings = F.normalize(torch.stack(padded), dim=1)
+        score = torch.tensor([score for score, _, _ in faces])
+        boxes = torch.tensor(np.stack([box for _, box, _ in faces]))
+        parts = (score > 0, score, boxes, embeddings)
+        return Faces(*(part.to(images.device) for part in parts))
 
     def _one(self, bgr: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
-        """Score, box in shares of the sides, and embedding; score 0 where there is no face."""
-        scale = max(1.0, LEAST_SIDE / min(bgr.shape[:2]))
+        """Return score, relative box and embedding of an image; score 0 without a face."""
+        scale = max(1.0, MIN_SIDE / min(bgr.shape[:2]))
         if scale > 1:
             bgr = np.asarray(
                 cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC),
                 dtype=np.uint8,
             )
-        found = self.largest(bgr)
-        if found is None:
+        face = self.largest(bgr)
+        if face is None:
             return 0.0, np.zeros(4, np.float32), np.zeros(0, np.float32)
-        score, (left, top, right, bottom), embedding = found
+        score, (left, top, right, bottom), embedding = face
         height, width = bgr.shape[:2]
         box = np.array(
             [

@@ -116,7 +116,7 @@ def test_a_vector_that_is_not_finite_is_named(photos, model, tmp_path, monkeypat
     assert list(report.job.failed) == ["0.png", "2.png", "4.png", "6.png"]
     assert report.store.labels == ["1.png", "3.png", "5.png"]
     monkeypatch.setattr(embedder, "embed_images", lambda views: torch.full((len(views), 8), torch.nan))
-    with pytest.raises(ValueError, match=r"not one of 7 images could be embedded: 0.png: its vector is not finite"):
+    with pytest.raises(ValueError, match=r"none of 7 images could be embedded: 0.png: its vector is not finite"):
         embed_images(find_images([photos]), tmp_path / "w", embedder, "sentinels embed", options)
 
 

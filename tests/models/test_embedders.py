@@ -178,7 +178,7 @@ def test_what_is_none_is_told(config, words):
 
 
 def test_a_record_without_a_name_is_told():
-    with pytest.raises(ValueError, match="not recorded which embedder"):
+    with pytest.raises(ValueError, match="embedder of these vectors is not recorded"):
         EmbedderConfig.from_record({})
 
 
@@ -216,5 +216,5 @@ def test_appearance_has_no_texts():
     embedder = open_embedder("checkpoints/tiny/embedder", appearance=True)
     assert embedder.dimension == 64
     assert embedder.fingerprint != open_embedder("checkpoints/tiny/embedder").fingerprint
-    with pytest.raises(ValueError, match="sees images only"):
+    with pytest.raises(ValueError, match="has no text encoder"):
         embedder.embed_texts(["red"])
