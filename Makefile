@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test docs hostile install install-dev install-pages clean
+.PHONY: help demo test docs hostile killed install install-dev install-pages clean
 
 help:
 	@echo "make demo   protect, attack, measure, look copies up; writes outputs/demo/report.html"
@@ -11,6 +11,7 @@ help:
 	@echo "make docs   write the reference pages and build the documentation in outputs/site"
 	@echo "make install-pages   what python -m eval demo and python -m eval study need"
 	@echo "make hostile   ten thousand damaged inputs over every reader and every verb; HOSTILE_SEED=N for others"
+	@echo "make killed    fifty kills at random moments over every job and fit; KILLED_SEED=N for others"
 	@echo "make clean  remove the environment and all outputs"
 
 demo: $(VENV)/installed
@@ -30,6 +31,9 @@ docs: $(VENV)/installed-dev
 
 hostile: $(VENV)/installed-dev
 	HOSTILE_CASES=$${HOSTILE_CASES:-9400} HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-600} OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/hostile
+
+killed: $(VENV)/installed-dev
+	KILLED_CASES=$${KILLED_CASES:-50} OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/killed
 
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev

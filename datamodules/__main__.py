@@ -11,7 +11,7 @@ from datamodules.fake2m import making_command
 from datamodules.fake2m.catalogue import LABELS, groups
 from datamodules.fake2m.splits import Split
 from engine.cli import Output, Parser, Room, Training, Verb, run
-from engine.files import locked
+from engine.files import locked, remove_partials
 from engine.manifest import claim, write_manifest
 from engine.progress import progress
 
@@ -83,6 +83,7 @@ def shard(settings: Any, output: Output) -> int:
     record = settings.output / f"{name}.run"
     with locked(record):
         claim(record, "datamodules shard", asked)  # what is finished there would else be kept, whatever it was
+        remove_partials(record)
         members = progress(read_source(source), unit="file")
         indices = shard_pictures(members, settings.output, origin_of, annotations, settings.limits, settings.decode)
         left_out = next(iter(indices.values()))["left_out"]

@@ -11,17 +11,17 @@ from typing import Any
 import fsspec
 import msgspec
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
-from engine.files import atomic_write
+from engine.files import write_bytes
 from engine.records import parse_json
 
 ENDING = ".safetensors"
 
 
 def write_features(target: Path, features: Tensor, records: Sequence[dict[str, Any]], origin: dict[str, Any]) -> None:
-    """Write a shard of features, whole or not at all.
+    """Write a shard of features, whole or not at all; the same bytes for the same features.
 
     Args:
         target: The file.
@@ -30,8 +30,11 @@ def write_features(target: Path, features: Tensor, records: Sequence[dict[str, A
         origin: What the features depend on: network, weights, view, shard.
     """
     notes = {"origin": json.dumps(origin), "records": json.dumps(list(records))}
-    with atomic_write(target) as partial:
-        save_file({"features": features.contiguous()}, partial, notes)
+    content = save({"features": features.contiguous()}, notes)
+    end = 8 + int.from_bytes(content[:8], "little")
+    head = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()  # safetensors orders notes by chance
+    head += b" " * (-len(head) % 8)
+    write_bytes(target, len(head).to_bytes(8, "little") + head + content[end:])
 
 
 def read_features(url: str) -> Iterator[tuple[dict[str, Any], Tensor]]:

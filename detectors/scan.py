@@ -67,12 +67,14 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
 
     Args:
         detectors: One, or several that judge together.
+        output: The table's file.
     """
 
     command = "detectors scan"
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[Detector], output: Path) -> None:
         self.detectors = detectors
+        self.beside = [output, output.with_suffix(".html")]
 
     def setup(self, process: Process) -> None:
         self.process = process
@@ -138,7 +140,8 @@ def scan(
         raise ValueError(msg)
     found = find_images(inputs)
     settings = {"detectors": dict(zip(map(str, names), digests, strict=True))}
-    report = run_job(ScanJob(detectors), found.images, record, settings, options or JobOptions(batch_size=16), found.skipped, found.failed)
+    job = ScanJob(detectors, output)
+    report = run_job(job, found.images, record, settings, options or JobOptions(batch_size=16), found.skipped, found.failed)
     if report is None:
         return None
     rows = {name: Finding(name, **row) for name, row in report.rows}

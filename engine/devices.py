@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -21,6 +21,9 @@ _started: Any = None
 
 DDP_TIMEOUT = timedelta(days=2)
 """How long finished processes wait for the slowest."""
+
+PATIENCE = 10
+"""Seconds that a process which is stopped in a barrier waits for the others to leave it."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,15 @@ class Process:
 
         waiting = threading.Thread(target=meet, daemon=True)  # signals are not seen inside a barrier
         waiting.start()
-        while waiting.is_alive():
-            waiting.join(0.2)
-            check()
+        try:
+            while waiting.is_alive():
+                waiting.join(0.2)
+                check()
+        except BaseException:
+            self.end_others()  # which ends the barrier: a process that exits with a thread in one is aborted
+            if not started_by_first():
+                waiting.join(PATIENCE)
+            raise
         if faults:
             raise faults[0]
 
@@ -115,10 +124,25 @@ class Process:
             other.send_signal(signal.SIGTERM)
 
 
+@contextmanager
+def sigterm_waits() -> Iterator[None]:
+    """Hold SIGTERM back in a block, and in the processes that it starts until they come to the end of the same block."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
 def first_process() -> bool:
     """Whether this is the first process of a job, told before any connection between them is made."""
     ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
     return next((rank == "0" for rank in ranks if rank is not None), True)
+
+
+def started_by_first() -> bool:
+    """Whether the first process of this job started this one and is connected to it; it is killed where one of them fails."""
+    return _started is not None and not first_process() and launched() == 1
 
 
 def launched() -> int:
@@ -190,7 +214,8 @@ def start(options: DeviceOptions, at_most: int | None = None) -> Process:
 
     kind = "cpu" if device.type == "cpu" else "gpu"
     fabric = Fabric(accelerator=kind, devices=count, num_nodes=options.num_nodes, strategy=DDPStrategy(timeout=DDP_TIMEOUT))
-    if "LT_CLI_USED" not in os.environ:  # `fabric run` has set the processes up already
-        fabric.launch()
-    _started = fabric
+    with sigterm_waits():  # in the processes that are started, too: the first would wait for one that has ended
+        if "LT_CLI_USED" not in os.environ:  # `fabric run` has set the processes up already
+            fabric.launch()
+        _started = fabric
     return Process(fabric.device, options.precision, fabric)

@@ -7,7 +7,8 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -37,7 +38,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be written; the message names the target.
     """
-    partial = target.parent / f".{os.getpid()}-{threading.get_ident()}-{next(_numbers)}{PARTIAL}"
+    partial = target.parent / f"{_beginning(target)}-{os.getpid()}-{threading.get_ident()}-{next(_numbers)}{PARTIAL}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -48,6 +49,32 @@ def atomic_write(target: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file is one that :func:`atomic_write` or a shard's writer began and did not finish."""
+    return path.name.startswith(".") and path.name.endswith(PARTIAL)
+
+
+def remove_partials(folder: Path) -> None:
+    """Delete unfinished files that killed runs left below a folder that this run keeps; not in folders that another one keeps."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(place, name, LOCK).exists()]
+        for path in (Path(place, name) for name in files):
+            if is_partial(path):
+                path.unlink(missing_ok=True)
+
+
+def remove_partials_of(targets: Iterable[Path]) -> None:
+    """Delete what killed runs left of files that only this run writes."""
+    for target in targets:
+        for path in target.parent.glob(f"{_beginning(target)}-*{PARTIAL}"):
+            path.unlink(missing_ok=True)
+
+
+def _beginning(target: Path) -> str:
+    """What the names of a target's unfinished files begin with."""
+    return f".{zlib.crc32(os.fsencode(target.name)):08x}"
 
 
 def write_bytes(target: Path, content: bytes) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from engine.devices import DeviceOptions, Process, alone, first_process, start
-from engine.files import locked
+from engine.files import locked, remove_partials, remove_partials_of
 from engine.journal import Entry, Journal, join_journals, read_journal
 from engine.manifest import claim, write_manifest
 from engine.ordered import OrderedThreadPool, map_ahead
@@ -89,6 +89,9 @@ class Job(ABC, Generic[In, Prepared, Result, Finished]):
 
     steady_batches: ClassVar[bool] = True
     """Whether inputs that are done take part in their batch again, so that it is the same in every run."""
+
+    beside: Sequence[Path] = ()
+    """Files that only this job writes, but for those in the folder of its record."""
 
     def setup(self, process: Process) -> None:
         """Move networks to the process's device and precision; called once, before the first step."""
@@ -239,6 +242,8 @@ def run_job(
         return None
     with locked(record):
         claim(record, job.command, settings)
+        remove_partials(record)
+        remove_partials_of(job.beside)
         with stop_on_sigterm() as stopping:
             before = _work(job, inputs, record, options, stopping)
         entries = _earlier_entries(job, inputs, record) | read_journal(record)

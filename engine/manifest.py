@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import __version__
-from engine.files import LOCK, file_digest, write_text
+from engine.files import LOCK, file_digest, is_partial, write_text
 from engine.records import read_json, to_json
 
 MANIFEST = "manifest.json"
@@ -93,7 +93,7 @@ def check_unused(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         msg = f"{folder}: a file, where a folder for the results is wanted; choose another name"
         raise ValueError(msg)
-    if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
+    if folder.is_dir() and any(path.name != LOCK and not is_partial(path) for path in folder.iterdir()):
         msg = f"the output folder {folder} holds files that are not an earlier run's: choose an empty or a new one"
         raise ValueError(msg)
 

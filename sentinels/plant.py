@@ -288,6 +288,8 @@ def _adopt(output: Path, chosen: Sequence[ImageInput], record: Record) -> None:
     for photo in chosen:
         sentinel, entry = record.sentinels.get(photo.name), journal.get(photo.name)
         if sentinel is not None and (entry is None or entry.error):
-            digest = str(sentinel.provenance.get("source_sha256") or photo.digest())
-            journal[photo.name] = Entry(photo.name, photo.size, 0, digest, {"sentinel": sentinel.generated})
+            now = photo.digest()
+            digest = str(sentinel.provenance.get("source_sha256") or now)
+            mtime_ns = photo.mtime_ns if digest == now else 0  # it has changed since
+            journal[photo.name] = Entry(photo.name, photo.size, mtime_ns, digest, {"sentinel": sentinel.generated})
     join_journals(output, journal.values())

@@ -14,7 +14,7 @@ from typing import Any
 
 from datamodules.fake2m.annotations import Annotations
 from datamodules.fake2m.catalogue import Group, Subset
-from engine.files import write_bytes
+from engine.files import file_digest, remove_partials_of, write_bytes
 from engine.records import parse_json
 from images.archives import Member, index_tar
 from images.formats import has_image_suffix
@@ -284,9 +284,7 @@ def index_shards(folder: Path, origin: Origin, troubles: Troubles | None = None)
             sizes = {"size": f"{one['width']}x{one['height']}"}
             for key, counter in counts.items():
                 counter[str((one | sizes)[key])] += 1
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        shards.append({"name": path.name, "samples": len(facts), "bytes": path.stat().st_size, "sha256": digest})
+        shards.append({"name": path.name, "samples": len(facts), "bytes": path.stat().st_size, "sha256": file_digest(path)})
     index = {
         "origin": asdict(origin),
         "samples": sum(shard["samples"] for shard in shards),
@@ -295,5 +293,6 @@ def index_shards(folder: Path, origin: Origin, troubles: Troubles | None = None)
         "left_out": dict(troubles.counts),
         "left_out_names": troubles.names,
     }
+    remove_partials_of([folder / f"{stem}.json"])
     write_bytes(folder / f"{stem}.json", json.dumps(index, indent=2).encode() + b"\n")
     return index

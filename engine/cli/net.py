@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from engine.cli.noise import ROOMS, quiet_libraries
+from engine.devices import started_by_first
 from engine.stopping import Stopped
 
 ROOT = Path(__file__).parents[2]
@@ -43,17 +44,19 @@ def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = N
         command: Takes the arguments and returns an exit code.
         arguments: None for the process's own. Then the process is the command's: SIGTERM stops it, libraries are quiet.
     """
-    if arguments is None:
-        signal.signal(signal.SIGTERM, _stop)
-        if not sys.flags.dev_mode:
-            quiet_libraries()
     try:
+        if arguments is None:
+            signal.signal(signal.SIGTERM, _stop)
+            if not sys.flags.dev_mode:
+                quiet_libraries()
         code = command(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except BrokenPipeError:
         return _reader_left()
     except BaseException as error:
         code, words = verdict(error)
+        if code == TERMINATED and started_by_first():
+            os._exit(0)  # the first process tells it: it has the same signal, or sent this one
         if sys.flags.dev_mode and isinstance(error, Exception):
             raise
         if words:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from torch.utils.data import Dataset
 
 from checkpoints.folders import pipeline_folder
 from datamodules.identities import as_people
+from engine.devices import first_process
+from engine.files import atomic_write, locked, remove_partials
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
 from eval.attacks.personalization import Personalization
@@ -76,45 +79,48 @@ def run_matrix(
         The table as text; None on every process but the first.
 
     Raises:
-        ValueError: If a cross names an attack or purification there is not, or the folder holds a matrix with other settings.
+        ValueError: If a cross names an attack or purification there is not, the folder holds a matrix with other settings,
+            or another run is at work in it.
         FileNotFoundError: If a model is missing.
     """
     as_people(people)
     cells = plan(attacks, purifications, crosses)
     for name in [attacks[attack].config.model for attack, _ in cells]:
         pipeline_folder(name)  # a missing model is told before the first cell, not after the last but one
-    finished = True
-    for attack, purification in cells:
-        method = purifications[purification]
-        table = run_study(
-            people,
-            output / "cells" / attack / purification,
-            generator,
-            surrogates,
-            faces,
-            attacks[attack],
-            purification=method,
-            clean_fraction=clean_fraction,
-            extra_metrics=extra_metrics,
-            metric_weights=metric_weights,
-            pgd=pgd,
-            arms=arms,
-            seed=seed,
-            options=options,
-            protected=output / "protected",
-        )
-        attacks[attack].to("cpu")  # the next cell's models need the room
-        if method is not None:
-            method.to("cpu")
-        finished = finished and table is not None
-    if not finished:
-        return None
-    rows = collect(output, cells)
-    partial = output / "results.parquet.partial"
-    pq.write_table(pa.Table.from_pylist(rows), partial)
-    partial.replace(output / "results.parquet")
-    write_manifest(output, command="eval matrix", cells=[f"{attack}/{purification}" for attack, purification in cells], seed=seed)
-    return write_matrix_report(output)
+    with locked(output) if first_process() else nullcontext():
+        if first_process():
+            remove_partials(output)
+        finished = True
+        for attack, purification in cells:
+            method = purifications[purification]
+            table = run_study(
+                people,
+                output / "cells" / attack / purification,
+                generator,
+                surrogates,
+                faces,
+                attacks[attack],
+                purification=method,
+                clean_fraction=clean_fraction,
+                extra_metrics=extra_metrics,
+                metric_weights=metric_weights,
+                pgd=pgd,
+                arms=arms,
+                seed=seed,
+                options=options,
+                protected=output / "protected",
+            )
+            attacks[attack].to("cpu")  # the next cell's models need the room
+            if method is not None:
+                method.to("cpu")
+            finished = finished and table is not None
+        if not finished:
+            return None
+        rows = collect(output, cells)
+        with atomic_write(output / "results.parquet") as partial:
+            pq.write_table(pa.Table.from_pylist(rows), partial)
+        write_manifest(output, command="eval matrix", cells=[f"{attack}/{purification}" for attack, purification in cells], seed=seed)
+        return write_matrix_report(output)
 
 
 def plan(attacks: Mapping[str, Any], purifications: Mapping[str, Any], crosses: Sequence[Cross]) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
 import io
 import json
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from detectors.detector import Detector, load_detector
 from engine.cli import run as run_command
 from images.archives import Member
 from images.transforms.views import View
+
+ROOT = Path(__file__).parents[2]
 
 run = partial(run_command, main)
 CPU = ["--accelerator", "cpu", "--num_workers", "0", "--batch_size", "8"]
@@ -98,6 +102,21 @@ def test_kept_features_are_the_backbones(kept):
     manifest = json.loads((kept / "features-train" / "manifest.json").read_text())
     assert manifest["counts"] == {"done": 4, "failed": 0, "skipped": 0}
     assert manifest["settings"]["view"]["random"]
+
+
+def test_the_same_features_are_the_same_bytes_in_every_process(tmp_path):
+    script = (
+        "import sys, pathlib, torch; from datamodules.features import write_features; "
+        "write_features(pathlib.Path(sys.argv[1]), torch.arange(6.0).view(1, 2, 3), [{'key': 'ü', 'label': 1}], {'views': 2})"
+    )
+    files = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for file in files:
+        subprocess.run([sys.executable, "-c", script, str(file)], cwd=ROOT, check=True)
+    assert len({file.read_bytes() for file in files}) == 1
+    ((record, features),) = read_features(str(files[0]))
+    assert record == {"key": "ü", "label": 1}
+    assert torch.equal(features, torch.arange(6.0).view(2, 3))
+    assert torch.equal(load_file(files[0])["features"][0], features)
 
 
 def test_a_linear_layer_trains_on_features_as_on_pictures(kept, tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import locked
+from engine.files import LOCK, atomic_write, locked
 from engine.job import JobOptions, run_job
 from tests.engine.shout import Shout, TextFile
 from tests.ports import free_port
@@ -129,6 +130,29 @@ def test_a_full_disk_ends_the_job_and_the_same_command_goes_on(texts, tmp_path):
     assert not list((tmp_path / "out").glob(".*"))
 
 
+def test_unfinished_files_of_killed_runs_are_taken_away(texts, tmp_path):
+    out, other = tmp_path / "out", tmp_path / "out" / "other"
+    beside = tmp_path / "table.csv"
+    with atomic_write(out / "5.txt") as left, atomic_write(other / "6.txt") as foreign, atomic_write(beside) as table:
+        for path in (left, foreign, table, other / LOCK, tmp_path / ".foreign.partial"):
+            path.touch()
+        shutil.rmtree(other)  # a folder with nothing but unfinished files is as good as empty
+        job = Shout(out)
+        job.beside = [beside]
+        run(texts, out, job)
+        assert not left.exists()
+        assert not table.exists()
+        assert (tmp_path / ".foreign.partial").exists()
+        other.mkdir()
+        for path in (left, foreign, other / LOCK):
+            path.touch()
+        run(texts, out)
+        assert not left.exists()
+        assert foreign.exists(), "another run keeps that folder"
+        for path in (left, table):
+            path.touch()
+
+
 def command(texts, output, *more):
     return [sys.executable, str(SCRIPT), str(texts), str(output), *more]
 
@@ -151,6 +175,22 @@ def test_sigterm_is_obeyed_between_batches(texts, tmp_path):
     _, report = run(texts, tmp_path / "out")
     assert report.counts()["done"] == 7
     assert report.before >= 2
+
+
+@pytest.mark.parametrize("sign", ["manifest.json", "1.txt"])  # while the processes look for each other, and at work
+def test_sigterm_for_all_processes_of_a_job_is_told_by_the_first(texts, tmp_path, sign):
+    words = command(texts, tmp_path / "out", "--devices", "2", "--slow", "1")
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (tmp_path / "out" / sign).is_file():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 143, said
+    assert said.count("stopped by SIGTERM") == 1
+    assert len(results(tmp_path / "out")) < 7
+    _, report = run(texts, tmp_path / "out")
+    assert report.counts()["done"] == 7
 
 
 def test_a_killed_job_ends_as_an_unbroken_one(texts, tmp_path):
