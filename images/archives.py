@@ -213,7 +213,10 @@ def _entries(stream: IO[bytes], mode: str, name: str) -> Iterator[tuple[tarfile.
 
 
 def _after_end(stream: IO[bytes]) -> str:
-    """Describe a fault after the first of a tar file's two final zero blocks."""
+    """Describe a fault in the end mark of a tar file.
+
+    The mark is two blocks of zeros; the first one is already read.
+    """
     block = stream.read(tarfile.BLOCKSIZE)
     if len(block) < tarfile.BLOCKSIZE or any(block):
         return "the end mark is damaged"

@@ -226,7 +226,11 @@ def _eight_bits(
     depth: int,
     key: int | None,
 ) -> tuple[Image.Image, Pixels | None]:
-    """Reduce a gray image of 9 to 16 bits to 8 bits, and return its alpha."""
+    """Reduce a gray image of 9 to 16 bits to 8 bits.
+
+    Returns:
+        The 8-bit image, and (H, W) uint8 alpha or None.
+    """
     values = np.asarray(image)
     alpha = None if key is None else np.where(values == key, 0, 255).astype(np.uint8)
     gray_u8 = (values >> (depth - 8)).astype(np.uint8)

@@ -124,7 +124,7 @@ def jpeg_end(content: bytes) -> int:
 
 
 def strip_damaged_metadata(content: bytes) -> Iterator[bytes]:
-    """Remove metadata that a decoder may fail on from a PNG or JPEG file.
+    """Remove metadata from a PNG or JPEG file that fails to decode.
 
     Yields:
         The file without its damaged ancillary chunks, then without any metadata. Versions equal to

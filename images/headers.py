@@ -38,7 +38,7 @@ class Header:
 
 
 def read_header(content: bytes) -> Header | None:
-    """Read the header of an encoded image; None if it is not a supported image."""
+    """Read the header of an encoded image; None if unsupported."""
     try:
         with open_image(content, "", []) as image:
             codec = CODECS[image.format or ""]

@@ -145,25 +145,25 @@ def find_images(inputs: Sequence[Path]) -> JobInputs:
             images, or two images would share a name.
     """
     # Collect the images of every input.
-    found = JobInputs()
+    result = JobInputs()
     for root in inputs:
         if root.is_dir():
-            _add_folder(found, root, _prefix(root) if len(inputs) > 1 else "")
+            _add_folder(result, root, _prefix(root) if len(inputs) > 1 else "")
         elif not root.is_file():
             msg = f"{root}: no such file or folder"
             raise FileNotFoundError(msg)
         elif root.suffix.lower() in LISTS:
             for path, name in _listed(root):
-                _add_file(found, path, name)
+                _add_file(result, path, name)
         else:
-            _add_file(found, root, root.name)
+            _add_file(result, root, root.name)
     # Refuse two images of one name.
-    counts = Counter(image.name for image in found.images)
+    counts = Counter(image.name for image in result.images)
     if duplicate := next((name for name, count in counts.items() if count > 1), None):
         remedy = "name each image once, or run the job on each folder separately"
         msg = f"{duplicate} is given twice: {remedy}"
         raise ValueError(msg)
-    return found
+    return result
 
 
 def inputs_digest(images: Sequence[ImageInput]) -> str:
@@ -173,51 +173,51 @@ def inputs_digest(images: Sequence[ImageInput]) -> str:
 
 
 def _prefix(root: Path) -> str:
-    """Return the name prefix of a folder's images in a job with several inputs."""
+    """Return the name prefix of a folder's images."""
     name = root.resolve().name if root.name == ".." else root.name
     return f"{name}/" if name else ""
 
 
-def _add_folder(found: JobInputs, root: Path, prefix: str) -> None:
-    """Add every file below a folder; an unreadable tar file counts as failed."""
-    images_before = len(found.images)
-    failed_before = len(found.failed)
+def _add_folder(result: JobInputs, root: Path, prefix: str) -> None:
+    """Add every file below a folder."""
+    images_before = len(result.images)
+    failed_before = len(result.failed)
     # Sort files into images, failed and skipped.
     for member in walk_folder(root):
         name = prefix + member.name
         lower = member.name.lower()
         if member.skip:
-            found.skipped[name] = member.skip
+            result.skipped[name] = member.skip
         elif member.fault:
-            found.failed[name] = f"{root / member.name}: {member.fault}"
+            result.failed[name] = f"{root / member.name}: {member.fault}"
         elif lower.endswith(".tar"):
             try:
-                _add_tar(found, root / member.name, name)
+                _add_tar(result, root / member.name, name)
             except (ValueError, OSError) as error:
-                found.failed[name] = str(error)
+                result.failed[name] = str(error)
         elif has_image_suffix(lower):
             path = root / member.name
             image = ImageInput(name, path, size=member.size, mtime_ns=member.mtime_ns)
-            found.images.append(image)
+            result.images.append(image)
         elif lower.endswith(COMPRESSED):
             remedy = "make shards of it with python -m datamodules shard"
-            found.skipped[name] = f"a compressed archive; {remedy}"
+            result.skipped[name] = f"a compressed archive; {remedy}"
         else:
-            found.skipped[name] = "not an image by its name"
+            result.skipped[name] = "not an image by its name"
     # Refuse a folder without images.
-    if len(found.images) == images_before:
-        first_error = next(iter(list(found.failed.values())[failed_before:]), "")
+    if len(result.images) == images_before:
+        first_error = next(iter(list(result.failed.values())[failed_before:]), "")
         reason = first_error or f"looked for {', '.join(sorted(SUFFIXES))}"
         msg = f"{root}: no images in this folder; {reason}"
         raise FileNotFoundError(msg)
 
 
-def _add_file(found: JobInputs, path: Path, name: str) -> None:
+def _add_file(result: JobInputs, path: Path, name: str) -> None:
     """Add a file that was given by name."""
     if path.suffix.lower() == ".tar":
-        _add_tar(found, path, name)
+        _add_tar(result, path, name)
     elif has_image_suffix(path.name):
-        found.images.append(ImageInput.from_file(path, name))
+        result.images.append(ImageInput.from_file(path, name))
     elif path.name.lower().endswith(COMPRESSED):
         remedy = "make shards of it with python -m datamodules shard, and give those"
         msg = f"{path}: a compressed archive; {remedy}"
@@ -228,7 +228,7 @@ def _add_file(found: JobInputs, path: Path, name: str) -> None:
         raise ValueError(msg)
 
 
-def _add_tar(found: JobInputs, path: Path, name: str) -> None:
+def _add_tar(result: JobInputs, path: Path, name: str) -> None:
     """Add the images of a tar file.
 
     Raises:
@@ -241,20 +241,20 @@ def _add_tar(found: JobInputs, path: Path, name: str) -> None:
         raise ValueError(msg)
     for member in members:
         if member.skip:
-            found.skipped[f"{name}/{member.name}"] = member.skip
+            result.skipped[f"{name}/{member.name}"] = member.skip
     for sample in samples:
         for image in sample.images:
             trouble = several_images_message(sample) if len(sample.images) > 1 else image.fault
             if trouble:
-                found.failed[f"{name}/{image.name}"] = f"{path}, {image.name}: {trouble}"
+                result.failed[f"{name}/{image.name}"] = f"{path}, {image.name}: {trouble}"
             else:
                 full = f"{name}/{image.name}"
                 item = ImageInput(full, path, image, name, image.size, image.mtime_ns)
-                found.images.append(item)
+                result.images.append(item)
 
 
 def _listed(file: Path) -> list[tuple[Path, str]]:
-    """Read a list of images: their paths, and their names below the common folder."""
+    """Read paths and names from a list of images."""
     # Read the lines.
     if file.suffix.lower() == ".json":
         rows = read_json(file, list[ListedImage], "write a list of objects with image_file")

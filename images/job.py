@@ -86,15 +86,15 @@ def plan_image_job(inputs: Sequence[Path], output: Path, ending: str) -> tuple[J
         FileNotFoundError: If an input does not exist or has no images.
         ValueError: If a result would overwrite an input, or two results would share a name.
     """
-    found = find_images(inputs)
-    tree = ImageTree(output, found.images, ending)
-    refuse_overlap(output, inputs, found.images, tree.targets())
-    return found, tree
+    job_inputs = find_images(inputs)
+    tree = ImageTree(output, job_inputs.images, ending)
+    refuse_overlap(output, inputs, job_inputs.images, tree.targets())
+    return job_inputs, tree
 
 
 def run_image_job(
     job: ImageJob[Any, Any],
-    found: JobInputs,
+    job_inputs: JobInputs,
     settings: dict[str, Any],
     options: JobOptions,
     facts: dict[str, Any] | None = None,
@@ -103,7 +103,7 @@ def run_image_job(
 
     Args:
         job: The job.
-        found: Its inputs.
+        job_inputs: Its inputs.
         settings: Values that identify the job; see :func:`engine.job.run_job`.
         options: Devices, batch size and workers.
         facts: Further entries of the manifest.
@@ -112,10 +112,19 @@ def run_image_job(
         The report; None on every process but the first.
     """
     output = job.tree.output
-    report = run_job(job, found.images, output, settings, options, found.skipped, found.failed, facts)
+    report = run_job(
+        job,
+        job_inputs.images,
+        output,
+        settings,
+        options,
+        job_inputs.skipped,
+        job_inputs.failed,
+        facts,
+    )
     if report is not None:
         rows = {name: {"source": name} | row for name, row in report.rows}
         rows |= {name: {"source": name, "error": error} for name, error in report.failed.items()}
-        order = [*(image.name for image in found.images), *found.failed]
+        order = [*(image.name for image in job_inputs.images), *job_inputs.failed]
         write_table(output / job.table, job.columns, [rows[name] for name in order])
     return report

@@ -125,7 +125,7 @@ def read_metadata(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
 
 
 def _read_or(name: str, read: Callable[[], Any], default: Any, notes: list[str]) -> Any:
-    """Read an entry; return a default and add a note if it is damaged."""
+    """Read an entry; damage gives a default and a note."""
     try:
         return read()
     except Exception:  # damaged metadata makes Pillow raise nearly anything

@@ -1,4 +1,4 @@
-"""Output files of image jobs: one per image, one tar file per shard."""
+"""Output files of image jobs, including tar files."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ImageTree:
         self._open: _OpenShard | None = None
 
     def target(self, image: ImageInput) -> Path:
-        """Return the output file of an image, or the tar file of its group."""
+        """Return the output file that will contain an image's result."""
         return self.output / (image.group or self.names[image.name])
 
     def targets(self) -> list[Path]:
@@ -127,13 +127,15 @@ class ImageTree:
 
 
 class _OpenShard:
-    """An output tar file in progress, with the samples of its input tar file."""
+    """Unfinished output tar file and its input samples."""
 
     def __init__(self, image: ImageInput, target: Path) -> None:
         self.group = image.group
         self.path = image.path
         samples, loose = group_samples(index_tar(image.path))
-        self.samples: dict[int, Sample] = {member.offset: sample for sample in samples for member in sample.images}
+        self.samples: dict[int, Sample] = {}
+        for sample in samples:
+            self.samples.update((member.offset, sample) for member in sample.images)
         self.loose: deque[Member] = deque(member for member in loose if not member.fault)
         self.writer = ShardWriter(target)
 

@@ -79,8 +79,8 @@ def group_samples(members: Iterable[Member]) -> tuple[list[Sample], list[Member]
 def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
     """Group a stream of members into samples, with bounded memory.
 
-    Members of a sample must follow one another. A record, ``KEY.json``, without an image is a sample
-    without images. Other members without an image are skipped.
+    Members of a sample must follow one another. A record, ``KEY.json``, without an image is a
+    sample without images. Other members without an image are skipped.
     """
     key: str | None = None
     images: list[Member] = []

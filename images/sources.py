@@ -1,4 +1,4 @@
-"""Sources of images to shard: split archives, shards or folders, local or remote."""
+"""Image sources for sharding: archives, shards or folders, local or remote."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,7 +46,8 @@ class SplitArchive:
         stream = PartStream(self)
         try:
             with gzip.GzipFile(fileobj=io.BufferedReader(stream, 1 << 20)) as plain:
-                yield from read_tar(plain, self.stem)  # type: ignore[arg-type]  # to the end, where the checksum is
+                # Read to the end, where the checksum is.
+                yield from read_tar(plain, self.stem)  # type: ignore[arg-type]
         except DamagedArchive as error:
             msg = f"{error} (it is read up to {stream.current}: see that the parts are numbered right)"
             raise DamagedArchive(msg) from error
@@ -133,7 +135,7 @@ def read_source(source: str) -> Iterator[Member]:
     else:
         shards = sorted(path for path in system.ls(root, detail=False) if path.endswith(".tar"))
     if shards:
-        return (member for shard in shards for member in _shard_members(system, shard))
+        return chain.from_iterable(_shard_members(system, shard) for shard in shards)
     if "://" in source:
         msg = f"{source}: no .tar.gz archives and no .tar shards here"
         raise FileNotFoundError(msg)
@@ -160,7 +162,7 @@ def _archive_members(archives: list[SplitArchive]) -> Iterator[Member]:
 
 
 def _shard_members(system: fsspec.AbstractFileSystem, shard: str) -> Iterator[Member]:
-    """Yield the files of a shard, with names that begin with the shard's."""
+    """Yield the files of a shard, prefixed with the shard's name."""
     name = PurePosixPath(shard)
     with system.open(shard, "rb") as stream:
         for member in read_tar(stream, shard):

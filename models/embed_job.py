@@ -179,7 +179,8 @@ def in_part(folder: Path, row: dict[str, Any], width: int) -> bool:
         row: Row of a report, with ``part`` and ``row``.
         width: Bytes of a vector.
     """
-    part, number = folder / str(row["part"]), row.get("row")
+    part = folder / str(row["part"])
+    number = row.get("row")
     if not isinstance(number, int) or number < 0 or part.parent != folder or not part.is_file():
         return False
     rows = part.stat().st_size // width if part.suffix == PARTIAL else len(open_part(part))

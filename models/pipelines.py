@@ -78,7 +78,7 @@ def pipeline_answers(folder: Path) -> Answers:
     They are latents and image of the autoencoder, and prediction of the denoiser.
 
     Raises:
-        ValueError: If a part cannot be opened as what it says it is, or asks for a far larger one.
+        ValueError: If a part cannot be opened, or its settings ask for a far larger network.
     """
     check_sizes(folder)
     try:
@@ -90,11 +90,13 @@ def pipeline_answers(folder: Path) -> Answers:
 
 @torch.no_grad()
 def _answers(folder: Path) -> Answers:
-    source, found = torch.Generator().manual_seed(0), {}
+    source = torch.Generator().manual_seed(0)
+    answers: dict[str, Any] = {}
+    # Encode and decode random values.
     if (folder / "vae").is_dir():
         autoencoder = open_autoencoder(folder)
         latents = autoencoder.encode(torch.rand(1, 3, 64, 64, generator=source) * 2 - 1).latent_dist.mode()
-        found = {"latents": latents, "picture": autoencoder.decode(latents, return_dict=False)[0]}
+        answers = {"latents": latents, "picture": autoencoder.decode(latents, return_dict=False)[0]}
     described = read_config(folder / "unet")
     conditional = "cross_attention_dim" in described
     denoiser: nn.Module = (UNet2DConditionModel if conditional else UNet2DModel).from_pretrained(folder / "unet", dtype=torch.float32)
@@ -106,5 +108,5 @@ def _answers(folder: Path) -> Answers:
         more["encoder_hidden_states"] = torch.randn(1, 8, sizes.cross_attention_dim, generator=source)
         if sizes.num_class_embeds:
             more["class_labels"] = torch.tensor([20])
-    found["prediction"] = denoiser.eval()(noisy, torch.tensor(500), return_dict=False, **more)[0]
-    return {name: value.float().contiguous() for name, value in found.items()}
+    answers["prediction"] = denoiser.eval()(noisy, torch.tensor(500), return_dict=False, **more)[0]
+    return {name: value.float().contiguous() for name, value in answers.items()}

@@ -60,9 +60,19 @@ class Searchable(Protocol):
     @property
     def metric(self) -> Metric: ...
 
-    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors: ...
+    def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors:
+        """Find the nearest neighbors of each query.
 
-    def check(self, fingerprint: str, dimension: int, what: str) -> None: ...
+        Args:
+            queries: (Q, D) float32.
+            k: Number of neighbors, at least 1.
+            parameters: Search parameters of faiss, such as ``nprobe=8``.
+        """
+        ...
+
+    def check(self, fingerprint: str, dimension: int, what: str) -> None:
+        """Refuse vectors that are not comparable; see :func:`check_comparable`."""
+        ...
 
 
 def check_comparable(known: Mapping[str, Any], expected: int, fingerprint: str, dimension: int, what: str) -> None:
@@ -195,25 +205,21 @@ class ExactIndex:
             msg = f"an exact search has no parameters, got '{parameters}'"
             raise ValueError(msg)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        distances, ids = (
-            np.empty((len(queries), 0), np.float32),
-            np.empty((len(queries), 0), np.int64),
-        )
-        for places, matrix in self.blocks:
+        # Merge the nearest of each block.
+        distances = np.empty((len(queries), 0), np.float32)
+        ids = np.empty((len(queries), 0), np.int64)
+        for block_ids, matrix in self.blocks:
             if matrix.shape[1] != queries.shape[1]:
-                msg = f"the queries have {queries.shape[1]} values each, the vectors {matrix.shape[1]}; use the embedder they are of"
+                lengths = f"the queries have {queries.shape[1]} values, the vectors {matrix.shape[1]}"
+                msg = f"{lengths}; use the vectors' embedder"
                 raise ValueError(msg)
             near, rows = self._nearest(queries, np.ascontiguousarray(matrix, dtype=np.float32), k)
-            numbers = np.where(rows < 0, -1, places[rows])
-            distances, ids = (
-                np.concatenate([distances, near], axis=1),
-                np.concatenate([ids, numbers], axis=1),
-            )
+            near_ids = np.where(rows < 0, -1, block_ids[rows])
+            distances = np.concatenate([distances, near], axis=1)
+            ids = np.concatenate([ids, near_ids], axis=1)
             best = np.lexsort((ids, distances if self.metric == "l2" else -distances))[:, :k]
-            distances, ids = (
-                np.take_along_axis(distances, best, 1),
-                np.take_along_axis(ids, best, 1),
-            )
+            distances = np.take_along_axis(distances, best, 1)
+            ids = np.take_along_axis(ids, best, 1)
         return distances, ids
 
     def _nearest(self, queries: NDArray[np.float32], matrix: NDArray[np.float32], k: int) -> Neighbors:

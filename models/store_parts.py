@@ -89,7 +89,8 @@ class Parts:
         Raises:
             ValueError: If a part is damaged.
         """
-        opened = {part: open_part(self.folder / part) for part in {row.part for row in self.rows}}
+        names = {row.part for row in self.rows}
+        opened = {name: open_part(self.folder / name) for name in names}
         widths = {matrix.shape[1] for matrix in opened.values()}
         outside = next((row for row in self.rows if not 0 <= row.row < len(opened[row.part])), None)
         if len(widths) > 1 or outside is not None:

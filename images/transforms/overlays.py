@@ -117,7 +117,7 @@ class ScreenshotFrame:
 
 @cache
 def blank_page(page: Page) -> Image.Image:
-    """Draw a page with a bar, a name, lines of text and boxes, without an image."""
+    """Draw a web or mobile page without an image."""
     # Draw bar and column.
     (width, height), (left, top, right, bottom) = PAGES[page]
     canvas = Image.new("RGB", (width, height), (240, 242, 245))
