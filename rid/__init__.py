@@ -1,4 +1,4 @@
-"""RID: a generator whose perturbation breaks the personalization of diffusion models on the protected portraits."""
+"""RID: perturbations that break personalization of diffusion models on portraits."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["Protector"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the network only where it is asked for: commands start without it."""
+    """Import the network on first use, so that commands start without it."""
     if name == "Protector":
         from rid.protect.protector import Protector
 

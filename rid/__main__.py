@@ -1,4 +1,4 @@
-"""``python -m rid VERB``: train the generator, protect images with it, make its training pairs."""
+"""``python -m rid VERB``: training, protection, training pairs, conversion."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ from rid.protect import command as protect
 
 
 def fit_options(parser: Parser) -> None:
-    """What LightningCLI takes for the generator."""
+    """Add the options of LightningCLI for ``fit``."""
     parser.add_lightning("rid.training.task:RIDTask", None)
 
 
 def validate_options(parser: Parser) -> None:
-    """The same for its validation."""
+    """Add the options of LightningCLI for ``validate``."""
     parser.add_lightning("rid.training.task:RIDTask", None, validate=True)
 
 
 def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
-    """Hand over to LightningCLI."""
+    """Run LightningCLI and return the last logged metrics."""
     from rid.training.cli import main as trainer
 
     return trainer(arguments, quiet=quiet).logged()
 
 
 VERBS: dict[str, Verb | Training] = {
-    "fit": Training("Train a generator.", "rid fit -c configs/rid/tiny_adv_sds.yaml", fit_options, train),
+    "fit": Training(
+        "Train a generator.",
+        "rid fit -c configs/rid/tiny_adv_sds.yaml",
+        fit_options,
+        train,
+    ),
     "validate": Training(
-        "Measure a generator on the validation images of a config.",
+        "Evaluate a generator on the validation images of a config.",
         "rid validate -c configs/rid/tiny_adv_sds.yaml --ckpt_path last",
         validate_options,
         train,
@@ -40,7 +45,11 @@ VERBS: dict[str, Verb | Training] = {
     "convert": convert.VERB,
 }
 
-ROOM = Room("rid", "RID: one forward pass adds a perturbation that breaks personalization of diffusion models.", VERBS)
+ROOM = Room(
+    "rid",
+    "RID: one forward pass adds a perturbation that breaks personalization of diffusion models.",
+    VERBS,
+)
 
 main = ROOM.main
 

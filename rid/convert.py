@@ -1,4 +1,4 @@
-"""``python -m rid convert``: released checkpoint files into model folders, and back."""
+"""``python -m rid convert``: convert between released checkpoint files and model folders."""
 
 from __future__ import annotations
 
@@ -9,19 +9,30 @@ from engine.cli import Output, Parser, Verb
 
 
 def options(parser: Parser) -> None:
-    """What ``convert`` asks for."""
-    parser.add_argument("source", type=Path, help="the released file, or a model folder")
-    parser.add_argument("target", type=Path, help="the model folder, or the file, to write; must not exist")
-    parser.add_argument("--kind", type=Literal["rid"], default="rid", help="what it is a checkpoint of")
+    """Add the options of ``convert``."""
+    parser.add_argument("source", type=Path, help="released file, or model folder")
     parser.add_argument(
-        "--budget", type=float | None, default=None, help="bound in grey levels, where the file's name does not tell it: 6 for eps-12"
+        "target",
+        type=Path,
+        help="model folder, or released file, to write; must not exist",
     )
-    parser.add_argument("--force", action="store_true", help="take the budget given, whatever the file's name says")
-    parser.add_argument("--heads", type=int, default=8, help="attention heads, 8 in every release")
+    parser.add_argument("--kind", type=Literal["rid"], default="rid", help="model family")
+    parser.add_argument(
+        "--budget",
+        type=float | None,
+        default=None,
+        help="bound in gray levels of 255; needed if the file's name does not state it (eps-12 is 6)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="use --budget even if the file's name states another one",
+    )
+    parser.add_argument("--heads", type=int, default=8, help="attention heads; 8 in every release")
 
 
 def act(settings: Any, output: Output) -> int:
-    """Change a checkpoint's format; a file becomes a folder, a folder a file."""
+    """Convert a released file to a folder, or a folder to a released file."""
     from rid.released import export_released, import_released
 
     if settings.target.exists():
@@ -32,44 +43,51 @@ def act(settings: Any, output: Output) -> int:
     else:
         budget = budget_of(settings.source, settings.budget, settings.force)
         generator = import_released(settings.source, settings.target, budget, settings.heads)
-    side, bound = generator.image_size, generator.budget
     output.result(
-        f"{settings.target}: a generator for {side} pixels that changes values by at most {bound:g} of 255 grey levels",
+        f"{settings.target}: a generator for {generator.image_size} pixels that changes values by at most "
+        f"{generator.budget:g} of 255 gray levels",
         target=settings.target,
-        image_size=side,
-        budget=bound,
+        image_size=generator.image_size,
+        budget=generator.budget,
     )
     return 0
 
 
 def budget_of(source: Path, given: float | None, force: bool) -> float:
-    """Settle the budget of a released file, in grey levels: what was given, or what its name says.
+    """Determine the budget of a released file from the option and the file's name.
 
     Args:
-        source: The file.
-        given: By the person; None if not.
-        force: Take what was given although the name says another.
+        source: The released file.
+        given: Budget from the command line in gray levels; None if not given.
+        force: Use ``given`` even if the file's name states another budget.
+
+    Returns:
+        The budget in gray levels of 255.
 
     Raises:
-        ValueError: If neither tells it, or the two differ.
+        ValueError: If neither states the budget, or the two differ.
     """
     from rid.released import named_budget
 
     named = named_budget(source)
     if given is None and named is None:
-        msg = f"{source}: give --budget, in grey levels of 255: 6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
+        msg = (
+            f"{source}: give --budget, in gray levels of 255: "
+            "6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
+        )
         raise ValueError(msg)
     if given is not None and named is not None and given != named and not force:
         msg = (
-            f"{source.name} is a release of eps {2 * named:g}, which is {named:g} grey levels, not the {given:g} of --budget: with them it "
-            f"would not change pictures as it was trained to. Leave --budget out, or add --force"
+            f"{source.name} is a release of eps {2 * named:g}, which is {named:g} gray levels, "
+            f"not the {given:g} of --budget. Another budget scales the perturbation away from training. "
+            "Leave --budget out, or add --force"
         )
         raise ValueError(msg)
     return float(given if given is not None else named or 0)
 
 
 VERB = Verb(
-    "Turn a released checkpoint file into a model folder, or a model folder into a released file.",
+    "Convert a released checkpoint file to a model folder, or a model folder to a released file.",
     "rid convert ASDS-eps-12_255.bin RID/ --budget 6",
     options,
     act,

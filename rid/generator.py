@@ -1,10 +1,11 @@
-"""The RID perturbation generator: a plain vision transformer that maps a picture to a bounded perturbation.
+"""RID's perturbation generator: a vision transformer from image to perturbation.
 
 Architecture of arXiv 2412.09844 as released: a DiT whose condition is always the zero vector, so that every
 adaptive layer norm reduces to learned constants. Those constants are parameters here (``modulation``), and can be
-folded into the linear layers beside them; the embedders and matrices that the released files carry without using do not exist.
+folded into the adjacent linear layers. The embedders and matrices that the released files carry
+unused do not exist here.
 
-Letters: B = pictures, S = side, P = patch side, N = (S / P)**2 tokens, W = width.
+Letters: B = images, S = side, P = patch side, N = (S / P)**2 tokens, W = width.
 """
 
 from __future__ import annotations
@@ -22,23 +23,25 @@ MOST_PATCHES = 128
 
 
 def say_that_it_is_not_folded(config: Config, weights: Weights) -> tuple[Config, Weights]:
-    """The first folders did not say so."""
+    """Mark folders of format 0, which have no such entry, as not folded."""
     return {"folded": False} | config, weights
 
 
 class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
-    """Picture in, additive perturbation out, bounded by ``budget`` grey levels.
+    """Map an image to an additive perturbation within ``budget`` gray levels.
 
-    The defaults are the released architecture (343 M numbers in the released file, 226 M of them used).
+    The defaults are the released architecture. Its file holds 343 M values and uses 226 M of them.
 
     Args:
-        budget: Largest change of any colour value, in grey levels of 255. The paper's "12/255", stated on [-1, 1], is 6.
-        image_size: Side of the square pictures it takes, in pixels.
+        budget: Largest change of any color value, in gray levels of 255. The paper's "12/255",
+            stated on [-1, 1], is 6.
+        image_size: Side of the square input images, in pixels.
         patch_size: Side of a token's patch, in pixels.
         width: Token width; divisible by 4 and by ``heads``.
         depth: Number of transformer blocks.
         heads: Attention heads.
-        folded: Without modulation, as :meth:`fold` makes it: the same function with fewer operations.
+        folded: Build without modulation, as :meth:`fold` returns it; the same function with fewer
+            operations.
 
     Raises:
         ValueError: If the sizes do not fit together or the budget is not from 1 to 255.
@@ -48,12 +51,12 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
     PURPOSE = Purpose(
         "RID's perturbation generator",
         use="Protecting one's own portraits before they are published: `python -m rid protect PHOTOS/ -o OUT/ --weights FOLDER`.",
-        limits="It hinders personalization by models like those it was trained against, and no others for certain. Edits of the "
-        "pictures and determined attackers take some of the protection away; measure it against yours.",
+        limits="It hinders personalization by models like those it was trained against. Protection against other models is not certain. "
+        "Image edits and adaptive attacks weaken it; measure it against your own attack.",
     )
 
     origin: str | None = None
-    """Name it was opened by; None for a new one."""
+    """Name or folder it was loaded from; None for a new generator."""
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
             msg = f"a generator's sizes must be at least 1, got {sizes}"
             raise ValueError(msg)
         if not 1 <= budget <= 255:
-            msg = f"budget is in grey levels and must be from 1 to 255, got {budget}"
+            msg = f"budget is in gray levels and must be from 1 to 255, got {budget}"
             raise ValueError(msg)
         if image_size % patch_size:
             msg = f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}"
@@ -84,7 +87,7 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
             raise ValueError(msg)
         self.budget, self.image_size, self.patch_size = budget, image_size, patch_size
         self.checkpointing = False
-        """Whether training computes the blocks again in the backward pass instead of keeping what they computed."""
+        """Activation checkpointing: recompute the blocks in the backward pass."""
         self.settings = {
             "budget": budget,
             "image_size": image_size,
@@ -101,7 +104,10 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The paper's start: Xavier weights, zero biases, zero output layer, so that the perturbation is exactly 0."""
+        """Initialize as the paper: Xavier weights, zero biases, zero output layer.
+
+        The initial perturbation is therefore exactly 0.
+        """
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.xavier_uniform_(module.weight.flatten(1))
@@ -109,20 +115,20 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         nn.init.zeros_(self.to_pixels.weight)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Perturbation for a batch.
+        """Compute the perturbations of a batch.
 
         Args:
             images: (B, 3, S, S) RGB in [0, 1].
 
         Returns:
-            (B, 3, S, S), to be added to ``images``; every value within ± budget / 255.
+            (B, 3, S, S), to be added to ``images``; each value within ± budget / 255.
 
         Raises:
-            ValueError: If the pictures are not S x S.
+            ValueError: If the images are not S x S.
         """
         if images.shape[-2:] != (self.image_size, self.image_size):
             height, width = images.shape[-2:]
-            msg = f"this generator takes {self.image_size}x{self.image_size} pictures, got {width}x{height}: resize them first"
+            msg = f"this generator takes {self.image_size}x{self.image_size} images, got {width}x{height}: resize them first"
             raise ValueError(msg)
         views = (images * 2 - 1).to(self.patches.weight.dtype)
         tokens = self.patches(views).flatten(2).transpose(1, 2) + self.positions
@@ -133,14 +139,18 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         return unpatchify(pixels, self.patch_size).float().tanh() * (self.budget / 255)
 
     def protect(self, images: Tensor) -> Tensor:
-        """``images`` with their perturbation added, clamped to [0, 1]; shapes as in :meth:`forward`."""
+        """Add the perturbation and clamp to [0, 1]; shapes as in :meth:`forward`."""
         return (images + self(images)).clamp(0, 1)
 
     @torch.no_grad()
     def fold(self) -> PerturbationGenerator:
-        """A copy whose shifts, scales and gates are multiplied into the neighbouring linear layers; itself if it is one already.
+        """Fold shifts, scales and gates into the adjacent linear layers.
 
-        Exact algebra, computed in float64: ``W @ (x * (1 + scale) + shift) + b`` is one linear layer, and so is ``gate * (W @ x + b)``.
+        Exact algebra, computed in float64: ``W @ (x * (1 + scale) + shift) + b`` is one linear layer,
+        and so is ``gate * (W @ x + b)``.
+
+        Returns:
+            A folded copy; the generator itself if it is already folded.
         """
         if self.modulation is None:
             return self
@@ -163,7 +173,11 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
 
 
 class Block(nn.Module):
-    """Pre-norm attention and MLP, each with a learned shift, scale and gate (modulation rows in that order, twice) unless folded."""
+    """Pre-norm attention and MLP with learned modulation.
+
+    The rows of ``modulation`` are shift, scale and gate, of attention first and then of the MLP.
+    A folded block has none.
+    """
 
     def __init__(self, width: int, heads: int, folded: bool) -> None:
         super().__init__()
@@ -175,7 +189,7 @@ class Block(nn.Module):
         self.modulation = None if folded else nn.Parameter(torch.zeros(6, width))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, N, W) to (B, N, W)."""
+        """Transform tokens, (B, N, W) to (B, N, W)."""
         if self.modulation is None:
             tokens = tokens + self._attention(modulated_norm(tokens, None))
             return tokens + self._mlp(modulated_norm(tokens, None))
@@ -192,13 +206,19 @@ class Block(nn.Module):
 
 
 def modulated_norm(tokens: Tensor, modulation: Tensor | None) -> Tensor:
-    """Layer norm without own weights (eps 1e-6), then ``* (1 + scale) + shift``; ``modulation`` holds shift and scale in its first rows."""
+    """Apply layer norm without weights (eps 1e-6), then ``* (1 + scale) + shift``.
+
+    The first two rows of ``modulation`` are shift and scale; None applies the norm alone.
+    """
     normed = F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
     return normed if modulation is None else normed * (1 + modulation[1]) + modulation[0]
 
 
 def sincos_positions(side: int, width: int) -> Tensor:
-    """The fixed table (1, side**2, width): first half encodes the column, second the row, each as sines then cosines."""
+    """Compute the fixed sine-cosine position table, (1, side**2, width).
+
+    The first half of the width encodes the column, the second the row, each as sines, then cosines.
+    """
     frequency = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
     angle = torch.arange(side, dtype=torch.float64).outer(frequency)
     line = torch.cat([angle.sin(), angle.cos()], dim=1)
@@ -208,7 +228,10 @@ def sincos_positions(side: int, width: int) -> Tensor:
 
 
 def unpatchify(tokens: Tensor, patch: int) -> Tensor:
-    """(B, N, 3 * P**2), ordered row, column, channel within a patch, to (B, 3, S, S)."""
+    """Assemble patches into images, (B, N, 3 * P**2) to (B, 3, S, S).
+
+    Values within a patch are ordered by row, column, channel.
+    """
     side = int(tokens.shape[1] ** 0.5)
     grid = tokens.unflatten(1, (side, side)).unflatten(-1, (patch, patch, 3))
     return grid.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)

@@ -1,4 +1,4 @@
-"""Models that a generator was made against, from the records that training runs and pair jobs leave."""
+"""Lineage: the models that a generator was trained against, read from manifests."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from checkpoints.folders import model_place
 from engine.manifest import read_manifest
 
 Fingerprint = dict[str, Any]
-"""Name of a model, and the sha256 of each of its weight files; see :func:`engine.manifest.fingerprint`."""
+"""Name of a model and the sha256 of its weight files; see :func:`engine.manifest.fingerprint`."""
 
 RECORD = "made_against"
-"""Key of a generator's manifest."""
+"""Key of the lineage in a generator's ``manifest.json``."""
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """Models that a protection was made against.
+    """Models that a protection was trained against.
 
     Attributes:
         models: Their fingerprints.
-        complete: False if there may be others, because a record is missing.
+        complete: False if a record is missing, so that there may be others.
     """
 
     models: list[Fingerprint]
     complete: bool
 
     def __add__(self, other: Lineage) -> Lineage:
-        new = [model for model in other.models if model["sha256"] not in [known["sha256"] for known in self.models]]
+        known = [model["sha256"] for model in self.models]
+        new = [model for model in other.models if model["sha256"] not in known]
         return Lineage(self.models + new, self.complete and other.complete)
 
     def record(self) -> dict[str, Any]:
-        """As it stands in a manifest."""
+        """Return the lineage as a manifest entry."""
         return {RECORD: asdict(self)}
 
 
@@ -43,7 +44,9 @@ UNKNOWN = Lineage([], complete=False)
 
 
 def lineage_of(generator: str) -> Lineage:
-    """Read what a generator was made against: by its own training and, as far as recorded, by all before it.
+    """Read the models that a generator was trained against.
+
+    They include, as far as recorded, those of the generators it was initialized from.
 
     Args:
         generator: Folder, checkpoint, registry name or Hub id.
@@ -52,16 +55,21 @@ def lineage_of(generator: str) -> Lineage:
     manifest = read_manifest(place) if place.is_dir() else None
     if manifest is None:
         return UNKNOWN
-    if isinstance(stated := manifest.get(RECORD), dict):
-        return Lineage(fingerprints(stated.get("models")), stated.get("complete") is True)
+    if isinstance(record := manifest.get(RECORD), dict):
+        return Lineage(fingerprints(record.get("models")), record.get("complete") is True)
+    # manifests of version 0.1 record neither the models of the pairs nor the initial generator
     settings = manifest.get("settings")
-    used = isinstance(settings, dict) and settings.get("sds_weight", 1) != 0
-    # runs of version 0.1 record neither the pairs' models nor the generator they started from
-    return Lineage(fingerprints(manifest.get("surrogates")) if used else [], complete=False)
+    uses_surrogates = isinstance(settings, dict) and settings.get("sds_weight", 1) != 0
+    models = fingerprints(manifest.get("surrogates")) if uses_surrogates else []
+    return Lineage(models, complete=False)
 
 
 def lineage_of_pairs(pairs: Path) -> Lineage:
-    """Read which models a list of pairs, or a folder of their shards, was made against."""
+    """Read the models that training pairs were attacked with.
+
+    Args:
+        pairs: List of pairs, or folder of their shards.
+    """
     manifest = read_manifest(pairs if pairs.is_dir() else pairs.parent)
     settings = {} if manifest is None else manifest.get("settings")
     models = fingerprints(settings.get("weights") if isinstance(settings, dict) else None)
@@ -69,9 +77,16 @@ def lineage_of_pairs(pairs: Path) -> Lineage:
 
 
 def fingerprints(values: Any) -> list[Fingerprint]:
-    """Those of a record's values that are fingerprints."""
+    """Select the valid fingerprints of a record."""
+    if not isinstance(values, Iterable):
+        return []
+    return [value for value in values if is_fingerprint(value)]
 
-    def sound(value: Any) -> bool:
-        return isinstance(value, dict) and isinstance(value.get("name"), str) and isinstance(value.get("sha256"), dict)
 
-    return [value for value in values if sound(value)] if isinstance(values, Iterable) else []
+def is_fingerprint(value: Any) -> bool:
+    """Return True if a value has a fingerprint's keys and types."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("sha256"), dict)
+    )

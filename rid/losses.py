@@ -1,6 +1,6 @@
-"""The closed forms of RID's training signals (arXiv 2412.09844, equations 9 and 10).
+"""RID's training losses in closed form (arXiv 2412.09844, equations 9 and 10).
 
-Letters: B = pictures; latents are (B, C, h, w).
+Letters: B = images; latents are (B, C, h, w).
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from torch import Tensor
 
 
 def diffuse(latents: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
-    """Forward process: ``sqrt(signal) * latents + sqrt(1 - signal) * noise``.
+    """Diffuse latents: ``sqrt(signal) * latents + sqrt(1 - signal) * noise``.
 
     Args:
         latents: Scaled latents, (B, C, h, w).
         noise: Standard normal, same shape.
-        signal: Cumulative alpha of each picture's timestep, (B,), in (0, 1).
+        signal: Cumulative alpha of each image's timestep, (B,), in (0, 1).
     """
     signal = signal.view(-1, 1, 1, 1)
     return signal.sqrt() * latents + (1 - signal).sqrt() * noise
 
 
 def predicted_noise(output: Tensor, noisy: Tensor, signal: Tensor, prediction_type: str) -> Tensor:
-    """The noise a network's output stands for.
+    """Convert a UNet output to the predicted noise.
 
     Args:
-        output: What the UNet returned, (B, C, h, w).
-        noisy: What it was given, same shape.
+        output: Output of the UNet, (B, C, h, w).
+        noisy: Input of the UNet, same shape.
         signal: Cumulative alpha, (B,).
         prediction_type: The scheduler's: ``epsilon`` or ``v_prediction``.
 
@@ -45,14 +45,16 @@ def predicted_noise(output: Tensor, noisy: Tensor, signal: Tensor, prediction_ty
 
 
 def ancestral_step(noisy: Tensor, predicted: Tensor, fresh: Tensor, signal: Tensor, before: Tensor) -> Tensor:
-    """One DDPM step (arXiv 2006.11239, equations 6 and 7) from the latents at ``signal`` to those at ``before``.
+    """Take one DDPM step (arXiv 2006.11239, equations 6 and 7).
+
+    It goes from the latents at ``signal`` to those at ``before``.
 
     Args:
         noisy: (B, C, h, w) latents at ``signal``.
-        predicted: Their noise, estimated.
+        predicted: Predicted noise, same shape.
         fresh: Standard normal, same shape.
         signal: Cumulative alpha now, (B,).
-        before: Cumulative alpha of the timestep before, (B,); 1 means clean.
+        before: Cumulative alpha of the previous timestep, (B,); 1 means clean.
     """
     signal, before = signal.view(-1, 1, 1, 1), before.view(-1, 1, 1, 1)
     alpha = signal / before
@@ -62,16 +64,19 @@ def ancestral_step(noisy: Tensor, predicted: Tensor, fresh: Tensor, signal: Tens
 
 
 def adv_sds_loss(noisy: Tensor, predicted: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
-    """Adversarial score distillation: descending it raises the diffusion loss, without the UNet's Jacobian.
+    """Compute the Adv-SDS loss, adversarial score distillation sampling.
+
+    Minimizing it raises the diffusion loss without the UNet's Jacobian.
 
     With w = 1 - signal the value is ``mean((w * (predicted - noise))**2) / 2`` and the gradient with respect to
-    ``noisy`` is ``-w * (predicted - noise) / N``, N being the number of latent values. The value rises as training succeeds.
+    ``noisy`` is ``-w * (predicted - noise) / N``, with N the number of latent values. The value rises
+    as training succeeds.
 
     Args:
         noisy: Diffused latents, attached to the graph, (B, C, h, w).
         predicted: The UNet's noise estimate; treated as a constant.
         noise: The noise that was added.
-        signal: Cumulative alpha of each picture's timestep, (B,).
+        signal: Cumulative alpha of each image's timestep, (B,).
     """
     step = (1 - signal).view(-1, 1, 1, 1) * (predicted - noise)
     target = (noisy + step).detach()
@@ -79,5 +84,11 @@ def adv_sds_loss(noisy: Tensor, predicted: Tensor, noise: Tensor, signal: Tensor
 
 
 def regression_loss(perturbation: Tensor, target: Tensor, norm: Literal["l1", "l2"]) -> Tensor:
-    """Mean absolute ("l1") or mean squared ("l2") distance between two perturbations, (B, 3, S, S) on the [-1, 1] scale."""
+    """Compute the mean distance between two perturbations.
+
+    Args:
+        perturbation: (B, 3, S, S) on the [-1, 1] scale.
+        target: Same shape and scale.
+        norm: "l1" for the mean absolute, "l2" for the mean squared distance.
+    """
     return F.l1_loss(perturbation, target) if norm == "l1" else F.mse_loss(perturbation, target)

@@ -1,4 +1,7 @@
-"""Random draws for a batch that several processes share: together they draw what one process would for the whole batch."""
+"""Rank-invariant sampling of noise and timesteps.
+
+N processes draw the same values as one process with the global batch.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +12,77 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Draws for every ``world_size``-th row of a global batch, from row ``rank`` on, as samplers share rows out.
+class ShardedGenerator:
+    """Random generator for one process's rows of a global batch.
+
+    Every process draws for the whole global batch and keeps each ``world_size``-th row from row
+    ``rank`` on, as Lightning's distributed samplers assign rows.
 
     Attributes:
         generator: Source of the draws, in the same state on every process; the global one if None.
-        rank: This process's number.
-        world_size: How many processes there are.
+        rank: Index of this process.
+        world_size: Number of processes.
     """
 
     generator: torch.Generator | None = None
     rank: int = 0
     world_size: int = 1
 
-    def normal(self, like: Tensor) -> Tensor:
-        """Standard normal of the shape, type and device of ``like``."""
+    def randn(self, like: Tensor) -> Tensor:
+        """Draw standard normal values of the shape, dtype and device of ``like``."""
         device = self.generator.device if self.generator is not None else like.device
         shape = (len(like) * self.world_size, *like.shape[1:])
-        drawn = torch.randn(shape, generator=self.generator, device=device, dtype=like.dtype)
-        return drawn[self.rank :: self.world_size].to(like.device)
+        values = torch.randn(shape, generator=self.generator, device=device, dtype=like.dtype)
+        return values[self.rank :: self.world_size].to(like.device)
 
-    def integers(self, low: int, high: int, like: Tensor) -> Tensor:
-        """Whole numbers from ``low`` to below ``high``, one per row of ``like`` and on its device."""
+    def randint(self, low: int, high: int, like: Tensor) -> Tensor:
+        """Draw one integer per row of ``like``, on its device.
+
+        Args:
+            low: Smallest value.
+            high: One above the largest value.
+            like: Tensor that gives the number of rows and the device.
+
+        Returns:
+            Integers in [low, high), (B,) int64.
+        """
         device = self.generator.device if self.generator is not None else like.device
-        drawn = torch.randint(low, high, (len(like) * self.world_size,), generator=self.generator, device=device)
-        return drawn[self.rank :: self.world_size].to(like.device)
+        shape = (len(like) * self.world_size,)
+        values = torch.randint(low, high, shape, generator=self.generator, device=device)
+        return values[self.rank :: self.world_size].to(like.device)
+
+
+NoiseSource = torch.Generator | ShardedGenerator | None
+"""Source of timesteps and noise; None draws from PyTorch's global generator."""
+
+TimestepRange = tuple[float, float]
+"""Lowest and highest timestep to draw, as fractions of the noise schedule, each in [0, 1]."""
+
+
+def draw_noise(
+    latents: Tensor,
+    alphas_cumprod: Tensor,
+    generator: NoiseSource,
+    timestep_range: TimestepRange = (0.0, 1.0),
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw noise and one timestep for each image.
+
+    Args:
+        latents: (B, C, h, w).
+        alphas_cumprod: Cumulative alphas of the noise schedule, (timesteps,).
+        generator: Source of timesteps and noise.
+        timestep_range: Fractions of the noise schedule, see :data:`TimestepRange`.
+
+    Returns:
+        Noise, (B, C, h, w); cumulative alphas of the timesteps, (B,); timesteps, (B,) int64.
+    """
+    low = int(timestep_range[0] * len(alphas_cumprod))
+    high = max(int(timestep_range[1] * len(alphas_cumprod)), low + 1)
+    noise = as_sharded(generator).randn(latents)
+    timesteps = as_sharded(generator).randint(low, high, latents)
+    return noise, alphas_cumprod[timesteps], timesteps
+
+
+def as_sharded(generator: NoiseSource) -> ShardedGenerator:
+    """Wrap a plain generator as that of a single process."""
+    return generator if isinstance(generator, ShardedGenerator) else ShardedGenerator(generator)

@@ -1,7 +1,8 @@
-"""The format of the released RID checkpoints: read strictly, and written.
+"""Reading and writing of the released RID checkpoint format.
 
-A released file is a bare PyTorch state dict of a DiT with a label table, a timestep MLP and adaLN matrices that its constant
-zero condition never uses: 152 entries and 343,057,152 numbers at the paper's size. The perturbation's bound is not in it.
+A released file is a bare PyTorch state dict of a DiT. Its label table, timestep MLP and adaLN
+matrices are unused, as the condition is always zero. At the paper's size it has 152 entries and
+343,057,152 values. It does not store the perturbation budget.
 
 Letters: W = width, P = patch side, N = tokens.
 """
@@ -29,14 +30,22 @@ Shapes = dict[str, tuple[int, ...]]
 
 TIMESTEP_FEATURES = 256
 LABELS = 1001
-"""Rows of the unused label table: 1000 classes and none."""
+"""Rows of the unused label table: 1000 classes and the null class."""
 
 RENAMED = {"x_embedder.proj": "patches", "final_layer.linear": "to_pixels", ".attn.": ".", ".mlp.": "."}
 MODULATION = "adaLN_modulation.1."
 
 
 def released_shapes(width: int, depth: int, patch: int, tokens: int, labels: int = LABELS) -> Shapes:
-    """Every entry of a released file and its shape."""
+    """List the entries of a released file with their shapes.
+
+    Args:
+        width: Token width.
+        depth: Number of blocks.
+        patch: Patch side in pixels.
+        tokens: Tokens per image.
+        labels: Rows of the label table.
+    """
     pixels = 3 * patch**2
     shapes: Shapes = {
         "pos_embed": (1, tokens, width),
@@ -59,7 +68,7 @@ def released_shapes(width: int, depth: int, patch: int, tokens: int, labels: int
 
 
 def own_name(key: str) -> str:
-    """An entry's name in this project's generator; empty for those that inference never uses."""
+    """Map a released entry's name to this project's; empty for unused entries."""
     if key == "pos_embed" or key.startswith(("t_embedder.", "y_embedder.")) or key.endswith(MODULATION + "weight"):
         return ""
     if key.endswith(MODULATION + "bias"):
@@ -70,13 +79,26 @@ def own_name(key: str) -> str:
 
 
 def named_budget(file: Path) -> float | None:
-    """Read the budget, in grey levels, off a released file's name: ``eps-12`` is 12/255 on [-1, 1], 6 levels; None if it has none."""
+    """Read the budget in gray levels from a released file's name.
+
+    ``eps-12`` means 12/255 on [-1, 1], which is 6 levels. None if the name states no budget.
+    """
     found = re.search(r"(?<![a-z])eps[-_]?(\d+(?:\.\d+)?)", file.name, re.IGNORECASE)
     return float(found[1]) / 2 if found else None
 
 
 def import_released(source: Path, target: Path, budget: float, heads: int = 8) -> PerturbationGenerator:
-    """Write a released file as a folded generator folder, which :func:`rid.weights.load_generator` opens; whole or not at all."""
+    """Convert a released file to a folded model folder, atomically.
+
+    Args:
+        source: The released file.
+        target: Folder to write; :func:`rid.weights.load_generator` opens it.
+        budget: Bound in gray levels of 255.
+        heads: Attention heads.
+
+    Returns:
+        The generator that was written.
+    """
     generator = read_released(source, budget, heads).fold()
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -90,7 +112,7 @@ def import_released(source: Path, target: Path, budget: float, heads: int = 8) -
 
 
 def export_released(source: Path, target: Path) -> PerturbationGenerator:
-    """Write a generator folder as a file the reference code loads; whole or not at all."""
+    """Write a model folder as a file for the reference code, atomically."""
     generator = load_generator(str(source))
     with atomic_write(target) as partial:
         torch.save(to_released(generator), partial)
@@ -98,16 +120,17 @@ def export_released(source: Path, target: Path) -> PerturbationGenerator:
 
 
 def read_released(path: Path, budget: float, heads: int = 8) -> PerturbationGenerator:
-    """A released checkpoint as a generator, not yet folded.
+    """Read a released checkpoint as a generator, not folded.
 
     Args:
-        path: The file; opened without running anything in it.
-        budget: Bound in grey levels of 255, which the file does not tell: 6 for the releases named eps-12.
-        heads: Attention heads, which the file does not tell either; 8 in all releases.
+        path: The file; no code in it is run.
+        budget: Bound in gray levels of 255, which the file does not store; 6 for eps-12 releases.
+        heads: Attention heads, which the file does not store either; 8 in all releases.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or anything but a whole released generator; the message names the first thing wrong.
+        ValueError: If the file is damaged or not a complete released generator; the message names
+            the first fault.
     """
     state = read_state_dict(path)
     try:
@@ -118,7 +141,16 @@ def read_released(path: Path, budget: float, heads: int = 8) -> PerturbationGene
 
 
 def from_released(state: dict[str, Tensor], budget: float, heads: int = 8) -> PerturbationGenerator:
-    """See :func:`read_released`; ``state`` is the file's content."""
+    """Build a generator from a released state dict.
+
+    Args:
+        state: Content of the file.
+        budget: Bound in gray levels of 255.
+        heads: Attention heads.
+
+    Raises:
+        ValueError: If the entries are not those of a released generator.
+    """
     sizes = _check(state)
     state = in_float32(state)
     side = math.isqrt(sizes["tokens"])
@@ -132,9 +164,9 @@ def from_released(state: dict[str, Tensor], budget: float, heads: int = 8) -> Pe
 
 
 def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
-    """The state dict the reference code loads strictly; what it never uses is zero.
+    """Build the state dict that the reference code loads strictly.
 
-    A folded generator is written with shift 0, scale 0 and gate 1, which is the same function.
+    Unused entries are zero. A folded generator gets shift 0, scale 0 and gate 1, the same function.
     """
     sizes = generator.settings
     width, tokens = int(sizes["width"]), (generator.image_size // generator.patch_size) ** 2
@@ -152,7 +184,7 @@ def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
 
 
 def _check(state: dict[str, Tensor]) -> dict[str, int]:
-    """Refuse anything but a whole released generator; its sizes."""
+    """Check the entries of a released state dict and return the sizes."""
     if state and all(key.startswith("module.") for key in state):
         raise ValueError(first_fault("generator", {}, state))
     anchors = {"x_embedder.proj.weight": 4, "pos_embed": 3, "y_embedder.embedding_table.weight": 2}
@@ -167,10 +199,10 @@ def _check(state: dict[str, Tensor]) -> dict[str, int]:
     if fault := first_fault("generator", shapes, state):
         raise ValueError(fault)
     if learned := [key for key in shapes if key.endswith(MODULATION + "weight") and state[key].any()]:
-        msg = f"{learned[0]} is not zero, as training leaves it: a conditioned network, which this one is not"
+        msg = f"{learned[0]} is not zero: the file holds a conditioned network, but RID's generator is unconditional"
         raise ValueError(msg)
     side, table = math.isqrt(tokens), state["pos_embed"]
     if side**2 != tokens or not torch.allclose(table.float(), sincos_positions(side, width), atol=max(1e-5, torch.finfo(table.dtype).eps)):
-        msg = "pos_embed is not the fixed sine-cosine table of a square picture"
+        msg = "pos_embed is not the fixed sine-cosine table of a square image"
         raise ValueError(msg)
     return {"width": width, "depth": len(blocks), "patch": patch, "tokens": tokens}

@@ -1,4 +1,4 @@
-"""Opening a saved generator, and refusing anything that is not exactly one."""
+"""Loading and saving of generators."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from rid.generator import PerturbationGenerator
 
 
 def load_generator(name: str, dtype: torch.dtype = torch.float32) -> PerturbationGenerator:
-    """Open a generator, strictly.
+    """Load a generator; missing and unexpected weights are errors.
 
     Args:
-        name: Folder with ``config.json`` and ``model.safetensors``, a Lightning checkpoint, a name of the registry, or a Hub id.
-        dtype: Precision of the weights; a generator that is still to be folded comes in float32.
+        name: Folder with ``config.json`` and ``model.safetensors``, Lightning checkpoint, registry
+            name, or Hub id.
+        dtype: Precision of the weights; a generator that is not folded stays in float32.
 
     Returns:
-        The generator in evaluation mode, its budget as stored with it.
+        The generator in evaluation mode, with its stored budget.
 
     Raises:
         FileNotFoundError: If there is no such model.
-        ValueError: If the files are damaged or hold anything but this network's weights.
+        ValueError: If the files are damaged or do not hold exactly this network's weights.
     """
     generator = PerturbationGenerator.from_pretrained(name)
     generator.origin = name
@@ -29,5 +30,8 @@ def load_generator(name: str, dtype: torch.dtype = torch.float32) -> Perturbatio
 
 
 def save_generator(generator: PerturbationGenerator, folder: Path) -> None:
-    """Write the folder that :func:`load_generator` opens; see :meth:`checkpoints.saved.SavedModel.save_pretrained`."""
+    """Write a model folder that :func:`load_generator` opens.
+
+    See :meth:`checkpoints.saved.SavedModel.save_pretrained`.
+    """
     generator.save_pretrained(folder)

@@ -1,1 +1,1 @@
-"""Training pairs by gradient ascent."""
+"""Training pairs: images and their gradient-attacked versions."""

@@ -1,4 +1,4 @@
-"""``python -m rid pairs``: its options, and what people are told."""
+"""Options and messages of ``python -m rid pairs``."""
 
 from __future__ import annotations
 
@@ -10,18 +10,30 @@ from rid.pairs.config import PairConfig
 
 
 def options(parser: Parser) -> None:
-    """Add the verb's options."""
-    parser.add_argument("photos", type=Path, nargs="+", help="folders, images, WebDataset shards (.tar), or text files that list images")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the pairs; the same command goes on in it")
+    """Add the options of ``pairs``."""
+    parser.add_argument(
+        "photos",
+        type=Path,
+        nargs="+",
+        help="folders, images, WebDataset shards (.tar), or text files that list images",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the pairs; repeat the command to resume",
+    )
     parser.add_class_arguments(PairConfig, as_group=False)
     add_job_arguments(parser, batch_size=None)
 
 
 def act(settings: Any, output: Output) -> int:
-    """Make the pairs; 0 only if every image has one."""
+    """Make the pairs; return 0 only if every image has one."""
     from rid.pairs.job import make_pairs
 
-    report = make_pairs(settings.photos, settings.output, take(settings, PairConfig), job_options(settings))
+    config = take(settings, PairConfig)
+    report = make_pairs(settings.photos, settings.output, config, job_options(settings))
     return 0 if report is None else output.report(report, f"pairs in {settings.output}")
 
 

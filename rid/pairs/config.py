@@ -6,21 +6,28 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Method = Literal["denoising", "surrogate", "encoder", "targeted"]
-"""``denoising``: frozen models; ``surrogate``: models that learn the pictures (ASPL, FSMG); ``encoder``: the autoencoders alone;
-``targeted``: denoising, drawn towards a target picture."""
+"""Objective of the attack.
+
+``denoising``: frozen models. ``surrogate``: models that are fine-tuned on the images (ASPL, FSMG).
+``encoder``: the autoencoders alone. ``targeted``: denoising, with a pull towards a target image.
+"""
 
 
 @dataclass(frozen=True)
 class PGDConfig:
-    """How far and how long to climb.
+    """Settings of projected gradient ascent (PGD).
 
     Attributes:
         steps: Gradient steps per objective and round.
-        step_levels: Length of a step in grey levels.
-        momentum: Decay of the accumulated gradient, normalised by its mean magnitude per picture and carried on across
-            objectives and rounds; 0 uses the plain sign.
-        rounds: In each, every objective climbs on its own from the same pictures, and the results are averaged.
-        shared: One perturbation for all pictures (universal), taken from one picture after another.
+        step_levels: Step size in gray levels of 255.
+        momentum: Decay of the accumulated gradient, from 0 to 1; 0 uses the plain sign. Gradients are
+            normalized by their mean magnitude per image and accumulate across objectives and rounds.
+        rounds: Outer rounds. In each, every objective runs its steps from the same images, and the
+            results are averaged.
+        shared: Optimize one universal perturbation for all images, image by image.
+
+    Raises:
+        ValueError: If a value is out of range.
     """
 
     steps: int = 100
@@ -30,26 +37,33 @@ class PGDConfig:
     shared: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.rounds) < 1 or self.step_levels <= 0 or not 0 <= self.momentum <= 1:
-            msg = f"steps and rounds must be at least 1, step_levels above 0 and momentum from 0 to 1, got {self}"
+        counts_valid = min(self.steps, self.rounds) >= 1
+        if not counts_valid or self.step_levels <= 0 or not 0 <= self.momentum <= 1:
+            msg = (
+                "steps and rounds must be at least 1, step_levels above 0 and momentum from 0 to 1, "
+                f"got {self}"
+            )
             raise ValueError(msg)
 
 
 @dataclass(frozen=True)
 class SurrogateConfig:
-    """How the imagined attacker trains; the defaults are those of Anti-DreamBooth's ASPL scripts.
+    """Settings of the surrogate's DreamBooth fine-tuning.
+
+    The defaults are those of Anti-DreamBooth's ASPL scripts (arXiv 2303.15433).
 
     Attributes:
-        before: DreamBooth steps on the clean pictures before the first round; FSMG has 1000 and none later.
-        steps: DreamBooth steps before each round on the clean pictures, and after it on the protected ones.
-        lr: AdamW's learning rate; its moments start anew each time.
+        before: Warm-up steps on the clean images before the first round; FSMG uses 1000, and 0 steps
+            per round.
+        steps: Steps on the clean images before each round, and on the protected ones after it.
+        lr: AdamW's learning rate; its moments are reset before each training.
         train_text_encoder: Also train the text encoder.
-        instance_prompt: Prompt of the person's pictures.
-        class_prompt: Prompt of the prior-preservation pictures.
-        prior_weight: Weight of their loss; 0 leaves them out.
-        class_images: How many of them the model makes, once.
-        sample_steps: DDIM steps for each.
-        guidance: Classifier-free guidance for them.
+        instance_prompt: Prompt of the person's images.
+        class_prompt: Prompt of the prior-preservation images.
+        prior_weight: Weight of the prior-preservation loss; 0 turns it off.
+        class_images: Number of prior-preservation images to generate, once.
+        sample_steps: DDIM steps per generated image.
+        guidance: Classifier-free guidance scale of generated images.
     """
 
     before: int = 0
@@ -66,25 +80,29 @@ class SurrogateConfig:
 
 @dataclass(frozen=True)
 class PairConfig:
-    """How pairs are made; the defaults are those RID's own pairs were made with.
+    """Settings of gradient-attacked pairs; the defaults are those of RID's pairs.
 
     Attributes:
         models: Pipeline folders or Hub ids.
-        budget: Bound in grey levels of 255.
-        side: Pictures are resized and centre-cropped to this side, as in RID's programs.
-        method: What to raise: denoising, surrogate, encoder or targeted.
-        ascent: Steps, rounds, momentum.
-        in_turn: Climb the models one after another in each round and average the pictures, as the published ensembles do;
-            otherwise every step climbs their mean.
-        prompt: What the models are told, in the methods denoising and targeted.
-        span: Share of the timesteps drawn from, in the method denoising.
-        draws: Timesteps and noises averaged for a gradient, in the method denoising.
-        surrogate: The imagined attacker's training, in the method surrogate.
-        target: Picture to draw towards, in the method targeted.
-        batch_size: Pictures attacked together.
-        by_folder: One batch per folder of pictures, as the surrogates of one person need.
-        shards: Write a WebDataset shard per batch instead of PNG files and a list.
-        seed: Of all draws.
+        budget: Bound of the perturbation in gray levels of 255.
+        side: Side in pixels to which images are resized and center-cropped, as in RID's programs.
+        method: Objective: denoising, surrogate, encoder or targeted.
+        ascent: Settings of PGD.
+        in_turn: Attack the models one after another in each round and average the results, as the
+            published ensembles do; otherwise each step uses the mean of all models.
+        prompt: Prompt of the models, with the methods denoising and targeted.
+        span: Lowest and highest timestep to draw, as fractions of the noise schedule from 0 to 1, with
+            the method denoising.
+        draws: Samples of timestep and noise per gradient, with the method denoising.
+        surrogate: Fine-tuning of the surrogate, with the method surrogate.
+        target: Target image file, with the method targeted.
+        batch_size: Images attacked together.
+        by_folder: Attack each folder of images as one batch, as one person's surrogate needs.
+        shards: Write one WebDataset shard per batch instead of PNG files and a list.
+        seed: Seed of all random draws.
+
+    Raises:
+        ValueError: If a value is out of range, or ``target`` does not fit ``method``.
     """
 
     models: list[str]
@@ -105,8 +123,12 @@ class PairConfig:
 
     def __post_init__(self) -> None:
         if (self.target is not None) != (self.method == "targeted"):
-            msg = "give target with the method targeted, and only there"
+            msg = "give target with the method targeted, and only with it"
             raise ValueError(msg)
-        if not self.models or self.batch_size < 1 or self.draws < 1 or not 0 <= self.span[0] < self.span[1] <= 1:
-            msg = "models must not be empty, batch_size and draws at least 1, and span two shares from 0 to 1, the lower first"
+        span_valid = 0 <= self.span[0] < self.span[1] <= 1
+        if not self.models or self.batch_size < 1 or self.draws < 1 or not span_valid:
+            msg = (
+                "models must not be empty, batch_size and draws at least 1, "
+                "and span two fractions from 0 to 1, the lower first"
+            )
             raise ValueError(msg)

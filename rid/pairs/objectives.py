@@ -1,6 +1,6 @@
-"""What gradient ascent raises: the published protections that work against models as they are.
+"""PGD objectives that use frozen models.
 
-Letters: B = pictures, S = side.
+Letters: B = images, S = side.
 """
 
 from __future__ import annotations
@@ -13,38 +13,54 @@ from torch import Tensor
 from checkpoints.folders import pipeline_folder
 from models.pipelines import open_autoencoder
 from rid.ensemble import DiffusionEnsemble
+from rid.noise import TimestepRange
 from rid.pairs.pgd import Objective
 
 
 class Denoising(Objective):
-    """The denoising loss of a frozen ensemble, as in AdvDM (arXiv 2302.04578) and RID's own pairs.
+    """Denoising loss of a frozen ensemble.
+
+    The objective of AdvDM (arXiv 2302.04578) and of RID's own pairs.
 
     Args:
-        ensemble: The models; their mean is raised.
-        draws: Timesteps and noises averaged for each gradient.
-        span: Share of the timesteps drawn from, lowest and highest.
+        ensemble: The models; their mean loss is the objective.
+        num_noise_samples: Samples of timestep and noise averaged per gradient.
+        timestep_range: Fractions of the noise schedule, see :data:`rid.noise.TimestepRange`.
     """
 
-    def __init__(self, ensemble: DiffusionEnsemble, draws: int = 1, span: tuple[float, float] = (0.0, 1.0)) -> None:
-        self.ensemble, self.draws, self.span = ensemble, draws, span
+    def __init__(
+        self,
+        ensemble: DiffusionEnsemble,
+        num_noise_samples: int = 1,
+        timestep_range: TimestepRange = (0.0, 1.0),
+    ) -> None:
+        self.ensemble = ensemble
+        self.num_noise_samples = num_noise_samples
+        self.timestep_range = timestep_range
 
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
         self.ensemble.to(clean.device)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        losses = [self.ensemble.denoising_loss(images, generator, self.span) for _ in range(self.draws)]
+        losses = [
+            self.ensemble.denoising_loss(images, generator, self.timestep_range)
+            for _ in range(self.num_noise_samples)
+        ]
         return torch.stack(losses).mean(dim=0)
 
 
-class RoundTrip(Objective):
-    """Size of the decoded latents, lowered: the encoder attack of RID's baselines, after PhotoGuard (arXiv 2302.06588).
+class EncoderAttack(Objective):
+    """Negative norm of the decoded latents, the encoder attack of RID's baselines.
+
+    It follows PhotoGuard (arXiv 2302.06588).
 
     Args:
         models: Pipeline folders or Hub ids; only their autoencoders are used.
     """
 
     def __init__(self, models: Sequence[str]) -> None:
-        self.autoencoders = [open_autoencoder(pipeline_folder(name)).requires_grad_(False) for name in models]
+        folders = [pipeline_folder(name) for name in models]
+        self.autoencoders = [open_autoencoder(folder).requires_grad_(False) for folder in folders]
 
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
         for vae in self.autoencoders:
@@ -59,7 +75,9 @@ class RoundTrip(Objective):
 
 
 class Targeted(Objective):
-    """The denoising loss, less the distance of the next latents from those of a target picture (T-ASPL's shift term).
+    """Denoising loss minus T-ASPL's shift term towards a target image.
+
+    See :meth:`rid.ensemble.DiffusionEnsemble.targeted_loss`.
 
     Args:
         ensemble: The models.
@@ -67,7 +85,8 @@ class Targeted(Objective):
     """
 
     def __init__(self, ensemble: DiffusionEnsemble, target: Tensor) -> None:
-        self.ensemble, self.target = ensemble, target
+        self.ensemble = ensemble
+        self.target = target
 
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
         self.ensemble.to(clean.device)

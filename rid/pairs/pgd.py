@@ -1,7 +1,9 @@
-"""Projected gradient ascent on pictures: the slow, per-picture protection RID stands in for and learns from.
+"""Projected gradient ascent (PGD) on images, the slow per-image protection.
 
-One algorithm serves the published variants, which differ in what is climbed (:mod:`rid.pairs.objectives`, :mod:`rid.pairs.aspl`), in the
-number of rounds, and in momentum. The references state theirs for [-1, 1] pictures; here lengths are in grey levels.
+RID's generator replaces it and can be trained on its results.
+One algorithm serves the published variants. They differ in the objective
+(:mod:`rid.pairs.objectives`, :mod:`rid.pairs.aspl`), in the number of rounds, and in momentum.
+The papers state step sizes for images in [-1, 1]; here they are in gray levels of 255.
 """
 
 from __future__ import annotations
@@ -16,18 +18,26 @@ from rid.pairs.config import PGDConfig
 
 
 class Objective(Protocol):
-    """Something to raise, one value per picture."""
+    """Objective of the ascent, one value per image."""
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """(B, 3, S, S) in [0, 1] to (B,), differentiable; fresh random draws from ``generator`` at every call."""
+        """Compute the objective, differentiable with respect to the images.
+
+        Args:
+            images: (B, 3, S, S) RGB in [0, 1].
+            generator: Source of random draws, fresh ones at every call.
+
+        Returns:
+            (B,).
+        """
         ...
 
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
-        """Called before a round's steps with the unprotected pictures."""
+        """Prepare for a round with the clean images."""
         return
 
     def end_round(self, protected: Tensor, generator: torch.Generator) -> None:
-        """Called after a round's steps with what they came to."""
+        """Finish a round with its protected images."""
         return
 
 
@@ -39,43 +49,50 @@ def pgd(
     generator: torch.Generator,
     on_step: Callable[[], None] | None = None,
 ) -> Tensor:
-    """Protect pictures by gradient ascent.
+    """Protect images by projected gradient ascent.
 
     Args:
         images: (B, 3, S, S) RGB in [0, 1].
-        objectives: What to raise: one that covers a whole ensemble, or one per model to climb them in turn.
-        budget: Largest change of a colour value in grey levels of 255.
-        config: Steps, their length, momentum, rounds.
+        objectives: One for a whole ensemble, or one per model to attack the models in turn.
+        budget: Largest change of a color value, in gray levels of 255.
+        config: Steps, step size, momentum, rounds.
         generator: Source of all random draws.
         on_step: Called after each step, for a progress bar.
 
     Returns:
-        Protected pictures in [0, 1], same shape, within the budget.
+        Protected images in [0, 1], same shape, within the budget.
     """
-    bound, change = budget / 255, torch.zeros_like(images[:1] if config.shared else images)
-    velocity = torch.zeros_like(change)
+    bound = budget / 255
+    step_size = config.step_levels / 255
+    # one perturbation per image, or a universal one that visits image after image
+    perturbation = torch.zeros_like(images[:1] if config.shared else images)
+    batches = images.split(1) if config.shared else [images]
+    velocity = torch.zeros_like(perturbation)
     for _ in range(config.rounds):
         results = []
         for objective in objectives:
+            # each objective starts from the round's perturbation
             objective.start_round(images, generator)
-            result = change
+            result = perturbation
             for _ in range(config.steps):
-                for part in images.split(1) if config.shared else [images]:
-                    gradient = _gradient((part + result).clamp(0, 1), objective, generator)
+                for batch in batches:
+                    # signed momentum step, projected onto the budget
+                    gradient = _gradient((batch + result).clamp(0, 1), objective, generator)
                     velocity = config.momentum * velocity + gradient
-                    result = (result + config.step_levels / 255 * velocity.sign()).clamp(-bound, bound)
+                    result = (result + step_size * velocity.sign()).clamp(-bound, bound)
+                    # projection onto valid pixel values
                     if not config.shared:
-                        result = (part + result).clamp(0, 1) - part
+                        result = (batch + result).clamp(0, 1) - batch
                 if on_step is not None:
                     on_step()
             objective.end_round((images + result).clamp(0, 1), generator)
             results.append(result)
-        change = torch.stack(results).mean(dim=0)
-    return (images + change).clamp(0, 1)
+        perturbation = torch.stack(results).mean(dim=0)
+    return (images + perturbation).clamp(0, 1)
 
 
 def _gradient(images: Tensor, objective: Objective, generator: torch.Generator) -> Tensor:
-    """Gradient of the objective, each picture's divided by its mean magnitude."""
+    """Compute the objective's gradient, normalized by its mean magnitude per image."""
     with torch.enable_grad():
         images = images.detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(objective(images, generator).sum(), images)

@@ -52,11 +52,11 @@ def test_the_same_noise_gives_the_same_loss(pipelines, portraits):
 
 
 def test_the_prompt_is_the_models_own(pipelines):
-    from rid.ensemble import embed_prompt
+    from rid.surrogates import embed_prompt
 
     ensemble = DiffusionEnsemble(pipelines[:1], prompt="photo of a person")
-    assert torch.equal(ensemble.surrogates[0].prompt, embed_prompt(pipelines[0], "photo of a person"))
-    assert not torch.equal(ensemble.surrogates[0].prompt, embed_prompt(pipelines[0], " "))
+    assert torch.equal(ensemble.surrogates[0].prompt_embeds, embed_prompt(pipelines[0], "photo of a person"))
+    assert not torch.equal(ensemble.surrogates[0].prompt_embeds, embed_prompt(pipelines[0], " "))
     held = [value for model in ensemble.surrogates for value in vars(model).values()]
     assert not any(isinstance(value, CLIPTextModel) for value in held)
 
@@ -75,7 +75,7 @@ def test_denoising_loss_is_the_mean_square_of_the_error(pipelines, portraits):
         latents = ensemble.encoders[0].encode(portraits[:1] * 2 - 1).latent_dist.sample(source) * model.scaling_factor
         noise = torch.randn(latents.shape, generator=source)
         step = torch.randint(1000, (1,), generator=source)
-        output = model.unet(diffuse(latents, noise, model.signal[step]), step, model.prompt).sample
+        output = model.unet(diffuse(latents, noise, model.alphas_cumprod[step]), step, model.prompt_embeds).sample
     assert loss.item() == pytest.approx((output - noise).square().mean().item(), rel=1e-5)
 
 

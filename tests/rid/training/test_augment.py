@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rid.generator import PerturbationGenerator
-from rid.noise import Rows
+from rid.noise import ShardedGenerator
 from rid.training.augment import RobustnessConfig, edit
 from rid.training.task import RIDTask
 
@@ -45,7 +45,7 @@ def test_training_goes_through_the_edit_and_back_to_the_generator(pipelines, por
     losses = set()
     for seed in (0, 1, 2, 3):
         task.zero_grad()
-        loss = task._terms({"image": portraits[:2]}, Rows(torch.Generator().manual_seed(seed)))["adv_sds"]
+        loss = task._terms({"image": portraits[:2]}, ShardedGenerator(torch.Generator().manual_seed(seed)))["adv_sds"]
         loss.backward()
         losses.add(float(loss.detach()))
         assert generator.to_pixels.weight.grad.abs().sum() > 0

@@ -16,7 +16,7 @@ from engine.manifest import fingerprint, write_manifest
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.lineage import lineage_of
-from rid.noise import Rows
+from rid.noise import ShardedGenerator
 from rid.training.cli import main
 from rid.training.task import RIDTask
 from rid.weights import load_generator, save_generator
@@ -91,7 +91,7 @@ def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
     torch.nn.init.normal_(generator.to_pixels.weight)
     images = torch.rand(2, 3, 64, 64)
     batch = {"image": images, "source": images.flip(0), "attacked": (images.flip(0) + 3 / 255).clamp(0, 1)}
-    noise = Rows(torch.Generator())
+    noise = ShardedGenerator(torch.Generator())
     alone = RIDTask(generator, pipelines, sds_weight=0, regression_weight=10, regression_norm="l2")
     terms = alone._terms({key: batch[key] for key in ("source", "attacked")}, noise)
     target = batch["attacked"] - batch["source"]
@@ -100,7 +100,7 @@ def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
     assert terms["regression"].item() == pytest.approx(expected.item(), rel=1e-5)
     both = RIDTask(generator, pipelines, regression_weight=2.5)
     both.ensemble = DiffusionEnsemble(pipelines)
-    terms = both._terms(batch, Rows(torch.Generator().manual_seed(0)))
+    terms = both._terms(batch, ShardedGenerator(torch.Generator().manual_seed(0)))
     assert set(terms) == {"adv_sds", "regression"}
     protected = (images + generator(images)).clamp(0, 1)
     assert torch.allclose(terms["adv_sds"], both.ensemble.adv_sds(protected, torch.Generator().manual_seed(0)), rtol=1e-4)

@@ -1,0 +1,61 @@
+"""Surrogates: the latent diffusion models that stand in for an attacker's model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from transformers import AutoTokenizer, CLIPTextModel
+
+from checkpoints.whole import opening
+
+
+@dataclass
+class Surrogate:
+    """One latent diffusion model of an ensemble.
+
+    Attributes:
+        name: Pipeline folder or Hub id.
+        unet: The frozen UNet.
+        encoder: Index of its VAE encoder in :attr:`DiffusionEnsemble.encoders`.
+        scaling_factor: The VAE's latent scale.
+        shift_factor: The VAE's latent shift.
+        alphas_cumprod: Cumulative alphas of the noise schedule, (timesteps,).
+        prediction_type: ``epsilon`` or ``v_prediction``.
+        prompt_embeds: Embedding of the constant prompt, (1, tokens, width).
+    """
+
+    name: str
+    unet: UNet2DConditionModel
+    encoder: int
+    scaling_factor: float
+    shift_factor: float
+    alphas_cumprod: Tensor
+    prediction_type: str
+    prompt_embeds: Tensor
+
+
+def embed_prompt(folder: str, prompt: str) -> Tensor:
+    """Embed a prompt with a pipeline's tokenizer and text encoder.
+
+    Returns:
+        (1, tokens, width) float32.
+    """
+    with opening(folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
+        text_encoder = CLIPTextModel.from_pretrained(
+            folder,
+            subfolder="text_encoder",
+            dtype=torch.float32,
+        ).eval()
+    tokens = tokenizer(
+        prompt,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    with torch.no_grad():
+        return text_encoder(tokens.input_ids).last_hidden_state
