@@ -18,8 +18,9 @@ from torch import Tensor
 
 from benchmarks.rows import peak_megabytes, run_row
 from images.io import to_uint8
-from indexing.activate import descriptors
-from indexing.activation import ActivationConfig, Objective, activate
+from indexing.activation import DescriptorObjective, activate
+from indexing.activation_config import ActivationConfig
+from indexing.activator import descriptors
 from indexing.jnd import just_noticeable_difference
 from indexing.perturbation import CHANNELS
 from models.embedder_config import EmbedderConfig
@@ -55,8 +56,8 @@ def published(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) ->
 
 def ours(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list[Tensor]:
     """The same pictures together."""
-    objective = Objective(extractor.embed_images, extractor.preprocess.side, extractor.preprocess.antialias, targets)
-    return activate(images, [objective], ActivationConfig(iterations=STEPS)).levels
+    objective = DescriptorObjective(extractor.embed_images, extractor.preprocess.side, extractor.preprocess.antialias, targets)
+    return activate(images, [objective], ActivationConfig(iterations=STEPS)).images_u8
 
 
 ROWS: dict[str, tuple[Callable[[Sequence[Tensor], Tensor, Embedder], list[Tensor]], int]] = {

@@ -1,1 +1,1 @@
-"""Active Indexing: images changed imperceptibly so that copy detection finds them again."""
+"""Active Indexing: imperceptible image changes that aid copy detection."""

@@ -1,11 +1,13 @@
-"""Activation: change pictures a little so that their descriptors come to lie on targets (arXiv 2210.10620, section 4)."""
+"""Activation: imperceptible image changes towards descriptor targets.
+
+Source: active image indexing (arXiv 2210.10620, section 4).
+Letters: B = images, S = side of the network's input, D = descriptor length.
+"""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,205 +15,183 @@ from torch import Tensor
 
 from images.io import to_uint8
 from images.metrics import psnr
+from indexing.activation_config import ActivationConfig, Loss, instantiate
 from indexing.perturbation import Distortion
 from indexing.views import EditedViews
 from models.preprocessing import IMAGENET_STD, normalize, resize
 
-Loss = Literal["cossim", "l2"]
+BISECTION_STEPS = 10
 
 
 @dataclass(frozen=True)
-class ActivationConfig:
-    """How pictures are changed. The defaults are the paper's.
+class DescriptorObjective:
+    """Descriptor targets of one network.
 
     Attributes:
-        iterations: Optimiser steps.
-        optimizer: A class of ``torch.optim`` and its settings: ``Adam,lr=1``.
-        scheduler: A class of ``torch.optim.lr_scheduler`` and its settings, such as ``CosineAnnealingLR,T_max=10``; none if empty.
-        loss: ``cossim`` draws descriptors towards the target's direction, ``l2`` towards the target itself.
-        lambda_f: Weight of that.
-        lambda_i: Weight of the mean squared change of the picture.
-        distortion: Size and shape of the change.
-        views: Edited views of each picture that are drawn to the target along with it, anew in every step; the paper uses none.
-        min_psnr: Least PSNR of a result in dB, kept by shrinking its change; no limit if None.
-        max_levels: Largest change of a value in grey levels, after rounding; no limit beyond the distortion's if None.
-        seed: Of the first values and the edited views.
-
-    Raises:
-        ValueError: If a number is out of range, or there is no such optimiser or scheduler.
+        embed: Network from normalized images, (B, 3, S, S), to descriptors, (B, D).
+        side: S in pixels.
+        antialias: Low-pass filter images when downscaling.
+        targets: One target per image, (B, D).
     """
 
-    iterations: int = 10
-    optimizer: str = "Adam,lr=1"
-    scheduler: str = ""
-    loss: Loss = "cossim"
-    lambda_f: float = 1.0
-    lambda_i: float = 0.01
-    distortion: Distortion = field(default_factory=Distortion)
-    views: int = 0
-    min_psnr: float | None = None
-    max_levels: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.iterations < 1 or self.views < 0 or self.lambda_f <= 0 or self.lambda_i < 0:
-            msg = (
-                "iterations must be at least 1, views and lambda_i at least 0 and lambda_f above 0, "
-                f"got {self.iterations}, {self.views}, {self.lambda_i} and {self.lambda_f}"
-            )
-            raise ValueError(msg)
-        if (self.max_levels is not None and self.max_levels < 1) or (self.min_psnr is not None and not 0 < self.min_psnr < 100):
-            msg = f"max_levels must be at least 1 and min_psnr between 0 and 100 dB, got {self.max_levels} and {self.min_psnr}"
-            raise ValueError(msg)
-        probe = torch.zeros(1, requires_grad=True)
-        named(self.scheduler, torch.optim.lr_scheduler, named(self.optimizer, torch.optim, [probe]))
-
-
-def named(text: str, module: Any, first: Any) -> Any:
-    """What a text such as ``Adam,lr=1`` names in a module, called with ``first`` and those settings; None for an empty one.
-
-    Raises:
-        ValueError: If there is no such class, or it does not take the settings.
-    """
-    if not text:
-        return None
-    name, *settings = (part.strip() for part in text.split(","))
-    kind = getattr(module, name, None)
-    if not isinstance(kind, type) or name.startswith("_"):
-        msg = f"{module.__name__} has no class '{name}'; write a name and settings, such as Adam,lr=1 or CosineAnnealingLR,T_max=10"
-        raise ValueError(msg)
-    try:
-        pairs = dict(setting.split("=") for setting in settings)
-        values: dict[str, Any] = {key: int(value) if value.lstrip("-").isdigit() else float(value) for key, value in pairs.items()}
-        if "fused" in inspect.signature(kind).parameters and not {"foreach", "differentiable"} & set(values):
-            values = {"fused": True} | values  # one pass over memory instead of a dozen
-        return kind(first, **values)
-    except (TypeError, ValueError) as error:
-        msg = f"'{text}': {name} does not take these settings ({error})"
-        raise ValueError(msg) from error
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What descriptors are drawn to.
-
-    Attributes:
-        describe: Network from (B, 3, S, S) normalised pictures to (B, D) descriptors.
-        side: S.
-        antialias: Whether pictures are smoothed when they are made smaller for it.
-        targets: (B, D), one for each picture.
-    """
-
-    describe: Callable[[Tensor], Tensor]
+    embed: Callable[[Tensor], Tensor]
     side: int
     antialias: bool
     targets: Tensor
 
 
 @dataclass(frozen=True)
-class Activated:
-    """Changed pictures, (3, H, W) uint8 each, and the mean feature loss before each step and after the last."""
+class ActivatedImages:
+    """Activated images and the course of the optimization.
 
-    levels: list[Tensor]
+    Attributes:
+        images_u8: Changed images, (3, H, W) uint8 each.
+        losses: Mean feature loss before each step and after the last, iterations + 1 values.
+    """
+
+    images_u8: list[Tensor]
     losses: list[float]
 
 
 class Perturbation:
-    """The change of one picture: a free variable, what it is worth, and its slope, in memory that is taken once and used in every step.
+    """Perturbation of one image, with hand-derived gradients.
 
-    Derivatives are written out: the change is a product, resizing is linear, and the machinery for anything more general would
-    move several times the memory, which at a picture's full size is what a step's time goes into.
+    It is a function of an unbounded parameter.
+
+    Autograd would move several times more memory, which dominates at full resolution.
+    For the same reason, buffers are allocated once and reused in every step.
 
     Args:
-        image: (3, H, W) in [0, 1].
-        noise: First value of the free variable, (3, H, W).
+        image: (3, H, W) RGB in [0, 1].
+        initial: Initial value of the parameter, (3, H, W).
         distortion: Size and shape of the change.
     """
 
-    def __init__(self, image: Tensor, noise: Tensor, distortion: Distortion) -> None:
-        self.image, self.distortion = image, distortion
+    def __init__(self, image: Tensor, initial: Tensor, distortion: Distortion) -> None:
+        self.image = image
+        self.distortion = distortion
         self.amplitude = distortion.amplitude(image.unsqueeze(0))[0]
-        self.free = noise.requires_grad_(True)
-        self.free.grad, self.share, self.value = (torch.empty_like(noise) for _ in range(3))  # laid out alike, as fused optimisers ask
-        self.shrunk: list[tuple[Tensor, Tensor]] = []
+        self.parameter = initial.requires_grad_(True)
+        # buffers of the parameter's memory layout, which fused optimizers require
+        self.parameter.grad = torch.empty_like(initial)
+        self.squashed = torch.empty_like(initial)
+        self.value = torch.empty_like(initial)
+        # full-size and resized perturbation for each network
+        self.resized_pairs: list[tuple[Tensor, Tensor]] = []
 
     @torch.no_grad()
     def update(self) -> None:
-        """Work the change out from the free variable."""
-        torch.mul(self.distortion.squash(self.free, self.share), self.amplitude, out=self.value)
+        """Compute the perturbation's value from its parameter."""
+        squashed = self.distortion.squash(self.parameter, self.squashed)
+        torch.mul(squashed, self.amplitude, out=self.value)
 
-    def small(self, objectives: Sequence[Objective]) -> list[Tensor]:
-        """The change as each network sees it, (1, 3, S, S); resizing is linear, so the picture itself is resized once."""
+    def resized(self, objectives: Sequence[DescriptorObjective]) -> list[Tensor]:
+        """Resize the perturbation for each network, (1, 3, S, S).
+
+        Resizing is linear, so the image itself needs to be resized only once.
+        """
+        self.resized_pairs = []
         with torch.enable_grad():
-            wholes = [self.value.unsqueeze(0).requires_grad_(True) for _ in objectives]
-            smalls = [resize(whole, o.side, o.antialias) for whole, o in zip(wholes, objectives, strict=True)]
-        self.shrunk = list(zip(wholes, smalls, strict=True))
-        return [part.detach() for part in smalls]
+            for objective in objectives:
+                full = self.value.unsqueeze(0).requires_grad_(True)
+                small = resize(full, objective.side, objective.antialias)
+                self.resized_pairs.append((full, small))
+        return [small.detach() for _, small in self.resized_pairs]
 
     @torch.no_grad()
-    def descend(self, slopes: Sequence[Tensor], weight: float) -> None:
-        """Set the free variable's slope.
+    def backward(self, gradients: Sequence[Tensor], weight: float) -> None:
+        """Compute the gradient of the parameter.
 
         Args:
-            slopes: Of the loss in what :meth:`small` gave, (3, S, S) each.
-            weight: Of the mean square of the change in the loss.
+            gradients: Gradient of the loss with respect to each result of :meth:`resized`,
+                (3, S, S) each.
+            weight: Weight of the perturbation's mean square in the loss.
         """
-        assert self.free.grad is not None
-        slope = torch.mul(self.value, 2 * weight / self.value.numel(), out=self.free.grad)
-        for (whole, small), part in zip(self.shrunk, slopes, strict=True):
-            slope += torch.autograd.grad(small, whole, part.unsqueeze(0))[0][0]
-        self.distortion.squash_backward(slope.mul_(self.amplitude), self.share)
+        assert self.parameter.grad is not None
+        # image loss
+        scale = 2 * weight / self.value.numel()
+        gradient = torch.mul(self.value, scale, out=self.parameter.grad)
+        # feature losses, through the resizing
+        for (full, small), small_gradient in zip(self.resized_pairs, gradients, strict=True):
+            gradient += torch.autograd.grad(small, full, small_gradient.unsqueeze(0))[0][0]
+        self.distortion.squash_backward(gradient.mul_(self.amplitude), self.squashed)
 
     def result(self) -> Tensor:
-        """The changed picture, (3, H, W) in about [0, 1]."""
+        """Return the changed image, (3, H, W), about in [0, 1]."""
         return self.image + self.value * self.value.new_tensor(IMAGENET_STD).view(3, 1, 1)
 
 
-def activate(images: Sequence[Tensor], objectives: Sequence[Objective], config: ActivationConfig) -> Activated:
-    """Change pictures of any sizes together.
+def activate(
+    images: Sequence[Tensor],
+    objectives: Sequence[DescriptorObjective],
+    config: ActivationConfig,
+) -> ActivatedImages:
+    """Activate images of any sizes together.
 
     Args:
-        images: (3, H, W) in [0, 1] each, on one device.
-        objectives: One for each index the pictures are to be found in.
-        config: How.
+        images: (3, H, W) RGB in [0, 1] each, on one device.
+        objectives: One for each index that is to find the images.
+        config: Settings of the optimization.
+
+    Returns:
+        The activated images and the losses.
     """
-    source = torch.Generator().manual_seed(config.seed)
-    changes = [Perturbation(image, (1e-6 * torch.randn(image.shape, generator=source)).to(image), config.distortion) for image in images]
-    optimizer = named(config.optimizer, torch.optim, [change.free for change in changes])
-    scheduler = named(config.scheduler, torch.optim.lr_scheduler, optimizer)
-    views = EditedViews(config.views, source) if config.views else None
-    originals = [torch.cat([resize(normalize(image).unsqueeze(0), o.side, o.antialias) for image in images]) for o in objectives]
+    # perturbations with small random initial values
+    generator = torch.Generator().manual_seed(config.seed)
+    perturbations = []
+    for image in images:
+        initial = (1e-6 * torch.randn(image.shape, generator=generator)).to(image)
+        perturbations.append(Perturbation(image, initial, config.distortion))
+    # optimizer
+    parameters = [perturbation.parameter for perturbation in perturbations]
+    optimizer = instantiate(config.optimizer, torch.optim, parameters)
+    scheduler = instantiate(config.scheduler, torch.optim.lr_scheduler, optimizer)
+    views = EditedViews(config.views, generator) if config.views else None
+    # inputs and targets of each network
+    originals = [_resized_originals(images, objective) for objective in objectives]
     targets = [objective.targets.to(images[0]).repeat(config.views + 1, 1) for objective in objectives]
 
-    def seen() -> list[Tensor]:
-        """What each network sees of all pictures, (B, 3, S, S)."""
-        for change in changes:
-            change.update()
-        smalls = zip(*(change.small(objectives) for change in changes), strict=True)
-        return [x + torch.cat(parts) for x, parts in zip(originals, smalls, strict=True)]
+    def network_inputs() -> list[Tensor]:
+        """Compute each network's perturbed inputs, (B, 3, S, S)."""
+        for perturbation in perturbations:
+            perturbation.update()
+        by_image = [perturbation.resized(objectives) for perturbation in perturbations]
+        by_network = zip(*by_image, strict=True)
+        return [x + torch.cat(parts) for x, parts in zip(originals, by_network, strict=True)]
 
-    def feature_loss(pictures: list[Tensor]) -> Tensor:
+    def feature_loss(inputs: list[Tensor]) -> Tensor:
+        """Average the descriptors' distances to their targets over the networks."""
         terms = []
-        for objective, goals, picture in zip(objectives, targets, pictures, strict=True):
-            small = picture if views is None else torch.cat([picture, views(picture)])
-            terms.append(_distance(objective.describe(small), goals, config.loss))
+        for objective, goals, x in zip(objectives, targets, inputs, strict=True):
+            all_views = x if views is None else torch.cat([x, views(x)])
+            terms.append(_distance(objective.embed(all_views), goals, config.loss))
         return torch.stack(terms).mean()
 
     losses = []
     for _ in range(config.iterations):
+        # gradient with respect to the networks' inputs; their weights need none
         with torch.enable_grad():
-            pictures = [picture.requires_grad_(True) for picture in seen()]
-            near = feature_loss(pictures)
-            slopes = torch.autograd.grad(config.lambda_f * near, pictures)  # the networks' weights need none
-        for place, change in enumerate(changes):
-            change.descend([slope[place] for slope in slopes], config.lambda_i / len(changes))
+            inputs = [x.requires_grad_(True) for x in network_inputs()]
+            loss = feature_loss(inputs)
+            gradients = torch.autograd.grad(config.lambda_f * loss, inputs)
+        # gradient with respect to the perturbations
+        for index, perturbation in enumerate(perturbations):
+            own_gradients = [gradient[index] for gradient in gradients]
+            perturbation.backward(own_gradients, config.lambda_i / len(perturbations))
         optimizer.step()
         if scheduler is not None:
             scheduler.step()
-        losses.append(float(near.detach()))
+        losses.append(float(loss.detach()))
+    # final loss, and results in 8 bits
     with torch.no_grad():
-        losses.append(float(feature_loss(seen())))
-        return Activated([limited(image, change.result(), config) for image, change in zip(images, changes, strict=True)], losses)
+        losses.append(float(feature_loss(network_inputs())))
+        images_u8 = [apply_limits(image, perturbation.result(), config) for image, perturbation in zip(images, perturbations, strict=True)]
+        return ActivatedImages(images_u8, losses)
+
+
+def _resized_originals(images: Sequence[Tensor], objective: DescriptorObjective) -> Tensor:
+    normalized = [normalize(image).unsqueeze(0) for image in images]
+    return torch.cat([resize(x, objective.side, objective.antialias) for x in normalized])
 
 
 def _distance(descriptors: Tensor, targets: Tensor, loss: Loss) -> Tensor:
@@ -220,33 +200,47 @@ def _distance(descriptors: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     return F.pairwise_distance(descriptors, targets).square().mean()
 
 
-def limited(original: Tensor, changed: Tensor, config: ActivationConfig) -> Tensor:
-    """The changed picture in 8 bits, (3, H, W), its change shrunk as far as ``min_psnr`` and ``max_levels`` ask.
+def apply_limits(original: Tensor, changed: Tensor, config: ActivationConfig) -> Tensor:
+    """Round a changed image to 8 bits within the limits.
+
+    The limits are ``min_psnr`` and ``max_levels``. The change is scaled down, found by bisection, until they hold.
 
     Args:
-        original: (3, H, W) in [0, 1], of 8 bits.
-        changed: The same shape.
-        config: With the limits.
+        original: (3, H, W) in [0, 1], of 8-bit values.
+        changed: Same shape.
+        config: Settings with the limits.
+
+    Returns:
+        (3, H, W) uint8.
     """
-    before = to_uint8(original).short()
+    original_levels = to_uint8(original).short()
     difference = changed - original
 
-    def levels(share: float) -> Tensor:
-        after = to_uint8(original + share * difference).short()
+    def scaled(factor: float) -> Tensor:
+        """Scale the change, round it, and clamp it to ``max_levels``."""
+        levels = to_uint8(original + factor * difference).short()
         if config.max_levels is not None:
-            after = after.clamp(before - config.max_levels, before + config.max_levels)
-        return after
+            lowest = original_levels - config.max_levels
+            highest = original_levels + config.max_levels
+            levels = levels.clamp(lowest, highest)
+        return levels
 
-    def good(after: Tensor) -> bool:
+    def is_within_psnr(levels: Tensor) -> bool:
         if config.min_psnr is None:
             return True
-        return psnr(float((after - before).float().square().mean(dtype=torch.float64))) >= config.min_psnr
+        error = (levels - original_levels).float().square().mean(dtype=torch.float64)
+        return psnr(float(error)) >= config.min_psnr
 
-    whole = levels(1.0)
-    if good(whole):
-        return whole.byte()
-    low, high = 0.0, 1.0
-    for _ in range(10):
+    full = scaled(1.0)
+    if is_within_psnr(full):
+        return full.byte()
+    # bisection of the scale factor
+    low = 0.0
+    high = 1.0
+    for _ in range(BISECTION_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if good(levels(middle)) else (low, middle)
-    return levels(low).byte()
+        if is_within_psnr(scaled(middle)):
+            low = middle
+        else:
+            high = middle
+    return scaled(low).byte()

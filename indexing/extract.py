@@ -1,4 +1,4 @@
-"""The ``extract`` job: a descriptor of every image."""
+"""The ``extract`` job: descriptors of images."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ def extract(
     options: JobOptions,
     fts: bool = False,
 ) -> EmbedReport | None:
-    """Describe every image into a folder; a stopped job in it goes on, and only new and changed images are described.
+    """Compute the descriptors of images; a stopped run resumes.
+
+    A finished folder is updated with new and changed images only.
 
     Args:
         inputs: Folders, image files, shards and lists; see :func:`images.inputs.find_images`.
-        output: Folder of ``features.npy``, ``filenames.txt`` and the record.
-        extractor: The network.
-        options: How it runs.
-        fts: Write the matrix as ``fts.pt``, too, as active indexing's published programs do.
+        output: Folder of ``features.npy``, ``filenames.txt`` and ``manifest.json``.
+        extractor: The descriptor network.
+        options: Devices, precision and batch size.
+        fts: Also write the matrix as ``fts.pt``, as active indexing's published programs do.
 
     Returns:
-        The outcome; None on every process but the first.
+        The report of the job; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If an input, its images or the network are not there.
-        ValueError: If the network is not one, no image can be described, or the folder holds another job.
+        FileNotFoundError: If an input, its images or the network are missing.
+        ValueError: If the network cannot be loaded, no image is readable, or the folder holds
+            another job.
     """
     found = find_images(inputs)
     refuse_overlap(output, inputs, found.images)

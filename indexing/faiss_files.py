@@ -1,4 +1,4 @@
-"""faiss indices: made from a string, read, written, and joined."""
+"""faiss indices: building from a string, reading, writing, joining."""
 
 from __future__ import annotations
 
@@ -15,63 +15,73 @@ from models.search import METRICS, Metric, faiss_errors
 
 REMEDY = "build the index again"
 
-MAX_CELLS, MAX_COUNT = 2**24, 2**16
-"""Largest numbers in a factory string: of cells, and of links, dimensions and bits."""
+MAX_CELLS = 2**24
+"""Largest number of IVF cells in a factory string."""
+
+MAX_COUNT = 2**16
+"""Largest number of links, dimensions or bits in a factory string."""
 
 
 def make_index(factory: str, dimension: int, metric: Metric) -> Any:
-    """An empty, untrained index.
+    """Build an empty, untrained index.
+
+    Args:
+        factory: faiss's factory string.
+        dimension: Length of a descriptor.
+        metric: ``l2``, or ``ip`` for inner products.
 
     Raises:
-        ValueError: If faiss knows no such string, or not for descriptors of this length.
+        ValueError: If faiss does not support the string, or not for descriptors of this length.
     """
-    what = f"faiss makes no index of '{factory}' for descriptors of {dimension} values"
+    message = f"faiss makes no index of '{factory}' for descriptors of {dimension} values"
     if fault := _fault(factory):
-        msg = f"{what}: {fault}"
+        msg = f"{message}: {fault}"
         raise ValueError(msg)
-    with faiss_errors(what):
+    with faiss_errors(message):
         return faiss.index_factory(dimension, factory, METRICS[metric])
 
 
 def _fault(factory: str) -> str:
-    """What is wrong with a string that faiss takes and then crashes on; empty if nothing."""
+    """Describe a fault on which faiss would crash; empty if none."""
     if "IDMap" in factory:
-        return "entries are numbered by their names here; leave IDMap out"
+        return "entries get their numbers from their names; leave IDMap out"
     for kind, count in re.findall(r"([A-Za-z]*)(\d+)", factory):
-        most = MAX_CELLS if kind == "IVF" else MAX_COUNT
-        if int(count) > most:
-            return f"{kind}{count} is more than the {most} that an index can have"
+        largest = MAX_CELLS if kind == "IVF" else MAX_COUNT
+        if int(count) > largest:
+            return f"{kind}{count} is more than the {largest} that an index can have"
     if re.search(r"(?<![\d.])0+(?![\d.])", factory):
-        return "its numbers begin at 1"
+        return "numbers must be at least 1"
     if re.search(r"HNSW1(?!\d)", factory):
-        return "a graph needs 2 links or more for each entry"
+        return "HNSW needs at least 2 links per entry"
     return ""
 
 
 def joined(parts: Sequence[Any]) -> Any:
-    """Several indices as one, whose ids go on from part to part."""
-    shards = faiss.IndexShards(parts[0].d, torch.get_num_threads() > 1, True)  # type: ignore[call-arg]  # its stub knows another overload alone
+    """Join indices into one, with consecutive ids across the parts."""
+    # faiss's stub knows another overload alone
+    threaded = torch.get_num_threads() > 1
+    shards = faiss.IndexShards(parts[0].d, threaded, True)  # type: ignore[call-arg]
     for part in parts:
         shards.add_shard(part)
     return shards
 
 
 def is_joined(index: Any) -> bool:
-    """Whether it is one of :func:`joined`."""
+    """Return True if an index is a result of :func:`joined`."""
     return isinstance(index, faiss.IndexShards)
 
 
 def read_faiss(file: Path, flags: int = 0, expected: str | None = None) -> Any:
-    """A faiss file, opened.
+    """Read a trained faiss index.
 
     Args:
         file: The file.
-        flags: faiss's own.
-        expected: Its sha256; not compared if None.
+        flags: faiss's I/O flags.
+        expected: Expected sha256 of the file; None skips the comparison.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged or not trained.
+        FileNotFoundError: If the file is missing.
+        ValueError: If the index is damaged or not trained.
     """
     if not file.is_file():
         msg = f"{file}: no such index; python -m indexing build makes one"
@@ -80,15 +90,18 @@ def read_faiss(file: Path, flags: int = 0, expected: str | None = None) -> Any:
     with faiss_errors(f"{file} is damaged or not an index; {REMEDY}"):
         index = faiss.read_index(str(file), flags)
     if not index.is_trained:
-        msg = f"{file}: this index is not trained; build it with training features"
+        msg = f"{file}: this index is not trained; build it with training descriptors"
         raise ValueError(msg)
     return linked(index)
 
 
 def linked(index: Any) -> Any:
-    """An index that can decode: faiss's fast-scan indices lose their quantizer when they are read or cloned, and crash then."""
-    found = faiss.try_extract_index_ivf(index)
-    ivf: Any = None if found is None else faiss.downcast_index(found)
+    """Restore the quantizer of a fast-scan index in place.
+
+    faiss's fast-scan indices lose it when read or cloned, and crash on decoding.
+    """
+    base = faiss.try_extract_index_ivf(index)
+    ivf: Any = None if base is None else faiss.downcast_index(base)
     quantizer = next((getattr(ivf, name) for name in ("pq", "aq") if hasattr(ivf, name)), None)
     if hasattr(ivf, "fine_quantizer") and quantizer is not None:
         ivf.fine_quantizer = quantizer
@@ -96,16 +109,25 @@ def linked(index: Any) -> Any:
 
 
 def write_faiss(index: Any, file: Path) -> None:
-    """Write an index, whole or not at all.
+    """Write an index atomically.
 
     Raises:
-        ValueError: If it cannot be written.
+        ValueError: If the file cannot be written.
     """
-    with atomic_write(file) as beside:
-        write_part(index, file, beside)
+    with atomic_write(file) as partial:
+        write_part(index, file, partial)
 
 
 def write_part(index: Any, file: Path, target: Path) -> None:
-    """Write an index to a place that becomes a file later; errors name the file."""
+    """Write an index to a temporary file.
+
+    Args:
+        index: The index.
+        file: Final name of the file, for messages.
+        target: Temporary file.
+
+    Raises:
+        ValueError: If the file cannot be written.
+    """
     with faiss_errors(f"{file} cannot be written"):
         faiss.write_index(index, str(target))

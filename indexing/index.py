@@ -1,4 +1,4 @@
-"""A faiss index on disk, with the names of its entries and the extractor whose descriptors it holds."""
+"""Index on disk: faiss index, entry names and extractor."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ INDEX, TRAINED, NAMES, FACTS = "index.faiss", "trained.faiss", "names.txt", "ind
 
 
 class IndexFacts(TypedDict, total=False):
-    """What ``index.json`` holds.
+    """Content of ``index.json``.
 
-    ``sha256`` has that of every other file of the folder, ``extractor`` the record of the embedder.
+    ``sha256`` holds the digests of the folder's other files, ``extractor`` the embedder's record.
     """
 
     format: int
@@ -41,12 +41,12 @@ class IndexFacts(TypedDict, total=False):
 
 
 class Index:
-    """A faiss index, the name of each entry, and what is known of it.
+    """A faiss index with named entries.
 
     Args:
-        index: Trained; an ``IndexShards`` if it is in several files.
-        names: One for each entry; an entry's id is its place.
-        facts: ``factory``, ``metric``, ``extractor`` and ``training``.
+        index: Trained faiss index; an ``IndexShards`` if it is in several files.
+        names: One name per entry; an entry's id is its position.
+        facts: Content of ``index.json``: ``factory``, ``metric``, ``extractor`` and ``training``.
     """
 
     def __init__(self, index: Any, names: list[str], facts: dict[str, Any]) -> None:
@@ -60,40 +60,41 @@ class Index:
 
     @property
     def metric(self) -> Metric:
-        """``l2``: smaller is nearer; ``ip``: larger is nearer."""
+        """Metric: ``l2``, smaller is nearer; ``ip``, larger is nearer."""
         return "ip" if self.index.metric_type == faiss.METRIC_INNER_PRODUCT else "l2"
 
     def __len__(self) -> int:
         return len(self.names)
 
     def id_of(self, name: str) -> int:
-        """Id of an entry.
+        """Return the id of an entry.
 
         Raises:
-            KeyError: If there is none of this name.
+            KeyError: If no entry has this name.
         """
-        if len(self._ids) < len(self.names):  # made when it is first asked for: with millions of names it takes its memory
+        if len(self._ids) < len(self.names):  # built on first use, as it takes memory
             self._ids = {name: place for place, name in enumerate(self.names)}
         return self._ids[name]
 
     @property
     def parts(self) -> list[Any]:
-        """The faiss indices it consists of, one for each file."""
+        """Parts of the faiss index, one per file."""
         whole = self.index
         return [faiss.downcast_index(whole.at(n)) for n in range(whole.count())] if is_joined(whole) else [whole]
 
     @classmethod
     def open(cls, folder: Path, mapped: bool = False, verify: bool = True) -> Self:
-        """Open a folder that ``python -m indexing build`` wrote.
+        """Open an index that ``python -m indexing build`` wrote.
 
         Args:
             folder: The folder.
-            mapped: Leave the cells of an IVF index, and the descriptors or codes of others, on disk until they are searched.
-            verify: Compare the sha256 of its files with the record, which reads them once.
+            mapped: Memory-map the cells of an IVF index, or the descriptors or codes of others.
+            verify: Compare the files' sha256 with the record, which reads them once.
 
         Raises:
-            FileNotFoundError: If it is not one.
-            ValueError: If it is damaged or not trained, or names and entries do not match.
+            FileNotFoundError: If the folder holds no index.
+            ValueError: If the index is damaged or not trained, or the numbers of names and entries
+                differ.
         """
         facts = read_facts(folder)
         of_kind = faiss.IO_FLAG_MMAP if "IVF" in str(facts.get("factory")) else faiss.IO_FLAG_MMAP_IFC
@@ -108,14 +109,14 @@ class Index:
         return cls(index, names, facts)
 
     def save(self, folder: Path) -> None:
-        """Write ``index.faiss`` (or its shards), ``names.txt`` and ``index.json``, all or none."""
+        """Write ``index.faiss`` or its shards, and ``names.txt`` and ``index.json``, atomically."""
         parts = self.parts
         self.facts = self.facts | {"shards": len(parts)}
         files = index_files(folder, self.facts)
         self._save(folder, {file.name: partial(write_part, part, file) for part, file in zip(parts, files, strict=True)})
 
     def save_names(self, folder: Path) -> None:
-        """Write what goes with the index's files, which are in the folder already."""
+        """Write names and facts beside existing index files."""
         self._save(folder, {})
 
     def _save(self, folder: Path, writers: dict[str, Callable[[Path], None]]) -> None:
@@ -130,10 +131,12 @@ class Index:
             stale.unlink()
 
     def add(self, features: VectorStore, chunk: int = 65_536) -> None:
-        """Insert descriptors, a part at a time; where the index is in several files, into the last.
+        """Insert descriptors in chunks.
+
+        A sharded index gets them in its last file.
 
         Raises:
-            ValueError: If they are of another extractor or length, or a name is there already.
+            ValueError: If the extractor or length differs, or a name is in the index already.
         """
         names = self.admit(features)
         for start in range(0, len(features), chunk):
@@ -144,45 +147,51 @@ class Index:
         self.names = names
 
     def admit(self, features: VectorStore) -> list[str]:
-        """All names once these descriptors are inserted.
+        """Check descriptors and return all names after their insertion.
 
         Raises:
-            ValueError: If they are of another extractor or length, or a name is there already.
+            ValueError: If the extractor or length differs, or a name is in the index already.
         """
         self.check(features.fingerprint, features.dimension, "these features")
         known = set(self.names)
         for name in features.names:
             check_name(name)
             if name in known:
-                msg = f"{name} would be in the index twice; add each picture once"
+                msg = f"{name} would be in the index twice; add each image once"
                 raise ValueError(msg)
             known.add(name)
         return self.names + features.names
 
     def check(self, fingerprint: str, dimension: int, what: str) -> None:
-        """Refuse descriptors that cannot be compared with the index's.
+        """Check that descriptors are comparable with the index's.
+
+        Args:
+            fingerprint: Fingerprint of their extractor; empty if unknown.
+            dimension: Their length.
+            what: Their name in the message.
 
         Raises:
-            ValueError: If their length or their extractor is another.
+            ValueError: If the length or the extractor differs.
         """
         check_comparable(self.facts.get("extractor", {}), self.dimension, fingerprint, dimension, what)
 
     def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors:
-        """The nearest entries of each query.
+        """Search the nearest entries of each query.
 
         Args:
             queries: (N, D).
-            k: How many.
-            parameters: faiss's own search parameters, such as ``nprobe=16`` or ``efSearch=64``; works on any index that has them.
+            k: Entries per query, at least 1.
+            parameters: faiss's search parameters, such as ``nprobe=16`` or ``efSearch=64``.
 
         Returns:
-            Distances (squared L2, ascending, or inner products, descending) and ids, (N, k) each; ids of -1 where nothing was found.
+            Distances (squared L2, ascending, or inner products, descending) and ids, (N, k) each;
+            an id of -1 means that no entry was found.
 
         Raises:
-            ValueError: If the index has no such parameter.
+            ValueError: If ``k`` is below 1, or the index has no such parameter.
         """
         if k < 1:
-            msg = f"at least 1 neighbour must be asked for, got {k}"
+            msg = f"at least 1 neighbor must be asked for, got {k}"
             raise ValueError(msg)
         self.tune(parameters)
         with faiss_errors(f"the index {self.facts.get('factory', '')} cannot be searched"):
@@ -196,17 +205,17 @@ class Index:
 
 
 def index_files(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
-    """The files of an index: ``index.faiss``, or its shards."""
+    """List the files of an index: ``index.faiss``, or its shards."""
     count = int(facts.get("shards", 1))
     return [folder / INDEX] if count == 1 else [folder / f"index-{place:05d}-of-{count:05d}.faiss" for place in range(count)]
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """``index.json`` of an index's folder.
+    """Read ``index.json`` of an index's folder.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged or of another kind.
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is damaged or of another format.
     """
     file = folder / FACTS
     if not file.is_file():
@@ -214,7 +223,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(msg)
     facts = read_json(file, IndexFacts, REMEDY)
     if facts.get("format") != FORMAT:
-        msg = f"{file}: not of this project's indices (format {FORMAT}); {REMEDY}"
+        msg = f"{file}: not an index of this project (format {FORMAT}); {REMEDY}"
         raise ValueError(msg)
     settle(folder, facts.get("sha256", {}))
     return dict(facts)
@@ -226,5 +235,5 @@ def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
-    """What ``index.json`` holds."""
+    """Format the content of ``index.json``."""
     return to_json({"format": FORMAT} | dict(facts))

@@ -1,7 +1,8 @@
-"""How much each place of a picture may change before an eye notices: the just noticeable difference.
+"""Just noticeable difference (JND): largest invisible change per pixel.
 
-Luminance adaptation and contrast masking of Wu et al., "Enhanced just noticeable difference model for images with pattern
-complexity" (2017), as active image indexing uses it (arXiv 2210.10620, section 4.2).
+Luminance adaptation and contrast masking of Wu et al., "Enhanced just noticeable difference model
+for images with pattern complexity" (2017), as used by active image indexing (arXiv 2210.10620,
+section 4.2).
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ Padding = Literal["zeros", "reflect"]
 
 LUMA = (0.299, 0.587, 0.114)
 FLOOR = 5.0
-"""Grey levels that may change anywhere."""
+"""Smallest JND, in gray levels of 255."""
 
 _SURROUND = [[1.0, 1, 1, 1, 1], [1, 2, 2, 2, 1], [1, 2, 0, 2, 1], [1, 2, 2, 2, 1], [1, 1, 1, 1, 1]]
 _SOBEL = [[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]
 
 
 def just_noticeable_difference(images: Tensor, padding: Padding = "zeros") -> Tensor:
-    """Heat map of pictures.
+    """Compute the JND of each pixel.
 
     Args:
         images: (B, 3, H, W) or (3, H, W) RGB in [0, 1].
-        padding: ``zeros`` as the paper's programs, which take the picture's border for a strong edge; ``reflect`` does not
-            (for sides of at least 3 pixels).
+        padding: ``zeros`` as in the paper's programs, which treats the image border as a strong
+            edge; ``reflect`` does not, and needs sides of at least 3 pixels.
 
     Returns:
-        (B, 1, H, W) or (1, H, W), in shares of 255 grey levels; never below :data:`FLOOR` levels.
+        (B, 1, H, W) or (1, H, W) in [0, 1], where 1 is 255 gray levels; at least :data:`FLOOR`
+        levels.
     """
     if images.ndim == 3:
         return just_noticeable_difference(images.unsqueeze(0), padding)[0]

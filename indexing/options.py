@@ -1,4 +1,4 @@
-"""Options that several verbs of copy detection share."""
+"""Options shared by several verbs of ``python -m indexing``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ IMAGES = "folders, images, WebDataset shards (.tar), or text files that list ima
 
 
 def extractor_options(parser: Parser) -> None:
-    """Which network, as options of every verb that describes images."""
+    """Add the options of the descriptor network."""
     parser.add_call("models.embedder_config:EmbedderConfig", "extractor", skip={"trust_torchscript"})
-    parser.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
+    parser.add_argument("--trust-torchscript", action="store_true", help="run TorchScript files, which are programs")
 
 
 def extractor_of(settings: Any) -> EmbedderConfig:
-    """The network's settings."""
-    given: EmbedderConfig = settings.extractor
-    return replace(given, trust_torchscript=settings.trust_torchscript)
+    """Return the settings of the descriptor network."""
+    config: EmbedderConfig = settings.extractor
+    return replace(config, trust_torchscript=settings.trust_torchscript)

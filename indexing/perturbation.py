@@ -1,4 +1,8 @@
-"""The shape of an imperceptible change: a free variable, squashed, weighted by place and channel (arXiv 2210.10620, section 4.2)."""
+"""Shape of an imperceptible change (arXiv 2210.10620, section 4.2).
+
+An unbounded parameter is squashed and weighted by position and channel.
+Letters: B = images, H, W = height and width.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from indexing.jnd import LUMA, Padding, just_noticeable_difference
+from indexing.jnd import FLOOR, LUMA, Padding, just_noticeable_difference
 from models.preprocessing import IMAGENET_STD
 
-CHANNELS = tuple(0.072 / share for share in LUMA)
-"""Weight of each channel: least for green, to which eyes are most sensitive, most for blue."""
+CHANNELS = tuple(0.072 / coefficient for coefficient in LUMA)
+"""Weight of each RGB channel; smallest for green, to which the eye is most sensitive."""
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """How large a change may be and where.
+    """Settings of the size and shape of a change.
 
     Attributes:
-        scaling: Strength; the paper's is 3.
-        use_tanh: Squash the free variable into (-1, 1), which bounds the change; without it there is no bound.
+        scaling: Strength, above 0; the paper uses 3.
+        use_tanh: Squash the parameter into (-1, 1), which bounds the change; without it there is no
+            bound.
         scale_channels: Weight the channels by :data:`CHANNELS`.
-        use_jnd: Weight places by the just noticeable difference; otherwise every place may change by its floor.
-        padding: Of the heat map's filters at the picture's border; see :func:`indexing.jnd.just_noticeable_difference`.
+        use_jnd: Weight pixels by the just noticeable difference (JND); otherwise each may change by
+            the JND's floor.
+        padding: Padding of the JND filters at the image border; see
+            :func:`indexing.jnd.just_noticeable_difference`.
 
     Raises:
-        ValueError: If the strength is not positive.
+        ValueError: If ``scaling`` is not positive.
     """
 
     scaling: float = 3.0
@@ -42,19 +49,47 @@ class Distortion:
 
     @torch.no_grad()
     def amplitude(self, images: Tensor) -> Tensor:
-        """Largest change of each value on the scale of normalised pictures, (B, 3, H, W), of (B, 3, H, W) in [0, 1]."""
-        heat = just_noticeable_difference(images, self.padding) if self.use_jnd else torch.full_like(images[:, :1], 5 / 255)
-        weights = images.new_tensor(CHANNELS if self.scale_channels else (1.0, 1.0, 1.0)).view(3, 1, 1)
-        return self.scaling * heat * weights
+        """Compute the largest change of each value of normalized images.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 1].
+
+        Returns:
+            (B, 3, H, W), in units of ImageNet-normalized values.
+        """
+        jnd = torch.full_like(images[:, :1], FLOOR / 255)
+        if self.use_jnd:
+            jnd = just_noticeable_difference(images, self.padding)
+        channels = CHANNELS if self.scale_channels else (1.0, 1.0, 1.0)
+        return self.scaling * jnd * images.new_tensor(channels).view(3, 1, 1)
 
     def bound(self, images: Tensor) -> Tensor:
-        """Largest change of each value in grey levels of 255, before rounding to 8 bits, which may add half a level; (B, 3, H, W)."""
+        """Compute the largest change of each value in gray levels.
+
+        Rounding to 8 bits may add half a level.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 1].
+
+        Returns:
+            (B, 3, H, W).
+        """
         return 255 * self.amplitude(images) * images.new_tensor(IMAGENET_STD).view(3, 1, 1)
 
-    def squash(self, free: Tensor, out: Tensor) -> Tensor:
-        """The free variable as a share of the amplitude, written to ``out``."""
-        return torch.tanh(free, out=out) if self.use_tanh else out.copy_(free)
+    def squash(self, parameter: Tensor, out: Tensor) -> Tensor:
+        """Squash a parameter to a fraction of the amplitude, in ``out``."""
+        return torch.tanh(parameter, out=out) if self.use_tanh else out.copy_(parameter)
 
-    def squash_backward(self, slope: Tensor, share: Tensor) -> Tensor:
-        """Turn a slope in the share into the slope in the free variable, in its place; ``share`` is used up."""
-        return slope.addcmul_(slope, share.square_(), value=-1) if self.use_tanh else slope
+    def squash_backward(self, gradient: Tensor, squashed: Tensor) -> Tensor:
+        """Backpropagate a gradient through :meth:`squash`, in place.
+
+        Args:
+            gradient: Gradient with respect to the result of :meth:`squash`; overwritten.
+            squashed: That result; overwritten.
+
+        Returns:
+            The gradient with respect to the parameter.
+        """
+        if not self.use_tanh:
+            return gradient
+        return gradient.addcmul_(gradient, squashed.square_(), value=-1)

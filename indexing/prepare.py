@@ -1,4 +1,4 @@
-"""Laying out DISC21 as folders of links (Douze et al., arXiv 2106.09672)."""
+"""The ``prepare`` job: DISC21 as folders of links (arXiv 2106.09672)."""
 
 from __future__ import annotations
 
@@ -12,79 +12,99 @@ from images.io import list_images
 QUERIES = 40_000
 
 
-def prepare_disc(data: Path, output: Path, truth: Path | None = None, queries: int = QUERIES, seed: int = 0) -> dict[str, int]:
-    """Links to DISC21's pictures in the three folders of active indexing's experiments.
+def prepare_disc(
+    data: Path,
+    output: Path,
+    truth: Path | None = None,
+    queries: int = QUERIES,
+    seed: int = 0,
+) -> dict[str, int]:
+    """Link DISC21's images into the folders of active indexing's experiments.
 
-    ``references_10k`` holds the references that a development query shows, ``references_990k`` the others, ``queries_40k`` training
-    pictures at random, which match nothing. Links that are there already are kept, so that it can be run again.
+    ``references_10k`` holds the references that match a development query, ``references_990k`` the
+    others, and ``queries_40k`` random training images, which match nothing.
+    Existing links are kept, so that the command can be repeated.
 
     Args:
-        data: With ``references/R000000.jpg`` and so on, and ``train/T000000.jpg``.
-        output: Folder of the three.
-        truth: The list of matches, ``query,reference`` a line, with or without a header; by default it is looked for in ``data``
-            as ``groundtruth_matches.csv`` or ``dev_queries_groundtruth.csv``.
-        queries: How many pictures that match nothing.
-        seed: Of their choice.
+        data: Folder with ``references/R000000.jpg`` and so on, and ``train/T000000.jpg``.
+        output: Folder of the three folders.
+        truth: List of matches with lines of ``query,reference``, with or without a header; None
+            looks in ``data`` for ``groundtruth_matches.csv`` or ``dev_queries_groundtruth.csv``.
+        queries: Number of training images to link.
+        seed: Seed of their selection.
 
     Returns:
-        Pictures in each folder.
+        Number of images in each folder.
 
     Raises:
-        FileNotFoundError: If a folder or the list is missing, or a listed reference is not there.
-        ValueError: If the list is none, there are too few training pictures, or another file is in a link's place.
+        FileNotFoundError: If a folder, the list or a listed reference is missing.
+        ValueError: If the list is malformed, there are too few training images, or another file has
+            a link's name.
     """
+    # references that match a query
     names = ("groundtruth_matches.csv", "dev_queries_groundtruth.csv")
-    given = truth or next((data / name for name in names if (data / name).is_file()), None)
-    if given is None or not given.is_file():
-        msg = f"{given or data}: no list of matches; looked for {' and '.join(names)}, or name it with truth"
+    existing = [data / name for name in names if (data / name).is_file()]
+    matches = truth or next(iter(existing), None)
+    if matches is None or not matches.is_file():
+        msg = f"{matches or data}: no list of matches; looked for {' and '.join(names)}; or name it with --truth"
         raise FileNotFoundError(msg)
-    wanted = read_matches(given)
+    matched = read_matches(matches)
     references = {path.stem: path for path in list_images(data / "references")[0]}
-    if missing := sorted(wanted - set(references)):
-        msg = f"{data / 'references'}: {len(missing)} of the listed references are not there, the first is {missing[0]}"
+    if missing := sorted(matched - set(references)):
+        msg = f"{data / 'references'}: {len(missing)} of the listed references are missing, the first is {missing[0]}"
         raise FileNotFoundError(msg)
+    # random training images
     training = list_images(data / "train")[0]
     if len(training) < queries:
-        msg = f"{data / 'train'}: {len(training)} pictures, but {queries} are to be chosen; give fewer queries"
+        msg = f"{data / 'train'}: {len(training)} images, but {queries} are requested; lower --queries"
         raise ValueError(msg)
-    chosen = random.Random(seed).sample(training, queries)
+    sampled = random.Random(seed).sample(training, queries)
+    # links
     folders = {
-        "references_10k": [path for stem, path in references.items() if stem in wanted],
-        "references_990k": [path for stem, path in references.items() if stem not in wanted],
-        "queries_40k": chosen,
+        "references_10k": [path for stem, path in references.items() if stem in matched],
+        "references_990k": [path for stem, path in references.items() if stem not in matched],
+        "queries_40k": sampled,
     }
     return {name: link(paths, output / name) for name, paths in folders.items()}
 
 
 def read_matches(file: Path) -> set[str]:
-    """References that some query shows; a header, lines without a reference and repetitions do no harm.
+    """Read the references that match a query.
+
+    A header, lines without a reference, and repeated lines are allowed.
 
     Raises:
-        ValueError: If the file has lines of another kind.
+        ValueError: If a line has fewer than two columns.
     """
     with file.open(newline="", encoding="utf-8") as stream:
         rows = [row for row in csv.reader(stream) if row]
     if rows and rows[0][0].strip().lower() in ("query_id", "query"):
         rows = rows[1:]
-    if wrong := [row for row in rows if len(row) < 2]:
-        msg = f"{file}: expected lines of query,reference, got {','.join(wrong[0])!r}"
+    if malformed := [row for row in rows if len(row) < 2]:
+        msg = f"{file}: expected lines of query,reference, got {','.join(malformed[0])!r}"
         raise ValueError(msg)
     return {row[1].strip() for row in rows if row[1].strip()}
 
 
 def link(paths: list[Path], folder: Path) -> int:
-    """Links with absolute goals, named as the pictures; how many.
+    """Link images into a folder under their own names.
+
+    Links are absolute, and existing ones are kept.
+
+    Returns:
+        Number of images.
 
     Raises:
-        ValueError: If something else is in a link's place.
+        ValueError: If another file has a link's name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        place, goal = folder / path.name, path.resolve()
-        if place.is_symlink() and Path(os.readlink(place)) == goal:
+        link_path = folder / path.name
+        target = path.resolve()
+        if link_path.is_symlink() and Path(os.readlink(link_path)) == target:
             continue
-        if place.is_symlink() or place.exists():
-            msg = f"{place} is there already and is another picture; choose another output folder or delete it"
+        if link_path.is_symlink() or link_path.exists():
+            msg = f"{link_path} exists already and is another image; choose another output folder or delete it"
             raise ValueError(msg)
-        place.symlink_to(goal)
+        link_path.symlink_to(target)
     return len(paths)

@@ -1,4 +1,4 @@
-"""What a search found as a page with the images."""
+"""HTML page of search results with their images."""
 
 from __future__ import annotations
 
@@ -14,46 +14,64 @@ from images.io import UnreadableImage, open_photo
 if TYPE_CHECKING:
     from indexing.search import Match
 
-SHOWN, BEST, SIDE = 200, 4, 160
+MAX_QUERIES = 200
+"""Most queries on the page."""
+
+MATCHES_PER_QUERY = 4
+
+SIDE = 160
+"""Longest side of an image on the page, in pixels."""
+
+Figure = tuple[str, str, str, list[tuple[str, str]]]
+"""File name, path, caption, and data URL with path if the image is readable."""
 
 
 def write_page(matches: Sequence[Match], queries: int, target: Path) -> None:
-    """Write one HTML file that needs nothing beside it, the surest matches first.
+    """Write a self-contained HTML page, best matches first.
 
     Args:
-        matches: As the search gives them.
-        queries: How many images were looked for.
-        target: The file.
+        matches: Matches by query, then by rank.
+        queries: Number of query images.
+        target: File to write.
     """
-    of: dict[str, list[Match]] = {}
+    # best queries first
+    by_query: dict[str, list[Match]] = {}
     for match in matches:
-        of.setdefault(match.query, []).append(match)
-    ordered = sorted(of.items(), key=lambda pair: -pair[1][0].score)[:SHOWN]
-    groups = [
-        [_figure(query, ""), *(_figure(match.match, f"{match.rank}. score {match.score:.3f}") for match in best[:BEST])]
-        for query, best in ordered
-    ]
-    shown = {path: bool(images) for group in groups for _, path, _, images in group}
+        by_query.setdefault(match.query, []).append(match)
+    best_first = sorted(by_query.values(), key=lambda matches: -matches[0].score)
+    groups = [_group(matches) for matches in best_first[:MAX_QUERIES]]
+    # files that can no longer be read
+    readable: dict[str, bool] = {}
+    for group in groups:
+        for _, path, _, images in group:
+            readable[path] = bool(images)
     shell.write_page(
         target,
         "indexing/search.html",
-        found=len(of),
+        found=len(by_query),
         queries=queries,
         groups=groups,
-        files=len(shown),
-        lost=sum(not there for there in shown.values()),
+        files=len(readable),
+        lost=list(readable.values()).count(False),
     )
 
 
-def _figure(path: str, said: str) -> tuple[str, str, str, list[tuple[str, str]]]:
-    """A file's name, its path, what is said of it, and its image if it is at its place."""
+def _group(matches: Sequence[Match]) -> list[Figure]:
+    """Build the figures of a query and its best matches."""
+    figures = [_figure(matches[0].query, "")]
+    for match in matches[:MATCHES_PER_QUERY]:
+        figures.append(_figure(match.match, f"{match.rank}. score {match.score:.3f}"))
+    return figures
+
+
+def _figure(path: str, caption: str) -> Figure:
     url = _url(path)
-    return Path(path).name, path, said, [(url, path)] if url else []
+    return Path(path).name, path, caption, [(url, path)] if url else []
 
 
 @lru_cache(maxsize=1024)
 def _url(path: str) -> str:
-    """An image, small; empty where its file is no longer there or lies in an archive."""
+    """Encode an image as a data URL; empty if unreadable."""
     try:
         return image_url(open_photo(Path(path)).rgb, SIDE, "jpeg")
     except (UnreadableImage, OSError):

@@ -1,4 +1,7 @@
-"""One index in several files, by faiss's own means: processes fill them side by side, a search goes through all (``IndexShards``)."""
+"""Sharded indices: several files, filled by parallel processes.
+
+A search uses all files, through faiss's ``IndexShards``.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,17 @@ from models.store import VectorStore
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one file of an index gets.
+class ShardTask:
+    """One file of an index and the rows to fill it with.
 
     Attributes:
-        file: The file to write.
-        trained: The trained, empty index.
+        file: File to write.
+        trained: File of the trained, empty index.
         features: Folders of all descriptors, in order.
-        start: First row of this file, counted through all folders.
-        stop: One after its last.
-        chunk: Rows read at a time.
-        threads: Of faiss.
+        start: First row of this file, counted across all folders.
+        stop: One above its last row.
+        chunk: Rows read at once.
+        threads: Threads of faiss.
     """
 
     file: Path
@@ -41,48 +44,63 @@ class Share:
     threads: int
 
 
-def fill_shards(trained: Path, features: Sequence[Path], rows: int, files: Sequence[Path], processes: int, chunk: int) -> None:
-    """Insert descriptors into several files, each with an equal share of consecutive rows; ids go on from file to file.
+def fill_shards(
+    trained: Path,
+    features: Sequence[Path],
+    rows: int,
+    files: Sequence[Path],
+    processes: int,
+    chunk: int,
+) -> None:
+    """Fill several files with equal numbers of consecutive rows.
+
+    Ids are consecutive across the files.
 
     Args:
-        trained: The trained, empty index.
+        trained: File of the trained, empty index.
         features: Folders of descriptors.
-        rows: How many there are in all.
-        files: To write.
-        processes: How many files are filled at a time; each is in memory while it is.
-        chunk: Rows read at a time, by each.
+        rows: Total number of descriptors.
+        files: Files to write.
+        processes: Files filled in parallel; each is held in memory meanwhile.
+        chunk: Rows read at once, by each process.
 
     Raises:
-        ValueError: If a descriptor is not finite, or a process was ended from outside.
+        ValueError: If a descriptor is not finite, or a process was killed.
     """
-    ends = [rows * (place + 1) // len(files) for place in range(len(files))]
+    # consecutive rows of each file
     threads = max(1, torch.get_num_threads() // processes)
-    shares = [
-        Share(file, trained, features, start, stop, chunk, threads) for file, start, stop in zip(files, [0, *ends], ends, strict=False)
-    ]
+    tasks = []
+    for number, file in enumerate(files):
+        start = rows * number // len(files)
+        stop = rows * (number + 1) // len(files)
+        tasks.append(ShardTask(file, trained, features, start, stop, chunk, threads))
+    # in this process
     if processes == 1:
-        for share in progress(shares, unit="shard"):
-            fill(share)
+        for task in progress(tasks, unit="shard"):
+            fill_shard(task)
         return
+    # in parallel processes
     try:
         with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-            waiting = [pool.submit(fill, share) for share in shares]
-            for done in progress(as_completed(waiting), total=len(waiting), unit="shard"):
-                done.result()
+            futures = [pool.submit(fill_shard, task) for task in tasks]
+            for future in progress(as_completed(futures), total=len(futures), unit="shard"):
+                future.result()
     except BrokenProcessPool as error:
-        msg = "a process that filled a shard was ended from outside, mostly for want of memory; give more shards, or fewer processes"
+        msg = "a process that filled a shard was killed, most likely for lack of memory; give more shards, or fewer processes"
         raise ValueError(msg) from error
 
 
-def fill(share: Share) -> None:
-    """Fill one file."""
-    faiss.omp_set_num_threads(share.threads)
-    index, first = read_faiss(share.trained), 0
-    for folder in share.features:
-        part = VectorStore.open(folder, verify=False)  # verified before the processes were started
-        begin, end = max(share.start - first, 0), min(share.stop - first, len(part))
-        for start in range(begin, end, share.chunk):
-            with faiss_errors(f"{share.file} takes no such entries"):
-                index.add(part.rows(start, min(start + share.chunk, end)))
-        first += len(part)
-    write_faiss(index, share.file)
+def fill_shard(task: ShardTask) -> None:
+    """Fill and write one file."""
+    faiss.omp_set_num_threads(task.threads)
+    index = read_faiss(task.trained)
+    offset = 0
+    for folder in task.features:
+        store = VectorStore.open(folder, verify=False)  # verified before the processes started
+        begin = max(task.start - offset, 0)
+        end = min(task.stop - offset, len(store))
+        for start in range(begin, end, task.chunk):
+            with faiss_errors(f"{task.file} takes no such entries"):
+                index.add(store.rows(start, min(start + task.chunk, end)))
+        offset += len(store)
+    write_faiss(index, task.file)

@@ -1,6 +1,6 @@
-"""Where in descriptor space a picture should lie for an index to find it: the targets of activation (arXiv 2210.10620, section 4.1).
+"""Targets of activation in descriptor space (arXiv 2210.10620, section 4.1).
 
-What an index knows of an entry is coarser than the entry: the cell it is in, and a code that is decoded to another vector.
+An index stores an entry coarsely: its cell, and a code that decodes to another vector.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Kind = Literal["auto", "reconstruction", "centroid", "halfway", "feature"]
 Vectors = NDArray[np.float32]
 
 STEPS = (1.0, 0.9, 0.75, 0.5, 0.25, 0.0)
-"""Shares of the way from the anchor to a reconstruction that are tried until it is in its own cell."""
+"""Fractions of the way from anchor to reconstruction, tried until the result is in its cell."""
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Targets of N pictures.
+    """Targets of N images.
 
     Attributes:
         vectors: (N, D).
-        kind: What they are; never ``auto``.
-        moved: How many reconstructions lay in another cell than their entry and were drawn back.
+        kind: Kind of target; never ``auto``.
+        moved: Number of reconstructions that were moved back into their entry's cell.
     """
 
     vectors: Vectors
@@ -38,19 +38,20 @@ class Targets:
 
 
 def find_targets(trained: Any, features: Vectors, kind: Kind = "auto") -> Targets:
-    """Targets of pictures for an index.
+    """Compute the targets of images for an index.
 
     Args:
-        trained: The index, trained; its entries do not matter and it is not changed.
-        features: The original pictures' descriptors, (N, D).
-        kind: ``reconstruction``: what the index decodes an entry to (for PQ, OPQ, LSH, scalar quantisers, with IVF or without).
-            ``centroid``: the middle of its cell (IVF). ``halfway``: the mean of centroid and descriptor. ``feature``: the
-            descriptor itself, which is only of use with edited views. ``auto``: the reconstruction where it differs from the
-            descriptor, else the centroid where there are cells, else the descriptor (Flat, HNSW). An index that is refined
-            by exact descriptors (``RFlat``) is taken for the coarser one that chooses the candidates.
+        trained: The trained index; its entries do not matter, and it is not changed.
+        features: Descriptors of the original images, (N, D).
+        kind: ``reconstruction``: the decoded entry (PQ, OPQ, LSH, scalar quantizers, with or
+            without IVF). ``centroid``: the centroid of its cell (IVF). ``halfway``: the mean of
+            centroid and descriptor. ``feature``: the descriptor itself, of use only with edited
+            views. ``auto``: the reconstruction if it differs from the descriptor, else the centroid
+            if there are cells, else the descriptor (Flat, HNSW). For an index refined by exact
+            descriptors (``RFlat``), the coarse index that selects the candidates is used.
 
     Raises:
-        ValueError: If the index has no cells, or cannot decode.
+        ValueError: If the index has no cells or cannot decode, as ``kind`` requires.
     """
     index = coarse(trained)
     if kind in ("auto", "reconstruction"):
@@ -62,12 +63,12 @@ def find_targets(trained: Any, features: Vectors, kind: Kind = "auto") -> Target
         kind = "centroid" if has_cells(index) else "feature"
     if kind == "feature":
         return Targets(features.copy(), kind)
-    centres = centroids(index, features)
-    return Targets(centres if kind == "centroid" else ((centres + features) / 2).astype(np.float32), kind)
+    centers = centroids(index, features)
+    return Targets(centers if kind == "centroid" else ((centers + features) / 2).astype(np.float32), kind)
 
 
 def coarse(index: Any) -> Any:
-    """The part of an index that chooses the candidates: without its refinement by better descriptors."""
+    """Return the part of an index that selects candidates."""
     index = faiss.downcast_index(index)
     while isinstance(index, faiss.IndexRefine):
         index = faiss.downcast_index(index.base_index)
@@ -75,7 +76,7 @@ def coarse(index: Any) -> Any:
 
 
 def reconstruct(index: Any, features: Vectors) -> Vectors:
-    """What an index would decode entries of these descriptors to, (N, D)."""
+    """Encode and decode descriptors with an index, (N, D)."""
     with faiss_errors("this index cannot decode its entries; use another target than the reconstruction"):
         empty = linked(faiss.clone_index(index))
         empty.reset()
@@ -86,17 +87,17 @@ def reconstruct(index: Any, features: Vectors) -> Vectors:
 
 
 def has_cells(index: Any) -> bool:
-    """Whether entries are kept in cells, of which a search looks into a few."""
+    """Return True for IVF indices."""
     return faiss.try_extract_index_ivf(index) is not None
 
 
 def cells(index: Any, vectors: Vectors) -> NDArray[np.int64]:
-    """Number of the cell that each vector belongs to, (N,)."""
+    """Assign each vector to its cell, (N, D) to (N,)."""
     return _inner(index)[1].quantizer.assign(_forward(index, vectors), 1).reshape(-1)
 
 
 def centroids(index: Any, vectors: Vectors) -> Vectors:
-    """Middle of each vector's cell, in the space of descriptors, (N, D).
+    """Compute the centroid of each vector's cell, (N, D).
 
     Raises:
         ValueError: If the index has no cells.
@@ -111,10 +112,18 @@ def centroids(index: Any, vectors: Vectors) -> Vectors:
 
 
 def within_own_cells(index: Any, features: Vectors, decoded: Vectors) -> tuple[Vectors, int]:
-    """Reconstructions drawn back, where they lie in another cell than their entry: there the entry would not be looked for.
+    """Move reconstructions back into the cells of their entries.
 
-    They are drawn towards the cell's middle; where that is not in the cell itself, as can be with inner products, towards the
-    descriptor, which always is.
+    A search would not find an entry in another cell. Reconstructions move towards the centroid, or
+    towards the descriptor if the centroid is not in its own cell, as happens with inner products.
+
+    Args:
+        index: The index.
+        features: Descriptors of the entries, (N, D).
+        decoded: Reconstructions of the entries, (N, D).
+
+    Returns:
+        The reconstructions, (N, D), and the number of those moved.
     """
     if not has_cells(index):
         return decoded, 0
@@ -135,7 +144,7 @@ def within_own_cells(index: Any, features: Vectors, decoded: Vectors) -> tuple[V
 
 
 def _inner(index: Any) -> tuple[list[Any], Any]:
-    """The transforms before an IVF index, and the IVF index."""
+    """Split an index into vector transforms and IVF index."""
     index = faiss.downcast_index(index)
     chain: list[Any] = []
     while isinstance(index, faiss.IndexPreTransform):

@@ -1,4 +1,4 @@
-"""Edited views, under which activation draws images to their target."""
+"""Edited views of images, optimized along with them in activation."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from models.preprocessing import denormalize, normalize
 
 
 class EditedViews:
-    """Randomly edited copies of normalized images, with gradients.
+    """Differentiable random edits of normalized images.
 
-    The kinds and ranges are those that active image indexing was tried with before its release; see
-    :func:`images.transforms.differentiable.random_edits`.
+    The edits and their ranges are those of active image indexing's experiments before its release;
+    see :func:`images.transforms.differentiable.random_edits`.
 
     Args:
-        copies: Views of each image, at least 1.
-        source: Where seeds are drawn.
+        copies: Views per image, at least 1.
+        source: Source of the edits' seeds.
     """
 
     def __init__(self, copies: int, source: torch.Generator) -> None:
-        self.copies, self.source = copies, source
+        self.copies = copies
+        self.source = source
         self.edits = random_edits()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Edit normalized images: (B, 3, S, S) to (copies * B, 3, S, S); S is a multiple of 16."""
+        """Edit normalized images, (B, 3, S, S) to (N * B, 3, S, S).
+
+        N is ``copies``. S must be a multiple of 16.
+        """
         seed = int(torch.randint(2**31, (), generator=self.source))
         with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
             torch.manual_seed(seed)

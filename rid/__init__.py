@@ -9,7 +9,7 @@ __all__ = ["Protector"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the network on first use, so that commands start without it."""
+    """Import the network on first use; commands start without it."""
     if name == "Protector":
         from rid.protect.protector import Protector
 

@@ -1,4 +1,4 @@
-"""``python -m rid convert``: convert between released checkpoint files and model folders."""
+"""``python -m rid convert``: released checkpoint files to model folders, and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def options(parser: Parser) -> None:
         "--budget",
         type=float | None,
         default=None,
-        help="bound in gray levels of 255; needed if the file's name does not state it (eps-12 is 6)",
+        help="bound in gray levels of 255; needed if the file's name states none (eps-12 is 6)",
     )
     parser.add_argument(
         "--force",
@@ -32,7 +32,7 @@ def options(parser: Parser) -> None:
 
 
 def act(settings: Any, output: Output) -> int:
-    """Convert a released file to a folder, or a folder to a released file."""
+    """Convert a checkpoint: a released file to a folder, or back."""
     from rid.released import export_released, import_released
 
     if settings.target.exists():
@@ -44,8 +44,8 @@ def act(settings: Any, output: Output) -> int:
         budget = budget_of(settings.source, settings.budget, settings.force)
         generator = import_released(settings.source, settings.target, budget, settings.heads)
     output.result(
-        f"{settings.target}: a generator for {generator.image_size} pixels that changes values by at most "
-        f"{generator.budget:g} of 255 gray levels",
+        f"{settings.target}: a generator for {generator.image_size} pixels that changes values "
+        f"by at most {generator.budget:g} of 255 gray levels",
         target=settings.target,
         image_size=generator.image_size,
         budget=generator.budget,
@@ -54,7 +54,7 @@ def act(settings: Any, output: Output) -> int:
 
 
 def budget_of(source: Path, given: float | None, force: bool) -> float:
-    """Determine the budget of a released file from the option and the file's name.
+    """Determine a released file's budget from option and file name.
 
     Args:
         source: The released file.
@@ -71,16 +71,13 @@ def budget_of(source: Path, given: float | None, force: bool) -> float:
 
     named = named_budget(source)
     if given is None and named is None:
-        msg = (
-            f"{source}: give --budget, in gray levels of 255: "
-            "6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
-        )
+        msg = f"{source}: give --budget, in gray levels of 255: 6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
         raise ValueError(msg)
     if given is not None and named is not None and given != named and not force:
         msg = (
             f"{source.name} is a release of eps {2 * named:g}, which is {named:g} gray levels, "
-            f"not the {given:g} of --budget. Another budget scales the perturbation away from training. "
-            "Leave --budget out, or add --force"
+            f"not the {given:g} of --budget. Another budget than in training rescales the "
+            "perturbation. Leave --budget out, or add --force"
         )
         raise ValueError(msg)
     return float(given if given is not None else named or 0)

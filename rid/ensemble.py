@@ -1,4 +1,4 @@
-"""Ensembles of frozen diffusion models, the surrogates of perturbation training and PGD.
+"""Ensembles of frozen diffusion models for training and PGD.
 
 Letters: B = images, M = models, V = distinct VAE encoders (V <= M).
 """
@@ -212,7 +212,7 @@ class DiffusionEnsemble:
         images: Tensor,
         generator: NoiseSource,
     ) -> Iterator[tuple[Surrogate, Tensor]]:
-        """Yield each model with sampled, scaled latents of the images, (B, C, h, w)."""
+        """Yield each model with sampled latents, (B, C, h, w)."""
         # Under bfloat16 autocast the latents' error is 2 % of the change that a perturbation of
         # 6 grey levels causes; the gradient keeps its direction (cosine 0.99999).
         # Both were measured on checkpoints/tiny.

@@ -1,9 +1,9 @@
 """RID's perturbation generator: a vision transformer from image to perturbation.
 
-Architecture of arXiv 2412.09844 as released: a DiT whose condition is always the zero vector, so that every
-adaptive layer norm reduces to learned constants. Those constants are parameters here (``modulation``), and can be
-folded into the adjacent linear layers. The embedders and matrices that the released files carry
-unused do not exist here.
+Architecture of arXiv 2412.09844 as released: a DiT whose condition is always the zero vector, so
+that every adaptive layer norm reduces to learned constants. Those constants are parameters here
+(``modulation``), and can be folded into the adjacent linear layers. The embedders and matrices that
+the released files carry unused do not exist here.
 
 Letters: B = images, S = side, P = patch side, N = (S / P)**2 tokens, W = width.
 """
@@ -23,12 +23,12 @@ MOST_PATCHES = 128
 
 
 def say_that_it_is_not_folded(config: Config, weights: Weights) -> tuple[Config, Weights]:
-    """Mark folders of format 0, which have no such entry, as not folded."""
+    """Mark a folder of format 0 as not folded."""
     return {"folded": False} | config, weights
 
 
 class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
-    """Map an image to an additive perturbation within ``budget`` gray levels.
+    """Network from an image to a bounded additive perturbation.
 
     The defaults are the released architecture. Its file holds 343 M values and uses 226 M of them.
 
@@ -104,7 +104,7 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialize as the paper: Xavier weights, zero biases, zero output layer.
+        """Initialize as the paper: Xavier weights, zero output layer and biases.
 
         The initial perturbation is therefore exactly 0.
         """
@@ -139,15 +139,15 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         return unpatchify(pixels, self.patch_size).float().tanh() * (self.budget / 255)
 
     def protect(self, images: Tensor) -> Tensor:
-        """Add the perturbation and clamp to [0, 1]; shapes as in :meth:`forward`."""
+        """Add the perturbation and clamp; shapes as in :meth:`forward`."""
         return (images + self(images)).clamp(0, 1)
 
     @torch.no_grad()
     def fold(self) -> PerturbationGenerator:
         """Fold shifts, scales and gates into the adjacent linear layers.
 
-        Exact algebra, computed in float64: ``W @ (x * (1 + scale) + shift) + b`` is one linear layer,
-        and so is ``gate * (W @ x + b)``.
+        Exact algebra, computed in float64: ``W @ (x * (1 + scale) + shift) + b`` is one linear
+        layer, and so is ``gate * (W @ x + b)``.
 
         Returns:
             A folded copy; the generator itself if it is already folded.
@@ -206,8 +206,9 @@ class Block(nn.Module):
 
 
 def modulated_norm(tokens: Tensor, modulation: Tensor | None) -> Tensor:
-    """Apply layer norm without weights (eps 1e-6), then ``* (1 + scale) + shift``.
+    """Apply layer norm and modulation.
 
+    The norm has no weights and eps 1e-6. The modulation is ``* (1 + scale) + shift``.
     The first two rows of ``modulation`` are shift and scale; None applies the norm alone.
     """
     normed = F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
@@ -228,7 +229,7 @@ def sincos_positions(side: int, width: int) -> Tensor:
 
 
 def unpatchify(tokens: Tensor, patch: int) -> Tensor:
-    """Assemble patches into images, (B, N, 3 * P**2) to (B, 3, S, S).
+    """Assemble patches, (B, N, 3 * P**2), into images, (B, 3, S, S).
 
     Values within a patch are ordered by row, column, channel.
     """

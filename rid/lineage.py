@@ -1,4 +1,4 @@
-"""Lineage: the models that a generator was trained against, read from manifests."""
+"""Lineage: the models that a generator was trained against."""
 
 from __future__ import annotations
 
@@ -84,9 +84,5 @@ def fingerprints(values: Any) -> list[Fingerprint]:
 
 
 def is_fingerprint(value: Any) -> bool:
-    """Return True if a value has a fingerprint's keys and types."""
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("name"), str)
-        and isinstance(value.get("sha256"), dict)
-    )
+    """Return True if a value is a fingerprint."""
+    return isinstance(value, dict) and isinstance(value.get("name"), str) and isinstance(value.get("sha256"), dict)

@@ -1,4 +1,4 @@
-"""RID's training losses in closed form (arXiv 2412.09844, equations 9 and 10).
+"""RID's training losses (arXiv 2412.09844, equations 9 and 10).
 
 Letters: B = images; latents are (B, C, h, w).
 """
@@ -12,7 +12,9 @@ from torch import Tensor
 
 
 def diffuse(latents: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
-    """Diffuse latents: ``sqrt(signal) * latents + sqrt(1 - signal) * noise``.
+    """Apply the forward process to latents.
+
+    The result is ``sqrt(signal) * latents + sqrt(1 - signal) * noise``.
 
     Args:
         latents: Scaled latents, (B, C, h, w).
@@ -68,9 +70,9 @@ def adv_sds_loss(noisy: Tensor, predicted: Tensor, noise: Tensor, signal: Tensor
 
     Minimizing it raises the diffusion loss without the UNet's Jacobian.
 
-    With w = 1 - signal the value is ``mean((w * (predicted - noise))**2) / 2`` and the gradient with respect to
-    ``noisy`` is ``-w * (predicted - noise) / N``, with N the number of latent values. The value rises
-    as training succeeds.
+    With w = 1 - signal the value is ``mean((w * (predicted - noise))**2) / 2`` and the gradient
+    with respect to ``noisy`` is ``-w * (predicted - noise) / N``, with N the number of latent
+    values. The value rises as training succeeds.
 
     Args:
         noisy: Diffused latents, attached to the graph, (B, C, h, w).

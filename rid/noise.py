@@ -29,7 +29,10 @@ class ShardedGenerator:
     world_size: int = 1
 
     def randn(self, like: Tensor) -> Tensor:
-        """Draw standard normal values of the shape, dtype and device of ``like``."""
+        """Draw standard normal values like a tensor.
+
+        The result has the shape, dtype and device of ``like``.
+        """
         device = self.generator.device if self.generator is not None else like.device
         shape = (len(like) * self.world_size, *like.shape[1:])
         values = torch.randn(shape, generator=self.generator, device=device, dtype=like.dtype)

@@ -68,7 +68,7 @@ def released_shapes(width: int, depth: int, patch: int, tokens: int, labels: int
 
 
 def own_name(key: str) -> str:
-    """Map a released entry's name to this project's; empty for unused entries."""
+    """Translate a released entry's name; empty for unused entries."""
     if key == "pos_embed" or key.startswith(("t_embedder.", "y_embedder.")) or key.endswith(MODULATION + "weight"):
         return ""
     if key.endswith(MODULATION + "bias"):
@@ -79,7 +79,7 @@ def own_name(key: str) -> str:
 
 
 def named_budget(file: Path) -> float | None:
-    """Read the budget in gray levels from a released file's name.
+    """Read the budget from a released file's name, in gray levels.
 
     ``eps-12`` means 12/255 on [-1, 1], which is 6 levels. None if the name states no budget.
     """
@@ -112,7 +112,7 @@ def import_released(source: Path, target: Path, budget: float, heads: int = 8) -
 
 
 def export_released(source: Path, target: Path) -> PerturbationGenerator:
-    """Write a model folder as a file for the reference code, atomically."""
+    """Convert a model folder to a released file, atomically."""
     generator = load_generator(str(source))
     with atomic_write(target) as partial:
         torch.save(to_released(generator), partial)
@@ -184,7 +184,7 @@ def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
 
 
 def _check(state: dict[str, Tensor]) -> dict[str, int]:
-    """Check the entries of a released state dict and return the sizes."""
+    """Check a released state dict and return its sizes."""
     if state and all(key.startswith("module.") for key in state):
         raise ValueError(first_fault("generator", {}, state))
     anchors = {"x_embedder.proj.weight": 4, "pos_embed": 3, "y_embedder.embedding_table.weight": 2}

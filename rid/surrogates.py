@@ -1,4 +1,4 @@
-"""Surrogates: the latent diffusion models that stand in for an attacker's model."""
+"""Surrogates: latent diffusion models in place of an attacker's."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from engine.job import JobOptions
 from eval.reports.personalization import INDEXING, write_report
 from eval.studies.retrieval import run_retrieval
 from indexing.activate import ORIGINALS, activate_photos
-from indexing.activation import ActivationConfig
+from indexing.activation_config import ActivationConfig
 from indexing.build import add, build
 from indexing.extract import extract
 from indexing.index import Index

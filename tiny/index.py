@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from images.io import Photo
 from images.transforms.codecs import JPEG
-from indexing.activate import descriptors
+from indexing.activator import descriptors
 from indexing.faiss_files import make_index
 from indexing.index import Index
 from models.embedder_config import EmbedderConfig

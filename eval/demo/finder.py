@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from eval.demo.shown import Levels
 from images.io import Photo
-from indexing.activate import Activator, descriptors, open_places
-from indexing.activation import ActivationConfig
+from indexing.activation_config import ActivationConfig
+from indexing.activator import Activator, descriptors, open_target_indices
 from indexing.index import Index
 from models.embedder_config import EmbedderConfig
 
@@ -52,14 +52,15 @@ class Finder:
 
     def __init__(self, folder: Path, trust_torchscript: bool = False) -> None:
         self.index = Index.open(folder)
-        self.place = open_places([folder], [EmbedderConfig.from_record(self.index.facts.get("extractor", {}), trust_torchscript)])[0]
-        self.activation = Activator([self.place], "auto", ActivationConfig(min_psnr=QUALITY))
-        self.empty = faiss.clone_index(self.place.trained)
+        extractor = EmbedderConfig.from_record(self.index.facts.get("extractor", {}), trust_torchscript)
+        self.target_index = open_target_indices([folder], [extractor])[0]
+        self.activation = Activator([self.target_index], "auto", ActivationConfig(min_psnr=QUALITY))
+        self.empty = faiss.clone_index(self.target_index.trained)
         self.empty.reset()
 
     def describe(self, pictures: Sequence[Levels]) -> NDArray[np.float32]:
         """Descriptors, (N, D), of (H, W, 3) pictures of any sizes."""
-        return descriptors(self.place.extractor, [Photo(rgb).tensor() for rgb in pictures])
+        return descriptors(self.target_index.extractor, [Photo(rgb).tensor() for rgb in pictures])
 
     def remember(self, visitor: Visitor, rgb: Levels, name: str, file: str) -> int:
         """Put a visitor's original into their part of the index; its number there."""
@@ -87,7 +88,7 @@ class Finder:
     def activate(self, rgb: Levels) -> Levels:
         """A picture, (H, W, 3), changed so that the index finds it more surely."""
         picture = Photo(rgb).tensor()
-        return self.activation.change([picture])[0].levels.permute(1, 2, 0).numpy()
+        return self.activation.activate([picture])[0].image_u8.permute(1, 2, 0).numpy()
 
     def named(self, visitor: Visitor, entry: Entry) -> tuple[str, Path]:
         """Name and file of an entry."""

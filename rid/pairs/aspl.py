@@ -1,4 +1,4 @@
-"""ASPL and FSMG of Anti-DreamBooth (arXiv 2303.15433): PGD against a fine-tuned surrogate."""
+"""ASPL and FSMG: PGD against a fine-tuned surrogate (arXiv 2303.15433)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CLASS_IMAGES_PER_CALL = 8
 
 
 class FineTunedSurrogate(nn.Module):
-    """PGD objective: denoising loss of a model that is fine-tuned between the rounds.
+    """PGD objective: denoising loss of a fine-tuned model.
 
-    Each round fine-tunes on the clean images, runs PGD, restores the weights, then fine-tunes on the
-    protected images. New clean images reset the model to its initial weights.
+    Each round fine-tunes on the clean images, runs PGD, restores the weights, then fine-tunes on
+    the protected images. New clean images reset the model to its initial weights.
 
     Args:
         name: Pipeline folder or Hub id.
@@ -49,7 +49,7 @@ class FineTunedSurrogate(nn.Module):
         self.class_images: Tensor | None = None
 
     def forward(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Compute the denoising loss per image, (B,), under the instance prompt."""
+        """Compute the denoising loss per image, (B,)."""
         return self._loss(images, self.config.instance_prompt, generator)
 
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
@@ -68,7 +68,7 @@ class FineTunedSurrogate(nn.Module):
         self.fine_tune(protected, self.config.steps, generator)
 
     def fine_tune(self, images: Tensor, steps: int, generator: torch.Generator) -> None:
-        """Run DreamBooth with one instance image and one class image per step, in order.
+        """Run DreamBooth, with one instance and one class image per step.
 
         Args:
             images: (B, 3, S, S) RGB in [0, 1].
@@ -117,15 +117,13 @@ class FineTunedSurrogate(nn.Module):
         prompt_embeds = prompt_embeds.expand(len(images), -1, -1)
         # error of the prediction
         output = self.trainable["unet"](noisy, timesteps, prompt_embeds).sample
-        if self.schedule.config.prediction_type == "v_prediction":
-            target = self.schedule.get_velocity(latents, noise, timesteps)
-        else:
-            target = noise
+        predicts_velocity = self.schedule.config.prediction_type == "v_prediction"
+        target = self.schedule.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
         return F.mse_loss(output, target, reduction="none").mean(dim=(1, 2, 3))
 
     @torch.no_grad()
     def _class_images(self) -> Tensor:
-        """Generate the class images on first use, (class_images, 3, S, S) in [0, 1].
+        """Generate the class images on first use, (N, 3, S, S) in [0, 1].
 
         The seed is fixed, so that they are the same in every process.
         """

@@ -29,7 +29,7 @@ def options(parser: Parser) -> None:
 
 
 def act(settings: Any, output: Output) -> int:
-    """Make the pairs; return 0 only if every image has one."""
+    """Make pairs; return 0 only if every image has one."""
     from rid.pairs.job import make_pairs
 
     config = take(settings, PairConfig)

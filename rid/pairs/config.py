@@ -20,8 +20,9 @@ class PGDConfig:
     Attributes:
         steps: Gradient steps per objective and round.
         step_levels: Step size in gray levels of 255.
-        momentum: Decay of the accumulated gradient, from 0 to 1; 0 uses the plain sign. Gradients are
-            normalized by their mean magnitude per image and accumulate across objectives and rounds.
+        momentum: Decay of the accumulated gradient, from 0 to 1; 0 uses the plain sign. Gradients
+            are normalized by their mean magnitude per image and accumulate across objectives and
+            rounds.
         rounds: Outer rounds. In each, every objective runs its steps from the same images, and the
             results are averaged.
         shared: Optimize one universal perturbation for all images, image by image.
@@ -39,10 +40,7 @@ class PGDConfig:
     def __post_init__(self) -> None:
         counts_valid = min(self.steps, self.rounds) >= 1
         if not counts_valid or self.step_levels <= 0 or not 0 <= self.momentum <= 1:
-            msg = (
-                "steps and rounds must be at least 1, step_levels above 0 and momentum from 0 to 1, "
-                f"got {self}"
-            )
+            msg = f"steps and rounds must be at least 1, step_levels above 0 and momentum from 0 to 1, got {self}"
             raise ValueError(msg)
 
 
@@ -53,8 +51,8 @@ class SurrogateConfig:
     The defaults are those of Anti-DreamBooth's ASPL scripts (arXiv 2303.15433).
 
     Attributes:
-        before: Warm-up steps on the clean images before the first round; FSMG uses 1000, and 0 steps
-            per round.
+        before: Warm-up steps on the clean images before the first round; FSMG uses 1000, and 0
+            steps per round.
         steps: Steps on the clean images before each round, and on the protected ones after it.
         lr: AdamW's learning rate; its moments are reset before each training.
         train_text_encoder: Also train the text encoder.
@@ -80,7 +78,9 @@ class SurrogateConfig:
 
 @dataclass(frozen=True)
 class PairConfig:
-    """Settings of gradient-attacked pairs; the defaults are those of RID's pairs.
+    """Settings of gradient-attacked pairs.
+
+    The defaults are those of RID's own pairs.
 
     Attributes:
         models: Pipeline folders or Hub ids.
@@ -91,8 +91,8 @@ class PairConfig:
         in_turn: Attack the models one after another in each round and average the results, as the
             published ensembles do; otherwise each step uses the mean of all models.
         prompt: Prompt of the models, with the methods denoising and targeted.
-        span: Lowest and highest timestep to draw, as fractions of the noise schedule from 0 to 1, with
-            the method denoising.
+        span: Lowest and highest timestep to draw, as fractions of the noise schedule from 0 to 1,
+            with the method denoising.
         draws: Samples of timestep and noise per gradient, with the method denoising.
         surrogate: Fine-tuning of the surrogate, with the method surrogate.
         target: Target image file, with the method targeted.
@@ -127,8 +127,5 @@ class PairConfig:
             raise ValueError(msg)
         span_valid = 0 <= self.span[0] < self.span[1] <= 1
         if not self.models or self.batch_size < 1 or self.draws < 1 or not span_valid:
-            msg = (
-                "models must not be empty, batch_size and draws at least 1, "
-                "and span two fractions from 0 to 1, the lower first"
-            )
+            msg = "models must not be empty, batch_size and draws at least 1, and span two fractions from 0 to 1, the lower first"
             raise ValueError(msg)

@@ -1,4 +1,7 @@
-"""The ``pairs`` job: images and their gradient-attacked versions, for the regression term of RID's training."""
+"""The ``pairs`` job: gradient-attacked versions of images.
+
+The pairs are targets of the regression term of RID's training.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,25 @@ from images.overlap import refuse_overlap
 from images.shard_writer import ShardWriter
 from images.transforms.geometry import center_crop_photo
 from rid.ensemble import DiffusionEnsemble
-from rid.pairs.aspl import Surrogate
+from rid.pairs.aspl import FineTunedSurrogate
 from rid.pairs.config import PairConfig
-from rid.pairs.objectives import Denoising, RoundTrip, Targeted
+from rid.pairs.objectives import Denoising, EncoderAttack, Targeted
 from rid.pairs.pgd import Objective, pgd
 
 KINDS = ("source", "attacked")
+"""Folders of a pair's two images; their names in ``pairs.json`` and shards begin likewise."""
+
+PRECISIONS = ("32-true", "bf16-mixed")
 
 
 @dataclass(frozen=True)
 class PairInput:
-    """An image to attack; those of one batch are a group where a shard is written for each batch."""
+    """An image to attack.
+
+    Attributes:
+        image: The image.
+        group: Name of the shard of its batch; empty if pairs are written as PNG files.
+    """
 
     image: ImageInput
     group: str
@@ -56,21 +67,30 @@ class PairInput:
 
 
 class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
-    """Gradient ascent on batches of images.
+    """Batch job that runs PGD on images.
 
-    Every batch has a seed of its own, so that results do not depend on the process that computes them.
+    Each batch has its own seed, so results do not depend on the process that computes them.
 
     Args:
-        config: How pairs are made.
-        objectives: What is raised.
+        config: Settings of the attack.
+        objectives: Objectives of the ascent.
         output: Folder of the pairs.
-        names: Name of each image's files.
+        names: File name of each input's pair, by the input's name.
     """
 
     command = "rid pairs"
 
-    def __init__(self, config: PairConfig, objectives: list[Objective], output: Path, names: dict[str, str]) -> None:
-        self.config, self.objectives, self.output, self.names = config, objectives, output, names
+    def __init__(
+        self,
+        config: PairConfig,
+        objectives: list[Objective],
+        output: Path,
+        names: dict[str, str],
+    ) -> None:
+        self.config = config
+        self.objectives = objectives
+        self.output = output
+        self.names = names
         self.shard: ShardWriter | None = None
 
     def setup(self, process: Process) -> None:
@@ -80,24 +100,37 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
         return 4 * count_pixels(source.image)
 
     def holds(self, source: PairInput) -> int:
-        return 0  # a square of a fixed side, and a batch that must stay whole
+        return 0  # images have a fixed side, and a batch must not be split
 
     def prepare(self, source: PairInput) -> Tensor:
         return center_crop_photo(source.image.open(), self.config.side).tensor()
 
     def step(self, batch: Batch[PairInput, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        budget = self.config.budget
+        ascent = self.config.ascent
         images = torch.stack(batch.prepared).to(self.device)
-        source = torch.Generator().manual_seed(self.config.seed * 1_000_003 + batch.number)
-        steps = self.config.ascent.steps * self.config.ascent.rounds * len(self.objectives)
-        done = iter(range(1, steps + 1))
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + batch.number)
+        # progress: one tick per gradient step
+        steps = ascent.steps * ascent.rounds * len(self.objectives)
+        counter = iter(range(1, steps + 1))
         attacked = pgd(
-            images.clone(), self.objectives, self.config.budget, self.config.ascent, source, lambda: self.tick(next(done), steps)
+            images.clone(),
+            self.objectives,
+            budget,
+            ascent,
+            generator,
+            on_step=lambda: self.tick(next(counter), steps),
         )
-        return list(zip(to_uint8(images).cpu(), clamp_to_budget(attacked, images, self.config.budget).cpu(), strict=True))
+        # rounding to 8 bits, within the budget
+        clean_u8 = to_uint8(images).cpu()
+        attacked_u8 = clamp_to_budget(attacked, images, budget).cpu()
+        return list(zip(clean_u8, attacked_u8, strict=True))
 
     def finish(self, prepared: Tensor, result: tuple[Tensor, Tensor]) -> dict[str, bytes]:
-        levels = dict(zip(KINDS, result, strict=True))
-        return {kind: encode_photo(Photo(image.permute(1, 2, 0).contiguous().numpy())) for kind, image in levels.items()}
+        encoded = {}
+        for kind, image in zip(KINDS, result, strict=True):
+            encoded[kind] = encode_photo(Photo(image.permute(1, 2, 0).contiguous().numpy()))
+        return encoded
 
     def write(self, source: PairInput, finished: dict[str, bytes]) -> dict[str, Any]:
         name = self.names[source.name]
@@ -105,20 +138,21 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
             if self.shard is None:
                 write_bytes(self.output / kind / name, content)
             else:
-                self.shard.add(f"{name.removesuffix('.png').replace('.', '_')}.{kind}.png", content)
+                key = name.removesuffix(".png").replace(".", "_")
+                self.shard.add(f"{key}.{kind}.png", content)
         return {"name": name}
 
     def exists(self, source: PairInput, row: dict[str, Any]) -> bool:
         if source.group:
             return (self.output / source.group).is_file()
-        return all((self.output / kind / self.names[source.name]).is_file() for kind in KINDS)
+        return pair_exists(self.output, self.names[source.name])
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
-        """Pairs that are there already: an earlier version kept no journal."""
+        """List the pairs of an earlier version, which kept no journal."""
         if self.config.shards:
             return {}
-        whole = {name: all((record / kind / file).is_file() for kind in KINDS) for name, file in self.names.items()}
-        return {name: {"name": file} for name, file in self.names.items() if whole[name]}
+        finished = {name: file for name, file in self.names.items() if pair_exists(record, file)}
+        return {name: {"name": file} for name, file in finished.items()}
 
     def begin_group(self, group: str) -> None:
         self.shard = ShardWriter(self.output / group)
@@ -132,64 +166,107 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
         return batches(inputs, self.config)
 
 
+def pair_exists(folder: Path, name: str) -> bool:
+    """Return True if both images of a pair exist."""
+    return all((folder / kind / name).is_file() for kind in KINDS)
+
+
 def batches(inputs: Sequence[Any], config: PairConfig) -> list[list[int]]:
-    """Places of the images that are attacked together: consecutive ones, or those of one folder."""
+    """Group the indices of images that are attacked together.
+
+    A batch is consecutive images, or with ``by_folder`` all images of one folder.
+    """
     if config.by_folder:
         folders: dict[str, list[int]] = {}
-        for place, source in enumerate(inputs):
-            folders.setdefault(str(Path(source.name).parent), []).append(place)
+        for index, source in enumerate(inputs):
+            folders.setdefault(str(Path(source.name).parent), []).append(index)
         return list(folders.values())
-    return [list(range(first, min(first + config.batch_size, len(inputs)))) for first in range(0, len(inputs), config.batch_size)]
+    indices = list(range(len(inputs)))
+    starts = range(0, len(inputs), config.batch_size)
+    return [indices[start : start + config.batch_size] for start in starts]
 
 
-def build_objectives(config: PairConfig, dtype: torch.dtype = torch.float32) -> list[Objective]:
-    """What the ascent raises: one objective per model to be climbed in turn, or one for all."""
-    parts = [[name] for name in config.models] if config.in_turn else [config.models]
-    if config.method == "denoising":
-        return [Denoising(DiffusionEnsemble(part, config.prompt, dtype), config.draws, config.span) for part in parts]
-    if config.method == "targeted":
-        target = center_crop_photo(open_photo(Path(config.target or "")), config.side).tensor()
-        return [Targeted(DiffusionEnsemble(part, config.prompt, dtype), target) for part in parts]
+def build_objectives(
+    config: PairConfig,
+    dtype: torch.dtype = torch.float32,
+) -> list[Objective]:
+    """Build the objectives: one per model in turn, or one for all.
+
+    Args:
+        config: Settings of the attack.
+        dtype: Precision of frozen UNets.
+    """
+    groups = [[name] for name in config.models] if config.in_turn else [config.models]
     if config.method == "encoder":
-        return [RoundTrip(part) for part in parts]
-    return [Surrogate(name, config.surrogate) for name in config.models]
+        return [EncoderAttack(group) for group in groups]
+    if config.method == "surrogate":
+        return [FineTunedSurrogate(name, config.surrogate) for name in config.models]
+    target = None
+    if config.target is not None:
+        target = center_crop_photo(open_photo(Path(config.target)), config.side).tensor()
+    ensembles = [DiffusionEnsemble(group, config.prompt, dtype) for group in groups]
+    if target is not None:
+        return [Targeted(ensemble, target) for ensemble in ensembles]
+    return [Denoising(ensemble, config.draws, config.span) for ensemble in ensembles]
 
 
-def make_pairs(inputs: Sequence[Path], output: Path, config: PairConfig, options: JobOptions | None = None) -> Report | None:
-    """Attack every image and write pairs; goes on with a stopped run.
+def make_pairs(
+    inputs: Sequence[Path],
+    output: Path,
+    config: PairConfig,
+    options: JobOptions | None = None,
+) -> Report | None:
+    """Attack every image and write pairs; a stopped run resumes.
 
     Args:
         inputs: Folders, image files, shards (.tar) and lists (.txt).
-        output: Folder of the pairs: ``source/``, ``attacked/`` and ``pairs.json``, or ``pairs-NNNNNN.tar``.
-        config: How pairs are made.
-        options: How the job runs; with the precision bf16-mixed, frozen UNets are held in bfloat16.
+        output: Folder of the pairs: ``source/``, ``attacked/`` and ``pairs.json``, or
+            ``pairs-NNNNNN.tar``.
+        config: Settings of the attack.
+        options: Devices and precision; bf16-mixed holds frozen UNets in bfloat16.
 
     Returns:
-        The outcome; None on every process but the first.
+        The report of the job; None on every process but the first.
 
     Raises:
         FileNotFoundError: If images or models are missing.
-        ValueError: If the folder is an input or holds another job or other files.
+        ValueError: If the output folder is an input, or holds another job or other files; or if the
+            precision is not one of :data:`PRECISIONS`.
     """
     options = options or JobOptions()
+    # inputs and the files of their pairs
     found = find_images(inputs)
     names = output_names(found.images, "png")
-    refuse_overlap(output, inputs, found.images, [output / kind / name for kind in KINDS for name in names.values()])
-    lower = options.devices.precision == "bf16-mixed"
-    if not lower and options.devices.precision != "32-true":
-        msg = f"precision '{options.devices.precision}': pairs are made with 32-true or bf16-mixed"
+    targets = []
+    for kind in KINDS:
+        targets += [output / kind / name for name in names.values()]
+    refuse_overlap(output, inputs, found.images, targets)
+    # settings that the results depend on
+    precision = options.devices.precision
+    if precision not in PRECISIONS:
+        allowed = " or ".join(PRECISIONS)
+        msg = f"precision '{precision}' is not supported by rid pairs; use {allowed}"
         raise ValueError(msg)
+    use_bf16 = precision == "bf16-mixed"
     weights = [fingerprint(name, Path(pipeline_folder(name))) for name in config.models]
-    settings = asdict(config) | {"weights": weights, "precision": "bf16" if lower else "32"}
+    settings = asdict(config) | {"weights": weights, "precision": "bf16" if use_bf16 else "32"}
+    # one group of inputs per shard
     groups = [""] * len(found.images)
     if config.shards:
-        for number, places in enumerate(batches(found.images, config)):
-            for place in places:
-                groups[place] = f"pairs-{number:06d}.tar"
+        for number, indices in enumerate(batches(found.images, config)):
+            for index in indices:
+                groups[index] = f"pairs-{number:06d}.tar"
     sources = [PairInput(image, group) for image, group in zip(found.images, groups, strict=True)]
-    job = PairJob(config, build_objectives(config, torch.bfloat16 if lower else torch.float32), output, names)
+    # the job, and the list of pairs that training reads
+    objectives = build_objectives(config, torch.bfloat16 if use_bf16 else torch.float32)
+    job = PairJob(config, objectives, output, names)
     report = run_job(job, sources, output, settings, options, found.skipped, found.failed)
     if report is not None and not config.shards:
-        rows = [{f"{kind}_path": f"{kind}/{row['name']}" for kind in KINDS} for _, row in report.rows]
-        write_text(output / "pairs.json", json.dumps(rows, indent=1) + "\n")
+        pairs = [list_entry(row["name"]) for _, row in report.rows]
+        write_text(output / "pairs.json", json.dumps(pairs, indent=1) + "\n")
     return report
+
+
+def list_entry(name: str) -> dict[str, str]:
+    """Build a pair's entry of ``pairs.json``."""
+    return {f"{kind}_path": f"{kind}/{name}" for kind in KINDS}

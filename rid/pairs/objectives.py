@@ -42,17 +42,14 @@ class Denoising(Objective):
         self.ensemble.to(clean.device)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        losses = [
-            self.ensemble.denoising_loss(images, generator, self.timestep_range)
-            for _ in range(self.num_noise_samples)
-        ]
+        losses = [self.ensemble.denoising_loss(images, generator, self.timestep_range) for _ in range(self.num_noise_samples)]
         return torch.stack(losses).mean(dim=0)
 
 
 class EncoderAttack(Objective):
-    """Negative norm of the decoded latents, the encoder attack of RID's baselines.
+    """Negative norm of the decoded latents.
 
-    It follows PhotoGuard (arXiv 2302.06588).
+    The encoder attack of RID's baselines, after PhotoGuard (arXiv 2302.06588).
 
     Args:
         models: Pipeline folders or Hub ids; only their autoencoders are used.

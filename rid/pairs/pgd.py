@@ -92,7 +92,7 @@ def pgd(
 
 
 def _gradient(images: Tensor, objective: Objective, generator: torch.Generator) -> Tensor:
-    """Compute the objective's gradient, normalized by its mean magnitude per image."""
+    """Compute the gradient, normalized by its mean magnitude per image."""
     with torch.enable_grad():
         images = images.detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(objective(images, generator).sum(), images)

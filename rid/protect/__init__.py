@@ -1,1 +1,1 @@
-"""Protecting photos with a trained generator."""
+"""Protection of photos with a trained generator."""

@@ -1,4 +1,4 @@
-"""``python -m rid protect``: its options, and what people are told."""
+"""Options and messages of ``python -m rid protect``."""
 
 from __future__ import annotations
 
@@ -9,44 +9,64 @@ from engine.cli import Output, Parser, Verb, add_job_arguments, job_options, tak
 from rid.protect.config import ProtectConfig
 
 TINY = Path("checkpoints") / "tiny"
+"""Folder of the toy weights, relative to the repository."""
 
 
 def options(parser: Parser) -> None:
-    """Add the verb's options."""
-    parser.add_argument("photos", type=Path, nargs="+", help="folders, images, WebDataset shards (.tar), or text files that list images")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; the same command goes on in it")
+    """Add the options of ``protect``."""
+    parser.add_argument(
+        "photos",
+        type=Path,
+        nargs="+",
+        help="folders, images, WebDataset shards (.tar), or text files that list images",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the results; repeat the command to resume",
+    )
     parser.add_class_arguments(ProtectConfig, as_group=False)
-    add_job_arguments(parser, batch_size=8, per_batch="photos taken together, and windows per forward pass")
+    add_job_arguments(
+        parser,
+        batch_size=8,
+        per_batch="photos per batch, and windows per forward pass",
+    )
 
 
 def act(settings: Any, output: Output) -> int:
-    """Protect the photos; 0 only if every one was."""
+    """Protect photos; return 0 only if every one is protected."""
     from checkpoints.folders import ROOT, model_place
     from rid.protect.job import JPEG_QUALITY, protect
 
     config = take(settings, ProtectConfig)
     if config.format == "jpeg":
         output.warning(
-            f"JPEG is lossy. Even at quality {JPEG_QUALITY} it weakens the protection, and values may change by more than "
-            "the budget; protected.csv says by how much"
+            f"JPEG is lossy. Even at quality {JPEG_QUALITY} it weakens the protection, and values "
+            "may change by more than the budget; protected.csv lists each photo's largest change"
         )
     report = protect(settings.photos, settings.output, config, job_options(settings))
     if report is None:
         return 0
     code = output.report(report, f"protected in {settings.output}")
     if report.rows:
-        levels = max(row["levels"] for _, row in report.rows)
-        output.result(f"no value changed by more than {levels} of 255 levels", max_levels=levels)
+        max_levels = max(row["levels"] for _, row in report.rows)
+        output.result(
+            f"no value changed by more than {max_levels} of 255 levels",
+            max_levels=max_levels,
+        )
     if model_place(config.weights).resolve().is_relative_to(ROOT / TINY):
         output.note(
-            "note: these are the small weights that come with the code. They defend only against the small models beside them, "
-            "not against Stable Diffusion or any other model in use; name released weights with --weights for that."
+            "note: these are the toy weights that ship with the code. They protect only against the "
+            "toy models beside them, not against Stable Diffusion or any other model in use; give "
+            "released weights with --weights for that."
         )
     return code
 
 
 VERB = Verb(
-    "Protect photos against personalization: lossless copies, protected.csv (the change of each), manifest.json.",
+    "Protect photos against personalization: lossless copies, protected.csv, manifest.json.",
     "rid protect PHOTOS/ -o OUT/",
     options,
     act,

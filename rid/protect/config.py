@@ -8,16 +8,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ProtectConfig:
-    """How photos are protected.
+    """Settings of photo protection.
 
     Attributes:
         weights: Generator: a folder, a registry name, a Hub id or a .ckpt file.
-        fit: resize computes the perturbation on the photo scaled to the generator's side and carries it back; tile computes
-            it at the photo's own size in overlapping windows; crop scales and center-crops the photo itself, as RID's
-            programs do.
-        format: png, lossless, or jpeg (quality 95, full color resolution), which weakens the protection.
-        strip_metadata: Leave out EXIF, other notes and the color profile; colors are brought to sRGB.
-        compile: Compile the network first; worth it for large jobs.
+        fit: resize computes the perturbation at the generator's resolution and resizes it to the
+            photo; tile computes it at the photo's resolution in overlapping windows; crop resizes
+            and center-crops the photo itself, as RID's programs do.
+        format: png (lossless) or jpeg (quality 95, 4:4:4 chroma), which weakens the protection.
+        strip_metadata: Drop EXIF, other metadata and the color profile, and convert colors to sRGB.
+        compile: Compile the network first; worthwhile for large jobs.
     """
 
     weights: str = "checkpoints/tiny/rid"

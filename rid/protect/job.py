@@ -1,4 +1,4 @@
-"""The ``protect`` job: photos of any kind and size in, protected photos of the same size out, lossless."""
+"""The ``protect`` job: protected copies of photos, at their own size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from engine.devices import Process
 from engine.job import Batch, JobOptions, Report
 from engine.manifest import fingerprint
 from images.inputs import ImageInput
-from images.io import Photo, clamp_to_budget, decode_photo, encode_photo, unsaved_metadata, without_metadata
+from images.io import (
+    Photo,
+    clamp_to_budget,
+    decode_photo,
+    encode_photo,
+    unsaved_metadata,
+    without_metadata,
+)
 from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
 from images.marks import Mark
 from images.metrics import compare_images
@@ -24,21 +31,23 @@ from images.outputs import ImageTree
 from images.transforms.geometry import center_crop_photo
 from rid.protect.config import ProtectConfig
 from rid.protect.protector import Protector
-from rid.protect.windows import Windows
+from rid.protect.windows import Fit, Windows
 
-ENDING = {"png": "png", "jpeg": "jpg"}
+SUFFIXES = {"png": "png", "jpeg": "jpg"}
+"""File suffix of each output format."""
+
 JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A photo to protect.
+class OpenedPhoto:
+    """A decoded photo, scaled for the generator.
 
     Attributes:
-        photo: The photo.
-        windows: Where its windows lie.
-        scaled: The photo as the windows lie on it, (3, *scaled), in [0, 1] or grey levels if uint8.
-        sha256: Of the file.
+        photo: The decoded photo.
+        windows: Layout of the generator's windows.
+        scaled: The scaled photo, (3, *windows.scaled): float in [0, 1], or uint8 in [0, 255].
+        sha256: Digest of the file.
     """
 
     photo: Photo
@@ -47,14 +56,14 @@ class Opened:
     sha256: str
 
 
-class ProtectJob(ImageJob[Opened, Tensor]):
-    """Adds a generator's perturbation to photos.
+class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
+    """Batch job that adds a generator's perturbation to photos.
 
     Args:
-        config: How.
+        config: Settings of the protection.
         protector: The generator.
-        tree: Where results go.
-        weights: Sha256 of the weights, for the mark in each file.
+        tree: Output files.
+        weights: Sha256 of the weights, recorded in each protected file.
     """
 
     command = "rid protect"
@@ -62,86 +71,122 @@ class ProtectJob(ImageJob[Opened, Tensor]):
     table = "protected.csv"
     columns = ("source", "output", "width", "height", "levels", "psnr", "ssim", "notes", "error")
 
-    def __init__(self, config: ProtectConfig, protector: Protector, tree: ImageTree, weights: str) -> None:
-        self.config, self.protector, self.tree, self.weights = config, protector, tree, weights
+    def __init__(
+        self,
+        config: ProtectConfig,
+        protector: Protector,
+        tree: ImageTree,
+        weights: str,
+    ) -> None:
+        self.config = config
+        self.protector = protector
+        self.tree = tree
+        self.weights = weights
 
     def setup(self, process: Process) -> None:
         generator = self.protector.generator.to(process.device, process.dtype)
         if self.config.compile:
             generator.compile()
 
-    def prepare(self, source: ImageInput) -> Opened:
+    def prepare(self, source: ImageInput) -> OpenedPhoto:
+        # refuse photos that this project has changed before
         photo = source.open()
         if photo.metadata.marks:
             mark = photo.metadata.marks[-1]
             msg = (
-                f"{source.location}: changed by this project before ({mark.job}); the changes would add up beyond the budget. "
-                "Give the original photo"
+                f"{source.location}: changed by this project before ({mark.job}); "
+                "the changes would add up beyond the budget. Give the original photo"
             )
             raise ValueError(msg)
+        # metadata, and size of the output
         if self.config.strip_metadata:
             photo = without_metadata(photo)
         side = self.protector.generator.image_size
         if self.config.fit == "crop":
             photo = center_crop_photo(photo, side)
+        # windows of the generator on the scaled photo; uint8 saves memory where nothing is scaled
         height, width = photo.rgb.shape[:2]
-        windows = Windows.cover((height, width), side, "resize" if self.config.fit == "crop" else self.config.fit)
-        whole = windows.scaled == windows.size
-        scaled = torch.from_numpy(photo.rgb).permute(2, 0, 1) if whole else windows.scale(photo.tensor())
-        return Opened(photo, windows, scaled, source.digest())
+        windows = Windows.cover((height, width), side, window_fit(self.config))
+        unscaled = windows.scaled == windows.size
+        rgb_u8 = torch.from_numpy(photo.rgb).permute(2, 0, 1)
+        scaled = rgb_u8 if unscaled else windows.scale(photo.tensor())
+        return OpenedPhoto(photo, windows, scaled, source.digest())
 
-    def step(self, batch: Batch[ImageInput, Opened]) -> list[Tensor]:
-        return self.protector.perturb([(opened.windows, opened.scaled) for opened in batch.prepared])
+    def step(self, batch: Batch[ImageInput, OpenedPhoto]) -> list[Tensor]:
+        return self.protector.perturb([(item.windows, item.scaled) for item in batch.prepared])
 
-    def finish(self, prepared: Opened, result: Tensor) -> SavedImage:
+    def finish(self, prepared: OpenedPhoto, result: Tensor) -> SavedImage:
+        # protected pixels
         photo = prepared.photo
-        protected = add_perturbation(photo, prepared.windows.enlarge(result), self.protector.budget)
+        budget = self.protector.budget
+        protected = add_perturbation(photo, prepared.windows.enlarge(result), budget)
         if np.array_equal(protected, photo.rgb):
-            msg = "these weights change nothing in it, so it would not be protected; use trained weights"
+            msg = "the weights do not change this photo, so it would not be protected; use trained weights"
             raise ValueError(msg)
+        # encoded file, with a mark that names weights, source and budget
         kind = self.config.format
-        marked = replace(photo, rgb=protected).marked(Mark("protect", self.weights, prepared.sha256, self.protector.budget))
+        mark = Mark("protect", self.weights, prepared.sha256, budget)
+        marked = replace(photo, rgb=protected).marked(mark)
         content = encode_photo(marked, kind, JPEG_QUALITY)
+        # change of the saved pixels
         saved = protected if kind == "png" else decode_photo(content, "the result").rgb
         notes = "; ".join((*photo.notes, *unsaved_metadata(photo, kind)))
         return SavedImage(content, compare_images(photo.rgb, saved) | {"notes": notes})
 
 
 def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArray[np.uint8]:
-    """The protected photo, (H, W, 3) uint8; no value changed by more than ``budget`` grey levels after rounding.
+    """Add a perturbation to a photo, within the budget after rounding.
 
     Args:
         photo: The decoded photo.
         perturbation: (3, H, W), for values in [0, 1]; overwritten.
-        budget: The bound.
+        budget: Largest change of a saved value, in gray levels of 255.
+
+    Returns:
+        (H, W, 3) uint8.
     """
-    levels = torch.from_numpy(photo.rgb).permute(2, 0, 1)
-    for band in range(levels.shape[0]):
-        perturbation[band] += levels[band].float() / 255
-    return clamp_to_budget(perturbation, levels, budget).permute(1, 2, 0).contiguous().numpy()
+    clean_u8 = torch.from_numpy(photo.rgb).permute(2, 0, 1)
+    for channel in range(clean_u8.shape[0]):
+        perturbation[channel] += clean_u8[channel].float() / 255
+    protected = clamp_to_budget(perturbation, clean_u8, budget)
+    return protected.permute(1, 2, 0).contiguous().numpy()
 
 
-def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, options: JobOptions | None = None) -> Report | None:
-    """Protect every photo of the inputs into a folder, with ``protected.csv`` and ``manifest.json``; goes on with a stopped run.
+def window_fit(config: ProtectConfig) -> Fit:
+    """Return the layout of the windows; cropped photos are resized."""
+    return "resize" if config.fit == "crop" else config.fit
+
+
+def protect(
+    inputs: Sequence[Path],
+    output: Path,
+    config: ProtectConfig,
+    options: JobOptions | None = None,
+) -> Report | None:
+    """Protect photos into a folder; a stopped run resumes.
+
+    The folder also gets ``protected.csv`` and ``manifest.json``.
 
     Args:
         inputs: Folders, image files, shards and lists; see :func:`images.inputs.find_images`.
         output: Folder of the results.
-        config: How they are protected.
-        options: How the job runs.
+        config: Settings of the protection.
+        options: Devices, precision and batch size.
 
     Returns:
-        The outcome; None on every process but the first.
+        The report of the job; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If an input, its images or the weights are not there.
-        ValueError: If the weights are not a generator, the folder is an input or holds another job or other files, or two
-            photos would be saved under one name.
+        FileNotFoundError: If an input, its images or the weights are missing.
+        ValueError: If the weights are not a generator's; if the output folder is an input, or holds
+            another job or other files; or if two photos would be saved under one name.
     """
     options = options or JobOptions()
-    protector = Protector.from_pretrained(config.weights, "resize" if config.fit == "crop" else config.fit)
+    # generator, inputs and output files
+    protector = Protector.from_pretrained(config.weights, window_fit(config))
     protector.window_batch = options.batch_size
-    found, tree = plan_image_job(inputs, output, ENDING[config.format])
+    found, tree = plan_image_job(inputs, output, SUFFIXES[config.format])
+    # settings that the results depend on
     weights = fingerprint(config.weights, model_place(config.weights))
     settings = {
         "weights": weights,
@@ -150,4 +195,5 @@ def protect(inputs: Sequence[Path], output: Path, config: ProtectConfig, options
         "strip_metadata": config.strip_metadata,
     }
     job = ProtectJob(config, protector, tree, " ".join(weights["sha256"].values()))
-    return run_image_job(job, found, settings, options, {"budget_levels": protector.budget})
+    extra = {"budget_levels": protector.budget}
+    return run_image_job(job, found, settings, options, extra)

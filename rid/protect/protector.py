@@ -1,8 +1,8 @@
-"""A trained generator as a user meets it: pictures of any size in, protected pictures of the same size out."""
+"""Protection of image tensors with a trained generator."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Self
 
@@ -13,76 +13,99 @@ from rid.generator import PerturbationGenerator
 from rid.protect.windows import Fit, Merger, Windows
 from rid.weights import load_generator
 
-DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
+PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
 
 class Protector(nn.Module):
-    """Adds a generator's perturbation to pictures of any size.
+    """Protection of images of any size by a generator.
 
     Args:
-        generator: The network; used in evaluation mode, folded.
-        fit: How pictures of other sizes than the generator's are brought to it; see :data:`rid.protect.windows.Fit`.
+        generator: The network; it is folded and set to evaluation mode.
+        fit: Handling of images of other sizes than the generator's; see
+            :data:`rid.protect.windows.Fit`.
         window_batch: Windows per forward pass.
     """
 
-    def __init__(self, generator: PerturbationGenerator, fit: Fit = "resize", window_batch: int = 8) -> None:
+    def __init__(
+        self,
+        generator: PerturbationGenerator,
+        fit: Fit = "resize",
+        window_batch: int = 8,
+    ) -> None:
         super().__init__()
-        self.generator, self.fit, self.window_batch = generator.fold().eval(), fit, window_batch
+        self.generator = generator.fold().eval()
+        self.fit = fit
+        self.window_batch = window_batch
 
     @classmethod
     def from_pretrained(cls, name: str, fit: Fit = "resize", precision: str = "32") -> Self:
-        """Open a generator folder or Hub id.
+        """Load a generator from a folder or the Hub.
 
         Args:
             name: Folder or Hub id.
             fit: See the class.
-            precision: Of the network: "32", "bf16" or "16".
+            precision: Precision of the network: "32", "bf16" or "16".
 
         Raises:
             FileNotFoundError: If there is no such model.
-            ValueError: If it is not a generator, or for another precision.
+            ValueError: If the model is not a generator, or the precision is unknown.
         """
-        if precision not in DTYPES:
-            msg = f"precision '{precision}' is not one of {', '.join(DTYPES)}"
+        if precision not in PRECISIONS:
+            msg = f"precision '{precision}' is not one of {', '.join(PRECISIONS)}"
             raise ValueError(msg)
-        dtype = DTYPES[precision]
+        dtype = PRECISIONS[precision]
         return cls(load_generator(name, dtype).fold().to(dtype), fit)
 
     @property
     def budget(self) -> float:
-        """Largest change of a colour value, in grey levels of 255."""
+        """Largest change of a value in gray levels of 255."""
         return self.generator.budget
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Protect a batch.
+        """Protect a batch of images.
 
         Args:
             images: (B, 3, H, W) RGB in [0, 1].
 
         Returns:
-            The same shape, in [0, 1], not yet rounded to 8 bits; no value changed by more than the budget.
+            Same shape, in [0, 1], not rounded to 8 bits; each value changes by at most the budget.
         """
-        windows = Windows.cover((images.shape[-2], images.shape[-1]), self.generator.image_size, self.fit)
-        perturbations = self.perturb([(windows, windows.scale(image.cpu())) for image in images])
-        changes = torch.stack([windows.enlarge(perturbation) for perturbation in perturbations])
-        return (images + changes.to(images)).clamp(0, 1)
+        size = (images.shape[-2], images.shape[-1])
+        windows = Windows.cover(size, self.generator.image_size, self.fit)
+        scaled = self.perturb([(windows, windows.scale(image.cpu())) for image in images])
+        perturbations = torch.stack([windows.enlarge(perturbation) for perturbation in scaled])
+        return (images + perturbations.to(images)).clamp(0, 1)
 
     @torch.no_grad()
     def perturb(self, images: Sequence[tuple[Windows, Tensor]]) -> list[Tensor]:
-        """Perturbations of scaled images; no more than a batch of windows is held at a time.
+        """Compute the perturbations of scaled images.
+
+        At most ``window_batch`` windows are held in memory at a time.
 
         Args:
-            images: Each image's windows and the scaled image, (3, *scaled), in [0, 1] or grey levels if uint8.
+            images: Window layout and scaled image of each: (3, *windows.scaled), float in [0, 1] or
+                uint8 in [0, 255].
 
         Returns:
-            Perturbations of the scaled images, (3, *scaled), float32.
+            Perturbation of each scaled image, (3, *windows.scaled) float32, for values in [0, 1].
         """
         device = self.generator.to_pixels.weight.device
         mergers = [Merger(windows) for windows, _ in images]
-        cut = ((merger, window) for merger, image in zip(mergers, images, strict=True) for window in image[0].cut(image[1]))
-        while batch := list(islice(cut, self.window_batch)):
-            changes = self.generator(torch.stack([window for _, window in batch]).to(device))
-            for (merger, _), change in zip(batch, changes.cpu(), strict=True):
-                merger.add(change)
+        windows_to_do = _cut_windows(images, mergers)
+        while batch := list(islice(windows_to_do, self.window_batch)):
+            stacked = torch.stack([window for window, _ in batch])
+            perturbations = self.generator(stacked.to(device)).cpu()
+            for (_, merger), perturbation in zip(batch, perturbations, strict=True):
+                merger.add(perturbation)
         return [merger.result() for merger in mergers]
+
+
+def _cut_windows(
+    images: Sequence[tuple[Windows, Tensor]],
+    mergers: Sequence[Merger],
+) -> Iterator[tuple[Tensor, Merger]]:
+    """Yield all images' windows, each with its merger."""
+    for (windows, scaled), merger in zip(images, mergers, strict=True):
+        for window in windows.cut(scaled):
+            yield window, merger

@@ -1,4 +1,4 @@
-"""Images of any size as the square windows a generator takes, and the windows' perturbations back as one.
+"""Tiling of images into windows, and blending of perturbations.
 
 Letters: S = the generator's side; H, W = the image's height and width; n = windows.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import torch
@@ -16,28 +17,32 @@ from torch import Tensor
 from images.transforms.differentiable import resize
 
 Fit = Literal["resize", "tile"]
-"""``resize``: the image is scaled until its shorter side is S; ``tile``: it is taken at its own size, if that is not below S."""
+"""Handling of images of other sizes than S.
+
+``resize``: scale the image until its shorter side is S.
+``tile``: keep the image's size, unless its shorter side is below S.
+"""
 
 OVERLAP = 0.25
-"""Least share of a window that its neighbor covers, too."""
+"""Minimum overlap of neighboring windows, as a fraction of S."""
 
 MAX_WINDOWS = 1 << 16
-"""Most windows of an image; a 300-megapixel image in windows of 512 pixels has 2,200."""
+"""Most windows per image; a 300-megapixel image has 2,200 windows of 512 pixels."""
 
-MAX_ENLARGED = 1 << 26
-"""Most pixels that an image is enlarged to."""
+MAX_UPSCALED_PIXELS = 1 << 26
+"""Most pixels of an upscaled image."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Where an image's windows lie.
+    """Layout of an image's windows.
 
     Attributes:
         size: Height and width of the image.
         scaled: Height and width after scaling, neither below ``side``.
         side: Side of a window.
-        tops: Top of each row of windows on the scaled image.
-        lefts: Left of each column.
+        tops: Top of each row of windows on the scaled image, in pixels.
+        lefts: Left of each column of windows, in pixels.
     """
 
     size: tuple[int, int]
@@ -48,24 +53,26 @@ class Windows:
 
     @classmethod
     def cover(cls, size: tuple[int, int], side: int, fit: Fit) -> Windows:
-        """As few evenly spaced windows as cover an image.
+        """Cover an image with the fewest evenly spaced windows.
 
         Args:
-            size: Height and width of the image.
-            side: Of a window.
+            size: Height and width of the image in pixels.
+            side: Side of a window in pixels.
             fit: See :data:`Fit`.
 
         Raises:
-            ValueError: If it takes too many, as very long and thin images do.
+            ValueError: If the image needs too many windows, as very elongated images do.
         """
+        # size of the scaled image
         shorter = min(size)
         factor = side / shorter if fit == "resize" or shorter < side else 1.0
         height, width = (max(side, round(length * factor)) for length in size)
+        # number of windows
         count = _count(height, side) * _count(width, side)
-        if count > MAX_WINDOWS or (factor > 1 and height * width > MAX_ENLARGED):
+        if count > MAX_WINDOWS or (factor > 1 and height * width > MAX_UPSCALED_PIXELS):
             msg = (
-                f"{size[1]} by {size[0]} pixels would take {count:,} windows of {side} pixels, too many: "
-                "cut it into parts of more usual proportions"
+                f"{size[1]} by {size[0]} pixels would take {count:,} windows of {side} pixels, "
+                "too many: cut the image into less elongated parts"
             )
             raise ValueError(msg)
         return cls(size, (height, width), side, _starts(height, side), _starts(width, side))
@@ -73,47 +80,59 @@ class Windows:
     @property
     def corners(self) -> list[tuple[int, int]]:
         """Top and left of each window on the scaled image."""
-        return [(top, left) for top in self.tops for left in self.lefts]
+        return list(product(self.tops, self.lefts))
 
     def scale(self, image: Tensor) -> Tensor:
-        """(3, H, W) in [0, 1] to (3, *scaled)."""
+        """Scale an image in [0, 1], (3, H, W) to (3, *scaled)."""
         return resize(image.unsqueeze(0), *self.scaled)[0].clamp(0, 1)
 
     def cut(self, scaled: Tensor) -> Iterator[Tensor]:
-        """The windows of a scaled image, (3, S, S) each in [0, 1], one after another.
+        """Yield the windows, (3, S, S) float in [0, 1].
 
         Args:
-            scaled: (3, *scaled), in [0, 1] or grey levels if uint8.
+            scaled: (3, *scaled), float in [0, 1] or uint8 in [0, 255].
         """
         for top, left in self.corners:
             window = scaled[:, top : top + self.side, left : left + self.side]
             yield window.float() / 255 if window.dtype == torch.uint8 else window
 
     def enlarge(self, perturbation: Tensor) -> Tensor:
-        """(3, *scaled) to (3, H, W)."""
-        return resize(perturbation.unsqueeze(0), *self.size)[0]  # a weighted mean: bounds are kept
+        """Resize a perturbation, (3, *scaled) to (3, H, W).
+
+        Interpolation averages, so the bound holds.
+        """
+        return resize(perturbation.unsqueeze(0), *self.size)[0]
 
 
 class Merger:
-    """Windows' perturbations as one: neighbors fade into one another, so no value exceeds the largest of theirs."""
+    """Blend of the windows' perturbations.
+
+    Overlapping windows are averaged with weights that fall towards the windows' borders, so no
+    value exceeds the largest of the windows'.
+
+    Args:
+        windows: Layout of the windows.
+    """
 
     def __init__(self, windows: Windows) -> None:
         ramp = torch.arange(1, windows.side + 1, dtype=torch.float32)
-        fade = torch.minimum(ramp, ramp.flip(0))
-        self.weight = fade.outer(fade)
-        self.corners, self.side = iter(windows.corners), windows.side
-        self.total, self.summed = torch.zeros(windows.scaled), torch.zeros(3, *windows.scaled)
+        profile = torch.minimum(ramp, ramp.flip(0))
+        self.weight = profile.outer(profile)
+        self.corners = iter(windows.corners)
+        self.side = windows.side
+        self.weight_sum = torch.zeros(windows.scaled)
+        self.weighted_sum = torch.zeros(3, *windows.scaled)
 
     def add(self, perturbation: Tensor) -> None:
-        """Add the next window's, (3, S, S)."""
+        """Add the perturbation of the next window, (3, S, S)."""
         top, left = next(self.corners)
-        place = (..., slice(top, top + self.side), slice(left, left + self.side))
-        self.summed[place] += perturbation.float().cpu() * self.weight
-        self.total[place] += self.weight
+        region = (..., slice(top, top + self.side), slice(left, left + self.side))
+        self.weighted_sum[region] += perturbation.float().cpu() * self.weight
+        self.weight_sum[region] += self.weight
 
     def result(self) -> Tensor:
-        """The perturbation of the scaled image, (3, *scaled)."""
-        return self.summed.div_(self.total)
+        """Return the perturbation of the scaled image, (3, *scaled)."""
+        return self.weighted_sum.div_(self.weight_sum)
 
 
 def _count(length: int, side: int) -> int:
@@ -121,4 +140,5 @@ def _count(length: int, side: int) -> int:
 
 
 def _starts(length: int, side: int) -> list[int]:
-    return torch.linspace(0, length - side, _count(length, side)).round().int().tolist()
+    starts = torch.linspace(0, length - side, _count(length, side))
+    return starts.round().int().tolist()

@@ -1,1 +1,1 @@
-"""Training of the generator."""
+"""Training of the perturbation generator."""

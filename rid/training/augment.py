@@ -1,6 +1,6 @@
-"""Edits between the generator and the models, so that the protection learns to survive them.
+"""Random edits of protected images during training, for robust protection.
 
-Beyond the paper, whose training hands the perturbed image to the models as it is.
+They are an addition to the paper, which trains on unedited protected images.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ from torch import Tensor
 from images.transforms.differentiable import gaussian_blur, jpeg, round_levels, scale_round_trip
 
 MIN_SIGMA = 1e-3
-"""Of a drawn blur, in pixels."""
+"""Smallest standard deviation of a blur, in pixels."""
 
 
 @dataclass(frozen=True)
 class RobustnessConfig:
-    """Edits that a batch may meet; one of them, or none, is drawn for each batch.
+    """Random edits; each batch gets one of them, or none.
 
     Attributes:
-        jpeg: Lowest and highest JPEG quality, 1 to 100; None leaves JPEG out.
-        blur: Largest standard deviation of a Gaussian blur, in pixels; 0 leaves it out.
-        resize: Smallest scale of a resize down and up again, 0.1 to 1; 1 leaves it out.
-        rounding: Round to 8 bits after the edit, and after none; gradients pass straight through.
+        jpeg: Lowest and highest JPEG quality, 1 to 100; None turns JPEG off.
+        blur: Largest standard deviation of a Gaussian blur, in pixels; 0 turns it off.
+        resize: Smallest scale of a resize down and up again, 0.1 to 1; 1 turns it off.
+        rounding: Round to 8 bits after the edit, or after none, with straight-through gradients.
+
+    Raises:
+        ValueError: If a value is out of range.
     """
 
     jpeg: tuple[float, float] | None = (50.0, 95.0)
@@ -34,31 +37,30 @@ class RobustnessConfig:
 
     def __post_init__(self) -> None:
         if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
-            msg = f"jpeg is a lowest and a highest quality from 1 to 100, got {self.jpeg}"
+            msg = f"jpeg must be the lowest and highest quality, from 1 to 100, got {self.jpeg}"
             raise ValueError(msg)
         if self.blur < 0 or not 0.1 <= self.resize <= 1:
-            got = f"got {self.blur} and {self.resize}"
-            msg = f"blur must be at least 0 and resize from 0.1 to 1, {got}"
+            msg = f"blur must be at least 0 and resize from 0.1 to 1, got {self.blur} and {self.resize}"
             raise ValueError(msg)
 
     def kinds(self) -> list[str]:
-        """List the edits that are switched on."""
+        """List the enabled edits."""
         switches = {
             "none": True,
             "jpeg": self.jpeg is not None,
             "blur": self.blur > 0,
             "resize": self.resize < 1,
         }
-        return [kind for kind, on in switches.items() if on]
+        return [kind for kind, enabled in switches.items() if enabled]
 
 
 def edit(images: Tensor, config: RobustnessConfig, generator: torch.Generator | None) -> Tensor:
-    """Apply one random edit to the whole batch, differentiably.
+    """Apply one random differentiable edit to a batch.
 
     Args:
         images: (B, 3, S, S) in [0, 1].
-        config: The edits.
-        generator: Draws the kind and the strength.
+        config: Enabled edits and their ranges.
+        generator: Source of the edit and its strength; the global one if None.
 
     Returns:
         (B, 3, S, S) in [0, 1].

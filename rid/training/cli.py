@@ -1,4 +1,4 @@
-"""The training door of RID: its task and any data module."""
+"""LightningCLI of RID: its task with any data module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from rid.training.task import RIDTask
 
 
 def main(args: ArgsType = None, run: bool = True, quiet: bool = False) -> TrainingCLI:
-    """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
+    """Parse the arguments and run the verb.
+
+    Args:
+        args: Command line, verb first; None reads ``sys.argv``.
+        run: False only builds the trainer, task and data module of the config.
+        quiet: Print no notes and no progress bars.
+    """
     return TrainingCLI(
         RIDTask,
         LightningDataModule,

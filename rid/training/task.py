@@ -1,4 +1,4 @@
-"""Training of the perturbation generator: Adv-SDS against an ensemble, regression to gradient-based perturbations, or both."""
+"""LightningModule that trains RID's perturbation generator."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.lineage import NOTHING, UNKNOWN, Fingerprint, Lineage, lineage_of, lineage_of_pairs
 from rid.losses import regression_loss
-from rid.noise import Rows
+from rid.noise import ShardedGenerator
 from rid.training.augment import RobustnessConfig, edit
 from rid.weights import save_generator
 
 
 class RIDTask(LightningModule):
-    """Loss and optimiser of RID (arXiv 2412.09844, section on training).
+    """Training of the generator (arXiv 2412.09844, section on training).
 
-    The loss is ``sds_weight * mean over models of Adv-SDS + regression_weight * regression``. A batch holds ``image``
-    (B, 3, S, S) in [0, 1] where Adv-SDS is on, and ``source`` and ``attacked``, of the same shape, where regression is on.
+    The loss is ``sds_weight * mean over models of Adv-SDS + regression_weight * regression``.
+    With Adv-SDS, a batch holds ``image``, (B, 3, S, S) RGB in [0, 1].
+    With regression, it holds ``source`` and ``attacked``, of the same shape and range.
 
     Args:
         generator: The network to train; its budget is the bound.
-        surrogates: Diffusion pipelines to train against: folders or Hub ids. Loaded when the run starts.
+        surrogates: Diffusion pipelines to train against, folders or Hub ids; loaded in ``setup``.
         sds_weight: Weight of Adv-SDS; 0 turns it off.
         regression_weight: Weight of the regression term; 0 turns it off.
         regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
-        prompt: What the surrogates are told; the paper uses one blank.
-        robustness: Edits between generator and models, so that the protection survives them; None trains as the paper.
-        activation_checkpointing: Compute the generator's blocks again in the backward pass instead of keeping them.
+        prompt: Prompt of the surrogates; the paper uses one blank.
+        robustness: Random edits of protected images; None trains as the paper.
+        activation_checkpointing: Recompute the generator's blocks in the backward pass.
         compiled: Compile the generator.
-        offload: Hold the surrogates' UNets in main memory, each on the device only while it is used.
+        offload: Keep each surrogate's UNet in main memory except while it predicts.
         lr: Peak learning rate of AdamW.
-        weight_decay: AdamW's, on every parameter.
-        warmup_steps: Optimiser steps of linear warm-up; a linear decay to zero over the rest of the run follows.
+        weight_decay: Weight decay of AdamW, on every parameter.
+        warmup_steps: Optimizer steps of linear warm-up, followed by linear decay to zero.
 
     Raises:
         ValueError: If both weights are 0 or one is negative, or if surrogates are missing.
@@ -71,14 +72,21 @@ class RIDTask(LightningModule):
             msg = "surrogates is empty: name at least one diffusion pipeline folder or Hub id"
             raise ValueError(msg)
         self.save_hyperparameters(ignore=["generator", "robustness"])
-        self.generator, self.robustness = generator, robustness
-        generator.train().checkpointing = activation_checkpointing  # an opened one is in evaluation mode
+        self.generator = generator
+        self.robustness = robustness
+        # a loaded generator is in evaluation mode
+        generator.train().checkpointing = activation_checkpointing
         self.ensemble: DiffusionEnsemble | None = None
 
     def setup(self, stage: str) -> None:
         if self.ensemble is None:
-            dtype = torch.bfloat16 if str(self.trainer.precision).startswith("bf16") else torch.float32
-            self.ensemble = DiffusionEnsemble(self.hparams["surrogates"], self.hparams["prompt"], dtype, self.hparams["offload"])
+            use_bf16 = str(self.trainer.precision).startswith("bf16")
+            self.ensemble = DiffusionEnsemble(
+                self.hparams["surrogates"],
+                self.hparams["prompt"],
+                torch.bfloat16 if use_bf16 else torch.float32,
+                self.hparams["offload"],
+            )
             if self.hparams["compiled"]:
                 self.generator.compile()
         self.ensemble.to(self.trainer.strategy.root_device)  # self.device is still the CPU here
@@ -89,20 +97,31 @@ class RIDTask(LightningModule):
         if self.global_step % 50 == 0 and not loss.isfinite():
             msg = f"the loss became {loss.item()} at step {self.global_step}: lower lr or use precision 32-true"
             raise FloatingPointError(msg)
-        self.log_dict({f"train/{name}": value for name, value in terms.items()}, prog_bar=True)
+        metrics = {f"train/{name}": value for name, value in terms.items()}
+        self.log_dict(metrics, prog_bar=True)
         return loss
 
-    def _terms(self, batch: dict[str, Tensor], noise: Rows) -> dict[str, Tensor]:
-        """The weighted terms that are switched on; one generator pass serves both."""
-        sds_weight, regression_weight = self.hparams["sds_weight"], self.hparams["regression_weight"]
+    def _terms(self, batch: dict[str, Tensor], noise: ShardedGenerator) -> dict[str, Tensor]:
+        """Compute the enabled loss terms with one generator pass."""
+        sds_weight = self.hparams["sds_weight"]
+        regression_weight = self.hparams["regression_weight"]
+        # entries of the batch that the terms need
+        remedy = "use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
         if regression_weight and not {"source", "attacked"} <= set(batch):
-            msg = "regression_weight needs pairs: use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
+            msg = f"regression_weight needs pairs: {remedy}"
             raise ValueError(msg)
         if sds_weight and "image" not in batch:
-            msg = "sds_weight needs pictures beside the pairs: use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
+            msg = f"sds_weight needs images in addition to the pairs: {remedy}"
             raise ValueError(msg)
-        inputs = ([batch["image"]] if sds_weight else []) + ([batch["source"]] if regression_weight else [])
-        perturbations = self.generator(torch.cat(inputs)).split([len(part) for part in inputs])
+        # perturbations of all images
+        inputs = []
+        if sds_weight:
+            inputs.append(batch["image"])
+        if regression_weight:
+            inputs.append(batch["source"])
+        sizes = [len(images) for images in inputs]
+        perturbations = self.generator(torch.cat(inputs)).split(sizes)
+        # weighted losses
         terms = {}
         if sds_weight:
             assert self.ensemble is not None
@@ -112,35 +131,45 @@ class RIDTask(LightningModule):
             terms["adv_sds"] = sds_weight * self.ensemble.adv_sds(protected, noise)
         if regression_weight:
             target = batch["attacked"] - batch["source"]
-            error = regression_loss(2 * perturbations[-1], 2 * target, self.hparams["regression_norm"])
+            norm = self.hparams["regression_norm"]
+            error = regression_loss(2 * perturbations[-1], 2 * target, norm)
             terms["regression"] = regression_weight * error
         return terms
 
     def protect(self, images: Tensor) -> Tensor:
-        """``images``, (B, 3, S, S) in [0, 1], with the generator's perturbation, in [0, 1]."""
+        """Protect images, (B, 3, S, S) in and out, in [0, 1]."""
         return self.generator.protect(images)
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """Denoising error of every surrogate on clean and on protected pictures, same noise; the protected pictures.
+        """Log each surrogate's denoising error on clean and protected images.
 
-        The rise from one to the other is a cheap measure of protection that needs no attack.
+        Both are computed with the same noise. The rise from one to the other is a cheap measure of
+        protection that needs no attack.
+
+        Returns:
+            The protected images, (B, 3, S, S) in [0, 1].
         """
         assert self.ensemble is not None
         images = batch["image"]
         protected = self.protect(images)
-        for name, pictures in (("clean", images), ("protected", protected)):
+        count = len(images)
+        # denoising errors, with the same noise for both
+        for condition, evaluated in (("clean", images), ("protected", protected)):
+            metric = f"val/denoising_{condition}"
             noise = torch.Generator().manual_seed(index)
-            losses = self.ensemble.denoising_losses(pictures, noise).mean(dim=1)
-            self.log(f"val/denoising_{name}", losses.mean(), batch_size=len(images), sync_dist=True)
+            losses = self.ensemble.denoising_losses(evaluated, noise).mean(dim=1)
+            self.log(metric, losses.mean(), batch_size=count, sync_dist=True)
             for model, loss in zip(self.ensemble.surrogates, losses, strict=True):
-                self.log(f"val/denoising_{name}/{Path(model.name).name}", loss, batch_size=len(images), sync_dist=True)
-        levels = (protected - images).abs().amax() * 255
-        self.log("val/levels", levels, reduce_fx="max", batch_size=len(images), sync_dist=True)
+                name = f"{metric}/{Path(model.name).name}"
+                self.log(name, loss, batch_size=count, sync_dist=True)
+        # largest change in gray levels
+        linf = (protected - images).abs().amax() * 255
+        self.log("val/levels", linf, reduce_fx="max", batch_size=count, sync_dist=True)
         return protected
 
     def on_fit_end(self) -> None:
-        """Leave the trained generator as a model folder beside the run's logs."""
-        folder = self.trainer.log_dir  # every rank must ask: log_dir is a broadcast
+        """Save the trained generator in the run's log folder."""
+        folder = self.trainer.log_dir  # log_dir broadcasts, so every rank must read it
         if folder and self.trainer.is_global_zero:
             save_generator(self.generator, Path(folder) / "generator")
             write_manifest(
@@ -155,10 +184,14 @@ class RIDTask(LightningModule):
             )
 
     def _surrogates(self) -> list[Fingerprint]:
-        return [fingerprint(name, Path(pipeline_folder(name))) for name in self.hparams["surrogates"]]
+        names = self.hparams["surrogates"]
+        return [fingerprint(name, Path(pipeline_folder(name))) for name in names]
 
     def _lineage(self) -> Lineage:
-        """All models that the generator was made against: here, by its pairs, and before."""
+        """Collect the models that the generator was trained against.
+
+        They are those of earlier training, this run's surrogates, and those of the training pairs.
+        """
         origin = self.generator.origin
         lineage = NOTHING if origin is None else lineage_of(origin)
         if self.hparams["sds_weight"]:
@@ -171,23 +204,36 @@ class RIDTask(LightningModule):
         return lineage
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])
+        optimizer = torch.optim.AdamW(
+            self.generator.parameters(),
+            lr=self.hparams["lr"],
+            weight_decay=self.hparams["weight_decay"],
+        )
+        # length of the run
         if self.trainer.estimated_stepping_batches == float("inf"):
-            msg = "the schedule needs to know how long the run is: set trainer.max_steps (or max_epochs)"
+            msg = "the schedule needs a finite run: set trainer.max_steps (or max_epochs)"
             raise ValueError(msg)
-        warmup, total = self.hparams["warmup_steps"], int(self.trainer.estimated_stepping_batches)
+        warmup = self.hparams["warmup_steps"]
+        total = int(self.trainer.estimated_stepping_batches)
         if total <= warmup:
-            msg = f"the run has {total} steps, which the {warmup} of warmup_steps leave no room in: lower warmup_steps"
+            msg = f"the run has {total} steps, but warmup_steps is {warmup}: lower warmup_steps"
             raise ValueError(msg)
 
-        def share(step: int) -> float:
-            return min((step + 1) / warmup, (total - step) / (total - warmup)) if warmup else (total - step) / total
+        # linear warm-up, then linear decay
+        def lr_factor(step: int) -> float:
+            decay = (total - step) / (total - warmup)
+            return min((step + 1) / warmup, decay) if warmup else decay
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _noise_source(self) -> Rows:
-        """Fresh noise for each batch that depends on nothing else: a resumed run repeats an unbroken one, several processes one."""
+    def _noise_source(self) -> ShardedGenerator:
+        """Seed a generator by the number of batches seen.
+
+        A resumed run thus draws the same noise as an uninterrupted one, and several processes draw
+        the same as one.
+        """
         batches = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
         seed = (torch.initial_seed() * 1_000_003 + batches) % 2**63
-        return Rows(torch.Generator().manual_seed(seed), self.global_rank, self.trainer.world_size)
+        generator = torch.Generator().manual_seed(seed)
+        return ShardedGenerator(generator, self.global_rank, self.trainer.world_size)

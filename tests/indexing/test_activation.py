@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from indexing.activation import ActivationConfig, Objective, activate
+from indexing.activation import DescriptorObjective, activate
+from indexing.activation_config import ActivationConfig
 from indexing.jnd import just_noticeable_difference
 from indexing.perturbation import Distortion
 
@@ -31,7 +32,7 @@ def describe(images):
 
 def objective(antialias=True):
     targets = torch.stack([torch.cos(0.9 * torch.arange(16) + b) for b in range(2)])
-    return Objective(describe, 32, antialias, targets)
+    return DescriptorObjective(describe, 32, antialias, targets)
 
 
 def psnr(levels, original):
@@ -74,8 +75,8 @@ def test_ten_steps_come_out_as_known(loss, antialias):
     for seed in (0, 1):
         found = activate(pictures, [objective(antialias)], ActivationConfig(loss=loss, seed=seed))
         assert found.losses == pytest.approx(losses, abs=2e-4)
-        assert [psnr(*pair) for pair in zip(found.levels, pictures, strict=True)] == pytest.approx(quality, abs=0.02)
-        changes = [(levels.int() - (picture * 255).round().int()).abs() for levels, picture in zip(found.levels, pictures, strict=True)]
+        assert [psnr(*pair) for pair in zip(found.images_u8, pictures, strict=True)] == pytest.approx(quality, abs=0.02)
+        changes = [(levels.int() - (picture * 255).round().int()).abs() for levels, picture in zip(found.images_u8, pictures, strict=True)]
         assert [int(change.max()) for change in changes] == list(largest)
         if loss == "cossim" and not antialias:
             assert changes[0].float().mean(dim=(1, 2)).tolist() == pytest.approx([0.7951, 0.3854, 2.0519], abs=5e-3)
@@ -86,7 +87,7 @@ def test_the_change_stays_within_the_closed_form_bound():
     pictures = waves()
     for scaling in (1.0, 3.0, 6.0):
         config = ActivationConfig(distortion=Distortion(scaling=scaling))
-        for levels, picture in zip(activate(pictures, [objective()], config).levels, pictures, strict=True):
+        for levels, picture in zip(activate(pictures, [objective()], config).images_u8, pictures, strict=True):
             heat = 255 * just_noticeable_difference(picture)
             bound = scaling * heat * torch.tensor([0.05514, 0.02748, 0.14211]).view(3, 1, 1)
             assert torch.allclose(config.distortion.bound(picture[None])[0], bound, rtol=1e-3)
@@ -96,7 +97,7 @@ def test_the_change_stays_within_the_closed_form_bound():
 def test_less_strength_is_less_visible():
     pictures = waves()
     found = [
-        psnr(activate(pictures, [objective()], ActivationConfig(distortion=Distortion(scaling=s))).levels[0], pictures[0])
+        psnr(activate(pictures, [objective()], ActivationConfig(distortion=Distortion(scaling=s))).images_u8[0], pictures[0])
         for s in (1, 3, 6)
     ]
     assert found[0] > found[1] > found[2]
@@ -106,7 +107,7 @@ def test_limits_hold_after_rounding():
     pictures = waves()
     config = ActivationConfig(min_psnr=42.0, max_levels=6)
     found = activate(pictures, [objective()], config)
-    for levels, picture in zip(found.levels, pictures, strict=True):
+    for levels, picture in zip(found.images_u8, pictures, strict=True):
         assert 42.0 <= psnr(levels, picture) < 43.5
         assert (levels.int() - (picture * 255).round().int()).abs().max() <= 6
 
@@ -115,15 +116,15 @@ def test_pictures_of_many_sizes_come_back_in_order():
     pictures = [waves()[index % 2] * (0.5 + 0.1 * index) for index in range(5)]
     targets = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
     together = activate(pictures, [replace(objective(), targets=targets)], ActivationConfig(iterations=2))
-    assert [tuple(levels.shape) for levels in together.levels] == [tuple(picture.shape) for picture in pictures]
+    assert [tuple(levels.shape) for levels in together.images_u8] == [tuple(picture.shape) for picture in pictures]
     for index in (1, 4):
         alone = activate([pictures[index]], [replace(objective(), targets=targets[index : index + 1])], ActivationConfig(iterations=2))
-        same = (alone.levels[0] == together.levels[index]).float().mean()
+        same = (alone.images_u8[0] == together.images_u8[index]).float().mean()
         assert float(same) > 0.95  # first values are drawn in order
 
 
 def test_several_targets_at_once():
-    pictures, other = waves(), Objective(lambda images: describe(images)[:, :8], 32, True, torch.eye(8)[:2])
+    pictures, other = waves(), DescriptorObjective(lambda images: describe(images)[:, :8], 32, True, torch.eye(8)[:2])
     found = activate(pictures, [objective(), other], ActivationConfig())
     assert found.losses[-1] < found.losses[0]
 
@@ -131,9 +132,9 @@ def test_several_targets_at_once():
 def test_edited_views_and_schedules_are_taken_along():
     config = ActivationConfig(iterations=3, views=2, scheduler="CosineAnnealingLR,T_max=3", optimizer="Adam,lr=0.5")
     first, second = (activate(waves(), [objective()], config) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first.levels, second.levels, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first.images_u8, second.images_u8, strict=True))
     alone = activate(waves(), [objective()], ActivationConfig(iterations=3))
-    assert not torch.equal(first.levels[0], alone.levels[0])
+    assert not torch.equal(first.images_u8[0], alone.images_u8[0])
 
 
 @pytest.mark.parametrize(

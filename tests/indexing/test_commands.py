@@ -16,7 +16,7 @@ from torch import nn
 import engine.file_sets
 from engine.cli import run
 from indexing.__main__ import main
-from indexing.activate import portions
+from indexing.activate import group_by_pixels
 from indexing.index import Index
 from models.store import VectorStore
 
@@ -90,13 +90,13 @@ def test_limits_hold_in_the_files(originals, index, extractor, tmp_path):
 
 def test_nothing_passes_for_activated_that_is_not(originals, index, extractor, tmp_path, capsys):
     assert activate(originals, tmp_path / "out", index, extractor, "--activation.min_psnr=99") == 1
-    assert capsys.readouterr().err.count("nothing in it changes") == 6
+    assert capsys.readouterr().err.count("the limits leave no change") == 6
     assert not list((tmp_path / "out").glob("*.png"))
 
 
 def test_large_pictures_are_taken_in_portions():
     pictures = [torch.empty(3, side, side) for side in (10, 3000, 3000, 5000, 20, 30)]
-    assert [[picture.shape[-1] for picture in portion] for portion in portions(pictures)] == [[10, 3000], [3000], [5000], [20, 30]]
+    assert [[picture.shape[-1] for picture in portion] for portion in group_by_pixels(pictures)] == [[10, 3000], [3000], [5000], [20, 30]]
 
 
 def test_one_picture_for_several_indices(originals, index, extractor, references, tmp_path):
@@ -115,7 +115,7 @@ def test_an_exact_index_needs_edited_views(originals, references, extractor, tmp
     indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
     assert indexing("build", tmp_path / "f", "-o", tmp_path / "flat", "--factory", "HNSW8") == 0
     assert activate(originals, tmp_path / "out", tmp_path / "flat", extractor) == 2
-    assert "keeps descriptors as they are" in capsys.readouterr().err
+    assert "stores exact descriptors" in capsys.readouterr().err
     assert activate(originals, tmp_path / "out", tmp_path / "flat", extractor, "--activation.views=2") == 0
 
 
@@ -277,7 +277,7 @@ def test_a_table_is_not_written_over_unasked(own_index, originals, extractor, tm
     (tmp_path / "m.csv").write_text("mine")
     search = ("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--extractor.name", extractor, "--workers=0")
     assert indexing(*search) == 2
-    assert "m.csv is there already: name another file, or add --overwrite" in capsys.readouterr().err
+    assert "m.csv exists already: name another file, or add --overwrite" in capsys.readouterr().err
     assert (tmp_path / "m.csv").read_text() == "mine"
     assert indexing(*search, "--overwrite") == 0
     assert len(table(tmp_path / "m.csv")) == 60
@@ -384,9 +384,9 @@ def test_an_index_of_other_descriptors_is_not_taken_for_trained(own_index, tmp_p
     [
         (("--factory", "IVF4,Nonsense"), "faiss makes no index of 'IVF4,Nonsense'"),
         (("--factory", "IDMap,Flat"), "leave IDMap out"),
-        (("--factory", "HNSW0"), "its numbers begin at 1"),
-        (("--factory", "IVF0,Flat"), "its numbers begin at 1"),
-        (("--factory", "HNSW1,Flat"), "a graph needs 2 links"),
+        (("--factory", "HNSW0"), "numbers must be at least 1"),
+        (("--factory", "IVF0,Flat"), "numbers must be at least 1"),
+        (("--factory", "HNSW1,Flat"), "HNSW needs at least 2 links"),
         (("--factory", "IVF99999999999,Flat"), "IVF99999999999 is more than the 16777216"),
         (("--factory", "Pad9999999,Flat"), "Pad9999999 is more than the 65536"),
         (("--factory", ""), "faiss makes no index of ''"),

@@ -67,7 +67,7 @@ def test_shards_that_search_on_their_own_find_no_less(factory, parameters, featu
 
 def test_what_cannot_be_is_told(features, tmp_path, capsys):
     assert run(main, ["build", str(features[0]), "-o", f"{tmp_path}/i", "--factory=Flat", "--processes=2"]) == 2
-    assert "2 processes have 1 shards" in capsys.readouterr().err
+    assert "2 processes need at least as many shards, got 1" in capsys.readouterr().err
     rows = np.zeros((400, 16), np.float32)
     rows[399, 3] = np.nan
     (tmp_path / "bad").mkdir()

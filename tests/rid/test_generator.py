@@ -81,7 +81,7 @@ def test_tokens_become_pixels_channel_fastest():
 @pytest.mark.parametrize(
     ("settings_", "words"),
     [
-        ({"budget": 0}, "grey levels"),
+        ({"budget": 0}, "gray levels"),
         ({"image_size": 60, "patch_size": 16}, "multiple of patch_size"),
         ({"width": 50, "heads": 4}, "width must be a multiple"),
     ],

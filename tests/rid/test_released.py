@@ -92,7 +92,7 @@ def test_conversion_writes_a_folder_that_opens_and_says_its_budget(state, images
     torch.save(state, tmp_path / "released.bin")
     arguments = ["convert", str(tmp_path / "released.bin"), str(tmp_path / "RID"), "--kind", "rid", "--budget", "4", "--heads", "4"]
     assert run(main, arguments) == 0
-    assert "4 of 255 grey levels" in capsys.readouterr().out
+    assert "4 of 255 gray levels" in capsys.readouterr().out
     generator = load_generator(str(tmp_path / "RID"))
     assert generator.budget == 4.0
     assert generator.modulation is None
@@ -186,7 +186,7 @@ def test_a_budget_other_than_the_names_is_refused_unless_forced(state, tmp_path,
     torch.save(state, tmp_path / "ASDS-eps-12_255.bin")
     command = ["convert", str(tmp_path / "ASDS-eps-12_255.bin"), str(tmp_path / "RID"), "--kind", "rid", "--heads", "4"]
     assert run(main, [*command, "--budget", "12"]) == 2
-    assert "is a release of eps 12, which is 6 grey levels, not the 12 of --budget" in capsys.readouterr().err
+    assert "is a release of eps 12, which is 6 gray levels, not the 12 of --budget" in capsys.readouterr().err
     assert not (tmp_path / "RID").exists()
     assert run(main, [*command, "--budget", "12", "--force"]) == 0
     assert load_generator(str(tmp_path / "RID")).budget == 12

@@ -18,7 +18,7 @@ from engine.cli import run
 from images.io import Photo, save_png, to_uint8
 from rid.__main__ import main
 from rid.ensemble import DiffusionEnsemble
-from rid.pairs.aspl import Surrogate
+from rid.pairs.aspl import FineTunedSurrogate
 from rid.pairs.config import PGDConfig, SurrogateConfig
 from rid.pairs.objectives import Targeted
 from rid.pairs.pgd import pgd
@@ -127,15 +127,15 @@ def test_mistakes_are_one_line(photos, pipelines, tmp_path, capsys, settings, wo
 
 
 def test_a_surrogate_learns_the_clean_pictures_only_within_a_round(pipelines, portraits):
-    surrogate = Surrogate(pipelines[0], SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0))
-    weight = surrogate.learning["unet"].conv_in.weight
+    surrogate = FineTunedSurrogate(pipelines[0], SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0))
+    weight = surrogate.trainable["unet"].conv_in.weight
     start = weight.detach().clone()
     surrogate.start_round(portraits[:2], torch.Generator().manual_seed(0))
     assert not torch.equal(weight, start)
     surrogate.end_round(portraits[:2], torch.Generator().manual_seed(1))
     assert not torch.equal(weight, start), "it has learned the protected ones"
     surrogate.start_round(portraits[2:4], torch.Generator().manual_seed(0))
-    surrogate.learning.load_state_dict(surrogate.imagined)
+    surrogate.trainable.load_state_dict(surrogate.saved_state)
     assert torch.equal(weight, start), "other people, untouched model"
 
 

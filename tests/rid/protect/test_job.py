@@ -189,7 +189,7 @@ def test_untrained_weights_protect_nothing_and_say_so(photos, tmp_path, capsys):
 
     save_generator(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), tmp_path / "untrained")
     assert protect(photos / "holiday", "-o", tmp_path / "out", "--weights", tmp_path / "untrained") == 1
-    assert "change nothing" in capsys.readouterr().err
+    assert "do not change this photo" in capsys.readouterr().err
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
