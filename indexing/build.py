@@ -63,6 +63,9 @@ def build(
             or the folder holds another index.
     """
     if min(memory_mb, shards, processes) < 1:
+        msg = f"memory_mb, shards and processes must be at least 1, got {memory_mb}, {shards} and {processes}"
+        raise ValueError(msg)
+    if processes > shards:
         msg = f"{processes} processes need at least as many shards, got {shards}; lower processes or raise shards"
         raise ValueError(msg)
     # descriptors
