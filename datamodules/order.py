@@ -33,7 +33,7 @@ class ResumableSampler(DistributedSampler[int]):
     ) -> None:
         self.batches = length // (batch_size * world_size)
         if self.batches < 1:
-            msg = f"{length} training pictures are fewer than one batch of {batch_size} on each of {world_size} processes"
+            msg = f"{length} training pictures are fewer than one batch of {batch_size} (batch_size) on each of {world_size} processes"
             raise ValueError(msg)
         super().__init__(range(length), num_replicas=world_size, rank=rank, shuffle=True, seed=seed, drop_last=True)  # type: ignore[arg-type]
         self.batch_size, self.batches_seen = batch_size, batches_seen

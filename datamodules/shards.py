@@ -13,11 +13,12 @@ from typing import Any
 import fsspec
 import msgspec
 from braceexpand import braceexpand
+from fsspec.implementations.local import LocalFileSystem
 from torch import Tensor
 
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features, read_features
-from engine.files import file_digest, refuse_special
+from engine.files import file_digest, reading, refuse_special
 from engine.records import parse_json
 from images.archives import index_tar, read_tar
 from images.formats import unsupported_reason
@@ -236,7 +237,9 @@ def _read_index(system: Any, path: str, name: str, must: bool) -> ShardIndex | N
     Raises:
         ValueError: If it must be one and is damaged.
     """
-    with system.open(path, "rb") as stream:
+    if isinstance(system, LocalFileSystem):
+        refuse_special(Path(path))
+    with reading(name), system.open(path, "rb") as stream:
         content = stream.read(LARGEST_INDEX)
     try:
         value = parse_json(content, dict[str, Any], name, "write the shards again, or get the index again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from engine.files import atomic_write
+from engine.files import atomic_write, read_text
 
 FACTS = ("key", "generator", "family", "sampler", "codec", "subset", "column", "caption_id", "source_path")
 """What is known of a picture beside its label; empty where it is not."""
@@ -86,11 +87,10 @@ class Scores:
             if file.suffix == ".parquet":
                 rows = pq.read_table(file).to_pylist()
             else:
-                with file.open(newline="") as stream:
-                    rows = list(csv.DictReader(stream))
+                rows = list(csv.DictReader(io.StringIO(read_text(file), newline="")))
             return cls.of(rows)
-        except (ValueError, OSError, pa.ArrowException) as error:
-            msg = f"{file}: {error}"
+        except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
+            msg = f"{file}: {str(error).removeprefix(f'{file}: ')}"
             raise ValueError(msg) from error
 
     def write(self, file: Path) -> None:

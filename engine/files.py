@@ -128,6 +128,19 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
 
 
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, line ends as they are; errors of the disk name it.
+
+    Raises:
+        ValueError: If it is not UTF-8; the message names the file.
+    """
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"{path}: not text in UTF-8 (byte {error.start}); save it as such"
+        raise ValueError(msg) from error
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.files import write_text
+from engine.files import read_bytes, reading, write_text
 
 JOURNAL = "journal.jsonl"
 
@@ -64,7 +64,7 @@ def read_journal(folder: Path) -> dict[str, Entry]:
     """Entries of all processes by input, the newest of each; lines that were cut short are left out."""
     entries: dict[str, Entry] = {}
     for file in [*sorted(folder.glob("journal-*.jsonl")), folder / JOURNAL]:
-        for line in file.read_bytes().split(b"\n") if file.is_file() else []:
+        for line in read_bytes(file).split(b"\n") if file.is_file() else []:
             try:
                 entry = msgspec.convert(json.loads(line), Entry)
             except (ValueError, RecursionError, msgspec.MsgspecError):
@@ -82,6 +82,6 @@ def join_journals(folder: Path, entries: Iterable[Entry]) -> None:
 
 
 def _ends_whole(file: Path) -> bool:
-    with file.open("rb") as stream:
+    with reading(file), file.open("rb") as stream:
         stream.seek(-1, io.SEEK_END)
         return stream.read(1) == b"\n"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.files import write_bytes
+from engine.files import read_bytes, write_bytes
 
 FORMULA = re.compile(r"^'*[=+\-@\t\r]")
 """Text that a spreadsheet would run as a formula."""
@@ -30,7 +30,7 @@ def write_table(target: Path, columns: Sequence[str], rows: Iterable[Mapping[str
 
 def read_table(file: Path) -> list[dict[str, str]]:
     """Rows of a CSV file that :func:`write_table` wrote, or an earlier version; one that was cut short is left out."""
-    text = file.read_bytes().decode("utf-8", "surrogateescape")
+    text = read_bytes(file).decode("utf-8", "surrogateescape")
     rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
     whole = [row for row in rows if None not in row and None not in row.values()]
     return [{name: _raw(value) for name, value in row.items()} for row in whole]

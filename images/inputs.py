@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.files import read_lines
+from engine.files import read_bytes, read_lines
 from engine.records import read_json
 from images.archives import Member, index_tar, walk_folder
 from images.formats import SUFFIXES, has_image_suffix, unsupported_reason
@@ -74,7 +74,7 @@ class ImageInput:
 
     def read(self) -> bytes:
         """Read the encoded image."""
-        return self.path.read_bytes() if self.member is None else self.member.read()
+        return read_bytes(self.path) if self.member is None else self.member.read()
 
     def digest(self) -> str:
         """Compute the hexadecimal sha256 of the encoded image."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import random
 from pathlib import Path
 
+from engine.files import read_text
 from images.io import list_images
 
 QUERIES = 40_000
@@ -76,8 +78,11 @@ def read_matches(file: Path) -> set[str]:
     Raises:
         ValueError: If a line has fewer than two columns.
     """
-    with file.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.reader(stream) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(read_text(file), newline="")) if row]
+    except csv.Error as error:
+        msg = f"{file}: not a table of query,reference ({error})"
+        raise ValueError(msg) from error
     if rows and rows[0][0].strip().lower() in ("query_id", "query"):
         rows = rows[1:]
     if malformed := [row for row in rows if len(row) < 2]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.files import file_digest
+from engine.files import file_digest, read_bytes
 from images.headers import read_header
 from images.io import UnreadableImage, open_photo
 from sentinels.keys import KeyMaker, fold
@@ -69,7 +69,7 @@ def _entry(record: Record, sentinel: Sentinel, reader: Reader | None) -> Iterato
     except UnreadableImage as error:
         yield "error", str(error)
         return
-    header = read_header(path.read_bytes())
+    header = read_header(read_bytes(path))
     if header is not None and header.codec != _codec(path):
         yield "warning", f"{path.name} holds {header.codec} data, whatever its name says: whoever looks for such files finds the sentinels"
     if path.name.startswith("sentinel_"):

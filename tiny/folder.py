@@ -8,6 +8,7 @@ from typing import TypedDict
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from engine.files import read_text
 from images.inputs import ImageInput, find_images
 from images.transforms.geometry import center_crop_photo
 
@@ -49,7 +50,7 @@ class CaptionedPictures(Dataset[CaptionedPicture]):
         """A picture's caption, without opening the picture."""
         file = self.files[index]
         text = file.path.with_suffix(".txt")
-        return text.read_text().strip() if file.member is None and text.is_file() else CAPTION
+        return read_text(text).strip() if file.member is None and text.is_file() else CAPTION
 
 
 def captioned_folder(folder: Path, size: int) -> tuple[CaptionedPictures, CaptionedPictures]:

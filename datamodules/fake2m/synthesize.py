@@ -18,6 +18,7 @@ from datamodules.fake2m.making import SynthesisConfig
 from datamodules.fake2m.shard_job import LeftOut, Sample, ShardInput, ShardJob, run_shard_job
 from datamodules.fake2m.sharding import GENERATED, Origin, slug
 from engine.devices import Process
+from engine.files import read_text
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.io import encode_as, to_uint8
@@ -111,4 +112,4 @@ def read_captions(file: Path) -> list[str]:
     Raises:
         FileNotFoundError: If there is no such file.
     """
-    return [line.strip() for line in file.read_text().splitlines() if line.strip()]
+    return [line.strip() for line in read_text(file).split("\n") if line.strip()]

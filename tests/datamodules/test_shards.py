@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 
 import fsspec
@@ -174,3 +175,10 @@ def test_shards_elsewhere_without_an_index_are_taken_to_have_samples(tmp_path):
     system = fsspec.filesystem("memory")
     system.pipe_file("/bare/x-000000.tar", (shards(tmp_path) / "train-photos-000000.tar").read_bytes())
     refuse_empty("memory://bare/x-*.tar", find_shards("memory://bare/x-*.tar"))
+
+
+def test_an_index_that_is_a_pipe_is_not_waited_for(tmp_path):
+    (tmp_path / "val-a-000000.tar").write_bytes(bytes(1024))
+    os.mkfifo(tmp_path / "val-a.json")
+    with pytest.raises(OSError, match="not a file, but a pipe"):
+        find_shards(str(tmp_path / "val-a-*.tar"))

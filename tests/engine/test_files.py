@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from engine.files import file_digest, opened, read_bytes, read_lines, refuse_special
+from engine.files import file_digest, opened, read_bytes, read_lines, read_text, refuse_special
 from engine.records import read_json
 
 
-@pytest.mark.parametrize("read", [read_bytes, read_lines, file_digest, lambda path: read_json(path, dict)])
+@pytest.mark.parametrize("read", [read_bytes, read_lines, read_text, file_digest, lambda path: read_json(path, dict)])
 def test_errors_of_the_disk_name_the_file(read, tmp_path):
     failing = tmp_path / "a.json"
     failing.symlink_to("/proc/self/mem")  # its first byte cannot be read
@@ -31,3 +31,11 @@ def test_pipes_sockets_and_devices_are_no_files(tmp_path):
     refuse_special(tmp_path / "file")
     with opened(tmp_path / "file") as stream:
         assert stream.read() == b"ab"
+
+
+def test_text_is_utf8_with_or_without_its_mark_or_the_file_is_named(tmp_path):
+    (tmp_path / "a.csv").write_bytes("\ufeffä\r\nb".encode())
+    assert read_text(tmp_path / "a.csv") == "ä\r\nb"
+    (tmp_path / "a.csv").write_bytes(b"ab\xff")
+    with pytest.raises(ValueError, match=r"a\.csv: not text in UTF-8 \(byte 2\)"):
+        read_text(tmp_path / "a.csv")
