@@ -34,22 +34,23 @@ class Case:
 ONE = "--workers 0 --accelerator cpu"
 """In one thread, so that a case costs little."""
 
+SHORT = "--trainer.max_steps 1 --trainer.accelerator cpu"
+"""One step, whatever is left of the config."""
+
 SD = "--models [sd] --side 64 --ascent.steps 1 --accelerator cpu --workers 0"
 
 RAG = ("sentinels", "collection", "captions.json", "embedder", "sd")
 
-WEIGHTS, ALBUM = ("rid",), ("photos", "list.txt")
-
 CASES = [
     Case(f"rid protect photos -o out --weights rid {ONE}", ("photos", "rid"), ("photos",), share=8),
     Case(f"rid protect list.txt photos/s.tar -o out --weights rid {ONE}", ("list.txt", "photos"), needs=("rid",)),
-    Case("rid fit -c configs/rid_fit.yaml", ("configs/rid_fit.yaml", "pairs", "sd", "collection"), share=2, goes_on=False),
-    Case("rid validate -c configs/rid_fit.yaml", ("configs/rid_fit.yaml", "pairs", "sd", "collection"), share=1, goes_on=False),
+    Case(f"rid fit -c configs/rid_fit.yaml {SHORT}", ("configs/rid_fit.yaml", "pairs", "sd", "collection"), share=2, goes_on=False),
+    Case(f"rid validate -c configs/rid_fit.yaml {SHORT}", ("configs/rid_fit.yaml", "pairs", "sd", "collection"), share=1, goes_on=False),
     Case(f"rid pairs collection -o out {SD}", ("collection", "sd"), ("collection",), share=2),
     Case("rid convert released/ASDS-eps-12_255.bin out --heads 2", ("released/ASDS-eps-12_255.bin",), goes_on=False),
     Case("rid convert rid out.bin", ("rid",), share=2, goes_on=False),
-    Case("detectors fit -c configs/detector_fit.yaml", ("configs/detector_fit.yaml", "shards"), share=2, goes_on=False),
-    Case("detectors validate -c configs/detector_fit.yaml", ("configs/detector_fit.yaml", "shards"), share=2, goes_on=False),
+    Case(f"detectors fit -c configs/detector_fit.yaml {SHORT}", ("configs/detector_fit.yaml", "shards"), share=2, goes_on=False),
+    Case(f"detectors validate -c configs/detector_fit.yaml {SHORT}", ("configs/detector_fit.yaml", "shards"), share=2, goes_on=False),
     Case(f"detectors features frozen --data [shards/train-*.tar] -o out {ONE}", ("frozen", "shards")),
     Case("detectors calibrate detector --data [shards/val-*.tar] --workers 0 --accelerator cpu", ("detector", "shards"), goes_on=False),
     Case("detectors test detector --data [shards/val-*.tar] -o out --resamples 40 --workers 0 --accelerator cpu", ("detector", "shards")),
@@ -124,7 +125,7 @@ CASES = [
     Case("eval report study", ("study",), goes_on=False),
     Case("eval answers human --detector detector", ("human", "detector"), needs=("judged",), goes_on=False),
     Case("tiny demo -o study --references 40 --originals 2 --factory IVF1,PQ8x4 --resamples 2", ("study",), share=1, goes_on=False),
-    Case("tiny fit -c configs/copies.yaml", ("configs/copies.yaml", "collection"), share=2, goes_on=False),
+    Case(f"tiny fit -c configs/copies.yaml {SHORT}", ("configs/copies.yaml", "collection"), share=2, goes_on=False),
 ]
 
 LEFT_OUT = {
