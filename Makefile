@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test docs hostile killed install install-dev install-pages clean
+.PHONY: help demo test docs hostile killed lock install install-dev install-pages clean
 
 help:
 	@echo "make demo   protect, attack, measure, look copies up; writes outputs/demo/report.html"
@@ -12,6 +12,7 @@ help:
 	@echo "make install-pages   what python -m eval demo and python -m eval study need"
 	@echo "make hostile   ten thousand damaged inputs over every reader and every verb; HOSTILE_SEED=N for others"
 	@echo "make killed    fifty kills at random moments over every job and fit; KILLED_SEED=N for others"
+	@echo "make lock   requirements.lock anew: hashes of all packages, the newest of what requirements*.txt leave open"
 	@echo "make clean  remove the environment and all outputs"
 
 demo: $(VENV)/installed
@@ -39,26 +40,36 @@ install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev
 install-pages: $(VENV)/installed-pages
 
-$(VENV)/uv:
+$(VENV)/uv: requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet uv==0.13.8
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(VENV)/uv.txt
 	@touch $@
 
+# Everything is installed at the versions and with the hashes of requirements.lock; what has another hash ends the installation.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -c requirements.lock
+
 # BRISQUE compiles a library on installation; the rest works without it.
-$(VENV)/installed: $(VENV)/uv requirements.txt requirements-brisque.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-brisque.txt \
-		|| echo "BRISQUE was not installed (no C++ compiler?); its column will be empty"
+$(VENV)/installed: $(VENV)/uv requirements.lock requirements.txt requirements-brisque.txt
+	$(INSTALL) -r requirements.txt
+	@$(INSTALL) -r requirements-brisque.txt 2>$(VENV)/brisque.log || { \
+		cat $(VENV)/brisque.log; \
+		! grep -q "Hash mismatch" $(VENV)/brisque.log && echo "BRISQUE was not installed (no C++ compiler?); its column will be empty"; }
 	@touch $@
 
 # Gradio asks for an older Pillow than the rest: our pins hold.
 $(VENV)/installed-pages: $(VENV)/installed requirements-pages.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --override requirements.txt -r requirements-pages.txt
+	$(INSTALL) --override requirements.txt -r requirements-pages.txt
 	@touch $@
+
+lock: $(VENV)/uv
+	grep '^pillow==' requirements.txt > $(VENV)/overrides.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --override $(VENV)/overrides.txt $(wildcard requirements*.txt) -o requirements.lock
 
 # The tests of the pages want a browser and are skipped without one; where a package manager may be asked, it is.
 $(VENV)/installed-dev: $(VENV)/installed-pages requirements-dev.txt requirements-docs.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 		|| (timeout 120 apt-get update -qq && timeout 300 apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
 		|| echo "no Chromium to be had; the tests of the pages will be skipped"
