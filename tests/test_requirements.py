@@ -31,7 +31,9 @@ def locked():
 
 
 def test_the_files_are_found():
-    assert [file.name for file in FILES] == [f"requirements{kind}.txt" for kind in ("-brisque", "-dev", "-docs", "-insightface", "-pages", "-uv", "")]
+    assert [file.name for file in FILES] == [
+        f"requirements{kind}.txt" for kind in ("-brisque", "-dev", "-docs", "-insightface", "-pages", "-uv", "")
+    ]
     assert len(locked()) > 100
 
 
