@@ -92,5 +92,5 @@ def test_sizes_that_do_not_fit_are_refused(settings_, words):
 
 
 def test_a_picture_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="64x64 pictures, got 32x48"):
+    with pytest.raises(ValueError, match="64x64 images, got 32x48"):
         PerturbationGenerator(**SMALL)(torch.rand(1, 3, 48, 32))

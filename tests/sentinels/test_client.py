@@ -123,7 +123,7 @@ def test_pictures_come_by_url_too(service, stub, tmp_path):
 @pytest.mark.parametrize(
     ("drawing", "fault", "says"),
     [
-        ("images", "not a picture", "not a picture"),
+        ("images", "not a picture", "not a valid image file"),
         ("images", "bad base64", "holds no picture"),
         ("chat", "prose", "no URL of a picture but: Here is what I see"),
         ("chat", "html link", "text/html"),

@@ -119,7 +119,7 @@ def test_one_bad_answer_fails_one_key_and_is_told(planted, collection, tmp_path,
     stub.faults = ["not a picture"]
     done = hosted(planted, collection, tmp_path / "out", reads, Service(base_url=f"{stub.root}/v1", concurrency=1))
     assert len(done.failed) == 1
-    assert "not a picture" in caplog.text
+    assert "not a valid image file" in caplog.text
     assert summary(done.arms["protected"])["keys"] == 3
 
 
