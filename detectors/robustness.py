@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.fake2m.sharding import read_facts
+from datamodules.fake2m.facts import read_facts
 from datamodules.shards import local_shards
 from detectors import metrics
 from detectors.calibration import Calibration

@@ -10,9 +10,9 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
 
 PARTIAL = ".partial"
 """Ending of files that are being written; what a killed run leaves of them is never read."""
@@ -115,7 +115,7 @@ def refuse_special(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a file to be read; errors name it, and those of :func:`refuse_special` are raised."""
     refuse_special(path)
     with reading(path), path.open("rb") as stream:
@@ -152,7 +152,7 @@ def read_lines(path: Path) -> list[str]:
 
 def file_digest(path: Path) -> str:
     """Hexadecimal sha256 of a file."""
-    with reading(path), path.open("rb") as stream:
+    with opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

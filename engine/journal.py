@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ import msgspec
 from engine.files import read_bytes, reading, write_text
 
 JOURNAL = "journal.jsonl"
+
+SUM = "crc32"
+"""Key of a line's sum."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         """Append an entry; it is on its way to the disk when this returns."""
-        self.stream.write(json.dumps(asdict(entry), default=str).encode() + b"\n")
+        self.stream.write(_line(entry).encode() + b"\n")
         self.stream.flush()
 
     def close(self) -> None:
@@ -61,12 +65,15 @@ class Journal:
 
 
 def read_journal(folder: Path) -> dict[str, Entry]:
-    """Entries of all processes by input, the newest of each; lines that were cut short are left out."""
+    """Entries of all processes by input, the newest of each; lines that were cut short or are damaged are left out."""
     entries: dict[str, Entry] = {}
     for file in [*sorted(folder.glob("journal-*.jsonl")), folder / JOURNAL]:
         for line in read_bytes(file).split(b"\n") if file.is_file() else []:
             try:
-                entry = msgspec.convert(json.loads(line), Entry)
+                value = json.loads(line)
+                if not _is_whole(value):
+                    continue
+                entry = msgspec.convert(value, Entry)
             except (ValueError, RecursionError, msgspec.MsgspecError):
                 continue
             entries[entry.name] = entry
@@ -75,10 +82,25 @@ def read_journal(folder: Path) -> dict[str, Entry]:
 
 def join_journals(folder: Path, entries: Iterable[Entry]) -> None:
     """Put one journal with these entries in the place of those of all processes."""
-    lines = [json.dumps(asdict(entry), default=str) + "\n" for entry in entries]
-    write_text(folder / JOURNAL, "".join(lines))
+    write_text(folder / JOURNAL, "".join(_line(entry) + "\n" for entry in entries))
     for file in folder.glob("journal-*.jsonl"):
         file.unlink()
+
+
+def _line(entry: Entry) -> str:
+    """An entry with a sum over it, as damage to a line can leave it well-formed."""
+    value = json.loads(json.dumps(asdict(entry), default=str))
+    return json.dumps(value | {SUM: _sum(value)})
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether an entry is as it was written; takes the sum out. Earlier versions kept none."""
+    said = value.pop(SUM, None) if isinstance(value, dict) else None
+    return said is None or said == _sum(value)
+
+
+def _sum(value: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(value).encode())
 
 
 def _ends_whole(file: Path) -> bool:

@@ -54,6 +54,9 @@ class Annotations:
                     continue
                 msg = f"{name}: row {number + 1} has no label of {', '.join(labels)}: {line.strip()[:80]}"
                 raise ValueError(msg)
+            if not path.strip():
+                msg = f"{name}: row {number + 1} has a label and no path"
+                raise ValueError(msg)
             self.rows.add(path, label)
         if not self.rows:
             msg = f"{name}: no rows with a path and a label"

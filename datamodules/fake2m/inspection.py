@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.fake2m.aesthetics import Scorer, compute, join, plot, read_aesthetics, summary
-from datamodules.fake2m.sharding import read_facts
+from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.shortcuts import Gate, shortcut_gate
 from datamodules.shards import local_shards
 from engine.files import write_bytes

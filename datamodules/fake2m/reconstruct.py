@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from checkpoints.folders import model_folder
+from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.making import ReconstructionConfig
 from datamodules.fake2m.shard_job import LeftOut, Sample, ShardInput, ShardJob, run_shard_job
-from datamodules.fake2m.sharding import GENERATED, Origin, read_facts, slug
+from datamodules.fake2m.sharding import GENERATED, Origin, slug
 from datamodules.shards import local_shards
 from engine.devices import Process
 from engine.files import file_digest

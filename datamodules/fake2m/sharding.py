@@ -7,16 +7,16 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datamodules.fake2m.annotations import Annotations
 from datamodules.fake2m.catalogue import Group, Subset
+from datamodules.fake2m.facts import read_facts
 from engine.files import file_digest, remove_partials_of, write_bytes
-from engine.records import parse_json
-from images.archives import Member, index_tar
+from images.archives import Member
 from images.formats import has_image_suffix
 from images.headers import read_header
 from images.io import UnreadableImage, decode_photo
@@ -263,14 +263,6 @@ def slug(name: str) -> str:
 def finished_shards(folder: Path, stem: str) -> list[Path]:
     """A subset's shards, in order."""
     return sorted(path for path in folder.glob(f"{stem}-*.tar") if path.stem[len(stem) + 1 :].isdigit())
-
-
-def read_facts(shard: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Key and record of every sample of a shard."""
-    for member in index_tar(shard):
-        if member.name.endswith(".json"):
-            record = parse_json(member.read(), dict[str, Any], f"{shard}, {member.name}", "write the shards again")
-            yield member.name.removesuffix(".json"), record
 
 
 def index_shards(folder: Path, origin: Origin, troubles: Troubles | None = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from datamodules.exact import PADDING, ExactStream
 from datamodules.fake2m.datamodule import Fake2MDataModule
+from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
 from datamodules.shards import ShardSource, count_samples, find_shards, read_shards, refuse_empty
 from datamodules.streams import MixedStream
@@ -182,3 +183,13 @@ def test_an_index_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "val-a.json")
     with pytest.raises(OSError, match="not a file, but a pipe"):
         find_shards(str(tmp_path / "val-a-*.tar"))
+
+
+def test_records_of_others_are_named(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name, content in (("a.png", encoded()), ("a.json", b'{"label": 1}')):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(ValueError, match=r"a\.tar, a\.json: no record of ours \(width is not a number\)"):
+        list(read_facts(tmp_path / "a.tar"))

@@ -99,6 +99,28 @@ def test_results_whose_inputs_are_gone_are_named(texts, tmp_path):
     assert len(report.rows) == 6
 
 
+def test_an_input_whose_line_in_the_journal_is_damaged_is_done_again(texts, tmp_path):
+    output = tmp_path / "out"
+    run(texts, output)
+    whole = (output / "journal.jsonl").read_text()
+    (output / "journal.jsonl").write_text(whole.replace('"row": {', '"row": {"left": 3, ', 1))  # well-formed all the same
+    job, report = run(texts, output)
+    assert len(job.batches) == 1
+    assert (report.before, report.counts()["done"]) == (6, 7)
+    assert (output / "journal.jsonl").read_text() == whole
+
+
+def test_a_journal_of_an_earlier_version_has_no_sums(texts, tmp_path):
+    output = tmp_path / "out"
+    run(texts, output)
+    lines = (output / "journal.jsonl").read_text().splitlines()
+    without = [json.dumps({key: value for key, value in json.loads(line).items() if key != "crc32"}) for line in lines]
+    (output / "journal.jsonl").write_text("\n".join(without) + "\n")
+    job, report = run(texts, output)
+    assert not job.batches
+    assert report.nothing_to_do
+
+
 def test_other_settings_and_foreign_files_are_refused(texts, tmp_path):
     run(texts, tmp_path / "out", strength=1)
     with pytest.raises(ValueError, match="strength differs"):

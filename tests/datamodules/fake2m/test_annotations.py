@@ -33,3 +33,8 @@ def test_words_need_no_map_and_numbers_need_a_stated_one():
         Annotations("a/1.png 0\na/2.png 1\n", None, "labels.csv")
     stated = Annotations("a/1.png 0\na/2.png 1\n", {"0": 0, "1": 1})
     assert [stated.label("a/1.png"), stated.label("a/2.png")] == [0, 1]
+
+
+def test_a_label_without_a_path_is_named():
+    with pytest.raises(ValueError, match=r"labels\.csv: row 2 has a label and no path"):
+        Annotations("a.png,real\n,fake\n", None, "labels.csv")

@@ -14,7 +14,8 @@ from PIL import Image
 from checkpoints.folders import PIPELINE_FILES
 from datamodules.__main__ import main
 from datamodules.fake2m import reconstruct
-from datamodules.fake2m.sharding import REAL, Limits, Origin, read_facts, shard_pictures
+from datamodules.fake2m.facts import read_facts
+from datamodules.fake2m.sharding import REAL, Limits, Origin, shard_pictures
 from engine.cli import run as run_command
 from images.archives import Member
 from images.samples import read_samples
