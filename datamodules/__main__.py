@@ -42,7 +42,7 @@ def shard_options(parser: Parser) -> None:
 def shard(settings: Any, output: Output) -> int:
     """Write shards; 0 only if every image of the source is in them."""
     from datamodules.fake2m.annotations import Annotations
-    from datamodules.fake2m.sharding import FAILED, GENERATED, REAL, SKIPPED, Origin, place_of, shard_pictures, slug
+    from datamodules.fake2m.sharding import FAILED, GENERATED, REAL, SKIPPED, NoPictures, Origin, place_of, shard_pictures, slug
     from images.sources import read_source, read_text
 
     if settings.set is not None and settings.set not in groups():
@@ -85,7 +85,11 @@ def shard(settings: Any, output: Output) -> int:
         claim(record, "datamodules shard", asked)  # what is finished there would else be kept, whatever it was
         remove_partials(record)
         members = progress(read_source(source), unit="file")
-        indices = shard_pictures(members, settings.output, origin_of, annotations, settings.limits, settings.decode)
+        try:
+            indices = shard_pictures(members, settings.output, origin_of, annotations, settings.limits, settings.decode)
+        except NoPictures as error:
+            msg = f"no pictures in the source {source}: {error}"
+            raise ValueError(msg) from error
         left_out = next(iter(indices.values()))["left_out"]
         samples = {stem: index["samples"] for stem, index in indices.items()}
         failed, skipped = (sum(left_out.get(kind, 0) for kind in kinds) for kinds in (FAILED, SKIPPED))

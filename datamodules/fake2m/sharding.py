@@ -134,6 +134,10 @@ class Troubles:
             self.names.setdefault(kind, []).append(name)
 
 
+class NoPictures(ValueError):
+    """A source has nothing to put into shards; says what it has."""
+
+
 def shard_pictures(
     members: Iterable[Member],
     output: Path,
@@ -195,8 +199,7 @@ def shard_pictures(
     for writer in writers.values():
         writer.close()
     if not any(writer.finished for writer in writers.values()):
-        msg = f"no pictures in the source: {dict(troubles.counts) or 'it is empty'}"
-        raise ValueError(msg)
+        raise NoPictures(str(dict(troubles.counts) or "it is empty"))
     if annotations:
         unused = annotations.unused()
         troubles.counts["rows without a picture"] += len(unused)

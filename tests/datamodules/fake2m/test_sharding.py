@@ -236,7 +236,7 @@ def shard(folder, stem):
         (["nowhere", "--label", "real"], "nowhere: no such folder"),
         (["."], "give --set with the name of a Fake2M or MPBench archive, or a source and --label"),
         ([".", "--set", "IF"], "no set 'IF'; choose one of SDv15R-CC1M,"),
-        ([".", "--label", "real"], "no pictures in the source"),
+        ([".", "--label", "real"], "no pictures in the source .: "),
         ([".", "--label", "real", "--limits.samples", "0"], "at least 1 picture"),
         ([".", "--label", "real", "--metadata", "gone.csv"], "gone.csv"),
     ],
