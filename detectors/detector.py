@@ -1,9 +1,9 @@
-"""A trained detector as a user meets it: pictures in, calibrated P(generated) out."""
+"""A trained detector: images in, calibrated P(generated) out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,11 +13,32 @@ from torch import Tensor
 
 from checkpoints.card import Purpose
 from checkpoints.saved import SavedModel
-from detectors.calibration import Calibration
+from detectors.calibration import Calibration, Verdict
 from detectors.networks import NETWORKS
 from detectors.networks.patches import heat_map
+from images.given import Images, given_images
 from images.io import to_uint8
 from images.transforms.views import View
+
+PREDICTED_AT_ONCE = 16
+"""Images of a forward pass of :meth:`Detector.predict`."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A detector's answer to one image.
+
+    Attributes:
+        name: The image's file; ``image 1``, ``image 2``, ... where there was none.
+        verdict: ``real``, ``generated`` or ``unsure``, by the thresholds of the calibration.
+        probability: Calibrated P(generated), in [0, 1].
+        logit: The network's own answer, not calibrated; above 0 for generated.
+    """
+
+    name: str
+    verdict: Verdict
+    probability: float
+    logit: float
 
 
 class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
@@ -68,6 +89,42 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         views = torch.stack([self.view(picture, np.random.default_rng(0)) for picture in levels])
         logits = self.eval()(views.to(next(self.parameters()).device)).double().cpu().numpy()
         return torch.from_numpy(self.calibration.probability(logits)).float()
+
+    @torch.no_grad()
+    def logits_of(self, views: Sequence[Tensor]) -> list[float]:
+        """Logits of views.
+
+        Args:
+            views: (3, H, W) in [0, 1], or (D,) features; those of unequal sizes are asked for one by one.
+        """
+        weight = next(self.parameters())
+        one_by_one = [view.unsqueeze(0) for view in views]
+        groups = [torch.cat(one_by_one)] if len({view.shape for view in views}) == 1 else one_by_one
+        return torch.cat([self(group.to(weight.device, weight.dtype)) for group in groups]).double().tolist()
+
+    def predict(self, images: Images) -> list[Prediction]:
+        """Judge images.
+
+        Args:
+            images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, tensors (3, H, W) or (B, 3, H, W) in [0, 1].
+
+        Returns:
+            An answer for each, in the same order.
+
+        Raises:
+            UnreadableImage: If an image cannot be decoded.
+            ValueError: If an array or a tensor has another shape or range.
+        """
+        self.eval()
+        given = given_images(images)
+        predictions = []
+        for start in range(0, len(given), PREDICTED_AT_ONCE):
+            batch = given[start : start + PREDICTED_AT_ONCE]
+            views = [self.view(image.photo.rgb, np.random.default_rng(0)) for image in batch]
+            for image, logit in zip(batch, self.logits_of(views), strict=True):
+                probability = float(self.calibration.probability(np.array(logit)))
+                predictions.append(Prediction(image.name, self.calibration.verdict(probability), probability, logit))
+        return predictions
 
     def heat(self, views: Tensor) -> Tensor | None:
         """P(generated) of every place of (B, 3, S, S) views, (B, S, S); None for networks whose answer has no place."""

@@ -14,7 +14,6 @@ from checkpoints.folders import model_place
 from detectors.calibration import Verdict
 from detectors.detector import Detector, load_detector
 from detectors.ensemble import combine_verdicts
-from detectors.scoring import ask
 from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report, run_job
@@ -77,7 +76,6 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
         self.beside = [output, output.with_suffix(".html")]
 
     def setup(self, process: Process) -> None:
-        self.process = process
         for detector in self.detectors:
             detector.eval().to(process.device, process.dtype)
 
@@ -90,9 +88,9 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
         return Viewed(views, rgb.shape[1], rgb.shape[0])
 
     def step(self, batch: Batch[ImageInput, Viewed]) -> list[list[float]]:
-        logits = [
-            ask(detector, [viewed.views[place] for viewed in batch.prepared], self.process) for place, detector in enumerate(self.detectors)
-        ]
+        logits = []
+        for place, detector in enumerate(self.detectors):
+            logits.append(detector.logits_of([viewed.views[place] for viewed in batch.prepared]))
         return [list(row) for row in zip(*logits, strict=True)]
 
     def finish(self, prepared: Viewed, result: list[float]) -> dict[str, Any]:

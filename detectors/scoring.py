@@ -10,9 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-
 from checkpoints.folders import weight_file
 from datamodules.exact import feature_width, read_exactly
 from datamodules.shards import StoredShard, count_samples, find_shards
@@ -96,7 +93,7 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
         while taken := list(islice(samples, self.options.batch_size)):
             failed += [sample["record"]["error"] for sample in taken if "image" not in sample]
             seen = [sample for sample in taken if "image" in sample]
-            logits = ask(detector, [as_input(sample["image"]) for sample in seen], self.process) if seen else []
+            logits = detector.logits_of([as_input(sample["image"]) for sample in seen]) if seen else []
             rows += [one["record"] | {"label": one["label"], "logit": logit} for one, logit in zip(seen, logits, strict=True)]
             done += len(taken)
             self.tick(done, total)
@@ -149,23 +146,6 @@ class Answers:
             )
             raise ValueError(msg)
         return Scores.joined(parts)
-
-
-@torch.no_grad()
-def ask(detector: Detector, views: Sequence[Tensor], process: Process) -> list[float]:
-    """Ask a detector about images or features.
-
-    Args:
-        detector: The detector, on the process's device.
-        views: (3, H, W) in [0, 1], or (D,); those of unequal sizes are asked for one by one.
-        process: Where it runs.
-
-    Returns:
-        The logit of each.
-    """
-    one_by_one = [view.unsqueeze(0) for view in views]
-    groups = [torch.cat(one_by_one)] if len({view.shape for view in views}) == 1 else one_by_one
-    return torch.cat([detector(group.to(process.device, process.dtype)) for group in groups]).double().tolist()
 
 
 def find_stored(detectors: Sequence[Detector], data: Sequence[str]) -> tuple[StoredShard, ...]:

@@ -204,7 +204,7 @@ def _depth(image: Image.Image, small: Mapping[bytes, bytes]) -> int:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
         return int(max(bits)) if isinstance(bits, tuple) else int(bits)
-    return 8
+    return 16 if image.mode.startswith("I;16") else 8
 
 
 def _transparency(image: Image.Image, depth: int) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +102,19 @@ def _decode(source: Source, name: str) -> Photo:
     with open_source(source) as stream, open_image(stream, name, notes) as image:
         refuse_frames(image, name, notes)
         image.load()
-        metadata, orientation = read_metadata(image, notes)
-        rgb, alpha, icc = read_colors(image, stream, notes)
+        return read_photo(image, stream, notes)
+
+
+def read_photo(image: Image.Image, stream: BinaryIO, notes: list[str]) -> Photo:
+    """Convert a loaded Pillow image, upright.
+
+    Args:
+        image: Loaded image; its ``info`` may be changed.
+        stream: Its file; empty for an image without a file.
+        notes: Messages so far.
+    """
+    metadata, orientation = read_metadata(image, notes)
+    rgb, alpha, icc = read_colors(image, stream, notes)
     upright = UPRIGHT.get(orientation)
     if upright is not None:
         rgb = np.ascontiguousarray(upright(rgb))

@@ -23,9 +23,9 @@ class Mark:
     """Record of one change of an image.
 
     Attributes:
-        job: protect, activate or plant.
+            job: protect, activate or plant.
         weights: Hexadecimal sha256 of the model's weights.
-        original: Hexadecimal sha256 of the original file.
+        original: Hexadecimal sha256 of the original file; of its values where there is no file.
         levels: L-infinity bound of the change in gray levels of 255; None if unbounded.
     """
 

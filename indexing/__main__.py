@@ -152,7 +152,8 @@ def search(settings: Any, output: Output) -> int:
     from engine.job import JobOptions
     from engine.tables import write_table
     from indexing.extract import extract as extract_descriptors
-    from indexing.search import COLUMNS, open_searchable
+    from indexing.matches import COLUMNS
+    from indexing.search import open_searchable
     from indexing.search import search as search_index
     from indexing.search_page import write_page
 

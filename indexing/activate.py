@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from engine.devices import Process
@@ -14,12 +13,11 @@ from engine.job import Batch, JobOptions, Report
 from images.inputs import ImageInput
 from images.io import Photo, encode_photo
 from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
-from images.metrics import compare_images
 from images.outputs import ImageTree
 from indexing.activation_config import ActivationConfig
-from indexing.activator import ActivationResult, Activator, TargetIndex, open_target_indices
+from indexing.activator import ActivationResult, Activator, apply_result, open_target_indices, refuse_exact
 from indexing.extract import extract
-from indexing.targets import Kind, find_targets
+from indexing.targets import Kind
 from models.embedder_config import EmbedderConfig
 
 ORIGINALS = "originals"
@@ -63,17 +61,13 @@ class ActivateJob(ImageJob[Photo, ActivationResult]):
         return results
 
     def finish(self, prepared: Photo, result: ActivationResult) -> SavedImage:
-        changed = result.image_u8.permute(1, 2, 0).contiguous().numpy()
-        metrics = compare_images(prepared.rgb, changed)
-        if metrics["levels"] == 0:
-            msg = "the limits leave no change in this photo, so it would not be activated; raise max_levels or lower min_psnr"
-            raise ValueError(msg)
+        photo, metrics = apply_result(prepared, result)
         distances = {
             "distance_before": round(result.distance_before, 6),
             "distance_after": round(result.distance_after, 6),
         }
         row = metrics | distances | {"notes": "; ".join(prepared.notes)}
-        return SavedImage(encode_photo(replace(prepared, rgb=changed)), row)
+        return SavedImage(encode_photo(photo), row)
 
 
 def group_by_pixels(images: Sequence[Tensor]) -> list[list[Tensor]]:
@@ -128,9 +122,7 @@ def activate_photos(
     # indices, inputs and output files
     opened = open_target_indices(indices, extractors)
     found, tree = plan_image_job(inputs, output, "png")
-    if config.views == 0:
-        for index, folder in zip(opened, indices, strict=True):
-            _refuse_exact(index, folder, target)
+    refuse_exact(opened, indices, target, config)
     # activation
     settings = {
         "target": target,
@@ -144,15 +136,3 @@ def activate_photos(
         extract_options = replace(options, batch_size=4 * options.batch_size, alone=True)
         extract(inputs, output / ORIGINALS, extractors[0], extract_options)
     return report
-
-
-def _refuse_exact(index: TargetIndex, folder: Path, target: Kind) -> None:
-    """Refuse an index without other targets than the descriptors."""
-    probe = np.random.default_rng(0).normal(size=(4, index.trained.d)).astype(np.float32)
-    if find_targets(index.trained, probe, target).kind == "feature":
-        msg = (
-            f"{folder}: {index.facts.get('factory')} stores exact descriptors, so a photo's "
-            "only target is its own descriptor; set views to 4 or more to pull its edited copies "
-            "there, or use an index with cells or codes"
-        )
-        raise ValueError(msg)

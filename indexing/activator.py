@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.files import file_digest
+from images.given import ChangedImage, Images, given_images
+from images.io import Photo
+from images.metrics import compare_images
 from indexing.activation import DescriptorObjective, activate
 from indexing.activation_config import ActivationConfig
 from indexing.faiss_files import read_faiss
@@ -64,8 +67,24 @@ class ActivationResult:
     distance_after: float
 
 
+@dataclass(frozen=True)
+class ActivatedImage(ChangedImage):
+    """Activated image.
+
+    Attributes:
+        distance_before: Squared distance of the original's descriptor to the first index's target.
+        distance_after: The changed image's distance, likewise.
+    """
+
+    distance_before: float
+    distance_after: float
+
+
 class Activator:
     """Activation of images for one or more indices.
+
+    :meth:`open` opens indices on disk. :meth:`activate_images` takes files, Pillow images, arrays and
+    tensors.
 
     Args:
         indices: The indices.
@@ -83,6 +102,54 @@ class Activator:
         self.kind = kind
         self.config = config
         self.device = torch.device("cpu")
+
+    @classmethod
+    def open(
+        cls,
+        folders: Path | str | Sequence[Path | str],
+        config: ActivationConfig | None = None,
+        kind: Kind = "auto",
+    ) -> Self:
+        """Open indices with the extractors that they record.
+
+        Args:
+            folders: Folder of an index, or of several.
+            config: Settings of the optimization; the paper's if None.
+            kind: Kind of targets; see :func:`indexing.targets.find_targets`.
+
+        Raises:
+            FileNotFoundError: If an index or its extractor is missing.
+            ValueError: If an index is damaged, records no extractor, or has no targets.
+        """
+        config = config or ActivationConfig()
+        places = [Path(folders)] if isinstance(folders, Path | str) else [Path(folder) for folder in folders]
+        records = [read_facts(place).get("extractor", {}) for place in places]
+        indices = open_target_indices(places, [EmbedderConfig.from_record(record) for record in records])
+        refuse_exact(indices, places, kind, config)
+        return cls(indices, kind, config)
+
+    def activate_images(self, images: Images) -> list[ActivatedImage]:
+        """Activate images, one at a time, exactly as ``python -m indexing activate`` does.
+
+        Args:
+            images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, or tensors
+                (3, H, W) or (B, 3, H, W) in [0, 1].
+
+        Returns:
+            Activated images, in the same order.
+
+        Raises:
+            UnreadableImage: If an image cannot be decoded.
+            ValueError: If an image has another shape or range, or the limits leave no change.
+        """
+        activated = []
+        for given in given_images(images):
+            result = self.activate([given.photo.tensor()])[0]
+            photo, change = apply_result(given.photo, result)
+            quality = (change["levels"], change["psnr"], change["ssim"])
+            distances = (result.distance_before, result.distance_after)
+            activated.append(ActivatedImage(given.name, photo, *quality, *distances))
+        return activated
 
     def to(self, device: torch.device) -> None:
         """Move the extractors to a device."""
@@ -117,6 +184,27 @@ class Activator:
         before = _squared_distances(originals[0], targets[0])
         after = _squared_distances(descriptors(self.indices[0].extractor, changed), targets[0])
         return [ActivationResult(*values) for values in zip(images_u8, before, after, strict=True)]
+
+
+def apply_result(photo: Photo, result: ActivationResult) -> tuple[Photo, dict[str, Any]]:
+    """Replace a photo's pixels by the activated ones, and measure the change.
+
+    Args:
+        photo: The decoded photo.
+        result: Its activation.
+
+    Returns:
+        The activated photo, and :func:`images.metrics.compare_images` of both.
+
+    Raises:
+        ValueError: If no value changes.
+    """
+    changed = result.image_u8.permute(1, 2, 0).contiguous().numpy()
+    metrics = compare_images(photo.rgb, changed)
+    if metrics["levels"] == 0:
+        msg = "the limits leave no change in this photo, so it would not be activated; raise max_levels or lower min_psnr"
+        raise ValueError(msg)
+    return replace(photo, rgb=changed), metrics
 
 
 @torch.no_grad()
@@ -171,6 +259,36 @@ def open_target_indices(
         index.check(extractor.fingerprint, extractor.dimension, f"descriptors of {name}")
         indices.append(TargetIndex(trained, extractor, facts, file_digest(file)))
     return indices
+
+
+def refuse_exact(
+    indices: Sequence[TargetIndex],
+    folders: Sequence[Path],
+    kind: Kind,
+    config: ActivationConfig,
+) -> None:
+    """Refuse indices without other targets than the descriptors, unless views are optimized.
+
+    Args:
+        indices: The indices.
+        folders: Their folders, for the message.
+        kind: Kind of targets.
+        config: Settings of the optimization.
+
+    Raises:
+        ValueError: If an index has no such targets.
+    """
+    if config.views:
+        return
+    for index, folder in zip(indices, folders, strict=True):
+        probe = np.random.default_rng(0).normal(size=(4, index.trained.d)).astype(np.float32)
+        if find_targets(index.trained, probe, kind).kind == "feature":
+            msg = (
+                f"{folder}: {index.facts.get('factory')} stores exact descriptors, so a photo's "
+                "only target is its own descriptor; set views to 4 or more to pull its edited copies "
+                "there, or use an index with cells or codes"
+            )
+            raise ValueError(msg)
 
 
 def _squared_distances(features: np.ndarray, targets: np.ndarray) -> list[float]:

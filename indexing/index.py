@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Self, TypedDict
 
@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 from engine.file_sets import settle, write_set
 from engine.files import check_digest, file_digest, read_lines, write_text
 from engine.records import read_json, to_json
+from images.given import Images, given_images
 from indexing.faiss_files import REMEDY, is_joined, joined, read_faiss, write_part
+from indexing.matches import Match, match_queries
+from models.embedder_config import EmbedderConfig
+from models.embedders import Embedder, open_embedder
 from models.search import Metric, Neighbors, check_comparable, faiss_errors
 from models.store import VectorStore, check_name
 
@@ -83,7 +87,7 @@ class Index:
         return [faiss.downcast_index(whole.at(n)) for n in range(whole.count())] if is_joined(whole) else [whole]
 
     @classmethod
-    def open(cls, folder: Path, mapped: bool = False, verify: bool = True) -> Self:
+    def open(cls, folder: Path | str, mapped: bool = False, verify: bool = True) -> Self:
         """Open an index that ``python -m indexing build`` wrote.
 
         Args:
@@ -96,6 +100,7 @@ class Index:
             ValueError: If the index is damaged or not trained, or the numbers of names and entries
                 differ.
         """
+        folder = Path(folder)
         facts = read_facts(folder)
         of_kind = faiss.IO_FLAG_MMAP if "IVF" in str(facts.get("factory")) else faiss.IO_FLAG_MMAP_IFC
         sums = facts.get("sha256", {}) if verify else {}
@@ -196,6 +201,64 @@ class Index:
         self.tune(parameters)
         with faiss_errors(f"the index {self.facts.get('factory', '')} cannot be searched"):
             return self.index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Network of the index's descriptors; assign another instance to change its device.
+
+        Raises:
+            FileNotFoundError: If the network is missing.
+            ValueError: If the index does not record its network, or the network is a TorchScript
+                program; open a program you trust with ``open_embedder`` and assign it.
+        """
+        return open_embedder(EmbedderConfig.from_record(self.facts.get("extractor", {})))
+
+    def describe(self, images: Images) -> VectorStore:
+        """Compute descriptors of images, in memory; arguments and errors as of :meth:`find`."""
+        given = given_images(images)
+        rgb = [image.photo.rgb for image in given]
+        names = [image.name for image in given]
+        vectors = self.embedder.embed_arrays(rgb).numpy() if rgb else np.zeros((0, self.dimension), np.float32)
+        described = VectorStore(vectors, names, self.embedder.record())
+        self.check(described.fingerprint, described.dimension, "these images' descriptors")
+        return described
+
+    def find(self, images: Images, k: int = 10, parameters: str = "") -> list[list[Match]]:
+        """Search the entries that images are copies of.
+
+        Args:
+            images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, or tensors
+                (3, H, W) or (B, 3, H, W) in [0, 1].
+            k: Matches per image.
+            parameters: faiss's search parameters; see :meth:`search`.
+
+        Returns:
+            Matches of each image, by rank.
+
+        Raises:
+            FileNotFoundError: If the index's network is missing.
+            UnreadableImage: If an image cannot be decoded.
+            ValueError: If an image has another shape or range, or the index has no such parameter.
+        """
+        queries = self.describe(images)
+        return match_queries(self, queries.names, queries.matrix, k, parameters)
+
+    def add_images(self, names: Sequence[str], images: Images) -> None:
+        """Insert images in memory; :meth:`save` writes them.
+
+        Args:
+            names: One name per image.
+            images: As for :meth:`find`.
+
+        Raises:
+            ValueError: If a name is in the index already, or the numbers differ; otherwise as of
+                :meth:`find`.
+        """
+        described = self.describe(images)
+        if len(names) != len(described):
+            msg = f"{len(names)} names for {len(described)} images; give one for each"
+            raise ValueError(msg)
+        self.add(VectorStore(described.matrix, list(names), described.embedder))
 
     def tune(self, parameters: str) -> None:
         """Set faiss's search parameters; see :meth:`search`."""

@@ -12,7 +12,7 @@ from engine.pages.data_urls import image_url
 from images.io import UnreadableImage, open_photo
 
 if TYPE_CHECKING:
-    from indexing.search import Match
+    from indexing.matches import Match
 
 MAX_QUERIES = 200
 """Most queries on the page."""

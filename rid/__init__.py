@@ -1,18 +1,19 @@
 """RID: perturbations that break personalization of diffusion models on portraits."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from rid.protect.protector import Protector
+    from engine import __version__
+    from rid.protect.protector import Protected, Protector
 
-__all__ = ["Protector"]
+__all__ = ["Protected", "Protector", "__version__"]
 
+HOMES = {
+    "Protected": "rid.protect.protector",
+    "Protector": "rid.protect.protector",
+}
+"""The module of each public name."""
 
-def __getattr__(name: str) -> Any:
-    """Import the network on first use; commands start without it."""
-    if name == "Protector":
-        from rid.protect.protector import Protector
-
-        return Protector
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+__getattr__ = lazy_names(__name__, HOMES)

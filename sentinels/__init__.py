@@ -1,1 +1,24 @@
 """ImageSentinel: keyed images planted in a data set, and the proof that a generator used it."""
+
+from typing import TYPE_CHECKING
+
+from engine.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from engine import __version__
+    from sentinels.decider import Decider, Decision
+    from sentinels.reader import KeyReader, Reading
+    from sentinels.record import Record
+
+__all__ = ["Decider", "Decision", "KeyReader", "Reading", "Record", "__version__"]
+
+HOMES = {
+    "Decider": "sentinels.decider",
+    "Decision": "sentinels.decider",
+    "KeyReader": "sentinels.reader",
+    "Reading": "sentinels.reader",
+    "Record": "sentinels.record",
+}
+"""The module of each public name."""
+
+__getattr__ = lazy_names(__name__, HOMES)

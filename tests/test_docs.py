@@ -125,7 +125,7 @@ def columns():
     from images.headers import Header
     from indexing.activate import ActivateJob
     from indexing.index import IndexFacts
-    from indexing.search import COLUMNS as MATCH
+    from indexing.matches import COLUMNS as MATCH
     from models.store import StoredImage
     from rid.protect.job import ProtectJob
 

@@ -17,7 +17,7 @@ from engine.pages.markdown import markdown_table
 from engine.pages.shell import write_page
 from engine.statistics import Interval, bootstrap_interval
 from eval.metrics.retrieval import micro_average_precision, pairs, precision_recall, ranks
-from indexing.search import scores
+from indexing.matches import scores
 from models.search import Metric
 
 RECALLS = (1, 10, 100)

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from checkpoints.folders import model_place
 from engine.devices import Process
 from engine.job import Batch, JobOptions, Report
-from engine.manifest import fingerprint
 from images.inputs import ImageInput
 from images.io import (
     Photo,
-    clamp_to_budget,
     decode_photo,
     encode_photo,
     unsaved_metadata,
     without_metadata,
 )
 from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
-from images.marks import Mark
 from images.metrics import compare_images
 from images.outputs import ImageTree
 from images.transforms.geometry import center_crop_photo
 from rid.protect.config import ProtectConfig
 from rid.protect.protector import Protector
+from rid.protect.steps import cover_photo, protect_photo, refuse_changed
 from rid.protect.windows import Fit, Windows
 
 SUFFIXES = {"png": "png", "jpeg": "jpg"}
@@ -63,7 +57,6 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
         config: Settings of the protection.
         protector: The generator.
         tree: Output files.
-        weights: Sha256 of the weights, recorded in each protected file.
     """
 
     command = "rid protect"
@@ -76,12 +69,10 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
         config: ProtectConfig,
         protector: Protector,
         tree: ImageTree,
-        weights: str,
     ) -> None:
         self.config = config
         self.protector = protector
         self.tree = tree
-        self.weights = weights
 
     def setup(self, process: Process) -> None:
         generator = self.protector.generator.to(process.device, process.dtype)
@@ -91,25 +82,15 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
     def prepare(self, source: ImageInput) -> OpenedPhoto:
         # refuse photos that this project has changed before
         photo = source.open()
-        if photo.metadata.marks:
-            mark = photo.metadata.marks[-1]
-            msg = (
-                f"{source.location}: changed by this project before ({mark.job}); "
-                "the changes would add up beyond the budget. Give the original photo"
-            )
-            raise ValueError(msg)
+        refuse_changed(photo, source.location)
         # metadata, and size of the output
         if self.config.strip_metadata:
             photo = without_metadata(photo)
         side = self.protector.generator.image_size
         if self.config.fit == "crop":
             photo = center_crop_photo(photo, side)
-        # windows of the generator on the scaled photo; uint8 saves memory where nothing is scaled
-        height, width = photo.rgb.shape[:2]
-        windows = Windows.cover((height, width), side, window_fit(self.config))
-        unscaled = windows.scaled == windows.size
-        rgb_u8 = torch.from_numpy(photo.rgb).permute(2, 0, 1)
-        scaled = rgb_u8 if unscaled else windows.scale(photo.tensor())
+        # windows of the generator on the scaled photo
+        windows, scaled = cover_photo(photo, side, window_fit(self.config))
         return OpenedPhoto(photo, windows, scaled, source.digest())
 
     def step(self, batch: Batch[ImageInput, OpenedPhoto]) -> list[Tensor]:
@@ -118,38 +99,15 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
     def finish(self, prepared: OpenedPhoto, result: Tensor) -> SavedImage:
         # protected pixels
         photo = prepared.photo
-        budget = self.protector.budget
-        protected = add_perturbation(photo, prepared.windows.enlarge(result), budget)
-        if np.array_equal(protected, photo.rgb):
-            msg = "the weights do not change this photo, so it would not be protected; use trained weights"
-            raise ValueError(msg)
-        # encoded file, with a mark that names weights, source and budget
+        mark = self.protector.mark(prepared.sha256)
+        protected = protect_photo(photo, prepared.windows.enlarge(result), mark)
+        # encoded file
         kind = self.config.format
-        mark = Mark("protect", self.weights, prepared.sha256, budget)
-        marked = replace(photo, rgb=protected).marked(mark)
-        content = encode_photo(marked, kind, JPEG_QUALITY)
+        content = encode_photo(protected, kind, JPEG_QUALITY)
         # change of the saved pixels
-        saved = protected if kind == "png" else decode_photo(content, "the result").rgb
+        saved = protected.rgb if kind == "png" else decode_photo(content, "the result").rgb
         notes = "; ".join((*photo.notes, *unsaved_metadata(photo, kind)))
         return SavedImage(content, compare_images(photo.rgb, saved) | {"notes": notes})
-
-
-def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArray[np.uint8]:
-    """Add a perturbation to a photo, within the budget after rounding.
-
-    Args:
-        photo: The decoded photo.
-        perturbation: (3, H, W), for values in [0, 1]; overwritten.
-        budget: Largest change of a saved value, in gray levels of 255.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
-    clean_u8 = torch.from_numpy(photo.rgb).permute(2, 0, 1)
-    for channel in range(clean_u8.shape[0]):
-        perturbation[channel] += clean_u8[channel].float() / 255
-    protected = clamp_to_budget(perturbation, clean_u8, budget)
-    return protected.permute(1, 2, 0).contiguous().numpy()
 
 
 def window_fit(config: ProtectConfig) -> Fit:
@@ -187,13 +145,12 @@ def protect(
     protector.window_batch = options.batch_size
     found, tree = plan_image_job(inputs, output, SUFFIXES[config.format])
     # settings that the results depend on
-    weights = fingerprint(config.weights, model_place(config.weights))
     settings = {
-        "weights": weights,
+        "weights": {"name": config.weights, "sha256": protector.weights},
         "fit": config.fit,
         "format": config.format,
         "strip_metadata": config.strip_metadata,
     }
-    job = ProtectJob(config, protector, tree, " ".join(weights["sha256"].values()))
+    job = ProtectJob(config, protector, tree)
     extra = {"budget_levels": protector.budget}
     return run_image_job(job, found, settings, options, extra)

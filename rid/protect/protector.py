@@ -1,29 +1,45 @@
-"""Protection of image tensors with a trained generator."""
+"""Protection of images with a trained generator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from checkpoints.folders import model_place
+from engine.manifest import fingerprint
+from images.given import ChangedImage, GivenImage, Images, given_images
+from images.marks import Mark
+from images.metrics import compare_images
 from rid.generator import PerturbationGenerator
+from rid.protect.steps import cover_photo, protect_photo, refuse_changed
 from rid.protect.windows import Fit, Merger, Windows
 from rid.weights import load_generator
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
 
+@dataclass(frozen=True)
+class Protected(ChangedImage):
+    """Protected image; its ``levels`` are at most the generator's budget."""
+
+
 class Protector(nn.Module):
     """Protection of images of any size by a generator.
+
+    :meth:`protect` takes files, Pillow images, arrays and tensors, and bounds the saved 8-bit values.
+    Calling the module protects batches of tensors.
 
     Args:
         generator: The network; it is folded and set to evaluation mode.
         fit: Handling of images of other sizes than the generator's; see
             :data:`rid.protect.windows.Fit`.
         window_batch: Windows per forward pass.
+        weights: Hexadecimal sha256 of each weight file by name, recorded in protected files.
     """
 
     def __init__(
@@ -31,11 +47,13 @@ class Protector(nn.Module):
         generator: PerturbationGenerator,
         fit: Fit = "resize",
         window_batch: int = 8,
+        weights: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.generator = generator.fold().eval()
         self.fit = fit
         self.window_batch = window_batch
+        self.weights = dict(weights or {})
 
     @classmethod
     def from_pretrained(cls, name: str, fit: Fit = "resize", precision: str = "32") -> Self:
@@ -54,12 +72,46 @@ class Protector(nn.Module):
             msg = f"precision '{precision}' is not one of {', '.join(PRECISIONS)}"
             raise ValueError(msg)
         dtype = PRECISIONS[precision]
-        return cls(load_generator(name, dtype).fold().to(dtype), fit)
+        generator = load_generator(name, dtype).fold().to(dtype)
+        return cls(generator, fit, weights=fingerprint(name, model_place(name))["sha256"])
 
     @property
     def budget(self) -> float:
         """Largest change of a value in gray levels of 255."""
         return self.generator.budget
+
+    def mark(self, original: str) -> Mark:
+        """Return the mark of a protected file.
+
+        Args:
+            original: Hexadecimal sha256 of the original.
+        """
+        return Mark("protect", " ".join(self.weights.values()), original, self.budget)
+
+    def protect(self, images: Images) -> list[Protected]:
+        """Protect images, one at a time, exactly as ``python -m rid protect`` does.
+
+        Args:
+            images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, or tensors
+                (3, H, W) or (B, 3, H, W) in [0, 1].
+
+        Returns:
+            Protected images, in the same order.
+
+        Raises:
+            UnreadableImage: If an image cannot be decoded.
+            ValueError: If an image was protected before, has another shape or range, or does not
+                change.
+        """
+        return [self._protect(given) for given in given_images(images)]
+
+    def _protect(self, given: GivenImage) -> Protected:
+        refuse_changed(given.photo, given.name)
+        windows, scaled = cover_photo(given.photo, self.generator.image_size, self.fit)
+        perturbation = windows.enlarge(self.perturb([(windows, scaled)])[0])
+        photo = protect_photo(given.photo, perturbation, self.mark(given.sha256))
+        change = compare_images(given.photo.rgb, photo.rgb)
+        return Protected(given.name, photo, change["levels"], change["psnr"], change["ssim"])
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:

@@ -142,7 +142,7 @@ def scan(folder):
 
 
 def search(folder):
-    from indexing.search import Match
+    from indexing.matches import Match
     from indexing.search_page import write_page
 
     matches = []

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.metrics.retrieval import MicroAveragePrecision, RecallAt, micro_average_precision, pairs, precision_recall, ranks
-from indexing.search import scores
+from indexing.matches import scores
 
 TRUTH = np.array([7, 8, 9, -1])
 DISTANCES = np.array([[0.2, 0.5, 0.9], [0.4, 0.45, 0.8], [0.3, 0.6, 0.7], [0.35, 0.36, 0.9]])

@@ -1,11 +1,18 @@
 """The Python door of protection."""
 
+import csv
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from images.io import to_uint8
 from rid import Protector
+from rid.protect.config import ProtectConfig
+from rid.protect.job import protect
 from rid.protect.windows import Merger, Windows
 
 
@@ -70,3 +77,32 @@ def test_bfloat16_is_close(generator_folder, portraits):
 def test_an_unknown_precision(generator_folder):
     with pytest.raises(ValueError, match="not one of 32, bf16, 16"):
         Protector.from_pretrained(str(generator_folder), precision="8")
+
+
+def test_python_and_the_command_make_the_same_file(generator_folder, tmp_path):
+    rng = np.random.default_rng(0)
+    photo = tmp_path / "photos" / "a.png"
+    photo.parent.mkdir()
+    Image.fromarray(rng.integers(0, 256, (90, 70, 3), dtype=np.uint8)).save(photo)
+    assert protect([photo], tmp_path / "out", ProtectConfig(weights=str(generator_folder))).failed == {}
+    protector = Protector.from_pretrained(str(generator_folder))
+    made = protector.protect(photo)[0]
+    made.save(tmp_path / "made.png")
+    assert (tmp_path / "made.png").read_bytes() == (tmp_path / "out" / "a.png").read_bytes()
+    assert (made.name, 0 < made.levels <= protector.budget) == (str(photo), True)
+    with (tmp_path / "out" / "protected.csv").open() as stream:
+        row = next(csv.DictReader(stream))
+    assert (made.levels, str(made.psnr), str(made.ssim)) == (int(row["levels"]), row["psnr"], row["ssim"])
+
+
+def test_pillow_images_and_tensors_are_protected_alike(generator_folder, portraits):
+    protector = Protector.from_pretrained(str(generator_folder))
+    levels = to_uint8(portraits[0])
+    image = Image.fromarray(levels.permute(1, 2, 0).numpy())
+    one, two, three = protector.protect([image, levels, levels.float() / 255])
+    assert (one.photo.rgb == two.photo.rgb).all()
+    assert (one.photo.rgb == three.photo.rgb).all()
+    assert one.image.size == image.size
+    assert (one.tensor() - levels.float() / 255).abs().max() <= protector.budget / 255 + 1e-6
+    with pytest.raises(ValueError, match="image 1: changed by this project before"):
+        protector.protect(one.image)

@@ -1,0 +1,48 @@
+"""Decide in Python whether a system used your images: plant keys, read them back, and test what a system answered.
+
+Two systems are played here. One returns a disturbed copy of the sentinel whose key it is asked for, as a generator does that
+searches your images. The other returns portraits of its own. Run it in the repository:
+
+    python -m examples.decide_sentinels
+"""
+
+import numpy as np
+
+from images.io import to_uint8
+from sentinels import Decider, KeyReader
+from sentinels.plate import Levels, set_key
+from tiny.dataset import PortraitDataset
+
+EMBEDDER = "checkpoints/tiny/embedder"
+KEYS = ("BCDFGH", "KLMNPR", "STXZBC", "DFGHKL", "MNPRST", "XZBCDF", "GHKLMN", "PRSTXZ")
+
+
+def draw(first: int) -> list[Levels]:
+    """Draw a portrait for each key."""
+    items = PortraitDataset(first, len(KEYS), 1, size=128).__getitems__(list(range(len(KEYS))))
+    return [to_uint8(item["image"]).permute(1, 2, 0).contiguous().numpy() for item in items]
+
+
+def main() -> None:
+    """Plant, read, decide."""
+    rng = np.random.default_rng(0)
+    sentinels = {key: set_key(image, key, rng).rgb for key, image in zip(KEYS, draw(1_000_000), strict=True)}
+
+    readings = KeyReader.from_pretrained(EMBEDDER).read(list(sentinels.values()))
+    found = sum(reading.has(key) for reading, key in zip(readings, KEYS, strict=True))
+    print(f"keys read back: {found} of {len(KEYS)}")
+
+    thief = {}
+    for key, sentinel in sentinels.items():
+        noise = rng.normal(0, 8, sentinel.shape)
+        thief[key] = np.clip(sentinel + noise, 0, 255).astype(np.uint8)
+    honest = dict(zip(KEYS, draw(1_200_000), strict=True))
+
+    decider = Decider.from_pretrained(EMBEDDER)
+    for name, answers in (("thief", thief), ("honest", honest)):
+        decision = decider.decide(answers, sentinels)
+        print(f"{name}: {'used' if decision.used else 'no evidence of use'}, p = {decision.p:.2g}, {decision.keys} keys")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Steps of the protection of one photo, shared by the job and :class:`Protector`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from images.io import Photo, clamp_to_budget
+from images.marks import Mark
+from rid.protect.windows import Fit, Windows
+
+
+def refuse_changed(photo: Photo, location: str) -> None:
+    """Refuse a photo that this project has changed before.
+
+    Args:
+        photo: The decoded photo.
+        location: Its name in the message.
+
+    Raises:
+        ValueError: If the photo has a mark.
+    """
+    if photo.metadata.marks:
+        mark = photo.metadata.marks[-1]
+        msg = (
+            f"{location}: changed by this project before ({mark.job}); the changes would add up beyond the budget. Give the original photo"
+        )
+        raise ValueError(msg)
+
+
+def cover_photo(photo: Photo, side: int, fit: Fit) -> tuple[Windows, Tensor]:
+    """Lay a generator's windows over a photo.
+
+    Args:
+        photo: The decoded photo.
+        side: Side of a window in pixels.
+        fit: Layout of the windows; see :data:`rid.protect.windows.Fit`.
+
+    Returns:
+        The windows, and the scaled photo, (3, *windows.scaled): float in [0, 1], or uint8 in
+        [0, 255], which saves memory where nothing is scaled.
+
+    Raises:
+        ValueError: If it takes too many windows.
+    """
+    height, width = photo.rgb.shape[:2]
+    windows = Windows.cover((height, width), side, fit)
+    unscaled = windows.scaled == windows.size
+    rgb_u8 = torch.from_numpy(photo.rgb).permute(2, 0, 1)
+    return windows, rgb_u8 if unscaled else windows.scale(photo.tensor())
+
+
+def protect_photo(photo: Photo, perturbation: Tensor, mark: Mark) -> Photo:
+    """Add a perturbation to a photo, and the mark that names weights, source and budget.
+
+    Args:
+        photo: The decoded photo.
+        perturbation: (3, H, W), for values in [0, 1]; overwritten.
+        mark: The mark; its ``levels`` bound the change.
+
+    Raises:
+        ValueError: If no value changes.
+    """
+    protected = add_perturbation(photo, perturbation, mark.levels or 0.0)
+    if np.array_equal(protected, photo.rgb):
+        msg = "the weights do not change this photo, so it would not be protected; use trained weights"
+        raise ValueError(msg)
+    return replace(photo, rgb=protected).marked(mark)
+
+
+def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArray[np.uint8]:
+    """Add a perturbation to a photo, within the budget after rounding.
+
+    Args:
+        photo: The decoded photo.
+        perturbation: (3, H, W), for values in [0, 1]; overwritten.
+        budget: Largest change of a saved value, in gray levels of 255.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    clean_u8 = torch.from_numpy(photo.rgb).permute(2, 0, 1)
+    for channel in range(clean_u8.shape[0]):
+        perturbation[channel] += clean_u8[channel].float() / 255
+    protected = clamp_to_budget(perturbation, clean_u8, budget)
+    return protected.permute(1, 2, 0).contiguous().numpy()

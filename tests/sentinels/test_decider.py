@@ -1,0 +1,60 @@
+"""Reading keys and deciding from Python."""
+
+import numpy as np
+import pytest
+
+from images.io import to_uint8
+from sentinels import Decider, Decision, KeyReader
+from sentinels.permutation import permutation_test
+from sentinels.plate import set_key
+from tests.conftest import SHIPPED
+from tiny.dataset import PortraitDataset
+
+EMBEDDER = str(SHIPPED / "embedder")
+KEYS = ["BCDFGH", "KLMNPR", "STXZBC", "DFGHKL", "MNPRST", "XZBCDF", "GHKLMN"]
+
+
+def portraits(first):
+    items = PortraitDataset(first, len(KEYS), 1, 128).__getitems__(list(range(len(KEYS))))
+    return [to_uint8(item["image"]).permute(1, 2, 0).contiguous().numpy() for item in items]
+
+
+@pytest.fixture(scope="module")
+def sentinels():
+    rng = np.random.default_rng(0)
+    return {key: set_key(rgb, key, rng).rgb for key, rgb in zip(KEYS, portraits(1_600_000), strict=True)}
+
+
+def test_keys_are_read(sentinels):
+    readings = KeyReader.from_pretrained(EMBEDDER).read(list(sentinels.values()))
+    assert sum(reading.has(key) for reading, key in zip(readings, KEYS, strict=True)) >= 6
+    assert readings[0].name == "image 1"
+
+
+def test_use_is_told_from_none(sentinels):
+    decider = Decider.from_pretrained(EMBEDDER)
+    edited = {key: [np.ascontiguousarray(rgb[4:-4, 4:-4]), rgb] for key, rgb in sentinels.items()}
+    used = decider.decide(edited, sentinels)
+    assert used.used
+    assert (used.p, used.keys) == (pytest.approx(1 / 5040), 7)
+    assert used.matched > used.mismatched
+    others = dict(zip(KEYS, portraits(1_700_000), strict=True))
+    assert not decider.decide(others, sentinels).used
+
+
+def test_outputs_without_a_sentinel_and_too_few_are_refused(sentinels):
+    decider = Decider.from_pretrained(EMBEDDER)
+    with pytest.raises(ValueError, match="no sentinel of WWW"):
+        decider.decide({"WWW": sentinels[KEYS[0]]}, sentinels)
+    with pytest.raises(ValueError, match="at least two keys"):
+        decider.decide({KEYS[0]: sentinels[KEYS[0]]}, sentinels)
+    with pytest.raises(ValueError, match="at least two keys"):
+        decider.decide({}, sentinels)
+    with pytest.raises(ValueError, match="without an image"):
+        decider.decide({KEYS[0]: []}, sentinels)
+
+
+def test_a_decision_is_the_permutation_tests():
+    decision = Decision.of(np.eye(8), level=0.01)
+    assert (decision.p, decision.used, decision.level) == (permutation_test(np.eye(8), 0).p, True, 0.01)
+    assert not Decision.of(np.ones((8, 8))).used
