@@ -141,6 +141,11 @@ def read_text(path: Path) -> str:
         raise ValueError(msg) from error
 
 
+def name_bytes(text: str) -> bytes:
+    """The bytes of a file name, or of text with one in it, for hashes and seeds; names need not be valid text."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file.
 

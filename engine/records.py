@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.files import read_bytes
+from engine.files import read_bytes, write_bytes
 
 Kind = TypeVar("Kind")
 
@@ -54,6 +54,12 @@ def to_json(value: Any) -> str:
     What JSON does not know is written as text, and numbers that are not finite as null, since JSON has none.
     """
     return json.dumps(_finite(value), indent=2, default=str, allow_nan=False) + "\n"
+
+
+def write_readable_json(target: Path, value: Any) -> None:
+    """Write JSON that keeps letters of every script as they are; bytes of names that are no text are escaped, as JSON has none."""
+    text = json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+    write_bytes(target, text.encode("utf-8", "backslashreplace"))  # \udcff is JSON's escape, too
 
 
 def _finite(value: Any) -> Any:

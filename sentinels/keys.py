@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from engine.files import name_bytes
+
 ALPHABET = "BCDFGHJKMNPRSTVWXYZ"
 """Capitals without vowels, so that no key is a word, and without Q and L, which are read as O and I; encoders fold case away."""
 
@@ -57,7 +59,7 @@ class KeyMaker:
         Raises:
             ValueError: If there is no room for another key at this distance.
         """
-        source = secrets.SystemRandom() if self.seed is None else random.Random(f"{self.seed}/{purpose}")
+        source = secrets.SystemRandom() if self.seed is None else random.Random(name_bytes(f"{self.seed}/{purpose}"))
         for _ in range(tries):
             key = "".join(source.choices(self.alphabet, k=self.length))
             if not self.too_near(key):

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from engine.files import name_bytes
+
 
 class Names:
     """Draws names, each in its source's sub-folder and with its ending.
@@ -30,7 +32,7 @@ class Names:
         if self.kind == "prefixed":
             stem = path.stem if self.stems[path.stem] == 1 else source.replace("/", "_").replace(".", "_")
             return str(path.with_name(f"sentinel_{stem}{ending}"))
-        rng = random.Random(f"{self.seed}/{source}/name")
+        rng = random.Random(name_bytes(f"{self.seed}/{source}/name"))
         while True:
             stem = "".join(_same_kind(letter, rng) for letter in path.stem)
             free = sum(letter.isascii() and letter.isalnum() for letter in path.stem)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.devices import Process, first_process
-from engine.files import file_digest, locked, write_bytes, write_text
+from engine.files import file_digest, locked, name_bytes, write_bytes, write_text
 from engine.job import Batch, Job, JobOptions, Report, run_job
 from engine.journal import Entry, join_journals, read_journal
 from engine.manifest import claim
@@ -185,7 +185,7 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
         return (self.output / row["sentinel"]).is_file()
 
     async def _source(self, photo: ImageInput, source: Levels) -> dict[str, Any]:
-        own = int.from_bytes(hashlib.sha256(f"{self.seed}/{photo.name}".encode()).digest()[:4], "big")
+        own = int.from_bytes(hashlib.sha256(name_bytes(f"{self.seed}/{photo.name}")).digest()[:4], "big")
         trouble = ""
         for attempt in range(self.config.attempts):
             key = self.keys.draw(f"{photo.name}/{attempt}") if attempt else self.first[photo.name]

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.files import write_text
-from engine.records import read_json
+from engine.records import read_json, write_readable_json
 
 FORMAT = 1
 LARGEST = 512 * 2**20
@@ -102,7 +101,7 @@ class Record:
             "provenance": {"format": FORMAT} | self.provenance,
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self.file, json.dumps(content, indent=4, ensure_ascii=False) + "\n")
+        write_readable_json(self.file, content)
 
     def relative(self, path: Path) -> str:
         """A path as it is recorded: relative to the record, with forward slashes."""

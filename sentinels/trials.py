@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.files import write_text
-from engine.records import read_json
+from engine.records import read_json, write_readable_json
 
 
 @dataclass
@@ -57,7 +55,7 @@ class Trials:
     def write(self) -> None:
         """Write the file, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / f"{self.name}.json", json.dumps(self.entries, indent=4, ensure_ascii=False) + "\n")
+        write_readable_json(self.folder / f"{self.name}.json", self.entries)
 
     def outputs(self, entry: str) -> Iterator[tuple[dict[str, Any], Path | None]]:
         """Every trial of an entry with the picture the system gave in the end; None where that is missing."""

@@ -15,7 +15,7 @@ from typing import Any
 from datamodules.fake2m.annotations import Annotations
 from datamodules.fake2m.catalogue import Group, Subset
 from datamodules.fake2m.facts import read_facts
-from engine.files import file_digest, remove_partials_of, write_bytes
+from engine.files import file_digest, name_bytes, remove_partials_of, write_bytes
 from images.archives import Member
 from images.formats import has_image_suffix
 from images.headers import read_header
@@ -228,7 +228,7 @@ def relabelled(origin: Origin, label: int) -> Origin:
 def place_of(path: str) -> float:
     """A number from 0 to below 1 that a picture's file name decides; numbered files count as their number, however it is written."""
     stem = PurePosixPath(path).stem
-    return zlib.crc32((str(int(stem)) if stem.isdecimal() else stem).encode()) / 2**32
+    return zlib.crc32(name_bytes(str(int(stem)) if stem.isdecimal() else stem)) / 2**32
 
 
 def decodes(content: bytes, name: str) -> bool:

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import os
 import shutil
 
 import numpy as np
@@ -301,3 +302,11 @@ def test_other_shapes_are_cut_and_sizes_are_measured():
     described = json.loads(measured_description(np.full((40, 60, 3), (250, 250, 250), np.uint8)))
     assert described["technical"]["resolution"] == {"width": 60, "height": 40}
     assert described["context"]["color_scheme"][0] == "white"
+
+
+def test_names_that_are_no_text_are_planted(collection, tmp_path):
+    photos = shutil.copytree(collection, tmp_path / "photos")
+    for number, path in enumerate(sorted(photos.rglob("*.png"))):
+        os.rename(path, os.fsencode(path.parent) + b"/\xff%d.png" % number)
+    assert run(main, ["plant", str(photos), "-o", str(tmp_path / "out"), "--reader", "none", "--count", "9", "--seed", "1"]) == 0
+    assert len(Record.open(tmp_path / "out" / "record.json").sentinels) == 9
