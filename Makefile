@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test docs hostile killed lock install install-dev install-pages clean
+.PHONY: help demo test quick style-report docs hostile killed lock install install-dev install-pages clean
 
 help:
 	@echo "make demo   protect, attack, measure, look copies up; writes outputs/demo/report.html"
 	@echo "make test   lint, types and tests"
+	@echo "make quick  lint, types and the fast tests, in two minutes on two cores"
+	@echo "make style-report   sizes, density and docstrings of this code; STYLE_OF='DIR DIR' for others beside it"
 	@echo "make docs   write the reference pages and build the documentation in outputs/site"
 	@echo "make install-pages   what python -m eval demo and python -m eval study need"
 	@echo "make hostile   ten thousand damaged inputs over every reader and every verb; HOSTILE_SEED=N for others"
@@ -24,6 +26,19 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadscope
+
+QUICK = $(wildcard tests/test_*.py) tests/rid/test_losses.py tests/rid/test_generator.py tests/detectors/test_metrics.py \
+	tests/indexing/test_jnd.py tests/indexing/test_targets.py tests/sentinels/test_keys.py tests/images tests/models/test_store.py
+
+quick: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow" $(filter-out tests/test_readme.py tests/test_docs.py tests/test_devices.py,$(QUICK))
+
+style-report:
+	$(if $(wildcard $(VENV)/installed),,$(MAKE) install)
+	$(BIN)/python -m benchmarks.style $(STYLE_OF)
 
 docs: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python docs/generate.py
@@ -69,7 +84,7 @@ lock: $(VENV)/uv
 
 # The tests of the pages want a browser and are skipped without one; where a package manager may be asked, it is.
 $(VENV)/installed-dev: $(VENV)/installed-pages requirements-dev.txt requirements-docs.txt
-	$(INSTALL) -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt -r requirements-docs.txt
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 		|| (timeout 120 apt-get update -qq && timeout 300 apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
 		|| echo "no Chromium to be had; the tests of the pages will be skipped"

@@ -33,6 +33,19 @@ PIPELINE_FILES = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"] + [
 """What is downloaded of any pipeline of diffusers: neither single-file checkpoints nor copies in other formats and precisions."""
 
 
+def project_path(path: str | Path) -> Path:
+    """Find a path of the working directory, or the project's own of that name.
+
+    Args:
+        path: Absolute, or relative to the working directory or to the project.
+
+    Returns:
+        The project's if that alone exists, otherwise the path as given.
+    """
+    own = ROOT / path
+    return own if own.exists() and not Path(path).exists() else Path(path)
+
+
 def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
     """Find the folder that holds a model.
 
@@ -46,8 +59,8 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
         FileNotFoundError: If it is neither a folder nor obtainable, or a needed file is missing; says what to do.
         ValueError: If it is a file, or its settings ask for a network of a size that none has.
     """
-    folder = next((path for path in (Path(name), ROOT / name) if path.is_dir()), None)
-    if folder is None:
+    folder = project_path(name)
+    if not folder.is_dir():
         if file := _file(name):
             msg = f"{file} is a file; a model's folder is asked for here"
             raise ValueError(msg)
@@ -105,7 +118,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def _file(name: str) -> Path | None:
     """A file of this name; None if there is none and the name may mean something else."""
-    file = next((path for path in (Path(name), ROOT / name) if path.is_file()), None)
+    file = project_path(name) if project_path(name).is_file() else None
     if file is None and str(name).endswith(".ckpt") and not Path(name).is_dir():
         msg = f"{name}: no such checkpoint; those of a training are in its default_root_dir, in checkpoints/"
         raise FileNotFoundError(msg)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from checkpoints.folders import project_path
 from engine.files import file_digest
 from images.given import ChangedImage, Images, given_images
 from images.io import Photo
@@ -122,7 +123,8 @@ class Activator:
             ValueError: If an index is damaged, records no extractor, or has no targets.
         """
         config = config or ActivationConfig()
-        places = [Path(folders)] if isinstance(folders, Path | str) else [Path(folder) for folder in folders]
+        given = [folders] if isinstance(folders, Path | str) else folders
+        places = [project_path(folder) for folder in given]
         records = [read_facts(place).get("extractor", {}) for place in places]
         indices = open_target_indices(places, [EmbedderConfig.from_record(record) for record in records])
         refuse_exact(indices, places, kind, config)

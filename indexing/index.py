@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from checkpoints.folders import project_path
 from engine.file_sets import settle, write_set
 from engine.files import check_digest, file_digest, read_lines, write_text
 from engine.records import read_json, to_json
@@ -100,7 +101,7 @@ class Index:
             ValueError: If the index is damaged or not trained, or the numbers of names and entries
                 differ.
         """
-        folder = Path(folder)
+        folder = project_path(folder)
         facts = read_facts(folder)
         of_kind = faiss.IO_FLAG_MMAP if "IVF" in str(facts.get("factory")) else faiss.IO_FLAG_MMAP_IFC
         sums = facts.get("sha256", {}) if verify else {}

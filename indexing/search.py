@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from checkpoints.folders import project_path
 from indexing.index import FACTS, Index
 from indexing.matches import Match, match_queries
 from models.search import ExactIndex, Searchable
@@ -22,6 +23,7 @@ def open_searchable(folder: Path, mapped: bool = False, verify: bool = True) -> 
         FileNotFoundError: If the folder holds neither.
         ValueError: If the files are damaged.
     """
+    folder = project_path(folder)
     if not (folder / FACTS).is_file() and (folder / MATRIX).is_file():
         store = VectorStore.open(folder, verify)
         return ExactIndex([(store.names, store.matrix)], "l2", store.embedder)

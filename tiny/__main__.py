@@ -75,6 +75,7 @@ def train(settings: Any, output: Output) -> int:
     """Rebuild weights."""
     import torch
 
+    from checkpoints.folders import project_path
     from tiny.fitting import Place
     from tiny.train import FROM_FOLDERS, RECIPES
 
@@ -87,6 +88,7 @@ def train(settings: Any, output: Output) -> int:
     if (settings.data or settings.autoencoder) and settings.output == SHIPPED:
         msg = f"give --output: {SHIPPED} holds the models of drawn portraits"
         raise ValueError(msg)
+    settings.output = project_path(settings.output)
     names = list(RECIPES) if settings.model == "all" else [settings.model]
     there = [settings.output / name for name in names if (settings.output / name).exists()]
     if there and not settings.overwrite:
@@ -111,6 +113,7 @@ def measure_options(parser: Parser) -> None:
 
 def measure(settings: Any, output: Output) -> int:
     """Grade the shipped models."""
+    from checkpoints.folders import project_path
     from engine.records import to_json
     from tiny.cards import MEASURES
     from tiny.cards import measure as grade
@@ -118,7 +121,7 @@ def measure(settings: Any, output: Output) -> int:
     if unknown := [name for name in settings.models if name not in MEASURES]:
         msg = f"no measure for '{unknown[0]}'; choose of {', '.join(MEASURES)}"
         raise ValueError(msg)
-    figures = grade(settings.models or list(MEASURES), settings.output, settings.work, settings.overwrite)
+    figures = grade(settings.models or list(MEASURES), project_path(settings.output), settings.work, settings.overwrite)
     output.result(to_json(figures).rstrip(), measured=figures)
     return 0
 

@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.net import UsageError, one_line, verdict
+from engine.cli.net import UsageError, one_line, run, verdict
 from engine.cli.output import Output
 from engine.cli.words import did_you_mean
 
@@ -142,6 +142,10 @@ class Room:
             print(self.verbs[first].parser(command, outline=True).format_help(), end="")
             return 0
         return self.verbs[first].run(command, rest)
+
+    def start(self) -> None:
+        """Run the process's own arguments and exit, as the console script of an editable install."""
+        sys.exit(run(self.main))
 
     def overview(self) -> str:
         """What the room's own help says: every verb with what it does."""

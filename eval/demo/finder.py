@@ -11,6 +11,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from checkpoints.folders import project_path
 from eval.demo.shown import Levels
 from images.io import Photo
 from indexing.activation_config import ActivationConfig
@@ -51,6 +52,7 @@ class Finder:
     """
 
     def __init__(self, folder: Path, trust_torchscript: bool = False) -> None:
+        folder = project_path(folder)
         self.index = Index.open(folder)
         extractor = EmbedderConfig.from_record(self.index.facts.get("extractor", {}), trust_torchscript)
         self.target_index = open_target_indices([folder], [extractor])[0]
