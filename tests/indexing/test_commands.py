@@ -141,6 +141,8 @@ def test_a_stopped_extraction_goes_on(references, extractor, tmp_path):
     assert indexing("extract", references, "-o", out, *arguments) == 0
     matrix = np.load(out / "features.npy")
     lines = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["crc32"]  # lines written by hand, as those of earlier versions, have no sum
     marked = [line | {"row": {"part": "vectors-0.partial", "row": place}} for place, line in enumerate(lines[:60])]
     (out / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in marked) + '{"name": "cut sho')
     np.full((60, 16), 7, np.float32).tofile(out / "vectors-0.partial")  # marked values show what is not done again
