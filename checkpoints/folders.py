@@ -118,7 +118,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def _file(name: str) -> Path | None:
     """A file of this name; None if there is none and the name may mean something else."""
-    file = project_path(name) if project_path(name).is_file() else None
+    path = project_path(name)
+    file = path if path.is_file() else None
     if file is None and str(name).endswith(".ckpt") and not Path(name).is_dir():
         msg = f"{name}: no such checkpoint; those of a training are in its default_root_dir, in checkpoints/"
         raise FileNotFoundError(msg)

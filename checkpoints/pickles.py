@@ -19,7 +19,7 @@ PROTOCOL = 2
 
 
 ZIP_FAULTS = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError)
-"""What zipfile raises at damaged archives: also at names that are no text, and at versions that there are not."""
+"""Errors of zipfile: names that are no text raise ValueError, unknown versions and encryption the last two."""
 
 
 def is_zipped(path: Path) -> bool:

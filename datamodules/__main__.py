@@ -90,7 +90,8 @@ def shard(settings: Any, output: Output) -> int:
         except NoPictures as error:
             msg = f"no pictures in the source {source}: {error}"
             raise ValueError(msg) from error
-        left_out = next(iter(indices.values()))["left_out"]
+        first = next(iter(indices.values()))  # troubles are the source's, the same in every index
+        left_out = first["left_out"]
         samples = {stem: index["samples"] for stem, index in indices.items()}
         failed, skipped = (sum(left_out.get(kind, 0) for kind in kinds) for kinds in (FAILED, SKIPPED))
         counts = {"done": sum(samples.values()), "failed": failed, "skipped": skipped}
@@ -102,7 +103,7 @@ def shard(settings: Any, output: Output) -> int:
     for kind, count in left_out.items():
         output.tell(f"{kind}: {count}")
     for kind in FAILED:
-        for name in index["left_out_names"].get(kind, []):
+        for name in first["left_out_names"].get(kind, []):
             output.error(f"{kind}: {name}")
     output.result(left_out=left_out, **counts)
     return 1 if failed else 0

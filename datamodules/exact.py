@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features
 from datamodules.shards import ShardSample, count_samples, find_shards, read_shards
-from datamodules.streams import decode_sample, loader_worker
+from datamodules.streams import as_input, decode_sample, loader_worker
 from engine.ordered import map_ahead
 from images.io import UnreadableImage
 from images.transforms import Edit
@@ -54,8 +56,30 @@ def read_exactly(shards: Sequence[str], view: View, workers: int = 0, edit: Edit
         _check_count(shard, count, count_samples(shard))
 
 
+class ExactBatch(NamedTuple):
+    """Samples of some shards that follow one another.
+
+    Attributes:
+        samples: Those that could be decoded, as of :func:`datamodules.streams.decode_sample`.
+        inputs: Their images, (3, S, S) in [0, 1], or features, (D,); float32.
+        unread: Records of the others, with ``key`` and ``error``.
+    """
+
+    samples: list[dict[str, Any]]
+    inputs: list[Tensor]
+    unread: list[dict[str, Any]]
+
+
+def read_batches(batch_size: int, samples: Iterator[dict[str, Any]]) -> Iterator[ExactBatch]:
+    """Put samples of :func:`read_exactly` together, ``batch_size`` at a time with the damaged ones."""
+    while taken := list(islice(samples, batch_size)):
+        decoded = [sample for sample in taken if "image" in sample]
+        unread = [sample["record"] for sample in taken if "image" not in sample]
+        yield ExactBatch(decoded, [as_input(sample["image"]) for sample in decoded], unread)
+
+
 def feature_width(urls: Sequence[str], shards: Sequence[str]) -> int | None:
-    """How wide the features of some shards are; None if they are shards of images.
+    """Find the width of the features in some shards; None if they are shards of images.
 
     Raises:
         ValueError: If both are among them, or features of several widths.

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from datamodules.exact import read_exactly
+from datamodules.exact import read_batches, read_exactly
 from datamodules.fake2m.shard_job import ShardInput
 from datamodules.features import ENDING, describe_features, write_features
 from datamodules.shards import local_shards
-from datamodules.streams import as_input
 from detectors.detector import Detector, load_detector
 from detectors.feature_shards import backbone_digest
 from detectors.networks.backbone import FrozenLinear
@@ -73,12 +71,10 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         failed: dict[str, str] = {}
         for draw in range(self.views):
             samples = read_exactly([str(shard)], self.view, self.workers, draw=draw)
-            while taken := list(islice(samples, self.batch_size)):
-                failed |= {sample["record"]["key"]: sample["record"]["error"] for sample in taken if "image" not in sample}
-                seen = [sample for sample in taken if "image" in sample]
-                images = [as_input(sample["image"]) for sample in seen]
-                features = list(self.network.features(torch.stack(images).to(self.device)).half().cpu()) if seen else []
-                for sample, one in zip(seen, features, strict=True):
+            for batch in read_batches(self.batch_size, samples):
+                failed |= {record["key"]: record["error"] for record in batch.unread}
+                features = list(self.network.features(torch.stack(batch.inputs).to(self.device)).half().cpu()) if batch.inputs else []
+                for sample, one in zip(batch.samples, features, strict=True):
                     made.setdefault(sample["record"]["key"], []).append(one)
                     records[sample["record"]["key"]] = sample["record"]
                 self.tick(draw, self.views)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Verb, add_job_arguments, job_options
+from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options
 
 
 def options(parser: Parser) -> None:
     """Add the verb's options."""
-    parser.add_argument("photos", type=Path, nargs="+", help="folders, images, WebDataset shards (.tar), or text files that list images")
+    add_images(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write; the same command goes on")
     parser.add_argument(
         "--weights", type=str, nargs="+", required=True, help="detector: folder, Hub id or .ckpt file; several judge together"

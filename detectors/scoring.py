@@ -6,14 +6,12 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 from checkpoints.folders import weight_file
-from datamodules.exact import feature_width, read_exactly
+from datamodules.exact import feature_width, read_batches, read_exactly
 from datamodules.shards import StoredShard, count_samples, find_shards
-from datamodules.streams import as_input
 from detectors.detector import Detector
 from detectors.feature_shards import check_features
 from detectors.scores import Scores
@@ -25,7 +23,7 @@ from images.transforms import Edit
 Rows = list[dict[str, Any]]
 
 OPTIONS = JobOptions(batch_size=64, workers=4)
-"""How shards are scored if nothing else is said."""
+"""Defaults of scoring."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +88,12 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
         rows: Rows = []
         failed: list[str] = []
         samples = read_exactly(urls, detector.view, self.options.workers, question.edit)
-        while taken := list(islice(samples, self.options.batch_size)):
-            failed += [sample["record"]["error"] for sample in taken if "image" not in sample]
-            seen = [sample for sample in taken if "image" in sample]
-            logits = detector.logits_of([as_input(sample["image"]) for sample in seen]) if seen else []
-            rows += [one["record"] | {"label": one["label"], "logit": logit} for one, logit in zip(seen, logits, strict=True)]
-            done += len(taken)
+        for batch in read_batches(self.options.batch_size, samples):
+            failed += [record["error"] for record in batch.unread]
+            logits = detector.logits_of(batch.inputs) if batch.inputs else []
+            for sample, logit in zip(batch.samples, logits, strict=True):
+                rows.append(sample["record"] | {"label": sample["label"], "logit": logit})
+            done += len(batch.samples) + len(batch.unread)
             self.tick(done, total)
         return rows, failed
 
@@ -121,7 +119,7 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
 
 @dataclass(frozen=True)
 class Answers:
-    """What came of questions.
+    """Answers to questions.
 
     Attributes:
         scores: By question; those without an image that can be read are left out.
@@ -172,7 +170,7 @@ def shard_by_shard(detector: Detector, shards: Sequence[StoredShard], start: str
 
 
 def detector_settings(name: str, detector: Detector) -> dict[str, Any]:
-    """What a detector's answers depend on, for a manifest."""
+    """Return the settings that a detector's answers depend on, for a manifest."""
     return {"weights": file_digest(weight_file(name)), "view": asdict(detector.view)}
 
 

@@ -280,7 +280,7 @@ def arguments_of(kind: type) -> Iterator[tuple[str, str, str]]:
 
 
 def documented(kind: type) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of each argument."""
+    """Collect the descriptions of arguments in the docstrings of a class and its bases."""
     from docstring_parser import parse
 
     about: dict[str, str] = {}

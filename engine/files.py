@@ -38,7 +38,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be written; the message names the target.
     """
-    partial = target.parent / f"{_beginning(target)}-{os.getpid()}-{threading.get_ident()}-{next(_numbers)}{PARTIAL}"
+    partial = target.parent / f"{partial_stem(target)}-{os.getpid()}-{threading.get_ident()}-{next(_numbers)}{PARTIAL}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -68,12 +68,12 @@ def remove_partials(folder: Path) -> None:
 def remove_partials_of(targets: Iterable[Path]) -> None:
     """Delete what killed runs left of files that only this run writes."""
     for target in targets:
-        for path in target.parent.glob(f"{_beginning(target)}-*{PARTIAL}"):
+        for path in target.parent.glob(f"{partial_stem(target)}-*{PARTIAL}"):
             path.unlink(missing_ok=True)
 
 
-def _beginning(target: Path) -> str:
-    """What the names of a target's unfinished files begin with."""
+def partial_stem(target: Path) -> str:
+    """Begin the names of a target's unfinished files; short, whatever the target's name is."""
     return f".{zlib.crc32(os.fsencode(target.name)):08x}"
 
 

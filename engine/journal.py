@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.files import read_bytes, reading, write_text
+from engine.files import opened, read_bytes, write_text
 
 JOURNAL = "journal.jsonl"
 
@@ -88,22 +88,22 @@ def join_journals(folder: Path, entries: Iterable[Entry]) -> None:
 
 
 def _line(entry: Entry) -> str:
-    """An entry with a sum over it, as damage to a line can leave it well-formed."""
-    value = json.loads(json.dumps(asdict(entry), default=str))
-    return json.dumps(value | {SUM: _sum(value)})
+    """Write an entry with a sum over it, as damage to a line can leave it well-formed."""
+    text = json.dumps(asdict(entry), default=str)
+    return f'{text[:-1]}, "{SUM}": {_sum(text)}}}'
 
 
 def _is_whole(value: Any) -> bool:
     """Whether an entry is as it was written; takes the sum out. Earlier versions kept none."""
     said = value.pop(SUM, None) if isinstance(value, dict) else None
-    return said is None or said == _sum(value)
+    return said is None or said == _sum(json.dumps(value))
 
 
-def _sum(value: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(value).encode())
+def _sum(text: str) -> int:
+    return zlib.crc32(text.encode())
 
 
 def _ends_whole(file: Path) -> bool:
-    with reading(file), file.open("rb") as stream:
+    with opened(file) as stream:
         stream.seek(-1, io.SEEK_END)
         return stream.read(1) == b"\n"

@@ -35,12 +35,19 @@ class GivenImage:
     Attributes:
         name: Its file's path; ``image 1``, ``image 2``, ... where there is no file.
         photo: The decoded image, upright.
-        sha256: Hexadecimal; of its file, or of its (H, W, 3) values where there is no file.
+        file: Its file; None where there is none.
     """
 
     name: str
     photo: Photo
-    sha256: str
+    file: Path | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal sha256 of the file, or of the (H, W, 3) values where there is no file."""
+        if self.file is not None:
+            return file_digest(self.file)
+        return hashlib.sha256(self.photo.rgb.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -135,9 +142,8 @@ def _listed(images: Any) -> list[Any]:
 
 def _given(image: Any, name: str) -> GivenImage:
     if isinstance(image, str | Path):
-        return GivenImage(str(image), open_photo(Path(image)), file_digest(Path(image)))
-    photo = _photo(image, name)
-    return GivenImage(name, photo, hashlib.sha256(photo.rgb.tobytes()).hexdigest())
+        return GivenImage(str(image), open_photo(Path(image)), Path(image))
+    return GivenImage(name, _photo(image, name))
 
 
 def _photo(image: Any, name: str) -> Photo:

@@ -95,10 +95,9 @@ def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
                 yield from _samples(key, images, others)
                 others = []
             key = sample_key(name)
-            own = [other for other in others if other.name.startswith(f"{key}.")]
-            yield from _without_images(other for other in others if other not in own)
+            yield from _without_images(other for other in others if not other.name.startswith(f"{key}."))
             images = [member]
-            others = own
+            others = [other for other in others if other.name.startswith(f"{key}.")]
         # A further image of the sample.
         elif has_image_suffix(name):
             images.append(member)

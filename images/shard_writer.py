@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from engine.files import PARTIAL
+from engine.files import PARTIAL, partial_stem
 
 
 class ShardWriter:
@@ -24,8 +23,7 @@ class ShardWriter:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        short = f".{zlib.crc32(os.fsencode(target.name)):08x}{PARTIAL}"
-        self.partial = target.parent / short
+        self.partial = target.parent / f"{partial_stem(target)}{PARTIAL}"
         target.parent.mkdir(parents=True, exist_ok=True)
         self.archive = self._guarded(lambda: tarfile.open(self.partial, "w"))  # noqa: SIM115
 

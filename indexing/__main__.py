@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
+from engine.cli import Output, Parser, Room, Training, Verb, add_images, add_job_arguments, job_options, run
 from indexing import activate_command
-from indexing.options import IMAGES, extractor_of, extractor_options
+from indexing.options import extractor_of, extractor_options
 
 FEATURES = "folders written by python -m indexing extract, or with fts.pt and filenames.txt"
 """Help of options that take descriptors."""
@@ -34,7 +34,7 @@ def prepare(settings: Any, output: Output) -> int:
 
 def extract_options(parser: Parser) -> None:
     """Add the options of ``extract``."""
-    parser.add_argument("inputs", type=Path, nargs="+", help=IMAGES)
+    add_images(parser, "inputs")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the descriptors")
     parser.add_argument(
         "--fts",
@@ -118,7 +118,7 @@ def add(settings: Any, output: Output) -> int:
 
 def search_options(parser: Parser) -> None:
     """Add the options of ``search``."""
-    parser.add_argument("images", type=Path, nargs="+", help=IMAGES)
+    add_images(parser, "images")
     parser.add_argument("-o", "--output", type=Path, required=True, help="CSV file to write")
     parser.add_argument(
         "--index",

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.cli import Output, Parser, Verb, add_job_arguments, job_options
-from indexing.options import IMAGES, extractor_of, extractor_options
+from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options
+from indexing.options import extractor_of, extractor_options
 
 
 def options(parser: Parser) -> None:
     """Add the options of ``activate``."""
-    parser.add_argument("photos", type=Path, nargs="+", help=IMAGES)
+    add_images(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from engine.cli import Parser
     from models.embedder_config import EmbedderConfig
 
-IMAGES = "folders, images, WebDataset shards (.tar), or text files that list images"
-
 
 def extractor_options(parser: Parser) -> None:
     """Add the options of the descriptor network."""

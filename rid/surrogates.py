@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -50,12 +51,16 @@ def embed_prompt(folder: str, prompt: str) -> Tensor:
             subfolder="text_encoder",
             dtype=torch.float32,
         ).eval()
-    tokens = tokenizer(
+    with torch.no_grad():
+        return text_encoder(tokenize(tokenizer, prompt)).last_hidden_state
+
+
+def tokenize(tokenizer: Any, prompt: str) -> Tensor:
+    """Return a prompt's token ids, padded to the tokenizer's length, (1, tokens)."""
+    return tokenizer(
         prompt,
         padding="max_length",
         max_length=tokenizer.model_max_length,
         truncation=True,
         return_tensors="pt",
-    )
-    with torch.no_grad():
-        return text_encoder(tokens.input_ids).last_hidden_state
+    ).input_ids

@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 from images.given import Images, given_images
 from models.embedders import Embedder, open_embedder
-from sentinels.permutation import permutation_test, sequential_test
-
-LEVEL = 1e-3
-"""Chance of a false accusation that is accepted."""
+from sentinels.permutation import LEVEL, permutation_test, sequential_test
 
 
 @dataclass(frozen=True)

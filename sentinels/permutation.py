@@ -16,6 +16,9 @@ from engine.statistics import pairing_test
 
 Cosines = NDArray[np.float64]
 
+LEVEL = 1e-3
+"""Chance of a false accusation that is accepted, unless another is asked for."""
+
 
 @dataclass(frozen=True)
 class Permuted:
@@ -67,7 +70,7 @@ class Sequential:
         return min(1.0, 1 / max([1.0, *self.evidence]))
 
 
-def sequential_test(cosines: Cosines, level: float = 1e-3) -> Sequential:
+def sequential_test(cosines: Cosines, level: float = LEVEL) -> Sequential:
     """The same question asked after each key, in the order they were asked.
 
     The rank of the true sentinel among those not asked for yet is uniform if they were not used, whatever came before; the calibrator

@@ -10,7 +10,7 @@ from engine.records import parse_json
 from images.archives import index_tar
 
 NUMBERS = ("label", "width", "height")
-"""What every record says in whole numbers."""
+"""Entries of every record that are whole numbers."""
 
 
 def read_facts(shard: Path) -> Iterator[tuple[str, dict[str, Any]]]:

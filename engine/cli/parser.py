@@ -25,7 +25,7 @@ OLD_SPELLINGS = {"--num-workers": "--workers"}
 
 
 UNREAD = ("Problems parsing config:", "Unexpected config:")
-"""How messages begin about a config that is none."""
+"""Beginnings of messages about a file that is no config."""
 
 CONFIG = "YAML file with any of these settings; it may name code to run, so use it only if you trust where it is from"
 

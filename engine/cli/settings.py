@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -10,6 +11,12 @@ if TYPE_CHECKING:
     from engine.job import JobOptions
 
 Kind = TypeVar("Kind")
+
+
+def add_images(parser: Parser, name: str = "photos") -> None:
+    """Add the positional argument of the images that a verb works on."""
+    about = "folders, images, WebDataset shards (.tar), or text files that list images"
+    parser.add_argument(name, type=Path, nargs="+", help=about)
 
 
 def add_job_arguments(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Verb, add_job_arguments, job_options
+from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options
 
 
 def options(parser: Parser) -> None:
     """Add the verb's options."""
-    parser.add_argument("photos", type=Path, nargs="+", help="folders, images, WebDataset shards (.tar), or text files that list images")
+    add_images(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the purified images, PNG")
     parser.add_call("eval.attacks.purification:Purifier", "method", subclasses=True)
     parser.add_argument("--seed", type=int, default=0, help="of all random draws")

@@ -14,6 +14,7 @@ from models.pipelines import open_pipeline
 from rid.losses import diffuse
 from rid.noise import draw_noise
 from rid.pairs.config import SurrogateConfig
+from rid.surrogates import tokenize
 
 CLASS_IMAGES_PER_CALL = 8
 
@@ -105,14 +106,7 @@ class FineTunedSurrogate(nn.Module):
         noise, alpha_bar, timesteps = draw_noise(latents, alphas_cumprod, generator)
         noisy = diffuse(latents, noise, alpha_bar)
         # prompt embeddings
-        tokenizer = self.parts["pipeline"].tokenizer
-        token_ids = tokenizer(
-            prompt,
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids.to(images.device)
+        token_ids = tokenize(self.parts["pipeline"].tokenizer, prompt).to(images.device)
         prompt_embeds = self.trainable["text_encoder"](token_ids).last_hidden_state
         prompt_embeds = prompt_embeds.expand(len(images), -1, -1)
         # error of the prediction

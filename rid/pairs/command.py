@@ -5,18 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Verb, add_job_arguments, job_options, take
+from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options, take
 from rid.pairs.config import PairConfig
 
 
 def options(parser: Parser) -> None:
     """Add the options of ``pairs``."""
-    parser.add_argument(
-        "photos",
-        type=Path,
-        nargs="+",
-        help="folders, images, WebDataset shards (.tar), or text files that list images",
-    )
+    add_images(parser)
     parser.add_argument(
         "-o",
         "--output",
