@@ -19,7 +19,8 @@ from detectors.feature_shards import backbone_digest
 from detectors.networks.backbone import FrozenLinear
 from engine.devices import Process
 from engine.files import file_digest
-from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.job import Batch, Job, JobOptions, Report
+from engine.run_job import run_job
 from images.transforms.views import View
 
 

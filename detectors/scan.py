@@ -16,8 +16,9 @@ from detectors.detector import Detector, load_detector
 from detectors.ensemble import combine_verdicts
 from engine.devices import Process
 from engine.files import file_digest
-from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.job import Batch, Job, JobOptions, Report
 from engine.manifest import read_manifest
+from engine.run_job import run_job
 from engine.tables import write_table
 from images.inputs import ImageInput, find_images
 from images.job import count_pixels

@@ -17,7 +17,8 @@ from detectors.feature_shards import check_features
 from detectors.scores import Scores
 from engine.devices import Process
 from engine.files import file_digest
-from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.job import Batch, Job, JobOptions, Report
+from engine.run_job import run_job
 from images.transforms import Edit
 
 Rows = list[dict[str, Any]]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from engine.job import Job, JobOptions, Report, run_job
+from engine.job import Job, JobOptions, Report
+from engine.run_job import run_job
 from engine.tables import rows_of_table, write_table
 from images.inputs import ImageInput, JobInputs, find_images
 from images.kinds import header_size
@@ -104,7 +105,7 @@ def run_image_job(
     Args:
         job: The job.
         job_inputs: Its inputs.
-        settings: Values that identify the job; see :func:`engine.job.run_job`.
+        settings: Values that identify the job; see :func:`engine.run_job.run_job`.
         options: Devices, batch size and workers.
         facts: Further entries of the manifest.
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from engine.devices import Process, first_process
 from engine.files import PARTIAL, locked
-from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.job import Batch, Job, JobOptions, Report
 from engine.journal import Entry, join_journals, read_journal
 from engine.manifest import MANIFEST, write_manifest
+from engine.run_job import run_job
 from images.inputs import ImageInput, JobInputs
 from models.embedders import Embedder
 from models.store import (

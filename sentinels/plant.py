@@ -20,10 +20,11 @@ from PIL import Image
 
 from engine.devices import Process, first_process
 from engine.files import file_digest, locked, name_bytes, write_bytes, write_text
-from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.job import Batch, Job, JobOptions, Report
 from engine.journal import Entry, join_journals, read_journal
 from engine.manifest import claim
 from engine.records import read_json
+from engine.run_job import run_job
 from images.headers import Header, read_header
 from images.inputs import ImageInput, find_images
 from images.io import UnreadableImage, encode_as

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from datamodules.fake2m.sharding import Origin, Troubles, describe, index_shards
 from engine.devices import Process
 from engine.files import file_digest
-from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.job import Batch, Job, JobOptions, Report
+from engine.run_job import run_job
 from images.headers import read_header
 from images.shard_writer import ShardWriter
 

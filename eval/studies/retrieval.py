@@ -17,7 +17,8 @@ from torch import Tensor
 
 from engine.devices import Process
 from engine.files import file_digest, write_bytes
-from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.job import Batch, Job, JobOptions, Report
+from engine.run_job import run_job
 from engine.tables import write_table
 from eval.metrics.retrieval import ranks
 from eval.reports.retrieval import Answers, write_report

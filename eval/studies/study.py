@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 from checkpoints.folders import model_folder, model_place, pipeline_folder
 from datamodules.identities import as_people
 from engine.files import file_digest, write_text
-from engine.job import JobOptions, run_job
+from engine.job import JobOptions
 from engine.manifest import claim, fingerprint
+from engine.run_job import run_job
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import OF_SETS, ExtraMetrics, MetricWeights

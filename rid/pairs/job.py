@@ -17,8 +17,9 @@ from torch import Tensor
 from checkpoints.folders import pipeline_folder
 from engine.devices import Process
 from engine.files import write_bytes, write_text
-from engine.job import Batch, Job, JobOptions, Report, run_job
+from engine.job import Batch, Job, JobOptions, Report
 from engine.manifest import fingerprint
+from engine.run_job import run_job
 from images.inputs import ImageInput, find_images
 from images.io import Photo, clamp_to_budget, encode_photo, open_photo, to_uint8
 from images.job import count_pixels

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from engine.cli import run
 from engine.devices import DeviceOptions
 from engine.files import write_text
-from engine.job import Job, JobOptions, run_job
+from engine.job import Job, JobOptions
+from engine.run_job import run_job
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine.files import LOCK, atomic_write, locked
-from engine.job import JobOptions, run_job
+from engine.job import JobOptions
+from engine.run_job import run_job
 from tests.engine.shout import Shout, TextFile
 from tests.ports import free_port
 
