@@ -3,7 +3,9 @@
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-REASON = "error: configs and toy models live in the repository; install it where it is: pip install -e ."
+REASON = (
+    "error: configs and toy models live in the repository; install it where it is: pip install -e ."
+)
 
 
 class EditableOnly(build_py):

@@ -31,7 +31,9 @@ SIDE, REPEATS = 256, 5
 def build(folder: Path) -> list[str]:
     """Three pipelines with random weights."""
     torch.manual_seed(0)
-    tokenizer = build_tokenizer([item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))])
+    tokenizer = build_tokenizer(
+        [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))]
+    )
     vaes = [
         AutoencoderKL(
             block_out_channels=(32, 64, 128, 128),
@@ -46,7 +48,11 @@ def build(folder: Path) -> list[str]:
     names = []
     for index, vae in enumerate((vaes[0], vaes[0], vaes[1])):
         unet = UNet2DConditionModel(
-            sample_size=SIDE // 8, block_out_channels=(80, 160, 320, 320), norm_num_groups=16, cross_attention_dim=192, attention_head_dim=2
+            sample_size=SIDE // 8,
+            block_out_channels=(80, 160, 320, 320),
+            norm_num_groups=16,
+            cross_attention_dim=192,
+            attention_head_dim=2,
         )
         whole = pipeline(vae, unet, build_text_encoder(tokenizer, 192, 4), tokenizer)
         save_half(whole, folder / str(index))
@@ -64,8 +70,12 @@ def load_apart(names: list[str]) -> list[dict[str, Any]]:
             {
                 "vae": AutoencoderKL.from_pretrained(name, subfolder="vae"),
                 "unet": UNet2DConditionModel.from_pretrained(name, subfolder="unet"),
-                "text_encoder": CLIPTextModel.from_pretrained(name, subfolder="text_encoder", dtype=torch.float32),
-                "tokens": tokenizer(" ", padding="max_length", max_length=40, return_tensors="pt").input_ids,
+                "text_encoder": CLIPTextModel.from_pretrained(
+                    name, subfolder="text_encoder", dtype=torch.float32
+                ),
+                "tokens": tokenizer(
+                    " ", padding="max_length", max_length=40, return_tensors="pt"
+                ).input_ids,
                 "signal": DDPMScheduler.from_pretrained(name, subfolder="scheduler").alphas_cumprod,
             }
         )
@@ -105,7 +115,10 @@ def main(arguments: list[str]) -> None:
         rows = {}
         for way in ("published", "ours, float32", "ours, bfloat16"):
             rows[way] = run_row("adv_sds", way, folder)
-            faster, memory = rows["published"]["seconds"] / rows[way]["seconds"], rows[way]["megabytes"] / rows["published"]["megabytes"]
+            faster, memory = (
+                rows["published"]["seconds"] / rows[way]["seconds"],
+                rows[way]["megabytes"] / rows["published"]["megabytes"],
+            )
             figures = f"{rows[way]['seconds']:.2f} s a step | {faster:.2f} x | {rows[way]['megabytes']:.0f} MB | {memory:.2f}"
             print(f"| {way} | {figures} |", flush=True)
 

@@ -52,7 +52,8 @@ def main() -> None:
 def measures(rows: list[dict[str, str]]) -> str:
     """Quality of the released pictures, and how much nearer to their targets they are, in words."""
     column = {
-        name: np.array([float(row[name]) for row in rows]) for name in ("psnr", "ssim", "levels", "distance_before", "distance_after")
+        name: np.array([float(row[name]) for row in rows])
+        for name in ("psnr", "ssim", "levels", "distance_before", "distance_after")
     }
     quality = f"PSNR {column['psnr'].mean():.2f} dB (least {column['psnr'].min():.2f}), SSIM {column['ssim'].mean():.4f}"
     before, after = column["distance_before"].mean(), column["distance_after"].mean()

@@ -41,22 +41,37 @@ def published(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) ->
         part.requires_grad_(True)
     optimizer = torch.optim.Adam(free, lr=1.0)
     for _ in range(STEPS):
-        changed = [x + 3 * heat * weights * torch.tanh(d) for x, heat, d in zip(originals, heats, free, strict=True)]
+        changed = [
+            x + 3 * heat * weights * torch.tanh(d)
+            for x, heat, d in zip(originals, heats, free, strict=True)
+        ]
         side = (extractor.preprocess.side, extractor.preprocess.side)
-        small = [F.interpolate(picture[None], side, mode="bilinear", antialias=extractor.preprocess.antialias) for picture in changed]
+        small = [
+            F.interpolate(
+                picture[None], side, mode="bilinear", antialias=extractor.preprocess.antialias
+            )
+            for picture in changed
+        ]
         near = -F.cosine_similarity(extractor.network(torch.cat(small)), targets).mean()
-        size = torch.stack([(picture - x).square().mean() for picture, x in zip(changed, originals, strict=True)]).mean()
+        size = torch.stack(
+            [(picture - x).square().mean() for picture, x in zip(changed, originals, strict=True)]
+        ).mean()
         optimizer.zero_grad()
         (near + 0.01 * size).backward()
         optimizer.step()
     with torch.no_grad():
-        changed = [x + 3 * heat * weights * torch.tanh(d) for x, heat, d in zip(originals, heats, free, strict=True)]
+        changed = [
+            x + 3 * heat * weights * torch.tanh(d)
+            for x, heat, d in zip(originals, heats, free, strict=True)
+        ]
         return [to_uint8(denormalize(picture)) for picture in changed]
 
 
 def ours(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list[Tensor]:
     """The same pictures together."""
-    objective = DescriptorObjective(extractor.embed_images, extractor.preprocess.side, extractor.preprocess.antialias, targets)
+    objective = DescriptorObjective(
+        extractor.embed_images, extractor.preprocess.side, extractor.preprocess.antialias, targets
+    )
     return activate(images, [objective], ActivationConfig(iterations=STEPS)).images_u8
 
 
@@ -73,18 +88,37 @@ def measure(name: str) -> dict[str, float]:
     torch.manual_seed(0)
     way, batch = ROWS[name]
     extractor = open_embedder(EmbedderConfig())
-    images = [torch.from_numpy(collage(1_000_000 + number, SIDE)).permute(2, 0, 1).float() / 255 for number in range(PICTURES)]
-    targets = F.normalize(torch.randn(PICTURES, extractor.dimension, generator=torch.Generator().manual_seed(0)), dim=1)
+    images = [
+        torch.from_numpy(collage(1_000_000 + number, SIDE)).permute(2, 0, 1).float() / 255
+        for number in range(PICTURES)
+    ]
+    targets = F.normalize(
+        torch.randn(PICTURES, extractor.dimension, generator=torch.Generator().manual_seed(0)),
+        dim=1,
+    )
     targets = F.normalize(torch.from_numpy(descriptors(extractor, images)) + 0.5 * targets, dim=1)
     way(images[:batch], targets[:batch], extractor)
     start, released = time.process_time(), []
     for first in range(0, PICTURES, batch):
         released += way(images[first : first + batch], targets[first : first + batch], extractor)
     seconds = time.process_time() - start
-    cosine = F.cosine_similarity(torch.from_numpy(descriptors(extractor, [levels.float() / 255 for levels in released])), targets)
-    errors = torch.stack([(levels.float() - 255 * image).square().mean() for levels, image in zip(released, images, strict=True)])
+    cosine = F.cosine_similarity(
+        torch.from_numpy(descriptors(extractor, [levels.float() / 255 for levels in released])),
+        targets,
+    )
+    errors = torch.stack(
+        [
+            (levels.float() - 255 * image).square().mean()
+            for levels, image in zip(released, images, strict=True)
+        ]
+    )
     psnr = (10 * (255**2 / errors).log10()).mean()
-    return {"speed": PICTURES / seconds, "psnr": float(psnr), "cosine": float(cosine.mean()), "megabytes": peak_megabytes()}
+    return {
+        "speed": PICTURES / seconds,
+        "psnr": float(psnr),
+        "cosine": float(cosine.mean()),
+        "megabytes": peak_megabytes(),
+    }
 
 
 def main(arguments: list[str]) -> None:
@@ -93,13 +127,16 @@ def main(arguments: list[str]) -> None:
         print(json.dumps(measure(arguments[0])))
         return
     first: dict[str, float] = {}
-    print("| | pictures/s | ratio | PSNR dB | cosine to the target | peak MB |\n|---|---|---|---|---|---|")
+    print(
+        "| | pictures/s | ratio | PSNR dB | cosine to the target | peak MB |\n|---|---|---|---|---|---|"
+    )
     for name in ROWS:
         row = run_row("indexing", name)
         first = first or row
         ratio = row["speed"] / first["speed"]
         print(
-            f"| {name} | {row['speed']:.1f} | {ratio:.2f} | {row['psnr']:.2f} | {row['cosine']:.4f} | {row['megabytes']:.0f} |", flush=True
+            f"| {name} | {row['speed']:.1f} | {ratio:.2f} | {row['psnr']:.2f} | {row['cosine']:.4f} | {row['megabytes']:.0f} |",
+            flush=True,
         )
 
 

@@ -35,18 +35,30 @@ def write_descriptors(folder: Path) -> None:
     """A million vectors around 20,000 centres, and queries: some of them, a little off."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((20_000, LENGTH), dtype=np.float32)
-    matrix = np.lib.format.open_memmap(folder / MATRIX, mode="w+", dtype=np.float32, shape=(COUNT, LENGTH))
+    matrix = np.lib.format.open_memmap(
+        folder / MATRIX, mode="w+", dtype=np.float32, shape=(COUNT, LENGTH)
+    )
     for start in range(0, COUNT, PART):
-        rows = centres[rng.integers(len(centres), size=PART)] + rng.standard_normal((PART, LENGTH), dtype=np.float32)
+        rows = centres[rng.integers(len(centres), size=PART)] + rng.standard_normal(
+            (PART, LENGTH), dtype=np.float32
+        )
         matrix[start : start + PART] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     chosen = np.sort(rng.choice(COUNT, QUERIES, replace=False))
-    np.savez(folder / "queries.npz", truth=chosen, queries=matrix[chosen] + 0.03 * rng.standard_normal((QUERIES, LENGTH), dtype=np.float32))
+    np.savez(
+        folder / "queries.npz",
+        truth=chosen,
+        queries=matrix[chosen] + 0.03 * rng.standard_normal((QUERIES, LENGTH), dtype=np.float32),
+    )
     (folder / NAMES).write_text("".join(f"{number:07d}.png\n" for number in range(COUNT)))
 
 
 def own_megabytes() -> float:
     """What this process holds now, mapped files apart."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon:"))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("RssAnon:")
+    )
     return int(line.split()[1]) / 1024
 
 
@@ -96,7 +108,11 @@ BUILDS = {
     "ours, 4 files in turn": ours("four", SHARDS),
     "the whole file at once": at_once,
 }
-SEARCHES = {"in memory": ("one", False), "from disk": ("one", True), "from disk, 4 files": ("four", True)}
+SEARCHES = {
+    "in memory": ("one", False),
+    "from disk": ("one", True),
+    "from disk, 4 files": ("four", True),
+}
 
 
 def measure(name: str, folder: Path) -> dict[str, float]:
@@ -111,7 +127,9 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     with Peak() as peak:
         index = Index.open(folder / place, mapped)
         start = time.process_time()
-        ids = np.concatenate([index.search(query[None], 10, f"nprobe={PROBES}")[1] for query in given["queries"]])
+        ids = np.concatenate(
+            [index.search(query[None], 10, f"nprobe={PROBES}")[1] for query in given["queries"]]
+        )
         seconds = time.process_time() - start
     np.save(folder / f"found {name}.npy", ids)
     return {
@@ -123,10 +141,16 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     }
 
 
-def bound(before: float, folder: Path, place: str, mapped: bool = False, building: bool = False) -> float:
+def bound(
+    before: float, folder: Path, place: str, mapped: bool = False, building: bool = False
+) -> float:
     """The stated bound in MB."""
     largest = max(file.stat().st_size for file in (folder / place).glob("index*.faiss")) / 2**20
-    return before + COUNT * NAME_BYTES / 2**20 + (MEMORY + 2 * largest if building else 0 if mapped else largest)
+    return (
+        before
+        + COUNT * NAME_BYTES / 2**20
+        + (MEMORY + 2 * largest if building else 0 if mapped else largest)
+    )
 
 
 def main(arguments: list[str]) -> None:
@@ -138,18 +162,30 @@ def main(arguments: list[str]) -> None:
         folder = Path(place)
         write_descriptors(folder)
         size = (folder / MATRIX).stat().st_size / 2**20
-        print(f"{COUNT} descriptors, {size:.0f} MB; {FACTORY}\n\n| built | processor seconds | peak MB | bound MB |\n|---|---|---|---|")
+        print(
+            f"{COUNT} descriptors, {size:.0f} MB; {FACTORY}\n\n| built | processor seconds | peak MB | bound MB |\n|---|---|---|---|"
+        )
         for name in BUILDS:
             row = run_row("large_index", name, place)
             most = bound(row["before"], folder, "four" if "4" in name else "one", building=True)
             limit = f"{most:.0f}" if name.startswith("ours") else ""
-            print(f"| {name} | {row['seconds']:.0f} | {row['megabytes']:.0f} | {limit} |", flush=True)
-        print("\n| searched, one query at a time | ms a query | recall at 1 | at 10 | peak MB | bound MB |\n|---|---|---|---|---|---|")
+            print(
+                f"| {name} | {row['seconds']:.0f} | {row['megabytes']:.0f} | {limit} |", flush=True
+            )
+        print(
+            "\n| searched, one query at a time | ms a query | recall at 1 | at 10 | peak MB | bound MB |\n|---|---|---|---|---|---|"
+        )
         for name, (which, mapped) in SEARCHES.items():
             row = run_row("large_index", name, place)
             limit = f"{bound(row['before'], folder, which, mapped):.0f}"
-            cells = [f"{1000 * row['seconds'] / QUERIES:.2f}", f"{row['recall_1']:.3f}", f"{row['recall_10']:.3f}"]
-            print(f"| {name} | {' | '.join(cells)} | {row['megabytes']:.0f} | {limit} |", flush=True)
+            cells = [
+                f"{1000 * row['seconds'] / QUERIES:.2f}",
+                f"{row['recall_1']:.3f}",
+                f"{row['recall_10']:.3f}",
+            ]
+            print(
+                f"| {name} | {' | '.join(cells)} | {row['megabytes']:.0f} | {limit} |", flush=True
+            )
         found = [np.load(folder / f"found {name}.npy") for name in SEARCHES]
         assert all(np.array_equal(found[0], other) for other in found[1:]), "the ways disagree"
 

@@ -33,11 +33,20 @@ def attack(way: str, names: list[str], images: Tensor) -> tuple[Tensor, float]:
     if way == "published":
         models = load_apart(names)
         start = time.perf_counter()
-        made = momentum_ascent(models, images * 2 - 1, ROUNDS, STEPS, LEVELS / 127.5, STEP_LEVELS / 127.5) / 2 + 0.5
+        made = (
+            momentum_ascent(
+                models, images * 2 - 1, ROUNDS, STEPS, LEVELS / 127.5, STEP_LEVELS / 127.5
+            )
+            / 2
+            + 0.5
+        )
     else:
         lower = way.endswith("bfloat16")
         parts = [names] if "mean of the models" in way else [[name] for name in names]
-        objectives = [Denoising(DiffusionEnsemble(part, dtype=torch.bfloat16 if lower else torch.float32)) for part in parts]
+        objectives = [
+            Denoising(DiffusionEnsemble(part, dtype=torch.bfloat16 if lower else torch.float32))
+            for part in parts
+        ]
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=lower):
             made = pgd(images, objectives, LEVELS, config, torch.Generator().manual_seed(0))
@@ -46,7 +55,9 @@ def attack(way: str, names: list[str], images: Tensor) -> tuple[Tensor, float]:
 
 def run(way: str, names: list[str]) -> dict[str, float]:
     """Pictures a second, peak memory and the denoising error reached."""
-    images = torch.nn.functional.interpolate(torch.rand(BATCH, 3, 16, 16, generator=torch.Generator().manual_seed(1)), SIDE)
+    images = torch.nn.functional.interpolate(
+        torch.rand(BATCH, 3, 16, 16, generator=torch.Generator().manual_seed(1)), SIDE
+    )
     attack(way, names, images[:1])
     made, seconds = attack(way, names, images)
     megabytes = peak_megabytes()
@@ -59,16 +70,28 @@ def run(way: str, names: list[str]) -> dict[str, float]:
 def main(arguments: list[str]) -> None:
     """Print the table, or one row's figures as JSON."""
     if arguments:
-        print(json.dumps(run(arguments[0], [str(Path(arguments[1]) / str(index)) for index in range(3)])))
+        print(
+            json.dumps(
+                run(arguments[0], [str(Path(arguments[1]) / str(index)) for index in range(3)])
+            )
+        )
         return
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder))
         first: dict[str, float] = {}
-        for way in ("published", "ours, in turn", "ours, in turn, bfloat16", "ours, mean of the models, bfloat16"):
+        for way in (
+            "published",
+            "ours, in turn",
+            "ours, in turn, bfloat16",
+            "ours, mean of the models, bfloat16",
+        ):
             row = run_row("pairs", way, folder)
             first = first or row
             ratio, memory = row["speed"] / first["speed"], row["megabytes"] / first["megabytes"]
-            print(f"| {way} | {row['speed']:.3f} pictures/s | {ratio:.2f} x | {memory:.2f} | {row['error']:.4f} |", flush=True)
+            print(
+                f"| {way} | {row['speed']:.3f} pictures/s | {ratio:.2f} x | {memory:.2f} | {row['error']:.4f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -61,9 +61,16 @@ def folder(weights: Path, precision: str) -> float:
     with tempfile.TemporaryDirectory() as place:
         for index in range(PHOTOS):
             small = torch.rand(1, 3, 32, 32)
-            photo = torch.nn.functional.interpolate(small, (512, 512), mode="bicubic").clamp(0, 1)[0]
-            save_png(Photo((photo * 255).byte().permute(1, 2, 0).numpy()), Path(place) / "in" / f"{index}.png")
-        config = ProtectConfig(weights=str(weights), precision=precision, batch_size=BATCH, accelerator="cpu")  # type: ignore[arg-type]
+            photo = torch.nn.functional.interpolate(small, (512, 512), mode="bicubic").clamp(0, 1)[
+                0
+            ]
+            save_png(
+                Photo((photo * 255).byte().permute(1, 2, 0).numpy()),
+                Path(place) / "in" / f"{index}.png",
+            )
+        config = ProtectConfig(
+            weights=str(weights), precision=precision, batch_size=BATCH, accelerator="cpu"
+        )  # type: ignore[arg-type]
         one = Path(place) / "in" / "0.png"
         protect([one], Path(place) / "first", config)  # imports and kernels are paid for here
         start = time.perf_counter()
@@ -96,7 +103,10 @@ def main(arguments: list[str]) -> None:
             row = run_row("protect", name, weights)
             first = first or row
             ratio, memory = row["speed"] / first["speed"], row["megabytes"] / first["megabytes"]
-            print(f"| {name} | {row['speed']:.3f} photos/s | {ratio:.2f} x | {row['megabytes']:.0f} MB | {memory:.2f} |", flush=True)
+            print(
+                f"| {name} | {row['speed']:.3f} photos/s | {ratio:.2f} x | {row['megabytes']:.0f} MB | {memory:.2f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

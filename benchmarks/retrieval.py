@@ -47,26 +47,38 @@ def main() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((COUNT, LENGTH), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    queries = vectors[rng.integers(COUNT, size=100)] + 0.05 * rng.standard_normal((100, LENGTH), dtype=np.float32)
+    queries = vectors[rng.integers(COUNT, size=100)] + 0.05 * rng.standard_normal(
+        (100, LENGTH), dtype=np.float32
+    )
     names = [f"{number:06d}.jpg" for number in range(COUNT)]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for start in range(0, COUNT, BATCH):
-            part = {"vectors": torch.from_numpy(vectors[start : start + BATCH].copy()), "paths": names[start : start + BATCH]}
+            part = {
+                "vectors": torch.from_numpy(vectors[start : start + BATCH].copy()),
+                "paths": names[start : start + BATCH],
+            }
             torch.save(part, folder / f"{start}.pt")
         VectorStore(vectors, names, {"name": "benchmark"}).write(folder / "store")
         store = VectorStore.open(folder / "store")
         index = ExactIndex([(store.names, store.matrix)])
         plain = [by_batches(folder, torch.from_numpy(query)) for query in queries[:5]]
         ours = [[name for name, _ in ranking] for ranking in rankings(index, queries, TOP_K)]
-        brute = [[names[i] for i in np.argsort(-(vectors @ query), kind="stable")[:TOP_K]] for query in queries]
+        brute = [
+            [names[i] for i in np.argsort(-(vectors @ query), kind="stable")[:TOP_K]]
+            for query in queries
+        ]
         assert plain == ours[:5], "the two ways disagree"
         assert brute == ours, "not what brute force finds"
         slow = timed(lambda: by_batches(folder, torch.from_numpy(queries[0])), 5)
         one = timed(lambda: rankings(index, queries[:1], TOP_K), 10)
         many = timed(lambda: rankings(index, queries, TOP_K), 5) / len(queries)
     print("| | ms a query | ratio |\n|---|---|---|")
-    for label, seconds in (("batch files read for each query", slow), ("ours, one query", one), ("ours, a hundred at once", many)):
+    for label, seconds in (
+        ("batch files read for each query", slow),
+        ("ours, one query", one),
+        ("ours, a hundred at once", many),
+    ):
         print(f"| {label} | {1000 * seconds:.2f} | {slow / seconds:.1f} |")
 
 

@@ -68,11 +68,20 @@ def main() -> None:
         run = rid(arguments)
         ensemble = run.model.ensemble
         if not base:
-            print("| trained against | " + " | ".join(MEASURED) + " |\n" + "|---" * (len(MEASURED) + 1) + "|")
+            print(
+                "| trained against | "
+                + " | ".join(MEASURED)
+                + " |\n"
+                + "|---" * (len(MEASURED) + 1)
+                + "|"
+            )
             base = errors(ensemble, clean)
         with torch.no_grad():
             protected = quantised(run.model.generator.eval().protect(clean))
-        cells = [f"+{after / before - 1:.1%}" for after, before in zip(errors(ensemble, protected), base, strict=True)]
+        cells = [
+            f"+{after / before - 1:.1%}"
+            for after, before in zip(errors(ensemble, protected), base, strict=True)
+        ]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -25,4 +25,6 @@ def peak_megabytes() -> float:
 def run_row(benchmark: str, *arguments: str) -> dict[str, Any]:
     """Run one row of a benchmark, which prints its figures as JSON in its last line."""
     command = [sys.executable, "-m", f"benchmarks.{benchmark}", *arguments]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    return json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    )

@@ -39,9 +39,13 @@ def picture(seed: int) -> bytes:
     clouds = np.zeros((SIDE, SIDE, 3))
     for cells, weight in ((4, 0.5), (16, 0.3), (64, 0.2)):
         levels = rng.integers(0, 255, (cells, cells, 3), dtype=np.uint8)
-        clouds += weight * np.asarray(Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+        clouds += weight * np.asarray(
+            Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        )
     buffer = BytesIO()
-    Image.fromarray((clouds + rng.normal(0, 2, clouds.shape)).clip(0, 255).astype(np.uint8)).save(buffer, format="PNG")
+    Image.fromarray((clouds + rng.normal(0, 2, clouds.shape)).clip(0, 255).astype(np.uint8)).save(
+        buffer, format="PNG"
+    )
     return buffer.getvalue()
 
 
@@ -49,11 +53,18 @@ def write_sources(folder: Path) -> float:
     """The same pictures as an image folder and as shards; their mean size in kB."""
     sizes = []
     for label, name in enumerate(("real", "generated")):
-        members = [Member(f"{name}/{index}.png", picture(1000 * label + index)) for index in range(PICTURES // 2)]
+        members = [
+            Member(f"{name}/{index}.png", picture(1000 * label + index))
+            for index in range(PICTURES // 2)
+        ]
         sizes += [member.size for member in members]
         for member in members:
             write_bytes(folder / "files" / member.name, member.read())
-        shard_pictures(members, folder / "shards", lambda _, name=name, label=label: Origin("train", name, label))  # type: ignore[misc]
+        shard_pictures(
+            members,
+            folder / "shards",
+            lambda _, name=name, label=label: Origin("train", name, label),
+        )  # type: ignore[misc]
     return float(np.mean(sizes)) / 1000
 
 
@@ -90,14 +101,25 @@ KINDS: dict[str, tuple[list[Any], View]] = {
 
 def torchvision_way(folder: Path, steps: list[Any]) -> Iterable[Any]:
     """An ImageFolder, shuffled."""
-    whole = v2.Compose([*steps, v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    whole = v2.Compose(
+        [*steps, v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+    )
     return DataLoader(ImageFolder(folder / "files", whole), batch_size=BATCH, shuffle=True)
 
 
 def our_way(folder: Path, view: View) -> Iterable[Any]:
     """The training loader of detectors."""
-    sources = ([ShardSource(f"{folder}/shards/train-{name}-*.tar")] for name in ("real", "generated"))
-    data = Fake2MDataModule(*sources, train_view=view, batch_size=BATCH, epoch_samples=PICTURES, shuffle=PICTURES // 2, num_workers=0)
+    sources = (
+        [ShardSource(f"{folder}/shards/train-{name}-*.tar")] for name in ("real", "generated")
+    )
+    data = Fake2MDataModule(
+        *sources,
+        train_view=view,
+        batch_size=BATCH,
+        epoch_samples=PICTURES,
+        shuffle=PICTURES // 2,
+        num_workers=0,
+    )
     return data.train_dataloader()
 
 
@@ -115,12 +137,20 @@ def main() -> None:
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print(f"{PICTURES} PNG files of {SIDE} pixels, {write_sources(folder):.0f} kB each", flush=True)
+        print(
+            f"{PICTURES} PNG files of {SIDE} pixels, {write_sources(folder):.0f} kB each",
+            flush=True,
+        )
         for kind, (steps, view) in KINDS.items():
             loaders = torchvision_way(folder, steps), our_way(folder, view)
-            rates = np.array([[rate(loader) for loader in loaders] for _ in range(ROUNDS + 1)])[1:]  # the first warms up; in turn
+            rates = np.array([[rate(loader) for loader in loaders] for _ in range(ROUNDS + 1)])[
+                1:
+            ]  # the first warms up; in turn
             theirs, ours = np.median(rates, axis=0)
-            print(f"| {kind} | {theirs:.0f} | {ours:.0f} | {np.median(rates[:, 1] / rates[:, 0]):.2f} |", flush=True)
+            print(
+                f"| {kind} | {theirs:.0f} | {ours:.0f} | {np.median(rates[:, 1] / rates[:, 0]):.2f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

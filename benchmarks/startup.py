@@ -20,7 +20,15 @@ ROOT = Path(__file__).parents[1]
 RUNS = 3
 
 HELPS = (
-    *("rid protect", "rid fit", "detectors scan", "detectors fit", "indexing search", "sentinels embed", "datamodules shard"),
+    *(
+        "rid protect",
+        "rid fit",
+        "detectors scan",
+        "detectors fit",
+        "indexing search",
+        "sentinels embed",
+        "datamodules shard",
+    ),
     *("checkpoints list", "eval personalize", "eval rag", "eval metrics", "tiny train"),
 )
 """Verbs of which help is asked for; older versions have them, too."""
@@ -38,7 +46,13 @@ def seconds(words: Sequence[str], folder: Path) -> float:
     """Processor time of a Python process and those that it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, env=environment | {"OMP_NUM_THREADS": "1"}, check=False)
+    subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        capture_output=True,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -53,7 +67,9 @@ def of_job(line: str, photos: Path, folder: Path) -> float:
     times = []
     for _ in range(RUNS):
         with TemporaryDirectory() as output:
-            words = [word.replace("PHOTOS", str(photos)).replace("OUT", output) for word in line.split()]
+            words = [
+                word.replace("PHOTOS", str(photos)).replace("OUT", output) for word in line.split()
+            ]
             times.append(seconds(["-m", *words], folder))
     return min(times)
 
@@ -62,7 +78,9 @@ def rows(folder: Path, photos: Path) -> dict[str, float]:
     """All times of one checkout."""
     found = {"`import torch`": least(["-c", "import torch"], folder)}
     found |= {f"`{verb} --help`": least(["-m", *verb.split(), "--help"], folder) for verb in HELPS}
-    found |= {f"`{name}`, three photos": of_job(line, photos, folder) for name, line in JOBS.items()}
+    found |= {
+        f"`{name}`, three photos": of_job(line, photos, folder) for name, line in JOBS.items()
+    }
     return found
 
 
@@ -70,15 +88,26 @@ def main(arguments: list[str]) -> None:
     """Print the table."""
     with TemporaryDirectory() as place:
         for number in range(3):
-            Image.effect_noise((160, 160), 40 + number).convert("RGB").save(Path(place) / f"{number}.png")
+            Image.effect_noise((160, 160), 40 + number).convert("RGB").save(
+                Path(place) / f"{number}.png"
+            )
         ours = rows(ROOT, Path(place))
         ours["`rid --version`"] = least(["-m", "rid", "--version"], ROOT)
         before = rows(Path(arguments[0]), Path(place)) if arguments else {}
     torch = ours["`import torch`"]
-    print("| | before, s | s | against `import torch` |" if before else "| | s | against `import torch` |")
+    print(
+        "| | before, s | s | against `import torch` |"
+        if before
+        else "| | s | against `import torch` |"
+    )
     print("|---|---|---|---|" if before else "|---|---|---|")
     for name, time in ours.items():
-        cells = [name, *([f"{before[name]:.2f}" if name in before else "none"] if before else []), f"{time:.2f}", f"{time / torch:.2f}"]
+        cells = [
+            name,
+            *([f"{before[name]:.2f}" if name in before else "none"] if before else []),
+            f"{time:.2f}",
+            f"{time / torch:.2f}",
+        ]
         print(f"| {' | '.join(cells)} |")
 
 

@@ -19,7 +19,19 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("engine", "images", "checkpoints", "models", "datamodules", "rid", "detectors", "indexing", "sentinels", "eval", "tiny")
+ROOMS = (
+    "engine",
+    "images",
+    "checkpoints",
+    "models",
+    "datamodules",
+    "rid",
+    "detectors",
+    "indexing",
+    "sentinels",
+    "eval",
+    "tiny",
+)
 LEFT_OUT = {"tests", "docs", "examples", "experiments", "benchmarks", "build"}
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -74,14 +86,18 @@ def measure(tree: Path) -> dict[str, str]:
         "first lines that open with What, Who, Whether, How": f"{count['questions']} of {len(lengths['headline'])}",
         "functions with a docstring": _share(count["documented"], count["functions"]),
         "typed functions": _share(count["typed"], count["functions"]),
-        "public functions of 3 parameters or more with Args": _share(count["args"], count["public"]),
+        "public functions of 3 parameters or more with Args": _share(
+            count["args"], count["public"]
+        ),
         "print calls / loggers": f"{count['prints']} / {count['loggers']}",
     }
 
 
 def _visit(module: ast.Module, count: Counter[str], lengths: dict[str, list[int]]) -> None:
     for node in ast.walk(module):
-        if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)) and (text := ast.get_docstring(node)):
+        if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)) and (
+            text := ast.get_docstring(node)
+        ):
             headline = text.splitlines()[0]
             lengths["headline"].append(len(headline.split()))
             count["questions"] += bool(QUESTIONS.match(headline))
@@ -104,7 +120,11 @@ def _visit(module: ast.Module, count: Counter[str], lengths: dict[str, list[int]
 def _visit_function(node: ast.FunctionDef | ast.AsyncFunctionDef, count: Counter[str]) -> None:
     text = ast.get_docstring(node) or ""
     given = node.args
-    parameters = [one for one in (*given.posonlyargs, *given.args, *given.kwonlyargs) if one.arg not in ("self", "cls")]
+    parameters = [
+        one
+        for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)
+        if one.arg not in ("self", "cls")
+    ]
     count["functions"] += 1
     count["documented"] += bool(text)
     returns = node.returns is not None or node.name == "__init__"
@@ -116,7 +136,10 @@ def _visit_function(node: ast.FunctionDef | ast.AsyncFunctionDef, count: Counter
 
 def _whole_line_comments(text: str) -> int:
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return sum(token.type == tokenize.COMMENT and not token.line[: token.start[1]].strip() for token in tokens)
+    return sum(
+        token.type == tokenize.COMMENT and not token.line[: token.start[1]].strip()
+        for token in tokens
+    )
 
 
 def _spread(values: list[int], percentile: int) -> str:

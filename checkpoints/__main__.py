@@ -25,13 +25,17 @@ MODELS = {
 }
 """Where the classes are that a ``config.json`` may name."""
 
-CONVERTERS = {"rid": "rid.__main__"} | dict.fromkeys(("sentry_convnext", "sentry_clip", "univfd"), "detectors.__main__")
+CONVERTERS = {"rid": "rid.__main__"} | dict.fromkeys(
+    ("sentry_convnext", "sentry_clip", "univfd"), "detectors.__main__"
+)
 """Which system's command converts a kind of released file."""
 
 
 def show_options(parser: Parser) -> None:
     """What ``list`` asks for."""
-    parser.add_argument("name", type=str | None, nargs="?", help="a model's name; an overview of all if not given")
+    parser.add_argument(
+        "name", type=str | None, nargs="?", help="a model's name; an overview of all if not given"
+    )
 
 
 def show(settings: Any, output: Output) -> int:
@@ -48,7 +52,11 @@ def pull_options(parser: Parser) -> None:
     """What ``pull`` asks for."""
     about = "names of python -m checkpoints list, or hf://org/model, or hf://org/model@revision"
     parser.add_argument("names", type=str, nargs="+", help=about)
-    parser.add_argument("--update", action="store_true", help="take the newest revision of the Hub instead of the one first seen here")
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="take the newest revision of the Hub instead of the one first seen here",
+    )
 
 
 def pull(settings: Any, output: Output) -> int:
@@ -61,11 +69,23 @@ def pull(settings: Any, output: Output) -> int:
         got = get(name, settings["update"])
         lines = [f"{name}: {got.folder}" + (f", revision {got.revision}" if got.revision else "")]
         for file, digest in got.sha256.items():
-            lines.append(f"  {file}: sha256 {digest}" + (", unverified: pinned as first seen" if file in got.unverified else ""))
+            lines.append(
+                f"  {file}: sha256 {digest}"
+                + (", unverified: pinned as first seen" if file in got.unverified else "")
+            )
         lines += [f"  caution: {caution}" for caution in cautions(got)]
         if name in registry() and (steps := registry()[name].steps):
-            lines.append(f"  next: {steps.replace('FILE', str(got.folder / next(iter(got.sha256), '')))}")
-        output.row("models", "\n".join(lines), name=name, folder=got.folder, revision=got.revision, sha256=dict(got.sha256))
+            lines.append(
+                f"  next: {steps.replace('FILE', str(got.folder / next(iter(got.sha256), '')))}"
+            )
+        output.row(
+            "models",
+            "\n".join(lines),
+            name=name,
+            folder=got.folder,
+            revision=got.revision,
+            sha256=dict(got.sha256),
+        )
 
     return each(settings.names, one, output)
 
@@ -73,9 +93,16 @@ def pull(settings: Any, output: Output) -> int:
 def verify_options(parser: Parser) -> None:
     """What ``verify`` asks for."""
     parser.add_argument(
-        "names", type=str, nargs="+", help="folders, checkpoints (.ckpt), names of python -m checkpoints list, or hf://org/model"
+        "names",
+        type=str,
+        nargs="+",
+        help="folders, checkpoints (.ckpt), names of python -m checkpoints list, or hf://org/model",
     )
-    parser.add_argument("--record", action="store_true", help="keep the answers of these folders as those to compare with from now on")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="keep the answers of these folders as those to compare with from now on",
+    )
 
 
 def verify(settings: Any, output: Output) -> int:
@@ -97,10 +124,21 @@ def verify(settings: Any, output: Output) -> int:
 
     def one(name: str) -> None:
         found = check(name, class_of, ask_pipeline)
-        files = f"{found.files} weight files" + (f", {len(found.unverified)} of them unverified" if found.unverified else "")
+        files = f"{found.files} weight files" + (
+            f", {len(found.unverified)} of them unverified" if found.unverified else ""
+        )
         opened = f"opened as a {found.opened}" if found.opened else "not opened as a whole"
-        said = "no answers to compare with" if found.difference is None else f"answers as recorded, within {found.difference:.1e}"
-        values = {"files": found.files, "unverified": list(found.unverified), "opened": found.opened, "difference": found.difference}
+        said = (
+            "no answers to compare with"
+            if found.difference is None
+            else f"answers as recorded, within {found.difference:.1e}"
+        )
+        values = {
+            "files": found.files,
+            "unverified": list(found.unverified),
+            "opened": found.opened,
+            "difference": found.difference,
+        }
         output.row("models", f"{name}: {files}; {opened}; {said}", name=name, **values)
 
     return each(settings.names, record if settings.record else one, output)
@@ -110,11 +148,20 @@ def push_options(parser: Parser) -> None:
     """What ``push`` asks for."""
     parser.add_argument("folder", type=Path, help="the model's folder, as fit or convert left it")
     parser.add_argument("repository", type=str, help="org/model; made if it is not there")
-    parser.add_argument("--public", action="store_true", help="make it for everyone; otherwise it is for you alone until you change that")
+    parser.add_argument(
+        "--public",
+        action="store_true",
+        help="make it for everyone; otherwise it is for you alone until you change that",
+    )
     about = "of the weights, as the Hub abbreviates it; apache-2.0 for your own"
     parser.add_argument("--licence", type=str | None, default=None, help=about)
     parser.add_argument("--message", type=str | None, default=None, help="the commit's message")
-    parser.add_argument("--dry-run", type=Path | None, default=None, help="write what would go into this folder, and send nothing")
+    parser.add_argument(
+        "--dry-run",
+        type=Path | None,
+        default=None,
+        help="write what would go into this folder, and send nothing",
+    )
 
 
 def push(settings: Any, output: Output) -> int:
@@ -136,11 +183,21 @@ def push(settings: Any, output: Output) -> int:
     licence = licence_of(settings.folder, settings.licence)
     with TemporaryDirectory() as beside:
         target = settings.dry_run or Path(beside) / "staged"
-        left = stage(kind.from_pretrained(settings.folder), target, settings.repository, settings.folder, licence)
+        left = stage(
+            kind.from_pretrained(settings.folder),
+            target,
+            settings.repository,
+            settings.folder,
+            licence,
+        )
         for file in left:
             output.note(f"stays here: {file}")
         if settings.dry_run:
-            output.result(f"{target}: what would go to {settings.repository}; nothing was sent", folder=target, left=left)
+            output.result(
+                f"{target}: what would go to {settings.repository}; nothing was sent",
+                folder=target,
+                left=left,
+            )
         else:
             address = send(target, settings.repository, not settings.public, settings.message)
             output.result(f"sent: {address}", address=address, left=left)
@@ -156,7 +213,9 @@ class Convert(Verb):
         asked.add_argument("--kind")
         kind = asked.parse_known_args(arguments)[0].kind
         if kind not in CONVERTERS:
-            msg = f"give --kind, one of {', '.join(CONVERTERS)}" + (f"; got '{kind}'" if kind else "")
+            msg = f"give --kind, one of {', '.join(CONVERTERS)}" + (
+                f"; got '{kind}'" if kind else ""
+            )
             raise UsageError(msg)
         return int(importlib.import_module(CONVERTERS[kind]).main(["convert", *arguments]))
 
@@ -185,7 +244,11 @@ def each(names: list[str], act: Callable[[str], None], output: Output) -> int:
 
 def class_of(config: dict[str, Any]) -> type[SavedModel] | None:
     """The model class of a folder's settings, which name it, or have what only it has; None if it is none of this project's."""
-    signs = {"budget": "PerturbationGenerator", "embedding": "FaceNet", "train_view": "Detector"}  # the first folders name none
+    signs = {
+        "budget": "PerturbationGenerator",
+        "embedding": "FaceNet",
+        "train_view": "Detector",
+    }  # the first folders name none
     name = str(config.get("model") or next((signs[sign] for sign in signs if sign in config), ""))
     return getattr(importlib.import_module(MODELS[name]), name) if name in MODELS else None
 
@@ -202,7 +265,12 @@ VERBS = {
         show_options,
         show,
     ),
-    "pull": Verb("Get models, or check those that are here. Nothing in them is run.", "checkpoints pull sd-vae", pull_options, pull),
+    "pull": Verb(
+        "Get models, or check those that are here. Nothing in them is run.",
+        "checkpoints pull sd-vae",
+        pull_options,
+        pull,
+    ),
     "verify": Verb(
         "Check hashes, shapes, and one forward pass against answers kept beside the weights.",
         "checkpoints verify checkpoints/tiny/rid",

@@ -15,10 +15,29 @@ PROJECT = "image-defence"
 
 MARK = "<!-- from here on written by python -m checkpoints push -->"
 
-OURS = ("config.json", "model.safetensors", "calibration.json", "training.json", "manifest.json", "summary.json")
+OURS = (
+    "config.json",
+    "model.safetensors",
+    "calibration.json",
+    "training.json",
+    "manifest.json",
+    "summary.json",
+)
 """Files of a model folder that the card speaks of."""
 
-DETAILS = ("command", "seed", "steps", "budget_levels", "settings", "surrogates", "source", "data", "batch_size", "minutes", "threads")
+DETAILS = (
+    "command",
+    "seed",
+    "steps",
+    "budget_levels",
+    "settings",
+    "surrogates",
+    "source",
+    "data",
+    "batch_size",
+    "minutes",
+    "threads",
+)
 """Entries of the run's records that make up its recipe."""
 
 
@@ -37,7 +56,13 @@ class Purpose:
     limits: str
 
 
-def model_card(folder: Path, purpose: Purpose, name: str = "FOLDER", licence: str = "apache-2.0", tags: Sequence[str] = ()) -> str:
+def model_card(
+    folder: Path,
+    purpose: Purpose,
+    name: str = "FOLDER",
+    licence: str = "apache-2.0",
+    tags: Sequence[str] = (),
+) -> str:
     """Write the text of ``README.md`` for a model folder.
 
     Args:
@@ -48,7 +73,10 @@ def model_card(folder: Path, purpose: Purpose, name: str = "FOLDER", licence: st
         licence: As the Hub abbreviates it.
         tags: What the Hub is to file it under, beside the project and its class.
     """
-    config, records = record(folder, "config.json"), record(folder, "training.json") | record(folder, "manifest.json")
+    config, records = (
+        record(folder, "config.json"),
+        record(folder, "training.json") | record(folder, "manifest.json"),
+    )
     kind = str(config.get("model", "model"))
     written = own_words(folder / "README.md")
     sections: dict[str, str] = {}
@@ -65,13 +93,21 @@ def model_card(folder: Path, purpose: Purpose, name: str = "FOLDER", licence: st
         sections["Measured"] = "Nothing was measured."
     if calibration := record(folder, "calibration.json"):
         fitted = calibration.get("pictures", 0)
-        sections["Calibration"] = table(calibration) if fitted else "None was fitted: its probabilities mean no shares."
+        sections["Calibration"] = (
+            table(calibration) if fitted else "None was fitted: its probabilities mean no shares."
+        )
     settings = {key: value for key, value in config.items() if key not in ("model", "format")}
-    files = {name: f"sha256 `{file_digest(folder / name)}`" for name in OURS if name.endswith(".safetensors") and (folder / name).is_file()}
+    files = {
+        name: f"sha256 `{file_digest(folder / name)}`"
+        for name in OURS
+        if name.endswith(".safetensors") and (folder / name).is_file()
+    }
     sections["Files"] = f"`{kind}`, format {config.get('format', 0)}.\n\n" + table(settings | files)
     opening = f"```python\n{kind}.from_pretrained({name!r})\n```"
     sections["Opening it"] = f"{opening}\n\n`python -m checkpoints verify {name}` checks it."
-    return card_head(licence, [PROJECT, kind, *tags]) + card_body(f"{written or f'# {purpose.title}'}\n\n{MARK}", sections)
+    return card_head(licence, [PROJECT, kind, *tags]) + card_body(
+        f"{written or f'# {purpose.title}'}\n\n{MARK}", sections
+    )
 
 
 def card_head(licence: str, tags: Sequence[str]) -> str:
@@ -84,7 +120,10 @@ def card_head(licence: str, tags: Sequence[str]) -> str:
 
 def card_body(beginning: str, sections: Mapping[str, str]) -> str:
     """Write a card's text: its beginning, with the title, and sections under their headings."""
-    return "\n\n".join([beginning, *(f"## {heading}\n\n{text}" for heading, text in sections.items())]) + "\n"
+    return (
+        "\n\n".join([beginning, *(f"## {heading}\n\n{text}" for heading, text in sections.items())])
+        + "\n"
+    )
 
 
 def record(folder: Path, name: str) -> dict[str, Any]:
@@ -111,7 +150,11 @@ def measured(folder: Path) -> dict[str, Any]:
     """Pick the figures of a test's ``summary.json``, but for those whose thresholds were chosen on the test."""
     figures: dict[str, Any] = {}
     for key, value in record(folder, "summary.json").items():
-        kept = {name: inner for name, inner in value.items() if isinstance(inner, int | float)} if isinstance(value, dict) else value
+        kept = (
+            {name: inner for name, inner in value.items() if isinstance(inner, int | float)}
+            if isinstance(value, dict)
+            else value
+        )
         if key not in ("oracle", "calibration") and kept and isinstance(kept, dict | int | float):
             figures[key] = kept
     return figures

@@ -42,7 +42,9 @@ class _Progress(Exception):
 class OnlyEncrypted(HTTPRedirectHandler):
     """Follows no redirection to where :func:`check_address` would not go, nor into this machine's network."""
 
-    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str) -> Request | None:
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> Request | None:
         check_address(newurl)
         refuse_inside(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
@@ -75,7 +77,10 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
     """
     check_address(address)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial, note = target.with_name(target.name + ".partial"), target.with_name(target.name + ".partial.json")
+    partial, note = (
+        target.with_name(target.name + ".partial"),
+        target.with_name(target.name + ".partial.json"),
+    )
     opener = build_opener(OnlyEncrypted())
     with bar_class()(total=size, unit="B", unit_scale=True, desc=target.name) as bar:
 
@@ -84,7 +89,9 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
             try:
                 return _receive(opener, address, partial, note, size or LARGEST, bar)
             except (HTTPException, OSError) as error:
-                if isinstance(error, HTTPError) and error.code == 416:  # nothing is left to send: the rest must be of another file
+                if (
+                    isinstance(error, HTTPError) and error.code == 416
+                ):  # nothing is left to send: the rest must be of another file
                     partial.unlink(missing_ok=True)
                 if held(partial) > have:
                     raise _Progress from error
@@ -92,7 +99,9 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
 
         while True:
             try:
-                whole = Retrying(**patience(lambda error: passing(error, address), ATTEMPTS))(receive)
+                whole = Retrying(**patience(lambda error: passing(error, address), ATTEMPTS))(
+                    receive
+                )
                 break
             except _Progress:  # goes on at once, with as many attempts as before
                 continue
@@ -100,7 +109,9 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
                 raise FileNotFoundError(refused(address, error)) from error
             except (HTTPException, OSError) as error:
                 have = held(partial)
-                kept = f"; {have} bytes are kept, and the next try goes on from there" if have else ""
+                kept = (
+                    f"; {have} bytes are kept, and the next try goes on from there" if have else ""
+                )
                 msg = f"{address}: the connection broke off or cannot be made ({error}); check the network and try again{kept}"
                 raise FileNotFoundError(msg) from error
     got = partial.stat().st_size
@@ -113,7 +124,9 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
     return target
 
 
-def _receive(opener: Any, address: str, partial: Path, note: Path, limit: int, bar: tqdm[Any]) -> int | None:
+def _receive(
+    opener: Any, address: str, partial: Path, note: Path, limit: int, bar: tqdm[Any]
+) -> int | None:
     """Append what is still missing; the whole size, if the server says it.
 
     Raises:
@@ -121,9 +134,16 @@ def _receive(opener: Any, address: str, partial: Path, note: Path, limit: int, b
         ValueError: If it is, or becomes, too large.
     """
     headers, have = {"User-Agent": "image-defence", "Accept-Encoding": "identity"}, 0
-    if partial.is_file() and note.is_file() and (tag := read_json(note, dict[str, str], f"delete it and {partial.name}").get(address)):
+    if (
+        partial.is_file()
+        and note.is_file()
+        and (tag := read_json(note, dict[str, str], f"delete it and {partial.name}").get(address))
+    ):
         have = partial.stat().st_size
-        headers |= {"Range": f"bytes={have}-", "If-Range": tag}  # the server sends all of a file that has changed
+        headers |= {
+            "Range": f"bytes={have}-",
+            "If-Range": tag,
+        }  # the server sends all of a file that has changed
     with opener.open(Request(address, headers=headers), timeout=PATIENCE) as answer:
         if have and answer.status != 206:
             have = 0
@@ -161,7 +181,10 @@ def passing(error: BaseException, address: str) -> Passing | None:
     if isinstance(error, HTTPError):
         if error.code not in (*PASSING, 416):
             return None
-        return Passing(f"{address}: the server answers {error.code}", asked_wait(error.headers.get("Retry-After")))
+        return Passing(
+            f"{address}: the server answers {error.code}",
+            asked_wait(error.headers.get("Retry-After")),
+        )
     if isinstance(error, HTTPException | OSError):
         return Passing(f"{address}: the connection broke off or cannot be made ({error})")
     return None

@@ -28,7 +28,9 @@ PIPELINE_PARTS = (
 """What a folder that diffusers opens as a text-to-image pipeline has."""
 
 PIPELINE_FILES = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"] + [
-    f"*/{stem}{part}.safetensors" for stem in ("model", "diffusion_pytorch_model") for part in ("", "-?????-of-?????")
+    f"*/{stem}{part}.safetensors"
+    for stem in ("model", "diffusion_pytorch_model")
+    for part in ("", "-?????-of-?????")
 ]
 """What is downloaded of any pipeline of diffusers: neither single-file checkpoints nor copies in other formats and precisions."""
 
@@ -132,7 +134,11 @@ def _elsewhere(name: str, patterns: list[str] | None) -> Path:
     try:
         if found is None:
             return fetch(name, patterns)
-        return fetch(address_of(found), list(found.patterns) or patterns) if found.hub else pull(name).folder
+        return (
+            fetch(address_of(found), list(found.patterns) or patterns)
+            if found.hub
+            else pull(name).folder
+        )
     except FileNotFoundError as error:
         msg = f"no model at '{name}': no such folder, and {error}"
         raise FileNotFoundError(msg) from error

@@ -34,7 +34,11 @@ def answers(model: Exercised) -> Answers:
     network = cast(nn.Module, model)
     found = network.cpu().float().eval()(*(inputs if isinstance(inputs, tuple) else (inputs,)))
     parts = found if isinstance(found, list | tuple) else [found]
-    return {f"answer.{index}": part.float().contiguous() for index, part in enumerate(parts) if part.is_floating_point()}
+    return {
+        f"answer.{index}": part.float().contiguous()
+        for index, part in enumerate(parts)
+        if part.is_floating_point()
+    }
 
 
 def save_answers(folder: Path, found: Answers) -> None:
@@ -59,8 +63,13 @@ def difference(folder: Path, found: Mapping[str, Tensor]) -> float | None:
     except Exception as error:  # NumPy and zipfile raise nearly anything on damaged files
         msg = f"{file} is damaged ({error}); get it again, or record it anew"
         raise ValueError(msg) from error
-    if {name: value.shape for name, value in kept.items()} != {name: value.shape for name, value in found.items()}:
+    if {name: value.shape for name, value in kept.items()} != {
+        name: value.shape for name, value in found.items()
+    }:
         msg = f"{file}: its answers are of other shapes than the model's; is it another model's?"
         raise ValueError(msg)
-    shares = [(found[name] - kept[name]).abs().max() / kept[name].abs().max().clamp(min=1e-6) for name in kept]
+    shares = [
+        (found[name] - kept[name]).abs().max() / kept[name].abs().max().clamp(min=1e-6)
+        for name in kept
+    ]
     return float(torch.stack(shares).max())  # not a number where any is none

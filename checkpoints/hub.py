@@ -52,7 +52,9 @@ def fetch(name: str, patterns: list[str] | None = None) -> Path:
     return folder
 
 
-def snapshot(name: str, revision: str | None, patterns: list[str] | None, here: bool = False) -> Path:
+def snapshot(
+    name: str, revision: str | None, patterns: list[str] | None, here: bool = False
+) -> Path:
     """Find the folder of a repository's revision, by the client; errors as :func:`fetch`.
 
     Args:
@@ -70,7 +72,13 @@ def snapshot(name: str, revision: str | None, patterns: list[str] | None, here: 
         validate_repo_id(repository)
         only = here or constants.is_offline_mode()
         bars = None if only else bar_class()
-        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=only, tqdm_class=bars)
+        return snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=patterns,
+            local_files_only=only,
+            tqdm_class=bars,
+        )
 
     try:
         return Path(asked(download, name))
@@ -99,14 +107,22 @@ def passing(error: BaseException, name: str) -> Passing | None:
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
-    broken = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2.ReadTimeout, httpx2.WriteTimeout)
+    broken = (
+        httpx2.ReadError,
+        httpx2.WriteError,
+        httpx2.RemoteProtocolError,
+        httpx2.ReadTimeout,
+        httpx2.WriteTimeout,
+    )
     for item in causes(error):
         if isinstance(item, HfHubHTTPError) and item.response is not None:
             if item.response.status_code not in PASSING:
                 return None
             wait = asked_wait(item.response.headers.get("Retry-After"))
             return Passing(f"{name}: {of_status(item.response.status_code, None, '')}", wait)
-        if isinstance(item, (*broken, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
+        if isinstance(
+            item, (*broken, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+        ):
             return Passing(f"{name}: the connection to the Hub broke off ({type(item).__name__})")
     return None
 
@@ -117,7 +133,15 @@ def faults() -> tuple[type[Exception], ...]:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     # a page instead of data: the client takes it apart without looking
-    return (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, json.JSONDecodeError, KeyError, TypeError)
+    return (
+        HFValidationError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        httpx2.HTTPError,
+        json.JSONDecodeError,
+        KeyError,
+        TypeError,
+    )
 
 
 def check_blob(file: Path) -> None:
@@ -127,13 +151,13 @@ def check_blob(file: Path) -> None:
         ValueError: If it does.
     """
     stored = file.resolve()
-    if stored.name == file.name or blob_digest(stored, stored.name) == stored.name:  # a cache without links does not keep hashes
+    if (
+        stored.name == file.name or blob_digest(stored, stored.name) == stored.name
+    ):  # a cache without links does not keep hashes
         return
     stored.unlink()
     file.unlink()
-    msg = (
-        f"{file.name}: its content is not what the Hub's hash says ({stored.name[:12]}…); it was removed. Pull again, or check HF_ENDPOINT"
-    )
+    msg = f"{file.name}: its content is not what the Hub's hash says ({stored.name[:12]}…); it was removed. Pull again, or check HF_ENDPOINT"
     raise ValueError(msg)
 
 
@@ -143,7 +167,9 @@ def blob_digest(file: Path, expected: str) -> str:
         return file_digest(file)
     if re.fullmatch("[0-9a-f]{40}", expected):
         content = file.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        return hashlib.sha1(
+            b"blob %d\0" % len(content) + content, usedforsecurity=False
+        ).hexdigest()
     return expected
 
 
@@ -175,7 +201,9 @@ def explained(error: BaseException, name: str) -> str:
             "`hf auth login` or set HF_TOKEN"
         )
     if (answer := met(errors.HfHubHTTPError)) and answer.response is not None:
-        return f"{name}: " + of_status(answer.response.status_code, answer.response.headers.get("Retry-After"), page)
+        return f"{name}: " + of_status(
+            answer.response.status_code, answer.response.headers.get("Retry-After"), page
+        )
     if inside := met(LeadsInside):
         return f"{name}: {inside}"
     if met(json.JSONDecodeError) or isinstance(error, KeyError | TypeError):

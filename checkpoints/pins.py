@@ -65,7 +65,9 @@ def pin(name: str, revision: str | None, hashes: dict[str, str]) -> None:
                 f"now {hashes[changed][:12]}…). If you know why it was replaced, delete its entry in {file}"
             )
             raise ValueError(msg)
-        pins[name] = Pin(first_seen=since, revision=revision, sha256=dict(sorted((before | hashes).items())))
+        pins[name] = Pin(
+            first_seen=since, revision=revision, sha256=dict(sorted((before | hashes).items()))
+        )
         write_text(file, to_json(dict(sorted(pins.items()))))
 
 
@@ -76,4 +78,8 @@ def differing(before: dict[str, str], now: dict[str, str]) -> str:
 
 def _read() -> dict[str, Pin]:
     file = lock_file()
-    return read_json(file, dict[str, Pin], "mend it, or delete it to pin every model anew") if file.is_file() else {}
+    return (
+        read_json(file, dict[str, Pin], "mend it, or delete it to pin every model anew")
+        if file.is_file()
+        else {}
+    )

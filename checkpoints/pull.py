@@ -103,7 +103,9 @@ def here(name: str) -> Path:
             msg = f"{name} is not on this machine, or not whole: {folder / lacking[0]} is missing; {advice}"
             raise FileNotFoundError(msg)
         return folder
-    address, patterns = (name, None) if found is None else (address_of(found), list(found.patterns) or None)
+    address, patterns = (
+        (name, None) if found is None else (address_of(found), list(found.patterns) or None)
+    )
     repository, revision = split_address(address)
     revision = revision or pinned(SCHEME + repository).get("revision")
     try:
@@ -121,7 +123,9 @@ def local_folder(name: str) -> Path | None:
         return None
 
 
-def _from_hub(name: str, address: str, files: tuple[WeightFile, ...], patterns: Iterable[str], update: bool) -> Pulled:
+def _from_hub(
+    name: str, address: str, files: tuple[WeightFile, ...], patterns: Iterable[str], update: bool
+) -> Pulled:
     repository, revision = split_address(address)
     kept = None if update else pinned(name).get("revision")
     wanted = revision or kept
@@ -129,11 +133,21 @@ def _from_hub(name: str, address: str, files: tuple[WeightFile, ...], patterns: 
     refuse_incomplete(folder, name)
     hashes = checked(name, folder, files, ours=True)
     pin(name, folder.name, hashes)
-    vouched = {file for file in hashes if re.fullmatch("[0-9a-f]{64}", (folder / file).resolve().name)}
-    return Pulled(name, folder, folder.name, hashes, tuple(file for file in unverified(files, hashes) if file not in vouched))
+    vouched = {
+        file for file in hashes if re.fullmatch("[0-9a-f]{64}", (folder / file).resolve().name)
+    }
+    return Pulled(
+        name,
+        folder,
+        folder.name,
+        hashes,
+        tuple(file for file in unverified(files, hashes) if file not in vouched),
+    )
 
 
-def checked(name: str, folder: Path, files: Iterable[WeightFile], ours: bool = False) -> dict[str, str]:
+def checked(
+    name: str, folder: Path, files: Iterable[WeightFile], ours: bool = False
+) -> dict[str, str]:
     """Hash every weight file of a folder, and compare with the registry, the lock file and the Hub's cache.
 
     Args:
@@ -154,7 +168,10 @@ def checked(name: str, folder: Path, files: Iterable[WeightFile], ours: bool = F
     before = pinned(name)
     if before.get("revision") not in (None, folder.name):
         before = {}  # another revision is pinned, which these files need not be like
-    for source, expected in (("the registry", known), ("what was first seen here", dict(before.get("sha256", {})))):
+    for source, expected in (
+        ("the registry", known),
+        ("what was first seen here", dict(before.get("sha256", {}))),
+    ):
         if wrong := differing(expected, hashes):
             removed, is_now, was = "", hashes[wrong][:16], expected[wrong][:16]
             if ours:
@@ -187,9 +204,13 @@ def cautions(pulled: Pulled) -> list[str]:
     told = []
     for name in pickled:
         if is_program(pulled.folder / name):
-            told.append(f"{name} is TorchScript, a program: it is opened only where you say that you trust it")
+            told.append(
+                f"{name} is TorchScript, a program: it is opened only where you say that you trust it"
+            )
         elif foreign := foreign_objects(pulled.folder / name):
-            told.append(f"{name} holds more than tensors ({', '.join(foreign[:3])}): it will not be opened as it is")
+            told.append(
+                f"{name} holds more than tensors ({', '.join(foreign[:3])}): it will not be opened as it is"
+            )
     return told
 
 

@@ -16,7 +16,15 @@ from engine.records import to_json
 RECORDS = ("training.json", "manifest.json", "summary.json")
 """What a run leaves beside weights and the card is made of; the folders in it stay here."""
 
-TRAVELS = ("config.json", "model.safetensors", DIGEST, "calibration.json", "README.md", GOLDEN, *RECORDS)
+TRAVELS = (
+    "config.json",
+    "model.safetensors",
+    DIGEST,
+    "calibration.json",
+    "README.md",
+    GOLDEN,
+    *RECORDS,
+)
 """Everything that goes to the Hub; nothing else of a folder does."""
 
 
@@ -49,7 +57,9 @@ def licence_of(source: Path, given: str | None) -> str:
     return given or OURS
 
 
-def stage(model: Pushable, target: Path, name: str, source: Path | None = None, licence: str = OURS) -> list[str]:
+def stage(
+    model: Pushable, target: Path, name: str, source: Path | None = None, licence: str = OURS
+) -> list[str]:
     """Write the folder that goes to the Hub: weights, settings, calibration, answers to compare with, records and the card.
 
     Args:
@@ -73,14 +83,20 @@ def stage(model: Pushable, target: Path, name: str, source: Path | None = None, 
     left: list[str] = []
     if source is not None:
         if record(source, "config.json").get("format", 0) == model.FORMAT:
-            shutil.copyfile(source / "model.safetensors", target / "model.safetensors")  # in the precision they are stored in
+            shutil.copyfile(
+                source / "model.safetensors", target / "model.safetensors"
+            )  # in the precision they are stored in
             write_digest(target)
         for file in RECORDS:
             if (source / file).is_file():
                 write_text(target / file, to_json(without_folders(record(source, file))))
         if (source / "README.md").is_file():
             write_text(target / "README.md", (source / "README.md").read_text())
-        left = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file() and path.name not in TRAVELS)
+        left = sorted(
+            path.relative_to(source).as_posix()
+            for path in source.rglob("*")
+            if path.is_file() and path.name not in TRAVELS
+        )
     save_answers(target, answers(type(model).from_pretrained(target)))
     write_text(target / "README.md", model_card(target, model.PURPOSE, name, licence, model.TAGS))
     return left
@@ -108,10 +124,16 @@ def push(folder: Path, repository: str, private: bool = True, message: str | Non
     def send() -> Any:
         made = api.create_repo(repository, private=private, exist_ok=True).repo_id
         return api.upload_folder(
-            repo_id=made, folder_path=folder, commit_message=message or "Weights, settings and card", allow_patterns=list(TRAVELS)
+            repo_id=made,
+            folder_path=folder,
+            commit_message=message or "Weights, settings and card",
+            allow_patterns=list(TRAVELS),
         )
 
-    expected: tuple[type[Exception], ...] = (*faults(), RuntimeError)  # the client hides a failed upload in a RuntimeError
+    expected: tuple[type[Exception], ...] = (
+        *faults(),
+        RuntimeError,
+    )  # the client hides a failed upload in a RuntimeError
     try:
         commit = asked(send, repository)
     except expected as error:

@@ -54,7 +54,9 @@ def _read_pickled(path: Path, replaced: Sequence[str]) -> Any:
         raise ValueError(msg)
     try:
         with warnings.catch_warnings(), safe_globals([(Inert, name) for name in replaced]):
-            warnings.simplefilter("ignore", UserWarning)  # of pickle protocols; what cannot be read is told below
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # of pickle protocols; what cannot be read is told below
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # the unpickler raises nearly anything on damaged or hostile files
         if names := [name for name in foreign_objects(path) if name not in replaced]:
@@ -85,7 +87,9 @@ def read_state_dict(path: Path, replaced: Sequence[str] = ()) -> dict[str, Tenso
     content = read_pickled(path, replaced)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(value, Tensor) for value in content.values()
+    ):
         msg = f"{path}: not a state dict of tensors; give the file as it was released"
         raise ValueError(msg)
     return content

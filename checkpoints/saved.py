@@ -63,7 +63,11 @@ class SavedModel(nn.Module):
         """A network that remembers its constructor's arguments."""
         made = super().__new__(cls)
         parameters = inspect.signature(cls).parameters
-        defaults = {name: found.default for name, found in parameters.items() if found.default is not found.empty}
+        defaults = {
+            name: found.default
+            for name, found in parameters.items()
+            if found.default is not found.empty
+        }
         made.__dict__["_arguments"] = defaults | dict(zip(parameters, given, strict=False)) | named
         return made
 
@@ -83,7 +87,9 @@ class SavedModel(nn.Module):
         if unknown := sorted(set(config) - set(known)):
             msg = f"unknown settings {', '.join(unknown)}; a {cls.__name__} has {', '.join(known)}"
             raise ValueError(msg)
-        if missing := sorted(set(known) - set(config)):  # no default: a bound or threshold must be the one it was trained with
+        if missing := sorted(
+            set(known) - set(config)
+        ):  # no default: a bound or threshold must be the one it was trained with
             msg = f"{', '.join(missing)} missing"
             raise ValueError(msg)
         return cls(**config)
@@ -100,7 +106,12 @@ class SavedModel(nn.Module):
         return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
     def save_pretrained(
-        self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **push_settings: Any
+        self,
+        save_directory: str | Path,
+        *,
+        push_to_hub: bool = False,
+        repo_id: str | None = None,
+        **push_settings: Any,
     ) -> str | None:
         """Write the model's folder, each file whole or not at all. The card is written when it is pushed, and knows all by then.
 
@@ -115,7 +126,11 @@ class SavedModel(nn.Module):
         """
         folder = Path(save_directory)
         weights = {name: value.detach().contiguous() for name, value in self.state_dict().items()}
-        if bad := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
+        if bad := [
+            name
+            for name, value in weights.items()
+            if value.is_floating_point() and not value.isfinite().all()
+        ]:
             msg = (
                 f"the {type(self).__name__} has weights that are not finite ({bad[0]}) and was not saved to {folder}: "
                 "lower the learning rate or train with precision 32-true"
@@ -132,7 +147,14 @@ class SavedModel(nn.Module):
         return self.push_to_hub(repo_id or folder.name, **push_settings) if push_to_hub else None
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, dtype: torch.dtype | None = None, **settings: Any) -> Self:
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        dtype: torch.dtype | None = None,
+        **settings: Any,
+    ) -> Self:
         """Open a model, strictly, in evaluation mode.
 
         Args:
@@ -155,7 +177,9 @@ class SavedModel(nn.Module):
         model.read_beside(place)
         return model
 
-    def push_to_hub(self, repo_id: str, *, private: bool = True, commit_message: str | None = None) -> str:
+    def push_to_hub(
+        self, repo_id: str, *, private: bool = True, commit_message: str | None = None
+    ) -> str:
         """Push the model to the Hub, with answers to compare with and a card.
 
         ``python -m checkpoints push`` takes a run's folder, and so knows its recipe and figures, too.
@@ -181,13 +205,17 @@ class SavedModel(nn.Module):
     def _from_checkpoint(cls, path: Path, dtype: torch.dtype | None, settings: Config) -> Self:
         """From a Lightning checkpoint."""
         state, remembered = read_checkpoint(path)
-        fitting = [name for name, config in remembered.items() if config.get("model") == cls.__name__]
+        fitting = [
+            name for name, config in remembered.items() if config.get("model") == cls.__name__
+        ]
         if len(fitting) == 1:
             part, config = fitting[0], remembered[fitting[0]]
         elif settings:
             with shapes_only(state):
                 keys = list(cls.build(settings).state_dict())
-            found = {name.removesuffix(keys[0]).rstrip(".") for name in state if name.endswith(keys[0])}
+            found = {
+                name.removesuffix(keys[0]).rstrip(".") for name in state if name.endswith(keys[0])
+            }
             whole = [part for part in found if all(_inside(part, key) in state for key in keys)]
             if len(whole) != 1:
                 msg = f"{path}: holds no {cls.__name__} of these settings; give those it was trained with"
@@ -201,11 +229,22 @@ class SavedModel(nn.Module):
             msg = f"{path}: does not say how its {cls.__name__} is built; give the constructor's arguments, as in the run's config"
             raise ValueError(msg)
         prefix = _inside(part, "")
-        weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        weights = {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
         return cls.assemble(config, weights, path, dtype, settings)
 
     @classmethod
-    def assemble(cls, config: Config, weights: Weights, where: Path, dtype: torch.dtype | None = None, given: Config | None = None) -> Self:
+    def assemble(
+        cls,
+        config: Config,
+        weights: Weights,
+        where: Path,
+        dtype: torch.dtype | None = None,
+        given: Config | None = None,
+    ) -> Self:
         """Make the network of these settings with these weights, both brought to the present format, in evaluation mode.
 
         Args:
@@ -224,9 +263,7 @@ class SavedModel(nn.Module):
             msg = f"{where}: holds a {kind}, not a {cls.__name__}"
             raise ValueError(msg)
         if not isinstance(stored, int) or not 0 <= stored <= cls.FORMAT:
-            msg = (
-                f"{where}: {kind} of format {stored}, this version reads up to {cls.FORMAT}; update this project or export the model again"
-            )
+            msg = f"{where}: {kind} of format {stored}, this version reads up to {cls.FORMAT}; update this project or export the model again"
             raise ValueError(msg)
         try:
             for step in range(stored, cls.FORMAT):
@@ -240,11 +277,18 @@ class SavedModel(nn.Module):
             msg = f"{where}: not a {cls.__name__}'s settings ({error}); export the model again"
             raise ValueError(msg) from error
         expected = model.state_dict()
-        if fault := first_fault(cls.__name__, {key: tuple(value.shape) for key, value in expected.items()}, weights):
+        if fault := first_fault(
+            cls.__name__, {key: tuple(value.shape) for key, value in expected.items()}, weights
+        ):
             msg = f"{where}: {fault}"
             raise ValueError(msg)
-        kept = {key: dtype if dtype and value.is_floating_point() else value.dtype for key, value in expected.items()}
-        model.load_state_dict({key: value.to(kept[key]) for key, value in weights.items()}, assign=True)
+        kept = {
+            key: dtype if dtype and value.is_floating_point() else value.dtype
+            for key, value in expected.items()
+        }
+        model.load_state_dict(
+            {key: value.to(kept[key]) for key, value in weights.items()}, assign=True
+        )
         return (model if dtype is None else model.to(dtype)).eval()
 
 
@@ -256,11 +300,20 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Config]]:
         ValueError: If it is damaged, or no Lightning checkpoint.
     """
     content = read_pickled(path)
-    state, remembered = (content.get(key, {}) if isinstance(content, dict) else None for key in ("state_dict", REMEMBERED))
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    state, remembered = (
+        content.get(key, {}) if isinstance(content, dict) else None
+        for key in ("state_dict", REMEMBERED)
+    )
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(value, Tensor) for value in state.values())
+    ):
         msg = f"{path}: not a Lightning checkpoint; give a model folder, a checkpoint that fit wrote, or a Hub id"
         raise ValueError(msg)
-    if not isinstance(remembered, dict) or not all(isinstance(config, dict) for config in remembered.values()):
+    if not isinstance(remembered, dict) or not all(
+        isinstance(config, dict) for config in remembered.values()
+    ):
         msg = f"{path}: what it says of its models is damaged; give another checkpoint of the run"
         raise ValueError(msg)
     return state, remembered

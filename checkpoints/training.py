@@ -12,5 +12,7 @@ from checkpoints.saved import REMEMBERED, remember
 class RememberModels(Callback):
     """Writes into every checkpoint how the models in it are built, so that their ``from_pretrained`` opens it."""
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         checkpoint[REMEMBERED] = remember(pl_module)

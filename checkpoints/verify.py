@@ -67,7 +67,9 @@ def verify(name: str, opener: Opener, pipeline_answers: PipelineAnswers) -> Veri
         msg = f"{folder} holds no weights; name a model's folder, get it with python -m checkpoints pull, or export it again"
         raise FileNotFoundError(msg)
     check_digest(folder)
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in WEIGHTS):
+    for file in sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.suffix in WEIGHTS
+    ):
         check_readable(file)
     opened, said = exercise(folder, opener, pipeline_answers)
     apart = difference(folder, said) if said else None
@@ -94,7 +96,9 @@ def verify_checkpoint(file: Path, opener: Opener) -> Verified:
     return Verified(file, 1, (file.name,), " and a ".join(kind.__name__ for kind in kinds), None)
 
 
-def exercise(folder: Path, opener: Opener, pipeline_answers: PipelineAnswers) -> tuple[str, Answers]:
+def exercise(
+    folder: Path, opener: Opener, pipeline_answers: PipelineAnswers
+) -> tuple[str, Answers]:
     """Open a model folder as what it is, and ask it; nothing for folders of other kinds.
 
     Raises:

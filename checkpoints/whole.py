@@ -63,7 +63,9 @@ def opening(folder: Path | str) -> Iterator[None]:
     except (FileNotFoundError, ImportError, MemoryError):
         raise
     except Exception as error:
-        if (isinstance(error, ValueError) and str(folder) in str(error)) or type(error).__name__ == "OutOfMemoryError":
+        if (isinstance(error, ValueError) and str(folder) in str(error)) or type(
+            error
+        ).__name__ == "OutOfMemoryError":
             raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         msg = f"{folder}: damaged, or its settings and weights do not fit together ({reason}); {REMEDY}"

@@ -28,7 +28,9 @@ AHEAD = 256 << 20
 """Bytes of coded images that are decoded ahead of their turn."""
 
 
-def read_exactly(shards: Sequence[str], view: View, workers: int = 0, edit: Edit | None = None, draw: int = 0) -> Iterator[dict[str, Any]]:
+def read_exactly(
+    shards: Sequence[str], view: View, workers: int = 0, edit: Edit | None = None, draw: int = 0
+) -> Iterator[dict[str, Any]]:
     """Decode every sample of some shards, in order; a damaged image has a ``record`` of its ``key`` and ``error`` alone.
 
     Args:
@@ -50,7 +52,9 @@ def read_exactly(shards: Sequence[str], view: View, workers: int = 0, edit: Edit
 
     for shard in shards:
         count = 0
-        for _, found in map_ahead(decode, read_shards([shard]), workers, _weigh, AHEAD, 64 * workers):
+        for _, found in map_ahead(
+            decode, read_shards([shard]), workers, _weigh, AHEAD, 64 * workers
+        ):
             count += 1
             yield found
         _check_count(shard, count, count_samples(shard))
@@ -120,30 +124,49 @@ class ExactStream(IterableDataset[dict[str, Any]]):
         edit: Edit | None = None,
     ) -> None:
         self.edit = edit
-        self.shards = [(shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)]
+        self.shards = [
+            (shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)
+        ]
         if not any(count for _, count in self.shards):
             msg = f"no samples in {', '.join(urls)}: name other shards, or write them again"
             raise ValueError(msg)
-        self.view, self.batch_size, self.rank, self.world, self.workers = view, batch_size, rank, world, workers
+        self.view, self.batch_size, self.rank, self.world, self.workers = (
+            view,
+            batch_size,
+            rank,
+            world,
+            workers,
+        )
         width = feature_width(urls, [shard for shard, _ in self.shards])
-        self.nothing = torch.zeros(3, view.size, view.size, dtype=torch.uint8) if width is None else torch.zeros(width).half()
+        self.nothing = (
+            torch.zeros(3, view.size, view.size, dtype=torch.uint8)
+            if width is None
+            else torch.zeros(width).half()
+        )
 
     def batches_of(self, worker: int, workers: int) -> int:
         """Batches of one worker, the same in every process."""
         spans = self._spans(worker, workers)
         shares = [
-            sum(len(range(first + (rank - first) % self.world, first + count, self.world)) for first, count in spans)
+            sum(
+                len(range(first + (rank - first) % self.world, first + count, self.world))
+                for first, count in spans
+            )
             for rank in range(self.world)
         ]
         return -(-max(shares) // self.batch_size)
 
     def __len__(self) -> int:
-        return self.batch_size * sum(self.batches_of(worker, self.workers) for worker in range(self.workers))
+        return self.batch_size * sum(
+            self.batches_of(worker, self.workers) for worker in range(self.workers)
+        )
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         worker, workers = loader_worker()
         done = 0
-        for index, (first, count) in zip(range(worker, len(self.shards), workers), self._spans(worker, workers), strict=True):
+        for index, (first, count) in zip(
+            range(worker, len(self.shards), workers), self._spans(worker, workers), strict=True
+        ):
             number = -1
             for number, sample in enumerate(read_shards([self.shards[index][0]])):
                 if (first + number) % self.world == self.rank:
@@ -156,20 +179,30 @@ class ExactStream(IterableDataset[dict[str, Any]]):
     def _spans(self, worker: int, workers: int) -> list[tuple[int, int]]:
         """Number of the first sample, over all shards, and count of each of a worker's shards."""
         firsts = np.cumsum([0, *(count for _, count in self.shards)]).tolist()
-        return [(firsts[index], self.shards[index][1]) for index in range(worker, len(self.shards), workers)]
+        return [
+            (firsts[index], self.shards[index][1])
+            for index in range(worker, len(self.shards), workers)
+        ]
 
     def _sample(self, sample: ShardSample) -> dict[str, Any]:
         found = _decode(sample, self.view, self.edit)
         return found | {"corrupt": 0} if "image" in found else self._padding(found["record"])
 
     def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
-        return {"image": self.nothing, "label": PADDING, "record": record, "corrupt": int(bool(record))}
+        return {
+            "image": self.nothing,
+            "label": PADDING,
+            "record": record,
+            "corrupt": int(bool(record)),
+        }
 
 
 def _decode(sample: ShardSample, view: View, edit: Edit | None, draw: int = 0) -> dict[str, Any]:
     seed = zlib.crc32(sample.key.encode("utf-8", "surrogateescape"))
     try:
-        return decode_sample(sample, view, np.random.default_rng([seed, draw] if draw else seed), edit)
+        return decode_sample(
+            sample, view, np.random.default_rng([seed, draw] if draw else seed), edit
+        )
     except UnreadableImage as error:
         return {"record": {"key": sample.key, "error": str(error)}}
 

@@ -20,7 +20,9 @@ from engine.records import parse_json
 ENDING = ".safetensors"
 
 
-def write_features(target: Path, features: Tensor, records: Sequence[dict[str, Any]], origin: dict[str, Any]) -> None:
+def write_features(
+    target: Path, features: Tensor, records: Sequence[dict[str, Any]], origin: dict[str, Any]
+) -> None:
     """Write a shard of features, whole or not at all; the same bytes for the same features.
 
     Args:
@@ -32,7 +34,9 @@ def write_features(target: Path, features: Tensor, records: Sequence[dict[str, A
     notes = {"origin": json.dumps(origin), "records": json.dumps(list(records))}
     content = save({"features": features.contiguous()}, notes)
     end = 8 + int.from_bytes(content[:8], "little")
-    head = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()  # safetensors orders notes by chance
+    head = json.dumps(
+        json.loads(content[8:end]), sort_keys=True
+    ).encode()  # safetensors orders notes by chance
     head += b" " * (-len(head) % 8)
     write_bytes(target, len(head).to_bytes(8, "little") + head + content[end:])
 
@@ -69,7 +73,11 @@ def describe_features(url: str) -> tuple[int, int, dict[str, Any]]:
         content += stream.read(min(int.from_bytes(content, "little"), LONGEST))
     head = _head(content, url)
     count, _, width = head.features.shape
-    return count, width, parse_json(head.notes["origin"], dict[str, Any], f"{url}: its origin", AGAIN)
+    return (
+        count,
+        width,
+        parse_json(head.notes["origin"], dict[str, Any], f"{url}: its origin", AGAIN),
+    )
 
 
 LONGEST = 100 << 20
@@ -96,7 +104,9 @@ def _head(content: bytes, url: str) -> _Head:
     length = min(int.from_bytes(content[:8], "little"), LONGEST)
     about = parse_json(content[8 : 8 + length], dict[str, Any], f"{url}: {kind}", AGAIN)
     try:
-        head = msgspec.convert({"features": about.get("features"), "notes": about.get("__metadata__")}, _Head)
+        head = msgspec.convert(
+            {"features": about.get("features"), "notes": about.get("__metadata__")}, _Head
+        )
     except msgspec.ValidationError as error:
         msg = f"{url}: {kind} ({error}); {AGAIN}"
         raise ValueError(msg) from error

@@ -103,6 +103,14 @@ class IdentityFolders(Dataset[Person]):
 
     def __getitem__(self, index: int) -> Person:
         name, paths = list(self.people.items())[index]
-        paths = paths[: None if self.reference_pictures is None else self.train_pictures + self.reference_pictures]
-        images = torch.stack([resize_center_crop(open_photo(path).tensor(), self.size) for path in paths])
-        return Person(name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :])
+        paths = paths[
+            : None
+            if self.reference_pictures is None
+            else self.train_pictures + self.reference_pictures
+        ]
+        images = torch.stack(
+            [resize_center_crop(open_photo(path).tensor(), self.size) for path in paths]
+        )
+        return Person(
+            name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :]
+        )

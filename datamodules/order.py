@@ -29,13 +29,26 @@ class ResumableSampler(DistributedSampler[int]):
     """
 
     def __init__(
-        self, length: int, batch_size: int, seed: int, batches_seen: Callable[[], int], rank: int = 0, world_size: int = 1
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        batches_seen: Callable[[], int],
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.batches = length // (batch_size * world_size)
         if self.batches < 1:
             msg = f"{length} training pictures are fewer than one batch of {batch_size} (batch_size) on each of {world_size} processes"
             raise ValueError(msg)
-        super().__init__(range(length), num_replicas=world_size, rank=rank, shuffle=True, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        super().__init__(
+            range(length),
+            num_replicas=world_size,
+            rank=rank,
+            shuffle=True,
+            seed=seed,
+            drop_last=True,
+        )  # type: ignore[arg-type]
         self.batch_size, self.batches_seen = batch_size, batches_seen
 
     def __len__(self) -> int:

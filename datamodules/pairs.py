@@ -51,7 +51,9 @@ class PairList(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """``source`` and ``attacked``, (3, size, size) in [0, 1]."""
-        source, attacked = (center_crop_photo(image.open(), self.size).tensor() for image in self.pairs[index])
+        source, attacked = (
+            center_crop_photo(image.open(), self.size).tensor() for image in self.pairs[index]
+        )
         return {"source": source, "attacked": attacked}
 
 
@@ -78,25 +80,40 @@ class ListedPair:
 
 
 def _from_json(file: Path) -> list[Pair]:
-    rows = read_json(file, list[ListedPair], "expected a JSON list of objects with source_path and attacked_path")
+    rows = read_json(
+        file, list[ListedPair], "expected a JSON list of objects with source_path and attacked_path"
+    )
     paths = [(file.parent / row.source_path, file.parent / row.attacked_path) for row in rows]
     if missing := next((path for pair in paths for path in pair if not path.is_file()), None):
         msg = f"{file}: {missing} does not exist; make the pairs again with python -m rid pairs"
         raise FileNotFoundError(msg)
-    return [(ImageInput.from_file(source), ImageInput.from_file(attacked)) for source, attacked in paths]
+    return [
+        (ImageInput.from_file(source), ImageInput.from_file(attacked)) for source, attacked in paths
+    ]
 
 
 def _from_shards(path: Path) -> list[Pair]:
     pairs: list[Pair] = []
     for shard in sorted(path.glob("*.tar")) if path.is_dir() else [path]:
         entries = {member.name: member for member in index_tar(shard)}
-        names = {name.removesuffix(ending): None for name in entries for ending in ENDINGS if name.endswith(ending)}
+        names = {
+            name.removesuffix(ending): None
+            for name in entries
+            for ending in ENDINGS
+            if name.endswith(ending)
+        }
         for name in names:
             members = [entries.get(name + ending) for ending in ENDINGS]
-            for member, ending, other in zip(members, ENDINGS, ("source", "attacked version"), strict=True):
+            for member, ending, other in zip(
+                members, ENDINGS, ("source", "attacked version"), strict=True
+            ):
                 if member is None:
                     msg = f"{shard}: {name} has no {other} beside it, {name}{ending}"
                     raise ValueError(msg)
-            source, attacked = (ImageInput(f"{shard.name}/{member.name}", shard, member) for member in members if member)
+            source, attacked = (
+                ImageInput(f"{shard.name}/{member.name}", shard, member)
+                for member in members
+                if member
+            )
             pairs.append((source, attacked))
     return pairs

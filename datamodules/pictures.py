@@ -57,7 +57,13 @@ class PictureDataModule(LightningDataModule):
             place: tuple[Any, ...] = (self.batch_size, seed, lambda: 0)
         else:
             progress = trainer.fit_loop.epoch_loop.batch_progress
-            place = (self.batch_size, seed, lambda: progress.total.ready, trainer.global_rank, trainer.world_size)
+            place = (
+                self.batch_size,
+                seed,
+                lambda: progress.total.ready,
+                trainer.global_rank,
+                trainer.world_size,
+            )
         if isinstance(dataset, WithPairs):
             return PairedSampler(len(dataset), len(dataset.pairs), *place)  # type: ignore[arg-type]
         return ResumableSampler(len(dataset), *place)

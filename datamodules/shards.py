@@ -131,7 +131,11 @@ def find_shards(urls: str) -> list[str]:
 
 def local_shards(patterns: Sequence[str]) -> list[Path]:
     """The shards of several patterns, all of which are here; errors as in :func:`find_shards`."""
-    return [Path(shard.removeprefix("file://")) for pattern in patterns for shard in find_shards(pattern)]
+    return [
+        Path(shard.removeprefix("file://"))
+        for pattern in patterns
+        for shard in find_shards(pattern)
+    ]
 
 
 def read_shards(shards: Iterable[str]) -> Iterator[ShardSample]:
@@ -143,13 +147,17 @@ def read_shards(shards: Iterable[str]) -> Iterator[ShardSample]:
     for shard in shards:
         if shard.endswith(FEATURES):
             for record, features in read_features(shard):
-                yield ShardSample(shard, record["key"], json.dumps(record).encode(), features=features)
+                yield ShardSample(
+                    shard, record["key"], json.dumps(record).encode(), features=features
+                )
         else:
             local = shard.startswith("file://") or "://" not in shard
             if local:
                 refuse_special(Path(shard.removeprefix("file://")))
             with fsspec.open(shard, "rb") as stream:
-                for sample in stream_samples(read_tar(stream, shard.removeprefix("file://"), seekable=local)):
+                for sample in stream_samples(
+                    read_tar(stream, shard.removeprefix("file://"), seekable=local)
+                ):
                     yield _coded(shard, sample)
 
 
@@ -208,7 +216,9 @@ def _named(pattern: str) -> list[str]:
     else:
         names = [path] if system.exists(path) else []
     if not names:
-        msg = f"no shards at {pattern}: write them with python -m datamodules shard, or mend the path"
+        msg = (
+            f"no shards at {pattern}: write them with python -m datamodules shard, or mend the path"
+        )
         raise FileNotFoundError(msg)
     return [system.unstrip_protocol(name) for name in names]
 
@@ -242,7 +252,9 @@ def _read_index(system: Any, path: str, name: str, must: bool) -> ShardIndex | N
     with reading(name), system.open(path, "rb") as stream:
         content = stream.read(LARGEST_INDEX)
     try:
-        value = parse_json(content, dict[str, Any], name, "write the shards again, or get the index again")
+        value = parse_json(
+            content, dict[str, Any], name, "write the shards again, or get the index again"
+        )
         return None if "shards" not in value and not must else msgspec.convert(value, ShardIndex)
     except (ValueError, msgspec.ValidationError) as error:
         if must or b'"shards"' in content:

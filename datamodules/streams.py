@@ -26,7 +26,9 @@ MOST_CORRUPT = 1000
 AGAIN = "write the shards with python -m datamodules shard"
 
 
-def decode_sample(sample: ShardSample, view: View, rng: np.random.Generator, edit: Edit | None = None) -> dict[str, Any]:
+def decode_sample(
+    sample: ShardSample, view: View, rng: np.random.Generator, edit: Edit | None = None
+) -> dict[str, Any]:
     """Decode a sample, whose image is edited first if an edit is given.
 
     Args:
@@ -59,7 +61,11 @@ def decode_sample(sample: ShardSample, view: View, rng: np.random.Generator, edi
             raise ValueError(msg)
         return {"image": sample.features[int(rng.integers(len(sample.features)))]} | known
     content = sample.image or b""
-    levels = seen(content, sample.name, view, rng) if edit is None else viewed(edit(_decoded(content, sample.name), rng), view, rng)
+    levels = (
+        seen(content, sample.name, view, rng)
+        if edit is None
+        else viewed(edit(_decoded(content, sample.name), rng), view, rng)
+    )
     return {"image": torch.from_numpy(levels.transpose(2, 0, 1).copy())} | known
 
 
@@ -121,7 +127,11 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         self.shards = [find_shards(urls) for urls in named]
         for urls, shards in zip(named, self.shards, strict=True):
             refuse_empty(urls, shards)
-        self.weights = [source.weight / sum(one.weight for one in of_class) / 2 for of_class in sources for source in of_class]
+        self.weights = [
+            source.weight / sum(one.weight for one in of_class) / 2
+            for of_class in sources
+            for source in of_class
+        ]
         self.view, self.batch_size, self.batches, self.shuffle = view, batch_size, batches, shuffle
         self.seed, self.rank, self.epoch = seed, rank, -1
         self.streams: list[Iterator[ShardSample]] = []
@@ -136,7 +146,9 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         edits = np.random.default_rng(rng.getrandbits(64))
         if not self.streams:  # kept from epoch to epoch: a source drawn rarely would else never get past the head of a shard
             held = max(1, self.shuffle // workers // len(self.shards))
-            self.streams = [_shuffled(_without_end(shards, rng), held, rng) for shards in self.shards]
+            self.streams = [
+                _shuffled(_without_end(shards, rng), held, rng) for shards in self.shards
+            ]
         corrupt = 0
         for _ in range(self.batch_size * len(range(worker, self.batches, workers))):
             while True:
@@ -163,7 +175,12 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     images = as_input(torch.stack([sample["image"] for sample in samples]))
     labels = torch.tensor([sample["label"] for sample in samples])
     corrupt = torch.tensor(sum(sample["corrupt"] for sample in samples))
-    return {"image": images, "label": labels, "corrupt": corrupt, "record": [sample["record"] for sample in samples]}
+    return {
+        "image": images,
+        "label": labels,
+        "corrupt": corrupt,
+        "record": [sample["record"] for sample in samples],
+    }
 
 
 def _without_end(shards: list[str], rng: random.Random) -> Iterator[ShardSample]:
@@ -180,16 +197,22 @@ def _without_end(shards: list[str], rng: random.Random) -> Iterator[ShardSample]
             empty.clear()
             yield sample
         if len(empty) == len(set(shards)):
-            msg = f"no samples in {shards[0]}, nor in the other {len(empty) - 1} shards of its source"
+            msg = (
+                f"no samples in {shards[0]}, nor in the other {len(empty) - 1} shards of its source"
+            )
             raise ValueError(msg)
 
 
-def _shuffled(samples: Iterator[ShardSample], held: int, rng: random.Random) -> Iterator[ShardSample]:
+def _shuffled(
+    samples: Iterator[ShardSample], held: int, rng: random.Random
+) -> Iterator[ShardSample]:
     """Samples in a random order, as far as so many held ones allow."""
     buffer: list[ShardSample] = []
     for sample in samples:
         buffer.append(sample)
-        if len(buffer) < held and (len(buffer) < held // 10 or rng.random() < 0.5):  # begin early, and fill up on the way
+        if len(buffer) < held and (
+            len(buffer) < held // 10 or rng.random() < 0.5
+        ):  # begin early, and fill up on the way
             continue
         place = rng.randrange(len(buffer))
         buffer[place], buffer[-1] = buffer[-1], buffer[place]

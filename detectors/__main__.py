@@ -36,7 +36,9 @@ def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
 
 def scoring_options(parser: Parser) -> None:
     """What every verb asks for that scores shards."""
-    parser.add_argument("--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'")
+    parser.add_argument(
+        "--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'"
+    )
     add_job_arguments(parser, batch_size=64, workers=4)
 
 
@@ -56,7 +58,9 @@ def calibrate(settings: Any, output: Output) -> int:
     name = settings.pop("detector")
     target = place_of_calibration(name)
     if not target.is_dir():
-        output.note(f"{name}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {target}")
+        output.note(
+            f"{name}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {target}"
+        )
     answered = fit(name, settings.data, job_options(settings))
     if answered is None:
         return 0
@@ -79,17 +83,27 @@ def tell_answers(answers: Any, done: str, output: Output) -> int:
 
 def test_options(parser: Parser) -> None:
     """What ``test`` asks for."""
-    parser.add_argument("detectors", type=str, nargs="+", help=f"{DETECTOR}; of several, the mean of their log-odds")
+    parser.add_argument(
+        "detectors", type=str, nargs="+", help=f"{DETECTOR}; of several, the mean of their log-odds"
+    )
     scoring_options(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--resamples", type=int, default=200, help="bootstrap samples of the intervals; 0 for none")
+    parser.add_argument(
+        "--resamples", type=int, default=200, help="bootstrap samples of the intervals; 0 for none"
+    )
 
 
 def test(settings: Any, output: Output) -> int:
     """Score a detector on shards; 0 only if every image could be read."""
     from detectors.evaluate import in_words, measure
 
-    answered = measure(settings.detectors, settings.data, settings.output, settings.resamples, job_options(settings))
+    answered = measure(
+        settings.detectors,
+        settings.data,
+        settings.output,
+        settings.resamples,
+        job_options(settings),
+    )
     if answered is None:
         return 0
     record, answers = answered
@@ -100,27 +114,54 @@ def test(settings: Any, output: Output) -> int:
 def robustness_options(parser: Parser) -> None:
     """What ``robustness`` asks for."""
     calibrate_options(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped sweep goes on in it")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the results; a stopped sweep goes on in it",
+    )
 
 
 def robustness(settings: Any, output: Output) -> int:
     """Score a detector after edits; 0 only if every image could be read."""
     from detectors.robustness import sweep
 
-    answered = sweep(settings.detector, settings.data, settings.output, options=job_options(settings))
+    answered = sweep(
+        settings.detector, settings.data, settings.output, options=job_options(settings)
+    )
     if answered is None:
         return 0
     rows, answers = answered
     for row in rows:
-        figures = ", ".join(f"{key.replace('_', ' ')} {row[key]:.3f}" for key in ("auc", "balanced_accuracy") if row[key] is not None)
-        output.row("rows", f"{row['kind']} {row['level']}: {figures}, verdicts changed {row['verdicts_changed']:.1%}", **row)
+        figures = ", ".join(
+            f"{key.replace('_', ' ')} {row[key]:.3f}"
+            for key in ("auc", "balanced_accuracy")
+            if row[key] is not None
+        )
+        output.row(
+            "rows",
+            f"{row['kind']} {row['level']}: {figures}, verdicts changed {row['verdicts_changed']:.1%}",
+            **row,
+        )
     return tell_answers(answers, f"edits scored in {settings.output}", output)
 
 
 def leaderboard_options(parser: Parser) -> None:
     """What ``leaderboard`` asks for."""
-    parser.add_argument("results", type=Path, nargs="*", help="folders of python -m detectors test, and score files (.csv, .parquet)")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of leaderboard.md and leaderboard.html")
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="*",
+        help="folders of python -m detectors test, and score files (.csv, .parquet)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of leaderboard.md and leaderboard.html",
+    )
 
 
 def leaderboard(settings: Any, output: Output) -> int:
@@ -133,12 +174,16 @@ def leaderboard(settings: Any, output: Output) -> int:
         elif entry.record is not None or place <= 3:
             text = f"{place}. {entry.name}: balanced accuracy {entry.rank:.1f}"
             output.row("entries", text, place=place, name=entry.name, balanced_accuracy=entry.rank)
-    output.result(f"page: {settings.output / 'leaderboard.html'}", page=settings.output / "leaderboard.html")
+    output.result(
+        f"page: {settings.output / 'leaderboard.html'}", page=settings.output / "leaderboard.html"
+    )
     return 0
 
 
 VERBS: dict[str, Verb | Training] = {
-    "fit": Training("Train a detector.", "detectors fit -c configs/detectors/npr.yaml", fit_options, train),
+    "fit": Training(
+        "Train a detector.", "detectors fit -c configs/detectors/npr.yaml", fit_options, train
+    ),
     "features": features_command.VERB,
     "validate": Training(
         "Measure a detector on the validation shards of a config.",
@@ -171,7 +216,12 @@ VERBS: dict[str, Verb | Training] = {
         leaderboard,
     ),
     "scan": scan_command.VERB,
-    "convert": Verb(convert.ABOUT, "detectors convert sentry.ckpt DETECTOR/ --kind sentry_convnext", convert.options, convert.act),
+    "convert": Verb(
+        convert.ABOUT,
+        "detectors convert sentry.ckpt DETECTOR/ --kind sentry_convnext",
+        convert.options,
+        convert.act,
+    ),
 }
 
 ROOM = Room("detectors", "Sentry: classifiers that tell generated images from photographs.", VERBS)

@@ -68,15 +68,23 @@ class Calibration:
         count = np.where(scores.label == 1, scores.label.sum(), (1 - scores.label).sum())
         right = (count + 1) / (count + 2)
         both, weight = np.tile(scores.logit, 2).reshape(-1, 1), len(scores) / (2 * count)
-        targets, weights = np.concatenate([scores.label, 1 - scores.label]), np.concatenate([weight * right, weight * (1 - right)])
+        targets, weights = (
+            np.concatenate([scores.label, 1 - scores.label]),
+            np.concatenate([weight * right, weight * (1 - right)]),
+        )
         fitted = LogisticRegression(C=np.inf).fit(both, targets, sample_weight=weights)
         if fitted.coef_[0, 0] <= 0:
             msg = "the detector calls real pictures generated more often than generated ones; are the labels the wrong way round?"
             raise ValueError(msg)
-        made = cls(scale=float(fitted.coef_[0, 0]), bias=float(fitted.intercept_[0]), pictures=len(scores))
+        made = cls(
+            scale=float(fitted.coef_[0, 0]), bias=float(fitted.intercept_[0]), pictures=len(scores)
+        )
         probability = made.probability(scores.logit)
         real, generated = probability[scores.label == 0], probability[scores.label == 1]
-        accused, missed = float(np.quantile(real, 1 - TOLERATED)), float(np.quantile(generated, TOLERATED))
+        accused, missed = (
+            float(np.quantile(real, 1 - TOLERATED)),
+            float(np.quantile(generated, TOLERATED)),
+        )
         if missed > accused:  # the classes are further apart than verdicts need: meet in the middle
             accused = missed = (accused + missed) / 2
         return cls(
@@ -114,7 +122,9 @@ class Calibration:
         if not file.is_file():
             return cls()
         remedy = "fit it again with python -m detectors calibrate"
-        if odd := set(read_json(file, dict[str, Any], remedy)) ^ {field.name for field in fields(cls)}:
+        if odd := set(read_json(file, dict[str, Any], remedy)) ^ {
+            field.name for field in fields(cls)
+        }:
             msg = f"{file}: not a calibration (unknown or missing: {', '.join(sorted(odd))}); {remedy}"
             raise ValueError(msg)
         return read_json(file, cls, remedy)

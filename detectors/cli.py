@@ -27,10 +27,23 @@ class SentryCLI(TrainingCLI):
     """Gives the detector's views to the data module."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.link_arguments("model.detector", "data.test_view", compute_fn=view_of, apply_on="instantiate")
-        parser.link_arguments("model.detector", "data.train_view", compute_fn=train_view_of, apply_on="instantiate")
+        parser.link_arguments(
+            "model.detector", "data.test_view", compute_fn=view_of, apply_on="instantiate"
+        )
+        parser.link_arguments(
+            "model.detector", "data.train_view", compute_fn=train_view_of, apply_on="instantiate"
+        )
 
 
 def main(args: ArgsType = None, run: bool = True, quiet: bool = False) -> SentryCLI:
     """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
-    return SentryCLI(SentryModule, Fake2MDataModule, "python -m detectors", [RememberModels()], read_pickled, quiet, args=args, run=run)
+    return SentryCLI(
+        SentryModule,
+        Fake2MDataModule,
+        "python -m detectors",
+        [RememberModels()],
+        read_pickled,
+        quiet,
+        args=args,
+        run=run,
+    )

@@ -15,9 +15,17 @@ def options(parser: Parser) -> None:
     parser.add_argument("source", type=Path, help="the released file")
     parser.add_argument("target", type=Path, help="the model folder to write; must not exist")
     parser.add_argument(
-        "--kind", type=Literal["sentry_convnext", "sentry_clip", "univfd"], required=True, help="what it is a checkpoint of"
+        "--kind",
+        type=Literal["sentry_convnext", "sentry_clip", "univfd"],
+        required=True,
+        help="what it is a checkpoint of",
     )
-    parser.add_argument("--network", type=str | None, default=None, help="timm's name of the frozen backbone, if not CLIP ViT-L/14")
+    parser.add_argument(
+        "--network",
+        type=str | None,
+        default=None,
+        help="timm's name of the frozen backbone, if not CLIP ViT-L/14",
+    )
     about = "univfd: file of the backbone's weights as timm has them; fetched by timm if not given"
     parser.add_argument("--backbone", type=Path | None, default=None, help=about)
 
@@ -29,7 +37,9 @@ def act(settings: Any, output: Output) -> int:
     if settings.target.exists():
         msg = f"{settings.target} exists already: choose another name or delete it"
         raise ValueError(msg)
-    detector = import_released(settings.source, settings.target, settings.kind, settings.network, settings.backbone)
+    detector = import_released(
+        settings.source, settings.target, settings.kind, settings.network, settings.backbone
+    )
     network = detector.options["name"]
     output.result(
         f"{settings.target}: a detector, {network}; 1 is generated. Not calibrated: python -m detectors calibrate",

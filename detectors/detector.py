@@ -63,7 +63,11 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
     )
 
     def __init__(
-        self, network: str, options: Mapping[str, Any] | None = None, view: View | None = None, train_view: View | None = None
+        self,
+        network: str,
+        options: Mapping[str, Any] | None = None,
+        view: View | None = None,
+        train_view: View | None = None,
     ) -> None:
         super().__init__()
         if network not in NETWORKS:
@@ -100,7 +104,11 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         weight = next(self.parameters())
         one_by_one = [view.unsqueeze(0) for view in views]
         groups = [torch.cat(one_by_one)] if len({view.shape for view in views}) == 1 else one_by_one
-        return torch.cat([self(group.to(weight.device, weight.dtype)) for group in groups]).double().tolist()
+        return (
+            torch.cat([self(group.to(weight.device, weight.dtype)) for group in groups])
+            .double()
+            .tolist()
+        )
 
     def predict(self, images: Images) -> list[Prediction]:
         """Judge images.
@@ -123,7 +131,11 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
             views = [self.view(image.photo.rgb, np.random.default_rng(0)) for image in batch]
             for image, logit in zip(batch, self.logits_of(views), strict=True):
                 probability = float(self.calibration.probability(np.array(logit)))
-                predictions.append(Prediction(image.name, self.calibration.verdict(probability), probability, logit))
+                predictions.append(
+                    Prediction(
+                        image.name, self.calibration.verdict(probability), probability, logit
+                    )
+                )
         return predictions
 
     def heat(self, views: Tensor) -> Tensor | None:
@@ -132,18 +144,27 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
 
     def example_inputs(self) -> Tensor:
         """Two views, always the same."""
-        return torch.rand(2, 3, self.view.size, self.view.size, generator=torch.Generator().manual_seed(0))
+        return torch.rand(
+            2, 3, self.view.size, self.view.size, generator=torch.Generator().manual_seed(0)
+        )
 
     def describe(self) -> dict[str, Any]:
         """Network, options and views, as JSON holds them."""
         options = {name: value for name, value in self.options.items() if name != "pretrained"}
-        return {"network": self.kind, "options": options, "view": asdict(self.view), "train_view": asdict(self.train_view)}
+        return {
+            "network": self.kind,
+            "options": options,
+            "view": asdict(self.view),
+            "train_view": asdict(self.train_view),
+        }
 
     @classmethod
     def build(cls, config: dict[str, Any]) -> Self:
         """From what :meth:`describe` tells."""
         views = {name: View.from_settings(config[name]) for name in ("view", "train_view")}
-        options = {name: value for name, value in config.get("options", {}).items() if name != "pretrained"}  # the file brings the weights
+        options = {
+            name: value for name, value in config.get("options", {}).items() if name != "pretrained"
+        }  # the file brings the weights
         return cls(**config | views | {"options": options})
 
     def save_beside(self, folder: Path) -> None:

@@ -12,7 +12,15 @@ from checkpoints.folders import model_place
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.ensemble import combined
-from detectors.scoring import OPTIONS, Answers, ScoreJob, detector_settings, find_stored, score, shard_by_shard
+from detectors.scoring import (
+    OPTIONS,
+    Answers,
+    ScoreJob,
+    detector_settings,
+    find_stored,
+    score,
+    shard_by_shard,
+)
 from detectors.summary import auc_interval, figure, flipped, judged, summarise
 from engine.files import write_text
 from engine.job import JobOptions
@@ -23,7 +31,9 @@ FEWEST = 40
 """Bootstrap samples without which no 95 % interval can be read off."""
 
 
-def calibrate(name: str, data: list[str], options: JobOptions = OPTIONS) -> tuple[Calibration, Answers] | None:
+def calibrate(
+    name: str, data: list[str], options: JobOptions = OPTIONS
+) -> tuple[Calibration, Answers] | None:
     """Fit a detector's calibration on images that are used for nothing else, and store it with the weights.
 
     A stopped run goes on; its record is a folder beside the detector's, which is taken away when all answers are there.
@@ -44,7 +54,9 @@ def calibrate(name: str, data: list[str], options: JobOptions = OPTIONS) -> tupl
     settings = detector_settings(name, detector)
     questions = shard_by_shard(detector, find_stored([detector], data))
     record = target.with_name(f"{target.name}.calibration-{settings['weights'][:8]}")
-    answers = score(ScoreJob("detectors calibrate", record / "shards", options), questions, record, settings)
+    answers = score(
+        ScoreJob("detectors calibrate", record / "shards", options), questions, record, settings
+    )
     if answers is None:
         return None
     shutil.rmtree(record)
@@ -76,7 +88,11 @@ def place_of_calibration(name: str) -> Path:
 
 
 def measure(
-    names: Sequence[str], data: list[str], output: Path, resamples: int = 200, options: JobOptions = OPTIONS
+    names: Sequence[str],
+    data: list[str],
+    output: Path,
+    resamples: int = 200,
+    options: JobOptions = OPTIONS,
 ) -> tuple[dict[str, Any], Answers] | None:
     """Score a detector, or several as one, on shards and write ``scores.parquet``, ``summary.json`` and ``manifest.json``.
 
@@ -102,20 +118,40 @@ def measure(
         raise ValueError(msg)
     detectors = [load_detector(name) for name in names]
     shards = find_stored(detectors, data)
-    asked = [shard_by_shard(detector, shards, f"{place}/" if len(names) > 1 else "") for place, detector in enumerate(detectors)]
-    settings = {"detectors": [detector_settings(name, detector) for name, detector in zip(names, detectors, strict=True)]}
-    weights = [{"name": name, "sha256": one["weights"]} for name, one in zip(names, settings["detectors"], strict=True)]
+    asked = [
+        shard_by_shard(detector, shards, f"{place}/" if len(names) > 1 else "")
+        for place, detector in enumerate(detectors)
+    ]
+    settings = {
+        "detectors": [
+            detector_settings(name, detector)
+            for name, detector in zip(names, detectors, strict=True)
+        ]
+    }
+    weights = [
+        {"name": name, "sha256": one["weights"]}
+        for name, one in zip(names, settings["detectors"], strict=True)
+    ]
     job = ScoreJob("detectors test", output / "shards", options)
-    answers = score(job, [*chain(*asked)], output, settings, detectors=weights, data=data, resamples=resamples)
+    answers = score(
+        job, [*chain(*asked)], output, settings, detectors=weights, data=data, resamples=resamples
+    )
     if answers is None:
         return None
     scores, calibration = answers.of(asked[0]), detectors[0].calibration
     if len(names) > 1:
-        scores, calibration = combined([answers.of(questions) for questions in asked], [detector.calibration for detector in detectors])
+        scores, calibration = combined(
+            [answers.of(questions) for questions in asked],
+            [detector.calibration for detector in detectors],
+        )
     scores.write(output / "scores.parquet")
     record = summarise(scores, calibration, resamples) | {"failed": answers.unread}
     write_text(output / "summary.json", to_json(record))
-    write_manifest(output, **(read_manifest(output) or {}) | {"images": {"done": len(scores), "failed": len(answers.unread)}})
+    write_manifest(
+        output,
+        **(read_manifest(output) or {})
+        | {"images": {"done": len(scores), "failed": len(answers.unread)}},
+    )
     return record, answers
 
 
@@ -124,12 +160,15 @@ def in_words(record: dict[str, Any]) -> str:
     told, interval, calibrated = judged(record), auc_interval(record), bool(record["calibrated"])
     lines = [
         f"{record['pictures']['real']} real and {record['pictures']['generated']} generated pictures",
-        f"AUC {figure(record['ranking']['auc'])}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""),
+        f"AUC {figure(record['ranking']['auc'])}"
+        + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""),
         f"balanced accuracy {figure(told['balanced_accuracy'])}, calibration error {figure(told['calibration_error'])}"
         + (" (calibrated)" if calibrated else " (not calibrated: python -m detectors calibrate)"),
     ]
     if generators := record["slices"]["generator"]:
-        lines.append("by generator, found at P = 0.5" + (" before calibration:" if calibrated else ":"))
+        lines.append(
+            "by generator, found at P = 0.5" + (" before calibration:" if calibrated else ":")
+        )
     for name, facts in generators.items():
         found = f"found {figure(facts['generated_accuracy'])} of {facts['generated']}"
         lines.append(f"  {name}: AUC {figure(facts['auc'])} against {facts['real']} real, {found}")

@@ -38,7 +38,10 @@ def check_features(detector: Detector, patterns: Iterable[str]) -> None:
                 msg = f"{shard}: features are for frozen_linear only; {detector.kind} needs shards of pictures"
                 raise ValueError(msg)
             mine = mine or backbone_digest(detector.network)
-            known = [json.loads(json.dumps(asdict(view))) for view in (detector.view, detector.train_view)]
+            known = [
+                json.loads(json.dumps(asdict(view)))
+                for view in (detector.view, detector.train_view)
+            ]
             if origin["weights"] != mine or origin["view"] not in known:
                 msg = f"{shard}: features of another backbone or view; write them again with python -m detectors features"
                 raise ValueError(msg)

@@ -74,7 +74,15 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
             samples = read_exactly([str(shard)], self.view, self.workers, draw=draw)
             for batch in read_batches(self.batch_size, samples):
                 failed |= {record["key"]: record["error"] for record in batch.unread}
-                features = list(self.network.features(torch.stack(batch.inputs).to(self.device)).half().cpu()) if batch.inputs else []
+                features = (
+                    list(
+                        self.network.features(torch.stack(batch.inputs).to(self.device))
+                        .half()
+                        .cpu()
+                    )
+                    if batch.inputs
+                    else []
+                )
                 for sample, one in zip(batch.samples, features, strict=True):
                     made.setdefault(sample["record"]["key"], []).append(one)
                     records[sample["record"]["key"]] = sample["record"]
@@ -84,7 +92,12 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
             msg = f"{shard}: no image in it can be read; get the shard again"
             raise ValueError(msg)
         origin = self.origin | {"shard": file_digest(shard)}
-        write_features(self.output / source.name, torch.stack(list(whole.values())), [records[key] for key in whole], origin)
+        write_features(
+            self.output / source.name,
+            torch.stack(list(whole.values())),
+            [records[key] for key in whole],
+            origin,
+        )
         return {"images": len(whole), "failed": failed}
 
     def finish(self, prepared: ShardInput, result: dict[str, Any]) -> dict[str, Any]:
@@ -101,10 +114,18 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
         files = record.glob(f"*{ENDING}")
-        return {file.name: {"images": describe_features(str(file))[0], "failed": {}} for file in files}
+        return {
+            file.name: {"images": describe_features(str(file))[0], "failed": {}} for file in files
+        }
 
 
-def extract(source: str, data: Sequence[str], output: Path, views: int = 0, options: JobOptions | None = None) -> Report | None:
+def extract(
+    source: str,
+    data: Sequence[str],
+    output: Path,
+    views: int = 0,
+    options: JobOptions | None = None,
+) -> Report | None:
     """Write one shard of features for each shard of images; goes on with a stopped job.
 
     Args:
@@ -132,10 +153,19 @@ def extract(source: str, data: Sequence[str], output: Path, views: int = 0, opti
     shards = local_shards(data)
     view = detector.train_view if views else detector.view
     name = {key: value for key, value in detector.options.items() if key != "pretrained"}
-    origin = {"backbone": name, "weights": backbone_digest(detector.network), "view": asdict(view), "views": max(1, views)}
-    job = FeatureJob(detector.network, output, view, max(1, views), options.batch_size, options.workers, origin)
+    origin = {
+        "backbone": name,
+        "weights": backbone_digest(detector.network),
+        "view": asdict(view),
+        "views": max(1, views),
+    }
+    job = FeatureJob(
+        detector.network, output, view, max(1, views), options.batch_size, options.workers, origin
+    )
     inputs = [ShardInput(number, shard.stem + ENDING, shard) for number, shard in enumerate(shards)]
-    return run_job(job, inputs, output, origin, JobOptions(options.devices, batch_size=1, workers=0))
+    return run_job(
+        job, inputs, output, origin, JobOptions(options.devices, batch_size=1, workers=0)
+    )
 
 
 def detector_of(source: str) -> Detector:
@@ -144,5 +174,10 @@ def detector_of(source: str) -> Detector:
         return load_detector(source)
     from detectors.cli import main
 
-    here = ["--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.logger=false", "--trainer.callbacks=null"]
+    here = [
+        "--trainer.accelerator=cpu",
+        "--trainer.devices=1",
+        "--trainer.logger=false",
+        "--trainer.callbacks=null",
+    ]
     return main(["-c", source, *here], run=False).model.detector.eval()

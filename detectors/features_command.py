@@ -10,10 +10,30 @@ from engine.cli import Output, Parser, Verb, add_job_arguments, job_options
 
 def options(parser: Parser) -> None:
     """Add the verb's options."""
-    parser.add_argument("source", type=str, help="training config with a frozen backbone, or a detector: folder or Hub id")
-    parser.add_argument("--data", type=list[str], required=True, help="patterns of shards that are here: '[SHARDS/train-*.tar]'")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards of features; the same command goes on in it")
-    parser.add_argument("--views", type=int, default=0, help="random training views of each image; 0 for the one view of tests")
+    parser.add_argument(
+        "source",
+        type=str,
+        help="training config with a frozen backbone, or a detector: folder or Hub id",
+    )
+    parser.add_argument(
+        "--data",
+        type=list[str],
+        required=True,
+        help="patterns of shards that are here: '[SHARDS/train-*.tar]'",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the shards of features; the same command goes on in it",
+    )
+    parser.add_argument(
+        "--views",
+        type=int,
+        default=0,
+        help="random training views of each image; 0 for the one view of tests",
+    )
     add_job_arguments(parser, batch_size=64, workers=4)
 
 
@@ -21,7 +41,9 @@ def act(settings: Any, output: Output) -> int:
     """Keep features; 0 only if every image has some."""
     from detectors.features import extract
 
-    report = extract(settings.source, settings.data, settings.output, settings.views, job_options(settings))
+    report = extract(
+        settings.source, settings.data, settings.output, settings.views, job_options(settings)
+    )
     if report is None:
         return 0
     code = output.report(report, f"shards of features in {settings.output}")

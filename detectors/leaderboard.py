@@ -65,9 +65,14 @@ def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
     names = [entry.name for entry in mine]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        msg = f"two results are called {twice}: rename a folder or file, for that is an entry's name"
+        msg = (
+            f"two results are called {twice}: rename a folder or file, for that is an entry's name"
+        )
         raise ValueError(msg)
-    ordered = sorted([*mine, *references()], key=lambda entry: (bool(entry.trouble), entry.table["balanced"] is None, -entry.rank))
+    ordered = sorted(
+        [*mine, *references()],
+        key=lambda entry: (bool(entry.trouble), entry.table["balanced"] is None, -entry.rank),
+    )
     write_text(output / "leaderboard.md", markdown(ordered))
     write_page(output / "leaderboard.html", ordered)
     return ordered
@@ -90,8 +95,15 @@ def references() -> list[Entry]:
     """The paper's rows."""
     made = []
     for name, row in paper_rows().items():
-        averages = {key: getattr(row, key) for key in ("real_average", "generated_average", "total", "balanced")}
-        made.append(Entry(f"{name} ({REFERENCE})", {"real": row.real, "generated": row.generated} | averages))
+        averages = {
+            key: getattr(row, key)
+            for key in ("real_average", "generated_average", "total", "balanced")
+        }
+        made.append(
+            Entry(
+                f"{name} ({REFERENCE})", {"real": row.real, "generated": row.generated} | averages
+            )
+        )
     return made
 
 
@@ -105,11 +117,25 @@ def ranking_rows(entries: Sequence[Entry]) -> list[list[str]]:
             continue
         told, interval = judged(record), auc_interval(record)
         words = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
-        figures = [figure(record["ranking"]["auc"]), words, figure(told["balanced_accuracy"]), figure(told["calibration_error"])]
+        figures = [
+            figure(record["ranking"]["auc"]),
+            words,
+            figure(told["balanced_accuracy"]),
+            figure(told["calibration_error"]),
+        ]
         worst = record["worst"]
         words = "-" if worst is None else f"{worst['generator']} ({worst['auc']:.3f})"
         counts = f"{record['pictures'].get('real', 0)} + {record['pictures'].get('generated', 0)}"
-        rows.append([entry.name, "-" if entry.trouble else str(place), counts, *figures, figure(record["oracle"]["tpr_at_fpr_1"]), words])
+        rows.append(
+            [
+                entry.name,
+                "-" if entry.trouble else str(place),
+                counts,
+                *figures,
+                figure(record["oracle"]["tpr_at_fpr_1"]),
+                words,
+            ]
+        )
     return rows
 
 
@@ -130,7 +156,10 @@ def table_rows(entries: Sequence[Entry]) -> list[list[str]]:
     """MPBench's columns of the entries that have any."""
     rows = []
     for entry in entries:
-        real, generated = ([entry.table[kind].get(name) for name in columns(kind)] for kind in ("real", "generated"))
+        real, generated = (
+            [entry.table[kind].get(name) for name in columns(kind)]
+            for kind in ("real", "generated")
+        )
         values = [*real, entry.table["real_average"], *generated]
         values += [entry.table["generated_average"], entry.table["total"], entry.table["balanced"]]
         if any(value is not None for value in values):
@@ -140,7 +169,15 @@ def table_rows(entries: Sequence[Entry]) -> list[list[str]]:
 
 def table_head() -> list[str]:
     """Names of the columns."""
-    return ["detector", *columns("real"), "avg real", *columns("generated"), "avg generated", "total (11 to 3)", "balanced"]
+    return [
+        "detector",
+        *columns("real"),
+        "avg real",
+        *columns("generated"),
+        "avg generated",
+        "total (11 to 3)",
+        "balanced",
+    ]
 
 
 NOTE = (
@@ -158,22 +195,35 @@ def unranked(entries: Sequence[Entry]) -> list[str]:
 
 def tables(entries: Sequence[Entry]) -> list[tuple[str, list[str], list[list[str]]]]:
     """Both tables: name, head and rows; in the first only entries with a record of their own."""
-    ours = [row for row, entry in zip(ranking_rows(entries), entries, strict=True) if entry.record is not None]
+    ours = [
+        row
+        for row, entry in zip(ranking_rows(entries), entries, strict=True)
+        if entry.record is not None
+    ]
     return [("Ranking", RANKING, ours), ("MPBench", table_head(), table_rows(entries))]
 
 
 def markdown(entries: Sequence[Entry]) -> str:
     """Both tables as Markdown."""
     notes = [f"{words}\n" for words in (NOTE, *unranked(entries))]
-    parts = ["# Leaderboard\n", *notes, *(markdown_table(head, rows) + "\n" for _, head, rows in tables(entries))]
+    parts = [
+        "# Leaderboard\n",
+        *notes,
+        *(markdown_table(head, rows) + "\n" for _, head, rows in tables(entries)),
+    ]
     return "\n".join(parts)
 
 
 def write_page(file: Path, entries: Sequence[Entry]) -> None:
     """Write both tables as one page that needs nothing beside it."""
     known = {entry.name for entry in entries if entry.record is not None}
-    shown = [(name, head, rows, ["ours" if row[0] in known else "reference" for row in rows]) for name, head, rows in tables(entries)]
-    shell.write_page(file, "detectors/leaderboard.html", note=NOTE, unranked=unranked(entries), tables=shown)
+    shown = [
+        (name, head, rows, ["ours" if row[0] in known else "reference" for row in rows])
+        for name, head, rows in tables(entries)
+    ]
+    shell.write_page(
+        file, "detectors/leaderboard.html", note=NOTE, unranked=unranked(entries), tables=shown
+    )
 
 
 def _per_cent(value: float | None) -> str:

@@ -52,14 +52,20 @@ def recall(label: Labels, score: Values, threshold: float, of: int) -> float | N
     """Share of the generated (``of=1``) or real (``of=0``) images that are recognised."""
     from sklearn.metrics import recall_score
 
-    return float(recall_score(label, score >= threshold, pos_label=of)) if (label == of).any() else None
+    return (
+        float(recall_score(label, score >= threshold, pos_label=of))
+        if (label == of).any()
+        else None
+    )
 
 
 def balanced_accuracy(label: Labels, score: Values, threshold: float) -> float | None:
     """Mean of both recalls."""
     from sklearn.metrics import balanced_accuracy_score
 
-    return float(balanced_accuracy_score(label, score >= threshold)) if both_classes(label) else None
+    return (
+        float(balanced_accuracy_score(label, score >= threshold)) if both_classes(label) else None
+    )
 
 
 def tpr_at_fpr(label: Labels, score: Values, rate: float) -> float | None:
@@ -94,7 +100,9 @@ def class_weights(label: Labels) -> Values:
     return np.asarray(compute_sample_weight("balanced", label)) / len(label)
 
 
-def calibration_error(label: Labels, probability: Values, bins: int = BINS, *, balanced: bool = False) -> float:
+def calibration_error(
+    label: Labels, probability: Values, bins: int = BINS, *, balanced: bool = False
+) -> float:
     """Expected calibration error: mean distance of P(generated) from the generated share, over equal-width bins.
 
     Args:
@@ -109,11 +117,17 @@ def calibration_error(label: Labels, probability: Values, bins: int = BINS, *, b
     return float(np.abs(gap).sum() / weights.sum())
 
 
-def reliability(label: Labels, probability: Values, bins: int = BINS) -> list[tuple[float, float, int]]:
+def reliability(
+    label: Labels, probability: Values, bins: int = BINS
+) -> list[tuple[float, float, int]]:
     """Mean P(generated), share that is generated, and number of images of each bin that is not empty."""
     place = np.minimum((probability * bins).astype(int), bins - 1)
     return [
-        (float(probability[place == index].mean()), float(label[place == index].mean()), int((place == index).sum()))
+        (
+            float(probability[place == index].mean()),
+            float(label[place == index].mean()),
+            int((place == index).sum()),
+        )
         for index in range(bins)
         if (place == index).any()
     ]

@@ -72,15 +72,25 @@ class SentryModule(LightningModule):
         """Refuse features of another backbone."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Fake2MDataModule):
-            check_features(self.detector, [*(one.urls for kind in data.sources for one in kind), *data.splits["val"]])
+            check_features(
+                self.detector,
+                [*(one.urls for kind in data.sources for one in kind), *data.splits["val"]],
+            )
 
     def on_fit_start(self) -> None:
         """Forget what other weights' answers meant; let a spectrum network take its statistics, unless it has them."""
         self.detector.calibration = Calibration()
         network = self.detector.network
-        if isinstance(network, DCTClassifier) and not network.prepared and self.trainer.ckpt_path is None:
+        if (
+            isinstance(network, DCTClassifier)
+            and not network.prepared
+            and self.trainer.ckpt_path is None
+        ):
             loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-            batches = (batch["image"].to(self.device) for batch, _ in zip(loader, range(PREPARE_BATCHES), strict=False))
+            batches = (
+                batch["image"].to(self.device)
+                for batch, _ in zip(loader, range(PREPARE_BATCHES), strict=False)
+            )
             network.prepare(batches)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
@@ -91,7 +101,9 @@ class SentryModule(LightningModule):
             raise FloatingPointError(msg)
         right = ((logits > 0) == (batch["label"] == 1)).float().mean()
         self.log_dict({"train/loss": loss, "train/accuracy": right}, prog_bar=True)
-        self.log("train/corrupt", batch["corrupt"].float(), reduce_fx="sum", on_step=False, on_epoch=True)
+        self.log(
+            "train/corrupt", batch["corrupt"].float(), reduce_fx="sum", on_step=False, on_epoch=True
+        )
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -108,7 +120,9 @@ class SentryModule(LightningModule):
         scores = Scores.of(rows)
         values = {
             "val/accuracy": metrics.accuracy(scores.label, scores.probability, 0.5),
-            "val/balanced_accuracy": metrics.balanced_accuracy(scores.label, scores.probability, 0.5),
+            "val/balanced_accuracy": metrics.balanced_accuracy(
+                scores.label, scores.probability, 0.5
+            ),
             "val/auc": metrics.auc(scores.label, scores.logit),
             "val/loss": metrics.log_loss(scores.label, scores.probability),
         }
@@ -116,15 +130,24 @@ class SentryModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """End a run whose rate a plateau has brought below ``lr_min``."""
-        if self.hparams["schedule"] == "plateau" and self.trainer.optimizers[0].param_groups[0]["lr"] < self.hparams["lr_min"]:
+        if (
+            self.hparams["schedule"] == "plateau"
+            and self.trainer.optimizers[0].param_groups[0]["lr"] < self.hparams["lr_min"]
+        ):
             self.trainer.should_stop = True
 
     def on_fit_end(self) -> None:
         """Leave the trained detector as a model folder beside the run's logs: the best one where a checkpoint callback watches a metric."""
         folder = self.trainer.log_dir  # every rank must ask: log_dir is a broadcast
         watching = self.trainer.checkpoint_callback
-        if isinstance(watching, ModelCheckpoint) and watching.monitor and Path(watching.best_model_path).is_file():
-            state = torch.load(watching.best_model_path, map_location="cpu", weights_only=True, mmap=True)
+        if (
+            isinstance(watching, ModelCheckpoint)
+            and watching.monitor
+            and Path(watching.best_model_path).is_file()
+        ):
+            state = torch.load(
+                watching.best_model_path, map_location="cpu", weights_only=True, mmap=True
+            )
             self.load_state_dict(state["state_dict"])
         if folder and self.trainer.is_global_zero:
             self.detector.save_pretrained(Path(folder) / "detector")
@@ -133,14 +156,17 @@ class SentryModule(LightningModule):
                 command="detectors fit",
                 seed=torch.initial_seed(),
                 steps=self.global_step,
-                settings=dict(self.hparams) | {"network": self.detector.kind, "options": self.detector.options},
+                settings=dict(self.hparams)
+                | {"network": self.detector.kind, "options": self.detector.options},
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.hparams
         groups = decay_groups(self.detector, settings["weight_decay"])
         if settings["optimizer"] == "sgd":
-            optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, lr=settings["lr"], momentum=settings["momentum"])
+            optimizer: torch.optim.Optimizer = torch.optim.SGD(
+                groups, lr=settings["lr"], momentum=settings["momentum"]
+            )
         else:
             kind = torch.optim.AdamW if settings["optimizer"] == "adamw" else torch.optim.Adam
             optimizer = kind(groups, lr=settings["lr"])
@@ -148,11 +174,21 @@ class SentryModule(LightningModule):
             return optimizer
         if settings["schedule"] == "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, "max", factor=settings["decay"], patience=settings["patience"] - 1, threshold=1e-3, threshold_mode="abs"
+                optimizer,
+                "max",
+                factor=settings["decay"],
+                patience=settings["patience"] - 1,
+                threshold=1e-3,
+                threshold_mode="abs",
             )
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/accuracy"}}
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": plateau, "monitor": "val/accuracy"},
+            }
         if settings["schedule"] == "step":
-            step = torch.optim.lr_scheduler.StepLR(optimizer, settings["patience"], settings["decay"])
+            step = torch.optim.lr_scheduler.StepLR(
+                optimizer, settings["patience"], settings["decay"]
+            )
             return {"optimizer": optimizer, "lr_scheduler": step}
         total, warmup = self.trainer.estimated_stepping_batches, settings["warmup_steps"]
         if not math.isfinite(total) or total <= warmup:
@@ -163,7 +199,10 @@ class SentryModule(LightningModule):
         def share(step: int) -> float:
             if step < warmup:
                 return (step + 1) / warmup
-            return floor + (1 - floor) * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+            return (
+                floor
+                + (1 - floor) * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+            )
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -173,7 +212,11 @@ def answers(detector: Detector, batch: dict[str, Any]) -> Rows:
     """The records of a batch's images with ``label`` and ``logit``; what only fills the batch up is left out."""
     logits = detector(batch["image"]).double().tolist()
     rows = zip(batch["record"], batch["label"].tolist(), logits, strict=True)
-    return [record | {"label": label, "logit": logit} for record, label, logit in rows if label != PADDING]
+    return [
+        record | {"label": label, "logit": logit}
+        for record, label, logit in rows
+        if label != PADDING
+    ]
 
 
 def gathered(rows: Rows) -> Rows:
@@ -190,4 +233,7 @@ def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     with_decay = [parameter for parameter in trainable if parameter.ndim > 1]
     without = [parameter for parameter in trainable if parameter.ndim <= 1]
-    return [{"params": with_decay, "weight_decay": weight_decay}, {"params": without, "weight_decay": 0.0}]
+    return [
+        {"params": with_decay, "weight_decay": weight_decay},
+        {"params": without, "weight_decay": 0.0},
+    ]

@@ -57,7 +57,9 @@ def paper_rows() -> dict[str, Row]:
     """The paper's rows, by training setting, network and share of blurred and JPEG-coded pictures."""
     reals, fakes = columns("real"), columns("generated")
     return {
-        name: Row(dict(zip(reals, values[:3], strict=True)), dict(zip(fakes, values[4:15], strict=True)))
+        name: Row(
+            dict(zip(reals, values[:3], strict=True)), dict(zip(fakes, values[4:15], strict=True))
+        )
         for name, values in _table()["rows"].items()
     }
 

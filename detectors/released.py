@@ -79,7 +79,9 @@ UNIVFD_CLIP = "vit_large_patch14_clip_quickgelu_224.openai"
 """With the activation that OpenAI's model, and so the head's features, have."""
 
 
-def import_released(source: Path, target: Path, kind: str, network: str | None = None, backbone: Path | None = None) -> Detector:
+def import_released(
+    source: Path, target: Path, kind: str, network: str | None = None, backbone: Path | None = None
+) -> Detector:
     """Write a released file as a detector's folder, which :meth:`Detector.from_pretrained` opens; whole or not at all.
 
     Args:
@@ -128,12 +130,17 @@ def from_sentry_convnext(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], W
     if (depths, width) not in CONVNEXTS:
         msg = f"a ConvNeXt with {depths} blocks and {width} channels; released are {', '.join(CONVNEXTS.values())}"
         raise ValueError(msg)
-    squeezed = {key: value.flatten(1) if ".mlp.fc" in key and value.ndim == 4 else value for key, value in renamed.items()}
+    squeezed = {
+        key: value.flatten(1) if ".mlp.fc" in key and value.ndim == 4 else value
+        for key, value in renamed.items()
+    }
     config = described("timm", {"name": CONVNEXTS[depths, width]}, SENTRY_VIEW, SENTRY_TRAIN_VIEW)
     return config, {f"network.network.{key}": value for key, value in squeezed.items()}
 
 
-def from_sentry_clip(state: Mapping[str, Tensor], network: str = SENTRY_CLIP) -> tuple[dict[str, Any], Weights]:
+def from_sentry_clip(
+    state: Mapping[str, Tensor], network: str = SENTRY_CLIP
+) -> tuple[dict[str, Any], Weights]:
     """The same from Sentry's linear layer on CLIP, whose file holds the frozen ViT-L/14, too.
 
     mmpretrain's layer norms add 1e-6 to the variance where timm's CLIP adds 1e-5; nothing else differs.
@@ -146,17 +153,26 @@ def from_sentry_clip(state: Mapping[str, Tensor], network: str = SENTRY_CLIP) ->
         msg = "a variant trained without CLIP's last norm (wopostnorm); use one with it"
         raise ValueError(msg)
     options = {"name": network, "features": "pooled", "dropout": 0.1, "mean_std": "imagenet"}
-    return described("frozen_linear", options, SENTRY_VIEW, SENTRY_TRAIN_VIEW), {f"network.{key}": value for key, value in renamed.items()}
+    return described("frozen_linear", options, SENTRY_VIEW, SENTRY_TRAIN_VIEW), {
+        f"network.{key}": value for key, value in renamed.items()
+    }
 
 
-def from_univfd(state: Mapping[str, Tensor], network: str = UNIVFD_CLIP, backbone: Path | None = None) -> tuple[dict[str, Any], Weights]:
+def from_univfd(
+    state: Mapping[str, Tensor], network: str = UNIVFD_CLIP, backbone: Path | None = None
+) -> tuple[dict[str, Any], Weights]:
     """The same from UnivFD's head, which is a weight and a bias, and CLIP's weights from elsewhere.
 
     Raises:
         FileNotFoundError: If the backbone cannot be had.
         ValueError: If it is no such head.
     """
-    if set(state) != {"weight", "bias"} or state["weight"].ndim != 2 or len(state["weight"]) != 1 or state["bias"].shape != (1,):
+    if (
+        set(state) != {"weight", "bias"}
+        or state["weight"].ndim != 2
+        or len(state["weight"]) != 1
+        or state["bias"].shape != (1,)
+    ):
         found = ", ".join(f"{key} {tuple(value.shape)}" for key, value in list(state.items())[:3])
         msg = f"not UnivFD's head, which is weight (1, D) and bias (1): it has {found}"
         raise ValueError(msg)
@@ -173,7 +189,9 @@ def from_univfd(state: Mapping[str, Tensor], network: str = UNIVFD_CLIP, backbon
             raise FileNotFoundError(msg) from error
     weights = {f"network.backbone.{key}": value for key, value in frozen.items()}
     weights |= {f"network.linear.{key}": value for key, value in state.items()}
-    return described("frozen_linear", {"name": network, "features": "embedding"}, UNIVFD_VIEW, UNIVFD_TRAIN_VIEW), weights
+    return described(
+        "frozen_linear", {"name": network, "features": "embedding"}, UNIVFD_VIEW, UNIVFD_TRAIN_VIEW
+    ), weights
 
 
 def rename(state: Mapping[str, Tensor], names: Mapping[str, str], what: str) -> Weights:
@@ -200,13 +218,24 @@ def one_logit(weights: Weights, head: str) -> Weights:
     """
     parts = {name: weights.get(f"{head}.{name}") for name in ("weight", "bias")}
     if any(part is None or len(part) != 2 for part in parts.values()):
-        shapes = ", ".join(f"{name} {None if part is None else tuple(part.shape)}" for name, part in parts.items())
+        shapes = ", ".join(
+            f"{name} {None if part is None else tuple(part.shape)}" for name, part in parts.items()
+        )
         msg = f"its last layer does not have two answers, generated and photograph, but {shapes}"
         raise ValueError(msg)
-    return weights | {f"{head}.{name}": part[:1] - part[1:] for name, part in parts.items() if part is not None}
+    return weights | {
+        f"{head}.{name}": part[:1] - part[1:] for name, part in parts.items() if part is not None
+    }
 
 
-def described(network: str, options: dict[str, Any], view: View, train_view: View) -> dict[str, Any]:
+def described(
+    network: str, options: dict[str, Any], view: View, train_view: View
+) -> dict[str, Any]:
     """A detector's settings, as its ``config.json`` has them."""
     views = {"view": asdict(view), "train_view": asdict(train_view)}
-    return {"model": "Detector", "format": Detector.FORMAT, "network": network, "options": options} | views
+    return {
+        "model": "Detector",
+        "format": Detector.FORMAT,
+        "network": network,
+        "options": options,
+    } | views

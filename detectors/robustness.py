@@ -15,7 +15,15 @@ from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.scores import Scores
-from detectors.scoring import OPTIONS, Answers, Question, ScoreJob, detector_settings, find_stored, score
+from detectors.scoring import (
+    OPTIONS,
+    Answers,
+    Question,
+    ScoreJob,
+    detector_settings,
+    find_stored,
+    score,
+)
 from engine.files import write_bytes
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
@@ -38,14 +46,24 @@ def tracks(urls: Sequence[str]) -> dict[str, Edit]:
             sides.append(min(record["width"], record["height"]))
             if record["label"] == 0 and record["jpeg_quality"]:
                 found.append(record["jpeg_quality"])
-    side = int(np.percentile(sides, 5))  # one thumbnail must not shrink all the others; the few smaller ones stay smaller
-    qualities = tuple(np.percentile(found, np.arange(0.5, 100), method="nearest").astype(int).tolist()) if found else (FIXED_QUALITY,)
+    side = int(
+        np.percentile(sides, 5)
+    )  # one thumbnail must not shrink all the others; the few smaller ones stay smaller
+    qualities = (
+        tuple(np.percentile(found, np.arange(0.5, 100), method="nearest").astype(int).tolist())
+        if found
+        else (FIXED_QUALITY,)
+    )
     aligned = Chain((CenterSquare(side), RandomJPEG(qualities)))
     return {"native": Chain(()), "aligned": aligned, "all JPEG": JPEG(FIXED_QUALITY)}
 
 
 def sweep(
-    name: str, data: list[str], output: Path, edits: Mapping[str, Mapping[str, Edit]] | None = None, options: JobOptions = OPTIONS
+    name: str,
+    data: list[str],
+    output: Path,
+    edits: Mapping[str, Mapping[str, Edit]] | None = None,
+    options: JobOptions = OPTIONS,
 ) -> tuple[list[Row], Answers] | None:
     """Score every image after every edit, and write ``robustness.csv`` and ``robustness.svg``; a stopped sweep goes on edit by edit.
 
@@ -76,11 +94,19 @@ def sweep(
     if answers is None:
         return None
     clean = answers.of([asked["track", "native"]])
-    scored = {place: answers.scores[question.name] for place, question in asked.items() if question.name in answers.scores}
+    scored = {
+        place: answers.scores[question.name]
+        for place, question in asked.items()
+        if question.name in answers.scores
+    }
     rows = [row(*place, scores, clean, detector.calibration) for place, scores in scored.items()]
     write_table(output / "robustness.csv", list(rows[0]), rows)
     write_curves(output / "robustness.svg", rows)
-    areas = {kind: float(np.mean([one["auc"] for one in rows if one["kind"] == kind])) for kind, _ in scored if rows[0]["auc"] is not None}
+    areas = {
+        kind: float(np.mean([one["auc"] for one in rows if one["kind"] == kind]))
+        for kind, _ in scored
+        if rows[0]["auc"] is not None
+    }
     images = {"done": len(clean), "failed": len(answers.unread)}
     write_manifest(output, **(read_manifest(output) or {}) | {"mean_auc": areas, "images": images})
     return rows, answers
@@ -90,7 +116,10 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
     """What is left after an edit: at thresholds that know nothing of it, and how many verdicts it turns over."""
     probability = calibration.probability(scores.logit)
     threshold = 0.5 if calibration.threshold_fpr_1 is None else calibration.threshold_fpr_1
-    verdicts = [np.array([calibration.verdict(p) for p in calibration.probability(part.logit)]) for part in (scores, clean)]
+    verdicts = [
+        np.array([calibration.verdict(p) for p in calibration.probability(part.logit)])
+        for part in (scores, clean)
+    ]
     auc, before = metrics.auc(scores.label, scores.logit), metrics.auc(clean.label, clean.logit)
     return {
         "kind": kind,
@@ -101,7 +130,9 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
         "real_accuracy": metrics.recall(scores.label, probability, 0.5, 0),
         "generated_accuracy": metrics.recall(scores.label, probability, 0.5, 1),
         "found_at_1_percent": metrics.recall(scores.label, probability, threshold, 1),
-        "accused_at_1_percent": None if (kept := metrics.recall(scores.label, probability, threshold, 0)) is None else 1 - kept,
+        "accused_at_1_percent": None
+        if (kept := metrics.recall(scores.label, probability, threshold, 0)) is None
+        else 1 - kept,
         "verdicts_changed": float((verdicts[0] != verdicts[1]).mean()),
     }
 
@@ -120,10 +151,20 @@ def write_curves(target: Path, rows: Sequence[Row]) -> None:
             mine = [row for row in rows if row["kind"] == kind]
             for figure, colour in (("auc", "tab:blue"), ("balanced_accuracy", "tab:orange")):
                 values = [np.nan if row[figure] is None else row[figure] for row in mine]
-                axes.plot(range(len(mine)), values, marker="o", color=colour, label=figure.replace("_", " "))
+                axes.plot(
+                    range(len(mine)),
+                    values,
+                    marker="o",
+                    color=colour,
+                    label=figure.replace("_", " "),
+                )
                 if native[figure] is not None:
                     axes.axhline(native[figure], color=colour, linewidth=0.7, linestyle=":")
-            axes.set_xticks(range(len(mine)), [row["level"] for row in mine], rotation=20 if kind == "social" else 0)
+            axes.set_xticks(
+                range(len(mine)),
+                [row["level"] for row in mine],
+                rotation=20 if kind == "social" else 0,
+            )
             axes.set_ylim(0.3, 1.02)
             axes.set_title(kind)
             axes.grid(alpha=0.3)

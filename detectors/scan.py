@@ -95,7 +95,9 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
         return [list(row) for row in zip(*logits, strict=True)]
 
     def finish(self, prepared: Viewed, result: list[float]) -> dict[str, Any]:
-        verdict, probability, logit = combine_verdicts(result, [detector.calibration for detector in self.detectors])
+        verdict, probability, logit = combine_verdicts(
+            result, [detector.calibration for detector in self.detectors]
+        )
         size = {"width": prepared.width, "height": prepared.height}
         return {"verdict": verdict, "probability": probability, "logit": logit} | size
 
@@ -133,14 +135,26 @@ def scan(
         msg = f"{output} exists already: choose another name or delete it"
         raise ValueError(msg)
     detectors = [load_detector(name) for name in names]
-    bare = [name for name, detector in zip(names, detectors, strict=True) if not detector.calibration.pictures]
+    bare = [
+        name
+        for name, detector in zip(names, detectors, strict=True)
+        if not detector.calibration.pictures
+    ]
     if bare and len(names) > 1:
         msg = f"{bare[0]} has no calibration, so that its answers cannot be compared with others': python -m detectors calibrate"
         raise ValueError(msg)
     found = find_images(inputs)
     settings = {"detectors": dict(zip(map(str, names), digests, strict=True))}
     job = ScanJob(detectors, output)
-    report = run_job(job, found.images, record, settings, options or JobOptions(batch_size=16), found.skipped, found.failed)
+    report = run_job(
+        job,
+        found.images,
+        record,
+        settings,
+        options or JobOptions(batch_size=16),
+        found.skipped,
+        found.failed,
+    )
     if report is None:
         return None
     rows = {name: Finding(name, **row) for name, row in report.rows}

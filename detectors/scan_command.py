@@ -11,9 +11,19 @@ from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_
 def options(parser: Parser) -> None:
     """Add the verb's options."""
     add_images(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write; the same command goes on")
     parser.add_argument(
-        "--weights", type=str, nargs="+", required=True, help="detector: folder, Hub id or .ckpt file; several judge together"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="the CSV file to write; the same command goes on",
+    )
+    parser.add_argument(
+        "--weights",
+        type=str,
+        nargs="+",
+        required=True,
+        help="detector: folder, Hub id or .ckpt file; several judge together",
     )
     parser.add_argument("--html", action="store_true", help="also write a page with the images")
     add_job_arguments(parser, batch_size=16)
@@ -31,10 +41,18 @@ def act(settings: Any, output: Output) -> int:
     findings, report = outcome
     if settings.html:
         page = settings.output.with_suffix(".html")
-        write_page(settings.photos, findings, {name: load_detector(name) for name in settings.weights}, page)
+        write_page(
+            settings.photos,
+            findings,
+            {name: load_detector(name) for name in settings.weights},
+            page,
+        )
         output.result(page=page)
     code = output.report(report, f"judged in {settings.output}")
-    counts = {kind: sum(row.verdict == kind for row in findings) for kind in ("generated", "unsure", "real")}
+    counts = {
+        kind: sum(row.verdict == kind for row in findings)
+        for kind in ("generated", "unsure", "real")
+    }
     output.result(", ".join(f"{count} {kind}" for kind, count in counts.items()), **counts)
     return code
 

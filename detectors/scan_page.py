@@ -26,7 +26,12 @@ LISTED = 5000
 SIDE = 180
 
 
-def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Mapping[str, Detector], target: Path) -> None:
+def write_page(
+    inputs: Sequence[Path],
+    found: Sequence[Finding],
+    detectors: Mapping[str, Detector],
+    target: Path,
+) -> None:
     """Write one HTML file that needs nothing beside it; the images are in it.
 
     Args:
@@ -36,14 +41,19 @@ def write_page(inputs: Sequence[Path], found: Sequence[Finding], detectors: Mapp
         target: The file.
     """
     files = {file.name: file for file in find_images(inputs).images}
-    ordered = sorted((row for row in found if not row.error), key=lambda row: -(row.probability or 0))
+    ordered = sorted(
+        (row for row in found if not row.error), key=lambda row: -(row.probability or 0)
+    )
     figures = [(row, _images(files.get(row.file), row.file, detectors)) for row in ordered[:SHOWN]]
     calibrations = {name: detector.calibration for name, detector in detectors.items()}
     shell.write_page(
         target,
         "detectors/scan.html",
         total=len(found),
-        counts={kind: sum(row.verdict == kind for row in ordered) for kind in ("generated", "unsure", "real")},
+        counts={
+            kind: sum(row.verdict == kind for row in ordered)
+            for kind in ("generated", "unsure", "real")
+        },
         failed=[row for row in found if row.error],
         calibrated=all(calibration.pictures for calibration in calibrations.values()),
         legend=legend(list(calibrations.values())),
@@ -80,7 +90,9 @@ def _detector(name: str, detector: Detector) -> list[Any]:
     return [name, detector.kind, fitted, f"{how.real_below:.3f}", f"{how.generated_above:.3f}"]
 
 
-def _images(file: ImageInput | None, name: str, detectors: Mapping[str, Detector]) -> list[tuple[str, str]]:
+def _images(
+    file: ImageInput | None, name: str, detectors: Mapping[str, Detector]
+) -> list[tuple[str, str]]:
     """Thumbnails of an image and its heat maps, with descriptions; none if its file is gone."""
     try:
         if file is None:

@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from engine.files import atomic_write, read_text
 
-FACTS = ("key", "generator", "family", "sampler", "codec", "subset", "column", "caption_id", "source_path")
+FACTS = (
+    "key",
+    "generator",
+    "family",
+    "sampler",
+    "codec",
+    "subset",
+    "column",
+    "caption_id",
+    "source_path",
+)
 """What is known of a picture beside its label; empty where it is not."""
 
 
@@ -35,7 +45,11 @@ class Scores:
     facts: dict[str, NDArray[np.str_]]
 
     def __post_init__(self) -> None:
-        if len(self.label) == 0 or not np.isin(self.label, (0, 1)).all() or not np.isfinite(self.logit).all():
+        if (
+            len(self.label) == 0
+            or not np.isin(self.label, (0, 1)).all()
+            or not np.isfinite(self.logit).all()
+        ):
             msg = "scores need at least one picture, labels 0 (real) or 1 (generated), and finite answers"
             raise ValueError(msg)
 
@@ -49,13 +63,21 @@ class Scores:
 
     def where(self, chosen: NDArray[np.bool_]) -> Scores:
         """The entries that a mask chooses."""
-        return Scores(self.label[chosen], self.logit[chosen], {name: values[chosen] for name, values in self.facts.items()})
+        return Scores(
+            self.label[chosen],
+            self.logit[chosen],
+            {name: values[chosen] for name, values in self.facts.items()},
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Scores]) -> Scores:
         """The entries of one after another."""
         facts = {name: np.concatenate([part.facts[name] for part in parts]) for name in FACTS}
-        return cls(np.concatenate([part.label for part in parts]), np.concatenate([part.logit for part in parts]), facts)
+        return cls(
+            np.concatenate([part.label for part in parts]),
+            np.concatenate([part.logit for part in parts]),
+            facts,
+        )
 
     @classmethod
     def of(cls, rows: Sequence[dict[str, Any]]) -> Scores:
@@ -70,7 +92,11 @@ class Scores:
         except (KeyError, TypeError, ValueError) as error:
             msg = f"a row of scores needs a label (1 generated, 0 real) and a logit, or a score from 0 to 1: {error}"
             raise ValueError(msg) from error
-        return cls(labels, logits, {name: np.array([str(row.get(name) or "") for row in rows]) for name in FACTS})
+        return cls(
+            labels,
+            logits,
+            {name: np.array([str(row.get(name) or "") for row in rows]) for name in FACTS},
+        )
 
     @classmethod
     def read(cls, file: Path) -> Scores:
@@ -97,12 +123,16 @@ class Scores:
         """As a ``.parquet`` file, whole or not at all."""
         columns = {"label": self.label, "logit": self.logit, "score": self.probability} | self.facts
         with atomic_write(file) as partial:
-            pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), partial)
+            pq.write_table(
+                pa.table({name: pa.array(values) for name, values in columns.items()}), partial
+            )
 
 
 def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 / (1 + exp(-logit)), without overflow."""
-    return np.exp(-np.logaddexp(0, -logit))  # scipy's expit differs in the last bit of saved tables, and takes a second to load
+    return np.exp(
+        -np.logaddexp(0, -logit)
+    )  # scipy's expit differs in the last bit of saved tables, and takes a second to load
 
 
 def log_odds(probability: float) -> float:

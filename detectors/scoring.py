@@ -68,7 +68,9 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
         unit: What a question is about.
     """
 
-    def __init__(self, command: str, folder: Path, options: JobOptions, unit: str = "shard") -> None:
+    def __init__(
+        self, command: str, folder: Path, options: JobOptions, unit: str = "shard"
+    ) -> None:
         self.command, self.unit = command, unit  # type: ignore[misc]
         self.folder, self.options = folder, options
 
@@ -138,10 +140,13 @@ class Answers:
         Raises:
             ValueError: If there are none; the message says why.
         """
-        parts = [self.scores[question.name] for question in questions if question.name in self.scores]
+        parts = [
+            self.scores[question.name] for question in questions if question.name in self.scores
+        ]
         if not parts:
             msg = next(
-                iter([*self.report.failed.values(), *self.unread]), "no samples in these shards: name other shards, or write them again"
+                iter([*self.report.failed.values(), *self.unread]),
+                "no samples in these shards: name other shards, or write them again",
             )
             raise ValueError(msg)
         return Scores.joined(parts)
@@ -164,7 +169,9 @@ def find_stored(detectors: Sequence[Detector], data: Sequence[str]) -> tuple[Sto
     return tuple(StoredShard(shard) for shard in shards)
 
 
-def shard_by_shard(detector: Detector, shards: Sequence[StoredShard], start: str = "") -> list[Question]:
+def shard_by_shard(
+    detector: Detector, shards: Sequence[StoredShard], start: str = ""
+) -> list[Question]:
     """A question for every shard, named after its place below the folder that all have in common; names begin with ``start``."""
     common = os.path.commonprefix([shard.url for shard in shards]).rfind("/") + 1  # noqa: RUF071 (commonpath would shorten ://)
     return [Question(start + shard.url[common:], detector, (shard,)) for shard in shards]
@@ -175,7 +182,13 @@ def detector_settings(name: str, detector: Detector) -> dict[str, Any]:
     return {"weights": file_digest(weight_file(name)), "view": asdict(detector.view)}
 
 
-def score(job: ScoreJob, questions: Sequence[Question], record: Path, settings: dict[str, Any], **facts: Any) -> Answers | None:
+def score(
+    job: ScoreJob,
+    questions: Sequence[Question],
+    record: Path,
+    settings: dict[str, Any],
+    **facts: Any,
+) -> Answers | None:
     """Ask all questions; goes on with a stopped run.
 
     Args:
@@ -191,8 +204,19 @@ def score(job: ScoreJob, questions: Sequence[Question], record: Path, settings: 
     Raises:
         ValueError: If the folder holds another job.
     """
-    report = run_job(job, questions, record, settings, JobOptions(job.options.devices, batch_size=1, workers=0), facts=facts)
+    report = run_job(
+        job,
+        questions,
+        record,
+        settings,
+        JobOptions(job.options.devices, batch_size=1, workers=0),
+        facts=facts,
+    )
     if report is None:
         return None
     scores = {name: Scores.read(job.file(name)) for name, row in report.rows if row["images"]}
-    return Answers(scores, list(dict.fromkeys(error for _, row in report.rows for error in row["failed"])), report)
+    return Answers(
+        scores,
+        list(dict.fromkeys(error for _, row in report.rows for error in row["failed"])),
+        report,
+    )

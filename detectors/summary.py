@@ -85,7 +85,9 @@ class Record(TypedDict):
     intervals: Intervals | None
 
 
-def summarise(scores: Scores, calibration: Calibration | None = None, resamples: int = 200, seed: int = 0) -> dict[str, Any]:
+def summarise(
+    scores: Scores, calibration: Calibration | None = None, resamples: int = 200, seed: int = 0
+) -> dict[str, Any]:
     """The record of a test.
 
     Thresholds come from the calibration or are fixed at P = 0.5; none is chosen on the test itself, but for those under ``oracle``.
@@ -97,18 +99,28 @@ def summarise(scores: Scores, calibration: Calibration | None = None, resamples:
         seed: Of the bootstrap.
     """
     label, probability = scores.label, scores.probability
-    record: dict[str, Any] = {"pictures": {"real": int((label == 0).sum()), "generated": int(label.sum())}}
+    record: dict[str, Any] = {
+        "pictures": {"real": int((label == 0).sum()), "generated": int(label.sum())}
+    }
     record["ranking"] = ranking(scores)
     record["uncalibrated"] = at_threshold(label, probability, 0.5) | quality(label, probability)
     record["calibrated"] = None
     if calibration is not None and calibration.pictures:
         better = calibration.probability(scores.logit)
         record["calibrated"] = at_threshold(label, better, 0.5) | quality(label, better)
-        for name, threshold in (("1", calibration.threshold_fpr_1), ("5", calibration.threshold_fpr_5)):
+        for name, threshold in (
+            ("1", calibration.threshold_fpr_1),
+            ("5", calibration.threshold_fpr_5),
+        ):
             if threshold is not None:
-                record["calibrated"][f"at_fpr_{name}_of_calibration"] = at_threshold(label, better, threshold)
+                record["calibrated"][f"at_fpr_{name}_of_calibration"] = at_threshold(
+                    label, better, threshold
+                )
         record["calibration"] = asdict(calibration)
-    record["oracle"] = {f"tpr_at_fpr_{int(rate * 100)}": metrics.tpr_at_fpr(label, scores.logit, rate) for rate in (0.01, 0.05, 0.10)}
+    record["oracle"] = {
+        f"tpr_at_fpr_{int(rate * 100)}": metrics.tpr_at_fpr(label, scores.logit, rate)
+        for rate in (0.01, 0.05, 0.10)
+    }
     record["slices"] = {name: slices(scores, name) for name in SLICES}
     record["worst"] = worst(record["slices"]["generator"])
     record["mpbench"] = table(scores)
@@ -131,7 +143,9 @@ def flipped(record: Mapping[str, Any]) -> str:
     auc, interval = record["ranking"]["auc"], auc_interval(record)
     if auc is None or auc >= FLIPPED or (interval is not None and interval[1] >= 0.5):
         return ""
-    return f"AUC {auc:.3f} is far below 0.5: its labels seem flipped (1 must mean generated, 0 real)"
+    return (
+        f"AUC {auc:.3f} is far below 0.5: its labels seem flipped (1 must mean generated, 0 real)"
+    )
 
 
 def figure(value: float | None) -> str:
@@ -150,7 +164,9 @@ def ranking(scores: Scores) -> dict[str, float | None]:
     }
 
 
-def at_threshold(label: NDArray[np.int64], probability: NDArray[np.float64], threshold: float) -> dict[str, float | None]:
+def at_threshold(
+    label: NDArray[np.int64], probability: NDArray[np.float64], threshold: float
+) -> dict[str, float | None]:
     """Accuracies at a threshold."""
     return {
         "threshold": threshold,
@@ -165,7 +181,9 @@ def quality(label: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[
     """How true the probabilities are."""
     return {
         "calibration_error": metrics.calibration_error(label, probability),
-        "balanced_calibration_error": metrics.calibration_error(label, probability, balanced=True) if metrics.both_classes(label) else None,
+        "balanced_calibration_error": metrics.calibration_error(label, probability, balanced=True)
+        if metrics.both_classes(label)
+        else None,
         "log_loss": metrics.log_loss(label, probability),
         "brier": metrics.brier(label, probability),
         "reliability": metrics.reliability(label, probability),
@@ -187,18 +205,28 @@ def slices(scores: Scores, name: str) -> dict[str, dict[str, Any]]:
         figures = ranking(part) | at_threshold(part.label, part.probability, 0.5)
         few = {kind for kind, count in counts.items() if count < FEWEST}
         if few:
-            of_one_class = {"threshold", "real_accuracy", "generated_accuracy"} - {f"{kind}_accuracy" for kind in few}
-            figures = {key: value if key in of_one_class else None for key, value in figures.items()}
+            of_one_class = {"threshold", "real_accuracy", "generated_accuracy"} - {
+                f"{kind}_accuracy" for kind in few
+            }
+            figures = {
+                key: value if key in of_one_class else None for key, value in figures.items()
+            }
         found[str(value)] = counts | figures
     return found
 
 
 def worst(generators: dict[str, dict[str, Any]], few: int = 3) -> dict[str, Any] | None:
     """The generator that is told worst from photographs, by AUC, and the mean of the worst few."""
-    known = sorted((facts["auc"], name) for name, facts in generators.items() if facts["auc"] is not None)
+    known = sorted(
+        (facts["auc"], name) for name, facts in generators.items() if facts["auc"] is not None
+    )
     if not known:
         return None
-    return {"generator": known[0][1], "auc": known[0][0], "mean_of_worst_3": float(np.mean([value for value, _ in known[:few]]))}
+    return {
+        "generator": known[0][1],
+        "auc": known[0][0],
+        "mean_of_worst_3": float(np.mean([value for value, _ in known[:few]])),
+    }
 
 
 def table(scores: Scores) -> dict[str, Any]:
@@ -206,11 +234,21 @@ def table(scores: Scores) -> dict[str, Any]:
 
     def column(name: str, of: int) -> float | None:
         mine = (scores.facts["column"] == name) & (scores.label == of)
-        share = metrics.recall(scores.label[mine], scores.probability[mine], 0.5, of) if mine.any() else None
+        share = (
+            metrics.recall(scores.label[mine], scores.probability[mine], 0.5, of)
+            if mine.any()
+            else None
+        )
         return None if share is None else 100 * share
 
-    row = Row({name: column(name, 0) for name in columns("real")}, {name: column(name, 1) for name in columns("generated")})
-    averages = {name: getattr(row, name) for name in ("real_average", "generated_average", "total", "balanced")}
+    row = Row(
+        {name: column(name, 0) for name in columns("real")},
+        {name: column(name, 1) for name in columns("generated")},
+    )
+    averages = {
+        name: getattr(row, name)
+        for name in ("real_average", "generated_average", "total", "balanced")
+    }
     return {"real": row.real, "generated": row.generated} | averages
 
 
@@ -230,7 +268,9 @@ def intervals(scores: Scores, resamples: int, seed: int) -> dict[str, Interval |
         return {"auc": None, "balanced_accuracy": None}
     return {
         "auc": interval(lambda rows: metrics.auc(label[rows], logit[rows])),
-        "balanced_accuracy": interval(lambda rows: metrics.balanced_accuracy(label[rows], probability[rows], 0.5)),
+        "balanced_accuracy": interval(
+            lambda rows: metrics.balanced_accuracy(label[rows], probability[rows], 0.5)
+        ),
     }
 
 
@@ -240,7 +280,9 @@ def resampling_units(scores: Scores) -> NDArray[np.str_]:
     A reconstruction has its original's subset and path as caption, so that both are resampled together. Shards of version 0.1
     have the bare path there; an original is then named by it, too.
     """
-    captions, paths, subsets = (scores.facts[name] for name in ("caption_id", "source_path", "subset"))
+    captions, paths, subsets = (
+        scores.facts[name] for name in ("caption_id", "source_path", "subset")
+    )
     places = np.char.add("#", np.arange(len(scores)).astype(str))
     qualified = np.char.add(np.char.add(subsets, "/"), paths)
     files = np.where(np.isin(paths, captions), paths, qualified)

@@ -42,7 +42,13 @@ def pages() -> dict[str, str]:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in line) + " |" for line in lines) + "\n"
+    return (
+        "\n".join(
+            "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in line) + " |"
+            for line in lines
+        )
+        + "\n"
+    )
 
 
 def plain(text: str) -> str:
@@ -105,7 +111,10 @@ def option_row(action: Any) -> list[str]:
     from engine.cli import help as shown
     from engine.cli.words import choices, listed
 
-    name = ", ".join(f"`{spelling}`" for spelling in shown.spellings(action)) or f"`{action.dest.upper()}`"
+    name = (
+        ", ".join(f"`{spelling}`" for spelling in shown.spellings(action))
+        or f"`{action.dest.upper()}`"
+    )
     kind = shown.typed(action)
     value = shown._sign(action) + (" ..." if action.nargs in ("+", "*") else "")
     allowed = choices(kind) if value.startswith("VALUE") else []
@@ -113,7 +122,14 @@ def option_row(action: Any) -> list[str]:
     if allowed:
         about += f" ({listed(allowed)})"
     default = shown._default(action)
-    value = value.strip().replace("|", " or ").replace("{", "").replace("}", "").replace(",", ", ").replace("  ", " ")
+    value = (
+        value.strip()
+        .replace("|", " or ")
+        .replace("{", "")
+        .replace("}", "")
+        .replace(",", ", ")
+        .replace("  ", " ")
+    )
     return [name, f"`{value}`" if value else "", f"`{default}`" if default.strip() else "", about]
 
 
@@ -173,7 +189,11 @@ def metrics_page() -> str:
     from eval.metrics.catalogue import CATALOGUE
 
     rows = [[f"`{metric.name}`", plain(metric.says), metric.wanted] for metric in CATALOGUE]
-    weights = [[f"`{metric.name}`", metric.weights, f"`{metric.local}`" if metric.local else ""] for metric in CATALOGUE if metric.weights]
+    weights = [
+        [f"`{metric.name}`", metric.weights, f"`{metric.local}`" if metric.local else ""]
+        for metric in CATALOGUE
+        if metric.weights
+    ]
     return "".join(
         [
             NOTE,
@@ -239,14 +259,29 @@ def attacks_page() -> str:
     purification = importlib.import_module("eval.attacks.purification")
     rag = importlib.import_module("eval.attacks.rag")
     parts = [NOTE, ATTACKS, PERSONALIZATION]
-    for name in ("DreamBooth", "DreamBoothLora", "SDXLDreamBoothLora", "TextualInversion", "LoraTextualInversion"):
-        parts.append(class_section(getattr(personalization, name), getattr(personalization, f"{name}Config")))
+    for name in (
+        "DreamBooth",
+        "DreamBoothLora",
+        "SDXLDreamBoothLora",
+        "TextualInversion",
+        "LoraTextualInversion",
+    ):
+        parts.append(
+            class_section(getattr(personalization, name), getattr(personalization, f"{name}Config"))
+        )
     parts.append(PURIFICATION)
     for name in purification.__all__:
         if name != "Purifier":
             parts.append(class_section(getattr(purification, name)))
     parts.append(RAG)
-    for name in ("ImageToImageGenerator", "SdxlGenerator", "OmniGenGenerator", "ServiceGenerator", "ReadingJudge", "ServiceJudge"):
+    for name in (
+        "ImageToImageGenerator",
+        "SdxlGenerator",
+        "OmniGenGenerator",
+        "ServiceGenerator",
+        "ReadingJudge",
+        "ServiceJudge",
+    ):
         parts.append(class_section(getattr(rag, name)))
     return "\n".join([*parts, EDITS])
 
@@ -265,8 +300,14 @@ def fields_of(kind: type) -> Iterator[tuple[str, str, str]]:
         default = field.default if field.default is not dataclasses.MISSING else None
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        yield f"`{field.name}`", "required" if required else shown_default(default), about.get(field.name, "")
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        yield (
+            f"`{field.name}`",
+            "required" if required else shown_default(default),
+            about.get(field.name, ""),
+        )
 
 
 def arguments_of(kind: type) -> Iterator[tuple[str, str, str]]:
@@ -276,7 +317,11 @@ def arguments_of(kind: type) -> Iterator[tuple[str, str, str]]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         required = parameter.default is parameter.empty
-        yield f"`{name}`", "required" if required else shown_default(parameter.default), about.get(name, "")
+        yield (
+            f"`{name}`",
+            "required" if required else shown_default(parameter.default),
+            about.get(name, ""),
+        )
 
 
 def documented(kind: type) -> dict[str, str]:
@@ -285,7 +330,10 @@ def documented(kind: type) -> dict[str, str]:
 
     about: dict[str, str] = {}
     for base in reversed(kind.__mro__):
-        texts = [base.__dict__.get("__doc__") or "", getattr(base.__dict__.get("__init__"), "__doc__", "") or ""]
+        texts = [
+            base.__dict__.get("__doc__") or "",
+            getattr(base.__dict__.get("__init__"), "__doc__", "") or "",
+        ]
         for text in texts:
             about |= {part.arg_name: plain(part.description or "") for part in parse(text).params}
     return about
@@ -330,11 +378,23 @@ def models_page() -> str:
     here = [entry for entry in entries if entry.path]
     others = [entry for entry in entries if not entry.path]
     parts = [NOTE, MODELS, "## Shipped\n\n"]
-    parts.append(table(["name", "what it is", "use", "input"], [[f"`{e.name}`", e.title, plain(e.use), e.input] for e in here]))
+    parts.append(
+        table(
+            ["name", "what it is", "use", "input"],
+            [[f"`{e.name}`", e.title, plain(e.use), e.input] for e in here],
+        )
+    )
     parts.append("\n## On request\n\n")
-    parts.append(table(["name", "what it is", "license", "source"], [[f"`{e.name}`", e.title, e.licence, source(e)] for e in others]))
+    parts.append(
+        table(
+            ["name", "what it is", "license", "source"],
+            [[f"`{e.name}`", e.title, e.licence, source(e)] for e in others],
+        )
+    )
     parts.append("\n## Input, output and next step\n\n")
-    rows = [[f"`{e.name}`", plain(e.use), e.input, e.labels or "", plain(e.steps or "")] for e in others]
+    rows = [
+        [f"`{e.name}`", plain(e.use), e.input, e.labels or "", plain(e.steps or "")] for e in others
+    ]
     parts.append(table(["name", "use", "input", "output", "next step"], rows))
     return "".join(parts)
 
@@ -348,13 +408,19 @@ def source(entry: Any) -> str:
 
 def stale() -> list[str]:
     """Paths of pages that differ from what would be written."""
-    return [path for path, text in pages().items() if not (ROOT / "docs" / path).is_file() or (ROOT / "docs" / path).read_text() != text]
+    return [
+        path
+        for path, text in pages().items()
+        if not (ROOT / "docs" / path).is_file() or (ROOT / "docs" / path).read_text() != text
+    ]
 
 
 def main() -> int:
     """Write the pages, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if a page is out of date"
+    )
     if parser.parse_args().check:
         for path in (found := stale()):
             print(f"docs/{path} is out of date: run make docs", file=sys.stderr)

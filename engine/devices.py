@@ -77,7 +77,9 @@ class Process:
         """What weights are held in."""
         import torch
 
-        return {"bf16-true": torch.bfloat16, "16-true": torch.float16}.get(self.precision, torch.float32)
+        return {"bf16-true": torch.bfloat16, "16-true": torch.float16}.get(
+            self.precision, torch.float32
+        )
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context that networks run in under mixed precision."""
@@ -103,7 +105,9 @@ class Process:
             except BaseException as error:
                 faults.append(error)
 
-        waiting = threading.Thread(target=meet, daemon=True)  # signals are not seen inside a barrier
+        waiting = threading.Thread(
+            target=meet, daemon=True
+        )  # signals are not seen inside a barrier
         waiting.start()
         try:
             while waiting.is_alive():
@@ -162,7 +166,12 @@ def pick_device(accelerator: str) -> torch.device:
     """
     import torch
 
-    has = {"gpu": torch.cuda.is_available(), "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    has = {
+        "gpu": torch.cuda.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if accelerator == "auto":
         accelerator = next(name for name in ("cuda", "mps", "cpu") if has[name])
     elif accelerator == "gpu" and has["mps"]:
@@ -195,7 +204,11 @@ def start(options: DeviceOptions, at_most: int | None = None) -> Process:
     device = pick_device(options.accelerator)
     count = options.devices
     if count == "auto":
-        count = torch.cuda.device_count() if device.type == "cuda" else max(1, already // options.num_nodes)
+        count = (
+            torch.cuda.device_count()
+            if device.type == "cuda"
+            else max(1, already // options.num_nodes)
+        )
     if already > 1 and already != count * options.num_nodes:
         msg = (
             f"the launcher started {already} processes, but --devices x --num-nodes is {count * options.num_nodes}: "
@@ -213,8 +226,15 @@ def start(options: DeviceOptions, at_most: int | None = None) -> Process:
     from lightning.fabric.strategies import DDPStrategy
 
     kind = "cpu" if device.type == "cpu" else "gpu"
-    fabric = Fabric(accelerator=kind, devices=count, num_nodes=options.num_nodes, strategy=DDPStrategy(timeout=DDP_TIMEOUT))
-    with sigterm_waits():  # in the processes that are started, too: the first would wait for one that has ended
+    fabric = Fabric(
+        accelerator=kind,
+        devices=count,
+        num_nodes=options.num_nodes,
+        strategy=DDPStrategy(timeout=DDP_TIMEOUT),
+    )
+    with (
+        sigterm_waits()
+    ):  # in the processes that are started, too: the first would wait for one that has ended
         if "LT_CLI_USED" not in os.environ:  # `fabric run` has set the processes up already
             fabric.launch()
         _started = fabric

@@ -38,7 +38,10 @@ def atomic_write(target: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be written; the message names the target.
     """
-    partial = target.parent / f"{partial_stem(target)}-{os.getpid()}-{threading.get_ident()}-{next(_numbers)}{PARTIAL}"
+    partial = (
+        target.parent
+        / f"{partial_stem(target)}-{os.getpid()}-{threading.get_ident()}-{next(_numbers)}{PARTIAL}"
+    )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial

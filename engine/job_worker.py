@@ -54,7 +54,9 @@ class JobWorker:
     ) -> None:
         self.job, self.inputs, self.finished, self.journal = job, inputs, finished, journal
         self.process, self.options, self.stopping = process, options, stopping
-        self.pool: OrderedThreadPool[tuple[int, Any]] = OrderedThreadPool(self._write, options.workers, MEMORY)
+        self.pool: OrderedThreadPool[tuple[int, Any]] = OrderedThreadPool(
+            self._write, options.workers, MEMORY
+        )
 
     def run(self, units: list[Unit]) -> None:
         """Do every unit that is this process's."""
@@ -67,7 +69,14 @@ class JobWorker:
         self.bar = progress(total=todo + already, unit=self.job.unit, initial=already)
         self.job.setup(self.process)
         self.job.tick = self._tick
-        ahead = map_ahead(self._prepare, places, self.options.workers, self._weigh, MEMORY, 2 * self.options.batch_size)
+        ahead = map_ahead(
+            self._prepare,
+            places,
+            self.options.workers,
+            self._weigh,
+            MEMORY,
+            2 * self.options.batch_size,
+        )
         try:
             for unit in mine:
                 self._do(unit, ahead)
@@ -86,7 +95,9 @@ class JobWorker:
             for batch in self._batches(number, islice(ahead, len(places))):
                 if not any(map(self._is_wanted, batch.places)):
                     continue
-                for place, prepared, result in zip(batch.places, batch.prepared, self._results(batch), strict=True):
+                for place, prepared, result in zip(
+                    batch.places, batch.prepared, self._results(batch), strict=True
+                ):
                     if self._is_wanted(place):
                         self.pool.add(self._weigh(place), self._finish, place, prepared, result)
                 self._obey()
@@ -135,7 +146,9 @@ class JobWorker:
                 return [self._fault(batch.places[0], error)]
         alone = [
             Batch(batch.number, [source], [place], [prepared])
-            for source, place, prepared in zip(batch.inputs, batch.places, batch.prepared, strict=True)
+            for source, place, prepared in zip(
+                batch.inputs, batch.places, batch.prepared, strict=True
+            )
         ]
         return [self._results(one)[0] for one in alone]
 
@@ -183,10 +196,14 @@ class JobWorker:
         Raises:
             Exception: The error itself, if every other input would meet it, too.
         """
-        if _ends_the_job(error) and not (of_input and isinstance(error, OSError) and error.errno == errno.EIO):
+        if _ends_the_job(error) and not (
+            of_input and isinstance(error, OSError) and error.errno == errno.EIO
+        ):
             raise error
         name, text = self.inputs[place].name, " ".join(str(error).split())
-        if not isinstance(error, ValueError | OSError | RuntimeError | MemoryError | ArithmeticError):
+        if not isinstance(
+            error, ValueError | OSError | RuntimeError | MemoryError | ArithmeticError
+        ):
             text = f"a fault of this program ({type(error).__name__}: {text}); please report it"
         text = text or type(error).__name__
         return _Failed(text if Path(name).name in text else f"{name}: {text}")

@@ -93,12 +93,16 @@ def check_unused(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         msg = f"{folder}: a file, where a folder for the results is wanted; choose another name"
         raise ValueError(msg)
-    if folder.is_dir() and any(path.name != LOCK and not is_partial(path) for path in folder.iterdir()):
+    if folder.is_dir() and any(
+        path.name != LOCK and not is_partial(path) for path in folder.iterdir()
+    ):
         msg = f"the output folder {folder} holds files that are not an earlier run's: choose an empty or a new one"
         raise ValueError(msg)
 
 
-def check_same(folder: Path, earlier: dict[str, Any], command: str, settings: dict[str, Any]) -> None:
+def check_same(
+    folder: Path, earlier: dict[str, Any], command: str, settings: dict[str, Any]
+) -> None:
     """Refuse a folder with the results of another job.
 
     Raises:
@@ -124,7 +128,10 @@ def fingerprint(name: str, place: Path) -> dict[str, Any]:
     if place.is_file():
         return {"name": name, "sha256": {place.name: file_digest(place)}}
     files = sorted(path for kind in ("*.safetensors", "*.pth") for path in place.rglob(kind))
-    return {"name": name, "sha256": {str(path.relative_to(place)): file_digest(path) for path in files}}
+    return {
+        "name": name,
+        "sha256": {str(path.relative_to(place)): file_digest(path) for path in files},
+    }
 
 
 def _version(name: str) -> str | None:

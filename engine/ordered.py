@@ -97,7 +97,9 @@ class OrderedThreadPool(Generic[Result]):
         self.taker.join()
 
     def _has_room(self, weight: int) -> bool:
-        return not self.waiting or (self.held + weight <= self.limit and len(self.waiting) < self.most)
+        return not self.waiting or (
+            self.held + weight <= self.limit and len(self.waiting) < self.most
+        )
 
     def _raise(self) -> None:
         if self.fault is not None:

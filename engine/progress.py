@@ -25,7 +25,12 @@ def bars_shown() -> bool:
     return not _hidden and sys.stderr.isatty()
 
 
-def progress(items: Iterable[Item] | None = None, total: int | None = None, unit: str = "image", **settings: Any) -> tqdm[Item]:
+def progress(
+    items: Iterable[Item] | None = None,
+    total: int | None = None,
+    unit: str = "image",
+    **settings: Any,
+) -> tqdm[Item]:
     """Make a progress bar with rate and remaining time.
 
     Args:

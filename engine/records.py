@@ -38,7 +38,9 @@ def read_json(path: Path, kind: type[Kind], remedy: str = "get a whole copy of i
     return parse_json(read_bytes(path), kind, str(path), remedy)
 
 
-def parse_json(content: bytes | str, kind: type[Kind], name: str, remedy: str = "get a whole copy of it") -> Kind:
+def parse_json(
+    content: bytes | str, kind: type[Kind], name: str, remedy: str = "get a whole copy of it"
+) -> Kind:
     """Read JSON text as a value of a type; errors call it ``name`` and are those of :func:`read_json`."""
     try:
         value = json.loads(content)

@@ -58,7 +58,9 @@ def run_job(
         entries = _earlier_entries(job, inputs, record) | read_journal(record)
         names = {source.name for source in inputs}
         done = [entries[source.name] for source in inputs if source.name in entries]
-        rows = [(entry.name, entry.row) for entry in done if entry.row is not None and not entry.error]
+        rows = [
+            (entry.name, entry.row) for entry in done if entry.row is not None and not entry.error
+        ]
         wrong = {entry.name: entry.error for entry in done if entry.error}
         stale = sorted(set(entries) - names)
         join_journals(record, [*done, *(entries[name] for name in stale)])
@@ -77,17 +79,33 @@ def run_job(
         return report
 
 
-def _work(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path, options: JobOptions, stopping: Stopping) -> int:
+def _work(
+    job: Job[Any, Any, Any, Any],
+    inputs: Sequence[Any],
+    record: Path,
+    options: JobOptions,
+    stopping: Stopping,
+) -> int:
     """Do this process's share; returns how many inputs were done before."""
     entries = read_journal(record) or _earlier_entries(job, inputs, record)
-    finished = {place for place, source in enumerate(inputs) if _is_done(job, source, entries.get(source.name))}
+    finished = {
+        place
+        for place, source in enumerate(inputs)
+        if _is_done(job, source, entries.get(source.name))
+    }
     units = _units(job, inputs, options.batch_size, finished)
-    process = alone(options.devices) if options.alone else start(options.devices, at_most=max(1, len(units)))
+    process = (
+        alone(options.devices)
+        if options.alone
+        else start(options.devices, at_most=max(1, len(units)))
+    )
     stopping.process = process
     try:
         process.barrier(stopping.check)  # all have read the journal, and the folder is claimed
         if units:
-            JobWorker(job, inputs, finished, Journal(record, process.rank), process, options, stopping).run(units)
+            JobWorker(
+                job, inputs, finished, Journal(record, process.rank), process, options, stopping
+            ).run(units)
         process.barrier(stopping.check)
     except BaseException:
         process.end_others()
@@ -95,11 +113,16 @@ def _work(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path, opt
     return len(finished)
 
 
-def _earlier_entries(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path) -> dict[str, Entry]:
+def _earlier_entries(
+    job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path
+) -> dict[str, Entry]:
     """Entries made of an earlier version's rows: by name alone, as it kept no hashes."""
     rows = job.earlier_rows(record)
     known = [source for source in inputs if source.name in rows]
-    return {source.name: Entry(source.name, source.size, source.mtime_ns, "", rows[source.name]) for source in known}
+    return {
+        source.name: Entry(source.name, source.size, source.mtime_ns, "", rows[source.name])
+        for source in known
+    }
 
 
 def _is_done(job: Job[Any, Any, Any, Any], source: Any, entry: Entry | None) -> bool:
@@ -113,7 +136,9 @@ def _is_done(job: Job[Any, Any, Any, Any], source: Any, entry: Entry | None) -> 
     return entry.size == source.size and entry.sha256 == source.digest()
 
 
-def _units(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], batch_size: int, finished: set[int]) -> list[Unit]:
+def _units(
+    job: Job[Any, Any, Any, Any], inputs: Sequence[Any], batch_size: int, finished: set[int]
+) -> list[Unit]:
     """What there is to do; a group of which anything is to be done is done again as a whole."""
     units: list[tuple[str, Unit]] = []
     taken = [place for place in range(len(inputs)) if job.steady_batches or place not in finished]
@@ -124,4 +149,8 @@ def _units(job: Job[Any, Any, Any, Any], inputs: Sequence[Any], batch_size: int,
             units[-1][1].append((number, places))
         else:
             units.append((group, [(number, places)]))
-    return [unit for _, unit in units if not finished.issuperset(place for _, places in unit for place in places)]
+    return [
+        unit
+        for _, unit in units
+        if not finished.issuperset(place for _, places in unit for place in places)
+    ]

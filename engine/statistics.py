@@ -30,7 +30,9 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap_interval(statistic: Callable[..., Any], *sizes: int, resamples: int, seed: int, confidence: float = 0.95) -> Interval | None:
+def bootstrap_interval(
+    statistic: Callable[..., Any], *sizes: int, resamples: int, seed: int, confidence: float = 0.95
+) -> Interval | None:
     """Percentile bootstrap interval of a statistic.
 
     Unit: what a row number stands for. Rows that depend on each other must be resampled together; see :func:`clusters`.
@@ -78,7 +80,9 @@ def clusters(names: NDArray[np.str_]) -> list[NDArray[np.int64]]:
     return np.split(order, starts[1:])
 
 
-def proportion_interval(count: int, total: int, method: Literal["exact", "wilson"] = "exact", confidence: float = 0.95) -> Interval:
+def proportion_interval(
+    count: int, total: int, method: Literal["exact", "wilson"] = "exact", confidence: float = 0.95
+) -> Interval:
     """Interval of a proportion: Clopper and Pearson's (exact) or Wilson's.
 
     Unit: one trial.
@@ -127,7 +131,9 @@ def pairing_test(similarity: Values, seed: int, draws: int = 99_999) -> PairingT
     exact = count <= ENUMERATED
 
     def mean(columns: NDArray[np.int64], axis: int = -1) -> Values:
-        return 1 + similarity[rows, columns].mean(axis=axis)  # away from 0, as scipy's tolerance for ties is relative
+        return 1 + similarity[rows, columns].mean(
+            axis=axis
+        )  # away from 0, as scipy's tolerance for ties is relative
 
     found = permutation_test(
         (rows,),
@@ -184,5 +190,11 @@ def paired_difference(a: Values, b: Values) -> PairedDifference:
     if len(difference) == 1:
         return PairedDifference(mean, -np.inf, np.inf, 1.0)
     half = half_width(difference)
-    test = permutation_test((difference,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0))
+    test = permutation_test(
+        (difference,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=9999,
+        rng=np.random.default_rng(0),
+    )
     return PairedDifference(mean, mean - half, mean + half, float(test.pvalue))

@@ -41,10 +41,14 @@ def rows_of_table(file: Path) -> dict[str, dict[str, Any]]:
 
     Empty cells are None; numbers are numbers.
     """
-    place = next((path for path in (file.with_name(file.name + ".partial"), file) if path.is_file()), None)
+    place = next(
+        (path for path in (file.with_name(file.name + ".partial"), file) if path.is_file()), None
+    )
     rows = [] if place is None else read_table(place)
     return {
-        row["source"]: {name: _number(value) for name, value in row.items() if name not in ("source", "error")}
+        row["source"]: {
+            name: _number(value) for name, value in row.items() if name not in ("source", "error")
+        }
         for row in rows
         if "source" in row and not row.get("error")
     }

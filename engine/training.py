@@ -11,7 +11,12 @@ import torch
 from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import (
+    ArgsType,
+    LightningArgumentParser,
+    LightningCLI,
+    SaveConfigCallback,
+)
 from lightning.pytorch.trainer.states import TrainerFn
 
 from engine.cli.parser import ForPeople
@@ -22,7 +27,9 @@ class SaveRunConfig(SaveConfigCallback):
     """Saves the resolved config as ``VERB.yaml`` in the run's folder, so that validating does not overwrite how it was trained."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every rank must ask: log_dir is a broadcast
+        folder = Path(
+            trainer.log_dir or trainer.default_root_dir
+        )  # every rank must ask: log_dir is a broadcast
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{TrainerFn(stage).value}.yaml"
@@ -63,7 +70,8 @@ class TrainingCLI(LightningCLI):
             auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_callback=SaveRunConfig,
-            trainer_defaults={"callbacks": [*callbacks, StopOnSigterm()]} | ({"enable_progress_bar": False} if quiet else {}),
+            trainer_defaults={"callbacks": [*callbacks, StopOnSigterm()]}
+            | ({"enable_progress_bar": False} if quiet else {}),
             parser_class=TrainingParser,
             parser_kwargs={"exit_on_error": False, "prog": program},
             **settings,
@@ -75,11 +83,19 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse them without Lightning's warning where they are given: the doors always give them."""
-        self.config = parser.parse_object(args) if isinstance(args, dict | Namespace) else parser.parse_args(args)
+        self.config = (
+            parser.parse_object(args)
+            if isinstance(args, dict | Namespace)
+            else parser.parse_args(args)
+        )
 
     def logged(self) -> dict[str, float] | None:
         """The metrics logged last; None on every process but the first."""
-        return {name: float(value) for name, value in self.trainer.callback_metrics.items()} if self.trainer.is_global_zero else None
+        return (
+            {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+            if self.trainer.is_global_zero
+            else None
+        )
 
     def instantiate_trainer(self, **settings: Any) -> Trainer:
         """Build the trainer; refuse one whose processes are not those that a launcher started.
@@ -89,7 +105,10 @@ class TrainingCLI(LightningCLI):
         """
         try:
             trainer = super().instantiate_trainer(**settings)
-        except (TypeError, RuntimeError) as error:  # Lightning's ways to refuse devices and launchers
+        except (
+            TypeError,
+            RuntimeError,
+        ) as error:  # Lightning's ways to refuse devices and launchers
             msg = f"trainer: {error}"
             raise ValueError(msg) from error
         started, wanted = launched_processes(), trainer.num_devices * trainer.num_nodes
@@ -149,7 +168,9 @@ def newest_checkpoint(root: Path) -> Path:
     Raises:
         FileNotFoundError: If there is none.
     """
-    files = sorted(root.rglob("checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    files = sorted(
+        root.rglob("checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+    )
     for path in files:
         try:
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -36,7 +36,9 @@ class StopOnSigterm(Callback):
         self._handler = ExitStack()
         self._stopping = self._handler.enter_context(stop_on_sigterm())
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if trainer.global_step != self._step:
             self._step, self._progress = trainer.global_step, trainer.fit_loop.state_dict()
         asked = self._stopping.asked
@@ -46,32 +48,49 @@ class StopOnSigterm(Callback):
             self._stop(trainer)
 
     def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         # processes may validate different numbers of batches, so that several cannot agree here
         if self._stopping.asked and trainer.world_size == 1:
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, WeightAveraging):
-                    callback.on_validation_epoch_end(trainer, pl_module)  # puts the trained weights back
+                    callback.on_validation_epoch_end(
+                        trainer, pl_module
+                    )  # puts the trained weights back
             self._stop(trainer)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         if self._saving:
             checkpoint["loops"]["fit_loop"] = self._progress
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._handler.close()
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
         self._handler.close()
 
     def _stop(self, trainer: Trainer) -> NoReturn:
-        kept = "nothing is kept" if self._progress is None or trainer.fast_dev_run else self._save(trainer)  # type: ignore[attr-defined]
+        kept = (
+            "nothing is kept"
+            if self._progress is None or trainer.fast_dev_run
+            else self._save(trainer)
+        )  # type: ignore[attr-defined]
         if trainer.is_global_zero:
             print(f"stopped by SIGTERM after step {self._step}: {kept}", file=sys.stderr)
         # Lightning kills the first process at once if one that it started ends with another code than 0
         environment = getattr(trainer.strategy, "cluster_environment", None)
-        started_by_first = isinstance(environment, LightningEnvironment) and not trainer.is_global_zero
+        started_by_first = (
+            isinstance(environment, LightningEnvironment) and not trainer.is_global_zero
+        )
         raise SystemExit(0 if started_by_first else TERMINATED)
 
     def _save(self, trainer: Trainer) -> str:

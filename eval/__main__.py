@@ -16,8 +16,14 @@ def retrieval_options(parser: Parser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
     parser.add_call("eval.studies.retrieval:run_retrieval", skip={"output", "extractor", "options"})
     add_job_arguments(parser, batch_size=16, per_batch="images taken together, each with all edits")
-    parser.add_call("models.embedder_config:EmbedderConfig", "extractor", skip={"trust_torchscript"})
-    parser.add_argument("--trust-torchscript", action="store_true", help="run the program that a TorchScript file is")
+    parser.add_call(
+        "models.embedder_config:EmbedderConfig", "extractor", skip={"trust_torchscript"}
+    )
+    parser.add_argument(
+        "--trust-torchscript",
+        action="store_true",
+        help="run the program that a TorchScript file is",
+    )
 
 
 def retrieval(settings: Any, output: Output) -> int:
@@ -25,9 +31,25 @@ def retrieval(settings: Any, output: Output) -> int:
     from eval.reports.retrieval import text
     from eval.studies.retrieval import run_retrieval
 
-    names = ("index", "originals", "output", "arms", "strangers", "suite", "k", "parameters", "beta", "seed", "resamples")
+    names = (
+        "index",
+        "originals",
+        "output",
+        "arms",
+        "strangers",
+        "suite",
+        "k",
+        "parameters",
+        "beta",
+        "seed",
+        "resamples",
+    )
     extractor = replace(settings.extractor, trust_torchscript=settings.trust_torchscript)
-    outcome = run_retrieval(**{name: settings[name] for name in names}, extractor=extractor, options=job_options(settings))
+    outcome = run_retrieval(
+        **{name: settings[name] for name in names},
+        extractor=extractor,
+        options=job_options(settings),
+    )
     if outcome is None:
         return 0
     found, report = outcome
@@ -39,8 +61,16 @@ def retrieval(settings: Any, output: Output) -> int:
 
 def rag_options(parser: Parser) -> None:
     """What ``rag`` asks for."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped run goes on")
-    parser.add_argument("--estimate", action="store_true", help="only say what a service would be asked, and stop")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the results; a stopped run goes on",
+    )
+    parser.add_argument(
+        "--estimate", action="store_true", help="only say what a service would be asked, and stop"
+    )
     parser.add_call("sentinels.decide:DecideConfig", "decide")
     parser.add_call("eval.studies.rag:run_rag", skip={"output"})
 
@@ -55,17 +85,35 @@ def rag(settings: Any, output: Output) -> int:
     config, only_estimate = settings.pop("decide"), settings.pop("estimate")
     if settings.service is not None:
         keys = len(Record.open(settings.record).sentinels)
-        words = estimate(keys, len(settings.arms), settings.flow, settings.generator, settings.judge, settings.service)
+        words = estimate(
+            keys,
+            len(settings.arms),
+            settings.flow,
+            settings.generator,
+            settings.judge,
+            settings.service,
+        )
         output.result(words, estimate=words)
     if only_estimate:
         return 0
     done = run_rag(**settings.as_dict())
     for arm, trials in done.arms.items():
         counts = summary(trials)
-        output.row("arms", f"{arm}: " + ", ".join(f"{value} {key}" for key, value in counts.items()), arm=arm, **counts)
+        output.row(
+            "arms",
+            f"{arm}: " + ", ".join(f"{value} {key}" for key, value in counts.items()),
+            arm=arm,
+            **counts,
+        )
     arms: dict[str, Path] = {arm: trials.folder for arm, trials in done.arms.items()}
     if "protected" in arms:
-        found = decide(settings.record, arms["protected"], settings.output / "decision", config, arms.get("control"))
+        found = decide(
+            settings.record,
+            arms["protected"],
+            settings.output / "decision",
+            config,
+            arms.get("control"),
+        )
         output.result(in_words(found), decision=found)
         page = write_rag_report(settings.output, settings.record, found, arms)
         output.result(f"report: {page}", report=page)
@@ -74,7 +122,13 @@ def rag(settings: Any, output: Output) -> int:
 
 def rag_robustness_options(parser: Parser) -> None:
     """What ``rag-robustness`` asks for."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; a stopped run goes on")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the results; a stopped run goes on",
+    )
     parser.add_call("eval.studies.rag_robustness:run_robustness", skip={"output"})
 
 
@@ -84,7 +138,10 @@ def rag_robustness(settings: Any, output: Output) -> int:
 
     rows = run_robustness(**settings.as_dict())
     for row in rows:
-        words = (f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items())
+        words = (
+            f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in row.items()
+        )
         output.row("rows", ", ".join(words), **row)
     return 1 if any(row.get("failed") for row in rows) else 0
 
@@ -100,7 +157,9 @@ def metrics(settings: Any, output: Output) -> int:
 def report_options(parser: Parser) -> None:
     """What ``report`` asks for."""
     parser.add_argument("output", type=Path, help="the study's folder")
-    parser.add_argument("--pictures", type=int, default=4, help="images shown for each person and arm")
+    parser.add_argument(
+        "--pictures", type=int, default=4, help="images shown for each person and arm"
+    )
 
 
 def report(settings: Any, output: Output) -> int:
@@ -114,7 +173,13 @@ def report(settings: Any, output: Output) -> int:
 
 def study_options(parser: Parser) -> None:
     """What ``study`` asks for."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the answers and of the images as they are served")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the answers and of the images as they are served",
+    )
     parser.add_call("eval.human.server:serve", skip={"output"})
 
 
@@ -122,14 +187,23 @@ def study(settings: Any, output: Output) -> int:
     """Serve a human test."""
     from eval.human.server import serve
 
-    serve(**{name: getattr(settings, name) for name in ("design", "pictures", "output", "seed", "host", "port", "per_address")})
+    serve(
+        **{
+            name: getattr(settings, name)
+            for name in ("design", "pictures", "output", "seed", "host", "port", "per_address")
+        }
+    )
     return 0
 
 
 def answers_options(parser: Parser) -> None:
     """What ``answers`` asks for."""
     parser.add_argument("output", type=Path, help="the study's folder")
-    parser.add_argument("--detector", type=str, help="folder or Hub id of a detector that is asked about the same images")
+    parser.add_argument(
+        "--detector",
+        type=str,
+        help="folder or Hub id of a detector that is asked about the same images",
+    )
 
 
 def answers(settings: Any, output: Output) -> int:
@@ -182,9 +256,14 @@ VERBS: dict[str, Verb | Training] = {
         rag_robustness,
     ),
     "metrics": Verb(
-        "List every metric: what it says, which way a defender wants it, its weights.", "eval metrics", lambda parser: None, metrics
+        "List every metric: what it says, which way a defender wants it, its weights.",
+        "eval metrics",
+        lambda parser: None,
+        metrics,
     ),
-    "report": Verb("Write the report of a finished study again.", "eval report OUT/", report_options, report),
+    "report": Verb(
+        "Write the report of a finished study again.", "eval report OUT/", report_options, report
+    ),
     "study": Verb(
         "Let people judge images in a browser. Started again with the same folder, it goes on.",
         "eval study -c configs/eval/human_hpbench.yaml -o OUT/",
@@ -198,7 +277,10 @@ VERBS: dict[str, Verb | Training] = {
         answers,
     ),
     "demo": Verb(
-        "Protect, judge, find and mark images of your own in a browser, on this machine.", "eval demo --port 7860", demo_options, demo
+        "Protect, judge, find and mark images of your own in a browser, on this machine.",
+        "eval demo --port 7860",
+        demo_options,
+        demo,
     ),
 }
 

@@ -26,7 +26,9 @@ def draw(first: int) -> list[Levels]:
 def main() -> None:
     """Plant, read, decide."""
     rng = np.random.default_rng(0)
-    sentinels = {key: set_key(image, key, rng).rgb for key, image in zip(KEYS, draw(1_000_000), strict=True)}
+    sentinels = {
+        key: set_key(image, key, rng).rgb for key, image in zip(KEYS, draw(1_000_000), strict=True)
+    }
 
     readings = KeyReader.from_pretrained(EMBEDDER).read(list(sentinels.values()))
     found = sum(reading.has(key) for reading, key in zip(readings, KEYS, strict=True))
@@ -41,7 +43,9 @@ def main() -> None:
     decider = Decider.from_pretrained(EMBEDDER)
     for name, answers in (("thief", thief), ("honest", honest)):
         decision = decider.decide(answers, sentinels)
-        print(f"{name}: {'used' if decision.used else 'no evidence of use'}, p = {decision.p:.2g}, {decision.keys} keys")
+        print(
+            f"{name}: {'used' if decision.used else 'no evidence of use'}, p = {decision.p:.2g}, {decision.keys} keys"
+        )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ def main(output: Path = Path("outputs/examples/protect"), photo: Path | None = N
     image.save(output / "original.png")
     protected.save(output / "protected.png")  # with the mark that refuses to protect it twice
     print(f"{output / 'protected.png'}, {protected.image.width} x {protected.image.height} pixels")
-    print(f"largest change {protected.levels} of 255 levels, budget {protector.budget:g}; PSNR {protected.psnr:.1f} dB")
+    print(
+        f"largest change {protected.levels} of 255 levels, budget {protector.budget:g}; PSNR {protected.psnr:.1f} dB"
+    )
 
 
 if __name__ == "__main__":

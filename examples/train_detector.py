@@ -36,7 +36,9 @@ def make_shards(folder: Path, split: Split, first: int, count: int) -> None:
     members = [Member(f"{number}.bmp", encode_as(rgb, "bmp")) for number, rgb in enumerate(levels)]
     shard_pictures(members, folder, lambda _: Origin(split, "drawn", REAL, family="real"))
     recoded = ReconstructionConfig("checkpoints/tiny/sd-a1", "recoded", split)
-    reconstruct([str(folder / f"{split}-drawn-*.tar")], folder, recoded, JobOptions(DeviceOptions("cpu", 1)))
+    reconstruct(
+        [str(folder / f"{split}-drawn-*.tar")], folder, recoded, JobOptions(DeviceOptions("cpu", 1))
+    )
 
 
 def main(output: Path = Path("outputs/examples/detector")) -> None:

@@ -173,7 +173,9 @@ class _Header(tarfile.TarInfo):
         return header
 
 
-def _entries(stream: IO[bytes], mode: str, name: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def _entries(
+    stream: IO[bytes], mode: str, name: str
+) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """Yield the headers of all entries but folders, then check the end mark."""
     # Open the archive.
     try:

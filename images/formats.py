@@ -8,7 +8,8 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp",
 """File name endings of supported image formats."""
 
 UNSUPPORTED = frozenset(
-    {".heic", ".heif", ".avif", ".gif", ".jp2", ".jxl", ".psd"} | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+    {".heic", ".heif", ".avif", ".gif", ".jp2", ".jxl", ".psd"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 )
 """File name endings of unsupported image formats, which are reported as failures."""
 

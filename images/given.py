@@ -100,7 +100,9 @@ def given_images(images: Images) -> list[GivenImage]:
         TypeError: If it is anything else.
         ValueError: If an array or a tensor has another shape or range.
     """
-    return [_given(image, f"image {number}") for number, image in enumerate(_listed(images), start=1)]
+    return [
+        _given(image, f"image {number}") for number, image in enumerate(_listed(images), start=1)
+    ]
 
 
 def from_pillow(image: Image.Image, name: str = "the image") -> Photo:
@@ -117,7 +119,9 @@ def from_pillow(image: Image.Image, name: str = "the image") -> Photo:
         own = image.copy()
         own.applist = getattr(image, "applist", [])  # type: ignore[attr-defined]  # a JPEG's comments, which copies lack
         return read_photo(own, io.BytesIO(), [])
-    except Exception as error:  # a damaged file, which Pillow decodes only now, makes it raise nearly anything
+    except (
+        Exception
+    ) as error:  # a damaged file, which Pillow decodes only now, makes it raise nearly anything
         msg = f"{name}: {error}"
         raise UnreadableImage(msg) from error
 

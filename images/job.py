@@ -72,7 +72,9 @@ class ImageJob(Job[ImageInput, Prepared, Result, SavedImage]):
         return rows_of_table(record / self.table)
 
 
-def plan_image_job(inputs: Sequence[Path], output: Path, ending: str) -> tuple[JobInputs, ImageTree]:
+def plan_image_job(
+    inputs: Sequence[Path], output: Path, ending: str
+) -> tuple[JobInputs, ImageTree]:
     """Find a job's images and plan its output files.
 
     Args:

@@ -47,7 +47,9 @@ def psnr(mean_square: float, peak: float = 255.0) -> float:
     return 10 * math.log10(peak**2 / mean_square) if mean_square else math.inf
 
 
-def max_change_and_psnr(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, float | None]:
+def max_change_and_psnr(
+    before: NDArray[np.uint8], after: NDArray[np.uint8]
+) -> tuple[int, float | None]:
     """Measure the largest change and the PSNR of two (H, W, 3) uint8 images.
 
     Returns:

@@ -9,7 +9,9 @@ from pathlib import Path
 from images.inputs import ImageInput
 
 
-def refuse_overlap(output: Path, inputs: Sequence[Path], images: Iterable[ImageInput], targets: Iterable[Path] = ()) -> None:
+def refuse_overlap(
+    output: Path, inputs: Sequence[Path], images: Iterable[ImageInput], targets: Iterable[Path] = ()
+) -> None:
     """Refuse an output folder that overlaps with the inputs.
 
     Args:

@@ -95,7 +95,9 @@ def stream_samples(members: Iterable[Member]) -> Iterator[Sample]:
                 yield from _samples(key, images, others)
                 others = []
             key = sample_key(name)
-            yield from _without_images(other for other in others if not other.name.startswith(f"{key}."))
+            yield from _without_images(
+                other for other in others if not other.name.startswith(f"{key}.")
+            )
             images = [member]
             others = [other for other in others if other.name.startswith(f"{key}.")]
         # A further image of the sample.

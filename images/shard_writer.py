@@ -50,4 +50,6 @@ class ShardWriter:
         try:
             return write()
         except OSError as error:
-            raise type(error)(error.errno, error.strerror or str(error), str(self.target)) from error
+            raise type(error)(
+                error.errno, error.strerror or str(error), str(self.target)
+            ) from error

@@ -112,7 +112,10 @@ def find_archives(source: str) -> list[SplitArchive]:
             raise ValueError(msg)
         parts[number] = path
     # Put the parts in order.
-    return [SplitArchive(stem, _in_order(source, stem, parts), system) for stem, parts in sorted(archives.items())]
+    return [
+        SplitArchive(stem, _in_order(source, stem, parts), system)
+        for stem, parts in sorted(archives.items())
+    ]
 
 
 def read_source(source: str) -> Iterator[Member]:

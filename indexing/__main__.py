@@ -7,7 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Room, Training, Verb, add_images, add_job_arguments, job_options, run
+from engine.cli import (
+    Output,
+    Parser,
+    Room,
+    Training,
+    Verb,
+    add_images,
+    add_job_arguments,
+    job_options,
+    run,
+)
 from indexing import activate_command
 from indexing.options import extractor_of, extractor_options
 
@@ -18,7 +28,9 @@ FEATURES = "folders written by python -m indexing extract, or with fts.pt and fi
 def prepare_options(parser: Parser) -> None:
     """Add the options of ``prepare``."""
     parser.add_argument("data", type=Path, help="folder with DISC21's references/ and train/")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the three folders of links")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder of the three folders of links"
+    )
     parser.add_call("indexing.prepare:prepare_disc", skip={"data", "output"})
 
 
@@ -35,7 +47,9 @@ def prepare(settings: Any, output: Output) -> int:
 def extract_options(parser: Parser) -> None:
     """Add the options of ``extract``."""
     add_images(parser, "inputs")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the descriptors")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder of the descriptors"
+    )
     parser.add_argument(
         "--fts",
         type=bool,

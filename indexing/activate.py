@@ -15,7 +15,13 @@ from images.io import Photo, encode_photo
 from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
 from images.outputs import ImageTree
 from indexing.activation_config import ActivationConfig
-from indexing.activator import ActivationResult, Activator, apply_result, open_target_indices, refuse_exact
+from indexing.activator import (
+    ActivationResult,
+    Activator,
+    apply_result,
+    open_target_indices,
+    refuse_exact,
+)
 from indexing.extract import extract
 from indexing.targets import Kind
 from models.embedder_config import EmbedderConfig

@@ -28,7 +28,9 @@ def options(parser: Parser) -> None:
         help="folders of the indices that are to find the photos",
     )
     kinds = Literal["auto", "reconstruction", "centroid", "halfway", "feature"]
-    parser.add_argument("--target", type=kinds, default="auto", help="kind of target that descriptors are pulled to")
+    parser.add_argument(
+        "--target", type=kinds, default="auto", help="kind of target that descriptors are pulled to"
+    )
     parser.add_call("indexing.activation_config:ActivationConfig", "activation")
     extractor_options(parser)
     parser.add_argument(
@@ -68,7 +70,9 @@ def act(settings: Any, output: Output) -> int:
             nearer=nearer,
         )
         originals = settings.output / ORIGINALS
-        output.note(f"add the photos to the index: python -m indexing add {settings.index[0]} {originals}")
+        output.note(
+            f"add the photos to the index: python -m indexing add {settings.index[0]} {originals}"
+        )
     return code
 
 

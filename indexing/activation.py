@@ -149,7 +149,9 @@ def activate(
     views = EditedViews(config.views, generator) if config.views else None
     # inputs and targets of each network
     originals = [_resized_originals(images, objective) for objective in objectives]
-    targets = [objective.targets.to(images[0]).repeat(config.views + 1, 1) for objective in objectives]
+    targets = [
+        objective.targets.to(images[0]).repeat(config.views + 1, 1) for objective in objectives
+    ]
 
     def network_inputs() -> list[Tensor]:
         """Compute each network's perturbed inputs, (B, 3, S, S)."""
@@ -185,7 +187,10 @@ def activate(
     # final loss, and results in 8 bits
     with torch.no_grad():
         losses.append(float(feature_loss(network_inputs())))
-        images_u8 = [apply_limits(image, perturbation.result(), config) for image, perturbation in zip(images, perturbations, strict=True)]
+        images_u8 = [
+            apply_limits(image, perturbation.result(), config)
+            for image, perturbation in zip(images, perturbations, strict=True)
+        ]
         return ActivatedImages(images_u8, losses)
 
 

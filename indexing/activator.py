@@ -126,7 +126,9 @@ class Activator:
         given = [folders] if isinstance(folders, Path | str) else folders
         places = [project_path(folder) for folder in given]
         records = [read_facts(place).get("extractor", {}) for place in places]
-        indices = open_target_indices(places, [EmbedderConfig.from_record(record) for record in records])
+        indices = open_target_indices(
+            places, [EmbedderConfig.from_record(record) for record in records]
+        )
         refuse_exact(indices, places, kind, config)
         return cls(indices, kind, config)
 

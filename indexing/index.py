@@ -85,7 +85,11 @@ class Index:
     def parts(self) -> list[Any]:
         """Parts of the faiss index, one per file."""
         whole = self.index
-        return [faiss.downcast_index(whole.at(n)) for n in range(whole.count())] if is_joined(whole) else [whole]
+        return (
+            [faiss.downcast_index(whole.at(n)) for n in range(whole.count())]
+            if is_joined(whole)
+            else [whole]
+        )
 
     @classmethod
     def open(cls, folder: Path | str, mapped: bool = False, verify: bool = True) -> Self:
@@ -103,9 +107,14 @@ class Index:
         """
         folder = project_path(folder)
         facts = read_facts(folder)
-        of_kind = faiss.IO_FLAG_MMAP if "IVF" in str(facts.get("factory")) else faiss.IO_FLAG_MMAP_IFC
+        of_kind = (
+            faiss.IO_FLAG_MMAP if "IVF" in str(facts.get("factory")) else faiss.IO_FLAG_MMAP_IFC
+        )
         sums = facts.get("sha256", {}) if verify else {}
-        parts = [read_faiss(file, of_kind if mapped else 0, sums.get(file.name)) for file in index_files(folder, facts)]
+        parts = [
+            read_faiss(file, of_kind if mapped else 0, sums.get(file.name))
+            for file in index_files(folder, facts)
+        ]
         index = parts[0] if len(parts) == 1 else joined(parts)
         check_digest(folder / NAMES, sums.get(NAMES), REMEDY)
         names = read_lines(folder / NAMES)
@@ -119,7 +128,13 @@ class Index:
         parts = self.parts
         self.facts = self.facts | {"shards": len(parts)}
         files = index_files(folder, self.facts)
-        self._save(folder, {file.name: partial(write_part, part, file) for part, file in zip(parts, files, strict=True)})
+        self._save(
+            folder,
+            {
+                file.name: partial(write_part, part, file)
+                for part, file in zip(parts, files, strict=True)
+            },
+        )
 
     def save_names(self, folder: Path) -> None:
         """Write names and facts beside existing index files."""
@@ -127,12 +142,21 @@ class Index:
 
     def _save(self, folder: Path, writers: dict[str, Callable[[Path], None]]) -> None:
         files = index_files(folder, self.facts)
-        there = [file for file in (folder / TRAINED, *files) if file.name not in writers and file.is_file()]
+        there = [
+            file
+            for file in (folder / TRAINED, *files)
+            if file.name not in writers and file.is_file()
+        ]
         known = {file.name: file_digest(file) for file in there}
         facts = self.facts | {"entries": len(self.names), "faiss": faiss.__version__}
         lines = "".join(f"{name}\n" for name in self.names)
         names = {NAMES: lambda target: write_text(target, lines)}
-        write_set(folder, writers | names, FACTS, lambda sums: facts_text(facts | {"sha256": known | sums}))
+        write_set(
+            folder,
+            writers | names,
+            FACTS,
+            lambda sums: facts_text(facts | {"sha256": known | sums}),
+        )
         for stale in set(folder.glob("index*.faiss")) - set(files):
             stale.unlink()
 
@@ -179,7 +203,9 @@ class Index:
         Raises:
             ValueError: If the length or the extractor differs.
         """
-        check_comparable(self.facts.get("extractor", {}), self.dimension, fingerprint, dimension, what)
+        check_comparable(
+            self.facts.get("extractor", {}), self.dimension, fingerprint, dimension, what
+        )
 
     def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors:
         """Search the nearest entries of each query.
@@ -219,7 +245,11 @@ class Index:
         given = given_images(images)
         rgb = [image.photo.rgb for image in given]
         names = [image.name for image in given]
-        vectors = self.embedder.embed_arrays(rgb).numpy() if rgb else np.zeros((0, self.dimension), np.float32)
+        vectors = (
+            self.embedder.embed_arrays(rgb).numpy()
+            if rgb
+            else np.zeros((0, self.dimension), np.float32)
+        )
         described = VectorStore(vectors, names, self.embedder.record())
         self.check(described.fingerprint, described.dimension, "these images' descriptors")
         return described
@@ -264,14 +294,20 @@ class Index:
     def tune(self, parameters: str) -> None:
         """Set faiss's search parameters; see :meth:`search`."""
         if parameters:
-            with faiss_errors(f"the index {self.facts.get('factory', '')} does not take the search parameters '{parameters}'"):
+            with faiss_errors(
+                f"the index {self.facts.get('factory', '')} does not take the search parameters '{parameters}'"
+            ):
                 faiss.ParameterSpace().set_index_parameters(self.index, parameters)  # type: ignore[arg-type]  # its stub knows another overload alone
 
 
 def index_files(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     """List the files of an index: ``index.faiss``, or its shards."""
     count = int(facts.get("shards", 1))
-    return [folder / INDEX] if count == 1 else [folder / f"index-{place:05d}-of-{count:05d}.faiss" for place in range(count)]
+    return (
+        [folder / INDEX]
+        if count == 1
+        else [folder / f"index-{place:05d}-of-{count:05d}.faiss" for place in range(count)]
+    )
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

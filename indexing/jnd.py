@@ -42,7 +42,9 @@ def just_noticeable_difference(images: Tensor, padding: Padding = "zeros") -> Te
     dark = 17 * (1 - (background / 127 + 0.001).sqrt()) + 3
     luminance = torch.where(background <= 127, dark, 3 / 128 * (background - 127) + 3)
     sobel = torch.tensor(_SOBEL)
-    gradient = (_filtered(luma, sobel, padding).square() + _filtered(luma, sobel.T, padding).square()).sqrt()
+    gradient = (
+        _filtered(luma, sobel, padding).square() + _filtered(luma, sobel.T, padding).square()
+    ).sqrt()
     contrast = 0.117 * 16 * gradient.pow(2.4) / (gradient.square() + 26**2)
     both = luminance + contrast - 0.3 * torch.minimum(luminance, contrast)
     return both.clamp_min(FLOOR) / 255

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 def extractor_options(parser: Parser) -> None:
     """Add the options of the descriptor network."""
-    parser.add_call("models.embedder_config:EmbedderConfig", "extractor", skip={"trust_torchscript"})
-    parser.add_argument("--trust-torchscript", action="store_true", help="run TorchScript files, which are programs")
+    parser.add_call(
+        "models.embedder_config:EmbedderConfig", "extractor", skip={"trust_torchscript"}
+    )
+    parser.add_argument(
+        "--trust-torchscript", action="store_true", help="run TorchScript files, which are programs"
+    )
 
 
 def extractor_of(settings: Any) -> EmbedderConfig:

@@ -56,7 +56,9 @@ def find_targets(trained: Any, features: Vectors, kind: Kind = "auto") -> Target
     index = coarse(trained)
     if kind in ("auto", "reconstruction"):
         decoded = reconstruct(index, features)
-        exact = bool(np.abs(decoded - features).max() <= 1e-5 * max(1.0, float(np.abs(features).max())))
+        exact = bool(
+            np.abs(decoded - features).max() <= 1e-5 * max(1.0, float(np.abs(features).max()))
+        )
         if kind == "reconstruction" or not exact:
             vectors, moved = within_own_cells(index, features, decoded)
             return Targets(vectors, "reconstruction", moved)
@@ -64,7 +66,9 @@ def find_targets(trained: Any, features: Vectors, kind: Kind = "auto") -> Target
     if kind == "feature":
         return Targets(features.copy(), kind)
     centers = centroids(index, features)
-    return Targets(centers if kind == "centroid" else ((centers + features) / 2).astype(np.float32), kind)
+    return Targets(
+        centers if kind == "centroid" else ((centers + features) / 2).astype(np.float32), kind
+    )
 
 
 def coarse(index: Any) -> Any:
@@ -77,7 +81,9 @@ def coarse(index: Any) -> Any:
 
 def reconstruct(index: Any, features: Vectors) -> Vectors:
     """Encode and decode descriptors with an index, (N, D)."""
-    with faiss_errors("this index cannot decode its entries; use another target than the reconstruction"):
+    with faiss_errors(
+        "this index cannot decode its entries; use another target than the reconstruction"
+    ):
         empty = linked(faiss.clone_index(index))
         empty.reset()
         empty.add(np.ascontiguousarray(features))
@@ -149,7 +155,10 @@ def _inner(index: Any) -> tuple[list[Any], Any]:
     chain: list[Any] = []
     while isinstance(index, faiss.IndexPreTransform):
         transforms: Any = index.chain
-        chain += [faiss.downcast_VectorTransform(transforms.at(place)) for place in range(transforms.size())]
+        chain += [
+            faiss.downcast_VectorTransform(transforms.at(place))
+            for place in range(transforms.size())
+        ]
         index = faiss.downcast_index(index.index)
     return chain, faiss.extract_index_ivf(index)
 

@@ -90,7 +90,9 @@ def state_digest(network: nn.Module) -> str:
     for key, value in sorted(network.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)}".encode())
         plain = value.detach().cpu().contiguous()
-        digest.update(plain.view(torch.uint8).numpy().tobytes() if value.ndim else str(value.item()).encode())
+        digest.update(
+            plain.view(torch.uint8).numpy().tobytes() if value.ndim else str(value.item()).encode()
+        )
     return digest.hexdigest()
 
 
@@ -102,16 +104,27 @@ def first_line(error: BaseException) -> str:
 def _with_weights(network: nn.Module, file: Path) -> nn.Module:
     """Load weights from a file; classifiers and wrapper names are ignored."""
     # Find the state dict.
-    content: Any = read_safetensors(file) if file.suffix == ".safetensors" and file.is_file() else read_pickled(file)
+    content: Any = (
+        read_safetensors(file)
+        if file.suffix == ".safetensors" and file.is_file()
+        else read_pickled(file)
+    )
     for key in STATE_DICT_KEYS:
         content = content.get(key, content) if isinstance(content, dict) else content
     if not isinstance(content, dict):
         msg = f"{file}: no state dict in it; save the network's state_dict()"
         raise ValueError(msg)
-    plain = {str(key).replace("module.", "").replace("backbone.", ""): value for key, value in content.items()}
+    plain = {
+        str(key).replace("module.", "").replace("backbone.", ""): value
+        for key, value in content.items()
+    }
     # Keep the entries of the network, and unknown ones other than classifiers.
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    kept = {key: value for key, value in plain.items() if key in expected or key.split(".")[0] not in CLASSIFIER_MODULES}
+    kept = {
+        key: value
+        for key, value in plain.items()
+        if key in expected or key.split(".")[0] not in CLASSIFIER_MODULES
+    }
     if not all(isinstance(value, torch.Tensor) for value in kept.values()):
         msg = f"{file}: no state dict of tensors; save the network's state_dict()"
         raise ValueError(msg)

@@ -34,8 +34,12 @@ class ClipMetrics:
     def __init__(self, model: str = CLIP) -> None:
         from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-        folder: Path = model_folder(model, "config.json", patterns=["*.json", "*.txt", "*.safetensors"])
-        self.towers = ImageTextTowers(load_pretrained(CLIPModel, folder), CLIPTokenizer.from_pretrained(folder))
+        folder: Path = model_folder(
+            model, "config.json", patterns=["*.json", "*.txt", "*.safetensors"]
+        )
+        self.towers = ImageTextTowers(
+            load_pretrained(CLIPModel, folder), CLIPTokenizer.from_pretrained(folder)
+        )
         self.processor: Any = CLIPImageProcessor.from_pretrained(folder)
 
     def score(self, images: Tensor, prompt: str) -> Tensor:
@@ -66,7 +70,9 @@ class ClipMetrics:
     @torch.no_grad()
     def _images(self, images: Tensor) -> Tensor:
         self.towers.to(images.device)
-        pixels = self.processor(images=list(images.float().cpu()), do_rescale=False, return_tensors="pt")["pixel_values"]
+        pixels = self.processor(
+            images=list(images.float().cpu()), do_rescale=False, return_tensors="pt"
+        )["pixel_values"]
         return F.normalize(self.towers(pixels.to(images.device)), dim=-1)
 
     @torch.no_grad()

@@ -90,7 +90,9 @@ class _Stage(nn.Module):
             nn.BatchNorm2d(width),
             nn.SiLU(),
         )
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU())
+        self.second = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)

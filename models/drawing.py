@@ -55,7 +55,11 @@ def generate_image(pipeline: Any, prompt: str, seed: int, **arguments: Any) -> N
     Returns:
         (H, W, 3) uint8.
     """
-    return array_to_uint8(pipeline(prompt, generator=torch.Generator().manual_seed(seed), output_type="np", **arguments).images[0])
+    return array_to_uint8(
+        pipeline(
+            prompt, generator=torch.Generator().manual_seed(seed), output_type="np", **arguments
+        ).images[0]
+    )
 
 
 def array_to_uint8(image: NDArray[np.float32]) -> NDArray[np.uint8]:

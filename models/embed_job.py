@@ -82,7 +82,9 @@ class EmbedJob(Job[ImageInput, Tensor, Vector, Vector]):
         earlier: Complete vectors of an earlier run; None without.
     """
 
-    def __init__(self, embedder: Embedder, folder: Path, command: str, earlier: VectorStore | None) -> None:
+    def __init__(
+        self, embedder: Embedder, folder: Path, command: str, earlier: VectorStore | None
+    ) -> None:
         self.embedder = embedder
         self.folder = folder
         self.command = command  # type: ignore[misc]
@@ -250,14 +252,21 @@ def _table(folder: Path, images: Sequence[ImageInput], report: Report) -> list[S
     sources = {image.name: image for image in images}
     entries = read_journal(folder)
     rows = [(sources[name], entries[name].sha256) for name, _ in report.rows]
-    return [StoredImage(image.name, image.full_name, image.size, image.mtime_ns, sha256) for image, sha256 in rows]
+    return [
+        StoredImage(image.name, image.full_name, image.size, image.mtime_ns, sha256)
+        for image, sha256 in rows
+    ]
 
 
-def _compose(job: EmbedJob, table: list[StoredImage], report: Report, earlier: VectorStore | None, fts: bool) -> None:
+def _compose(
+    job: EmbedJob, table: list[StoredImage], report: Report, earlier: VectorStore | None, fts: bool
+) -> None:
     """Write the vectors of all images in order, and delete the parts."""
     names = [image.path for image in table]
     blocks = _blocks(job, report.rows, earlier)
-    write_vectors(job.folder, blocks, job.embedder.dimension, names, job.embedder.record(), table, fts)
+    write_vectors(
+        job.folder, blocks, job.embedder.dimension, names, job.embedder.record(), table, fts
+    )
     join_journals(
         job.folder,
         [Entry(image.name, image.size, image.mtime_ns, image.sha256, {}) for image in table],
@@ -271,7 +280,9 @@ def _compose(job: EmbedJob, table: list[StoredImage], report: Report, earlier: V
         part.unlink(missing_ok=True)
 
 
-def _blocks(job: EmbedJob, rows: Sequence[tuple[str, dict[str, Any]]], earlier: VectorStore | None) -> Iterator[Vector]:
+def _blocks(
+    job: EmbedJob, rows: Sequence[tuple[str, dict[str, Any]]], earlier: VectorStore | None
+) -> Iterator[Vector]:
     """Yield blocks of vectors from the parts and the earlier store."""
     labels = earlier.labels if earlier is not None else []
     earlier_rows = {label: row for row, label in enumerate(labels)}

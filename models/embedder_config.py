@@ -52,7 +52,9 @@ class EmbedderConfig:
             raise ValueError(msg)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], trust_torchscript: bool = False) -> EmbedderConfig:
+    def from_record(
+        cls, record: Mapping[str, Any], trust_torchscript: bool = False
+    ) -> EmbedderConfig:
         """Restore settings from an embedder's record in an index or vector store.
 
         Args:

@@ -217,7 +217,9 @@ class _TextAwareEmbedder(nn.Module):
         self.appearance = appearance
 
     def forward(self, views: Tensor) -> Tensor:
-        return self.network.appearance(views) if self.appearance else self.network.embed_images(views)
+        return (
+            self.network.appearance(views) if self.appearance else self.network.embed_images(views)
+        )
 
 
 def _open(config: EmbedderConfig, appearance: bool) -> _Opened:
@@ -270,12 +272,16 @@ def _open_own(kind: str, source: Path, digest: str, appearance: bool) -> _Opened
     if kind == "CopyNet":
         from models.copy_net import CopyNet
 
-        copy_net = CopyNet.from_pretrained(source, dtype=torch.float32).to(memory_format=torch.channels_last)
+        copy_net = CopyNet.from_pretrained(source, dtype=torch.float32).to(
+            memory_format=torch.channels_last
+        )
         return _Opened(copy_net, Preprocessing(copy_net.image_size), False, digest)
     from models.image_text_net import ImageTextNet
 
     network = ImageTextNet.from_pretrained(source, dtype=torch.float32)
-    plain = Preprocessing(network.side, None, "bilinear", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8")
+    plain = Preprocessing(
+        network.side, None, "bilinear", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8"
+    )
     return _Opened(_TextAwareEmbedder(network, appearance), plain, False, digest)
 
 

@@ -128,7 +128,10 @@ class ImageTextNet(SavedModel, tags=["image-text-retrieval"]):
                 score[index, rows, columns].tolist(),
                 strict=True,
             )
-            placed = [((x + 0.5) / cells, (y + 0.5) / cells, letter, value) for x, y, letter, value in spots]
+            placed = [
+                ((x + 0.5) / cells, (y + 0.5) / cells, letter, value)
+                for x, y, letter, value in spots
+            ]
             lines.append(_one_line(sorted(placed)))
         return lines
 
@@ -213,7 +216,9 @@ def _resized(images: Tensor, side: int) -> Tensor:
 
 
 def _block(before: int, after: int, stride: int = 1) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.SiLU())
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.SiLU()
+    )
 
 
 def _one_line(

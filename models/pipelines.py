@@ -95,17 +95,23 @@ def _answers(folder: Path) -> Answers:
     # Encode and decode random values.
     if (folder / "vae").is_dir():
         autoencoder = open_autoencoder(folder)
-        latents = autoencoder.encode(torch.rand(1, 3, 64, 64, generator=source) * 2 - 1).latent_dist.mode()
+        latents = autoencoder.encode(
+            torch.rand(1, 3, 64, 64, generator=source) * 2 - 1
+        ).latent_dist.mode()
         answers = {"latents": latents, "picture": autoencoder.decode(latents, return_dict=False)[0]}
     described = read_config(folder / "unet")
     conditional = "cross_attention_dim" in described
-    denoiser: nn.Module = (UNet2DConditionModel if conditional else UNet2DModel).from_pretrained(folder / "unet", dtype=torch.float32)
+    denoiser: nn.Module = (UNet2DConditionModel if conditional else UNet2DModel).from_pretrained(
+        folder / "unet", dtype=torch.float32
+    )
     sizes: Any = denoiser.config
     side = min(sizes.sample_size, MAX_LATENT_SIDE)
     noisy = torch.randn(1, sizes.in_channels, side, side, generator=source)
     more: dict[str, Any] = {}
     if conditional:
-        more["encoder_hidden_states"] = torch.randn(1, 8, sizes.cross_attention_dim, generator=source)
+        more["encoder_hidden_states"] = torch.randn(
+            1, 8, sizes.cross_attention_dim, generator=source
+        )
         if sizes.num_class_embeds:
             more["class_labels"] = torch.tensor([20])
     answers["prediction"] = denoiser.eval()(noisy, torch.tensor(500), return_dict=False, **more)[0]

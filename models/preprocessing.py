@@ -102,8 +102,12 @@ class Preprocessing:
         else:
             longest = MAX_ASPECT * min(rgb.shape[:2])
             rgb = geometry.center_crop(rgb, longest, longest)
-            covering = geometry.covering_size((rgb.shape[0], rgb.shape[1]), (self.resize, self.resize))
-            square = geometry.center_crop(geometry.resize(rgb, *covering, self.filter), self.side, self.side)
+            covering = geometry.covering_size(
+                (rgb.shape[0], rgb.shape[1]), (self.resize, self.resize)
+            )
+            square = geometry.center_crop(
+                geometry.resize(rgb, *covering, self.filter), self.side, self.side
+            )
         return normalize(to_unit(square), self.mean, self.std)
 
     def from_tensors(self, images: Tensor) -> Tensor:

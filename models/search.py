@@ -75,7 +75,9 @@ class Searchable(Protocol):
         ...
 
 
-def check_comparable(known: Mapping[str, Any], expected: int, fingerprint: str, dimension: int, what: str) -> None:
+def check_comparable(
+    known: Mapping[str, Any], expected: int, fingerprint: str, dimension: int, what: str
+) -> None:
     """Refuse query vectors that are not comparable with an index.
 
     Args:
@@ -210,7 +212,9 @@ class ExactIndex:
         ids = np.empty((len(queries), 0), np.int64)
         for block_ids, matrix in self.blocks:
             if matrix.shape[1] != queries.shape[1]:
-                lengths = f"the queries have {queries.shape[1]} values, the vectors {matrix.shape[1]}"
+                lengths = (
+                    f"the queries have {queries.shape[1]} values, the vectors {matrix.shape[1]}"
+                )
                 msg = f"{lengths}; use the vectors' embedder"
                 raise ValueError(msg)
             near, rows = self._nearest(queries, np.ascontiguousarray(matrix, dtype=np.float32), k)
@@ -222,7 +226,9 @@ class ExactIndex:
             ids = np.take_along_axis(ids, best, 1)
         return distances, ids
 
-    def _nearest(self, queries: NDArray[np.float32], matrix: NDArray[np.float32], k: int) -> Neighbors:
+    def _nearest(
+        self, queries: NDArray[np.float32], matrix: NDArray[np.float32], k: int
+    ) -> Neighbors:
         """Find the ``k`` nearest rows and all ties with the last of them."""
         asked = min(k + 1, len(matrix))
         while True:

@@ -128,7 +128,11 @@ class VectorStore:
             ValueError: If the store is of another embedder.
         """
         sums = self.embedder.get("sha256")  # the only identification in the first format
-        same = digest == combined_digest(sums) if isinstance(sums, dict) else self.fingerprint in ("", fingerprint)
+        same = (
+            digest == combined_digest(sums)
+            if isinstance(sums, dict)
+            else self.fingerprint in ("", fingerprint)
+        )
         if not same:
             msg = f"{folder} holds vectors of another model or view ({self.embedder.get('name')}): name that one, or use another folder"
             raise ValueError(msg)
@@ -146,17 +150,28 @@ class VectorStore:
             ValueError: If a file is damaged or empty, or names and rows do not match.
         """
         # Read the record.
-        record = read_json(folder / RECORD, dict[str, Any], REMEDY) if (folder / RECORD).is_file() else {}
+        record = (
+            read_json(folder / RECORD, dict[str, Any], REMEDY)
+            if (folder / RECORD).is_file()
+            else {}
+        )
         sums, embedder = record.get("sha256", {}), record.get("extractor", {})
         if not isinstance(sums, dict) or not isinstance(embedder, dict):
             msg = f"{folder / RECORD}: damaged; {REMEDY}"
             raise ValueError(msg)
         settle(folder, sums)
-        file = next((folder / name for name in (MATRIX, *TORCH_MATRICES) if (folder / name).is_file()), None)
+        file = next(
+            (folder / name for name in (MATRIX, *TORCH_MATRICES) if (folder / name).is_file()), None
+        )
         if file is None and holds_parts(folder):
             parts = Parts.open(folder)
-            images = [StoredImage(row.name, row.path, row.size, row.mtime_ns, row.sha256) for row in parts.rows]
-            return cls(parts.matrix(), [image.path for image in images], parts.model, lambda: images)
+            images = [
+                StoredImage(row.name, row.path, row.size, row.mtime_ns, row.sha256)
+                for row in parts.rows
+            ]
+            return cls(
+                parts.matrix(), [image.path for image in images], parts.model, lambda: images
+            )
         if file is None or not (folder / NAMES).is_file():
             msg = f"{folder}: no features here; a folder of python -m indexing extract has {MATRIX} (or {TORCH_MATRICES[0]}) and {NAMES}"
             raise FileNotFoundError(msg)
@@ -170,7 +185,9 @@ class VectorStore:
             shape = tuple(matrix.shape)
             msg = f"{folder}: {shape} vectors for {len(names)} names; there must be one row for each name, and at least one"
             raise ValueError(msg)
-        return cls(matrix, names, embedder, lambda: _read_images(folder, sums.get(IMAGES), len(names)))
+        return cls(
+            matrix, names, embedder, lambda: _read_images(folder, sums.get(IMAGES), len(names))
+        )
 
     def write(self, folder: Path, fts: bool = False) -> None:
         """Write a folder of vectors; see :func:`write_vectors`."""
@@ -208,10 +225,14 @@ def write_vectors(
         NAMES: lambda target: _write_lines(target, names),
     }
     if images:
-        files[IMAGES] = lambda target: _write_lines(target, (json.dumps(asdict(image)) for image in images))
+        files[IMAGES] = lambda target: _write_lines(
+            target, (json.dumps(asdict(image)) for image in images)
+        )
     if fts:
         files[TORCH_MATRICES[0]] = lambda target: _write_fts(folder / (MATRIX + NEXT), target)
-    write_set(folder, files, RECORD, lambda sums: to_json({"extractor": dict(embedder), "sha256": sums}))
+    write_set(
+        folder, files, RECORD, lambda sums: to_json({"extractor": dict(embedder), "sha256": sums})
+    )
     for stale in {IMAGES, *TORCH_MATRICES} - set(files):
         (folder / stale).unlink(missing_ok=True)
 
@@ -293,4 +314,6 @@ def _write_fts(matrix: Path, target: Path) -> None:
     import torch
 
     with target.open("wb") as stream:
-        torch.save(torch.from_numpy(np.load(matrix)), stream)  # given a path, torch would store its name
+        torch.save(
+            torch.from_numpy(np.load(matrix)), stream
+        )  # given a path, torch would store its name

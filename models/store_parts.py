@@ -78,7 +78,9 @@ class Parts:
         if index.format != 1 or not index.rows:
             msg = f"{file}: not a store of vectors, or an empty one; {REMEDY}"
             raise ValueError(msg)
-        if wrong := next((row.part for row in index.rows if PurePath(row.part).name != row.part), None):
+        if wrong := next(
+            (row.part for row in index.rows if PurePath(row.part).name != row.part), None
+        ):
             msg = f"{file}: damaged (a part is named {wrong!r}); {REMEDY}"
             raise ValueError(msg)
         return cls(folder, index.model, index.rows)
@@ -118,7 +120,9 @@ def open_part(file: Path) -> NDArray[np.float32]:
             header = json.loads(stream.read(length))["vectors"]
         if header["dtype"] != "F32" or len(header["shape"]) != 2 or min(header["shape"]) < 1:
             raise ValueError(f"{header['dtype']} of shape {header['shape']}")  # noqa: EM102
-        return np.memmap(file, np.float32, "r", 8 + length + header["data_offsets"][0], tuple(header["shape"]))
+        return np.memmap(
+            file, np.float32, "r", 8 + length + header["data_offsets"][0], tuple(header["shape"])
+        )
     except (
         OSError,
         ValueError,

@@ -104,9 +104,15 @@ class TAEF2(ModelMixin, ConfigMixin):
             images: (B, 3, H, W) in [-1, 1].
         """
         mean = self.encoder((images + 1) / 2)
-        return AutoencoderKLOutput(DiagonalGaussianDistribution(torch.cat([mean, torch.zeros_like(mean)], dim=1), deterministic=True))
+        return AutoencoderKLOutput(
+            DiagonalGaussianDistribution(
+                torch.cat([mean, torch.zeros_like(mean)], dim=1), deterministic=True
+            )
+        )
 
-    def decode(self, latents: Tensor, return_dict: bool = True, generator: torch.Generator | None = None) -> DecoderOutput | tuple[Tensor]:
+    def decode(
+        self, latents: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
+    ) -> DecoderOutput | tuple[Tensor]:
         """Decode latents to images, as diffusers' decoders.
 
         Args:

@@ -91,7 +91,9 @@ def open_towers(folder: Path, config: dict[str, Any]) -> tuple[nn.Module, Prepro
         side = network.config.vision_config.image_size
         towers = ImageTextTowers(network, transformers.AutoTokenizer.from_pretrained(folder))
         if kind == "clip":
-            return towers, Preprocessing(side, side, "bicubic", mean=CLIP_MEAN, std=CLIP_STD, on="uint8")
+            return towers, Preprocessing(
+                side, side, "bicubic", mean=CLIP_MEAN, std=CLIP_STD, on="uint8"
+            )
         return towers, Preprocessing(side, None, "bicubic", mean=HALF, std=HALF, on="uint8")
     side = network.config.image_size if kind == "vit" else min(224, network.config.image_size)
     return ClassToken(network), Preprocessing(side, shorter_side(side), on="uint8")
@@ -120,7 +122,9 @@ def load_pretrained(kind: Any, folder: Path, **settings: Any) -> Any:
     logging.set_verbosity_error()
     try:
         with opening(folder):
-            model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **settings)
+            model, report = kind.from_pretrained(
+                folder, dtype=torch.float32, output_loading_info=True, **settings
+            )
     finally:
         logging.set_verbosity(level)
     if missing := sorted(report["missing_keys"]):
@@ -143,9 +147,15 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
             raise ValueError(msg) from error
     parts = [
         config,
-        *(config[part] for part in ("text_config", "vision_config") if isinstance(config.get(part), dict)),
+        *(
+            config[part]
+            for part in ("text_config", "vision_config")
+            if isinstance(config.get(part), dict)
+        ),
     ]
-    limits = MAX_SIZES | ({"num_hidden_layers": entries} if entries else {"num_hidden_layers": 1000})
+    limits = MAX_SIZES | (
+        {"num_hidden_layers": entries} if entries else {"num_hidden_layers": 1000}
+    )
     for part in parts:
         for key, most in limits.items():
             value = part.get(key, 1)

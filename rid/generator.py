@@ -97,7 +97,9 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
             "heads": heads,
         }
         self.patches = nn.Conv2d(3, width, patch_size, patch_size)
-        self.register_buffer("positions", sincos_positions(image_size // patch_size, width), persistent=False)
+        self.register_buffer(
+            "positions", sincos_positions(image_size // patch_size, width), persistent=False
+        )
         self.blocks = nn.ModuleList(Block(width, heads, folded) for _ in range(depth))
         self.modulation = None if folded else nn.Parameter(torch.zeros(2, width))
         self.to_pixels = nn.Linear(width, 3 * patch_size**2)
@@ -160,7 +162,10 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         gated: dict[str, Tensor] = {}
         for index in range(len(self.blocks)):
             shift1, scale1, gate1, shift2, scale2, gate2 = weights.pop(f"blocks.{index}.modulation")
-            after_norm |= {f"blocks.{index}.qkv": torch.stack([shift1, scale1]), f"blocks.{index}.fc1": torch.stack([shift2, scale2])}
+            after_norm |= {
+                f"blocks.{index}.qkv": torch.stack([shift1, scale1]),
+                f"blocks.{index}.fc1": torch.stack([shift2, scale2]),
+            }
             gated |= {f"blocks.{index}.proj": gate1, f"blocks.{index}.fc2": gate2}
         for name, (shift, scale) in after_norm.items():
             weights[f"{name}.bias"] += weights[f"{name}.weight"] @ shift
@@ -201,8 +206,12 @@ class Block(nn.Module):
         return self.fc2(F.gelu(self.fc1(tokens), approximate="tanh"))
 
     def _attention(self, tokens: Tensor) -> Tensor:
-        query, key, value = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+        query, key, value = (
+            self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        )
+        return self.proj(
+            F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        )
 
 
 def modulated_norm(tokens: Tensor, modulation: Tensor | None) -> Tensor:

@@ -85,4 +85,8 @@ def fingerprints(values: Any) -> list[Fingerprint]:
 
 def is_fingerprint(value: Any) -> bool:
     """Return True if a value is a fingerprint."""
-    return isinstance(value, dict) and isinstance(value.get("name"), str) and isinstance(value.get("sha256"), dict)
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("sha256"), dict)
+    )

@@ -46,7 +46,9 @@ def predicted_noise(output: Tensor, noisy: Tensor, signal: Tensor, prediction_ty
     raise ValueError(msg)
 
 
-def ancestral_step(noisy: Tensor, predicted: Tensor, fresh: Tensor, signal: Tensor, before: Tensor) -> Tensor:
+def ancestral_step(
+    noisy: Tensor, predicted: Tensor, fresh: Tensor, signal: Tensor, before: Tensor
+) -> Tensor:
     """Take one DDPM step (arXiv 2006.11239, equations 6 and 7).
 
     It goes from the latents at ``signal`` to those at ``before``.
@@ -61,7 +63,9 @@ def ancestral_step(noisy: Tensor, predicted: Tensor, fresh: Tensor, signal: Tens
     signal, before = signal.view(-1, 1, 1, 1), before.view(-1, 1, 1, 1)
     alpha = signal / before
     clean = (noisy - (1 - signal).sqrt() * predicted) / signal.sqrt()
-    mean = (before.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - before) * noisy) / (1 - signal)
+    mean = (before.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - before) * noisy) / (
+        1 - signal
+    )
     return mean + ((1 - before) / (1 - signal) * (1 - alpha)).sqrt() * fresh
 
 

@@ -32,11 +32,18 @@ TIMESTEP_FEATURES = 256
 LABELS = 1001
 """Rows of the unused label table: 1000 classes and the null class."""
 
-RENAMED = {"x_embedder.proj": "patches", "final_layer.linear": "to_pixels", ".attn.": ".", ".mlp.": "."}
+RENAMED = {
+    "x_embedder.proj": "patches",
+    "final_layer.linear": "to_pixels",
+    ".attn.": ".",
+    ".mlp.": ".",
+}
 MODULATION = "adaLN_modulation.1."
 
 
-def released_shapes(width: int, depth: int, patch: int, tokens: int, labels: int = LABELS) -> Shapes:
+def released_shapes(
+    width: int, depth: int, patch: int, tokens: int, labels: int = LABELS
+) -> Shapes:
     """List the entries of a released file with their shapes.
 
     Args:
@@ -58,18 +65,34 @@ def released_shapes(width: int, depth: int, patch: int, tokens: int, labels: int
         "y_embedder.embedding_table.weight": (labels, width),
     }
     for index in range(depth):
-        rows = {"attn.qkv": (3, 1), "attn.proj": (1, 1), "mlp.fc1": (4, 1), "mlp.fc2": (1, 4), "adaLN_modulation.1": (6, 1)}
+        rows = {
+            "attn.qkv": (3, 1),
+            "attn.proj": (1, 1),
+            "mlp.fc1": (4, 1),
+            "mlp.fc2": (1, 4),
+            "adaLN_modulation.1": (6, 1),
+        }
         for name, (outputs, inputs) in rows.items():
             shapes[f"blocks.{index}.{name}.weight"] = (outputs * width, inputs * width)
             shapes[f"blocks.{index}.{name}.bias"] = (outputs * width,)
-    shapes["final_layer.linear.weight"], shapes["final_layer.linear.bias"] = (pixels, width), (pixels,)
-    shapes["final_layer.adaLN_modulation.1.weight"], shapes["final_layer.adaLN_modulation.1.bias"] = (2 * width, width), (2 * width,)
+    shapes["final_layer.linear.weight"], shapes["final_layer.linear.bias"] = (
+        (pixels, width),
+        (pixels,),
+    )
+    (
+        shapes["final_layer.adaLN_modulation.1.weight"],
+        shapes["final_layer.adaLN_modulation.1.bias"],
+    ) = (2 * width, width), (2 * width,)
     return shapes
 
 
 def own_name(key: str) -> str:
     """Translate a released entry's name; empty for unused entries."""
-    if key == "pos_embed" or key.startswith(("t_embedder.", "y_embedder.")) or key.endswith(MODULATION + "weight"):
+    if (
+        key == "pos_embed"
+        or key.startswith(("t_embedder.", "y_embedder."))
+        or key.endswith(MODULATION + "weight")
+    ):
         return ""
     if key.endswith(MODULATION + "bias"):
         return key.removesuffix(MODULATION + "bias").removeprefix("final_layer.") + "modulation"
@@ -87,7 +110,9 @@ def named_budget(file: Path) -> float | None:
     return float(found[1]) / 2 if found else None
 
 
-def import_released(source: Path, target: Path, budget: float, heads: int = 8) -> PerturbationGenerator:
+def import_released(
+    source: Path, target: Path, budget: float, heads: int = 8
+) -> PerturbationGenerator:
     """Convert a released file to a folded model folder, atomically.
 
     Args:
@@ -105,7 +130,10 @@ def import_released(source: Path, target: Path, budget: float, heads: int = 8) -
     partial.parent.mkdir(parents=True, exist_ok=True)
     save_generator(generator, partial)
     write_manifest(
-        partial, command="checkpoints convert", source={"name": source.name, "sha256": file_digest(source)}, budget_levels=budget
+        partial,
+        command="checkpoints convert",
+        source={"name": source.name, "sha256": file_digest(source)},
+        budget_levels=budget,
     )
     os.replace(partial, target)
     return generator
@@ -154,7 +182,9 @@ def from_released(state: dict[str, Tensor], budget: float, heads: int = 8) -> Pe
     sizes = _check(state)
     state = in_float32(state)
     side = math.isqrt(sizes["tokens"])
-    generator = PerturbationGenerator(budget, side * sizes["patch"], sizes["patch"], sizes["width"], sizes["depth"], heads)
+    generator = PerturbationGenerator(
+        budget, side * sizes["patch"], sizes["patch"], sizes["width"], sizes["depth"], heads
+    )
     weights = {}
     for key, value in state.items():
         if name := own_name(key):
@@ -198,11 +228,15 @@ def _check(state: dict[str, Tensor]) -> dict[str, int]:
     shapes = released_shapes(width, len(blocks), patch, tokens, labels)
     if fault := first_fault("generator", shapes, state):
         raise ValueError(fault)
-    if learned := [key for key in shapes if key.endswith(MODULATION + "weight") and state[key].any()]:
+    if learned := [
+        key for key in shapes if key.endswith(MODULATION + "weight") and state[key].any()
+    ]:
         msg = f"{learned[0]} is not zero: the file holds a conditioned network, but RID's generator is unconditional"
         raise ValueError(msg)
     side, table = math.isqrt(tokens), state["pos_embed"]
-    if side**2 != tokens or not torch.allclose(table.float(), sincos_positions(side, width), atol=max(1e-5, torch.finfo(table.dtype).eps)):
+    if side**2 != tokens or not torch.allclose(
+        table.float(), sincos_positions(side, width), atol=max(1e-5, torch.finfo(table.dtype).eps)
+    ):
         msg = "pos_embed is not the fixed sine-cosine table of a square image"
         raise ValueError(msg)
     return {"width": width, "depth": len(blocks), "patch": patch, "tokens": tokens}

@@ -14,12 +14,38 @@ TINY = "checkpoints/tiny/embedder"
 def plant_options(parser: Parser) -> None:
     """What ``plant`` asks for."""
     parser.add_argument("photos", type=Path, help="folder of the collection, flat or nested")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of record and sentinels, apart from the collection")
-    parser.add_argument("--planter", type=Literal["local", "diffusion", "service"], default="local", help="how sentinels are made")
-    parser.add_argument("--reader", type=str, default=TINY, help="reads the keys back: a model's folder, 'service', or 'none'")
-    parser.add_argument("--model", type=str | None, default=None, help="text-to-image pipeline of the diffusion planter")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of record and sentinels, apart from the collection",
+    )
+    parser.add_argument(
+        "--planter",
+        type=Literal["local", "diffusion", "service"],
+        default="local",
+        help="how sentinels are made",
+    )
+    parser.add_argument(
+        "--reader",
+        type=str,
+        default=TINY,
+        help="reads the keys back: a model's folder, 'service', or 'none'",
+    )
+    parser.add_argument(
+        "--model",
+        type=str | None,
+        default=None,
+        help="text-to-image pipeline of the diffusion planter",
+    )
     parser.add_argument("--device", type=str, default="cpu", help="where that runs")
-    parser.add_argument("--describer", type=Literal["measured", "service"], default="measured", help="who tells it what a source shows")
+    parser.add_argument(
+        "--describer",
+        type=Literal["measured", "service"],
+        default="measured",
+        help="who tells it what a source shows",
+    )
     parser.add_call("sentinels.plant:PlantConfig")
     parser.add_call("sentinels.plate:PlateStyle", "style")
     parser.add_call("sentinels.service:Service", "service")
@@ -34,13 +60,27 @@ def plant(settings: Any, output: Output) -> int:
     asks = "service" in (settings.planter, settings.reader, settings.describer)
     client = Client(settings.service, settings.output / "answers") if asks else None
     letters = letters_of(settings.reader, client)
-    report = make(settings.photos, settings.output, planter_of(settings, client), take(settings, PlantConfig), letters, client)
+    report = make(
+        settings.photos,
+        settings.output,
+        planter_of(settings, client),
+        take(settings, PlantConfig),
+        letters,
+        client,
+    )
     if report is None:
         return 0
     read = "keys read back" if letters else "keys NOT read back: no reader"
     code = output.report(report, f"sentinels in {settings.output} ({read})")
-    output.result(output=settings.output, planted=len(report.rows), asked=settings.count, keys_read_back=letters is not None)
-    output.result("copy images/ into the collection before it is published; keep everything else in that folder secret")
+    output.result(
+        output=settings.output,
+        planted=len(report.rows),
+        asked=settings.count,
+        keys_read_back=letters is not None,
+    )
+    output.result(
+        "copy images/ into the collection before it is published; keep everything else in that folder secret"
+    )
     return code
 
 
@@ -55,7 +95,9 @@ def planter_of(settings: Any, client: Any) -> Any:
     if settings.model is None:
         msg = "the diffusion planter needs --model: a text-to-image pipeline's folder or Hub id"
         raise ValueError(msg)
-    return DiffusionPlanter(settings.model, client if settings.describer == "service" else None, device=settings.device)
+    return DiffusionPlanter(
+        settings.model, client if settings.describer == "service" else None, device=settings.device
+    )
 
 
 def letters_of(name: str, client: Any) -> Any:
@@ -81,8 +123,15 @@ def letters_of(name: str, client: Any) -> Any:
 
 def verify_options(parser: Parser) -> None:
     """What ``verify`` asks for."""
-    parser.add_argument("record", type=Path, help="record.json, or a record of the published program")
-    parser.add_argument("--reader", type=str, default="none", help="reads the keys off the sentinels: a model's folder, or 'none'")
+    parser.add_argument(
+        "record", type=Path, help="record.json, or a record of the published program"
+    )
+    parser.add_argument(
+        "--reader",
+        type=str,
+        default="none",
+        help="reads the keys off the sentinels: a model's folder, or 'none'",
+    )
 
 
 def verify(settings: Any, output: Output) -> int:
@@ -113,7 +162,12 @@ def embed_options(parser: Parser) -> None:
     """What ``embed`` asks for."""
     parser.add_argument("photos", type=Path, nargs="+", help="folders and images")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the vectors")
-    parser.add_argument("--model", type=str, default="clip", help="clip, siglip, dino, dinov2, timm:NAME, a folder or a Hub id")
+    parser.add_argument(
+        "--model",
+        type=str,
+        default="clip",
+        help="clip, siglip, dino, dinov2, timm:NAME, a folder or a Hub id",
+    )
     add_job_arguments(parser, batch_size=32)
 
 
@@ -126,13 +180,23 @@ def embed(settings: Any, output: Output) -> int:
 
     found = find_images(settings.photos)
     refuse_overlap(settings.output, settings.photos, found.images)
-    report = embed_images(found, settings.output, open_embedder(settings.model), "sentinels embed", job_options(settings))
+    report = embed_images(
+        found,
+        settings.output,
+        open_embedder(settings.model),
+        "sentinels embed",
+        job_options(settings),
+    )
     if report is None:
         return 0
     code = output.report(report.job, f"images embedded in {settings.output}")
     counts = {"embedded": report.embedded, "kept": report.kept, "dropped": report.dropped}
     words = ", ".join(f"{count} {what}" for what, count in counts.items())
-    output.result(f"{words}, {len(report.job.failed)} failed; {settings.output}", output=settings.output, **counts)
+    output.result(
+        f"{words}, {len(report.job.failed)} failed; {settings.output}",
+        output=settings.output,
+        **counts,
+    )
     return code
 
 
@@ -140,9 +204,19 @@ def retrieve_options(parser: Parser) -> None:
     """What ``retrieve`` asks for."""
     parser.add_argument("vectors", type=Path, help="folder of python -m sentinels embed")
     parser.add_argument("text", type=str, help="what to look for")
-    parser.add_argument("--model", type=str | None, default=None, help="the model the vectors are of, where its name has changed")
+    parser.add_argument(
+        "--model",
+        type=str | None,
+        default=None,
+        help="the model the vectors are of, where its name has changed",
+    )
     parser.add_argument("--top-k", type=int, default=20, help="images to print")
-    parser.add_argument("--captions", type=Path | None, default=None, help="captions to search, too: both rankings are fused")
+    parser.add_argument(
+        "--captions",
+        type=Path | None,
+        default=None,
+        help="captions to search, too: both rankings are fused",
+    )
 
 
 def retrieve(settings: Any, output: Output) -> int:
@@ -161,8 +235,12 @@ def retrieve(settings: Any, output: Output) -> int:
         from sentinels.retrieve import CaptionIndex, fused, read_captions
 
         known = set(store.labels)
-        words = {name: text for name, text in read_captions(settings.captions).items() if name in known}
-        found = fused([found, CaptionIndex(words).search([settings.text], settings.top_k)[0]], settings.top_k)
+        words = {
+            name: text for name, text in read_captions(settings.captions).items() if name in known
+        }
+        found = fused(
+            [found, CaptionIndex(words).search([settings.text], settings.top_k)[0]], settings.top_k
+        )
     for name, score in found:
         output.row("found", f"{score:.4f}  {name}", name=name, score=score)
     return 0
@@ -171,10 +249,19 @@ def retrieve(settings: Any, output: Output) -> int:
 def decide_options(parser: Parser) -> None:
     """What ``decide`` asks for."""
     parser.add_argument("record", type=Path, help="the record of the sentinels")
-    parser.add_argument("answers", type=Path, help="folder of the system's answers: out.json and images/")
+    parser.add_argument(
+        "answers", type=Path, help="folder of the system's answers: out.json and images/"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--control", type=Path | None, default=None, help="answers of a system without the sentinels")
-    parser.add_argument("--name", type=str, default="out", help="of the answers' JSON files, without .json")
+    parser.add_argument(
+        "--control",
+        type=Path | None,
+        default=None,
+        help="answers of a system without the sentinels",
+    )
+    parser.add_argument(
+        "--name", type=str, default="out", help="of the answers' JSON files, without .json"
+    )
     parser.add_call("sentinels.decide:DecideConfig")
 
 
@@ -184,7 +271,9 @@ def decide(settings: Any, output: Output) -> int:
     from sentinels.decide import decide as judge
 
     config = take(settings, DecideConfig)
-    found = judge(settings.record, settings.answers, settings.output, config, settings.control, settings.name)
+    found = judge(
+        settings.record, settings.answers, settings.output, config, settings.control, settings.name
+    )
     output.result(in_words(found), decision=found)
     return 0
 
@@ -222,7 +311,11 @@ VERBS = {
     ),
 }
 
-ROOM = Room("sentinels", "ImageSentinel: keyed images in a data set that prove its use by a retrieval-augmented generator.", VERBS)
+ROOM = Room(
+    "sentinels",
+    "ImageSentinel: keyed images in a data set that prove its use by a retrieval-augmented generator.",
+    VERBS,
+)
 
 main = ROOM.main
 

@@ -80,7 +80,9 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def chat(self, messages: Sequence[Mapping[str, Any]], salt: str = "", temperature: float = 0.0) -> str:
+    async def chat(
+        self, messages: Sequence[Mapping[str, Any]], salt: str = "", temperature: float = 0.0
+    ) -> str:
         """The text of one answer.
 
         Args:
@@ -91,7 +93,11 @@ class Client:
         Raises:
             ServiceError: If it refuses, fails for good, or its answer was cut off.
         """
-        body = {"model": self.service.chat_model, "messages": list(messages), "temperature": temperature}
+        body = {
+            "model": self.service.chat_model,
+            "messages": list(messages),
+            "temperature": temperature,
+        }
         place = self._place("chat", body, salt)
         if (kept := _kept(place)) is not None:
             self.cached += 1
@@ -100,7 +106,9 @@ class Client:
         write_bytes(place, json.dumps({"text": text}).encode())
         return text
 
-    async def draw(self, prompt: str, references: Sequence[bytes] = (), size: str = "1024x1024", salt: str = "") -> bytes:
+    async def draw(
+        self, prompt: str, references: Sequence[bytes] = (), size: str = "1024x1024", salt: str = ""
+    ) -> bytes:
         """A picture file that was drawn for a prompt; it is known to decode.
 
         Args:
@@ -113,7 +121,12 @@ class Client:
             ServiceError: As for :meth:`chat`, or if what came is no picture.
         """
         digests = [hashlib.sha256(reference).hexdigest() for reference in references]
-        about = {"model": self.service.image_model, "prompt": prompt, "size": size, "references": digests}
+        about = {
+            "model": self.service.image_model,
+            "prompt": prompt,
+            "size": size,
+            "references": digests,
+        }
         place = self._place("draw", about | {"way": self.service.drawing}, salt)
         if (kept := _kept(place)) is not None:
             self.cached += 1
@@ -129,21 +142,35 @@ class Client:
         linked.unlink(missing_ok=True)
         return content
 
-    async def _drawn(self, linked: Path, prompt: str, references: Sequence[bytes], size: str) -> bytes:
+    async def _drawn(
+        self, linked: Path, prompt: str, references: Sequence[bytes], size: str
+    ) -> bytes:
         """A picture file; where its link is sent instead, that is kept until it is fetched, as it is paid for."""
         if linked.is_file():
             with suppress(ServiceError):  # a link may have expired
                 return await self._fetch(linked.read_text())
-        drawn = await (self._draw_in_chat if self.service.drawing == "chat" else self._draw_by_images)(prompt, references, size)
+        drawn = await (
+            self._draw_in_chat if self.service.drawing == "chat" else self._draw_by_images
+        )(prompt, references, size)
         if isinstance(drawn, bytes):
             return drawn
         write_bytes(linked, drawn.encode())
         return await self._fetch(drawn)
 
-    async def _draw_by_images(self, prompt: str, references: Sequence[bytes], size: str) -> bytes | str:
-        body: dict[str, Any] = {"model": self.service.image_model, "prompt": prompt, "size": size, "n": 1}
+    async def _draw_by_images(
+        self, prompt: str, references: Sequence[bytes], size: str
+    ) -> bytes | str:
+        body: dict[str, Any] = {
+            "model": self.service.image_model,
+            "prompt": prompt,
+            "size": size,
+            "n": 1,
+        }
         if references:
-            files = [("image[]", (f"{i}.{kind_of(ref)}", ref, f"image/{kind_of(ref)}")) for i, ref in enumerate(references)]
+            files = [
+                ("image[]", (f"{i}.{kind_of(ref)}", ref, f"image/{kind_of(ref)}"))
+                for i, ref in enumerate(references)
+            ]
             answer = await self._ask("images/edits", body, files)
         else:
             answer = await self._ask("images/generations", body)
@@ -157,8 +184,16 @@ class Client:
             raise ServiceError(msg) from None
 
     async def _draw_in_chat(self, prompt: str, references: Sequence[bytes], size: str) -> str:
-        content = message(f"{prompt}\n\nSize: {size}. Answer with the direct URL of the finished picture and nothing else.", references)
-        text = answer_text(await self._ask("chat/completions", {"model": self.service.image_model, "messages": [content], "n": 1}))
+        content = message(
+            f"{prompt}\n\nSize: {size}. Answer with the direct URL of the finished picture and nothing else.",
+            references,
+        )
+        text = answer_text(
+            await self._ask(
+                "chat/completions",
+                {"model": self.service.image_model, "messages": [content], "n": 1},
+            )
+        )
         found = re.search(r"https?://[^\s)\"'<>]+", text)
         if not found:
             msg = f"the service sent no URL of a picture but: {self._clean(text)[:200]}"
@@ -167,12 +202,21 @@ class Client:
 
     async def _fetch(self, url: str) -> bytes:
         limit = self.service.max_megabytes * 2**20
-        return await self._patiently(lambda: fetch(url, self.service.base_url, limit, self.service.timeout), "the picture's URL")
+        return await self._patiently(
+            lambda: fetch(url, self.service.base_url, limit, self.service.timeout),
+            "the picture's URL",
+        )
 
-    async def _ask(self, path: str, body: dict[str, Any], files: Sequence[tuple[str, Any]] | None = None) -> dict[str, Any]:
+    async def _ask(
+        self, path: str, body: dict[str, Any], files: Sequence[tuple[str, Any]] | None = None
+    ) -> dict[str, Any]:
         url = f"{self.service.base_url.rstrip('/')}/{path}"
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        how: dict[str, Any] = {"data": {key: str(value) for key, value in body.items()}, "files": files} if files else {"json": body}
+        how: dict[str, Any] = (
+            {"data": {key: str(value) for key, value in body.items()}, "files": files}
+            if files
+            else {"json": body}
+        )
 
         async def once() -> dict[str, Any]:
             if self.service.max_calls is not None and self.calls >= self.service.max_calls:
@@ -201,7 +245,9 @@ class Client:
                 return await once()
 
         try:
-            return await AsyncRetrying(**patience(self._passing, self.service.attempts, self.first_wait))(in_time)
+            return await AsyncRetrying(
+                **patience(self._passing, self.service.attempts, self.first_wait)
+            )(in_time)
         except RunEnds as error:
             self._over = type(error)(self._clean(str(error)))
             raise self._over from None

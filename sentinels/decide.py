@@ -50,7 +50,10 @@ class DecideConfig:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        if not (0 < self.level < 1 and 0 < self.fpr < 1) or min(self.queries, self.times, self.runs, self.batch_size) < 1:
+        if (
+            not (0 < self.level < 1 and 0 < self.fpr < 1)
+            or min(self.queries, self.times, self.runs, self.batch_size) < 1
+        ):
             msg = f"level and fpr are between 0 and 1, the counts at least 1: {self}"
             raise ValueError(msg)
 
@@ -74,11 +77,19 @@ class Compared:
     @property
     def own(self) -> dict[str, float]:
         """Each output's similarity to its own sentinel."""
-        return {name: float(value) for name, value in zip(self.names, np.diag(self.cosines), strict=True)}
+        return {
+            name: float(value)
+            for name, value in zip(self.names, np.diag(self.cosines), strict=True)
+        }
 
 
 def decide(
-    record: Path, answers: Path, output: Path, config: DecideConfig, control: Path | None = None, name: str = "out"
+    record: Path,
+    answers: Path,
+    output: Path,
+    config: DecideConfig,
+    control: Path | None = None,
+    name: str = "out",
 ) -> dict[str, Any]:
     """Compare a system's answers with the sentinels, test, and write ``decision.json`` with every figure.
 
@@ -96,8 +107,14 @@ def decide(
     """
     planted = Record.open(record)
     embedder = open_embedder(config.similarity, appearance=True)
-    located = {entry: planted.locate(sentinel.generated) for entry, sentinel in planted.sentinels.items()}
-    sentinels = _embedded({entry: path for entry, path in located.items() if path is not None}, embedder, config.batch_size)
+    located = {
+        entry: planted.locate(sentinel.generated) for entry, sentinel in planted.sentinels.items()
+    }
+    sentinels = _embedded(
+        {entry: path for entry, path in located.items() if path is not None},
+        embedder,
+        config.batch_size,
+    )
     protected = compare(Trials.open(answers, name), planted, sentinels, embedder, config)
     found: dict[str, Any] = {"system": _tested(protected, config)}
     if control is not None:
@@ -106,18 +123,36 @@ def decide(
         found["against_control"] = _against(protected, other, config)
     output.mkdir(parents=True, exist_ok=True)
     kind = Path(config.similarity).name
-    similarities = {entry: {"random_key": planted.sentinels[entry].key, "similarity": value} for entry, value in protected.own.items()}
+    similarities = {
+        entry: {"random_key": planted.sentinels[entry].key, "similarity": value}
+        for entry, value in protected.own.items()
+    }
     write_text(output / f"{kind}_similarities.json", json.dumps(similarities, indent=4) + "\n")
     write_text(output / "decision.json", json.dumps(found, indent=2) + "\n")
     if control is not None and config.compat:
         _write_compat(output, kind, found, config)
-    settings = {"record": str(record), "answers": str(answers), "control": str(control) if control else None, "config": asdict(config)}
-    write_manifest(output, command="sentinels decide", finished=True, settings=settings, model=identify_model(config.similarity))
+    settings = {
+        "record": str(record),
+        "answers": str(answers),
+        "control": str(control) if control else None,
+        "config": asdict(config),
+    }
+    write_manifest(
+        output,
+        command="sentinels decide",
+        finished=True,
+        settings=settings,
+        model=identify_model(config.similarity),
+    )
     return found
 
 
 def compare(
-    trials: Trials, record: Record, sentinels: dict[str, NDArray[np.float64]], embedder: Embedder, config: DecideConfig
+    trials: Trials,
+    record: Record,
+    sentinels: dict[str, NDArray[np.float64]],
+    embedder: Embedder,
+    config: DecideConfig,
 ) -> Compared:
     """Similarities of a system's outputs to all sentinels, an untriggered trial's first picture included.
 
@@ -147,7 +182,11 @@ def compare(
         wanted += [Path(record.sentinels[name].generated).name for _ in outputs]
         paths = {f"{place}": path for place, (_, path) in enumerate(outputs) if path is not None}
         if len(paths) < len(outputs) or not outputs:
-            missing[name] = f"{len(outputs) - len(paths)} of {len(outputs)} pictures are not there" if outputs else "never asked"
+            missing[name] = (
+                f"{len(outputs) - len(paths)} of {len(outputs)} pictures are not there"
+                if outputs
+                else "never asked"
+            )
         if paths:
             try:
                 mean = np.mean(list(_embedded(paths, embedder, config.batch_size).values()), axis=0)
@@ -159,47 +198,83 @@ def compare(
         msg = f"{trials.folder}: outputs of {len(vectors)} keys could be compared with their sentinels; at least two are needed"
         raise ValueError(msg)
     names = list(vectors)
-    cosines = np.stack([vectors[name] for name in names]) @ np.stack([sentinels[name] for name in names]).T
+    cosines = (
+        np.stack([vectors[name] for name in names])
+        @ np.stack([sentinels[name] for name in names]).T
+    )
     hits = Hits.of(rankings, wanted)
     facts = {
         "keys": len(names),
         "trials": asked,
         "triggered": {"share": woken / asked, "interval": proportion_interval(woken, asked)},
         "hits": {
-            f"hit@{depth}": {"share": count / hits.total, "interval": proportion_interval(count, hits.total)}
+            f"hit@{depth}": {
+                "share": count / hits.total,
+                "interval": proportion_interval(count, hits.total),
+            }
             for depth, count in hits.at.items()
         },
     }
     return Compared(names, cosines, facts, missing)
 
 
-def _embedded(paths: dict[str, Path], embedder: Embedder, batch_size: int) -> dict[str, NDArray[np.float64]]:
+def _embedded(
+    paths: dict[str, Path], embedder: Embedder, batch_size: int
+) -> dict[str, NDArray[np.float64]]:
     pictures = [open_photo(path).rgb for path in paths.values()]
     if not pictures:
         return {}
-    return dict(zip(paths, embedder.embed_arrays(pictures, batch_size).double().numpy(), strict=True))
+    return dict(
+        zip(paths, embedder.embed_arrays(pictures, batch_size).double().numpy(), strict=True)
+    )
 
 
 def _tested(compared: Compared, config: DecideConfig) -> dict[str, Any]:
-    permuted, watched = permutation_test(compared.cosines, config.seed), sequential_test(compared.cosines, config.level)
+    permuted, watched = (
+        permutation_test(compared.cosines, config.seed),
+        sequential_test(compared.cosines, config.level),
+    )
     scores = np.diag(compared.cosines)
-    interval = bootstrap_interval(lambda keys, axis=-1: scores[keys].mean(axis=axis), len(scores), resamples=10_000, seed=config.seed)
+    interval = bootstrap_interval(
+        lambda keys, axis=-1: scores[keys].mean(axis=axis),
+        len(scores),
+        resamples=10_000,
+        seed=config.seed,
+    )
     return compared.facts | {
-        "similarity": {"mean": float(scores.mean()), "interval": interval, "mismatched": permuted.mismatched},
+        "similarity": {
+            "mean": float(scores.mean()),
+            "interval": interval,
+            "mismatched": permuted.mismatched,
+        },
         "permutation": asdict(permuted),
         "used": permuted.p <= config.level,
-        "sequential": {"p": watched.p, "level": watched.level, "stop_after_keys": watched.stop, "evidence": watched.evidence},
+        "sequential": {
+            "p": watched.p,
+            "level": watched.level,
+            "stop_after_keys": watched.stop,
+            "evidence": watched.evidence,
+        },
         "missing": compared.missing,
     }
 
 
 def _against(protected: Compared, control: Compared, config: DecideConfig) -> dict[str, Any]:
     common = [name for name in protected.names if name in control.own]
-    scores, others = (np.array([side.own[name] for name in common]) for side in (protected, control))
-    curve = resampled(scores, others, config.queries, config.times, config.runs, config.seed, config.compat)
+    scores, others = (
+        np.array([side.own[name] for name in common]) for side in (protected, control)
+    )
+    curve = resampled(
+        scores, others, config.queries, config.times, config.runs, config.seed, config.compat
+    )
     eta = threshold(others, config.queries, config.fpr, config.seed)
     single = separation(scores, others)
-    interval = bootstrap_interval(lambda keys: separation(scores[keys], others[keys]).auc, len(common), resamples=2000, seed=config.seed)
+    interval = bootstrap_interval(
+        lambda keys: separation(scores[keys], others[keys]).auc,
+        len(common),
+        resamples=2000,
+        seed=config.seed,
+    )
     return {
         "common_keys": len(common),
         "queries": config.queries,
@@ -209,7 +284,11 @@ def _against(protected: Compared, control: Compared, config: DecideConfig) -> di
         "deviation": asdict(curve.deviation),
         "single_query_auc": single.auc,
         "single_query_auc_interval": interval,
-        "threshold": {"fpr": config.fpr, "eta": eta if np.isfinite(eta) else None, "exceeded": bool(scores.mean() > eta)},
+        "threshold": {
+            "fpr": config.fpr,
+            "eta": eta if np.isfinite(eta) else None,
+            "exceeded": bool(scores.mean() > eta),
+        },
         "warning": curve.warning or degenerate(config.queries, len(common), config.compat),
         "runs": [asdict(run) for run in curve.runs],
     }
@@ -223,8 +302,15 @@ def _write_compat(output: Path, kind: str, found: dict[str, Any], config: Decide
     names = {"auc": "ROC-AUC", "tpr_at_1": "TPR@1%FPR", "tpr_at_10": "TPR@10%FPR"}
     runs = [{names[key]: value for key, value in run.items()} | fixed for run in against["runs"]]
     content = {
-        "parameters": {"num_samples": config.queries, "num_times": config.times, "total_runs": config.runs, "similarity_type": kind},
-        "metrics_statistics": {metric: {"mean": _mean([run[metric] for run in runs])} for metric in runs[0]},
+        "parameters": {
+            "num_samples": config.queries,
+            "num_times": config.times,
+            "total_runs": config.runs,
+            "similarity_type": kind,
+        },
+        "metrics_statistics": {
+            metric: {"mean": _mean([run[metric] for run in runs])} for metric in runs[0]
+        },
         "all_runs_results": runs,
     }
     file = f"{kind}_evaluation_results_samples{config.queries}_times{config.times}_totalruns{config.runs}.json"
@@ -242,16 +328,26 @@ def in_words(found: dict[str, Any]) -> str:
         if side not in found:
             continue
         facts, test = found[side], found[side]["permutation"]
-        verdict = "the sentinels were used" if facts["used"] else "no evidence that the sentinels were used"
-        lines.append(f"{side}: {verdict}: p = {test['p']:.2g} ({'all' if test['exact'] else 'drawn'} pairings, {facts['keys']} keys)")
+        verdict = (
+            "the sentinels were used"
+            if facts["used"]
+            else "no evidence that the sentinels were used"
+        )
+        lines.append(
+            f"{side}: {verdict}: p = {test['p']:.2g} ({'all' if test['exact'] else 'drawn'} pairings, {facts['keys']} keys)"
+        )
         similarity, triggers = facts["similarity"], facts["triggered"]
         low, high = similarity["interval"]
         lines.append(
             f"  similarity to the own sentinel {similarity['mean']:.3f} ({low:.3f} to {high:.3f}), to others {similarity['mismatched']:.3f}"
         )
-        lines.append(f"  looked into its database {triggers['share']:.0%}; Hit@1 {facts['hits']['hit@1']['share']:.1%}")
+        lines.append(
+            f"  looked into its database {triggers['share']:.0%}; Hit@1 {facts['hits']['hit@1']['share']:.1%}"
+        )
         stop = facts["sequential"]["stop_after_keys"]
-        lines.append(f"  asked one by one: {f'decided after {stop} keys' if stop else 'not decided'}")
+        lines.append(
+            f"  asked one by one: {f'decided after {stop} keys' if stop else 'not decided'}"
+        )
         if facts["missing"]:
             lines.append(f"  not compared: {len(facts['missing'])} keys")
     if "against_control" in found:

@@ -49,7 +49,15 @@ class Decision:
             ValueError: If there are fewer than two keys.
         """
         tested, watched = permutation_test(cosines, seed), sequential_test(cosines, level)
-        return cls(tested.p <= level, tested.p, level, len(cosines), tested.matched, tested.mismatched, watched.stop)
+        return cls(
+            tested.p <= level,
+            tested.p,
+            level,
+            len(cosines),
+            tested.matched,
+            tested.mismatched,
+            watched.stop,
+        )
 
 
 class Decider:
@@ -67,7 +75,13 @@ class Decider:
         """Open the model that compares: ``dino`` (the paper's), ``dinov2``, ``clip``, ``siglip``, a folder or a Hub id."""
         return cls(open_embedder(name, appearance=True))
 
-    def decide(self, outputs: Mapping[str, Images], sentinels: Mapping[str, Images], level: float = LEVEL, seed: int = 0) -> Decision:
+    def decide(
+        self,
+        outputs: Mapping[str, Images],
+        sentinels: Mapping[str, Images],
+        level: float = LEVEL,
+        seed: int = 0,
+    ) -> Decision:
         """Test whether outputs look like their own sentinels more than chance would have it.
 
         Args:
@@ -84,8 +98,16 @@ class Decider:
         if strangers := sorted(set(outputs) - set(sentinels)):
             msg = f"no sentinel of {strangers[0]}; give one for every output"
             raise ValueError(msg)
-        found = np.stack([self._mean(outputs[source]) for source in outputs]) if outputs else np.zeros((0, 1))
-        planted = np.stack([self._mean(sentinels[source]) for source in outputs]) if outputs else np.zeros((0, 1))
+        found = (
+            np.stack([self._mean(outputs[source]) for source in outputs])
+            if outputs
+            else np.zeros((0, 1))
+        )
+        planted = (
+            np.stack([self._mean(sentinels[source]) for source in outputs])
+            if outputs
+            else np.zeros((0, 1))
+        )
         return Decision.of(found @ planted.T, level, seed)
 
     def _mean(self, images: Images) -> NDArray[np.float64]:

@@ -40,7 +40,9 @@ NAMED = {
 
 async def ask_description(client: Client, picture: bytes, attempt: int) -> str:
     """A service's description of a picture file, as it gave it."""
-    return await client.chat([message(DESCRIPTION_PROMPT, [picture])], salt=str(attempt) if attempt else "")
+    return await client.chat(
+        [message(DESCRIPTION_PROMPT, [picture])], salt=str(attempt) if attempt else ""
+    )
 
 
 async def ask_letters(client: Client, picture: bytes) -> str:
@@ -51,16 +53,24 @@ async def ask_letters(client: Client, picture: bytes) -> str:
 def measured_description(rgb: NDArray[np.uint8]) -> str:
     """What can be said of a picture (H, W, 3) without a model: its size, its main colours, its light."""
     height, width = rgb.shape[:2]
-    small = cv2.resize(rgb, (32, 32), interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float32)
+    small = (
+        cv2.resize(rgb, (32, 32), interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float32)
+    )
     palette = np.array(list(NAMED.values()), np.float32)
     nearest = np.linalg.norm(small[:, None] - palette[None], axis=2).argmin(axis=1)
     common = np.bincount(nearest, minlength=len(palette)).argsort()[::-1][:3]
     light = "bright" if small.mean() > 160 else "dark" if small.mean() < 80 else "even"
-    shape = "square" if abs(width / height - 1) < 0.1 else "landscape" if width > height else "portrait"
+    shape = (
+        "square" if abs(width / height - 1) < 0.1 else "landscape" if width > height else "portrait"
+    )
     return json.dumps(
         {
             "subject": {"type": "picture", "brief description": ""},
-            "context": {"setting": "", "lighting": light, "color_scheme": [list(NAMED)[place] for place in common]},
+            "context": {
+                "setting": "",
+                "lighting": light,
+                "color_scheme": [list(NAMED)[place] for place in common],
+            },
             "technical": {"resolution": {"width": width, "height": height}, "image_type": shape},
         }
     )

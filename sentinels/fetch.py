@@ -71,7 +71,9 @@ async def _refuse_private(url: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         msg = f"{_shown(url)}: only http and https URLs are followed"
         raise ValueError(msg)
-    found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().getaddrinfo(
+        parts.hostname, parts.port or 443, type=socket.SOCK_STREAM
+    )
     if any_inside(found):
         msg = f"{_shown(url)} leads to a private address and was not followed"
         raise ValueError(msg)

@@ -33,13 +33,18 @@ class KeyMaker:
     distance: int = 3
     seed: int | None = None
     alphabet: str = ALPHABET
-    _near: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list), init=False, repr=False)
+    _near: dict[str, list[str]] = field(
+        default_factory=lambda: defaultdict(list), init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if not 3 <= self.length <= 16 or not 1 <= self.distance <= self.length:
             msg = f"a key has 3 to 16 letters and keys differ in 1 to all of them, got length {self.length} and distance {self.distance}"
             raise ValueError(msg)
-        if len({fold(letter) for letter in self.alphabet}) < max(2, len(self.alphabet)) or not self.alphabet.isalpha():
+        if (
+            len({fold(letter) for letter in self.alphabet}) < max(2, len(self.alphabet))
+            or not self.alphabet.isalpha()
+        ):
             msg = f"the alphabet must be different letters, whatever their case; got '{self.alphabet}'"
             raise ValueError(msg)
 
@@ -59,7 +64,11 @@ class KeyMaker:
         Raises:
             ValueError: If there is no room for another key at this distance.
         """
-        source = secrets.SystemRandom() if self.seed is None else random.Random(name_bytes(f"{self.seed}/{purpose}"))
+        source = (
+            secrets.SystemRandom()
+            if self.seed is None
+            else random.Random(name_bytes(f"{self.seed}/{purpose}"))
+        )
         for _ in range(tries):
             key = "".join(source.choices(self.alphabet, k=self.length))
             if not self.too_near(key):
@@ -95,4 +104,8 @@ def edit_distance(a: str, b: str) -> int:
 def _shortened(key: str, most: int) -> set[str]:
     """A key with up to so many letters left out; two keys nearer than that many edits have one of these in common."""
     most = min(most, len(key))
-    return {"".join(kept) for left_out in range(most + 1) for kept in combinations(key, len(key) - left_out)}
+    return {
+        "".join(kept)
+        for left_out in range(most + 1)
+        for kept in combinations(key, len(key) - left_out)
+    }

@@ -21,7 +21,10 @@ def message(text: str, pictures: Sequence[bytes] = (), role: str = "user") -> di
     """
     urls = [data_url(picture, kind_of(picture)) for picture in pictures]
     parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
-    return {"role": role, "content": parts + [{"type": "image_url", "image_url": {"url": url}} for url in urls]}
+    return {
+        "role": role,
+        "content": parts + [{"type": "image_url", "image_url": {"url": url}} for url in urls],
+    }
 
 
 def kind_of(picture: bytes) -> str:

@@ -21,16 +21,30 @@ class Names:
         taken: File names that exist, with the source whose sentinel has it; empty for images of the collection.
     """
 
-    def __init__(self, kind: Literal["neutral", "prefixed"], seed: int, sources: Sequence[str], taken: dict[str, str]) -> None:
+    def __init__(
+        self,
+        kind: Literal["neutral", "prefixed"],
+        seed: int,
+        sources: Sequence[str],
+        taken: dict[str, str],
+    ) -> None:
         self.kind, self.seed, self.taken = kind, seed, taken
         self.stems = Counter(Path(source).stem for source in sources)
 
     def draw(self, source: str, codec: str) -> str:
         """The place of a source's sentinel, which has the codec; the same whenever it is drawn."""
         path = PurePosixPath(source)
-        ending = path.suffix if path.suffix.lower().lstrip(".") in (codec, {"jpg": "jpeg", "tif": "tiff"}.get(codec)) else f".{codec}"
+        ending = (
+            path.suffix
+            if path.suffix.lower().lstrip(".") in (codec, {"jpg": "jpeg", "tif": "tiff"}.get(codec))
+            else f".{codec}"
+        )
         if self.kind == "prefixed":
-            stem = path.stem if self.stems[path.stem] == 1 else source.replace("/", "_").replace(".", "_")
+            stem = (
+                path.stem
+                if self.stems[path.stem] == 1
+                else source.replace("/", "_").replace(".", "_")
+            )
             return str(path.with_name(f"sentinel_{stem}{ending}"))
         rng = random.Random(name_bytes(f"{self.seed}/{source}/name"))
         while True:
@@ -45,5 +59,7 @@ def _same_kind(letter: str, rng: random.Random) -> str:
     if letter.isdigit():
         return rng.choice("0123456789")
     if letter.isascii() and letter.isalpha():
-        return rng.choice("abcdefghijklmnopqrstuvwxyz" if letter.islower() else "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        return rng.choice(
+            "abcdefghijklmnopqrstuvwxyz" if letter.islower() else "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        )
     return letter

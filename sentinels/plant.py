@@ -82,7 +82,12 @@ class PlantConfig:
 
 
 def plant(
-    inputs: Path, output: Path, planter: Planter, config: PlantConfig, letters: Letters | None, client: Client | None = None
+    inputs: Path,
+    output: Path,
+    planter: Planter,
+    config: PlantConfig,
+    letters: Letters | None,
+    client: Client | None = None,
 ) -> Report | None:
     """Plant sentinels; in a folder with a stopped job's it goes on.
 
@@ -113,17 +118,44 @@ def plant(
     settings = {"inputs": str(inputs.resolve()), "config": asdict(config)} | planter.settings()
     with locked(output):
         claim(output, PlantJob.command, settings)
-        chosen, seed = _chosen({photo.name: photo for photo in photos}, config, output / "sources.json")
-        record = Record.open(output / "record.json") if (output / "record.json").is_file() else Record(output / "record.json")
+        chosen, seed = _chosen(
+            {photo.name: photo for photo in photos}, config, output / "sources.json"
+        )
+        record = (
+            Record.open(output / "record.json")
+            if (output / "record.json").is_file()
+            else Record(output / "record.json")
+        )
         _adopt(output, chosen, record)
     if settings.get("planter") != "local":
         record.description_prompt = DESCRIPTION_PROMPT
     record.provenance = settings | {"key_length": config.key_length}
-    job = PlantJob(chosen, {Path(photo.name).name for photo in photos}, seed, planter, config, letters, client, record)
-    passed_over = {photo.group: "a tar file; sources are files of their own" for photo in found.images if photo.member is not None}
+    job = PlantJob(
+        chosen,
+        {Path(photo.name).name for photo in photos},
+        seed,
+        planter,
+        config,
+        letters,
+        client,
+        record,
+    )
+    passed_over = {
+        photo.group: "a tar file; sources are files of their own"
+        for photo in found.images
+        if photo.member is not None
+    }
     options = JobOptions(batch_size=config.concurrency, alone=True)
     facts = {"keys_read_back": letters is not None}
-    return run_job(job, chosen, output, settings, options, skipped=found.skipped | found.failed | passed_over, facts=facts)
+    return run_job(
+        job,
+        chosen,
+        output,
+        settings,
+        options,
+        skipped=found.skipped | found.failed | passed_over,
+        facts=facts,
+    )
 
 
 class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str, Any]]):
@@ -144,12 +176,23 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
         client: Client | None,
         record: Record,
     ) -> None:
-        self.chosen, self.seed, self.planter, self.config, self.letters, self.client = chosen, seed, planter, config, letters, client
+        self.chosen, self.seed, self.planter, self.config, self.letters, self.client = (
+            chosen,
+            seed,
+            planter,
+            config,
+            letters,
+            client,
+        )
         self.record, self.output = record, record.file.parent
         self.keys = KeyMaker(config.key_length, config.distance, seed)
-        self.first = {photo.name: self.keys.draw(f"{photo.name}/0") for photo in chosen}  # in this order whatever is done already
+        self.first = {
+            photo.name: self.keys.draw(f"{photo.name}/0") for photo in chosen
+        }  # in this order whatever is done already
         self.keys.know(sentinel.key for sentinel in record.sentinels.values())
-        taken = dict.fromkeys(used, "") | {Path(sentinel.generated).name: source for source, sentinel in record.sentinels.items()}
+        taken = dict.fromkeys(used, "") | {
+            Path(sentinel.generated).name: source for source, sentinel in record.sentinels.items()
+        }
         self.names = Names(config.names, seed, [photo.name for photo in chosen], taken)
         self.looks: dict[str, NDArray[np.float32]] = {}
 
@@ -165,11 +208,15 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
     def step(self, batch: Batch[ImageInput, Levels]) -> list[dict[str, Any] | BaseException]:
         return asyncio.run(self._side_by_side(batch))
 
-    async def _side_by_side(self, batch: Batch[ImageInput, Levels]) -> list[dict[str, Any] | BaseException]:
+    async def _side_by_side(
+        self, batch: Batch[ImageInput, Levels]
+    ) -> list[dict[str, Any] | BaseException]:
         """The row of every source, or what went wrong; a limit or a refused key ends the job when all are through."""
         asking: AbstractAsyncContextManager[Any] = self.client or nullcontext()
         async with asking:
-            found = await asyncio.gather(*map(self._source, batch.inputs, batch.prepared), return_exceptions=True)
+            found = await asyncio.gather(
+                *map(self._source, batch.inputs, batch.prepared), return_exceptions=True
+            )
         if over := next((error for error in found if isinstance(error, RunEnds)), None):
             raise over
         return found
@@ -186,7 +233,9 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
         return (self.output / row["sentinel"]).is_file()
 
     async def _source(self, photo: ImageInput, source: Levels) -> dict[str, Any]:
-        own = int.from_bytes(hashlib.sha256(name_bytes(f"{self.seed}/{photo.name}")).digest()[:4], "big")
+        own = int.from_bytes(
+            hashlib.sha256(name_bytes(f"{self.seed}/{photo.name}")).digest()[:4], "big"
+        )
         trouble = ""
         for attempt in range(self.config.attempts):
             key = self.keys.draw(f"{photo.name}/{attempt}") if attempt else self.first[photo.name]
@@ -200,22 +249,36 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
             checks = await self._checks(photo, source, planted, key)
             trouble = str(checks.pop("trouble"))
             if not trouble:
-                return self._keep(photo, planted, key, {"attempt": attempt + 1, "seed": own} | checks)
+                return self._keep(
+                    photo, planted, key, {"attempt": attempt + 1, "seed": own} | checks
+                )
         msg = f"{photo.name}: given up after {self.config.attempts} attempts, the last: {trouble}"
         raise ValueError(msg)
 
-    async def _checks(self, photo: ImageInput, source: Levels, planted: Planted, key: str) -> dict[str, Any]:
+    async def _checks(
+        self, photo: ImageInput, source: Levels, planted: Planted, key: str
+    ) -> dict[str, Any]:
         """What was measured of a candidate; ``trouble`` says why it will not do."""
-        trouble = "" if planted.rgb.shape == source.shape else f"{planted.rgb.shape[:2]} where the source has {source.shape[:2]}"
+        trouble = (
+            ""
+            if planted.rgb.shape == source.shape
+            else f"{planted.rgb.shape[:2]} where the source has {source.shape[:2]}"
+        )
         found: dict[str, Any] = {}
         if self.letters is not None:
             found["read"] = await self.letters(planted.rgb)
             if not reads_as(found["read"], key):
                 trouble = trouble or f"the key {key} is not legible, read as '{found['read']}'"
         candidate = look(planted.rgb)
-        rivals = {other.name: self._look(other) for other in self.chosen[:RIVALS] if other.name != photo.name}
+        rivals = {
+            other.name: self._look(other)
+            for other in self.chosen[:RIVALS]
+            if other.name != photo.name
+        }
         found["similarity"] = round(float(candidate @ look(source)), 4)
-        nearer = [name for name, other in rivals.items() if float(candidate @ other) > found["similarity"]]
+        nearer = [
+            name for name, other in rivals.items() if float(candidate @ other) > found["similarity"]
+        ]
         if nearer:
             trouble = trouble or f"it looks more like {nearer[0]} than like its own source"
         return found | {"trouble": trouble}
@@ -228,13 +291,20 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
                 self.looks[photo.name] = np.zeros(768, np.float32)
         return self.looks[photo.name]
 
-    def _keep(self, photo: ImageInput, planted: Planted, key: str, facts: dict[str, Any]) -> dict[str, Any]:
+    def _keep(
+        self, photo: ImageInput, planted: Planted, key: str, facts: dict[str, Any]
+    ) -> dict[str, Any]:
         content = photo.path.read_bytes()
         header = read_header(content) or Header("png", 0, 0)
         name = self.names.draw(photo.name, header.codec)
         target = self.output / "images" / name
-        write_bytes(target, encode_as(planted.rgb, header.codec, header.jpeg_quality, header.chroma))
-        hashes = {"source_sha256": hashlib.sha256(content).hexdigest(), "sentinel_sha256": file_digest(target)}
+        write_bytes(
+            target, encode_as(planted.rgb, header.codec, header.jpeg_quality, header.chroma)
+        )
+        hashes = {
+            "source_sha256": hashlib.sha256(content).hexdigest(),
+            "sentinel_sha256": file_digest(target),
+        }
         size = {"width": planted.rgb.shape[1], "height": planted.rgb.shape[0]}
         before = self.record.sentinels.get(photo.name)
         self.record.sentinels[photo.name] = made = Sentinel(
@@ -247,7 +317,9 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
             provenance=self.planter.settings() | size | facts | hashes,
         )
         self.record.write()
-        if before is not None and before.generated != made.generated:  # its source has another format now
+        if (
+            before is not None and before.generated != made.generated
+        ):  # its source has another format now
             (self.output / before.generated).unlink(missing_ok=True)
         return {"sentinel": made.generated}
 
@@ -262,12 +334,16 @@ class Sources:
 
 def look(rgb: Levels) -> NDArray[np.float32]:
     """A picture's colours in 16 x 16 places, centred, unit length, (768,): says what looks alike without any model."""
-    small = np.asarray(Image.fromarray(rgb).resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
+    small = np.asarray(
+        Image.fromarray(rgb).resize((16, 16), Image.Resampling.BOX), np.float32
+    ).ravel()
     centred = small - small.mean()
     return centred / max(float(np.linalg.norm(centred)), 1e-6)
 
 
-def _chosen(photos: dict[str, ImageInput], config: PlantConfig, file: Path) -> tuple[list[ImageInput], int]:
+def _chosen(
+    photos: dict[str, ImageInput], config: PlantConfig, file: Path
+) -> tuple[list[ImageInput], int]:
     """The sources of a job and its seed, the same after a stop."""
     if file.is_file():
         kept = read_json(file, Sources, "put a copy of it back, or plant into another folder")
@@ -275,7 +351,11 @@ def _chosen(photos: dict[str, ImageInput], config: PlantConfig, file: Path) -> t
     else:
         seed = secrets.randbits(128) if config.seed is None else config.seed
         rng = random.Random(f"{seed}/sources")
-        names = sorted(photos)[: config.count] if config.order == "first" else sorted(rng.sample(sorted(photos), config.count))
+        names = (
+            sorted(photos)[: config.count]
+            if config.order == "first"
+            else sorted(rng.sample(sorted(photos), config.count))
+        )
     if gone := [name for name in names if name not in photos]:
         msg = f"{gone[0]} was chosen as a source and is gone: put it back, or plant into another folder"
         raise ValueError(msg)
@@ -292,5 +372,7 @@ def _adopt(output: Path, chosen: Sequence[ImageInput], record: Record) -> None:
             now = photo.digest()
             digest = str(sentinel.provenance.get("source_sha256") or now)
             mtime_ns = photo.mtime_ns if digest == now else 0  # it has changed since
-            journal[photo.name] = Entry(photo.name, photo.size, mtime_ns, digest, {"sentinel": sentinel.generated})
+            journal[photo.name] = Entry(
+                photo.name, photo.size, mtime_ns, digest, {"sentinel": sentinel.generated}
+            )
     join_journals(output, journal.values())

@@ -61,7 +61,9 @@ class LocalPlanter:
         return {"planter": "local", "style": asdict(self.style)}
 
     async def plant(self, source: Levels, key: str, seed: int, attempt: int) -> Planted:
-        return Planted(set_key(source, key, np.random.default_rng([31, seed, attempt]), self.style).rgb)
+        return Planted(
+            set_key(source, key, np.random.default_rng([31, seed, attempt]), self.style).rgb
+        )
 
 
 class DiffusionPlanter:
@@ -78,12 +80,30 @@ class DiffusionPlanter:
         ValueError: If there is no such device.
     """
 
-    def __init__(self, model: str, client: Client | None = None, steps: int = 30, guidance: float = 5.0, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: str,
+        client: Client | None = None,
+        steps: int = 30,
+        guidance: float = 5.0,
+        device: str = "cpu",
+    ) -> None:
         check_device(device)
-        self.model, self.client, self.steps, self.guidance, self.device = model, client, steps, guidance, device
+        self.model, self.client, self.steps, self.guidance, self.device = (
+            model,
+            client,
+            steps,
+            guidance,
+            device,
+        )
 
     def settings(self) -> dict[str, Any]:
-        how = {"planter": "diffusion", "model": fingerprint(self.model, self.folder), "steps": self.steps, "guidance": self.guidance}
+        how = {
+            "planter": "diffusion",
+            "model": fingerprint(self.model, self.folder),
+            "steps": self.steps,
+            "guidance": self.guidance,
+        }
         return how | ({"service": self.client.service.settings()} if self.client else {})
 
     @cached_property
@@ -98,7 +118,9 @@ class DiffusionPlanter:
 
         dtype = torch.float32 if self.device == "cpu" else torch.float16
         with opening(self.folder):
-            pipeline = AutoPipelineForText2Image.from_pretrained(self.folder, dtype=dtype).to(self.device)
+            pipeline = AutoPipelineForText2Image.from_pretrained(self.folder, dtype=dtype).to(
+                self.device
+            )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
@@ -113,7 +135,13 @@ class DiffusionPlanter:
         return Planted(cover_crop(drawn, height, width, "lanczos"), description, prompt)
 
     def _drawn(self, prompt: str, seed: int) -> Levels:
-        return generate_image(self.pipeline, prompt, seed, num_inference_steps=self.steps, guidance_scale=self.guidance)
+        return generate_image(
+            self.pipeline,
+            prompt,
+            seed,
+            num_inference_steps=self.steps,
+            guidance_scale=self.guidance,
+        )
 
 
 class ServicePlanter:
@@ -134,7 +162,9 @@ class ServicePlanter:
         height, width = source.shape[:2]
         description = await ask_description(self.client, encode_as(source, "jpg"), attempt)
         prompt = generation_prompt(description, key, (width, height))
-        drawn = await self.client.draw(prompt, size=self.size or nearest_size(width, height), salt=str(attempt))
+        drawn = await self.client.draw(
+            prompt, size=self.size or nearest_size(width, height), salt=str(attempt)
+        )
         rgb = decode_photo(BytesIO(drawn), "the drawn sentinel").rgb
         return Planted(cover_crop(rgb, height, width, "lanczos"), description, prompt)
 

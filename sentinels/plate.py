@@ -49,7 +49,9 @@ class PlateStyle:
 
     def __post_init__(self) -> None:
         low, high = self.width
-        if not (0.1 <= low <= high <= 0.95 and 0 <= self.tilt <= 30 and 0 <= self.perspective <= 0.4):
+        if not (
+            0.1 <= low <= high <= 0.95 and 0 <= self.tilt <= 30 and 0 <= self.perspective <= 0.4
+        ):
             msg = f"a plate's width is within 0.1 to 0.95, its tilt 0 to 30 degrees, its perspective 0 to 0.4: {self}"
             raise ValueError(msg)
         if not (10 <= self.contrast <= 200 and 0 <= self.flatten <= 1):
@@ -71,7 +73,9 @@ class Plate:
     height: float
 
 
-def set_key(rgb: Levels, key: str, rng: np.random.Generator, style: PlateStyle = PlateStyle()) -> Plate:
+def set_key(
+    rgb: Levels, key: str, rng: np.random.Generator, style: PlateStyle = PlateStyle()
+) -> Plate:
     """Set a key into a picture.
 
     Args:
@@ -92,11 +96,16 @@ def set_key(rgb: Levels, key: str, rng: np.random.Generator, style: PlateStyle =
     size = np.array([mask.shape[1], mask.shape[0]]) * scale
     middle = _flattest(rgb, size, rng)
     corners = _in_perspective(middle, size, rng, style, (width, height))
-    flat = np.array([[0, 0], [mask.shape[1], 0], [mask.shape[1], mask.shape[0]], [0, mask.shape[0]]], np.float32)
+    flat = np.array(
+        [[0, 0], [mask.shape[1], 0], [mask.shape[1], mask.shape[0]], [0, mask.shape[0]]], np.float32
+    )
     warp: NDArray[np.float64] = np.asarray(cv2.getPerspectiveTransform(flat, corners), np.float64)
     letters = _warped(mask, warp, (width, height), 4 if max(width, height) <= 512 else 2)
     edge = max(0.8, 0.06 * size[1])
-    plate = np.asarray(cv2.GaussianBlur(_warped(np.full_like(mask, 255), warp, (width, height), 1), (0, 0), edge), np.float32)
+    plate = np.asarray(
+        cv2.GaussianBlur(_warped(np.full_like(mask, 255), warp, (width, height), 1), (0, 0), edge),
+        np.float32,
+    )
     return Plate(
         _composed(rgb, letters, plate, rng, style),
         corners,
@@ -133,7 +142,9 @@ def _font() -> ImageFont.FreeTypeFont:
     return made
 
 
-def _flattest(rgb: Levels, size: NDArray[np.float64], rng: np.random.Generator, tries: int = 24) -> NDArray[np.float64]:
+def _flattest(
+    rgb: Levels, size: NDArray[np.float64], rng: np.random.Generator, tries: int = 24
+) -> NDArray[np.float64]:
     """Middle of the rectangle with the least texture of some drawn at random."""
     height, width = rgb.shape[:2]
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -148,7 +159,11 @@ def _flattest(rgb: Levels, size: NDArray[np.float64], rng: np.random.Generator, 
 
 
 def _in_perspective(
-    middle: NDArray[np.float64], size: NDArray[np.float64], rng: np.random.Generator, style: PlateStyle, frame: tuple[int, int]
+    middle: NDArray[np.float64],
+    size: NDArray[np.float64],
+    rng: np.random.Generator,
+    style: PlateStyle,
+    frame: tuple[int, int],
 ) -> Points:
     """Corners of the plate, turned, skewed, and inside the frame."""
     flat = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size / 2
@@ -160,17 +175,31 @@ def _in_perspective(
     spread = np.ptp(corners, axis=0)
     if (spread > bound).any():
         corners = middle + (corners - middle) * (bound / spread).min()
-    corners = corners - np.minimum(corners.min(axis=0), 0) - np.maximum(corners.max(axis=0) - bound, 0)
+    corners = (
+        corners - np.minimum(corners.min(axis=0), 0) - np.maximum(corners.max(axis=0) - bound, 0)
+    )
     return corners.astype(np.float32)
 
 
-def _warped(mask: Levels, warp: NDArray[np.float64], frame: tuple[int, int], enlarge: int) -> NDArray[np.float32]:
+def _warped(
+    mask: Levels, warp: NDArray[np.float64], frame: tuple[int, int], enlarge: int
+) -> NDArray[np.float32]:
     """A mask in its place, in [0, 1]; drawn larger and averaged, so that thin strokes stay whole."""
-    grown = cv2.warpPerspective(mask, np.diag([enlarge, enlarge, 1.0]) @ warp, (frame[0] * enlarge, frame[1] * enlarge))
-    return np.asarray(cv2.resize(grown, frame, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
+    grown = cv2.warpPerspective(
+        mask, np.diag([enlarge, enlarge, 1.0]) @ warp, (frame[0] * enlarge, frame[1] * enlarge)
+    )
+    return np.asarray(
+        cv2.resize(grown, frame, interpolation=cv2.INTER_AREA), np.float32
+    ) / np.float32(255)
 
 
-def _composed(rgb: Levels, letters: NDArray[np.float32], plate: NDArray[np.float32], rng: np.random.Generator, style: PlateStyle) -> Levels:
+def _composed(
+    rgb: Levels,
+    letters: NDArray[np.float32],
+    plate: NDArray[np.float32],
+    rng: np.random.Generator,
+    style: PlateStyle,
+) -> Levels:
     """The picture with a plate of its own blurred colours, and letters of another of its colours, dark or light enough to be read."""
     picture = rgb.astype(np.float32)
     soft = cv2.GaussianBlur(picture, (0, 0), max(2.0, 0.06 * min(rgb.shape[:2])))
@@ -178,13 +207,19 @@ def _composed(rgb: Levels, letters: NDArray[np.float32], plate: NDArray[np.float
     ground = ((picture * share).sum((0, 1)) / max(1, share.sum())).astype(np.float32)
     panel = soft + style.flatten * (ground - soft)
     shown = picture + (plate * style.flatten)[..., None] * (panel - picture)
-    ink = _readable(picture.reshape(-1, 3)[rng.integers(len(picture.reshape(-1, 3)))], ground, style.contrast)
-    shade = shown.mean(axis=2, keepdims=True) / max(1.0, float(ground.mean()))  # the picture's light falls on the letters, too
+    ink = _readable(
+        picture.reshape(-1, 3)[rng.integers(len(picture.reshape(-1, 3)))], ground, style.contrast
+    )
+    shade = shown.mean(axis=2, keepdims=True) / max(
+        1.0, float(ground.mean())
+    )  # the picture's light falls on the letters, too
     inked = ink * np.clip(shade, 0.75, 1.25)
     return np.clip(shown + letters[..., None] * (inked - shown), 0, 255).round().astype(np.uint8)
 
 
-def _readable(colour: NDArray[np.float32], ground: NDArray[np.float32], contrast: float) -> NDArray[np.float32]:
+def _readable(
+    colour: NDArray[np.float32], ground: NDArray[np.float32], contrast: float
+) -> NDArray[np.float32]:
     """A colour moved towards black or white until its lightness is far enough from the ground's."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     under = float(ground @ weights)

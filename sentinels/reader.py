@@ -78,4 +78,7 @@ class KeyReader:
             ValueError: If an array or a tensor has another shape or range.
         """
         given = given_images(images)
-        return [Reading(image.name, self.network.read(image.photo.tensor().unsqueeze(0))[0]) for image in given]
+        return [
+            Reading(image.name, self.network.read(image.photo.tensor().unsqueeze(0))[0])
+            for image in given
+        ]

@@ -77,8 +77,14 @@ class Record:
         if file.stat().st_size > LARGEST:
             msg = f"{file}: larger than {LARGEST >> 20} MiB, so not a record of sentinels"
             raise ValueError(msg)
-        content = read_json(file, _RecordFile, "a record of sentinels has processed_images with an object for each source")
-        sentinels = {name: _entry(file, name, entry) for name, entry in content.processed_images.items()}
+        content = read_json(
+            file,
+            _RecordFile,
+            "a record of sentinels has processed_images with an object for each source",
+        )
+        sentinels = {
+            name: _entry(file, name, entry) for name, entry in content.processed_images.items()
+        }
         return cls(file, sentinels, content.description_prompt or "", content.provenance or {})
 
     def write(self) -> None:
@@ -113,8 +119,18 @@ class Record:
         Records of the published program name files relative to the folder it was started in, a neighbour of the data's.
         """
         here = self.file.parent.resolve()
-        bases = [here, *(base / inside for base in [here, *here.parents][:4] for inside in ("", "ImageSentinel"))]
-        return next((path for base in bases if (path := Path(os.path.normpath(base / recorded))).is_file()), None)
+        bases = [
+            here,
+            *(
+                base / inside
+                for base in [here, *here.parents][:4]
+                for inside in ("", "ImageSentinel")
+            ),
+        ]
+        return next(
+            (path for base in bases if (path := Path(os.path.normpath(base / recorded))).is_file()),
+            None,
+        )
 
     def pairs(self) -> Iterator[tuple[str, Sentinel, Path]]:
         """Name, entry and sentinel file of every entry.
@@ -151,11 +167,17 @@ def parse_object(text: str) -> dict[str, Any] | None:
 
 def _entry(file: Path, name: str, entry: dict[str, Any]) -> Sentinel:
     wanted = {"random_key": "key", "original_image": "original", "generated_image": "generated"}
-    optional = {"image_description": "description", "generation_prompt": "prompt", "timestamp": "timestamp"}
+    optional = {
+        "image_description": "description",
+        "generation_prompt": "prompt",
+        "timestamp": "timestamp",
+    }
     if missing := [key for key in wanted if not isinstance(entry.get(key), str)]:
         msg = f"{file}: the entry of {name} has no {missing[0]}"
         raise ValueError(msg)
-    texts = {field_name: str(entry.get(key) or "") for key, field_name in (wanted | optional).items()}
+    texts = {
+        field_name: str(entry.get(key) or "") for key, field_name in (wanted | optional).items()
+    }
     provenance = entry.get("provenance") or {}
     if not isinstance(provenance, dict):
         msg = f"{file}: the provenance of {name} is no object"

@@ -28,22 +28,37 @@ class CaptionIndex:
 
     def __init__(self, captions: dict[str, str]) -> None:
         if not captions:
-            msg = "search by words needs captions: a JSON list of objects with image_file and caption"
+            msg = (
+                "search by words needs captions: a JSON list of objects with image_file and caption"
+            )
             raise ValueError(msg)
         self.names = sorted(captions)
-        self.index = bm25s.BM25(method="lucene")  # a word that all captions have still counts a little
-        tokens = bm25s.tokenize([captions[name] for name in self.names], token_pattern=WORD, stopwords=None, show_progress=False)
+        self.index = bm25s.BM25(
+            method="lucene"
+        )  # a word that all captions have still counts a little
+        tokens = bm25s.tokenize(
+            [captions[name] for name in self.names],
+            token_pattern=WORD,
+            stopwords=None,
+            show_progress=False,
+        )
         self.index.index(tokens, show_progress=False)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[Ranking]:
         """The ``top_k`` best captions of each query; only such as share a word with it."""
         found = []
         for query in queries:
-            words = bm25s.tokenize([query], token_pattern=WORD, stopwords=None, show_progress=False, return_ids=False)[0]
+            words = bm25s.tokenize(
+                [query], token_pattern=WORD, stopwords=None, show_progress=False, return_ids=False
+            )[0]
             known = [word for word in words if word in self.index.vocab_dict]
-            scores = self.index.get_scores(known) if known else np.zeros(len(self.names), np.float32)
+            scores = (
+                self.index.get_scores(known) if known else np.zeros(len(self.names), np.float32)
+            )
             order = np.lexsort((np.arange(len(scores)), -scores))[:top_k]
-            found.append([(self.names[place], float(scores[place])) for place in order if scores[place] > 0])
+            found.append(
+                [(self.names[place], float(scores[place])) for place in order if scores[place] > 0]
+            )
         return found
 
 
@@ -92,7 +107,15 @@ class Hits:
     total: int
 
     @classmethod
-    def of(cls, rankings: Sequence[Sequence[str]], wanted: Sequence[str], depths: Sequence[int] = (1, 3, 5, 10)) -> Hits:
+    def of(
+        cls,
+        rankings: Sequence[Sequence[str]],
+        wanted: Sequence[str],
+        depths: Sequence[int] = (1, 3, 5, 10),
+    ) -> Hits:
         """Count exact names; an empty ranking (nothing was looked for) is a miss."""
         pairs = list(zip(rankings, wanted, strict=True))
-        return cls({depth: sum(name in ranking[:depth] for ranking, name in pairs) for depth in depths}, len(pairs))
+        return cls(
+            {depth: sum(name in ranking[:depth] for ranking, name in pairs) for depth in depths},
+            len(pairs),
+        )

@@ -50,7 +50,9 @@ class Resampled:
     warning: str
 
 
-def resampled(protected: Scores, control: Scores, queries: int, times: int, runs: int, seed: int, compat: bool) -> Resampled:
+def resampled(
+    protected: Scores, control: Scores, queries: int, times: int, runs: int, seed: int, compat: bool
+) -> Resampled:
     """The paper's protocol: many means of ``queries`` keys of either system, and their ROC curve.
 
     Args:
@@ -76,7 +78,12 @@ def resampled(protected: Scores, control: Scores, queries: int, times: int, runs
         second = first if compat else _draws(rng, count, queries, times, compat)
         found.append(separation(protected[first].mean(axis=1), control[second].mean(axis=1)))
     values = np.array([[run.auc, run.tpr_at_1, run.tpr_at_10] for run in found])
-    return Resampled(Separation(*values.mean(axis=0)), Separation(*values.std(axis=0)), found, degenerate(queries, count, compat))
+    return Resampled(
+        Separation(*values.mean(axis=0)),
+        Separation(*values.std(axis=0)),
+        found,
+        degenerate(queries, count, compat),
+    )
 
 
 def degenerate(queries: int, count: int, compat: bool) -> str:
@@ -88,13 +95,17 @@ def degenerate(queries: int, count: int, compat: bool) -> str:
     return ""
 
 
-def _draws(rng: np.random.Generator, count: int, queries: int, times: int, compat: bool) -> NDArray[np.int64]:
+def _draws(
+    rng: np.random.Generator, count: int, queries: int, times: int, compat: bool
+) -> NDArray[np.int64]:
     if compat:
         return np.stack([rng.choice(count, queries, replace=False) for _ in range(times)])
     return rng.integers(count, size=(times, queries))
 
 
-def threshold(control: Scores, queries: int, rate: float, seed: int, resamples: int = 100_000) -> float:
+def threshold(
+    control: Scores, queries: int, rate: float, seed: int, resamples: int = 100_000
+) -> float:
     """The mean of ``queries`` scores that control systems exceed at a chosen rate at most.
 
     For one query it is the order statistic that keeps the rate for a further control score whatever their distribution (infinite where

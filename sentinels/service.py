@@ -59,7 +59,12 @@ class Service:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+        ):
             msg = f"base_url must be http(s)://HOST/..., without a user name or a query, got '{self.base_url}'"
             raise ValueError(msg)
         if self.timeout <= 0 or self.concurrency < 1 or self.attempts < 1 or self.max_megabytes < 1:
@@ -68,4 +73,6 @@ class Service:
 
     def settings(self) -> dict[str, Any]:
         """What decides the answers, for a manifest."""
-        return {key: asdict(self)[key] for key in ("base_url", "chat_model", "image_model", "drawing")}
+        return {
+            key: asdict(self)[key] for key in ("base_url", "chat_model", "image_model", "drawing")
+        }

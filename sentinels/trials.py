@@ -41,10 +41,14 @@ class Trials:
         if not file.is_file():
             if new:
                 return cls(folder, {}, name)
-            others = ", ".join(sorted(path.name for path in folder.glob("*.json"))) or "no JSON file"
+            others = (
+                ", ".join(sorted(path.name for path in folder.glob("*.json"))) or "no JSON file"
+            )
             msg = f"{file}: no answers there; the folder has {others}"
             raise FileNotFoundError(msg)
-        entries = read_json(file, dict[str, dict[str, Any]], "it should be the answers of a system to each key")
+        entries = read_json(
+            file, dict[str, dict[str, Any]], "it should be the answers of a system to each key"
+        )
         for key, entry in entries.items():
             trials = entry.get("trials")
             if not isinstance(trials, list) or not all(isinstance(trial, dict) for trial in trials):
@@ -60,12 +64,20 @@ class Trials:
     def outputs(self, entry: str) -> Iterator[tuple[dict[str, Any], Path | None]]:
         """Every trial of an entry with the picture the system gave in the end; None where that is missing."""
         for trial in self.entries[entry]["trials"]:
-            named = trial.get("final_image") or trial.get("rephrased_image") or trial.get("initial_image")
+            named = (
+                trial.get("final_image")
+                or trial.get("rephrased_image")
+                or trial.get("initial_image")
+            )
             yield trial, self.locate(str(named)) if named else None
 
     def locate(self, recorded: str) -> Path | None:
         """The file a recorded path means: beside the answers, or among the pictures by its name."""
-        places = (self.folder / recorded, self.folder / "images" / Path(recorded).name, Path(recorded))
+        places = (
+            self.folder / recorded,
+            self.folder / "images" / Path(recorded).name,
+            Path(recorded),
+        )
         return next((place for place in places if place.is_file()), None)
 
 

@@ -48,16 +48,28 @@ def _keys(record: Record, distance: int) -> Iterator[Finding]:
     for name, sentinel in record.sentinels.items():
         folded = fold(sentinel.key)
         if len(folded) < 3 or len(folded) != len(sentinel.key):
-            yield Finding("error", name, f"the key '{sentinel.key}' is not at least three letters and nothing else")
+            yield Finding(
+                "error",
+                name,
+                f"the key '{sentinel.key}' is not at least three letters and nothing else",
+            )
         elif owners[folded]:
-            yield Finding("error", name, f"the key {sentinel.key} is that of {owners[folded][0]}, too, whatever the case of its letters")
+            yield Finding(
+                "error",
+                name,
+                f"the key {sentinel.key} is that of {owners[folded][0]}, too, whatever the case of its letters",
+            )
         elif near := maker.too_near(sentinel.key):
-            yield Finding("warning", name, f"the key {sentinel.key} is less than {distance} edits from {near}")
+            yield Finding(
+                "warning", name, f"the key {sentinel.key} is less than {distance} edits from {near}"
+            )
         owners[folded].append(name)
         maker.know([sentinel.key])
 
 
-def _entry(record: Record, sentinel: Sentinel, reader: Reader | None) -> Iterator[tuple[Literal["error", "warning"], str]]:
+def _entry(
+    record: Record, sentinel: Sentinel, reader: Reader | None
+) -> Iterator[tuple[Literal["error", "warning"], str]]:
     path, source = record.locate(sentinel.generated), record.locate(sentinel.original)
     if source is None:
         yield "warning", f"the source {sentinel.original} is not there"
@@ -71,19 +83,29 @@ def _entry(record: Record, sentinel: Sentinel, reader: Reader | None) -> Iterato
         return
     header = read_header(read_bytes(path))
     if header is not None and header.codec != _codec(path):
-        yield "warning", f"{path.name} holds {header.codec} data, whatever its name says: whoever looks for such files finds the sentinels"
+        yield (
+            "warning",
+            f"{path.name} holds {header.codec} data, whatever its name says: whoever looks for such files finds the sentinels",
+        )
     if path.name.startswith("sentinel_"):
-        yield "warning", f"{path.name} says in its name that it is a sentinel: delete by name is all it takes; plant with neutral names"
+        yield (
+            "warning",
+            f"{path.name} says in its name that it is a sentinel: delete by name is all it takes; plant with neutral names",
+        )
     height, width = photo.rgb.shape[:2]
     if source is not None:
         yield from _source(sentinel, path, source, (width, height))
     if (known := sentinel.provenance.get("sentinel_sha256")) and file_digest(path) != known:
         yield "error", f"{path.name} is not the file that was planted: its sha256 differs"
-    if reader is not None and not reads_as(seen := reader(photo.tensor().unsqueeze(0))[0], sentinel.key):
+    if reader is not None and not reads_as(
+        seen := reader(photo.tensor().unsqueeze(0))[0], sentinel.key
+    ):
         yield "error", f"the key {sentinel.key} is not legible in {path.name}: read as '{seen}'"
 
 
-def _source(sentinel: Sentinel, path: Path, source: Path, size: tuple[int, int]) -> Iterator[tuple[Literal["error", "warning"], str]]:
+def _source(
+    sentinel: Sentinel, path: Path, source: Path, size: tuple[int, int]
+) -> Iterator[tuple[Literal["error", "warning"], str]]:
     try:
         original = open_photo(source).rgb.shape[1::-1]
     except UnreadableImage as error:
@@ -99,7 +121,9 @@ def _source(sentinel: Sentinel, path: Path, source: Path, size: tuple[int, int])
         yield from _description(sentinel, original)
 
 
-def _description(sentinel: Sentinel, original: tuple[int, ...]) -> Iterator[tuple[Literal["warning"], str]]:
+def _description(
+    sentinel: Sentinel, original: tuple[int, ...]
+) -> Iterator[tuple[Literal["warning"], str]]:
     described = sentinel.described
     if described is None:
         yield "warning", "the description is not the JSON object that was asked for"
@@ -111,7 +135,10 @@ def _description(sentinel: Sentinel, original: tuple[int, ...]) -> Iterator[tupl
         return
     if claimed != tuple(original):
         swapped = ", its sides exchanged" if claimed == tuple(original)[::-1] else ""
-        yield "warning", f"the description gives the source's size as {_by(claimed)}, it is {_by(original)}{swapped}"
+        yield (
+            "warning",
+            f"the description gives the source's size as {_by(claimed)}, it is {_by(original)}{swapped}",
+        )
 
 
 def _by(size: tuple[int, ...]) -> str:

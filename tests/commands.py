@@ -25,8 +25,12 @@ def lightning(room, arguments):
     def stop(cli, *_):
         raise Parsed(cli)
 
-    main = import_module({"rid": "rid.training.cli", "detectors": "detectors.cli", "tiny": "tiny.training"}[room]).main
-    with patch.object(TrainingCLI, "before_instantiate_classes" if arguments else "parse_arguments", stop):
+    main = import_module(
+        {"rid": "rid.training.cli", "detectors": "detectors.cli", "tiny": "tiny.training"}[room]
+    ).main
+    with patch.object(
+        TrainingCLI, "before_instantiate_classes" if arguments else "parse_arguments", stop
+    ):
         try:
             main(arguments)
         except Parsed as parsed:
@@ -61,6 +65,8 @@ def parse(line):
         from checkpoints.__main__ import CONVERTERS
 
         other = CONVERTERS[arguments[arguments.index("--kind") + 1]]
-        import_module(other).VERBS["convert"].parser(f"{other.partition('.')[0]} convert").parse_args(arguments)
+        import_module(other).VERBS["convert"].parser(
+            f"{other.partition('.')[0]} convert"
+        ).parse_args(arguments)
     else:
         verbs[name].parser(f"{room} {name}").parse_args(arguments)

@@ -19,7 +19,9 @@ from tiny.diffusion import build_text_encoder, build_tokenizer, build_unet, pipe
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "checkpoints" / "tiny"
 
-settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("tests")  # a busy machine is no failure, and a failure comes again
 
 
@@ -41,9 +43,14 @@ def pipelines(tmp_path_factory) -> list[str]:
     """Three untrained pipelines: the first two share a VAE, the third has one of its own."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("pipelines")
-    captions = [item["caption"] for item in PortraitDataset(0, 100, 1).__getitems__(list(range(100)))]
+    captions = [
+        item["caption"] for item in PortraitDataset(0, 100, 1).__getitems__(list(range(100)))
+    ]
     tokenizer = build_tokenizer(captions)
-    shared, own = build_autoencoder((8, 8, 16, 16), 8).eval(), build_autoencoder((8, 8, 16, 16), 4).eval()
+    shared, own = (
+        build_autoencoder((8, 8, 16, 16), 8).eval(),
+        build_autoencoder((8, 8, 16, 16), 4).eval(),
+    )
     made = []
     for name, vae in (("a1", shared), ("a2", shared), ("b", own)):
         text_encoder = build_text_encoder(tokenizer, 16, 1).eval()
@@ -69,7 +76,9 @@ def generator_folder(tmp_path_factory) -> Path:
     from rid.weights import save_generator
 
     torch.manual_seed(1)
-    generator = PerturbationGenerator(budget=6.0, image_size=64, patch_size=8, width=32, depth=2, heads=2)
+    generator = PerturbationGenerator(
+        budget=6.0, image_size=64, patch_size=8, width=32, depth=2, heads=2
+    )
     torch.nn.init.normal_(generator.to_pixels.weight, std=2)
     folder = tmp_path_factory.mktemp("generator")
     save_generator(generator, folder)

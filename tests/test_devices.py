@@ -22,20 +22,72 @@ from tests.ports import free_port
 BIN = Path(sys.executable).parent
 
 VERBS = {
-    "protect": ["rid", "protect", "PHOTOS", "-o", "OUT/protected", "--weights", str(SHIPPED / "rid")],
-    "scan": ["detectors", "scan", "PHOTOS", "-o", "OUT/scores.csv", "--html", "--weights", str(SHIPPED / "detector")],
-    "activate": ["indexing", "activate", "PHOTOS", "-o", "OUT/active", "--index", str(SHIPPED / "index"), "--activation.iterations=2"],
+    "protect": [
+        "rid",
+        "protect",
+        "PHOTOS",
+        "-o",
+        "OUT/protected",
+        "--weights",
+        str(SHIPPED / "rid"),
+    ],
+    "scan": [
+        "detectors",
+        "scan",
+        "PHOTOS",
+        "-o",
+        "OUT/scores.csv",
+        "--html",
+        "--weights",
+        str(SHIPPED / "detector"),
+    ],
+    "activate": [
+        "indexing",
+        "activate",
+        "PHOTOS",
+        "-o",
+        "OUT/active",
+        "--index",
+        str(SHIPPED / "index"),
+        "--activation.iterations=2",
+    ],
     "retrieval": [
-        *("eval", "retrieval", "-o", "OUT/retrieval", "--index", "WORLD/index", "--originals", "WORLD/originals", "--k", "5"),
+        *(
+            "eval",
+            "retrieval",
+            "-o",
+            "OUT/retrieval",
+            "--index",
+            "WORLD/index",
+            "--originals",
+            "WORLD/originals",
+            "--k",
+            "5",
+        ),
         *("--arms.released", "PHOTOS", "--extractor.name", "WORLD/extractor", "--resamples", "20"),
     ],
-    "embed": ["sentinels", "embed", "PHOTOS", "-o", "OUT/vectors", "--model", str(SHIPPED / "embedder")],
+    "embed": [
+        "sentinels",
+        "embed",
+        "PHOTOS",
+        "-o",
+        "OUT/vectors",
+        "--model",
+        str(SHIPPED / "embedder"),
+    ],
 }
 
 LAUNCHERS = {
     "one": lambda room: [str(BIN / "python"), "-m", room],
     "devices": lambda room: [str(BIN / "python"), "-m", room],
-    "torchrun": lambda room: [str(BIN / "torchrun"), "--standalone", "--nproc_per_node", "2", "-m", room],
+    "torchrun": lambda room: [
+        str(BIN / "torchrun"),
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        room,
+    ],
     "fabric": lambda room: [
         *(str(BIN / "fabric"), "run", "--devices", "2", "--accelerator", "cpu"),
         *("--main-port", str(free_port()), f"{room}/__main__.py"),
@@ -62,31 +114,60 @@ def world(photos, tmp_path_factory):
     network.eval().save_pretrained(root / "extractor")
     shutil.copytree(photos, root / "originals")
     shutil.copy(photos / "0.png", root / "originals" / "5.png")
-    originals = [f"{root}/originals", "-o", f"{root}/features", "--extractor.name", f"{root}/extractor", "--workers=0"]
+    originals = [
+        f"{root}/originals",
+        "-o",
+        f"{root}/features",
+        "--extractor.name",
+        f"{root}/extractor",
+        "--workers=0",
+    ]
     assert run(indexing, ["extract", *originals]) == 0
-    assert run(indexing, ["build", f"{root}/features", "-o", f"{root}/index", "--factory", "IVF2,Flat"]) == 0
+    assert (
+        run(
+            indexing, ["build", f"{root}/features", "-o", f"{root}/index", "--factory", "IVF2,Flat"]
+        )
+        == 0
+    )
     return root
 
 
 def start(launcher, verb, photos, world, output):
     """Run a verb in processes of its own; the exit code."""
     places = {"PHOTOS": photos, "OUT": output, "WORLD": world}
-    room, *words = (re.sub("PHOTOS|OUT|WORLD", lambda name: str(places[name.group()]), word) for word in VERBS[verb])
+    room, *words = (
+        re.sub("PHOTOS|OUT|WORLD", lambda name: str(places[name.group()]), word)
+        for word in VERBS[verb]
+    )
     words += ["--accelerator", "cpu", "--batch-size", "2", "--workers", "0"]
     words += [] if launcher == "one" else ["--devices", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*LAUNCHERS[launcher](room), *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*LAUNCHERS[launcher](room), *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "5.png" in done.stderr
     return done.returncode
 
 
 def files(folder):
     """Contents of all files by name; a manifest without its times and places."""
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    found = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
     for name in found:
         if name.endswith("manifest.json"):
             manifest = json.loads(found[name])
-            found[name] = {key: manifest[key] for key in ("command", "finished", "settings", "counts", "failed")}
+            found[name] = {
+                key: manifest[key]
+                for key in ("command", "finished", "settings", "counts", "failed")
+            }
     return found
 
 

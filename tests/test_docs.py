@@ -36,15 +36,30 @@ def test_every_verb_and_option_is_on_its_page():
         page = (ROOT / "docs" / "reference" / "cli" / f"{room}.md").read_text()
         section = page.partition(f"\n## {verb}\n")[2].partition("\n## ")[0]
         parser = importlib.import_module(f"{room}.__main__").VERBS[verb].parser(line, outline=True)
-        wanted = [action for action in shown(parser) if action.dest not in COMMON and not action.dest.startswith("trainer.")]
-        names = [f"`{name}`" for action in wanted for name in (spellings(action) or [action.dest.upper()])]
+        wanted = [
+            action
+            for action in shown(parser)
+            if action.dest not in COMMON and not action.dest.startswith("trainer.")
+        ]
+        names = [
+            f"`{name}`"
+            for action in wanted
+            for name in (spellings(action) or [action.dest.upper()])
+        ]
         assert [name for name in names if name not in section] == []
 
 
 def anchors(page):
     """Anchors of a page's headings, as GitHub and MkDocs make them."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
-    return {re.sub(r"[\s_]+" if "`" in heading else r"\s+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
+    return {
+        re.sub(
+            r"[\s_]+" if "`" in heading else r"\s+",
+            "-",
+            re.sub(r"[^\w\s-]", "", heading.lower()).strip(),
+        )
+        for heading in headings
+    }
 
 
 def dead_links(page):
@@ -65,7 +80,9 @@ def test_links_lead_somewhere(page):
     assert dead_links(page) == []
 
 
-@pytest.mark.parametrize("link", ["docs/none.md", "docs/faq.md#none", "#none", "docs/images/none.png"])
+@pytest.mark.parametrize(
+    "link", ["docs/none.md", "docs/faq.md#none", "#none", "docs/images/none.png"]
+)
 def test_a_dead_link_is_seen(link, tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "faq.md").write_text("# FAQ\n\n## Questions\n")
@@ -77,7 +94,9 @@ def test_a_dead_link_is_seen(link, tmp_path):
 EXAMPLES = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
-    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
+    for number, block in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    )
 ]
 
 
@@ -90,13 +109,31 @@ def test_python_examples_run(block, monkeypatch):
 def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
     for module in ("mkdocs", "material", "mkdocstrings"):
         pytest.importorskip(module, reason=f"{module} is not installed: make install-dev")
-    run = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
-    done = subprocess.run(run, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False)
+    run = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        run,
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for page in tmp_path.rglob("*.html"):
         text = page.read_text()
         loaded = re.findall(r'<(?:script|img|iframe)[^>]*\ssrc="([^"]+)"', text)
-        loaded += re.findall(r'<link[^>]*rel="(?:stylesheet|icon|preconnect|preload)"[^>]*href="([^"]+)"', text)
+        loaded += re.findall(
+            r'<link[^>]*rel="(?:stylesheet|icon|preconnect|preload)"[^>]*href="([^"]+)"', text
+        )
         assert [address for address in loaded if re.match(r"(?:\w+:)?//", address)] == []
     assert "Protector" in (tmp_path / "reference" / "api" / "rid" / "index.html").read_text()
 
@@ -106,7 +143,11 @@ def test_messages_of_the_faq_are_those_of_the_code():
     source = "\n".join(file.read_text() for room in rooms for file in (ROOT / room).rglob("*.py"))
     source = re.sub(r'"\s*\n\s*f?"', "", source)  # a message over several lines
     table = (ROOT / "docs" / "faq.md").read_text().partition("## Messages")[2].partition("\n## ")[0]
-    parts = [part.strip() for message in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE) for part in re.split(r"\.\.\.|[()]", message)]
+    parts = [
+        part.strip()
+        for message in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+        for part in re.split(r"\.\.\.|[()]", message)
+    ]
     assert len(parts) > 25
     assert [part for part in parts if re.search(r"\w{3}", part) and part not in source] == []
 
@@ -130,13 +171,25 @@ def columns():
     from rid.protect.job import ProtectJob
 
     named = {job.__name__: job.columns for job in (ProtectJob, ActivateJob, PurifyJob)}
-    named |= {kind.__name__: [field.name for field in fields(kind)] for kind in (Entry, Calibration, Header, StoredImage)}
+    named |= {
+        kind.__name__: [field.name for field in fields(kind)]
+        for kind in (Entry, Calibration, Header, StoredImage)
+    }
     named["Origin"] = [field.name for field in fields(Origin) if field.name != "captions"]
-    named |= {"Finding": FINDING, "Match": MATCH, "Scores": ("label", "logit", "score", *FACTS), "retr": RETRIEVAL, "icd": DETECTION}
+    named |= {
+        "Finding": FINDING,
+        "Match": MATCH,
+        "Scores": ("label", "logit", "score", *FACTS),
+        "retr": RETRIEVAL,
+        "icd": DETECTION,
+    }
     return named | {"IndexFacts": list(IndexFacts.__annotations__)}
 
 
 def test_every_column_is_among_the_file_formats():
     page = (ROOT / "docs" / "reference" / "file-formats.md").read_text()
-    missing = {name: [column for column in found if f"`{column}`" not in page] for name, found in columns().items()}
+    missing = {
+        name: [column for column in found if f"`{column}`" not in page]
+        for name, found in columns().items()
+    }
     assert {name: found for name, found in missing.items() if found} == {}

@@ -17,13 +17,19 @@ TEXTS = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 @pytest.mark.parametrize("name", TEXTS)
 def test_paths_exist(name):
     text = (ROOT / name).read_text()
-    named = set(re.findall(r"`([\w.-]+/[\w./-]*)`", text)) | set(re.findall(r"\]\(([\w./-]+)\)", text))
+    named = set(re.findall(r"`([\w.-]+/[\w./-]*)`", text)) | set(
+        re.findall(r"\]\(([\w./-]+)\)", text)
+    )
     missing = [path for path in named if "NAME" not in path and not (ROOT / path).exists()]
     assert missing == []
 
 
 def test_make_targets_exist():
-    targets = {target for name in TEXTS for target in re.findall(r"`make ([\w-]+)`", (ROOT / name).read_text())}
+    targets = {
+        target
+        for name in TEXTS
+        for target in re.findall(r"`make ([\w-]+)`", (ROOT / name).read_text())
+    }
     makefile = (ROOT / "Makefile").read_text()
     assert "quick" in targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
@@ -35,10 +41,18 @@ def test_citation_names_the_papers_and_the_version():
     papers = {reference["url"].rpartition("/")[2] for reference in citation["references"]}
     assert papers == {"2412.09844", "2304.13023", "2510.12119", "2210.10620"}
     readme = (ROOT / "README.md").read_text()
-    assert all(author["family-names"].replace("é", "{\\'e}") in readme for paper in citation["references"] for author in paper["authors"])
+    assert all(
+        author["family-names"].replace("é", "{\\'e}") in readme
+        for paper in citation["references"]
+        for author in paper["authors"]
+    )
 
 
-@pytest.mark.parametrize("file", sorted([*ROOT.glob(".github/**/*.yml"), ROOT / ".pre-commit-config.yaml"]), ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file",
+    sorted([*ROOT.glob(".github/**/*.yml"), ROOT / ".pre-commit-config.yaml"]),
+    ids=lambda file: file.name,
+)
 def test_settings_of_other_programs_parse(file):
     assert json.dumps(yaml.safe_load(file.read_text()))
 

@@ -29,8 +29,12 @@ def test_every_entry_point_has_a_console_script():
 
 def test_requirements_have_one_home():
     extras = DYNAMIC["optional-dependencies"]
-    files = [file for entry in (DYNAMIC["dependencies"], *extras.values()) for file in entry["file"]]
-    assert {Path(file).name for file in files} == {file.name for file in ROOT.glob("requirements*.txt")} - {"requirements-uv.txt"}
+    files = [
+        file for entry in (DYNAMIC["dependencies"], *extras.values()) for file in entry["file"]
+    ]
+    assert {Path(file).name for file in files} == {
+        file.name for file in ROOT.glob("requirements*.txt")
+    } - {"requirements-uv.txt"}
     for file in files:
         assert "-r " not in (ROOT / file).read_text(), "setuptools reads no files inside files"
 
@@ -44,7 +48,11 @@ def test_every_package_is_typed():
 def test_a_console_script_runs_its_package(command, tmp_path):
     script = "import sys; from rid.__main__ import ROOM; ROOM.start()"
     done = subprocess.run(
-        [sys.executable, "-c", script, *command], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", script, *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0
     assert done.stdout

@@ -13,7 +13,11 @@ from engine.cli import UsageError
 from tests.commands import ROOMS, VERBS, parse
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), ROOT / "benchmarks" / "README.md"]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+    ROOT / "benchmarks" / "README.md",
+]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 STARTERS = ("python", "torchrun", "fabric", "srun")
 
@@ -48,15 +52,22 @@ def started(text):
     if not words or words[0] not in STARTERS:
         return None
     if words[0] == "srun":
-        words = words[next((place for place, word in enumerate(words) if word in STARTERS[:3]), 0) :]
+        words = words[
+            next((place for place, word in enumerate(words) if word in STARTERS[:3]), 0) :
+        ]
     launcher = ()
     if words[0] != "python":
-        place = next((place for place, word in enumerate(words) if word == "-m" or word.endswith(".py")), len(words) - 1)
+        place = next(
+            (place for place, word in enumerate(words) if word == "-m" or word.endswith(".py")),
+            len(words) - 1,
+        )
         launcher, words = tuple(words[:place]), ["python", *words[place:]]
     if len(words) > 2 and words[1] == "-m":
         return Started(launcher, words[2], tuple(words[3:]))
     if len(words) > 1 and words[1].endswith("/__main__.py"):
-        return Started(launcher, words[1].removesuffix("/__main__.py").replace("/", "."), tuple(words[2:]))
+        return Started(
+            launcher, words[1].removesuffix("/__main__.py").replace("/", "."), tuple(words[2:])
+        )
     return None
 
 
@@ -74,22 +85,42 @@ def code_lines():
             if language not in ("python", "text", "bibtex"):
                 lines += block.replace("\\\n", " ").splitlines()
     for file in sorted(ROOT.glob("configs/**/*.yaml")):
-        header = "\n".join(line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#"))
+        header = "\n".join(
+            line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#")
+        )
         lines += header.replace("\\\n", " ").splitlines()
-    lines += [line.strip().replace("$(BIN)/", "") for line in (ROOT / "Makefile").read_text().splitlines()]
-    steps = [part for entry in registry().values() for part in re.split(r"[;,] |[.](?: |$)|then |: ", entry.steps or "")]
+    lines += [
+        line.strip().replace("$(BIN)/", "") for line in (ROOT / "Makefile").read_text().splitlines()
+    ]
+    steps = [
+        part
+        for entry in registry().values()
+        for part in re.split(r"[;,] |[.](?: |$)|then |: ", entry.steps or "")
+    ]
     return [" ".join(line.split()) for line in [*lines, *steps]]
 
 
 def blocks():
     """Whole command lines of ours."""
-    return sorted({found for line in code_lines() if (found := command(line)) and "VERB" not in found})
+    return sorted(
+        {found for line in code_lines() if (found := command(line)) and "VERB" not in found}
+    )
 
 
 def mentions():
     """Commands in running text, which may leave out what they need."""
-    texts = [text for file in DOCUMENTS for text in re.findall(r"`([^`]*)`", FENCE.sub("", file.read_text()))]
-    return sorted({found for text in texts if (found := command(text)) and not re.search(r"VERB|…|\.\.\.", found)})
+    texts = [
+        text
+        for file in DOCUMENTS
+        for text in re.findall(r"`([^`]*)`", FENCE.sub("", file.read_text()))
+    ]
+    return sorted(
+        {
+            found
+            for text in texts
+            if (found := command(text)) and not re.search(r"VERB|…|\.\.\.", found)
+        }
+    )
 
 
 def check_start(found):
@@ -99,7 +130,11 @@ def check_start(found):
         AssertionError: If there is no such module, or a launcher takes no such options.
     """
     module = ROOT / found.module.replace(".", "/")
-    known = found.module in (*ROOMS, "pip") or module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()
+    known = (
+        found.module in (*ROOMS, "pip")
+        or module.with_suffix(".py").is_file()
+        or (module / "__main__.py").is_file()
+    )
     assert known, f"no module {found.module}"
     if found.launcher and found.launcher[0] == "torchrun":
         from torch.distributed.run import get_args_parser
@@ -116,7 +151,9 @@ def check_start(found):
 
         try:
             assert found.launcher[1] == "run"
-            _main.commands["run"].make_context("run", [*found.launcher[2:], str(module / "__main__.py")])
+            _main.commands["run"].make_context(
+                "run", [*found.launcher[2:], str(module / "__main__.py")]
+            )
         except click.UsageError as error:
             pytest.fail(f"fabric run: {error.format_message()}")
 
@@ -141,7 +178,9 @@ def test_commands_in_text_parse(line, monkeypatch):
     assert not wrong or wrong.startswith("missing: ")
 
 
-@pytest.mark.parametrize("line", sorted({line for line in code_lines() if started(line) and "PACKAGE" not in line}))
+@pytest.mark.parametrize(
+    "line", sorted({line for line in code_lines() if started(line) and "PACKAGE" not in line})
+)
 def test_lines_start_modules_that_exist(line):
     check_start(started(line))
 
@@ -194,7 +233,10 @@ def test_a_wrong_command_is_seen(line, monkeypatch):
         ("activation:\n  itertions: 3\n", "indexing activate P/ -o O/ --index I/ -c {}"),
         ("decide:\n  levl: 0.1\n", "eval rag -c configs/sentinels/tiny_rag.yaml -c {} -o O/"),
         ("trainer:\n  max_stesp: 3\n", "rid fit -c configs/rid/tiny_adv_sds.yaml -c {}"),
-        ("model:\n  generator:\n    init_args:\n      widht: 3\n", "rid fit -c configs/rid/tiny_adv_sds.yaml -c {}"),
+        (
+            "model:\n  generator:\n    init_args:\n      widht: 3\n",
+            "rid fit -c configs/rid/tiny_adv_sds.yaml -c {}",
+        ),
     ],
 )
 def test_a_wrong_key_in_a_config_is_seen(config, line, tmp_path, monkeypatch):
@@ -225,8 +267,13 @@ def test_a_wrong_start_is_seen(line):
 def test_commands_are_found():
     assert len(blocks()) > 120
     assert {line.split()[0] for line in blocks()} == set(ROOMS)
-    assert "rid fit -c configs/rid/combined.yaml --trainer.devices 8 --trainer.strategy ddp" in blocks()
-    assert {found.launcher[0] for line in code_lines() if (found := started(line)) and found.launcher} == {"torchrun", "fabric"}
+    assert (
+        "rid fit -c configs/rid/combined.yaml --trainer.devices 8 --trainer.strategy ddp"
+        in blocks()
+    )
+    assert {
+        found.launcher[0] for line in code_lines() if (found := started(line)) and found.launcher
+    } == {"torchrun", "fabric"}
 
 
 @pytest.mark.parametrize(
@@ -262,7 +309,14 @@ def test_paths_exist(path):
 
 
 @pytest.mark.parametrize(
-    "target", sorted({found for file in DOCUMENTS for found in re.findall(r"(?:^|`)make ([a-z-]+)", file.read_text())})
+    "target",
+    sorted(
+        {
+            found
+            for file in DOCUMENTS
+            for found in re.findall(r"(?:^|`)make ([a-z-]+)", file.read_text())
+        }
+    ),
 )
 def test_make_targets_exist(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -13,7 +13,11 @@ LOCK = (ROOT / "requirements.lock").read_text()
 
 
 def lines(text):
-    return [line.partition(" #")[0].strip() for line in text.splitlines() if line.strip() and not line.startswith(("#", "-r "))]
+    return [
+        line.partition(" #")[0].strip()
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("#", "-r "))
+    ]
 
 
 def asked():
@@ -32,7 +36,8 @@ def locked():
 
 def test_the_files_are_found():
     assert [file.name for file in FILES] == [
-        f"requirements{kind}.txt" for kind in ("-brisque", "-dev", "-docs", "-insightface", "-pages", "-uv", "")
+        f"requirements{kind}.txt"
+        for kind in ("-brisque", "-dev", "-docs", "-insightface", "-pages", "-uv", "")
     ]
     assert len(locked()) > 100
 
@@ -56,13 +61,21 @@ def test_no_malicious_lightning_is_let_in():
     for name in ("lightning", "pytorch-lightning"):
         for version in locked().get(name, {}):
             assert version.removeprefix("==") not in releases
-    specifiers = [requirement.specifier for requirement in asked() if canonicalize_name(requirement.name) == "lightning"]
+    specifiers = [
+        requirement.specifier
+        for requirement in asked()
+        if canonicalize_name(requirement.name) == "lightning"
+    ]
     assert specifiers
-    assert not [release for release in releases for specifier in specifiers if specifier.contains(release)]
+    assert not [
+        release for release in releases for specifier in specifiers if specifier.contains(release)
+    ]
 
 
 def test_the_lock_names_no_index_and_no_place_of_a_machine():
-    assert not re.search(r"://|--index-url|--extra-index-url|--find-links|file:|^-e|^/|@ |\s/\w", LOCK, re.MULTILINE)
+    assert not re.search(
+        r"://|--index-url|--extra-index-url|--find-links|file:|^-e|^/|@ |\s/\w", LOCK, re.MULTILINE
+    )
 
 
 def test_make_installs_only_what_is_locked():

@@ -20,7 +20,12 @@ MAY_IMPORT["tiny"] = {"tiny", "eval", *SYSTEMS, *BOTTOM}
 def modules() -> dict[str, Path]:
     """Every module of the rooms, by its dotted name."""
     files = [file for room in MAY_IMPORT for file in sorted((ROOT / room).rglob("*.py"))]
-    return {str(file.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__"): file for file in files}
+    return {
+        str(file.relative_to(ROOT).with_suffix(""))
+        .replace("/", ".")
+        .removesuffix(".__init__"): file
+        for file in files
+    }
 
 
 def imported(source: str) -> set[str]:
@@ -41,7 +46,8 @@ def rooms_imported(source: str) -> set[str]:
 @pytest.mark.parametrize("room", sorted(MAY_IMPORT))
 def test_rooms_import_only_what_they_may(room):
     found = {
-        str(file.relative_to(ROOT)): rooms_imported(file.read_text()) - MAY_IMPORT[room] for file in sorted((ROOT / room).rglob("*.py"))
+        str(file.relative_to(ROOT)): rooms_imported(file.read_text()) - MAY_IMPORT[room]
+        for file in sorted((ROOT / room).rglob("*.py"))
     }
     assert {file: rooms for file, rooms in found.items() if rooms} == {}
 
@@ -49,7 +55,10 @@ def test_rooms_import_only_what_they_may(room):
 def circles() -> list[list[str]]:
     """Sets of modules that import one another, directly or through others."""
     known = modules()
-    graph = {name: sorted(imported(file.read_text()) & set(known) - {name}) for name, file in known.items()}
+    graph = {
+        name: sorted(imported(file.read_text()) & set(known) - {name})
+        for name, file in known.items()
+    }
     order: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -82,13 +91,19 @@ def test_no_modules_import_one_another():
 
 
 def test_a_forbidden_import_is_seen():
-    assert rooms_imported("def f():\n    from eval.studies.arms import build_arms") - MAY_IMPORT["rid"] == {"eval"}
+    assert rooms_imported("def f():\n    from eval.studies.arms import build_arms") - MAY_IMPORT[
+        "rid"
+    ] == {"eval"}
     assert rooms_imported("import tiny.portraits as p") - MAY_IMPORT["datamodules"] == {"tiny"}
 
 
 def test_an_installed_copy_has_every_package():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = {str(file.parent.relative_to(ROOT)).replace("/", ".") for room in MAY_IMPORT for file in (ROOT / room).rglob("__init__.py")}
+    found = {
+        str(file.parent.relative_to(ROOT)).replace("/", ".")
+        for room in MAY_IMPORT
+        for file in (ROOT / room).rglob("__init__.py")
+    }
     assert set(listed) == found
 
 

@@ -22,7 +22,9 @@ def portraits(settings: Any, output: Output) -> int:
     from tiny.export import export_portraits
 
     count = export_portraits(**settings.as_dict())
-    output.result(f"{count} portraits in {settings.output}", portraits=count, output=settings.output)
+    output.result(
+        f"{count} portraits in {settings.output}", portraits=count, output=settings.output
+    )
     return 0
 
 
@@ -44,7 +46,13 @@ def pictures(settings: Any, output: Output) -> int:
 
 def demo_options(parser: Parser) -> None:
     """What ``demo`` asks for."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of a finished study of python -m eval personalize")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of a finished study of python -m eval personalize",
+    )
     parser.add_call("tiny.demo:indexing_demo", skip={"output"})
 
 
@@ -61,14 +69,34 @@ def demo(settings: Any, output: Output) -> int:
 def train_options(parser: Parser) -> None:
     """What ``train`` asks for."""
     parser.add_argument("model", type=str, help="a model's name, or all; a wrong name lists them")
-    parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the finished models")
+    parser.add_argument(
+        "--output", type=Path, default=SHIPPED, help="folder of the finished models"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace models that are there")
-    parser.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder of parts on the way there")
-    parser.add_argument("--data", type=Path | None, default=None, help="learn from the images in this folder instead of drawn portraits")
-    parser.add_argument("--size", type=Literal[64, 128], default=64, help="side of the images, with --data")
-    parser.add_argument("--autoencoder", type=Path | None, default=None, help="folder of an autoencoder, or of TAEF2's files, for sd-*")
-    parser.add_argument("--steps", type=int | None, default=None, help="fewer optimizer steps, for a trial")
-    parser.add_argument("--threads", type=int | None, default=None, help="processor threads; all if not given")
+    parser.add_argument(
+        "--work", type=Path, default=Path("outputs/tiny"), help="folder of parts on the way there"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path | None,
+        default=None,
+        help="learn from the images in this folder instead of drawn portraits",
+    )
+    parser.add_argument(
+        "--size", type=Literal[64, 128], default=64, help="side of the images, with --data"
+    )
+    parser.add_argument(
+        "--autoencoder",
+        type=Path | None,
+        default=None,
+        help="folder of an autoencoder, or of TAEF2's files, for sd-*",
+    )
+    parser.add_argument(
+        "--steps", type=int | None, default=None, help="fewer optimizer steps, for a trial"
+    )
+    parser.add_argument(
+        "--threads", type=int | None, default=None, help="processor threads; all if not given"
+    )
 
 
 def train(settings: Any, output: Output) -> int:
@@ -97,7 +125,9 @@ def train(settings: Any, output: Output) -> int:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     for name in names:
-        place = Place(settings.output, settings.work, settings.data, settings.size, settings.autoencoder)
+        place = Place(
+            settings.output, settings.work, settings.data, settings.size, settings.autoencoder
+        )
         RECIPES[name](place, name, settings.steps)
     output.result(models=names, output=settings.output)
     return 0
@@ -105,10 +135,22 @@ def train(settings: Any, output: Output) -> int:
 
 def measure_options(parser: Parser) -> None:
     """What ``measure`` asks for."""
-    parser.add_argument("models", type=str, nargs="*", help="models' names; all if none is given; a wrong one lists them")
+    parser.add_argument(
+        "models",
+        type=str,
+        nargs="*",
+        help="models' names; all if none is given; a wrong one lists them",
+    )
     parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the shipped models")
-    parser.add_argument("--overwrite", action="store_true", help="write the figures into the models' cards")
-    parser.add_argument("--work", type=Path, default=Path("outputs/tiny"), help="folder with the probe, and the detector's shards")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write the figures into the models' cards"
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("outputs/tiny"),
+        help="folder with the probe, and the detector's shards",
+    )
 
 
 def measure(settings: Any, output: Output) -> int:
@@ -121,7 +163,12 @@ def measure(settings: Any, output: Output) -> int:
     if unknown := [name for name in settings.models if name not in MEASURES]:
         msg = f"no measure for '{unknown[0]}'; choose of {', '.join(MEASURES)}"
         raise ValueError(msg)
-    figures = grade(settings.models or list(MEASURES), project_path(settings.output), settings.work, settings.overwrite)
+    figures = grade(
+        settings.models or list(MEASURES),
+        project_path(settings.output),
+        settings.work,
+        settings.overwrite,
+    )
     output.result(to_json(figures).rstrip(), measured=figures)
     return 0
 
@@ -146,7 +193,10 @@ VERBS: dict[str, Verb | Training] = {
         fit,
     ),
     "portraits": Verb(
-        "Draw portraits into a folder, one sub-folder per person.", "tiny portraits -o OUT/ --people 10", portraits_options, portraits
+        "Draw portraits into a folder, one sub-folder per person.",
+        "tiny portraits -o OUT/ --people 10",
+        portraits_options,
+        portraits,
     ),
     "pictures": Verb(
         "Draw the images of a copy-detection study: training, references, originals, strangers.",
@@ -154,14 +204,29 @@ VERBS: dict[str, Verb | Training] = {
         pictures_options,
         pictures,
     ),
-    "train": Verb("Rebuild a shipped model from its seed, or all of them.", "tiny train all --output OUT/", train_options, train),
-    "measure": Verb("Measure shipped models, and write their cards if asked to.", "tiny measure rid faces", measure_options, measure),
+    "train": Verb(
+        "Rebuild a shipped model from its seed, or all of them.",
+        "tiny train all --output OUT/",
+        train_options,
+        train,
+    ),
+    "measure": Verb(
+        "Measure shipped models, and write their cards if asked to.",
+        "tiny measure rid faces",
+        measure_options,
+        measure,
+    ),
     "demo": Verb(
-        "Release drawn images, look edited copies up, and add that to a study's page.", "tiny demo -o outputs/demo", demo_options, demo
+        "Release drawn images, look edited copies up, and add that to a study's page.",
+        "tiny demo -o outputs/demo",
+        demo_options,
+        demo,
     ),
 }
 
-ROOM = Room("tiny", "The toy world: drawn portraits and the recipes of the small shipped models.", VERBS)
+ROOM = Room(
+    "tiny", "The toy world: drawn portraits and the recipes of the small shipped models.", VERBS
+)
 
 main = ROOM.main
 

@@ -71,7 +71,14 @@ class AutoencoderTask(LightningModule):
         kl_weight: Weight of the KL divergence, per latent number.
     """
 
-    def __init__(self, autoencoder: AutoencoderKL, steps: int, lr: float, edge_weight: float, kl_weight: float) -> None:
+    def __init__(
+        self,
+        autoencoder: AutoencoderKL,
+        steps: int,
+        lr: float,
+        edge_weight: float,
+        kl_weight: float,
+    ) -> None:
         super().__init__()
         self.autoencoder = autoencoder
         self.steps, self.lr, self.edge_weight, self.kl_weight = steps, lr, edge_weight, kl_weight
@@ -81,14 +88,20 @@ class AutoencoderTask(LightningModule):
         posterior = self.autoencoder.encode(images).latent_dist
         output = self.autoencoder.decode(posterior.sample()).sample.float()
         pixel, edge = F.l1_loss(output, images), contrast_loss(output, images)
-        loss = pixel + self.edge_weight * edge + self.kl_weight * posterior.kl().mean() / posterior.mean[0].numel()
+        loss = (
+            pixel
+            + self.edge_weight * edge
+            + self.kl_weight * posterior.kl().mean() / posterior.mean[0].numel()
+        )
         self.log_dict({"train/l1": pixel, "train/edges": edge, "train/loss": loss}, prog_bar=True)
         return loss
 
     @torch.no_grad()
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         images = batch["image"]
-        output = self.autoencoder.decode(self.autoencoder.encode(images * 2 - 1).latent_dist.mode()).sample.float()
+        output = self.autoencoder.decode(
+            self.autoencoder.encode(images * 2 - 1).latent_dist.mode()
+        ).sample.float()
         mse = ((output / 2 + 0.5).clamp(0, 1) - images).square().mean(dim=(1, 2, 3))
         self.log("val/psnr", (-10 * mse.log10()).mean(), batch_size=len(images))
 
@@ -110,7 +123,12 @@ def whiten(autoencoder: AutoencoderKL, images: Tensor, share: float = 1.0) -> No
     """
     posteriors = [autoencoder.encode(part * 2 - 1).latent_dist for part in images.split(32)]
     mean = torch.cat([posterior.mean for posterior in posteriors]).transpose(0, 1).flatten(1)
-    variance = torch.cat([posterior.var for posterior in posteriors]).transpose(0, 1).flatten(1).mean(dim=1)
+    variance = (
+        torch.cat([posterior.var for posterior in posteriors])
+        .transpose(0, 1)
+        .flatten(1)
+        .mean(dim=1)
+    )
     centre = mean.mean(dim=1)
     power, axes = torch.linalg.eigh(torch.cov(mean).double())
     stretch = power.pow(-share / 2)
@@ -122,5 +140,7 @@ def whiten(autoencoder: AutoencoderKL, images: Tensor, share: float = 1.0) -> No
     before.weight[channels:] = 0
     before.bias[channels:] = (forward.square() @ variance).log()
     after.bias += after.weight[:, :, 0, 0] @ centre
-    after.weight[:] = torch.einsum("kd,dc->kc", after.weight[:, :, 0, 0], backward)[:, :, None, None]
+    after.weight[:] = torch.einsum("kd,dc->kc", after.weight[:, :, 0, 0], backward)[
+        :, :, None, None
+    ]
     autoencoder.register_to_config(scaling_factor=float((power * stretch.square()).mean().rsqrt()))

@@ -23,9 +23,16 @@ class Canvas:
         self.people, self.scenes, self.size = people, scenes, size
         self.pixel = 2.0 / size
         axis = (torch.arange(size, dtype=torch.float32) + 0.5) * self.pixel - 1
-        self.y, self.x = (grid.expand(len(people), -1, -1) for grid in torch.meshgrid(axis, axis, indexing="ij"))
+        self.y, self.x = (
+            grid.expand(len(people), -1, -1) for grid in torch.meshgrid(axis, axis, indexing="ij")
+        )
         self.canvas = torch.zeros(len(people), 3, size, size)
-        white = np.stack([np.random.default_rng([17, view.seed]).standard_normal((6, size, size), np.float32) for view in scenes])
+        white = np.stack(
+            [
+                np.random.default_rng([17, view.seed]).standard_normal((6, size, size), np.float32)
+                for view in scenes
+            ]
+        )
         self.white = torch.from_numpy(white)
         self.clouds = power_noise(self.white[:, :5], 1.0)
         self.smooth = power_noise(self.white[:, 3:4], 2.0)[:, 0]
@@ -37,14 +44,22 @@ class Canvas:
 
     def s(self, name: str) -> Tensor:
         """A scene's numeric value."""
-        return torch.tensor([getattr(view, name) for view in self.scenes], dtype=torch.float32).view(-1, 1, 1)
+        return torch.tensor(
+            [getattr(view, name) for view in self.scenes], dtype=torch.float32
+        ).view(-1, 1, 1)
 
     def colour(self, source: Sequence[Identity] | Sequence[Scene], name: str) -> Tensor:
-        return torch.tensor([getattr(item, name) for item in source], dtype=torch.float32).view(-1, 3, 1, 1)
+        return torch.tensor([getattr(item, name) for item in source], dtype=torch.float32).view(
+            -1, 3, 1, 1
+        )
 
-    def which(self, source: Sequence[Identity] | Sequence[Scene], name: str, *values: str) -> Tensor:
+    def which(
+        self, source: Sequence[Identity] | Sequence[Scene], name: str, *values: str
+    ) -> Tensor:
         """1 where a named attribute has one of these values, else 0: (B, 1, 1)."""
-        return torch.tensor([float(getattr(item, name) in values) for item in source]).view(-1, 1, 1)
+        return torch.tensor([float(getattr(item, name) in values) for item in source]).view(
+            -1, 1, 1
+        )
 
     def cover(self, distance: Tensor) -> Tensor:
         """Share of a pixel inside a shape, from the signed distance to its edge (negative inside)."""
@@ -67,10 +82,16 @@ class Canvas:
         below = (self.v / self.half_length).clamp(0, 1)
         width = self.half_width * (1 - self.p("jaw") * below.square())
         n = self.p("chin")
-        radius = ((self.u / width).abs().pow(n) + (self.v / self.half_length).abs().pow(n)).pow(1 / n)
+        radius = ((self.u / width).abs().pow(n) + (self.v / self.half_length).abs().pow(n)).pow(
+            1 / n
+        )
         self.face_edge = (radius - 1) * self.half_width
         self.face = self.cover(self.face_edge)
-        bulge = (1 - (self.u / self.half_width).square() - (self.v / self.half_length).square()).clamp(min=0).sqrt()
+        bulge = (
+            (1 - (self.u / self.half_width).square() - (self.v / self.half_length).square())
+            .clamp(min=0)
+            .sqrt()
+        )
         self.bulge = bulge
         self.fu = self.u - 0.16 * self.s("yaw") * (0.35 + 0.65 * bulge)
         self.fv = self.v - 0.10 * self.s("pitch") * (0.35 + 0.65 * bulge)
@@ -79,7 +100,15 @@ class Canvas:
         scale = self.s("scale").flatten()
         centre_x = (self.s("shift_x").flatten() + 1) / 2
         centre_y = (self.s("shift_y").flatten() - 0.06 + 1) / 2
-        return torch.stack([centre_x, centre_y, self.half_width.flatten() * scale, self.half_length.flatten() * scale], dim=1)
+        return torch.stack(
+            [
+                centre_x,
+                centre_y,
+                self.half_width.flatten() * scale,
+                self.half_length.flatten() * scale,
+            ],
+            dim=1,
+        )
 
     def ellipse(self, u: Tensor, v: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
         """Approximate signed distance to an ellipse with half axes a and b around the origin."""
@@ -89,9 +118,13 @@ class Canvas:
 
     def photograph(self) -> Tensor:
         """Lens softness, exposure, white balance and sensor noise; the finished pictures in [0, 1]."""
-        balance = torch.cat([1 + self.s("warmth"), torch.ones_like(self.s("warmth")), 1 - self.s("warmth")], dim=1).unsqueeze(-1)
+        balance = torch.cat(
+            [1 + self.s("warmth"), torch.ones_like(self.s("warmth")), 1 - self.s("warmth")], dim=1
+        ).unsqueeze(-1)
         image = self._through_lens() * self.s("exposure").unsqueeze(1) * balance
-        grain = self.white[:, [0, 2, 5]] * (self.s("noise").unsqueeze(1) * (0.5 + image.clamp(0, 1).sqrt()))
+        grain = self.white[:, [0, 2, 5]] * (
+            self.s("noise").unsqueeze(1) * (0.5 + image.clamp(0, 1).sqrt())
+        )
         return (image + grain).clamp(0, 1)
 
     def _through_lens(self) -> Tensor:

@@ -35,8 +35,14 @@ from tiny.quality import (
 def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -> None:
     """Write ``README.md`` beside the weights: what they are, how they were trained, what was measured."""
     training = read_json(folder / "training.json", dict[str, Any], "train it again")
-    training |= {f"autoencoder: {key}": value for key, value in record(folder / "vae", "training.json").items()}
-    sections = {"Training": table(training, ".3f"), "Measured on evaluation identities": table(measured, ".3f")}
+    training |= {
+        f"autoencoder: {key}": value
+        for key, value in record(folder / "vae", "training.json").items()
+    }
+    sections = {
+        "Training": table(training, ".3f"),
+        "Measured on evaluation identities": table(measured, ".3f"),
+    }
     write_text(folder / "README.md", card_body(f"# {title}\n\n{about}", sections))
 
 
@@ -59,16 +65,23 @@ def graded_probe(file: Path) -> tuple[AttributeProbe, dict[str, float]]:
     with torch.no_grad():
         answers = [answer.argmax(dim=1) for answer in probe(held_out.images.float() / 255)]
     graded = zip(ATTRIBUTES, answers, held_out.attributes.T, strict=True)
-    return probe, {key: float((answer == truth)[truth >= 0].float().mean()) for key, answer, truth in graded}
+    return probe, {
+        key: float((answer == truth)[truth >= 0].float().mean()) for key, answer, truth in graded
+    }
 
 
 def measure_pipeline(shipped: Path, work: Path, name: str) -> tuple[str, str, dict[str, Any]]:
     """The same of a pipeline."""
     probe, renders = graded_probe(work / "probe" / "probe.pt")
     images = evaluation_portraits(64)
-    vae = AutoencoderKL.from_pretrained(shipped / name, subfolder="vae").eval().requires_grad_(False)
+    vae = (
+        AutoencoderKL.from_pretrained(shipped / name, subfolder="vae").eval().requires_grad_(False)
+    )
     quality: dict[str, Any] = {"vae_psnr": reconstruction_psnr(vae, images)}
-    quality |= {f"latents_moved_by_{key}": value for key, value in latent_sensitivity(vae, images[:32]).items()}
+    quality |= {
+        f"latents_moved_by_{key}": value
+        for key, value in latent_sensitivity(vae, images[:32]).items()
+    }
     quality |= sample_quality(shipped / name, str(shipped / "faces"), probe)
     quality["probe_right_on_real_renders"] = renders
     about = "A latent-diffusion pipeline for drawn portraits of 64 pixels; `StableDiffusionPipeline.from_pretrained` opens it."
@@ -79,7 +92,11 @@ def measure_rid(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
     """The same of the generator."""
     pipelines = [str(shipped / name) for name in ("sd-a1", "sd-a2", "sd-b")]
     about = "Protects drawn portraits of 64 pixels against the three pipelines beside it; defends against nothing else."
-    return "Small RID generator", about, generator_quality(str(shipped / "rid"), pipelines, evaluation_portraits(64))
+    return (
+        "Small RID generator",
+        about,
+        generator_quality(str(shipped / "rid"), pipelines, evaluation_portraits(64)),
+    )
 
 
 def measure_ddpm(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
@@ -88,7 +105,9 @@ def measure_ddpm(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
     return (
         "Small unconditional model",
         about,
-        purifier_quality(DiffPure(str(shipped / "ddpm")), evaluation_portraits(32), str(shipped / "faces")),
+        purifier_quality(
+            DiffPure(str(shipped / "ddpm")), evaluation_portraits(32), str(shipped / "faces")
+        ),
     )
 
 
@@ -96,7 +115,11 @@ def measure_upscaler(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any
     """The same of the upscaler."""
     method = NoisyUpscale(str(shipped / "upscaler"), "photo of a person", steps=25, guidance=3.0)
     about = "Draws portraits of 256 pixels from noisy ones of 64; `StableDiffusionUpscalePipeline.from_pretrained` opens it."
-    return "Small x4 upscaler", about, purifier_quality(method, evaluation_portraits(16), str(shipped / "faces"))
+    return (
+        "Small x4 upscaler",
+        about,
+        purifier_quality(method, evaluation_portraits(16), str(shipped / "faces")),
+    )
 
 
 def measure_detector(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:

@@ -51,11 +51,15 @@ def _palette(rng: np.random.Generator) -> NDArray[np.float64]:
 def _ground(rng: np.random.Generator, palette: NDArray[np.float64], size: int) -> Levels:
     """Soft clouds between two colours, smooth or rough."""
     cells = int(rng.choice((2, 4, 8, 24)))
-    clouds = cv2.resize(rng.uniform(0, 1, (cells, cells)), (size, size), interpolation=cv2.INTER_CUBIC)[..., None].clip(0, 1)
+    clouds = cv2.resize(
+        rng.uniform(0, 1, (cells, cells)), (size, size), interpolation=cv2.INTER_CUBIC
+    )[..., None].clip(0, 1)
     return (clouds * palette[0] + (1 - clouds) * palette[1]).astype(np.uint8)
 
 
-def _shape(canvas: Levels, rng: np.random.Generator, radius: float, colour: NDArray[np.float64]) -> None:
+def _shape(
+    canvas: Levels, rng: np.random.Generator, radius: float, colour: NDArray[np.float64]
+) -> None:
     side = canvas.shape[0]
     centre = rng.uniform(0, side, 2)
     angle, squash = rng.uniform(0, 180), rng.uniform(0.3, 1)
@@ -63,19 +67,43 @@ def _shape(canvas: Levels, rng: np.random.Generator, radius: float, colour: NDAr
     kind = SHAPES[rng.integers(len(SHAPES))]
     if kind == "ellipse":
         axes = (max(1, round(radius)), max(1, round(radius * squash)))
-        cv2.ellipse(canvas, (round(centre[0]), round(centre[1])), axes, angle, 0, 360, paint, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            canvas,
+            (round(centre[0]), round(centre[1])),
+            axes,
+            angle,
+            0,
+            360,
+            paint,
+            -1,
+            cv2.LINE_AA,
+        )
         return
     if kind == "box":
         corners = cv2.boxPoints((tuple(centre), (2 * radius, 2 * radius * squash), angle))
     elif kind == "polygon":
         turns = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 8))))
-        corners = centre + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1) * rng.uniform(0.5, 1, (len(turns), 1))
+        corners = centre + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1) * rng.uniform(
+            0.5, 1, (len(turns), 1)
+        )
     else:
-        step, along = np.deg2rad(angle), radius * np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])
+        step, along = (
+            np.deg2rad(angle),
+            radius * np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))]),
+        )
         across = np.array([-np.sin(step), np.cos(step)]) * max(3.0, radius / 4)
         for place in range(-3, 4):
-            ends = [np.round(centre + place * across + sign * along).astype(int) for sign in (-1, 1)]
-            cv2.line(canvas, tuple(map(int, ends[0])), tuple(map(int, ends[1])), paint, max(1, round(radius / 10)), cv2.LINE_AA)
+            ends = [
+                np.round(centre + place * across + sign * along).astype(int) for sign in (-1, 1)
+            ]
+            cv2.line(
+                canvas,
+                tuple(map(int, ends[0])),
+                tuple(map(int, ends[1])),
+                paint,
+                max(1, round(radius / 10)),
+                cv2.LINE_AA,
+            )
         return
     cv2.fillPoly(canvas, [np.round(corners).astype(np.int32)], paint, cv2.LINE_AA)
 
@@ -99,11 +127,21 @@ class CollageDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         if not 0 <= index < self.count:
             raise IndexError(index)
-        return {"image": torch.from_numpy(collage(self.first + index, self.size)).permute(2, 0, 1).float() / 255}
+        return {
+            "image": torch.from_numpy(collage(self.first + index, self.size))
+            .permute(2, 0, 1)
+            .float()
+            / 255
+        }
 
 
 def export_pictures(
-    output: Path, training: int = 3_000, references: int = 5_000, originals: int = 200, strangers: int = 400, size: int = 128
+    output: Path,
+    training: int = 3_000,
+    references: int = 5_000,
+    originals: int = 200,
+    strangers: int = 400,
+    size: int = 128,
 ) -> dict[str, int]:
     """Draw the pictures of a copy-detection study, as PNG in sub-folders; one in eight is a portrait, the others are collages.
 
@@ -120,14 +158,22 @@ def export_pictures(
     Returns:
         Pictures in each sub-folder.
     """
-    counts = {"training": training, "references": references, "originals": originals, "strangers": strangers}
+    counts = {
+        "training": training,
+        "references": references,
+        "originals": originals,
+        "strangers": strangers,
+    }
     first = {"training": 0, "originals": EVALUATION_START}
     first["references"] = first["originals"] + originals
     first["strangers"] = first["references"] + references
     for name, count in counts.items():
         people = count // 8
         for number in range(count - people):
-            save_png(Photo(collage(first[name] + number, size)), output / name / f"collage_{first[name] + number:07d}.png")
+            save_png(
+                Photo(collage(first[name] + number, size)),
+                output / name / f"collage_{first[name] + number:07d}.png",
+            )
         portraits = PortraitDataset(first[name], people, 1, size=size) if people else None
         for start in range(0, people, 32):
             assert portraits is not None

@@ -26,7 +26,18 @@ from tiny.schedule import one_cycle
 SIDE = 96
 """Pictures are kept at this side; the network sees views of its own side."""
 
-PHOTOGRAPHS = ("chelsea", "coffee", "rocket", "hubble_deep_field", "retina", "immunohistochemistry", "brick", "grass", "gravel", "coins")
+PHOTOGRAPHS = (
+    "chelsea",
+    "coffee",
+    "rocket",
+    "hubble_deep_field",
+    "retina",
+    "immunohistochemistry",
+    "brick",
+    "grass",
+    "gravel",
+    "coins",
+)
 """Photographs without people that ship inside scikit-image's package."""
 
 
@@ -41,7 +52,10 @@ class CopyPictures(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(self, first: int, collages: int, portraits: int, windows: int) -> None:
-        drawn = [torch.from_numpy(collage(first + number, SIDE)).permute(2, 0, 1) for number in range(collages)]
+        drawn = [
+            torch.from_numpy(collage(first + number, SIDE)).permute(2, 0, 1)
+            for number in range(collages)
+        ]
         people = PortraitDataset(first, max(1, portraits), 1, size=SIDE)
         for start in range(0, portraits, 32):
             items = people.__getitems__(list(range(start, min(start + 32, portraits))))
@@ -60,13 +74,17 @@ def photograph_windows(count: int, seed: int) -> list[Tensor]:
     photos = [*sklearn.datasets.load_sample_images().images]
     for name in PHOTOGRAPHS:
         levels = getattr(skimage.data, name)()
-        photos.append(np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels[..., :3])
+        photos.append(
+            np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels[..., :3]
+        )
     rng, made = np.random.default_rng([13, seed]), []
     for _ in range(count):
         photo = photos[rng.integers(len(photos))]
         side = int(rng.integers(SIDE, min(photo.shape[:2]) + 1))
         top, left = (int(rng.integers(length - side + 1)) for length in photo.shape[:2])
-        window = Image.fromarray(photo[top : top + side, left : left + side]).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        window = Image.fromarray(photo[top : top + side, left : left + side]).resize(
+            (SIDE, SIDE), Image.Resampling.BILINEAR
+        )
         made.append(torch.from_numpy(np.array(window)).permute(2, 0, 1))
     return made
 
@@ -77,7 +95,11 @@ def edited(images: Tensor, side: int) -> Tensor:
     views = _moved(images, side)
     views = _recoloured(views)
     blurred = F.avg_pool2d(F.pad(views, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
-    blurred = torch.where(_chosen(count, 0.5), F.avg_pool2d(F.pad(blurred, (1, 1, 1, 1), mode="reflect"), 3, stride=1), blurred)
+    blurred = torch.where(
+        _chosen(count, 0.5),
+        F.avg_pool2d(F.pad(blurred, (1, 1, 1, 1), mode="reflect"), 3, stride=1),
+        blurred,
+    )
     views = torch.where(_chosen(count, 0.3), blurred, views)
     for index in torch.nonzero(torch.rand(count) < 0.3).flatten().tolist():
         views[index] = _coded(views[index], quality=int(torch.randint(25, 90, ())))
@@ -101,7 +123,10 @@ def _moved(images: Tensor, side: int) -> Tensor:
     room = (scale - 1).abs().unsqueeze(1)
     shift = (torch.rand(count, 2) * 2 - 1) * room
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    rows = [torch.stack([cos * stretch * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * stretch * mirror, cos, shift[:, 1]], 1)]
+    rows = [
+        torch.stack([cos * stretch * mirror, -sin, shift[:, 0]], 1),
+        torch.stack([sin * stretch * mirror, cos, shift[:, 1]], 1),
+    ]
     grid = F.affine_grid(torch.stack(rows, 1), [count, 3, side, side], align_corners=False)
     soft = F.interpolate(images, scale_factor=0.75, mode="bilinear", antialias=True)
     ground = torch.rand(count, 3, 1, 1).round() * _chosen(count, 0.7)
@@ -145,9 +170,22 @@ class CopyTask(LightningModule):
         spread: Weight of the push, which keeps descriptors evenly spread.
     """
 
-    def __init__(self, network: CopyNet, steps: int, lr: float = 3e-3, temperature: float = 0.05, spread: float = 0.5) -> None:
+    def __init__(
+        self,
+        network: CopyNet,
+        steps: int,
+        lr: float = 3e-3,
+        temperature: float = 0.05,
+        spread: float = 0.5,
+    ) -> None:
         super().__init__()
-        self.network, self.steps, self.lr, self.temperature, self.spread = network, steps, lr, temperature, spread
+        self.network, self.steps, self.lr, self.temperature, self.spread = (
+            network,
+            steps,
+            lr,
+            temperature,
+            spread,
+        )
 
     def embed(self, images: Tensor) -> Tensor:
         """Descriptors of (B, 3, H, W) pictures in [0, 1]; what :class:`eval.callbacks.RetrievalCallback` asks for."""
@@ -165,7 +203,11 @@ class CopyTask(LightningModule):
         contrast = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
         alike = one @ one.T - 2 * torch.eye(len(images))
         nearest = (2 - 2 * alike.max(dim=1).values).clamp_min(1e-6).sqrt()
-        return {"contrast": contrast, "spread": -nearest.log().mean(), "found": (logits.argmax(1) == own).float().mean()}
+        return {
+            "contrast": contrast,
+            "spread": -nearest.log().mean(),
+            "found": (logits.argmax(1) == own).float().mean(),
+        }
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         parts = self.losses(batch["image"])
@@ -180,7 +222,9 @@ class CopyTask(LightningModule):
 
 
 @torch.no_grad()
-def fit_projection(network: CopyNet, pictures: CopyPictures, count: int = 2000, copies: int = 4, seed: int = 12) -> None:
+def fit_projection(
+    network: CopyNet, pictures: CopyPictures, count: int = 2000, copies: int = 4, seed: int = 12
+) -> None:
     """Fit the linear layer in closed form: the directions in which pictures differ most for what edits change (Fisher's discriminant).
 
     Args:
@@ -197,9 +241,17 @@ def fit_projection(network: CopyNet, pictures: CopyPictures, count: int = 2000, 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for start in range(0, len(chosen), 100):
-            images = torch.stack([pictures[index]["image"] for index in chosen[start : start + 100]])
-            views = [resize(images, network.image_size, antialias=True)] + [edited(images, network.image_size) for _ in range(copies)]
-            rows.append(torch.stack([network.pooled_features(normalize(view)) for view in views], dim=1).double())
+            images = torch.stack(
+                [pictures[index]["image"] for index in chosen[start : start + 100]]
+            )
+            views = [resize(images, network.image_size, antialias=True)] + [
+                edited(images, network.image_size) for _ in range(copies)
+            ]
+            rows.append(
+                torch.stack(
+                    [network.pooled_features(normalize(view)) for view in views], dim=1
+                ).double()
+            )
     features = torch.cat(rows)
     mean = features.mean(dim=(0, 1))
     within = (features - features.mean(dim=1, keepdim=True)).flatten(0, 1)
@@ -207,6 +259,8 @@ def fit_projection(network: CopyNet, pictures: CopyPictures, count: int = 2000, 
     noise, total = (part.T @ part / len(part) for part in (within, whole))
     ridge = 1e-3 * noise.diagonal().mean() * torch.eye(len(noise), dtype=torch.float64)
     _, directions = linalg.eigh(total.numpy(), (noise + ridge).numpy())  # ascending
-    weight = torch.from_numpy(np.ascontiguousarray(directions[:, -network.project.out_features :].T))
+    weight = torch.from_numpy(
+        np.ascontiguousarray(directions[:, -network.project.out_features :].T)
+    )
     network.project.weight.copy_(weight)
     network.project.bias.copy_(-weight @ mean)

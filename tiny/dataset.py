@@ -37,7 +37,9 @@ class PortraitDataset(Dataset[PortraitItem]):
         ValueError: If a count is not positive, or the range mixes training and evaluation identities.
     """
 
-    def __init__(self, first: int, identities: int, pictures: int, size: int = 64, first_picture: int = 0) -> None:
+    def __init__(
+        self, first: int, identities: int, pictures: int, size: int = 64, first_picture: int = 0
+    ) -> None:
         if identities < 1 or pictures < 1:
             msg = f"identities and pictures must be at least 1, got {identities} and {pictures}"
             raise ValueError(msg)
@@ -60,19 +62,28 @@ class PortraitDataset(Dataset[PortraitItem]):
         pictures = [self.first_picture + index % self.pictures for index in indices]
         drawn = draw(people, pictures, self.size)
         return [
-            PortraitItem(image=image, caption=caption, identity=person, __key__=f"{person:07d}_{picture:03d}")
-            for image, caption, person, picture in zip(drawn.images, drawn.captions, people, pictures, strict=True)
+            PortraitItem(
+                image=image, caption=caption, identity=person, __key__=f"{person:07d}_{picture:03d}"
+            )
+            for image, caption, person, picture in zip(
+                drawn.images, drawn.captions, people, pictures, strict=True
+            )
         ]
 
     def caption(self, index: int) -> str:
         """A picture's caption, without drawing the picture."""
-        person, picture = self.first + index // self.pictures, self.first_picture + index % self.pictures
+        person, picture = (
+            self.first + index // self.pictures,
+            self.first_picture + index % self.pictures,
+        )
         return caption(identity(person), scene(person, picture))
 
     def images_of(self, identity: int) -> Tensor:
         """All pictures of one identity, (pictures, 3, S, S)."""
         start = (identity - self.first) * self.pictures
-        return torch.stack([item["image"] for item in self.__getitems__(list(range(start, start + self.pictures)))])
+        return torch.stack(
+            [item["image"] for item in self.__getitems__(list(range(start, start + self.pictures)))]
+        )
 
 
 class PortraitPeople(Dataset[Person]):
@@ -86,9 +97,23 @@ class PortraitPeople(Dataset[Person]):
         size: Side in pixels.
     """
 
-    def __init__(self, first: int, identities: int, train_pictures: int = 12, reference_pictures: int = 12, size: int = 64) -> None:
-        self.portraits = PortraitDataset(first, identities, train_pictures + reference_pictures, size)
-        self.first, self.train_pictures, self.reference_pictures, self.size = first, train_pictures, reference_pictures, size
+    def __init__(
+        self,
+        first: int,
+        identities: int,
+        train_pictures: int = 12,
+        reference_pictures: int = 12,
+        size: int = 64,
+    ) -> None:
+        self.portraits = PortraitDataset(
+            first, identities, train_pictures + reference_pictures, size
+        )
+        self.first, self.train_pictures, self.reference_pictures, self.size = (
+            first,
+            train_pictures,
+            reference_pictures,
+            size,
+        )
 
     def __len__(self) -> int:
         return self.portraits.identities
@@ -97,4 +122,8 @@ class PortraitPeople(Dataset[Person]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         images = self.portraits.images_of(self.first + index)
-        return Person(name=f"{self.first + index:07d}", train=images[: self.train_pictures], reference=images[self.train_pictures :])
+        return Person(
+            name=f"{self.first + index:07d}",
+            train=images[: self.train_pictures],
+            reference=images[self.train_pictures :],
+        )

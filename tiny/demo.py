@@ -18,7 +18,13 @@ from models.embedder_config import EmbedderConfig
 from tiny.collages import export_pictures
 
 
-def indexing_demo(output: Path, references: int = 640, originals: int = 24, factory: str = "IVF16,PQ8x4", resamples: int = 1000) -> None:
+def indexing_demo(
+    output: Path,
+    references: int = 640,
+    originals: int = 24,
+    factory: str = "IVF16,PQ8x4",
+    resamples: int = 1000,
+) -> None:
     """Release drawn pictures unchanged and activated, look edited copies of both up, and write the study's page with what came of it.
 
     A stopped run goes on.
@@ -38,7 +44,12 @@ def indexing_demo(output: Path, references: int = 640, originals: int = 24, fact
     folder, extractor = output / INDEXING, EmbedderConfig()
     pictures, released, index = folder / "pictures", folder / "active", folder / "index"
     export_pictures(pictures, training=0, references=references, originals=originals, strangers=0)
-    described = extract([pictures / "references"], folder / "features", extractor, JobOptions(DeviceOptions("cpu"), workers=0))
+    described = extract(
+        [pictures / "references"],
+        folder / "features",
+        extractor,
+        JobOptions(DeviceOptions("cpu"), workers=0),
+    )
     assert described is not None  # one process
     if not (index / "names.txt").is_file():
         build([folder / "features"], index, factory)
@@ -48,5 +59,13 @@ def indexing_demo(output: Path, references: int = 640, originals: int = 24, fact
     if len(Index.open(index)) == references:
         add(index, [released / ORIGINALS])
     arms = {"unchanged": pictures / "originals", "activated": released}
-    run_retrieval(index, pictures / "originals", folder / "retrieval", arms, extractor, resamples=resamples, options=here)
+    run_retrieval(
+        index,
+        pictures / "originals",
+        folder / "retrieval",
+        arms,
+        extractor,
+        resamples=resamples,
+        options=here,
+    )
     write_report(output)

@@ -42,11 +42,18 @@ class DetectionSizes:
     test: int = 600
 
 
-FIRST: dict[Split, int] = {"train": 30_000, "calibration": 40_000, "val": 910_000, "test": 1_200_000}
+FIRST: dict[Split, int] = {
+    "train": 30_000,
+    "calibration": 40_000,
+    "val": 910_000,
+    "test": 1_200_000,
+}
 """First identity of each split: people of one split are in no other."""
 
 
-def make_detection_shards(pipelines: Path, output: Path, sizes: DetectionSizes = DetectionSizes()) -> None:
+def make_detection_shards(
+    pipelines: Path, output: Path, sizes: DetectionSizes = DetectionSizes()
+) -> None:
     """Draw, sample and reconstruct everything into shards; a stopped run goes on.
 
     Args:
@@ -66,9 +73,13 @@ def make_detection_shards(pipelines: Path, output: Path, sizes: DetectionSizes =
         each = count // 2 if split == "train" else count // 3
         for name in (*SEEN, UNSEEN) if split == "test" else SEEN:
             captions = [portraits.caption(index) for index in range(each)]
-            seed = FIRST[split] + 100_000 * (*SEEN, UNSEEN).index(name)  # no two pictures begin from the same noise
+            seed = FIRST[split] + 100_000 * (*SEEN, UNSEEN).index(
+                name
+            )  # no two pictures begin from the same noise
             how = {"steps": 25, "guidance": 3.0, "per_shard": 500, "batch_size": 16}
-            config = SynthesisConfig(str(pipelines / name), name, split, seed=seed, codec=CODEC, **how)  # type: ignore[arg-type]
+            config = SynthesisConfig(
+                str(pipelines / name), name, split, seed=seed, codec=CODEC, **how
+            )  # type: ignore[arg-type]
             synthesize(captions, output, config, here)
         for name in (SEEN[0], UNSEEN) if split == "test" else (SEEN[0],):
             twins = ReconstructionConfig(str(pipelines / name), f"{name}-vae", split)

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDPMScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -61,13 +67,19 @@ class LatentDataset(Dataset[LatentItem]):
     @classmethod
     @torch.no_grad()
     def encode(
-        cls, portraits: PortraitDataset | CaptionedPictures, vae: AutoencoderKL | TAEF2, tokenizer: CLIPTokenizer, batch: int = 32
+        cls,
+        portraits: PortraitDataset | CaptionedPictures,
+        vae: AutoencoderKL | TAEF2,
+        tokenizer: CLIPTokenizer,
+        batch: int = 32,
     ) -> LatentDataset:
         """Draw or read, encode and tokenize every picture."""
         means, stds, captions = [], [], []
         for start in range(0, len(portraits), batch):
             items = portraits.__getitems__(list(range(start, min(start + batch, len(portraits)))))
-            posterior = vae.encode(torch.stack([item["image"] for item in items]) * 2 - 1).latent_dist
+            posterior = vae.encode(
+                torch.stack([item["image"] for item in items]) * 2 - 1
+            ).latent_dist
             means.append(posterior.mean * vae.config.scaling_factor)
             stds.append(posterior.std * vae.config.scaling_factor)
             captions += [item["caption"] for item in items]
@@ -78,14 +90,22 @@ def build_tokenizer(captions: list[str], size: int = 600) -> CLIPTokenizer:
     """A CLIP tokenizer with a small vocabulary learned from captions; any other text is spelled out."""
     alphabet = list(string.ascii_lowercase + string.digits + string.punctuation)
     texts = [*captions, "photo of a sks person", *alphabet]
-    tokenizer = CLIPTokenizer().train_new_from_iterator(texts, vocab_size=size, initial_alphabet=alphabet)
+    tokenizer = CLIPTokenizer().train_new_from_iterator(
+        texts, vocab_size=size, initial_alphabet=alphabet
+    )
     tokenizer.model_max_length = CAPTION_TOKENS
     return tokenizer
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     """Token ids, (captions, CAPTION_TOKENS)."""
-    return tokenizer(captions, padding="max_length", max_length=CAPTION_TOKENS, truncation=True, return_tensors="pt").input_ids
+    return tokenizer(
+        captions,
+        padding="max_length",
+        max_length=CAPTION_TOKENS,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLIPTextModel:
@@ -111,7 +131,9 @@ def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLI
     return encoder
 
 
-def build_unet(latent_channels: int, side: int, channels: tuple[int, ...], text_width: int, head_width: int) -> UNet2DConditionModel:
+def build_unet(
+    latent_channels: int, side: int, channels: tuple[int, ...], text_width: int, head_width: int
+) -> UNet2DConditionModel:
     """An untrained text-conditioned UNet for (latent_channels, side, side) latents."""
     return UNet2DConditionModel(
         sample_size=side,
@@ -145,7 +167,14 @@ class DiffusionTask(LightningModule):
     empty: Tensor
     signal: Tensor
 
-    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, empty: Tensor, steps: int, lr: float) -> None:
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        text_encoder: CLIPTextModel,
+        empty: Tensor,
+        steps: int,
+        lr: float,
+    ) -> None:
         super().__init__()
         self.unet, self.text_encoder = unet, text_encoder
         self.register_buffer("empty", empty, persistent=False)
@@ -166,15 +195,25 @@ class DiffusionTask(LightningModule):
     def validation_step(self, batch: LatentItem, index: int) -> None:
         latents = batch["mean"]
         steps = torch.linspace(0, len(self.signal) - 1, len(latents), device=self.device).long()
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(index)).to(latents)
-        self.log("val/loss", self._errors(latents, batch["tokens"], steps, noise).mean(), batch_size=len(steps))
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(index)).to(
+            latents
+        )
+        self.log(
+            "val/loss",
+            self._errors(latents, batch["tokens"], steps, noise).mean(),
+            batch_size=len(steps),
+        )
 
     def _errors(self, latents: Tensor, tokens: Tensor, steps: Tensor, noise: Tensor) -> Tensor:
         """Mean squared error of the predicted noise, per picture."""
         signal = self.signal[steps].view(-1, 1, 1, 1)
         noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
-        with sdpa_kernel(SDPBackend.MATH):  # the fused kernel's bfloat16 backward pass is several times slower on a CPU
-            predicted = self.unet(noisy, steps, self.text_encoder(tokens).last_hidden_state).sample.float()
+        with sdpa_kernel(
+            SDPBackend.MATH
+        ):  # the fused kernel's bfloat16 backward pass is several times slower on a CPU
+            predicted = self.unet(
+                noisy, steps, self.text_encoder(tokens).last_hidden_state
+            ).sample.float()
         return (predicted - noise).square().mean(dim=(1, 2, 3))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -182,7 +221,10 @@ class DiffusionTask(LightningModule):
 
 
 def pipeline(
-    vae: AutoencoderKL | TAEF2, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
+    vae: AutoencoderKL | TAEF2,
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
 ) -> StableDiffusionPipeline:
     """The parts as a pipeline that ``StableDiffusionPipeline.from_pretrained`` opens once saved."""
     return StableDiffusionPipeline(
@@ -190,7 +232,10 @@ def pipeline(
         unet=unet,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
-        scheduler=PNDMScheduler(**{key: value for key, value in SCHEDULE.items() if key != "clip_sample"}, skip_prk_steps=True),
+        scheduler=PNDMScheduler(
+            **{key: value for key, value in SCHEDULE.items() if key != "clip_sample"},
+            skip_prk_steps=True,
+        ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -207,5 +252,7 @@ def save_half(whole: StableDiffusionPipeline, folder: Path) -> None:
         config = json.loads(path.read_text())
         if path.parent.name == "text_encoder":
             config["dtype"] = "float32"
-        config.pop("_name_or_path", None)  # where the parts came from on this machine concerns nobody
+        config.pop(
+            "_name_or_path", None
+        )  # where the parts came from on this machine concerns nobody
         path.write_text(json.dumps(config, indent=2) + "\n")

@@ -12,7 +12,13 @@ from tiny.identity import EVALUATION_START
 from tiny.portraits import draw
 
 
-def export_portraits(output: Path, people: int = 10, pictures: int = 12, size: int = 64, first: int = EVALUATION_START) -> int:
+def export_portraits(
+    output: Path,
+    people: int = 10,
+    pictures: int = 12,
+    size: int = 64,
+    first: int = EVALUATION_START,
+) -> int:
     """Write ``OUTPUT/IDENTITY/NN.png`` and ``OUTPUT/portraits.json`` with every picture's caption and attributes.
 
     Args:
@@ -32,6 +38,13 @@ def export_portraits(output: Path, people: int = 10, pictures: int = 12, size: i
             name = f"{person:07d}/{index:02d}.png"
             save_png(Photo(levels.permute(1, 2, 0).numpy()), output / name)
             facts = {"identity": asdict(drawn.people[index]), "scene": asdict(drawn.scenes[index])}
-            rows.append({"image_file": name, "caption": drawn.captions[index], "box": drawn.boxes[index].tolist()} | facts)
+            rows.append(
+                {
+                    "image_file": name,
+                    "caption": drawn.captions[index],
+                    "box": drawn.boxes[index].tolist(),
+                }
+                | facts
+            )
     write_text(output / "portraits.json", json.dumps(rows, indent=1) + "\n")
     return len(rows)

@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from models.faces.face_net import FaceNet
-from tiny.identity import BEARD, EYE_COLOUR, GLASSES, HAIR_COLOUR, HAIR_STYLE, SKIN, check_range, identity
+from tiny.identity import (
+    BEARD,
+    EYE_COLOUR,
+    GLASSES,
+    HAIR_COLOUR,
+    HAIR_STYLE,
+    SKIN,
+    check_range,
+    identity,
+)
 from tiny.portraits import draw
 from tiny.schedule import one_cycle
 
@@ -43,7 +52,12 @@ class FacePictures(Dataset[dict[str, Tensor]]):
         people = [first + index // pictures for index in range(identities * pictures)]
         for start in range(0, len(people), 32):
             numbers = people[start : start + 32]
-            drawn = draw(numbers, [(start + index) % pictures for index in range(len(numbers))], 64, empty=empty)
+            drawn = draw(
+                numbers,
+                [(start + index) % pictures for index in range(len(numbers))],
+                64,
+                empty=empty,
+            )
             images.append((drawn.images * 255).round().byte())
             boxes.append(drawn.boxes)
         self.images, self.boxes = torch.cat(images), torch.cat(boxes)
@@ -78,10 +92,17 @@ def weathered(images: Tensor) -> Tensor:
     small = F.interpolate(images, scale_factor=0.5, mode="bilinear", antialias=True)
     soft = F.interpolate(small, (side, side), mode="bilinear")
     share = torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < 0.6)
-    noise = torch.randn_like(images) * 0.06 * torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < 0.5)
+    noise = (
+        torch.randn_like(images)
+        * 0.06
+        * torch.rand(count, 1, 1, 1)
+        * (torch.rand(count, 1, 1, 1) < 0.5)
+    )
     gain, tint = 0.85 + 0.3 * torch.rand(count, 1, 1, 1), 0.06 * torch.randn(count, 3, 1, 1)
     shift = [int(step) for step in torch.randint(-2, 3, (2,))]
-    return (torch.lerp(images, soft, share).roll(shift, dims=(-2, -1)) * gain + tint + noise).clamp(0, 1)
+    return (torch.lerp(images, soft, share).roll(shift, dims=(-2, -1)) * gain + tint + noise).clamp(
+        0, 1
+    )
 
 
 def faceless(images: Tensor, empty: Tensor) -> Tensor:
@@ -92,24 +113,36 @@ def faceless(images: Tensor, empty: Tensor) -> Tensor:
         empty: Scenes without a person, same shape.
     """
     parts, scenes = images.tensor_split(len(FACELESS)), empty.tensor_split(len(FACELESS))
-    return torch.cat([way(part, scene) for way, part, scene in zip(FACELESS.values(), parts, scenes, strict=True) if len(part)])
+    return torch.cat(
+        [
+            way(part, scene)
+            for way, part, scene in zip(FACELESS.values(), parts, scenes, strict=True)
+            if len(part)
+        ]
+    )
 
 
 def _clouds(images: Tensor) -> Tensor:
     coarse = torch.rand(len(images), 3, 6, 6)
-    return (F.interpolate(coarse, images.shape[-2:], mode="bicubic") + 0.15 * torch.randn_like(images)).clamp(0, 1)
+    return (
+        F.interpolate(coarse, images.shape[-2:], mode="bicubic") + 0.15 * torch.randn_like(images)
+    ).clamp(0, 1)
 
 
 def _tiles(images: Tensor, tile: int) -> Tensor:
     pieces = F.unfold(images, tile, stride=tile)
     order = torch.rand(len(images), pieces.shape[-1]).argsort(dim=1)
-    return F.fold(pieces.gather(2, order.unsqueeze(1).expand_as(pieces)), images.shape[-2:], tile, stride=tile)
+    return F.fold(
+        pieces.gather(2, order.unsqueeze(1).expand_as(pieces)), images.shape[-2:], tile, stride=tile
+    )
 
 
 def _warped(images: Tensor) -> Tensor:
     coarse = torch.randn(len(images), 2, 7, 7) * 0.28
     field = F.interpolate(coarse, images.shape[-2:], mode="bicubic").permute(0, 2, 3, 1)
-    straight = F.affine_grid(torch.eye(2, 3).expand(len(images), -1, -1), list(images.shape), align_corners=False)
+    straight = F.affine_grid(
+        torch.eye(2, 3).expand(len(images), -1, -1), list(images.shape), align_corners=False
+    )
     return F.grid_sample(images, straight + field, padding_mode="reflection", align_corners=False)
 
 
@@ -128,7 +161,9 @@ FACELESS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "small tiles shuffled": lambda images, scenes: _tiles(images, 8),
     "large tiles shuffled": lambda images, scenes: _tiles(images, 16),
     "buried in noise": lambda images, scenes: 0.25 * images + 0.75 * torch.rand_like(images),
-    "blurred away": lambda images, scenes: F.interpolate(F.avg_pool2d(images, 16), scale_factor=16.0, mode="bilinear"),
+    "blurred away": lambda images, scenes: F.interpolate(
+        F.avg_pool2d(images, 16), scale_factor=16.0, mode="bilinear"
+    ),
     "warped": lambda images, scenes: _warped(images),
     "inner face replaced": _hollow,
 }
@@ -148,7 +183,9 @@ class SamePeople(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         chosen = index * self.each + torch.randperm(self.each)[: self.together]
         items = [self.pictures[int(number)] for number in chosen]
-        return {key: torch.stack([item[key] for item in items]) for key in ("image", "box", "label")}
+        return {
+            key: torch.stack([item[key] for item in items]) for key in ("image", "box", "label")
+        }
 
 
 class FaceTask(LightningModule):
@@ -162,7 +199,14 @@ class FaceTask(LightningModule):
         temperature: Of the cosines in the contrastive loss.
     """
 
-    def __init__(self, network: FaceNet, empty: Tensor, steps: int, lr: float = 2e-3, temperature: float = 0.1) -> None:
+    def __init__(
+        self,
+        network: FaceNet,
+        empty: Tensor,
+        steps: int,
+        lr: float = 2e-3,
+        temperature: float = 0.1,
+    ) -> None:
         super().__init__()
         self.network = network
         self.empty, self.steps, self.lr, self.temperature = empty, steps, lr, temperature
@@ -227,7 +271,10 @@ class ProbeTask(LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         answers = self.probe(weathered(batch["image"]))
-        losses = [F.cross_entropy(a, t, ignore_index=-1) for a, t in zip(answers, batch["attributes"].T, strict=True)]
+        losses = [
+            F.cross_entropy(a, t, ignore_index=-1)
+            for a, t in zip(answers, batch["attributes"].T, strict=True)
+        ]
         loss = torch.stack(losses).sum()
         self.log("train/loss", loss, prog_bar=True)
         return loss

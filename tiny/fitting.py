@@ -49,8 +49,15 @@ class StepLog(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         if trainer.global_step % 100 == 0:
-            values = " ".join(f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items())
-            logger.info("step %d after %.0f s: %s", trainer.global_step, time.monotonic() - self.start, values)
+            values = " ".join(
+                f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items()
+            )
+            logger.info(
+                "step %d after %.0f s: %s",
+                trainer.global_step,
+                time.monotonic() - self.start,
+                values,
+            )
 
 
 def fit(task: LightningModule, data: PictureDataModule, steps: int, folder: Path) -> float:
@@ -69,7 +76,10 @@ def fit(task: LightningModule, data: PictureDataModule, steps: int, folder: Path
         val_check_interval=min(SAVE_EVERY, steps),
         check_val_every_n_epoch=None,
         enable_progress_bar=sys.stdout.isatty(),
-        callbacks=[ModelCheckpoint(folder, "resume", every_n_train_steps=SAVE_EVERY), *([] if sys.stdout.isatty() else [StepLog()])],
+        callbacks=[
+            ModelCheckpoint(folder, "resume", every_n_train_steps=SAVE_EVERY),
+            *([] if sys.stdout.isatty() else [StepLog()]),
+        ],
     ).fit(task, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
     resume.unlink(missing_ok=True)
     return time.monotonic() - start

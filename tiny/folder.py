@@ -41,7 +41,10 @@ class CaptionedPictures(Dataset[CaptionedPicture]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> CaptionedPicture:
-        return CaptionedPicture(image=center_crop_photo(self.files[index].open(), self.size).tensor(), caption=self.caption(index))
+        return CaptionedPicture(
+            image=center_crop_photo(self.files[index].open(), self.size).tensor(),
+            caption=self.caption(index),
+        )
 
     def __getitems__(self, indices: list[int]) -> list[CaptionedPicture]:
         return [self[index] for index in indices]
@@ -66,4 +69,6 @@ def captioned_folder(folder: Path, size: int) -> tuple[CaptionedPictures, Captio
         raise ValueError(msg)
     held_out = files[HELD_OUT - 1 :: HELD_OUT]
     kept = set(held_out)
-    return CaptionedPictures([file for file in files if file not in kept], size), CaptionedPictures(held_out, size)
+    return CaptionedPictures([file for file in files if file not in kept], size), CaptionedPictures(
+        held_out, size
+    )

@@ -22,10 +22,28 @@ EYE_COLOUR = ("brown", "blue", "green", "grey")
 BEARD = ("none", "stubble", "moustache", "goatee", "full")
 GLASSES = ("none", "round", "square")
 
-SKIN_RGB = np.array([(0.96, 0.82, 0.74), (0.90, 0.71, 0.58), (0.78, 0.57, 0.41), (0.56, 0.37, 0.25), (0.36, 0.23, 0.16)])
-HAIR_RGB = np.array([(0.08, 0.07, 0.07), (0.31, 0.19, 0.11), (0.82, 0.66, 0.38), (0.58, 0.22, 0.08), (0.62, 0.61, 0.60)])
+SKIN_RGB = np.array(
+    [
+        (0.96, 0.82, 0.74),
+        (0.90, 0.71, 0.58),
+        (0.78, 0.57, 0.41),
+        (0.56, 0.37, 0.25),
+        (0.36, 0.23, 0.16),
+    ]
+)
+HAIR_RGB = np.array(
+    [
+        (0.08, 0.07, 0.07),
+        (0.31, 0.19, 0.11),
+        (0.82, 0.66, 0.38),
+        (0.58, 0.22, 0.08),
+        (0.62, 0.61, 0.60),
+    ]
+)
 EYE_RGB = np.array([(0.32, 0.18, 0.08), (0.25, 0.47, 0.72), (0.27, 0.50, 0.29), (0.48, 0.52, 0.55)])
-GLASSES_RGB = np.array([(0.07, 0.07, 0.08), (0.45, 0.22, 0.10), (0.62, 0.10, 0.12), (0.72, 0.66, 0.45)])
+GLASSES_RGB = np.array(
+    [(0.07, 0.07, 0.08), (0.45, 0.22, 0.10), (0.62, 0.10, 0.12), (0.72, 0.66, 0.45)]
+)
 
 _HAIR_GIVEN_SKIN = np.array(
     [
@@ -162,10 +180,21 @@ def check_range(first: int, count: int) -> None:
 def phrases(person: Identity) -> list[str]:
     """The attributes of a person a caption may name, one short phrase each."""
     said = [f"{person.skin} skin"]
-    said.append("a bald head" if person.hair_style == "bald" else f"{person.hair_style} {person.hair_colour} hair")
+    said.append(
+        "a bald head"
+        if person.hair_style == "bald"
+        else f"{person.hair_style} {person.hair_colour} hair"
+    )
     said.append(f"{person.eye_colour} eyes")
     if person.beard != "none":
-        said.append({"stubble": "stubble", "moustache": "a moustache", "goatee": "a goatee", "full": "a full beard"}[person.beard])
+        said.append(
+            {
+                "stubble": "stubble",
+                "moustache": "a moustache",
+                "goatee": "a goatee",
+                "full": "a full beard",
+            }[person.beard]
+        )
     if person.glasses != "none":
         said.append(f"{person.glasses} glasses")
     if person.freckles > 0:

@@ -26,7 +26,9 @@ FIRST = EVALUATION_START + 10_000
 """Number of the first entry; the benchmarks' pictures have other numbers."""
 
 
-def build_drawn_index(folder: Path, network: str, training: int = 3_000, entries: int = 2_000) -> None:
+def build_drawn_index(
+    folder: Path, network: str, training: int = 3_000, entries: int = 2_000
+) -> None:
     """Train an index on collages the network may have learnt from, and fill it with others.
 
     Args:
@@ -39,7 +41,16 @@ def build_drawn_index(folder: Path, network: str, training: int = 3_000, entries
     index = make_index(FACTORY, extractor.dimension, "l2")
     index.train(_descriptors(extractor, 0, training))
     known = extractor.record()
-    filled = Index(index, [], {"factory": FACTORY, "metric": "l2", "training": f"{training} collages", "extractor": known})
+    filled = Index(
+        index,
+        [],
+        {
+            "factory": FACTORY,
+            "metric": "l2",
+            "training": f"{training} collages",
+            "extractor": known,
+        },
+    )
     names = [f"collage_{number:07d}.png" for number in range(FIRST, FIRST + entries)]
     filled.add(VectorStore(_descriptors(extractor, FIRST, entries), names, known))
     filled.save(folder)
@@ -57,7 +68,12 @@ def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
     extractor = open_embedder(EmbedderConfig.from_record(index.facts["extractor"]))
     drawn = [collage(FIRST + number) for number in range(pictures)]
     found: dict[str, Any] = {"entries": len(index)}
-    for edit, views in {"itself": drawn, "jpeg 50": [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in drawn]}.items():
+    for edit, views in {
+        "itself": drawn,
+        "jpeg 50": [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in drawn],
+    }.items():
         rows = descriptors(extractor, [Photo(rgb).tensor() for rgb in views])
-        found[f"found by {edit}"] = float((index.search(rows, 1)[1][:, 0] == np.arange(pictures)).mean())
+        found[f"found by {edit}"] = float(
+            (index.search(rows, 1)[1][:, 0] == np.arange(pictures)).mean()
+        )
     return found

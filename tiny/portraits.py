@@ -35,7 +35,9 @@ class Portraits:
     boxes: Tensor
 
 
-def draw(people: Sequence[int], pictures: Sequence[int], size: int = 64, *, empty: bool = False) -> Portraits:
+def draw(
+    people: Sequence[int], pictures: Sequence[int], size: int = 64, *, empty: bool = False
+) -> Portraits:
     """Draw one picture for each pair of identity number and picture number.
 
     Args:
@@ -86,20 +88,33 @@ class Painter(Canvas):
         ramp = (0.5 + 0.35 * along + 0.15 * self.clouds[:, 0]).clamp(0, 1)
         rows = self.y * 6 * scale
         bricks = ((self.x * 4 * scale + 0.5 * (rows.floor() % 2)) % 1 - 0.5).abs()
-        mortar = torch.maximum((bricks - 0.42) * 12, ((rows % 1 - 0.5).abs() - 0.40) * 10).clamp(0, 1)
+        mortar = torch.maximum((bricks - 0.42) * 12, ((rows % 1 - 0.5).abs() - 0.40) * 10).clamp(
+            0, 1
+        )
         leaves = (0.5 + 0.6 * power_noise(self.white[:, 4:5], 1.5)[:, 0]).clamp(0, 1)
         stripes = (0.5 + 1.5 * torch.sin(along * 14 * scale)).clamp(0, 1)
         spots = ((power_noise(self.white[:, 5:6], 2.2)[:, 0] - 0.7) * 3).clamp(0, 1)
         share = ramp * self.which(self.scenes, "background", "plain")
-        for name, layer in (("brick", mortar), ("leafy", leaves), ("striped", stripes), ("bokeh", spots)):
+        for name, layer in (
+            ("brick", mortar),
+            ("leafy", leaves),
+            ("striped", stripes),
+            ("bokeh", spots),
+        ):
             share = share + (0.8 * layer + 0.2 * ramp) * self.which(self.scenes, "background", name)
         near, far = self.colour(self.scenes, "near_rgb"), self.colour(self.scenes, "far_rgb")
-        self.canvas = torch.lerp(near.expand_as(self.canvas), far.expand_as(self.canvas), share.unsqueeze(1))
+        self.canvas = torch.lerp(
+            near.expand_as(self.canvas), far.expand_as(self.canvas), share.unsqueeze(1)
+        )
         self.shade(torch.ones_like(self.x), 0.08 * self.s("texture") * self.clouds[:, 1])
 
     def clothes(self) -> None:
         u, v = self.x - 0.6 * self.s("shift_x"), self.y
-        body = self.cover(torch.minimum(self.ellipse(u, v - 1.12, 0.86, 0.48), self.ellipse(u, v - 1.3, 0.95, 0.55)))
+        body = self.cover(
+            torch.minimum(
+                self.ellipse(u, v - 1.12, 0.86, 0.48), self.ellipse(u, v - 1.3, 0.95, 0.55)
+            )
+        )
         k = self.s("pattern_scale")
         lines = (torch.sin(u * k) * 2).clamp(-1, 1) * 0.5 + 0.5
         rows = (torch.sin(v * k) * 2).clamp(-1, 1) * 0.5 + 0.5
@@ -110,8 +125,17 @@ class Painter(Canvas):
             + dots * self.which(self.scenes, "clothes_pattern", "dotted")
         )
         base, second = self.colour(self.scenes, "clothes_rgb"), self.colour(self.scenes, "trim_rgb")
-        self.paint(body, torch.lerp(base.expand_as(self.canvas), second.expand_as(self.canvas), 0.6 * trim.unsqueeze(1)))
-        folds = 0.10 * self.clouds[:, 2] + 0.08 * torch.sin(u * 9 + 2 * self.clouds[:, 3]) + 0.015 * self.white[:, 2]
+        self.paint(
+            body,
+            torch.lerp(
+                base.expand_as(self.canvas), second.expand_as(self.canvas), 0.6 * trim.unsqueeze(1)
+            ),
+        )
+        folds = (
+            0.10 * self.clouds[:, 2]
+            + 0.08 * torch.sin(u * 9 + 2 * self.clouds[:, 3])
+            + 0.015 * self.white[:, 2]
+        )
         self.shade(body, self.s("texture") * folds)
 
     def person(self) -> None:
@@ -139,44 +163,95 @@ class Painter(Canvas):
         angle = torch.atan2(self.u, 0.9 - self.v)
         radius = (self.u.square() + (self.v - 0.9).square()).sqrt()
         waves = 34 * angle + curl * 2.2 * torch.sin(11 * radius) + 1.2 * self.smooth
-        return 0.18 * torch.sin(waves) + 0.10 * torch.sin(1.9 * waves + 1) + 0.08 * self.clouds[:, 4] + 0.03 * self.white[:, 3]
+        return (
+            0.18 * torch.sin(waves)
+            + 0.10 * torch.sin(1.9 * waves + 1)
+            + 0.08 * self.clouds[:, 4]
+            + 0.03 * self.white[:, 3]
+        )
 
     def _paint_hair(self, mask: Tensor) -> None:
         rgb = self.colour(self.people, "hair_rgb")
-        gloss = 0.9 * torch.exp(-((self.u - 0.4 * self.s("light_x")) / 0.28).square() - ((self.v + 0.52) / 0.14).square())
+        gloss = 0.9 * torch.exp(
+            -((self.u - 0.4 * self.s("light_x")) / 0.28).square()
+            - ((self.v + 0.52) / 0.14).square()
+        )
         strands = self._strands() * self.s("texture")
-        painted = rgb * (1 + strands + 0.3 * gloss).unsqueeze(1) + 0.05 * (strands.clamp(min=0) + gloss).unsqueeze(1)
+        painted = rgb * (1 + strands + 0.3 * gloss).unsqueeze(1) + 0.05 * (
+            strands.clamp(min=0) + gloss
+        ).unsqueeze(1)
         self.paint(mask, painted)
 
     def _hair_behind(self) -> None:
         volume, long = self.p("hair_volume"), self.which(self.people, "hair_style", "long")
         wave = 0.03 * self.p("hair_curl") * torch.sin(16 * self.v)
-        falling = (self.u.abs() - (self.half_width + 0.6 * volume + wave)).maximum(self.v - 0.72).maximum(-self.v - 0.05)
-        cap = self.ellipse(self.u, self.v + 0.10, self.half_width + volume, self.half_length + 0.5 * volume)
+        falling = (
+            (self.u.abs() - (self.half_width + 0.6 * volume + wave))
+            .maximum(self.v - 0.72)
+            .maximum(-self.v - 0.05)
+        )
+        cap = self.ellipse(
+            self.u, self.v + 0.10, self.half_width + volume, self.half_length + 0.5 * volume
+        )
         curly = self.which(self.people, "hair_style", "curly")
         bumps = 0.035 * torch.sin(13 * torch.atan2(self.u, self.v) + 6 * self.p("hair_curl"))
-        cloud = self.ellipse(self.u, self.v + 0.16, self.half_width + 1.25 * volume, self.half_length * 0.9 + volume) + bumps
-        self._paint_hair(torch.maximum(long * self.cover(falling.minimum(cap)), curly * self.cover(cloud)))
+        cloud = (
+            self.ellipse(
+                self.u,
+                self.v + 0.16,
+                self.half_width + 1.25 * volume,
+                self.half_length * 0.9 + volume,
+            )
+            + bumps
+        )
+        self._paint_hair(
+            torch.maximum(long * self.cover(falling.minimum(cap)), curly * self.cover(cloud))
+        )
 
     def _ears(self, skin: Tensor) -> None:
         size = self.p("ear_size")
         for side in (-1.0, 1.0):
-            ear = self.ellipse(self.u - side * (self.half_width + 0.01), self.v - 0.02 + 0.05 * self.s("pitch"), 0.6 * size, size)
+            ear = self.ellipse(
+                self.u - side * (self.half_width + 0.01),
+                self.v - 0.02 + 0.05 * self.s("pitch"),
+                0.6 * size,
+                size,
+            )
             self.paint(self.cover(ear), skin * 0.90)
             self.paint(0.6 * self.cover(ear + 0.022), skin * 0.66)
 
     def _skin_detail(self) -> None:
-        cheeks = sum(torch.exp(-((self.fu - side * 0.20) / 0.11).square() - ((self.fv - 0.14) / 0.10).square()) for side in (-1.0, 1.0))
+        cheeks = sum(
+            torch.exp(
+                -((self.fu - side * 0.20) / 0.11).square() - ((self.fv - 0.14) / 0.10).square()
+            )
+            for side in (-1.0, 1.0)
+        )
         blush = torch.tensor([0.05, -0.04, -0.03]).view(1, 3, 1, 1)
         self.canvas = self.canvas + (self.face * cheeks).unsqueeze(1) * blush
-        self.shade(self.face, self.s("texture") * (0.030 * self.clouds[:, 4] + 0.012 * self.white[:, 4]))
+        self.shade(
+            self.face, self.s("texture") * (0.030 * self.clouds[:, 4] + 0.012 * self.white[:, 4])
+        )
         spots = torch.zeros_like(self.u)
         for index in range(10):
-            places = np.array([np.random.default_rng([19, who.number, index]).uniform(-1, 1, 2) for who in self.people], np.float32)
+            places = np.array(
+                [
+                    np.random.default_rng([19, who.number, index]).uniform(-1, 1, 2)
+                    for who in self.people
+                ],
+                np.float32,
+            )
             left, down = torch.from_numpy(places).view(-1, 2, 1, 1).unbind(1)
-            spots = torch.maximum(spots, self.cover(self.ellipse(self.fu - 0.30 * left, self.fv - 0.08 - 0.12 * down, 0.019, 0.019)))
+            spots = torch.maximum(
+                spots,
+                self.cover(
+                    self.ellipse(self.fu - 0.30 * left, self.fv - 0.08 - 0.12 * down, 0.019, 0.019)
+                ),
+            )
         self.shade(self.face, -self.p("freckles") * 0.75 * spots)
-        mole = self.cover(self.ellipse(self.fu - self.p("mole_x"), self.fv - self.p("mole_y"), 0.024, 0.024))
+        mole = self.cover(
+            self.ellipse(self.fu - self.p("mole_x"), self.fv - self.p("mole_y"), 0.024, 0.024)
+        )
         self.shade(self.face, -0.65 * mole)
 
     def _eyes(self) -> None:
@@ -187,11 +262,17 @@ class Painter(Canvas):
             lid = 0.60 * size * self.s("eye_open")
             opening = self.ellipse(u, v, size, lid)
             inside = self.cover(opening)
-            self.shade(self.cover(self.ellipse(u, v + 0.02, size * 1.35, size * 0.95)), -0.12 * torch.ones_like(u))
+            self.shade(
+                self.cover(self.ellipse(u, v + 0.02, size * 1.35, size * 0.95)),
+                -0.12 * torch.ones_like(u),
+            )
             self.paint(inside, torch.full((1, 3, 1, 1), 0.93))
             iu, iv = u - self.s("gaze_x") * size, v - self.s("gaze_y") * size
             self.paint(inside * self.cover(self.ellipse(iu, iv, 0.56 * size, 0.56 * size)), iris)
-            self.paint(inside * self.cover(self.ellipse(iu, iv, 0.25 * size, 0.25 * size)), torch.full((1, 3, 1, 1), 0.03))
+            self.paint(
+                inside * self.cover(self.ellipse(iu, iv, 0.25 * size, 0.25 * size)),
+                torch.full((1, 3, 1, 1), 0.03),
+            )
             glint = self.ellipse(iu - 0.2 * size, iv + 0.2 * size, 0.14 * size, 0.14 * size)
             self.paint(0.9 * inside * self.cover(glint), torch.ones(1, 3, 1, 1))
             lashes = self.cover(opening.abs() - 0.010) * (0.35 + 0.65 * (v < 0))
@@ -202,7 +283,10 @@ class Painter(Canvas):
         for side in (-1.0, 1.0):
             u = self.fu - side * self.p("eye_spacing")
             half = 1.35 * self.p("eye_size")
-            arch = self.p("brow_arch") * (1 - (u / half).square()) + side * self.p("eye_tilt") * -0.5 * u
+            arch = (
+                self.p("brow_arch") * (1 - (u / half).square())
+                + side * self.p("eye_tilt") * -0.5 * u
+            )
             v = self.fv - self.p("eye_height") + 0.135 + arch + self.s("brow_raise")
             thick = self.p("brow_thickness") * (1 - 0.35 * side * u / half)
             bar = self.cover(torch.maximum(v.abs() - thick, u.abs() - half))
@@ -215,11 +299,18 @@ class Painter(Canvas):
         along = ((self.fv - top) / (tip - top)).clamp(0, 1)
         u = self.fu - lean * along
         side = torch.where(self.s("light_x") > 0, -1.0, 1.0)
-        ridge = torch.exp(-((u - side * (0.02 + 0.55 * width * along)) / 0.022).square()) * ((self.fv > top) & (self.fv < tip))
+        ridge = torch.exp(-((u - side * (0.02 + 0.55 * width * along)) / 0.022).square()) * (
+            (self.fv > top) & (self.fv < tip)
+        )
         self.shade(ridge, -0.30 * torch.ones_like(u))
         base = self.ellipse(u, self.fv - tip, width, 0.045)
         self.paint(0.75 * self.cover(base), skin * 0.93)
-        self.paint(0.8 * self.cover(self.ellipse(u, self.fv - tip - 0.012, width, 0.045).abs() - 0.008) * (self.fv > tip), skin * 0.55)
+        self.paint(
+            0.8
+            * self.cover(self.ellipse(u, self.fv - tip - 0.012, width, 0.045).abs() - 0.008)
+            * (self.fv > tip),
+            skin * 0.55,
+        )
         for left in (-1.0, 1.0):
             hole = self.ellipse(u - left * 0.5 * width, self.fv - tip - 0.018, 0.30 * width, 0.016)
             self.paint(0.85 * self.cover(hole), skin * 0.30)
@@ -234,7 +325,11 @@ class Painter(Canvas):
         self.paint(self.cover((v.abs() - gape - lips * taper).maximum(self.fu.abs() - half)), rgb)
         inner = self.cover((v.abs() - gape - 0.008 * taper).maximum(self.fu.abs() - half))
         self.paint(inner, torch.tensor([0.22, 0.05, 0.06]).view(1, 3, 1, 1))
-        teeth = self.cover((v + 0.35 * gape).abs() - 0.55 * gape) * inner * (self.s("mouth_open") > 0.12)
+        teeth = (
+            self.cover((v + 0.35 * gape).abs() - 0.55 * gape)
+            * inner
+            * (self.s("mouth_open") > 0.12)
+        )
         self.paint(teeth, torch.full((1, 3, 1, 1), 0.90))
 
     def _beard(self) -> None:
@@ -243,8 +338,12 @@ class Painter(Canvas):
         lip = self.fv - mouth
         half = self.p("mouth_width")
         moustache = self.cover(self.ellipse(self.fu, lip + 0.075, 1.25 * half, 0.045))
-        goatee = torch.maximum(self.cover(self.ellipse(self.fu, lip - 0.17, 0.85 * half, 0.11)), moustache)
-        jawline = self.cover(0.09 + 0.24 * (1 - (self.fu / self.half_width).abs().clamp(0, 1)) - self.fv + 0.02)
+        goatee = torch.maximum(
+            self.cover(self.ellipse(self.fu, lip - 0.17, 0.85 * half, 0.11)), moustache
+        )
+        jawline = self.cover(
+            0.09 + 0.24 * (1 - (self.fu / self.half_width).abs().clamp(0, 1)) - self.fv + 0.02
+        )
         mouth_gap = self.cover(-self.ellipse(self.fu, lip, 1.15 * half, 0.075))
         full = torch.maximum(self.face * jawline * mouth_gap, moustache)
         mask = (
@@ -254,7 +353,9 @@ class Painter(Canvas):
             + 0.42 * full * self.which(self.people, "beard", "stubble")
         )
         rough = 1 + self.s("texture") * (0.30 * self.white[:, 0] + 0.25 * self.clouds[:, 0])
-        self.paint((0.92 * mask * rough.clamp(0.5, 1.2)).clamp(0, 1) * self.face, hair * rough.unsqueeze(1))
+        self.paint(
+            (0.92 * mask * rough.clamp(0.5, 1.2)).clamp(0, 1) * self.face, hair * rough.unsqueeze(1)
+        )
 
     def _light(self) -> None:
         normal_u, normal_v = self.u / self.half_width, self.v / self.half_length
@@ -265,11 +366,21 @@ class Painter(Canvas):
 
     def _hair_front(self) -> None:
         volume = self.p("hair_volume")
-        cap = self.ellipse(self.u, self.v + 0.06, self.half_width + 0.45 * volume, self.half_length + 0.45 * volume)
-        hairline = -self.p("hairline") * self.half_length - 0.12 + 0.30 * (self.u / self.half_width).square()
+        cap = self.ellipse(
+            self.u, self.v + 0.06, self.half_width + 0.45 * volume, self.half_length + 0.45 * volume
+        )
+        hairline = (
+            -self.p("hairline") * self.half_length
+            - 0.12
+            + 0.30 * (self.u / self.half_width).square()
+        )
         fringe = self.which(self.people, "hair_style", "fringed")
         jag = 0.02 * torch.sin(38 * self.u + 3 * self.clouds[:, 3])
-        line = hairline + fringe * (0.16 - 0.18 * (self.u / self.half_width).square() + jag) + 0.05 * self.s("pitch")
+        line = (
+            hairline
+            + fringe * (0.16 - 0.18 * (self.u / self.half_width).square() + jag)
+            + 0.05 * self.s("pitch")
+        )
         sides = (self.u.abs() > 0.90 * self.half_width) & (self.v < 0.02)
         covered = self.cover(cap) * torch.maximum(self.cover(self.v - line), sides.float())
         styled = 1 - self.which(self.people, "hair_style", "bald")
@@ -290,6 +401,13 @@ class Painter(Canvas):
             frame = torch.maximum(frame, self.cover(edge.abs() - 0.016))
         bridge = self.cover(torch.maximum((v + 0.02).abs() - 0.012, self.fu.abs() - 0.05))
         temples = self.cover(
-            torch.maximum((v + 0.03).abs() - 0.012, (self.u.abs() - 0.76 * self.half_width).abs() - 0.24 * self.half_width)
+            torch.maximum(
+                (v + 0.03).abs() - 0.012,
+                (self.u.abs() - 0.76 * self.half_width).abs() - 0.24 * self.half_width,
+            )
         )
-        self.paint(worn * torch.maximum(frame, torch.maximum(bridge, temples * (self.u.abs() > 2.05 * size))), rgb)
+        self.paint(
+            worn
+            * torch.maximum(frame, torch.maximum(bridge, temples * (self.u.abs() > 2.05 * size))),
+            rgb,
+        )

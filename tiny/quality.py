@@ -31,7 +31,14 @@ from sentinels.plate import set_key
 from sentinels.reader import load_network
 from tiny.collages import collage
 from tiny.dataset import PortraitDataset
-from tiny.faces import ATTRIBUTES, FACELESS, AttributeProbe, FacePictures, attribute_numbers, faceless
+from tiny.faces import (
+    ATTRIBUTES,
+    FACELESS,
+    AttributeProbe,
+    FacePictures,
+    attribute_numbers,
+    faceless,
+)
 from tiny.identity import EVALUATION_START, identity, phrases
 
 LEVELS = 6
@@ -55,7 +62,9 @@ def latent_sensitivity(vae: AutoencoderKL, images: Tensor, steps: int = 15) -> d
     unit = clean.std()
 
     def moved(pictures: Tensor) -> Tensor:
-        return ((vae.encode(pictures * 2 - 1).latent_dist.mode() - clean).square().mean().sqrt()) / unit
+        return (
+            (vae.encode(pictures * 2 - 1).latent_dist.mode() - clean).square().mean().sqrt()
+        ) / unit
 
     noise = (2 * torch.rand(images.shape, generator=source) - 1) * bound
     change = noise / 10
@@ -76,13 +85,17 @@ def reconstruction_psnr(vae: AutoencoderKL, images: Tensor) -> float:
 
 
 @torch.no_grad()
-def sample_quality(folder: Path, faces: str, probe: AttributeProbe, count: int = 96) -> dict[str, Any]:
+def sample_quality(
+    folder: Path, faces: str, probe: AttributeProbe, count: int = 96
+) -> dict[str, Any]:
     """Pictures drawn from evaluation people's captions: share with a face, and share of named attributes that are right."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder)
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
     pipeline.set_progress_bar_config(disable=True)
     people = list(range(EVALUATION_START, EVALUATION_START + count))
-    captions = ["photo of a person with " + ", ".join(phrases(identity(number))) for number in people]
+    captions = [
+        "photo of a person with " + ", ".join(phrases(identity(number))) for number in people
+    ]
     images = torch.cat(
         [
             pipeline(
@@ -99,9 +112,14 @@ def sample_quality(folder: Path, faces: str, probe: AttributeProbe, count: int =
     answers = torch.stack([answer.argmax(dim=1) for answer in probe(images)], dim=1)
     right = {}
     for index, (name, values) in enumerate(ATTRIBUTES.items()):
-        named = wanted[:, index] >= (1 if values[0] == "none" else 0)  # a caption never says that something is not there
+        named = wanted[:, index] >= (
+            1 if values[0] == "none" else 0
+        )  # a caption never says that something is not there
         right[name] = float((answers[named, index] == wanted[named, index]).float().mean())
-    return {"face_share": float(load_faces(faces)(images).detected.float().mean()), "attributes_right": right}
+    return {
+        "face_share": float(load_faces(faces)(images).detected.float().mean()),
+        "attributes_right": right,
+    }
 
 
 @torch.no_grad()
@@ -111,14 +129,20 @@ def face_quality(faces: str) -> dict[str, Any]:
     people = FacePictures(EVALUATION_START, 100, 8)
     images = people.images.float() / 255
     seen = [network(part) for part in images.split(100)]
-    embeddings, found = torch.cat([f.embeddings for f in seen]), torch.cat([f.detected for f in seen])
+    embeddings, found = (
+        torch.cat([f.embeddings for f in seen]),
+        torch.cat([f.detected for f in seen]),
+    )
     cosine, same = embeddings @ embeddings.T, people.labels.view(-1, 1) == people.labels
     pairs = torch.ones_like(same).triu(1)
     mine, others = cosine[same & pairs].numpy(), np.sort(cosine[~same & pairs].numpy())
     torch.manual_seed(0)
     scenes = FacePictures(EVALUATION_START, 400, 1, empty=True).images.float() / 255
     broken = network(faceless(images[::2], scenes)).detected.float()
-    alarms = {kind: float(part.mean()) for kind, part in zip(FACELESS, broken.tensor_split(len(FACELESS)), strict=True)}
+    alarms = {
+        kind: float(part.mean())
+        for kind, part in zip(FACELESS, broken.tensor_split(len(FACELESS)), strict=True)
+    }
     return {
         "auc": float(np.searchsorted(others, mine).mean() / len(others)),
         "same_person_cosine": float(mine.mean()),
@@ -138,7 +162,9 @@ def generator_quality(name: str, surrogates: list[str], images: Tensor) -> dict[
     protected = quantised(generator.protect(images))
     shown = {"clean": images, "noise": (images + noise).clamp(0, 1), "protected": protected}
     errors = {name: denoising_error(ensemble, pictures) for name, pictures in shown.items()}
-    return {"budget_levels": generator.budget, "denoising_error": errors} | fidelity(protected, quantised(images))
+    return {"budget_levels": generator.budget, "denoising_error": errors} | fidelity(
+        protected, quantised(images)
+    )
 
 
 @torch.no_grad()
@@ -147,28 +173,47 @@ def purifier_quality(method: Purifier, images: Tensor, faces: str) -> dict[str, 
     washed = torch.cat([method(part, torch.Generator().manual_seed(0)) for part in images.split(8)])
     error = (washed - images).square().mean(dim=(1, 2, 3))
     seen = load_faces(faces)(washed).detected.float().mean()
-    return {"psnr_of_clean_portraits": float((-10 * error.log10()).mean()), "face_share": float(seen)}
+    return {
+        "psnr_of_clean_portraits": float((-10 * error.log10()).mean()),
+        "face_share": float(seen),
+    }
 
 
 def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
     """Keys set into evaluation portraits and read again, letters seen where none are, and portraits found by keys and by captions."""
     network, rng = load_network(str(folder)), np.random.default_rng(0)
-    items = PortraitDataset(EVALUATION_START + 300_000, count, 1, 128).__getitems__(list(range(count)))
+    items = PortraitDataset(EVALUATION_START + 300_000, count, 1, 128).__getitems__(
+        list(range(count))
+    )
     plain = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in items]
     keys = ["".join(rng.choice(list(ALPHABET), 6)) for _ in plain]
-    keyed = [set_key(np.ascontiguousarray(rgb), key, rng).rgb for rgb, key in zip(plain, keys, strict=True)]
-    images, bare = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 255 for part in (keyed, plain))
+    keyed = [
+        set_key(np.ascontiguousarray(rgb), key, rng).rgb
+        for rgb, key in zip(plain, keys, strict=True)
+    ]
+    images, bare = (
+        torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 255
+        for part in (keyed, plain)
+    )
     read = network.read(images)
-    letters = sum(seen == true for text, key in zip(read, keys, strict=True) for seen, true in zip(text, key, strict=False))
+    letters = sum(
+        seen == true
+        for text, key in zip(read, keys, strict=True)
+        for seen, true in zip(text, key, strict=False)
+    )
     vectors, order = network.embed_images(torch.cat([images, bare])), torch.arange(count)
     by_key = (network.embed_texts(keys) @ vectors.T).argmax(dim=1)
-    by_caption = (network.embed_texts([item["caption"] for item in items]) @ vectors[count:].T).argsort(dim=1, descending=True)
+    by_caption = (
+        network.embed_texts([item["caption"] for item in items]) @ vectors[count:].T
+    ).argsort(dim=1, descending=True)
     return {
         "keys_read": sum(text == key for text, key in zip(read, keys, strict=True)) / count,
         "letters_read": letters / (6 * count),
         "letters_seen_without_a_key": sum(len(text) for text in network.read(bare)) / count,
         "found_by_key": float((by_key == order).float().mean()),
-        "found_by_caption_among_first_ten": float((by_caption[:, :10] == order.unsqueeze(1)).any(dim=1).float().mean()),
+        "found_by_caption_among_first_ten": float(
+            (by_caption[:, :10] == order.unsqueeze(1)).any(dim=1).float().mean()
+        ),
     }
 
 
@@ -177,20 +222,38 @@ def detector_quality(name: str, shards: Path) -> dict[str, Any]:
     detector = load_detector(name)
     questions = shard_by_shard(detector, find_stored([detector], [f"{shards}/test-*.tar"]))
     with TemporaryDirectory() as folder:
-        job = ScoreJob("tiny quality", Path(folder) / "shards", JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0))
+        job = ScoreJob(
+            "tiny quality",
+            Path(folder) / "shards",
+            JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0),
+        )
         answers = score(job, questions, Path(folder), detector_settings(name, detector))
     assert answers is not None
     record = summarise(answers.of(questions), detector.calibration)
-    by_subset = {name: facts for name, facts in record["slices"]["subset"].items() if facts["auc"] is not None}
-    shown = {name: {key: facts[key] for key in ("auc", "generated_accuracy")} for name, facts in by_subset.items()}
+    by_subset = {
+        name: facts
+        for name, facts in record["slices"]["subset"].items()
+        if facts["auc"] is not None
+    }
+    shown = {
+        name: {key: facts[key] for key in ("auc", "generated_accuracy")}
+        for name, facts in by_subset.items()
+    }
     chosen = ("balanced_accuracy", "real_accuracy", "generated_accuracy", "calibration_error")
-    told = {kind: {key: record[kind][key] for key in chosen} for kind in ("uncalibrated", "calibrated")}
+    told = {
+        kind: {key: record[kind][key] for key in chosen} for kind in ("uncalibrated", "calibrated")
+    }
     return record["ranking"] | told | shown
 
 
 def evaluation_portraits(count: int) -> Tensor:
     """Portraits of people nobody trained on, one each, (count, 3, 64, 64) in [0, 1]."""
-    return torch.stack([item["image"] for item in PortraitDataset(EVALUATION_START, count, 1).__getitems__(list(range(count)))])
+    return torch.stack(
+        [
+            item["image"]
+            for item in PortraitDataset(EVALUATION_START, count, 1).__getitems__(list(range(count)))
+        ]
+    )
 
 
 @torch.no_grad()
@@ -208,11 +271,25 @@ def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
     originals = [collage(EVALUATION_START + number) for number in range(pictures)]
 
     def described(edit: Edit) -> Tensor:
-        views = [extractor.preprocess(edit(rgb, np.random.default_rng(number))) for number, rgb in enumerate(originals)]
-        return torch.cat([extractor.embed_images(torch.stack(views[start : start + 100])) for start in range(0, pictures, 100)])
+        views = [
+            extractor.preprocess(edit(rgb, np.random.default_rng(number)))
+            for number, rgb in enumerate(originals)
+        ]
+        return torch.cat(
+            [
+                extractor.embed_images(torch.stack(views[start : start + 100]))
+                for start in range(0, pictures, 100)
+            ]
+        )
 
     known, own = described(Chain(())), torch.arange(pictures)
     edits = {f"{kind} {parameter}".strip(): edit for kind, parameter, edit in flatten_suite(PAPER)}
-    found = {edit: float(((described(change) @ known.T).argmax(dim=1) == own).float().mean()) for edit, change in edits.items()}
+    found = {
+        edit: float(((described(change) @ known.T).argmax(dim=1) == own).float().mean())
+        for edit, change in edits.items()
+    }
     cosines = known @ known.T
-    return {"found": found, "strangers": float((cosines.sum() - pictures) / (pictures * (pictures - 1)))}
+    return {
+        "found": found,
+        "strangers": float((cosines.sum() - pictures) / (pictures * (pictures - 1))),
+    }

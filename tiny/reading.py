@@ -46,8 +46,13 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
 
     def __init__(self, first: int, people: int, side: int, seed: int, keyed: float = 0.8) -> None:
         portraits, step = PortraitDataset(first, people, 1, side), 32
-        drawn = [portraits.__getitems__(list(range(start, min(start + step, people)))) for start in range(0, people, step)]
-        self.images = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for part in drawn for item in part]
+        drawn = [
+            portraits.__getitems__(list(range(start, min(start + step, people))))
+            for start in range(0, people, step)
+        ]
+        self.images = [
+            to_uint8(item["image"]).permute(1, 2, 0).numpy() for part in drawn for item in part
+        ]
         self.captions = [item["caption"] for part in drawn for item in part]
         self.side, self.seed, self.keyed = side, seed, keyed
 
@@ -62,11 +67,19 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
         image = plain
         if rng.random() < self.keyed:
             key = "".join(rng.choice(list(LETTERS), int(rng.integers(4, 9))))
-            style = PlateStyle((0.5, 0.9), tilt=8, contrast=float(rng.uniform(60, 140)), flatten=float(rng.uniform(0.3, 0.9)))
+            style = PlateStyle(
+                (0.5, 0.9),
+                tilt=8,
+                contrast=float(rng.uniform(60, 140)),
+                flatten=float(rng.uniform(0.3, 0.9)),
+            )
             plate = set_key(np.ascontiguousarray(plain), key, rng, style)
             image = plate.rgb
             for (x, y), letter in zip(plate.centres / STRIDE, key, strict=True):
-                column, row = int(np.clip(x, 0, letters.shape[1] - 1)), int(np.clip(y, 0, letters.shape[0] - 1))
+                column, row = (
+                    int(np.clip(x, 0, letters.shape[1] - 1)),
+                    int(np.clip(y, 0, letters.shape[0] - 1)),
+                )
                 near = letters[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
                 near[near == NOTHING] = IGNORED
                 letters[row, column] = LETTERS.index(letter)
@@ -90,7 +103,9 @@ class ReadingTask(LightningModule):
         lr: Peak learning rate.
     """
 
-    def __init__(self, network: ImageTextNet, captions: Sequence[str] | None, steps: int, lr: float = 3e-3) -> None:
+    def __init__(
+        self, network: ImageTextNet, captions: Sequence[str] | None, steps: int, lr: float = 3e-3
+    ) -> None:
         super().__init__()
         self.network, self.captions, self.steps, self.lr = network, captions, steps, lr
 
@@ -103,18 +118,28 @@ class ReadingTask(LightningModule):
         logits = self.network.letter_map(_dimmed(batch["image"]))
         letter = place_loss(logits, batch["letters"])
         half = self.network.side // 2
-        views = [weathered(F.interpolate(batch[kind], (half, half), mode="bilinear", antialias=True)) for kind in ("image", "plain")]
+        views = [
+            weathered(F.interpolate(batch[kind], (half, half), mode="bilinear", antialias=True))
+            for kind in ("image", "plain")
+        ]
         seen = [self.network.appearance(view) for view in views]
-        texts = F.normalize(self.network.text_appearance([self.captions[int(index)] for index in batch["index"]]), dim=1)
+        texts = F.normalize(
+            self.network.text_appearance([self.captions[int(index)] for index in batch["index"]]),
+            dim=1,
+        )
         scale = self.network.scale.exp()
         same = (batch["index"].view(-1, 1) == batch["index"]).float()
         alike = contrast(seen[0], seen[1], same, scale)
         told = contrast(seen[1], texts, same, scale)
-        self.log_dict({"train/letters": letter, "train/alike": alike, "train/told": told}, prog_bar=True)
+        self.log_dict(
+            {"train/letters": letter, "train/alike": alike, "train/told": told}, prog_bar=True
+        )
         return letter + 0.3 * alike + 0.3 * told
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        self.log("val/letters", place_loss(self.network.letter_map(batch["image"]), batch["letters"]))
+        self.log(
+            "val/letters", place_loss(self.network.letter_map(batch["image"]), batch["letters"])
+        )
 
     def embed(self, images: Tensor) -> Tensor:
         """Reading and appearance of (B, 3, H, W) pictures in [0, 1], unit length, (B, D)."""

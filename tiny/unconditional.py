@@ -18,7 +18,12 @@ from tiny.folder import CaptionedPictures
 from tiny.schedule import one_cycle
 
 SIDE = 32
-SCHEDULE = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+}
 """ADM's."""
 
 
@@ -33,7 +38,10 @@ class Views(Dataset[dict[str, Tensor]]):
 
     def __init__(self, pictures: PortraitDataset | CaptionedPictures) -> None:
         batches = torch.arange(len(pictures)).split(64)
-        drawn = [torch.stack([item["image"] for item in pictures.__getitems__(batch.tolist())]) for batch in batches]
+        drawn = [
+            torch.stack([item["image"] for item in pictures.__getitems__(batch.tolist())])
+            for batch in batches
+        ]
         self.images = torch.cat([to_uint8(images) for images in drawn])
 
     def __len__(self) -> int:
@@ -43,7 +51,11 @@ class Views(Dataset[dict[str, Tensor]]):
         """``image``, (3, SIDE, SIDE) in [-1, 1]; which view is drawn from torch's generator."""
         image = self.images[index].float() / 127.5 - 1
         if torch.rand(()) < 0.5:
-            return {"image": F.interpolate(image[None], (SIDE, SIDE), mode="bilinear", antialias=True)[0]}
+            return {
+                "image": F.interpolate(image[None], (SIDE, SIDE), mode="bilinear", antialias=True)[
+                    0
+                ]
+            }
         top, left = torch.randint(image.shape[-1] - SIDE + 1, (2,)).tolist()
         return {"image": image[:, top : top + SIDE, left : left + SIDE]}
 

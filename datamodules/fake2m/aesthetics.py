@@ -58,12 +58,22 @@ def _tables(file: Path) -> list[tuple[str, str]]:
         return [("", file.read_text(errors="replace"))]
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if PurePosixPath(member.filename).suffix.lower() in TABLES]
+            members = [
+                member
+                for member in archive.infolist()
+                if PurePosixPath(member.filename).suffix.lower() in TABLES
+            ]
             if sum(member.file_size for member in members) > LARGEST:
                 msg = f"{file}: its tables are larger than {LARGEST >> 20} MB; unpack the one you need and give that"
                 raise ValueError(msg)
-            names = [PurePosixPath(member.filename).stem if len(members) > 1 else "" for member in members]
-            return [(name, archive.read(member).decode(errors="replace")) for name, member in zip(names, members, strict=True)]
+            names = [
+                PurePosixPath(member.filename).stem if len(members) > 1 else ""
+                for member in members
+            ]
+            return [
+                (name, archive.read(member).decode(errors="replace"))
+                for name, member in zip(names, members, strict=True)
+            ]
     except (zipfile.BadZipFile, RuntimeError) as error:
         msg = f"{file}: damaged or locked archive ({error}); get it again"
         raise ValueError(msg) from error
@@ -78,7 +88,10 @@ def join(records: Sequence[dict[str, Any]], scores: PathTable[float]) -> None:
 
 def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> None:
     """Give every record whose picture can be read an ``aesthetic``, by looking at it."""
-    samples = {shard: {sample.key: sample for sample in read_samples(shard)} for shard in {record["shard"] for record in records}}
+    samples = {
+        shard: {sample.key: sample for sample in read_samples(shard)}
+        for shard in {record["shard"] for record in records}
+    }
     for record in records:
         entry = samples[record["shard"]][record["key"]].image
         try:
@@ -88,14 +101,22 @@ def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> None:
         record["aesthetic"] = float(scorer(photo.tensor().unsqueeze(0))[0])
 
 
-def summary(records: Sequence[dict[str, Any]], classes: dict[int, str]) -> dict[str, dict[str, float]]:
+def summary(
+    records: Sequence[dict[str, Any]], classes: dict[int, str]
+) -> dict[str, dict[str, float]]:
     """Count, mean and quartiles of each class; classes without scores are left out."""
     told = {}
     for label, kind in classes.items():
         values = _scores(records, label)
         if values:
             low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
-            told[kind] = {"pictures": len(values), "mean": float(np.mean(values)), "25 %": low, "median": middle, "75 %": high}
+            told[kind] = {
+                "pictures": len(values),
+                "mean": float(np.mean(values)),
+                "25 %": low,
+                "median": middle,
+                "75 %": high,
+            }
     return told
 
 
@@ -117,4 +138,8 @@ def plot(records: Sequence[dict[str, Any]], classes: dict[int, str]) -> str:
 
 
 def _scores(records: Sequence[dict[str, Any]], label: int) -> list[float]:
-    return [record["aesthetic"] for record in records if record["label"] == label and "aesthetic" in record]
+    return [
+        record["aesthetic"]
+        for record in records
+        if record["label"] == label and "aesthetic" in record
+    ]

@@ -32,7 +32,9 @@ class Annotations:
 
     def __init__(self, text: str, labels: Mapping[str, int] | None, name: str = "metadata") -> None:
         stated = labels is not None
-        labels = {key.lower(): value for key, value in (WORDS if labels is None else labels).items()}
+        labels = {
+            key.lower(): value for key, value in (WORDS if labels is None else labels).items()
+        }
         if wrong := {key: value for key, value in labels.items() if value not in (0, 1)}:
             msg = f"a label means 1, generated, or 0, real; {wrong} does not"
             raise ValueError(msg)
@@ -109,7 +111,9 @@ class PathTable(Generic[Value]):
 
 def split_row(line: str) -> tuple[str, str]:
     """A path and, after the last space, tab, comma or semicolon, its value; an empty path if there is one field only."""
-    fields = [field.strip('"') for field in re.split(r"[\s,;]+(?=[^\s,;]*$)", line.strip(), maxsplit=1)]
+    fields = [
+        field.strip('"') for field in re.split(r"[\s,;]+(?=[^\s,;]*$)", line.strip(), maxsplit=1)
+    ]
     return (fields[0], fields[1]) if len(fields) == 2 else ("", "")
 
 

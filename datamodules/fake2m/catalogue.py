@@ -53,7 +53,10 @@ class Group:
     def subset_of(self, path: str) -> Subset | None:
         """The subset whose folder is nearest to a file, or the only one there is; None if the path names none."""
         known = {subset.name: subset for subset in self.subsets}
-        found = next((known[part] for part in reversed(PurePosixPath(path).parts[:-1]) if part in known), None)
+        found = next(
+            (known[part] for part in reversed(PurePosixPath(path).parts[:-1]) if part in known),
+            None,
+        )
         return self.subsets[0] if found is None and len(self.subsets) == 1 else found
 
 
@@ -63,7 +66,9 @@ def groups() -> dict[str, Group]:
     table = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
     made = {}
     for name, entry in table["groups"].items():
-        subsets = tuple(Subset(name=folder, **facts) for folder, facts in entry.pop("subsets").items())
+        subsets = tuple(
+            Subset(name=folder, **facts) for folder, facts in entry.pop("subsets").items()
+        )
         places = {key: f"{table['root']}/{entry.pop(key)}" for key in ("images", "metadata")}
         made[name] = Group(name=name, subsets=subsets, **places, **entry)
     return made
@@ -72,5 +77,11 @@ def groups() -> dict[str, Group]:
 def columns() -> list[str]:
     """The generators the paper's table scores, in its order."""
     return list(
-        dict.fromkeys(subset.column for group in groups().values() if group.split == "val" for subset in group.subsets if subset.column)
+        dict.fromkeys(
+            subset.column
+            for group in groups().values()
+            if group.split == "val"
+            for subset in group.subsets
+            if subset.column
+        )
     )

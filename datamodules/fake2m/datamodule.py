@@ -65,7 +65,12 @@ class Fake2MDataModule(LightningDataModule):
         self.sources = (tuple(real), tuple(generated))
         self.splits = {"val": tuple(val), "test": tuple(test)}
         self.train_view, self.test_view, self.edit = train_view, test_view, edit
-        self.batch_size, self.epoch_samples, self.shuffle, self.num_workers = batch_size, epoch_samples, shuffle, num_workers
+        self.batch_size, self.epoch_samples, self.shuffle, self.num_workers = (
+            batch_size,
+            epoch_samples,
+            shuffle,
+            num_workers,
+        )
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Without end; a resumed run draws anew, as a stream cannot go back to where it was."""
@@ -81,7 +86,11 @@ class Fake2MDataModule(LightningDataModule):
             )
             raise ValueError(msg)
         seed = torch.initial_seed() + step
-        return self._loader(MixedStream(self.sources, self.train_view, self.batch_size, batches, self.shuffle, seed, rank))
+        return self._loader(
+            MixedStream(
+                self.sources, self.train_view, self.batch_size, batches, self.shuffle, seed, rank
+            )
+        )
 
     def exact_dataloader(self, split: str) -> DataLoader[Any]:
         """Every sample of ``val`` or ``test`` once over all processes.
@@ -94,7 +103,11 @@ class Fake2MDataModule(LightningDataModule):
             raise ValueError(msg)
         rank, world, _ = self._place()
         workers = max(1, self.num_workers)
-        return self._loader(ExactStream(self.splits[split], self.test_view, self.batch_size, rank, world, workers, self.edit))
+        return self._loader(
+            ExactStream(
+                self.splits[split], self.test_view, self.batch_size, rank, world, workers, self.edit
+            )
+        )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self.exact_dataloader("val") if self.splits["val"] else []
@@ -105,7 +118,11 @@ class Fake2MDataModule(LightningDataModule):
     def _place(self) -> tuple[int, int, int]:
         """Rank, number of processes, and steps trained so far."""
         trainer = self.trainer
-        return (0, 1, 0) if trainer is None else (trainer.global_rank, trainer.world_size, trainer.global_step)
+        return (
+            (0, 1, 0)
+            if trainer is None
+            else (trainer.global_rank, trainer.world_size, trainer.global_step)
+        )
 
     def _loader(self, stream: IterableDataset[dict[str, Any]]) -> DataLoader[Any]:
         workers = self.num_workers

@@ -23,7 +23,9 @@ def read_facts(shard: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if member.name.endswith(".json"):
             place = f"{shard}, {member.name}"
             record = parse_json(member.read(), dict[str, Any], place, "write the shards again")
-            if lacking := next((name for name in NUMBERS if type(record.get(name)) is not int), None):
+            if lacking := next(
+                (name for name in NUMBERS if type(record.get(name)) is not int), None
+            ):
                 msg = f"{place}: no record of ours ({lacking} is not a number); write the shards with python -m datamodules shard"
                 raise ValueError(msg)
             yield member.name.removesuffix(".json"), record

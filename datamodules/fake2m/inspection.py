@@ -69,19 +69,28 @@ def inspect_shards(
             msg = f"{shard}: no record of ours; write the shards with python -m datamodules shard"
             raise ValueError(msg)
         records += rng.sample(here, min(len(here), max(1, most // len(shards))))
-    if unlabelled := [record for record in records if record.get("label") not in CLASSES or "nbytes" not in record]:
+    if unlabelled := [
+        record for record in records if record.get("label") not in CLASSES or "nbytes" not in record
+    ]:
         msg = f"{unlabelled[0]['shard']}, {unlabelled[0]['key']}: no record of ours; write the shards with python -m datamodules shard"
         raise ValueError(msg)
     gate = shortcut_gate(records)
     output.mkdir(parents=True, exist_ok=True)
-    sheets = {name: contact_sheet(drawn(records, label, pictures, rng)) for label, name in CLASSES.items()}
-    counts = {name: histogram(records, name) for name in ("subset", "codec", "size", "jpeg_quality", "generator")}
+    sheets = {
+        name: contact_sheet(drawn(records, label, pictures, rng)) for label, name in CLASSES.items()
+    }
+    counts = {
+        name: histogram(records, name)
+        for name in ("subset", "codec", "size", "jpeg_quality", "generator")
+    }
     told = {"auc": gate.auc, "limit": gate.limit, "passed": gate.passed, "features": gate.features}
     facts: dict[str, Any] = {"pictures": gate.pictures, "gate": told, "counts": counts}
     if table is not None:
         join(records, table)
     elif scorer is not None:
-        compute([record for label in CLASSES for record in drawn(records, label, scored, rng)], scorer)
+        compute(
+            [record for label in CLASSES for record in drawn(records, label, scored, rng)], scorer
+        )
     if table is not None or scorer is not None:
         facts["aesthetics"] = summary(records, CLASSES)
     write_bytes(output / "inspection.json", json.dumps(facts, indent=2).encode() + b"\n")
@@ -89,7 +98,9 @@ def inspect_shards(
     return gate
 
 
-def drawn(records: Sequence[dict[str, Any]], label: int, count: int, rng: random.Random) -> list[dict[str, Any]]:
+def drawn(
+    records: Sequence[dict[str, Any]], label: int, count: int, rng: random.Random
+) -> list[dict[str, Any]]:
     """Some records of a class, from every subset in turn."""
     by_subset: dict[str, list[dict[str, Any]]] = {}
     for record in records:
@@ -97,7 +108,9 @@ def drawn(records: Sequence[dict[str, Any]], label: int, count: int, rng: random
             by_subset.setdefault(record["subset"], []).append(record)
     for group in by_subset.values():
         rng.shuffle(group)
-    turns = [group[index] for index in range(count) for group in by_subset.values() if index < len(group)]
+    turns = [
+        group[index] for index in range(count) for group in by_subset.values() if index < len(group)
+    ]
     return turns[:count]
 
 
@@ -113,7 +126,10 @@ def histogram(records: Sequence[dict[str, Any]], name: str) -> dict[str, dict[st
 def contact_sheet(records: Sequence[dict[str, Any]]) -> Sheet:
     """For each record a small picture as a data URL, and what it is."""
     made = []
-    places = {shard: {sample.key: sample for sample in read_samples(shard)} for shard in {record["shard"] for record in records}}
+    places = {
+        shard: {sample.key: sample for sample in read_samples(shard)}
+        for shard in {record["shard"] for record in records}
+    }
     for record in records:
         sample = places[record["shard"]][record["key"]]
         name = f"{record['subset']}: {record['key']}, {record['codec']} {record['width']}x{record['height']}"
@@ -133,15 +149,29 @@ def sizes_plot(records: Sequence[dict[str, Any]]) -> str:
     drawing = Figure(figsize=(7, 2.6), layout="constrained")
     axes = drawing.add_subplot()
     for label, kind in CLASSES.items():
-        values = [8 * record["nbytes"] / (record["width"] * record["height"]) for record in records if record["label"] == label]
-        axes.hist(values, bins=np.linspace(0, max(24.0, *values), 49).tolist(), alpha=0.55, density=True, label=kind)
+        values = [
+            8 * record["nbytes"] / (record["width"] * record["height"])
+            for record in records
+            if record["label"] == label
+        ]
+        axes.hist(
+            values,
+            bins=np.linspace(0, max(24.0, *values), 49).tolist(),
+            alpha=0.55,
+            density=True,
+            label=kind,
+        )
     axes.set_xlabel("bits per pixel of the file")
     axes.legend()
     return figure_url(drawing)
 
 
 def write_inspection(
-    file: Path, gate: Gate, sheets: Mapping[str, Sheet], counts: Mapping[str, Any], records: Sequence[dict[str, Any]]
+    file: Path,
+    gate: Gate,
+    sheets: Mapping[str, Sheet],
+    counts: Mapping[str, Any],
+    records: Sequence[dict[str, Any]],
 ) -> None:
     """Write the page.
 
@@ -165,7 +195,10 @@ def write_inspection(
         and {
             "plot": plot(records, CLASSES),
             "head": ["class", *next(iter(looks.values()))],
-            "rows": [[kind, *(f"{value:.4g}" for value in values.values())] for kind, values in looks.items()],
+            "rows": [
+                [kind, *(f"{value:.4g}" for value in values.values())]
+                for kind, values in looks.items()
+            ],
         },
         histograms={
             name.replace("_", " "): [

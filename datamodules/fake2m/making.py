@@ -48,7 +48,10 @@ class SynthesisConfig:
     batch_size: int = 8
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.per_shard, self.batch_size, self.size or 1) < 1 or not 1 <= self.quality <= 100:
+        if (
+            min(self.steps, self.per_shard, self.batch_size, self.size or 1) < 1
+            or not 1 <= self.quality <= 100
+        ):
             msg = f"steps, per_shard, batch_size and size must be at least 1 and quality 1 to 100: {self}"
             raise ValueError(msg)
 

@@ -20,12 +20,20 @@ def options_to_synthesize(parser: Parser) -> None:
 
 def options_to_reconstruct(parser: Parser) -> None:
     """Add the verb's options."""
-    parser.add_argument("shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'")
+    parser.add_argument(
+        "shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'"
+    )
     _add(parser, ReconstructionConfig)
 
 
 def _add(parser: Parser, config: type[Any]) -> None:
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the shards; the same command goes on in it")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the shards; the same command goes on in it",
+    )
     parser.add_class_arguments(config, as_group=False)
     add_job_arguments(parser, batch_size=None, workers=None)
 
@@ -36,14 +44,25 @@ def synthesize(settings: Any, output: Output) -> int:
     from datamodules.fake2m.synthesize import synthesize as make
 
     captions = read_captions(settings.captions)
-    return _tell(make(captions, settings.output, take(settings, SynthesisConfig), job_options(settings)), output)
+    return _tell(
+        make(captions, settings.output, take(settings, SynthesisConfig), job_options(settings)),
+        output,
+    )
 
 
 def reconstruct(settings: Any, output: Output) -> int:
     """Make aligned fakes; 0 only if every image has one."""
     from datamodules.fake2m.reconstruct import reconstruct as make
 
-    return _tell(make(settings.shards, settings.output, take(settings, ReconstructionConfig), job_options(settings)), output)
+    return _tell(
+        make(
+            settings.shards,
+            settings.output,
+            take(settings, ReconstructionConfig),
+            job_options(settings),
+        ),
+        output,
+    )
 
 
 def _tell(outcome: tuple[dict[str, Any], Report] | None, output: Output) -> int:
@@ -52,7 +71,10 @@ def _tell(outcome: tuple[dict[str, Any], Report] | None, output: Output) -> int:
     index, report = outcome
     name = f"{index['origin']['split']}-{index['origin']['subset']}"
     code = output.report(report, f"shards of {name}")
-    output.result(f"{name}: {index['samples']} images in {len(index['shards'])} shards", samples=index["samples"])
+    output.result(
+        f"{name}: {index['samples']} images in {len(index['shards'])} shards",
+        samples=index["samples"],
+    )
     for kind, count in index["left_out"].items():
         output.error(f"{count} images left out: {kind}, such as {index['left_out_names'][kind][0]}")
         code = 1

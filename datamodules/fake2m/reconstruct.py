@@ -29,7 +29,11 @@ from images.io import UnreadableImage, decode_photo, encode_as, to_uint8
 from images.samples import read_samples
 from models.pipelines import open_autoencoder
 
-NEEDED = [f"{place}{file}" for place in ("", "vae/") for file in ("config.json", "diffusion_pytorch_model.safetensors")] + ["taef2_*.pth"]
+NEEDED = [
+    f"{place}{file}"
+    for place in ("", "vae/")
+    for file in ("config.json", "diffusion_pytorch_model.safetensors")
+] + ["taef2_*.pth"]
 """What is downloaded of a pipeline or an autoencoder."""
 
 
@@ -43,11 +47,22 @@ class Reconstruction(ShardJob):
     command = "datamodules reconstruct"
 
     def __init__(self, config: ReconstructionConfig, output: Path) -> None:
-        super().__init__(Origin(config.split, slug(config.name), GENERATED, generator=config.autoencoder, family="autoencoder"), output)
+        super().__init__(
+            Origin(
+                config.split,
+                slug(config.name),
+                GENERATED,
+                generator=config.autoencoder,
+                family="autoencoder",
+            ),
+            output,
+        )
         self.config = config
 
     def open_models(self, process: Process) -> None:
-        network = open_autoencoder(model_folder(self.config.autoencoder, patterns=NEEDED)).requires_grad_(False)
+        network = open_autoencoder(
+            model_folder(self.config.autoencoder, patterns=NEEDED)
+        ).requires_grad_(False)
         self.autoencoder: Any = network.to(process.device)
 
     def make(self, shard: ShardInput) -> Iterator[Sample | LeftOut]:
@@ -77,7 +92,10 @@ class Reconstruction(ShardJob):
             if not coded_alike(content, record):  # a grey image, say
                 yield LeftOut(key, "cannot be coded as it was")
                 continue
-            known = {"caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}", "twin": record["sha256"]}
+            known = {
+                "caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}",
+                "twin": record["sha256"],
+            }
             yield Sample(key, record["codec"], content, known)
 
     @torch.no_grad()
@@ -103,7 +121,10 @@ def coded_alike(content: bytes, record: dict[str, Any]) -> bool:
 
 
 def reconstruct(
-    urls: Sequence[str], output: Path, config: ReconstructionConfig, options: JobOptions | None = None
+    urls: Sequence[str],
+    output: Path,
+    config: ReconstructionConfig,
+    options: JobOptions | None = None,
 ) -> tuple[dict[str, Any], Report] | None:
     """Make shards of reconstructions, one for each shard of real images; goes on with a stopped job.
 
@@ -122,7 +143,11 @@ def reconstruct(
     """
     shards = local_shards(urls)
     settings = asdict(config) | {
-        "weights": fingerprint(config.autoencoder, model_folder(config.autoencoder, patterns=NEEDED)),
+        "weights": fingerprint(
+            config.autoencoder, model_folder(config.autoencoder, patterns=NEEDED)
+        ),
         "shards": {shard.name: file_digest(shard) for shard in shards},
     }
-    return run_shard_job(Reconstruction(config, output), list(shards), settings, options or JobOptions())
+    return run_shard_job(
+        Reconstruction(config, output), list(shards), settings, options or JobOptions()
+    )

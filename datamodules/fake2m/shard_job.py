@@ -158,7 +158,10 @@ def run_shard_job(
     Raises:
         ValueError: If the subset's shards there were made with other settings, or no image could be made.
     """
-    inputs = [ShardInput(number, f"{job.stem}-{number:06d}.tar", source) for number, source in enumerate(sources)]
+    inputs = [
+        ShardInput(number, f"{job.stem}-{number:06d}.tar", source)
+        for number, source in enumerate(sources)
+    ]
     one_by_one = JobOptions(options.devices, batch_size=1, workers=0)
     report = run_job(job, inputs, job.output / f"{job.stem}.run", settings, one_by_one)
     if report is None:

@@ -63,8 +63,17 @@ class Origin:
     @classmethod
     def of(cls, group: Group, subset: Subset) -> Origin:
         """What the table of Fake2M says."""
-        facts = {key: getattr(subset, key) for key in ("generator", "family", "sampler", "steps", "column")}
-        return cls(split=group.split, subset=slug(subset.name), label=GENERATED, captions=group.captions, **facts)
+        facts = {
+            key: getattr(subset, key)
+            for key in ("generator", "family", "sampler", "steps", "column")
+        }
+        return cls(
+            split=group.split,
+            subset=slug(subset.name),
+            label=GENERATED,
+            captions=group.captions,
+            **facts,
+        )
 
 
 @dataclass(frozen=True)
@@ -194,7 +203,9 @@ def shard_pictures(
         if decode and not decodes(content, member.name):
             troubles.add("damaged", member.name)
             continue
-        facts = describe(member.name, content, origin if label is None else relabelled(origin, label)) | asdict(header)
+        facts = describe(
+            member.name, content, origin if label is None else relabelled(origin, label)
+        ) | asdict(header)
         writer.add(member.name, header.codec, content, facts)
     for writer in writers.values():
         writer.close()
@@ -213,7 +224,12 @@ def describe(path: str, content: bytes, origin: Origin) -> dict[str, Any]:
     facts = {key: value for key, value in asdict(origin).items() if key != "captions"}
     caption = f"{origin.captions}/{int(name)}" if origin.captions and name.isdigit() else None
     digest = hashlib.sha256(content).hexdigest()
-    return facts | {"source_path": path, "caption_id": caption, "nbytes": len(content), "sha256": digest}
+    return facts | {
+        "source_path": path,
+        "caption_id": caption,
+        "nbytes": len(content),
+        "sha256": digest,
+    }
 
 
 def relabelled(origin: Origin, label: int) -> Origin:
@@ -221,7 +237,9 @@ def relabelled(origin: Origin, label: int) -> Origin:
     if label == origin.label:
         return origin
     if label == REAL:
-        return replace(origin, label=REAL, generator=None, family="real", sampler=None, steps=None, column=None)
+        return replace(
+            origin, label=REAL, generator=None, family="real", sampler=None, steps=None, column=None
+        )
     return replace(origin, label=GENERATED, family="unknown", column=None)
 
 
@@ -256,7 +274,9 @@ def slug(name: str) -> str:
     Raises:
         ValueError: If nothing is left of it.
     """
-    safe = "".join(letter if letter.isalnum() or letter in "+_" else "-" for letter in name).strip("-")
+    safe = "".join(letter if letter.isalnum() or letter in "+_" else "-" for letter in name).strip(
+        "-"
+    )
     if not safe:
         msg = f"the name '{name}' has no letter or digit: give another with --name"
         raise ValueError(msg)
@@ -265,21 +285,32 @@ def slug(name: str) -> str:
 
 def finished_shards(folder: Path, stem: str) -> list[Path]:
     """A subset's shards, in order."""
-    return sorted(path for path in folder.glob(f"{stem}-*.tar") if path.stem[len(stem) + 1 :].isdigit())
+    return sorted(
+        path for path in folder.glob(f"{stem}-*.tar") if path.stem[len(stem) + 1 :].isdigit()
+    )
 
 
 def index_shards(folder: Path, origin: Origin, troubles: Troubles | None = None) -> dict[str, Any]:
     """``SPLIT-SUBSET.json``: shards with counts and hashes, classes, codecs, sizes, and the source's troubles."""
     stem, troubles = f"{origin.split}-{origin.subset}", troubles or Troubles()
     shards: list[dict[str, Any]] = []
-    counts: dict[str, Counter[str]] = {key: Counter() for key in ("label", "codec", "size", "generator")}
+    counts: dict[str, Counter[str]] = {
+        key: Counter() for key in ("label", "codec", "size", "generator")
+    }
     for path in finished_shards(folder, stem):
         facts = [facts for _, facts in read_facts(path)]
         for one in facts:
             sizes = {"size": f"{one['width']}x{one['height']}"}
             for key, counter in counts.items():
                 counter[str((one | sizes)[key])] += 1
-        shards.append({"name": path.name, "samples": len(facts), "bytes": path.stat().st_size, "sha256": file_digest(path)})
+        shards.append(
+            {
+                "name": path.name,
+                "samples": len(facts),
+                "bytes": path.stat().st_size,
+                "sha256": file_digest(path),
+            }
+        )
     index = {
         "origin": asdict(origin),
         "samples": sum(shard["samples"] for shard in shards),

@@ -19,7 +19,17 @@ LIMIT = 0.55
 FEWEST = 200
 """Pictures of each class that the gate needs: of fewer, chance alone would fire it."""
 
-FEATURES = ("codec", "width", "height", "aspect", "bytes", "bits_per_pixel", "jpeg_quality", "chroma", "exif")
+FEATURES = (
+    "codec",
+    "width",
+    "height",
+    "aspect",
+    "bytes",
+    "bits_per_pixel",
+    "jpeg_quality",
+    "chroma",
+    "exif",
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,9 @@ class Gate:
     def words(self) -> str:
         """The verdict in a sentence."""
         worst, value = next(iter(self.features.items()))
-        limit = f"limit {self.limit:.3f}" + (f", as so few pictures cannot tell {LIMIT} from chance" if self.limit > LIMIT else "")
+        limit = f"limit {self.limit:.3f}" + (
+            f", as so few pictures cannot tell {LIMIT} from chance" if self.limit > LIMIT else ""
+        )
         if self.passed:
             return f"headers do not tell the classes apart: AUC {self.auc:.3f}, by {worst} alone {value:.3f} ({limit})"
         return (
@@ -75,7 +87,9 @@ def shortcut_gate(records: Sequence[dict[str, Any]], seed: int = 0) -> Gate:
         msg = f"the shortcut gate needs at least {FEWEST} pictures of each class, got {counts[0]} real and {counts[1]} generated"
         raise ValueError(msg)
     table = np.array([facts(record) for record in records])
-    alone = {name: held_out_auc(table[:, [index]], label, 2, seed) for index, name in enumerate(FEATURES)}
+    alone = {
+        name: held_out_auc(table[:, [index]], label, 2, seed) for index, name in enumerate(FEATURES)
+    }
     ordered = dict(sorted(alone.items(), key=lambda item: -item[1]))
     return Gate(held_out_auc(table, label, 4, seed), ordered, counts)
 
@@ -83,18 +97,38 @@ def shortcut_gate(records: Sequence[dict[str, Any]], seed: int = 0) -> Gate:
 def facts(record: dict[str, Any]) -> list[float]:
     """A record's header facts as numbers, in the order of :data:`FEATURES`."""
     width, height, size = record["width"], record["height"], record["nbytes"]
-    kinds = {"codec": ("jpg", "png", "webp", "bmp", "tif"), "chroma": (None, "4:4:4", "4:2:2", "4:2:0")}
-    codec, chroma = (kinds[name].index(record[name]) if record[name] in kinds[name] else -1 for name in ("codec", "chroma"))
+    kinds = {
+        "codec": ("jpg", "png", "webp", "bmp", "tif"),
+        "chroma": (None, "4:4:4", "4:2:2", "4:2:0"),
+    }
+    codec, chroma = (
+        kinds[name].index(record[name]) if record[name] in kinds[name] else -1
+        for name in ("codec", "chroma")
+    )
     quality = record["jpeg_quality"] or -1
-    return [codec, width, height, width / height, size, 8 * size / (width * height), quality, chroma, float(record["exif"])]
+    return [
+        codec,
+        width,
+        height,
+        width / height,
+        size,
+        8 * size / (width * height),
+        quality,
+        chroma,
+        float(record["exif"]),
+    ]
 
 
-def held_out_auc(table: NDArray[np.float64], label: NDArray[np.int64], depth: int, seed: int) -> float:
+def held_out_auc(
+    table: NDArray[np.float64], label: NDArray[np.int64], depth: int, seed: int
+) -> float:
     """AUC of a tree of some depth, each picture scored by one that was fitted without it."""
     if (table == table[0]).all():
         return 0.5
     leaf = max(5, len(label) // 200)
-    tree = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, class_weight="balanced", random_state=seed)
+    tree = DecisionTreeClassifier(
+        max_depth=depth, min_samples_leaf=leaf, class_weight="balanced", random_state=seed
+    )
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     scored = cross_val_predict(tree, table, label, cv=folds, method="predict_proba")[:, 1]
     return float(roc_auc_score(label, scored))

@@ -30,7 +30,12 @@ class Synthesis(ShardJob):
     command = "datamodules synthesize"
 
     def __init__(self, config: SynthesisConfig, captions: Sequence[str], output: Path) -> None:
-        facts = {"generator": config.model, "family": config.family, "sampler": config.scheduler or "its own", "steps": config.steps}
+        facts = {
+            "generator": config.model,
+            "family": config.family,
+            "sampler": config.scheduler or "its own",
+            "steps": config.steps,
+        }
         super().__init__(Origin(config.split, slug(config.name), GENERATED, **facts), output)  # type: ignore[arg-type]
         self.config, self.captions = config, captions
 
@@ -39,21 +44,34 @@ class Synthesis(ShardJob):
         with opening(folder):
             pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=process.dtype)
         if "safety_checker" in pipeline.components:
-            pipeline.register_modules(safety_checker=None)  # it would put black images in the place of some
+            pipeline.register_modules(
+                safety_checker=None
+            )  # it would put black images in the place of some
         if self.config.scheduler is not None:
-            pipeline.scheduler = getattr(diffusers, self.config.scheduler).from_config(pipeline.scheduler.config)
+            pipeline.scheduler = getattr(diffusers, self.config.scheduler).from_config(
+                pipeline.scheduler.config
+            )
         pipeline.set_progress_bar_config(disable=True)
         self.pipeline: Any = pipeline.to(process.device)
 
     def make(self, shard: ShardInput) -> Iterator[Sample | LeftOut]:
         config = self.config
-        first, end = shard.number * config.per_shard, min((shard.number + 1) * config.per_shard, len(self.captions))
+        first, end = (
+            shard.number * config.per_shard,
+            min((shard.number + 1) * config.per_shard, len(self.captions)),
+        )
         for start in range(first, end, config.batch_size):
             self.tick(start - first, end - first)
             places = range(start, min(start + config.batch_size, end))
             for place, levels in zip(places, to_uint8(self._draw(places)), strict=True):
-                content = encode_as(levels.permute(1, 2, 0).cpu().numpy(), config.codec, config.quality)
-                known = {"caption": self.captions[place], "guidance": config.guidance, "seed": config.seed + place}
+                content = encode_as(
+                    levels.permute(1, 2, 0).cpu().numpy(), config.codec, config.quality
+                )
+                known = {
+                    "caption": self.captions[place],
+                    "guidance": config.guidance,
+                    "seed": config.seed + place,
+                }
                 yield Sample(f"{place:09d}", config.codec, content, known)
 
     def _draw(self, places: range) -> torch.Tensor:
@@ -71,7 +89,10 @@ class Synthesis(ShardJob):
 
 
 def synthesize(
-    captions: Sequence[str], output: Path, config: SynthesisConfig, options: JobOptions | None = None
+    captions: Sequence[str],
+    output: Path,
+    config: SynthesisConfig,
+    options: JobOptions | None = None,
 ) -> tuple[dict[str, Any], Report] | None:
     """Make shards of generated images, one for each caption; goes on with a stopped job.
 
@@ -96,14 +117,24 @@ def synthesize(
         raise ValueError(msg)
     options = options or JobOptions()
     digest = hashlib.sha256("\n".join(captions).encode()).hexdigest()
-    weights = fingerprint(config.model, model_folder(config.model, "model_index.json", patterns=PIPELINE_FILES))
-    precision = {"32-true": "32", "bf16-true": "bf16", "16-true": "16"}.get(options.devices.precision)
+    weights = fingerprint(
+        config.model, model_folder(config.model, "model_index.json", patterns=PIPELINE_FILES)
+    )
+    precision = {"32-true": "32", "bf16-true": "bf16", "16-true": "16"}.get(
+        options.devices.precision
+    )
     if precision is None:
         msg = f"precision '{options.devices.precision}': images are drawn with 32-true, bf16-true or 16-true"
         raise ValueError(msg)
-    about = {"captions": {"count": len(captions), "sha256": digest}, "weights": weights, "precision": precision}
+    about = {
+        "captions": {"count": len(captions), "sha256": digest},
+        "weights": weights,
+        "precision": precision,
+    }
     shards = -(-len(captions) // config.per_shard)
-    return run_shard_job(Synthesis(config, captions, output), [None] * shards, asdict(config) | about, options)
+    return run_shard_job(
+        Synthesis(config, captions, output), [None] * shards, asdict(config) | about, options
+    )
 
 
 def read_captions(file: Path) -> list[str]:

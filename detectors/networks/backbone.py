@@ -44,7 +44,12 @@ class TimmClassifier(nn.Module):
     """
 
     def __init__(
-        self, name: str, pretrained: bool = False, frozen_stages: int = 0, drop_path: float = 0.0, head_std: float | None = None
+        self,
+        name: str,
+        pretrained: bool = False,
+        frozen_stages: int = 0,
+        drop_path: float = 0.0,
+        head_std: float | None = None,
     ) -> None:
         import timm
 
@@ -84,7 +89,9 @@ def check_name(name: str) -> None:
         raise ValueError(msg)
     if not timm.is_model(plain):
         near = timm.list_models(f"*{name.split('.')[0][:6]}*")[:3]
-        msg = f"timm has no network '{name}'" + (f"; near are {', '.join(near)}" if near else "; see timm.list_models()")
+        msg = f"timm has no network '{name}'" + (
+            f"; near are {', '.join(near)}" if near else "; see timm.list_models()"
+        )
         raise ValueError(msg)
 
 
@@ -93,7 +100,11 @@ def frozen_parts(network: nn.Module, name: str, stages: int) -> list[nn.Module]:
     if stages == 0:
         return []
     of_convnext = list(getattr(network, "stages", []))
-    of_resnet = [getattr(network, f"layer{index}") for index in range(1, 5) if hasattr(network, f"layer{index}")]
+    of_resnet = [
+        getattr(network, f"layer{index}")
+        for index in range(1, 5)
+        if hasattr(network, f"layer{index}")
+    ]
     found = of_convnext or of_resnet
     if not 0 < stages <= len(found):
         msg = f"frozen_stages is {stages}, but {name} has {len(found)} stages that can be frozen"

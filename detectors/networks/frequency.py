@@ -15,7 +15,9 @@ LARGEST_SIDE = 2048
 def dct_matrix(size: int) -> Tensor:
     """The orthonormal DCT-II, (size, size): ``M @ x`` transforms a vector."""
     place = torch.arange(size, dtype=torch.float64)
-    matrix = torch.cos(math.pi / size * (place + 0.5).view(1, -1) * place.view(-1, 1)) * math.sqrt(2 / size)
+    matrix = torch.cos(math.pi / size * (place + 0.5).view(1, -1) * place.view(-1, 1)) * math.sqrt(
+        2 / size
+    )
     matrix[0] /= math.sqrt(2)
     return matrix.float()
 
@@ -44,7 +46,11 @@ class DCTClassifier(nn.Module):
         self.register_buffer("matrix", dct_matrix(size), persistent=False)
         self.register_buffer("mean", torch.zeros(3, size, size))
         self.register_buffer("std", torch.ones(3, size, size))
-        self.head: nn.Module = nn.Sequential(nn.Flatten(), nn.Linear(3 * size * size, 1)) if kind == "linear" else small_cnn()
+        self.head: nn.Module = (
+            nn.Sequential(nn.Flatten(), nn.Linear(3 * size * size, 1))
+            if kind == "linear"
+            else small_cnn()
+        )
 
     def spectrum(self, images: Tensor) -> Tensor:
         """(B, 3, size, size) pictures in [0, 1] to logarithms of their coefficients' sizes.
@@ -55,7 +61,9 @@ class DCTClassifier(nn.Module):
         if images.shape[-2:] != (self.size, self.size):
             msg = f"this network takes {self.size}x{self.size} pictures, got {images.shape[-1]}x{images.shape[-2]}"
             raise ValueError(msg)
-        with torch.autocast(images.device.type, enabled=False):  # half precision would drown what it is to find
+        with torch.autocast(
+            images.device.type, enabled=False
+        ):  # half precision would drown what it is to find
             coefficients = self.matrix @ (images.float() * 255) @ self.matrix.T
             return (coefficients.abs() + 1e-6).log()
 
@@ -80,5 +88,9 @@ def small_cnn() -> nn.Sequential:
     """Four convolutions, each halving the side but the first."""
     layers: list[nn.Module] = []
     for before, after, stride in ((3, 16, 1), (16, 32, 2), (32, 64, 2), (64, 64, 2)):
-        layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+        layers += [
+            nn.Conv2d(before, after, 3, stride=stride, padding=1),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+        ]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(64 * 16, 1))

@@ -17,11 +17,21 @@ class Bottleneck(nn.Module):
         after = 4 * width
         self.branch = nn.Sequential(
             *(nn.Conv2d(before, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
-            *(nn.Conv2d(width, width, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
+            *(
+                nn.Conv2d(width, width, kernel, stride, kernel // 2, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            ),
             *(nn.Conv2d(width, after, 1, bias=False), nn.BatchNorm2d(after)),
         )
         same = before == after and stride == 1
-        self.path = nn.Identity() if same else nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+        self.path = (
+            nn.Identity()
+            if same
+            else nn.Sequential(
+                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+            )
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.branch(x) + self.path(x)).relu()
@@ -45,7 +55,14 @@ class PatchClassifier(nn.Module):
                 first = index == 0
                 # 3 pixels of the stem, 2 more by the first stage's kernel, 4 more by the second's at half the side: 9
                 kernel = 3 if first and stage < 2 else 1
-                blocks.append(Bottleneck(before, width * 2**stage, kernel, stride=2 if first and stage in (0, 1) else 1))
+                blocks.append(
+                    Bottleneck(
+                        before,
+                        width * 2**stage,
+                        kernel,
+                        stride=2 if first and stage in (0, 1) else 1,
+                    )
+                )
                 before = 4 * width * 2**stage
         self.network = nn.Sequential(*stem, *blocks)
         self.head = nn.Conv2d(before, 1, 1)
@@ -86,4 +103,6 @@ def heat_map(network: nn.Module, images: Tensor) -> Tensor | None:
     heat = getattr(network, "heat", None)
     if heat is None:
         return None
-    return torch.sigmoid(F.interpolate(heat(images).unsqueeze(1), images.shape[-2:], mode="bilinear"))[:, 0]
+    return torch.sigmoid(
+        F.interpolate(heat(images).unsqueeze(1), images.shape[-2:], mode="bilinear")
+    )[:, 0]

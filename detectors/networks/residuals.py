@@ -64,7 +64,18 @@ def srm_filters() -> Tensor:
     line[2, 1:4] = torch.tensor([1.0, -2.0, 1.0]) / 2
     square = torch.zeros(5, 5)
     square[1:4, 1:4] = torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4
-    large = torch.tensor([[-1.0, 2, -2, 2, -1], [2, -6, 8, -6, 2], [-2, 8, -12, 8, -2], [2, -6, 8, -6, 2], [-1, 2, -2, 2, -1]]) / 12
+    large = (
+        torch.tensor(
+            [
+                [-1.0, 2, -2, 2, -1],
+                [2, -6, 8, -6, 2],
+                [-2, 8, -12, 8, -2],
+                [2, -6, 8, -6, 2],
+                [-1, 2, -2, 2, -1],
+            ]
+        )
+        / 12
+    )
     return torch.stack([line, square, large]).unsqueeze(1)
 
 
@@ -95,7 +106,9 @@ class ResidualClassifier(nn.Module):
 
     def residual(self, images: Tensor) -> Tensor:
         """What the network sees of (B, 3, H, W) pictures in [0, 1]."""
-        with torch.autocast(images.device.type, enabled=False):  # half precision would drown what it is to find
+        with torch.autocast(
+            images.device.type, enabled=False
+        ):  # half precision would drown what it is to find
             images = images.float()
             if self.kind == "dwt":
                 return diagonal_detail(images * 2 - 1)

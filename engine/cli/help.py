@@ -31,12 +31,25 @@ def help_text(parser: ArgumentParser, example: str) -> str:
         parts.append(_filled(parser.description, ""))
     if example:
         parts.append(f"example:\n  python -m {example}")
-    parts += [_section("needed", needed), _section("options", [action for action in rest if "." not in action.dest])]
+    parts += [
+        _section("needed", needed),
+        _section("options", [action for action in rest if "." not in action.dest]),
+    ]
     for prefix in dict.fromkeys(action.dest.split(".")[0] for action in rest if "." in action.dest):
-        parts.append(_section(prefix.replace("_", "-"), [action for action in rest if action.dest.startswith(f"{prefix}.")]))
+        parts.append(
+            _section(
+                prefix.replace("_", "-"),
+                [action for action in rest if action.dest.startswith(f"{prefix}.")],
+            )
+        )
     parts.append(_section("common", common))
     if any(_takes_class(action) for action in actions):
-        parts.append(_filled("An option that takes a CLASS has settings of its own: --OPTION.help CLASS lists them.", ""))
+        parts.append(
+            _filled(
+                "An option that takes a CLASS has settings of its own: --OPTION.help CLASS lists them.",
+                "",
+            )
+        )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -46,13 +59,22 @@ def shown(parser: ArgumentParser) -> Iterator[argparse.Action]:
     from jsonargparse._link_arguments import ActionLink
 
     for action in parser._actions:
-        if action.help is not argparse.SUPPRESS and not isinstance(action, _ActionConfigLoad | _ActionHelpClassPath | ActionLink):
+        if action.help is not argparse.SUPPRESS and not isinstance(
+            action, _ActionConfigLoad | _ActionHelpClassPath | ActionLink
+        ):
             yield action
 
 
 def usage(parser: ArgumentParser, needed: list[argparse.Action]) -> str:
     """The first line: how the verb is called."""
-    return " ".join(["usage:", parser.prog, *(_invocation(action, short=True) for action in needed), "[options]"])
+    return " ".join(
+        [
+            "usage:",
+            parser.prog,
+            *(_invocation(action, short=True) for action in needed),
+            "[options]",
+        ]
+    )
 
 
 def option_name(action: argparse.Action) -> str:
@@ -115,7 +137,9 @@ def _section(title: str, actions: list[argparse.Action]) -> str:
 def _row(action: argparse.Action) -> str:
     about = " ".join((action.help or "").replace("``", "").split()).rstrip(".")
     allowed = choices(typed(action)) if _sign(action) == "VALUE" else []
-    notes = ([listed(allowed)] if allowed else []) + ([f"default {default}"] if (default := _default(action)) else [])
+    notes = ([listed(allowed)] if allowed else []) + (
+        [f"default {default}"] if (default := _default(action)) else []
+    )
     about += f" ({'; '.join(notes)})" if notes else ""
     head = f"  {_invocation(action)}"
     if not about:
@@ -126,7 +150,11 @@ def _row(action: argparse.Action) -> str:
 
 def _default(action: argparse.Action) -> str:
     """An option's default in the spelling of YAML; empty where it would tell nothing."""
-    if (not action.option_strings and action.nargs not in ("?", "*")) or action.dest in COMMON or action.nargs == 0:
+    if (
+        (not action.option_strings and action.nargs not in ("?", "*"))
+        or action.dest in COMMON
+        or action.nargs == 0
+    ):
         return ""
     value = action.default
     if getattr(action, "outlined", None):
@@ -150,6 +178,11 @@ def _filled(text: str, indent: str) -> str:
     width = min(shutil.get_terminal_size((100, 24)).columns, 110)
     paragraphs = text.split("\n\n")
     return "\n\n".join(
-        textwrap.fill(" ".join(part.split()), max(width, COLUMN + 30), initial_indent=indent, subsequent_indent=indent)
+        textwrap.fill(
+            " ".join(part.split()),
+            max(width, COLUMN + 30),
+            initial_indent=indent,
+            subsequent_indent=indent,
+        )
         for part in paragraphs
     )

@@ -73,9 +73,13 @@ def reason(text: str, declared: Any = None) -> str:
     text = textwrap.dedent(text.removeprefix("\n")).strip()
     if text.startswith(UNION):
         return _of_union(text, declared)
-    if match := re.match(r"Expected a (?!tuple with|dot import)(.*?)\. Got value: (.*)", text, re.DOTALL):
+    if match := re.match(
+        r"Expected a (?!tuple with|dot import)(.*?)\. Got value: (.*)", text, re.DOTALL
+    ):
         return _not(match[2], match[1])
-    if match := re.match(r"Expected a tuple with (\d+) elements\. Got value: (.*)", text, re.DOTALL):
+    if match := re.match(
+        r"Expected a tuple with (\d+) elements\. Got value: (.*)", text, re.DOTALL
+    ):
         return f"{_value(match[2])} is not {match[1]} values such as [a, b]"
     if match := re.match(PARSER_KEY, text, re.DOTALL):
         return f"{match[1]}: {reason(match[2])}"
@@ -86,14 +90,20 @@ def reason(text: str, declared: Any = None) -> str:
     if match := re.match(r"Expected a dot import path string: (.*)", text, re.DOTALL):
         return _not_a_class(match[1], declared)
     if match := re.match(
-        r"(?:Not a valid subclass of|Does not implement protocol) \w+\. Got value: (.*?)(?:\nSubclass|\Z)", text, re.DOTALL
+        r"(?:Not a valid subclass of|Does not implement protocol) \w+\. Got value: (.*?)(?:\nSubclass|\Z)",
+        text,
+        re.DOTALL,
     ):
         return _not_a_class(match[1], declared)
-    if match := re.match(r"Import path (\S+) does not (?:correspond to a subclass of|implement protocol) (\S+)", text):
+    if match := re.match(
+        r"Import path (\S+) does not (?:correspond to a subclass of|implement protocol) (\S+)", text
+    ):
         return f"'{match[1]}' is no {match[2]}"
     if match := re.match(r"(.*) not among choices (.*)", text):
         allowed = re.findall(r"'([^']*)'", match[2])
-        return f"{match[1]} is not {listed(allowed)}{did_you_mean(match[1].strip(chr(39)), allowed)}"
+        return (
+            f"{match[1]} is not {listed(allowed)}{did_you_mean(match[1].strip(chr(39)), allowed)}"
+        )
     if match := re.match(r"(?:File does not exist|Path is not a file): '(.*)'", text):
         return f"{os.path.relpath(match[1]) if Path(match[1]).is_relative_to(Path.cwd()) else match[1]}: no such file"
     return text
@@ -103,14 +113,21 @@ def _of_union(text: str, declared: Any) -> str:
     """The reason that tells most: one from inside a value of the right kind, else what kinds are allowed."""
     value = re.search(r"\nGiven value: (.*)\Z", text, re.DOTALL)
     block = re.search(r"\nErrors:\n(.*?)\nGiven value type: ", text, re.DOTALL)
-    errors = [_dedented(item) for item in re.split(r"^ {2}- ", block[1] if block else "", flags=re.MULTILINE) if item]
+    errors = [
+        _dedented(item)
+        for item in re.split(r"^ {2}- ", block[1] if block else "", flags=re.MULTILINE)
+        if item
+    ]
     telling = [item for item in errors if not re.match(MISMATCH, item)]
     if telling:
         return reason(max(telling, key=_depth), declared)
     kinds = [item.removeprefix("Expected a ") for item in errors if item.startswith("Expected a ")]
     if all(re.match("dot import|<class 'NoneType'>", kind) for kind in kinds):
         return _not_a_class(value[1] if value else "", declared)
-    return _not(value[1] if value else "", " | ".join(kind for kind in kinds if not kind.startswith("dot import")))
+    return _not(
+        value[1] if value else "",
+        " | ".join(kind for kind in kinds if not kind.startswith("dot import")),
+    )
 
 
 def _dedented(item: str) -> str:
@@ -139,8 +156,14 @@ def class_names(declared: Any) -> set[str]:
     if isinstance(declared, type) and not get_args(declared):
         below: list[type] = type.__subclasses__(declared)
         inner = {name for kind in below for name in class_names(kind)}
-        return inner if isabstract(declared) or declared.__name__.startswith("_") else inner | {declared.__name__}
-    return {name for part in get_args(declared) if part is not type(None) for name in class_names(part)}
+        return (
+            inner
+            if isabstract(declared) or declared.__name__.startswith("_")
+            else inner | {declared.__name__}
+        )
+    return {
+        name for part in get_args(declared) if part is not type(None) for name in class_names(part)
+    }
 
 
 def _value(value: str) -> str:
@@ -152,7 +175,12 @@ def _unrecognized(words: Sequence[str], parser: ArgumentParser) -> str:
     options = [word.partition("=")[0] for word in words if word.startswith("-")]
     if not options:
         return f"'{words[0]}' is one value too many" if words else "too many values"
-    known = [kebab(option) for action in _shown(parser) for option in action.option_strings if option.startswith("--")]
+    known = [
+        kebab(option)
+        for action in _shown(parser)
+        for option in action.option_strings
+        if option.startswith("--")
+    ]
     return f"there is no option {kebab(options[0])}{did_you_mean(kebab(options[0]), known) or f'; {parser.prog} --help lists them'}"
 
 
@@ -174,8 +202,15 @@ def _where(text: str) -> str:
 def _described(names: Sequence[str], parser: ArgumentParser) -> str:
     """Options by name; one alone with what it is."""
     actions = [_action(name, parser) for name in names]
-    words = [name if action is None else option_name(action) for name, action in zip(names, actions, strict=True)]
-    about = " ".join((actions[0].help or "").split()) if len(actions) == 1 and actions[0] is not None else ""
+    words = [
+        name if action is None else option_name(action)
+        for name, action in zip(names, actions, strict=True)
+    ]
+    about = (
+        " ".join((actions[0].help or "").split())
+        if len(actions) == 1 and actions[0] is not None
+        else ""
+    )
     return ", ".join(words) + (f" ({about.rstrip('.')})" if about else "")
 
 

@@ -66,7 +66,9 @@ def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = N
 
 def verdict(error: BaseException) -> tuple[int, str]:
     """Exit code and words for whatever ended a command."""
-    if isinstance(error, Stopped) or type(error).__name__ == "SIGTERMException":  # the latter is Lightning's
+    if (
+        isinstance(error, Stopped) or type(error).__name__ == "SIGTERMException"
+    ):  # the latter is Lightning's
         return TERMINATED, "stopped by SIGTERM"
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         return INTERRUPTED, "stopped by Ctrl-C"
@@ -75,7 +77,10 @@ def verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, mistakes()):
         return MISTAKE, f"error: {one_line(error)}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] not in ROOMS:
-        return MISTAKE, f"error: {error.name} is not installed: run make install, or make install-pages for the web pages"
+        return (
+            MISTAKE,
+            f"error: {error.name} is not installed: run make install, or make install-pages for the web pages",
+        )
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return MISTAKE, "error: out of memory: use a smaller --batch-size, or smaller images"
     return FAULT, fault(error)
@@ -113,7 +118,11 @@ def one_line(error: BaseException) -> str:
 
 def shortened(text: str) -> str:
     """A message that a person can read: what a long one says in its middle, such as a file's content, is left out."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - LONGEST // 3]} … {text[-LONGEST // 3 :]}"
+    return (
+        text
+        if len(text) <= LONGEST
+        else f"{text[: LONGEST - LONGEST // 3]} … {text[-LONGEST // 3 :]}"
+    )
 
 
 def _stop(_: int, __: FrameType | None) -> NoReturn:
@@ -128,5 +137,7 @@ def _asked(error: SystemExit) -> tuple[int, str]:
 
 def _reader_left() -> int:
     """End without a word where the output has no reader any more, as in ``… | head``."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered would fail on exit
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+    )  # what is still buffered would fail on exit
     return PIPE_CLOSED

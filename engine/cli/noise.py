@@ -6,7 +6,19 @@ import logging
 import os
 import warnings
 
-ROOMS = ("engine", "images", "checkpoints", "models", "datamodules", "rid", "detectors", "indexing", "sentinels", "eval", "tiny")
+ROOMS = (
+    "engine",
+    "images",
+    "checkpoints",
+    "models",
+    "datamodules",
+    "rid",
+    "detectors",
+    "indexing",
+    "sentinels",
+    "eval",
+    "tiny",
+)
 
 ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore",
@@ -26,12 +38,16 @@ def quiet_libraries() -> None:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    warnings.showwarning = _ignore  # a filter would be undone by the libraries that set filters of their own
+    warnings.showwarning = (
+        _ignore  # a filter would be undone by the libraries that set filters of their own
+    )
     handler = logging.StreamHandler()
     handler.addFilter(_wanted)
     handler.setFormatter(_Formatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    logging.setLoggerClass(_Logger)  # for libraries that give their loggers handlers of their own, as Lightning does
+    logging.setLoggerClass(
+        _Logger
+    )  # for libraries that give their loggers handlers of their own, as Lightning does
 
 
 def _wanted(record: logging.LogRecord) -> bool:

@@ -45,7 +45,12 @@ def parameters(target: str, prefix: str = "") -> Iterator[Parameter]:
         if inner is not None:
             yield from parameters(inner, f"{prefix}{argument}.")
             continue
-        yield Parameter(prefix + argument, kind, None if default is None else _value(home, default), about.get(argument, ""))
+        yield Parameter(
+            prefix + argument,
+            kind,
+            None if default is None else _value(home, default),
+            about.get(argument, ""),
+        )
 
 
 @cache
@@ -100,7 +105,9 @@ def _imports(module: str) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _declared(module: str, node: Definition) -> Iterator[tuple[str, ast.expr | None, ast.expr | None]]:
+def _declared(
+    module: str, node: Definition
+) -> Iterator[tuple[str, ast.expr | None, ast.expr | None]]:
     """Name, annotation and default of each parameter."""
     if isinstance(node, ast.FunctionDef):
         yield from _arguments(node)
@@ -121,8 +128,13 @@ def _declared(module: str, node: Definition) -> Iterator[tuple[str, ast.expr | N
 
 def _arguments(node: ast.FunctionDef) -> Iterator[tuple[str, ast.expr | None, ast.expr | None]]:
     given = node.args.posonlyargs + node.args.args
-    defaults: list[ast.expr | None] = [None] * (len(given) - len(node.args.defaults)) + list(node.args.defaults)
-    every = [*zip(given, defaults, strict=True), *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
+    defaults: list[ast.expr | None] = [None] * (len(given) - len(node.args.defaults)) + list(
+        node.args.defaults
+    )
+    every = [
+        *zip(given, defaults, strict=True),
+        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
+    ]
     for argument, default in every:
         if argument.arg != "self":
             yield argument.arg, argument.annotation, default
@@ -146,7 +158,11 @@ def _documented(node: Definition) -> dict[str, str]:
 
     texts = [ast.get_docstring(node) or ""]
     if isinstance(node, ast.ClassDef):
-        methods = [part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"]
+        methods = [
+            part
+            for part in node.body
+            if isinstance(part, ast.FunctionDef) and part.name == "__init__"
+        ]
         texts += [ast.get_docstring(method) or "" for method in methods]
     about: dict[str, str] = {}
     for text in texts:
@@ -175,7 +191,9 @@ def _constant(module: str, name: str) -> ast.expr | None:
     except LookupError:
         return None
     for statement in statements:
-        if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == [name]:
+        if isinstance(statement, ast.Assign) and [
+            ast.unparse(target) for target in statement.targets
+        ] == [name]:
             return ast.parse(_value(module, statement.value), mode="eval").body
     found = (_constant(other, original) for other, original in _imports(module).get(name, []))
     return next((node for node in found if node is not None), None)

@@ -26,7 +26,13 @@ class Output:
         asked: The settings as they were asked for, plain values.
     """
 
-    def __init__(self, command: str, json: bool = False, quiet: bool = False, asked: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        command: str,
+        json: bool = False,
+        quiet: bool = False,
+        asked: dict[str, Any] | None = None,
+    ) -> None:
         self.command, self.json, self.quiet = command, json, False
         self.asked = asked or {}
         self.record: dict[str, Any] = {}
@@ -81,7 +87,9 @@ class Output:
         for error in report.failed.values():
             self.error(error)
         if report.stale:
-            self.note(f"{len(report.stale)} results are of inputs that are not given any more, such as {report.stale[0]}")
+            self.note(
+                f"{len(report.stale)} results are of inputs that are not given any more, such as {report.stale[0]}"
+            )
         self.record.update(report.counts(), skipped=report.skipped, failed=report.failed)
         if report.nothing_to_do:
             self.result(f"finished already, nothing to do: {len(report.rows)} {done}")
@@ -92,7 +100,9 @@ class Output:
     def close(self, code: int) -> None:
         """Print the JSON document, if one was asked for."""
         if self.json:
-            sys.stdout.write(to_json({"command": self.command, "exit_code": code} | plain(self.record)))
+            sys.stdout.write(
+                to_json({"command": self.command, "exit_code": code} | plain(self.record))
+            )
 
 
 def plain(value: Any) -> Any:
@@ -100,7 +110,10 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {" - ".join(map(str, key)) if isinstance(key, tuple) else str(key): plain(inner) for key, inner in value.items()}
+        return {
+            " - ".join(map(str, key)) if isinstance(key, tuple) else str(key): plain(inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(inner) for inner in value]
     return value.item() if getattr(value, "shape", None) == () else value

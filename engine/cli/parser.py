@@ -52,14 +52,23 @@ class ForPeople(ArgumentParser):
         """Refuse a setting that a config sets to null though it needs a value; jsonargparse lets every one be null."""
         for action in parser._actions:
             kind = getattr(action, "_typehint", None)
-            unset = action.default is None or action.default is argparse.SUPPRESS or kind is None or type(None) in get_args(kind)
+            unset = (
+                action.default is None
+                or action.default is argparse.SUPPRESS
+                or kind is None
+                or type(None) in get_args(kind)
+            )
             if not unset and kind is not Any and parsed.get(action.dest, action.default) is None:
                 where = f"{', '.join(self.files_read())}: " if self.files_read() else ""
                 msg = f"{where}{action.dest}: null is not {in_words(type_text(str(kind)))}"
                 raise UsageError(msg)
         subcommands = getattr(parser, "_subcommands_action", None)
         chosen = parsed.get("subcommand") if subcommands is not None else None
-        if subcommands is not None and isinstance(chosen, str) and chosen in subcommands._name_parser_map:
+        if (
+            subcommands is not None
+            and isinstance(chosen, str)
+            and chosen in subcommands._name_parser_map
+        ):
             self._refuse_nulls(subcommands._name_parser_map[chosen], parsed[chosen])
 
     def parse_path(self, cfg_path: str | os.PathLike[str], *more: Any, **how: Any) -> Namespace:
@@ -89,7 +98,9 @@ class ForPeople(ArgumentParser):
         if isinstance(ex, UsageError):
             raise ex
         words = clean(message, self, self.in_file)
-        if message.startswith(("Option ", "Group ", "Subcommand ")) and self.files_read():  # such settings can only stand in a file
+        if (
+            message.startswith(("Option ", "Group ", "Subcommand ")) and self.files_read()
+        ):  # such settings can only stand in a file
             words = f"{', '.join(self.files_read())}: {words}"
         elif message.startswith(UNREAD) and self.files_read() and not self.in_file:
             words = f"{self.files_read()[-1]}: {words}"
@@ -111,23 +122,40 @@ class Parser(ForPeople):
         settings: Those of jsonargparse.
     """
 
-    def __init__(self, *args: Any, outline: bool = False, example: str = "", **settings: Any) -> None:
+    def __init__(
+        self, *args: Any, outline: bool = False, example: str = "", **settings: Any
+    ) -> None:
         super().__init__(*args, **settings)
         self.outline, self.example = outline, example
 
     @classmethod
     def of_verb(cls, program: str, about: str, example: str = "", outline: bool = False) -> Parser:
         """A verb's parser, with what every verb has: ``-c``, ``--json``, ``--quiet``, ``--version``."""
-        made = cls(prog=program, description=about, example=example, outline=outline, exit_on_error=False, allow_abbrev=False)
+        made = cls(
+            prog=program,
+            description=about,
+            example=example,
+            outline=outline,
+            exit_on_error=False,
+            allow_abbrev=False,
+        )
         made.outermost = True
         made.add_argument("-c", "--config", action="config", help=CONFIG)
         made._option_string_actions["--print_config"].help = "print the settings as YAML and stop"
-        made.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+        made.add_argument(
+            "--json", action="store_true", help="print one JSON document instead of text"
+        )
         made.add_argument("--quiet", action="store_true", help="no notes, no progress bars")
         made.add_argument("--version", action="store_true", help="print versions and stop")
         return made
 
-    def add_call(self, target: str, nested_key: str | None = None, skip: Iterable[str] = (), subclasses: bool = False) -> None:
+    def add_call(
+        self,
+        target: str,
+        nested_key: str | None = None,
+        skip: Iterable[str] = (),
+        subclasses: bool = False,
+    ) -> None:
         """Add the parameters of a function or class that is imported only when arguments are parsed.
 
         Args:
@@ -143,11 +171,17 @@ class Parser(ForPeople):
         if subclasses:
             self.add_subclass_arguments(call, nested_key or target, skip=set(skip))
         elif isinstance(call, type):
-            self.add_class_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
+            self.add_class_arguments(
+                call, nested_key, as_group=nested_key is not None, skip=set(skip)
+            )
         else:
-            self.add_function_arguments(call, nested_key, as_group=nested_key is not None, skip=set(skip))
+            self.add_function_arguments(
+                call, nested_key, as_group=nested_key is not None, skip=set(skip)
+            )
 
-    def add_lightning(self, task: str | None, data: str | None, linked: Iterable[str] = (), validate: bool = False) -> None:
+    def add_lightning(
+        self, task: str | None, data: str | None, linked: Iterable[str] = (), validate: bool = False
+    ) -> None:
         """Add what a LightningCLI takes, for help alone.
 
         Args:
@@ -157,24 +191,40 @@ class Parser(ForPeople):
             validate: Its verb is ``validate``, not ``fit``.
         """
         self._add_outlined("seed_everything", "bool | int", "0", "seed of all random draws")
-        self._add_outlined("ckpt_path", "str | None", "None", "training checkpoint to go on from; last for the newest whole one")
+        self._add_outlined(
+            "ckpt_path",
+            "str | None",
+            "None",
+            "training checkpoint to go on from; last for the newest whole one",
+        )
         self._add_outlined("weights_only", "bool | None", "None", "how Lightning reads that file")
         if validate:
             self._add_outlined("verbose", "bool", "True", "print the metrics")
         self.add_call("lightning.pytorch.trainer.trainer:Trainer", "trainer")
         self.add_call(task or "lightning:LightningModule", "model", subclasses=task is None)
-        self.add_call(data or "lightning:LightningDataModule", "data", linked, subclasses=data is None)
+        self.add_call(
+            data or "lightning:LightningDataModule", "data", linked, subclasses=data is None
+        )
 
-    def _outline(self, target: str, nested_key: str | None, skip: set[str], subclasses: bool) -> None:
+    def _outline(
+        self, target: str, nested_key: str | None, skip: set[str], subclasses: bool
+    ) -> None:
         if subclasses:
             self._add_outlined(nested_key or target, "Any", None, "a class and its settings")
             return
         for item in parameters(target):
             if item.name.split(".")[0] not in skip:
-                self._add_outlined(f"{nested_key}.{item.name}" if nested_key else item.name, item.type, item.default, item.about)
+                self._add_outlined(
+                    f"{nested_key}.{item.name}" if nested_key else item.name,
+                    item.type,
+                    item.default,
+                    item.about,
+                )
 
     def _add_outlined(self, name: str, kind: str, default: str | None, about: str) -> None:
-        action = argparse.ArgumentParser.add_argument(self, f"--{name}", help=about, required=default is None)
+        action = argparse.ArgumentParser.add_argument(
+            self, f"--{name}", help=about, required=default is None
+        )
         action.default = default
         action.outlined = kind  # type: ignore[attr-defined]
 
@@ -190,7 +240,11 @@ def _imported(target: str) -> Any:
 def spelled(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
     """Command line words with every option as the parser has it, in whichever case and of whichever age it was written."""
     subcommands = getattr(parser, "_subcommands_action", None)
-    inner = subcommands._name_parser_map.get(arguments[0]) if subcommands is not None and arguments else None
+    inner = (
+        subcommands._name_parser_map.get(arguments[0])
+        if subcommands is not None and arguments
+        else None
+    )
     known = set((inner or parser)._option_string_actions)
     words: list[str] = []
     for place, word in enumerate(arguments):
@@ -206,7 +260,12 @@ def spelled(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
 def _known(name: str, known: set[str]) -> str:
     dashed, lined = "--" + name[2:].replace("_", "-"), "--" + name[2:].replace("-", "_")
     renamed = OLD_SPELLINGS.get(dashed)
-    for spelling in (name, lined, dashed, *([renamed, "--" + renamed[2:].replace("-", "_")] if renamed else [])):
+    for spelling in (
+        name,
+        lined,
+        dashed,
+        *([renamed, "--" + renamed[2:].replace("-", "_")] if renamed else []),
+    ):
         if spelling in known:
             return spelling
     return lined if "." in name else name

@@ -20,7 +20,10 @@ def add_images(parser: Parser, name: str = "photos") -> None:
 
 
 def add_job_arguments(
-    parser: Parser, batch_size: int | None = 8, workers: int | None = 2, per_batch: str = "images taken together"
+    parser: Parser,
+    batch_size: int | None = 8,
+    workers: int | None = 2,
+    per_batch: str = "images taken together",
 ) -> None:
     """Add the options of every batch job, with Lightning's meanings.
 
@@ -32,7 +35,9 @@ def add_job_arguments(
     """
     from engine.devices import ACCELERATORS, Precision
 
-    parser.add_argument("--accelerator", type=Literal[ACCELERATORS], default="auto", help="kind of device")
+    parser.add_argument(
+        "--accelerator", type=Literal[ACCELERATORS], default="auto", help="kind of device"
+    )
     parser.add_argument(
         "--devices",
         type=int | Literal["auto"],
@@ -44,7 +49,12 @@ def add_job_arguments(
     if batch_size is not None:
         parser.add_argument("--batch-size", type=int, default=batch_size, help=per_batch)
     if workers is not None:
-        parser.add_argument("--workers", type=int, default=workers, help="threads that open and finish inputs beside the network")
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=workers,
+            help="threads that open and finish inputs beside the network",
+        )
 
 
 def job_options(settings: Any) -> JobOptions:

@@ -97,7 +97,10 @@ class Training:
         output = Output(command, "--json" in arguments, "--quiet" in arguments)
         verb = command.split()[-1]
         with redirect_stdout(sys.stderr if output.json else sys.stdout):
-            metrics = self.act([verb, *(word for word in arguments if word not in ("--json", "--quiet"))], output.quiet)
+            metrics = self.act(
+                [verb, *(word for word in arguments if word not in ("--json", "--quiet"))],
+                output.quiet,
+            )
         if metrics is not None:
             output.result(metrics=metrics)
             output.close(0)
@@ -134,7 +137,9 @@ class Room:
             return 0 if first else 2
         if first not in self.verbs:
             what = "option" if first.startswith("-") else "verb"
-            known = did_you_mean(first, list(self.verbs)) or f"; its verbs are {', '.join(self.verbs)}"
+            known = (
+                did_you_mean(first, list(self.verbs)) or f"; its verbs are {', '.join(self.verbs)}"
+            )
             msg = f"python -m {self.name} has no {what} '{first}'{known}"
             raise UsageError(msg)
         command = f"{self.name} {first}"
@@ -152,7 +157,15 @@ class Room:
         width = max(map(len, self.verbs)) + 2
         lines = [f"  {name:{width}}{verb.about}" for name, verb in self.verbs.items()]
         return "\n".join(
-            [f"usage: python -m {self.name} VERB ...", "", self.about, "", *lines, "", f"python -m {self.name} VERB --help tells more."]
+            [
+                f"usage: python -m {self.name} VERB ...",
+                "",
+                self.about,
+                "",
+                *lines,
+                "",
+                f"python -m {self.name} VERB --help tells more.",
+            ]
         )
 
 
@@ -165,8 +178,14 @@ def versions(as_json: bool = False) -> str:
     from engine.manifest import LIBRARIES
     from engine.records import to_json
 
-    found = {"image-defence": __version__, "python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
-    return to_json(found).rstrip() if as_json else "\n".join(f"{name} {number}" for name, number in found.items())
+    found = {"image-defence": __version__, "python": platform.python_version()} | {
+        name: version(name) for name in LIBRARIES
+    }
+    return (
+        to_json(found).rstrip()
+        if as_json
+        else "\n".join(f"{name} {number}" for name, number in found.items())
+    )
 
 
 def without_common(settings: Namespace) -> Namespace:

@@ -28,19 +28,38 @@ PLAIN = {
 }
 """What values of a type are, for people."""
 
-METAVARS = {"int": "N", "float": "X", "bool": "true|false", "str": "TEXT", "Path": "PATH", "dict": "{A: 1}", "list": "[A, B]"}
+METAVARS = {
+    "int": "N",
+    "float": "X",
+    "bool": "true|false",
+    "str": "TEXT",
+    "Path": "PATH",
+    "dict": "{A: 1}",
+    "list": "[A, B]",
+}
 
 
 def type_text(kind: Any) -> str:
     """A type as source text without modules: ``int | None``, ``Literal['a', 'b']``."""
-    text = kind if isinstance(kind, str) else kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
+    text = (
+        kind
+        if isinstance(kind, str)
+        else kind.__name__
+        if isinstance(kind, type) and not hasattr(kind, "__args__")
+        else str(kind)
+    )
     text = re.sub(r"<class '([^']+)'>", r"\1", text)
     return re.sub(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])(?=[^']*(?:'[^']*'[^']*)*$)", "", text)
 
 
 def choices(text: str) -> list[str]:
     """The values of the ``Literal`` types in a type's text."""
-    return [str(value) for part in _parts(_tree(text)) if _name(part) == "Literal" for value in _literals(part)]
+    return [
+        str(value)
+        for part in _parts(_tree(text))
+        if _name(part) == "Literal"
+        for value in _literals(part)
+    ]
 
 
 def in_words(text: str) -> str:
@@ -58,7 +77,9 @@ def metavar(text: str) -> str:
 def did_you_mean(given: str, known: Sequence[str]) -> str:
     """``; did you mean 'x'?``, or nothing if no known word is near."""
     near = get_close_matches(given.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
-    return f"; did you mean {next(name for name in known if name.lower() == near[0])}?" if near else ""
+    return (
+        f"; did you mean {next(name for name in known if name.lower() == near[0])}?" if near else ""
+    )
 
 
 def listed(names: Sequence[str]) -> str:
@@ -106,8 +127,16 @@ def _words(node: ast.expr) -> str:
     if name == "Literal":
         return listed([str(value) for value in _literals(node)])
     if name == "tuple" and isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple):
-        inner = [item for item in node.slice.elts if not (isinstance(item, ast.Constant) and item.value is ...)]
-        return f"{len(inner)} values such as [a, b]" if len(inner) == len(node.slice.elts) else PLAIN["list"]
+        inner = [
+            item
+            for item in node.slice.elts
+            if not (isinstance(item, ast.Constant) and item.value is ...)
+        ]
+        return (
+            f"{len(inner)} values such as [a, b]"
+            if len(inner) == len(node.slice.elts)
+            else PLAIN["list"]
+        )
     return PLAIN.get(name, f"the name of a class ({name})" if name else "any value")
 
 

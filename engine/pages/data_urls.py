@@ -23,7 +23,9 @@ def data_url(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def image_url(rgb: NDArray[np.uint8], side: int | None = None, kind: Literal["png", "jpeg"] = "png") -> str:
+def image_url(
+    rgb: NDArray[np.uint8], side: int | None = None, kind: Literal["png", "jpeg"] = "png"
+) -> str:
     """The URL of an image; one of less than 96 rows is doubled.
 
     Args:

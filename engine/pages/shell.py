@@ -27,9 +27,7 @@ def source_of(text: str) -> str:
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 SCRIPT = Path(__file__).with_name("table.js").read_text(encoding="utf-8")
 
-FILE_POLICY = (
-    f"default-src 'none'; img-src data:; style-src {source_of(STYLE)}; script-src {source_of(SCRIPT)}; base-uri 'none'; form-action 'none'"
-)
+FILE_POLICY = f"default-src 'none'; img-src data:; style-src {source_of(STYLE)}; script-src {source_of(SCRIPT)}; base-uri 'none'; form-action 'none'"
 """Content security policy of pages that are files: they load nothing but what is in them."""
 
 SERVED_POLICY = (

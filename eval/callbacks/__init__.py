@@ -7,4 +7,11 @@ from eval.callbacks.purification import PurificationCallback
 from eval.callbacks.rag import RAGCallback
 from eval.callbacks.retrieval import RetrievalCallback
 
-__all__ = ["PeriodicEvaluation", "PersonalizationCallback", "PictureGrid", "PurificationCallback", "RAGCallback", "RetrievalCallback"]
+__all__ = [
+    "PeriodicEvaluation",
+    "PersonalizationCallback",
+    "PictureGrid",
+    "PurificationCallback",
+    "RAGCallback",
+    "RetrievalCallback",
+]

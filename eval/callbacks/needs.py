@@ -5,7 +5,9 @@ from __future__ import annotations
 from lightning import Callback, LightningModule
 
 
-def require(module: LightningModule, callback: Callback, methods: tuple[str, ...], fits: str) -> None:
+def require(
+    module: LightningModule, callback: Callback, methods: tuple[str, ...], fits: str
+) -> None:
     """Refuse a module without the methods that a callback calls.
 
     Raises:

@@ -55,7 +55,9 @@ class PeriodicEvaluation(Callback, ABC):
             with undisturbed(pl_module), torch.no_grad():
                 self.check(pl_module)
         except (RuntimeError, TypeError, LookupError) as error:
-            msg = f"{type(self).__name__} does not fit this training: {type(error).__name__}: {error}"
+            msg = (
+                f"{type(self).__name__} does not fit this training: {type(error).__name__}: {error}"
+            )
             raise ValueError(msg) from error
 
     def check(self, module: Any) -> None:
@@ -70,16 +72,22 @@ class PeriodicEvaluation(Callback, ABC):
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor | None]:
         """Values already reduced over ranks, and a picture (3, H, W) in [0, 1] if there is one."""
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         step = trainer.global_step
-        if step == self._last or step % self.every_n_steps:  # with accumulated gradients several batches end at one step
+        if (
+            step == self._last or step % self.every_n_steps
+        ):  # with accumulated gradients several batches end at one step
             return
         self._last = step
         with undisturbed(pl_module), torch.no_grad():
             scalars, picture = self.evaluate(trainer, pl_module)
         values = {f"{self.name}/{key}": value.float() for key, value in scalars.items()}
         pl_module.log_dict(values, logger=False)  # for callbacks that monitor them
-        for logger in trainer.loggers:  # directly: Lightning would wait for the next step that log_every_n_steps divides
+        for logger in (
+            trainer.loggers
+        ):  # directly: Lightning would wait for the next step that log_every_n_steps divides
             logger.log_metrics({key: float(value) for key, value in values.items()}, step)
         if picture is not None:
             log_picture(trainer, self.name, picture)

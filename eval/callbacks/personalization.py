@@ -49,7 +49,12 @@ class PersonalizationCallback(PeriodicEvaluation):
         pictures: int = 4,
     ) -> None:
         super().__init__(every_n_steps, name)
-        self.people, self.attack, self.faces, self.pictures = as_people(people), attack, faces, pictures
+        self.people, self.attack, self.faces, self.pictures = (
+            as_people(people),
+            attack,
+            faces,
+            pictures,
+        )
         self._clean: Scalars | None = None
 
     @cached_property
@@ -70,9 +75,15 @@ class PersonalizationCallback(PeriodicEvaluation):
         measured, picture = self._attacked(trainer, module.device, module.protect)
         self.attack.to("cpu")  # training needs the room
         arms = {"clean": self._clean, "protected": measured}
-        return {f"{arm}_{metric}": value for arm, values in arms.items() for metric, value in values.items()}, picture
+        return {
+            f"{arm}_{metric}": value
+            for arm, values in arms.items()
+            for metric, value in values.items()
+        }, picture
 
-    def _attacked(self, trainer: Trainer, device: torch.device, protect: Any) -> tuple[Scalars, Tensor]:
+    def _attacked(
+        self, trainer: Trainer, device: torch.device, protect: Any
+    ) -> tuple[Scalars, Tensor]:
         """The metrics over all ranks' people, and this rank's pictures: a line of shown and of drawn ones for each person."""
         metric, lines = IdentityPreservation(self.backend).to(device), []
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
@@ -81,5 +92,9 @@ class PersonalizationCallback(PeriodicEvaluation):
             drawn = self.attack(shown).to(device)
             metric.update(drawn, person["reference"].to(device))
             lines += [part[: self.pictures].float().cpu() for part in (shown, drawn)]
-        picture = make_grid(torch.cat(lines), nrow=min(self.pictures, len(lines[0]))) if lines else torch.zeros(3, 1, 1)
+        picture = (
+            make_grid(torch.cat(lines), nrow=min(self.pictures, len(lines[0])))
+            if lines
+            else torch.zeros(3, 1, 1)
+        )
         return metric.compute(), picture

@@ -26,13 +26,26 @@ class PictureGrid(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module that protects nothing."""
-        require(pl_module, self, ("protect",), "python -m rid fit, such as -c configs/rid/tiny_adv_sds.yaml")
+        require(
+            pl_module,
+            self,
+            ("protect",),
+            "python -m rid fit, such as -c configs/rid/tiny_adv_sds.yaml",
+        )
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         if batch_idx == 0 and not trainer.sanity_checking:
-            grid = picture_grid(batch["image"][: self.pictures], outputs[: self.pictures], self.gain)
+            grid = picture_grid(
+                batch["image"][: self.pictures], outputs[: self.pictures], self.gain
+            )
             log_picture(trainer, "clean, protected, difference", grid)
 
 

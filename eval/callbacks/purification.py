@@ -42,7 +42,12 @@ class PurificationCallback(PeriodicEvaluation):
     fits = "python -m rid fit, such as -c configs/rid/tiny_watched.yaml"
 
     def __init__(
-        self, people: Dataset, purifications: dict[str, Purifier], every_n_steps: int = 1000, name: str = "purification", pictures: int = 8
+        self,
+        people: Dataset,
+        purifications: dict[str, Purifier],
+        every_n_steps: int = 1000,
+        name: str = "purification",
+        pictures: int = 8,
     ) -> None:
         super().__init__(every_n_steps, name)
         if not purifications:
@@ -62,18 +67,31 @@ class PurificationCallback(PeriodicEvaluation):
             method.to(module.device)
         keys = [f"{method}/kept" for method in self.purifications]
         if ensemble := getattr(module, "ensemble", None):
-            keys += [f"{method}/denoising_{kind}" for method in self.purifications for kind in ("clean", "protected")]
-        means = {key: MeanMetric().to(module.device) for key in keys}  # on every rank, even one that has no person
+            keys += [
+                f"{method}/denoising_{kind}"
+                for method in self.purifications
+                for kind in ("clean", "protected")
+            ]
+        means = {
+            key: MeanMetric().to(module.device) for key in keys
+        }  # on every rank, even one that has no person
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             clean = quantised(self.people[index]["train"].to(module.device))
             protected = quantised(module.protect(clean))
             shown = [clean, protected]
             for name, method in self.purifications.items():
-                washed = [quantised(method(images, torch.Generator().manual_seed(SEED))) for images in (clean, protected)]
-                means[f"{name}/kept"].update(rms(washed[1] - washed[0]) / rms(protected - clean).clamp(min=1e-6))
+                washed = [
+                    quantised(method(images, torch.Generator().manual_seed(SEED)))
+                    for images in (clean, protected)
+                ]
+                means[f"{name}/kept"].update(
+                    rms(washed[1] - washed[0]) / rms(protected - clean).clamp(min=1e-6)
+                )
                 for kind, images in zip(("clean", "protected"), washed, strict=True):
                     if ensemble:
-                        error = ensemble.denoising_loss(images, torch.Generator().manual_seed(SEED)).mean()
+                        error = ensemble.denoising_loss(
+                            images, torch.Generator().manual_seed(SEED)
+                        ).mean()
                         means[f"{name}/denoising_{kind}"].update(error.float())
                 shown.append(washed[1])
             lines = lines or [images[: self.pictures].float().cpu() for images in shown]

@@ -39,19 +39,28 @@ class RAGCallback(PeriodicEvaluation):
     fits = "the training of an image-text embedder, such as python -m tiny fit -c configs/tiny/embedder.yaml"
 
     def __init__(
-        self, record: str, originals: str, size: int = 224, every_n_steps: int = 1000, name: str = "rag", batch_size: int = 32
+        self,
+        record: str,
+        originals: str,
+        size: int = 224,
+        every_n_steps: int = 1000,
+        name: str = "rag",
+        batch_size: int = 32,
     ) -> None:
         super().__init__(every_n_steps, name)
-        self.record, self.originals, self.size, self.batch_size = Path(record), Path(originals), size, batch_size
+        self.record, self.originals, self.size, self.batch_size = (
+            Path(record),
+            Path(originals),
+            size,
+            batch_size,
+        )
 
     def check(self, module: Any) -> None:
         planted, originals = self._collection()
         vectors = module.embed(self._batch([planted[0][2], originals[0]]).to(module.device))
         keys = module.embed_texts([planted[0][1].key])
         if vectors.shape[1] != keys.shape[1]:
-            msg = (
-                f"{type(module).__name__} embeds images as {vectors.shape[1]} numbers and texts as {keys.shape[1]}: they cannot be compared"
-            )
+            msg = f"{type(module).__name__} embeds images as {vectors.shape[1]} numbers and texts as {keys.shape[1]}: they cannot be compared"
             raise ValueError(msg)
 
     def _collection(self) -> tuple[list[Any], list[Path]]:
@@ -67,19 +76,35 @@ class RAGCallback(PeriodicEvaluation):
         planted, originals = self._collection()
         sentinels = [path for _, _, path in planted]
         paths = sentinels + originals
-        vectors = torch.cat([F.normalize(embed(self._batch(part).to(module.device)).float()) for part in _parts(paths, self.batch_size)])
+        vectors = torch.cat(
+            [
+                F.normalize(embed(self._batch(part).to(module.device)).float())
+                for part in _parts(paths, self.batch_size)
+            ]
+        )
         keys = F.normalize(read([sentinel.key for _, sentinel, _ in planted]).float())
         cosines = keys @ vectors.to(keys).T
         count = len(planted)
         own = cosines.diagonal()
         rank = (cosines > own.unsqueeze(1)).sum(dim=1)
         found = cosines[:SHOWN].argmax(dim=1).tolist()
-        picture = torch.cat([torch.cat([*self._batch([sentinels[i], paths[first]])], dim=1) for i, first in enumerate(found)], dim=2)
+        picture = torch.cat(
+            [
+                torch.cat([*self._batch([sentinels[i], paths[first]])], dim=1)
+                for i, first in enumerate(found)
+            ],
+            dim=2,
+        )
         values = {"hit_at_1": (rank < 1).float().mean(), "hit_at_10": (rank < 10).float().mean()}
-        return values | {"own": own.mean(), "control": cosines[:, count:].max(dim=1).values.mean()}, picture
+        return values | {
+            "own": own.mean(),
+            "control": cosines[:, count:].max(dim=1).values.mean(),
+        }, picture
 
     def _batch(self, paths: list[Path]) -> Tensor:
-        return torch.stack([resize_center_crop(open_photo(path).tensor(), self.size) for path in paths])
+        return torch.stack(
+            [resize_center_crop(open_photo(path).tensor(), self.size) for path in paths]
+        )
 
 
 def _parts(paths: list[Path], size: int) -> list[list[Path]]:

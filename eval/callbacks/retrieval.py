@@ -55,36 +55,59 @@ class RetrievalCallback(PeriodicEvaluation):
         if not edits:
             msg = "edits is empty: name at least one"
             raise ValueError(msg)
-        self.pictures, self.edits, self.batch_size, self.factory = pictures, edits, batch_size, factory
+        self.pictures, self.edits, self.batch_size, self.factory = (
+            pictures,
+            edits,
+            batch_size,
+            factory,
+        )
 
     def check(self, module: Any) -> None:
         image = self.pictures[0]["image"].unsqueeze(0).to(module.device)
         dimension = module.embed(image).shape[1]
-        noise = np.random.default_rng(SEED).normal(size=(len(self.pictures), dimension)).astype(np.float32)  # type: ignore[arg-type]
+        noise = (
+            np.random.default_rng(SEED)
+            .normal(size=(len(self.pictures), dimension))
+            .astype(np.float32)
+        )  # type: ignore[arg-type]
         self._index(noise)
 
     def _index(self, originals: NDArray[np.float32]) -> Any:
         """An index of unit vectors, trained on them."""
         index = make_index(self.factory, originals.shape[1], "ip")
-        with faiss_errors(f"{self.factory} cannot be trained on {len(originals)} pictures; give more, or a smaller index"):
+        with faiss_errors(
+            f"{self.factory} cannot be trained on {len(originals)} pictures; give more, or a smaller index"
+        ):
             index.train(originals)
             index.add(originals)
         return index
 
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, None]:
         embed, found = module.embed, {}
-        batches = [batch["image"].to(module.device) for batch in DataLoader(self.pictures, self.batch_size)]
-        originals = torch.cat([F.normalize(embed(images).float()) for images in batches]).cpu().numpy()
+        batches = [
+            batch["image"].to(module.device) for batch in DataLoader(self.pictures, self.batch_size)
+        ]
+        originals = (
+            torch.cat([F.normalize(embed(images).float()) for images in batches]).cpu().numpy()
+        )
         index = self._index(originals)
         for name, edit in self.edits.items():
-            recall, precision, first = RecallAt(1).to(module.device), MicroAveragePrecision().to(module.device), 0
+            recall, precision, first = (
+                RecallAt(1).to(module.device),
+                MicroAveragePrecision().to(module.device),
+                0,
+            )
             none = torch.empty(0, NEIGHBOURS, device=module.device)
-            precision.update(none, none.long(), none[:, 0].long())  # a rank without a copy has something to gather, too
+            precision.update(
+                none, none.long(), none[:, 0].long()
+            )  # a rank without a copy has something to gather, too
             edit.to(module.device)
             for place, images in enumerate(batches):
                 if place % trainer.world_size == trainer.global_rank:
                     copies = edit(images, torch.Generator().manual_seed(SEED + place))
-                    nearest = index.search(F.normalize(embed(copies).float()).cpu().numpy(), NEIGHBOURS)
+                    nearest = index.search(
+                        F.normalize(embed(copies).float()).cpu().numpy(), NEIGHBOURS
+                    )
                     scores, ids = (torch.from_numpy(part).to(module.device) for part in nearest)
                     truth = torch.arange(first, first + len(images), device=module.device)
                     recall.update(ids, truth)

@@ -28,7 +28,9 @@ POLICY = (
 )
 """Pages may fetch from this server only, whatever a library would like to load."""
 
-NOT_THERE = "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
+NOT_THERE = (
+    "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
+)
 STYLE = """
 button[role=tab], .label-clear-button, [data-testid=upload-text] * { color: var(--body-text-color) !important }
 a.download-link { color: var(--body-text-color) !important; text-decoration: underline }
@@ -63,7 +65,10 @@ def demo(
         tabs: dict[str, Tab] = {
             "protector": (protect.NAME, partial(protect.add, protector) if protector else None),
             "detector": (detect.NAME, partial(detect.add, detector) if detector else None),
-            "index": (find.NAME, partial(find.add, index, trust_torchscript=trust_torchscript) if index else None),
+            "index": (
+                find.NAME,
+                partial(find.add, index, trust_torchscript=trust_torchscript) if index else None,
+            ),
             "reader": (sentinel.NAME, partial(sentinel.add, reader) if reader else None),
         }
         pages = build(tabs, Path(folder))
@@ -80,8 +85,12 @@ def build(tabs: Mapping[str, Tab], folder: Path) -> gr.Blocks:
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read when a part is made
     sessions = Sessions(folder)
-    with gr.Blocks(title="Defending images", analytics_enabled=False, delete_cache=(600, 3600)) as pages:
-        gr.Markdown("# Defending images\nPictures are worked on here and deleted when you leave this page.")
+    with gr.Blocks(
+        title="Defending images", analytics_enabled=False, delete_cache=(600, 3600)
+    ) as pages:
+        gr.Markdown(
+            "# Defending images\nPictures are worked on here and deleted when you leave this page."
+        )
         for flag, (name, add) in tabs.items():
             with gr.Tab(name):
                 if add:
@@ -95,8 +104,15 @@ def build(tabs: Mapping[str, Tab], folder: Path) -> gr.Blocks:
 def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = True) -> None:
     """Serve pages; ``wait`` until they are stopped, or return at once."""
     hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
-    theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    theme.set(button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700")  # contrast AA
+    theme = gr.themes.Default(
+        primary_hue="blue",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    theme.set(
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+    )  # contrast AA
     pages.launch(
         server_name=host,
         server_port=port,
@@ -108,7 +124,12 @@ def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = Tr
         css=STYLE,
         ssr_mode=False,
         enable_monitoring=False,
-        app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(PolicyHeader)]},
+        app_kwargs={
+            "middleware": [
+                Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+                Middleware(PolicyHeader),
+            ]
+        },
         prevent_thread_lock=not wait,
     )
 

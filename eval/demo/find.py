@@ -32,7 +32,9 @@ LARGEST = 1024
 
 FOUND = ["picture", "place", "entry", "distance"]
 COMPARED = ["edit", "as it was", "activated", "picture"]
-EDITS = [f"{kind} {parameter}".strip().replace("_", " ") for kind, parameter, _ in flatten_suite(PAPER)]
+EDITS = [
+    f"{kind} {parameter}".strip().replace("_", " ") for kind, parameter, _ in flatten_suite(PAPER)
+]
 
 
 def add(model: str, sessions: Sessions, trust_torchscript: bool = False) -> None:
@@ -60,29 +62,47 @@ def add(model: str, sessions: Sessions, trust_torchscript: bool = False) -> None
     report = gr.Textbox(label="What was done", elem_id="find-report")
     table = gr.Dataframe(headers=FOUND, datatype="str", interactive=False, elem_id="find-table")
     shown = gr.Gallery(label="Pictures", columns=3, format="png", elem_id="find-shown")
-    made = gr.File(label="Activated pictures", file_count="multiple", interactive=False, elem_id="find-made")
+    made = gr.File(
+        label="Activated pictures", file_count="multiple", interactive=False, elem_id="find-made"
+    )
 
     def searched(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
         photos, refused = sessions.open(paths, request)
-        rows, pictures = _search(finder, sessions.own(request, Visitor), photos, sessions.folder(request))
-        return gr.Dataframe(rows, headers=FOUND), pictures, [], "\n".join([*refused, f"{len(photos)} looked up"])
+        rows, pictures = _search(
+            finder, sessions.own(request, Visitor), photos, sessions.folder(request)
+        )
+        return (
+            gr.Dataframe(rows, headers=FOUND),
+            pictures,
+            [],
+            "\n".join([*refused, f"{len(photos)} looked up"]),
+        )
 
     def activated(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
         photos, said = sessions.open(paths, request)
         folder, rows, pictures, results = sessions.folder(request), [], [], []
         for name, photo in photos:
-            done = _activate(finder, sessions.own(request, Visitor), name, without_metadata(photo), folder)
+            done = _activate(
+                finder, sessions.own(request, Visitor), name, without_metadata(photo), folder
+            )
             rows += done.rows
             pictures += done.shown
             results.append(done.file)
             said.append(done.said)
-        return gr.Dataframe(rows, headers=COMPARED), pictures, results, "\n".join([*said, f"{len(photos)} activated"])
+        return (
+            gr.Dataframe(rows, headers=COMPARED),
+            pictures,
+            results,
+            "\n".join([*said, f"{len(photos)} activated"]),
+        )
 
     look_up.click(searched, files, [table, shown, made, report], concurrency_id="models")
     change.click(activated, files, [table, shown, made, report], concurrency_id="models")
 
 
-def _search(finder: Finder, visitor: Visitor, photos: Sequence[tuple[str, Photo]], folder: Path) -> tuple[list[list[str]], Shown]:
+def _search(
+    finder: Finder, visitor: Visitor, photos: Sequence[tuple[str, Photo]], folder: Path
+) -> tuple[list[list[str]], Shown]:
     """Rows of the table, and each picture with the matches whose pictures are there."""
     rows: list[list[str]] = []
     shown: Shown = []
@@ -122,16 +142,33 @@ def _activate(finder: Finder, visitor: Visitor, name: str, photo: Photo, folder:
         f"{name}: found first after {after.count(1)} of {len(EDITS)} edits, as it was after {before.count(1)}; "
         f"PSNR {psnr or np.inf:.1f} dB, no value changed by more than {largest} of 255 levels"
     )
-    rows = [[edit, _said(one), _said(two), name] for edit, one, two in zip(EDITS, before, after, strict=True)]
-    return Activated(rows, [(kept, f"{name}: as it was"), (file, f"{name}: activated"), (change, f"{name}: {CHANGE}")], file, said)
+    rows = [
+        [edit, _said(one), _said(two), name]
+        for edit, one, two in zip(EDITS, before, after, strict=True)
+    ]
+    return Activated(
+        rows,
+        [(kept, f"{name}: as it was"), (file, f"{name}: activated"), (change, f"{name}: {CHANGE}")],
+        file,
+        said,
+    )
 
 
 def _places(finder: Finder, visitor: Visitor, rgb: Levels, own: int) -> list[int | None]:
     """At which place each edited copy finds the visitor's entry; None where it is not among the first :data:`PLACES`."""
     small = LongestSide(LARGEST)(rgb, np.random.default_rng(0))
-    copies = [edit(small, np.random.default_rng([0, number])) for number, (_, _, edit) in enumerate(flatten_suite(PAPER))]
+    copies = [
+        edit(small, np.random.default_rng([0, number]))
+        for number, (_, _, edit) in enumerate(flatten_suite(PAPER))
+    ]
     found = finder.search(visitor, copies, PLACES)
-    return [next((place for place, entry in enumerate(entries, 1) if entry.own and entry.number == own), None) for entries in found]
+    return [
+        next(
+            (place for place, entry in enumerate(entries, 1) if entry.own and entry.number == own),
+            None,
+        )
+        for entries in found
+    ]
 
 
 def _said(place: int | None) -> str:

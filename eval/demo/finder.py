@@ -54,7 +54,9 @@ class Finder:
     def __init__(self, folder: Path, trust_torchscript: bool = False) -> None:
         folder = project_path(folder)
         self.index = Index.open(folder)
-        extractor = EmbedderConfig.from_record(self.index.facts.get("extractor", {}), trust_torchscript)
+        extractor = EmbedderConfig.from_record(
+            self.index.facts.get("extractor", {}), trust_torchscript
+        )
         self.target_index = open_target_indices([folder], [extractor])[0]
         self.activation = Activator([self.target_index], "auto", ActivationConfig(min_psnr=QUALITY))
         self.empty = faiss.clone_index(self.target_index.trained)
@@ -83,7 +85,11 @@ class Finder:
                 continue
             distances, ids = index.search(rows, min(k, index.ntotal))
             for entries, near, numbers in zip(found, distances.tolist(), ids.tolist(), strict=True):
-                entries += [Entry(distance, number, own) for distance, number in zip(near, numbers, strict=True) if number >= 0]
+                entries += [
+                    Entry(distance, number, own)
+                    for distance, number in zip(near, numbers, strict=True)
+                    if number >= 0
+                ]
         sign = 1 if self.index.metric == "l2" else -1
         return [sorted(entries, key=lambda entry: sign * entry.distance)[:k] for entries in found]
 

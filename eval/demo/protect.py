@@ -28,7 +28,9 @@ def add(model: str, sessions: Sessions) -> None:
     """
     protector = Protector.from_pretrained(model)
 
-    def protect(paths: list[str] | None, request: gr.Request) -> tuple[list[tuple[str, str]], list[str], str]:
+    def protect(
+        paths: list[str] | None, request: gr.Request
+    ) -> tuple[list[tuple[str, str]], list[str], str]:
         photos, report = sessions.open(paths, request)
         folder, shown, made = sessions.folder(request), [], []
         for number, (name, photo) in enumerate(photos):
@@ -37,12 +39,23 @@ def add(model: str, sessions: Sessions) -> None:
             after = clamp_to_budget(protector(before.unsqueeze(0))[0], before, protector.budget)
             changed = _rgb(after)
             stem = name.rsplit(".", 1)[0]
-            made.append(whole(Photo(changed, clean.alpha), folder / f"{number}-{stem}-protected.png"))
+            made.append(
+                whole(Photo(changed, clean.alpha), folder / f"{number}-{stem}-protected.png")
+            )
             shown.append((thumbnail(clean.rgb, folder / f"{number}-clean.png"), f"{stem}: clean"))
             shown.append((made[-1], f"{stem}: protected"))
-            shown.append((thumbnail(amplify_change(clean.rgb, changed), folder / f"{number}-difference.png"), f"{stem}: {CHANGE}"))
+            shown.append(
+                (
+                    thumbnail(
+                        amplify_change(clean.rgb, changed), folder / f"{number}-difference.png"
+                    ),
+                    f"{stem}: {CHANGE}",
+                )
+            )
             largest, _ = max_change_and_psnr(clean.rgb, changed)
-            report.append(f"{name}: protected, no value changed by more than {largest} of 255 levels")
+            report.append(
+                f"{name}: protected, no value changed by more than {largest} of 255 levels"
+            )
         return shown, made, "\n".join(report)
 
     gr.Markdown(
@@ -52,8 +65,15 @@ def add(model: str, sessions: Sessions) -> None:
     files = sessions.files("Photos to protect", "protect-files")
     button = gr.Button("Protect", variant="primary", elem_id="protect-button")
     report = gr.Textbox(label="What was done", elem_id="protect-report")
-    shown = gr.Gallery(label="Clean, protected, amplified difference", columns=3, format="png", elem_id="protect-shown")
-    made = gr.File(label="Protected photos", file_count="multiple", interactive=False, elem_id="protect-made")
+    shown = gr.Gallery(
+        label="Clean, protected, amplified difference",
+        columns=3,
+        format="png",
+        elem_id="protect-shown",
+    )
+    made = gr.File(
+        label="Protected photos", file_count="multiple", interactive=False, elem_id="protect-made"
+    )
     button.click(protect, files, [shown, made, report], concurrency_id="models")
 
 

@@ -45,9 +45,15 @@ def add(model: str, sessions: Sessions) -> None:
         plant = gr.Button("Plant", variant="primary", elem_id="sentinel-plant")
         read = gr.Button("Read", elem_id="sentinel-read")
     report = gr.Textbox(label="What was done", elem_id="sentinel-report")
-    table = gr.Dataframe(headers=COLUMNS, datatype="str", interactive=False, elem_id="sentinel-table")
-    shown = gr.Gallery(label="Sources and sentinels", columns=2, format="png", elem_id="sentinel-shown")
-    made = gr.File(label="Sentinels", file_count="multiple", interactive=False, elem_id="sentinel-made")
+    table = gr.Dataframe(
+        headers=COLUMNS, datatype="str", interactive=False, elem_id="sentinel-table"
+    )
+    shown = gr.Gallery(
+        label="Sources and sentinels", columns=2, format="png", elem_id="sentinel-shown"
+    )
+    made = gr.File(
+        label="Sentinels", file_count="multiple", interactive=False, elem_id="sentinel-made"
+    )
 
     def planted(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
         photos, said = sessions.open(paths, request)
@@ -59,11 +65,18 @@ def add(model: str, sessions: Sessions) -> None:
             except ValueError as error:
                 said.append(f"{name}: {error}")
                 continue
-            sentinels.append(whole(Photo(sentinel), folder / f"{number}-{name.rsplit('.', 1)[0]}-sentinel.png"))
-            pictures += [(thumbnail(clean, folder / f"{number}-source.png"), f"{name}: source"), (sentinels[-1], f"{name}: with {key}")]
+            sentinels.append(
+                whole(Photo(sentinel), folder / f"{number}-{name.rsplit('.', 1)[0]}-sentinel.png")
+            )
+            pictures += [
+                (thumbnail(clean, folder / f"{number}-source.png"), f"{name}: source"),
+                (sentinels[-1], f"{name}: with {key}"),
+            ]
             rows.append([name, key, found or "nothing"])
             if not reads_as(found, key):
-                said.append(f"{name}: {key} could not be read back in {ATTEMPTS} attempts; a collection would not get this sentinel")
+                said.append(
+                    f"{name}: {key} could not be read back in {ATTEMPTS} attempts; a collection would not get this sentinel"
+                )
         return rows, pictures, sentinels, "\n".join([*said, f"{len(sentinels)} planted"])
 
     def letters(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
@@ -72,7 +85,9 @@ def add(model: str, sessions: Sessions) -> None:
         for number, (name, photo) in enumerate(photos):
             found = written(photo.rgb, reader) or "nothing"
             rows.append([name, "", found])
-            pictures.append((thumbnail(photo.rgb, folder / f"{number}-read.png"), f"{name}: {found} read"))
+            pictures.append(
+                (thumbnail(photo.rgb, folder / f"{number}-read.png"), f"{name}: {found} read")
+            )
         return rows, pictures, [], "\n".join([*said, f"{len(photos)} read"])
 
     plant.click(planted, files, [table, shown, made, report], concurrency_id="models")

@@ -39,7 +39,12 @@ class Sessions:
             label: What for.
             name: Its id on the page.
         """
-        files = gr.File(label=f"{label} (up to {MOST_FILES})", file_count="multiple", file_types=["image"], elem_id=name)
+        files = gr.File(
+            label=f"{label} (up to {MOST_FILES})",
+            file_count="multiple",
+            file_types=["image"],
+            elem_id=name,
+        )
         files.upload(self.took, files, None, show_progress="hidden")
         return files
 
@@ -69,7 +74,9 @@ class Sessions:
                 path.unlink(missing_ok=True)
         shutil.rmtree(self.root / f"results-{_name(request)}", ignore_errors=True)
 
-    def open(self, paths: Sequence[str] | None, request: gr.Request) -> tuple[list[tuple[str, Photo]], list[str]]:
+    def open(
+        self, paths: Sequence[str] | None, request: gr.Request
+    ) -> tuple[list[tuple[str, Photo]], list[str]]:
         """Decode a visitor's uploads: names and pictures, and a line for each file that is refused.
 
         Raises:

@@ -83,7 +83,9 @@ class Design:
         if unknown := {stimulus.label for stimulus in stimuli} - set(self.labels):
             msg = f"pictures are labelled {', '.join(sorted(unknown))}; the study has only {', '.join(self.labels)}"
             raise ValueError(msg)
-        counts = {"pairs": len(pairs(stimuli))} if self.kind == "pair" else dict.fromkeys(self.labels, 0)
+        counts = (
+            {"pairs": len(pairs(stimuli))} if self.kind == "pair" else dict.fromkeys(self.labels, 0)
+        )
         if self.kind != "pair":
             for stimulus in stimuli:
                 counts[stimulus.label] += 1
@@ -110,7 +112,11 @@ def design_of(folder: Path) -> Design:
         FileNotFoundError: If there is no manifest.
         ValueError: If it is damaged.
     """
-    return read_json(folder / MANIFEST, _Study, "put a whole copy of it back: the answers mean nothing without it").settings.design
+    return read_json(
+        folder / MANIFEST,
+        _Study,
+        "put a whole copy of it back: the answers mean nothing without it",
+    ).settings.design
 
 
 def pairs(stimuli: Sequence[Stimulus]) -> dict[str, dict[str, int]]:
@@ -121,7 +127,9 @@ def pairs(stimuli: Sequence[Stimulus]) -> dict[str, dict[str, int]]:
     return {item: found for item, found in items.items() if len(found) == 2}
 
 
-def draw(design: Design, stimuli: Sequence[Stimulus], shown: Mapping[int, int], rng: np.random.Generator) -> list[list[int]]:
+def draw(
+    design: Design, stimuli: Sequence[Stimulus], shown: Mapping[int, int], rng: np.random.Generator
+) -> list[list[int]]:
     """A participant's questions in their order: indices of the pictures of each, as many of every label, evenly over categories.
 
     Args:
@@ -135,9 +143,14 @@ def draw(design: Design, stimuli: Sequence[Stimulus], shown: Mapping[int, int], 
         groups = [[min(found.values()) for found in items]]
         other = {min(found.values()): max(found.values()) for found in items}
     else:
-        groups = [[index for index, stimulus in enumerate(stimuli) if stimulus.label == label] for label in design.labels]
+        groups = [
+            [index for index, stimulus in enumerate(stimuli) if stimulus.label == label]
+            for label in design.labels
+        ]
         other = {}
-    chosen = [index for group in groups for index in _evenly(group, stimuli, shown, design.number, rng)]
+    chosen = [
+        index for group in groups for index in _evenly(group, stimuli, shown, design.number, rng)
+    ]
     questions = [[index, other[index]] if other else [index] for index in chosen]
     if other:  # the target as often first as second
         first = rng.permutation(np.arange(len(questions)) % 2 == 0)
@@ -148,11 +161,17 @@ def draw(design: Design, stimuli: Sequence[Stimulus], shown: Mapping[int, int], 
 
 
 def _evenly(
-    group: Sequence[int], stimuli: Sequence[Stimulus], shown: Mapping[int, int], number: int, rng: np.random.Generator
+    group: Sequence[int],
+    stimuli: Sequence[Stimulus],
+    shown: Mapping[int, int],
+    number: int,
+    rng: np.random.Generator,
 ) -> list[int]:
     """So many of a group: one of each category in turn, the least shown first."""
     waiting: dict[str, list[int]] = defaultdict(list)
-    for index in sorted(rng.permutation(group).tolist(), key=lambda index: -shown.get(index, 0)):  # popped from the end
+    for index in sorted(
+        rng.permutation(group).tolist(), key=lambda index: -shown.get(index, 0)
+    ):  # popped from the end
         waiting[stimuli[index].category].append(index)
     chosen: list[int] = []
     while len(chosen) < number:

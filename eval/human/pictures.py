@@ -62,7 +62,14 @@ class LabelledFolders:
         for label, folder in self.folders.items():
             for path in list_images(folder)[0]:
                 inside = path.relative_to(folder)
-                found.append(Stimulus(path, label, inside.parts[0] if len(inside.parts) > 1 else "all", str(inside.with_suffix(""))))
+                found.append(
+                    Stimulus(
+                        path,
+                        label,
+                        inside.parts[0] if len(inside.parts) > 1 else "all",
+                        str(inside.with_suffix("")),
+                    )
+                )
         return found
 
 
@@ -76,8 +83,19 @@ class StudyPictures:
         reference: Show one of the person's own pictures beside.
     """
 
-    def __init__(self, output: Path, kind: Literal["protected", "generated"], arms: Sequence[str], reference: bool = False) -> None:
-        self.output, self.kind, self.arms, self.reference = Path(output), kind, list(arms), reference
+    def __init__(
+        self,
+        output: Path,
+        kind: Literal["protected", "generated"],
+        arms: Sequence[str],
+        reference: bool = False,
+    ) -> None:
+        self.output, self.kind, self.arms, self.reference = (
+            Path(output),
+            kind,
+            list(arms),
+            reference,
+        )
 
     def stimuli(self) -> list[Stimulus]:
         """Every picture of the kind; the category is the person, the item the person's picture of that number.
@@ -85,7 +103,9 @@ class StudyPictures:
         Raises:
             FileNotFoundError: If the folder holds no study, or an arm has no pictures.
         """
-        people = sorted(path for path in (self.output / "people").glob("*") if (path / "result.json").is_file())
+        people = sorted(
+            path for path in (self.output / "people").glob("*") if (path / "result.json").is_file()
+        )
         if not people:
             msg = f"{self.output}: no finished study here; run python -m eval personalize with this output folder first"
             raise FileNotFoundError(msg)
@@ -97,7 +117,12 @@ class StudyPictures:
                     msg = f"{person / arm}: no {self.kind} pictures; the study has no such arm"
                     raise FileNotFoundError(msg)
                 own = person / "original_00.png" if self.reference else None
-                found += [Stimulus(file, arm, person.name, f"{person.name} {file.stem.split('_')[-1]}", own) for file in files]
+                found += [
+                    Stimulus(
+                        file, arm, person.name, f"{person.name} {file.stem.split('_')[-1]}", own
+                    )
+                    for file in files
+                ]
         return found
 
 

@@ -47,19 +47,35 @@ def prepare_study(design: Design, pictures: PictureSource, output: Path, seed: i
     """
     stimuli = pictures.stimuli()
     design.check(stimuli)
-    listed = [[str(found.file), file_digest(found.file), found.label, found.category, found.item] for found in stimuli]
+    listed = [
+        [str(found.file), file_digest(found.file), found.label, found.category, found.item]
+        for found in stimuli
+    ]
     settings = {"design": vars(design), "seed": seed, "pictures": listed}
     begun = claim(output, "python -m eval study", settings)
     store = Store(output / "study.sqlite")
     if not store.file.is_file():
-        own = list(dict.fromkeys(found.reference for found in stimuli if found.reference is not None))
+        own = list(
+            dict.fromkeys(found.reference for found in stimuli if found.reference is not None)
+        )
         try:
-            prepare_all([*(found.file for found in stimuli), *own], output / "pictures", design.size, design.codec)
+            prepare_all(
+                [*(found.file for found in stimuli), *own],
+                output / "pictures",
+                design.size,
+                design.codec,
+            )
         except (ValueError, OSError):
             if not begun:  # what cannot be prepared is set right and tried again in the same folder
                 shutil.rmtree(output)
             raise
-        store.create(stimuli, [None if found.reference is None else len(stimuli) + own.index(found.reference) for found in stimuli])
+        store.create(
+            stimuli,
+            [
+                None if found.reference is None else len(stimuli) + own.index(found.reference)
+                for found in stimuli
+            ],
+        )
     return store
 
 
@@ -83,13 +99,28 @@ def serve(
         port: Port to listen on.
         per_address: Participants from one network address within an hour; more for a room of people behind one address, 0 for any.
     """
-    app = application(design, prepare_study(design, pictures, output, seed), output, seed, host, per_address)
-    logger.info("%s: http://%s:%s/  (Ctrl-C stops; answers are kept in %s)", design.title, host, port, output)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)  # addresses are pages of people
+    app = application(
+        design, prepare_study(design, pictures, output, seed), output, seed, host, per_address
+    )
+    logger.info(
+        "%s: http://%s:%s/  (Ctrl-C stops; answers are kept in %s)",
+        design.title,
+        host,
+        port,
+        output,
+    )
+    uvicorn.run(
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False
+    )  # addresses are pages of people
 
 
 def application(
-    design: Design, store: Store, output: Path, seed: int, host: str = "127.0.0.1", per_address: int = PER_ADDRESS
+    design: Design,
+    store: Store,
+    output: Path,
+    seed: int,
+    host: str = "127.0.0.1",
+    per_address: int = PER_ADDRESS,
 ) -> Starlette:
     """Make the web application of a prepared study; see :func:`serve`."""
     stimuli = store.stimuli()
@@ -108,8 +139,12 @@ def application(
     async def enter(request: Request) -> Response:
         if (form := await fields(request)) is None:
             return refused("too large a form", 413)
-        about = {name: str(form.get(f"about{place}", "")) for place, name in enumerate(design.about)}
-        if form.get("consent") != "yes" or any(said not in design.about[name] for name, said in about.items()):
+        about = {
+            name: str(form.get(f"about{place}", "")) for place, name in enumerate(design.about)
+        }
+        if form.get("consent") != "yes" or any(
+            said not in design.about[name] for name, said in about.items()
+        ):
             return page("study_begin.html", 400, missing=True)
         address = request.client.host if request.client else ""
         if minutes := admission.wait(address):
@@ -119,7 +154,11 @@ def application(
             )
             return refused(words, 429)
         token = store.begin(
-            about, design.participants, lambda number, shown: draw(design, stimuli, shown, np.random.default_rng([seed, number]))
+            about,
+            design.participants,
+            lambda number, shown: draw(
+                design, stimuli, shown, np.random.default_rng([seed, number])
+            ),
         )
         if token:
             admission.admit(address)
@@ -134,7 +173,11 @@ def application(
         if question is None:
             return page("study_end.html", full=False)
         return page(
-            "study_question.html", question=question, done=progress[0], total=progress[1], missing="missing" in request.query_params
+            "study_question.html",
+            question=question,
+            done=progress[0],
+            total=progress[1],
+            missing="missing" in request.query_params,
         )
 
     async def take(request: Request) -> Response:
@@ -144,8 +187,15 @@ def application(
         choice, place = str(form.get("choice", "")), str(form.get("place", ""))
         if choice not in design.choices or not place.isdecimal():
             return again(f"/take/{token}?missing=1")
-        told = {str(number) for number in form.getlist("reason")} if choice == design.target else set()
-        store.answer(token, int(place[:9]), choice, [design.reasons[int(number)] for number in sorted(told & known)])
+        told = (
+            {str(number) for number in form.getlist("reason")} if choice == design.target else set()
+        )
+        store.answer(
+            token,
+            int(place[:9]),
+            choice,
+            [design.reasons[int(number)] for number in sorted(told & known)],
+        )
         return again(f"/take/{token}")
 
     known = {str(number) for number in range(len(design.reasons))}
@@ -154,7 +204,9 @@ def application(
         number = store.picture(request.path_params["token"])
         if number is None:
             return refused("no such picture", 404)
-        return Response((output / "pictures" / f"{number}.bin").read_bytes(), media_type=media, headers=HEADERS)
+        return Response(
+            (output / "pictures" / f"{number}.bin").read_bytes(), media_type=media, headers=HEADERS
+        )
 
     routes = [
         Route("/", begin),
@@ -163,14 +215,25 @@ def application(
         Route("/take/{token}", take, methods=["POST"]),
         Route("/picture/{token}", picture),
     ]
-    hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]  # a page elsewhere must not reach a study on this machine by another name
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
+    hosts = (
+        [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
+    )  # a page elsewhere must not reach a study on this machine by another name
+    return Starlette(
+        routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]
+    )
 
 
 async def fields(request: Request) -> FormData | None:
     """A form's fields; None if it is larger than any of ours, or of another kind."""
-    length, kind = request.headers.get("content-length", ""), request.headers.get("content-type", "")
-    if not length.isdecimal() or int(length) > LARGEST_FORM or not kind.startswith("application/x-www-form-urlencoded"):
+    length, kind = (
+        request.headers.get("content-length", ""),
+        request.headers.get("content-type", ""),
+    )
+    if (
+        not length.isdecimal()
+        or int(length) > LARGEST_FORM
+        or not kind.startswith("application/x-www-form-urlencoded")
+    ):
         return None
     return await request.form()
 

@@ -37,7 +37,9 @@ def confusion(positive: Sequence[bool], said: Sequence[bool]) -> dict[str, Any]:
     truth, told = np.asarray(positive, dtype=bool), np.asarray(said, dtype=bool)
     hits, misses = int((truth & told).sum()), int((truth & ~told).sum())
     false, right = int((~truth & told).sum()), int((~truth & ~told).sum())
-    found = ndtri(np.array([(hits + 0.5) / (hits + misses + 1), (false + 0.5) / (false + right + 1)]))
+    found = ndtri(
+        np.array([(hits + 0.5) / (hits + misses + 1), (false + 0.5) / (false + right + 1)])
+    )
     both = hits + misses > 0 and false + right > 0
     return {
         "accuracy": share(hits + right, len(truth)),
@@ -54,4 +56,9 @@ def over_people(values: Sequence[float]) -> dict[str, float]:
     """Mean over participants with its 95 % interval (Student's t), the best and the worst of them."""
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     ends = {"best": float(array.max()), "worst": float(array.min())}
-    return {"mean": float(array.mean()), "half_width": half_width(array), **ends, "people": len(array)}
+    return {
+        "mean": float(array.mean()),
+        "half_width": half_width(array),
+        **ends,
+        "people": len(array),
+    }

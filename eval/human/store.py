@@ -79,10 +79,20 @@ class Store:
     def stimuli(self) -> list[Stimulus]:
         """The pictures, by index."""
         with self.transaction() as connection:
-            rows = connection.execute("select file, label, category, item from pictures order by id").fetchall()
-        return self._made(rows, lambda row: Stimulus(Path(row["file"]), row["label"], row["category"], row["item"]))
+            rows = connection.execute(
+                "select file, label, category, item from pictures order by id"
+            ).fetchall()
+        return self._made(
+            rows,
+            lambda row: Stimulus(Path(row["file"]), row["label"], row["category"], row["item"]),
+        )
 
-    def begin(self, about: dict[str, str], most: int, questions: Callable[[int, dict[int, int]], list[list[int]]]) -> str | None:
+    def begin(
+        self,
+        about: dict[str, str],
+        most: int,
+        questions: Callable[[int, dict[int, int]], list[list[int]]],
+    ) -> str | None:
         """Take a participant in and return the token of their page; None if there are as many as there may be.
 
         Args:
@@ -95,15 +105,27 @@ class Store:
             number = connection.execute("select count(*) from participants").fetchone()[0]
             if number >= most:
                 return None
-            counts = dict(connection.execute("select picture, count(*) from shown where slot > 0 group by picture").fetchall())
+            counts = dict(
+                connection.execute(
+                    "select picture, count(*) from shown where slot > 0 group by picture"
+                ).fetchall()
+            )
             references = dict(connection.execute("select id, reference from pictures").fetchall())
-            connection.execute("insert into participants values (?, ?, ?, ?)", (number, token, now(), json.dumps(about)))
+            connection.execute(
+                "insert into participants values (?, ?, ?, ?)",
+                (number, token, now(), json.dumps(about)),
+            )
             for place, pictures in enumerate(questions(number, counts)):
-                connection.execute("insert into questions (participant, place) values (?, ?)", (number, place))
+                connection.execute(
+                    "insert into questions (participant, place) values (?, ?)", (number, place)
+                )
                 slots = dict(enumerate(pictures, start=1))
                 if (reference := references[pictures[0]]) is not None:
                     slots[REFERENCE] = reference
-                rows = [(secrets.token_urlsafe(24), number, place, slot, picture) for slot, picture in slots.items()]
+                rows = [
+                    (secrets.token_urlsafe(24), number, place, slot, picture)
+                    for slot, picture in slots.items()
+                ]
                 connection.executemany("insert into shown values (?, ?, ?, ?, ?)", rows)
         return token
 
@@ -111,7 +133,8 @@ class Store:
         """How many questions a participant has answered, and of how many; None if there is no such participant."""
         with self.transaction() as connection:
             row = connection.execute(
-                "select count(choice), count(*) from questions join participants on id = participant where token = ?", (token,)
+                "select count(choice), count(*) from questions join participants on id = participant where token = ?",
+                (token,),
             ).fetchone()
         return (row[0], row[1]) if row[1] else None
 
@@ -127,11 +150,19 @@ class Store:
                 return None
             key = (row["participant"], row["place"])
             connection.execute(
-                "update questions set first_seen = coalesce(first_seen, ?) where participant = ? and place = ?", (now(), *key)
+                "update questions set first_seen = coalesce(first_seen, ?) where participant = ? and place = ?",
+                (now(), *key),
             )
-            found = connection.execute("select slot, token from shown where participant = ? and place = ? order by slot", key)
+            found = connection.execute(
+                "select slot, token from shown where participant = ? and place = ? order by slot",
+                key,
+            )
             tokens = dict(found.fetchall())
-        return Question(row["place"], [name for slot, name in tokens.items() if slot != REFERENCE], tokens.get(REFERENCE))
+        return Question(
+            row["place"],
+            [name for slot, name in tokens.items() if slot != REFERENCE],
+            tokens.get(REFERENCE),
+        )
 
     def answer(self, token: str, place: int, choice: str, reasons: Sequence[str]) -> None:
         """Keep an answer. The first one to a question counts; a page sent twice changes nothing."""
@@ -145,7 +176,9 @@ class Store:
     def picture(self, token: str) -> int | None:
         """The picture behind a token; None if there is none."""
         with self.transaction() as connection:
-            row = connection.execute("select picture from shown where token = ?", (token,)).fetchone()
+            row = connection.execute(
+                "select picture from shown where token = ?", (token,)
+            ).fetchone()
         return None if row is None else int(row[0])
 
     def answers(self) -> list[Answer]:
@@ -189,9 +222,19 @@ class Answer:
     def of(cls, row: sqlite3.Row) -> Answer:
         """From a row of the database."""
         taken = datetime.fromisoformat(row["answered"]) - datetime.fromisoformat(row["first_seen"])
-        about, pictures, reasons = (json.loads(row[name]) for name in ("about", "pictures", "reasons"))
+        about, pictures, reasons = (
+            json.loads(row[name]) for name in ("about", "pictures", "reasons")
+        )
         shown = [picture for _, picture in sorted(pictures)]
-        return cls(row["participant"], about, row["place"], shown, row["choice"], reasons, taken.total_seconds())
+        return cls(
+            row["participant"],
+            about,
+            row["place"],
+            shown,
+            row["choice"],
+            reasons,
+            taken.total_seconds(),
+        )
 
 
 def now() -> str:

@@ -33,9 +33,23 @@ CLIP_WEIGHTS = "openai/clip-vit-base-patch16 (MIT)"
 INCEPTION = "Inception v3 of the FID paper, pt_inception-2015-12-05-6726825d.pth from github.com/toshas/torch-fidelity (Apache-2.0)"
 
 CATALOGUE = (
-    Described("ism_all", "cosine of generated faces to the person's mean embedding, no face = 0", "lower", FACES, "--faces FOLDER"),
-    Described("ism", "the same over pictures with a face only (Anti-DreamBooth's)", "lower", FACES, "--faces FOLDER"),
-    Described("fdfr", "share of generated pictures without a face", "higher", FACES, "--faces FOLDER"),
+    Described(
+        "ism_all",
+        "cosine of generated faces to the person's mean embedding, no face = 0",
+        "lower",
+        FACES,
+        "--faces FOLDER",
+    ),
+    Described(
+        "ism",
+        "the same over pictures with a face only (Anti-DreamBooth's)",
+        "lower",
+        FACES,
+        "--faces FOLDER",
+    ),
+    Described(
+        "fdfr", "share of generated pictures without a face", "higher", FACES, "--faces FOLDER"
+    ),
     Described(
         "ser_fiq",
         "quality of generated faces, from embeddings under dropout",
@@ -49,11 +63,33 @@ CATALOGUE = (
         "inside the brisque package (Apache-2.0)",
         "requirements-brisque.txt",
     ),
-    Described("clip_iqa", "how good a photo CLIP takes a generated picture for", "lower", CLIP_WEIGHTS, "--metric_weights.clip FOLDER"),
-    Described("clip_score", "how well a generated picture fits its prompt", "lower", CLIP_WEIGHTS, "--metric_weights.clip FOLDER"),
-    Described("fid", "Frechet distance of generated to unprotected pictures", "higher", INCEPTION, "--metric_weights.inception FILE"),
     Described(
-        "kid", "kernel distance of the same; the one to use for few pictures", "higher", INCEPTION, "--metric_weights.inception FILE"
+        "clip_iqa",
+        "how good a photo CLIP takes a generated picture for",
+        "lower",
+        CLIP_WEIGHTS,
+        "--metric_weights.clip FOLDER",
+    ),
+    Described(
+        "clip_score",
+        "how well a generated picture fits its prompt",
+        "lower",
+        CLIP_WEIGHTS,
+        "--metric_weights.clip FOLDER",
+    ),
+    Described(
+        "fid",
+        "Frechet distance of generated to unprotected pictures",
+        "higher",
+        INCEPTION,
+        "--metric_weights.inception FILE",
+    ),
+    Described(
+        "kid",
+        "kernel distance of the same; the one to use for few pictures",
+        "higher",
+        INCEPTION,
+        "--metric_weights.inception FILE",
     ),
     Described("psnr", "fidelity of protected pictures, dB", "higher"),
     Described("ssim", "structural similarity of protected pictures", "higher"),
@@ -65,7 +101,11 @@ CATALOGUE = (
         "torchvision's AlexNet, alexnet-owt-7be5be79.pth (BSD-3-Clause)",
         "$TORCH_HOME/hub/checkpoints/",
     ),
-    Described("denoising_error", "of the attacked model, before it learns anything, on protected pictures", "higher"),
+    Described(
+        "denoising_error",
+        "of the attacked model, before it learns anything, on protected pictures",
+        "higher",
+    ),
     Described("levels", "largest change of a protected picture, grey levels of 255", "lower"),
 )
 
@@ -76,5 +116,8 @@ def text() -> str:
     for metric in CATALOGUE:
         lines.append(f"{metric.name:<15} {metric.says}; a defender wants it {metric.wanted}")
         if metric.weights:
-            lines.append(f"{'':<15}   weights: {metric.weights}" + (f"; local copy: {metric.local}" if metric.local else ""))
+            lines.append(
+                f"{'':<15}   weights: {metric.weights}"
+                + (f"; local copy: {metric.local}" if metric.local else "")
+            )
     return "\n".join(lines)

@@ -19,5 +19,8 @@ def denoising_error(ensemble: DiffusionEnsemble, images: Tensor, draws: int = 8)
         images: (B, 3, S, S) RGB in [0, 1].
         draws: Timesteps and noises for each picture.
     """
-    losses = [ensemble.denoising_loss(images, torch.Generator().manual_seed(draw)).mean() for draw in range(draws)]
+    losses = [
+        ensemble.denoising_loss(images, torch.Generator().manual_seed(draw)).mean()
+        for draw in range(draws)
+    ]
     return float(torch.stack(losses).mean())

@@ -12,7 +12,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.image import learned_perceptual_image_patch_similarity, multiscale_structural_similarity_index_measure
+from torchmetrics.functional.image import (
+    learned_perceptual_image_patch_similarity,
+    multiscale_structural_similarity_index_measure,
+)
 from torchmetrics.image import FrechetInceptionDistance, KernelInceptionDistance
 
 from eval.metrics.denoising import denoising_error
@@ -57,7 +60,9 @@ class ExtraMetrics:
         ValueError: If a name is unknown, or ser_fiq is asked of a backend without dropout.
     """
 
-    def __init__(self, names: Sequence[str], weights: MetricWeights, faces: FaceBackend, attacked: str) -> None:
+    def __init__(
+        self, names: Sequence[str], weights: MetricWeights, faces: FaceBackend, attacked: str
+    ) -> None:
         if unknown := [name for name in names if name not in PER_PERSON + OF_SETS]:
             msg = f"unknown metric {unknown[0]}; extra_metrics may name {', '.join(PER_PERSON + OF_SETS)}"
             raise ValueError(msg)
@@ -76,7 +81,9 @@ class ExtraMetrics:
         """The attacked model, loaded on first use."""
         return DiffusionEnsemble([self.attacked])
 
-    def of_person(self, generated: Tensor, prompts: Sequence[str], protected: Tensor, clean: Tensor) -> dict[str, float]:
+    def of_person(
+        self, generated: Tensor, prompts: Sequence[str], protected: Tensor, clean: Tensor
+    ) -> dict[str, float]:
         """Means over one person's pictures.
 
         Args:
@@ -89,21 +96,36 @@ class ExtraMetrics:
         if "clip_iqa" in self.names:
             found["clip_iqa"] = float(self.clip.quality(generated).mean())
         if "clip_score" in self.names:
-            parts = {text: generated[[index for index, prompt in enumerate(prompts) if prompt == text]] for text in dict.fromkeys(prompts)}
-            found["clip_score"] = float(torch.cat([self.clip.score(part, text) for text, part in parts.items()]).mean())
+            parts = {
+                text: generated[[index for index, prompt in enumerate(prompts) if prompt == text]]
+                for text in dict.fromkeys(prompts)
+            }
+            found["clip_score"] = float(
+                torch.cat([self.clip.score(part, text) for text, part in parts.items()]).mean()
+            )
         if "ser_fiq" in self.names and isinstance(self.faces, FaceNet):
             seen = self.faces(generated).detected
-            scores = ser_fiq(self.faces.with_dropout(generated[seen], PASSES)) if seen.any() else torch.tensor([float("nan")])
+            scores = (
+                ser_fiq(self.faces.with_dropout(generated[seen], PASSES))
+                if seen.any()
+                else torch.tensor([float("nan")])
+            )
             found["ser_fiq"] = float(scores.mean())
         if "ms_ssim" in self.names:
             large = min(clean.shape[-2:]) > 160
             found["ms_ssim"] = (
-                float(multiscale_structural_similarity_index_measure(protected, clean, data_range=1.0)) if large else float("nan")
+                float(
+                    multiscale_structural_similarity_index_measure(protected, clean, data_range=1.0)
+                )
+                if large
+                else float("nan")
             )
         if "lpips" in self.names:
             found["lpips"] = self._lpips(protected, clean)
         if "denoising_error" in self.names:
-            found["denoising_error"] = denoising_error(self.ensemble.to(protected.device), protected)
+            found["denoising_error"] = denoising_error(
+                self.ensemble.to(protected.device), protected
+            )
         return found
 
     def of_sets(self, generated: Tensor, clean: Tensor) -> dict[str, float]:
@@ -113,7 +135,10 @@ class ExtraMetrics:
             FileNotFoundError: If Inception's weights cannot be had.
         """
         if min(len(generated), len(clean)) < ENOUGH and "fid" in self.names:
-            warnings.warn(f"FID over {min(len(generated), len(clean))} pictures is biased; below {ENOUGH}, compare KID", stacklevel=2)
+            warnings.warn(
+                f"FID over {min(len(generated), len(clean))} pictures is biased; below {ENOUGH}, compare KID",
+                stacklevel=2,
+            )
         made: list[tuple[str, FrechetInceptionDistance | KernelInceptionDistance]] = []
         common: dict[str, Any] = {
             "normalize": True,
@@ -124,7 +149,14 @@ class ExtraMetrics:
             if "fid" in self.names:
                 made.append(("fid", FrechetInceptionDistance(**common)))
             if "kid" in self.names:
-                made.append(("kid", KernelInceptionDistance(subset_size=min(100, len(generated), len(clean)), **common)))
+                made.append(
+                    (
+                        "kid",
+                        KernelInceptionDistance(
+                            subset_size=min(100, len(generated), len(clean)), **common
+                        ),
+                    )
+                )
         except OSError as error:
             msg = f"FID and KID need Inception's weights, which cannot be had ({error}); give the file: --metric_weights.inception FILE"
             raise FileNotFoundError(msg) from error
@@ -142,9 +174,16 @@ class ExtraMetrics:
     def _lpips(self, protected: Tensor, clean: Tensor) -> float:
         least = 64  # AlexNet halves a picture five times
         if min(clean.shape[-2:]) < least:
-            protected, clean = (F.interpolate(part, (least, least), mode="bilinear", antialias=True) for part in (protected, clean))
+            protected, clean = (
+                F.interpolate(part, (least, least), mode="bilinear", antialias=True)
+                for part in (protected, clean)
+            )
         try:
-            return float(learned_perceptual_image_patch_similarity(protected, clean, net_type="alex", normalize=True))
+            return float(
+                learned_perceptual_image_patch_similarity(
+                    protected, clean, net_type="alex", normalize=True
+                )
+            )
         except OSError as error:
             folder = Path(torch.hub.get_dir()) / "checkpoints"
             msg = f"lpips needs AlexNet's weights, which cannot be had ({error}); put alexnet-owt-7be5be79.pth into {folder}"

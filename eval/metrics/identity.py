@@ -39,13 +39,26 @@ def face_files(name: str) -> dict[str, Path]:
     """
     if name == "opencv":
         parts = {"detector": YUNET, "recognizer": SFACE}
-        return {role: model_folder(hub, file, patterns=[file]) / file for role, (hub, file) in parts.items()}
+        return {
+            role: model_folder(hub, file, patterns=[file]) / file
+            for role, (hub, file) in parts.items()
+        }
     if name.partition(":")[0] == INSIGHTFACE:
-        return {file.stem: file for file in sorted(insightface_folder(name.partition(":")[2] or "buffalo_l").glob("*.onnx"))}
+        return {
+            file.stem: file
+            for file in sorted(
+                insightface_folder(name.partition(":")[2] or "buffalo_l").glob("*.onnx")
+            )
+        }
     folder = model_folder(name)
     if (folder / "config.json").is_file():
-        return {"network": model_folder(name, "config.json", "model.safetensors") / "model.safetensors"}
-    found = {role: sorted(folder.glob(f"*{part}*.onnx")) for role, part in (("detector", "yunet"), ("recognizer", "sface"))}
+        return {
+            "network": model_folder(name, "config.json", "model.safetensors") / "model.safetensors"
+        }
+    found = {
+        role: sorted(folder.glob(f"*{part}*.onnx"))
+        for role, part in (("detector", "yunet"), ("recognizer", "sface"))
+    }
     if len(found["detector"]) != 1 or len(found["recognizer"]) > 1:
         msg = f"{folder}: expected a face network (config.json), or one yunet and at most one sface .onnx file"
         raise ValueError(msg)
@@ -124,7 +137,9 @@ class IdentityPreservation(Metric):
 def similarities(seen: Faces, centre: Tensor) -> Tensor:
     """Cosine of every face found with a unit embedding; not a number where the backend only detects."""
     if not len(centre):
-        return torch.full((max(int(seen.detected.sum()), 1),), float("nan"), device=seen.detected.device)
+        return torch.full(
+            (max(int(seen.detected.sum()), 1),), float("nan"), device=seen.detected.device
+        )
     if not seen.detected.any():
         return centre.new_zeros(0)
     return seen.embeddings[seen.detected] @ centre

@@ -34,7 +34,11 @@ def brisque(images: Tensor) -> float:
     if find_spec("brisque") is None:
         return float("nan")
     scorer = _brisque()
-    return float(np.mean([scorer.score(picture.permute(1, 2, 0).numpy()) for picture in to_uint8(images).cpu()]))
+    return float(
+        np.mean(
+            [scorer.score(picture.permute(1, 2, 0).numpy()) for picture in to_uint8(images).cpu()]
+        )
+    )
 
 
 @cache

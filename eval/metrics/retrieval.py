@@ -26,7 +26,9 @@ def ranks(ids: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.int64]
     return np.where(hits.any(axis=1), hits.argmax(axis=1), -1)
 
 
-def pairs(scores: NDArray[np.float64], ids: NDArray[np.int64], truth: NDArray[np.int64]) -> tuple[NDArray, NDArray, int]:
+def pairs(
+    scores: NDArray[np.float64], ids: NDArray[np.int64], truth: NDArray[np.int64]
+) -> tuple[NDArray, NDArray, int]:
     """Query-entry pairs as micro average precision ranks them.
 
     Args:
@@ -43,7 +45,9 @@ def pairs(scores: NDArray[np.float64], ids: NDArray[np.int64], truth: NDArray[np
     return scores[kept], right[kept], missed
 
 
-def micro_average_precision(scores: NDArray[np.float64], right: NDArray[np.bool_], missed: int, how: Missed = "never") -> float:
+def micro_average_precision(
+    scores: NDArray[np.float64], right: NDArray[np.bool_], missed: int, how: Missed = "never"
+) -> float:
     """Area below the precision-recall curve of all pairs of all queries together.
 
     Args:
@@ -61,10 +65,15 @@ def micro_average_precision(scores: NDArray[np.float64], right: NDArray[np.bool_
         raise ValueError(msg)
     if how == "last":
         least = float(scores.min()) - 1 if len(scores) else 0.0
-        scores, right = np.append(scores, [least] * missed), np.append(right, [True] * missed).astype(bool)
+        scores, right = (
+            np.append(scores, [least] * missed),
+            np.append(right, [True] * missed).astype(bool),
+        )
         return float(average_precision_score(right, scores))
     found = int(right.sum())
-    return float(average_precision_score(right, scores)) * found / (found + missed) if found else 0.0
+    return (
+        float(average_precision_score(right, scores)) * found / (found + missed) if found else 0.0
+    )
 
 
 def precision_recall(
@@ -127,11 +136,16 @@ class MicroAveragePrecision(Metric):
 
     def update(self, scores: Tensor, ids: Tensor, truth: Tensor) -> None:
         """Scores and ids (N, k), and true entries (N,), -1 for queries without one."""
-        values, right, missed = pairs(scores.double().cpu().numpy(), ids.cpu().numpy(), truth.cpu().numpy())
+        values, right, missed = pairs(
+            scores.double().cpu().numpy(), ids.cpu().numpy(), truth.cpu().numpy()
+        )
         self.scores.append(torch.from_numpy(values).to(self.device))
         self.right.append(torch.from_numpy(right).to(self.device))
         self.missed += missed
 
     def compute(self) -> Tensor:
-        scores, right = dim_zero_cat(self.scores).cpu().numpy(), dim_zero_cat(self.right).cpu().numpy().astype(bool)
+        scores, right = (
+            dim_zero_cat(self.scores).cpu().numpy(),
+            dim_zero_cat(self.right).cpu().numpy().astype(bool),
+        )
         return torch.tensor(micro_average_precision(scores, right, int(self.missed), self.how))

@@ -36,7 +36,11 @@ def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
             f"{gain['recall_at_1']:+.2f}",
             "{:+.2f} to {:+.2f}".format(*gain["interval"]) if gain.get("interval") else MISSING,
         ]
-        for one, other, gain in zip(*(summary["arms"][arm]["edits"] for arm in ("unchanged", "activated")), change["edits"], strict=True)
+        for one, other, gain in zip(
+            *(summary["arms"][arm]["edits"] for arm in ("unchanged", "activated")),
+            change["edits"],
+            strict=True,
+        )
     ]
     means = {arm: summary["arms"][arm]["mean"] for arm in ("unchanged", "activated")}
     released = read_table(folder / "active" / "activated.csv")
@@ -49,16 +53,25 @@ def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
         "psnr": float(np.mean([float(row["psnr"]) for row in released])),
         "least": min(float(row["psnr"]) for row in released),
         "levels": max(int(row["levels"]) for row in released),
-        "rows": [_shown(folder, row) | {arm: found[arm][place] for arm in found} for place, row in enumerate(released[:shown])],
+        "rows": [
+            _shown(folder, row) | {arm: found[arm][place] for arm in found}
+            for place, row in enumerate(released[:shown])
+        ],
     }
 
 
 def _shown(folder: Path, row: dict[str, str]) -> dict[str, Any]:
     before, after = (
-        open_photo(place).rgb for place in (folder / "pictures" / "originals" / row["source"], folder / "active" / row["output"])
+        open_photo(place).rgb
+        for place in (
+            folder / "pictures" / "originals" / row["source"],
+            folder / "active" / row["output"],
+        )
     )
     names = {"original": before, "released": after, "difference": amplify_change(before, after)}
-    return {"name": row["source"], "psnr": float(row["psnr"])} | {name: strip_url([image]) for name, image in names.items()}
+    return {"name": row["source"], "psnr": float(row["psnr"])} | {
+        name: strip_url([image]) for name, image in names.items()
+    }
 
 
 def _found(file: Path, edits: int) -> list[int]:

@@ -83,7 +83,10 @@ def tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[tuple[str, li
     for purification in unique(rows, "purification"):
         here = [row for row in rows if row["purification"] == purification]
         attacks = unique(here, "attack")
-        lines = [(arm, [cell for attack in attacks for cell in _cells(here, arm, attack)]) for arm in unique(here, "arm")]
+        lines = [
+            (arm, [cell for attack in attacks for cell in _cells(here, arm, attack)])
+            for arm in unique(here, "arm")
+        ]
         made.append((purification, attacks, lines))
     return made
 
@@ -111,17 +114,31 @@ def markdown(rows: Sequence[Row]) -> str:
     """The tables as Markdown."""
     parts = []
     for purification, attacks, lines in tables(rows):
-        head = ["arm", *(f"{attack} {name}" for attack in attacks for name in (*SHOWN.values(), "box"))]
-        parts += [f"Purification: {purification}", "", markdown_table(head, [[arm, *cells] for arm, cells in lines]), ""]
+        head = [
+            "arm",
+            *(f"{attack} {name}" for attack in attacks for name in (*SHOWN.values(), "box")),
+        ]
+        parts += [
+            f"Purification: {purification}",
+            "",
+            markdown_table(head, [[arm, *cells] for arm, cells in lines]),
+            "",
+        ]
     people = len(unique(rows, "person"))
-    parts.append(f"{people} people, means ± 95 % interval over people; ISM counts pictures without a face as 0.")
+    parts.append(
+        f"{people} people, means ± 95 % interval over people; ISM counts pictures without a face as 0."
+    )
     parts.append(BOXES)
     return "\n".join(parts) + "\n"
 
 
 def curve(rows: Sequence[Row]) -> str:
     """ISM of every arm over the purifications, for each attack that met at least two of them; SVG, empty if none did."""
-    attacks = [attack for attack in unique(rows, "attack") if len(unique([r for r in rows if r["attack"] == attack], "purification")) > 1]
+    attacks = [
+        attack
+        for attack in unique(rows, "attack")
+        if len(unique([r for r in rows if r["attack"] == attack], "purification")) > 1
+    ]
     if not attacks:
         return ""
     import matplotlib as mpl
@@ -134,9 +151,23 @@ def curve(rows: Sequence[Row]) -> str:
             here = [row for row in rows if row["attack"] == attack]
             places = unique(here, "purification")
             for arm in unique(here, "arm"):
-                groups = [[row["ism_all"] for row in here if (row["arm"], row["purification"]) == (arm, place)] for place in places]
+                groups = [
+                    [
+                        row["ism_all"]
+                        for row in here
+                        if (row["arm"], row["purification"]) == (arm, place)
+                    ]
+                    for place in places
+                ]
                 half = [half_width(np.array(group)) for group in groups]
-                axes.errorbar(range(len(places)), [np.mean(group) for group in groups], yerr=half, marker="o", capsize=3, label=arm)
+                axes.errorbar(
+                    range(len(places)),
+                    [np.mean(group) for group in groups],
+                    yerr=half,
+                    marker="o",
+                    capsize=3,
+                    label=arm,
+                )
             axes.set_xticks(range(len(places)), places)
             axes.set_ylabel("ISM, no face = 0")
             axes.set_title(attack)
@@ -149,7 +180,9 @@ def _person(output: Path, rows: Sequence[Row], person: str, count: int) -> dict[
     """What the attacker drew of a person: a line of pictures for each cell and arm."""
     lines = []
     for attack in unique(rows, "attack"):
-        for purification in unique([row for row in rows if row["attack"] == attack], "purification"):
+        for purification in unique(
+            [row for row in rows if row["attack"] == attack], "purification"
+        ):
             folder = output / "cells" / attack / purification / "people" / person
             arms = unique(rows, "arm")
             drawn = {arm: strip_url(first_images(folder / arm, "generated", count)) for arm in arms}

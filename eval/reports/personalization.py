@@ -74,15 +74,31 @@ class StudyTable:
     @property
     def metrics(self) -> dict[str, str]:
         """The table's columns: names and headings."""
-        return {metric: heading for metric, heading in METRICS.items() if metric in next(iter(self.rows.values()))}
+        return {
+            metric: heading
+            for metric, heading in METRICS.items()
+            if metric in next(iter(self.rows.values()))
+        }
 
     def text(self) -> str:
         """The table as aligned plain text."""
         head = ["arm", *self.metrics.values(), "box"]
-        lines = [[arm, *(number(self.rows[arm][metric], "-") for metric in self.metrics), self.access[arm].box] for arm in self.arms]
+        lines = [
+            [
+                arm,
+                *(number(self.rows[arm][metric], "-") for metric in self.metrics),
+                self.access[arm].box,
+            ]
+            for arm in self.arms
+        ]
         widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
-        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *lines]]
-        notes = [f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"]
+        table = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in [head, *lines]
+        ]
+        notes = [
+            f"{self.people} people; ISM between real pictures of the same person {self.real_ism:.3f}"
+        ]
         notes += self.access_words + self.partial
         notes += [
             f"{a} - {b}: ISM (no face = 0) {d.mean:+.3f}, 95 % CI [{d.low:+.3f}, {d.high:+.3f}], p = {d.p:.4f}"
@@ -91,7 +107,9 @@ class StudyTable:
         return "\n".join(table + notes)
 
 
-def summarise(results: Sequence[PersonResult], sets: dict[str, dict[str, float]], manifest: dict[str, Any]) -> StudyTable:
+def summarise(
+    results: Sequence[PersonResult], sets: dict[str, dict[str, float]], manifest: dict[str, Any]
+) -> StudyTable:
     """Means over people, and every arm compared with the clean one and RID with noise, paired over people.
 
     Args:
@@ -101,19 +119,30 @@ def summarise(results: Sequence[PersonResult], sets: dict[str, dict[str, float]]
     """
     arms = list(results[0]["measured"])
     metrics = list(results[0]["measured"][arms[0]])
-    rows = {arm: {metric: mean_of(results, arm, metric) for metric in metrics} | sets.get(arm, {}) for arm in arms}
+    rows = {
+        arm: {metric: mean_of(results, arm, metric) for metric in metrics} | sets.get(arm, {})
+        for arm in arms
+    }
     pairs = [(arm, "clean") for arm in arms if arm != "clean" and "clean" in arms]
     pairs += [("rid", "noise")] if {"rid", "noise"} <= set(arms) else []
-    values = {arm: np.array([result["measured"][arm]["ism_all"] for result in results]) for arm in arms}
+    values = {
+        arm: np.array([result["measured"][arm]["ism_all"] for result in results]) for arm in arms
+    }
     return StudyTable(
         arms=arms,
         rows=rows,
-        comparisons={(a, b): paired_difference(values[a], values[b]) for a, b in pairs if np.isfinite([*values[a], *values[b]]).all()},
+        comparisons={
+            (a, b): paired_difference(values[a], values[b])
+            for a, b in pairs
+            if np.isfinite([*values[a], *values[b]]).all()
+        },
         real_ism=float(np.mean([result["real_ism"] for result in results])),
         people=len(results),
         access=boxes(manifest, arms),
         attacked=attacked_model(manifest),
-        partial=[note for arm in arms for metric in metrics if (note := _partial(results, arm, metric))],
+        partial=[
+            note for arm in arms for metric in metrics if (note := _partial(results, arm, metric))
+        ],
     )
 
 
@@ -125,7 +154,11 @@ def attacked_model(manifest: dict[str, Any]) -> str:
 
 def _partial(results: Sequence[PersonResult], arm: str, metric: str) -> str:
     known = sum(not np.isnan(result["measured"][arm][metric]) for result in results)
-    return f"{arm}: {METRICS.get(metric, metric)} is a mean over {known} of {len(results)} people" if 0 < known < len(results) else ""
+    return (
+        f"{arm}: {METRICS.get(metric, metric)} is a mean over {known} of {len(results)} people"
+        if 0 < known < len(results)
+        else ""
+    )
 
 
 def write_report(output: Path, pictures: int = 4) -> StudyTable:
@@ -138,7 +171,9 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     results = read_results(output)
     sets = output / "sets.json"
     manifest = read_manifest(output) or {}
-    table = summarise(results, read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {}, manifest)
+    table = summarise(
+        results, read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {}, manifest
+    )
     if not manifest.get("finished"):
         msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
         raise ValueError(msg)
@@ -147,10 +182,20 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         "eval/personalization.html",
         table=table,
         head=["arm", *table.metrics.values(), "box"],
-        means=[[arm, *(number(table.rows[arm][metric]) for metric in table.metrics), table.access[arm].box] for arm in table.arms],
+        means=[
+            [
+                arm,
+                *(number(table.rows[arm][metric]) for metric in table.metrics),
+                table.access[arm].box,
+            ]
+            for arm in table.arms
+        ],
         comparisons=[[f"{a} minus {b}", *_compared(d)] for (a, b), d in table.comparisons.items()],
         descriptions=DESCRIPTIONS,
-        people=[_person(output / "people" / result["name"], result, table.arms, pictures) for result in results],
+        people=[
+            _person(output / "people" / result["name"], result, table.arms, pictures)
+            for result in results
+        ],
         indexing=indexing_section(output / INDEXING),
         manifest=manifest,
     )
@@ -176,12 +221,19 @@ def _person(folder: Path, result: PersonResult, arms: list[str], count: int) -> 
             {
                 "arm": arm,
                 "protected": strip_url(protected),
-                "difference": strip_url([amplify_change(*pair) for pair in zip(original, protected, strict=True)]),
+                "difference": strip_url(
+                    [amplify_change(*pair) for pair in zip(original, protected, strict=True)]
+                ),
                 "generated": strip_url(first_images(folder / arm, "generated", count)),
                 "measured": result["measured"][arm],
             }
         )
-    return {"name": result["name"], "real_ism": result["real_ism"], "original": strip_url(original), "rows": rows}
+    return {
+        "name": result["name"],
+        "real_ism": result["real_ism"],
+        "original": strip_url(original),
+        "rows": rows,
+    }
 
 
 def first_images(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:

@@ -15,7 +15,9 @@ from sentinels.trials import Trials, triggered
 SIDE = 128
 
 
-def write_rag_report(output: Path, record: Path, decision: dict[str, Any], answers: dict[str, Path], rows: int = 12) -> Path:
+def write_rag_report(
+    output: Path, record: Path, decision: dict[str, Any], answers: dict[str, Path], rows: int = 12
+) -> Path:
     """Write ``report.html`` into a folder.
 
     Args:
@@ -25,21 +27,32 @@ def write_rag_report(output: Path, record: Path, decision: dict[str, Any], answe
         answers: Folders of answers, by the arm's name.
         rows: Keys that are shown.
     """
-    planted, arms = Record.open(record), {arm: Trials.open(folder) for arm, folder in answers.items()}
+    planted, arms = (
+        Record.open(record),
+        {arm: Trials.open(folder) for arm, folder in answers.items()},
+    )
     shown = []
     for name, sentinel in list(planted.sentinels.items())[:rows]:
         source, path = planted.locate(sentinel.original), planted.locate(sentinel.generated)
         images = [("source", _thumbnail(source), ""), ("sentinel", _thumbnail(path), "")]
         for arm, trials in arms.items():
             outputs = list(trials.outputs(name)) if name in trials.entries else []
-            said = "asked its database" if outputs and triggered(outputs[0][0]) else "did not look" if outputs else "not asked"
+            said = (
+                "asked its database"
+                if outputs and triggered(outputs[0][0])
+                else "did not look"
+                if outputs
+                else "not asked"
+            )
             images.append((arm, _thumbnail(outputs[0][1] if outputs else None), said))
         shown.append({"name": name, "key": sentinel.key, "images": images})
     write_page(
         output / "report.html",
         "eval/rag.html",
         head=SYSTEMS,
-        systems=[_system(name, decision[name]) for name in ("system", "control") if name in decision],
+        systems=[
+            _system(name, decision[name]) for name in ("system", "control") if name in decision
+        ],
         against=decision.get("against_control"),
         rows=shown,
         arms=list(arms),

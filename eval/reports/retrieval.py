@@ -43,10 +43,14 @@ class Answers:
 
     def places(self) -> NDArray[np.int64]:
         """Place of the true entry, (N, E); -1 where it was not found."""
-        return np.stack([ranks(self.ids[:, edit], self.truth) for edit in range(len(self.labels))], axis=1)
+        return np.stack(
+            [ranks(self.ids[:, edit], self.truth) for edit in range(len(self.labels))], axis=1
+        )
 
 
-def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resamples: int, seed: int) -> dict[str, Any]:
+def summarise(
+    answers: Mapping[str, Answers], beta: float, metric: Metric, resamples: int, seed: int
+) -> dict[str, Any]:
     """All figures of all arms, and differences to the first arm, with bootstrap intervals over pictures.
 
     Edits are weighted equally in the means. Resampling takes the same pictures in all arms, so that differences are paired.
@@ -56,7 +60,9 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
     hits = {arm: found.places() == 0 for arm, found in answers.items()}
 
     def interval(values: NDArray[Any]) -> Interval | None:
-        return bootstrap_interval(lambda pictures: values[pictures].mean(), count, resamples=resamples, seed=seed)
+        return bootstrap_interval(
+            lambda pictures: values[pictures].mean(), count, resamples=resamples, seed=seed
+        )
 
     summary: dict[str, Any] = {"pictures": count, "beta": beta, "arms": {}, "differences": {}}
     for arm, found in answers.items():
@@ -65,12 +71,19 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
         for edit, (kind, parameter) in enumerate(found.labels):
             own = places[:, edit]
             ap = np.where(own >= 0, 1 / (np.maximum(own, 0) + 1.0), 0.0)
-            recall: dict[str, Any] = {f"recall_at_{n}": float(((own >= 0) & (own < n)).mean()) for n in RECALLS}
+            recall: dict[str, Any] = {
+                f"recall_at_{n}": float(((own >= 0) & (own < n)).mean()) for n in RECALLS
+            }
             valued = scores(found.distances[:, edit], found.ids[:, edit], beta, metric)
             mu_ap = micro_average_precision(*pairs(valued, found.ids[:, edit], found.truth))
-            rows.append({"attack": kind, "attack_param": parameter} | recall | {"ap": float(ap.mean()), "mu_ap": mu_ap})
+            rows.append(
+                {"attack": kind, "attack_param": parameter}
+                | recall
+                | {"ap": float(ap.mean()), "mu_ap": mu_ap}
+            )
         means: dict[str, Any] = {
-            key: float(np.mean([row[key] for row in rows])) for key in (*(f"recall_at_{n}" for n in RECALLS), "ap", "mu_ap")
+            key: float(np.mean([row[key] for row in rows]))
+            for key in (*(f"recall_at_{n}" for n in RECALLS), "ap", "mu_ap")
         }
         summary["arms"][arm] = {"edits": rows, "mean": means}
         if (bounds := interval(hits[arm])) is not None:
@@ -81,12 +94,18 @@ def summarise(answers: Mapping[str, Answers], beta: float, metric: Metric, resam
         gain = hits[arm].astype(float) - hits[first]
         rows = []
         for edit, (kind, parameter) in enumerate(answers[arm].labels):
-            row: dict[str, Any] = {"attack": kind, "attack_param": parameter, "recall_at_1": float(gain[:, edit].mean())}
+            row: dict[str, Any] = {
+                "attack": kind,
+                "attack_param": parameter,
+                "recall_at_1": float(gain[:, edit].mean()),
+            }
             rows.append(row | _known(interval(gain[:, edit])))
         mean = {"recall_at_1": float(gain.mean())} | _known(interval(gain))
         change: dict[str, Any] = {"edits": rows, "mean": mean}
         if answers[arm].chains is not None:
-            change["detection"] = _detection_gain(answers[arm], answers[first], beta, metric, min(200, resamples), seed)
+            change["detection"] = _detection_gain(
+                answers[arm], answers[first], beta, metric, min(200, resamples), seed
+            )
         summary["differences"][f"{arm} - {first}"] = change
     return summary
 
@@ -121,7 +140,9 @@ def _detection(found: Answers, beta: float, metric: Metric) -> dict[str, Any]:
     }
 
 
-def _detection_gain(one: Answers, other: Answers, beta: float, metric: Metric, resamples: int, seed: int) -> dict[str, Any]:
+def _detection_gain(
+    one: Answers, other: Answers, beta: float, metric: Metric, resamples: int, seed: int
+) -> dict[str, Any]:
     """Difference of micro average precision, with the same queries and strangers resampled in both arms."""
     truth, count = _padded_truth(one), len(one.truth)
     valued = [scores(*chained(found), beta=beta, metric=metric) for found in (one, other)]
@@ -146,21 +167,44 @@ def text(summary: Mapping[str, Any]) -> str:
 
 def table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Head and rows of recall at 1 of every edit and arm, their means, and what chains and strangers gave."""
-    arms, changes = [summary["arms"][arm] for arm in summary["arms"]], summary["differences"].values()
+    arms, changes = (
+        [summary["arms"][arm] for arm in summary["arms"]],
+        summary["differences"].values(),
+    )
     head = ["edit", *summary["arms"], *(f"{name} (95 %)" for name in summary["differences"])]
 
-    def line(name: str, figure: str, values: list[dict[str, Any]], gains: list[dict[str, Any]]) -> list[str]:
-        return [name, *(f"{value[figure]:.3f}" for value in values), *(f"{gain[figure]:+.3f}" + _span(gain) for gain in gains)]
+    def line(
+        name: str, figure: str, values: list[dict[str, Any]], gains: list[dict[str, Any]]
+    ) -> list[str]:
+        return [
+            name,
+            *(f"{value[figure]:.3f}" for value in values),
+            *(f"{gain[figure]:+.3f}" + _span(gain) for gain in gains),
+        ]
 
     rows = [
         line(f"{kind['attack']} {kind['attack_param']}".strip(), "recall_at_1", [arm["edits"][place] for arm in arms],
              [change["edits"][place] for change in changes])
         for place, kind in enumerate(arms[0]["edits"])
     ]  # fmt: skip
-    rows.append(line("mean", "recall_at_1", [arm["mean"] for arm in arms], [change["mean"] for change in changes]))
+    rows.append(
+        line(
+            "mean",
+            "recall_at_1",
+            [arm["mean"] for arm in arms],
+            [change["mean"] for change in changes],
+        )
+    )
     if all("detection" in arm for arm in arms):
         gains = [change["detection"] for change in changes]
-        rows.append(line("muAP, random chains and strangers", "mu_ap", [arm["detection"] for arm in arms], gains))
+        rows.append(
+            line(
+                "muAP, random chains and strangers",
+                "mu_ap",
+                [arm["detection"] for arm in arms],
+                gains,
+            )
+        )
     return head, rows
 
 
@@ -168,7 +212,14 @@ def _span(gain: Mapping[str, Any]) -> str:
     return " ({:+.3f} to {:+.3f})".format(*gain["interval"]) if "interval" in gain else ""
 
 
-def write_report(output: Path, answers: Mapping[str, Answers], beta: float, metric: Metric, resamples: int, seed: int) -> dict[str, Any]:
+def write_report(
+    output: Path,
+    answers: Mapping[str, Answers],
+    beta: float,
+    metric: Metric,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
     """Write ``summary.json``, ``table.md`` and ``report.html``."""
     summary = summarise(answers, beta, metric, resamples, seed)
     head, rows = table(summary)
@@ -179,7 +230,14 @@ def write_report(output: Path, answers: Mapping[str, Answers], beta: float, metr
         "precision over recall after random chains": _curves(answers, beta, metric),
     }
     plots = [(url, alt) for alt, url in drawn.items() if url]
-    write_page(output / "report.html", "eval/retrieval.html", count=summary["pictures"], head=head, rows=rows, plots=plots)
+    write_page(
+        output / "report.html",
+        "eval/retrieval.html",
+        count=summary["pictures"],
+        head=head,
+        rows=rows,
+        plots=plots,
+    )
     return summary
 
 
@@ -192,8 +250,12 @@ def _bars(summary: Mapping[str, Any]) -> str:
     axes = figure.subplots()
     for place, arm in enumerate(arms):
         values = [row["recall_at_1"] for row in summary["arms"][arm]["edits"]]
-        axes.barh(np.arange(len(rows)) + place / (len(arms) + 1), values, 1 / (len(arms) + 1), label=arm)
-    axes.set_yticks(np.arange(len(rows)), [f"{row['attack']} {row['attack_param']}" for row in rows], fontsize=7)
+        axes.barh(
+            np.arange(len(rows)) + place / (len(arms) + 1), values, 1 / (len(arms) + 1), label=arm
+        )
+    axes.set_yticks(
+        np.arange(len(rows)), [f"{row['attack']} {row['attack_param']}" for row in rows], fontsize=7
+    )
     axes.invert_yaxis()
     axes.set_xlabel("recall at 1")
     axes.legend()
@@ -209,7 +271,11 @@ def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> str:
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     for arm, found in answers.items():
-        own = pairs(scores(*chained(found), beta=beta, metric=metric), chained(found)[1], _padded_truth(found))
+        own = pairs(
+            scores(*chained(found), beta=beta, metric=metric),
+            chained(found)[1],
+            _padded_truth(found),
+        )
         precision, recall, _ = precision_recall(*own)
         axes.plot(recall, precision, label=f"{arm}, muAP {micro_average_precision(*own):.3f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))

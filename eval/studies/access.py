@@ -34,14 +34,20 @@ class Access:
         if self.box == "white":
             return f"{arm}: white box: the attacked model {attacked} is one that the protection was made against ({', '.join(self.models)})"
         if self.box == "black":
-            shares = f", but shares its {' and '.join(self.shared)} with one of them" if self.shared else ""
+            shares = (
+                f", but shares its {' and '.join(self.shared)} with one of them"
+                if self.shared
+                else ""
+            )
             return f"{arm}: black box: the attacked model {attacked} is none that the protection was made against{shares}"
         if self.box == "unknown":
             return f"{arm}: unknown whether the attacked model {attacked} is one that the protection was made against"
         return ""
 
 
-def access_of_arms(arms: Sequence[str], attacked: Fingerprint, generator: Lineage, surrogates: Lineage) -> dict[str, Access]:
+def access_of_arms(
+    arms: Sequence[str], attacked: Fingerprint, generator: Lineage, surrogates: Lineage
+) -> dict[str, Access]:
     """The access of each arm of a protection study.
 
     Args:
@@ -64,13 +70,21 @@ def access(attacked: Fingerprint, against: Lineage) -> Access:
     names = tuple(model["name"] for model in against.models)
     own = _parts(attacked)
     core = [part for part in DENOISERS if part in own] or list(own)
-    same = tuple(model["name"] for model in against.models if any(own[part] & _parts(model).get(part, set()) for part in core))
+    same = tuple(
+        model["name"]
+        for model in against.models
+        if any(own[part] & _parts(model).get(part, set()) for part in core)
+    )
     if same:
         return Access("white", same)
     unhashed = not own or not all(_parts(model) for model in against.models)
     if not against.complete or unhashed or attacked["name"] in names:
         return Access("unknown", names)
-    shared = (part for part in own if any(own[part] & _parts(model).get(part, set()) for model in against.models))
+    shared = (
+        part
+        for part in own
+        if any(own[part] & _parts(model).get(part, set()) for model in against.models)
+    )
     return Access("black", names, tuple(shared))
 
 
@@ -82,7 +96,9 @@ def boxes(manifest: Mapping[str, Any], arms: Sequence[str]) -> dict[str, Access]
         entry = recorded.get(arm) if isinstance(recorded, dict) else None
         known = isinstance(entry, dict) and entry.get("box") in ("white", "black", "unknown", "-")
         if isinstance(entry, dict) and known:
-            found[arm] = Access(entry["box"], tuple(entry.get("models") or ()), tuple(entry.get("shared") or ()))
+            found[arm] = Access(
+                entry["box"], tuple(entry.get("models") or ()), tuple(entry.get("shared") or ())
+            )
         else:
             found[arm] = Access(unrecorded_box(arm))
     return found

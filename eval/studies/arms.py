@@ -25,7 +25,12 @@ Arm = Callable[[Tensor, int], Tensor]
 """Pictures (B, 3, S, S) in [0, 1] and a seed to protected pictures, as 8 bits hold them."""
 
 
-def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogates: Sequence[str], config: PGDConfig) -> dict[str, Arm]:
+def build_arms(
+    names: Sequence[str],
+    generator: PerturbationGenerator,
+    surrogates: Sequence[str],
+    config: PGDConfig,
+) -> dict[str, Arm]:
     """The named arms, all at the generator's budget, on the device the pictures are on.
 
     Raises:
@@ -42,11 +47,15 @@ def build_arms(names: Sequence[str], generator: PerturbationGenerator, surrogate
 
     def noise(images: Tensor, seed: int) -> Tensor:
         source = torch.Generator().manual_seed(seed)
-        return images + (2 * torch.rand(images.shape, generator=source) - 1).to(images) * (budget / 255)
+        return images + (2 * torch.rand(images.shape, generator=source) - 1).to(images) * (
+            budget / 255
+        )
 
     def ascent(images: Tensor, seed: int) -> Tensor:
         assert ensemble is not None
-        return pgd(images, [Denoising(ensemble)], budget, config, torch.Generator().manual_seed(seed))
+        return pgd(
+            images, [Denoising(ensemble)], budget, config, torch.Generator().manual_seed(seed)
+        )
 
     def feed_forward(fit: Fit) -> Arm:
         protector = Protector(generator, fit)

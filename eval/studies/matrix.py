@@ -86,7 +86,9 @@ def run_matrix(
     as_people(people)
     cells = plan(attacks, purifications, crosses)
     for name in [attacks[attack].config.model for attack, _ in cells]:
-        pipeline_folder(name)  # a missing model is told before the first cell, not after the last but one
+        pipeline_folder(
+            name
+        )  # a missing model is told before the first cell, not after the last but one
     with locked(output) if first_process() else nullcontext():
         if first_process():
             remove_partials(output)
@@ -119,11 +121,18 @@ def run_matrix(
         rows = collect(output, cells)
         with atomic_write(output / "results.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows), partial)
-        write_manifest(output, command="eval matrix", cells=[f"{attack}/{purification}" for attack, purification in cells], seed=seed)
+        write_manifest(
+            output,
+            command="eval matrix",
+            cells=[f"{attack}/{purification}" for attack, purification in cells],
+            seed=seed,
+        )
         return write_matrix_report(output)
 
 
-def plan(attacks: Mapping[str, Any], purifications: Mapping[str, Any], crosses: Sequence[Cross]) -> list[tuple[str, str]]:
+def plan(
+    attacks: Mapping[str, Any], purifications: Mapping[str, Any], crosses: Sequence[Cross]
+) -> list[tuple[str, str]]:
     """The cells, each once, in the order they are named in.
 
     Raises:
@@ -134,12 +143,20 @@ def plan(attacks: Mapping[str, Any], purifications: Mapping[str, Any], crosses: 
         raise ValueError(msg)
     wanted = crosses or [Cross(tuple(attacks), tuple(purifications))]
     for cross in wanted:
-        for kind, names, known in (("attack", cross.attacks, attacks), ("purification", cross.purifications, purifications)):
+        for kind, names, known in (
+            ("attack", cross.attacks, attacks),
+            ("purification", cross.purifications, purifications),
+        ):
             if missing := [name for name in names if name not in known]:
                 msg = f"a cross names the {kind} {missing[0]}; there are {', '.join(known)}"
                 raise ValueError(msg)
     return list(
-        dict.fromkeys((attack, purification) for cross in wanted for attack in cross.attacks for purification in cross.purifications)
+        dict.fromkeys(
+            (attack, purification)
+            for cross in wanted
+            for attack in cross.attacks
+            for purification in cross.purifications
+        )
     )
 
 
@@ -152,6 +169,12 @@ def collect(output: Path, cells: Sequence[tuple[str, str]]) -> list[dict[str, An
         for result in read_results(cell):
             access = boxes(manifest, list(result["measured"]))
             for arm, measured in result["measured"].items():
-                place = {"attack": attack, "purification": purification, "arm": arm, "person": result["name"], "box": access[arm].box}
+                place = {
+                    "attack": attack,
+                    "purification": purification,
+                    "arm": arm,
+                    "person": result["name"],
+                    "box": access[arm].box,
+                }
                 rows.append(place | measured | {"real_ism": result["real_ism"]})
     return rows

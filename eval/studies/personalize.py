@@ -104,8 +104,19 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         protected: Path | None = None,
         extra: ExtraMetrics | None = None,
     ) -> None:
-        self.arms, self.attack, self.faces, self.seed, self.output = arms, attack, faces, seed, output
-        self.purification, self.clean_fraction, self.kept, self.extra = purification, clean_fraction, protected, extra
+        self.arms, self.attack, self.faces, self.seed, self.output = (
+            arms,
+            attack,
+            faces,
+            seed,
+            output,
+        )
+        self.purification, self.clean_fraction, self.kept, self.extra = (
+            purification,
+            clean_fraction,
+            protected,
+            extra,
+        )
 
     def setup(self, process: Process) -> None:
         self.device = process.device
@@ -121,16 +132,28 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         return source.load()
 
     def step(self, batch: Batch[PersonInput, Person]) -> list[dict[str, Any]]:
-        return [self._study(person, place) for person, place in zip(batch.prepared, batch.places, strict=True)]
+        return [
+            self._study(person, place)
+            for person, place in zip(batch.prepared, batch.places, strict=True)
+        ]
 
     def _study(self, loaded: Person, place: int) -> dict[str, Any]:
         """Images and metrics of one person."""
-        person = Person(name=loaded["name"], train=loaded["train"].to(self.device), reference=loaded["reference"].to(self.device))
-        real = self._real_similarity(person)  # before the long work: it fails where the references show no face
+        person = Person(
+            name=loaded["name"],
+            train=loaded["train"].to(self.device),
+            reference=loaded["reference"].to(self.device),
+        )
+        real = self._real_similarity(
+            person
+        )  # before the long work: it fails where the references show no face
         seed = self.seed + 1000 * place
         steps = len(self.arms) * self.attack.config.steps
         done = iter(range(1, steps + 1))
-        outcome = {name: self._one_arm(name, person, seed, lambda _: self.tick(next(done), steps)) for name in self.arms}
+        outcome = {
+            name: self._one_arm(name, person, seed, lambda _: self.tick(next(done), steps))
+            for name in self.arms
+        }
         return {
             "name": person["name"],
             "pictures": {name: pictures for name, (pictures, _) in outcome.items()},
@@ -155,7 +178,10 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         return result_file(self.output, source.name).is_file()
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
-        return {file.parent.name: {"name": file.parent.name} for file in record.glob("people/*/result.json")}
+        return {
+            file.parent.name: {"name": file.parent.name}
+            for file in record.glob("people/*/result.json")
+        }
 
     def _one_arm(
         self, name: str, person: Person, seed: int, on_step: Callable[[float], None]
@@ -170,7 +196,9 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
                 shown = quantised(self.purification(shown, torch.Generator().manual_seed(seed)))
             pictures["purified"] = shown
         generated = self.attack(shown, on_step).to(protected)
-        identity = IdentityPreservation(self.faces, sync_on_compute=False).to(protected.device)  # one person is one rank's
+        identity = IdentityPreservation(self.faces, sync_on_compute=False).to(
+            protected.device
+        )  # one person is one rank's
         identity.update(generated, person["reference"])
         measured = {metric: float(value) for metric, value in identity.compute().items()}
         clean, said = quantised(person["train"]), self.attack.config.plain_prompts()
@@ -208,12 +236,18 @@ def result_file(output: Path, name: str) -> Path:
 def save_all(images: Tensor, stem: Path) -> None:
     """Save (B, 3, H, W) pictures in [0, 1] as ``STEM_00.png``, ``STEM_01.png`` and so on."""
     for index, levels in enumerate(to_uint8(images).cpu()):
-        save_png(Photo(levels.permute(1, 2, 0).numpy()), stem.with_name(f"{stem.name}_{index:02d}.png"))
+        save_png(
+            Photo(levels.permute(1, 2, 0).numpy()), stem.with_name(f"{stem.name}_{index:02d}.png")
+        )
 
 
 def all_pictures(output: Path, kind: str) -> Tensor:
     """Every finished person's pictures of a kind, such as ``rid/generated`` or ``original``, (n, 3, H, W) in [0, 1]."""
-    files = [file for result in read_results(output) for file in sorted((output / "people" / result["name"]).glob(f"{kind}_*.png"))]
+    files = [
+        file
+        for result in read_results(output)
+        for file in sorted((output / "people" / result["name"]).glob(f"{kind}_*.png"))
+    ]
     return torch.stack([open_photo(file).tensor() for file in files])
 
 
@@ -245,7 +279,11 @@ def read_results(output: Path) -> list[PersonResult]:
         if result["name"] != file.parent.name:
             msg = f"{file}: of {result['name']!r}, who has another folder; {REMEDY}"
             raise ValueError(msg)
-        if {arm: set(measured) for arm, measured in result["measured"].items()} != arms or not all(arms.values()) or not arms:
+        if (
+            {arm: set(measured) for arm, measured in result["measured"].items()} != arms
+            or not all(arms.values())
+            or not arms
+        ):
             msg = f"{file}: has other arms or metrics than {files[0]}, or none; {REMEDY}"
             raise ValueError(msg)
     return results

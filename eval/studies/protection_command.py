@@ -13,14 +13,26 @@ JOB = ("accelerator", "devices", "num_nodes", "precision", "batch_size", "worker
 
 def options_of_study(parser: Parser) -> None:
     """Add the verb's options."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; the same command goes on in it")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the results; the same command goes on in it",
+    )
     parser.add_call("eval.studies.study:run_study", skip={"output", "protected", "options"})
     add_job_arguments(parser, batch_size=1, workers=1, per_batch="people at a time")
 
 
 def options_of_matrix(parser: Parser) -> None:
     """Add the verb's options."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results; the same command goes on in it")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder of the results; the same command goes on in it",
+    )
     parser.add_call("eval.studies.matrix:run_matrix", skip={"output", "options"})
     add_job_arguments(parser, batch_size=1, workers=1, per_batch="people at a time")
 
@@ -32,7 +44,9 @@ def personalize(settings: Any, output: Output) -> int:
     table = run_study(**_without_job(settings), options=job_options(settings))
     if table is not None:
         output.result(table.text())
-        output.result(f"report: {settings.output / 'report.html'}", report=settings.output / "report.html")
+        output.result(
+            f"report: {settings.output / 'report.html'}", report=settings.output / "report.html"
+        )
     return 0
 
 
@@ -43,7 +57,9 @@ def matrix(settings: Any, output: Output) -> int:
     table = run_matrix(**_without_job(settings), options=job_options(settings))
     if table is not None:
         output.result(table)
-        output.result(f"report: {settings.output / 'report.html'}", report=settings.output / "report.html")
+        output.result(
+            f"report: {settings.output / 'report.html'}", report=settings.output / "report.html"
+        )
     return 0
 
 

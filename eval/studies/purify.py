@@ -42,7 +42,10 @@ class PurifyJob(ImageJob[Photo, NDArray[Any]]):
         return source.open()
 
     def step(self, batch: Batch[ImageInput, Photo]) -> list[NDArray[Any]]:
-        return [self._purified(photo, place) for photo, place in zip(batch.prepared, batch.places, strict=True)]
+        return [
+            self._purified(photo, place)
+            for photo, place in zip(batch.prepared, batch.places, strict=True)
+        ]
 
     def _purified(self, photo: Photo, place: int) -> NDArray[Any]:
         source = torch.Generator().manual_seed(self.seed * 1_000_003 + place)
@@ -50,11 +53,18 @@ class PurifyJob(ImageJob[Photo, NDArray[Any]]):
         return levels[0].permute(1, 2, 0).contiguous().cpu().numpy()
 
     def finish(self, prepared: Photo, result: NDArray[Any]) -> SavedImage:
-        return SavedImage(encode_photo(replace(prepared, rgb=result)), {"notes": "; ".join(prepared.notes)})
+        return SavedImage(
+            encode_photo(replace(prepared, rgb=result)), {"notes": "; ".join(prepared.notes)}
+        )
 
 
 def purify_files(
-    inputs: Sequence[Path], output: Path, method: Purifier, named: dict[str, Any], seed: int, options: JobOptions | None = None
+    inputs: Sequence[Path],
+    output: Path,
+    method: Purifier,
+    named: dict[str, Any],
+    seed: int,
+    options: JobOptions | None = None,
 ) -> Report | None:
     """Purify every image and save it as PNG at its own size; goes on with a stopped run.
 
@@ -75,4 +85,6 @@ def purify_files(
     """
     found, tree = plan_image_job(inputs, output, "png")
     settings = {"method": named, "seed": seed}
-    return run_image_job(PurifyJob(method, tree, seed), found, settings, options or JobOptions(batch_size=1))
+    return run_image_job(
+        PurifyJob(method, tree, seed), found, settings, options or JobOptions(batch_size=1)
+    )

@@ -11,7 +11,9 @@ from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_
 def options(parser: Parser) -> None:
     """Add the verb's options."""
     add_images(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the purified images, PNG")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder of the purified images, PNG"
+    )
     parser.add_call("eval.attacks.purification:Purifier", "method", subclasses=True)
     parser.add_argument("--seed", type=int, default=0, help="of all random draws")
     add_job_arguments(parser, batch_size=4)
@@ -22,7 +24,14 @@ def act(settings: Any, output: Output) -> int:
     from eval.studies.purify import purify_files
 
     named = output.asked["method"]
-    report = purify_files(settings.photos, settings.output, settings.method, named, settings.seed, job_options(settings))
+    report = purify_files(
+        settings.photos,
+        settings.output,
+        settings.method,
+        named,
+        settings.seed,
+        job_options(settings),
+    )
     return 0 if report is None else output.report(report, f"purified in {settings.output}")
 
 

@@ -102,13 +102,23 @@ def run_rag(
     generator.check()
     settings = {
         "record": str(record.resolve()),
-        "database": {key: value for key, value in asdict(database).items() if key not in ("vectors", "batch_size", "accelerator")},
+        "database": {
+            key: value
+            for key, value in asdict(database).items()
+            if key not in ("vectors", "batch_size", "accelerator")
+        },
         "model": identify_model(database.embedder),
         "flow": asdict(flow) | {"trials": None},  # more trials may be added
         "seed": seed,
     }
-    settings |= generator.settings() | judge.settings() | ({"service": service.settings()} if service else {})
-    if service is None and (generator.needs_service or judge.needs_service or database.method == "rerank"):
+    settings |= (
+        generator.settings()
+        | judge.settings()
+        | ({"service": service.settings()} if service else {})
+    )
+    if service is None and (
+        generator.needs_service or judge.needs_service or database.method == "rerank"
+    ):
         msg = "these parts ask a service: give --service.base_url and its models"
         raise ValueError(msg)
     claim(output, "eval rag", settings)
@@ -116,13 +126,32 @@ def run_rag(
     stores = _stores(planted, database, embedder, output)
     run = RagRun({}, {}, 0, 0)
     try:
-        asyncio.run(_all(run, planted, output, database, embedder, stores, generator, judge, arms, flow, service, seed))
+        asyncio.run(
+            _all(
+                run,
+                planted,
+                output,
+                database,
+                embedder,
+                stores,
+                generator,
+                judge,
+                arms,
+                flow,
+                service,
+                seed,
+            )
+        )
     finally:
         facts = {arm: summary(trials) for arm, trials in run.arms.items()}
-        whole = set(run.arms) == set(arms) and all(one["keys"] == len(planted.sentinels) for one in facts.values())
+        whole = set(run.arms) == set(arms) and all(
+            one["keys"] == len(planted.sentinels) for one in facts.values()
+        )
         counts = {"requests": run.calls, "answers_from_disk": run.cached, "failed": len(run.failed)}
         done: dict[str, Any] = {"arms": facts, "counts": counts, "failed": run.failed}
-        write_manifest(output, command="eval rag", finished=whole and not run.failed, settings=settings, **done)
+        write_manifest(
+            output, command="eval rag", finished=whole and not run.failed, settings=settings, **done
+        )
     return run
 
 
@@ -131,18 +160,29 @@ def summary(trials: Trials) -> dict[str, Any]:
     all_trials = [trial for entry in trials.entries.values() for trial in entry["trials"]]
     woken = sum(triggered(trial) for trial in all_trials)
     asked = sum(bool(entry["trials"]) for entry in trials.entries.values())
-    return {"keys": asked, "trials": len(all_trials), "triggered": woken, "undecided": sum("undecided" in trial for trial in all_trials)}
+    return {
+        "keys": asked,
+        "trials": len(all_trials),
+        "triggered": woken,
+        "undecided": sum("undecided" in trial for trial in all_trials),
+    }
 
 
-def estimate(keys: int, arms: int, flow: FlowConfig, generator: Generator, judge: Judge, service: Service) -> str:
+def estimate(
+    keys: int, arms: int, flow: FlowConfig, generator: Generator, judge: Judge, service: Service
+) -> str:
     """What a run asks of a service at most, in words, and what that costs where prices are given."""
     trials = keys * arms * flow.trials
-    low, high = (trials * count for count in CHAT_CALLS[flow.mode]) if judge.needs_service else (0, 0)
+    low, high = (
+        (trials * count for count in CHAT_CALLS[flow.mode]) if judge.needs_service else (0, 0)
+    )
     pictures = trials * (2 if flow.mode == "draw_first" else 1) if generator.needs_service else 0
     words = f"{trials} trials: {low} to {high} chat requests and at most {pictures} pictures, without repeats after errors"
     if service.chat_price or service.image_price:
         words += f"; at most {high * service.chat_price + pictures * service.image_price:.2f} at the prices given"
-    return words + (f"; stops after {service.max_calls} requests" if service.max_calls is not None else "")
+    return words + (
+        f"; stops after {service.max_calls} requests" if service.max_calls is not None else ""
+    )
 
 
 async def _all(
@@ -160,15 +200,29 @@ async def _all(
     seed: int,
 ) -> None:
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Client(service, output / "answers")) if service else None
+        client = (
+            await stack.enter_async_context(Client(service, output / "answers"))
+            if service
+            else None
+        )
         generator.client = client if generator.needs_service else None
         judge.client = client if judge.needs_service else None
-        captions = {f"originals/{name}": text for name, text in read_captions(database.captions).items()} if database.captions else None
+        captions = (
+            {f"originals/{name}": text for name, text in read_captions(database.captions).items()}
+            if database.captions
+            else None
+        )
         try:
             for arm in arms:
                 searched = {"originals": stores["originals"]} if arm == "control" else stores
-                without = frozenset(f"originals/{name}" for name in planted.sentinels) if arm == "replacement" else frozenset[str]()
-                retriever = Retriever(searched, embedder, database.method, captions, client, without, database.size)
+                without = (
+                    frozenset(f"originals/{name}" for name in planted.sentinels)
+                    if arm == "replacement"
+                    else frozenset[str]()
+                )
+                retriever = Retriever(
+                    searched, embedder, database.method, captions, client, without, database.size
+                )
                 run.arms[arm] = Trials.open(output / arm, new=True)
                 whole = RagFlow(judge, retriever, generator, flow)
                 await _arm(run, arm, planted, whole, service.concurrency if service else 1, seed)
@@ -177,9 +231,15 @@ async def _all(
                 run.calls, run.cached = client.calls, client.cached
 
 
-async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrency: int, seed: int) -> None:
+async def _arm(
+    run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrency: int, seed: int
+) -> None:
     """All keys, side by side as far as the service allows; answers are written after every trial."""
-    trials, slots, stems = run.arms[arm], asyncio.Semaphore(concurrency), _stems(list(planted.sentinels))
+    trials, slots, stems = (
+        run.arms[arm],
+        asyncio.Semaphore(concurrency),
+        _stems(list(planted.sentinels)),
+    )
     images = trials.folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     over: list[RunEnds] = []
@@ -187,14 +247,24 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
 
         async def one(name: str) -> None:
             sentinel = planted.sentinels[name]
-            facts = {"random_key": sentinel.key, "original_image": sentinel.original, "generated_image": sentinel.generated}
+            facts = {
+                "random_key": sentinel.key,
+                "original_image": sentinel.original,
+                "generated_image": sentinel.generated,
+            }
             entry = trials.entries.setdefault(name, facts | {"trials": []})
             async with slots:
                 for number in range(len(entry["trials"]) + 1, flow.config.trials + 1):
                     if over:
                         return
                     try:
-                        trial = await flow.answer(query_prompt(sentinel.key), number, seed + number - 1, images, stems[name])
+                        trial = await flow.answer(
+                            query_prompt(sentinel.key),
+                            number,
+                            seed + number - 1,
+                            images,
+                            stems[name],
+                        )
                     except RunEnds as error:
                         over.append(error)
                         return
@@ -213,13 +283,21 @@ async def _arm(run: RagRun, arm: Arm, planted: Record, flow: RagFlow, concurrenc
         raise over[0]
 
 
-def _stores(planted: Record, database: Database, embedder: Embedder, output: Path) -> dict[str, VectorStore]:
+def _stores(
+    planted: Record, database: Database, embedder: Embedder, output: Path
+) -> dict[str, VectorStore]:
     """Vectors of originals and sentinels, brought up to date."""
     folder = database.vectors or output / "vectors"
     options = JobOptions(DeviceOptions(database.accelerator), database.batch_size)
-    sentinels = [ImageInput.from_file(path, sentinel_name(sentinel.generated, path)) for _, sentinel, path in planted.pairs()]
+    sentinels = [
+        ImageInput.from_file(path, sentinel_name(sentinel.generated, path))
+        for _, sentinel, path in planted.pairs()
+    ]
     stores = {}
-    for name, found in (("originals", find_images([database.originals])), ("sentinels", JobInputs(sentinels))):
+    for name, found in (
+        ("originals", find_images([database.originals])),
+        ("sentinels", JobInputs(sentinels)),
+    ):
         report = embed_images(found, folder / name, embedder, "sentinels embed", options)
         if report is None:
             msg = "eval rag runs in one process; start it without torchrun or srun"
@@ -240,4 +318,7 @@ def _stems(names: Sequence[str]) -> dict[str, str]:
     """A beginning of file names for each source: its name without ending, or with it where two would share one."""
     short = {name: str(PurePosixPath(name).with_suffix("")).replace("/", "_") for name in names}
     counts = Counter(short.values())
-    return {name: stem if counts[stem] == 1 else name.replace("/", "_").replace(".", "_") for name, stem in short.items()}
+    return {
+        name: stem if counts[stem] == 1 else name.replace("/", "_").replace(".", "_")
+        for name, stem in short.items()
+    }

@@ -64,7 +64,11 @@ def run_robustness(
     if unknown := [edit for edit in edits if edit not in known]:
         msg = f"no edit '{unknown[0]}'; there are {', '.join(known)}"
         raise ValueError(msg)
-    planted, photos, rows = Record.open(record), find_images([database.originals]).complete(), list[dict[str, Any]]()
+    planted, photos, rows = (
+        Record.open(record),
+        find_images([database.originals]).complete(),
+        list[dict[str, Any]](),
+    )
     settings = {
         "record": {"file": str(record.resolve()), "sha256": file_digest(record)},
         "originals": str(database.originals.resolve()),
@@ -74,28 +78,58 @@ def run_robustness(
     claim(output, "eval rag-robustness", settings)
     for name in edits:
         folder = output / name
-        kept = sum(_edited(photo, known[name], folder / "originals" / photo.name, seed) for photo in photos)
+        kept = sum(
+            _edited(photo, known[name], folder / "originals" / photo.name, seed) for photo in photos
+        )
         stolen = Record(folder / "record.json", provenance={"edit": name})
         for source, sentinel, path in planted.pairs():
             place = folder / "images" / sentinel_name(sentinel.generated, path)
             if _edited(ImageInput.from_file(path), known[name], place, seed):
                 stolen.sentinels[source] = replace(
-                    sentinel, generated=stolen.relative(place), original=str(planted.locate(sentinel.original))
+                    sentinel,
+                    generated=stolen.relative(place),
+                    original=str(planted.locate(sentinel.original)),
                 )
         stolen.write()
-        row: dict[str, Any] = {"edit": name, "originals_kept": kept, "sentinels_kept": len(stolen.sentinels)}
+        row: dict[str, Any] = {
+            "edit": name,
+            "originals_kept": kept,
+            "sentinels_kept": len(stolen.sentinels),
+        }
         searched = replace(database, originals=folder / "originals", vectors=None)
         if len(stolen.sentinels) >= 2:
-            done = run_rag(stolen.file, folder / "run", searched, generator, judge, ("protected",), flow, service, seed)
+            done = run_rag(
+                stolen.file,
+                folder / "run",
+                searched,
+                generator,
+                judge,
+                ("protected",),
+                flow,
+                service,
+                seed,
+            )
             row["failed"] = len(done.failed)
-            found = decide(record, done.arms["protected"].folder, folder / "decision", decision)["system"]
-            row |= {"hit_at_1": found["hits"]["hit@1"]["share"], "p": found["permutation"]["p"], "similarity": found["similarity"]["mean"]}
+            found = decide(record, done.arms["protected"].folder, folder / "decision", decision)[
+                "system"
+            ]
+            row |= {
+                "hit_at_1": found["hits"]["hit@1"]["share"],
+                "p": found["permutation"]["p"],
+                "similarity": found["similarity"]["mean"],
+            }
             if database.captions:
-                row |= ordinary(folder / "run" / "vectors", database.embedder, read_captions(database.captions))
+                row |= ordinary(
+                    folder / "run" / "vectors", database.embedder, read_captions(database.captions)
+                )
         rows.append(row)
-    write_table(output / "robustness.csv", list(dict.fromkeys(key for row in rows for key in row)), rows)
+    write_table(
+        output / "robustness.csv", list(dict.fromkeys(key for row in rows for key in row)), rows
+    )
     finished = not any(row.get("failed") for row in rows)
-    write_manifest(output, command="eval rag-robustness", finished=finished, settings=settings, rows=rows)
+    write_manifest(
+        output, command="eval rag-robustness", finished=finished, settings=settings, rows=rows
+    )
     return rows
 
 
@@ -113,10 +147,17 @@ def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str
     without = rankings(ExactIndex.from_stores({"originals": stores["originals"]}), queries, 10)
 
     def recall(rankings: list[list[tuple[str, float]]]) -> float:
-        return sum(name in [found for found, _ in ranking] for name, ranking in zip(asked, rankings, strict=True)) / len(asked)
+        return sum(
+            name in [found for found, _ in ranking]
+            for name, ranking in zip(asked, rankings, strict=True)
+        ) / len(asked)
 
     first = sum(ranking[0][0].startswith("sentinels/") for ranking in with_them) / len(asked)
-    return {"recall_at_10_with": recall(with_them), "recall_at_10_without": recall(without), "first_is_sentinel": first}
+    return {
+        "recall_at_10_with": recall(with_them),
+        "recall_at_10_without": recall(without),
+        "first_is_sentinel": first,
+    }
 
 
 def _edited(photo: ImageInput, attack: Attack, target: Path, seed: int) -> bool:

@@ -33,7 +33,14 @@ from models.embedders import Embedder, open_embedder
 BYTES_PER_PIXEL = 24
 """Memory that an image takes while it is edited."""
 
-RETRIEVAL = ["batch", "image_index", "attack", "attack_param", "retrieved_distances", "retrieved_indices"]
+RETRIEVAL = [
+    "batch",
+    "image_index",
+    "attack",
+    "attack_param",
+    "retrieved_distances",
+    "retrieved_indices",
+]
 RETRIEVAL += ["rank", "r@1", "r@10", "r@100", "ap"]
 DETECTION = ["batch", "image_index", "attack", "retrieved_distances", "retrieved_ids"]
 
@@ -89,8 +96,23 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
 
     command = "eval retrieval"
 
-    def __init__(self, extractor: Embedder, index: Index, edits: Sequence[Edit], chains: bool, k: int, seed: int, folder: Path) -> None:
-        self.extractor, self.index, self.k, self.seed, self.folder = extractor, index, k, seed, folder
+    def __init__(
+        self,
+        extractor: Embedder,
+        index: Index,
+        edits: Sequence[Edit],
+        chains: bool,
+        k: int,
+        seed: int,
+        folder: Path,
+    ) -> None:
+        self.extractor, self.index, self.k, self.seed, self.folder = (
+            extractor,
+            index,
+            k,
+            seed,
+            folder,
+        )
         self.edits = {"edits": list(edits)} | ({"chains": [RandomChain()]} if chains else {})
 
     def setup(self, process: Process) -> None:
@@ -107,11 +129,17 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
 
     def prepare(self, source: Query) -> dict[str, Tensor]:
         rgb = source.file.open().rgb
-        return {kind: self._views(rgb, source.original, edits) for kind, edits in self.edits.items() if source.arm or kind == "chains"}
+        return {
+            kind: self._views(rgb, source.original, edits)
+            for kind, edits in self.edits.items()
+            if source.arm or kind == "chains"
+        }
 
     def _views(self, rgb: RGBImage, name: str, edits: Sequence[Edit]) -> Tensor:
         """An image as the extractor sees it after each edit, (edits, 3, S, S)."""
-        edited = [edit(rgb, edit_generator(self.seed, name, number)) for number, edit in enumerate(edits)]
+        edited = [
+            edit(rgb, edit_generator(self.seed, name, number)) for number, edit in enumerate(edits)
+        ]
         return torch.stack([self.extractor.preprocess(one) for one in edited])
 
     @torch.inference_mode()
@@ -121,16 +149,23 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
             views = torch.stack([one[kind] for one in batch.prepared])
             described = self.extractor.embed_images(views.flatten(0, 1)).float().cpu().numpy()
             shape = (*views.shape[:2], self.k)
-            distances, ids = (values.reshape(shape) for values in self.index.search(described, self.k))
+            distances, ids = (
+                values.reshape(shape) for values in self.index.search(described, self.k)
+            )
             for place, one in enumerate(found):
                 one |= {f"{kind}.distances": distances[place], f"{kind}.ids": ids[place]}
         return found
 
-    def finish(self, prepared: dict[str, Tensor], result: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def finish(
+        self, prepared: dict[str, Tensor], result: dict[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
         return result
 
     def write(self, source: Query, finished: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        write_bytes(self.file(source), save({name: np.ascontiguousarray(values) for name, values in finished.items()}))
+        write_bytes(
+            self.file(source),
+            save({name: np.ascontiguousarray(values) for name, values in finished.items()}),
+        )
         return {}
 
     def exists(self, source: Query, row: dict[str, Any]) -> bool:
@@ -140,10 +175,14 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         """Where it is kept what was found for a query."""
         return self.folder / f"{query.name}.safetensors"
 
-    def found(self, queries: Sequence[Query], kind: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def found(
+        self, queries: Sequence[Query], kind: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Distances and ids of several queries, (N, edits, k) each, of ``edits`` or ``chains``."""
         kept = [load_file(self.file(query)) for query in queries]
-        return np.stack([one[f"{kind}.distances"] for one in kept]), np.stack([one[f"{kind}.ids"] for one in kept])
+        return np.stack([one[f"{kind}.distances"] for one in kept]), np.stack(
+            [one[f"{kind}.ids"] for one in kept]
+        )
 
 
 def run_retrieval(
@@ -195,23 +234,50 @@ def run_retrieval(
     options = options or JobOptions(batch_size=16)
     network, opened = open_embedder(extractor), Index.open(index)
     facts = network.record()
-    opened.check(str(facts["fingerprint"]), int(facts["dimension"]), f"descriptors of {extractor.name}")
+    opened.check(
+        str(facts["fingerprint"]), int(facts["dimension"]), f"descriptors of {extractor.name}"
+    )
     opened.tune(parameters)
     queries = {arm: released(arm, originals, folder, opened) for arm, folder in arms.items()}
-    unknown = [Query("", file, -1, file.name) for file in find_images([strangers]).complete()] if strangers else []
+    unknown = (
+        [Query("", file, -1, file.name) for file in find_images([strangers]).complete()]
+        if strangers
+        else []
+    )
     settings = {
-        "index": {"sha256": index_digest(index, opened.facts), "factory": opened.facts.get("factory"), "entries": len(opened)},
+        "index": {
+            "sha256": index_digest(index, opened.facts),
+            "factory": opened.facts.get("factory"),
+            "entries": len(opened),
+        },
         "extractor": facts,
-        "arms": {arm: inputs_digest([query.file for query in found]) for arm, found in queries.items()},
+        "arms": {
+            arm: inputs_digest([query.file for query in found]) for arm, found in queries.items()
+        },
         "strangers": inputs_digest([query.file for query in unknown]),
         "search": {"k": k, "parameters": parameters, "beta": beta},
         "suite": suite,
         "seed": seed,
     }
     labels = [(kind, parameter) for kind, parameter, _ in flatten_suite(SUITES[suite])]
-    job = LookUpJob(network, opened, [edit for *_, edit in flatten_suite(SUITES[suite])], bool(unknown), k, seed, output / "found")
+    job = LookUpJob(
+        network,
+        opened,
+        [edit for *_, edit in flatten_suite(SUITES[suite])],
+        bool(unknown),
+        k,
+        seed,
+        output / "found",
+    )
     inputs = [*unknown, *(query for found in queries.values() for query in found)]
-    report = run_job(job, inputs, output, settings, options, facts={"extractor": asdict(extractor), "edits": len(labels)})
+    report = run_job(
+        job,
+        inputs,
+        output,
+        settings,
+        options,
+        facts={"extractor": asdict(extractor), "edits": len(labels)},
+    )
     if report is None:
         return None
     lost = {query.original for query in inputs if query.arm and query.name in report.failed}
@@ -227,8 +293,16 @@ def run_retrieval(
         if others:
             near = job.found([*found, *others], "chains")
             chains = near[0][:, 0], near[1][:, 0]
-            _write_detection(output / arm / "icd_df.csv", [*found, *others], *chains, seed=seed, batch=options.batch_size)
-        _write_retrieval(output / arm / "retr_df.csv", labels, truth, distances, ids, options.batch_size)
+            _write_detection(
+                output / arm / "icd_df.csv",
+                [*found, *others],
+                *chains,
+                seed=seed,
+                batch=options.batch_size,
+            )
+        _write_retrieval(
+            output / arm / "retr_df.csv", labels, truth, distances, ids, options.batch_size
+        )
         answers[arm] = Answers(labels, truth, distances, ids, chains)
     return write_report(output, answers, beta, opened.metric, resamples, seed), report
 
@@ -248,7 +322,11 @@ def released(arm: str, originals: Path, folder: Path, index: Index) -> list[Quer
     """
     files = find_images([originals]).complete()
     passive = folder.resolve() == originals.resolve()
-    here = {file.name: file for file in files} if passive else {file.name: file for file in find_images([folder]).images}
+    here = (
+        {file.name: file for file in files}
+        if passive
+        else {file.name: file for file in find_images([folder]).images}
+    )
     names = {file.name: file.name for file in files} if passive else output_names(files, "png")
     queries = []
     for file in files:
@@ -256,9 +334,7 @@ def released(arm: str, originals: Path, folder: Path, index: Index) -> list[Quer
         try:
             truth = index.id_of(entry)
         except KeyError as error:
-            msg = (
-                f"{entry} is not in the index; put the originals' descriptors in with python -m indexing add, and name the same folder here"
-            )
+            msg = f"{entry} is not in the index; put the originals' descriptors in with python -m indexing add, and name the same folder here"
             raise ValueError(msg) from error
         if names[file.name] not in here:
             msg = f"{folder}: {names[file.name]} is missing, the released form of {file.name}"
@@ -268,7 +344,12 @@ def released(arm: str, originals: Path, folder: Path, index: Index) -> list[Quer
 
 
 def _write_retrieval(
-    target: Path, labels: list[tuple[str, str]], truth: NDArray[np.int64], distances: NDArray, ids: NDArray, batch: int
+    target: Path,
+    labels: list[tuple[str, str]],
+    truth: NDArray[np.int64],
+    distances: NDArray,
+    ids: NDArray,
+    batch: int,
 ) -> None:
     rows = []
     for picture, own in enumerate(truth):
@@ -276,16 +357,35 @@ def _write_retrieval(
         for place, (kind, parameter) in enumerate(labels):
             rank, found = int(places[place]), places[place] >= 0
             hits = [int(found and rank < n) for n in (1, 10, 100)]
-            near = [json.dumps(values[picture, place].tolist()) for values in (distances.astype(np.float64).round(6), ids)]
+            near = [
+                json.dumps(values[picture, place].tolist())
+                for values in (distances.astype(np.float64).round(6), ids)
+            ]
             ap = 1 / (rank + 1) if found else 0.0
-            rows.append([picture // batch, own, kind, parameter, *near, rank if found else ids.shape[-1], *hits, ap])
+            rows.append(
+                [
+                    picture // batch,
+                    own,
+                    kind,
+                    parameter,
+                    *near,
+                    rank if found else ids.shape[-1],
+                    *hits,
+                    ap,
+                ]
+            )
     write_table(target, RETRIEVAL, (dict(zip(RETRIEVAL, row, strict=True)) for row in rows))
 
 
-def _write_detection(target: Path, queries: Sequence[Query], distances: NDArray, ids: NDArray, seed: int, batch: int) -> None:
+def _write_detection(
+    target: Path, queries: Sequence[Query], distances: NDArray, ids: NDArray, seed: int, batch: int
+) -> None:
     rows = []
     for place, query in enumerate(queries):
         names = RandomChain().draw(edit_generator(seed, query.original))
-        near = [json.dumps(values[place].tolist()) for values in (distances.astype(np.float64).round(6), ids)]
+        near = [
+            json.dumps(values[place].tolist())
+            for values in (distances.astype(np.float64).round(6), ids)
+        ]
         rows.append([place // batch, query.truth, "+".join(names), *near])
     write_table(target, DETECTION, (dict(zip(DETECTION, row, strict=True)) for row in rows))

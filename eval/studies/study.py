@@ -82,13 +82,22 @@ def run_study(
     made = build_arms(arms, network, surrogates, pgd)
     backend = load_faces(faces)
     extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.config.model)
-    study = ProtectionStudy(made, attack, backend, seed, output, purification, clean_fraction, protected, extra)
-    pipelines = {"attacked": attack.config.model} | {f"surrogate {number}": name for number, name in enumerate(surrogates)}
-    weights = {role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()}
+    study = ProtectionStudy(
+        made, attack, backend, seed, output, purification, clean_fraction, protected, extra
+    )
+    pipelines = {"attacked": attack.config.model} | {
+        f"surrogate {number}": name for number, name in enumerate(surrogates)
+    }
+    weights = {
+        role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()
+    }
     weights["generator"] = fingerprint(generator, model_place(generator))
     if purification is not None and purification.model is not None:
         weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
-    weights["faces"] = {role: {"name": faces, "sha256": file_digest(file)} for role, file in face_files(faces).items()}
+    weights["faces"] = {
+        role: {"name": faces, "sha256": file_digest(file)}
+        for role, file in face_files(faces).items()
+    }
     settings = {
         "people": describe(persons) | {"count": len(persons)},
         "attack": {"class": type(attack).__name__} | asdict(attack.config),
@@ -103,11 +112,20 @@ def run_study(
     }
     if protected is not None:
         kept = {key: settings[key] for key in ("people", "pgd", "seed", "weights")}
-        kept["weights"] = {role: weight for role, weight in weights.items() if role.startswith(("generator", "surrogate"))}
+        kept["weights"] = {
+            role: weight
+            for role, weight in weights.items()
+            if role.startswith(("generator", "surrogate"))
+        }
         claim(protected, "eval matrix", kept)
     surrogate_weights = [weight for role, weight in weights.items() if role.startswith("surrogate")]
-    access = access_of_arms(arms, weights["attacked"], lineage_of(generator), Lineage(surrogate_weights, complete=True))
-    facts = {"budget_levels": network.budget, "access": {arm: asdict(found) for arm, found in access.items()}}
+    access = access_of_arms(
+        arms, weights["attacked"], lineage_of(generator), Lineage(surrogate_weights, complete=True)
+    )
+    facts = {
+        "budget_levels": network.budget,
+        "access": {arm: asdict(found) for arm, found in access.items()},
+    }
     one_by_one = JobOptions(batch_size=1) if options is None else replace(options, batch_size=1)
     inputs = [PersonInput.of(persons, place) for place in range(len(persons))]
     if len({person.name for person in inputs}) < len(inputs):
@@ -121,12 +139,16 @@ def run_study(
         raise ValueError(msg)
     if set(extra_metrics) & set(OF_SETS):
         clean = all_pictures(output, "original")
-        found = {arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), clean) for arm in arms}
+        found = {
+            arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), clean) for arm in arms
+        }
         write_text(output / "sets.json", json.dumps(found, indent=2) + "\n")
     return write_report(output)
 
 
 def describe(thing: Any) -> dict[str, Any]:
     """Class and plain settings of an object, for the record."""
-    values = {key: value for key, value in vars(thing).items() if isinstance(value, str | int | float)}
+    values = {
+        key: value for key, value in vars(thing).items() if isinstance(value, str | int | float)
+    }
     return {"class": f"{type(thing).__module__}.{type(thing).__qualname__}"} | values

@@ -70,7 +70,9 @@ class FaceNet(SavedModel, tags=["face-recognition"]):
     def features(self, images: Tensor) -> Tensor:
         """Compute flattened trunk features of (B, 3, H, W) images in [0, 1]."""
         if images.shape[-2:] != (self.image_size, self.image_size):
-            images = F.interpolate(images, (self.image_size, self.image_size), mode="bilinear", antialias=True)
+            images = F.interpolate(
+                images, (self.image_size, self.image_size), mode="bilinear", antialias=True
+            )
         return self.trunk(images * 2 - 1).flatten(1)
 
     def heads(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,8 +101,13 @@ class FaceNet(SavedModel, tags=["face-recognition"]):
         """
         features = self.features(images)
         source = torch.Generator().manual_seed(0)
-        kept = [(torch.rand(features.shape, generator=source) >= share).to(features) / (1 - share) for _ in range(passes)]
-        return torch.stack([F.normalize(self.embed(features * mask).float(), dim=1) for mask in kept])
+        kept = [
+            (torch.rand(features.shape, generator=source) >= share).to(features) / (1 - share)
+            for _ in range(passes)
+        ]
+        return torch.stack(
+            [F.normalize(self.embed(features * mask).float(), dim=1) for mask in kept]
+        )
 
 
 class _Stage(nn.Module):
@@ -113,7 +120,9 @@ class _Stage(nn.Module):
             nn.BatchNorm2d(width),
             nn.SiLU(),
         )
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU())
+        self.second = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)

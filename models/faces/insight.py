@@ -25,7 +25,11 @@ def insightface_folder(name: str) -> Path:
     Raises:
         FileNotFoundError: If the pack is missing.
     """
-    folder = Path(name).resolve() if Path(name).is_dir() else Path.home() / ".insightface" / "models" / name
+    folder = (
+        Path(name).resolve()
+        if Path(name).is_dir()
+        else Path.home() / ".insightface" / "models" / name
+    )
     if not list(folder.glob("*.onnx")):
         msg = f"no InsightFace models in {folder}: get them once with: insightface-cli model.download {name} (for research only)"
         raise FileNotFoundError(msg)
@@ -50,7 +54,9 @@ class InsightFaces(PhotographFaces):
             msg = f"--faces insightface needs the library: {INSTALL}"
             raise ValueError(msg) from error
         try:
-            self.app: Any = FaceAnalysis(name=str(folder), allowed_modules=["detection", "recognition"])
+            self.app: Any = FaceAnalysis(
+                name=str(folder), allowed_modules=["detection", "recognition"]
+            )
             self.app.prepare(ctx_id=0, det_thresh=threshold, det_size=(640, 640))
         except Exception as error:  # ONNX Runtime raises kinds of its own, the library assertions
             msg = f"{folder}: InsightFace cannot read these models ({type(error).__name__}); get complete copies"

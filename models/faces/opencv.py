@@ -29,14 +29,20 @@ class OpenCVFaces(PhotographFaces):
         ValueError: If OpenCV cannot read a file.
     """
 
-    def __init__(self, detector: Path, recognizer: Path | None = None, threshold: float = 0.9) -> None:
+    def __init__(
+        self, detector: Path, recognizer: Path | None = None, threshold: float = 0.9
+    ) -> None:
         for file in (detector, recognizer):
             if file is not None and not file.is_file():
                 msg = f"{file}: no such face model; see python -m eval metrics for where to get it"
                 raise FileNotFoundError(msg)
         try:
-            self.detector = cv2.FaceDetectorYN.create(str(detector), "", (MIN_SIDE, MIN_SIDE), threshold)
-            self.recognizer: Any = cv2.FaceRecognizerSF.create(str(recognizer), "") if recognizer else None
+            self.detector = cv2.FaceDetectorYN.create(
+                str(detector), "", (MIN_SIDE, MIN_SIDE), threshold
+            )
+            self.recognizer: Any = (
+                cv2.FaceRecognizerSF.create(str(recognizer), "") if recognizer else None
+            )
         except cv2.error as error:
             msg = f"OpenCV cannot read the face models {detector} and {recognizer}: get complete copies"
             raise ValueError(msg) from error
@@ -48,5 +54,9 @@ class OpenCVFaces(PhotographFaces):
             return None
         face = max(faces, key=lambda row: row[2] * row[3])
         left, top, wide, high = face[:4]
-        embedding = [] if self.recognizer is None else self.recognizer.feature(self.recognizer.alignCrop(bgr, face))
+        embedding = (
+            []
+            if self.recognizer is None
+            else self.recognizer.feature(self.recognizer.alignCrop(bgr, face))
+        )
         return float(face[-1]), (left, top, left + wide, top + high), embedding

@@ -49,7 +49,9 @@ class PhotographFaces(ABC):
         parts = (score > 0, score, boxes, embeddings)
         return Faces(*(part.to(images.device) for part in parts))
 
-    def _one(self, bgr: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+    def _one(
+        self, bgr: NDArray[np.uint8]
+    ) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
         """Return score, relative box and embedding of an image; score 0 without a face."""
         scale = max(1.0, MIN_SIDE / min(bgr.shape[:2]))
         if scale > 1:

@@ -112,7 +112,9 @@ class FineTunedSurrogate(nn.Module):
         # error of the prediction
         output = self.trainable["unet"](noisy, timesteps, prompt_embeds).sample
         predicts_velocity = self.schedule.config.prediction_type == "v_prediction"
-        target = self.schedule.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
+        target = (
+            self.schedule.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
+        )
         return F.mse_loss(output, target, reduction="none").mean(dim=(1, 2, 3))
 
     @torch.no_grad()

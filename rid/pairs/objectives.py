@@ -42,7 +42,10 @@ class Denoising(Objective):
         self.ensemble.to(clean.device)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        losses = [self.ensemble.denoising_loss(images, generator, self.timestep_range) for _ in range(self.num_noise_samples)]
+        losses = [
+            self.ensemble.denoising_loss(images, generator, self.timestep_range)
+            for _ in range(self.num_noise_samples)
+        ]
         return torch.stack(losses).mean(dim=0)
 
 

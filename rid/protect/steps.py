@@ -26,9 +26,7 @@ def refuse_changed(photo: Photo, location: str) -> None:
     """
     if photo.metadata.marks:
         mark = photo.metadata.marks[-1]
-        msg = (
-            f"{location}: changed by this project before ({mark.job}); the changes would add up beyond the budget. Give the original photo"
-        )
+        msg = f"{location}: changed by this project before ({mark.job}); the changes would add up beyond the budget. Give the original photo"
         raise ValueError(msg)
 
 

@@ -47,12 +47,19 @@ class Hub:
 
     def commit(self, repository, revision="main"):
         history = self.repositories[repository]
-        hashes = [hashlib.sha1(f"{repository} {index}".encode()).hexdigest() for index in range(len(history))]
+        hashes = [
+            hashlib.sha1(f"{repository} {index}".encode()).hexdigest()
+            for index in range(len(history))
+        ]
         return hashes[-1] if revision == "main" else revision if revision in hashes else None
 
     def files(self, repository, revision):
         history = self.repositories[repository]
-        return next(files for index, files in enumerate(history) if hashlib.sha1(f"{repository} {index}".encode()).hexdigest() == revision)
+        return next(
+            files
+            for index, files in enumerate(history)
+            if hashlib.sha1(f"{repository} {index}".encode()).hexdigest() == revision
+        )
 
     def asked(self, method, part):
         return [headers for verb, path, headers in self.seen if verb == method and part in path]
@@ -81,12 +88,21 @@ class Handler(BaseHTTPRequestHandler):
         """Whether the repository may be spoken of; otherwise the refusal has been sent."""
         if repository in self.hub.faults:
             status, code, headers = self.hub.faults[repository]
-            self.answer(status, {"error": "no"}, **({"X_Error_Code": code} if code else {}), **headers)
+            self.answer(
+                status, {"error": "no"}, **({"X_Error_Code": code} if code else {}), **headers
+            )
             return False
         known = repository in self.hub.repositories
-        allowed = repository not in self.hub.private or self.headers.get("Authorization") == f"Bearer {self.hub.token}"
+        allowed = (
+            repository not in self.hub.private
+            or self.headers.get("Authorization") == f"Bearer {self.hub.token}"
+        )
         if not known or not allowed:
-            self.answer(404 if self.headers.get("Authorization") else 401, {"error": "no"}, X_Error_Code="RepoNotFound")
+            self.answer(
+                404 if self.headers.get("Authorization") else 401,
+                {"error": "no"},
+                X_Error_Code="RepoNotFound",
+            )
         return known and allowed
 
     def content(self, digest):
@@ -104,7 +120,10 @@ class Handler(BaseHTTPRequestHandler):
         if not cuts:
             return self.answer(206 if start else 200, part, ETag=tag, **ranged)
         self.send_response(206 if start else 200)
-        for key, value in ({"Content-Length": str(len(part)), "ETag": tag} | {k.replace("_", "-"): v for k, v in ranged.items()}).items():
+        for key, value in (
+            {"Content-Length": str(len(part)), "ETag": tag}
+            | {k.replace("_", "-"): v for k, v in ranged.items()}
+        ).items():
             self.send_header(key, value)
         self.end_headers()
         self.wfile.write(part[: cuts.pop(0)])
@@ -120,9 +139,13 @@ class Handler(BaseHTTPRequestHandler):
                 self.hub.seen.append((self.command, path, dict(self.headers)))
                 trouble = answers.pop(0)
                 if trouble == "page":
-                    self.answer(200, b"<html>Log in to this network</html>", Content_Type="text/html")
+                    self.answer(
+                        200, b"<html>Log in to this network</html>", Content_Type="text/html"
+                    )
                 elif trouble == "reset":
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                    )
                     self.close_connection = True
                     self.connection.close()
                 else:
@@ -143,8 +166,14 @@ class Handler(BaseHTTPRequestHandler):
             return self.content(found[1])
         if path in self.hub.plain:
             entry = self.hub.plain[path]
-            return self.answer(*entry[:1], b"", **entry[1]) if isinstance(entry, tuple) else self.content(sha256(entry))
-        if found := re.fullmatch(r"/api/models/([\w.-]+/[\w.-]+)(?:/revision/([^/]+)|/tree/([^/]+))?", path):
+            return (
+                self.answer(*entry[:1], b"", **entry[1])
+                if isinstance(entry, tuple)
+                else self.content(sha256(entry))
+            )
+        if found := re.fullmatch(
+            r"/api/models/([\w.-]+/[\w.-]+)(?:/revision/([^/]+)|/tree/([^/]+))?", path
+        ):
             repository, revision, tree = found.groups()
             if not self.about(repository):
                 return None
@@ -154,12 +183,25 @@ class Handler(BaseHTTPRequestHandler):
             files = self.hub.files(repository, commit)
             if not tree:
                 siblings = [{"rfilename": name} for name in files]
-                return self.answer(200, {"id": repository, "modelId": repository, "sha": commit, "siblings": siblings, "tags": []})
+                return self.answer(
+                    200,
+                    {
+                        "id": repository,
+                        "modelId": repository,
+                        "sha": commit,
+                        "siblings": siblings,
+                        "tags": [],
+                    },
+                )
             return self.answer(
                 200,
                 [
                     {"type": "file", "path": name, "size": len(content), "oid": git_digest(content)}
-                    | ({"lfs": {"oid": sha256(content), "size": len(content), "pointerSize": 130}} if name.endswith(LARGE) else {})
+                    | (
+                        {"lfs": {"oid": sha256(content), "size": len(content), "pointerSize": 130}}
+                        if name.endswith(LARGE)
+                        else {}
+                    )
                     for name, content in files.items()
                 ],
             )
@@ -170,12 +212,16 @@ class Handler(BaseHTTPRequestHandler):
             commit = self.hub.commit(repository, revision)
             content = self.hub.files(repository, commit).get(name)
             if content is None:
-                return self.answer(404, {"error": "no"}, X_Error_Code="EntryNotFound", X_Repo_Commit=commit)
+                return self.answer(
+                    404, {"error": "no"}, X_Error_Code="EntryNotFound", X_Repo_Commit=commit
+                )
             if name.endswith(LARGE):
                 digest = sha256(content)
                 storage = f"http://localhost:{self.server.server_port}/cdn/{digest}"  # another host, as the Hub's is
                 where = {"Location": storage, "X_Linked_Etag": f'"{digest}"'}
-                return self.answer(302, X_Repo_Commit=commit, X_Linked_Size=str(len(content)), **where)
+                return self.answer(
+                    302, X_Repo_Commit=commit, X_Linked_Size=str(len(content)), **where
+                )
             return self.answer(200, content, X_Repo_Commit=commit, ETag=f'"{git_digest(content)}"')
         return self.answer(404, {"error": path})
 
@@ -187,13 +233,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         path = unquote(urlsplit(self.path).path)
-        raw = self.rfile.read(int(self.headers["Content-Length"])) if "Content-Length" in self.headers else self.chunked()
+        raw = (
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if "Content-Length" in self.headers
+            else self.chunked()
+        )
         if self.troubled(path):
             return None
         self.hub.seen.append(("POST", path, dict(self.headers)))
         if path == "/api/validate-yaml":
             return self.answer(200, {"errors": [], "warnings": []})
-        if self.headers.get("Authorization") != f"Bearer {self.hub.token}" and not path.startswith("/lfs"):
+        if self.headers.get("Authorization") != f"Bearer {self.hub.token}" and not path.startswith(
+            "/lfs"
+        ):
             return self.answer(401, {"error": "Invalid username or password."})
         if path == "/api/repos/create":
             asked = json.loads(raw)
@@ -204,22 +256,40 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.repositories.setdefault(repository, [{}])
             if asked.get("private") or asked.get("visibility") == "private":
                 self.hub.private.add(repository)
-            page = {"url": f"http://{self.headers['Host']}/{repository}", "id": repository, "name": repository}
+            page = {
+                "url": f"http://{self.headers['Host']}/{repository}",
+                "id": repository,
+                "name": repository,
+            }
             return self.answer(200 if fresh else 409, page)
         if found := re.fullmatch(r"/api/models/([\w.-]+/[\w.-]+)/preupload/main", path):
             asked = json.loads(raw)["files"]
-            modes = [{"path": each["path"], "uploadMode": "lfs" if each["path"].endswith(LARGE) else "regular"} for each in asked]
+            modes = [
+                {
+                    "path": each["path"],
+                    "uploadMode": "lfs" if each["path"].endswith(LARGE) else "regular",
+                }
+                for each in asked
+            ]
             return self.answer(200, {"files": [mode | {"shouldIgnore": False} for mode in modes]})
         if path.endswith(".git/info/lfs/objects/batch"):
             host = f"http://{self.headers['Host']}"
             objects = [
-                each | {"actions": {"upload": {"href": f"{host}/lfs/{each['oid']}"}, "verify": {"href": f"{host}/lfs/verify"}}}
+                each
+                | {
+                    "actions": {
+                        "upload": {"href": f"{host}/lfs/{each['oid']}"},
+                        "verify": {"href": f"{host}/lfs/verify"},
+                    }
+                }
                 for each in json.loads(raw)["objects"]
             ]
             return self.answer(200, {"transfer": "basic", "objects": objects})
         if path == "/lfs/verify":
             asked = json.loads(raw)
-            return self.answer(200 if len(self.hub.blobs.get(asked["oid"], b"")) == asked["size"] else 404)
+            return self.answer(
+                200 if len(self.hub.blobs.get(asked["oid"], b"")) == asked["size"] else 404
+            )
         if found := re.fullmatch(r"/api/models/([\w.-]+/[\w.-]+)/commit/main", path):
             files = dict(self.hub.repositories[found[1]][-1])
             for line in map(json.loads, raw.decode().splitlines()):
@@ -230,7 +300,9 @@ class Handler(BaseHTTPRequestHandler):
                     files[value["path"]] = self.hub.blobs[value["oid"]]
             commit = self.hub.add(found[1], files)
             page = f"http://{self.headers['Host']}/{found[1]}/commit/{commit}"
-            return self.answer(200, {"success": True, "commitOid": commit, "commitUrl": page, "hookOutput": ""})
+            return self.answer(
+                200, {"success": True, "commitOid": commit, "commitUrl": page, "hookOutput": ""}
+            )
         return self.answer(404, {"error": path})
 
     def chunked(self):
@@ -250,7 +322,11 @@ def hub(monkeypatch, tmp_path):
     server.hub.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(constants, "ENDPOINT", server.hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        server.hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+    )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
     monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "home" / "assets"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "home" / "token"))

@@ -21,7 +21,20 @@ from tests.checkpoints.test_saved import MAKERS, made
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "tiny"
 SECONDS, BYTES = 1.0, 400 * 2**20
 HUGE = [10**9, 10**5, 3000, 2**31, 2**63, 10**30, -1, 0, 1.5, -1e308, float("nan"), float("inf")]
-ODD = [None, True, "", "x", "1e9", [], [10**9], [10**9, 1], [[]], {}, {"a": 1}, {"name": "vit_giant_patch14_224"}]
+ODD = [
+    None,
+    True,
+    "",
+    "x",
+    "1e9",
+    [],
+    [10**9],
+    [10**9, 1],
+    [[]],
+    {},
+    {"a": 1},
+    {"name": "vit_giant_patch14_224"},
+]
 
 
 def places(value, path=()):
@@ -52,7 +65,9 @@ def opened_or_refused(kind, config, weights):
 @pytest.mark.parametrize("name", [*MAKERS, "dct"])
 def test_any_settings_end_well(name):
     view = View("crop", 16, 16)
-    model = Detector("dct", {"size": 16, "kind": "linear"}, view, view) if name == "dct" else made(name)
+    model = (
+        Detector("dct", {"size": 16, "kind": "linear"}, view, view) if name == "dct" else made(name)
+    )
     weights = dict(model.state_dict())
     config = json.loads(json.dumps({"model": type(model).__name__, "format": 1} | model.describe()))
     spots = [path for path in places(config) if path and path[0] not in ("model", "format")]
@@ -69,11 +84,16 @@ def test_any_settings_end_well(name):
 
 
 def test_a_strangers_settings_fetch_no_weights(monkeypatch):
-    monkeypatch.setattr("timm.models._builder.load_pretrained", lambda *_, **__: pytest.fail("weights were fetched"))
+    monkeypatch.setattr(
+        "timm.models._builder.load_pretrained", lambda *_, **__: pytest.fail("weights were fetched")
+    )
     model = made("Detector of timm")
     config = model.describe()
     config["options"] = config["options"] | {"pretrained": True}
-    assert "pretrained" not in Detector.assemble(config, dict(model.state_dict()), Path("folder")).options
+    assert (
+        "pretrained"
+        not in Detector.assemble(config, dict(model.state_dict()), Path("folder")).options
+    )
 
 
 def test_sizes_of_a_network_are_bounded():

@@ -48,7 +48,12 @@ def shards(tmp_path):
     for label, sigma in ((0, 2.0), (1, 60.0)):
         members = []
         for number in range(12):
-            levels = np.random.default_rng(number).normal(128, sigma, (40, 40, 3)).clip(0, 255).astype(np.uint8)
+            levels = (
+                np.random.default_rng(number)
+                .normal(128, sigma, (40, 40, 3))
+                .clip(0, 255)
+                .astype(np.uint8)
+            )
             buffer = io.BytesIO()
             Image.fromarray(levels).save(buffer, format="PNG")
             members.append(Member(f"p/{number}", buffer.getvalue()))
@@ -66,35 +71,91 @@ def detector(tmp_path):
 
 
 def told(capsys):
-    return " ".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    return " ".join(
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")
+    )
 
 
 def test_protecting_with_a_checkpoint(photos, tmp_path):
-    made = PerturbationGenerator(budget=4.0, image_size=16, patch_size=8, width=16, depth=1, heads=2)
+    made = PerturbationGenerator(
+        budget=4.0, image_size=16, patch_size=8, width=16, depth=1, heads=2
+    )
     torch.nn.init.normal_(made.to_pixels.weight)
     name = checkpoint(tmp_path / "last.ckpt", generator=made)
-    assert run(rid, ["protect", photos, "-o", str(tmp_path / "out"), "--weights", name, "--accelerator", "cpu"]) == 0
+    assert (
+        run(
+            rid,
+            [
+                "protect",
+                photos,
+                "-o",
+                str(tmp_path / "out"),
+                "--weights",
+                name,
+                "--accelerator",
+                "cpu",
+            ],
+        )
+        == 0
+    )
     assert len(list((tmp_path / "out").glob("*.png"))) == 3
     weights = json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["weights"]
-    assert weights == {"name": name, "sha256": {"last.ckpt": sha256((tmp_path / "last.ckpt").read_bytes()).hexdigest()}}
+    assert weights == {
+        "name": name,
+        "sha256": {"last.ckpt": sha256((tmp_path / "last.ckpt").read_bytes()).hexdigest()},
+    }
 
 
 def test_scanning_with_a_checkpoint(photos, detector, tmp_path):
-    command = ["scan", photos, "-o", str(tmp_path / "out.csv"), "--weights", detector, "--accelerator", "cpu"]
+    command = [
+        "scan",
+        photos,
+        "-o",
+        str(tmp_path / "out.csv"),
+        "--weights",
+        detector,
+        "--accelerator",
+        "cpu",
+    ]
     assert run(detection, command) == 0
     with (tmp_path / "out.csv").open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 3
 
 
 def test_testing_with_a_checkpoint(shards, detector, tmp_path):
-    assert run(detection, ["test", detector, "--data", shards, "-o", str(tmp_path / "out"), "--resamples", "0", *QUICK]) == 0
+    assert (
+        run(
+            detection,
+            [
+                "test",
+                detector,
+                "--data",
+                shards,
+                "-o",
+                str(tmp_path / "out"),
+                "--resamples",
+                "0",
+                *QUICK,
+            ],
+        )
+        == 0
+    )
     (weights,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["detectors"]
-    assert weights == {"name": detector, "sha256": sha256((tmp_path / "last.ckpt").read_bytes()).hexdigest()}
+    assert weights == {
+        "name": detector,
+        "sha256": sha256((tmp_path / "last.ckpt").read_bytes()).hexdigest(),
+    }
 
 
 def test_sweeping_with_a_checkpoint(shards, detector, tmp_path, monkeypatch):
     monkeypatch.setattr(detectors.robustness, "ROBUSTNESS", {})
-    assert run(detection, ["robustness", detector, "--data", shards, "-o", str(tmp_path / "out"), *QUICK]) == 0
+    assert (
+        run(
+            detection,
+            ["robustness", detector, "--data", shards, "-o", str(tmp_path / "out"), *QUICK],
+        )
+        == 0
+    )
     assert (tmp_path / "out" / "robustness.csv").is_file()
 
 
@@ -137,5 +198,7 @@ def test_a_checkpoint_that_is_not_there_or_of_another_model(photos, detector, tm
     with pytest.raises(ValueError, match="is a file; a model's folder is asked for here"):
         model_folder(detector)
     FaceNet(image_size=16, channels=(8, 8), embedding=4).save_pretrained(tmp_path / "faces")
-    with pytest.raises(ValueError, match="weights alone do not say what they are; name their folder"):
+    with pytest.raises(
+        ValueError, match="weights alone do not say what they are; name their folder"
+    ):
         model_place(str(tmp_path / "faces" / "model.safetensors"))

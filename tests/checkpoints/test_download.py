@@ -35,7 +35,9 @@ def registered(site, monkeypatch):
 
     def make(**facts):
         file = WeightFile("w.bin", **facts)
-        found = Entry("one", "a model", "tests", "MIT", "nothing", page="https://x", steps="s", files=(file,))
+        found = Entry(
+            "one", "a model", "tests", "MIT", "nothing", page="https://x", steps="s", files=(file,)
+        )
         object.__setattr__(found, "page", None)
         object.__setattr__(found, "url", f"{site.url}/files")
         monkeypatch.setattr(pulling, "registry", lambda: {"one": found})
@@ -51,7 +53,11 @@ def digest(content):
 def test_a_cut_connection_is_resumed_in_the_same_run(site, tmp_path):
     site.cuts[digest(CONTENT)] = [3000, 2000]
     assert download(f"{site.url}/files/w.bin", tmp_path / "w.bin").read_bytes() == CONTENT
-    assert [headers.get("Range") for headers in site.asked("GET", "/files/")] == [None, "bytes=3000-", "bytes=5000-"]
+    assert [headers.get("Range") for headers in site.asked("GET", "/files/")] == [
+        None,
+        "bytes=3000-",
+        "bytes=5000-",
+    ]
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["w.bin"]
 
 
@@ -94,7 +100,14 @@ def test_sizes_are_bounded(site, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "address", ["http://example.org/w.bin", "ftp://example.org/w.bin", "file:///etc/passwd", "w.bin", "http://127.evil.org/"]
+    "address",
+    [
+        "http://example.org/w.bin",
+        "ftp://example.org/w.bin",
+        "file:///etc/passwd",
+        "w.bin",
+        "http://127.evil.org/",
+    ],
 )
 def test_only_encrypted_addresses(address, tmp_path):
     with pytest.raises(ValueError, match="https:// only"):
@@ -108,16 +121,24 @@ def test_no_redirection_to_an_open_address(site, tmp_path):
         download(f"{site.url}/files/moved", tmp_path / "w.bin")
 
 
-@pytest.mark.parametrize("inside", ["http://localhost:9/w.bin", "https://169.254.169.254/w.bin", "https://10.0.0.1/w.bin"])
+@pytest.mark.parametrize(
+    "inside",
+    ["http://localhost:9/w.bin", "https://169.254.169.254/w.bin", "https://10.0.0.1/w.bin"],
+)
 def test_no_redirection_into_this_machines_network(site, tmp_path, inside, monkeypatch):
     site.plain["/files/moved"] = (302, {"Location": inside})
-    monkeypatch.setattr(redirects, "_inside", lambda host: host != "127.0.0.1" and leads_inside(host))
+    monkeypatch.setattr(
+        redirects, "_inside", lambda host: host != "127.0.0.1" and leads_inside(host)
+    )
     with pytest.raises(ValueError, match=r"redirects to .* inside this machine's own network"):
         download(f"{site.url}/files/moved", tmp_path / "w.bin")
 
 
 def test_a_server_of_ones_own_network_may_redirect_there(site, tmp_path):
-    site.plain["/files/moved"] = (302, {"Location": site.url.replace("127.0.0.1", "localhost") + "/files/w.bin"})
+    site.plain["/files/moved"] = (
+        302,
+        {"Location": site.url.replace("127.0.0.1", "localhost") + "/files/w.bin"},
+    )
     assert download(f"{site.url}/files/moved", tmp_path / "w.bin").read_bytes() == CONTENT
 
 

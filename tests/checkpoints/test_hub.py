@@ -32,7 +32,9 @@ def network(tmp_path):
 
 
 def told(capsys):
-    return " ".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    return " ".join(
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")
+    )
 
 
 def test_a_model_is_pulled_opened_and_found_again_without_a_network(hub, network, offline, capsys):
@@ -48,7 +50,10 @@ def test_a_model_is_pulled_opened_and_found_again_without_a_network(hub, network
     asked = len(hub.seen)
     assert run(door, ["pull", "hf://lab/faces"]) == 0
     assert torch.equal(FaceNet.from_pretrained("lab/faces")(pictures).embeddings, opened.embeddings)
-    assert torch.equal(FaceNet.from_pretrained("hf://lab/faces", revision=commit)(pictures).embeddings, opened.embeddings)
+    assert torch.equal(
+        FaceNet.from_pretrained("hf://lab/faces", revision=commit)(pictures).embeddings,
+        opened.embeddings,
+    )
     assert run(door, ["verify", "hf://lab/faces"]) == 0
     assert "opened as a FaceNet" in capsys.readouterr().out
     assert len(hub.seen) == asked
@@ -67,7 +72,9 @@ def test_a_cut_connection_is_resumed(hub, network, monkeypatch):
     hub.seen.clear()
     assert pull("hf://lab/faces").sha256["model.safetensors"] == digest
     ranges = [headers.get("Range") for headers in hub.asked("GET", "/cdn/")]
-    assert ranges == [None, f"bytes={len(large) // 2 // 1024 * 1024}-"], "the rest is asked for, not the whole again"
+    assert ranges == [None, f"bytes={len(large) // 2 // 1024 * 1024}-"], (
+        "the rest is asked for, not the whole again"
+    )
 
 
 def test_a_file_with_another_hash_is_refused_and_removed(hub, network, capsys):
@@ -78,7 +85,11 @@ def test_a_file_with_another_hash_is_refused_and_removed(hub, network, capsys):
     hub.swaps[digest] = bytes(wrong)
     assert run(door, ["pull", "hf://lab/faces"]) == 2
     assert "not what the Hub's hash says" in told(capsys)
-    assert not [path for path in cache_folder("lab/faces").rglob("*") if path.name in (digest, "model.safetensors")]
+    assert not [
+        path
+        for path in cache_folder("lab/faces").rglob("*")
+        if path.name in (digest, "model.safetensors")
+    ]
     with pytest.raises(ValueError, match="it was removed"):
         FaceNet.from_pretrained("lab/faces")
     hub.swaps.clear()
@@ -93,7 +104,10 @@ def test_a_file_with_another_hash_is_refused_and_removed(hub, network, capsys):
         ((401, None, {}), "wants to know who you are (401)"),
         ((403, "GatedRepo", {}), "is gated: agree to its terms at"),
         ((403, None, {}), "refuses it to you (403)"),
-        ((429, None, {"Retry_After": "1"}), "too many requests from you (429); try again in 1 seconds"),
+        (
+            (429, None, {"Retry_After": "1"}),
+            "too many requests from you (429); try again in 1 seconds",
+        ),
         ((503, None, {}), "the Hub has a fault (503)"),
     ],
 )
@@ -151,7 +165,9 @@ def test_pickles_of_a_repository_are_told_of_and_not_opened(hub, tmp_path, capsy
     torch.save({"x": Hostile()}, tmp_path / "model.bin")
     hub.add("lab/strange", {"pytorch_model.bin": (tmp_path / "model.bin").read_bytes()})
     assert run(door, ["pull", "hf://lab/strange"]) == 0
-    assert "holds more than tensors (posix.system): it will not be opened" in capsys.readouterr().out
+    assert (
+        "holds more than tensors (posix.system): it will not be opened" in capsys.readouterr().out
+    )
     assert run(door, ["verify", "hf://lab/strange"]) == 2
     assert "opening it would run posix.system. It was not opened" in told(capsys)
     assert not (tmp_path / "harm").exists()
@@ -161,11 +177,18 @@ def test_pickles_of_a_repository_are_told_of_and_not_opened(hub, tmp_path, capsy
 def trained(tmp_path):
     """A generator's folder as a run leaves it."""
     torch.manual_seed(2)
-    generator = PerturbationGenerator(budget=6.0, image_size=16, patch_size=8, width=16, depth=1, heads=2)
+    generator = PerturbationGenerator(
+        budget=6.0, image_size=16, patch_size=8, width=16, depth=1, heads=2
+    )
     torch.nn.init.normal_(generator.to_pixels.weight)
     folder = tmp_path / "run" / "generator"
     generator.half().save_pretrained(folder)
-    record = {"command": "rid fit", "seed": 4, "steps": 90, "settings": {"surrogates": ["/home/ada/models/sd"], "lr": 3e-4}}
+    record = {
+        "command": "rid fit",
+        "seed": 4,
+        "steps": 90,
+        "settings": {"surrogates": ["/home/ada/models/sd"], "lr": 3e-4},
+    }
     (folder / "manifest.json").write_text(json.dumps(record))
     (folder / "notes.txt").write_text("mine")
     return folder
@@ -179,9 +202,20 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, trained, tmp_path, capsys, 
     assert "stays here: notes.txt" in told.err
     assert f"sent: {hub.url}/ada/protector/commit/" in said
     sent = hub.repositories["ada/protector"][-1]
-    assert set(sent) == {"config.json", "model.safetensors", "model.sha256", "golden.npz", "README.md", "manifest.json"}
+    assert set(sent) == {
+        "config.json",
+        "model.safetensors",
+        "model.sha256",
+        "golden.npz",
+        "README.md",
+        "manifest.json",
+    }
     assert sent["model.safetensors"] == (trained / "model.safetensors").read_bytes()
-    assert not [name for name, content in sent.items() if b"/home/ada" in content or str(tmp_path).encode() in content]
+    assert not [
+        name
+        for name, content in sent.items()
+        if b"/home/ada" in content or str(tmp_path).encode() in content
+    ]
     assert "ada/protector" in hub.private
     card = sent["README.md"].decode()
     for words in (
@@ -197,7 +231,8 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, trained, tmp_path, capsys, 
     assert "from_pretrained('ada/protector')" in card
     opened = PerturbationGenerator.from_pretrained("ada/protector")
     assert all(
-        torch.equal(value, PerturbationGenerator.from_pretrained(trained).state_dict()[key]) for key, value in opened.state_dict().items()
+        torch.equal(value, PerturbationGenerator.from_pretrained(trained).state_dict()[key])
+        for key, value in opened.state_dict().items()
     )
     assert opened.budget == 6.0
     assert run(door, ["pull", "ada/protector"]) == 0
@@ -207,18 +242,43 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, trained, tmp_path, capsys, 
 
 def test_a_card_keeps_a_persons_words_and_learns_what_became_known(hub, trained, tmp_path):
     (trained / "README.md").write_text("# Mine\n\nFor my portraits.\n\n## Limits\n\nUntried.\n")
-    assert run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "first")]) == 0
-    (tmp_path / "first" / "summary.json").write_text('{"ranking": {"auc": 0.75, "curve": [1]}, "oracle": {"tpr": 1.0}}')
-    assert run(door, ["push", str(tmp_path / "first"), "ada/protector", "--dry_run", str(tmp_path / "second")]) == 0
+    assert (
+        run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "first")])
+        == 0
+    )
+    (tmp_path / "first" / "summary.json").write_text(
+        '{"ranking": {"auc": 0.75, "curve": [1]}, "oracle": {"tpr": 1.0}}'
+    )
+    assert (
+        run(
+            door,
+            [
+                "push",
+                str(tmp_path / "first"),
+                "ada/protector",
+                "--dry_run",
+                str(tmp_path / "second"),
+            ],
+        )
+        == 0
+    )
     before, after = ((tmp_path / name / "README.md").read_text() for name in ("first", "second"))
-    assert after.count("For my portraits.") == after.count("## Limits") == after.count("## Measured") == after.count("## Training") == 1
+    assert (
+        after.count("For my portraits.")
+        == after.count("## Limits")
+        == after.count("## Measured")
+        == after.count("## Training")
+        == 1
+    )
     assert "Nothing was measured" in before
     assert "| ranking | auc 0.75 |" in after
     assert "tpr" not in after, "its threshold was chosen on the test"
 
 
 def test_a_dry_run_writes_what_would_go_and_sends_nothing(hub, trained, tmp_path, capsys):
-    assert run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]) == 0
+    assert (
+        run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]) == 0
+    )
     assert "nothing was sent" in capsys.readouterr().out
     assert {file.name for file in (tmp_path / "look").iterdir()} == {
         "config.json",
@@ -229,12 +289,16 @@ def test_a_dry_run_writes_what_would_go_and_sends_nothing(hub, trained, tmp_path
         "manifest.json",
     }
     assert not hub.seen
-    assert run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]) == 2
+    assert (
+        run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]) == 2
+    )
     assert "exists already" in told(capsys)
 
 
 def test_converted_weights_go_under_their_own_licence(hub, trained, tmp_path, capsys):
-    (trained / "manifest.json").write_text('{"command": "checkpoints convert", "source": {"name": "released.bin"}}')
+    (trained / "manifest.json").write_text(
+        '{"command": "checkpoints convert", "source": {"name": "released.bin"}}'
+    )
     command = ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]
     assert run(door, command) == 2
     assert "are someone else's: give their licence" in told(capsys)
@@ -242,7 +306,9 @@ def test_converted_weights_go_under_their_own_licence(hub, trained, tmp_path, ca
     assert "license: mit" in (tmp_path / "look" / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("fault", "words"), [(None, "(401)"), ((403, None, {}), "your token has no right to it")])
+@pytest.mark.parametrize(
+    ("fault", "words"), [(None, "(401)"), ((403, None, {}), "your token has no right to it")]
+)
 def test_refused_pushes_are_explained(hub, trained, fault, words, capsys, monkeypatch):
     if fault:
         hub.faults["ada/protector"] = fault
@@ -265,14 +331,26 @@ def test_a_network_in_memory_is_pushed_too(hub, network, monkeypatch):
 
 def test_the_command_itself_with_the_clients_own_settings(hub, network, tmp_path):
     hub.add("lab/faces", network)
-    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "elsewhere"), "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+    settings = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path / "elsewhere"),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0",
+    }
     command = [sys.executable, "-m", "checkpoints", "pull", "hf://lab/faces"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "elsewhere" / "hub") in done.stdout
     asked = len(hub.seen)
     again = subprocess.run(
-        command, cwd=ROOT, env=os.environ | settings | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False
+        command,
+        cwd=ROOT,
+        env=os.environ | settings | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert again.returncode == 0, again.stderr
     assert len(hub.seen) == asked
@@ -286,8 +364,13 @@ def slept(monkeypatch):
     return waits
 
 
-@pytest.mark.parametrize("where", ["GET /lab/faces/resolve", "HEAD /lab/faces/resolve", "GET /cdn/", "GET /api/models/lab/faces"])
-@pytest.mark.parametrize("trouble", [(429, {"Retry_After": "3"}), (500, {}), (502, {}), (503, {}), "reset"])
+@pytest.mark.parametrize(
+    "where",
+    ["GET /lab/faces/resolve", "HEAD /lab/faces/resolve", "GET /cdn/", "GET /api/models/lab/faces"],
+)
+@pytest.mark.parametrize(
+    "trouble", [(429, {"Retry_After": "3"}), (500, {}), (502, {}), (503, {}), "reset"]
+)
 def test_a_passing_fault_does_not_end_a_pull(hub, network, slept, where, trouble, caplog):
     hub.add("lab/faces", network)
     hub.troubles[where] = [trouble] * 2
@@ -296,7 +379,9 @@ def test_a_passing_fault_does_not_end_a_pull(hub, network, slept, where, trouble
     assert not hub.troubles[where]
     if not where.startswith("HEAD"):  # which the client sends again at once
         assert trouble[0] != 429 or max(slept) >= 3, "as long as was asked for"
-        assert "trying again in" in caplog.text or "[Retry 1" in caplog.text, "told of, by us or by the client"
+        assert "trying again in" in caplog.text or "[Retry 1" in caplog.text, (
+            "told of, by us or by the client"
+        )
 
 
 def test_a_passing_fault_downloads_nothing_twice(hub, network, slept):
@@ -310,7 +395,13 @@ def test_a_passing_fault_downloads_nothing_twice(hub, network, slept):
     assert len(hub.asked("GET", "/cdn/")) == 1
 
 
-@pytest.mark.parametrize("where", ["POST /api/repos/create", *(f"POST /api/models/ada/protector/{way}" for way in ("commit", "preupload"))])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "POST /api/repos/create",
+        *(f"POST /api/models/ada/protector/{way}" for way in ("commit", "preupload")),
+    ],
+)
 @pytest.mark.parametrize("trouble", [(429, {"Retry_After": "2"}), (500, {}), "reset"])
 def test_a_passing_fault_does_not_end_a_push(hub, trained, slept, where, trouble, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", hub.token)
@@ -344,7 +435,11 @@ def test_a_page_instead_of_data_is_told(hub, network, trained, slept, capsys, mo
 
 def test_the_hub_sends_nobody_into_their_own_network(hub, network, monkeypatch, capsys):
     hub.add("lab/faces", network)
-    monkeypatch.setattr("checkpoints.redirects._inside", lambda host: host == "localhost")  # where the server keeps large files
+    monkeypatch.setattr(
+        "checkpoints.redirects._inside", lambda host: host == "localhost"
+    )  # where the server keeps large files
     assert run(door, ["pull", "hf://lab/faces"]) == 2
-    assert "127.0.0.1 redirects to localhost, which is inside this machine's own network" in told(capsys)
+    assert "127.0.0.1 redirects to localhost, which is inside this machine's own network" in told(
+        capsys
+    )
     assert not hub.asked("GET", "/cdn/")

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("lightning", "torchvision", "transformers", "diffusers", "accelerate", "timm", "httpx2", "huggingface_hub.hf_api", "torch._dynamo")
+HEAVY = (
+    "lightning",
+    "torchvision",
+    "transformers",
+    "diffusers",
+    "accelerate",
+    "timm",
+    "httpx2",
+    "huggingface_hub.hf_api",
+    "torch._dynamo",
+)
 
 
 @pytest.mark.parametrize(
@@ -21,5 +31,7 @@ HEAVY = ("lightning", "torchvision", "transformers", "diffusers", "accelerate", 
 )
 def test_nothing_heavy_is_imported(module, absent):
     program = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def told(capsys):
-    return " ".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    return " ".join(
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")
+    )
 
 
 @pytest.mark.parametrize("name", registry())
@@ -33,7 +35,10 @@ def test_every_entry_is_complete(name):
         assert words == words.strip()
     if found.hub:
         assert split_address(found.hub)[0].count("/") == 1
-        assert all(any(Path(file.name).match(pattern) for pattern in found.patterns) for file in found.files)
+        assert all(
+            any(Path(file.name).match(pattern) for pattern in found.patterns)
+            for file in found.files
+        )
     for kind in set(CONVERTERS) - {"rid"}:
         if found.steps and f"--kind {kind}" in found.steps:
             assert found.labels, "whoever converts a detector must know what its answers mean"
@@ -41,14 +46,21 @@ def test_every_entry_is_complete(name):
         assert (ROOT / found.path / "README.md").is_file(), "shipped models have a card"
         assert all(file.sha256 and file.size for file in found.files)
         named = {file.name for file in found.files}
-        weights = {path for kind in ("*.safetensors", "*.faiss") for path in (ROOT / found.path).rglob(kind)}
+        weights = {
+            path
+            for kind in ("*.safetensors", "*.faiss")
+            for path in (ROOT / found.path).rglob(kind)
+        }
         assert named == {path.relative_to(ROOT / found.path).as_posix() for path in weights}
 
 
 def test_models_that_configs_and_code_use_are_registered():
     known = {split_address(found.hub)[0] for found in registry().values() if found.hub}
     text = " ".join(
-        file.read_text() for room in ("configs", "eval", "rid") for kind in ("*.yaml", "*.py") for file in (ROOT / room).rglob(kind)
+        file.read_text()
+        for room in ("configs", "eval", "rid")
+        for kind in ("*.yaml", "*.py")
+        for file in (ROOT / room).rglob(kind)
     )
     owners = "stabilityai|CompVis|stable-diffusion-v1-5|opencv|openai|xutongda|sd2-community"
     assert set(re.findall(rf"\b(?:{owners})/[\w.-]*\w", text)) <= known
@@ -99,7 +111,9 @@ def test_models_to_be_got_by_hand_say_how_and_are_pinned_once_there(hub, capsys)
     (files_folder("rid-eps12") / "ASDS-eps-12_255.bin").write_bytes(b"other")
     assert run(door, ["pull", "rid-eps12"]) == 2
     assert "what was first seen here says" in told(capsys)
-    assert (files_folder("rid-eps12") / "ASDS-eps-12_255.bin").is_file(), "a person's file is not deleted"
+    assert (files_folder("rid-eps12") / "ASDS-eps-12_255.bin").is_file(), (
+        "a person's file is not deleted"
+    )
 
 
 def test_the_shipped_models_are_whole_and_answer_as_they_did(capsys):
@@ -107,7 +121,9 @@ def test_the_shipped_models_are_whole_and_answer_as_they_did(capsys):
     assert run(door, ["verify", *names]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == len(names)
-    silent = {name for name, line in zip(names, shown, strict=True) if "answers as recorded" not in line}
+    silent = {
+        name for name, line in zip(names, shown, strict=True) if "answers as recorded" not in line
+    }
     assert silent == {"tiny-index"}, "all but an index are networks, which are asked"
 
 
@@ -116,7 +132,10 @@ def test_verify_sees_other_weights_and_other_answers(tmp_path, capsys):
     folder = str(tmp_path / "faces")
     assert run(door, ["verify", folder]) == 0
     with np.load(tmp_path / "faces" / "golden.npz") as stored:
-        np.savez(tmp_path / "faces" / "golden.npz", **{name: stored[name] * 1.01 for name in stored.files})
+        np.savez(
+            tmp_path / "faces" / "golden.npz",
+            **{name: stored[name] * 1.01 for name in stored.files},
+        )
     assert run(door, ["verify", folder]) == 2
     assert "its answers differ by" in told(capsys)
     assert run(door, ["verify", folder, "--record"]) == 0

@@ -36,8 +36,15 @@ mean_of_nothing.__module__, mean_of_nothing.__qualname__ = "somelog", "History.m
 
 @pytest.mark.parametrize("modern", [True, False])
 def test_a_malicious_pickle_is_refused_unread(tmp_path, modern):
-    torch.save({"state_dict": {"x": Hostile(tmp_path / "harm")}}, tmp_path / "w.ckpt", _use_new_zipfile_serialization=modern)
-    with pytest.raises(ValueError, match=r"posix\.system. It was not opened" if modern else "more than plain tensors"):
+    torch.save(
+        {"state_dict": {"x": Hostile(tmp_path / "harm")}},
+        tmp_path / "w.ckpt",
+        _use_new_zipfile_serialization=modern,
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"posix\.system. It was not opened" if modern else "more than plain tensors",
+    ):
         read_pickled(tmp_path / "w.ckpt")
     assert not (tmp_path / "harm").exists()
 
@@ -51,7 +58,10 @@ def test_naming_what_is_replaced_runs_nothing_either(tmp_path):
 
 def test_a_zip_bomb_is_refused_before_it_unfolds(tmp_path, monkeypatch):
     torch.save({"x": torch.zeros(4)}, tmp_path / "w.pt")
-    with zipfile.ZipFile(tmp_path / "w.pt", "a", zipfile.ZIP_DEFLATED) as archive, archive.open("w/data/9", "w") as entry:
+    with (
+        zipfile.ZipFile(tmp_path / "w.pt", "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("w/data/9", "w") as entry,
+    ):
         for _ in range(80):
             entry.write(bytes(2**20))
     assert (tmp_path / "w.pt").stat().st_size < 2**18
@@ -85,7 +95,9 @@ def test_a_trainers_leftovers_are_passed_over_if_they_are_named(tmp_path, monkey
     history = module.History()
     history.values, history.how = np.ones(3), module.History.mean
     weights = {"a": torch.ones(3)}
-    torch.save({"state_dict": weights, "log": {"x": history}, "loss": np.float64(2)}, tmp_path / "w.pth")
+    torch.save(
+        {"state_dict": weights, "log": {"x": history}, "loss": np.float64(2)}, tmp_path / "w.pth"
+    )
     with pytest.raises(ValueError, match=r"opening it would run builtins\.getattr"):
         read_state_dict(tmp_path / "w.pth")
     monkeypatch.delitem(sys.modules, "somelog")
@@ -109,8 +121,12 @@ def test_damaged_files_are_told(tmp_path, content):
 def test_an_archive_in_several_parts_is_told(tmp_path):
     torch.save({"x": torch.zeros(4)}, tmp_path / "w.pt")
     content = (tmp_path / "w.pt").read_bytes()
-    place = content.rindex(b"PK\x06\x07")  # the locator of a 64-bit archive; its last number counts the parts
-    (tmp_path / "w.pt").write_bytes(content[: place + 16] + b"\x07\x00\x00\x00" + content[place + 20 :])
+    place = content.rindex(
+        b"PK\x06\x07"
+    )  # the locator of a 64-bit archive; its last number counts the parts
+    (tmp_path / "w.pt").write_bytes(
+        content[: place + 16] + b"\x07\x00\x00\x00" + content[place + 20 :]
+    )
     with pytest.raises(ValueError, match="damaged or cut short"):
         read_pickled(tmp_path / "w.pt")
     with pytest.raises(ValueError, match="not a TorchScript file, or damaged"):
@@ -127,7 +143,9 @@ def test_a_cut_off_zip_is_told(tmp_path):
 
 def test_old_formats_are_named_as_such(tmp_path):
     torch.save({"x": torch.ones(3)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    assert torch.equal(read_state_dict(tmp_path / "old.pt")["x"], torch.ones(3)), "plain ones are read"
+    assert torch.equal(read_state_dict(tmp_path / "old.pt")["x"], torch.ones(3)), (
+        "plain ones are read"
+    )
     with tarfile.open(tmp_path / "tar.pt", "w") as archive:
         for name in ("sys_info", "pickle", "storages", "tensors"):
             content = pickle.dumps(1, protocol=2)

@@ -24,13 +24,23 @@ from rid.generator import PerturbationGenerator
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "tiny"
 
 MAKERS = {
-    "PerturbationGenerator": lambda: PerturbationGenerator(budget=4.0, image_size=16, patch_size=8, width=16, depth=1, heads=2),
+    "PerturbationGenerator": lambda: PerturbationGenerator(
+        budget=4.0, image_size=16, patch_size=8, width=16, depth=1, heads=2
+    ),
     "folded PerturbationGenerator": lambda: MAKERS["PerturbationGenerator"]().fold(),
     "FaceNet": lambda: FaceNet(image_size=16, channels=(8, 8), embedding=4, threshold=0.3),
-    "Detector": lambda: Detector("tiny_patches", view=View("crop", 16, 16), train_view=View("crop", 16, 16, random=True, jpeg=0.5)),
-    "Detector of timm": lambda: Detector("timm", {"name": "resnet10t", "frozen_stages": 1}, View("crop", 32, 32)),
+    "Detector": lambda: Detector(
+        "tiny_patches",
+        view=View("crop", 16, 16),
+        train_view=View("crop", 16, 16, random=True, jpeg=0.5),
+    ),
+    "Detector of timm": lambda: Detector(
+        "timm", {"name": "resnet10t", "frozen_stages": 1}, View("crop", 32, 32)
+    ),
     "CopyNet": lambda: CopyNet(image_size=16, channels=(8, 8), descriptor=4, standardise=True),
-    "ImageTextNet": lambda: ImageTextNet(["a", "red"], side=32, reader=(4, 4, 8), looks=(4, 8), appearance=4),
+    "ImageTextNet": lambda: ImageTextNet(
+        ["a", "red"], side=32, reader=(4, 4, 8), looks=(4, 8), appearance=4
+    ),
 }
 
 
@@ -44,7 +54,9 @@ def made(name, half=False):
 
 def same(one, other):
     found, expected = answers(one), answers(other)
-    return found.keys() == expected.keys() and all(torch.allclose(found[key], expected[key], atol=1e-6) for key in expected)
+    return found.keys() == expected.keys() and all(
+        torch.allclose(found[key], expected[key], atol=1e-6) for key in expected
+    )
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -54,12 +66,20 @@ def test_round_trip_through_a_folder(name, tmp_path):
     opened = type(model).from_pretrained(tmp_path / "model")
     assert json.dumps(opened.describe()) == json.dumps(model.describe())
     assert not opened.training
-    assert [p.requires_grad for p in opened.parameters()] == [p.requires_grad for p in model.parameters()]
+    assert [p.requires_grad for p in opened.parameters()] == [
+        p.requires_grad for p in model.parameters()
+    ]
     assert same(opened, model)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert class_of(config) is type(model)
     card = model_card(tmp_path / "model", type(model).PURPOSE)
-    for words in ("license: apache-2.0", type(model).PURPOSE.title, "## Intended use", "## Limits", "model.safetensors | sha256"):
+    for words in (
+        "license: apache-2.0",
+        type(model).PURPOSE.title,
+        "## Intended use",
+        "## Limits",
+        "model.safetensors | sha256",
+    ):
         assert words in card
     assert not [file.name for file in (tmp_path / "model").iterdir() if "partial" in file.name]
 
@@ -75,8 +95,13 @@ def test_round_trip_through_a_lightning_checkpoint(name, tmp_path):
 
 def test_a_checkpoint_that_does_not_tell_its_settings(tmp_path):
     model = made("FaceNet")
-    torch.save({"state_dict": {f"network.{key}": value for key, value in model.state_dict().items()}}, tmp_path / "old.ckpt")
-    with pytest.raises(ValueError, match="does not say how its FaceNet is built; give the constructor's arguments"):
+    torch.save(
+        {"state_dict": {f"network.{key}": value for key, value in model.state_dict().items()}},
+        tmp_path / "old.ckpt",
+    )
+    with pytest.raises(
+        ValueError, match="does not say how its FaceNet is built; give the constructor's arguments"
+    ):
         FaceNet.from_pretrained(tmp_path / "old.ckpt")
     settings = {"image_size": 16, "channels": (8, 8), "embedding": 4, "threshold": 0.3}
     assert same(FaceNet.from_pretrained(tmp_path / "old.ckpt", **settings), made("FaceNet"))
@@ -94,7 +119,9 @@ def test_every_class_that_a_config_may_name_is_tried_here():
 def test_half_precision_is_kept_in_the_file_and_opened_as_asked(tmp_path):
     made("FaceNet", half=True).save_pretrained(tmp_path)
     assert FaceNet.from_pretrained(tmp_path).embed.weight.dtype == torch.float32
-    assert FaceNet.from_pretrained(tmp_path, dtype=torch.float16).embed.weight.dtype == torch.float16
+    assert (
+        FaceNet.from_pretrained(tmp_path, dtype=torch.float16).embed.weight.dtype == torch.float16
+    )
 
 
 def test_a_calibration_travels_with_its_detector(tmp_path):
@@ -109,12 +136,16 @@ def test_the_first_folders_still_open():
     assert "format" not in json.loads((SHIPPED / "rid" / "config.json").read_text())
     assert PerturbationGenerator.from_pretrained(SHIPPED / "rid").budget == 6.0
     assert FaceNet.from_pretrained(SHIPPED / "faces").threshold == 0.5
-    assert PerturbationGenerator.from_pretrained("tiny-rid").budget == 6.0, "by its name in the registry"
+    assert PerturbationGenerator.from_pretrained("tiny-rid").budget == 6.0, (
+        "by its name in the registry"
+    )
 
 
 def wider(config, weights):
     """Format 1 said width, and called the layer fc."""
-    return {"inputs": config.pop("width"), **config}, {key.replace("fc.", "linear."): value for key, value in weights.items()}
+    return {"inputs": config.pop("width"), **config}, {
+        key.replace("fc.", "linear."): value for key, value in weights.items()
+    }
 
 
 class Second(SavedModel, tags=["tests"]):
@@ -135,13 +166,22 @@ class Second(SavedModel, tags=["tests"]):
 def test_old_formats_are_brought_up_and_later_ones_refused(tmp_path):
     model = Second(inputs=3)
     model.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text()) == {"model": "Second", "format": 2, "inputs": 3}
-    save_file({"fc.weight": model.linear.weight.detach(), "fc.bias": model.linear.bias.detach()}, tmp_path / "model.safetensors")
+    assert json.loads((tmp_path / "config.json").read_text()) == {
+        "model": "Second",
+        "format": 2,
+        "inputs": 3,
+    }
+    save_file(
+        {"fc.weight": model.linear.weight.detach(), "fc.bias": model.linear.bias.detach()},
+        tmp_path / "model.safetensors",
+    )
     (tmp_path / "model.sha256").unlink()  # folders of that time have none
     (tmp_path / "config.json").write_text('{"model": "Second", "format": 1, "width": 3}')
     assert torch.equal(Second.from_pretrained(tmp_path).linear.weight, model.linear.weight)
     (tmp_path / "config.json").write_text('{"model": "Second", "format": 3, "inputs": 3}')
-    with pytest.raises(ValueError, match="of format 3, this version reads up to 2; update this project"):
+    with pytest.raises(
+        ValueError, match="of format 3, this version reads up to 2; update this project"
+    ):
         Second.from_pretrained(tmp_path)
 
 

@@ -19,7 +19,9 @@ SHIPPED = Path(__file__).parents[2] / "checkpoints" / "tiny"
 
 
 def told(capsys):
-    return " ".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    return " ".join(
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")
+    )
 
 
 @pytest.fixture
@@ -39,7 +41,10 @@ def test_a_folder_without_its_weights_is_not_whole(faces, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("gone", "named"),
     [
-        ("unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.safetensors is missing"),
+        (
+            "unet/diffusion_pytorch_model.safetensors",
+            "unet/diffusion_pytorch_model.safetensors is missing",
+        ),
         ("text_encoder/model.safetensors", "text_encoder/model.safetensors is missing"),
         ("vae", "vae/config.json is missing"),
         ("scheduler/scheduler_config.json", "scheduler/config.json is missing"),
@@ -55,8 +60,12 @@ def test_a_pipeline_without_a_part_is_not_whole(tmp_path, capsys, gone, named):
 def test_weights_in_several_files_are_whole_with_all_of_a_list(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     parts = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": parts[0], "b": parts[1]}}))
-    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"a": "pytorch_model-00001-of-00001.bin"}}))
+    (tmp_path / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": parts[0], "b": parts[1]}})
+    )
+    (tmp_path / "pytorch_model.bin.index.json").write_text(
+        json.dumps({"weight_map": {"a": "pytorch_model-00001-of-00001.bin"}})
+    )
     assert missing_files(tmp_path) == parts
     (tmp_path / parts[0]).touch()
     assert missing_files(tmp_path) == parts[1:]
@@ -66,12 +75,17 @@ def test_weights_in_several_files_are_whole_with_all_of_a_list(tmp_path):
 
 def test_a_half_downloaded_snapshot_is_told_offline(hub, offline, tmp_path, capsys):
     FaceNet(image_size=16, channels=(8, 8), embedding=4).save_pretrained(tmp_path / "network")
-    hub.add("lab/faces", {file.name: file.read_bytes() for file in (tmp_path / "network").iterdir()})
+    hub.add(
+        "lab/faces", {file.name: file.read_bytes() for file in (tmp_path / "network").iterdir()}
+    )
     assert run(door, ["pull", "hf://lab/faces"]) == 0
     (weights,) = cache_folder("lab/faces").glob("snapshots/*/model.safetensors")
     weights.unlink()
     offline()
-    for lists in (True, False):  # with the client's list of the repository, and as older clients leave a cache
+    for lists in (
+        True,
+        False,
+    ):  # with the client's list of the repository, and as older clients leave a cache
         if not lists:
             shutil.rmtree(Path(constants.HF_HUB_CACHE) / "models--lab--faces" / "trees")
         for verb in ("verify", "pull"):
@@ -83,7 +97,9 @@ def test_flipped_bits_in_weights_are_noticed(faces, capsys):
     content = bytearray((faces / "model.safetensors").read_bytes())
     content[-3] ^= 1
     (faces / "model.safetensors").write_bytes(content)
-    with pytest.raises(ValueError, match=r"damaged or was replaced: its sha256 is not the one in model\.sha256"):
+    with pytest.raises(
+        ValueError, match=r"damaged or was replaced: its sha256 is not the one in model\.sha256"
+    ):
         FaceNet.from_pretrained(faces)
     assert run(door, ["verify", str(faces)]) == 2
     assert "model.safetensors is damaged" in told(capsys)

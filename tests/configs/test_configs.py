@@ -27,32 +27,53 @@ def everything():
 
 
 def test_there_are_no_other_kinds_of_config():
-    assert {name.split("/")[0] for name in everything()} <= {"rid", "eval", "detectors", "indexing", "sentinels", "tiny"}
+    assert {name.split("/")[0] for name in everything()} <= {
+        "rid",
+        "eval",
+        "detectors",
+        "indexing",
+        "sentinels",
+        "tiny",
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/pairs_")])
 def test_pair_configs_build(name):
     made = PAIRS.parser("rid pairs")
-    settings = made.instantiate_classes(made.parse_args(["photos", "-o", "x", "-c", str(CONFIGS / name)]))
+    settings = made.instantiate_classes(
+        made.parse_args(["photos", "-o", "x", "-c", str(CONFIGS / name)])
+    )
     assert take(settings, PairConfig).models
 
 
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/") and "pairs_" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in everything() if name.startswith("rid/") and "pairs_" not in name]
+)
 def test_training_configs_build(name, generator_folder, tmp_path, monkeypatch):
     levels = torch.full((40, 40, 3), 90, dtype=torch.uint8).numpy()
     for file in ("data/faces/1.png", "data/validation/2.png"):
         save_png(Photo(levels), tmp_path / file)
-    for pairs in (tmp_path / "data/pairs", tmp_path / "outputs/pairs", tmp_path / "outputs/photos/pairs"):
+    for pairs in (
+        tmp_path / "data/pairs",
+        tmp_path / "outputs/pairs",
+        tmp_path / "outputs/photos/pairs",
+    ):
         save_png(Photo(levels), pairs / "1.png")
         (pairs / "pairs.json").write_text('[{"source_path": "1.png", "attacked_path": "1.png"}]')
     monkeypatch.chdir(tmp_path)
-    small = ["--model.generator.init_args.width=16", "--model.generator.init_args.depth=1", "--model.generator.init_args.heads=2"]
+    small = [
+        "--model.generator.init_args.width=16",
+        "--model.generator.init_args.depth=1",
+        "--model.generator.init_args.heads=2",
+    ]
     if "load_generator" in (CONFIGS / name).read_text():  # goes on from a trained one
         small = [f"--model.generator.init_args.name={generator_folder}"]
     cli = rid(args=["-c", str(CONFIGS / name), *small], run=False)
     assert cli.model.generator.budget == 6
     item = cli.datamodule.datasets["train"][0]
-    assert {value.shape[-1] for value in item.values() if isinstance(value, torch.Tensor)} == {cli.model.generator.image_size}
+    assert {value.shape[-1] for value in item.values() if isinstance(value, torch.Tensor)} == {
+        cli.model.generator.image_size
+    }
     assert ("image" in item) >= (cli.model.hparams["sds_weight"] > 0)
     assert ("attacked" in item) == (cli.model.hparams["regression_weight"] > 0)
 
@@ -67,7 +88,14 @@ def someone(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("someone")
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/") and not re.search("matrix|/human_", name)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in everything()
+        if name.startswith("eval/") and not re.search("matrix|/human_", name)
+    ],
+)
 def test_study_configs_build(name):
     made = PERSONALIZE.parser("eval personalize")
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
@@ -101,7 +129,11 @@ def test_sentinel_configs_build(name):
 def test_human_test_configs_build(name):
     made = EVAL["study"].parser("eval study")
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
-    arms = settings.pictures.folders if hasattr(settings.pictures, "folders") else settings.pictures.arms
+    arms = (
+        settings.pictures.folders
+        if hasattr(settings.pictures, "folders")
+        else settings.pictures.arms
+    )
     assert list(settings.design.labels) == list(arms)
 
 
@@ -112,11 +144,20 @@ def test_detector_configs_build(name, monkeypatch):
     def small(name, pretrained=False, **options):
         assert timm.is_model(name.split(".")[0])
         assert name in timm.list_pretrained() or not pretrained
-        stand_in = "vit_tiny_patch16_224" if "vit" in name else "convnext_atto" if "convnext" in name else "resnet10t"
+        stand_in = (
+            "vit_tiny_patch16_224"
+            if "vit" in name
+            else "convnext_atto"
+            if "convnext" in name
+            else "resnet10t"
+        )
         return real(stand_in, **options)
 
     monkeypatch.setattr(timm, "create_model", small)
-    cli = sentry(args=["-c", str(CONFIGS / name), "--trainer.accelerator=cpu", "--trainer.devices=1"], run=False)
+    cli = sentry(
+        args=["-c", str(CONFIGS / name), "--trainer.accelerator=cpu", "--trainer.devices=1"],
+        run=False,
+    )
     detector = cli.model.detector
     assert cli.datamodule.test_view == detector.view
     assert cli.datamodule.train_view == detector.train_view
@@ -125,15 +166,21 @@ def test_detector_configs_build(name, monkeypatch):
     assert detector.eval()(torch.rand(2, 3, detector.view.size, detector.view.size)).shape == (2,)
 
 
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("indexing/") and "activate" in name])
+@pytest.mark.parametrize(
+    "name", [name for name in everything() if name.startswith("indexing/") and "activate" in name]
+)
 def test_activation_configs_build(name):
     made = ACTIVATE.parser("indexing activate")
-    settings = made.instantiate_classes(made.parse_args(["PHOTOS", "-o", "OUT", "-c", str(CONFIGS / name)]))
+    settings = made.instantiate_classes(
+        made.parse_args(["PHOTOS", "-o", "OUT", "-c", str(CONFIGS / name)])
+    )
     assert settings.activation.iterations == 10
     assert settings.index
 
 
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("indexing/") and "retrieval" in name])
+@pytest.mark.parametrize(
+    "name", [name for name in everything() if name.startswith("indexing/") and "retrieval" in name]
+)
 def test_retrieval_configs_build(name):
     made = EVAL["retrieval"].parser("eval retrieval")
     settings = made.instantiate_classes(made.parse_args(["-o", "OUT", "-c", str(CONFIGS / name)]))

@@ -20,8 +20,18 @@ CONFIGS = ROOT / "configs"
 def shortened(name, tmp_path, **init_args):
     """A shipped config with one optimiser step, every evaluation after it, and other settings of classes, by class name."""
     settings = yaml.safe_load((CONFIGS / name).read_text())
-    shorter = {"max_steps": 1, "val_check_interval": 1, "limit_val_batches": 1, "num_sanity_val_steps": 0, "precision": "32-true"}
-    settings["trainer"] |= shorter | {"default_root_dir": str(tmp_path / "run"), "accelerator": "cpu", "enable_progress_bar": False}
+    shorter = {
+        "max_steps": 1,
+        "val_check_interval": 1,
+        "limit_val_batches": 1,
+        "num_sanity_val_steps": 0,
+        "precision": "32-true",
+    }
+    settings["trainer"] |= shorter | {
+        "default_root_dir": str(tmp_path / "run"),
+        "accelerator": "cpu",
+        "enable_progress_bar": False,
+    }
     settings["trainer"] |= {"enable_model_summary": False, "log_every_n_steps": 1}
 
     def change(part):
@@ -30,7 +40,9 @@ def shortened(name, tmp_path, **init_args):
             part.get("init_args", {}).update(init_args.get(kind, {}))
             if "every_n_steps" in part.get("init_args", {}):
                 part["init_args"]["every_n_steps"] = 1
-        for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else []:
+        for inner in (
+            part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
+        ):
             change(inner)
 
     change(settings)
@@ -46,7 +58,14 @@ def logged(cli):
 def test_protection_is_attacked_and_purified_during_training(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     few = {"first": 900100, "identities": 1, "train_pictures": 2, "reference_pictures": 2}
-    recipe = {"model": "checkpoints/tiny/sd-b", "initializer": "person", "steps": 1, "samples": 1, "class_images": 1, "class_steps": 1}
+    recipe = {
+        "model": "checkpoints/tiny/sd-b",
+        "initializer": "person",
+        "steps": 1,
+        "samples": 1,
+        "class_images": 1,
+        "class_steps": 1,
+    }
     attack = {"config": recipe | {"sample_steps": 1, "rank": 2, "batch_size": 1}}
     portraits = {"first": 0, "identities": 8, "pictures": 1}
     path = shortened(
@@ -60,7 +79,11 @@ def test_protection_is_attacked_and_purified_during_training(tmp_path, monkeypat
     )
     values = logged(rid(["fit", "-c", path, "--model.warmup_steps", "0"]))
     assert values["personalization/clean_fdfr"] >= 0
-    assert {"purification/jpeg/kept", "purification/noise/kept", "purification/half size/denoising_protected"} <= set(values)
+    assert {
+        "purification/jpeg/kept",
+        "purification/noise/kept",
+        "purification/half size/denoising_protected",
+    } <= set(values)
 
 
 def test_copies_are_looked_up_during_training(tmp_path):
@@ -81,8 +104,17 @@ def test_copies_are_looked_up_during_training(tmp_path):
 @pytest.fixture
 def planted(tmp_path):
     export_portraits(tmp_path / "world", people=6, pictures=1, size=128, first=0)
-    plant(tmp_path / "world", tmp_path / "sentinels", LocalPlanter(), PlantConfig(count=2, seed=1), None)
-    return {"record": str(tmp_path / "sentinels" / "record.json"), "originals": str(tmp_path / "world")}
+    plant(
+        tmp_path / "world",
+        tmp_path / "sentinels",
+        LocalPlanter(),
+        PlantConfig(count=2, seed=1),
+        None,
+    )
+    return {
+        "record": str(tmp_path / "sentinels" / "record.json"),
+        "originals": str(tmp_path / "world"),
+    }
 
 
 def test_sentinels_are_looked_for_during_training(planted, tmp_path):

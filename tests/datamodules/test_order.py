@@ -5,10 +5,17 @@ from hypothesis import strategies as st
 from datamodules.order import ResumableSampler
 
 
-@given(length=st.integers(8, 60), batch=st.integers(1, 4), world=st.integers(1, 2), seen=st.integers(0, 40))
+@given(
+    length=st.integers(8, 60),
+    batch=st.integers(1, 4),
+    world=st.integers(1, 2),
+    seen=st.integers(0, 40),
+)
 def test_a_resumed_order_goes_on_where_it_was(length, batch, world, seen):
     place = [0]
-    samplers = [ResumableSampler(length, batch, 3, lambda: place[0], rank, world) for rank in range(world)]
+    samplers = [
+        ResumableSampler(length, batch, 3, lambda: place[0], rank, world) for rank in range(world)
+    ]
     for sampler in samplers:
         epoch, done = divmod(seen, sampler.batches)
         place[0] = epoch * sampler.batches

@@ -34,7 +34,9 @@ def test_so_many_people_with_so_many_pictures_each(tmp_path):
     for person in ("ann", "bob", "cid"):
         for index in range(5):
             picture(tmp_path / person / f"{index}.png", value=10 * index)
-    people = IdentityFolders(str(tmp_path), size=16, train_pictures=2, reference_pictures=1, identities=2)
+    people = IdentityFolders(
+        str(tmp_path), size=16, train_pictures=2, reference_pictures=1, identities=2
+    )
     assert [people[index]["name"] for index in range(len(people))] == ["ann", "bob"]
     assert people[1]["train"].shape[0] == 2
     assert torch.allclose(people[1]["reference"], torch.full((1, 3, 16, 16), 20 / 255))
@@ -55,7 +57,9 @@ def test_people_that_cannot_be_used(tmp_path):
         as_people([{"image": 0}])
 
 
-@pytest.mark.parametrize(("size", "expected"), [((1080, 1920), 512), ((200, 300), 512), ((512, 512), 512)])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((1080, 1920), 512), ((200, 300), 512), ((512, 512), 512)]
+)
 def test_squares_are_cut_from_the_middle(size, expected):
     image = torch.linspace(0, 1, size[1]).expand(3, *size)
     square = resize_center_crop(image, expected)
@@ -67,8 +71,12 @@ def test_squares_are_cut_from_the_middle(size, expected):
 def test_pairs_repeat_until_every_picture_has_one(tmp_path):
     picture(tmp_path / "s.png")
     picture(tmp_path / "a.png", value=106)
-    (tmp_path / "pairs.json").write_text(json.dumps([{"source_path": "s.png", "attacked_path": "a.png"}]))
-    both = WithPairs([{"image": torch.zeros(3, 8, 8)}] * 3, PairList(str(tmp_path / "pairs.json"), size=8))
+    (tmp_path / "pairs.json").write_text(
+        json.dumps([{"source_path": "s.png", "attacked_path": "a.png"}])
+    )
+    both = WithPairs(
+        [{"image": torch.zeros(3, 8, 8)}] * 3, PairList(str(tmp_path / "pairs.json"), size=8)
+    )
     assert len(both) == 3
     item = both[2]
     assert set(item) == {"image", "source", "attacked"}
@@ -90,7 +98,9 @@ def test_each_picture_of_a_pair_is_cropped_by_its_own_size(tmp_path):
     wide = Image.fromarray(np.broadcast_to(ramp[None, :, None], (30, 60, 3)).copy())
     wide.save(tmp_path / "s.png")
     wide.crop((15, 0, 45, 30)).save(tmp_path / "a.png")
-    (tmp_path / "pairs.json").write_text(json.dumps([{"source_path": "s.png", "attacked_path": "a.png"}]))
+    (tmp_path / "pairs.json").write_text(
+        json.dumps([{"source_path": "s.png", "attacked_path": "a.png"}])
+    )
     pair = PairList(str(tmp_path / "pairs.json"), size=30)[0]
     assert torch.equal(pair["source"], pair["attacked"])
 
@@ -113,7 +123,10 @@ def test_pairs_from_shards(tmp_path):
 def test_the_papers_two_lists_are_read_as_they_are(tmp_path):
     picture(tmp_path / "faces" / "n1" / "1.jpg", size=(60, 40))
     picture(tmp_path / "faces" / "n2" / "1.png", size=(20, 40))
-    rows = [{"image_file": "faces/n1/1.jpg"}, {"image_file": str(tmp_path / "faces" / "n2" / "1.png")}]
+    rows = [
+        {"image_file": "faces/n1/1.jpg"},
+        {"image_file": str(tmp_path / "faces" / "n2" / "1.png")},
+    ]
     (tmp_path / "all.json").write_text(json.dumps(rows))
     pictures = PictureFiles([str(tmp_path / "all.json")], size=16)
     assert [pictures[index]["image"].shape for index in range(2)] == [(3, 16, 16)] * 2

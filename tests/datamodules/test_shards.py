@@ -30,7 +30,9 @@ def encoded(value=0, kind="PNG"):
 
 def shards(folder, name="photos", count=6, label=0):
     members = [Member(f"{name}/{number}.png", encoded(number)) for number in range(count)]
-    shard_pictures(members, folder, lambda _: Origin("train", name, label), limits=Limits(samples=2))
+    shard_pictures(
+        members, folder, lambda _: Origin("train", name, label), limits=Limits(samples=2)
+    )
     return folder
 
 
@@ -52,10 +54,15 @@ def test_a_missing_shard_is_an_error_that_names_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no shards at .*train-photos-000001\.tar"):
         find_shards(f"{tmp_path}/train-photos-{{000000..000002}}.tar")
     for pattern in ("train-photos-*.tar", "train-*.tar", "*.tar", "train-photos-00000[01]*.tar"):
-        with pytest.raises(FileNotFoundError, match=r"train-photos-000001\.tar: listed in the index beside it, but not there"):
+        with pytest.raises(
+            FileNotFoundError,
+            match=r"train-photos-000001\.tar: listed in the index beside it, but not there",
+        ):
             find_shards(f"{tmp_path}/{pattern}")
     assert len(find_shards(f"{tmp_path}/train-other-*.tar")) == 3, "another subset is whole"
-    assert len(find_shards(f"{tmp_path}/train-photos-000002*.tar")) == 1, "the missing one is not meant"
+    assert len(find_shards(f"{tmp_path}/train-photos-000002*.tar")) == 1, (
+        "the missing one is not meant"
+    )
 
 
 def test_a_whole_subset_that_is_missing_is_missed(tmp_path):
@@ -79,20 +86,29 @@ def test_shards_elsewhere_are_missed_too(tmp_path):
 
 def test_other_json_files_beside_shards_do_not_matter_but_a_damaged_index_does(tmp_path):
     shards(tmp_path)
-    for name, text in (("train.json", "[1, 2]"), ("train-notes.json", "{"), ("t.json", '{"shards": 3}')):
+    for name, text in (
+        ("train.json", "[1, 2]"),
+        ("train-notes.json", "{"),
+        ("t.json", '{"shards": 3}'),
+    ):
         (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=r"t\.json: not an index of shards"):
         find_shards(f"{tmp_path}/train-*.tar")
     (tmp_path / "t.json").unlink()
     assert len(find_shards(f"{tmp_path}/train-*.tar")) == 3
     (tmp_path / "train-photos.json").write_text("{")
-    for wrong in (lambda: find_shards(f"{tmp_path}/train-*.tar"), lambda: count_samples(str(tmp_path / "train-photos-000000.tar"))):
+    for wrong in (
+        lambda: find_shards(f"{tmp_path}/train-*.tar"),
+        lambda: count_samples(str(tmp_path / "train-photos-000000.tar")),
+    ):
         with pytest.raises(ValueError, match=r"train-photos\.json: .*damaged"):
             wrong()
 
 
 def test_a_folder_is_no_shard(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"a folder; name the shards in it, such as .*\*\.tar"):
+    with pytest.raises(
+        FileNotFoundError, match=r"a folder; name the shards in it, such as .*\*\.tar"
+    ):
         find_shards(str(shards(tmp_path)))
 
 
@@ -100,15 +116,29 @@ def test_samples_are_counted_with_and_without_an_index(tmp_path):
     shards(tmp_path, count=5)
     counts = [count_samples(shard) for shard in find_shards(f"{tmp_path}/*.tar")]
     (tmp_path / "train-photos.json").unlink()
-    assert counts == [count_samples(shard) for shard in find_shards(f"{tmp_path}/*.tar")] == [2, 2, 1]
+    assert (
+        counts == [count_samples(shard) for shard in find_shards(f"{tmp_path}/*.tar")] == [2, 2, 1]
+    )
 
 
 RECORD = json.dumps({"label": 1}).encode()
 
 
 def test_samples_with_dots_in_their_names_are_read_and_troubles_told(tmp_path):
-    files = {"h.2020.05.jpg": encoded(1, "JPEG"), "h.2020.05.json": RECORD, "h.2020.06.jpeg": encoded(2, "JPEG"), "h.2020.06.json": RECORD}
-    files |= {"lost.json": RECORD, "two.jpg": b"x", "two.png": b"x", "two.json": RECORD, "anim.gif": b"x", "anim.json": RECORD}
+    files = {
+        "h.2020.05.jpg": encoded(1, "JPEG"),
+        "h.2020.05.json": RECORD,
+        "h.2020.06.jpeg": encoded(2, "JPEG"),
+        "h.2020.06.json": RECORD,
+    }
+    files |= {
+        "lost.json": RECORD,
+        "two.jpg": b"x",
+        "two.png": b"x",
+        "two.json": RECORD,
+        "anim.gif": b"x",
+        "anim.json": RECORD,
+    }
     shard = write_tar(tmp_path / "x.tar", files)
     samples = list(read_shards([shard]))
     assert [(sample.key, sample.image is not None, sample.fault) for sample in samples] == [
@@ -116,7 +146,11 @@ def test_samples_with_dots_in_their_names_are_read_and_troubles_told(tmp_path):
         ("h.2020.06", True, ""),
         ("lost", False, "no image in this sample"),
         ("two", False, "sample two has 2 images; one is expected"),
-        ("anim", False, ".gif files are not supported; convert it to PNG, JPEG, WebP or TIFF first"),
+        (
+            "anim",
+            False,
+            ".gif files are not supported; convert it to PNG, JPEG, WebP or TIFF first",
+        ),
     ]
     assert count_samples(shard) == 5
     read = list(ExactStream([shard], SMALL, 5, 0, 1))
@@ -127,7 +161,9 @@ def test_samples_with_dots_in_their_names_are_read_and_troubles_told(tmp_path):
 
 @pytest.mark.parametrize("record", [b"{", b"[]", b"{}", b'{"label": 2}', b'{"label": -1}', None])
 def test_records_without_a_label_are_errors_that_name_the_sample(tmp_path, record):
-    shard = write_tar(tmp_path / "x.tar", {"a.png": encoded()} | ({} if record is None else {"a.json": record}))
+    shard = write_tar(
+        tmp_path / "x.tar", {"a.png": encoded()} | ({} if record is None else {"a.json": record})
+    )
     with pytest.raises(ValueError, match=r"x\.tar, a: .*(record|label)"):
         list(ExactStream([shard], SMALL, 1, 0, 1))
 
@@ -139,7 +175,9 @@ def test_a_damaged_shard_ends_a_stream_and_is_named(tmp_path):
     content[20] ^= 1
     file.write_bytes(content)
     for stream in (ExactStream([f"{tmp_path}/*.tar"], SMALL, 2, 0, 1), mixed(tmp_path, tmp_path)):
-        with pytest.raises(ValueError, match=r"train-photos-000001\.tar: (damaged|not an uncompressed tar)"):
+        with pytest.raises(
+            ValueError, match=r"train-photos-000001\.tar: (damaged|not an uncompressed tar)"
+        ):
             list(stream)
 
 
@@ -157,7 +195,11 @@ def test_a_source_without_samples_is_an_error_before_training(tmp_path):
     with pytest.raises(ValueError, match=r"no samples in .*none"):
         ExactStream([f"{tmp_path}/none/*.tar"], SMALL, 1, 0, 1)
     data = Fake2MDataModule(
-        [ShardSource(f"{tmp_path}/real/train-*.tar")], [ShardSource(f"{tmp_path}/none/*.tar")], batch_size=2, epoch_samples=4, num_workers=0
+        [ShardSource(f"{tmp_path}/real/train-*.tar")],
+        [ShardSource(f"{tmp_path}/none/*.tar")],
+        batch_size=2,
+        epoch_samples=4,
+        num_workers=0,
     )
     with pytest.raises(ValueError, match="no samples"):
         data.train_dataloader()
@@ -174,7 +216,9 @@ def test_a_source_that_has_samples_by_its_index_alone_does_not_hang(tmp_path):
 
 def test_shards_elsewhere_without_an_index_are_taken_to_have_samples(tmp_path):
     system = fsspec.filesystem("memory")
-    system.pipe_file("/bare/x-000000.tar", (shards(tmp_path) / "train-photos-000000.tar").read_bytes())
+    system.pipe_file(
+        "/bare/x-000000.tar", (shards(tmp_path) / "train-photos-000000.tar").read_bytes()
+    )
     refuse_empty("memory://bare/x-*.tar", find_shards("memory://bare/x-*.tar"))
 
 
@@ -191,5 +235,7 @@ def test_records_of_others_are_named(tmp_path):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    with pytest.raises(ValueError, match=r"a\.tar, a\.json: no record of ours \(width is not a number\)"):
+    with pytest.raises(
+        ValueError, match=r"a\.tar, a\.json: no record of ours \(width is not a number\)"
+    ):
         list(read_facts(tmp_path / "a.tar"))

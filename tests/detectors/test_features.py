@@ -33,7 +33,9 @@ VIEW = View("crop", size=32, resize=32)
 
 def picture(label, seed):
     rng = np.random.default_rng(1000 * label + seed)
-    levels = rng.integers(0, 120 if label else 255, (40, 36, 3), dtype=np.uint8)  # generated ones are darker
+    levels = rng.integers(
+        0, 120 if label else 255, (40, 36, 3), dtype=np.uint8
+    )  # generated ones are darker
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, format="PNG")
     return buffer.getvalue()
@@ -44,11 +46,21 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     for split, count in (("train", 24), ("val", 10)):
         for name, label in (("photos", 0), ("copies", 1)):
-            members = [Member(f"{name}/{n}.png", picture(label, n if split == "train" else 500 + n)) for n in range(count)]
+            members = [
+                Member(f"{name}/{n}.png", picture(label, n if split == "train" else 500 + n))
+                for n in range(count)
+            ]
             origin = Origin(split, name, label)
-            shard_pictures(members, folder, lambda _, origin=origin: origin, limits=Limits(samples=16))
+            shard_pictures(
+                members, folder, lambda _, origin=origin: origin, limits=Limits(samples=16)
+            )
     torch.manual_seed(0)
-    detector = Detector("frozen_linear", {"name": "test_vit2", "size": 32}, VIEW, View("crop", size=32, resize=32, random=True))
+    detector = Detector(
+        "frozen_linear",
+        {"name": "test_vit2", "size": 32},
+        VIEW,
+        View("crop", size=32, resize=32, random=True),
+    )
     detector.save_pretrained(folder / "detector")
     return folder
 
@@ -63,13 +75,25 @@ def kept(world):
 
 def config(world, target, folder):
     def urls(split, name):
-        return f"{world}/features-{split}/{split}-{name}-*.safetensors" if folder else f"{world}/{split}-{name}-*.tar"
+        return (
+            f"{world}/features-{split}/{split}-{name}-*.safetensors"
+            if folder
+            else f"{world}/{split}-{name}-*.tar"
+        )
 
     settings = {
         "seed_everything": 1,
-        "trainer": {"accelerator": "cpu", "max_epochs": 3, "default_root_dir": str(target), "enable_progress_bar": False},
+        "trainer": {
+            "accelerator": "cpu",
+            "max_epochs": 3,
+            "default_root_dir": str(target),
+            "enable_progress_bar": False,
+        },
         "model": {
-            "detector": {"class_path": "detectors.detector.load_detector", "init_args": {"name": str(world / "detector")}},
+            "detector": {
+                "class_path": "detectors.detector.load_detector",
+                "init_args": {"name": str(world / "detector")},
+            },
             "optimizer": "adam",
             "lr": 0.02,
         },
@@ -91,7 +115,9 @@ def test_kept_features_are_the_backbones(kept):
     detector = load_detector(str(kept / "detector"))
     shard = next((kept / "features-val").glob("*photos*.safetensors"))
     for record, features in read_features(str(shard)):
-        levels = np.asarray(Image.open(io.BytesIO(picture(0, 500 + int(Path(record["source_path"]).stem)))))
+        levels = np.asarray(
+            Image.open(io.BytesIO(picture(0, 500 + int(Path(record["source_path"]).stem))))
+        )
         assert record["label"] == 0
         expected = detector.network.features(VIEW(levels, np.random.default_rng(0)).unsqueeze(0))[0]
         assert features.shape == (1, len(expected))
@@ -125,7 +151,14 @@ def test_a_linear_layer_trains_on_features_as_on_pictures(kept, tmp_path):
     kept_run = sentry(["fit", "-c", config(kept, tmp_path / "a", True)])
     assert kept_run.trainer.callback_metrics["val/auc"] > 0.95
     saved = str(Path(kept_run.trainer.log_dir) / "detector")
-    again = sentry(["validate", "-c", config(kept, tmp_path / "b", False), f"--model.detector.init_args.name={saved}"])
+    again = sentry(
+        [
+            "validate",
+            "-c",
+            config(kept, tmp_path / "b", False),
+            f"--model.detector.init_args.name={saved}",
+        ]
+    )
     for name in ("val/auc", "val/loss"):
         expected = float(kept_run.trainer.callback_metrics[name])
         assert float(again.trainer.callback_metrics[name]) == pytest.approx(expected, abs=5e-3)
@@ -150,12 +183,20 @@ def test_a_stopped_job_goes_on_and_others_are_refused(kept, tmp_path, capsys):
 
 def test_features_of_another_backbone_are_refused(kept, tmp_path, capsys):
     torch.manual_seed(1)
-    Detector("frozen_linear", {"name": "test_vit2", "size": 32}, VIEW).save_pretrained(tmp_path / "other")
+    Detector("frozen_linear", {"name": "test_vit2", "size": 32}, VIEW).save_pretrained(
+        tmp_path / "other"
+    )
     features = ["--data", f"[{kept}/features-val/*.safetensors]", "-o", str(tmp_path / "out"), *CPU]
     assert run(["test", str(tmp_path / "other"), *features]) == 2
     assert "features of another backbone" in capsys.readouterr().err
     assert run(["test", str(kept / "detector"), *features, "--resamples", "0"]) == 0
-    mixed = ["--data", f"[{kept}/features-val/*.safetensors,{kept}/val-*.tar]", "-o", str(tmp_path / "out"), *CPU]
+    mixed = [
+        "--data",
+        f"[{kept}/features-val/*.safetensors,{kept}/val-*.tar]",
+        "-o",
+        str(tmp_path / "out"),
+        *CPU,
+    ]
     assert run(["test", str(kept / "detector"), *mixed]) == 2
     assert "shards of pictures and of features" in capsys.readouterr().err
     (tmp_path / "val-broken-000000.safetensors").write_bytes(b"x" * 50)

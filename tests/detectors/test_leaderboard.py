@@ -28,18 +28,28 @@ def score_file(path, right):
 
 
 def test_entries_stand_where_their_balanced_accuracy_puts_them(tmp_path, capsys):
-    best, middling = score_file(tmp_path / "best<b>.csv", 10), score_file(tmp_path / "middling.csv", 7)
+    best, middling = (
+        score_file(tmp_path / "best<b>.csv", 10),
+        score_file(tmp_path / "middling.csv", 7),
+    )
     folder = tmp_path / "tested"
     folder.mkdir()
-    (folder / "summary.json").write_text(json.dumps(summarise(Scores.read(score_file(tmp_path / "x.csv", 8)), resamples=20)))
-    assert run(["leaderboard", str(best), str(middling), str(folder), "-o", str(tmp_path / "out")]) == 0
+    (folder / "summary.json").write_text(
+        json.dumps(summarise(Scores.read(score_file(tmp_path / "x.csv", 8)), resamples=20))
+    )
+    assert (
+        run(["leaderboard", str(best), str(middling), str(folder), "-o", str(tmp_path / "out")])
+        == 0
+    )
     assert "1. best<b>: balanced accuracy 100.0" in capsys.readouterr().out
     entries = leaderboard([best, middling, folder], tmp_path / "out")
     names = [entry.name for entry in entries]
     assert names[0] == "best<b>"
     assert names[1].startswith("D ConvNeXt-S 0.5")
     assert names.index("tested") < names.index("middling")
-    assert [entry.rank for entry in entries] == sorted((entry.rank for entry in entries), reverse=True)
+    assert [entry.rank for entry in entries] == sorted(
+        (entry.rank for entry in entries), reverse=True
+    )
     text = (tmp_path / "out" / "leaderboard.md").read_text()
     line = next(line for line in text.splitlines() if line.startswith("| D ConvNeXt-S 0.5"))
     assert line.count("|") == 1 + 1 + 14 + 4
@@ -52,13 +62,21 @@ def test_entries_stand_where_their_balanced_accuracy_puts_them(tmp_path, capsys)
 
 def test_a_detector_without_mpbench_is_ranked_by_its_own_test(tmp_path):
     (tmp_path / "mine.csv").write_text("label,score\n0,0.1\n0,0.7\n1,0.8\n1,0.9\n")
-    entry = next(entry for entry in leaderboard([tmp_path / "mine.csv"], tmp_path / "out") if entry.name == "mine")
+    entry = next(
+        entry
+        for entry in leaderboard([tmp_path / "mine.csv"], tmp_path / "out")
+        if entry.name == "mine"
+    )
     assert entry.rank == 75
     assert "mine" not in (tmp_path / "out" / "leaderboard.md").read_text().split("| ImageNet |")[1]
 
 
 def test_a_file_with_flipped_labels_is_not_ranked(tmp_path, capsys):
-    rows = ["label,score", *(f"0,{0.9 - 0.001 * n}" for n in range(50)), *(f"1,{0.1 + 0.001 * n}" for n in range(50))]
+    rows = [
+        "label,score",
+        *(f"0,{0.9 - 0.001 * n}" for n in range(50)),
+        *(f"1,{0.1 + 0.001 * n}" for n in range(50)),
+    ]
     (tmp_path / "flipped.csv").write_text("\n".join(rows) + "\n")
     rows = ["label,score", *(f"{n % 2},{0.5 + 0.04 * (n % 2) * (n % 3 - 1)}" for n in range(60))]
     (tmp_path / "poor.csv").write_text("\n".join(rows) + "\n")
@@ -74,10 +92,21 @@ def test_a_file_with_flipped_labels_is_not_ranked(tmp_path, capsys):
     assert "flipped is not ranked" in (tmp_path / "out" / "leaderboard.html").read_text()
 
 
-@pytest.mark.parametrize("where", [("mpbench", "generated"), ("worst", "auc"), ("ranking",), ("uncalibrated",), ("intervals", "auc")])
+@pytest.mark.parametrize(
+    "where",
+    [
+        ("mpbench", "generated"),
+        ("worst", "auc"),
+        ("ranking",),
+        ("uncalibrated",),
+        ("intervals", "auc"),
+    ],
+)
 @pytest.mark.parametrize("value", [None, "x", [], float("nan"), 7])
 def test_damaged_records_of_others_are_one_line(tmp_path, capsys, where, value):
-    record = json.loads(json.dumps(summarise(Scores.read(score_file(tmp_path / "x.csv", 8)), resamples=40)))
+    record = json.loads(
+        json.dumps(summarise(Scores.read(score_file(tmp_path / "x.csv", 8)), resamples=40))
+    )
     inner = record
     for key in where[:-1]:
         inner = inner[key]
@@ -106,7 +135,17 @@ def test_mistakes_are_one_line(tmp_path, capsys):
         (["bad.csv"], "needs a label"),
         (["one.csv", "deep/one.csv"], "two results are called one"),
     ):
-        assert run(["leaderboard", *(str(tmp_path / name) for name in results), "-o", str(tmp_path / "out")]) == 2
+        assert (
+            run(
+                [
+                    "leaderboard",
+                    *(str(tmp_path / name) for name in results),
+                    "-o",
+                    str(tmp_path / "out"),
+                ]
+            )
+            == 2
+        )
         told = capsys.readouterr().err
         assert words in told
         assert told.count("\n") == 1

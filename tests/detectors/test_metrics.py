@@ -33,19 +33,31 @@ def test_by_hand():
 
 def test_calibration_error_by_hand():
     label, probability = np.array([0, 1, 1, 1]), np.array([0.9, 0.9, 0.9, 0.1])
-    assert metrics.calibration_error(label, probability, 10) == pytest.approx(0.75 * abs(0.9 - 2 / 3) + 0.25 * 0.9)
-    assert metrics.reliability(label, probability, 10) == [(pytest.approx(0.1), 1.0, 1), (pytest.approx(0.9), pytest.approx(2 / 3), 3)]
+    assert metrics.calibration_error(label, probability, 10) == pytest.approx(
+        0.75 * abs(0.9 - 2 / 3) + 0.25 * 0.9
+    )
+    assert metrics.reliability(label, probability, 10) == [
+        (pytest.approx(0.1), 1.0, 1),
+        (pytest.approx(0.9), pytest.approx(2 / 3), 3),
+    ]
     weights = metrics.class_weights(label)
     assert weights.sum() == pytest.approx(1)
     assert weights[0] == pytest.approx(weights[1:].sum())
     balanced = abs(0.5 * 0.9 + 2 / 6 * (0.9 - 1)) + 1 / 6 * 0.9
-    assert metrics.calibration_error(label, probability, 10, balanced=True) == pytest.approx(balanced)
+    assert metrics.calibration_error(label, probability, 10, balanced=True) == pytest.approx(
+        balanced
+    )
 
 
 @pytest.mark.parametrize("only", [0, 1])
 def test_what_one_class_cannot_say_is_none(only):
     label, score = np.full(4, only), np.linspace(0, 1, 4)
-    for figure in (metrics.auc, metrics.average_precision, metrics.balanced_average_precision, metrics.equal_error_rate):
+    for figure in (
+        metrics.auc,
+        metrics.average_precision,
+        metrics.balanced_average_precision,
+        metrics.equal_error_rate,
+    ):
         assert figure(label, score) is None
     assert metrics.tpr_at_fpr(label, score, 0.05) is None
     assert metrics.balanced_accuracy(label, score, 0.5) is None
@@ -68,7 +80,12 @@ def test_auc_is_the_share_of_pairs_in_order(rows):
 
 def scores(label, logit, **facts):
     pairs = enumerate(zip(label, logit, strict=True))
-    return Scores.of([{"label": a, "logit": b} | {key: values[index] for key, values in facts.items()} for index, (a, b) in pairs])
+    return Scores.of(
+        [
+            {"label": a, "logit": b} | {key: values[index] for key, values in facts.items()}
+            for index, (a, b) in pairs
+        ]
+    )
 
 
 def simulated(count, offset, seed):
@@ -111,7 +128,9 @@ def test_verdicts_say_unsure_where_either_would_often_be_wrong():
     said = np.array([calibration.verdict(p) for p in calibration.probability(fresh.logit)])
     assert (said[fresh.label == 0] == "generated").mean() == pytest.approx(0.05, abs=0.02)
     assert (said[fresh.label == 1] == "real").mean() == pytest.approx(0.05, abs=0.02)
-    apart = Calibration.fit(scores([0] * 30 + [1] * 30, [*np.linspace(-9, -5, 30), *np.linspace(5, 9, 30)]))
+    apart = Calibration.fit(
+        scores([0] * 30 + [1] * 30, [*np.linspace(-9, -5, 30), *np.linspace(5, 9, 30)])
+    )
     assert apart.real_below == apart.generated_above, "nothing to be unsure of"
 
 
@@ -131,7 +150,13 @@ def test_calibration_travels_in_a_file_and_refuses_one_class(tmp_path):
         Calibration.open(tmp_path)
     sound = asdict(calibration)
     crossed = {"real_below": 0.9, "generated_above": 0.1}
-    for wrong in ({"scale": "=1+1"}, {"pictures": None}, {"scale": float("nan")}, {"scale": -1}, crossed):
+    for wrong in (
+        {"scale": "=1+1"},
+        {"pictures": None},
+        {"scale": float("nan")},
+        {"scale": -1},
+        crossed,
+    ):
         (tmp_path / "calibration.json").write_text(json.dumps(sound | wrong))
         with pytest.raises(ValueError, match=r"calibration\.json: .*fit it again"):
             Calibration.open(tmp_path)
@@ -146,7 +171,9 @@ def test_the_papers_table_from_scores():
     label = np.repeat([0] * 3 + [1] * 11, 10)
     column = np.repeat(names, 10)
     right = np.concatenate([np.arange(10) < 10 - index % 5 for index in range(14)])
-    found = summarise(scores(label, np.where(right == (label == 1), 1.0, -1.0), column=column), resamples=0)["mpbench"]
+    found = summarise(
+        scores(label, np.where(right == (label == 1), 1.0, -1.0), column=column), resamples=0
+    )["mpbench"]
     shares = [100 - 10 * (index % 5) for index in range(14)]
     assert list(found["real"].values()) + list(found["generated"].values()) == pytest.approx(shares)
     assert found["total"] == pytest.approx(np.mean(shares))
@@ -155,11 +182,17 @@ def test_the_papers_table_from_scores():
 
 def test_slices_and_the_worst_generator():
     label, logit = [0, 0, 1, 1, 1, 1], [-2.0, 0.0, 1.0, 2.0, -1.0, -3.0]
-    record = summarise(scores(label, logit, generator=["", "", "good", "good", "bad", "bad"], codec=["jpg", "png"] * 3))
+    record = summarise(
+        scores(
+            label, logit, generator=["", "", "good", "good", "bad", "bad"], codec=["jpg", "png"] * 3
+        )
+    )
     assert record["slices"]["generator"]["good"]["auc"] == 1
     assert record["slices"]["generator"]["bad"]["auc"] == 0.25
     assert record["worst"] == {"generator": "bad", "auc": 0.25, "mean_of_worst_3": 0.625}
-    assert record["slices"]["codec"]["jpg"]["real"] == 1, "a codec with real pictures is compared with those alone"
+    assert record["slices"]["codec"]["jpg"]["real"] == 1, (
+        "a codec with real pictures is compared with those alone"
+    )
 
 
 def test_pictures_of_one_caption_are_drawn_together():
@@ -167,12 +200,16 @@ def test_pictures_of_one_caption_are_drawn_together():
     assert resampling_units(made).tolist() == ["a", "a", "b", "#3"]
     paths, subsets = ["photos/a.jpg", "twins/a.jpg"], ["faces", "twins"]
     for caption in ("photos/a.jpg", "faces/photos/a.jpg"):  # of version 0.1, and now
-        twins = scores([0, 1], [0.0, 1.0], source_path=paths, subset=subsets, caption_id=["", caption])
+        twins = scores(
+            [0, 1], [0.0, 1.0], source_path=paths, subset=subsets, caption_id=["", caption]
+        )
         assert len(set(resampling_units(twins))) == 1, "an image and its reconstruction"
 
 
 def test_files_of_one_name_in_two_subsets_are_drawn_apart():
-    made = scores([0, 0, 1], [0.0, 1.0, 2.0], source_path=["1.png"] * 3, subset=["faces", "birds", "birds"])
+    made = scores(
+        [0, 0, 1], [0.0, 1.0, 2.0], source_path=["1.png"] * 3, subset=["faces", "birds", "birds"]
+    )
     assert resampling_units(made).tolist() == ["faces/1.png", "birds/1.png", "birds/1.png"]
 
 
@@ -182,10 +219,17 @@ def test_the_interval_is_the_bootstrap_that_it_was():
     made = Scores(made.label, made.logit, made.facts | {"caption_id": captions})
     rng, drawn = np.random.default_rng(0), []
     for _ in range(100):
-        rows = np.concatenate([np.flatnonzero(captions == np.unique(captions)[group]) for group in rng.integers(0, 50, 50)])
+        rows = np.concatenate(
+            [
+                np.flatnonzero(captions == np.unique(captions)[group])
+                for group in rng.integers(0, 50, 50)
+            ]
+        )
         drawn.append(metrics.auc(made.label[rows], made.logit[rows]))
     expected = np.quantile(drawn, (0.025, 0.975))
-    assert summarise(made, resamples=100)["intervals"]["auc"] == pytest.approx(tuple(expected), abs=1e-12)
+    assert summarise(made, resamples=100)["intervals"]["auc"] == pytest.approx(
+        tuple(expected), abs=1e-12
+    )
 
 
 def test_ties_are_all_seen():
@@ -196,11 +240,23 @@ def test_ties_are_all_seen():
 
 def test_one_image_of_a_class_gives_no_figure():
     label, logit = [0, 1, 1, 1, 0, 0], [-2.0, 1.0, 2.0, 3.0, -1.0, 1.0]
-    record = summarise(scores(label, logit, codec=["jpg"] * 3 + ["png"] * 3, generator=["", "a", "a", "b", "", ""]))
+    record = summarise(
+        scores(label, logit, codec=["jpg"] * 3 + ["png"] * 3, generator=["", "a", "a", "b", "", ""])
+    )
     jpeg, png = record["slices"]["codec"]["jpg"], record["slices"]["codec"]["png"]
     assert (jpeg["real"], jpeg["generated"], png["real"], png["generated"]) == (1, 2, 2, 1)
-    assert (jpeg["auc"], jpeg["balanced_accuracy"], jpeg["real_accuracy"], jpeg["generated_accuracy"]) == (None, None, None, 1)
-    assert (png["auc"], png["accuracy"], png["real_accuracy"], png["generated_accuracy"]) == (None, None, 0.5, None)
+    assert (
+        jpeg["auc"],
+        jpeg["balanced_accuracy"],
+        jpeg["real_accuracy"],
+        jpeg["generated_accuracy"],
+    ) == (None, None, None, 1)
+    assert (png["auc"], png["accuracy"], png["real_accuracy"], png["generated_accuracy"]) == (
+        None,
+        None,
+        0.5,
+        None,
+    )
     assert record["slices"]["generator"]["b"]["auc"] is None
     assert record["worst"]["generator"] == "a", "one image is nobody's worst case"
     said = in_words(record | {"failed": []})
@@ -210,7 +266,9 @@ def test_one_image_of_a_class_gives_no_figure():
 
 def test_what_is_calibrated_is_said():
     made = simulated(400, 2, 0)
-    made = Scores(made.label, made.logit, made.facts | {"generator": np.where(made.label == 1, "g", "")})
+    made = Scores(
+        made.label, made.logit, made.facts | {"generator": np.where(made.label == 1, "g", "")}
+    )
     assert "(not calibrated" in in_words(summarise(made, resamples=0))
     said = in_words(summarise(made, Calibration.fit(made), resamples=0))
     assert "(calibrated)" in said

@@ -14,7 +14,11 @@ def cut_off(value):
 @pytest.mark.parametrize("name", list(paper_rows()))
 def test_averages_are_the_printed_ones_to_the_digit(name):
     row = paper_rows()[name]
-    assert (cut_off(row.real_average), cut_off(row.generated_average), cut_off(row.total)) == printed_averages(name)
+    assert (
+        cut_off(row.real_average),
+        cut_off(row.generated_average),
+        cut_off(row.total),
+    ) == printed_averages(name)
 
 
 def test_the_best_total_and_what_the_balanced_average_says_instead():
@@ -23,7 +27,9 @@ def test_the_best_total_and_what_the_balanced_average_says_instead():
     assert best == "D ConvNeXt-S 0.5"
     assert rows[best].balanced == pytest.approx(88.9, abs=0.1)
     assert rows["A CLIP linear"].total > rows["D ConvNeXt-S 0.1"].total
-    assert rows["A CLIP linear"].balanced < rows["D ConvNeXt-S 0.1"].balanced - 9, "a detector that cries wolf wins the 11 to 3"
+    assert rows["A CLIP linear"].balanced < rows["D ConvNeXt-S 0.1"].balanced - 9, (
+        "a detector that cries wolf wins the 11 to 3"
+    )
 
 
 def test_columns_are_the_data_sets():

@@ -6,7 +6,14 @@ import torch
 from scipy.fft import dctn
 from scipy.ndimage import correlate
 
-from detectors.networks import NETWORKS, DCTClassifier, FrozenLinear, PatchClassifier, ResidualClassifier, TimmClassifier
+from detectors.networks import (
+    NETWORKS,
+    DCTClassifier,
+    FrozenLinear,
+    PatchClassifier,
+    ResidualClassifier,
+    TimmClassifier,
+)
 from detectors.networks.frequency import dct_matrix
 from detectors.networks.patches import heat_map
 from detectors.networks.residuals import diagonal_detail, npr, srm_filters
@@ -29,7 +36,10 @@ def test_pictures_in_one_logit_each_out_and_gradients_to_what_is_trained(name):
     logits = network(torch.rand(3, 3, 64, 64))
     assert logits.shape == (3,)
     logits.sum().backward()
-    assert all((parameter.grad is not None) == parameter.requires_grad for parameter in network.parameters())
+    assert all(
+        (parameter.grad is not None) == parameter.requires_grad
+        for parameter in network.parameters()
+    )
 
 
 def test_npr_by_hand():
@@ -98,12 +108,20 @@ def test_frozen_parts_do_not_move_even_in_their_statistics():
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
     network(torch.rand(4, 3, 64, 64)).sum().backward()
     optimizer.step()
-    moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in network.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert any(name.startswith("network.layer3") for name in moved)
-    assert not any(name.startswith(("network.conv1", "network.bn1", "network.layer1", "network.layer2")) for name in moved)
+    assert not any(
+        name.startswith(("network.conv1", "network.bn1", "network.layer1", "network.layer2"))
+        for name in moved
+    )
     frozen = FrozenLinear("vit_tiny_patch16_224", size=64).train()
     assert not frozen.backbone.training
-    assert [name for name, p in frozen.named_parameters() if p.requires_grad] == ["linear.weight", "linear.bias"]
+    assert [name for name, p in frozen.named_parameters() if p.requires_grad] == [
+        "linear.weight",
+        "linear.bias",
+    ]
 
 
 def test_a_patch_sees_nine_pixels():
@@ -113,7 +131,9 @@ def test_a_patch_sees_nine_pixels():
     network.heat(image)[0, 8, 8].backward()
     seen = image.grad.abs().sum(dim=(0, 1)) > 0
     rows, columns = seen.any(dim=1).nonzero(), seen.any(dim=0).nonzero()
-    assert int(rows.max() - rows.min()) + 1 <= 10, "nine, and one more that the pixel relations reach back to"
+    assert int(rows.max() - rows.min()) + 1 <= 10, (
+        "nine, and one more that the pixel relations reach back to"
+    )
     assert int(columns.max() - columns.min()) + 1 <= 10
 
 
@@ -130,7 +150,10 @@ def test_heat_maps_are_there_where_answers_have_places():
     ("make", "words"),
     [
         (lambda: TimmClassifier("resnet5000"), "timm has no network 'resnet5000'"),
-        (lambda: TimmClassifier("resnet10t", frozen_stages=9), "resnet10t has 4 stages that can be frozen"),
+        (
+            lambda: TimmClassifier("resnet10t", frozen_stages=9),
+            "resnet10t has 4 stages that can be frozen",
+        ),
         (lambda: ResidualClassifier("sobel"), "kind is srm or dwt"),
         (lambda: DCTClassifier(8, "svm"), "kind is linear or cnn"),
     ],

@@ -19,7 +19,9 @@ def detector():
 def files(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for number in range(3):
-        Image.fromarray(rng.integers(0, 256, (70 + number, 90, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+        Image.fromarray(rng.integers(0, 256, (70 + number, 90, 3), dtype=np.uint8)).save(
+            folder / f"{number}.png"
+        )
     return sorted(folder.iterdir())
 
 
@@ -28,7 +30,11 @@ def test_python_and_the_command_agree(detector, files, tmp_path):
     predicted = detector.predict(files)
     assert [one.name for one in predicted] == [str(file) for file in files]
     for one, finding in zip(predicted, findings, strict=True):
-        assert (one.verdict, one.probability, one.logit) == (finding.verdict, finding.probability, finding.logit)
+        assert (one.verdict, one.probability, one.logit) == (
+            finding.verdict,
+            finding.probability,
+            finding.logit,
+        )
 
 
 def test_pillow_and_tensors_are_judged_as_their_files(detector, files):

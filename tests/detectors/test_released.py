@@ -21,12 +21,17 @@ DEPTHS, WIDTHS = (1, 1, 2, 1), (8, 16, 24, 32)
 
 
 def told(capsys):
-    return " ".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    return " ".join(
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")
+    )
 
 
 def mm_convnext(depths, widths):
     """Names and shapes of mmpretrain's ConvNeXt with a linear head of two answers."""
-    shapes = {"backbone.downsample_layers.0.0": (widths[0], 3, 4, 4), "backbone.downsample_layers.0.1": (widths[0],)}
+    shapes = {
+        "backbone.downsample_layers.0.0": (widths[0], 3, 4, 4),
+        "backbone.downsample_layers.0.1": (widths[0],),
+    }
     for stage, (depth, width) in enumerate(zip(depths, widths, strict=True)):
         if stage:
             shapes[f"backbone.downsample_layers.{stage}.0"] = (widths[stage - 1],)
@@ -34,10 +39,19 @@ def mm_convnext(depths, widths):
         for block in range(depth):
             place = f"backbone.stages.{stage}.{block}"
             shapes[f"{place}.depthwise_conv"], shapes[f"{place}.norm"] = (width, 1, 7, 7), (width,)
-            shapes[f"{place}.pointwise_conv1"], shapes[f"{place}.pointwise_conv2"] = (4 * width, width), (width, 4 * width)
+            shapes[f"{place}.pointwise_conv1"], shapes[f"{place}.pointwise_conv2"] = (
+                (4 * width, width),
+                (width, 4 * width),
+            )
     shapes["backbone.norm3"], shapes["head.fc"] = (widths[-1],), (2, widths[-1])
-    entries = {f"{name}.weight": shape for name, shape in shapes.items()} | {f"{name}.bias": shape[:1] for name, shape in shapes.items()}
-    gammas = {f"backbone.stages.{s}.{b}.gamma": (widths[s],) for s, depth in enumerate(depths) for b in range(depth)}
+    entries = {f"{name}.weight": shape for name, shape in shapes.items()} | {
+        f"{name}.bias": shape[:1] for name, shape in shapes.items()
+    }
+    gammas = {
+        f"backbone.stages.{s}.{b}.gamma": (widths[s],)
+        for s, depth in enumerate(depths)
+        for b in range(depth)
+    }
     return entries | gammas
 
 
@@ -47,10 +61,22 @@ def mm_clip(width, depth, patch, tokens):
     for layer in range(depth):
         place = f"backbone.layers.{layer}"
         shapes[f"{place}.ln1"], shapes[f"{place}.ln2"] = (width,), (width,)
-        shapes[f"{place}.attn.qkv"], shapes[f"{place}.attn.proj"] = (3 * width, width), (width, width)
-        shapes[f"{place}.ffn.layers.0.0"], shapes[f"{place}.ffn.layers.1"] = (4 * width, width), (width, 4 * width)
-    entries = {f"{name}.weight": shape for name, shape in shapes.items()} | {f"{name}.bias": shape[:1] for name, shape in shapes.items()}
-    alone = {"cls_token": (1, 1, width), "pos_embed": (1, tokens, width), "patch_embed.projection.weight": (width, 3, patch, patch)}
+        shapes[f"{place}.attn.qkv"], shapes[f"{place}.attn.proj"] = (
+            (3 * width, width),
+            (width, width),
+        )
+        shapes[f"{place}.ffn.layers.0.0"], shapes[f"{place}.ffn.layers.1"] = (
+            (4 * width, width),
+            (width, 4 * width),
+        )
+    entries = {f"{name}.weight": shape for name, shape in shapes.items()} | {
+        f"{name}.bias": shape[:1] for name, shape in shapes.items()
+    }
+    alone = {
+        "cls_token": (1, 1, width),
+        "pos_embed": (1, tokens, width),
+        "patch_embed.projection.weight": (width, 3, patch, patch),
+    }
     return entries | {f"backbone.{name}": shape for name, shape in alone.items()}
 
 
@@ -73,13 +99,36 @@ def mm_convnext_answers(state, depths, images):
             x = norm_over_channels(x, state, f"{place}.0")
             x = F.conv2d(x, state[f"{place}.1.weight"], state[f"{place}.1.bias"], stride=2)
         else:
-            x = norm_over_channels(F.conv2d(x, state[f"{place}.0.weight"], state[f"{place}.0.bias"], stride=4), state, f"{place}.1")
+            x = norm_over_channels(
+                F.conv2d(x, state[f"{place}.0.weight"], state[f"{place}.0.bias"], stride=4),
+                state,
+                f"{place}.1",
+            )
         for block in range(depth):
             name = f"backbone.stages.{stage}.{block}"
-            y = F.conv2d(x, state[f"{name}.depthwise_conv.weight"], state[f"{name}.depthwise_conv.bias"], padding=3, groups=x.shape[1])
+            y = F.conv2d(
+                x,
+                state[f"{name}.depthwise_conv.weight"],
+                state[f"{name}.depthwise_conv.bias"],
+                padding=3,
+                groups=x.shape[1],
+            )
             y = norm_over_channels(y, state, f"{name}.norm").permute(0, 2, 3, 1)
-            y = F.gelu(F.linear(y, state[f"{name}.pointwise_conv1.weight"], state[f"{name}.pointwise_conv1.bias"]))
-            y = F.linear(y, state[f"{name}.pointwise_conv2.weight"], state[f"{name}.pointwise_conv2.bias"]) * state[f"{name}.gamma"]
+            y = F.gelu(
+                F.linear(
+                    y,
+                    state[f"{name}.pointwise_conv1.weight"],
+                    state[f"{name}.pointwise_conv1.bias"],
+                )
+            )
+            y = (
+                F.linear(
+                    y,
+                    state[f"{name}.pointwise_conv2.weight"],
+                    state[f"{name}.pointwise_conv2.bias"],
+                )
+                * state[f"{name}.gamma"]
+            )
             x = x + y.permute(0, 3, 1, 2)
     pooled = norm_over_channels(x.mean((2, 3), keepdim=True), state, "backbone.norm3").flatten(1)
     return F.linear(pooled, state["head.fc.weight"], state["head.fc.bias"])
@@ -87,13 +136,17 @@ def mm_convnext_answers(state, depths, images):
 
 def test_the_key_map_and_the_label_flip_give_the_released_networks_answers():
     state, images = drawn(mm_convnext(DEPTHS, WIDTHS)), torch.rand(3, 3, 64, 64)
-    renamed = released.one_logit(released.rename(state, released.CONVNEXT_KEYS, "Sentry ConvNeXt"), "head.fc")
+    renamed = released.one_logit(
+        released.rename(state, released.CONVNEXT_KEYS, "Sentry ConvNeXt"), "head.fc"
+    )
     network = timm.create_model("convnext_small", num_classes=1, depths=DEPTHS, dims=WIDTHS).eval()
     network.load_state_dict(renamed)
     both = mm_convnext_answers(state, DEPTHS, images)
     with torch.no_grad():
         logit = network(images).squeeze(1)
-    assert torch.allclose(logit.sigmoid(), both.softmax(dim=1)[:, 0], atol=1e-5), "the first answer is generated"
+    assert torch.allclose(logit.sigmoid(), both.softmax(dim=1)[:, 0], atol=1e-5), (
+        "the first answer is generated"
+    )
 
 
 @pytest.mark.parametrize("name", ["convnext_tiny", "convnext_small", "convnext_base"])
@@ -101,21 +154,35 @@ def test_every_entry_of_the_released_sizes_finds_its_place(name):
     depths, width = next(size for size, known in released.CONVNEXTS.items() if known == name)
     shapes = mm_convnext(depths, tuple(width * 2**stage for stage in range(4)))
     with torch.device("meta"):
-        config, weights = released.from_sentry_convnext({key: torch.empty(shape) for key, shape in shapes.items()})
-        expected = Detector.build({key: config[key] for key in ("network", "options", "view", "train_view")}).state_dict()
-    assert {key: value.shape for key, value in weights.items()} == {key: value.shape for key, value in expected.items()}
+        config, weights = released.from_sentry_convnext(
+            {key: torch.empty(shape) for key, shape in shapes.items()}
+        )
+        expected = Detector.build(
+            {key: config[key] for key in ("network", "options", "view", "train_view")}
+        ).state_dict()
+    assert {key: value.shape for key, value in weights.items()} == {
+        key: value.shape for key, value in expected.items()
+    }
     assert config["options"]["name"] == name
-    assert (config["view"]["size"], config["view"]["resize"], config["view"]["interpolation"]) == (224, 256, "bicubic")
+    assert (config["view"]["size"], config["view"]["resize"], config["view"]["interpolation"]) == (
+        224,
+        256,
+        "bicubic",
+    )
 
 
 def test_every_entry_of_the_released_clip_finds_its_place():
     with torch.device("meta"):
         state = {key: torch.empty(shape) for key, shape in mm_clip(1024, 24, 14, 257).items()}
         config, weights = released.from_sentry_clip(state)
-        expected = Detector.build({key: config[key] for key in ("network", "options", "view", "train_view")}).state_dict()
+        expected = Detector.build(
+            {key: config[key] for key in ("network", "options", "view", "train_view")}
+        ).state_dict()
         unused = {key for key in expected if key not in weights}
     assert not unused
-    assert {key: value.shape for key, value in weights.items()} == {key: value.shape for key, value in expected.items()}
+    assert {key: value.shape for key, value in weights.items()} == {
+        key: value.shape for key, value in expected.items()
+    }
     del state["backbone.ln1.weight"], state["backbone.ln1.bias"]
     with pytest.raises(ValueError, match="without CLIP's last norm"):
         released.from_sentry_clip(state)
@@ -139,41 +206,86 @@ def leftovers(monkeypatch):
     module.HistoryBuffer = type("HistoryBuffer", (), {"__module__": module.__name__})
     history = module.HistoryBuffer()
     history.values, history.last = np.ones(3), np.float64(0.5)
-    return {"meta": {"epoch": 15}, "message_hub": {"log": {"train/loss": history}}, "optimizer": {"state": {}}}
+    return {
+        "meta": {"epoch": 15},
+        "message_hub": {"log": {"train/loss": history}},
+        "optimizer": {"state": {}},
+    }
 
 
 @pytest.mark.parametrize("convolved", [False, True])
 def test_a_trainers_file_becomes_a_detector(tmp_path, monkeypatch, small, capsys, convolved):
     state = drawn(mm_convnext(*SIZE))
     if convolved:  # mmpretrain may write its pointwise layers either way
-        state = {key: value[..., None, None] if re.search(r"pointwise_conv..weight", key) else value for key, value in state.items()}
+        state = {
+            key: value[..., None, None] if re.search(r"pointwise_conv..weight", key) else value
+            for key, value in state.items()
+        }
     torch.save({"state_dict": state} | leftovers(monkeypatch), tmp_path / "epoch_15.pth")
     for name in ("mmengine.logging.history_buffer", "mmengine.logging", "mmengine"):
         monkeypatch.delitem(sys.modules, name)
-    assert run(door, ["convert", str(tmp_path / "epoch_15.pth"), str(tmp_path / "D"), "--kind", "sentry_convnext"]) == 0
+    assert (
+        run(
+            door,
+            [
+                "convert",
+                str(tmp_path / "epoch_15.pth"),
+                str(tmp_path / "D"),
+                "--kind",
+                "sentry_convnext",
+            ],
+        )
+        == 0
+    )
     assert f"{SMALL}; 1 is generated" in capsys.readouterr().out
     opened = Detector.from_pretrained(tmp_path / "D")
     assert opened.calibration.pictures == 0
     assert opened.view == released.SENTRY_VIEW
     head = state["head.fc.weight"]
     assert torch.equal(opened.network.network.head.fc.weight, head[:1] - head[1:])
-    assert run(door, ["convert", str(tmp_path / "epoch_15.pth"), str(tmp_path / "D"), "--kind", "sentry_convnext"]) == 2
+    assert (
+        run(
+            door,
+            [
+                "convert",
+                str(tmp_path / "epoch_15.pth"),
+                str(tmp_path / "D"),
+                "--kind",
+                "sentry_convnext",
+            ],
+        )
+        == 2
+    )
     assert "exists already" in told(capsys)
 
 
 @pytest.mark.parametrize(
     ("kind", "change", "words"),
     [
-        ("sentry_convnext", {"neck.weight": torch.zeros(1)}, "'neck.weight' does not belong to a released Sentry ConvNeXt checkpoint"),
-        ("sentry_convnext", {"head.fc.weight": torch.zeros(1000, 32)}, "does not have two answers, generated and photograph"),
-        ("sentry_convnext", {}, r"a ConvNeXt with \(1, 1, 2, 1\) blocks and 8 channels; released are"),
+        (
+            "sentry_convnext",
+            {"neck.weight": torch.zeros(1)},
+            "'neck.weight' does not belong to a released Sentry ConvNeXt checkpoint",
+        ),
+        (
+            "sentry_convnext",
+            {"head.fc.weight": torch.zeros(1000, 32)},
+            "does not have two answers, generated and photograph",
+        ),
+        (
+            "sentry_convnext",
+            {},
+            r"a ConvNeXt with \(1, 1, 2, 1\) blocks and 8 channels; released are",
+        ),
         ("sentry_clip", {}, "does not belong to a released Sentry CLIP checkpoint"),
         ("univfd", {}, "not UnivFD's head"),
     ],
 )
 def test_foreign_files_are_told(tmp_path, kind, change, words, capsys):
     torch.save(drawn(mm_convnext(DEPTHS, WIDTHS)) | change, tmp_path / "some.pth")
-    assert run(door, ["convert", str(tmp_path / "some.pth"), str(tmp_path / "D"), "--kind", kind]) == 2
+    assert (
+        run(door, ["convert", str(tmp_path / "some.pth"), str(tmp_path / "D"), "--kind", kind]) == 2
+    )
     assert re.search(words, told(capsys))
     assert not (tmp_path / "D").exists()
 
@@ -182,7 +294,10 @@ def test_a_missing_entry_is_told(tmp_path, small):
     state = drawn(mm_convnext(*SIZE))
     del state["backbone.stages.2.3.gamma"]
     torch.save(state, tmp_path / "some.pth")
-    with pytest.raises(ValueError, match=r"1 of \d+ entries are missing, the first is network.network.stages.2.blocks.3.gamma"):
+    with pytest.raises(
+        ValueError,
+        match=r"1 of \d+ entries are missing, the first is network.network.stages.2.blocks.3.gamma",
+    ):
         released.import_released(tmp_path / "some.pth", tmp_path / "D", "sentry_convnext")
 
 
@@ -192,7 +307,13 @@ def test_univfds_head_on_a_backbone_of_ones_own(tmp_path):
     save_file(backbone.state_dict(), tmp_path / "backbone.safetensors")
     head = nn.Linear(backbone.num_classes, 1)
     torch.save(head.state_dict(), tmp_path / "fc_weights.pth")
-    made = released.import_released(tmp_path / "fc_weights.pth", tmp_path / "D", "univfd", VIT, tmp_path / "backbone.safetensors")
+    made = released.import_released(
+        tmp_path / "fc_weights.pth",
+        tmp_path / "D",
+        "univfd",
+        VIT,
+        tmp_path / "backbone.safetensors",
+    )
     assert made.view == released.UNIVFD_VIEW
     opened, images = Detector.from_pretrained(tmp_path / "D"), torch.rand(2, 3, 160, 160)
     with torch.no_grad():
@@ -207,5 +328,7 @@ def test_univfd_without_a_backbone_or_a_network(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(FileNotFoundError, match=r"cannot be fetched \(no network\); give them with --backbone FILE"):
+    with pytest.raises(
+        FileNotFoundError, match=r"cannot be fetched \(no network\); give them with --backbone FILE"
+    ):
         released.import_released(tmp_path / "fc_weights.pth", tmp_path / "D", "univfd")

@@ -41,11 +41,24 @@ def shards(tmp_path):
     for label, sigma in ((0, 2.0), (1, 60.0)):
         members = []
         for number in range(24):
-            levels = np.random.default_rng(number).normal(128, sigma, (48 - 8 * label, 48, 3)).clip(0, 255).astype(np.uint8)
+            levels = (
+                np.random.default_rng(number)
+                .normal(128, sigma, (48 - 8 * label, 48, 3))
+                .clip(0, 255)
+                .astype(np.uint8)
+            )
             buffer = io.BytesIO()
-            Image.fromarray(levels).save(buffer, format="PNG" if label else "JPEG", **({} if label else {"quality": 88}))
+            Image.fromarray(levels).save(
+                buffer, format="PNG" if label else "JPEG", **({} if label else {"quality": 88})
+            )
             members.append(Member(f"p/{number}", buffer.getvalue()))
-        shard_pictures(members, tmp_path, lambda path, label=label: Origin("val", ("real", "fake")[label], label, generator="noise"))
+        shard_pictures(
+            members,
+            tmp_path,
+            lambda path, label=label: Origin(
+                "val", ("real", "fake")[label], label, generator="noise"
+            ),
+        )
     return tmp_path
 
 
@@ -58,16 +71,31 @@ def weights(tmp_path, monkeypatch):
     return str(tmp_path / "weights")
 
 
-def test_a_sweep_with_curves_that_goes_on_where_it_stopped(shards, weights, tmp_path, monkeypatch, capsys):
+def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
+    shards, weights, tmp_path, monkeypatch, capsys
+):
     few = {"blur": {"0.5": Blur(0.5), "4.0": Blur(4.0)}}
     monkeypatch.setattr(detectors.robustness, "ROBUSTNESS", few)
-    command = ["robustness", weights, "--data", f"[{shards}/val-*.tar]", "-o", str(tmp_path / "out")]
+    command = [
+        "robustness",
+        weights,
+        "--data",
+        f"[{shards}/val-*.tar]",
+        "-o",
+        str(tmp_path / "out"),
+    ]
     quick = ["--accelerator", "cpu", "--num_workers", "0"]
     assert run(main, [*command, *quick]) == 0
     assert "track native: auc 1.000" in capsys.readouterr().out
     with (tmp_path / "out" / "robustness.csv").open(newline="") as stream:
         rows = {(row["kind"], row["level"]): row for row in csv.DictReader(stream)}
-    assert list(rows) == [("track", "native"), ("track", "aligned"), ("track", "all JPEG"), ("blur", "0.5"), ("blur", "4.0")]
+    assert list(rows) == [
+        ("track", "native"),
+        ("track", "aligned"),
+        ("track", "all JPEG"),
+        ("blur", "0.5"),
+        ("blur", "4.0"),
+    ]
     assert float(rows["track", "native"]["verdicts_changed"]) == 0
     assert float(rows["blur", "4.0"]["generated_accuracy"]) == 0, "no grain is left"
     assert float(rows["blur", "4.0"]["verdicts_changed"]) == 0.5
@@ -103,9 +131,17 @@ def test_an_edit_is_the_same_for_a_picture_whatever_the_order(shards, weights, t
     for batch_size, workers in ((4, 0), (16, 3)):
         options = JobOptions(DeviceOptions("cpu"), batch_size=batch_size, workers=workers)
         folder = tmp_path / f"batches of {batch_size}"
-        question = Question("noise", detector, find_stored([detector], [f"{shards}/val-*.tar"]), Noise(10.0))
+        question = Question(
+            "noise", detector, find_stored([detector], [f"{shards}/val-*.tar"]), Noise(10.0)
+        )
         answers = score(ScoreJob("test", folder, options), [question], folder, {})
         assert len(answers.report.rows) == 1
-        found.append(dict(zip(answers.scores["noise"].facts["key"], answers.scores["noise"].logit, strict=True)))
+        found.append(
+            dict(
+                zip(
+                    answers.scores["noise"].facts["key"], answers.scores["noise"].logit, strict=True
+                )
+            )
+        )
     assert found[0].keys() == found[1].keys()
     assert all(found[0][key] == pytest.approx(found[1][key], abs=1e-4) for key in found[0])

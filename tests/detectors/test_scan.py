@@ -24,7 +24,9 @@ run = partial(run_command, main)
 def weights(tmp_path):
     torch.manual_seed(0)
     detector = Detector("tiny_patches", view=View("crop", size=32, resize=32))
-    detector.calibration = Calibration(scale=40.0, bias=0.5, real_below=0.4, generated_above=0.6, pictures=100)
+    detector.calibration = Calibration(
+        scale=40.0, bias=0.5, real_below=0.4, generated_above=0.6, pictures=100
+    )
     detector.save_pretrained(tmp_path / "weights")
     return tmp_path / "weights"
 
@@ -33,8 +35,12 @@ def weights(tmp_path):
 def photos(tmp_path):
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
-    for number, name in enumerate(["a.png", "b.JPG", "deep/c.webp", "deep/ünï côdé.bmp", "grey.png"]):
-        levels = np.random.default_rng(number).integers(0, 255, (40 + number, 50, 3), dtype=np.uint8)
+    for number, name in enumerate(
+        ["a.png", "b.JPG", "deep/c.webp", "deep/ünï côdé.bmp", "grey.png"]
+    ):
+        levels = np.random.default_rng(number).integers(
+            0, 255, (40 + number, 50, 3), dtype=np.uint8
+        )
         image = Image.fromarray(levels)
         (image.convert("L") if name.startswith("grey") else image).save(folder / name)
     (folder / "broken.png").write_bytes((folder / "a.png").read_bytes()[:200])
@@ -58,7 +64,14 @@ def test_every_picture_has_a_line_and_broken_ones_a_reason(photos, weights, tmp_
     assert "skipped notes.txt" in told.err
     assert "broken.png" in told.err
     rows = table(tmp_path / "out.csv")
-    assert set(rows) == {"a.png", "b.JPG", "deep/c.webp", "deep/ünï côdé.bmp", "grey.png", "broken.png"}
+    assert set(rows) == {
+        "a.png",
+        "b.JPG",
+        "deep/c.webp",
+        "deep/ünï côdé.bmp",
+        "grey.png",
+        "broken.png",
+    }
     assert rows["broken.png"]["error"]
     assert not rows["broken.png"]["verdict"]
     detector = Detector.from_pretrained(str(weights))
@@ -66,7 +79,9 @@ def test_every_picture_has_a_line_and_broken_ones_a_reason(photos, weights, tmp_
         if name == "broken.png":
             continue
         rgb = np.asarray(Image.open(photos / name).convert("RGB"))
-        expected = float(detector.probability(torch.from_numpy(rgb.copy()).permute(2, 0, 1).unsqueeze(0) / 255))
+        expected = float(
+            detector.probability(torch.from_numpy(rgb.copy()).permute(2, 0, 1).unsqueeze(0) / 255)
+        )
         assert float(row["probability"]) == pytest.approx(expected, abs=1e-5)
         assert row["verdict"] == detector.calibration.verdict(float(row["probability"]))
         assert (int(row["height"]), int(row["width"])) == rgb.shape[:2]
@@ -74,7 +89,11 @@ def test_every_picture_has_a_line_and_broken_ones_a_reason(photos, weights, tmp_
     assert page.count("<figure>") == 5
     assert page.count("<img") == 10, "each picture and its heat map"
     assert 'src="http' not in page
-    assert json.loads((tmp_path / "out.csv.run" / "manifest.json").read_text())["counts"] == {"done": 5, "failed": 1, "skipped": 1}
+    assert json.loads((tmp_path / "out.csv.run" / "manifest.json").read_text())["counts"] == {
+        "done": 5,
+        "failed": 1,
+        "skipped": 1,
+    }
 
 
 def test_a_stopped_scan_goes_on(photos, weights, tmp_path, monkeypatch):
@@ -125,26 +144,43 @@ def test_mistakes_are_one_line(photos, weights, tmp_path, capsys):
 
 def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
     torch.manual_seed(1)
-    other = Detector("patches", {"width": 8, "depths": [1, 1, 1, 1]}, View("resize_crop", size=24, resize=32))
+    other = Detector(
+        "patches", {"width": 8, "depths": [1, 1, 1, 1]}, View("resize_crop", size=24, resize=32)
+    )
     other.save_pretrained(tmp_path / "other")
     assert scan(photos, tmp_path / "x.csv", weights, str(tmp_path / "other")) == 2
     assert "has no calibration" in capsys.readouterr().err
     assert scan(photos, tmp_path / "x.csv", weights, str(weights)) == 2
     assert "given twice" in capsys.readouterr().err
-    other.calibration = Calibration(scale=2.0, bias=-0.1, real_below=0.45, generated_above=0.55, pictures=50)
+    other.calibration = Calibration(
+        scale=2.0, bias=-0.1, real_below=0.45, generated_above=0.55, pictures=50
+    )
     other.save_pretrained(tmp_path / "other")
     assert scan(photos, tmp_path / "both.csv", weights, str(tmp_path / "other"), "--html") == 1
-    assert sorted(path.name for path in tmp_path.glob("both*")) == ["both.csv", "both.csv.run", "both.html"]
-    assert (tmp_path / "both.html").read_text().count("<img") == 15, "each picture and two heat maps"
+    assert sorted(path.name for path in tmp_path.glob("both*")) == [
+        "both.csv",
+        "both.csv.run",
+        "both.html",
+    ]
+    assert (tmp_path / "both.html").read_text().count("<img") == 15, (
+        "each picture and two heat maps"
+    )
     both = table(tmp_path / "both.csv")
-    assert scan(photos, tmp_path / "first.csv", weights) == scan(photos, tmp_path / "second.csv", tmp_path / "other") == 1
+    assert (
+        scan(photos, tmp_path / "first.csv", weights)
+        == scan(photos, tmp_path / "second.csv", tmp_path / "other")
+        == 1
+    )
     first, second = table(tmp_path / "first.csv"), table(tmp_path / "second.csv")
     assert list(both) == list(first) == list(second)
     for name, row in both.items():
         if name == "broken.png":
             assert row["error"] == first[name]["error"]
             continue
-        odds = [np.log(p / (1 - p)) for p in (float(part[name]["probability"]) for part in (first, second))]
+        odds = [
+            np.log(p / (1 - p))
+            for p in (float(part[name]["probability"]) for part in (first, second))
+        ]
         assert float(row["logit"]) == pytest.approx(np.mean(odds), abs=1e-4)
         verdicts = {part[name]["verdict"] for part in (first, second)}
         assert row["verdict"] == (verdicts.pop() if len(verdicts) == 1 else "unsure")

@@ -26,7 +26,12 @@ QUICK = ["--accelerator", "cpu", "--workers", "2", "--batch-size", "4", "--resam
 
 
 def picture(label, number):
-    levels = np.random.default_rng(number).normal(128, 10 + 50 * label, (40, 40, 3)).clip(0, 255).astype(np.uint8)
+    levels = (
+        np.random.default_rng(number)
+        .normal(128, 10 + 50 * label, (40, 40, 3))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, format="PNG")
     return buffer.getvalue()
@@ -39,14 +44,30 @@ def world(tmp_path):
         members = [Member(f"p/{number}", picture(label, number)) for number in range(12)]
         if label:
             members[3] = Member("p/3", picture(label, 3)[:500])
-        shard_pictures(members, tmp_path / "shards", lambda _, label=label, name=name: Origin("val", name, label), limits=Limits(samples=6))
+        shard_pictures(
+            members,
+            tmp_path / "shards",
+            lambda _, label=label, name=name: Origin("val", name, label),
+            limits=Limits(samples=6),
+        )
     torch.manual_seed(0)
-    Detector("tiny_patches", view=View("crop", size=32, resize=32)).save_pretrained(tmp_path / "detector")
+    Detector("tiny_patches", view=View("crop", size=32, resize=32)).save_pretrained(
+        tmp_path / "detector"
+    )
     return tmp_path
 
 
 def command(world, *more):
-    return ["test", f"{world}/detector", "--data", f"[{world}/shards/val-*.tar]", "-o", f"{world}/out", *QUICK, *more]
+    return [
+        "test",
+        f"{world}/detector",
+        "--data",
+        f"[{world}/shards/val-*.tar]",
+        "-o",
+        f"{world}/out",
+        *QUICK,
+        *more,
+    ]
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_scored(world, capsys):
@@ -72,7 +93,11 @@ def test_a_second_run_scores_only_the_shard_that_has_changed(world, capsys):
     assert "nothing to do: 4 shards" in capsys.readouterr().out
     shutil.copy(world / "shards" / "val-fake-000001.tar", world / "shards" / "val-fake-000000.tar")
     assert run(main, command(world)) == 0
-    changed = {name for name, time in kept.items() if (world / "out" / "shards" / name).stat().st_mtime_ns != time}
+    changed = {
+        name
+        for name, time in kept.items()
+        if (world / "out" / "shards" / name).stat().st_mtime_ns != time
+    }
     assert changed == {"val-fake-000000.tar.parquet"}
     after = Scores.read(world / "out" / "scores.parquet")
     assert after.logit[:6].tolist() == after.logit[6:12].tolist() == before.logit[5:11].tolist()
@@ -85,7 +110,16 @@ def test_a_calibration_leaves_nothing_beside_the_detector(world, tmp_path):
         answer.weight.data *= -1
         answer.bias.data *= -1
         detector.save_pretrained(world / "detector")
-        code = run(main, ["calibrate", f"{world}/detector", "--data", f"[{world}/shards/val-*.tar]", *QUICK[:-2]])
+        code = run(
+            main,
+            [
+                "calibrate",
+                f"{world}/detector",
+                "--data",
+                f"[{world}/shards/val-*.tar]",
+                *QUICK[:-2],
+            ],
+        )
         if code != 2:
             break
     assert code == 1, "an image could not be read"
@@ -99,5 +133,14 @@ def test_two_processes_write_what_one_does(world):
     one = {name: (world / "out" / name).read_bytes() for name in ("scores.parquet", "summary.json")}
     shutil.rmtree(world / "out")
     words = [sys.executable, "-m", "detectors", *command(world, "--devices", "2")]
-    assert subprocess.run(words, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, check=False).returncode == 1
+    assert (
+        subprocess.run(
+            words,
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            check=False,
+        ).returncode
+        == 1
+    )
     assert {name: (world / "out" / name).read_bytes() for name in one} == one

@@ -35,7 +35,9 @@ def picture(generated, seed):
     """Smooth clouds; generated ones are half as large and enlarged by repeating pixels, which up-sampling detectors live by."""
     rng = np.random.default_rng(seed)
     side = 16 if generated else 32
-    small = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+    small = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize(
+        (side, side), Image.Resampling.BICUBIC
+    )
     buffer = io.BytesIO()
     small.resize((32, 32), Image.Resampling.NEAREST).save(buffer, format="PNG")
     return buffer.getvalue()
@@ -47,8 +49,16 @@ def shards(tmp_path_factory):
     for split, count, first in (("train", 80, 0), ("val", 20, 1000)):
         for name, label in (("photos", 0), ("copies", 1)):
             members = [Member(f"{name}/{n}.png", picture(label, first + n)) for n in range(count)]
-            origin = Origin(split, name, label, generator="copies" if label else None, family="gan" if label else "real")
-            shard_pictures(members, folder, lambda path, origin=origin: origin, limits=Limits(samples=40))
+            origin = Origin(
+                split,
+                name,
+                label,
+                generator="copies" if label else None,
+                family="gan" if label else "real",
+            )
+            shard_pictures(
+                members, folder, lambda path, origin=origin: origin, limits=Limits(samples=40)
+            )
     return folder
 
 
@@ -56,7 +66,12 @@ def shards(tmp_path_factory):
 def config(shards, tmp_path):
     def write(network, options, trainer=None, **model):
         view = {"policy": "crop", "size": 32, "resize": 32}
-        init = {"network": network, "options": options, "view": view, "train_view": view | {"random": True}}
+        init = {
+            "network": network,
+            "options": options,
+            "view": view,
+            "train_view": view | {"random": True},
+        }
         settings = {
             "seed_everything": 3,
             "trainer": {
@@ -69,7 +84,11 @@ def config(shards, tmp_path):
                 "log_every_n_steps": 1,
             }
             | (trainer or {}),
-            "model": {"detector": {"class_path": "detectors.detector.Detector", "init_args": init}, "lr": 0.002} | model,
+            "model": {
+                "detector": {"class_path": "detectors.detector.Detector", "init_args": init},
+                "lr": 0.002,
+            }
+            | model,
             "data": {
                 "real": [{"urls": f"{shards}/train-photos-*.tar"}],
                 "generated": [{"urls": f"{shards}/train-copies-*.tar"}],
@@ -94,7 +113,11 @@ def trained(config):
 def test_a_detector_learns_to_see_repeated_pixels(trained):
     assert trained.trainer.callback_metrics["val/auc"] > 0.95
     assert trained.trainer.callback_metrics["val/balanced_accuracy"] > 0.8
-    assert trained.datamodule.test_view == trained.model.detector.view == View("crop", size=32, resize=32)
+    assert (
+        trained.datamodule.test_view
+        == trained.model.detector.view
+        == View("crop", size=32, resize=32)
+    )
     assert trained.datamodule.train_view.random
 
 
@@ -105,7 +128,9 @@ def test_a_run_leaves_a_detector_that_opens_with_its_view(trained):
     assert torch.equal(opened(images), trained.model.detector.eval()(images))
     assert opened.view == trained.model.detector.view
     assert opened.train_view.random
-    assert json.loads((folder / "manifest.json").read_text())["settings"]["network"] == "tiny_patches"
+    assert (
+        json.loads((folder / "manifest.json").read_text())["settings"]["network"] == "tiny_patches"
+    )
     probability = opened.probability(torch.rand(3, 3, 50, 40))
     assert probability.shape == (3,)
     assert ((probability > 0) & (probability < 1)).all()
@@ -126,7 +151,13 @@ def test_a_strangers_checkpoint_is_refused_unrun(config, tmp_path, capsys):
             return os.system, (f"touch {tmp_path / 'harm'}",)
 
     torch.save({"state_dict": {"x": Hostile()}}, tmp_path / "theirs.ckpt")
-    assert run_command(door, ["fit", "-c", config("tiny_patches", {}), "--ckpt_path", str(tmp_path / "theirs.ckpt")]) == 2
+    assert (
+        run_command(
+            door,
+            ["fit", "-c", config("tiny_patches", {}), "--ckpt_path", str(tmp_path / "theirs.ckpt")],
+        )
+        == 2
+    )
     said = capsys.readouterr().err
     assert "not a training checkpoint, or damaged" in said
     assert "opening it would run posix.system. It was not opened" in said
@@ -136,7 +167,13 @@ def test_a_strangers_checkpoint_is_refused_unrun(config, tmp_path, capsys):
 @pytest.mark.parametrize("schedule", ["cosine", "step", "plateau", "constant"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_schedules_and_optimisers_run(config, schedule, optimizer):
-    run = main(["fit", "-c", config("tiny_patches", {}, {"max_epochs": 1}, schedule=schedule, optimizer=optimizer)])
+    run = main(
+        [
+            "fit",
+            "-c",
+            config("tiny_patches", {}, {"max_epochs": 1}, schedule=schedule, optimizer=optimizer),
+        ]
+    )
     assert run.trainer.global_step == 20
     lr = run.trainer.optimizers[0].param_groups[0]["lr"]
     assert (lr < 1e-5) == (schedule == "cosine")
@@ -150,33 +187,65 @@ def test_a_spectrum_network_takes_its_statistics_first(config):
 def test_going_on_from_a_saved_detector(trained, config, tmp_path):
     settings = yaml.safe_load(Path(config("tiny_patches", {}, {"max_epochs": 1})).read_text())
     folder = str(Path(trained.trainer.log_dir) / "detector")
-    settings["model"]["detector"] = {"class_path": "detectors.detector.load_detector", "init_args": {"name": folder}}
+    settings["model"]["detector"] = {
+        "class_path": "detectors.detector.load_detector",
+        "init_args": {"name": folder},
+    }
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(settings))
     cli = main(["validate", "-c", str(tmp_path / "again.yaml")])
-    assert cli.trainer.callback_metrics["val/auc"] == pytest.approx(float(trained.trainer.callback_metrics["val/auc"]))
+    assert cli.trainer.callback_metrics["val/auc"] == pytest.approx(
+        float(trained.trainer.callback_metrics["val/auc"])
+    )
 
 
 def test_new_weights_forget_what_the_old_ones_answers_meant(trained, config, tmp_path):
     folder = Path(trained.trainer.log_dir) / "detector"
     Calibration(scale=7.0, bias=3.0, pictures=500).save(folder)
     settings = yaml.safe_load(Path(config("tiny_patches", {}, {"max_epochs": 1})).read_text())
-    settings["model"]["detector"] = {"class_path": "detectors.detector.load_detector", "init_args": {"name": str(folder)}}
+    settings["model"]["detector"] = {
+        "class_path": "detectors.detector.load_detector",
+        "init_args": {"name": str(folder)},
+    }
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(settings))
     cli = main(["fit", "-c", str(tmp_path / "again.yaml")])
     assert load_detector(str(Path(cli.trainer.log_dir) / "detector")).calibration == Calibration()
 
 
 def test_the_best_checkpoint_becomes_the_detector(config, tmp_path):
-    watching = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"monitor": "val/auc", "mode": "min"}}
-    run = main(["fit", "-c", config("tiny_patches", {}, {"callbacks": [watching], "max_epochs": 3}, lr=0.02)])
-    best = torch.load(run.trainer.checkpoint_callback.best_model_path, weights_only=True)["state_dict"]
+    watching = {
+        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "init_args": {"monitor": "val/auc", "mode": "min"},
+    }
+    run = main(
+        [
+            "fit",
+            "-c",
+            config("tiny_patches", {}, {"callbacks": [watching], "max_epochs": 3}, lr=0.02),
+        ]
+    )
+    best = torch.load(run.trainer.checkpoint_callback.best_model_path, weights_only=True)[
+        "state_dict"
+    ]
     saved = load_detector(str(Path(run.trainer.log_dir) / "detector")).state_dict()
     assert all(torch.equal(best[f"detector.{name}"], value) for name, value in saved.items())
 
 
 def test_a_plateau_ends_the_run(config):
     run = main(
-        ["fit", "-c", config("tiny_patches", {}, {"max_epochs": 30}, schedule="plateau", patience=1, decay=0.1, lr=1e-5, lr_min=1e-6)]
+        [
+            "fit",
+            "-c",
+            config(
+                "tiny_patches",
+                {},
+                {"max_epochs": 30},
+                schedule="plateau",
+                patience=1,
+                decay=0.1,
+                lr=1e-5,
+                lr_min=1e-6,
+            ),
+        ]
     )
     assert run.trainer.current_epoch < 29
 
@@ -186,7 +255,14 @@ def test_a_detectors_fit_stopped_by_sigterm_goes_on(config, tmp_path):
     path = config("tiny_patches", {}, {"max_epochs": 1000})
     command = [sys.executable, "-m", "detectors", "fit", "-c", path]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not list((tmp_path / "run").rglob("*.ckpt")) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -196,7 +272,19 @@ def test_a_detectors_fit_stopped_by_sigterm_goes_on(config, tmp_path):
     assert found is not None, said[-2000:]
     state = torch.load(found[2], weights_only=True)
     assert state["global_step"] == int(found[1])
-    again = main(["fit", "-c", path, "--ckpt_path", "last", "--trainer.max_epochs", "-1", "--trainer.max_steps", str(int(found[1]) + 1)])
+    again = main(
+        [
+            "fit",
+            "-c",
+            path,
+            "--ckpt_path",
+            "last",
+            "--trainer.max_epochs",
+            "-1",
+            "--trainer.max_steps",
+            str(int(found[1]) + 1),
+        ]
+    )
     assert again.trainer.global_step == int(found[1]) + 1
 
 
@@ -242,11 +330,27 @@ def test_the_door_tells_mistakes_in_one_line(config, capsys):
 def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
     folder = str(Path(trained.trainer.log_dir) / "detector")
     quick = ["--accelerator", "cpu", "--num_workers", "0", "--batch_size", "16"]
-    assert run_command(door, ["calibrate", folder, "--data", f"[{shards}/train-*.tar]", *quick]) == 0
+    assert (
+        run_command(door, ["calibrate", folder, "--data", f"[{shards}/train-*.tar]", *quick]) == 0
+    )
     assert "on 160 pictures" in capsys.readouterr().out
     opened = load_detector(folder)
     assert opened.calibration.pictures == 160
-    assert run_command(door, ["test", folder, "--data", f"[{shards}/val-*.tar]", "-o", str(tmp_path / "out"), *quick]) == 0
+    assert (
+        run_command(
+            door,
+            [
+                "test",
+                folder,
+                "--data",
+                f"[{shards}/val-*.tar]",
+                "-o",
+                str(tmp_path / "out"),
+                *quick,
+            ],
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     assert "20 real and 20 generated pictures" in told
     assert "copies: AUC" in told
@@ -256,12 +360,27 @@ def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
     assert record["ranking"]["auc"] > 0.95
     assert record["calibration"]["pictures"] == 160
     assert set(record["slices"]["codec"]) == {"png"}
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["images"] == {"done": 40, "failed": 0}
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["images"] == {
+        "done": 40,
+        "failed": 0,
+    }
     for wrong in ("1", "-3"):
-        arguments = ["--data", f"[{shards}/val-*.tar]", "-o", str(tmp_path / "out"), "--resamples", wrong]
+        arguments = [
+            "--data",
+            f"[{shards}/val-*.tar]",
+            "-o",
+            str(tmp_path / "out"),
+            "--resamples",
+            wrong,
+        ]
         assert run_command(door, ["test", folder, *arguments, *quick]) == 2
         assert "at least 40" in capsys.readouterr().err
-    assert run_command(door, ["test", folder, "--data", "[nowhere/*.tar]", "-o", str(tmp_path / "out"), *quick]) == 2
+    assert (
+        run_command(
+            door, ["test", folder, "--data", "[nowhere/*.tar]", "-o", str(tmp_path / "out"), *quick]
+        )
+        == 2
+    )
     assert "no shards at nowhere" in capsys.readouterr().err
 
 
@@ -271,9 +390,25 @@ def test_several_detectors_are_tested_as_one(trained, shards, tmp_path):
     other = Detector("tiny_patches", view=View("crop", size=16, resize=16))
     other.calibration = Calibration(scale=0.5, bias=-2.0, pictures=70)
     other.save_pretrained(tmp_path / "other")
-    quick = ["--accelerator", "cpu", "--num_workers", "0", "--batch_size", "16", "--data", f"[{shards}/val-*.tar]"]
-    for name, detectors in (("a", [first]), ("b", [tmp_path / "other"]), ("both", [first, tmp_path / "other"])):
-        assert run_command(door, ["test", *map(str, detectors), "-o", str(tmp_path / name), *quick]) == 0
+    quick = [
+        "--accelerator",
+        "cpu",
+        "--num_workers",
+        "0",
+        "--batch_size",
+        "16",
+        "--data",
+        f"[{shards}/val-*.tar]",
+    ]
+    for name, detectors in (
+        ("a", [first]),
+        ("b", [tmp_path / "other"]),
+        ("both", [first, tmp_path / "other"]),
+    ):
+        assert (
+            run_command(door, ["test", *map(str, detectors), "-o", str(tmp_path / name), *quick])
+            == 0
+        )
     a, b, both = (Scores.read(tmp_path / name / "scores.parquet") for name in ("a", "b", "both"))
     assert both.logit == pytest.approx((3 * a.logit + 1 + 0.5 * b.logit - 2) / 2)
     record = json.loads((tmp_path / "both" / "summary.json").read_text())

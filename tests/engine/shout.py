@@ -83,7 +83,9 @@ def main(arguments):
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--devices", default="auto", type=lambda text: text if text == "auto" else int(text))
+    parser.add_argument(
+        "--devices", default="auto", type=lambda text: text if text == "auto" else int(text)
+    )
     parser.add_argument("--slow", type=float, default=0)
     settings = parser.parse_args(arguments)
     inputs = [TextFile(path) for path in sorted(settings.folder.iterdir())]

@@ -39,17 +39,28 @@ def raising(error):
 
 def started(script, *options, **settings):
     """A process that runs a script; a command gets the name ``main``."""
-    return subprocess.run([sys.executable, *options, "-c", script], cwd=ROOT, capture_output=True, text=True, **settings)
+    return subprocess.run(
+        [sys.executable, *options, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        **settings,
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_of_a_loader_process_is_as_short_as_one_of_our_own(workers, capsys):
     assert run(lambda _: len(list(DataLoader(Faulty(), num_workers=workers))), []) == 2
-    assert capsys.readouterr().err == "error: a.tar, 7: no record with a label; write the shards again\n"
+    assert (
+        capsys.readouterr().err
+        == "error: a.tar, 7: no record with a label; write the shards again\n"
+    )
 
 
 def test_other_messages_stay_whole():
-    assert one_line(ValueError("KeyError: what a file\n says: x")) == "KeyError: what a file says: x"
+    assert (
+        one_line(ValueError("KeyError: what a file\n says: x")) == "KeyError: what a file says: x"
+    )
     assert one_line(ValueError()) == "ValueError"
     assert one_line(PermissionError(13, "Permission denied", "/a/b")) == "/a/b: permission denied"
 
@@ -58,9 +69,17 @@ def test_other_messages_stay_whole():
     ("error", "code", "words"),
     [
         (ValueError("no such thing"), 2, "error: no such thing"),
-        (FileNotFoundError(2, "No such file or directory", "a.png"), 2, "error: a.png: no such file or directory"),
+        (
+            FileNotFoundError(2, "No such file or directory", "a.png"),
+            2,
+            "error: a.png: no such file or directory",
+        ),
         (MemoryError(), 2, "error: out of memory: use a smaller --batch-size, or smaller images"),
-        (ModuleNotFoundError("x", name="gradio.blocks"), 2, "error: gradio.blocks is not installed: run make install, or"),
+        (
+            ModuleNotFoundError("x", name="gradio.blocks"),
+            2,
+            "error: gradio.blocks is not installed: run make install, or",
+        ),
         (KeyError("x"), 70, "fault in this program at tests/engine/test_cli.py:"),
         (TypeError("a\nb"), 70, "fault in this program at tests/engine/test_cli.py:"),
         (ModuleNotFoundError("x", name="rid.gone"), 70, "fault in this program"),
@@ -94,7 +113,9 @@ def test_development_mode_shows_the_traceback():
 
 def test_sigterm_ends_a_command_at_once():
     script = "import time\nfrom engine.cli import run\nimport sys\nsys.exit(run(lambda _: print('begun', flush=True) or time.sleep(60)))"
-    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=-1, stderr=-1, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=-1, stderr=-1, text=True
+    ) as process:
         assert process.stdout.readline() == "begun\n"
         before = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -106,7 +127,10 @@ def test_sigterm_ends_a_command_at_once():
 def test_a_reader_that_leaves_is_no_error():
     script = "import sys\nfrom engine.cli import run\nsys.exit(run(lambda _: [print('line') for _ in range(100000)] and 0))"
     done = subprocess.run(
-        ["bash", "-c", f'"{sys.executable}" -c "{script}" | head -1; exit ${{PIPESTATUS[0]}}'], cwd=ROOT, capture_output=True, text=True
+        ["bash", "-c", f'"{sys.executable}" -c "{script}" | head -1; exit ${{PIPESTATUS[0]}}'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("line\n", "", 141)
 
@@ -138,7 +162,12 @@ sys.exit(run(command))
 def test_libraries_are_quiet_and_we_are_heard():
     done = started(NOISY)
     assert done.returncode == 0
-    assert set(done.stderr.splitlines()) == {"error: a library's error", "a library's error", "ours", "warning: ours, too"}
+    assert set(done.stderr.splitlines()) == {
+        "error: a library's error",
+        "a library's error",
+        "ours",
+        "warning: ours, too",
+    }
 
 
 def test_development_mode_shows_all():
@@ -173,7 +202,16 @@ def judge(settings, output):
 
 
 ROOM = Room(
-    "room", "A room.", {"judge": Verb("Judge.", "room judge", lambda parser: parser.add_argument("--fail", action="store_true"), judge)}
+    "room",
+    "A room.",
+    {
+        "judge": Verb(
+            "Judge.",
+            "room judge",
+            lambda parser: parser.add_argument("--fail", action="store_true"),
+            judge,
+        )
+    },
 )
 
 
@@ -219,9 +257,15 @@ def test_what_is_printed_by_others_does_not_spoil_the_document(capsys):
 
 def test_wrong_verbs(capsys):
     assert run(ROOM.main, ["jugde"]) == 2
-    assert capsys.readouterr().err == "error: python -m room has no verb 'jugde'; did you mean judge?\n"
+    assert (
+        capsys.readouterr().err
+        == "error: python -m room has no verb 'jugde'; did you mean judge?\n"
+    )
     assert run(ROOM.main, ["--frob"]) == 2
-    assert capsys.readouterr().err == "error: python -m room has no option '--frob'; its verbs are judge\n"
+    assert (
+        capsys.readouterr().err
+        == "error: python -m room has no option '--frob'; its verbs are judge\n"
+    )
     assert run(ROOM.main, []) == 2
     assert "judge  Judge." in capsys.readouterr().err
     assert run(ROOM.main, ["--help"]) == 0
@@ -243,5 +287,12 @@ def test_what_is_left_out_is_told_even_quietly(capsys, monkeypatch):
     output = Output("room judge", quiet=True)
     report = Report([("a", {})], {"b": "b: damaged"}, {"c.txt": "not an image by its name"}, 0, [])
     assert output.report(report, "judged") == 1
-    assert capsys.readouterr() == ("1 judged\n", "skipped c.txt: not an image by its name\nerror: b: damaged\n")
-    assert (output.record["done"], set(output.record["failed"]), set(output.record["skipped"])) == (1, {"b"}, {"c.txt"})
+    assert capsys.readouterr() == (
+        "1 judged\n",
+        "skipped c.txt: not an image by its name\nerror: b: damaged\n",
+    )
+    assert (output.record["done"], set(output.record["failed"]), set(output.record["skipped"])) == (
+        1,
+        {"b"},
+        {"c.txt"},
+    )

@@ -17,7 +17,9 @@ def contents(folder):
     return {path.name: path.read_text() for path in folder.glob("*.txt")}
 
 
-@pytest.mark.parametrize(("step", "after"), [("staged", "old"), ("record", "old"), ("first", "new"), ("second", "new")])
+@pytest.mark.parametrize(
+    ("step", "after"), [("staged", "old"), ("record", "old"), ("first", "new"), ("second", "new")]
+)
 def test_a_killed_run_leaves_all_old_or_all_new_files(step, after, tmp_path, monkeypatch):
     write(tmp_path, "old")
     moves = 0
@@ -39,7 +41,9 @@ def test_a_killed_run_leaves_all_old_or_all_new_files(step, after, tmp_path, mon
     monkeypatch.setattr(engine.file_sets.os, "replace", replace)
     if step in ("first", "second"):
         monkeypatch.setattr(engine.file_sets, "atomic_write", PlainWrite)
-        monkeypatch.setattr(engine.file_sets, "write_text", lambda path, text: path.write_text(text))
+        monkeypatch.setattr(
+            engine.file_sets, "write_text", lambda path, text: path.write_text(text)
+        )
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path, "new")
     monkeypatch.undo()

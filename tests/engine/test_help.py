@@ -10,11 +10,28 @@ from engine.cli import Training
 from engine.cli.help import shown
 from tests.commands import ROOMS, VERBS, accepted
 
-HEAVY = {"torch", "torchvision", "lightning", "transformers", "diffusers", "timm", "numpy", "PIL", "scipy", "sklearn", "gradio"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "lightning",
+    "transformers",
+    "diffusers",
+    "timm",
+    "numpy",
+    "PIL",
+    "scipy",
+    "sklearn",
+    "gradio",
+}
 
 
 def options(parser):
-    return {option for action in shown(parser) for option in action.option_strings or [action.dest] if not option.endswith("+")}
+    return {
+        option
+        for action in shown(parser)
+        for option in action.option_strings or [action.dest]
+        if not option.endswith("+")
+    }
 
 
 @pytest.mark.parametrize("command", VERBS)
@@ -22,7 +39,9 @@ def test_the_options_shown_are_those_accepted(command):
     room, name = command.split()
     verb = import_module(f"{room}.__main__").VERBS[name]
     outlined, real = verb.parser(command, outline=True), accepted(command)
-    ours = {"--json", "--quiet", "--version"} if isinstance(verb, Training) else set()  # taken before LightningCLI sees them
+    ours = (
+        {"--json", "--quiet", "--version"} if isinstance(verb, Training) else set()
+    )  # taken before LightningCLI sees them
     assert options(outlined) - ours == options(real)
 
 
@@ -30,8 +49,15 @@ def test_the_options_shown_are_those_accepted(command):
 def test_which_options_are_needed_is_shown(command):
     room, name = command.split()
     outlined, real = (
-        {action.dest for action in shown(parser) if action.required or action.dest in getattr(parser, "required_args", ())}
-        for parser in (import_module(f"{room}.__main__").VERBS[name].parser(command, outline=True), accepted(command))
+        {
+            action.dest
+            for action in shown(parser)
+            if action.required or action.dest in getattr(parser, "required_args", ())
+        }
+        for parser in (
+            import_module(f"{room}.__main__").VERBS[name].parser(command, outline=True),
+            accepted(command),
+        )
     )
     assert outlined >= real
 

@@ -43,7 +43,9 @@ def results(output):
 
 def test_every_input_has_its_result_and_row(texts, tmp_path):
     _, report = run(texts, tmp_path / "out")
-    assert results(tmp_path / "out") == {f"{number}.txt": f"TEXT {number} {number // 2}" for number in range(7)}
+    assert results(tmp_path / "out") == {
+        f"{number}.txt": f"TEXT {number} {number // 2}" for number in range(7)
+    }
     assert [name for name, _ in report.rows] == [f"{number}.txt" for number in range(7)]
     assert report.counts() == {"done": 7, "failed": 0, "skipped": 0}
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -53,9 +55,16 @@ def test_every_input_has_its_result_and_row(texts, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("damaged", "3.txt: damaged"), ("poison", "3.txt: poison"), ("useless", "would not change"), ("bug", "please report")],
+    [
+        ("damaged", "3.txt: damaged"),
+        ("poison", "3.txt: poison"),
+        ("useless", "would not change"),
+        ("bug", "please report"),
+    ],
 )
-def test_what_goes_wrong_with_one_input_is_told_and_the_others_are_done(texts, tmp_path, text, told):
+def test_what_goes_wrong_with_one_input_is_told_and_the_others_are_done(
+    texts, tmp_path, text, told
+):
     (texts / "3.txt").write_text(text)
     _, report = run(texts, tmp_path / "out")
     assert list(report.failed) == ["3.txt"]
@@ -104,7 +113,9 @@ def test_an_input_whose_line_in_the_journal_is_damaged_is_done_again(texts, tmp_
     output = tmp_path / "out"
     run(texts, output)
     whole = (output / "journal.jsonl").read_text()
-    (output / "journal.jsonl").write_text(whole.replace('"row": {', '"row": {"left": 3, ', 1))  # well-formed all the same
+    (output / "journal.jsonl").write_text(
+        whole.replace('"row": {', '"row": {"left": 3, ', 1)
+    )  # well-formed all the same
     job, report = run(texts, output)
     assert len(job.batches) == 1
     assert (report.before, report.counts()["done"]) == (6, 7)
@@ -115,7 +126,10 @@ def test_a_journal_of_an_earlier_version_has_no_sums(texts, tmp_path):
     output = tmp_path / "out"
     run(texts, output)
     lines = (output / "journal.jsonl").read_text().splitlines()
-    without = [json.dumps({key: value for key, value in json.loads(line).items() if key != "crc32"}) for line in lines]
+    without = [
+        json.dumps({key: value for key, value in json.loads(line).items() if key != "crc32"})
+        for line in lines
+    ]
     (output / "journal.jsonl").write_text("\n".join(without) + "\n")
     job, report = run(texts, output)
     assert not job.batches
@@ -143,7 +157,9 @@ def test_a_full_disk_ends_the_job_and_the_same_command_goes_on(texts, tmp_path):
     class Full(Shout):
         def write(self, source, finished):
             if source.name == "4.txt":
-                raise OSError(errno.ENOSPC, "No space left on device", str(self.output / source.name))
+                raise OSError(
+                    errno.ENOSPC, "No space left on device", str(self.output / source.name)
+                )
             return super().write(source, finished)
 
     with pytest.raises(OSError, match="No space left"):
@@ -156,7 +172,11 @@ def test_a_full_disk_ends_the_job_and_the_same_command_goes_on(texts, tmp_path):
 def test_unfinished_files_of_killed_runs_are_taken_away(texts, tmp_path):
     out, other = tmp_path / "out", tmp_path / "out" / "other"
     beside = tmp_path / "table.csv"
-    with atomic_write(out / "5.txt") as left, atomic_write(other / "6.txt") as foreign, atomic_write(beside) as table:
+    with (
+        atomic_write(out / "5.txt") as left,
+        atomic_write(other / "6.txt") as foreign,
+        atomic_write(beside) as table,
+    ):
         for path in (left, foreign, table, other / LOCK, tmp_path / ".foreign.partial"):
             path.touch()
         shutil.rmtree(other)  # a folder with nothing but unfinished files is as good as empty
@@ -189,7 +209,9 @@ def test_a_disk_that_fails_under_one_input_does_not_end_the_job(texts, tmp_path)
 
 
 def test_sigterm_is_obeyed_between_batches(texts, tmp_path):
-    process = subprocess.Popen(command(texts, tmp_path / "out", "--slow", "1"), stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command(texts, tmp_path / "out", "--slow", "1"), stderr=subprocess.PIPE
+    )
     while not (tmp_path / "out" / "1.txt").is_file():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -200,7 +222,9 @@ def test_sigterm_is_obeyed_between_batches(texts, tmp_path):
     assert report.before >= 2
 
 
-@pytest.mark.parametrize("sign", ["manifest.json", "1.txt"])  # while the processes look for each other, and at work
+@pytest.mark.parametrize(
+    "sign", ["manifest.json", "1.txt"]
+)  # while the processes look for each other, and at work
 def test_sigterm_for_all_processes_of_a_job_is_told_by_the_first(texts, tmp_path, sign):
     words = command(texts, tmp_path / "out", "--devices", "2", "--slow", "1")
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -218,21 +242,37 @@ def test_sigterm_for_all_processes_of_a_job_is_told_by_the_first(texts, tmp_path
 
 def test_a_killed_job_ends_as_an_unbroken_one(texts, tmp_path):
     run(texts, tmp_path / "whole")
-    process = subprocess.Popen(command(texts, tmp_path / "out", "--slow", "0.5"), stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command(texts, tmp_path / "out", "--slow", "0.5"), stderr=subprocess.PIPE
+    )
     while not (tmp_path / "out" / "1.txt").is_file():
         time.sleep(0.02)
     process.kill()
     process.wait()
     run(texts, tmp_path / "out")
     assert results(tmp_path / "out") == results(tmp_path / "whole")
-    assert (tmp_path / "out" / "journal.jsonl").read_bytes() == (tmp_path / "whole" / "journal.jsonl").read_bytes()
+    assert (tmp_path / "out" / "journal.jsonl").read_bytes() == (
+        tmp_path / "whole" / "journal.jsonl"
+    ).read_bytes()
 
 
 LAUNCHERS = {
     "devices": lambda: [sys.executable],
-    "torchrun": lambda: [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc_per_node", "2"],
+    "torchrun": lambda: [
+        str(Path(sys.executable).with_name("torchrun")),
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+    ],
     "fabric": lambda: [
-        *(str(Path(sys.executable).with_name("fabric")), "run", "--devices", "2", "--accelerator", "cpu"),
+        *(
+            str(Path(sys.executable).with_name("fabric")),
+            "run",
+            "--devices",
+            "2",
+            "--accelerator",
+            "cpu",
+        ),
         *("--main-port", str(free_port())),  # its own default is one port for all runs on a machine
     ],
 }
@@ -248,11 +288,20 @@ def test_two_processes_come_to_what_one_does(texts, tmp_path, launcher):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("'done': 6") == 1
     assert results(tmp_path / "two") == results(tmp_path / "one")
-    assert (tmp_path / "two" / "journal.jsonl").read_bytes() == (tmp_path / "one" / "journal.jsonl").read_bytes()
+    assert (tmp_path / "two" / "journal.jsonl").read_bytes() == (
+        tmp_path / "one" / "journal.jsonl"
+    ).read_bytes()
 
 
 def test_a_launcher_of_another_number_is_refused(texts, tmp_path):
-    words = [*LAUNCHERS["torchrun"](), str(SCRIPT), str(texts), str(tmp_path / "two"), "--devices", "3"]
+    words = [
+        *LAUNCHERS["torchrun"](),
+        str(SCRIPT),
+        str(texts),
+        str(tmp_path / "two"),
+        "--devices",
+        "3",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "make them equal" in done.stderr

@@ -17,7 +17,9 @@ class Method:
 class Jpeg(Method):
     """A codec."""
 
-    def __init__(self, quality: int = 75, chroma: Literal["420", "444"] = "420", source: str = "here"):
+    def __init__(
+        self, quality: int = 75, chroma: Literal["420", "444"] = "420", source: str = "here"
+    ):
         if not Path(source).exists() and source != "here":
             raise FileNotFoundError(f"{source}: no such file or folder")
 
@@ -61,7 +63,15 @@ def options(parser):
     parser.add_class_arguments(Limits, "limits")
 
 
-ROOM = Room("room", "A room.", {"go": Verb("Go.", "room go P -o O", options, lambda settings, output: output.result(repr(settings)))})
+ROOM = Room(
+    "room",
+    "A room.",
+    {
+        "go": Verb(
+            "Go.", "room go P -o O", options, lambda settings, output: output.result(repr(settings))
+        )
+    },
+)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +80,10 @@ ROOM = Room("room", "A room.", {"go": Verb("Go.", "room go P -o O", options, lam
         ("p -o x --bogus 3", "there is no option --bogus; python -m room go --help lists them"),
         ("p -o x --batch_sise 3", "there is no option --batch-sise; did you mean --batch-size?"),
         ("p -o x --batch 3", "there is no option --batch; did you mean --batch-size?"),
-        ("p -o x --limits.stps 3", "there is no option --limits.stps; did you mean --limits.steps?"),
+        (
+            "p -o x --limits.stps 3",
+            "there is no option --limits.stps; did you mean --limits.steps?",
+        ),
         ("p -o x --batch-size many", "--batch-size: 'many' is not a whole number"),
         ("p -o x --rate much", "--rate: 'much' is not a number"),
         ("p -o x --devices all", "--devices: 'all' is not a whole number or auto"),
@@ -78,10 +91,19 @@ ROOM = Room("room", "A room.", {"go": Verb("Go.", "room go P -o O", options, lam
         ("p -o x --data a", "--data: 'a' is not a list such as [a, b]"),
         ("p -o x --labels a", "--labels: 'a' is not pairs such as {a: 1}"),
         ("p -o x --limits.span [1]", "--limits.span: '[1]' is not 2 values such as [a, b]"),
-        ("p -o x --limits.mode slwo", "--limits.mode: 'slwo' is not one of fast, slow; did you mean slow?"),
+        (
+            "p -o x --limits.mode slwo",
+            "--limits.mode: 'slwo' is not one of fast, slow; did you mean slow?",
+        ),
         ("p -o x --limits.steps 0", "steps must be at least 1"),
-        ("p -o x --method Jpg", "--method: 'Jpg' is not one of DownUp, Jpeg, Method; did you mean Jpeg?"),
-        ("p -o x --method Jpeg --method.quality best", "--method: Jpeg: quality: 'best' is not a whole number"),
+        (
+            "p -o x --method Jpg",
+            "--method: 'Jpg' is not one of DownUp, Jpeg, Method; did you mean Jpeg?",
+        ),
+        (
+            "p -o x --method Jpeg --method.quality best",
+            "--method: Jpeg: quality: 'best' is not a whole number",
+        ),
         ("p -o x --method Jpeg --method.qality 9", "--method: Jpeg: there is no setting 'qality'"),
         ("p -o x --method Jpeg --method.source data/faces", "data/faces: no such file or folder"),
         ("p", "missing: -o/--output (folder of the results)"),
@@ -123,7 +145,13 @@ def test_a_value_of_a_thousand_characters_is_cut(capsys):
 
 
 def test_both_spellings_of_every_option(capsys):
-    for words in (["--batch-size", "3"], ["--batch_size=3"], ["--num_workers", "5"], ["--num-workers=5"], ["--trust_torchscript"]):
+    for words in (
+        ["--batch-size", "3"],
+        ["--batch_size=3"],
+        ["--num_workers", "5"],
+        ["--num-workers=5"],
+        ["--trust_torchscript"],
+    ):
         assert run(ROOM.main, ["go", "p", "-o", "x", *words]) == 0
     said = capsys.readouterr().out
     assert said.count("batch_size=3") == 2
@@ -134,16 +162,31 @@ def test_both_spellings_of_every_option(capsys):
 def test_values_and_what_follows_two_dashes_stay_as_they_are():
     parser = ROOM.verbs["go"].parser("room go")
     words = ["--batch-size=3", "a_b-c", "--method.init-args.a_b=x-y_z", "--", "--batch-size"]
-    assert spelled(words, parser) == ["--batch_size=3", "a_b-c", "--method.init_args.a_b=x-y_z", "--", "--batch-size"]
+    assert spelled(words, parser) == [
+        "--batch_size=3",
+        "a_b-c",
+        "--method.init_args.a_b=x-y_z",
+        "--",
+        "--batch-size",
+    ]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--trainer.max-stesp 3", "there is no option --trainer.max-stesp; did you mean --trainer.max-steps?"),
+        (
+            "--trainer.max-stesp 3",
+            "there is no option --trainer.max-stesp; did you mean --trainer.max-steps?",
+        ),
         ("--trainer.max-steps x", "--trainer.max-steps: 'x' is not a whole number"),
-        ("--trainer.callbacks.every_n 3", "--trainer.callbacks: PictureGrid: there is no setting 'every_n'"),
-        ("--data.init_args.batch-siz 3", "--data: PictureDataModule: there is no setting 'batch_siz'"),
+        (
+            "--trainer.callbacks.every_n 3",
+            "--trainer.callbacks: PictureGrid: there is no setting 'every_n'",
+        ),
+        (
+            "--data.init_args.batch-siz 3",
+            "--data: PictureDataModule: there is no setting 'batch_siz'",
+        ),
         ("--model.surrogates 3", "--model.surrogates: '3' is not a list such as [a, b]"),
     ],
 )
@@ -158,7 +201,9 @@ def test_trainings_say_it_the_same_way(words, message):
 def test_what_a_training_lacks():
     from tests.commands import lightning
 
-    with pytest.raises(UsageError, match=r"^missing: --model.generator, --model.surrogates, --data$"):
+    with pytest.raises(
+        UsageError, match=r"^missing: --model.generator, --model.surrogates, --data$"
+    ):
         lightning("rid", ["fit", "--trainer.max_steps", "3"])
 
 

@@ -21,13 +21,23 @@ HOSTILE = "</title></script><img src=x onerror=alert(1)>\"'&"
 
 
 def page(**changes):
-    values = {"count": 3, "head": ["edit", HOSTILE], "rows": [[HOSTILE, "0.5"]], "plots": [("data:image/png;base64,", HOSTILE)]}
+    values = {
+        "count": 3,
+        "head": ["edit", HOSTILE],
+        "rows": [[HOSTILE, "0.5"]],
+        "plots": [("data:image/png;base64,", HOSTILE)],
+    }
     return render("eval/retrieval.html", **(values | changes))
 
 
 def test_the_policy_admits_this_style_and_script_alone():
     text = page()
-    assert re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)[1].replace("&#39;", "'") == FILE_POLICY
+    assert (
+        re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)[
+            1
+        ].replace("&#39;", "'")
+        == FILE_POLICY
+    )
     for element, directive in (("style", "style-src"), ("script", "script-src")):
         (inner,) = re.findall(f"<{element}>(.*?)</{element}>", text, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
@@ -53,7 +63,14 @@ def test_a_value_that_is_missing_is_a_fault():
 
 
 def test_names_that_are_no_text_are_written(tmp_path):
-    write_page(tmp_path / "deep" / "a.html", "eval/retrieval.html", count=1, head=["edit"], rows=[["caf\udce9.png"]], plots=[])
+    write_page(
+        tmp_path / "deep" / "a.html",
+        "eval/retrieval.html",
+        count=1,
+        head=["edit"],
+        rows=[["caf\udce9.png"]],
+        plots=[],
+    )
     assert "caf?.png" in (tmp_path / "deep" / "a.html").read_text()
 
 
@@ -89,8 +106,18 @@ def test_the_shell_is_written_once_and_loads_jinja_late():
         source = file.read_text()
         assert not re.search("<!doctype|<html|<style", source), f"{name} writes a page by hand"
         for node in ast.parse(source).body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "") or ""]
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [getattr(node, "module", "") or ""]
+            )
             assert not any(found.split(".")[0] == "jinja2" for found in names), name
     code = "import sys, engine.pages.shell, engine.pages.data_urls, engine.pages.markdown; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    ).stdout
     assert not {"jinja2", "matplotlib", "torch"} & set(loaded.split())

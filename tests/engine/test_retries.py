@@ -29,7 +29,11 @@ def failing(*errors):
 
 
 def kind(error):
-    return Passing("busy", error.args[0] if error.args else None) if isinstance(error, OSError) else None
+    return (
+        Passing("busy", error.args[0] if error.args else None)
+        if isinstance(error, OSError)
+        else None
+    )
 
 
 def test_a_wait_is_as_asked_for_or_doubles(slept, caplog):
@@ -52,4 +56,10 @@ def test_lasting_faults_and_too_long_waits_end_it(slept):
 def test_what_a_server_asks_for_is_read():
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90))
     assert 80 < asked_wait(soon) <= 90
-    assert (asked_wait("3"), asked_wait("-3"), asked_wait("soon"), asked_wait(None), asked_wait("")) == (3.0, 0.0, None, None, None)
+    assert (
+        asked_wait("3"),
+        asked_wait("-3"),
+        asked_wait("soon"),
+        asked_wait(None),
+        asked_wait(""),
+    ) == (3.0, 0.0, None, None, None)

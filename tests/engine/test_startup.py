@@ -10,7 +10,18 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 
-SLOW = ("lightning", "torchvision", "diffusers", "torch._dynamo", "timm", "kornia", "transformers", "torchmetrics", "scipy", "matplotlib")
+SLOW = (
+    "lightning",
+    "torchvision",
+    "diffusers",
+    "torch._dynamo",
+    "timm",
+    "kornia",
+    "transformers",
+    "torchmetrics",
+    "scipy",
+    "matplotlib",
+)
 """Each takes as long to import as torch itself, or longer; several of them import one another."""
 
 SCRIPT = """
@@ -25,7 +36,11 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
 def imported(*command, folder=ROOT):
     """Exit code of a command that is run in a process of its own, and the modules that are imported when it ends."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, command)], cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", SCRIPT, *map(str, command)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
     )
     code, modules = json.loads(done.stderr.splitlines()[-1])
     return code, set(modules), done
@@ -51,7 +66,9 @@ def photos(tmp_path_factory):
 )
 def test_jobs_in_one_process_import_nothing_slow(command, photos, tmp_path):
     places = {"PHOTOS": photos, "OUT": tmp_path / "out", "OUT.csv": tmp_path / "out.csv"}
-    code, modules, done = imported(*(places.get(word, word) for word in command.split()), "--accelerator", "cpu")
+    code, modules, done = imported(
+        *(places.get(word, word) for word in command.split()), "--accelerator", "cpu"
+    )
     assert (code, done.stdout.startswith("3 ")) == (0, True)
     assert "torch" in modules
     assert [name for name in SLOW if name in modules] == []
@@ -71,19 +88,43 @@ def test_jobs_in_one_process_import_nothing_slow(command, photos, tmp_path):
     ],
 )
 def test_help_versions_and_mistakes_import_no_torch(command):
-    done = subprocess.run([sys.executable, "-X", "importtime", "-m", *command.split()], cwd=ROOT, capture_output=True, text=True)
-    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", *command.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    modules = {
+        line.rpartition("|")[2].strip()
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    }
     assert "engine.cli" in modules
     assert not modules & {"torch", "numpy", *SLOW}
 
 
 def test_light_settings_are_checked_before_torch_is_imported():
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "rid", "protect", "P/", "-o", "O/", "--fit", "rezise"],
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-m",
+            "rid",
+            "protect",
+            "P/",
+            "-o",
+            "O/",
+            "--fit",
+            "rezise",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "error: --fit: 'rezise' is not one of resize, tile, crop; did you mean resize?"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "error: --fit: 'rezise' is not one of resize, tile, crop; did you mean resize?"
+    )
     assert "torch" not in {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

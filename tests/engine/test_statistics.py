@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from engine.statistics import PairingTest, bootstrap_interval, clusters, half_width, paired_difference, pairing_test, proportion_interval
+from engine.statistics import (
+    PairingTest,
+    bootstrap_interval,
+    clusters,
+    half_width,
+    paired_difference,
+    pairing_test,
+    proportion_interval,
+)
 
 
 def test_against_worked_numbers():
@@ -38,18 +46,29 @@ def test_bootstrap_intervals_are_numpys_own_draws():
     rng = np.random.default_rng(5)
     means = values[rng.integers(60, size=(2000, 60))].mean(axis=1)
     expected = pytest.approx(tuple(np.quantile(means, (0.025, 0.975))), abs=1e-12)
-    assert bootstrap_interval(lambda rows, axis=-1: values[rows].mean(axis=axis), 60, resamples=2000, seed=5) == expected
-    assert bootstrap_interval(lambda rows: values[rows].mean(), 60, resamples=2000, seed=5) == expected
+    assert (
+        bootstrap_interval(
+            lambda rows, axis=-1: values[rows].mean(axis=axis), 60, resamples=2000, seed=5
+        )
+        == expected
+    )
+    assert (
+        bootstrap_interval(lambda rows: values[rows].mean(), 60, resamples=2000, seed=5) == expected
+    )
 
 
 def test_samples_are_resampled_apart():
     a, b = np.random.default_rng(1).normal(size=(2, 500))
-    low, high = bootstrap_interval(lambda i, j: a[i].mean() - b[j].mean(), 500, 500, resamples=2000, seed=0)
+    low, high = bootstrap_interval(
+        lambda i, j: a[i].mean() - b[j].mean(), 500, 500, resamples=2000, seed=0
+    )
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(2 / 500), rel=0.1)
 
 
 def test_undefined_resamples_are_left_out_and_single_rows_give_none():
-    assert bootstrap_interval(lambda rows: np.nan if 0 in rows else 1.0, 5, resamples=100, seed=0) == (1.0, 1.0)
+    assert bootstrap_interval(
+        lambda rows: np.nan if 0 in rows else 1.0, 5, resamples=100, seed=0
+    ) == (1.0, 1.0)
     assert bootstrap_interval(lambda rows: np.nan, 5, resamples=100, seed=0) is None
     assert bootstrap_interval(lambda rows: 1.0, 1, resamples=100, seed=0) is None
     assert bootstrap_interval(lambda rows: 1.0, 9, resamples=0, seed=0) is None
@@ -64,7 +83,9 @@ def test_intervals_of_proportions():
     assert proportion_interval(0, 10) == pytest.approx((0.0, 0.3085), abs=1e-3)
     assert proportion_interval(10, 10) == pytest.approx((0.6915, 1.0), abs=1e-3)
     tails = stats.beta.ppf([0.025, 0.975], [3, 4], [15, 14])
-    assert proportion_interval(3, 17) == pytest.approx(tuple(tails), abs=1e-9), "Clopper and Pearson's formula"
+    assert proportion_interval(3, 17) == pytest.approx(tuple(tails), abs=1e-9), (
+        "Clopper and Pearson's formula"
+    )
     assert proportion_interval(3, 17, "wilson") == pytest.approx((0.0619, 0.4103), abs=1e-4)
     assert proportion_interval(0, 0) == (0, 1)
 
@@ -81,7 +102,9 @@ def test_pairings_are_those_of_the_written_out_test(count):
     else:
         orders = np.random.default_rng(0).permuted(np.tile(rows, (99_999, 1)), axis=1)
         expected = (1 + (similarity[rows, orders].mean(axis=1) >= own - 1e-12).sum()) / 100_000
-        assert found.p == pytest.approx(expected, abs=4 * np.sqrt(2 * expected * (1 - expected) / 100_000))
+        assert found.p == pytest.approx(
+            expected, abs=4 * np.sqrt(2 * expected * (1 - expected) / 100_000)
+        )
         assert not found.exact
 
 

@@ -23,7 +23,9 @@ def test_text_that_a_spreadsheet_would_run_is_marked_as_text(begins, tmp_path):
 
 NAMES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1),
-    st.binary(min_size=1).map(lambda name: name.replace(b"\0", b"x").decode("utf-8", "surrogateescape")),
+    st.binary(min_size=1).map(
+        lambda name: name.replace(b"\0", b"x").decode("utf-8", "surrogateescape")
+    ),
 )
 
 
@@ -43,6 +45,10 @@ def test_names_that_are_no_text_are_kept_byte_by_byte(tmp_path):
 
 def test_a_row_that_was_cut_short_is_left_out(tmp_path):
     file = tmp_path / "t.csv"
-    write_table(file, ["source", "psnr"], [{"source": "a.png", "psnr": 40.0}, {"source": "b.png", "psnr": 41.25}])
+    write_table(
+        file,
+        ["source", "psnr"],
+        [{"source": "a.png", "psnr": 40.0}, {"source": "b.png", "psnr": 41.25}],
+    )
     file.write_bytes(file.read_bytes()[:-3])
     assert rows_of_table(file) == {"a.png": {"psnr": 40.0}}

@@ -8,7 +8,13 @@ from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
 from engine.training import TrainingCLI, launched_processes
 
 LAUNCHERS = {
-    "torchrun": {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "TORCHELASTIC_RUN_ID": "x", "GROUP_RANK": "0"},
+    "torchrun": {
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "x",
+        "GROUP_RANK": "0",
+    },
     "bare": {"WORLD_SIZE": "2"},
     "slurm": {
         "SLURM_NTASKS": "2",
@@ -39,13 +45,23 @@ def build(monkeypatch, tmp_path, launcher, devices, where):
             monkeypatch.setenv(name, str(devices))
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({"trainer": settings}))
-    return TrainingCLI(BoringModel, BoringDataModule, "test", [], torch.load, args=["-c", str(path), *arguments], run=False).trainer
+    return TrainingCLI(
+        BoringModel,
+        BoringDataModule,
+        "test",
+        [],
+        torch.load,
+        args=["-c", str(path), *arguments],
+        run=False,
+    ).trainer
 
 
 @pytest.mark.parametrize("where", ["yaml", "flag", "environment"])
 @pytest.mark.parametrize("devices", [1, "1", "auto", -1, "-1", "0,1", [0], [0, 1], 3])
 @pytest.mark.parametrize("launcher", list(LAUNCHERS))
-def test_a_launch_that_would_train_apart_is_refused(monkeypatch, tmp_path, launcher, devices, where):
+def test_a_launch_that_would_train_apart_is_refused(
+    monkeypatch, tmp_path, launcher, devices, where
+):
     with pytest.raises(ValueError, match=r"launcher started 2 processes|trainer: .*devices"):
         build(monkeypatch, tmp_path, launcher, devices, where)
 

@@ -16,12 +16,24 @@ __all__ = ["collection", "service", "stub"]
 @pytest.fixture(scope="module")
 def browser():
     """The distribution's Chromium; without it, or without playwright, the tests are skipped."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make install-dev)")
-    chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (make install-dev)"
+    )
+    chromium = next(
+        (
+            found
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (found := shutil.which(name))
+        ),
+        None,
+    )
     if chromium is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        opened = driver.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
         yield opened
         opened.close()
 
@@ -47,7 +59,11 @@ def visit(browser):
     yield opened
     for context in contexts:
         context.close()
-    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "file://", "data:", "blob:"))]
+    assert not [
+        url
+        for url in asked
+        if not url.startswith(("http://127.0.0.1:", "file://", "data:", "blob:"))
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,15 @@ def image(file, side=64, seed=0):
 def personalization(folder):
     from eval.reports.personalization import write_report
 
-    measured = {"ism_all": 0.61234, "ism": 0.7, "fdfr": 0.25, "brisque": 31.5, "psnr": float("inf"), "ssim": float("nan"), "levels": 6.0}
+    measured = {
+        "ism_all": 0.61234,
+        "ism": 0.7,
+        "fdfr": 0.25,
+        "brisque": 31.5,
+        "psnr": float("inf"),
+        "ssim": float("nan"),
+        "levels": 6.0,
+    }
     for person in ("anna", NAME.replace(".png", "")):
         place = folder / "people" / person
         for number in range(4):
@@ -38,25 +46,46 @@ def personalization(folder):
         (place / "result.json").write_text(json.dumps(result))
         if person == "anna" and folder.name == "alone":
             break
-    manifest = {"command": "python -m eval personalize", "version": "0.1.0", "time": "2026-11-30T00:00:00+00:00", "seed": 0}
+    manifest = {
+        "command": "python -m eval personalize",
+        "version": "0.1.0",
+        "time": "2026-11-30T00:00:00+00:00",
+        "seed": 0,
+    }
     settings = {"people": [NAME] * 30}
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"budget_levels": 6.0, "finished": True, "settings": settings}))
+    (folder / "manifest.json").write_text(
+        json.dumps(manifest | {"budget_levels": 6.0, "finished": True, "settings": settings})
+    )
     _indexing(folder / "indexing")
     write_report(folder)
     return folder / "report.html"
 
 
 def _indexing(folder):
-    edits = [{"attack": "blur", "attack_param": str(n), "recall_at_1": 0.5 + 0.1 * n, "interval": [0.01, 0.2]} for n in range(4)]
+    edits = [
+        {
+            "attack": "blur",
+            "attack_param": str(n),
+            "recall_at_1": 0.5 + 0.1 * n,
+            "interval": [0.01, 0.2],
+        }
+        for n in range(4)
+    ]
     mean = {"recall_at_1": 0.6, "interval": [0.01, 0.1]}
     arms = {arm: {"edits": edits, "mean": mean} for arm in ("unchanged", "activated")}
-    summary = {"pictures": 2, "arms": arms, "differences": {"activated - unchanged": {"edits": edits, "mean": mean}}}
+    summary = {
+        "pictures": 2,
+        "arms": arms,
+        "differences": {"activated - unchanged": {"edits": edits, "mean": mean}},
+    }
     (folder / "active").mkdir(parents=True)
     for arm in arms:
         (folder / "retrieval" / arm).mkdir(parents=True)
         (folder / "retrieval" / arm / "retr_df.csv").write_text("r@1\n" + "1\n0\n" * 4)
     (folder / "retrieval" / "summary.json").write_text(json.dumps(summary))
-    (folder / "active" / "activated.csv").write_text("source,output,psnr,levels\n0.png,0.png,42.5,6\n1.png,1.png,43.5,5\n")
+    (folder / "active" / "activated.csv").write_text(
+        "source,output,psnr,levels\n0.png,0.png,42.5,6\n1.png,1.png,43.5,5\n"
+    )
     for number in range(2):
         image(folder / "pictures" / "originals" / f"{number}.png", seed=number)
         image(folder / "active" / f"{number}.png", seed=number)
@@ -71,9 +100,32 @@ def matrix(folder):
             for purification in ("none", "jpeg75", "diffpure"):
                 for person in ("anna", "berta"):
                     for number in range(4):
-                        image(folder / "cells" / attack / purification / "people" / person / arm / f"generated_{number}.png", seed=number)
-                    facts = {"attack": attack, "purification": purification, "arm": arm, "person": person, "real_ism": 0.9}
-                    rows.append(facts | {"ism_all": 0.8 - 0.1 * place - 0.05 * (person == "anna"), "fdfr": 0.0, "brisque": 30.0 + place})
+                        image(
+                            folder
+                            / "cells"
+                            / attack
+                            / purification
+                            / "people"
+                            / person
+                            / arm
+                            / f"generated_{number}.png",
+                            seed=number,
+                        )
+                    facts = {
+                        "attack": attack,
+                        "purification": purification,
+                        "arm": arm,
+                        "person": person,
+                        "real_ism": 0.9,
+                    }
+                    rows.append(
+                        facts
+                        | {
+                            "ism_all": 0.8 - 0.1 * place - 0.05 * (person == "anna"),
+                            "fdfr": 0.0,
+                            "brisque": 30.0 + place,
+                        }
+                    )
     pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
     write_matrix_report(folder)
     return folder / "report.html"
@@ -86,7 +138,11 @@ def rag(folder):
     for number, name in enumerate(names):
         image(folder / "source" / f"{number}.png", seed=number)
         image(folder / "protected" / "images" / f"{number}.png", seed=10 + number)
-        entries[name] = {"random_key": f"KEY{number}", "original_image": f"source/{number}.png", "generated_image": f"source/{number}.png"}
+        entries[name] = {
+            "random_key": f"KEY{number}",
+            "original_image": f"source/{number}.png",
+            "generated_image": f"source/{number}.png",
+        }
         answers[name] = {"trials": [{"final_image": f"{number}.png", "retrieved_images": ["a"]}]}
     (folder / "record.json").write_text(json.dumps({"processed_images": entries}))
     (folder / "protected" / "out.json").write_text(json.dumps(answers))
@@ -94,9 +150,17 @@ def rag(folder):
         "used": True, "permutation": {"p": 0.0004}, "similarity": {"mean": 0.91, "mismatched": 0.41}, "triggered": {"share": 0.97},
         "hits": {"hit@1": {"share": 0.9}}, "sequential": {"stop_after_keys": None},
     }  # fmt: skip
-    against = {"queries": 4, "auc": 0.99, "tpr_at_1_fpr": 0.9, "tpr_at_10_fpr": 0.95, "warning": "Few queries."}
+    against = {
+        "queries": 4,
+        "auc": 0.99,
+        "tpr_at_1_fpr": 0.9,
+        "tpr_at_10_fpr": 0.95,
+        "warning": "Few queries.",
+    }
     decision = {"system": facts, "control": facts | {"used": False}, "against_control": against}
-    return write_rag_report(folder, folder / "record.json", decision, {"protected": folder / "protected"})
+    return write_rag_report(
+        folder, folder / "record.json", decision, {"protected": folder / "protected"}
+    )
 
 
 def retrieval(folder):
@@ -109,7 +173,10 @@ def retrieval(folder):
         ids = rng.integers(0, 20, (20, len(labels), 5))
         ids[:12, :, 0] = np.arange(12)[:, None]
         distances = np.sort(rng.random((20, len(labels), 5)), axis=-1).astype(np.float32)
-        chains = np.sort(rng.random((30, 5)), axis=-1).astype(np.float32), rng.integers(0, 20, (30, 5))
+        chains = (
+            np.sort(rng.random((30, 5)), axis=-1).astype(np.float32),
+            rng.integers(0, 20, (30, 5)),
+        )
         answers[arm] = Answers(labels, np.arange(20), distances, ids, chains)
     write_report(folder, answers, 1.0, "l2", 20, 0)
     return folder / "report.html"
@@ -127,7 +194,9 @@ def scan(folder):
         Finding(name, verdict, value, 1.5, 200, 200)
         for name, verdict, value in zip(names, verdicts, (0.9, 0.5, 0.1, 0.05, 0.99), strict=True)
     ]
-    found += [Finding(f"{number}.png", "real", 0.01 * number, -2.0, 640, 480) for number in range(40)]
+    found += [
+        Finding(f"{number}.png", "real", 0.01 * number, -2.0, 640, 480) for number in range(40)
+    ]
     found.append(Finding("broken.png", error=f"{NAME}: damaged"))
     calibration = SimpleNamespace(pictures=500, real_below=0.4, generated_above=0.6)
     detector = SimpleNamespace(
@@ -147,9 +216,15 @@ def search(folder):
 
     matches = []
     for number in range(6):
-        query = image(folder / (NAME if number == 0 else f"query{number}.png"), seed=number, side=160)
+        query = image(
+            folder / (NAME if number == 0 else f"query{number}.png"), seed=number, side=160
+        )
         for rank in range(1, 6):
-            entry = str(image(folder / "index" / f"{number}-{rank}.png", seed=rank, side=200)) if rank < 3 else f"/gone/{rank}/{LONG}"
+            entry = (
+                str(image(folder / "index" / f"{number}-{rank}.png", seed=rank, side=200))
+                if rank < 3
+                else f"/gone/{rank}/{LONG}"
+            )
             matches.append(Match(str(query), rank, entry, 0.1 * rank, 1 - 0.1 * rank))
     write_page(matches, 9, folder / "search.html")
     return folder / "search.html"
@@ -162,13 +237,24 @@ def inspect(folder):
 
     gate = Gate(0.51, {"codec": 0.5, "width": 0.52}, (240, 250))
     url = data_url(image(folder / "a.png").read_bytes(), "png")
-    sheets = {kind: [(url, f"{kind}: {NAME}, PNG 64x64")] * 12 + [("", f"{LONG}: unreadable")] for kind in ("real", "generated")}
+    sheets = {
+        kind: [(url, f"{kind}: {NAME}, PNG 64x64")] * 12 + [("", f"{LONG}: unreadable")]
+        for kind in ("real", "generated")
+    }
     counts = {
         name: {kind: {NAME: 12, "PNG": 300, kind: 1} for kind in sheets}
         for name in ("subset", "codec", "size", "jpeg_quality", "generator")
     }
     records = [
-        {"label": n % 2, "nbytes": 1000 + n, "width": 64, "height": 64, "aesthetic": 5.0 + 0.01 * n, "subset": "p"} for n in range(80)
+        {
+            "label": n % 2,
+            "nbytes": 1000 + n,
+            "width": 64,
+            "height": 64,
+            "aesthetic": 5.0 + 0.01 * n,
+            "subset": "p",
+        }
+        for n in range(80)
     ]
     write_inspection(folder / "inspection.html", gate, sheets, counts, records)
     return folder / "inspection.html"
@@ -183,11 +269,17 @@ def leaderboard(folder):
         rows = ["label,score,column,generator"]
         for column in columns("real") + columns("generated"):
             label = int(column in columns("generated"))
-            rows += [f"{label},{0.9 if label ^ (n < flips) else 0.1},{column},{column if label else ''}" for n in range(10)]
+            rows += [
+                f"{label},{0.9 if label ^ (n < flips) else 0.1},{column},{column if label else ''}"
+                for n in range(10)
+            ]
         files.append(folder / f"{name}.csv")
         files[-1].write_text("\n".join(rows) + "\n")
     rank(files, folder)
     return folder / "leaderboard.html"
 
 
-PAGES = {make.__name__: make for make in (personalization, matrix, rag, retrieval, scan, search, inspect, leaderboard)}
+PAGES = {
+    make.__name__: make
+    for make in (personalization, matrix, rag, retrieval, scan, search, inspect, leaderboard)
+}

@@ -14,7 +14,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.attacks.purification import DiffPure, GaussianNoise, Jpeg
-from eval.callbacks import PersonalizationCallback, PictureGrid, PurificationCallback, RAGCallback, RetrievalCallback
+from eval.callbacks import (
+    PersonalizationCallback,
+    PictureGrid,
+    PurificationCallback,
+    RAGCallback,
+    RetrievalCallback,
+)
 from eval.callbacks.pictures import picture_grid
 from models.faces.face_net import FaceNet
 from rid.training.cli import main
@@ -22,14 +28,24 @@ from tiny.dataset import PortraitDataset, PortraitPeople
 from tiny.faces import FacePictures, FaceTask, SamePeople
 
 ROOT = Path(__file__).parents[2]
-PEOPLE = {"class_path": "tiny.dataset.PortraitPeople", "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2}}
+PEOPLE = {
+    "class_path": "tiny.dataset.PortraitPeople",
+    "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2},
+}
 
 
 @pytest.fixture
 def config(pipelines, tmp_path):
     """A training run of four steps of two accumulated batches each, with or without callbacks that evaluate."""
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(tmp_path / "faces")
-    small = {"steps": 2, "samples": 2, "class_images": 2, "class_steps": 2, "sample_steps": 2, "rank": 2}
+    small = {
+        "steps": 2,
+        "samples": 2,
+        "class_images": 2,
+        "class_steps": 2,
+        "sample_steps": 2,
+        "rank": 2,
+    }
     attack = {
         "class_path": "eval.attacks.personalization.LoraTextualInversion",
         "init_args": {"config": small | {"model": pipelines[0], "initializer": "person"}},
@@ -41,7 +57,12 @@ def config(pipelines, tmp_path):
     evaluating = [
         {
             "class_path": "eval.callbacks.PersonalizationCallback",
-            "init_args": {"people": PEOPLE, "attack": attack, "faces": str(tmp_path / "faces"), "every_n_steps": 2},
+            "init_args": {
+                "people": PEOPLE,
+                "attack": attack,
+                "faces": str(tmp_path / "faces"),
+                "every_n_steps": 2,
+            },
         },
         {
             "class_path": "eval.callbacks.PurificationCallback",
@@ -50,7 +71,10 @@ def config(pipelines, tmp_path):
     ]
 
     def write(name, evaluate, **trainer):
-        portraits = {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 8, "pictures": 2}}
+        portraits = {
+            "class_path": "tiny.dataset.PortraitDataset",
+            "init_args": {"first": 0, "identities": 8, "pictures": 2},
+        }
         settings = {
             "seed_everything": 7,
             "trainer": {
@@ -67,13 +91,22 @@ def config(pipelines, tmp_path):
             "model": {
                 "generator": {
                     "class_path": "rid.generator.PerturbationGenerator",
-                    "init_args": {"image_size": 64, "patch_size": 16, "width": 16, "depth": 1, "heads": 2},
+                    "init_args": {
+                        "image_size": 64,
+                        "patch_size": 16,
+                        "width": 16,
+                        "depth": 1,
+                        "heads": 2,
+                    },
                 },
                 "surrogates": pipelines[:1],
                 "warmup_steps": 0,
                 "lr": 0.01,
             },
-            "data": {"class_path": "datamodules.pictures.PictureDataModule", "init_args": {"batch_size": 2, "train": portraits}},
+            "data": {
+                "class_path": "datamodules.pictures.PictureDataModule",
+                "init_args": {"batch_size": 2, "train": portraits},
+            },
         }
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(settings))
@@ -88,35 +121,64 @@ def test_a_run_with_evaluations_ends_in_the_same_weights_as_one_without(config):
     watched = main(["fit", "-c", config("watched", evaluate=True)])
     assert torch.equal(torch.get_rng_state(), state), "the random state after training"
     assert watched.model.generator.training
-    for (name, a), b in zip(plain.model.state_dict().items(), watched.model.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        plain.model.state_dict().items(), watched.model.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b), name
 
     events = EventAccumulator(watched.trainer.log_dir)
     events.Reload()
     logged = set(events.Tags()["scalars"])
-    arms = {f"personalization/{arm}_{metric}" for arm in ("clean", "protected") for metric in ("ism", "ism_all", "fdfr")}
-    left = {f"purification/{method}/{key}" for method in ("jpeg", "noise") for key in ("kept", "denoising_clean", "denoising_protected")}
+    arms = {
+        f"personalization/{arm}_{metric}"
+        for arm in ("clean", "protected")
+        for metric in ("ism", "ism_all", "fdfr")
+    }
+    left = {
+        f"purification/{method}/{key}"
+        for method in ("jpeg", "noise")
+        for key in ("kept", "denoising_clean", "denoising_protected")
+    }
     assert arms | left <= logged
     steps = [event.step for event in events.Scalars("personalization/protected_fdfr")]
     assert steps == [2, 4], "once for two accumulated batches"
     assert set(events.Tags()["images"]) == {"personalization", "purification"}
-    fdfr = {arm: events.Scalars(f"personalization/{arm}_fdfr")[0].value for arm in ("clean", "protected")}
+    fdfr = {
+        arm: events.Scalars(f"personalization/{arm}_fdfr")[0].value
+        for arm in ("clean", "protected")
+    }
     assert fdfr == {"clean": 0.0, "protected": 0.0}, "a threshold of 0 finds a face everywhere"
 
 
 @pytest.mark.slow
 def test_people_are_shared_out_over_processes(config, tmp_path):
-    path = config("two", evaluate=True, devices=2, strategy="ddp", accumulate_grad_batches=1, max_steps=2)
+    path = config(
+        "two", evaluate=True, devices=2, strategy="ddp", accumulate_grad_batches=1, max_steps=2
+    )
     one = config("one", evaluate=True, accumulate_grad_batches=2, max_steps=2)
     for file in (path, one):
         command = [sys.executable, "-m", "rid", "fit", "-c", file]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=900, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
+        subprocess.run(
+            command,
+            cwd=ROOT,
+            check=True,
+            timeout=900,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+        )
     values = []
     for name in ("one", "two"):
         events = EventAccumulator(str(next((tmp_path / name).rglob("events.out.*")).parent))
         events.Reload()
-        values.append([events.Scalars(f"purification/jpeg/{key}")[-1].value for key in ("kept", "denoising_clean")])
-    assert values[0][1] == pytest.approx(values[1][1], rel=1e-4), "clean pictures of the same two people"
+        values.append(
+            [
+                events.Scalars(f"purification/jpeg/{key}")[-1].value
+                for key in ("kept", "denoising_clean")
+            ]
+        )
+    assert values[0][1] == pytest.approx(values[1][1], rel=1e-4), (
+        "clean pictures of the same two people"
+    )
     assert values[1][0] > 0
 
 
@@ -156,16 +218,22 @@ def train(callback, module, steps=1, data=None):
 
 def test_what_purification_leaves_of_a_perturbation():
     people = PortraitPeople(1_000_000, 1, train_pictures=4, reference_pictures=1)
-    callback = PurificationCallback(people, {"jpeg": Jpeg(90), "noise": GaussianNoise(0.02)}, every_n_steps=1)
+    callback = PurificationCallback(
+        people, {"jpeg": Jpeg(90), "noise": GaussianNoise(0.02)}, every_n_steps=1
+    )
     metrics = train(callback, Shifts())
     assert metrics["purification/jpeg/kept"] == pytest.approx(1, abs=0.1), "JPEG keeps brightness"
-    assert metrics["purification/noise/kept"] == pytest.approx(1, abs=0.1), "the same noise on either, so that it cancels"
+    assert metrics["purification/noise/kept"] == pytest.approx(1, abs=0.1), (
+        "the same noise on either, so that it cancels"
+    )
     assert not any("denoising" in name for name in metrics), "the module has no ensemble"
 
 
 def test_copies_are_found_by_what_the_edit_leaves():
     edits = {"jpeg": Jpeg(90), "buried": GaussianNoise(100.0)}
-    callback = RetrievalCallback(PortraitDataset(1_000_000, 10, 4), edits, every_n_steps=1, batch_size=16)
+    callback = RetrievalCallback(
+        PortraitDataset(1_000_000, 10, 4), edits, every_n_steps=1, batch_size=16
+    )
     metrics = train(callback, Shifts())
     assert metrics["retrieval/jpeg/recall_at_1"] == 1
     assert metrics["retrieval/buried/recall_at_1"] < 0.5
@@ -174,9 +242,16 @@ def test_copies_are_found_by_what_the_edit_leaves():
 
 def test_retrieval_during_the_training_of_an_embedder_changes_nothing():
     weights = []
-    for callback in (None, RetrievalCallback(PortraitDataset(1_000_000, 4, 2), {"jpeg": Jpeg(75)}, every_n_steps=1)):
+    for callback in (
+        None,
+        RetrievalCallback(PortraitDataset(1_000_000, 4, 2), {"jpeg": Jpeg(75)}, every_n_steps=1),
+    ):
         torch.manual_seed(0)
-        task = FaceTask(FaceNet(channels=(4, 4, 4, 4), embedding=8), FacePictures(100, 4, 1, empty=True).images, steps=4)
+        task = FaceTask(
+            FaceNet(channels=(4, 4, 4, 4), embedding=8),
+            FacePictures(100, 4, 1, empty=True).images,
+            steps=4,
+        )
         data = DataLoader(SamePeople(FacePictures(0, 8, 4), 2), batch_size=4)
         torch.manual_seed(1)
         Trainer(
@@ -188,16 +263,21 @@ def test_retrieval_during_the_training_of_an_embedder_changes_nothing():
             callbacks=[callback] if callback else [],
         ).fit(task, data)
         weights.append(task.state_dict())
-    assert all(torch.equal(a, b) for a, b in zip(weights[0].values(), weights[1].values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights[0].values(), weights[1].values(), strict=True)
+    )
 
 
 def test_a_module_that_cannot_be_evaluated_is_told_what_it_lacks():
     class Plain(Shifts):
         protect = embed = None
 
-    callback = RetrievalCallback(PortraitDataset(1_000_000, 2, 1), {"jpeg": Jpeg(75)}, every_n_steps=1)
+    callback = RetrievalCallback(
+        PortraitDataset(1_000_000, 2, 1), {"jpeg": Jpeg(75)}, every_n_steps=1
+    )
     with pytest.raises(
-        ValueError, match=r"RetrievalCallback needs a module with a method embed, which Plain does not have; it fits .*tiny fit"
+        ValueError,
+        match=r"RetrievalCallback needs a module with a method embed, which Plain does not have; it fits .*tiny fit",
     ):
         train(callback, Plain())
 
@@ -236,17 +316,29 @@ def missing(tmp_path):
         ),
         (missing, Shifts, "none"),
         (
-            lambda folder: RetrievalCallback(TensorDataset(torch.ones(4, 3, 8, 8)), {"jpeg": Jpeg(75)}),
+            lambda folder: RetrievalCallback(
+                TensorDataset(torch.ones(4, 3, 8, 8)), {"jpeg": Jpeg(75)}
+            ),
             Shifts,
             "RetrievalCallback does not fit",
         ),
-        (lambda folder: RetrievalCallback(PortraitDataset(0, 4, 1), {"jpeg": Jpeg(75)}), Fixed, "RetrievalCallback does not fit"),
         (
-            lambda folder: RetrievalCallback(PortraitDataset(0, 4, 1), {"jpeg": Jpeg(75)}, factory="IVF16,Flat"),
+            lambda folder: RetrievalCallback(PortraitDataset(0, 4, 1), {"jpeg": Jpeg(75)}),
+            Fixed,
+            "RetrievalCallback does not fit",
+        ),
+        (
+            lambda folder: RetrievalCallback(
+                PortraitDataset(0, 4, 1), {"jpeg": Jpeg(75)}, factory="IVF16,Flat"
+            ),
             Shifts,
             "IVF16,Flat cannot be trained on 4 pictures",
         ),
-        (lambda folder: RAGCallback(str(folder / "record.json"), str(folder)), Fixed, "record.json"),
+        (
+            lambda folder: RAGCallback(str(folder / "record.json"), str(folder)),
+            Fixed,
+            "record.json",
+        ),
         (
             lambda folder: RAGCallback(str(folder / "record.json"), str(folder)),
             Shifts,
@@ -265,7 +357,9 @@ def test_what_does_not_fit_is_refused_before_the_first_step(make, module, words,
 
 def personalization(folder):
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(folder / "faces")
-    attack = LoraTextualInversion(LoraTextualInversionConfig(model=str(folder / "none"), initializer="person"))
+    attack = LoraTextualInversion(
+        LoraTextualInversionConfig(model=str(folder / "none"), initializer="person")
+    )
     return PersonalizationCallback(PEOPLE_OF_64, attack, str(folder / "faces"))
 
 
@@ -273,7 +367,9 @@ def personalization(folder):
     ("make", "words"),
     [
         (
-            lambda: RetrievalCallback(PortraitDataset(0, 1, 1), {"jpeg": Jpeg(75)}, every_n_steps=0),
+            lambda: RetrievalCallback(
+                PortraitDataset(0, 1, 1), {"jpeg": Jpeg(75)}, every_n_steps=0
+            ),
             "every_n_steps must be at least 1, got 0",
         ),
         (lambda: RetrievalCallback(PortraitDataset(0, 1, 1), {}), "edits is empty"),

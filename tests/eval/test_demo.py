@@ -55,7 +55,9 @@ def files_in(folder):
     return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
 
 
-def test_the_demo_protects_and_detects_and_keeps_nothing(demo, visit, scheme, portraits_on_disk, tmp_path):
+def test_the_demo_protects_and_detects_and_keeps_nothing(
+    demo, visit, scheme, portraits_on_disk, tmp_path
+):
     url, folder = demo
     page = visit(scheme)
     page.goto(url)
@@ -66,7 +68,9 @@ def test_the_demo_protects_and_detects_and_keeps_nothing(demo, visit, scheme, po
     hostile.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
     page.locator("#protect-files input[type=file]").set_input_files([photo, hostile])
     page.get_by_role("button", name="Protect", exact=True).click()
-    page.wait_for_function("document.querySelector('#protect-report textarea').value.includes('protected')")
+    page.wait_for_function(
+        "document.querySelector('#protect-report textarea').value.includes('protected')"
+    )
     page.wait_for_selector("#protect-shown img")
     readable(page)
     report = page.locator("#protect-report textarea").input_value()
@@ -75,12 +79,16 @@ def test_the_demo_protects_and_detects_and_keeps_nothing(demo, visit, scheme, po
         page.locator("#protect-made a[download]").first.click()
     saved = tmp_path / "saved.png"
     download.value.save_as(saved)
-    before, after = (np.asarray(Image.open(path).convert("RGB")).astype(int) for path in (photo, saved))
+    before, after = (
+        np.asarray(Image.open(path).convert("RGB")).astype(int) for path in (photo, saved)
+    )
     assert 1 <= np.abs(after - before).max() <= 6
     page.get_by_role("tab", name="Detect").first.click()
     page.locator("#detect-files input[type=file]").set_input_files(photo)
     page.get_by_role("button", name="Detect", exact=True).click()
-    page.wait_for_function("document.querySelector('#detect-report textarea').value.includes('1 judged')")
+    page.wait_for_function(
+        "document.querySelector('#detect-report textarea').value.includes('1 judged')"
+    )
     words = page.locator("#detect-table").inner_text()
     detector_says = re.search(r"(real|unsure|generated)\s+(0\.\d+|1\.000)", words)
     assert detector_says, words
@@ -112,7 +120,9 @@ def test_the_demo_activates_a_picture_and_finds_it_again(demo, visit, drawn, tmp
     report = said(page, "#find-report", "1 activated")
     page.wait_for_selector("#find-shown img")
     readable(page)
-    activated, before, quality = re.search(r"after (\d+) of 15 edits, as it was after (\d+); PSNR ([\d.]+)", report).groups()
+    activated, before, quality = re.search(
+        r"after (\d+) of 15 edits, as it was after (\d+); PSNR ([\d.]+)", report
+    ).groups()
     assert int(activated) >= 1 <= int(before), "unedited it is found first"
     assert float(quality) >= 41.99
     rows = page.locator("#find-table").inner_text().split()
@@ -121,31 +131,47 @@ def test_the_demo_activates_a_picture_and_finds_it_again(demo, visit, drawn, tmp
     with page.expect_download() as download:
         page.locator("#find-made a[download]").first.click()
     download.value.save_as(saved)
-    before, after = (np.asarray(Image.open(path).convert("RGB")).astype(int) for path in (drawn, saved))
+    before, after = (
+        np.asarray(Image.open(path).convert("RGB")).astype(int) for path in (drawn, saved)
+    )
     assert 1 <= np.abs(after - before).max() <= 40
     copy = tmp_path / "copy.jpg"
     Image.open(saved).convert("RGB").resize((80, 60)).save(copy, quality=70)
-    page.locator("#find-files button[aria-label=Clear]").or_(page.get_by_label("Clear")).first.click()
+    page.locator("#find-files button[aria-label=Clear]").or_(
+        page.get_by_label("Clear")
+    ).first.click()
     page.locator("#find-files input[type=file]").set_input_files(copy)
     page.get_by_role("button", name="Search", exact=True).click()
     said(page, "#find-report", "1 looked up")
-    page.wait_for_function("document.querySelector('#find-table').innerText.includes('my collage.png (yours)')")
+    page.wait_for_function(
+        "document.querySelector('#find-table').innerText.includes('my collage.png (yours)')"
+    )
     stranger = opened(visit, demo, "Find")
     stranger.locator("#find-files input[type=file]").set_input_files(drawn)
     stranger.get_by_role("button", name="Search", exact=True).click()
     said(stranger, "#find-report", "1 looked up")
-    assert "yours" not in stranger.locator("#find-table").inner_text(), "what a visitor enters is theirs alone"
+    assert "yours" not in stranger.locator("#find-table").inner_text(), (
+        "what a visitor enters is theirs alone"
+    )
 
 
 def test_the_demo_plants_a_key_and_reads_it_back(demo, visit, tmp_path):
     portrait, small = tmp_path / "portrait.png", tmp_path / "small.png"
-    levels = (PortraitDataset(1_000_000, 1, 1, size=128).__getitems__([0])[0]["image"].permute(1, 2, 0).numpy() * 255).round()
+    levels = (
+        PortraitDataset(1_000_000, 1, 1, size=128)
+        .__getitems__([0])[0]["image"]
+        .permute(1, 2, 0)
+        .numpy()
+        * 255
+    ).round()
     Image.fromarray(levels.astype(np.uint8)).save(portrait)
     Image.new("RGB", (20, 20)).save(small)
     page = opened(visit, demo, "Sentinel")
     page.locator("#sentinel-files input[type=file]").set_input_files([portrait, small])
     page.get_by_role("button", name="Plant", exact=True).click()
-    assert "small.png: a picture of 20x20 pixels is too small" in said(page, "#sentinel-report", "1 planted")
+    assert "small.png: a picture of 20x20 pixels is too small" in said(
+        page, "#sentinel-report", "1 planted"
+    )
     page.wait_for_selector("#sentinel-shown img")
     readable(page)
     key = re.search(r"\b[A-Z]{6}\b", page.locator("#sentinel-table").inner_text()).group()
@@ -182,10 +208,21 @@ def said(page, report, words):
 
 def test_names_and_paths_lead_nowhere(demo):
     url, folder = demo
-    answer = httpx.post(f"{url}/gradio_api/upload", files={"files": ("../../../evil.png", b"x", "image/png")})
-    for stored in [*map(Path, answer.json() if answer.status_code == 200 else []), *folder.parent.rglob("evil.png")]:
+    answer = httpx.post(
+        f"{url}/gradio_api/upload", files={"files": ("../../../evil.png", b"x", "image/png")}
+    )
+    for stored in [
+        *map(Path, answer.json() if answer.status_code == 200 else []),
+        *folder.parent.rglob("evil.png"),
+    ]:
         assert stored.resolve().is_relative_to(folder.resolve()), "three folders up is not reached"
     for path in ("/etc/hostname", str(Path(__file__).resolve()), "../../../../etc/hostname"):
         assert httpx.get(f"{url}/gradio_api/file={path}").status_code in (403, 404)
-    assert httpx.post(f"{url}/gradio_api/upload", files={"files": ("big.png", b"\0" * 26_000_000, "image/png")}).status_code == 413
+    assert (
+        httpx.post(
+            f"{url}/gradio_api/upload",
+            files={"files": ("big.png", b"\0" * 26_000_000, "image/png")},
+        ).status_code
+        == 413
+    )
     assert httpx.get(url, headers={"host": "evil.example"}).status_code == 400

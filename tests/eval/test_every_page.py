@@ -35,7 +35,9 @@ def test_it_can_be_read(file, visit, scheme):
     for size in SIZES:
         page.set_viewport_size(size)
         readable(page)
-    assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 0 && image.src.startsWith('data:'))")
+    assert page.evaluate(
+        "[...document.images].every((image) => image.naturalWidth > 0 && image.src.startsWith('data:'))"
+    )
     assert page.evaluate(CUT) == [], "the column of names leaves room for figures"
     assert page.locator("meta[http-equiv]").get_attribute("content") == FILE_POLICY
     assert page.locator("h1").count() == 1
@@ -89,7 +91,9 @@ def test_findings_are_explained_sorted_and_searched(visit, tmp_path):
     table.get_by_role("button", name="P", exact=True).click()
     assert names.first.inner_text() == "0.png"
     table.get_by_role("button", name="file").click()
-    assert names.all_inner_texts().index("2.png") < names.all_inner_texts().index("10.png"), "numbers in names count as numbers"
+    assert names.all_inner_texts().index("2.png") < names.all_inner_texts().index("10.png"), (
+        "numbers in names count as numbers"
+    )
     page.get_by_label("Show rows with").fill("0001")
     assert names.all_inner_texts() == ["0001.png"]
     page.get_by_label("Show rows with").fill("0.9")

@@ -26,7 +26,9 @@ from eval.human.statistics import confusion
 from images.io import UnreadableImage
 from images.transforms.views import View
 
-pytest.importorskip("starlette", reason="the pages' libraries are not installed (make install-pages)")
+pytest.importorskip(
+    "starlette", reason="the pages' libraries are not installed (make install-pages)"
+)
 pytest.importorskip("httpx", reason="the pages' libraries are not installed (make install-pages)")
 
 from starlette.testclient import TestClient
@@ -41,7 +43,15 @@ ASKED = {"Used generators before?": ["Yes", "No"]}
 
 
 def design(**changes):
-    given_ = {"kind": "label", "title": "T", "question": "Which?", "labels": LABELS, "target": "generated", "number": 6, "size": 32}
+    given_ = {
+        "kind": "label",
+        "title": "T",
+        "question": "Which?",
+        "labels": LABELS,
+        "target": "generated",
+        "number": 6,
+        "size": 32,
+    }
     return Design(**(given_ | {"reasons": ["Blur", "Detail"], "about": ASKED} | changes))
 
 
@@ -104,13 +114,20 @@ def test_nothing_served_tells_a_label(folders, tmp_path):
         place = re.search(r'name="place" value="(\d+)"', text)[1]
         answer = client.get(f"/picture/{found[0]}")
         seen[found[0]] = (truth(store, found[0]), answer)
-        pages.append(re.sub(r'(?<=place" value=")\d+|(?<=progress" value=")\d+|(?<=Question )\d+', "", text).replace(found[0], "TOKEN"))
+        pages.append(
+            re.sub(
+                r'(?<=place" value=")\d+|(?<=progress" value=")\d+|(?<=Question )\d+', "", text
+            ).replace(found[0], "TOKEN")
+        )
         client.post(page, data={"place": place, "choice": "real"})
     labels = [label for label, _ in seen.values()]
     assert Counter(labels) == {"real": 12, "generated": 12}
     assert labels != sorted(labels)
     assert labels != sorted(labels, reverse=True)
-    heads = {tuple(sorted((k, v) for k, v in answer.headers.items() if k != "date")) for _, answer in seen.values()}
+    heads = {
+        tuple(sorted((k, v) for k, v in answer.headers.items() if k != "date"))
+        for _, answer in seen.values()
+    }
     assert len(heads) == 1, "every header, the length too, is that of all pictures"
     assert not {"etag", "last-modified", "content-disposition"} & {name for name, _ in heads.pop()}
     assert len({len(answer.content) for _, answer in seen.values()}) == 1
@@ -121,7 +138,13 @@ def test_nothing_served_tells_a_label(folders, tmp_path):
             assert word not in answer.content
         image = Image.open(io.BytesIO(answer.content))
         assert (image.format, image.size, image.mode) == ("JPEG", (32, 32), "RGB")
-        frames.add((str(image.quantization), str(image.info), answer.content[: answer.content.index(b"\xff\xda")][:160]))
+        frames.add(
+            (
+                str(image.quantization),
+                str(image.info),
+                answer.content[: answer.content.index(b"\xff\xda")][:160],
+            )
+        )
     assert len(frames) == 1, "one set of tables and one header"
     assert all(len(token) == 32 and not re.search("real|generated", token) for token in seen)
 
@@ -145,7 +168,9 @@ def test_answers_survive_a_restart_and_count_once(folders, tmp_path):
     store, client = study(folders, tmp_path)
     assert "Question 4 of 12" in client.get(page).text
     answers = store.answers()
-    assert [(answer.place, answer.choice, answer.reasons) for answer in answers] == [(place, "real", []) for place in range(3)]
+    assert [(answer.place, answer.choice, answer.reasons) for answer in answers] == [
+        (place, "real", []) for place in range(3)
+    ]
     with pytest.raises(ValueError, match="other settings"):
         study(folders, tmp_path, number=5)
 
@@ -155,7 +180,9 @@ def test_figures_are_those_of_the_answers(folders, tmp_path, capsys):
     complete(client, store, lambda label, _: label)  # all right
     complete(client, store, lambda label, _: "real")  # sees no generated one
     torch.manual_seed(0)
-    Detector("tiny_patches", view=View("crop", size=32, resize=32)).save_pretrained(tmp_path / "detector")
+    Detector("tiny_patches", view=View("crop", size=32, resize=32)).save_pretrained(
+        tmp_path / "detector"
+    )
     assert run(["answers", str(tmp_path), "--detector", str(tmp_path / "detector")]) == 0
     told = capsys.readouterr().out
     assert "accuracy: 75.0%" in told
@@ -164,9 +191,17 @@ def test_figures_are_those_of_the_answers(folders, tmp_path, capsys):
     assert record["recall"]["share"] == 0.5
     assert record["specificity"]["share"] == record["precision"]["share"] == 1
     assert record["false_omission"]["share"] == pytest.approx(6 / 18)
-    assert record["accuracy_over_people"] | {"half_width": 0} == {"mean": 0.75, "half_width": 0, "best": 1, "worst": 0.5, "people": 2}
+    assert record["accuracy_over_people"] | {"half_width": 0} == {
+        "mean": 0.75,
+        "half_width": 0,
+        "best": 1,
+        "worst": 0.5,
+        "people": 2,
+    }
     assert set(record["by_category"]) == {"people", "plants"}
-    assert record["by_category"]["plants"]["accuracy"]["of"] == 12, "three of six of either label: categories come in turn"
+    assert record["by_category"]["plants"]["accuracy"]["of"] == 12, (
+        "three of six of either label: categories come in turn"
+    )
     assert record["reasons"]["Blur"]["count"] == 6
     assert record["detector"]["accuracy"]["of"] == 24
     lines = (tmp_path / "answers.csv").read_text().splitlines()
@@ -175,26 +210,41 @@ def test_figures_are_those_of_the_answers(folders, tmp_path, capsys):
     assert lines[0].endswith("Used generators before?")
     from detectors.leaderboard import leaderboard
 
-    people = next(e for e in leaderboard([tmp_path / "human_scores.csv"], tmp_path / "board") if e.name == "human_scores")
+    people = next(
+        e
+        for e in leaderboard([tmp_path / "human_scores.csv"], tmp_path / "board")
+        if e.name == "human_scores"
+    )
     assert people.rank == pytest.approx(75)
 
 
 def test_wilson_and_false_omission_of_the_published_counts():
     # HPBench: 2,500 of either class; 55.77 % of the generated and 66.9 % of the real ones recognised, 39.81 % false omission
-    found = confusion([True] * 2500 + [False] * 2500, [True] * 1394 + [False] * 1106 + [True] * 827 + [False] * 1673)
+    found = confusion(
+        [True] * 2500 + [False] * 2500,
+        [True] * 1394 + [False] * 1106 + [True] * 827 + [False] * 1673,
+    )
     assert found["accuracy"]["share"] == pytest.approx(0.6134, abs=2e-4)
     assert found["precision"]["share"] == pytest.approx(0.6278, abs=3e-4)
     assert found["false_omission"]["share"] == pytest.approx(0.3981, abs=3e-4)
     half, z = confusion([True] * 10, [True] * 5 + [False] * 5)["recall"], 1.959964
-    centre, width = (0.5 + z * z / 20) / (1 + z * z / 10), z / (1 + z * z / 10) * np.sqrt(0.25 / 10 + z * z / 400)
+    centre, width = (
+        (0.5 + z * z / 20) / (1 + z * z / 10),
+        z / (1 + z * z / 10) * np.sqrt(0.25 / 10 + z * z / 400),
+    )
     assert (half["low"], half["high"]) == pytest.approx((centre - width, centre + width), abs=1e-6)
     assert confusion([True], [True])["specificity"] is None
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 1000), st.integers(1, 9), st.dictionaries(st.integers(0, 39), st.integers(0, 5)))
+@given(
+    st.integers(0, 1000), st.integers(1, 9), st.dictionaries(st.integers(0, 39), st.integers(0, 5))
+)
 def test_draws_are_even_over_labels_and_categories(seed, number, shown):
-    stimuli = [Stimulus(Path(f"{i}"), ("real", "generated")[i % 2], f"c{i // 2 % 4}", f"{i}") for i in range(40)]
+    stimuli = [
+        Stimulus(Path(f"{i}"), ("real", "generated")[i % 2], f"c{i // 2 % 4}", f"{i}")
+        for i in range(40)
+    ]
     questions = draw(design(number=number), stimuli, shown, np.random.default_rng(seed))
     picked = [question[0] for question in questions]
     assert len(set(picked)) == len(picked) == 2 * number
@@ -202,8 +252,14 @@ def test_draws_are_even_over_labels_and_categories(seed, number, shown):
         mine = Counter(stimuli[index].category for index in picked if stimuli[index].label == label)
         assert sum(mine.values()) == number
         assert max(mine.values()) - min(mine[f"c{i}"] for i in range(4)) <= 1
-        for index in picked:  # nothing more often shown was taken while a rarer one of its kind waited
-            kind = [i for i, s in enumerate(stimuli) if (s.label, s.category) == (stimuli[index].label, stimuli[index].category)]
+        for (
+            index
+        ) in picked:  # nothing more often shown was taken while a rarer one of its kind waited
+            kind = [
+                i
+                for i, s in enumerate(stimuli)
+                if (s.label, s.category) == (stimuli[index].label, stimuli[index].category)
+            ]
             assert all(shown.get(index, 0) <= shown.get(i, 0) for i in kind if i not in picked)
 
 
@@ -216,7 +272,9 @@ def personalized(tmp_path):
             for kind in ("protected", "generated"):
                 for number in range(4):
                     (folder / arm).mkdir(parents=True, exist_ok=True)
-                    levels = np.full((32, 32, 3), 100 + 10 * number + (arm == "rid"), dtype=np.uint8)
+                    levels = np.full(
+                        (32, 32, 3), 100 + 10 * number + (arm == "rid"), dtype=np.uint8
+                    )
                     Image.fromarray(levels).save(folder / arm / f"{kind}_{number:02d}.png")
         Image.fromarray(levels).save(folder / "original_00.png")
         (folder / "result.json").write_text("{}")
@@ -225,19 +283,36 @@ def personalized(tmp_path):
 
 def test_pairs_are_of_one_item_in_either_order_and_lossless(personalized, tmp_path):
     arms = {"clean": "as it was", "rid": "protected"}
-    made = design(kind="pair", labels=arms, target="rid", number=8, codec="png", reasons=[], about={})
-    store = prepare_study(made, StudyPictures(personalized, "protected", ["clean", "rid"]), tmp_path / "out", 0)
+    made = design(
+        kind="pair", labels=arms, target="rid", number=8, codec="png", reasons=[], about={}
+    )
+    store = prepare_study(
+        made, StudyPictures(personalized, "protected", ["clean", "rid"]), tmp_path / "out", 0
+    )
     client = TestClient(application(made, store, tmp_path / "out", 0), base_url="http://localhost")
-    page = client.post("/begin", data={"consent": "yes"}, follow_redirects=False).headers["location"]
+    page = client.post("/begin", data={"consent": "yes"}, follow_redirects=False).headers[
+        "location"
+    ]
     firsts = []
     for _ in range(8):
         text = client.get(page).text
         tokens = re.findall(r'/picture/([\w-]+)"', text)
-        pictures = [np.asarray(Image.open(io.BytesIO(client.get(f"/picture/{token}").content))) for token in tokens]
-        assert abs(int(pictures[0][0, 0, 0]) - int(pictures[1][0, 0, 0])) == 1, "one item, its own pixels"
+        pictures = [
+            np.asarray(Image.open(io.BytesIO(client.get(f"/picture/{token}").content)))
+            for token in tokens
+        ]
+        assert abs(int(pictures[0][0, 0, 0]) - int(pictures[1][0, 0, 0])) == 1, (
+            "one item, its own pixels"
+        )
         right = [truth(store, token) for token in tokens].index("rid")
         firsts.append(right)
-        client.post(page, data={"place": re.search(r'name="place" value="(\d+)"', text)[1], "choice": str(right + 1)})
+        client.post(
+            page,
+            data={
+                "place": re.search(r'name="place" value="(\d+)"', text)[1],
+                "choice": str(right + 1),
+            },
+        )
     assert sum(firsts) == 4
     record = analyse(tmp_path / "out")
     assert record["target_chosen"]["share"] == 1
@@ -248,17 +323,36 @@ def test_pairs_are_of_one_item_in_either_order_and_lossless(personalized, tmp_pa
 
 def test_ratings_are_compared_within_people(personalized, tmp_path):
     arms = {"clean": "as it was", "rid": "protected"}
-    made = design(kind="rating", labels=arms, target="clean", number=4, codec="png", reasons=[], about={}, scale=["bad", "fair", "good"])
-    store = prepare_study(made, StudyPictures(personalized, "generated", ["clean", "rid"], reference=True), tmp_path / "out", 0)
+    made = design(
+        kind="rating",
+        labels=arms,
+        target="clean",
+        number=4,
+        codec="png",
+        reasons=[],
+        about={},
+        scale=["bad", "fair", "good"],
+    )
+    store = prepare_study(
+        made,
+        StudyPictures(personalized, "generated", ["clean", "rid"], reference=True),
+        tmp_path / "out",
+        0,
+    )
     client = TestClient(application(made, store, tmp_path / "out", 0), base_url="http://localhost")
     for _ in range(2):
-        page = client.post("/begin", data={"consent": "yes"}, follow_redirects=False).headers["location"]
+        page = client.post("/begin", data={"consent": "yes"}, follow_redirects=False).headers[
+            "location"
+        ]
         for _ in range(8):
             text = client.get(page).text
             reference, token = re.findall(r'/picture/([\w-]+)"', text)
             assert client.get(f"/picture/{reference}").status_code == 200
             choice = "3" if truth(store, token) == "clean" else "1"
-            client.post(page, data={"place": re.search(r'name="place" value="(\d+)"', text)[1], "choice": choice})
+            client.post(
+                page,
+                data={"place": re.search(r'name="place" value="(\d+)"', text)[1], "choice": choice},
+            )
     record = analyse(tmp_path / "out")
     assert record["ratings"]["clean"]["mean"] == 3
     assert record["differences"]["rid - clean"]["mean"] == -2
@@ -270,9 +364,18 @@ def test_strangers_get_nothing(folders, tmp_path):
     store, client = study(folders, tmp_path, participants=1)
     page = begin(client)
     assert client.post("/begin", data={"about0": "Yes", "consent": "yes"}).status_code == 403
-    assert "This study is full" in client.post("/begin", data={"about0": "Yes", "consent": "yes"}).text
+    assert (
+        "This study is full" in client.post("/begin", data={"about0": "Yes", "consent": "yes"}).text
+    )
     assert client.get("/take/nobody").status_code == 404
-    for path in ("/picture/0", "/picture/..%2Fstudy.sqlite", "/pictures/0.bin", "/study.sqlite", "/manifest.json", "/docs"):
+    for path in (
+        "/picture/0",
+        "/picture/..%2Fstudy.sqlite",
+        "/pictures/0.bin",
+        "/study.sqlite",
+        "/manifest.json",
+        "/docs",
+    ):
         assert client.get(path).status_code == 404
     assert client.post("/begin", data={"about0": "' or 1=1", "consent": "yes"}).status_code == 400
     assert client.post("/begin", data={"about0": "Yes"}).status_code == 400
@@ -287,7 +390,9 @@ def test_strangers_get_nothing(folders, tmp_path):
 def test_one_address_cannot_take_every_place(folders, tmp_path):
     made = design(participants=500)
     store = prepare_study(made, LabelledFolders(folders), tmp_path / "out", seed=3)
-    client = TestClient(application(made, store, tmp_path / "out", 3, per_address=3), base_url="http://localhost")
+    client = TestClient(
+        application(made, store, tmp_path / "out", 3, per_address=3), base_url="http://localhost"
+    )
     pages = [begin(client) for _ in range(3)]
     refused = client.post("/begin", data={"about0": "Yes", "consent": "yes"})
     assert refused.status_code == 429
@@ -317,7 +422,14 @@ def test_places_come_free_after_an_hour_and_networks_count_as_one():
 
 
 def test_mistakes_are_one_line(folders, tmp_path, capsys):
-    settings_ = [f"--{name}={value}" for name, value in (("design.kind", "label"), ("design.title", "T"), ("design.question", "?"))]
+    settings_ = [
+        f"--{name}={value}"
+        for name, value in (
+            ("design.kind", "label"),
+            ("design.title", "T"),
+            ("design.question", "?"),
+        )
+    ]
     common = [
         "study",
         "-o",
@@ -326,12 +438,24 @@ def test_mistakes_are_one_line(folders, tmp_path, capsys):
         "--design.labels={real: a, generated: b}",
         "--pictures=eval.human.pictures.LabelledFolders",
     ]
-    source = "--pictures.folders={real: " + str(folders["real"]) + ", generated: " + str(folders["generated"]) + "}"
+    source = (
+        "--pictures.folders={real: "
+        + str(folders["real"])
+        + ", generated: "
+        + str(folders["generated"])
+        + "}"
+    )
     for more, words in (
         ([source, "--design.target=fake", "--design.number=2"], "none of the labels"),
         ([source, "--design.target=real", "--design.number=500"], "but there are 12"),
-        ([source, "--design.target=real", "--design.number=2", "--design.size=50"], "less than the test's size of 50"),
-        (["--pictures.folders={real: none}", "--design.target=real", "--design.number=2"], "no such folder"),
+        (
+            [source, "--design.target=real", "--design.number=2", "--design.size=50"],
+            "less than the test's size of 50",
+        ),
+        (
+            ["--pictures.folders={real: none}", "--design.target=real", "--design.number=2"],
+            "no such folder",
+        ),
     ):
         assert run([*common, *more]) == 2
         told = capsys.readouterr().err
@@ -348,18 +472,28 @@ def test_uploads_are_what_they_say(tmp_path):
     levels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
     kinds = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF"}
     for ending, kind in kinds.items():
-        Image.fromarray(levels).save(tmp_path / f"a.{ending}", format=kind, **({"progressive": True} if ending == "jpg" else {}))
+        Image.fromarray(levels).save(
+            tmp_path / f"a.{ending}",
+            format=kind,
+            **({"progressive": True} if ending == "jpg" else {}),
+        )
         assert open_upload(tmp_path / f"a.{ending}").rgb.shape == levels.shape
         if ending != "tif":
-            (tmp_path / "two.png").write_bytes((tmp_path / f"a.{ending}").read_bytes() + b"PK\x03\x04<script>alert(1)</script>")
+            (tmp_path / "two.png").write_bytes(
+                (tmp_path / f"a.{ending}").read_bytes() + b"PK\x03\x04<script>alert(1)</script>"
+            )
             with pytest.raises(UnreadableImage, match="after the end of the image"):
                 open_upload(tmp_path / "two.png")
     png = (tmp_path / "a.png").read_bytes()
     for name, sides in (("huge.png", (20_000, 10_000)), ("large.png", (8_000, 5_000))):
         head = b"IHDR" + struct.pack(">II", *sides) + png[24:29]
-        (tmp_path / name).write_bytes(png[:12] + head + struct.pack(">I", zlib.crc32(head)) + png[33:])
+        (tmp_path / name).write_bytes(
+            png[:12] + head + struct.pack(">I", zlib.crc32(head)) + png[33:]
+        )
     (tmp_path / "cut.png").write_bytes(png[:300])
-    (tmp_path / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    (tmp_path / "drawing.png").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    )
     (tmp_path / "page.png").write_bytes(b"%PDF-1.7\n" + png)
     (tmp_path / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     Image.fromarray(levels).save(tmp_path / "film.gif")

@@ -11,7 +11,12 @@ from models.faces.face_net import FaceNet, Faces
 def backend(images: torch.Tensor) -> Faces:
     """A picture has a face where its red is above one half; who it is stands in green and blue."""
     found = images[:, 0].mean(dim=(1, 2)) > 0.5
-    return Faces(found, found.float(), torch.zeros(len(images), 4), F.normalize(images[:, 1:].mean(dim=(2, 3)), dim=1))
+    return Faces(
+        found,
+        found.float(),
+        torch.zeros(len(images), 4),
+        F.normalize(images[:, 1:].mean(dim=(2, 3)), dim=1),
+    )
 
 
 def pictures(*rows):
@@ -20,7 +25,9 @@ def pictures(*rows):
 
 def test_faces_only_and_all_pictures():
     metric = IdentityPreservation(backend)
-    metric.update(pictures((1, 1, 0), (1, 0, 1), (0, 1, 0)), pictures((1, 1, 0), (1, 1, 0), (0, 0, 1)))
+    metric.update(
+        pictures((1, 1, 0), (1, 0, 1), (0, 1, 0)), pictures((1, 1, 0), (1, 1, 0), (0, 0, 1))
+    )
     value = metric.compute()
     assert value["ism"].item() == pytest.approx(0.5)
     assert value["ism_all"].item() == pytest.approx(1 / 3)
@@ -36,7 +43,12 @@ def test_no_face_at_all_is_full_protection_not_a_gap():
     assert value["fdfr"] == 1
 
 
-@given(st.lists(st.tuples(st.booleans(), st.floats(0.1, 1), st.floats(0.1, 1)), min_size=2, max_size=8), st.data())
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.floats(0.1, 1), st.floats(0.1, 1)), min_size=2, max_size=8
+    ),
+    st.data(),
+)
 def test_two_updates_equal_one(rows, data):
     images = pictures(*[(float(face), green, blue) for face, green, blue in rows])
     reference = pictures((1, 0.3, 0.9))

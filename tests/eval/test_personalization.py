@@ -8,12 +8,24 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionXLPipeline, U
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 import eval.attacks.personalization as attacks
-from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig, SDXLDreamBoothLora, SDXLDreamBoothLoraConfig
+from eval.attacks.personalization import (
+    LoraTextualInversion,
+    LoraTextualInversionConfig,
+    SDXLDreamBoothLora,
+    SDXLDreamBoothLoraConfig,
+)
 from eval.attacks.personalization.learning import lora, new_word
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_tokenizer
 
-SMALL = {"steps": 3, "batch_size": 2, "samples": 2, "class_images": 3, "class_steps": 2, "sample_steps": 2}
+SMALL = {
+    "steps": 3,
+    "batch_size": 2,
+    "samples": 2,
+    "class_images": 3,
+    "class_steps": 2,
+    "sample_steps": 2,
+}
 WORD = {"initializer": "person"}
 LORA = {"rank": 4}
 ATTACKS = {
@@ -41,7 +53,11 @@ def lora_ti(pipelines):
 
 def state(attack):
     parts = (attack.pipeline.unet, attack.pipeline.text_encoder, attack.pipeline.vae)
-    return {f"{n}.{key}": value.clone() for n, part in enumerate(parts) for key, value in part.state_dict().items()}
+    return {
+        f"{n}.{key}": value.clone()
+        for n, part in enumerate(parts)
+        for key, value in part.state_dict().items()
+    }
 
 
 def test_the_model_is_untouched_and_the_result_repeats(attack, portraits):
@@ -51,7 +67,11 @@ def test_the_model_is_untouched_and_the_result_repeats(attack, portraits):
     after = state(attack)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
-    assert not any(p.requires_grad for part in (attack.pipeline.unet, attack.pipeline.text_encoder) for p in part.parameters())
+    assert not any(
+        p.requires_grad
+        for part in (attack.pipeline.unet, attack.pipeline.text_encoder)
+        for p in part.parameters()
+    )
     assert torch.equal(first, attack(portraits))
     assert first.shape == (2 * len(attack.config.sample_prompts), 3, 64, 64)
     assert len(losses) == 3
@@ -59,20 +79,30 @@ def test_the_model_is_untouched_and_the_result_repeats(attack, portraits):
 
 def test_what_is_learned_changes_the_pictures(attack, portraits):
     drawn = attack(portraits)
-    stronger = type(attack)(type(attack.config)(**vars(attack.config) | {"lr": attack.config.lr * 100}))(portraits)
+    stronger = type(attack)(
+        type(attack.config)(**vars(attack.config) | {"lr": attack.config.lr * 100})
+    )(portraits)
     assert not torch.allclose(drawn, stronger)
 
 
 @pytest.mark.parametrize(
     ("name", "learns"),
-    [("DreamBooth", {"unet", "text"}), ("DreamBoothLora", {"unet"}), ("TextualInversion", set()), ("LoraTextualInversion", {"unet"})],
+    [
+        ("DreamBooth", {"unet", "text"}),
+        ("DreamBoothLora", {"unet"}),
+        ("TextualInversion", set()),
+        ("LoraTextualInversion", {"unet"}),
+    ],
 )
 def test_what_each_attack_learns(pipelines, name, learns):
     attack = build(name, pipelines[0])
     with attack.learned() as parameters:
         wanted = {id(parameter) for parameter in parameters}
         parts = {"unet": attack.pipeline.unet, "text": attack.pipeline.text_encoder}
-        found = {key: [n for n, p in part.named_parameters() if id(p) in wanted and p.requires_grad] for key, part in parts.items()}
+        found = {
+            key: [n for n, p in part.named_parameters() if id(p) in wanted and p.requires_grad]
+            for key, part in parts.items()
+        }
     assert bool(found["unet"]) == ("unet" in learns)
     if "Inversion" in name:
         assert [part.rpartition(".")[2] for part in found["text"]] == ["word"]
@@ -86,7 +116,15 @@ def test_dreambooth_may_leave_the_text_encoder_alone(pipelines):
         assert len(parameters) == len(list(attack.pipeline.unet.parameters()))
 
 
-@pytest.mark.parametrize("settings", [{"prior_weight": 0.0}, {"gradient_checkpointing": True}, {"precision": "bf16"}, {"sampler": "own"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prior_weight": 0.0},
+        {"gradient_checkpointing": True},
+        {"precision": "bf16"},
+        {"sampler": "own"},
+    ],
+)
 def test_options_of_every_recipe(pipelines, portraits, settings):
     attack = build("LoraTextualInversion", pipelines[0], **settings)
     assert attack(portraits).isfinite().all()
@@ -131,7 +169,10 @@ def test_only_attention_projections_and_one_word_are_trained(lora_ti):
         assert words[0].shape == (16,)
         named = [name for name, p in unet.named_parameters() if p.requires_grad]
         assert len(named) == len(updates)
-        assert all("lora" in name and any(part in name for part in ("to_q", "to_k", "to_v", "to_out")) for name in named)
+        assert all(
+            "lora" in name and any(part in name for part in ("to_q", "to_k", "to_v", "to_out"))
+            for name in named
+        )
         embedded = text_encoder.get_input_embeddings()(torch.tensor([[token, initializer]]))
         assert torch.equal(embedded[0, 0], embedded[0, 1])
     assert text_encoder.get_input_embeddings() is word_table
@@ -142,7 +183,10 @@ def test_parameter_count_at_stable_diffusions_size(cross, expected):
     heads = {1024: [5, 10, 20, 20], 768: 8}[cross]
     with torch.device("meta"):
         unet = UNet2DConditionModel(
-            sample_size=64, cross_attention_dim=cross, attention_head_dim=heads, use_linear_projection=cross == 1024
+            sample_size=64,
+            cross_attention_dim=cross,
+            attention_head_dim=heads,
+            use_linear_projection=cross == 1024,
         ).requires_grad_(False)
         with lora(unet, 32, 0) as updates:
             assert sum(p.numel() for p in updates) == expected
@@ -155,12 +199,32 @@ def test_an_initializer_of_several_tokens_is_refused(pipelines):
 
 def test_the_defaults_are_the_published_recipes():
     lora_ti, ti = attacks.LoraTextualInversionConfig(), attacks.TextualInversionConfig()
-    assert (lora_ti.rank, lora_ti.lr, lora_ti.steps, lora_ti.batch_size, lora_ti.class_images) == (32, 3e-4, 221, 1, 100)
-    assert (lora_ti.samples, lora_ti.sample_seed, lora_ti.sample_steps, lora_ti.guidance) == (12, 123, 50, 7.5)
+    assert (lora_ti.rank, lora_ti.lr, lora_ti.steps, lora_ti.batch_size, lora_ti.class_images) == (
+        32,
+        3e-4,
+        221,
+        1,
+        100,
+    )
+    assert (lora_ti.samples, lora_ti.sample_seed, lora_ti.sample_steps, lora_ti.guidance) == (
+        12,
+        123,
+        50,
+        7.5,
+    )
     assert (ti.lr, ti.steps, ti.batch_size) == (5e-5, 1000, 1)
     dreambooth = attacks.DreamBoothConfig()
-    assert (dreambooth.lr, dreambooth.steps, dreambooth.batch_size, dreambooth.class_images) == (5e-7, 1000, 2, 200)
-    assert (dreambooth.train_text_encoder, dreambooth.samples, dreambooth.sample_steps) == (True, 16, 100)
+    assert (dreambooth.lr, dreambooth.steps, dreambooth.batch_size, dreambooth.class_images) == (
+        5e-7,
+        1000,
+        2,
+        200,
+    )
+    assert (dreambooth.train_text_encoder, dreambooth.samples, dreambooth.sample_steps) == (
+        True,
+        16,
+        100,
+    )
 
 
 def test_a_pipeline_folder_without_its_parts(tmp_path):
@@ -177,9 +241,21 @@ def test_latents_are_not_clipped_while_sampling(lora_ti):
 def sdxl(tmp_path_factory):
     """An untrained pipeline with SDXL's parts: two text encoders, and a UNet that is told sizes."""
     torch.manual_seed(0)
-    tokenizer = build_tokenizer([item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))])
-    sizes = {"vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    sizes |= {"max_position_embeddings": tokenizer.model_max_length, "projection_dim": 12, "eos_token_id": tokenizer.eos_token_id}
+    tokenizer = build_tokenizer(
+        [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))]
+    )
+    sizes = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    sizes |= {
+        "max_position_embeddings": tokenizer.model_max_length,
+        "projection_dim": 12,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
     config = CLIPTextConfig(**sizes)
     unet = UNet2DConditionModel(
         sample_size=8,
@@ -201,7 +277,9 @@ def sdxl(tmp_path_factory):
     )
     text, projected = CLIPTextModel(config), CLIPTextModelWithProjection(config)
     folder = tmp_path_factory.mktemp("sdxl")
-    whole = StableDiffusionXLPipeline(vae, text, projected, tokenizer, tokenizer, unet, DDIMScheduler(), add_watermarker=False)
+    whole = StableDiffusionXLPipeline(
+        vae, text, projected, tokenizer, tokenizer, unet, DDIMScheduler(), add_watermarker=False
+    )
     whole.save_pretrained(folder)
     return str(folder)
 

@@ -33,9 +33,18 @@ def unconditional(tmp_path_factory):
     """An untrained DDPM with ADM's learned variance, for 32 pixels."""
     torch.manual_seed(0)
     kinds = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
-    network = UNet2DModel(sample_size=32, out_channels=6, block_out_channels=(8, 8), norm_num_groups=4, layers_per_block=1, **kinds)
+    network = UNet2DModel(
+        sample_size=32,
+        out_channels=6,
+        block_out_channels=(8, 8),
+        norm_num_groups=4,
+        layers_per_block=1,
+        **kinds,
+    )
     folder = tmp_path_factory.mktemp("ddpm")
-    DDPMPipeline(network, DDPMScheduler(beta_schedule="linear", variance_type="learned_range")).save_pretrained(folder)
+    DDPMPipeline(
+        network, DDPMScheduler(beta_schedule="linear", variance_type="learned_range")
+    ).save_pretrained(folder)
     return str(folder)
 
 
@@ -43,7 +52,9 @@ def unconditional(tmp_path_factory):
 def upscaler(tmp_path_factory):
     """An untrained x4 upscaler."""
     torch.manual_seed(0)
-    tokenizer = build_tokenizer([item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))])
+    tokenizer = build_tokenizer(
+        [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))]
+    )
     vae = AutoencoderKL(
         block_out_channels=(8, 8, 8),
         norm_num_groups=4,
@@ -65,7 +76,9 @@ def upscaler(tmp_path_factory):
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
     )
     low = DDPMScheduler(beta_schedule="scaled_linear", beta_start=1e-4, beta_end=0.02)
-    whole = StableDiffusionUpscalePipeline(vae, build_text_encoder(tokenizer, 16, 1), tokenizer, unet, low, DDIMScheduler())
+    whole = StableDiffusionUpscalePipeline(
+        vae, build_text_encoder(tokenizer, 16, 1), tokenizer, unet, low, DDIMScheduler()
+    )
     folder = tmp_path_factory.mktemp("upscaler")
     whole.save_pretrained(folder)
     return str(folder)
@@ -77,7 +90,9 @@ def source(seed=0):
 
 def test_jpeg_is_pillows_file_and_passes_gradients(portraits):
     buffer = io.BytesIO()
-    Image.fromarray(to_uint8(portraits[0]).permute(1, 2, 0).numpy()).save(buffer, format="JPEG", quality=75)
+    Image.fromarray(to_uint8(portraits[0]).permute(1, 2, 0).numpy()).save(
+        buffer, format="JPEG", quality=75
+    )
     expected = torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float() / 255
     assert torch.equal(methods.Jpeg(75)(portraits, source())[0], expected)
     attached = portraits.clone().requires_grad_()
@@ -89,7 +104,13 @@ def test_jpeg_is_pillows_file_and_passes_gradients(portraits):
 
 @pytest.mark.parametrize(
     "method",
-    [methods.DownUp(), methods.GaussianBlur(), methods.GaussianNoise(), methods.Crop(), methods.Rounding(4)],
+    [
+        methods.DownUp(),
+        methods.GaussianBlur(),
+        methods.GaussianNoise(),
+        methods.Crop(),
+        methods.Rounding(4),
+    ],
     ids=lambda method: type(method).__name__,
 )
 def test_pixel_edits_keep_size_and_range_repeat_and_are_differentiable(method, portraits):
@@ -184,7 +205,10 @@ def test_the_way_back_is_exact_for_the_true_noise(unconditional, portraits, monk
 @pytest.mark.parametrize("shape", [(64, 64), (48, 80), (20, 40)])
 def test_diffusion_methods_run(unconditional, shape):
     images = torch.rand(2, 3, *shape, generator=source())
-    for method in (methods.DiffPure(unconditional, steps=3), methods.GridPure(unconditional, steps=2, iterations=2)):
+    for method in (
+        methods.DiffPure(unconditional, steps=3),
+        methods.GridPure(unconditional, steps=2, iterations=2),
+    ):
         washed = method(images, source())
         assert washed.shape == images.shape
         assert 0 <= washed.min() <= washed.max() <= 1
@@ -212,7 +236,11 @@ def test_img2img_and_upscaling_run(pipelines, upscaler, portraits):
 def test_the_upscaler_is_told_of_noise_it_does_not_add(upscaler, portraits, monkeypatch):
     asked = []
     real = DDPMScheduler.add_noise
-    monkeypatch.setattr(DDPMScheduler, "add_noise", lambda self, x, noise, steps: asked.append(int(steps)) or real(self, x, noise, steps))
+    monkeypatch.setattr(
+        DDPMScheduler,
+        "add_noise",
+        lambda self, x, noise, steps: asked.append(int(steps)) or real(self, x, noise, steps),
+    )
     for offset in (320, 0):
         methods.NoisyUpscale(upscaler, steps=2, offset=offset)(portraits[:1], source())
     assert asked == [0, 320]
@@ -233,9 +261,21 @@ def test_the_upscaler_adds_no_noise_of_its_own_unless_asked(portraits):
 
 def test_the_command_on_a_folder(tmp_path, portraits, capsys):
     for index in range(2):
-        save_png(Photo(to_uint8(portraits[index]).permute(1, 2, 0).numpy()), tmp_path / "in" / "person" / f"{index}.png")
+        save_png(
+            Photo(to_uint8(portraits[index]).permute(1, 2, 0).numpy()),
+            tmp_path / "in" / "person" / f"{index}.png",
+        )
     (tmp_path / "in" / "note.png").write_text("no picture")
-    arguments = ["purify", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--method", "Jpeg", "--method.quality", "50"]
+    arguments = [
+        "purify",
+        str(tmp_path / "in"),
+        "-o",
+        str(tmp_path / "out"),
+        "--method",
+        "Jpeg",
+        "--method.quality",
+        "50",
+    ]
     assert run(main, arguments) == 1
     assert "note.png: not a valid image file" in capsys.readouterr().err
     made = tmp_path / "out" / "person" / "0.png"
@@ -250,16 +290,48 @@ def test_the_command_on_a_folder(tmp_path, portraits, capsys):
 def test_results_are_kept_apart_from_inputs(tmp_path, portraits, capsys):
     save_png(Photo(to_uint8(portraits[0]).permute(1, 2, 0).numpy()), tmp_path / "a" / "0.png")
     save_png(Photo(to_uint8(portraits[1]).permute(1, 2, 0).numpy()), tmp_path / "b" / "0.png")
-    assert run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "a"), "--method", "Jpeg"]) == 2
+    assert (
+        run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "a"), "--method", "Jpeg"])
+        == 2
+    )
     assert "is the input" in capsys.readouterr().err
-    assert run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "out"), "--method", "Jpeg"]) == 0
-    assert run(main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "out"), "--method", "DownUp"]) == 2
+    assert (
+        run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "out"), "--method", "Jpeg"])
+        == 0
+    )
+    assert (
+        run(
+            main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "out"), "--method", "DownUp"]
+        )
+        == 2
+    )
     assert "other settings" in capsys.readouterr().err
-    assert run(main, ["purify", str(tmp_path / "b"), "-o", str(tmp_path / "c"), "--method", "Jpeg", "--accelerator", "toaster"]) == 2
+    assert (
+        run(
+            main,
+            [
+                "purify",
+                str(tmp_path / "b"),
+                "-o",
+                str(tmp_path / "c"),
+                "--method",
+                "Jpeg",
+                "--accelerator",
+                "toaster",
+            ],
+        )
+        == 2
+    )
     assert "toaster" in capsys.readouterr().err
 
 
 def test_an_unknown_method_is_one_line(tmp_path, capsys):
     (tmp_path / "in").mkdir()
-    assert run(main, ["purify", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--method", "Bleach"]) == 2
+    assert (
+        run(
+            main,
+            ["purify", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--method", "Bleach"],
+        )
+        == 2
+    )
     assert len(capsys.readouterr().err.strip().splitlines()) == 1

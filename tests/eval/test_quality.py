@@ -24,13 +24,17 @@ def test_fidelity_of_a_known_change(portraits):
 def test_brisque_calls_a_blurred_picture_worse(portraits):
     pytest.importorskip("brisque", reason="the optional package needs a compiler to install")
     large = torch.nn.functional.interpolate(portraits[:2], scale_factor=2, mode="bilinear")
-    noisy = (large + 0.3 * torch.randn(large.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    noisy = (
+        large + 0.3 * torch.randn(large.shape, generator=torch.Generator().manual_seed(0))
+    ).clamp(0, 1)
     assert brisque(noisy) > brisque(large)
 
 
 def test_all_arms_stay_within_one_budget_and_repeat(portraits, pipelines, generator_folder):
     generator = load_generator(str(generator_folder))
-    arms = build_arms(["clean", "noise", "rid", "pgd"], generator, pipelines, PGDConfig(steps=2, step_levels=6))
+    arms = build_arms(
+        ["clean", "noise", "rid", "pgd"], generator, pipelines, PGDConfig(steps=2, step_levels=6)
+    )
     clean = quantised(portraits)
     for name, arm in arms.items():
         protected = arm(portraits, 3)
@@ -41,5 +45,7 @@ def test_all_arms_stay_within_one_budget_and_repeat(portraits, pipelines, genera
 
 
 def test_an_unknown_arm(pipelines, generator_folder):
-    with pytest.raises(ValueError, match="unknown arm mist; the arms are clean, noise, rid, rid_tile, pgd"):
+    with pytest.raises(
+        ValueError, match="unknown arm mist; the arms are clean, noise, rid, rid_tile, pgd"
+    ):
         build_arms(["mist"], load_generator(str(generator_folder)), pipelines, PGDConfig())

@@ -30,16 +30,27 @@ class Reads(LightningModule):
 
 def test_a_run_logs_what_keys_find_and_ends_in_the_same_weights(collection, tmp_path):
     plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=4, seed=1), None)
-    callback = RAGCallback(str(tmp_path / "s" / "record.json"), str(collection), size=64, every_n_steps=2)
+    callback = RAGCallback(
+        str(tmp_path / "s" / "record.json"), str(collection), size=64, every_n_steps=2
+    )
     from sentinels.record import Record
 
     module = Reads({})
-    module.known = {sentinel.key: module.embed(callback._batch([path]))[0] for _, sentinel, path in Record.open(callback.record).pairs()}
+    module.known = {
+        sentinel.key: module.embed(callback._batch([path]))[0]
+        for _, sentinel, path in Record.open(callback.record).pairs()
+    }
     weights, seen = [], {}
     for callbacks in ([], [callback]):
         torch.manual_seed(0)
         module.layer.reset_parameters()
-        trainer = Trainer(max_steps=4, accelerator="cpu", logger=False, enable_checkpointing=False, callbacks=callbacks)
+        trainer = Trainer(
+            max_steps=4,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            callbacks=callbacks,
+        )
         trainer.fit(module, DataLoader(TensorDataset(torch.ones(8, 1))))
         weights.append(module.layer.weight.clone())
         seen = {key: float(value) for key, value in trainer.callback_metrics.items()}

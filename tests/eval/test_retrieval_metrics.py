@@ -6,7 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.metrics.retrieval import MicroAveragePrecision, RecallAt, micro_average_precision, pairs, precision_recall, ranks
+from eval.metrics.retrieval import (
+    MicroAveragePrecision,
+    RecallAt,
+    micro_average_precision,
+    pairs,
+    precision_recall,
+    ranks,
+)
 from indexing.matches import scores
 
 TRUTH = np.array([7, 8, 9, -1])
@@ -23,7 +30,14 @@ def test_known_values(beta, expected):
 def by_definition(values, right, missed):
     """Sum over true pairs of the share of true ones among all that score as much or more."""
     total = sum(right) + missed
-    return sum(np.mean(right[values >= value]) for value, good in zip(values, right, strict=True) if good) / total
+    return (
+        sum(
+            np.mean(right[values >= value])
+            for value, good in zip(values, right, strict=True)
+            if good
+        )
+        / total
+    )
 
 
 @settings(max_examples=50)
@@ -32,7 +46,9 @@ def test_missed_entries_are_never_recalled(count, missed, seed):
     rng = np.random.default_rng(seed)
     values, right = rng.permutation(count).astype(float), rng.random(count) < 0.4
     right[0] = True
-    assert micro_average_precision(values, right, missed) == pytest.approx(by_definition(values, right, missed))
+    assert micro_average_precision(values, right, missed) == pytest.approx(
+        by_definition(values, right, missed)
+    )
     precision, recall, _ = precision_recall(values, right, missed)
     assert recall.max() == pytest.approx(right.sum() / (right.sum() + missed))
     assert ((precision >= 0) & (precision <= 1)).all()

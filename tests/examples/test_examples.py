@@ -15,7 +15,12 @@ EXAMPLES = sorted(file.stem for file in (ROOT / "examples").glob("*.py"))
 
 def run(name, *arguments):
     """What an example prints."""
-    done = subprocess.run([sys.executable, "-m", f"examples.{name}", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", f"examples.{name}", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -23,7 +28,10 @@ def run(name, *arguments):
 def test_protect(tmp_path):
     said = run("protect", tmp_path)
     assert re.search(r"largest change [1-6] of 255 levels, budget 6", said)
-    original, protected = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("original", "protected"))
+    original, protected = (
+        np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int)
+        for name in ("original", "protected")
+    )
     assert 0 < np.abs(original - protected).max() <= 6
 
 

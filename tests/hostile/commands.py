@@ -22,7 +22,12 @@ MEMORY = 2 << 20
 LINES, LENGTH = 12, 2000
 """Lines of errors, and characters of one, that a person reads."""
 
-NEVER = ("Traceback (most recent call last)", "fault in this program", "a fault of this program", "Fatal Python error")
+NEVER = (
+    "Traceback (most recent call last)",
+    "fault in this program",
+    "a fault of this program",
+    "Fatal Python error",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,13 @@ class Warm:
         self.place, self.sound, self.said = root / "place", root / "sound", root / "said"
         self.place.mkdir(parents=True)
         quiet = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen([sys.executable, str(WARM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet)
+        self.process = subprocess.Popen(
+            [sys.executable, str(WARM)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=quiet,
+        )
         built = self.ask(None)
         assert built.code == 0, built.err
         self.place.rename(self.sound)
@@ -61,7 +72,10 @@ class Warm:
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         found = json.loads(self.process.stdout.readline())
-        out, err = (Path(f"{self.said}.{number}").read_bytes().decode("utf-8", "backslashreplace") for number in (1, 2))
+        out, err = (
+            Path(f"{self.said}.{number}").read_bytes().decode("utf-8", "backslashreplace")
+            for number in (1, 2)
+        )
         return Ended(out=out, err=err, **found)
 
     def close(self) -> None:
@@ -92,16 +106,25 @@ def things(place: Path, part: str, images: int, alone: set[str]) -> int:
     root = place / part
     count = 0
     for folder, folders, files in os.walk(root):
-        for name in [*files, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]:
+        for name in [
+            *files,
+            *(name for name in folders if os.path.islink(os.path.join(folder, name))),
+        ]:
             inside = os.path.relpath(os.path.join(folder, name), root)
-            count += images if name.endswith(".tar") and not any(key.endswith(inside) for key in alone) else 1
+            count += (
+                images
+                if name.endswith(".tar") and not any(key.endswith(inside) for key in alone)
+                else 1
+            )
     return count
 
 
 def manifest_of(place: Path) -> dict | None:
     """The record of the finished run."""
     for folder in ("out", "out.run"):
-        for file in sorted((place / folder).rglob("manifest.json")) if (place / folder).is_dir() else []:
+        for file in (
+            sorted((place / folder).rglob("manifest.json")) if (place / folder).is_dir() else []
+        ):
             record = json.loads(file.read_text())
             if "counts" in record and record.get("finished"):
                 return record
@@ -121,13 +144,19 @@ def counted(case: Case, place: Path, ended: Ended, images: int) -> str:
         if (ended.code == 0) != (failed == 0):
             return f"exit code {ended.code} with {failed} failed"
         for kind in ("failed", "skipped"):
-            if untold := [name for name in record[kind] if printed(Path(name).name) not in printed(ended.err)]:
+            if untold := [
+                name for name in record[kind] if printed(Path(name).name) not in printed(ended.err)
+            ]:
                 return f"{kind} and not told: {untold[0]!r}"
         alone = set(record["failed"]) | set(record["skipped"])
     else:
         alone = set()
     expected = sum(things(place, part, images, alone) for part in case.counted)
-    return "" if found == expected else f"silent loss: {found} of {expected} are counted, {record['counts']}"
+    return (
+        ""
+        if found == expected
+        else f"silent loss: {found} of {expected} are counted, {record['counts']}"
+    )
 
 
 def printed(text: str) -> str:
@@ -146,7 +175,9 @@ def judged(case: Case, ended: Ended, hurt: Damage | None, place: Path) -> tuple[
         return f"exit code {ended.code}", text[-800:]
     if ended.kilobytes > MEMORY:
         return f"{ended.kilobytes} kilobytes", text[-300:]
-    if trouble := counted(case, place, ended, hurt.images if hurt and hurt.file.parts[0] in case.counted else 3):
+    if trouble := counted(
+        case, place, ended, hurt.images if hurt and hurt.file.parts[0] in case.counted else 3
+    ):
         return trouble, ended.err[-600:]
     if hurt and ended.code == 2 and is_one_of_many(hurt, case):
         return "one bad input ends the job", ended.err[-500:]
@@ -171,7 +202,10 @@ def names(line: str, hurt: Damage) -> bool:
     """Whether a line names what was damaged."""
     line = printed(line)
     words = [printed(name) for name in hurt.names if name]
-    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", line) or (len(word) > 12 and word in line) for word in words)
+    return any(
+        re.search(rf"(?<!\w){re.escape(word)}(?!\w)", line) or (len(word) > 12 and word in line)
+        for word in words
+    )
 
 
 def order(cases: int, seed: str) -> list[Case]:
@@ -222,7 +256,9 @@ def run(warm: Warm, cases: int, seed: int) -> tuple[dict[str, Counter[str]], lis
             kind, words = outcome(warm, case, name, earlier)
         finally:
             os.chdir(here)
-        counts.setdefault(case.name, Counter())[kind if kind in ("right", "named") else "fault"] += 1
+        counts.setdefault(case.name, Counter())[
+            kind if kind in ("right", "named") else "fault"
+        ] += 1
         if kind not in ("right", "named"):
             faults.append(f"{name}: {kind}: {words}")
     return counts, faults

@@ -11,7 +11,10 @@ from tests.hostile.readers import picture, tar
 
 
 def _frames(kind: str) -> bytes:
-    buffer, frames = io.BytesIO(), [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue", "green")]
+    buffer, frames = (
+        io.BytesIO(),
+        [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue", "green")],
+    )
     frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
     return buffer.getvalue()
 
@@ -57,7 +60,9 @@ def foreign() -> list[Callable[[], bytes]]:
         zipped,
         lambda: b"%!PS\n(" + b"x" * 99 + b") show",
         lambda: b"<html><body>404</body></html>",
-        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 5\n",
+        lambda: (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 5\n"
+        ),
         lambda: b"{}",
         lambda: b"[]",
         lambda: b"null",

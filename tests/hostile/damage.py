@@ -46,7 +46,12 @@ def damage(part: Path, rng: random.Random) -> Damage:
     files = sorted(path for path in part.rglob("*") if path.is_file()) if part.is_dir() else [part]
     whole = part.is_dir() and rng.random() < 0.05
     file = part if whole or not files else rng.choice(files)
-    names = {file.name, *file.with_suffix("").parts[-1:], *part.parts, *file.relative_to(part.parent).parts}
+    names = {
+        file.name,
+        *file.with_suffix("").parts[-1:],
+        *part.parts,
+        *file.relative_to(part.parent).parts,
+    }
     kinds = PLACES if whole or not files else kinds_of(file)
     while True:
         kind = rng.choice(kinds)
@@ -68,7 +73,9 @@ def bytes_changed(file: Path, rng: random.Random) -> set[str]:
 
 def swapped(file: Path, rng: random.Random) -> set[str] | None:
     content = bytearray(file.read_bytes())
-    if len(content) < 8 or file.suffix == ".tar":  # two bytes of a header that change places leave its sum as it was
+    if (
+        len(content) < 8 or file.suffix == ".tar"
+    ):  # two bytes of a header that change places leave its sum as it was
         return None
     one, two = rng.randrange(len(content)), rng.randrange(len(content))
     content[one], content[two] = content[two], content[one]
@@ -105,7 +112,9 @@ def linked_elsewhere(file: Path, rng: random.Random) -> set[str]:
     away = Path("elsewhere").absolute()
     away.mkdir(exist_ok=True)
     shutil.move(file, away / file.name)
-    file.symlink_to(rng.choice([away / file.name, "/etc/hostname", *["/dev/zero"] * (pipe_fits(file))]))
+    file.symlink_to(
+        rng.choice([away / file.name, "/etc/hostname", *["/dev/zero"] * (pipe_fits(file))])
+    )
     return {"elsewhere"}
 
 
@@ -144,7 +153,22 @@ def pipe(file: Path, rng: random.Random) -> set[str] | None:
 
 
 def renamed(file: Path, rng: random.Random) -> set[str]:
-    text = rng.choice(["\x1b[31m", "\udcff\udcfe", "a\nb", "\u2028", "\x85", "x" * 240, "=1+1", "-o", "a b", "%s{0}", "ü", "."])
+    text = rng.choice(
+        [
+            "\x1b[31m",
+            "\udcff\udcfe",
+            "a\nb",
+            "\u2028",
+            "\x85",
+            "x" * 240,
+            "=1+1",
+            "-o",
+            "a b",
+            "%s{0}",
+            "ü",
+            ".",
+        ]
+    )
     os.rename(os.fsencode(file), os.fsencode(file.with_name(text + file.suffix)))
     return {text.replace("\n", " ").strip() or "b"}
 
@@ -174,7 +198,11 @@ def yaml_values(file: Path, rng: random.Random) -> set[str]:
     while True:
         named: set[str] = set()
         other = changed(settings, rng, named)
-        if isinstance(other, dict) and other.get("trainer") == settings.get("trainer") and not asks_for_much(other):
+        if (
+            isinstance(other, dict)
+            and other.get("trainer") == settings.get("trainer")
+            and not asks_for_much(other)
+        ):
             file.write_text(yaml.safe_dump(other))
             return named
 
@@ -191,7 +219,19 @@ def lines_changed(file: Path, rng: random.Random) -> set[str]:
     lines = file.read_bytes().split(b"\n")
     place = rng.randrange(len(lines))
     word = rng.choice(
-        [b"", b"\x00", b"\xff\xfe", b"nowhere.png", b'"', b"1e999", b"nan", b"-1", b"x" * 5000, b"/etc/passwd", b"../list.txt"]
+        [
+            b"",
+            b"\x00",
+            b"\xff\xfe",
+            b"nowhere.png",
+            b'"',
+            b"1e999",
+            b"nan",
+            b"-1",
+            b"x" * 5000,
+            b"/etc/passwd",
+            b"../list.txt",
+        ]
     )
     cells = lines[place].split(b",")
     cells[rng.randrange(len(cells))] = word
@@ -203,14 +243,22 @@ def lines_changed(file: Path, rng: random.Random) -> set[str]:
 
 
 def database_values(file: Path, rng: random.Random) -> set[str] | None:
-    places = [("pictures", "file label category item"), ("questions", "choice reasons answered"), ("participants", "about begun")]
+    places = [
+        ("pictures", "file label category item"),
+        ("questions", "choice reasons answered"),
+        ("participants", "about begun"),
+    ]
     table, columns = rng.choice(places)
     value = odd(rng)
     with closing(sqlite3.connect(file)) as connection, connection:
         if rng.random() < 0.2:
             connection.execute(f"drop table {table}")
         else:
-            text = value if value is None or isinstance(value, float) else str(value).encode("utf-8", "surrogateescape")
+            text = (
+                value
+                if value is None or isinstance(value, float)
+                else str(value).encode("utf-8", "surrogateescape")
+            )
             connection.execute(f"update {table} set {rng.choice(columns.split())} = ?", (text,))
     return set()
 
@@ -247,7 +295,11 @@ def tensor_header(file: Path, rng: random.Random) -> set[str]:
     content = file.read_bytes()
     (size,) = struct.unpack("<Q", content[:8])
     head = mutated_json(content[8 : 8 + size], rng)
-    file.write_bytes(struct.pack("<Q", rng.choice([len(head), len(head), len(head), 2**60])) + head + content[8 + size :])
+    file.write_bytes(
+        struct.pack("<Q", rng.choice([len(head), len(head), len(head), 2**60]))
+        + head
+        + content[8 + size :]
+    )
     return set()
 
 

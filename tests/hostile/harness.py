@@ -46,7 +46,9 @@ def outcome(reader: Reader, folder: Path, seed: str) -> tuple[str, str]:
     return "read", ""
 
 
-def run(readers: list[Reader], folder: Path, cases: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
+def run(
+    readers: list[Reader], folder: Path, cases: int, seed: int
+) -> tuple[dict[str, Counter[str]], list[str]]:
     """Run cases, evenly over readers.
 
     Returns:

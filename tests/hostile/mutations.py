@@ -54,8 +54,24 @@ def odd(rng: random.Random):
     deep: list = []
     for _ in range(300):
         deep = [deep]
-    text = rng.choice(["", "\x00", "../../etc/passwd", "=1+1", "\udcff", "x" * 300, "\u2028", "NaN", "1e999"])
-    return rng.choice([None, True, [], {}, [1, "a", None], {"a": {"b": []}}, float("nan"), float("inf"), deep, text, *EXTREMES])
+    text = rng.choice(
+        ["", "\x00", "../../etc/passwd", "=1+1", "\udcff", "x" * 300, "\u2028", "NaN", "1e999"]
+    )
+    return rng.choice(
+        [
+            None,
+            True,
+            [],
+            {},
+            [1, "a", None],
+            {"a": {"b": []}},
+            float("nan"),
+            float("inf"),
+            deep,
+            text,
+            *EXTREMES,
+        ]
+    )
 
 
 def changed(value, rng: random.Random, named: set[str] | None = None):

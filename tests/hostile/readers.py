@@ -71,9 +71,18 @@ def image_readers() -> list[Reader]:
     from images.kinds import header_size
 
     kinds = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "TIFF": "tif", "BMP": "bmp"}
-    readers = [Reader(f"open {kind}", f"a.{ending}", picture(kind), open_photo) for kind, ending in kinds.items()]
-    readers += [Reader(f"size of {kind}", f"a.{ending}", picture(kind), header_size) for kind, ending in kinds.items()]
-    return [*readers, Reader("header", "a.jpg", picture("JPEG"), lambda path: read_header(path.read_bytes()))]
+    readers = [
+        Reader(f"open {kind}", f"a.{ending}", picture(kind), open_photo)
+        for kind, ending in kinds.items()
+    ]
+    readers += [
+        Reader(f"size of {kind}", f"a.{ending}", picture(kind), header_size)
+        for kind, ending in kinds.items()
+    ]
+    return [
+        *readers,
+        Reader("header", "a.jpg", picture("JPEG"), lambda path: read_header(path.read_bytes())),
+    ]
 
 
 def archive_readers() -> list[Reader]:
@@ -81,7 +90,13 @@ def archive_readers() -> list[Reader]:
     from images.inputs import find_images
     from images.samples import read_samples
 
-    shard = tar({f"{number}.{end}": content for number in range(4) for end, content in (("png", picture("PNG")), ("json", b"{}"))})
+    shard = tar(
+        {
+            f"{number}.{end}": content
+            for number in range(4)
+            for end, content in (("png", picture("PNG")), ("json", b"{}"))
+        }
+    )
 
     def all_samples(path: Path) -> None:
         for sample in read_samples(path):
@@ -89,7 +104,12 @@ def archive_readers() -> list[Reader]:
 
     return [
         Reader("samples of a tar", "a.tar", shard, all_samples),
-        Reader("inputs of a tar", "a.tar", shard, lambda path: [image.read() for image in find_images([path]).images]),
+        Reader(
+            "inputs of a tar",
+            "a.tar",
+            shard,
+            lambda path: [image.read() for image in find_images([path]).images],
+        ),
         Reader("stream of a tar", "a.tar", shard, lambda path: list(read_shards([str(path)]))),
     ]
 
@@ -104,13 +124,22 @@ def record_readers(work: Path) -> list[Reader]:
     work.mkdir(parents=True, exist_ok=True)
     write_manifest(work, command="rid protect", settings={"a": [1, 2]}, counts={"done": 1})
     manifest = (work / "manifest.json").read_bytes()
-    journal = b'{"name": "a.png", "size": 3, "mtime_ns": 4, "sha256": "ab", "row": {"output": "a.png"}, "error": ""}\n' * 3
+    journal = (
+        b'{"name": "a.png", "size": 3, "mtime_ns": 4, "sha256": "ab", "row": {"output": "a.png"}, "error": ""}\n'
+        * 3
+    )
     Calibration(2.0, 0.1, 0.3, 0.7, 100).save(work)
     record = Record(work / "record.json", {"a.png": Sentinel("BCDFGH", "a.png", "b.png")})
     record.write()
     trials = {"a": {"key": "BCDFGH"}}
     return [
-        Reader("manifest", "manifest.json", manifest, lambda path: read_manifest(path.parent), mutated_json),
+        Reader(
+            "manifest",
+            "manifest.json",
+            manifest,
+            lambda path: read_manifest(path.parent),
+            mutated_json,
+        ),
         Reader("journal", "journal.jsonl", journal, lambda path: read_journal(path.parent)),
         Reader(
             "calibration",
@@ -119,8 +148,16 @@ def record_readers(work: Path) -> list[Reader]:
             lambda path: Calibration.open(path.parent),
             mutated_json,
         ),
-        Reader("record", "record.json", (work / "record.json").read_bytes(), Record.open, mutated_json),
-        Reader("trials", "out.json", json.dumps(trials).encode(), lambda path: Trials.open(path.parent), mutated_json),
+        Reader(
+            "record", "record.json", (work / "record.json").read_bytes(), Record.open, mutated_json
+        ),
+        Reader(
+            "trials",
+            "out.json",
+            json.dumps(trials).encode(),
+            lambda path: Trials.open(path.parent),
+            mutated_json,
+        ),
     ]
 
 
@@ -158,13 +195,19 @@ def table_readers(work: Path) -> list[Reader]:
     from indexing.faiss_files import read_faiss
     from models.store import VectorStore
 
-    rows = saved(lambda path: write_table(path, ["source", "psnr"], [{"source": "=a", "psnr": 1.5}] * 3), work, "t.csv")
+    rows = saved(
+        lambda path: write_table(path, ["source", "psnr"], [{"source": "=a", "psnr": 1.5}] * 3),
+        work,
+        "t.csv",
+    )
     index = faiss.index_factory(8, "IVF2,Flat")
     vectors = np.random.default_rng(0).normal(size=(90, 8)).astype(np.float32)
     index.train(vectors)
     index.add(vectors)
     facts = {"key": np.array(["a", "b"]), "subset": np.array(["s", "s"])}
-    scores = saved(Scores(np.array([0, 1]), np.array([0.1, 0.2]), facts).write, work, "scores.parquet")
+    scores = saved(
+        Scores(np.array([0, 1]), np.array([0.1, 0.2]), facts).write, work, "scores.parquet"
+    )
     matrix = saved(lambda path: np.save(path, vectors), work, "features.npy")
 
     def features(path: Path) -> None:
@@ -173,7 +216,12 @@ def table_readers(work: Path) -> list[Reader]:
 
     return [
         Reader("table", "t.csv", rows, read_table),
-        Reader("faiss", "index.faiss", saved(lambda path: faiss.write_index(index, str(path)), work, "i.faiss"), read_faiss),
+        Reader(
+            "faiss",
+            "index.faiss",
+            saved(lambda path: faiss.write_index(index, str(path)), work, "i.faiss"),
+            read_faiss,
+        ),
         Reader("scores", "scores.parquet", scores, Scores.read),
         Reader("vectors", "features.npy", matrix, features),
     ]
@@ -183,7 +231,11 @@ def answer_readers(work: Path) -> list[Reader]:
     from eval.human.pictures import Stimulus
     from eval.human.store import Store
 
-    sound = saved(lambda path: Store(path).create([Stimulus(Path("a.png"), "real", "", "")] * 3, [None] * 3), work, "a.sqlite")
+    sound = saved(
+        lambda path: Store(path).create([Stimulus(Path("a.png"), "real", "", "")] * 3, [None] * 3),
+        work,
+        "a.sqlite",
+    )
     return [Reader("answers", "a.sqlite", sound, lambda path: Store(path).stimuli())]
 
 

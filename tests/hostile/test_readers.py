@@ -23,5 +23,7 @@ def test_damaged_files_are_read_right_or_refused_by_name(tmp_path):
         print(f"{name:28} {dict(found)}")
     assert faults == []
     assert sum(sum(found.values()) for found in counts.values()) == CASES
-    assert sum(found["refused"] for found in counts.values()) > CASES / 4, "the damage must be damage"
+    assert sum(found["refused"] for found in counts.values()) > CASES / 4, (
+        "the damage must be damage"
+    )
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY

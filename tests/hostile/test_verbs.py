@@ -30,4 +30,6 @@ def test_commands_on_damaged_inputs_end_right_or_name_the_file(warm):
         print(f"{name:28} {dict(found)}")
     assert faults == []
     assert sum(sum(found.values()) for found in counts.values()) == COMMANDS
-    assert sum(found["named"] for found in counts.values()) > COMMANDS / 4, "the damage must be damage"
+    assert sum(found["named"] for found in counts.values()) > COMMANDS / 4, (
+        "the damage must be damage"
+    )

@@ -43,24 +43,66 @@ RAG = ("sentinels", "collection", "captions.json", "embedder", "sd")
 
 CASES = [
     Case(f"rid protect photos -o out --weights rid {ONE}", ("photos", "rid"), ("photos",), share=8),
-    Case(f"rid protect list.txt photos/s.tar -o out --weights rid {ONE}", ("list.txt", "photos"), needs=("rid",)),
-    Case(f"rid fit -c configs/rid_fit.yaml {SHORT}", ("configs/rid_fit.yaml", "pairs", "sd", "collection"), share=2, goes_on=False),
-    Case(f"rid validate -c configs/rid_fit.yaml {SHORT}", ("configs/rid_fit.yaml", "pairs", "sd", "collection"), share=1, goes_on=False),
+    Case(
+        f"rid protect list.txt photos/s.tar -o out --weights rid {ONE}",
+        ("list.txt", "photos"),
+        needs=("rid",),
+    ),
+    Case(
+        f"rid fit -c configs/rid_fit.yaml {SHORT}",
+        ("configs/rid_fit.yaml", "pairs", "sd", "collection"),
+        share=2,
+        goes_on=False,
+    ),
+    Case(
+        f"rid validate -c configs/rid_fit.yaml {SHORT}",
+        ("configs/rid_fit.yaml", "pairs", "sd", "collection"),
+        share=1,
+        goes_on=False,
+    ),
     Case(f"rid pairs collection -o out {SD}", ("collection", "sd"), ("collection",), share=2),
-    Case("rid convert released/ASDS-eps-12_255.bin out --heads 2", ("released/ASDS-eps-12_255.bin",), goes_on=False),
+    Case(
+        "rid convert released/ASDS-eps-12_255.bin out --heads 2",
+        ("released/ASDS-eps-12_255.bin",),
+        goes_on=False,
+    ),
     Case("rid convert rid out.bin", ("rid",), share=2, goes_on=False),
-    Case(f"detectors fit -c configs/detector_fit.yaml {SHORT}", ("configs/detector_fit.yaml", "shards"), share=2, goes_on=False),
-    Case(f"detectors validate -c configs/detector_fit.yaml {SHORT}", ("configs/detector_fit.yaml", "shards"), share=2, goes_on=False),
-    Case(f"detectors features frozen --data [shards/train-*.tar] -o out {ONE}", ("frozen", "shards")),
-    Case("detectors calibrate detector --data [shards/val-*.tar] --workers 0 --accelerator cpu", ("detector", "shards"), goes_on=False),
-    Case("detectors test detector --data [shards/val-*.tar] -o out --resamples 40 --workers 0 --accelerator cpu", ("detector", "shards")),
+    Case(
+        f"detectors fit -c configs/detector_fit.yaml {SHORT}",
+        ("configs/detector_fit.yaml", "shards"),
+        share=2,
+        goes_on=False,
+    ),
+    Case(
+        f"detectors validate -c configs/detector_fit.yaml {SHORT}",
+        ("configs/detector_fit.yaml", "shards"),
+        share=2,
+        goes_on=False,
+    ),
+    Case(
+        f"detectors features frozen --data [shards/train-*.tar] -o out {ONE}", ("frozen", "shards")
+    ),
+    Case(
+        "detectors calibrate detector --data [shards/val-*.tar] --workers 0 --accelerator cpu",
+        ("detector", "shards"),
+        goes_on=False,
+    ),
+    Case(
+        "detectors test detector --data [shards/val-*.tar] -o out --resamples 40 --workers 0 --accelerator cpu",
+        ("detector", "shards"),
+    ),
     Case(
         "detectors robustness detector --data [shards/val-*-000000.tar] -o out --workers 0 --accelerator cpu",
         ("detector", "shards"),
         share=1,
     ),
     Case("detectors leaderboard scores.csv tested -o out", ("scores.csv", "tested"), goes_on=False),
-    Case(f"detectors scan photos -o out/s.csv --weights detector {ONE} --html", ("photos", "detector"), ("photos",), share=6),
+    Case(
+        f"detectors scan photos -o out/s.csv --weights detector {ONE} --html",
+        ("photos", "detector"),
+        ("photos",),
+        share=6,
+    ),
     Case(
         f"detectors scan photos/a.png -o out/s.csv --weights checkpoint/detector.ckpt {ONE}",
         ("checkpoint/detector.ckpt",),
@@ -73,13 +115,37 @@ CASES = [
         goes_on=False,
     ),
     Case("datamodules shard source --label generated --name x -o out", ("source",), ("source",)),
-    Case("datamodules shard source --label generated --name x -o out --metadata labels.csv", ("labels.csv",), needs=("source",), share=2),
-    Case("datamodules shard photos/s.tar --label real --name x --split val -o out", ("photos/s.tar",), share=2),
-    Case("datamodules synthesize captions.txt -o out --model sd --name x --steps 1 --accelerator cpu", ("captions.txt", "sd"), share=2),
-    Case("datamodules reconstruct shards/val-photos-*.tar -o out --autoencoder sd --name x --accelerator cpu", ("shards", "sd"), share=2),
-    Case("datamodules inspect many/*.tar -o out --pictures 2", ("many",), goes_on=False, code=(0, 1)),
+    Case(
+        "datamodules shard source --label generated --name x -o out --metadata labels.csv",
+        ("labels.csv",),
+        needs=("source",),
+        share=2,
+    ),
+    Case(
+        "datamodules shard photos/s.tar --label real --name x --split val -o out",
+        ("photos/s.tar",),
+        share=2,
+    ),
+    Case(
+        "datamodules synthesize captions.txt -o out --model sd --name x --steps 1 --accelerator cpu",
+        ("captions.txt", "sd"),
+        share=2,
+    ),
+    Case(
+        "datamodules reconstruct shards/val-photos-*.tar -o out --autoencoder sd --name x --accelerator cpu",
+        ("shards", "sd"),
+        share=2,
+    ),
+    Case(
+        "datamodules inspect many/*.tar -o out --pictures 2", ("many",), goes_on=False, code=(0, 1)
+    ),
     Case("indexing prepare disc -o out --queries 2", ("disc",)),
-    Case(f"indexing extract photos -o out --extractor.name extractor {ONE} --fts true", ("photos", "extractor"), ("photos",), share=6),
+    Case(
+        f"indexing extract photos -o out --extractor.name extractor {ONE} --fts true",
+        ("photos", "extractor"),
+        ("photos",),
+        share=6,
+    ),
     Case("indexing build features -o out --factory IVF1,Flat", ("features",)),
     Case("indexing add index more", ("index", "more"), goes_on=False),
     Case(
@@ -93,9 +159,24 @@ CASES = [
         goes_on=False,
     ),
     Case("sentinels plant collection -o out --reader none --count 2 --seed 1", ("collection",)),
-    Case("sentinels verify sentinels/record.json --reader none", ("sentinels",), needs=("collection",), goes_on=False, code=(0, 1)),
-    Case(f"sentinels embed photos -o out --model embedder {ONE}", ("photos", "embedder"), ("photos",), share=6),
-    Case("sentinels retrieve vectors thing --captions captions.json", ("vectors", "embedder", "captions.json"), goes_on=False),
+    Case(
+        "sentinels verify sentinels/record.json --reader none",
+        ("sentinels",),
+        needs=("collection",),
+        goes_on=False,
+        code=(0, 1),
+    ),
+    Case(
+        f"sentinels embed photos -o out --model embedder {ONE}",
+        ("photos", "embedder"),
+        ("photos",),
+        share=6,
+    ),
+    Case(
+        "sentinels retrieve vectors thing --captions captions.json",
+        ("vectors", "embedder", "captions.json"),
+        goes_on=False,
+    ),
     Case(
         "sentinels decide sentinels/record.json answers -o out --similarity embedder --level 0.1",
         ("sentinels", "answers", "embedder"),
@@ -111,8 +192,16 @@ CASES = [
         share=1,
         goes_on=False,
     ),
-    Case("eval personalize -c configs/personalize.yaml -o out", ("configs/personalize.yaml", "people", "rid", "sd", "faces"), share=1),
-    Case("eval matrix -c configs/matrix.yaml -o out", ("configs/matrix.yaml", "people", "rid", "sd", "faces"), share=1),
+    Case(
+        "eval personalize -c configs/personalize.yaml -o out",
+        ("configs/personalize.yaml", "people", "rid", "sd", "faces"),
+        share=1,
+    ),
+    Case(
+        "eval matrix -c configs/matrix.yaml -o out",
+        ("configs/matrix.yaml", "people", "rid", "sd", "faces"),
+        share=1,
+    ),
     Case(f"eval purify photos -o out --method Jpeg {ONE}", ("photos",), ("photos",), share=6),
     Case(
         "eval retrieval -o out --index index --originals collection --arms.passive collection --strangers people "
@@ -121,11 +210,30 @@ CASES = [
         share=1,
     ),
     Case("eval rag -c configs/rag.yaml -o out", ("configs/rag.yaml", *RAG), share=1),
-    Case("eval rag-robustness -c configs/rag_robustness.yaml -o out", ("configs/rag_robustness.yaml", *RAG), share=1),
+    Case(
+        "eval rag-robustness -c configs/rag_robustness.yaml -o out",
+        ("configs/rag_robustness.yaml", *RAG),
+        share=1,
+    ),
     Case("eval report study", ("study",), goes_on=False),
-    Case("eval answers human --detector detector", ("human", "detector"), needs=("judged",), goes_on=False),
-    Case("tiny demo -o study --references 40 --originals 2 --factory IVF1,PQ8x4 --resamples 2", ("study",), share=1, goes_on=False),
-    Case(f"tiny fit -c configs/copies.yaml {SHORT}", ("configs/copies.yaml", "collection"), share=2, goes_on=False),
+    Case(
+        "eval answers human --detector detector",
+        ("human", "detector"),
+        needs=("judged",),
+        goes_on=False,
+    ),
+    Case(
+        "tiny demo -o study --references 40 --originals 2 --factory IVF1,PQ8x4 --resamples 2",
+        ("study",),
+        share=1,
+        goes_on=False,
+    ),
+    Case(
+        f"tiny fit -c configs/copies.yaml {SHORT}",
+        ("configs/copies.yaml", "collection"),
+        share=2,
+        goes_on=False,
+    ),
 ]
 
 LEFT_OUT = {

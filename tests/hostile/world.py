@@ -11,8 +11,19 @@ from PIL import Image
 
 from tests.hostile.readers import picture, tar
 
-CPU = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
-TRAINER = CPU | {"max_steps": 1, "logger": False, "enable_checkpointing": False, "default_root_dir": "run"}
+CPU = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}
+TRAINER = CPU | {
+    "max_steps": 1,
+    "logger": False,
+    "enable_checkpointing": False,
+    "default_root_dir": "run",
+}
 
 
 def build() -> None:
@@ -27,12 +38,23 @@ def build() -> None:
 
 
 def _pictures() -> None:
-    for name, kind in {"a.png": "PNG", "b.jpg": "JPEG", "deep/c.webp": "WEBP", "d.tif": "TIFF"}.items():
+    for name, kind in {
+        "a.png": "PNG",
+        "b.jpg": "JPEG",
+        "deep/c.webp": "WEBP",
+        "d.tif": "TIFF",
+    }.items():
         Path("photos/deep").mkdir(parents=True, exist_ok=True)
         (Path("photos") / name).write_bytes(picture(kind, (72, 64)))
     Path("photos/notes.md").write_text("not an image")
     Path("photos/s.tar").write_bytes(
-        tar({f"{n}.{end}": text for n in range(3) for end, text in (("png", picture("PNG")), ("json", b"{}"))})
+        tar(
+            {
+                f"{n}.{end}": text
+                for n in range(3)
+                for end, text in (("png", picture("PNG")), ("json", b"{}"))
+            }
+        )
     )
     Path("list.txt").write_text("photos/a.png\nphotos/deep/c.webp\n")
     Path("captions.txt").write_text("photo of a person\nphoto of nobody\n")
@@ -66,28 +88,42 @@ def _models() -> None:
     from tiny.diffusion import build_text_encoder, build_tokenizer, build_unet, pipeline, save_half
 
     torch.manual_seed(0)
-    generator = PerturbationGenerator(budget=6.0, image_size=64, patch_size=16, width=16, depth=1, heads=2)
+    generator = PerturbationGenerator(
+        budget=6.0, image_size=64, patch_size=16, width=16, depth=1, heads=2
+    )
     torch.nn.init.normal_(generator.to_pixels.weight, std=2)
     save_generator(generator, Path("rid"))
     Path("released").mkdir()
     torch.save(to_released(generator), "released/ASDS-eps-12_255.bin")
     tokenizer = build_tokenizer(["photo of a person", "photo of nobody"])
-    autoencoder, text_encoder = build_autoencoder((8, 8, 16, 16), 4).eval(), build_text_encoder(tokenizer, 16, 1).eval()
+    autoencoder, text_encoder = (
+        build_autoencoder((8, 8, 16, 16), 4).eval(),
+        build_text_encoder(tokenizer, 16, 1).eval(),
+    )
     unet = build_unet(autoencoder.config.latent_channels, 8, (16, 16), 16, head_width=8).eval()
     save_half(pipeline(autoencoder, unet, text_encoder, tokenizer), Path("sd"))
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained("faces")
     view = View("crop", size=32, resize=32)
     detector = Detector("tiny_patches", view=view)
-    detector.calibration = Calibration(scale=40.0, bias=0.5, real_below=0.4, generated_above=0.6, pictures=100)
+    detector.calibration = Calibration(
+        scale=40.0, bias=0.5, real_below=0.4, generated_above=0.6, pictures=100
+    )
     detector.save_pretrained("detector")
-    Detector("frozen_linear", {"name": "test_vit2", "size": 32}, view, view).save_pretrained("frozen")
+    Detector("frozen_linear", {"name": "test_vit2", "size": 32}, view, view).save_pretrained(
+        "frozen"
+    )
     network = CopyNet(image_size=32, channels=(8, 8), descriptor=16)
     network.train()(torch.randn(64, 3, 32, 32))
     network.eval().save_pretrained("extractor")
-    ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=1.0).save_pretrained("embedder")
+    ImageTextNet(
+        ["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=1.0
+    ).save_pretrained("embedder")
     backbone = timm.create_model("test_vit2", pretrained=False)
     torch.save(backbone.state_dict(), "released/backbone.pth")
-    torch.save({"weight": torch.zeros(1, backbone.num_classes), "bias": torch.zeros(1)}, "released/head.pth")
+    torch.save(
+        {"weight": torch.zeros(1, backbone.num_classes), "bias": torch.zeros(1)},
+        "released/head.pth",
+    )
 
 
 def _collection() -> None:
@@ -98,21 +134,32 @@ def _collection() -> None:
 
     rng = np.random.default_rng(0)
     for number in range(4):
-        coarse = Image.fromarray(rng.integers(30, 220, (4, 6, 3), dtype=np.uint8)).resize((120, 80), Image.Resampling.BICUBIC)
+        coarse = Image.fromarray(rng.integers(30, 220, (4, 6, 3), dtype=np.uint8)).resize(
+            (120, 80), Image.Resampling.BICUBIC
+        )
         save_png(Photo(np.asarray(coarse)), Path("collection") / f"{number % 2}" / f"{number}.png")
     record, system = Record(Path("sentinels/record.json")), Trials(Path("answers"))
     for number in range(4):
-        shown = np.kron(rng.integers(0, 255, (4, 4, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8))
+        shown = np.kron(
+            rng.integers(0, 255, (4, 4, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8)
+        )
         name = f"{number % 2}/{number}.png"
         save_png(Photo(shown), Path(f"sentinels/images/{number}.png"))
         save_png(Photo(shown), system.folder / "images" / f"{number}_trial_1.png")
         source = str(Path("collection", name).absolute())
         record.sentinels[name] = Sentinel("BCDFG" + "HJKM"[number], source, f"images/{number}.png")
-        trial = {"trial_number": 1, "retrieved_images": [f"images/{number}.png"], "final_image": f"images/{number}_trial_1.png"}
+        trial = {
+            "trial_number": 1,
+            "retrieved_images": [f"images/{number}.png"],
+            "final_image": f"images/{number}_trial_1.png",
+        }
         system.entries[name] = {"random_key": record.sentinels[name].key, "trials": [trial]}
     record.write()
     system.write()
-    rows = [{"image_file": f"{number % 2}/{number}.png", "caption": "a red thing"} for number in range(4)]
+    rows = [
+        {"image_file": f"{number % 2}/{number}.png", "caption": "a red thing"}
+        for number in range(4)
+    ]
     Path("captions.json").write_text(json.dumps(rows))
 
 
@@ -124,16 +171,32 @@ def _shards() -> None:
     from images.archives import Member
 
     detector = load_detector("detector").eval()
-    strengths = sorted(range(2), key=lambda strong: float(detector(torch.rand(8, 3, 32, 32) * (0.05 + 0.9 * strong)).mean()))
+    strengths = sorted(
+        range(2),
+        key=lambda strong: float(detector(torch.rand(8, 3, 32, 32) * (0.05 + 0.9 * strong)).mean()),
+    )
     for split, count in (("train", 8), ("val", 6)):
         for name, label in (("photos", 0), ("copies", 1)):
             members = [Member(f"{name}/{n}.png", noise(strengths[label], n)) for n in range(count)]
-            origin = Origin(split, name, label, generator="copies" if label else None, family="gan" if label else "real")
-            shard_pictures(members, Path("shards"), lambda path, origin=origin: origin, limits=Limits(samples=4))
+            origin = Origin(
+                split,
+                name,
+                label,
+                generator="copies" if label else None,
+                family="gan" if label else "real",
+            )
+            shard_pictures(
+                members,
+                Path("shards"),
+                lambda path, origin=origin: origin,
+                limits=Limits(samples=4),
+            )
 
     for name, label in (("photos", 0), ("copies", 1)):
         members = [Member(f"{name}/{n}.png", picture("PNG", (16, 16))) for n in range(200)]
-        shard_pictures(members, Path("many"), lambda path, name=name, label=label: Origin("val", name, label))
+        shard_pictures(
+            members, Path("many"), lambda path, name=name, label=label: Origin("val", name, label)
+        )
 
 
 def noise(strong: int, number: int) -> bytes:
@@ -150,7 +213,9 @@ def _tables() -> None:
 
     Path("tested").mkdir()
     Path("scores.csv").write_text("label,score\n0,0.1\n0,0.7\n1,0.8\n1,0.9\n")
-    Path("tested/summary.json").write_text(json.dumps(summarise(Scores.read(Path("scores.csv")), resamples=20)))
+    Path("tested/summary.json").write_text(
+        json.dumps(summarise(Scores.read(Path("scores.csv")), resamples=20))
+    )
     rows = "".join(f"a/{n}.png,{('real', 'fake')[n % 2]}\n" for n in range(6))
     Path("labels.csv").write_text("path,label\n" + rows)
     for number in range(6):
@@ -159,16 +224,31 @@ def _tables() -> None:
 
 
 def _attack(name: str) -> dict[str, object]:
-    small = {"model": "sd", "initializer": "person", "steps": 1, "samples": 1, "class_images": 1, "sample_steps": 1, "prior_weight": 0}
+    small = {
+        "model": "sd",
+        "initializer": "person",
+        "steps": 1,
+        "samples": 1,
+        "class_images": 1,
+        "sample_steps": 1,
+        "prior_weight": 0,
+    }
     return {"class_path": f"eval.attacks.personalization.{name}", "init_args": {"config": small}}
 
 
 def _configs() -> None:
     def folder(sources: list[str]) -> dict[str, object]:
-        return {"class_path": "datamodules.photos.PictureFiles", "init_args": {"sources": sources, "size": 64}}
+        return {
+            "class_path": "datamodules.photos.PictureFiles",
+            "init_args": {"sources": sources, "size": 64},
+        }
 
     generator = {"image_size": 64, "patch_size": 16, "width": 16, "depth": 1, "heads": 2}
-    init = {"network": "tiny_patches", "view": asdict_of_view(), "train_view": asdict_of_view() | {"random": True}}
+    init = {
+        "network": "tiny_patches",
+        "view": asdict_of_view(),
+        "train_view": asdict_of_view() | {"random": True},
+    }
     people = {
         "class_path": "datamodules.identities.IdentityFolders",
         "init_args": {"root": "people", "size": 64, "train_pictures": 2, "reference_pictures": 2},
@@ -185,15 +265,29 @@ def _configs() -> None:
     }
     rag = {
         "record": "sentinels/record.json",
-        "database": {"originals": "collection", "embedder": "embedder", "accelerator": "cpu", "captions": "captions.json"},
-        "generator": {"class_path": "eval.attacks.rag.ImageToImageGenerator", "init_args": {"model": "sd", "steps": 2}},
-        "judge": {"class_path": "eval.attacks.rag.ReadingJudge", "init_args": {"reader": "embedder"}},
+        "database": {
+            "originals": "collection",
+            "embedder": "embedder",
+            "accelerator": "cpu",
+            "captions": "captions.json",
+        },
+        "generator": {
+            "class_path": "eval.attacks.rag.ImageToImageGenerator",
+            "init_args": {"model": "sd", "steps": 2},
+        },
+        "judge": {
+            "class_path": "eval.attacks.rag.ReadingJudge",
+            "init_args": {"reader": "embedder"},
+        },
     }
     configs = {
         "rid_fit": {
             "trainer": TRAINER,
             "model": {
-                "generator": {"class_path": "rid.generator.PerturbationGenerator", "init_args": generator},
+                "generator": {
+                    "class_path": "rid.generator.PerturbationGenerator",
+                    "init_args": generator,
+                },
                 "surrogates": ["sd"],
                 "sds_weight": 0.0,
                 "regression_weight": 1.0,
@@ -203,7 +297,10 @@ def _configs() -> None:
                 "class_path": "datamodules.pictures.PictureDataModule",
                 "init_args": {
                     "batch_size": 2,
-                    "train": {"class_path": "datamodules.pairs.PairList", "init_args": {"path": "pairs/pairs.json", "size": 64}},
+                    "train": {
+                        "class_path": "datamodules.pairs.PairList",
+                        "init_args": {"path": "pairs/pairs.json", "size": 64},
+                    },
                     "val": folder(["collection"]),
                 },
             },
@@ -224,22 +321,39 @@ def _configs() -> None:
         "matrix": study
         | {
             "attacks": {"ti": _attack("TextualInversion")},
-            "purifications": {"jpeg": {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 75}}},
+            "purifications": {
+                "jpeg": {
+                    "class_path": "eval.attacks.purification.Jpeg",
+                    "init_args": {"quality": 75},
+                }
+            },
         },
         "rag": rag | {"decide": {"similarity": "embedder", "level": 0.1}},
-        "rag_robustness": rag | {"decision": {"similarity": "embedder", "level": 0.1}, "reader": "embedder", "edits": ["none", "jpeg"]},
+        "rag_robustness": rag
+        | {
+            "decision": {"similarity": "embedder", "level": 0.1},
+            "reader": "embedder",
+            "edits": ["none", "jpeg"],
+        },
         "copies": {
             "trainer": TRAINER,
             "model": {
                 "class_path": "tiny.copies.CopyTask",
                 "init_args": {
-                    "network": {"class_path": "models.copy_net.CopyNet", "init_args": {"image_size": 32, "channels": [8, 8]}},
+                    "network": {
+                        "class_path": "models.copy_net.CopyNet",
+                        "init_args": {"image_size": 32, "channels": [8, 8]},
+                    },
                     "steps": 1,
                 },
             },
             "data": {
                 "class_path": "datamodules.pictures.PictureDataModule",
-                "init_args": {"batch_size": 2, "train": folder(["collection"]), "val": folder(["collection"])},
+                "init_args": {
+                    "batch_size": 2,
+                    "train": folder(["collection"]),
+                    "val": folder(["collection"]),
+                },
             },
         },
     }
@@ -270,15 +384,30 @@ def _made_by_verbs() -> None:
     verb("indexing extract people -o more --extractor.name extractor --workers 0")
     verb("indexing build features -o index --factory IVF1,PQ4x2")
     verb("sentinels embed collection -o vectors --model embedder --workers 0")
-    verb("rid pairs collection -o pairs --models [sd] --side 64 --ascent.steps 1 --workers 0 --accelerator cpu")
+    verb(
+        "rid pairs collection -o pairs --models [sd] --side 64 --ascent.steps 1 --workers 0 --accelerator cpu"
+    )
     verb("eval personalize -c configs/personalize.yaml -o study")
     _detector_checkpoint(verb)
     Path("judged").mkdir()
     for label in ("real", "generated"):
         shutil.copytree("people/ann", f"judged/{label}")
     labels = {"real": "A photograph", "generated": "Generated"}
-    design = Design(kind="label", title="T", question="Which?", labels=labels, target="generated", number=3, size=32)
-    store = prepare_study(design, LabelledFolders({label: Path("judged", label) for label in labels}), Path("human"), seed=3)
+    design = Design(
+        kind="label",
+        title="T",
+        question="Which?",
+        labels=labels,
+        target="generated",
+        number=3,
+        size=32,
+    )
+    store = prepare_study(
+        design,
+        LabelledFolders({label: Path("judged", label) for label in labels}),
+        Path("human"),
+        seed=3,
+    )
     token = store.begin({}, 9, lambda number, shown: [[place] for place in range(4)])
     assert token is not None
     for place in range(4):

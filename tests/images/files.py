@@ -39,7 +39,13 @@ def png(rows, depth, colours, *chunks):
     width = len(rows[0]) * 8 // (depth * channels)
     head = chunk(b"IHDR", struct.pack(">2I5B", width, len(rows), depth, colours, 0, 0, 0))
     content = zlib.compress(b"".join(b"\0" + row for row in rows))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + head
+        + b"".join(chunks)
+        + chunk(b"IDAT", content)
+        + chunk(b"IEND", b"")
+    )
 
 
 def with_chunks(content, *chunks):

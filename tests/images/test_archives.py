@@ -15,7 +15,17 @@ from images.archives import DamagedArchive, index_tar, read_tar, walk_folder
 from images.shard_writer import ShardWriter
 from images.sources import find_archives, read_source
 
-NAMES = [f"deep/{name}" for name in ("a.png", "a.json", "long" + "g" * 120 + ".png", "caf\u00e9.png", "e.json", os.fsdecode(b"\xe9.png"))]
+NAMES = [
+    f"deep/{name}"
+    for name in (
+        "a.png",
+        "a.json",
+        "long" + "g" * 120 + ".png",
+        "caf\u00e9.png",
+        "e.json",
+        os.fsdecode(b"\xe9.png"),
+    )
+]
 
 
 def tar_bytes(format_=tarfile.PAX_FORMAT, names=NAMES, kind="w"):
@@ -34,8 +44,13 @@ def everything(content, path):
     found, errors = [], []
     ways = (
         lambda: [(member.name, member.read()) for member in index_tar(path)],
-        lambda: [(member.name, member.read()) for member in read_tar(io.BytesIO(content), str(path))],
-        lambda: [(member.name, member.read()) for member in read_tar(io.BytesIO(content), str(path), seekable=True)],
+        lambda: [
+            (member.name, member.read()) for member in read_tar(io.BytesIO(content), str(path))
+        ],
+        lambda: [
+            (member.name, member.read())
+            for member in read_tar(io.BytesIO(content), str(path), seekable=True)
+        ],
     )
     for way in ways:
         try:
@@ -92,7 +107,9 @@ def harmed(content, kind, start, length, seed):
     st.one_of(st.integers(1, 600), st.sampled_from([512, 1024, 5120])),
     st.integers(0, 1 << 16),
 )
-def test_whatever_is_done_to_a_tar_file_no_entry_is_lost_in_silence(place, format_, kind, where, length, seed):
+def test_whatever_is_done_to_a_tar_file_no_entry_is_lost_in_silence(
+    place, format_, kind, where, length, seed
+):
     whole = tar_bytes(format_)
     content = harmed(whole, kind, int(where * len(whole)), length, seed)
     found = everything(content, place)
@@ -117,7 +134,10 @@ def test_errors_say_how_far_the_archive_was_good(tmp_path):
     content = bytearray(tar_bytes(names=["a.png", "b.png", "c.png"]))
     content[512 + 1024 + 512 + 10] ^= 1  # in the third header
     (tmp_path / "x.tar").write_bytes(content)
-    with pytest.raises(DamagedArchive, match=r"x\.tar: damaged after 2 entries, which end at byte 2,048: a header is damaged"):
+    with pytest.raises(
+        DamagedArchive,
+        match=r"x\.tar: damaged after 2 entries, which end at byte 2,048: a header is damaged",
+    ):
         index_tar(tmp_path / "x.tar")
     streamed = []
     with pytest.raises(DamagedArchive, match="damaged after 2 entries"):
@@ -135,7 +155,9 @@ def test_sizes_are_not_believed(tmp_path):
         assert everything(content, tmp_path / "x.tar") is None
     header = tarfile.TarInfo("x")
     header.type, header.size = tarfile.XHDTYPE, 5 << 20
-    assert everything(header.tobuf(tarfile.USTAR_FORMAT) + bytes(6 << 20), tmp_path / "x.tar") is None
+    assert (
+        everything(header.tobuf(tarfile.USTAR_FORMAT) + bytes(6 << 20), tmp_path / "x.tar") is None
+    )
     negative = tarfile.TarInfo("a.png")
     negative.pax_headers = {"size": "-2048"}
     assert everything(negative.tobuf(tarfile.PAX_FORMAT) + bytes(1024), tmp_path / "x.tar") is None
@@ -143,7 +165,12 @@ def test_sizes_are_not_believed(tmp_path):
 
 def test_links_and_special_entries_are_members_to_be_skipped(tmp_path):
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
-        kinds = {"soft.png": tarfile.SYMTYPE, "hard.png": tarfile.LNKTYPE, "pipe.png": tarfile.FIFOTYPE, "d": tarfile.DIRTYPE}
+        kinds = {
+            "soft.png": tarfile.SYMTYPE,
+            "hard.png": tarfile.LNKTYPE,
+            "pipe.png": tarfile.FIFOTYPE,
+            "d": tarfile.DIRTYPE,
+        }
         for name, kind in kinds.items():
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, "to.png"
@@ -152,7 +179,9 @@ def test_links_and_special_entries_are_members_to_be_skipped(tmp_path):
         streamed = list(read_tar(stream, "x.tar"))
     for members in (index_tar(tmp_path / "x.tar"), streamed):
         assert [member.name for member in members] == ["soft.png", "hard.png", "pipe.png"]
-        assert [member.skip for member in members] == ["a link to to.png"] * 2 + ["neither a file nor a folder, but a special entry"]
+        assert [member.skip for member in members] == ["a link to to.png"] * 2 + [
+            "neither a file nor a folder, but a special entry"
+        ]
         with pytest.raises(ValueError, match=r"soft\.png: a link"):
             members[0].read()
 
@@ -191,7 +220,9 @@ def gz_parts(folder, count=5):
     return folder
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_a_split_archive_is_whole_or_an_error(tmp_path_factory, data):
     folder = gz_parts(tmp_path_factory.mktemp("parts") / "in")
@@ -208,7 +239,9 @@ def test_a_split_archive_is_whole_or_an_error(tmp_path_factory, data):
         names = [member.name for member in read_source(str(folder))]
     except ValueError as error:
         told = str(error)
-    assert "x.tar.gz" in told or names == [f"d/{number}.png" for number in range(8)], "a bit of gzip's own header"
+    assert "x.tar.gz" in told or names == [f"d/{number}.png" for number in range(8)], (
+        "a bit of gzip's own header"
+    )
 
 
 def test_a_tar_that_is_cut_before_it_is_compressed_is_an_error(tmp_path):
@@ -216,7 +249,11 @@ def test_a_tar_that_is_cut_before_it_is_compressed_is_an_error(tmp_path):
     (tmp_path / "x.tar.gz").write_bytes(gzip.compress(whole[:2000]))
     with pytest.raises(DamagedArchive, match=r"x\.tar\.gz: damaged after 2 entries, .*end of data"):
         list(read_source(str(tmp_path)))
-    assert [member.name for archive in find_archives(str(tmp_path)) for member in _until_error(archive.members())] == ["a.png", "b.png"]
+    assert [
+        member.name
+        for archive in find_archives(str(tmp_path))
+        for member in _until_error(archive.members())
+    ] == ["a.png", "b.png"]
 
 
 def _until_error(members):
@@ -229,7 +266,9 @@ def _until_error(members):
 def test_shards_are_sources_from_any_file_system(tmp_path):
     system = fsspec.filesystem("memory")
     system.pipe_file("/shards/s-0.tar", tar_bytes())
-    assert [member.name for member in read_source("memory://shards")] == [f"s-0/{name}" for name in NAMES]
+    assert [member.name for member in read_source("memory://shards")] == [
+        f"s-0/{name}" for name in NAMES
+    ]
     system.pipe_file("/shards/s-0.tar", tar_bytes()[:3000])
     with pytest.raises(DamagedArchive, match=r"s-0\.tar: damaged after"):
         list(read_source("memory://shards"))
@@ -237,7 +276,11 @@ def test_shards_are_sources_from_any_file_system(tmp_path):
 
 def test_a_full_disk_names_the_target_and_leaves_nothing(tmp_path, monkeypatch):
     writer = ShardWriter(tmp_path / "s.tar")
-    monkeypatch.setattr(writer.archive, "addfile", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        writer.archive,
+        "addfile",
+        lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+    )
     with pytest.raises(OSError, match=r"No space left on device: '.*s\.tar'"):
         writer.add("a.png", b"x")
     writer.abandon()

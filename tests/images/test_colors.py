@@ -32,10 +32,14 @@ def test_cmyk_goes_through_its_profile(kind):
     assert photo.icc is None
     assert photo.notes == ("CMYK was converted to sRGB through its color profile",)
     with Image.open(io.BytesIO(content)) as image:
-        assert np.abs(np.asarray(image.convert("RGB")).astype(int) - photo.rgb).max() > 15, "the simple formula is wrong"
+        assert np.abs(np.asarray(image.convert("RGB")).astype(int) - photo.rgb).max() > 15, (
+            "the simple formula is wrong"
+        )
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("L", "PNG"), ("L", "JPEG"), ("LA", "PNG"), ("LA", "TIFF"), ("1", "PNG")])
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("L", "PNG"), ("L", "JPEG"), ("LA", "PNG"), ("LA", "TIFF"), ("1", "PNG")]
+)
 def test_grey_goes_through_its_profile(mode, kind):
     image = drawn().convert("L")
     if mode == "LA":
@@ -80,7 +84,9 @@ GAMMA = chunk(b"gAMA", struct.pack(">I", 100_000))
 WIDE = chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 73470, 26530, 15960, 84040, 3660, 10))
 
 
-@pytest.mark.parametrize("chunks", [(GAMMA,), (WIDE,), (GAMMA, WIDE), (chunk(b"cICP", bytes([12, 13, 0, 1])),)])
+@pytest.mark.parametrize(
+    "chunks", [(GAMMA,), (WIDE,), (GAMMA, WIDE), (chunk(b"cICP", bytes([12, 13, 0, 1])),)]
+)
 @pytest.mark.parametrize("mode", ["RGB", "L", "P"])
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
 def test_what_a_png_says_of_its_colours_becomes_a_profile(chunks, mode, kind):
@@ -98,12 +104,21 @@ def test_that_profile_means_what_the_chunks_mean():
     light = photo.rgb / 255
     expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055) * 255
     assert np.abs(without_metadata(photo).rgb - expected).max() < 1.01
-    sixteen = decode_photo(with_chunks(saved(drawn(), "PNG"), chunk(b"gAMA", struct.pack(">I", 45455))))
-    expected = np.where(light**2.2 <= 0.0031308, 12.92 * light**2.2, 1.055 * light ** (2.2 / 2.4) - 0.055) * 255
+    sixteen = decode_photo(
+        with_chunks(saved(drawn(), "PNG"), chunk(b"gAMA", struct.pack(">I", 45455)))
+    )
+    expected = (
+        np.where(light**2.2 <= 0.0031308, 12.92 * light**2.2, 1.055 * light ** (2.2 / 2.4) - 0.055)
+        * 255
+    )
     assert np.abs(without_metadata(sixteen).rgb - expected).max() < 1.01
-    own = ImageCms.ImageCmsProfile(io.BytesIO(rgb_profile((0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), None)))
+    own = ImageCms.ImageCmsProfile(
+        io.BytesIO(rgb_profile((0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), None))
+    )
     same = ImageCms.profileToProfile(drawn(), own, SRGB)
-    assert np.abs(np.asarray(same).astype(int) - np.asarray(drawn())).max() <= 1, "sRGB written out is sRGB"
+    assert np.abs(np.asarray(same).astype(int) - np.asarray(drawn())).max() <= 1, (
+        "sRGB written out is sRGB"
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +162,10 @@ def test_a_tiff_in_which_zero_is_white():
     content = saved(values, "TIFF", tiffinfo=info)
     with Image.open(io.BytesIO(content)) as image:
         assert image.tag_v2[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] == 0
-    assert decode_photo(content).rgb[..., 0].tolist() == (255 - np.arange(0, 256, 16).reshape(4, 4)).tolist()
+    assert (
+        decode_photo(content).rgb[..., 0].tolist()
+        == (255 - np.arange(0, 256, 16).reshape(4, 4)).tolist()
+    )
 
 
 @pytest.mark.parametrize("kind", ["int32", "float32"])

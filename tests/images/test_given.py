@@ -23,14 +23,25 @@ def file(tmp_path):
 
 def test_every_form_gives_the_same_values(file):
     tensor = torch.from_numpy(RGB).permute(2, 0, 1)
-    forms = [file, str(file), Image.open(file), Image.fromarray(RGB), RGB, tensor, tensor.float() / 255, Photo(RGB)]
+    forms = [
+        file,
+        str(file),
+        Image.open(file),
+        Image.fromarray(RGB),
+        RGB,
+        tensor,
+        tensor.float() / 255,
+        Photo(RGB),
+    ]
     given = given_images(forms)
     assert all((image.photo.rgb == RGB).all() for image in given)
     assert [image.name for image in given][:3] == [str(file), str(file), "image 3"]
     assert len({image.sha256 for image in given[2:]}) == 1
 
 
-@pytest.mark.parametrize("single", [RGB, Image.fromarray(RGB), torch.from_numpy(RGB).permute(2, 0, 1), Photo(RGB)])
+@pytest.mark.parametrize(
+    "single", [RGB, Image.fromarray(RGB), torch.from_numpy(RGB).permute(2, 0, 1), Photo(RGB)]
+)
 def test_one_image_needs_no_list(single):
     assert len(given_images(single)) == 1
 
@@ -67,7 +78,11 @@ def test_other_things_are_refused():
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK", "I;16"])
 def test_pillow_images_of_other_modes_are_as_their_files(mode, tmp_path):
-    image = Image.fromarray(RGB).convert("L").convert("I").point(lambda v: v * 257).convert("I;16") if mode == "I;16" else None
+    image = (
+        Image.fromarray(RGB).convert("L").convert("I").point(lambda v: v * 257).convert("I;16")
+        if mode == "I;16"
+        else None
+    )
     image = image or Image.fromarray(RGB).convert(mode)
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     image.save(path)

@@ -25,7 +25,11 @@ def write_tar(path, names, links=()):
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as archive:
         for index, name in enumerate(names):
-            content = encoded("JPEG", index) if name.lower().endswith(("jpg", "png")) else name.encode("utf-8", "surrogateescape")
+            content = (
+                encoded("JPEG", index)
+                if name.lower().endswith(("jpg", "png"))
+                else name.encode("utf-8", "surrogateescape")
+            )
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
@@ -43,7 +47,16 @@ def names(found):
 def test_everything_in_a_folder_is_found_failed_or_skipped_by_name(tmp_path):
     root = tmp_path / "album"
     (root / "deep").mkdir(parents=True)
-    for name in ("b.PNG", "a.jpg", "deep/c.webp", ".hidden.png", ".DS_Store", "notes.txt", "old.tar.gz", "phone.HEIC"):
+    for name in (
+        "b.PNG",
+        "a.jpg",
+        "deep/c.webp",
+        ".hidden.png",
+        ".DS_Store",
+        "notes.txt",
+        "old.tar.gz",
+        "phone.HEIC",
+    ):
         (root / name).write_bytes(b"x")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "d.png").write_bytes(b"x")
@@ -72,11 +85,27 @@ def test_everything_in_a_folder_is_found_failed_or_skipped_by_name(tmp_path):
 
 
 def test_everything_in_a_tar_is_found_failed_or_skipped_by_name(tmp_path):
-    inside = ["000.jpg", "000.json", "holiday.2020.05.jpg", "v1.0/001.jpg", "x.gif", "twice.jpg", "twice.png", "._a.jpg", "README"]
-    links = [("link.jpg", "000.jpg", tarfile.SYMTYPE), ("hard.jpg", "000.jpg", tarfile.LNKTYPE), ("null", "", tarfile.CHRTYPE)]
+    inside = [
+        "000.jpg",
+        "000.json",
+        "holiday.2020.05.jpg",
+        "v1.0/001.jpg",
+        "x.gif",
+        "twice.jpg",
+        "twice.png",
+        "._a.jpg",
+        "README",
+    ]
+    links = [
+        ("link.jpg", "000.jpg", tarfile.SYMTYPE),
+        ("hard.jpg", "000.jpg", tarfile.LNKTYPE),
+        ("null", "", tarfile.CHRTYPE),
+    ]
     write_tar(tmp_path / "in" / "s.tar", inside, links)
     found = find_images([tmp_path / "in"])
-    assert names(found) == [f"s.tar/{name}" for name in ("000.jpg", "holiday.2020.05.jpg", "v1.0/001.jpg", "x.gif")]
+    assert names(found) == [
+        f"s.tar/{name}" for name in ("000.jpg", "holiday.2020.05.jpg", "v1.0/001.jpg", "x.gif")
+    ]
     assert {image.group for image in found.images} == {"s.tar"}
     assert set(found.failed) == {"s.tar/twice.jpg", "s.tar/twice.png"}
     assert "sample twice has 2 images" in found.failed["s.tar/twice.jpg"]
@@ -97,7 +126,9 @@ def test_everything_in_a_tar_is_found_failed_or_skipped_by_name(tmp_path):
 def test_a_tar_that_is_named_itself_must_be_whole_and_have_images(tmp_path):
     with pytest.raises(ValueError, match=r"n\.tar: no images in this archive"):
         find_images([write_tar(tmp_path / "n.tar", ["n.txt"])])
-    (tmp_path / "cut.tar").write_bytes(write_tar(tmp_path / "s.tar", ["a.jpg", "b.jpg"]).read_bytes()[:1700])
+    (tmp_path / "cut.tar").write_bytes(
+        write_tar(tmp_path / "s.tar", ["a.jpg", "b.jpg"]).read_bytes()[:1700]
+    )
     with pytest.raises(ValueError, match=r"cut\.tar: damaged after 1 entries"):
         find_images([tmp_path / "cut.tar"])
 
@@ -112,9 +143,13 @@ def test_names_are_bytes_in_folders_lists_and_tars(tmp_path):
     for name in awkward:
         (root / name).write_bytes(encoded())
     assert sorted(names(find_images([root]))) == sorted(awkward)
-    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf# mine\r\n" + b"\r\n".join(b"in/" + name for name in AWKWARD) + b"\r\n")
+    (tmp_path / "list.txt").write_bytes(
+        b"\xef\xbb\xbf# mine\r\n" + b"\r\n".join(b"in/" + name for name in AWKWARD) + b"\r\n"
+    )
     assert names(find_images([tmp_path / "list.txt"])) == awkward
-    (tmp_path / "list.json").write_text(json.dumps([{"image_file": f"in/{name}"} for name in awkward]))
+    (tmp_path / "list.json").write_text(
+        json.dumps([{"image_file": f"in/{name}"} for name in awkward])
+    )
     assert names(find_images([tmp_path / "list.json"])) == awkward
     write_tar(tmp_path / "s.tar", awkward)
     assert names(find_images([tmp_path / "s.tar"])) == [f"s.tar/{name}" for name in awkward]
@@ -179,11 +214,15 @@ class TestGuard:
         assert "lies inside the input" in self.refused(album / "out", [album])
 
     def test_an_input_lies_in_the_output(self, album, tmp_path):
-        assert f"the input {album / 'p0.png'} lies inside" in self.refused(album, [album / "p0.png", album / "p1.png"])
+        assert f"the input {album / 'p0.png'} lies inside" in self.refused(
+            album, [album / "p0.png", album / "p1.png"]
+        )
         assert "lies inside the output folder" in self.refused(album, [album / "list.txt"])
         assert "lies inside the output folder" in self.refused(tmp_path, [album])
         (tmp_path / "link").symlink_to(album)
-        assert "lies inside the output folder" in self.refused(tmp_path / "link", [album / "p0.png"])
+        assert "lies inside the output folder" in self.refused(
+            tmp_path / "link", [album / "p0.png"]
+        )
 
     def test_a_link_to_the_output_folder(self, album, tmp_path):
         (tmp_path / "in").mkdir()
@@ -197,10 +236,14 @@ class TestGuard:
         (out / "soft.png").symlink_to(album / "p1.png")
         refuse_overlap(out, [album], find_images([album]).images, [out / "new.png"])
         assert "would overwrite the input" in self.refused(out, [album], [out / "hard.png"])
-        assert f"would overwrite the input {album / 'p1.png'}" in self.refused(out, [album], [out / "soft.png"])
+        assert f"would overwrite the input {album / 'p1.png'}" in self.refused(
+            out, [album], [out / "soft.png"]
+        )
 
     def test_a_folder_beside_the_inputs_is_fine(self, album, tmp_path):
-        refuse_overlap(tmp_path / "out", [album], find_images([album]).images, [tmp_path / "out" / "p0.png"])
+        refuse_overlap(
+            tmp_path / "out", [album], find_images([album]).images, [tmp_path / "out" / "p0.png"]
+        )
         refuse_overlap(tmp_path / "album2", [album], find_images([album]).images)
 
 

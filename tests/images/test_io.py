@@ -51,7 +51,9 @@ def test_levels_survive_the_way_to_floats_and_back(level):
 def test_levels_within_a_budget(monkeypatch, at_once):
     monkeypatch.setattr("images.io.VALUES_AT_ONCE", at_once)
     original = Photo(np.asarray(drawn())).tensor()
-    changed = original + torch.randn(original.shape, generator=torch.Generator().manual_seed(0)) * 0.03
+    changed = (
+        original + torch.randn(original.shape, generator=torch.Generator().manual_seed(0)) * 0.03
+    )
     levels = clamp_to_budget(changed, original, 6.9)
     expected = (changed.clamp(0, 1) * 255).round().short()
     before = torch.from_numpy(np.asarray(drawn()).copy()).permute(2, 0, 1).short()
@@ -160,7 +162,9 @@ def test_names_do_not_matter_but_those_of_formats_that_are_not_read(tmp_path):
         (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
     for name in ("a.HEIC", "a.avif", "a.gif"):
         (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
-        with pytest.raises(UnreadableImage, match=rf"a\.\w+: \.{name[2:]} files are not supported; convert it to"):
+        with pytest.raises(
+            UnreadableImage, match=rf"a\.\w+: \.{name[2:]} files are not supported; convert it to"
+        ):
             open_photo(tmp_path / name)
     assert len(list_images(tmp_path)[0]) == 6
     with pytest.raises(UnreadableImage, match=r"gone\.png: No such file"):
@@ -189,7 +193,11 @@ def test_sizes_are_read_without_decoding(kind):
     with pytest.raises(UnreadableImage, match=r"^x: damaged"):
         header_size(saved(drawn(), kind)[:13], "x")
     if kind == "WEBP":
-        assert header_size(saved(drawn(), kind, lossless=True)) == header_size(saved(drawn(), kind, xmp=b"x")) == (90, 70)
+        assert (
+            header_size(saved(drawn(), kind, lossless=True))
+            == header_size(saved(drawn(), kind, xmp=b"x"))
+            == (90, 70)
+        )
 
 
 MEGAPIXELS = """
@@ -219,7 +227,9 @@ def test_a_photo_of_a_phone_of_108_megapixels_is_decoded_in_bounded_memory(tmp_p
     )
     shape, after = done.stdout.splitlines()
     assert shape.startswith("(9000, 12000, 3)")
-    assert float(shape.split()[-1]) < 8.5 * 108, "Pillow's four bytes a pixel, our three, and a band"
+    assert float(shape.split()[-1]) < 8.5 * 108, (
+        "Pillow's four bytes a pixel, our three, and a band"
+    )
     assert float(after) < 14 * 108
 
 
@@ -248,7 +258,10 @@ def with_types(content, types):
     """An MPO whose further images are of other types."""
     start = content.index(b"MPF\0") + 4
     (count,) = struct.unpack_from("<H", content, start + 8)
-    entries = {struct.unpack_from("<H", content, start + 10 + 12 * n)[0]: start + 10 + 12 * n for n in range(count)}
+    entries = {
+        struct.unpack_from("<H", content, start + 10 + 12 * n)[0]: start + 10 + 12 * n
+        for n in range(count)
+    }
     place = start + struct.unpack_from("<L", content, entries[0xB002] + 8)[0]
     for number, kind in enumerate(types, 1):
         at = place + 16 * number
@@ -264,7 +277,9 @@ def test_previews_and_maps_in_a_phones_photo_are_left_out_and_said():
     ):  # undefined, as phones say of maps of depth and light, and large thumbnails
         opened = decode_photo(with_types(photo, kinds_))
         assert np.array_equal(opened.rgb, decode_photo(saved(drawn(), "JPEG")).rgb)
-        assert opened.notes == ("2 further images in the file (preview, depth or gain map) left out",)
+        assert opened.notes == (
+            "2 further images in the file (preview, depth or gain map) left out",
+        )
     for kind in (0x020001, 0x020002, 0x020003):  # panorama, stereo, several angles
         with pytest.raises(UnreadableImage, match="has 2 frames"):
             decode_photo(with_types(photo, (kind, 0)))
@@ -346,7 +361,10 @@ def test_warnings_of_the_decoder_are_notes_in_every_thread(tmp_path):
         for thread in threads:
             thread.join()
         assert warnings.filters[0][0] == "error", "as it was before"
-    assert found == [("the decoder warned: Invalid APNG, will use default PNG image if possible",)] * 80
+    assert (
+        found
+        == [("the decoder warned: Invalid APNG, will use default PNG image if possible",)] * 80
+    )
     assert list(warnings.filters) == filters
 
 

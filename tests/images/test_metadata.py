@@ -36,7 +36,11 @@ def reopened(content):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("output", ["png", "jpeg"])
 def test_exif_of_every_container_is_kept_and_the_image_upright(kind, output):
-    photo = decode_photo(saved(drawn(), kind, exif=notes().tobytes(), **({"lossless": True} if kind == "WEBP" else {})))
+    photo = decode_photo(
+        saved(
+            drawn(), kind, exif=notes().tobytes(), **({"lossless": True} if kind == "WEBP" else {})
+        )
+    )
     assert photo.notes == ()
     assert photo.rgb.shape == (90, 70, 3)
     if kind != "JPEG":
@@ -56,7 +60,9 @@ def test_every_orientation(orientation, kind, mode):
     if mode == "LA":
         image = image.convert("LA")
         image.putalpha(drawn(seed=1).convert("L"))
-    turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}[orientation]  # Pillow's numbers of transpositions
+    turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}[
+        orientation
+    ]  # Pillow's numbers of transpositions
     photo = decode_photo(
         saved(
             image,
@@ -66,7 +72,9 @@ def test_every_orientation(orientation, kind, mode):
         )
     )
     assert np.array_equal(photo.rgb, np.asarray(image.convert("RGB").transpose(turned)))
-    assert photo.alpha is None or np.array_equal(photo.alpha, np.asarray(image.getchannel("A").transpose(turned)))
+    assert photo.alpha is None or np.array_equal(
+        photo.alpha, np.asarray(image.getchannel("A").transpose(turned))
+    )
     assert photo.rgb.flags.c_contiguous
 
 
@@ -76,7 +84,9 @@ def test_exif_with_the_plain_orientation_is_kept_to_the_byte():
 
 
 def test_an_orientation_in_xmp_is_applied_and_reset():
-    photo = decode_photo(saved(drawn(), "JPEG", xmp=XMP.replace(b"<rdf:RDF", b'<rdf:RDF tiff:Orientation="6"')))
+    photo = decode_photo(
+        saved(drawn(), "JPEG", xmp=XMP.replace(b"<rdf:RDF", b'<rdf:RDF tiff:Orientation="6"'))
+    )
     assert photo.rgb.shape == (90, 70, 3)
     assert b"Orientation" not in photo.metadata.xmp
     assert decode_photo(encode_photo(photo)).rgb.shape == (90, 70, 3)
@@ -93,7 +103,9 @@ def test_xmp_iptc_resolution_and_texts_are_kept(output):
     info.add_itxt("Title", "naïve 画")
     files = {
         "TIFF": saved(drawn(), "TIFF", tiffinfo=tags, dpi=(300, 300)),
-        "JPEG": saved(drawn(), "JPEG", xmp=XMP, extra=segment, dpi=(300, 300), comment=b"(c) Example"),
+        "JPEG": saved(
+            drawn(), "JPEG", xmp=XMP, extra=segment, dpi=(300, 300), comment=b"(c) Example"
+        ),
         "PNG": saved(drawn(), "PNG", pnginfo=info, dpi=(300, 300)),
         "WEBP": saved(drawn(), "WEBP", xmp=XMP),
     }
@@ -104,7 +116,9 @@ def test_xmp_iptc_resolution_and_texts_are_kept(output):
         metadata = photo.metadata
         assert metadata.xmp == (XMP if kind != "PNG" else None), kind
         assert metadata.iptc == (IPTC if kind in ("TIFF", "JPEG") else None), kind
-        assert metadata.dpi == (None if kind == "WEBP" else pytest.approx((300, 300), abs=0.01)), kind
+        assert metadata.dpi == (None if kind == "WEBP" else pytest.approx((300, 300), abs=0.01)), (
+            kind
+        )
         content = encode_photo(photo, output)
         kept = decode_photo(content).metadata
         assert (kept.xmp, kept.iptc) == (metadata.xmp, metadata.iptc), kind
@@ -131,7 +145,8 @@ def test_what_a_jpeg_has_no_room_for_is_named():
     photo = Photo(np.asarray(drawn()), metadata=metadata)
     assert unsaved_metadata(photo, "png") == ()
     assert unsaved_metadata(photo, "jpeg") == tuple(
-        f"its {name} is too long for a JPEG and was dropped" for name in ("EXIF", "XMP", "IPTC", "text Story")
+        f"its {name} is too long for a JPEG and was dropped"
+        for name in ("EXIF", "XMP", "IPTC", "text Story")
     )
     kept = decode_photo(encode_photo(photo, "jpeg")).metadata
     assert kept == Metadata(texts={"Comment": "Title: Short"})
@@ -179,15 +194,22 @@ def test_damaged_exif_is_dropped_and_the_image_is_good(exif, kind, recwarn):
 def test_tags_of_a_tiff_that_are_kept_nowhere_are_named():
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[33550], tags.tagtype[33550] = (1.0, 1.0, 0.0), 12  # a scale on the ground
-    assert decode_photo(saved(drawn(), "TIFF", tiffinfo=tags)).notes == ("its TIFF tags 33550 were dropped",)
+    assert decode_photo(saved(drawn(), "TIFF", tiffinfo=tags)).notes == (
+        "its TIFF tags 33550 were dropped",
+    )
 
 
 def test_content_credentials_and_extended_xmp_are_named_as_dropped():
     extended = b"http://ns.adobe.com/xmp/extension/\0" + bytes(40)
-    segments = b"\xff\xe1" + struct.pack(">H", len(extended) + 2) + extended + b"\xff\xeb\0\x0aJP..c2pa"
+    segments = (
+        b"\xff\xe1" + struct.pack(">H", len(extended) + 2) + extended + b"\xff\xeb\0\x0aJP..c2pa"
+    )
     told = decode_photo(saved(drawn(), "JPEG", extra=segments)).notes
     assert ["extended XMP" in told[0], "C2PA" in told[1], len(told)] == [True, True, 2]
-    assert "C2PA" in decode_photo(with_chunks(saved(drawn(), "PNG"), chunk(b"caBX", b"signed"))).notes[0]
+    assert (
+        "C2PA"
+        in decode_photo(with_chunks(saved(drawn(), "PNG"), chunk(b"caBX", b"signed"))).notes[0]
+    )
 
 
 MARKS = (Mark("protect", "ab" * 32, "cd" * 32, 6.0), Mark("activate", "12" * 32, "34" * 32))
@@ -200,7 +222,12 @@ def test_marks_are_saved_with_the_image_and_read_back(output, tmp_path):
         photo = photo.marked(mark)
     content = encode_photo(photo, output)
     (tmp_path / "a").write_bytes(content)
-    assert decode_photo(content).metadata.marks == read_marks(content) == read_marks(tmp_path / "a") == MARKS
+    assert (
+        decode_photo(content).metadata.marks
+        == read_marks(content)
+        == read_marks(tmp_path / "a")
+        == MARKS
+    )
     assert decode_photo(content).metadata.texts == {}
     assert without_metadata(photo).metadata == Metadata(marks=MARKS)
     again = encode_photo(decode_photo(content).marked(MARKS[0]), "png")
@@ -214,7 +241,9 @@ def test_a_mark_is_plain_json_in_an_international_text():
     assert reopened(content).text == {"image-defence": text}
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", '[{"job": 1}]', "[" * 70_000, "[" * 5000, "nonsense"])
+@pytest.mark.parametrize(
+    "text", ["{}", "[1]", '[{"job": 1}]', "[" * 70_000, "[" * 5000, "nonsense"]
+)
 def test_another_text_of_that_name_is_no_mark(text):
     info = PngImagePlugin.PngInfo()
     info.add_itxt("image-defence", text)

@@ -36,8 +36,12 @@ def test_measures_are_those_of_the_library():
     one, two = tensors(after, before)
     found = compare_images(before, after)
     assert (found["width"], found["height"], found["levels"]) == (130, 110, 6)
-    assert found["psnr"] == pytest.approx(float(peak_signal_noise_ratio(one, two, data_range=1.0)), abs=1e-3)
-    assert found["ssim"] == round(float(structural_similarity_index_measure(one, two, data_range=1.0)), 5)
+    assert found["psnr"] == pytest.approx(
+        float(peak_signal_noise_ratio(one, two, data_range=1.0)), abs=1e-3
+    )
+    assert found["ssim"] == round(
+        float(structural_similarity_index_measure(one, two, data_range=1.0)), 5
+    )
     assert fidelity(one, two) == {
         "psnr": pytest.approx(float(peak_signal_noise_ratio(one, two, data_range=1.0)), rel=1e-6),
         "ssim": float(structural_similarity_index_measure(one, two, data_range=1.0)),
@@ -49,7 +53,9 @@ def test_measures_are_those_of_the_library():
 def test_ssim_is_the_librarys_to_the_bit(shape):
     one = torch.rand(shape)
     two = (one + 0.05 * torch.randn(shape)).clamp(0, 1)
-    score, similarity = structural_similarity_index_measure(one, two, data_range=1.0, return_full_image=True)
+    score, similarity = structural_similarity_index_measure(
+        one, two, data_range=1.0, return_full_image=True
+    )
     assert ssim(one, two) == float(score)
     assert torch.equal(ssim_map(one, two), similarity)
 
@@ -81,4 +87,6 @@ def test_the_amplified_change():
     before, after = pair()
     expected = np.clip(128 + 10.0 * (after.astype(int) - before), 0, 255).astype(np.uint8)
     assert np.array_equal(amplify_change(before, after), expected)
-    assert amplify_change(np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)).tolist() == [[[255] * 3]]
+    assert amplify_change(
+        np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)
+    ).tolist() == [[[255] * 3]]

@@ -45,12 +45,16 @@ def whole_files():
         "progressive.jpg": saved(plain, "JPEG", progressive=True, exif=exif),
         "cmyk.jpg": saved(plain.convert("CMYK"), "JPEG", icc_profile=profile("CMYK")),
         "mpo.jpg": saved(plain, "MPO", save_all=True, append_images=[drawn(20, 20, 1)]),
-        "lossless.webp": saved(plain.convert("RGBA"), "WEBP", lossless=True, exif=exif, xmp=XMP, icc_profile=icc),
+        "lossless.webp": saved(
+            plain.convert("RGBA"), "WEBP", lossless=True, exif=exif, xmp=XMP, icc_profile=icc
+        ),
         "webp": saved(plain, "WEBP"),
         "tif": saved(plain, "TIFF", exif=exif),
         "lzw.tif": saved(plain, "TIFF", compression="tiff_lzw", icc_profile=icc),
         "jpeg.tif": saved(plain, "TIFF", compression="jpeg"),
-        "grey.tif": saved(plain.convert("L"), "TIFF", compression="packbits", icc_profile=profile("GRAY")),
+        "grey.tif": saved(
+            plain.convert("L"), "TIFF", compression="packbits", icc_profile=profile("GRAY")
+        ),
         "bmp": saved(plain, "BMP"),
         "palette.bmp": saved(plain.convert("P"), "BMP"),
     } | {
@@ -73,7 +77,9 @@ def mutated(content, source):
             case 0:
                 damaged[place] ^= 1 << source.randrange(8)
             case 1:
-                damaged[place : place + 4] = source.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\x80\0\0\0"])
+                damaged[place : place + 4] = source.choice(
+                    [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\x80\0\0\0"]
+                )
             case 2:
                 damaged[place] = source.randrange(256)
             case 3:
@@ -87,7 +93,9 @@ def mutated(content, source):
 
 def checked(content):
     """A PNG whose chunks' checksums are right again, so that what is damaged is read."""
-    for kind, place, length in png_chunks(io.BytesIO(content)) if content[:8] == PNG_SIGNATURE else ():
+    for kind, place, length in (
+        png_chunks(io.BytesIO(content)) if content[:8] == PNG_SIGNATURE else ()
+    ):
         end = place + length
         checksum = zlib.crc32(kind + content[place:end]).to_bytes(4, "big")
         content = content[:end] + checksum + content[end + 4 :]
@@ -164,5 +172,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
         pass
 """
     command = [sys.executable, "-c", program, tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
     assert (done.returncode, done.stderr) == (0, "")

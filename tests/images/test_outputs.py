@@ -41,9 +41,17 @@ def contents(path):
 
 
 def test_results_lie_in_the_same_tree_under_their_own_stems(tmp_path):
-    images = write_files(tmp_path / "in", "a.jpg", "deep/b.tiff", "same.jpg", "same.png", "x.y.webp")
+    images = write_files(
+        tmp_path / "in", "a.jpg", "deep/b.tiff", "same.jpg", "same.png", "x.y.webp"
+    )
     tree = run(tmp_path / "out", images)
-    assert list(tree.names.values()) == ["a.png", "deep/b.png", "same.jpg.png", "same.png.png", "x.y.png"]
+    assert list(tree.names.values()) == [
+        "a.png",
+        "deep/b.png",
+        "same.jpg.png",
+        "same.png.png",
+        "x.y.png",
+    ]
     assert (tmp_path / "out" / "deep" / "b.png").read_bytes() == b"done deep/b.tiff"
     assert tree.targets() == [tmp_path / "out" / name for name in tree.names.values()]
     assert all(tree.exists(image) for image in images)
@@ -64,7 +72,13 @@ def test_names_that_differ_in_capitals_alone_stay_apart_where_capitals_do_not_co
 
 def test_the_longest_names_work_and_longer_ones_fail_by_name(tmp_path):
     (tmp_path / "in").mkdir()
-    images = write_files(tmp_path / "in", "a" * 251 + ".jpg", "b" * 250 + ".tiff", "c" * 251 + ".png", "d" * 252 + ".ti")[:3]
+    images = write_files(
+        tmp_path / "in",
+        "a" * 251 + ".jpg",
+        "b" * 250 + ".tiff",
+        "c" * 251 + ".png",
+        "d" * 252 + ".ti",
+    )[:3]
     run(tmp_path / "out", images)
     assert len(list((tmp_path / "out").iterdir())) == 3
     long = write_files(tmp_path / "more", "e" * 248 + ".jpg", "e" * 248 + ".png")
@@ -83,7 +97,18 @@ def test_a_name_that_is_no_text(tmp_path):
 
 
 def test_everything_in_a_tar_file_passes_through_in_order(tmp_path):
-    inside = ["README", "a.json", "a.jpg", "a.mask.npy", "v1.0/b.c.jpg", "v1.0/b.c.txt", "between.txt", "d.jpg", "d.cls", "last/notes.md"]
+    inside = [
+        "README",
+        "a.json",
+        "a.jpg",
+        "a.mask.npy",
+        "v1.0/b.c.jpg",
+        "v1.0/b.c.txt",
+        "between.txt",
+        "d.jpg",
+        "d.cls",
+        "last/notes.md",
+    ]
     write_tar(tmp_path / "in" / "deep" / "s.tar", inside)
     run(tmp_path / "out", find_images([tmp_path / "in"]).images)
     found = contents(tmp_path / "out" / "deep" / "s.tar")
@@ -96,8 +121,15 @@ def test_everything_in_a_tar_file_passes_through_in_order(tmp_path):
 
 
 def test_samples_of_failed_images_are_left_out(tmp_path):
-    write_tar(tmp_path / "in" / "s.tar", ["a.jpg", "a.json", "b.jpg", "b.json", "c.gif", "two.jpg", "two.png", "two.json"])
-    run(tmp_path / "out", find_images([tmp_path / "in"]).images, failing=("s.tar/a.jpg", "s.tar/c.gif"))
+    write_tar(
+        tmp_path / "in" / "s.tar",
+        ["a.jpg", "a.json", "b.jpg", "b.json", "c.gif", "two.jpg", "two.png", "two.json"],
+    )
+    run(
+        tmp_path / "out",
+        find_images([tmp_path / "in"]).images,
+        failing=("s.tar/a.jpg", "s.tar/c.gif"),
+    )
     assert list(contents(tmp_path / "out" / "s.tar")) == ["b.png", "b.json"]
 
 

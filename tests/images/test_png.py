@@ -16,7 +16,9 @@ from images.transforms.views import View, to_tensor
 
 
 def picture(height, width, seed=0):
-    small = np.random.default_rng(seed).integers(0, 255, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8)
+    small = np.random.default_rng(seed).integers(
+        0, 255, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8
+    )
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
@@ -90,7 +92,11 @@ def test_notes_in_words_change_nothing():
 
 def test_a_turned_picture_is_turned():
     content = png(picture(20, 30), exif=notes())
-    assert seen(content, "x", View("whole", size=8, resize=8), np.random.default_rng(0)).shape == (30, 20, 3)
+    assert seen(content, "x", View("whole", size=8, resize=8), np.random.default_rng(0)).shape == (
+        30,
+        20,
+        3,
+    )
 
 
 def test_damage_is_told_where_it_matters():

@@ -12,17 +12,51 @@ def members(*names):
 
 
 def told(samples):
-    return [(sample.key, [image.name for image in sample.images], [other.name for other in sample.others]) for sample in samples]
+    return [
+        (
+            sample.key,
+            [image.name for image in sample.images],
+            [other.name for other in sample.others],
+        )
+        for sample in samples
+    ]
 
 
 def test_a_key_is_the_name_without_its_ending():
-    keys = {"a.jpg": "a", "v1.0/b.png": "v1.0/b", "holiday.2020.05.JPG": "holiday.2020.05", "Shot 12.30.png": "Shot 12.30", "none": "none"}
+    keys = {
+        "a.jpg": "a",
+        "v1.0/b.png": "v1.0/b",
+        "holiday.2020.05.JPG": "holiday.2020.05",
+        "Shot 12.30.png": "Shot 12.30",
+        "none": "none",
+    }
     assert {name: sample_key(name) for name in keys} == keys
 
 
 ROWS = members(
-    *("README", "1.jpg", "1.json", "1.seg.npy", "2.json", "2.jpg", "h.2020.05.jpg", "h.2020.05.txt", "h.2020.06.json", "h.2020.06.jpg"),
-    *("v1.0/x.json", "v1.0/x.png", "twice.jpg", "twice.png", "3.gif", "3.json", "4.gif", "4.jpg", "4.json"),
+    *(
+        "README",
+        "1.jpg",
+        "1.json",
+        "1.seg.npy",
+        "2.json",
+        "2.jpg",
+        "h.2020.05.jpg",
+        "h.2020.05.txt",
+        "h.2020.06.json",
+        "h.2020.06.jpg",
+    ),
+    *(
+        "v1.0/x.json",
+        "v1.0/x.png",
+        "twice.jpg",
+        "twice.png",
+        "3.gif",
+        "3.json",
+        "4.gif",
+        "4.jpg",
+        "4.json",
+    ),
 )
 EXPECTED = [
     ("1", ["1.jpg"], ["1.json", "1.seg.npy"]),
@@ -45,14 +79,20 @@ def test_an_index_and_a_stream_have_the_same_samples():
 
 
 def test_an_index_finds_what_belongs_together_wherever_it_lies():
-    samples, loose = group_samples(members("a.json", "b.jpg", "notes.txt", "a.jpg", "b.json", "a.b.txt", "c.txt"))
+    samples, loose = group_samples(
+        members("a.json", "b.jpg", "notes.txt", "a.jpg", "b.json", "a.b.txt", "c.txt")
+    )
     assert told(samples) == [("b", ["b.jpg"], ["b.json"]), ("a", ["a.jpg"], ["a.json", "a.b.txt"])]
     assert [member.name for member in loose] == ["notes.txt", "c.txt"]
 
 
 def test_a_record_that_lost_its_image_is_a_sample_of_a_stream():
     samples = stream_samples(members("notes.md", "1.json", "2.json", "2.jpg", "3.json"))
-    assert told(samples) == [("1", [], ["1.json"]), ("2", ["2.jpg"], ["2.json"]), ("3", [], ["3.json"])]
+    assert told(samples) == [
+        ("1", [], ["1.json"]),
+        ("2", ["2.jpg"], ["2.json"]),
+        ("3", [], ["3.json"]),
+    ]
 
 
 def test_a_stream_holds_one_sample_at_a_time():
@@ -78,7 +118,10 @@ def test_skipped_members_are_in_no_sample():
 PARTS = st.lists(st.sampled_from(["a", "b", "a.b", "v1.0/a"]), min_size=1, max_size=8)
 
 
-@given(PARTS, st.lists(st.sampled_from([".jpg", ".json", ".txt", ".gif", ".png"]), min_size=8, max_size=8))
+@given(
+    PARTS,
+    st.lists(st.sampled_from([".jpg", ".json", ".txt", ".gif", ".png"]), min_size=8, max_size=8),
+)
 def test_every_image_is_in_exactly_one_sample(stems, endings):
     names = list(dict.fromkeys(stem + ending for stem, ending in zip(stems, endings, strict=False)))
     images = sorted(name for name in names if name.endswith(("jpg", "gif", "png")))

@@ -44,6 +44,23 @@ def index(extractor, references, tmp_path_factory):
     from indexing.__main__ import main
 
     root = tmp_path_factory.mktemp("index")
-    assert run(main, ["extract", str(references), "-o", f"{root}/features", "--extractor.name", str(extractor), "--workers=0"]) == 0
-    assert run(main, ["build", f"{root}/features", "-o", f"{root}/index", "--factory", "IVF4,PQ4x4"]) == 0
+    assert (
+        run(
+            main,
+            [
+                "extract",
+                str(references),
+                "-o",
+                f"{root}/features",
+                "--extractor.name",
+                str(extractor),
+                "--workers=0",
+            ],
+        )
+        == 0
+    )
+    assert (
+        run(main, ["build", f"{root}/features", "-o", f"{root}/index", "--factory", "IVF4,PQ4x4"])
+        == 0
+    )
     return root / "index"

@@ -36,7 +36,18 @@ def own_index(index, tmp_path):
 
 
 def activate(originals, out, index, extractor, *more):
-    return indexing("activate", originals, "-o", out, "--index", index, "--extractor.name", extractor, "--workers=0", *more)
+    return indexing(
+        "activate",
+        originals,
+        "-o",
+        out,
+        "--index",
+        index,
+        "--extractor.name",
+        extractor,
+        "--workers=0",
+        *more,
+    )
 
 
 def test_released_pictures_are_found_again(originals, own_index, extractor, tmp_path, capsys):
@@ -46,13 +57,27 @@ def test_released_pictures_are_found_again(originals, own_index, extractor, tmp_
     assert [row["source"] for row in rows] == [f"{number:04d}.png" for number in range(6)]
     assert all(float(row["distance_after"]) < float(row["distance_before"]) for row in rows)
     for row in rows:
-        before, after = (np.asarray(Image.open(folder / row["output"]), np.int16) for folder in (originals, out))
+        before, after = (
+            np.asarray(Image.open(folder / row["output"]), np.int16) for folder in (originals, out)
+        )
         assert before.shape == after.shape
         assert np.abs(after - before).max() == int(row["levels"]) > 0
     assert indexing("add", own_index, out / "originals") == 0
-    assert Index.open(own_index).names[100:] == [str(originals / f"{number:04d}.png") for number in range(6)]
+    assert Index.open(own_index).names[100:] == [
+        str(originals / f"{number:04d}.png") for number in range(6)
+    ]
     found = tmp_path / "found" / "matches.csv"
-    search = ("search", out / "0001.png", out / "0003.png", "-o", found, "--index", own_index, "--extractor.name", extractor)
+    search = (
+        "search",
+        out / "0001.png",
+        out / "0003.png",
+        "-o",
+        found,
+        "--index",
+        own_index,
+        "--extractor.name",
+        extractor,
+    )
     assert indexing(*search, "--k=3", "--html", "--workers=0", "--parameters", "nprobe=4") == 0
     assert "2 of 2 images have matches" in capsys.readouterr().out
     assert {row["query"]: row["match"] for row in table(found) if row["rank"] == "1"} == {
@@ -61,7 +86,11 @@ def test_released_pictures_are_found_again(originals, own_index, extractor, tmp_
     page = found.with_suffix(".html").read_text()
     assert page.count('<section class="match') == 2
     assert page.count("data:image/jpeg") == 8
-    assert json.loads((out / "manifest.json").read_text())["counts"] == {"done": 6, "failed": 0, "skipped": 0}
+    assert json.loads((out / "manifest.json").read_text())["counts"] == {
+        "done": 6,
+        "failed": 0,
+        "skipped": 0,
+    }
 
 
 def test_a_stopped_activation_goes_on(originals, index, extractor, tmp_path, capsys):
@@ -81,7 +110,11 @@ def test_a_stopped_activation_goes_on(originals, index, extractor, tmp_path, cap
 
 
 def test_limits_hold_in_the_files(originals, index, extractor, tmp_path):
-    limits = ("--activation.min_psnr=44", "--activation.max_levels=5", "--activation.distortion.scaling=8")
+    limits = (
+        "--activation.min_psnr=44",
+        "--activation.max_levels=5",
+        "--activation.distortion.scaling=8",
+    )
     assert activate(originals, tmp_path / "out", index, extractor, *limits) == 0
     for row in table(tmp_path / "out" / "activated.csv"):
         assert float(row["psnr"]) >= 44
@@ -96,7 +129,9 @@ def test_nothing_passes_for_activated_that_is_not(originals, index, extractor, t
 
 def test_large_pictures_are_taken_in_portions():
     pictures = [torch.empty(3, side, side) for side in (10, 3000, 3000, 5000, 20, 30)]
-    assert [[picture.shape[-1] for picture in portion] for portion in group_by_pixels(pictures)] == [[10, 3000], [3000], [5000], [20, 30]]
+    assert [
+        [picture.shape[-1] for picture in portion] for portion in group_by_pixels(pictures)
+    ] == [[10, 3000], [3000], [5000], [20, 30]]
 
 
 def test_one_picture_for_several_indices(originals, index, extractor, references, tmp_path):
@@ -104,19 +139,48 @@ def test_one_picture_for_several_indices(originals, index, extractor, references
     from models.copy_net import CopyNet
 
     CopyNet(image_size=32, channels=(8, 8), descriptor=8).save_pretrained(tmp_path / "other")
-    indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", tmp_path / "other", "--workers=0")
+    indexing(
+        "extract",
+        references,
+        "-o",
+        tmp_path / "f",
+        "--extractor.name",
+        tmp_path / "other",
+        "--workers=0",
+    )
     assert indexing("build", tmp_path / "f", "-o", tmp_path / "lsh", "--factory", "PCA8,LSH") == 0
     names = json.dumps([str(extractor), str(tmp_path / "other")])
-    assert activate(originals, tmp_path / "out", index, extractor, "--index", index, tmp_path / "lsh", "--extractors", names) == 0
-    assert len(json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["indices"]) == 2
+    assert (
+        activate(
+            originals,
+            tmp_path / "out",
+            index,
+            extractor,
+            "--index",
+            index,
+            tmp_path / "lsh",
+            "--extractors",
+            names,
+        )
+        == 0
+    )
+    assert (
+        len(json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["indices"])
+        == 2
+    )
 
 
 def test_an_exact_index_needs_edited_views(originals, references, extractor, tmp_path, capsys):
-    indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
+    indexing(
+        "extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0"
+    )
     assert indexing("build", tmp_path / "f", "-o", tmp_path / "flat", "--factory", "HNSW8") == 0
     assert activate(originals, tmp_path / "out", tmp_path / "flat", extractor) == 2
     assert "stores exact descriptors" in capsys.readouterr().err
-    assert activate(originals, tmp_path / "out", tmp_path / "flat", extractor, "--activation.views=2") == 0
+    assert (
+        activate(originals, tmp_path / "out", tmp_path / "flat", extractor, "--activation.views=2")
+        == 0
+    )
 
 
 def test_unreadable_pictures_are_named_and_left_out(references, extractor, tmp_path, capsys):
@@ -126,26 +190,51 @@ def test_unreadable_pictures_are_named_and_left_out(references, extractor, tmp_p
     (folder / "bad.png").write_text("no picture")
     (folder / "cut.png").write_bytes((references / "0001.png").read_bytes()[:200])
     (folder / "notes.md").write_text("")
-    assert indexing("extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0", "--fts=true") == 1
+    assert (
+        indexing(
+            "extract",
+            folder,
+            "-o",
+            tmp_path / "f",
+            "--extractor.name",
+            extractor,
+            "--workers=0",
+            "--fts=true",
+        )
+        == 1
+    )
     told = capsys.readouterr().err
     assert "bad.png: not a valid image file" in told
     assert "cut.png: damaged" in told
     assert "skipped notes.md" in told
     features = VectorStore.open(tmp_path / "f")
     assert features.names == [str(folder / "good.png")]
-    assert torch.equal(torch.load(tmp_path / "f" / "fts.pt", weights_only=True), torch.from_numpy(np.array(features.matrix)))
+    assert torch.equal(
+        torch.load(tmp_path / "f" / "fts.pt", weights_only=True),
+        torch.from_numpy(np.array(features.matrix)),
+    )
 
 
 def test_a_stopped_extraction_goes_on(references, extractor, tmp_path):
-    out, arguments = tmp_path / "f", ("--extractor.name", extractor, "--workers=0", "--batch-size=20")
+    out, arguments = (
+        tmp_path / "f",
+        ("--extractor.name", extractor, "--workers=0", "--batch-size=20"),
+    )
     assert indexing("extract", references, "-o", out, *arguments) == 0
     matrix = np.load(out / "features.npy")
     lines = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
     for line in lines:
         del line["crc32"]  # lines written by hand, as those of earlier versions, have no sum
-    marked = [line | {"row": {"part": "vectors-0.partial", "row": place}} for place, line in enumerate(lines[:60])]
-    (out / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in marked) + '{"name": "cut sho')
-    np.full((60, 16), 7, np.float32).tofile(out / "vectors-0.partial")  # marked values show what is not done again
+    marked = [
+        line | {"row": {"part": "vectors-0.partial", "row": place}}
+        for place, line in enumerate(lines[:60])
+    ]
+    (out / "journal.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in marked) + '{"name": "cut sho'
+    )
+    np.full((60, 16), 7, np.float32).tofile(
+        out / "vectors-0.partial"
+    )  # marked values show what is not done again
     for name in ("features.npy", "features.json", "filenames.txt", "images.jsonl"):
         (out / name).unlink()
     assert indexing("extract", references, "-o", out, *arguments) == 0
@@ -162,16 +251,38 @@ def test_two_processes_describe_what_one_describes(references, extractor, tmp_pa
         shutil.copy(references / f"{number:04d}.png", folder)
     for name in ("0003.png", "0004.png"):  # one for each process
         (folder / name).write_text("no picture")
-    arguments = ["extract", folder, "--extractor.name", extractor, "--workers=0", "--accelerator=cpu"]
+    arguments = [
+        "extract",
+        folder,
+        "--extractor.name",
+        extractor,
+        "--workers=0",
+        "--accelerator=cpu",
+    ]
     assert indexing(*arguments, "-o", tmp_path / "one") == 1
-    command = [sys.executable, "-m", "indexing", *map(str, arguments), "-o", str(tmp_path / "two"), "--devices=2"]
+    command = [
+        sys.executable,
+        "-m",
+        "indexing",
+        *map(str, arguments),
+        "-o",
+        str(tmp_path / "two"),
+        "--devices=2",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     for told in (capsys.readouterr().err, done.stderr):
-        assert [f"{name}: not a valid image file" in told for name in ("0003.png", "0004.png")] == [True, True]
+        assert [f"{name}: not a valid image file" in told for name in ("0003.png", "0004.png")] == [
+            True,
+            True,
+        ]
     for name in ("features.npy", "filenames.txt", "features.json", "images.jsonl"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert json.loads((tmp_path / "two" / "manifest.json").read_text())["counts"] == {"done": 9, "failed": 2, "skipped": 0}
+    assert json.loads((tmp_path / "two" / "manifest.json").read_text())["counts"] == {
+        "done": 9,
+        "failed": 2,
+        "skipped": 0,
+    }
 
 
 class Program(nn.Module):
@@ -181,15 +292,49 @@ class Program(nn.Module):
 
 def test_torchscript_only_if_trusted(references, tmp_path, capsys):
     torch.jit.script(Program()).save(tmp_path / "net.torchscript.pt")
-    arguments = ("extract", references, "-o", tmp_path / "f", "--extractor.name", tmp_path / "net.torchscript.pt", "--workers=0")
+    arguments = (
+        "extract",
+        references,
+        "-o",
+        tmp_path / "f",
+        "--extractor.name",
+        tmp_path / "net.torchscript.pt",
+        "--workers=0",
+    )
     assert indexing(*arguments) == 2
     assert "runs the stranger's code" in capsys.readouterr().err
-    assert indexing(*arguments, "--trust-torchscript", "--extractor.size=16", "--extractor.unit=true") == 0
-    assert np.linalg.norm(VectorStore.open(tmp_path / "f").matrix, axis=1) == pytest.approx(np.ones(100), abs=1e-5)
+    assert (
+        indexing(*arguments, "--trust-torchscript", "--extractor.size=16", "--extractor.unit=true")
+        == 0
+    )
+    assert np.linalg.norm(VectorStore.open(tmp_path / "f").matrix, axis=1) == pytest.approx(
+        np.ones(100), abs=1e-5
+    )
     torch.save({"weight": torch.zeros(1)}, tmp_path / "state.pt")
-    assert indexing("extract", references, "-o", tmp_path / "g", "--extractor.name", tmp_path / "state.pt", "--trust-torchscript") == 2
+    assert (
+        indexing(
+            "extract",
+            references,
+            "-o",
+            tmp_path / "g",
+            "--extractor.name",
+            tmp_path / "state.pt",
+            "--trust-torchscript",
+        )
+        == 2
+    )
     assert "a state dict needs its architecture" in capsys.readouterr().err
-    assert indexing(*arguments[:3], tmp_path / "g", "--extractor.name", "timm:resnet10t", "--extractor.weights", arguments[5]) == 2
+    assert (
+        indexing(
+            *arguments[:3],
+            tmp_path / "g",
+            "--extractor.name",
+            "timm:resnet10t",
+            "--extractor.weights",
+            arguments[5],
+        )
+        == 2
+    )
     assert "a TorchScript program, not plain weights" in capsys.readouterr().err
 
 
@@ -199,7 +344,13 @@ def test_networks_of_the_libraries(references, tmp_path):
 
     save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "weights.safetensors")
     one = references / "0000.png"
-    arguments = ("--extractor.name", "timm:resnet10t", "--extractor.weights", tmp_path / "weights.safetensors", "--workers=0")
+    arguments = (
+        "--extractor.name",
+        "timm:resnet10t",
+        "--extractor.weights",
+        tmp_path / "weights.safetensors",
+        "--workers=0",
+    )
     assert indexing("extract", one, "-o", tmp_path / "f", *arguments, "--extractor.size=64") == 0
     assert VectorStore.open(tmp_path / "f").matrix.shape == (1, 512)
 
@@ -207,21 +358,61 @@ def test_networks_of_the_libraries(references, tmp_path):
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
-        (lambda folder: (folder / "index.faiss").write_bytes(b"nothing"), "index.faiss is damaged or was replaced"),
-        (lambda folder: flip_bit(folder / "index.faiss", 1500), "index.faiss is damaged or was replaced"),
-        (lambda folder: (folder / "names.txt").write_text("one\n"), "names.txt is damaged or was replaced"),
-        (lambda folder: (unhashed(folder) / "index.faiss").write_bytes(b"nothing"), "damaged or not an index"),
+        (
+            lambda folder: (folder / "index.faiss").write_bytes(b"nothing"),
+            "index.faiss is damaged or was replaced",
+        ),
+        (
+            lambda folder: flip_bit(folder / "index.faiss", 1500),
+            "index.faiss is damaged or was replaced",
+        ),
+        (
+            lambda folder: (folder / "names.txt").write_text("one\n"),
+            "names.txt is damaged or was replaced",
+        ),
+        (
+            lambda folder: (unhashed(folder) / "index.faiss").write_bytes(b"nothing"),
+            "damaged or not an index",
+        ),
         (lambda folder: (folder / "index.json").unlink(), "no index here"),
         (lambda folder: (folder / "index.json").write_text("{"), "damaged"),
-        (lambda folder: (folder / "index.json").write_text('{"format": 1, "extractor": "x"}'), "Expected `object`, got `str`"),
-        (lambda folder: (folder / "index.json").write_text('{"format": 1, "shards": 1000000000}'), "`int` <= 65536"),
-        (lambda folder: (unhashed(folder) / "names.txt").write_text("one\n"), "100 entries and 1 names"),
-        (lambda folder: faiss.write_index(faiss.index_factory(16, "IVF4,PQ4x4"), str(unhashed(folder) / "index.faiss")), "not trained"),
+        (
+            lambda folder: (folder / "index.json").write_text('{"format": 1, "extractor": "x"}'),
+            "Expected `object`, got `str`",
+        ),
+        (
+            lambda folder: (folder / "index.json").write_text(
+                '{"format": 1, "shards": 1000000000}'
+            ),
+            "`int` <= 65536",
+        ),
+        (
+            lambda folder: (unhashed(folder) / "names.txt").write_text("one\n"),
+            "100 entries and 1 names",
+        ),
+        (
+            lambda folder: faiss.write_index(
+                faiss.index_factory(16, "IVF4,PQ4x4"), str(unhashed(folder) / "index.faiss")
+            ),
+            "not trained",
+        ),
     ],
 )
-def test_broken_indices_are_told(break_it, words, own_index, originals, extractor, tmp_path, capsys):
+def test_broken_indices_are_told(
+    break_it, words, own_index, originals, extractor, tmp_path, capsys
+):
     break_it(own_index)
-    code = indexing("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--extractor.name", extractor, "--workers=0")
+    code = indexing(
+        "search",
+        originals,
+        "-o",
+        tmp_path / "m.csv",
+        "--index",
+        own_index,
+        "--extractor.name",
+        extractor,
+        "--workers=0",
+    )
     assert code == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "m.csv").exists()
@@ -245,7 +436,9 @@ def test_an_index_of_an_earlier_version_opens(own_index):
     assert len(Index.open(unhashed(own_index))) == 100
 
 
-def test_damaged_descriptors_are_refused_by_name(references, extractor, own_index, tmp_path, capsys):
+def test_damaged_descriptors_are_refused_by_name(
+    references, extractor, own_index, tmp_path, capsys
+):
     out = tmp_path / "f"
     indexing("extract", references, "-o", out, "--extractor.name", extractor, "--workers=0")
     flip_bit(out / "features.npy", 2000)
@@ -257,7 +450,9 @@ def test_damaged_descriptors_are_refused_by_name(references, extractor, own_inde
 
 
 @pytest.mark.parametrize(("step", "entries"), [("write_text", 100), ("settle", 104)])
-def test_an_addition_that_is_killed_leaves_all_or_nothing(step, entries, own_index, references, extractor, tmp_path, monkeypatch):
+def test_an_addition_that_is_killed_leaves_all_or_nothing(
+    step, entries, own_index, references, extractor, tmp_path, monkeypatch
+):
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(4):
@@ -277,7 +472,17 @@ def test_an_addition_that_is_killed_leaves_all_or_nothing(step, entries, own_ind
 
 def test_a_table_is_not_written_over_unasked(own_index, originals, extractor, tmp_path, capsys):
     (tmp_path / "m.csv").write_text("mine")
-    search = ("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--extractor.name", extractor, "--workers=0")
+    search = (
+        "search",
+        originals,
+        "-o",
+        tmp_path / "m.csv",
+        "--index",
+        own_index,
+        "--extractor.name",
+        extractor,
+        "--workers=0",
+    )
     assert indexing(*search) == 2
     assert "m.csv exists already: name another file, or add --overwrite" in capsys.readouterr().err
     assert (tmp_path / "m.csv").read_text() == "mine"
@@ -289,29 +494,54 @@ def test_a_table_is_not_written_over_unasked(own_index, originals, extractor, tm
 
 
 def test_descriptors_are_searched_exactly_without_an_index(references, extractor, tmp_path):
-    indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
+    indexing(
+        "extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0"
+    )
     indexing("build", tmp_path / "f", "-o", tmp_path / "flat", "--factory=Flat")
     for place in ("f", "flat"):
-        search = ("search", references / "0007.png", "-o", tmp_path / f"{place}.csv", "--index", tmp_path / place)
+        search = (
+            "search",
+            references / "0007.png",
+            "-o",
+            tmp_path / f"{place}.csv",
+            "--index",
+            tmp_path / place,
+        )
         assert indexing(*search, "--extractor.name", extractor, "--workers=0", "--k=5") == 0
     exact, flat = table(tmp_path / "f.csv"), table(tmp_path / "flat.csv")
     assert [row["match"] for row in exact] == [row["match"] for row in flat]
-    assert [float(row["distance"]) for row in exact] == pytest.approx([float(row["distance"]) for row in flat], abs=1e-5)
+    assert [float(row["distance"]) for row in exact] == pytest.approx(
+        [float(row["distance"]) for row in flat], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("factory", ["IVF4,PQ4x4fs", "IVF4,PQ4x4fs,RFlat", "PQ4x4fs"])
 def test_fast_scan_indices_are_activated_for(factory, originals, references, extractor, tmp_path):
-    indexing("extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0")
+    indexing(
+        "extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0"
+    )
     assert indexing("build", tmp_path / "f", "-o", tmp_path / "i", "--factory", factory) == 0
-    arguments = ["activate", str(originals), "-o", str(tmp_path / "out"), "--index", str(tmp_path / "i"), "--workers=0"]
+    arguments = [
+        "activate",
+        str(originals),
+        "-o",
+        str(tmp_path / "out"),
+        "--index",
+        str(tmp_path / "i"),
+        "--workers=0",
+    ]
     command = [sys.executable, "-m", "indexing", *arguments, "--extractor.name", str(extractor)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # it ended the process with SIGSEGV
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False
+    )  # it ended the process with SIGSEGV
     assert done.returncode == 0, done.stderr
     rows = table(tmp_path / "out" / "activated.csv")
     assert all(float(row["distance_after"]) < float(row["distance_before"]) for row in rows)
 
 
-def test_names_with_other_line_ends_are_kept_and_line_feeds_refused_before_the_work(references, extractor, tmp_path, capsys):
+def test_names_with_other_line_ends_are_kept_and_line_feeds_refused_before_the_work(
+    references, extractor, tmp_path, capsys
+):
     folder = tmp_path / "in"
     folder.mkdir()
     odd = ["a\u2028b.png", "c\x85d.png", "e\x0bf.png", "plain.png"]
@@ -319,20 +549,35 @@ def test_names_with_other_line_ends_are_kept_and_line_feeds_refused_before_the_w
         shutil.copy(references / f"{number:04d}.png", folder / name)
     bytes_name = folder / b"caf\xe9.png".decode("utf-8", "surrogateescape")
     shutil.copy(references / "0005.png", bytes_name)
-    assert indexing("extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0") == 0
+    assert (
+        indexing(
+            "extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0"
+        )
+        == 0
+    )
     store = VectorStore.open(tmp_path / "f")
     assert sorted(store.labels) == sorted([*odd, bytes_name.name])
     assert indexing("build", tmp_path / "f", "-o", tmp_path / "i", "--factory=Flat") == 0
     assert Index.open(tmp_path / "i").names == store.names
     shutil.copy(references / "0006.png", folder / "g\nh.png")
     capsys.readouterr()
-    assert indexing("extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0") == 1
+    assert (
+        indexing(
+            "extract", folder, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0"
+        )
+        == 1
+    )
     assert "has a line break in it" in capsys.readouterr().err
     assert len(VectorStore.open(tmp_path / "f")) == 5
 
 
-def test_changed_and_new_images_are_described_again_and_no_others(references, extractor, tmp_path, capsys):
-    folder, arguments = tmp_path / "in", ("--extractor.name", extractor, "--workers=0", "--batch-size=1")
+def test_changed_and_new_images_are_described_again_and_no_others(
+    references, extractor, tmp_path, capsys
+):
+    folder, arguments = (
+        tmp_path / "in",
+        ("--extractor.name", extractor, "--workers=0", "--batch-size=1"),
+    )
     folder.mkdir()
     for number in range(4):
         shutil.copy(references / f"{number:04d}.png", folder)
@@ -348,8 +593,20 @@ def test_changed_and_new_images_are_described_again_and_no_others(references, ex
         assert (tmp_path / "f" / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
 
 
-def test_descriptors_of_another_network_are_refused(own_index, originals, extractor, tmp_path, capsys):
-    search = ("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--workers=0", "--extractor.name", extractor)
+def test_descriptors_of_another_network_are_refused(
+    own_index, originals, extractor, tmp_path, capsys
+):
+    search = (
+        "search",
+        originals,
+        "-o",
+        tmp_path / "m.csv",
+        "--index",
+        own_index,
+        "--workers=0",
+        "--extractor.name",
+        extractor,
+    )
     assert indexing(*search, "--extractor.antialias=false") == 2
     assert "of another extractor" in capsys.readouterr().err
     (tmp_path / "f").mkdir()
@@ -357,7 +614,10 @@ def test_descriptors_of_another_network_are_refused(own_index, originals, extrac
     (tmp_path / "f" / "filenames.txt").write_text("a.png\nb.png\n")
     assert indexing("add", own_index, tmp_path / "f") == 2
     assert "5 values each" in capsys.readouterr().err
-    assert activate(originals, tmp_path / "out", own_index, extractor, "--extractor.antialias=false") == 2
+    assert (
+        activate(originals, tmp_path / "out", own_index, extractor, "--extractor.antialias=false")
+        == 2
+    )
     assert "of another extractor" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -376,8 +636,14 @@ def test_an_index_of_other_descriptors_is_not_taken_for_trained(own_index, tmp_p
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "filenames.txt").write_text("".join(f"{number}\n" for number in range(100)))
     for seed, code in ((0, 0), (0, 0), (1, 2)):  # the same file names and shape, other contents
-        np.save(tmp_path / "f" / "features.npy", np.random.default_rng(seed).normal(size=(100, 16)).astype(np.float32))
-        assert indexing("build", tmp_path / "f", "-o", tmp_path / "new", "--factory=IVF4,PQ4x4") == code
+        np.save(
+            tmp_path / "f" / "features.npy",
+            np.random.default_rng(seed).normal(size=(100, 16)).astype(np.float32),
+        )
+        assert (
+            indexing("build", tmp_path / "f", "-o", tmp_path / "new", "--factory=IVF4,PQ4x4")
+            == code
+        )
     assert "other settings or descriptors" in capsys.readouterr().err
 
 
@@ -401,7 +667,10 @@ def test_an_index_of_other_descriptors_is_not_taken_for_trained(own_index, tmp_p
 def test_impossible_indices_are_told(arguments, words, own_index, tmp_path, capsys):
     features = own_index.parent / "f"
     features.mkdir()
-    np.save(features / "features.npy", np.random.default_rng(0).normal(size=(100, 16)).astype(np.float32))
+    np.save(
+        features / "features.npy",
+        np.random.default_rng(0).normal(size=(100, 16)).astype(np.float32),
+    )
     (features / "filenames.txt").write_text("".join(f"{number}\n" for number in range(100)))
     assert indexing("build", features, "-o", tmp_path / "new", *arguments) == 2
     assert words in capsys.readouterr().err
@@ -412,7 +681,18 @@ def test_empty_places_and_wrong_parameters(own_index, originals, extractor, tmp_
     for verb in (
         ("extract", tmp_path / "empty", "-o", tmp_path / "f", "--extractor.name", extractor),
         ("build", tmp_path / "empty", "-o", tmp_path / "i"),
-        ("search", originals, "-o", tmp_path / "m.csv", "--index", own_index, "--extractor.name", extractor, "--parameters", "probes=3"),
+        (
+            "search",
+            originals,
+            "-o",
+            tmp_path / "m.csv",
+            "--index",
+            own_index,
+            "--extractor.name",
+            extractor,
+            "--parameters",
+            "probes=3",
+        ),
         ("extract", originals, "-o", tmp_path / "f", "--extractor.name", "nowhere/at all"),
         ("extract", originals, "-o", tmp_path / "f", "--extractor.name", "timm:nonesuch"),
     ):
@@ -420,7 +700,19 @@ def test_empty_places_and_wrong_parameters(own_index, originals, extractor, tmp_
         assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
-@pytest.mark.parametrize("factory", ["Flat", "PQ4x4", "HNSW8", "SQ8", "IVF4,Flat", "OPQ2,IVF4,PQ2x4", "PCA8,LSH", "IVF4,PQ4x4,RFlat"])
+@pytest.mark.parametrize(
+    "factory",
+    [
+        "Flat",
+        "PQ4x4",
+        "HNSW8",
+        "SQ8",
+        "IVF4,Flat",
+        "OPQ2,IVF4,PQ2x4",
+        "PCA8,LSH",
+        "IVF4,PQ4x4,RFlat",
+    ],
+)
 @pytest.mark.parametrize("metric", ["l2", "ip"])
 def test_every_kind_of_index_is_built_saved_and_searched(factory, metric, tmp_path):
     from indexing.build import build
@@ -432,7 +724,10 @@ def test_every_kind_of_index_is_built_saved_and_searched(factory, metric, tmp_pa
     VectorStore(rows, [f"{number}" for number in range(300)], {}).write(tmp_path / "f")
     made = build([tmp_path / "f"], tmp_path / "i", factory, metric)
     opened = Index.open(tmp_path / "i")
-    found = [index.search(rows[:20], 5, "nprobe=4" if "IVF" in factory else "") for index in (made, opened)]
+    found = [
+        index.search(rows[:20], 5, "nprobe=4" if "IVF" in factory else "")
+        for index in (made, opened)
+    ]
     assert opened.metric == metric
     assert np.array_equal(found[0][1], found[1][1])
     if factory in ("Flat", "IVF4,Flat"):
@@ -449,10 +744,14 @@ def test_disc_is_laid_out(tmp_path, references, capsys):
         (data / folder).mkdir(parents=True)
         for number in range(6):
             shutil.copy(references / "0000.png", data / folder / f"{letter}{number:06d}.png")
-    (data / "dev_queries_groundtruth.csv").write_text("query_id,reference_id\nQ0,R000002\nQ1,\nQ2,R000004\nQ3,R000002\n")
+    (data / "dev_queries_groundtruth.csv").write_text(
+        "query_id,reference_id\nQ0,R000002\nQ1,\nQ2,R000004\nQ3,R000002\n"
+    )
     for _ in range(2):  # it can be run again
         assert indexing("prepare", data, "-o", tmp_path / "out", "--queries=3") == 0
-        assert "2 in references_10k, 4 in references_990k, 3 in queries_40k" in capsys.readouterr().out
+        assert (
+            "2 in references_10k, 4 in references_990k, 3 in queries_40k" in capsys.readouterr().out
+        )
     links = sorted((tmp_path / "out" / "references_10k").iterdir())
     assert [link.name for link in links] == ["R000002.png", "R000004.png"]
     assert all(link.is_symlink() and link.is_file() for link in links)

@@ -13,7 +13,16 @@ from indexing.__main__ import main
 
 
 def test_find_agrees_with_search(index, extractor, originals, tmp_path):
-    command = ["search", str(originals), "-o", str(tmp_path / "m.csv"), "--index", str(index), "--extractor.name", str(extractor)]
+    command = [
+        "search",
+        str(originals),
+        "-o",
+        str(tmp_path / "m.csv"),
+        "--index",
+        str(index),
+        "--extractor.name",
+        str(extractor),
+    ]
     assert run(main, [*command, "--k", "3", "--workers=0"]) == 0
     files = sorted(originals.iterdir())
     found = Index.open(index).find(files, k=3)
@@ -22,13 +31,17 @@ def test_find_agrees_with_search(index, extractor, originals, tmp_path):
     assert [(Path(row["query"]).name, int(row["rank"]), row["match"]) for row in rows] == [
         (Path(match.query).name, match.rank, match.match) for matches in found for match in matches
     ]
-    assert [float(row["distance"]) for row in rows] == pytest.approx([match.distance for part in found for match in part], rel=1e-5)
+    assert [float(row["distance"]) for row in rows] == pytest.approx(
+        [match.distance for part in found for match in part], rel=1e-5
+    )
 
 
 def test_images_are_added_in_memory_and_found(index, originals, tmp_path):
     opened, files = Index.open(index), sorted(originals.iterdir())
     opened.add_images(["mine/0", "mine/1"], [Image.open(files[0]), files[1]])
-    assert "mine/0" in [match.match for match in opened.find(files[0], k=3, parameters="nprobe=4")[0]]
+    assert "mine/0" in [
+        match.match for match in opened.find(files[0], k=3, parameters="nprobe=4")[0]
+    ]
     opened.save(tmp_path / "index")
     assert Index.open(tmp_path / "index").names[-2:] == ["mine/0", "mine/1"]
     assert len(Index.open(index)) == 100
@@ -39,7 +52,16 @@ def test_images_are_added_in_memory_and_found(index, originals, tmp_path):
 
 
 def test_activate_agrees_with_the_command(index, extractor, originals, tmp_path):
-    command = ["activate", str(originals), "-o", str(tmp_path / "out"), "--index", str(index), "--extractor.name", str(extractor)]
+    command = [
+        "activate",
+        str(originals),
+        "-o",
+        str(tmp_path / "out"),
+        "--index",
+        str(index),
+        "--extractor.name",
+        str(extractor),
+    ]
     assert run(main, [*command, "--activation.min_psnr=42", "--workers=0", "--batch-size=1"]) == 0
     file = min(originals.iterdir())
     changed = Activator.open(index, ActivationConfig(min_psnr=42)).activate_images(file)[0]

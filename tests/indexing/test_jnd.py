@@ -32,28 +32,43 @@ def heat(levels):
 )
 def test_flat_pictures(value, centre, edge, corner):
     found = heat(np.full((16, 16), value))
-    assert [float(found[place]) for place in ((8, 8), (0, 8), (0, 0))] == pytest.approx([centre, edge, corner], abs=2e-4)
+    assert [float(found[place]) for place in ((8, 8), (0, 8), (0, 0))] == pytest.approx(
+        [centre, edge, corner], abs=2e-4
+    )
 
 
 def test_steps_count_alike_in_both_directions():
     step = np.full((16, 16), 50)
     step[:, 8:] = 200
     across, along = heat(step), heat(step.T)
-    assert [float(across[8, 8]), float(across[8, 7]), float(across[4, 4])] == pytest.approx([26.438713, 27.012413, 9.319714], abs=2e-4)
-    assert [float(across.mean()), float(across.max())] == pytest.approx([13.941140, 32.992931], abs=2e-4)
+    assert [float(across[8, 8]), float(across[8, 7]), float(across[4, 4])] == pytest.approx(
+        [26.438713, 27.012413, 9.319714], abs=2e-4
+    )
+    assert [float(across.mean()), float(across.max())] == pytest.approx(
+        [13.941140, 32.992931], abs=2e-4
+    )
     assert torch.allclose(across, along.T, atol=1e-3)
 
 
 def test_a_ramp():
     found = heat(np.tile(16 * np.arange(16), (16, 1)))
-    assert [float(found[8, 8]), float(found[8, 7]), float(found[4, 4])] == pytest.approx([14.637174, 15.339265, 18.064754], abs=2e-4)
-    assert [float(found.mean()), float(found.max())] == pytest.approx([19.172209, 34.054546], abs=2e-4)
+    assert [float(found[8, 8]), float(found[8, 7]), float(found[4, 4])] == pytest.approx(
+        [14.637174, 15.339265, 18.064754], abs=2e-4
+    )
+    assert [float(found.mean()), float(found.max())] == pytest.approx(
+        [19.172209, 34.054546], abs=2e-4
+    )
 
 
 def test_photographs():
     data = pytest.importorskip("skimage.data")
-    for picture, mean, largest, floor in ((data.astronaut(), 12.051062, 32.697754, 0.1892), (data.chelsea(), 9.268661, 30.960180, 0.2189)):
-        found = 255 * just_noticeable_difference(torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255)
+    for picture, mean, largest, floor in (
+        (data.astronaut(), 12.051062, 32.697754, 0.1892),
+        (data.chelsea(), 9.268661, 30.960180, 0.2189),
+    ):
+        found = 255 * just_noticeable_difference(
+            torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255
+        )
         assert [float(found.mean()), float(found.max())] == pytest.approx([mean, largest], abs=1e-3)
         assert float((found <= FLOOR + 1e-4).float().mean()) == pytest.approx(floor, abs=1e-3)
 

@@ -23,7 +23,17 @@ def trained(factory, metric=faiss.METRIC_L2):
     return index
 
 
-FACTORIES = ["PQ4x4", "OPQ2,PQ2x4", "SQ8", "PCA8,LSH", "IVF8,PQ4x4", "RR16,IVF8,PQ4x4", "IVF8,SQ8", "HNSW8_PQ4x4", "IVF8_HNSW8,PQ4x4"]
+FACTORIES = [
+    "PQ4x4",
+    "OPQ2,PQ2x4",
+    "SQ8",
+    "PCA8,LSH",
+    "IVF8,PQ4x4",
+    "RR16,IVF8,PQ4x4",
+    "IVF8,SQ8",
+    "HNSW8_PQ4x4",
+    "IVF8_HNSW8,PQ4x4",
+]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
@@ -37,7 +47,11 @@ def test_the_reconstruction_is_what_faiss_decodes_an_entry_to(factory):
     if has_cells(index):
         faiss.extract_index_ivf(index).make_direct_map()
     decoded = index.reconstruct_n(30, 400)
-    stayed = cells(index, decoded) == cells(index, PICTURES) if has_cells(index) else np.ones(400, dtype=bool)
+    stayed = (
+        cells(index, decoded) == cells(index, PICTURES)
+        if has_cells(index)
+        else np.ones(400, dtype=bool)
+    )
     assert np.allclose(found.vectors[stayed], decoded[stayed], atol=1e-5)
     assert found.moved == (~stayed).sum()
 
@@ -47,7 +61,9 @@ def test_the_reconstruction_is_what_faiss_decodes_an_entry_to(factory):
 def test_every_target_is_in_the_cell_of_its_entry(factory, metric):
     index = trained(factory, metric)
     raw = reconstruct(index, PICTURES)
-    assert (cells(index, raw) != cells(index, PICTURES)).any()  # otherwise there is nothing to see here
+    assert (
+        cells(index, raw) != cells(index, PICTURES)
+    ).any()  # otherwise there is nothing to see here
     found = find_targets(index, PICTURES)
     assert found.moved > 0
     assert (cells(index, found.vectors) == cells(index, PICTURES)).all()
@@ -60,14 +76,18 @@ def test_exact_cells_give_the_centroid():
     nearest = np.square(PICTURES[:, None] - middles[None]).sum(axis=2).argmin(axis=1)
     assert found.kind == "centroid"
     assert np.allclose(found.vectors, middles[nearest])
-    assert np.allclose(find_targets(index, PICTURES, "halfway").vectors, (middles[nearest] + PICTURES) / 2)
+    assert np.allclose(
+        find_targets(index, PICTURES, "halfway").vectors, (middles[nearest] + PICTURES) / 2
+    )
 
 
 def test_centroids_come_back_through_a_rotation():
     index = trained("RR16,IVF8,PQ4x4")
     middles = centroids(index, PICTURES)
     assert (cells(index, middles) == cells(index, PICTURES)).all()
-    assert np.square(middles - PICTURES).sum(axis=1).mean() < 1  # unit vectors at random are 2 apart
+    assert (
+        np.square(middles - PICTURES).sum(axis=1).mean() < 1
+    )  # unit vectors at random are 2 apart
 
 
 @pytest.mark.parametrize("factory", ["Flat", "HNSW8"])

@@ -32,70 +32,227 @@ ONE = ["--accelerator", "cpu", "--devices", "1"]
 
 
 def _protect(world: World, output: str) -> list[str]:
-    return ["rid", "protect", world.photos, "-o", output, "--weights", f"{TINY}/rid", "--batch_size", "2", *ONE]
+    return [
+        "rid",
+        "protect",
+        world.photos,
+        "-o",
+        output,
+        "--weights",
+        f"{TINY}/rid",
+        "--batch_size",
+        "2",
+        *ONE,
+    ]
 
 
 def _protect_archive(world: World, output: str) -> list[str]:
-    return ["rid", "protect", world.archive, "-o", output, "--weights", f"{TINY}/rid", "--batch_size", "2", *ONE]
+    return [
+        "rid",
+        "protect",
+        world.archive,
+        "-o",
+        output,
+        "--weights",
+        f"{TINY}/rid",
+        "--batch_size",
+        "2",
+        *ONE,
+    ]
 
 
 def _protect_in_two(world: World, output: str) -> list[str]:
-    words = ["rid", "protect", world.photos, "-o", output, "--weights", f"{TINY}/rid", "--batch_size", "1"]
+    words = [
+        "rid",
+        "protect",
+        world.photos,
+        "-o",
+        output,
+        "--weights",
+        f"{TINY}/rid",
+        "--batch_size",
+        "1",
+    ]
     return [*words, "--accelerator", "cpu", "--devices", "2"]
 
 
 def _pairs(world: World, output: str, **more) -> list[str]:
     ascent = {"steps": 2, "rounds": 1, "step_levels": 2.0}
-    settings = {"models": [str(TINY / "sd-a1")], "side": 64, "in_turn": False, "ascent": ascent, "batch_size": 3} | more
-    return ["rid", "pairs", world.photos, "-o", output, "-c", world.config(f"pairs{len(more)}", settings), *ONE]
+    settings = {
+        "models": [str(TINY / "sd-a1")],
+        "side": 64,
+        "in_turn": False,
+        "ascent": ascent,
+        "batch_size": 3,
+    } | more
+    return [
+        "rid",
+        "pairs",
+        world.photos,
+        "-o",
+        output,
+        "-c",
+        world.config(f"pairs{len(more)}", settings),
+        *ONE,
+    ]
 
 
 def _activate(world: World, output: str) -> list[str]:
-    words = ["indexing", "activate", world.photos, "-o", output, "--index", f"{TINY}/index", "--extractor.name", f"{TINY}/copies"]
+    words = [
+        "indexing",
+        "activate",
+        world.photos,
+        "-o",
+        output,
+        "--index",
+        f"{TINY}/index",
+        "--extractor.name",
+        f"{TINY}/copies",
+    ]
     return [*words, "--batch_size", "2", "--activation.iterations", "3", *ONE]
 
 
 def _extract(world: World, output: str) -> list[str]:
-    words = ["indexing", "extract", world.photos, "-o", output, "--extractor.name", f"{TINY}/copies", "--fts", "true"]
+    words = [
+        "indexing",
+        "extract",
+        world.photos,
+        "-o",
+        output,
+        "--extractor.name",
+        f"{TINY}/copies",
+        "--fts",
+        "true",
+    ]
     return [*words, "--batch_size", "1", *ONE]
 
 
 def _embed(world: World, output: str) -> list[str]:
-    return ["sentinels", "embed", world.photos, "-o", output, "--model", f"{TINY}/embedder", "--batch_size", "1", *ONE]
+    return [
+        "sentinels",
+        "embed",
+        world.photos,
+        "-o",
+        output,
+        "--model",
+        f"{TINY}/embedder",
+        "--batch_size",
+        "1",
+        *ONE,
+    ]
 
 
 def _scan(world: World, output: str) -> list[str]:
-    words = ["detectors", "scan", world.photos, "-o", f"{output}/scores.csv", "--weights", f"{TINY}/detector", "--html"]
+    words = [
+        "detectors",
+        "scan",
+        world.photos,
+        "-o",
+        f"{output}/scores.csv",
+        "--weights",
+        f"{TINY}/detector",
+        "--html",
+    ]
     return [*words, "--batch_size", "1", *ONE]
 
 
 def _features(world: World, output: str) -> list[str]:
-    words = ["detectors", "features", world.frozen, "--data", f"[{world.shards}/*.tar]", "-o", output]
+    words = [
+        "detectors",
+        "features",
+        world.frozen,
+        "--data",
+        f"[{world.shards}/*.tar]",
+        "-o",
+        output,
+    ]
     return [*words, "--batch_size", "4", "--workers", "0", *ONE]
 
 
 def _plant(world: World, output: str) -> list[str]:
-    return ["sentinels", "plant", world.photos, "-o", output, "--count", "6", "--seed", "0", "--concurrency", "2"]
+    return [
+        "sentinels",
+        "plant",
+        world.photos,
+        "-o",
+        output,
+        "--count",
+        "6",
+        "--seed",
+        "0",
+        "--concurrency",
+        "2",
+    ]
 
 
 def _shard(world: World, output: str) -> list[str]:
-    words = ["datamodules", "shard", world.photos, "--label", "real", "--split", "val", "--name", "photos", "-o", output]
+    words = [
+        "datamodules",
+        "shard",
+        world.photos,
+        "--label",
+        "real",
+        "--split",
+        "val",
+        "--name",
+        "photos",
+        "-o",
+        output,
+    ]
     return [*words, "--limits.samples", "4"]
 
 
 def _test(world: World, output: str) -> list[str]:
-    words = ["detectors", "test", f"{TINY}/detector", "--data", f"[{world.shards}/val-*.tar]", "-o", output]
+    words = [
+        "detectors",
+        "test",
+        f"{TINY}/detector",
+        "--data",
+        f"[{world.shards}/val-*.tar]",
+        "-o",
+        output,
+    ]
     return [*words, "--resamples", "40", "--batch_size", "4", "--workers", "0", *ONE]
 
 
 def _robustness(world: World, output: str) -> list[str]:
-    words = ["detectors", "robustness", f"{TINY}/detector", "--data", f"[{world.shards}/val-*-000000.tar]", "-o", output]
+    words = [
+        "detectors",
+        "robustness",
+        f"{TINY}/detector",
+        "--data",
+        f"[{world.shards}/val-*-000000.tar]",
+        "-o",
+        output,
+    ]
     return [*words, "--batch_size", "4", "--workers", "0", *ONE]
 
 
 def _retrieval(world: World, output: str) -> list[str]:
-    words = ["eval", "retrieval", "-o", output, "--index", world.index, "--originals", world.photos, "--arms.passive", world.photos]
-    return [*words, "--extractor.name", f"{TINY}/copies", "--k", "5", "--resamples", "20", "--batch_size", "2", *ONE]
+    words = [
+        "eval",
+        "retrieval",
+        "-o",
+        output,
+        "--index",
+        world.index,
+        "--originals",
+        world.photos,
+        "--arms.passive",
+        world.photos,
+    ]
+    return [
+        *words,
+        "--extractor.name",
+        f"{TINY}/copies",
+        "--k",
+        "5",
+        "--resamples",
+        "20",
+        "--batch_size",
+        "2",
+        *ONE,
+    ]
 
 
 def _purify(world: World, output: str) -> list[str]:
@@ -104,21 +261,49 @@ def _purify(world: World, output: str) -> list[str]:
 
 
 def _synthesize(world: World, output: str) -> list[str]:
-    words = ["datamodules", "synthesize", world.captions, "--model", f"{TINY}/sd-a1", "--name", "small", "-o", output]
+    words = [
+        "datamodules",
+        "synthesize",
+        world.captions,
+        "--model",
+        f"{TINY}/sd-a1",
+        "--name",
+        "small",
+        "-o",
+        output,
+    ]
     return [*words, "--steps", "2", "--per_shard", "2", "--batch_size", "1", *ONE]
 
 
 def _reconstruct(world: World, output: str) -> list[str]:
-    words = ["datamodules", "reconstruct", f"{world.shards}/train-photos-*.tar", "--autoencoder", f"{TINY}/sd-a1"]
+    words = [
+        "datamodules",
+        "reconstruct",
+        f"{world.shards}/train-photos-*.tar",
+        "--autoencoder",
+        f"{TINY}/sd-a1",
+    ]
     return [*words, "--name", "twins", "-o", output, *ONE]
 
 
 PEOPLE = {
     "class_path": "tiny.dataset.PortraitPeople",
-    "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2, "reference_pictures": 2},
+    "init_args": {
+        "first": 1_000_000,
+        "identities": 2,
+        "train_pictures": 2,
+        "reference_pictures": 2,
+    },
 }
 
-ATTACK = {"model": str(TINY / "sd-a1"), "initializer": "person", "steps": 2, "samples": 2, "sample_steps": 2, "prior_weight": 0.0}
+ATTACK = {
+    "model": str(TINY / "sd-a1"),
+    "initializer": "person",
+    "steps": 2,
+    "samples": 2,
+    "sample_steps": 2,
+    "prior_weight": 0.0,
+}
 
 STUDY = {
     "people": PEOPLE,
@@ -140,18 +325,38 @@ def _personalize(world: World, output: str) -> list[str]:
 
 def _matrix(world: World, output: str) -> list[str]:
     jpeg = {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 75}}
-    more = {"attacks": {"ti": _attack("TextualInversion")}, "purifications": {"none": None, "jpeg75": jpeg}}
+    more = {
+        "attacks": {"ti": _attack("TextualInversion")},
+        "purifications": {"none": None, "jpeg75": jpeg},
+    }
     return ["eval", "matrix", "-c", world.config("matrix", STUDY | more), "-o", output, *ONE]
 
 
 def _trainer(output: str, steps: int) -> dict:
-    keep = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"every_n_train_steps": 2, "save_last": True}}
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0, "log_every_n_steps": 1}
-    return {"accelerator": "cpu", "devices": 1, "max_steps": steps, "default_root_dir": output, "callbacks": [keep]} | quiet
+    keep = {
+        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "init_args": {"every_n_train_steps": 2, "save_last": True},
+    }
+    quiet = {
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+    }
+    return {
+        "accelerator": "cpu",
+        "devices": 1,
+        "max_steps": steps,
+        "default_root_dir": output,
+        "callbacks": [keep],
+    } | quiet
 
 
 def _fit_rid(world: World, output: str) -> list[str]:
-    portraits = {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 4, "pictures": 2}}
+    portraits = {
+        "class_path": "tiny.dataset.PortraitDataset",
+        "init_args": {"first": 0, "identities": 4, "pictures": 2},
+    }
     size = {"image_size": 64, "patch_size": 16, "width": 16, "depth": 1, "heads": 2}
     settings = {
         "seed_everything": 7,
@@ -171,11 +376,19 @@ def _fit_rid(world: World, output: str) -> list[str]:
 
 def _fit_detector(world: World, output: str) -> list[str]:
     view = {"policy": "crop", "size": 32, "resize": 32}
-    network = {"network": "patches", "options": {"width": 8, "depths": [1, 1, 1, 1]}, "view": view, "train_view": view | {"random": True}}
+    network = {
+        "network": "patches",
+        "options": {"width": 8, "depths": [1, 1, 1, 1]},
+        "view": view,
+        "train_view": view | {"random": True},
+    }
     settings = {
         "seed_everything": 3,
         "trainer": _trainer(output, 16),
-        "model": {"detector": {"class_path": "detectors.detector.Detector", "init_args": network}, "lr": 0.002},
+        "model": {
+            "detector": {"class_path": "detectors.detector.Detector", "init_args": network},
+            "lr": 0.002,
+        },
         "data": {
             "real": [{"urls": f"{world.shards}/train-photos-*.tar"}],
             "generated": [{"urls": f"{world.shards}/train-copies-*.tar"}],

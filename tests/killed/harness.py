@@ -36,17 +36,24 @@ class Server:
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
-        alone = {"OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}  # a process with threads must not be forked
+        alone = {
+            "OMP_NUM_THREADS": "1",
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",
+        }  # a process with threads must not be forked
         environment = os.environ | alone | {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": str(seed)}
         words = [sys.executable, str(Path(__file__).with_name("server.py"))]
-        self.process = subprocess.Popen(words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         self.log, self.told = folder / "log.txt", folder / "count.txt"
 
     def threads(self) -> int:
         """How many the process has, once it has imported everything."""
         return self._answer(PATIENCE)["threads"]
 
-    def start(self, words: list[str], output: Path, last: int = 0, number: int = signal.SIGKILL) -> int:
+    def start(
+        self, words: list[str], output: Path, last: int = 0, number: int = signal.SIGKILL
+    ) -> int:
         """Start ``python -m WORDS``, to be ended at an operation on files below its output; returns its process's number."""
         moments = {"folder": str(output), "last": last, "signal": number, "told": str(self.told)}
         self.told.unlink(missing_ok=True)
@@ -118,7 +125,9 @@ def aims(count: int, cases: int, seed: int) -> list[list[Aim]]:
     kinds = [(signal.SIGKILL, False), (signal.SIGKILL, True), (signal.SIGTERM, False)]
     made: list[list[Aim]] = [[] for _ in range(cases)]
     for number in range(count):
-        made[number % cases].append(Aim(number, *kinds[(number % cases + number // cases) % 3], rng.random()))
+        made[number % cases].append(
+            Aim(number, *kinds[(number % cases + number // cases) % 3], rng.random())
+        )
     return made
 
 
@@ -145,7 +154,13 @@ class Range:
         code = self.unbroken.ended(PATIENCE)
         assert code in (0, 1), f"{case.name}: ended with {code}: {self.unbroken.last_words()}"
         last = max(path.stat().st_mtime for path in output.rglob("*"))
-        return Unbroken(case.found(output), code, began - started, last - began, int(self.unbroken.told.read_text()))
+        return Unbroken(
+            case.found(output),
+            code,
+            began - started,
+            last - began,
+            int(self.unbroken.told.read_text()),
+        )
 
     def kill(self, case: Case, whole: Unbroken, rounds: list[Aim], tally: Tally) -> None:
         """Kill a run, and what goes on with it, as often as is asked for; then let it end, and compare.
@@ -164,14 +179,18 @@ class Range:
             expected = -signal.SIGKILL if aim.signal == signal.SIGKILL else TERMINATED
             tally.struck += code == expected
             if code not in (expected, whole.code):
-                tally.faults.append(f"{case.name}, {aim}: ended with {code}: {self.broken.last_words()}")
+                tally.faults.append(
+                    f"{case.name}, {aim}: ended with {code}: {self.broken.last_words()}"
+                )
             left *= 1 - aim.share
         told = f"{case.name}, {', '.join(map(str, rounds))}"
         words = case.command(self.world, str(output)) + case.again(output)
         self.broken.start(words, output)
         code = self.broken.ended(PATIENCE)
         if code != whole.code:
-            tally.faults.append(f"{told}: the same command then ended with {code}: {self.broken.last_words()}")
+            tally.faults.append(
+                f"{told}: the same command then ended with {code}: {self.broken.last_words()}"
+            )
         elif differences := compare(whole.files, case.found(output)):
             tally.faults.append(f"{told}: {'; '.join(differences)}")
 
@@ -194,7 +213,10 @@ class Range:
     def _claimed(self, case: Case, output: Path, server: Server) -> float:
         """Wait until work begins, or the command ends; returns when."""
         for _ in range(PATIENCE * 200):
-            if next(output.glob(case.claimed), None) or select.select([server.process.stdout], [], [], 0.005)[0]:
+            if (
+                next(output.glob(case.claimed), None)
+                or select.select([server.process.stdout], [], [], 0.005)[0]
+            ):
                 return time.time()
         msg = f"{case.name} does not begin: {server.last_words()}"
         raise AssertionError(msg)
@@ -209,4 +231,8 @@ def compare(whole: Files, broken: Files) -> list[str]:
     """What differs between the files of two runs."""
     found = [f"{name} is not there" for name in sorted(whole.keys() - broken.keys())]
     found += [f"{name} is left behind" for name in sorted(broken.keys() - whole.keys())]
-    return found + [f"{name} differs" for name in sorted(whole.keys() & broken.keys()) if whole[name] != broken[name]]
+    return found + [
+        f"{name} differs"
+        for name in sorted(whole.keys() & broken.keys())
+        if whole[name] != broken[name]
+    ]

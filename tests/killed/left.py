@@ -14,8 +14,16 @@ Files = dict[str, bytes]
 
 def every_file(output: Path) -> Files:
     """All files below a folder, but for the times in manifests, in pages that show them, and in sentinels' records."""
-    files = {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*") if path.is_file()}
-    manifests = {name: json.loads(content) for name, content in files.items() if Path(name).name == "manifest.json"}
+    files = {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in output.rglob("*")
+        if path.is_file()
+    }
+    manifests = {
+        name: json.loads(content)
+        for name, content in files.items()
+        if Path(name).name == "manifest.json"
+    }
     times = {manifest.pop("time") for manifest in manifests.values()}
     files |= {name: json.dumps(manifest).encode() for name, manifest in manifests.items()}
     for name in [name for name in files if Path(name).name == "record.json"]:
@@ -37,7 +45,13 @@ def trained(output: Path) -> Files:
     states = [torch.load(path, weights_only=True) for path in whole_checkpoints(output)]
     for state in sorted(states, key=lambda state: state["global_step"])[-1:]:
         buffer = io.BytesIO()
-        torch.save([state[key] for key in ("global_step", "state_dict", "optimizer_states", "lr_schedulers")], buffer)
+        torch.save(
+            [
+                state[key]
+                for key in ("global_step", "state_dict", "optimizer_states", "lr_schedulers")
+            ],
+            buffer,
+        )
         files["state"] = buffer.getvalue()
     return files
 
@@ -47,7 +61,13 @@ def trained_alike(output: Path) -> Files:
     shapes = {}
     for name, content in trained(output).items():
         if name.endswith("safetensors"):
-            shapes[name] = str(sorted((key, value.shape) for key, value in load(content).items() if value.isfinite().all())).encode()
+            shapes[name] = str(
+                sorted(
+                    (key, value.shape)
+                    for key, value in load(content).items()
+                    if value.isfinite().all()
+                )
+            ).encode()
         elif name == "state":
             shapes[name] = str(torch.load(io.BytesIO(content), weights_only=True)[0]).encode()
         elif not name.endswith("sha256"):

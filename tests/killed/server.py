@@ -16,16 +16,57 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 HEAVY = (
-    *("torch", "lightning", "lightning.pytorch.cli", "lightning.pytorch.loggers", "diffusers", "transformers", "peft", "torchvision"),
-    *("torchmetrics", "timm", "faiss", "kornia", "pyarrow.parquet", "scipy.stats", "PIL.Image", "jinja2", "filelock", "msgspec"),
-    *("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion", "diffusers.models.unets.unet_2d_condition"),
+    *(
+        "torch",
+        "lightning",
+        "lightning.pytorch.cli",
+        "lightning.pytorch.loggers",
+        "diffusers",
+        "transformers",
+        "peft",
+        "torchvision",
+    ),
+    *(
+        "torchmetrics",
+        "timm",
+        "faiss",
+        "kornia",
+        "pyarrow.parquet",
+        "scipy.stats",
+        "PIL.Image",
+        "jinja2",
+        "filelock",
+        "msgspec",
+    ),
+    *(
+        "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+        "diffusers.models.unets.unet_2d_condition",
+    ),
     *(
         "diffusers.models.autoencoders.autoencoder_kl",
         "transformers.models.clip.modeling_clip",
     ),
-    *("rid.protect.job", "rid.pairs.job", "rid.training.cli", "detectors.cli", "detectors.scan", "detectors.features"),
-    *("indexing.activate", "indexing.extract", "models.embed_job", "sentinels.reader", "datamodules.fake2m.synthesize"),
-    *("datamodules.fake2m.reconstruct", "datamodules.fake2m.datamodule", "datamodules.pictures", "eval.studies.matrix"),
+    *(
+        "rid.protect.job",
+        "rid.pairs.job",
+        "rid.training.cli",
+        "detectors.cli",
+        "detectors.scan",
+        "detectors.features",
+    ),
+    *(
+        "indexing.activate",
+        "indexing.extract",
+        "models.embed_job",
+        "sentinels.reader",
+        "datamodules.fake2m.synthesize",
+    ),
+    *(
+        "datamodules.fake2m.reconstruct",
+        "datamodules.fake2m.datamodule",
+        "datamodules.pictures",
+        "eval.studies.matrix",
+    ),
     *("eval.callbacks", "eval.metrics.quality", "tiny.dataset", "torch.utils.tensorboard"),
 )
 
@@ -45,11 +86,19 @@ class Moments:
         self.owner = os.getpid()
 
     def __call__(self, event: str, arguments: tuple) -> None:
-        if event not in ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "os.link") or os.getpid() != self.owner:
+        if (
+            event not in ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "os.link")
+            or os.getpid() != self.owner
+        ):
             return
-        reading = event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        reading = event == "open" and not (arguments[2] or 0) & (
+            os.O_WRONLY | os.O_RDWR | os.O_CREAT
+        )
         places = arguments[:2] if event == "os.rename" else arguments[:1]
-        if reading or not any(isinstance(place, str | os.PathLike) and os.fspath(place).startswith(self.folder) for place in places):
+        if reading or not any(
+            isinstance(place, str | os.PathLike) and os.fspath(place).startswith(self.folder)
+            for place in places
+        ):
             return
         self.count += 1
         if self.count == self.last:
@@ -67,7 +116,10 @@ def become(room: str, arguments: list[str], log: str, moments: dict) -> None:
 
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    streams = (os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644))
+    streams = (
+        os.open(os.devnull, os.O_RDONLY),
+        os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+    )
     for target, source in enumerate((streams[0], streams[1], streams[1])):
         os.dup2(source, target)
     random.seed()  # a process of its own would not draw what the one before drew

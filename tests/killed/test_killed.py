@@ -23,8 +23,12 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed")
     for name in ("unbroken", "broken", "runs", "world"):
         (folder / name).mkdir()
-    servers = [Server(folder / name, SEED + number) for number, name in enumerate(("unbroken", "broken"))]
-    assert [server.threads() for server in servers] == [1, 1], "a process with threads must not be forked"
+    servers = [
+        Server(folder / name, SEED + number) for number, name in enumerate(("unbroken", "broken"))
+    ]
+    assert [server.threads() for server in servers] == [1, 1], (
+        "a process with threads must not be forked"
+    )
     yield Range(World(folder / "world"), folder / "runs", *servers)
     for server in servers:
         server.close()
@@ -36,7 +40,9 @@ def test_killed_runs_end_as_unbroken_ones(place):
     began = time.monotonic()
     for case, mine in zip(cases, aims(KILLS, len(cases), SEED), strict=True):
         whole = place.whole(case)
-        rounds = [mine[:2], *([aim] for aim in mine[2:])] if len(mine) > 2 else [[aim] for aim in mine]
+        rounds = (
+            [mine[:2], *([aim] for aim in mine[2:])] if len(mine) > 2 else [[aim] for aim in mine]
+        )
         for aimed in rounds:
             place.kill(case, whole, aimed, tallies[case.name])
         tally = tallies[case.name]

@@ -51,7 +51,9 @@ class World:
 
     @cached_property
     def captions(self) -> str:
-        (self.folder / "captions.txt").write_text("".join(f"photo of person {number}\n" for number in range(8)))
+        (self.folder / "captions.txt").write_text(
+            "".join(f"photo of person {number}\n" for number in range(8))
+        )
         return str(self.folder / "captions.txt")
 
     @cached_property
@@ -60,9 +62,14 @@ class World:
         folder = self.folder / "shards"
         for split, count in (("train", 24), ("val", 12)):
             for name, label in (("photos", 0), ("copies", 1)):
-                members = [Member(f"{name}/{number}.png", _noise(label, split, number)) for number in range(count)]
+                members = [
+                    Member(f"{name}/{number}.png", _noise(label, split, number))
+                    for number in range(count)
+                ]
                 origin = Origin(split, name, label)
-                shard_pictures(members, folder, lambda _, origin=origin: origin, limits=Limits(samples=8))
+                shard_pictures(
+                    members, folder, lambda _, origin=origin: origin, limits=Limits(samples=8)
+                )
         return str(folder)
 
     @cached_property
@@ -70,7 +77,16 @@ class World:
         """The shipped index with the portraits in it."""
         features, index = self.folder / "features", self.folder / "index"
         shutil.copytree(TINY / "index", index)
-        words = ["extract", self.photos, "-o", str(features), "--extractor.name", f"{TINY}/copies", "--workers", "0"]
+        words = [
+            "extract",
+            self.photos,
+            "-o",
+            str(features),
+            "--extractor.name",
+            f"{TINY}/copies",
+            "--workers",
+            "0",
+        ]
         assert run(indexing, words) == 0
         assert run(indexing, ["add", str(index), str(features)]) == 0
         return str(index)
@@ -83,7 +99,9 @@ class World:
 
         torch.manual_seed(0)
         view = View("crop", size=32, resize=32)
-        Detector("frozen_linear", {"name": "test_vit2", "size": 32}, view).save_pretrained(self.folder / "frozen")
+        Detector("frozen_linear", {"name": "test_vit2", "size": 32}, view).save_pretrained(
+            self.folder / "frozen"
+        )
         return str(self.folder / "frozen")
 
     def config(self, name: str, settings: dict) -> str:
@@ -94,7 +112,9 @@ class World:
 
 
 def _noise(label: int, split: str, number: int) -> bytes:
-    levels = np.random.default_rng(1000 * label + 500 * (split == "val") + number).integers(0, 120 if label else 255, (40, 36, 3))
+    levels = np.random.default_rng(1000 * label + 500 * (split == "val") + number).integers(
+        0, 120 if label else 255, (40, 36, 3)
+    )
     buffer = io.BytesIO()
     Image.fromarray(levels.astype(np.uint8)).save(buffer, format="PNG")
     return buffer.getvalue()

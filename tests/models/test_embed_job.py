@@ -45,7 +45,9 @@ def photos(tmp_path):
 
 def embed(photos, folder, model, fts=False):
     options = JobOptions(DeviceOptions("cpu"), batch_size=2, workers=0)
-    return embed_images(find_images([photos]), folder, open_embedder(model), "sentinels embed", options, fts)
+    return embed_images(
+        find_images([photos]), folder, open_embedder(model), "sentinels embed", options, fts
+    )
 
 
 def same(one, other):
@@ -60,7 +62,11 @@ def test_a_run_killed_while_it_ends_goes_on(step, photos, model, tmp_path, monke
         raise KeyboardInterrupt
 
     if step == "unlink":
-        monkeypatch.setattr(Path, "unlink", lambda self, *_, **__: die() if self.name.startswith("vectors") else None)
+        monkeypatch.setattr(
+            Path,
+            "unlink",
+            lambda self, *_, **__: die() if self.name.startswith("vectors") else None,
+        )
     else:
         monkeypatch.setattr(models.embed_job, step, die)
     with pytest.raises(KeyboardInterrupt):
@@ -110,13 +116,23 @@ def test_published_copies_are_added_and_taken_away(photos, model, tmp_path):
 
 def test_a_vector_that_is_not_finite_is_named(photos, model, tmp_path, monkeypatch):
     embedder = open_embedder(model)
-    monkeypatch.setattr(embedder, "embed_images", lambda views: torch.tensor([[torch.nan] * 8, [1.0] * 8])[: len(views)])
+    monkeypatch.setattr(
+        embedder,
+        "embed_images",
+        lambda views: torch.tensor([[torch.nan] * 8, [1.0] * 8])[: len(views)],
+    )
     options = JobOptions(DeviceOptions("cpu"), batch_size=2, workers=0)
-    report = embed_images(find_images([photos]), tmp_path / "v", embedder, "sentinels embed", options)
+    report = embed_images(
+        find_images([photos]), tmp_path / "v", embedder, "sentinels embed", options
+    )
     assert list(report.job.failed) == ["0.png", "2.png", "4.png", "6.png"]
     assert report.store.labels == ["1.png", "3.png", "5.png"]
-    monkeypatch.setattr(embedder, "embed_images", lambda views: torch.full((len(views), 8), torch.nan))
-    with pytest.raises(ValueError, match=r"none of 7 images could be embedded: 0.png: its vector is not finite"):
+    monkeypatch.setattr(
+        embedder, "embed_images", lambda views: torch.full((len(views), 8), torch.nan)
+    )
+    with pytest.raises(
+        ValueError, match=r"none of 7 images could be embedded: 0.png: its vector is not finite"
+    ):
         embed_images(find_images([photos]), tmp_path / "w", embedder, "sentinels embed", options)
 
 
@@ -124,13 +140,23 @@ def test_a_first_store_is_gone_on_with(photos, model, tmp_path):
     embed(photos, tmp_path / "new", model)
     store, old = VectorStore.open(tmp_path / "new"), tmp_path / "old"
     old.mkdir()
-    save_file({"vectors": np.full((7, 8), 5, np.float32)}, old / "part-00001.safetensors")  # marks what is not done again
+    save_file(
+        {"vectors": np.full((7, 8), 5, np.float32)}, old / "part-00001.safetensors"
+    )  # marks what is not done again
     rows = [
-        {"name": image.name, "path": image.path, "size": image.size, "mtime_ns": image.mtime_ns, "sha256": image.sha256}
+        {
+            "name": image.name,
+            "path": image.path,
+            "size": image.size,
+            "mtime_ns": image.mtime_ns,
+            "sha256": image.sha256,
+        }
         | {"part": "part-00001.safetensors", "row": 6 - place}
         for place, image in enumerate(store.images)
     ]
-    (old / "index.json").write_text(json.dumps({"format": 1, "model": identify_model(model), "rows": rows}))
+    (old / "index.json").write_text(
+        json.dumps({"format": 1, "model": identify_model(model), "rows": rows})
+    )
     save_png(Photo(collage(50, 24)), photos / "6.png")
     report = embed(photos, old, model)
     assert (report.embedded, report.kept) == (1, 6)
@@ -145,8 +171,18 @@ def test_a_first_store_of_another_model_is_refused(photos, model, tmp_path):
     old = tmp_path / "old"
     old.mkdir()
     save_file({"vectors": np.zeros((1, 8), np.float32)}, old / "part-00001.safetensors")
-    row = {"name": "0.png", "path": "0.png", "size": 1, "mtime_ns": 1, "sha256": "", "part": "part-00001.safetensors", "row": 0}
-    (old / "index.json").write_text(json.dumps({"format": 1, "model": {"name": "x", "sha256": {"a": "b"}}, "rows": [row]}))
+    row = {
+        "name": "0.png",
+        "path": "0.png",
+        "size": 1,
+        "mtime_ns": 1,
+        "sha256": "",
+        "part": "part-00001.safetensors",
+        "row": 0,
+    }
+    (old / "index.json").write_text(
+        json.dumps({"format": 1, "model": {"name": "x", "sha256": {"a": "b"}}, "rows": [row]})
+    )
     with pytest.raises(ValueError, match="another model"):
         embed(photos, old, model)
     assert (old / "index.json").exists()
@@ -154,9 +190,25 @@ def test_a_first_store_of_another_model_is_refused(photos, model, tmp_path):
 
 def test_two_processes_embed_what_one_embeds(photos, model, tmp_path):
     (photos / "3.png").write_text("no image")
-    arguments = ["embed", str(photos), "--model", model, "--accelerator=cpu", "--batch-size=2", "--workers=0"]
+    arguments = [
+        "embed",
+        str(photos),
+        "--model",
+        model,
+        "--accelerator=cpu",
+        "--batch-size=2",
+        "--workers=0",
+    ]
     assert run(main, [*arguments, "-o", str(tmp_path / "one")]) == 1
-    command = [sys.executable, "-m", "sentinels", *arguments, "-o", str(tmp_path / "two"), "--devices=2"]
+    command = [
+        sys.executable,
+        "-m",
+        "sentinels",
+        *arguments,
+        "-o",
+        str(tmp_path / "two"),
+        "--devices=2",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "3.png" in done.stderr
@@ -164,9 +216,25 @@ def test_two_processes_embed_what_one_embeds(photos, model, tmp_path):
 
 
 def test_torchrun_embeds_what_one_process_embeds(photos, model, tmp_path):
-    arguments = ["embed", str(photos), "--model", model, "--accelerator=cpu", "--batch-size=2", "--workers=0"]
+    arguments = [
+        "embed",
+        str(photos),
+        "--model",
+        model,
+        "--accelerator=cpu",
+        "--batch-size=2",
+        "--workers=0",
+    ]
     assert run(main, [*arguments, "-o", str(tmp_path / "one")]) == 0
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "sentinels"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "sentinels",
+    ]
     command = [*launch, *arguments, "-o", str(tmp_path / "two"), "--devices=2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -175,18 +243,32 @@ def test_torchrun_embeds_what_one_process_embeds(photos, model, tmp_path):
 
 def test_retrieve_takes_the_model_from_the_store(photos, tmp_path, capsys, monkeypatch):
     vectors, model = str(tmp_path / "v"), str(ROOT / "checkpoints" / "tiny" / "embedder")
-    assert run(main, ["embed", str(photos), "-o", vectors, "--model", model, "--accelerator=cpu"]) == 0
+    assert (
+        run(main, ["embed", str(photos), "-o", vectors, "--model", model, "--accelerator=cpu"]) == 0
+    )
     monkeypatch.setattr("checkpoints.folders.fetch", lambda *_: pytest.fail("the Hub was asked"))
     capsys.readouterr()
     assert run(main, ["retrieve", vectors, "a red thing", "--top-k=3"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     shutil.copytree(model, tmp_path / "elsewhere")
-    assert run(main, ["retrieve", vectors, "a red thing", "--model", str(tmp_path / "elsewhere")]) == 0
+    assert (
+        run(main, ["retrieve", vectors, "a red thing", "--model", str(tmp_path / "elsewhere")]) == 0
+    )
 
 
 @pytest.mark.parametrize("verb", ["embed", "retrieve"])
 def test_nothing_heavy_is_imported(verb, photos, tmp_path):
-    heavy = ("lightning", "torchvision", "transformers", "diffusers", "timm", "torch._dynamo", "kornia", "scipy", "accelerate")
+    heavy = (
+        "lightning",
+        "torchvision",
+        "transformers",
+        "diffusers",
+        "timm",
+        "torch._dynamo",
+        "kornia",
+        "scipy",
+        "accelerate",
+    )
     vectors, model = str(tmp_path / "v"), "checkpoints/tiny/embedder"
     embedding = ["embed", str(photos), "-o", vectors, "--model", model, "--accelerator=cpu"]
     assert run(main, embedding) == 0
@@ -195,5 +277,7 @@ def test_nothing_heavy_is_imported(verb, photos, tmp_path):
         shutil.copy(photos / "5.png", photos / "8.png")
     arguments = embedding if verb == "embed" else ["retrieve", vectors, "red"]
     program = f"import sys; from sentinels.__main__ import main; main({arguments!r}); print([n for n in {heavy!r} if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"

@@ -21,7 +21,12 @@ from models.preprocessing import Preprocessing
 from tests.conftest import SHIPPED
 from tiny.diffusion import build_tokenizer
 
-SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
 VISION = SMALL | {"image_size": 32, "patch_size": 8}
 
 
@@ -31,7 +36,9 @@ def clip(tmp_path_factory):
     folder, tokenizer = tmp_path_factory.mktemp("clip"), build_tokenizer(["a red thing"])
     ends = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
     text = SMALL | ends | {"vocab_size": len(tokenizer), "max_position_embeddings": 12}
-    CLIPModel(CLIPConfig(text_config=text, vision_config=VISION, projection_dim=12)).save_pretrained(folder)
+    CLIPModel(
+        CLIPConfig(text_config=text, vision_config=VISION, projection_dim=12)
+    ).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -73,13 +80,19 @@ def test_images_are_normalized_and_then_resized_for_copy_detection():
     plain = (torch.from_numpy(rgb).permute(2, 0, 1).float() / 255 - mean) / std
     expected = nn.functional.interpolate(plain[None], (32, 32), mode="bilinear", antialias=False)
     assert torch.equal(view(rgb), expected[0])
-    assert torch.equal(view.from_tensors(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255), expected)
+    assert torch.equal(
+        view.from_tensors(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255), expected
+    )
 
 
 def test_a_thin_image_does_not_unfold_into_gigabytes(monkeypatch):
     sizes = []
     resize = Image.Image.resize
-    monkeypatch.setattr(Image.Image, "resize", lambda self, size, *more, **how: (sizes.append(size), resize(self, size, *more, **how))[1])
+    monkeypatch.setattr(
+        Image.Image,
+        "resize",
+        lambda self, size, *more, **how: (sizes.append(size), resize(self, size, *more, **how))[1],
+    )
     view = Preprocessing(224, 256, "bicubic", on="uint8")
     assert view(np.zeros((1, 60_000, 3), np.uint8)).shape == (3, 224, 224)
     assert max(sizes[0]) <= 64 * 256
@@ -105,12 +118,16 @@ def test_gradients_flow_to_images_and_not_to_weights():
 def test_half_precision_is_converted(own_clip, tmp_path):
     expected = open_embedder(str(own_clip)).embed_arrays([image()])
     weights = load_file(own_clip / "model.safetensors")
-    half = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    half = {
+        key: value.half() if value.is_floating_point() else value for key, value in weights.items()
+    }
     save_file(half, own_clip / "model.safetensors", {"format": "pt"})
     config = json.loads((own_clip / "config.json").read_text())
     (own_clip / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
     assert torch.allclose(open_embedder(str(own_clip)).embed_arrays([image()]), expected, atol=1e-2)
-    program = torch.jit.script(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)).half())
+    program = torch.jit.script(
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)).half()
+    )
     program.save(tmp_path / "half.pt")
     config = EmbedderConfig(str(tmp_path / "half.pt"), size=16, trust_torchscript=True)
     assert open_embedder(config).embed_arrays([image()]).dtype == torch.float32
@@ -120,7 +137,9 @@ def test_missing_weights_are_an_error_and_not_random(own_clip):
     weights = load_file(own_clip / "model.safetensors")
     del weights["visual_projection.weight"]
     save_file(weights, own_clip / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match=r"1 weights are missing, the first is visual_projection.weight"):
+    with pytest.raises(
+        ValueError, match=r"1 weights are missing, the first is visual_projection.weight"
+    ):
         open_embedder(str(own_clip))
 
 
@@ -166,7 +185,10 @@ def test_a_size_out_of_range_is_refused():
     ("config", "words"),
     [
         ({"name": "checkpoints/tiny/detector"}, "is a model of an unknown kind; CLIP, SigLIP"),
-        ({"name": "checkpoints/tiny/copies", "weights": "w.safetensors"}, "weights are for the networks of timm and torchvision"),
+        (
+            {"name": "checkpoints/tiny/copies", "weights": "w.safetensors"},
+            "weights are for the networks of timm and torchvision",
+        ),
         ({"name": "timm:nonesuch"}, "timm has no network 'nonesuch'"),
         ({"name": "torchvision:nonesuch"}, "torchvision has no network 'nonesuch'"),
         ({"name": "checkpoints/tiny/embedder", "antialias": False}, "leave antialias out"),
@@ -186,7 +208,9 @@ def test_a_record_without_a_name_is_told():
 def test_a_checkpoint_opens_as_its_folder_does(name, tmp_path):
     kind = {"copies": CopyNet, "embedder": ImageTextNet}[name]
     whole = nn.ModuleDict({"network": kind.from_pretrained(SHIPPED / name)})
-    torch.save({"state_dict": whole.state_dict(), "models": remember(whole)}, tmp_path / "last.ckpt")
+    torch.save(
+        {"state_dict": whole.state_dict(), "models": remember(whole)}, tmp_path / "last.ckpt"
+    )
     one, other = open_embedder(str(tmp_path / "last.ckpt")), open_embedder(str(SHIPPED / name))
     assert torch.equal(one.embed_arrays([image()]), other.embed_arrays([image()]))
     torch.save({"state_dict": whole.state_dict(), "models": {}}, tmp_path / "none.ckpt")
@@ -202,7 +226,9 @@ def test_a_network_that_gives_maps_is_refused(tmp_path):
 
 def test_classifiers_and_wrappings_of_weights_are_left_out(tmp_path):
     network = timm.create_model("resnet10t")
-    wrapped = {"state_dict": {f"module.{key}": value for key, value in network.state_dict().items()}}
+    wrapped = {
+        "state_dict": {f"module.{key}": value for key, value in network.state_dict().items()}
+    }
     torch.save(wrapped, tmp_path / "weights.pth")
     embedder = open_embedder(EmbedderConfig("timm:resnet10t", tmp_path / "weights.pth", size=64))
     assert embedder.dimension == 512

@@ -33,8 +33,12 @@ def library(monkeypatch):
             assert min(bgr.shape[:2]) >= 320
             if bgr.mean() < 100:
                 return []
-            far = types.SimpleNamespace(bbox=np.array([0.0, 0, 40, 40]), det_score=0.9, embedding=np.array([9.0, 0]))
-            near = types.SimpleNamespace(bbox=np.array([32.0, 64, 132, 164]), det_score=0.8, embedding=np.array([3.0, 4]))
+            far = types.SimpleNamespace(
+                bbox=np.array([0.0, 0, 40, 40]), det_score=0.9, embedding=np.array([9.0, 0])
+            )
+            near = types.SimpleNamespace(
+                bbox=np.array([32.0, 64, 132, 164]), det_score=0.8, embedding=np.array([3.0, 4])
+            )
             return [far, near]
 
     made = types.ModuleType("insightface.app")
@@ -44,23 +48,32 @@ def library(monkeypatch):
 
 
 def test_the_largest_face_counts(pack, library):
-    seen = load_faces(f"insightface:{pack}")(torch.stack([torch.ones(3, 64, 128), torch.zeros(3, 64, 128)]))
+    seen = load_faces(f"insightface:{pack}")(
+        torch.stack([torch.ones(3, 64, 128), torch.zeros(3, 64, 128)])
+    )
     assert seen.detected.tolist() == [True, False]
     assert seen.boxes[0].tolist() == pytest.approx([82 / 640, 114 / 320, 100 / 640, 100 / 320])
     assert seen.embeddings.tolist() == [pytest.approx([0.6, 0.8]), [0, 0]]
-    assert {role: file.name for role, file in face_files(f"insightface:{pack}").items()} == {"det": "det.onnx", "rec": "rec.onnx"}
+    assert {role: file.name for role, file in face_files(f"insightface:{pack}").items()} == {
+        "det": "det.onnx",
+        "rec": "rec.onnx",
+    }
 
 
 def test_missing_models_are_not_downloaded_unasked(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"get them once with: insightface-cli model\.download buffalo_l"):
+    with pytest.raises(
+        FileNotFoundError, match=r"get them once with: insightface-cli model\.download buffalo_l"
+    ):
         load_faces("insightface")
 
 
 def test_a_missing_library_is_told(pack, monkeypatch):
     monkeypatch.setitem(sys.modules, "insightface", None)
     monkeypatch.setitem(sys.modules, "insightface.app", None)
-    with pytest.raises(ValueError, match=r"needs the library: pip install -r requirements-insightface\.txt"):
+    with pytest.raises(
+        ValueError, match=r"needs the library: pip install -r requirements-insightface\.txt"
+    ):
         load_faces(f"insightface:{pack}")
 
 

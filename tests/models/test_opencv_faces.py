@@ -9,8 +9,13 @@ import torch
 from eval.metrics.identity import IdentityPreservation, load_faces
 from models.faces.opencv import OpenCVFaces
 
-FOLDER = Path(os.environ.get("FACE_MODELS", Path(__file__).parents[3] / "shared" / "weights" / "yunet"))
-needs_models = pytest.mark.skipif(not list(FOLDER.glob("*yunet*.onnx")), reason="no yunet .onnx file; name its folder in FACE_MODELS")
+FOLDER = Path(
+    os.environ.get("FACE_MODELS", Path(__file__).parents[3] / "shared" / "weights" / "yunet")
+)
+needs_models = pytest.mark.skipif(
+    not list(FOLDER.glob("*yunet*.onnx")),
+    reason="no yunet .onnx file; name its folder in FACE_MODELS",
+)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,11 @@ def in_parts(folder, used=(0, 2, 1)):
         {"name": f"{number}.png", "path": f"/photos/{number}.png", "part": part, "row": row} | about
         for number, (part, row) in enumerate(places)
     ]
-    content = {"format": 1, "model": {"name": "m", "sha256": {"model.safetensors": "cd"}}, "rows": rows}
+    content = {
+        "format": 1,
+        "model": {"name": "m", "sha256": {"model.safetensors": "cd"}},
+        "rows": rows,
+    }
     (folder / "index.json").write_text(json.dumps(content))
     return folder
 
@@ -36,7 +40,9 @@ def test_the_matrix_is_what_numpy_writes(tmp_path):
     np.save(tmp_path / "plain.npy", ROWS)
     assert (tmp_path / "s" / "features.npy").read_bytes() == (tmp_path / "plain.npy").read_bytes()
     assert (tmp_path / "s" / "filenames.txt").read_text() == "".join(f"{name}\n" for name in NAMES)
-    assert torch.equal(torch.load(tmp_path / "s" / "fts.pt", weights_only=True), torch.from_numpy(ROWS))
+    assert torch.equal(
+        torch.load(tmp_path / "s" / "fts.pt", weights_only=True), torch.from_numpy(ROWS)
+    )
     opened = VectorStore.open(tmp_path / "s")
     assert np.array_equal(opened.rows(1, 3), ROWS[1:3])
     assert (opened.names, opened.labels, opened.embedder) == (NAMES, NAMES, MODEL)
@@ -75,7 +81,9 @@ def test_a_flipped_bit_of_the_published_layout_is_refused_too(tmp_path):
 
 def test_published_folders_without_a_record_open(tmp_path):
     torch.save(torch.from_numpy(ROWS), tmp_path / "fts.pth")
-    (tmp_path / "filenames.txt").write_bytes(b"a\xe2\x80\xa8b.png\r\nc\x85d.png\r\n3\r\n4\r\ncaf\xe9.png\r\n")
+    (tmp_path / "filenames.txt").write_bytes(
+        b"a\xe2\x80\xa8b.png\r\nc\x85d.png\r\n3\r\n4\r\ncaf\xe9.png\r\n"
+    )
     store = VectorStore.open(tmp_path)
     assert store.names == ["a\u2028b.png", "c\udc85d.png", "3", "4", "caf\udce9.png"]
     assert store.fingerprint == ""
@@ -132,12 +140,23 @@ def change_row(folder, **change):
     ("break_it", "words"),
     [
         (lambda folder: (folder / "index.json").write_text("{}"), "index.json: damaged"),
-        (lambda folder: (folder / "index.json").write_text('{"format": 1, "model": {}, "rows": []}'), "or an empty one"),
+        (
+            lambda folder: (folder / "index.json").write_text(
+                '{"format": 1, "model": {}, "rows": []}'
+            ),
+            "or an empty one",
+        ),
         (lambda folder: change_row(folder, row=99), "does not fit its parts"),
         (lambda folder: change_row(folder, row=-1), "does not fit its parts"),
         (lambda folder: change_row(folder, part="../part-00001.safetensors"), "a part is named"),
-        (lambda folder: (folder / "part-00001.safetensors").write_bytes(b"\xff" * 40), "part-00001.safetensors is damaged"),
-        (lambda folder: (folder / "part-00001.safetensors").unlink(), "part-00001.safetensors is damaged"),
+        (
+            lambda folder: (folder / "part-00001.safetensors").write_bytes(b"\xff" * 40),
+            "part-00001.safetensors is damaged",
+        ),
+        (
+            lambda folder: (folder / "part-00001.safetensors").unlink(),
+            "part-00001.safetensors is damaged",
+        ),
     ],
 )
 def test_damaged_first_stores_are_told(break_it, words, tmp_path):
@@ -148,7 +167,9 @@ def test_damaged_first_stores_are_told(break_it, words, tmp_path):
 
 
 def test_a_part_that_says_it_is_larger_than_its_file_is_refused(tmp_path):
-    head = json.dumps({"vectors": {"dtype": "F32", "shape": [10**9, 10**6], "data_offsets": [0, 4 * 10**15]}}).encode()
+    head = json.dumps(
+        {"vectors": {"dtype": "F32", "shape": [10**9, 10**6], "data_offsets": [0, 4 * 10**15]}}
+    ).encode()
     (tmp_path / "part.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(64))
     with pytest.raises(ValueError, match=r"part.safetensors is damaged"):
         open_part(tmp_path / "part.safetensors")

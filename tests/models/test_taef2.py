@@ -29,20 +29,26 @@ def test_shapes_and_a_posterior_without_width(released):
     assert torch.equal(posterior.sample(), posterior.mode())
     assert not posterior.std.any()
     assert network.decode(posterior.mean).sample.shape == images.shape
-    assert torch.equal(network.encode(images).latent_dist.mean, released[0].encode(images).latent_dist.mean)
+    assert torch.equal(
+        network.encode(images).latent_dist.mean, released[0].encode(images).latent_dist.mean
+    )
 
 
 def test_a_folder_of_it_opens_as_a_pipelines_autoencoder(released, tmp_path):
     released[0].save_pretrained(tmp_path / "pipeline" / "vae")
     images = torch.rand(1, 3, 32, 32)
     opened = open_autoencoder(tmp_path / "pipeline")
-    assert torch.equal(opened.encode(images).latent_dist.mean, released[0].encode(images).latent_dist.mean)
+    assert torch.equal(
+        opened.encode(images).latent_dist.mean, released[0].encode(images).latent_dist.mean
+    )
 
 
 def test_other_autoencoders_and_broken_files_are_told(released, tmp_path):
     (tmp_path / "pipeline" / "vae").mkdir(parents=True)
     (tmp_path / "pipeline" / "vae" / "config.json").write_text('{"_class_name": "VQModel"}')
-    with pytest.raises(ValueError, match="is a VQModel; pipelines with AutoencoderKL or TAEF2 can be used"):
+    with pytest.raises(
+        ValueError, match="is a VQModel; pipelines with AutoencoderKL or TAEF2 can be used"
+    ):
         open_autoencoder(tmp_path / "pipeline")
     file = tmp_path / "taef2_decoder.pth"
     file.write_bytes(file.read_bytes()[:1000])
@@ -53,9 +59,14 @@ def test_other_autoencoders_and_broken_files_are_told(released, tmp_path):
         open_released(tmp_path)
 
 
-@pytest.mark.skipif(not (SHARED / "weights" / "taef2").is_dir(), reason="the released TAEF2 files are not here")
+@pytest.mark.skipif(
+    not (SHARED / "weights" / "taef2").is_dir(), reason="the released TAEF2 files are not here"
+)
 def test_the_released_weights_bring_faces_back():
-    network, files = open_released(SHARED / "weights" / "taef2"), PictureFiles([str(SHARED / "data" / "faces")], 128)
+    network, files = (
+        open_released(SHARED / "weights" / "taef2"),
+        PictureFiles([str(SHARED / "data" / "faces")], 128),
+    )
     images = torch.stack([files[index]["image"] for index in range(0, 32, 2)])
     with torch.no_grad():
         output = network.decode(network.encode(images * 2 - 1).latent_dist.mode()).sample / 2 + 0.5

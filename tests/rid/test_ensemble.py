@@ -39,14 +39,18 @@ def test_the_gradient_reaches_the_pictures_but_no_weight(pipelines, portraits):
 def test_unets_keep_no_graph_for_adv_sds(pipelines, portraits):
     ensemble = DiffusionEnsemble(pipelines[:1])
     tracked = []
-    ensemble.surrogates[0].unet.register_forward_hook(lambda *_: tracked.append(torch.is_grad_enabled()))
+    ensemble.surrogates[0].unet.register_forward_hook(
+        lambda *_: tracked.append(torch.is_grad_enabled())
+    )
     ensemble.adv_sds(portraits[:1].clone().requires_grad_())
     assert tracked == [False]
 
 
 def test_the_same_noise_gives_the_same_loss(pipelines, portraits):
     ensemble = DiffusionEnsemble(pipelines)
-    first, second = (ensemble.denoising_loss(portraits, torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = (
+        ensemble.denoising_loss(portraits, torch.Generator().manual_seed(3)) for _ in range(2)
+    )
     assert torch.equal(first, second)
     assert first.shape == (8,)
 
@@ -55,7 +59,9 @@ def test_the_prompt_is_the_models_own(pipelines):
     from rid.surrogates import embed_prompt
 
     ensemble = DiffusionEnsemble(pipelines[:1], prompt="photo of a person")
-    assert torch.equal(ensemble.surrogates[0].prompt_embeds, embed_prompt(pipelines[0], "photo of a person"))
+    assert torch.equal(
+        ensemble.surrogates[0].prompt_embeds, embed_prompt(pipelines[0], "photo of a person")
+    )
     assert not torch.equal(ensemble.surrogates[0].prompt_embeds, embed_prompt(pipelines[0], " "))
     held = [value for model in ensemble.surrogates for value in vars(model).values()]
     assert not any(isinstance(value, CLIPTextModel) for value in held)
@@ -72,10 +78,15 @@ def test_denoising_loss_is_the_mean_square_of_the_error(pipelines, portraits):
     with torch.no_grad():
         loss = ensemble.denoising_loss(portraits[:1], torch.Generator().manual_seed(1))
         source = torch.Generator().manual_seed(1)
-        latents = ensemble.encoders[0].encode(portraits[:1] * 2 - 1).latent_dist.sample(source) * model.scaling_factor
+        latents = (
+            ensemble.encoders[0].encode(portraits[:1] * 2 - 1).latent_dist.sample(source)
+            * model.scaling_factor
+        )
         noise = torch.randn(latents.shape, generator=source)
         step = torch.randint(1000, (1,), generator=source)
-        output = model.unet(diffuse(latents, noise, model.alphas_cumprod[step]), step, model.prompt_embeds).sample
+        output = model.unet(
+            diffuse(latents, noise, model.alphas_cumprod[step]), step, model.prompt_embeds
+        ).sample
     assert loss.item() == pytest.approx((output - noise).square().mean().item(), rel=1e-5)
 
 

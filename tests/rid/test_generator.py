@@ -39,16 +39,24 @@ def test_an_untrained_generator_changes_nothing():
 def test_the_first_step_reaches_only_the_output_layer():
     generator = PerturbationGenerator(**SMALL)
     generator(torch.rand(1, 3, 64, 64)).sum().backward()
-    moved = {name for name, p in generator.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    moved = {
+        name
+        for name, p in generator.named_parameters()
+        if p.grad is not None and p.grad.abs().max() > 0
+    }
     assert moved == {"to_pixels.weight", "to_pixels.bias"}
-    assert all(p.grad is not None for p in generator.parameters()), "DDP needs a gradient for every parameter"
+    assert all(p.grad is not None for p in generator.parameters()), (
+        "DDP needs a gradient for every parameter"
+    )
 
 
 @settings(max_examples=20)
 @given(budget=st.floats(1, 32), seed=st.integers(0, 1000))
 def test_no_value_leaves_the_budget(budget, seed):
     torch.manual_seed(seed)
-    generator = PerturbationGenerator(budget=budget, image_size=32, patch_size=8, width=16, depth=1, heads=2)
+    generator = PerturbationGenerator(
+        budget=budget, image_size=32, patch_size=8, width=16, depth=1, heads=2
+    )
     for parameter in generator.parameters():
         torch.nn.init.normal_(parameter, std=3)
     images = torch.rand(2, 3, 32, 32)

@@ -7,11 +7,17 @@ from rid.losses import adv_sds_loss, diffuse, predicted_noise, regression_loss
 def test_adv_sds_value_and_gradient_are_the_closed_forms():
     torch.manual_seed(0)
     latents = torch.randn(3, 4, 8, 8, requires_grad=True)
-    noise, predicted, signal = torch.randn(3, 4, 8, 8), torch.randn(3, 4, 8, 8), torch.tensor([0.1, 0.5, 0.9])
+    noise, predicted, signal = (
+        torch.randn(3, 4, 8, 8),
+        torch.randn(3, 4, 8, 8),
+        torch.tensor([0.1, 0.5, 0.9]),
+    )
     noisy = diffuse(latents, noise, signal)
     loss = adv_sds_loss(noisy, predicted, noise, signal)
     weight = (1 - signal).view(-1, 1, 1, 1)
-    assert loss.item() == pytest.approx(0.5 * (weight * (predicted - noise)).square().mean().item(), rel=1e-6)
+    assert loss.item() == pytest.approx(
+        0.5 * (weight * (predicted - noise)).square().mean().item(), rel=1e-6
+    )
     loss.backward()
     expected = -signal.view(-1, 1, 1, 1).sqrt() * weight * (predicted - noise) / latents.numel()
     assert torch.allclose(latents.grad, expected, atol=1e-9)
@@ -35,10 +41,18 @@ def test_the_gradient_is_the_same_with_and_without_the_unets_graph():
 
 def test_a_v_prediction_is_turned_into_noise():
     torch.manual_seed(0)
-    latents, noise, signal = torch.randn(2, 4, 4, 4), torch.randn(2, 4, 4, 4), torch.tensor([0.2, 0.8])
+    latents, noise, signal = (
+        torch.randn(2, 4, 4, 4),
+        torch.randn(2, 4, 4, 4),
+        torch.tensor([0.2, 0.8]),
+    )
     s = signal.view(-1, 1, 1, 1)
     velocity = s.sqrt() * noise - (1 - s).sqrt() * latents
-    assert torch.allclose(predicted_noise(velocity, diffuse(latents, noise, signal), signal, "v_prediction"), noise, atol=1e-6)
+    assert torch.allclose(
+        predicted_noise(velocity, diffuse(latents, noise, signal), signal, "v_prediction"),
+        noise,
+        atol=1e-6,
+    )
     with pytest.raises(ValueError, match="'sample' is not supported"):
         predicted_noise(velocity, latents, signal, "sample")
 

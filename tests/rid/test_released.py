@@ -19,11 +19,15 @@ def state() -> dict[str, torch.Tensor]:
     filled = {}
     for j, key in enumerate(sorted(shapes)):
         amplitude = 0.02 if len(shapes[key]) >= 2 else 0.1
-        values = amplitude * torch.sin(0.37 * torch.arange(math.prod(shapes[key]), dtype=torch.float64) + 1.3 * j)
+        values = amplitude * torch.sin(
+            0.37 * torch.arange(math.prod(shapes[key]), dtype=torch.float64) + 1.3 * j
+        )
         filled[key] = values.float().view(shapes[key])
         if key.endswith("adaLN_modulation.1.weight"):
             filled[key].zero_()
-    filled["pos_embed"] = PerturbationGenerator(image_size=64, patch_size=16, width=48, depth=1, heads=4).positions
+    filled["pos_embed"] = PerturbationGenerator(
+        image_size=64, patch_size=16, width=48, depth=1, heads=4
+    ).positions
     return filled
 
 
@@ -90,15 +94,30 @@ def test_export_to_the_released_format_and_back(state, images, folded):
 
 def test_conversion_writes_a_folder_that_opens_and_says_its_budget(state, images, tmp_path, capsys):
     torch.save(state, tmp_path / "released.bin")
-    arguments = ["convert", str(tmp_path / "released.bin"), str(tmp_path / "RID"), "--kind", "rid", "--budget", "4", "--heads", "4"]
+    arguments = [
+        "convert",
+        str(tmp_path / "released.bin"),
+        str(tmp_path / "RID"),
+        "--kind",
+        "rid",
+        "--budget",
+        "4",
+        "--heads",
+        "4",
+    ]
     assert run(main, arguments) == 0
     assert "4 of 255 gray levels" in capsys.readouterr().out
     generator = load_generator(str(tmp_path / "RID"))
     assert generator.budget == 4.0
     assert generator.modulation is None
     with torch.no_grad():
-        assert torch.allclose(generator(images) * 6, from_released(state, 6.0, 4)(images) * 4, atol=1e-6)
-    assert run(main, ["convert", str(tmp_path / "RID"), str(tmp_path / "back.bin"), "--kind", "rid"]) == 0
+        assert torch.allclose(
+            generator(images) * 6, from_released(state, 6.0, 4)(images) * 4, atol=1e-6
+        )
+    assert (
+        run(main, ["convert", str(tmp_path / "RID"), str(tmp_path / "back.bin"), "--kind", "rid"])
+        == 0
+    )
     back = read_released(tmp_path / "back.bin", 4.0, 4)
     with torch.no_grad():
         assert (back(images) - generator(images)).abs().max() <= 1e-6
@@ -108,9 +127,15 @@ def test_conversion_writes_a_folder_that_opens_and_says_its_budget(state, images
     ("change", "words"),
     [
         (lambda s: {"module." + key: value for key, value in s.items()}, "starts with 'module.'"),
-        (lambda s: {key: value for key, value in s.items() if key != "blocks.1.mlp.fc1.bias"}, "blocks.1.mlp.fc1.bias"),
+        (
+            lambda s: {key: value for key, value in s.items() if key != "blocks.1.mlp.fc1.bias"},
+            "blocks.1.mlp.fc1.bias",
+        ),
         (lambda s: s | {"extra": torch.zeros(1)}, "the first is extra"),
-        (lambda s: s | {"blocks.0.attn.proj.bias": torch.zeros(3)}, "blocks.0.attn.proj.bias has shape (3,)"),
+        (
+            lambda s: s | {"blocks.0.attn.proj.bias": torch.zeros(3)},
+            "blocks.0.attn.proj.bias has shape (3,)",
+        ),
         (lambda s: s | {"blocks.0.adaLN_modulation.1.weight": torch.ones(288, 48)}, "is not zero"),
         (lambda s: s | {"pos_embed": s["pos_embed"] + 0.1}, "pos_embed is not the fixed"),
         (lambda s: s | {"blocks.0.attn.proj.bias": torch.full((48,), float("nan"))}, "not finite"),
@@ -145,12 +170,28 @@ class Hostile:
 
 def test_the_budget_must_be_given(state, tmp_path, capsys):
     torch.save(state, tmp_path / "some.bin")
-    assert run(main, ["convert", str(tmp_path / "some.bin"), str(tmp_path / "RID"), "--kind", "rid"]) == 2
+    assert (
+        run(main, ["convert", str(tmp_path / "some.bin"), str(tmp_path / "RID"), "--kind", "rid"])
+        == 2
+    )
     assert "--budget" in capsys.readouterr().err
 
 
 def refused(folder, capsys, words):
-    code = run(main, ["convert", str(folder / "some.bin"), str(folder / "RID"), "--kind", "rid", "--budget", "6", "--heads", "4"])
+    code = run(
+        main,
+        [
+            "convert",
+            str(folder / "some.bin"),
+            str(folder / "RID"),
+            "--kind",
+            "rid",
+            "--budget",
+            "6",
+            "--heads",
+            "4",
+        ],
+    )
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert code == 2
     assert len(told) == 1
@@ -161,20 +202,36 @@ def refused(folder, capsys, words):
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_released_files_in_half_precision_convert_and_protect(state, images, tmp_path, dtype):
-    torch.save({key: value.to(dtype) for key, value in state.items()}, tmp_path / "ASDS-eps-12_255.bin")
-    command = ["convert", str(tmp_path / "ASDS-eps-12_255.bin"), str(tmp_path / "RID"), "--kind", "rid", "--heads", "4"]
+    torch.save(
+        {key: value.to(dtype) for key, value in state.items()}, tmp_path / "ASDS-eps-12_255.bin"
+    )
+    command = [
+        "convert",
+        str(tmp_path / "ASDS-eps-12_255.bin"),
+        str(tmp_path / "RID"),
+        "--kind",
+        "rid",
+        "--heads",
+        "4",
+    ]
     assert run(main, command) == 0
     opened = load_generator(str(tmp_path / "RID"))
     assert {value.dtype for value in opened.state_dict().values()} == {torch.float32}
     exact = from_released(state, budget=6.0, heads=4)(images)
-    assert (opened(images) - exact).abs().max() < (1 / 255 if dtype == torch.bfloat16 else 0.1 / 255)
+    assert (opened(images) - exact).abs().max() < (
+        1 / 255 if dtype == torch.bfloat16 else 0.1 / 255
+    )
     assert (opened.protect(images) - images).abs().max() <= 6 / 255 + 1e-6
 
 
 @pytest.mark.parametrize(
     ("name", "levels"),
     [
-        *(("ASDS-eps-12_255.bin", 6.0), ("ASDS-eps-8_255.bin", 4.0), ("ASDS-onlyreg-eps12_255.bin", 6.0)),
+        *(
+            ("ASDS-eps-12_255.bin", 6.0),
+            ("ASDS-eps-8_255.bin", 4.0),
+            ("ASDS-onlyreg-eps12_255.bin", 6.0),
+        ),
         *(("eps_6.bin", 3.0), ("mine.bin", None), ("steps-12.bin", None)),
     ],
 )
@@ -184,9 +241,20 @@ def test_a_releases_name_tells_its_budget(tmp_path, name, levels):
 
 def test_a_budget_other_than_the_names_is_refused_unless_forced(state, tmp_path, capsys):
     torch.save(state, tmp_path / "ASDS-eps-12_255.bin")
-    command = ["convert", str(tmp_path / "ASDS-eps-12_255.bin"), str(tmp_path / "RID"), "--kind", "rid", "--heads", "4"]
+    command = [
+        "convert",
+        str(tmp_path / "ASDS-eps-12_255.bin"),
+        str(tmp_path / "RID"),
+        "--kind",
+        "rid",
+        "--heads",
+        "4",
+    ]
     assert run(main, [*command, "--budget", "12"]) == 2
-    assert "is a release of eps 12, which is 6 gray levels, not the 12 of --budget" in capsys.readouterr().err
+    assert (
+        "is a release of eps 12, which is 6 gray levels, not the 12 of --budget"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "RID").exists()
     assert run(main, [*command, "--budget", "12", "--force"]) == 0
     assert load_generator(str(tmp_path / "RID")).budget == 12

@@ -17,9 +17,7 @@ from sentinels.service import Service
 
 KEY = "sk-very-secret-0123456789"
 
-DESCRIPTION = (
-    '```json\n{"subject": {"type": "thing", "brief description": "a thing"}, "technical": {"resolution": {"width": 9, "height": 9}}}\n```'
-)
+DESCRIPTION = '```json\n{"subject": {"type": "thing", "brief description": "a thing"}, "technical": {"resolution": {"width": 9, "height": 9}}}\n```'
 
 
 def picture_bytes(colour=(200, 30, 30), kind="PNG", size=(96, 64)) -> bytes:
@@ -56,7 +54,11 @@ class StubService:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
-                asked = json.loads(body) if "json" in self.headers["content-type"] else {"form": len(body)}
+                asked = (
+                    json.loads(body)
+                    if "json" in self.headers["content-type"]
+                    else {"form": len(body)}
+                )
                 boundary = self.headers["content-type"].partition("boundary=")[2].encode()
                 question = self.path.encode() + (body.replace(boundary, b"") if boundary else body)
                 with stub.turn:
@@ -79,7 +81,9 @@ class StubService:
 
     def good(self, handler, asked):
         if "/images/" in handler.path:
-            return send(handler, 200, {"data": [{"b64_json": base64.b64encode(self.drawn).decode()}]})
+            return send(
+                handler, 200, {"data": [{"b64_json": base64.b64encode(self.drawn).decode()}]}
+            )
         return send(handler, 200, chat(self.say(asked)))
 
     def answer(self, asked) -> str:
@@ -133,15 +137,25 @@ class StubService:
         if name == "big":
             return send(handler, 200, b" " * (3 * 2**20))
         if name == "length":
-            return send(handler, 200, {"choices": [{"message": {"content": '{"subj'}, "finish_reason": "length"}]})
+            return send(
+                handler,
+                200,
+                {"choices": [{"message": {"content": '{"subj'}, "finish_reason": "length"}]},
+            )
         if name == "refusal":
-            return send(handler, 200, {"choices": [{"message": {"content": None, "refusal": "I will not."}}]})
+            return send(
+                handler,
+                200,
+                {"choices": [{"message": {"content": None, "refusal": "I will not."}}]},
+            )
         if name == "list":
             return send(handler, 200, [1, 2])
         if name == "redirect":
             return send(handler, 302, {}, {"Location": "http://169.254.169.254/"})
         if name == "not a picture":
-            return send(handler, 200, {"data": [{"b64_json": base64.b64encode(b"<html></html>").decode()}]})
+            return send(
+                handler, 200, {"data": [{"b64_json": base64.b64encode(b"<html></html>").decode()}]}
+            )
         if name == "bad base64":
             return send(handler, 200, {"data": [{"b64_json": "%%%"}]})
         if name == "picture url":
@@ -159,7 +173,9 @@ class StubService:
 
 
 def chat(text) -> dict:
-    return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
+    return {
+        "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]
+    }
 
 
 def send(handler, status, content, headers=None):
@@ -191,7 +207,9 @@ def collection(tmp_path_factory) -> Path:
     """Nine pictures with textures of their own, two of one name in two sub-folders, one JPEG."""
     folder, rng = tmp_path_factory.mktemp("collection"), np.random.default_rng(0)
     for number in range(9):
-        coarse = Image.fromarray(rng.integers(30, 220, (4, 6, 3), dtype=np.uint8)).resize((120, 80), Image.Resampling.BICUBIC)
+        coarse = Image.fromarray(rng.integers(30, 220, (4, 6, 3), dtype=np.uint8)).resize(
+            (120, 80), Image.Resampling.BICUBIC
+        )
         name = f"0000{number % 2}/{number // 2:09d}"
         if number == 8:
             coarse.save(folder / "00000" / "000000004.jpg", quality=88)

@@ -73,7 +73,9 @@ def test_a_service_that_stays_broken_is_given_up(service, stub, tmp_path):
 
 def test_a_slow_answer_is_not_waited_for(stub, tmp_path):
     stub.faults, stub.say = ["slow"], lambda asked: "quick"
-    assert chat(Service(base_url=f"{stub.root}/v1", timeout=0.6, attempts=3), tmp_path)[0] == "quick"
+    assert (
+        chat(Service(base_url=f"{stub.root}/v1", timeout=0.6, attempts=3), tmp_path)[0] == "quick"
+    )
 
 
 def test_no_more_requests_than_allowed(stub, tmp_path):
@@ -99,7 +101,11 @@ def test_no_more_at_a_time_than_allowed(stub, tmp_path):
 
     stub.say = say
     service = Service(base_url=f"{stub.root}/v1", concurrency=2)
-    use(service, tmp_path, lambda client: asyncio.gather(*(client.chat(ASK, salt=str(number)) for number in range(6))))
+    use(
+        service,
+        tmp_path,
+        lambda client: asyncio.gather(*(client.chat(ASK, salt=str(number)) for number in range(6))),
+    )
     assert most[0] == 2
 
 
@@ -136,7 +142,10 @@ def test_pictures_come_by_url_too(service, stub, tmp_path):
 def test_what_is_no_picture_is_refused(stub, tmp_path, drawing, fault, says):
     stub.faults = [fault]
     with pytest.raises(ServiceError, match=says):
-        draw(Service(base_url=f"{stub.root}/v1", drawing=drawing, max_megabytes=2, attempts=2), tmp_path)
+        draw(
+            Service(base_url=f"{stub.root}/v1", drawing=drawing, max_megabytes=2, attempts=2),
+            tmp_path,
+        )
     assert not list(tmp_path.rglob("*.bin"))
 
 
@@ -146,7 +155,9 @@ def test_a_chat_may_answer_with_a_link(stub, tmp_path, fault):
     assert draw(Service(base_url=f"{stub.root}/v1", drawing="chat"), tmp_path)[0] == stub.drawn
 
 
-def test_a_link_that_was_paid_for_is_followed_again_and_asked_for_anew_only_if_it_is_dead(stub, tmp_path):
+def test_a_link_that_was_paid_for_is_followed_again_and_asked_for_anew_only_if_it_is_dead(
+    stub, tmp_path
+):
     service = Service(base_url=f"{stub.root}/v1", drawing="chat", attempts=1)
     stub.faults, serve = ["link"], stub.serve_file
     stub.serve_file = lambda handler: send(handler, 500, b"", {})
@@ -176,9 +187,18 @@ def test_the_key_goes_to_the_service_and_nowhere_else(service, stub, tmp_path, c
     with pytest.raises(ServiceError) as raised:
         chat(service, tmp_path)
     assert set(stub.authorizations) == {f"Bearer {KEY}"}
-    told = str(raised.value) + repr(raised.value) + repr(service) + str(service.settings()) + caplog.text + "".join(capsys.readouterr())
+    told = (
+        str(raised.value)
+        + repr(raised.value)
+        + repr(service)
+        + str(service.settings())
+        + caplog.text
+        + "".join(capsys.readouterr())
+    )
     assert KEY not in told
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
+    ]
 
 
 def test_a_key_is_needed_and_never_travels_in_the_open(monkeypatch, tmp_path):
@@ -197,7 +217,10 @@ def test_a_key_is_needed_and_never_travels_in_the_open(monkeypatch, tmp_path):
 
 def test_pictures_travel_under_their_true_kind():
     parts = message("look", [picture_bytes(kind="JPEG"), picture_bytes()])["content"]
-    assert [part["image_url"]["url"][:22] for part in parts[1:]] == ["data:image/jpeg;base64", "data:image/png;base64,"]
+    assert [part["image_url"]["url"][:22] for part in parts[1:]] == [
+        "data:image/jpeg;base64",
+        "data:image/png;base64,",
+    ]
     with pytest.raises(ValueError, match="not bmp"):
         message("look", [picture_bytes(kind="BMP")])
 
@@ -236,7 +259,15 @@ def test_captions_come_out_of_lists(text, found):
 
 
 @pytest.mark.parametrize(
-    ("text", "places"), [("2, 0", [2, 0]), ("[1]", [1]), ("0,0,1", [0, 1]), ("3", None), ("the first", None), ("1; 2", None)]
+    ("text", "places"),
+    [
+        ("2, 0", [2, 0]),
+        ("[1]", [1]),
+        ("0,0,1", [0, 1]),
+        ("3", None),
+        ("the first", None),
+        ("1; 2", None),
+    ],
 )
 def test_choices_are_numbers_or_nothing(text, places):
     assert chosen(text, 3) == places
@@ -253,7 +284,9 @@ def test_a_refused_key_ends_the_run(stub, tmp_path):
     stub.faults = ["401"]
 
     async def many(client):
-        return await asyncio.gather(*(client.chat(ASK, salt=str(number)) for number in range(5)), return_exceptions=True)
+        return await asyncio.gather(
+            *(client.chat(ASK, salt=str(number)) for number in range(5)), return_exceptions=True
+        )
 
     errors, client = use(service, tmp_path, many)
     assert all(isinstance(error, KeyRefused) for error in errors)
@@ -261,7 +294,18 @@ def test_a_refused_key_ends_the_run(stub, tmp_path):
     assert client.calls == len(stub.requests) == 1, "nothing is asked again"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "192.0.0.8", "168.63.129.16", "224.0.0.1", "127.1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "192.0.0.8",
+        "168.63.129.16",
+        "224.0.0.1",
+        "127.1",
+    ],
+)
 def test_strangers_urls_stay_outside(address):
     with pytest.raises(ValueError, match="leads to a private address"):
         asyncio.run(fetch(f"http://{address}/a.png", "https://service.example/v1", 2**20, 1.0))

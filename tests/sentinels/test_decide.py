@@ -50,7 +50,9 @@ def test_degenerate_resampling_is_said():
 def test_more_queries_tell_systems_apart_better():
     rng = np.random.default_rng(0)
     protected, control = rng.normal(0.4, 0.12, 400), rng.normal(0.3, 0.12, 400)
-    one, ten = (resampled(protected, control, count, 200, 3, 0, compat=False).mean.auc for count in (1, 10))
+    one, ten = (
+        resampled(protected, control, count, 200, 3, 0, compat=False).mean.auc for count in (1, 10)
+    )
     assert 0.65 < one < 0.8
     assert ten > 0.95
 
@@ -59,7 +61,9 @@ def test_the_threshold_keeps_its_rate():
     rng = np.random.default_rng(1)
     exceeded = [rng.normal() > threshold(rng.normal(size=39), 1, 0.05, 0) for _ in range(2000)]
     assert 0.03 < np.mean(exceeded) < 0.07
-    assert threshold(np.arange(10.0), 1, 0.05, 0) == float("inf")  # ten controls cannot promise one in twenty
+    assert threshold(np.arange(10.0), 1, 0.05, 0) == float(
+        "inf"
+    )  # ten controls cannot promise one in twenty
     assert threshold(np.arange(10.0), 5, 0.05, 0) == pytest.approx(6.6, abs=0.5)
 
 
@@ -76,7 +80,9 @@ def test_small_tests_go_through_every_pairing():
 @pytest.mark.parametrize("count", [5, 20])
 def test_without_use_the_p_value_is_uniform(count):
     rng = np.random.default_rng(7)
-    base = rng.normal(size=(400, count, count)) + rng.normal(size=(400, 1, count))  # some sentinels are like everything
+    base = rng.normal(size=(400, count, count)) + rng.normal(
+        size=(400, 1, count)
+    )  # some sentinels are like everything
     values = [permutation_test(cosines, seed, draws=499).p for seed, cosines in enumerate(base)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -100,14 +106,25 @@ def answered(tmp_path):
     for number, coarse in enumerate(colours):
         name, picture = f"{number}.png", np.kron(coarse, np.ones((16, 16, 1), np.uint8))
         save_png(Photo(picture), tmp_path / f"images/sentinel_{number}.png")
-        record.sentinels[name] = Sentinel("BCDFG" + "HJKMNPRS"[number], f"s/{name}", f"images/sentinel_{number}.png")
-        for trials, shown in ((system, picture), (control, np.roll(np.kron(colours[number - 3], np.ones((16, 16, 1), np.uint8)), 5, 0))):
+        record.sentinels[name] = Sentinel(
+            "BCDFG" + "HJKMNPRS"[number], f"s/{name}", f"images/sentinel_{number}.png"
+        )
+        for trials, shown in (
+            (system, picture),
+            (control, np.roll(np.kron(colours[number - 3], np.ones((16, 16, 1), np.uint8)), 5, 0)),
+        ):
             final = f"{number}_trial_1.png"
             save_png(Photo(shown), trials.folder / "images" / final)
             found = [f"/db/sentinel_{number}.png"] if trials is system else ["/db/other.png"]
             entry = {
                 "random_key": "x",
-                "trials": [{"trial_number": 1, "retrieved_images": found, "final_image": f"results/images/{final}"}],
+                "trials": [
+                    {
+                        "trial_number": 1,
+                        "retrieved_images": found,
+                        "final_image": f"results/images/{final}",
+                    }
+                ],
             }
             trials.entries[name] = entry
     untriggered = {"trial_number": 1, "initial_image": "7_trial_1.png", "result": "matches prompt"}
@@ -126,12 +143,21 @@ def looks(tmp_path_factory):
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("looks")
-    ImageTextNet(["a"], side=64, reader=(4, 4, 8), looks=(16,), appearance=64).save_pretrained(folder)
+    ImageTextNet(["a"], side=64, reader=(4, 4, 8), looks=(16,), appearance=64).save_pretrained(
+        folder
+    )
     return str(folder)
 
 
 def decide(answered, looks, *more):
-    args = [str(answered / "record.json"), str(answered / "system"), "-o", str(answered / "out"), "--similarity", looks]
+    args = [
+        str(answered / "record.json"),
+        str(answered / "system"),
+        "-o",
+        str(answered / "out"),
+        "--similarity",
+        looks,
+    ]
     return run(main, ["decide", *args, "--level", "0.01", *more])
 
 
@@ -152,7 +178,21 @@ def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys)
 
 
 def test_compat_writes_the_published_file(answered, looks, capsys):
-    assert decide(answered, looks, "--control", str(answered / "control"), "--compat", "true", "--queries", "7", "--times", "20") == 0
+    assert (
+        decide(
+            answered,
+            looks,
+            "--control",
+            str(answered / "control"),
+            "--compat",
+            "true",
+            "--queries",
+            "7",
+            "--times",
+            "20",
+        )
+        == 0
+    )
     assert "degenerate" in capsys.readouterr().out
     (file,) = (answered / "out").glob("*_evaluation_results_samples7_times20_totalruns5.json")
     content = json.loads(file.read_text())

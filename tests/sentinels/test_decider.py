@@ -22,7 +22,9 @@ def portraits(first):
 @pytest.fixture(scope="module")
 def sentinels():
     rng = np.random.default_rng(0)
-    return {key: set_key(rgb, key, rng).rgb for key, rgb in zip(KEYS, portraits(1_600_000), strict=True)}
+    return {
+        key: set_key(rgb, key, rng).rgb for key, rgb in zip(KEYS, portraits(1_600_000), strict=True)
+    }
 
 
 def test_keys_are_read(sentinels):
@@ -56,5 +58,9 @@ def test_outputs_without_a_sentinel_and_too_few_are_refused(sentinels):
 
 def test_a_decision_is_the_permutation_tests():
     decision = Decision.of(np.eye(8), level=0.01)
-    assert (decision.p, decision.used, decision.level) == (permutation_test(np.eye(8), 0).p, True, 0.01)
+    assert (decision.p, decision.used, decision.level) == (
+        permutation_test(np.eye(8), 0).p,
+        True,
+        0.01,
+    )
     assert not Decision.of(np.ones((8, 8))).used

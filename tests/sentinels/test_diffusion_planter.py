@@ -20,7 +20,11 @@ def planted(planter, key="BCDFGH", seed=1, attempt=0):
 
 def test_a_pipeline_draws_sentinels_of_the_sources_size(pipelines, monkeypatch):
     opened, load = [], AutoPipelineForText2Image.from_pretrained
-    monkeypatch.setattr(AutoPipelineForText2Image, "from_pretrained", lambda *args, **more: opened.append(args) or load(*args, **more))
+    monkeypatch.setattr(
+        AutoPipelineForText2Image,
+        "from_pretrained",
+        lambda *args, **more: opened.append(args) or load(*args, **more),
+    )
     planter = DiffusionPlanter(pipelines[0], steps=2)
     first = planted(planter)
     assert first.rgb.shape == SOURCE.shape
@@ -39,7 +43,9 @@ def test_a_pipeline_draws_sentinels_of_the_sources_size(pipelines, monkeypatch):
 def test_a_service_may_describe_for_it(pipelines, service, stub, tmp_path):
     async def go():
         async with Client(service, tmp_path) as client:
-            return await DiffusionPlanter(pipelines[0], client, steps=1).plant(SOURCE, "BCDFGH", 1, 0)
+            return await DiffusionPlanter(pipelines[0], client, steps=1).plant(
+                SOURCE, "BCDFGH", 1, 0
+            )
 
     assert "a thing" in asyncio.run(go()).prompt
     assert [path for path, _ in stub.requests] == ["/v1/chat/completions"]
@@ -51,12 +57,25 @@ def test_a_device_that_is_not_there_is_told_before_the_work(pipelines):
 
 
 @pytest.mark.parametrize("describer", ["measured", "service"])
-def test_the_command_plants_with_a_pipeline(collection, pipelines, stub, tmp_path, capsys, describer):
+def test_the_command_plants_with_a_pipeline(
+    collection, pipelines, stub, tmp_path, capsys, describer
+):
     """What an untrained one draws looks like no source, so that one source alone can be planted."""
     only = tmp_path / "photos"
     only.mkdir()
     (only / "1.png").write_bytes((collection / "00000" / "000000000.png").read_bytes())
-    args = ["plant", str(only), "-o", str(tmp_path / "out"), "--count", "1", "--planter", "diffusion", "--model", pipelines[0]]
+    args = [
+        "plant",
+        str(only),
+        "-o",
+        str(tmp_path / "out"),
+        "--count",
+        "1",
+        "--planter",
+        "diffusion",
+        "--model",
+        pipelines[0],
+    ]
     args += ["--reader", "none", "--describer", describer, "--service.base_url", f"{stub.root}/v1"]
     assert run(main, args) == 0, capsys.readouterr().err
     record = Record.open(tmp_path / "out" / "record.json")

@@ -8,7 +8,9 @@ from sentinels.keys import ALPHABET, KeyMaker, edit_distance, fold
 def test_keys_are_far_apart_and_of_the_alphabet():
     maker = KeyMaker(length=5, distance=3, seed=1)
     keys = [maker.draw(str(number)) for number in range(150)]
-    assert all(edit_distance(a.lower(), b.lower()) >= 3 for i, a in enumerate(keys) for b in keys[:i])
+    assert all(
+        edit_distance(a.lower(), b.lower()) >= 3 for i, a in enumerate(keys) for b in keys[:i]
+    )
     assert {letter for key in keys for letter in key} <= set(ALPHABET)
     assert not set("AEIOULQ") & set(ALPHABET)
 
@@ -16,7 +18,9 @@ def test_keys_are_far_apart_and_of_the_alphabet():
 def test_a_seed_gives_the_same_keys_in_any_order():
     first, second = KeyMaker(seed=3), KeyMaker(seed=3)
     names = ["a.jpg", "b.jpg", "c.jpg"]
-    assert {name: first.draw(name) for name in names} == {name: second.draw(name) for name in reversed(names)}
+    assert {name: first.draw(name) for name in names} == {
+        name: second.draw(name) for name in reversed(names)
+    }
     assert KeyMaker().draw("a.jpg") != KeyMaker().draw("a.jpg")
 
 
@@ -27,7 +31,11 @@ def test_case_does_not_make_a_key_another():
     assert maker.too_near("DXRDDJ") is None
 
 
-@given(st.text("bcd", min_size=3, max_size=6), st.text("bcd", min_size=3, max_size=6), st.integers(1, 3))
+@given(
+    st.text("bcd", min_size=3, max_size=6),
+    st.text("bcd", min_size=3, max_size=6),
+    st.integers(1, 3),
+)
 def test_near_means_the_edit_distance(a, b, distance):
     maker = KeyMaker(length=3, distance=distance)
     maker.know([a])
@@ -40,7 +48,9 @@ def test_no_room_is_said():
         _ = [maker.draw(str(number)) for number in range(10)]
 
 
-@pytest.mark.parametrize("wrong", [{"length": 2}, {"distance": 0}, {"alphabet": "AaB"}, {"alphabet": "A1"}])
+@pytest.mark.parametrize(
+    "wrong", [{"length": 2}, {"distance": 0}, {"alphabet": "AaB"}, {"alphabet": "A1"}]
+)
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="letters"):
         KeyMaker(**wrong)

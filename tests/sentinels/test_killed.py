@@ -24,7 +24,12 @@ ROOT = Path(__file__).parents[2]
 def killed_half_way(module, arguments, stub, answers, count):
     """Start a command, and kill it when so many answers are on its disk and others are waited for."""
     stub.most = count
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     try:
         for _ in range(9000):
             kept = [path for path in answers.rglob("*") if path.suffix in (".json", ".bin")]
@@ -62,7 +67,10 @@ class Painter:
 
     def good(self, handler, asked):
         if "prompt" in asked:
-            name, key = re.search(r"thing\d+", asked["prompt"])[0], re.search(r'letters "(\w+)"', asked["prompt"])[1]
+            name, key = (
+                re.search(r"thing\d+", asked["prompt"])[0],
+                re.search(r'letters "(\w+)"', asked["prompt"])[1],
+            )
             self.keys[name] = key
             buffer = io.BytesIO()
             self.seen[name][0].save(buffer, format="PNG")
@@ -74,15 +82,37 @@ def contents(folder):
     entries = json.loads((folder / "record.json").read_text())["processed_images"]
     for entry in entries.values():
         del entry["timestamp"]
-    return entries, {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("images/*/*")}
+    return entries, {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("images/*/*")
+    }
 
 
-def test_a_killed_planting_asks_for_no_answer_again_and_ends_as_an_unbroken_one(collection, stub, tmp_path, capsys):
+def test_a_killed_planting_asks_for_no_answer_again_and_ends_as_an_unbroken_one(
+    collection, stub, tmp_path, capsys
+):
     Painter(stub)
-    parts = ["--planter", "service", "--reader", "service", "--service.base_url", f"{stub.root}/v1", "--service.timeout", "500"]
-    arguments = [str(collection), "--count", "4", *parts, "--concurrency", "2"]  # no seed: keys nobody can guess
+    parts = [
+        "--planter",
+        "service",
+        "--reader",
+        "service",
+        "--service.base_url",
+        f"{stub.root}/v1",
+        "--service.timeout",
+        "500",
+    ]
+    arguments = [
+        str(collection),
+        "--count",
+        "4",
+        *parts,
+        "--concurrency",
+        "2",
+    ]  # no seed: keys nobody can guess
     broken, whole = tmp_path / "broken", tmp_path / "whole"
-    said = killed_half_way("sentinels", ["plant", *arguments, "-o", str(broken)], stub, broken / "answers", 5)
+    said = killed_half_way(
+        "sentinels", ["plant", *arguments, "-o", str(broken)], stub, broken / "answers", 5
+    )
     paid = list(stub.answered)
     assert len(paid) == 5
     assert not json.loads((broken / "manifest.json").read_text())["finished"]
@@ -92,11 +122,16 @@ def test_a_killed_planting_asks_for_no_answer_again_and_ends_as_an_unbroken_one(
     assert not set(paid) & set(stub.questions)
     assert json.loads((broken / "manifest.json").read_text())["finished"]
     whole.mkdir()
-    for name in ("sources.json", "manifest.json"):  # a job that has drawn its seed, and nothing else yet
+    for name in (
+        "sources.json",
+        "manifest.json",
+    ):  # a job that has drawn its seed, and nothing else yet
         shutil.copy(broken / name, whole)
     assert run(main, ["plant", *arguments, "-o", str(whole)]) == 0
     assert contents(broken) == contents(whole)
     assert sorted(paid + stub.questions[:7]) == sorted(stub.questions[7:])
     told = said + "".join(capsys.readouterr())
     assert KEY not in told
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
+    ]

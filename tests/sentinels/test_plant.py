@@ -32,7 +32,10 @@ def test_a_key_changes_its_place_and_nothing_else(portraits):
     assert len(plate.centres) == 6
     assert (np.diff(plate.centres[:, 0]) > 0).all()
     far = np.ones(large.shape[:2], bool)
-    low, high = plate.corners.min(axis=0).astype(int) - 20, plate.corners.max(axis=0).astype(int) + 20
+    low, high = (
+        plate.corners.min(axis=0).astype(int) - 20,
+        plate.corners.max(axis=0).astype(int) + 20,
+    )
     far[max(0, low[1]) : high[1], max(0, low[0]) : high[0]] = False
     assert (plate.rgb[far] == large[far]).all()
     assert (plate.rgb != large).any()
@@ -56,7 +59,9 @@ def test_sentinels_look_like_files_of_the_collection(collection, tmp_path):
     record = Record.open(tmp_path / "out" / "record.json")
     assert not report.failed
     assert len(record.sentinels) == 9
-    assert {"00000/000000001.png", "00001/000000001.png", "00000/000000004.jpg"} <= set(record.sentinels)
+    assert {"00000/000000001.png", "00001/000000001.png", "00000/000000004.jpg"} <= set(
+        record.sentinels
+    )
     for name, sentinel, path in record.pairs():
         source = collection / name
         assert path.parent.name == source.parent.name
@@ -64,7 +69,10 @@ def test_sentinels_look_like_files_of_the_collection(collection, tmp_path):
         assert path.stem.isdigit()
         assert path.suffix == source.suffix
         assert read_header(path.read_bytes()).codec == read_header(source.read_bytes()).codec
-        assert read_header(path.read_bytes()).jpeg_quality == read_header(source.read_bytes()).jpeg_quality
+        assert (
+            read_header(path.read_bytes()).jpeg_quality
+            == read_header(source.read_bytes()).jpeg_quality
+        )
         assert open_photo(path).rgb.shape == open_photo(source).rgb.shape
         assert not (collection / path.parent.name / path.name).exists()
         assert record.locate(sentinel.original) == source
@@ -93,8 +101,13 @@ def test_a_stopped_job_ends_as_an_unbroken_one(collection, tmp_path, monkeypatch
 
     def contents(folder):
         entries = json.loads((folder / "record.json").read_text())["processed_images"]
-        facts = {name: {key: value for key, value in entry.items() if "timestamp" not in key} for name, entry in entries.items()}
-        return dict(sorted(facts.items())), {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("images/*/*")}
+        facts = {
+            name: {key: value for key, value in entry.items() if "timestamp" not in key}
+            for name, entry in entries.items()
+        }
+        return dict(sorted(facts.items())), {
+            str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("images/*/*")
+        }
 
     first, second = contents(tmp_path / "whole"), contents(tmp_path / "broken")
     assert {name: entry["random_key"] for name, entry in first[0].items()} == {
@@ -103,7 +116,9 @@ def test_a_stopped_job_ends_as_an_unbroken_one(collection, tmp_path, monkeypatch
     assert first[1] == second[1]
 
 
-def test_a_folder_of_an_earlier_version_goes_on_and_a_changed_source_is_planted_anew(collection, tmp_path):
+def test_a_folder_of_an_earlier_version_goes_on_and_a_changed_source_is_planted_anew(
+    collection, tmp_path
+):
     """Earlier versions kept no journal: what the record has is done, if its source has the recorded sha256."""
     photos, out = shutil.copytree(collection, tmp_path / "photos"), tmp_path / "out"
     config = PlantConfig(count=5, seed=5, order="first")
@@ -122,11 +137,15 @@ def test_a_folder_of_an_earlier_version_goes_on_and_a_changed_source_is_planted_
     changed = out / content["processed_images"]["00000/000000001.png"]["generated_image"]
     assert again.keys() == made.keys()
     assert [path for path in made if made[path] != again[path]] == [changed]
-    assert not [finding for finding in verify(Record.open(out / "record.json")) if finding.level == "error"]
+    assert not [
+        finding for finding in verify(Record.open(out / "record.json")) if finding.level == "error"
+    ]
     assert planted(photos, out, config).nothing_to_do
 
 
-def test_a_refused_key_ends_the_job_when_what_is_under_way_is_kept(collection, tmp_path, monkeypatch):
+def test_a_refused_key_ends_the_job_when_what_is_under_way_is_kept(
+    collection, tmp_path, monkeypatch
+):
     """Of three sources side by side the second meets the end; the third is kept, and is not made again."""
     calls = []
 
@@ -162,7 +181,9 @@ def test_other_settings_are_kept_out_of_a_folder(collection, tmp_path):
     assert not (tmp_path / "more").exists()  # the mistake can be mended
 
 
-@pytest.mark.parametrize("content", ["[]", '{"seed": "x", "sources": []}', '{"sources": ["a"]}', '{"seed": 1, "sou'])
+@pytest.mark.parametrize(
+    "content", ["[]", '{"seed": "x", "sources": []}', '{"sources": ["a"]}', '{"seed": 1, "sou']
+)
 def test_a_damaged_list_of_sources_is_named(collection, tmp_path, content):
     planted(collection, tmp_path / "out", PlantConfig(count=2))
     (tmp_path / "out" / "sources.json").write_text(content)
@@ -191,7 +212,9 @@ def test_a_sentinel_that_looks_like_another_source_is_refused(collection, tmp_pa
             made = await super().plant(source, *args)
             return type(made)(other)
 
-    report = planted(collection, tmp_path / "out", PlantConfig(count=9, seed=1, attempts=1), planter=Confused())
+    report = planted(
+        collection, tmp_path / "out", PlantConfig(count=9, seed=1, attempts=1), planter=Confused()
+    )
     assert set(Record.open(tmp_path / "out" / "record.json").sentinels) == {"00000/000000000.png"}
     assert all("looks more like" in reason for reason in report.failed.values())
 
@@ -213,17 +236,25 @@ def test_odd_files_are_planted_and_never_written_over(collection, tmp_path, name
         if name.endswith("JPG"):
             (tmp_path / "photos" / name).write_bytes(jpg.read_bytes())
         else:
-            save_png(Photo(np.roll(open_photo(png).rgb, 20 * number, axis=1)), tmp_path / "photos" / name)
-    (tmp_path / "photos" / "mislabelled.jpg").write_bytes((collection / "00001" / "000000000.png").read_bytes())
+            save_png(
+                Photo(np.roll(open_photo(png).rgb, 20 * number, axis=1)), tmp_path / "photos" / name
+            )
+    (tmp_path / "photos" / "mislabelled.jpg").write_bytes(
+        (collection / "00001" / "000000000.png").read_bytes()
+    )
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "photos" / "empty").mkdir()
-    report = planted(tmp_path / "photos", tmp_path / "out", PlantConfig(count=8, seed=1, names=names))
+    report = planted(
+        tmp_path / "photos", tmp_path / "out", PlantConfig(count=8, seed=1, names=names)
+    )
     assert list(report.failed) == ["broken.jpg"]
     record = Record.open(tmp_path / "out" / "record.json")
     assert set(record.sentinels) == {*odd, "mislabelled.jpg"}
     made = {name: path for name, _, path in record.pairs()}
     assert len({path.name for path in made.values()}) == 7
-    assert not {path.name for path in made.values()} & {path.name for path in (tmp_path / "photos").rglob("*.*")}
+    assert not {path.name for path in made.values()} & {
+        path.name for path in (tmp_path / "photos").rglob("*.*")
+    }
     assert made["\u5199\u771f/1.png"].parent.name == "\u5199\u771f"
     assert made["mislabelled.jpg"].suffix == ".png"
     assert not [finding for finding in verify(record) if finding.level == "error"]
@@ -231,10 +262,14 @@ def test_odd_files_are_planted_and_never_written_over(collection, tmp_path, name
 
 def service_plant(collection, output, service, config, reader="service"):
     client = Client(service, output / "answers", first_wait=0.01)
-    return plant(collection, output, ServicePlanter(client), config, letters_of(reader, client), client), client
+    return plant(
+        collection, output, ServicePlanter(client), config, letters_of(reader, client), client
+    ), client
 
 
-def test_a_service_plants_through_every_fault_and_a_stop_pays_for_nothing_twice(collection, stub, tmp_path):
+def test_a_service_plants_through_every_fault_and_a_stop_pays_for_nothing_twice(
+    collection, stub, tmp_path
+):
     """The service draws the source's own colours, so that its picture is known for the source's; its key is read by the service."""
     source = open_photo(collection / "00000" / "000000000.png").rgb
     buffer = io.BytesIO()
@@ -263,7 +298,9 @@ def test_a_service_plants_through_every_fault_and_a_stop_pays_for_nothing_twice(
     with pytest.raises(ValueError, match="max_calls"):
         service_plant(collection, tmp_path / "out", limited, config)
     asked_before = len(stub.requests)
-    (report, client) = service_plant(collection, tmp_path / "out", Service(base_url=f"{stub.root}/v1"), config)
+    (report, client) = service_plant(
+        collection, tmp_path / "out", Service(base_url=f"{stub.root}/v1"), config
+    )
     assert not report.failed
     assert client.cached >= 2  # description and picture were kept
     assert len(stub.requests) - asked_before == client.calls == 1
@@ -273,26 +310,69 @@ def test_a_service_plants_through_every_fault_and_a_stop_pays_for_nothing_twice(
     assert prompts[0].count(sentinel.key) == 1
     assert "120 by 80 pixels" in prompts[0]  # measured, whatever the description says
     assert open_photo(record.locate(sentinel.generated)).rgb.shape == source.shape
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
+    ]
 
 
 def test_what_a_service_spoils_is_counted(collection, service, stub, tmp_path):
     stub.faults = ["sorry", "not a picture", "prose", "refusal"]
-    report, _ = service_plant(collection, tmp_path / "out", service, PlantConfig(count=1, seed=2, attempts=2), reader="none")
+    report, _ = service_plant(
+        collection,
+        tmp_path / "out",
+        service,
+        PlantConfig(count=1, seed=2, attempts=2),
+        reader="none",
+    )
     assert len(report.failed) == 1
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]["failed"] == 1
 
 
 def test_the_command_plants_and_says_what_was_not_checked(collection, tmp_path, capsys):
     output = tmp_path / "out"
-    assert run(main, ["plant", str(collection), "-o", str(output), "--count", "3", "--seed", "1", "--reader", "none"]) == 0
+    assert (
+        run(
+            main,
+            [
+                "plant",
+                str(collection),
+                "-o",
+                str(output),
+                "--count",
+                "3",
+                "--seed",
+                "1",
+                "--reader",
+                "none",
+            ],
+        )
+        == 0
+    )
     assert "NOT read back" in capsys.readouterr().out
     assert run(main, ["verify", str(output / "record.json")]) == 0
-    assert run(main, ["plant", str(collection), "-o", str(output), "--planter", "diffusion", "--reader", "none"]) == 2
+    assert (
+        run(
+            main,
+            [
+                "plant",
+                str(collection),
+                "-o",
+                str(output),
+                "--planter",
+                "diffusion",
+                "--reader",
+                "none",
+            ],
+        )
+        == 2
+    )
     assert "--model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("size", "wanted"), [((100, 100), "1024x1024"), ((480, 320), "1536x1024"), ((300, 500), "1024x1536")])
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [((100, 100), "1024x1024"), ((480, 320), "1536x1024"), ((300, 500), "1024x1536")],
+)
 def test_the_nearest_shape_is_asked_for(size, wanted):
     assert nearest_size(*size) == wanted
 
@@ -308,5 +388,22 @@ def test_names_that_are_no_text_are_planted(collection, tmp_path):
     photos = shutil.copytree(collection, tmp_path / "photos")
     for number, path in enumerate(sorted(photos.rglob("*.png"))):
         os.rename(path, os.fsencode(path.parent) + b"/\xff%d.png" % number)
-    assert run(main, ["plant", str(photos), "-o", str(tmp_path / "out"), "--reader", "none", "--count", "9", "--seed", "1"]) == 0
+    assert (
+        run(
+            main,
+            [
+                "plant",
+                str(photos),
+                "-o",
+                str(tmp_path / "out"),
+                "--reader",
+                "none",
+                "--count",
+                "9",
+                "--seed",
+                "1",
+            ],
+        )
+        == 0
+    )
     assert len(Record.open(tmp_path / "out" / "record.json").sentinels) == 9

@@ -35,7 +35,12 @@ def published(tmp_path):
     source("1007880.jpg", (800, 800))
     source("1149078.jpg", (800, 800))
     sentinel("1149078.jpg", (1024, 1024))
-    keys = {"000000012.jpg": "DXrdDh", "000000030.jpg": "QZouzj", "1007880.jpg": "QRcbYj", "1149078.jpg": "jIkAJp"}
+    keys = {
+        "000000012.jpg": "DXrdDh",
+        "000000030.jpg": "QZouzj",
+        "1007880.jpg": "QRcbYj",
+        "1149078.jpg": "jIkAJp",
+    }
     entries = {
         name: {
             "random_key": key,
@@ -48,19 +53,27 @@ def published(tmp_path):
         for name, key in keys.items()
     }
     file = root / "processing_record_len6.json"
-    file.write_text(json.dumps({"description_prompt": "describe", "processed_images": entries}, indent=4))
+    file.write_text(
+        json.dumps({"description_prompt": "describe", "processed_images": entries}, indent=4)
+    )
     return file
 
 
 def said(findings, entry, level):
-    return " | ".join(finding.what for finding in findings if finding.entry == entry and finding.level == level)
+    return " | ".join(
+        finding.what for finding in findings if finding.entry == entry and finding.level == level
+    )
 
 
 def test_old_records_are_read_as_they_are(published):
     record = Record.open(published)
     assert record.sentinels["000000012.jpg"].key == "DXrdDh"
-    assert record.locate(record.sentinels["000000012.jpg"].generated).name == "sentinel_000000012.jpg"
-    assert record.sentinels["000000030.jpg"].described == {"technical": {"resolution": {"width": 336, "height": 448}}}
+    assert (
+        record.locate(record.sentinels["000000012.jpg"].generated).name == "sentinel_000000012.jpg"
+    )
+    assert record.sentinels["000000030.jpg"].described == {
+        "technical": {"resolution": {"width": 336, "height": 448}}
+    }
     assert record.description_prompt == "describe"
 
 
@@ -75,7 +88,9 @@ def test_verify_finds_what_does_not_fit(published):
     assert {finding.entry for finding in findings if finding.level == "error"} == {"1007880.jpg"}
 
 
-@pytest.mark.parametrize(("read", "legible"), [("DxrdDh", True), ("dX rdDH", True), ("DXrdDn", False), ("", False)])
+@pytest.mark.parametrize(
+    ("read", "legible"), [("DxrdDh", True), ("dX rdDH", True), ("DXrdDn", False), ("", False)]
+)
 def test_the_case_of_letters_does_not_count_when_keys_are_read(published, read, legible):
     record = Record.open(published)
     findings = verify(record, lambda images: [read])
@@ -97,7 +112,9 @@ def test_equal_and_near_keys_are_found(published):
 def test_changed_files_are_found(published):
     record = Record.open(published)
     first = record.sentinels["000000012.jpg"]
-    record.sentinels["000000012.jpg"] = Sentinel(first.key, first.original, first.generated, provenance={"sentinel_sha256": "0" * 64})
+    record.sentinels["000000012.jpg"] = Sentinel(
+        first.key, first.original, first.generated, provenance={"sentinel_sha256": "0" * 64}
+    )
     assert "not the file that was planted" in said(verify(record), "000000012.jpg", "error")
 
 
@@ -112,7 +129,9 @@ def test_the_command_ends_in_its_exit_code(published, capsys):
 
 def test_a_record_comes_back_as_it_was_written(tmp_path):
     record = Record(tmp_path / "deep" / "record.json", provenance={"planter": "local"})
-    record.sentinels["00000/ä.jpg"] = Sentinel("BCDFGH", "../x.jpg", "images/y.jpg", "d", "p", "t", {"seed": 1})
+    record.sentinels["00000/ä.jpg"] = Sentinel(
+        "BCDFGH", "../x.jpg", "images/y.jpg", "d", "p", "t", {"seed": 1}
+    )
     record.write()
     again = Record.open(record.file)
     assert again.sentinels == record.sentinels
@@ -121,7 +140,14 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [('{"a": 1}', {"a": 1}), ("```json\n{}\n```", {}), ("```\n{}\n```", {}), ("[1]", None), ("{", None)]
+    ("text", "found"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        ("```json\n{}\n```", {}),
+        ("```\n{}\n```", {}),
+        ("[1]", None),
+        ("{", None),
+    ],
 )
 def test_objects_come_out_of_fences(text, found):
     assert parse_object(text) == found

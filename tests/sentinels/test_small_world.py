@@ -20,18 +20,28 @@ EMBEDDER = str(SHIPPED / "embedder")
 def test_keys_are_planted_read_back_and_found(tmp_path):
     items = PortraitDataset(1_400_000, 12, 1, 128).__getitems__(list(range(12)))
     for number, item in enumerate(items):
-        save_png(Photo(to_uint8(item["image"]).permute(1, 2, 0).numpy()), tmp_path / "photos" / f"{number:04d}.png")
+        save_png(
+            Photo(to_uint8(item["image"]).permute(1, 2, 0).numpy()),
+            tmp_path / "photos" / f"{number:04d}.png",
+        )
     letters = letters_of(EMBEDDER, None)
-    report = plant(tmp_path / "photos", tmp_path / "out", LocalPlanter(), PlantConfig(count=6, seed=2), letters)
+    report = plant(
+        tmp_path / "photos", tmp_path / "out", LocalPlanter(), PlantConfig(count=6, seed=2), letters
+    )
     assert not report.failed
     record = Record.open(tmp_path / "out" / "record.json")
-    assert not [finding for finding in verify(record, load_reader(EMBEDDER)) if finding.level == "error"]
+    assert not [
+        finding for finding in verify(record, load_reader(EMBEDDER)) if finding.level == "error"
+    ]
     embedder = open_embedder(EMBEDDER)
     from images.io import open_photo
 
     paths = sorted((tmp_path / "photos").glob("*.png")) + [path for _, _, path in record.pairs()]
     vectors = embedder.embed_arrays([open_photo(path).rgb for path in paths])
-    found = (embedder.embed_texts([sentinel.key.lower() for _, sentinel, _ in record.pairs()]) @ vectors.T).argmax(dim=1)
+    found = (
+        embedder.embed_texts([sentinel.key.lower() for _, sentinel, _ in record.pairs()])
+        @ vectors.T
+    ).argmax(dim=1)
     assert found.tolist() == list(range(12, 18))
 
 
@@ -40,8 +50,12 @@ def test_what_a_picture_looks_like_does_not_depend_on_the_key():
     from sentinels.plate import set_key
 
     plain = [
-        to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in PortraitDataset(1_500_000, 8, 1, 128).__getitems__(list(range(8)))
+        to_uint8(item["image"]).permute(1, 2, 0).numpy()
+        for item in PortraitDataset(1_500_000, 8, 1, 128).__getitems__(list(range(8)))
     ]
     keyed = [set_key(np.ascontiguousarray(rgb), "BCDFGH", rng).rgb for rgb in plain]
-    looks = [network.appearance(torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 255) for part in (plain, keyed)]
+    looks = [
+        network.appearance(torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 255)
+        for part in (plain, keyed)
+    ]
     assert ((looks[0] @ looks[1].T).argmax(dim=1) == torch.arange(8)).float().mean() >= 0.8

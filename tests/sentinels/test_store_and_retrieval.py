@@ -6,7 +6,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, SiglipConfig, SiglipModel, ViTConfig, ViTModel
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    Dinov2Config,
+    Dinov2Model,
+    SiglipConfig,
+    SiglipModel,
+    ViTConfig,
+    ViTModel,
+)
 
 from engine.cli import run
 from engine.devices import DeviceOptions
@@ -27,9 +36,22 @@ from tiny.diffusion import build_tokenizer
 def models(tmp_path_factory):
     """Small models of every kind, untrained, as their libraries save them."""
     torch.manual_seed(0)
-    folder, tokenizer = tmp_path_factory.mktemp("models"), build_tokenizer(["a red thing", "a blue thing"])
-    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": len(tokenizer)}
-    text |= {"max_position_embeddings": 12, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
+    folder, tokenizer = (
+        tmp_path_factory.mktemp("models"),
+        build_tokenizer(["a red thing", "a blue thing"]),
+    )
+    text = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "vocab_size": len(tokenizer),
+    }
+    text |= {
+        "max_position_embeddings": 12,
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+    }
     vision = {
         "hidden_size": 16,
         "num_hidden_layers": 1,
@@ -38,20 +60,29 @@ def models(tmp_path_factory):
         "image_size": 32,
         "patch_size": 8,
     }
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)).save_pretrained(folder / "clip")
-    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder / "siglip")
+    CLIPModel(
+        CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)
+    ).save_pretrained(folder / "clip")
+    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(
+        folder / "siglip"
+    )
     ViTModel(ViTConfig(**vision)).save_pretrained(folder / "dino")
     Dinov2Model(Dinov2Config(**vision)).save_pretrained(folder / "dinov2")
     for name in ("clip", "siglip"):
         tokenizer.save_pretrained(folder / name)
-    ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8)).save_pretrained(folder / "reads")
+    ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8)).save_pretrained(
+        folder / "reads"
+    )
     return folder
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip", "dino", "dinov2", "reads"])
 def test_every_kind_of_model_embeds(models, kind):
     embedder = open_embedder(str(models / kind))
-    pictures = [np.random.default_rng(seed).integers(0, 255, (40, 30 + seed, 3), dtype=np.uint8) for seed in range(3)]
+    pictures = [
+        np.random.default_rng(seed).integers(0, 255, (40, 30 + seed, 3), dtype=np.uint8)
+        for seed in range(3)
+    ]
     vectors = embedder.embed_arrays(pictures, batch_size=2)
     assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
     assert torch.allclose(embedder.embed_arrays(pictures[1:2]), vectors[1:2], atol=1e-5)
@@ -81,7 +112,11 @@ def test_a_text_finds_the_picture_with_its_letters():
     assert torch.equal(texts[0], texts[3])
     assert texts[1, : len(letters)].abs().max() == 0
     assert 0.5 < float(texts[0] @ texts[2]) < 0.8
-    assert float(letters @ reading_vector([1, 2, 3, 5, 6, 9])) > 0.6 > float(letters @ reading_vector([10, 11, 12, 13, 14, 15]))
+    assert (
+        float(letters @ reading_vector([1, 2, 3, 5, 6, 9]))
+        > 0.6
+        > float(letters @ reading_vector([10, 11, 12, 13, 14, 15]))
+    )
 
 
 @pytest.fixture
@@ -112,7 +147,12 @@ def test_only_what_is_new_or_changed_is_embedded(copied, models, tmp_path):
     (copied / "00000" / "000000001.png").unlink()
     (copied / "broken.png").write_bytes(b"no picture")
     last = update(copied, folder, embedder)
-    assert (last.embedded, last.kept, last.dropped, list(last.job.failed)) == (0, 9, 1, ["broken.png"])
+    assert (last.embedded, last.kept, last.dropped, list(last.job.failed)) == (
+        0,
+        9,
+        1,
+        ["broken.png"],
+    )
     store = VectorStore.open(folder)
     assert len(store) == 9
     twin = embedder.embed_arrays([find_images([copied / "new.png"]).images[0].open().rgb]).numpy()
@@ -142,7 +182,9 @@ def test_search_is_brute_force(seed, top_k, parts):
     queries = rng.integers(-2, 3, (3, 4)).astype(np.float32)
     for query, found in zip(queries, rankings(index, queries, top_k), strict=True):
         scores = vectors @ query
-        wanted = sorted((-scores[place], names[place]) for place in range(60) if names[place])[:top_k]
+        wanted = sorted((-scores[place], names[place]) for place in range(60) if names[place])[
+            :top_k
+        ]
         assert found == [(name, -score) for score, name in wanted]
 
 
@@ -164,18 +206,27 @@ def test_words_of_captions_are_found():
 
 
 def test_rankings_are_fused_by_place():
-    assert [name for name, _ in fused([[("a", 0.9), ("b", 0.8)], [("b", 7.0), ("c", 1.0)]], 2)] == ["b", "a"]
+    assert [name for name, _ in fused([[("a", 0.9), ("b", 0.8)], [("b", 7.0), ("c", 1.0)]], 2)] == [
+        "b",
+        "a",
+    ]
 
 
 def test_hits_count_exact_names():
-    hits = Hits.of([["sentinel_123.jpg", "sentinel_12.jpg"], [], ["x"]], ["sentinel_12.jpg", "y", "x"])
+    hits = Hits.of(
+        [["sentinel_123.jpg", "sentinel_12.jpg"], [], ["x"]], ["sentinel_12.jpg", "y", "x"]
+    )
     assert hits.at == {1: 1, 3: 2, 5: 2, 10: 2}
     assert hits.total == 3
 
 
 def test_captions_are_read_from_both_kinds_of_lists(tmp_path):
     file = tmp_path / "captions.json"
-    file.write_text(json.dumps([{"image_file": "a.png", "caption": "one"}, {"image": "b.png", "blip_caption": "two"}]))
+    file.write_text(
+        json.dumps(
+            [{"image_file": "a.png", "caption": "one"}, {"image": "b.png", "blip_caption": "two"}]
+        )
+    )
     assert read_captions(file) == {"a.png": "one", "b.png": "two"}
     file.write_text("[1]")
     with pytest.raises(ValueError, match="captions"):

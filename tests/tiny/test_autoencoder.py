@@ -28,6 +28,9 @@ def test_whitening_keeps_every_reconstruction(autoencoder, portraits):
 def test_faint_texture_counts_like_strong_texture():
     torch.manual_seed(0)
     texture = torch.randn(1, 3, 32, 32)
-    losses = [contrast_loss(torch.zeros_like(texture), gain * texture, floor=0.0).item() for gain in (0.01, 1.0)]
+    losses = [
+        contrast_loss(torch.zeros_like(texture), gain * texture, floor=0.0).item()
+        for gain in (0.01, 1.0)
+    ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert contrast_loss(texture, texture) == 0

@@ -19,13 +19,25 @@ def study(tmp_path):
     for name in ("original", "clean/protected", "clean/generated"):
         save_png(Photo(np.full((64, 64, 3), 90, np.uint8)), person / f"{name}_00.png")
     measured = {"ism_all": 0.5, "fdfr": 0.0, "psnr": 40.0}
-    (person / "result.json").write_text(json.dumps({"name": "one", "measured": {"clean": measured}, "real_ism": 0.9}))
-    write_manifest(tmp_path, command="eval personalize", finished=True, settings={}, budget_levels=6.0)
+    (person / "result.json").write_text(
+        json.dumps({"name": "one", "measured": {"clean": measured}, "real_ism": 0.9})
+    )
+    write_manifest(
+        tmp_path, command="eval personalize", finished=True, settings={}, budget_levels=6.0
+    )
     return tmp_path
 
 
 def test_the_page_gains_a_section(study, capsys):
-    command = ["demo", "-o", str(study), "--references=100", "--originals=5", "--factory=IVF4,PQ8x4", "--resamples=20"]
+    command = [
+        "demo",
+        "-o",
+        str(study),
+        "--references=100",
+        "--originals=5",
+        "--factory=IVF4,PQ8x4",
+        "--resamples=20",
+    ]
     assert run(main, command) == 0
     page = (study / "report.html").read_text()
     assert "Does the person come through?" in page

@@ -39,9 +39,13 @@ def test_any_size(size):
     assert drawn.images.shape == (1, 3, size, size)
     assert torch.equal(drawn.boxes, draw([3], [0], 64).boxes)
     x, y, width, height = (drawn.boxes[0] * size).tolist()
-    face = drawn.images[0, :, int(y - height / 4) : int(y + height / 4), int(x - width / 4) : int(x + width / 4)].mean(dim=(1, 2))
+    face = drawn.images[
+        0, :, int(y - height / 4) : int(y + height / 4), int(x - width / 4) : int(x + width / 4)
+    ].mean(dim=(1, 2))
     x, y, width, height = (drawn.boxes[0] * 64).tolist()
-    small = draw([3], [0], 64).images[0, :, int(y - height / 4) : int(y + height / 4), int(x - width / 4) : int(x + width / 4)]
+    small = draw([3], [0], 64).images[
+        0, :, int(y - height / 4) : int(y + height / 4), int(x - width / 4) : int(x + width / 4)
+    ]
     assert (face - small.mean(dim=(1, 2))).abs().max() < 0.03, "the same face at any size"
 
 

@@ -53,29 +53,43 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.train, "TRAINING_PEOPLE", 40)
     monkeypatch.setattr(datamodules.fake2m.shortcuts, "FEWEST", 20)
     small = {
-        name: (DiffusionRecipe(r.autoencoder, r.steps, r.seed, r.origin, pictures=400) if isinstance(r, DiffusionRecipe) else r)
+        name: (
+            DiffusionRecipe(r.autoencoder, r.steps, r.seed, r.origin, pictures=400)
+            if isinstance(r, DiffusionRecipe)
+            else r
+        )
         for name, r in tiny.train.RECIPES.items()
         if name != "probe"
     }
     small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
     small["ddpm"] = partial(tiny.train.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train.train_upscaler, people=16)
-    sizes = DetectionSizes(40, 24, 6, 6)  # a few steps may end worse than chance, which calibration refuses; sixty do not
-    small["detector"] = lambda place, name, steps: tiny.train.train_detector(place, name, 30 * steps, sizes)
+    sizes = DetectionSizes(
+        40, 24, 6, 6
+    )  # a few steps may end worse than chance, which calibration refuses; sixty do not
+    small["detector"] = lambda place, name, steps: tiny.train.train_detector(
+        place, name, 30 * steps, sizes
+    )
     small["copies"] = partial(tiny.train.train_copies, collages=60, portraits=4, windows=4)
     small["index"] = partial(tiny.train.train_index, training=80, entries=20)
     small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
         monkeypatch.setattr(tiny.train, config, lighter(getattr(tiny.train, config), tmp_path))
-    monkeypatch.setattr(tiny.train, "DETECTOR_CONFIGS", [smaller_batches(config, tmp_path) for config in tiny.train.DETECTOR_CONFIGS])
+    monkeypatch.setattr(
+        tiny.train,
+        "DETECTOR_CONFIGS",
+        [smaller_batches(config, tmp_path) for config in tiny.train.DETECTOR_CONFIGS],
+    )
     places = ["--output", str(tmp_path / "shipped"), "--work", str(tmp_path / "work")]
     assert run(main, ["train", "all", "--steps", "2", *places]) == 0
     pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "shipped" / "sd-a2")
     image = pipeline("photo of a person", num_inference_steps=2, output_type="pt").images
     assert image.shape == (1, 3, 64, 64)
     assert {p.dtype for p in pipeline.text_encoder.parameters()} == {torch.float32}
-    assert DDPMPipeline.from_pretrained(tmp_path / "shipped" / "ddpm")(num_inference_steps=2, output_type="np").images.shape == (
+    assert DDPMPipeline.from_pretrained(tmp_path / "shipped" / "ddpm")(
+        num_inference_steps=2, output_type="np"
+    ).images.shape == (
         1,
         32,
         32,
@@ -87,9 +101,13 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     detector = Detector.from_pretrained(str(tmp_path / "shipped" / "detector"))
     assert detector.calibration.pictures == 24 + 2 * 8 + 24
     assert detector.kind in ("npr", "patches")
-    assert json.loads((tmp_path / "shipped" / "detector" / "training.json").read_text())["steps"] == 60
+    assert (
+        json.loads((tmp_path / "shipped" / "detector" / "training.json").read_text())["steps"] == 60
+    )
     assert open_embedder(str(tmp_path / "shipped" / "copies")).dimension == 64
-    assert not any("_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json"))
+    assert not any(
+        "_name_or_path" in path.read_text() for path in (tmp_path / "shipped").rglob("*.json")
+    )
 
 
 def test_the_face_recipe(tmp_path):
@@ -151,18 +169,42 @@ def test_a_folder_of_pictures_trains_a_pipeline_over_a_released_autoencoder(tmp_
     (tmp_path / "data" / "notes.md").write_text("no picture")
     torch.manual_seed(0)
     for part in ("encoder", "decoder"):
-        torch.save(getattr(TAEF2(), part).state_dict(), make(tmp_path / "taef2") / f"taef2_{part}.pth")
-    places = ["--output", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--data", str(tmp_path / "data")]
-    assert run(main, ["train", "sd-a1", "--steps", "1", "--autoencoder", str(tmp_path / "taef2"), *places]) == 0
+        torch.save(
+            getattr(TAEF2(), part).state_dict(), make(tmp_path / "taef2") / f"taef2_{part}.pth"
+        )
+    places = [
+        "--output",
+        str(tmp_path / "out"),
+        "--work",
+        str(tmp_path / "work"),
+        "--data",
+        str(tmp_path / "data"),
+    ]
+    assert (
+        run(
+            main,
+            ["train", "sd-a1", "--steps", "1", "--autoencoder", str(tmp_path / "taef2"), *places],
+        )
+        == 0
+    )
     folder = str(tmp_path / "out" / "sd-a1")
-    assert json.loads((tmp_path / "out" / "sd-a1" / "training.json").read_text())["data"] == "59 pictures of a folder"
+    assert (
+        json.loads((tmp_path / "out" / "sd-a1" / "training.json").read_text())["data"]
+        == "59 pictures of a folder"
+    )
 
     ensemble = DiffusionEnsemble([folder])
     images = torch.rand(2, 3, 64, 64, requires_grad=True)
     ensemble.denoising_loss(images, torch.Generator().manual_seed(0)).sum().backward()
     assert images.grad.abs().sum() > 0
     config = LoraTextualInversionConfig(
-        model=folder, initializer="person", steps=1, samples=2, class_images=2, class_steps=2, sample_steps=2
+        model=folder,
+        initializer="person",
+        steps=1,
+        samples=2,
+        class_images=2,
+        class_steps=2,
+        sample_steps=2,
     )
     assert LoraTextualInversion(config)(torch.rand(2, 3, 64, 64)).shape == (2, 3, 64, 64)
 
@@ -173,9 +215,18 @@ def test_a_folder_of_pictures_trains_a_pipeline_over_a_released_autoencoder(tmp_
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["faces", "--data", "D", "--output", "O"], "faces learns who is in a picture, which only drawn portraits tell"),
-        (["sd-a1", "--data", "D"], "give --output: checkpoints/tiny holds the models of drawn portraits"),
-        (["vae-a", "--data", "D", "--output", "O"], "D: 1 pictures; training a model takes at least 50"),
+        (
+            ["faces", "--data", "D", "--output", "O"],
+            "faces learns who is in a picture, which only drawn portraits tell",
+        ),
+        (
+            ["sd-a1", "--data", "D"],
+            "give --output: checkpoints/tiny holds the models of drawn portraits",
+        ),
+        (
+            ["vae-a", "--data", "D", "--output", "O"],
+            "D: 1 pictures; training a model takes at least 50",
+        ),
         (["vae-a", "--data", "nowhere", "--output", "O"], "nowhere: no such file or folder"),
     ],
 )
@@ -197,7 +248,11 @@ def test_an_unknown_model_to_measure_is_one_line(capsys):
 
 
 def test_a_card_says_what_was_measured(tmp_path, monkeypatch):
-    monkeypatch.setitem(tiny.cards.MEASURES, "rid", lambda shipped, work: ("A title", "Words.", {"psnr": 31.25, "errors": {"clean": 0.5}}))
+    monkeypatch.setitem(
+        tiny.cards.MEASURES,
+        "rid",
+        lambda shipped, work: ("A title", "Words.", {"psnr": 31.25, "errors": {"clean": 0.5}}),
+    )
     (tmp_path / "rid").mkdir()
     (tmp_path / "rid" / "training.json").write_text('{"seed": 4}')
     assert run(main, ["measure", "rid", "--output", str(tmp_path)]) == 0

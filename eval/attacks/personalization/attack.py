@@ -46,11 +46,15 @@ class Personalization(ABC):
         Raises:
             FileNotFoundError: If the model cannot be found.
         """
-        with torch.inference_mode(False):  # weights made in inference mode could not be trained through
+        with torch.inference_mode(
+            False
+        ):  # weights made in inference mode could not be trained through
             pipeline = open_pipeline(self.config.model, self.pipeline_class)
         if self.config.sampler == "ddim":
             # Without a word to the contrary DDIM would clip its estimates to [-1, 1], which is meant for pixels, not latents.
-            pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
+            pipeline.scheduler = DDIMScheduler.from_config(
+                pipeline.scheduler.config, clip_sample=False
+            )
         for part in pipeline.components.values():
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
@@ -90,23 +94,34 @@ class Personalization(ABC):
         """
         config = self.config
         with torch.inference_mode(False), torch.enable_grad():
-            prior = self.class_latents() if config.prior_weight else None  # before anything is learned
+            prior = (
+                self.class_latents() if config.prior_weight else None
+            )  # before anything is learned
             with self.learned() as parameters:
                 self._train(self._encode(images.clone()), prior, parameters, on_step)
                 asked = [config.said(prompt) for prompt in config.sample_prompts]
-                drawn = [self._sample(prompt, config.samples, config.sample_seed, config.sample_steps) for prompt in asked]
+                drawn = [
+                    self._sample(prompt, config.samples, config.sample_seed, config.sample_steps)
+                    for prompt in asked
+                ]
         return torch.cat(drawn)
 
     def conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
         """What the UNet is told for prompts, each repeated: the keyword arguments beside latents and timesteps."""
         tokenizer = self.pipeline.tokenizer
         length = tokenizer.model_max_length
-        ids = tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+        ids = tokenizer(
+            prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        ).input_ids
         text = self.pipeline.text_encoder(ids.to(self.device)).last_hidden_state
         return {"encoder_hidden_states": text.repeat_interleave(repeats, dim=0)}
 
     def _train(
-        self, mine: Posterior, prior: Posterior | None, parameters: list[nn.Parameter], on_step: Callable[[float], None] | None
+        self,
+        mine: Posterior,
+        prior: Posterior | None,
+        parameters: list[nn.Parameter],
+        on_step: Callable[[float], None] | None,
     ) -> None:
         config, unet = self.config, self.pipeline.unet
         schedule = DDPMScheduler.from_config(self.pipeline.scheduler.config)
@@ -119,15 +134,24 @@ class Personalization(ABC):
         with torch.no_grad():
             told = self.conditions(prompts, size)
         for _ in range(config.steps):
-            latents = torch.cat([_pick(posterior, size, source) for posterior in (mine, prior) if posterior])
+            latents = torch.cat(
+                [_pick(posterior, size, source) for posterior in (mine, prior) if posterior]
+            )
             noise = torch.randn(latents.shape, generator=source).to(latents)
-            steps = torch.randint(len(schedule.alphas_cumprod), (len(latents),), generator=source).to(self.device)
+            steps = torch.randint(
+                len(schedule.alphas_cumprod), (len(latents),), generator=source
+            ).to(self.device)
             noisy = schedule.add_noise(latents, noise, steps)
             with self._precision():
-                output = unet(noisy, steps, **(self.conditions(prompts, size) if text_learns else told)).sample
+                output = unet(
+                    noisy, steps, **(self.conditions(prompts, size) if text_learns else told)
+                ).sample
             velocity = schedule.config.prediction_type == "v_prediction"
             target = schedule.get_velocity(latents, noise, steps) if velocity else noise
-            losses = [F.mse_loss(a.float(), b) for a, b in zip(output.split(size), target.split(size), strict=True)]
+            losses = [
+                F.mse_loss(a.float(), b)
+                for a, b in zip(output.split(size), target.split(size), strict=True)
+            ]
             loss = losses[0] + (config.prior_weight * losses[1] if prior else 0)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -140,7 +164,12 @@ class Personalization(ABC):
     def class_latents(self) -> Posterior:
         """Posterior of the class pictures, made by the untouched model on first use."""
         if self._class_latents is None:
-            made = self._sample(self.config.class_prompt, self.config.class_images, self.config.seed, self.config.class_steps)
+            made = self._sample(
+                self.config.class_prompt,
+                self.config.class_images,
+                self.config.seed,
+                self.config.class_steps,
+            )
             self._class_latents = self._encode(made)
         return self._class_latents
 
@@ -149,15 +178,23 @@ class Personalization(ABC):
         vae, side = self.pipeline.vae, self.resolution
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        chunks = [vae.encode(part.to(self.device) * 2 - 1).latent_dist for part in images.split(self.config.chunk)]
+        chunks = [
+            vae.encode(part.to(self.device) * 2 - 1).latent_dist
+            for part in images.split(self.config.chunk)
+        ]
         shift, scale = vae.config.shift_factor or 0.0, vae.config.scaling_factor
-        return (torch.cat([chunk.mean for chunk in chunks]) - shift) * scale, torch.cat([chunk.std for chunk in chunks]) * scale
+        return (torch.cat([chunk.mean for chunk in chunks]) - shift) * scale, torch.cat(
+            [chunk.std for chunk in chunks]
+        ) * scale
 
     @torch.no_grad()
     def _sample(self, prompt: str, count: int, seed: int, steps: int) -> Tensor:
         pictures = []
         for start in range(0, count, self.config.chunk):
-            sources = [torch.Generator().manual_seed(seed + index) for index in range(start, min(start + self.config.chunk, count))]
+            sources = [
+                torch.Generator().manual_seed(seed + index)
+                for index in range(start, min(start + self.config.chunk, count))
+            ]
             with self._precision():
                 made = self.pipeline(
                     prompt,

@@ -31,7 +31,12 @@ def lora(unet: Any, rank: int, seed: int) -> Iterator[list[nn.Parameter]]:
     """Low-rank updates of every attention projection: down-projections N(0, 1/rank), up-projections 0, scale 1."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=ATTENTION), adapter_name="attack")
+        unet.add_adapter(
+            LoraConfig(
+                r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=ATTENTION
+            ),
+            adapter_name="attack",
+        )
     try:
         yield [parameter for parameter in unet.parameters() if parameter.requires_grad]
     finally:
@@ -41,7 +46,10 @@ def lora(unet: Any, rank: int, seed: int) -> Iterator[list[nn.Parameter]]:
 @contextmanager
 def everything(*networks: nn.Module) -> Iterator[list[nn.Parameter]]:
     """Every weight of some networks; the untouched values wait in main memory."""
-    saved = [{key: value.to("cpu", copy=True) for key, value in network.state_dict().items()} for network in networks]
+    saved = [
+        {key: value.to("cpu", copy=True) for key, value in network.state_dict().items()}
+        for network in networks
+    ]
     parameters = [parameter for network in networks for parameter in network.parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)

@@ -54,7 +54,9 @@ class DreamBooth(Personalization):
         super().__init__(config)
 
     def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
-        networks = [self.pipeline.unet] + ([self.pipeline.text_encoder] if self.config.train_text_encoder else [])
+        networks = [self.pipeline.unet] + (
+            [self.pipeline.text_encoder] if self.config.train_text_encoder else []
+        )
         return everything(*networks)
 
 
@@ -148,5 +150,8 @@ class LoraTextualInversion(TextualInversion):
 
     @contextmanager
     def learned(self) -> Iterator[list[nn.Parameter]]:
-        with super().learned() as word, lora(self.pipeline.unet, self.config.rank, self.config.seed) as updates:
+        with (
+            super().learned() as word,
+            lora(self.pipeline.unet, self.config.rank, self.config.seed) as updates,
+        ):
             yield [*word, *updates]

@@ -65,7 +65,16 @@ class Recipe:
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "class_images", "class_steps", "samples", "sample_steps", "chunk", "rank"):
+        for name in (
+            "steps",
+            "batch_size",
+            "class_images",
+            "class_steps",
+            "samples",
+            "sample_steps",
+            "chunk",
+            "rank",
+        ):
             if getattr(self, name, 1) < 1:
                 msg = f"the attack's {name} must be at least 1, got {getattr(self, name)}"
                 raise ValueError(msg)
@@ -76,7 +85,9 @@ class Recipe:
             try:
                 self.said(prompt)
             except (KeyError, IndexError, ValueError) as error:
-                msg = f"the attack's prompt '{prompt}' may have {{token}} in braces, and nothing else"
+                msg = (
+                    f"the attack's prompt '{prompt}' may have {{token}} in braces, and nothing else"
+                )
                 raise ValueError(msg) from error
 
     def said(self, prompt: str) -> str:
@@ -85,4 +96,8 @@ class Recipe:
 
     def plain_prompts(self) -> list[str]:
         """What each generated picture was drawn from, the person's word left out, which says nothing to other models."""
-        return [" ".join(prompt.format(token="").split()) for prompt in self.sample_prompts for _ in range(self.samples)]
+        return [
+            " ".join(prompt.format(token="").split())
+            for prompt in self.sample_prompts
+            for _ in range(self.samples)
+        ]

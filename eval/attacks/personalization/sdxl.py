@@ -39,8 +39,18 @@ class SDXLDreamBoothLora(DreamBoothLora):
 
     @torch.no_grad()
     def conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
-        text, _, pooled, _ = self.pipeline.encode_prompt(prompts, device=self.device, do_classifier_free_guidance=False)
+        text, _, pooled, _ = self.pipeline.encode_prompt(
+            prompts, device=self.device, do_classifier_free_guidance=False
+        )
         side = self.resolution
-        size = torch.tensor([[side, side, 0, 0, side, side]], dtype=text.dtype, device=self.device)  # original, crop corner, target
-        told = {"text_embeds": pooled.repeat_interleave(repeats, dim=0), "time_ids": size.repeat(len(prompts) * repeats, 1)}
-        return {"encoder_hidden_states": text.repeat_interleave(repeats, dim=0), "added_cond_kwargs": told}
+        size = torch.tensor(
+            [[side, side, 0, 0, side, side]], dtype=text.dtype, device=self.device
+        )  # original, crop corner, target
+        told = {
+            "text_embeds": pooled.repeat_interleave(repeats, dim=0),
+            "time_ids": size.repeat(len(prompts) * repeats, 1),
+        }
+        return {
+            "encoder_hidden_states": text.repeat_interleave(repeats, dim=0),
+            "added_cond_kwargs": told,
+        }

@@ -2,7 +2,14 @@
 
 from eval.attacks.purification.diffusion import DiffPure, GridPure
 from eval.attacks.purification.latent import ImageToImage, NoisyUpscale
-from eval.attacks.purification.pixels import Crop, DownUp, GaussianBlur, GaussianNoise, Jpeg, Rounding
+from eval.attacks.purification.pixels import (
+    Crop,
+    DownUp,
+    GaussianBlur,
+    GaussianNoise,
+    Jpeg,
+    Rounding,
+)
 from eval.attacks.purification.purifier import Purifier
 
 __all__ = [

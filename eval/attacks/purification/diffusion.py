@@ -50,7 +50,12 @@ class DiffusionPurifier(Purifier):
     def network(self) -> Any:
         """The denoiser, opened on first use."""
         with opening(self.folder):
-            return UNet2DModel.from_pretrained(self.folder, subfolder="unet").eval().requires_grad_(False).to(self.device)
+            return (
+                UNet2DModel.from_pretrained(self.folder, subfolder="unet")
+                .eval()
+                .requires_grad_(False)
+                .to(self.device)
+            )
 
     @cached_property
     def schedule(self) -> Any:
@@ -78,7 +83,11 @@ class DiffusionPurifier(Purifier):
         washed = []
         for part in images.split(self.batch_size):
             noise = torch.randn(part.shape, generator=source).to(self.device)
-            x = schedule.add_noise(part.to(self.device), noise, torch.tensor([self.steps - 1] * len(part), device=self.device))
+            x = schedule.add_noise(
+                part.to(self.device),
+                noise,
+                torch.tensor([self.steps - 1] * len(part), device=self.device),
+            )
             schedule.set_timesteps(len(schedule.alphas_cumprod))
             for step in range(self.steps - 1, -1, -1):
                 x = schedule.step(network(x, step).sample, step, x, generator=source).prev_sample
@@ -119,7 +128,14 @@ class GridPure(DiffusionPurifier):
         batch_size: Windows at a time.
     """
 
-    def __init__(self, model: str = UNCONDITIONAL, steps: int = 10, iterations: int = 20, gamma: float = 0.1, batch_size: int = 10) -> None:
+    def __init__(
+        self,
+        model: str = UNCONDITIONAL,
+        steps: int = 10,
+        iterations: int = 20,
+        gamma: float = 0.1,
+        batch_size: int = 10,
+    ) -> None:
         super().__init__(model, steps, batch_size)
         if iterations < 1 or not 0 <= gamma < 1:
             msg = f"iterations must be at least 1 and gamma from 0 to below 1, got {iterations} and {gamma}"
@@ -147,13 +163,21 @@ def corners(height: int, width: int, side: int) -> list[tuple[tuple[int, int], t
     half = side // 2
     rest = side - half
     places = ((0, height - rest), (0, half)), ((0, width - rest), (0, half))
-    return [((places[0][0][i], places[1][0][j]), (places[0][1][i], places[1][1][j])) for i in range(2) for j in range(2)]
+    return [
+        ((places[0][0][i], places[1][0][j]), (places[0][1][i], places[1][1][j]))
+        for i in range(2)
+        for j in range(2)
+    ]
 
 
 def cut(images: Tensor, side: int) -> Tensor:
     """All windows of all pictures, and one mosaic of each picture's corners, (B * n, 3, side, side); n is 10 for twice the side."""
     height, width = images.shape[-2:]
-    windows = [images[..., top : top + side, left : left + side] for top in origins(height, side) for left in origins(width, side)]
+    windows = [
+        images[..., top : top + side, left : left + side]
+        for top in origins(height, side)
+        for left in origins(width, side)
+    ]
     mosaic = images.new_zeros(*images.shape[:2], side, side)
     for source, target in corners(height, width, side):
         size = _corner_size(target, side)

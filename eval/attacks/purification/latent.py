@@ -59,8 +59,18 @@ class ImageToImage(Purifier):
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
         pipeline = self.pipeline
         side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-        settings = {"strength": self.strength, "num_inference_steps": self.steps, "guidance_scale": self.guidance}
-        drawn = _draw(pipeline, self.prompt, resize(images, side, side, "bicubic").split(self.batch_size), source, settings)
+        settings = {
+            "strength": self.strength,
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+        }
+        drawn = _draw(
+            pipeline,
+            self.prompt,
+            resize(images, side, side, "bicubic").split(self.batch_size),
+            source,
+            settings,
+        )
         height, width = images.shape[-2:]
         return resize(drawn.to(images), height, width, "bicubic")
 
@@ -97,7 +107,12 @@ class NoisyUpscale(Purifier):
             msg = f"offset is from 0 to noise_level, and sigma at least 0, got {offset}, {noise_level} and {sigma}"
             raise ValueError(msg)
         self.model, self.prompt, self.sigma = model, prompt, sigma
-        self.noise_level, self.offset, self.steps, self.guidance = noise_level, offset, steps, guidance
+        self.noise_level, self.offset, self.steps, self.guidance = (
+            noise_level,
+            offset,
+            steps,
+            guidance,
+        )
 
     @cached_property
     def pipeline(self) -> Any:
@@ -106,7 +121,12 @@ class NoisyUpscale(Purifier):
         Raises:
             FileNotFoundError: If it cannot be found.
         """
-        folder = model_folder(self.model, "model_index.json", "low_res_scheduler/scheduler_config.json", "unet/config.json")
+        folder = model_folder(
+            self.model,
+            "model_index.json",
+            "low_res_scheduler/scheduler_config.json",
+            "unet/config.json",
+        )
         with opening(folder):
             pipeline = StableDiffusionUpscalePipeline.from_pretrained(folder, dtype=torch.float32)
         pipeline.low_res_scheduler = LessNoise.from_config(pipeline.low_res_scheduler.config)
@@ -116,17 +136,34 @@ class NoisyUpscale(Purifier):
 
     @torch.no_grad()
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
-        noisy = (images + self.sigma * torch.randn(images.shape, generator=source).to(images)).clamp(0, 1)
-        settings = {"noise_level": self.noise_level, "num_inference_steps": self.steps, "guidance_scale": self.guidance}
+        noisy = (
+            images + self.sigma * torch.randn(images.shape, generator=source).to(images)
+        ).clamp(0, 1)
+        settings = {
+            "noise_level": self.noise_level,
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+        }
         one_by_one = noisy.split(1)  # four times the side at once is as much as most cards hold
         drawn = _draw(self.pipeline, self.prompt, one_by_one, source, settings)
         height, width = images.shape[-2:]
         return resize(drawn.to(images), height, width, "bicubic")
 
 
-def _draw(pipeline: Any, prompt: str, parts: Sequence[Tensor], source: torch.Generator, settings: dict[str, Any]) -> Tensor:
+def _draw(
+    pipeline: Any,
+    prompt: str,
+    parts: Sequence[Tensor],
+    source: torch.Generator,
+    settings: dict[str, Any],
+) -> Tensor:
     """What a pipeline makes of pictures, part by part, (n, 3, h, w) in [0, 1]."""
-    made = [pipeline([prompt] * len(part), image=part, generator=source, output_type="pt", **settings).images for part in parts]
+    made = [
+        pipeline(
+            [prompt] * len(part), image=part, generator=source, output_type="pt", **settings
+        ).images
+        for part in parts
+    ]
     return torch.cat(made).float()
 
 

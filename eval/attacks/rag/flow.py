@@ -50,10 +50,19 @@ class RagFlow:
         config: How.
     """
 
-    def __init__(self, judge: Judge, retriever: Retriever, generator: Generator, config: FlowConfig) -> None:
-        self.judge, self.retriever, self.generator, self.config = judge, retriever, generator, config
+    def __init__(
+        self, judge: Judge, retriever: Retriever, generator: Generator, config: FlowConfig
+    ) -> None:
+        self.judge, self.retriever, self.generator, self.config = (
+            judge,
+            retriever,
+            generator,
+            config,
+        )
 
-    async def answer(self, prompt: str, number: int, seed: int, folder: Path, stem: str) -> dict[str, Any]:
+    async def answer(
+        self, prompt: str, number: int, seed: int, folder: Path, stem: str
+    ) -> dict[str, Any]:
         """One trial, in the published schema; its pictures are saved as they come.
 
         Args:
@@ -63,7 +72,11 @@ class RagFlow:
             folder: For its pictures.
             stem: Their names begin with it.
         """
-        trial: dict[str, Any] = {"trial_number": number, "prompt": prompt, "timestamp": datetime.now().isoformat()}
+        trial: dict[str, Any] = {
+            "trial_number": number,
+            "prompt": prompt,
+            "timestamp": datetime.now().isoformat(),
+        }
         salt, first = f"trial {number}" if number > 1 else "", None
         if self.config.mode == "draw_first":
             target = folder / f"{stem}_trial_{number}_no_imageRAG.png"
@@ -80,7 +93,9 @@ class RagFlow:
                 await self._drawn(target, words, None, "", seed)
                 return trial | {"rephrased_prompt": words, "rephrased_image": target.name}
         concepts = await self.judge.concepts(first, prompt, salt)
-        captions = (await self.judge.captions(prompt, concepts, salt) if concepts else []) or [prompt]
+        captions = (await self.judge.captions(prompt, concepts, salt) if concepts else []) or [
+            prompt
+        ]
         found = await self.retriever.search(captions[0], self.config.top_k, salt)
         if not found:
             return trial | {"caption": captions[0], "result": "nothing found"}
@@ -96,7 +111,9 @@ class RagFlow:
             "final_image": target.name,
         }
 
-    async def _drawn(self, target: Path, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
+    async def _drawn(
+        self, target: Path, prompt: str, reference: Levels | None, caption: str, seed: int
+    ) -> Levels:
         """A picture, drawn unless a stopped run left it."""
         if target.is_file():
             return open_photo(target).rgb

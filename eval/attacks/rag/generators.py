@@ -34,8 +34,16 @@ class Generator(ABC):
 
     def settings(self) -> dict[str, Any]:
         """What decides the pictures."""
-        plain = {key: value for key, value in vars(self).items() if isinstance(value, str | int | float | bool)}
-        return {"generator": type(self).__name__} | plain | ({"service": self.client.service.settings()} if self.client else {})
+        plain = {
+            key: value
+            for key, value in vars(self).items()
+            if isinstance(value, str | int | float | bool)
+        }
+        return (
+            {"generator": type(self).__name__}
+            | plain
+            | ({"service": self.client.service.settings()} if self.client else {})
+        )
 
     def check(self) -> None:
         """Before a run: can it draw here?
@@ -98,11 +106,24 @@ class ImageToImageGenerator(LocalGenerator):
         device: Where it runs.
     """
 
-    def __init__(self, model: str, strength: float = 0.6, steps: int = 25, guidance: float = 3.0, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: str,
+        strength: float = 0.6,
+        steps: int = 25,
+        guidance: float = 3.0,
+        device: str = "cpu",
+    ) -> None:
         if not 0 < strength <= 1 or int(steps * strength) < 1:
             msg = f"strength is above 0 and at most 1, and strength x steps at least 1, got {strength} and {steps}"
             raise ValueError(msg)
-        self.model, self.strength, self.steps, self.guidance, self.device = model, strength, steps, guidance, device
+        self.model, self.strength, self.steps, self.guidance, self.device = (
+            model,
+            strength,
+            steps,
+            guidance,
+            device,
+        )
 
     @property
     def folder(self) -> Path:

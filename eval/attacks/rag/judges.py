@@ -29,7 +29,9 @@ class Judge(ABC):
 
     def settings(self) -> dict[str, Any]:
         """What decides the answers."""
-        return {"judge": type(self).__name__} | ({"service": self.client.service.settings()} if self.client else {})
+        return {"judge": type(self).__name__} | (
+            {"service": self.client.service.settings()} if self.client else {}
+        )
 
     @abstractmethod
     async def matches(self, picture: Levels, prompt: str, salt: str) -> Verdict:
@@ -70,7 +72,9 @@ class ReadingJudge(Judge):
         words = quoted(prompt)
         if not words:
             return "yes"
-        text = self.reader(torch.from_numpy(picture.copy()).permute(2, 0, 1).float().unsqueeze(0) / 255)[0]
+        text = self.reader(
+            torch.from_numpy(picture.copy()).permute(2, 0, 1).float().unsqueeze(0) / 255
+        )[0]
         return "yes" if all(reads_as(text, word) for word in words) else "no"
 
     async def concepts(self, picture: Levels | None, prompt: str, salt: str) -> list[str]:
@@ -105,9 +109,16 @@ class ServiceJudge(Judge):
             question = f'Which visual concepts must an image generator know to draw: "{prompt}"?'
         else:
             question = f'What of content or style does this picture lack to be what was asked for: "{prompt}"?'
-        question += f" Name at most {self.most}, one a line, for example: a red bicycle. Nothing else."
+        question += (
+            f" Name at most {self.most}, one a line, for example: a red bicycle. Nothing else."
+        )
         for attempt in range(self.tries):
-            answer = await self._ask(question, f"{salt}/{attempt}" if attempt else salt, picture, temperature=0.4 * attempt)
+            answer = await self._ask(
+                question,
+                f"{salt}/{attempt}" if attempt else salt,
+                picture,
+                temperature=0.4 * attempt,
+            )
             if not is_refusal(answer):
                 return listed(answer)[: self.most]
         return []
@@ -125,7 +136,9 @@ class ServiceJudge(Judge):
         answer = await self._ask(question, salt)
         return prompt if is_refusal(answer) else answer.strip().strip('"')
 
-    async def _ask(self, question: str, salt: str, picture: Levels | None = None, temperature: float = 0.0) -> str:
+    async def _ask(
+        self, question: str, salt: str, picture: Levels | None = None, temperature: float = 0.0
+    ) -> str:
         assert self.client is not None
         pictures = [] if picture is None else [encode_as(picture, "jpg")]
         return await self.client.chat([message(question, pictures)], salt, temperature)

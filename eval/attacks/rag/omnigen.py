@@ -42,7 +42,12 @@ class OmniGenGenerator(LocalGenerator):
         if side < 16 or side % 16:
             msg = f"side must be a multiple of 16, got {side}"
             raise ValueError(msg)
-        self.model, self.guidance, self.image_guidance, self.steps = model, guidance, image_guidance, steps
+        self.model, self.guidance, self.image_guidance, self.steps = (
+            model,
+            guidance,
+            image_guidance,
+            steps,
+        )
         self.side, self.offload, self.device = side, offload, device
 
     @cached_property
@@ -60,10 +65,14 @@ class OmniGenGenerator(LocalGenerator):
 
     def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
         prompt, caption = IMAGE_TAG.sub("", prompt), IMAGE_TAG.sub("", caption)
-        how: dict[str, Any] = {} if reference is None else {"input_images": [Image.fromarray(reference)]}
+        how: dict[str, Any] = (
+            {} if reference is None else {"input_images": [Image.fromarray(reference)]}
+        )
         shown = "" if reference is None else f"{caption}: <img><|image_1|></img>\n"
         with torch.random.fork_rng([self.device] if self.device.startswith("cuda") else []):
-            torch.manual_seed(seed)  # the reference is encoded with noise that no generator can be given for
+            torch.manual_seed(
+                seed
+            )  # the reference is encoded with noise that no generator can be given for
             return generate_image(
                 self.pipeline,
                 shown + prompt,

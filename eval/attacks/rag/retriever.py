@@ -49,12 +49,26 @@ class Retriever:
         limit: int | None = None,
         candidates: int = 12,
     ) -> None:
-        self.index, self.embedder, self.method = ExactIndex.from_stores(stores, without, limit), embedder, method
+        self.index, self.embedder, self.method = (
+            ExactIndex.from_stores(stores, without, limit),
+            embedder,
+            method,
+        )
         self.client, self.candidates = client, candidates
-        self.paths = {f"{label}/{name}": path for label, store in stores.items() for name, path in store.paths().items()}
+        self.paths = {
+            f"{label}/{name}": path
+            for label, store in stores.items()
+            for name, path in store.paths().items()
+        }
         self.words: CaptionIndex | None = None
         if method in ("bm25", "fusion"):
-            self.words = CaptionIndex({name: text for name, text in (captions or {}).items() if name in set(self.index.names)})
+            self.words = CaptionIndex(
+                {
+                    name: text
+                    for name, text in (captions or {}).items()
+                    if name in set(self.index.names)
+                }
+            )
         if method == "rerank" and client is None:
             msg = "rerank asks a service's model: give --service, or search by cosine"
             raise ValueError(msg)
@@ -64,12 +78,20 @@ class Retriever:
         if self.method == "bm25":
             assert self.words is not None
             return self.words.search([caption], top_k)[0]
-        depth = max(top_k, self.candidates) if self.method == "rerank" else max(top_k, 100) if self.method == "fusion" else top_k
+        depth = (
+            max(top_k, self.candidates)
+            if self.method == "rerank"
+            else max(top_k, 100)
+            if self.method == "fusion"
+            else top_k
+        )
         near = rankings(self.index, self.embedder.embed_texts([caption]).cpu().numpy(), depth)[0]
         if self.method == "fusion":
             assert self.words is not None
             return fused([near, self.words.search([caption], depth)[0]], top_k)
-        return (await self._reranked(caption, near, salt))[:top_k] if self.method == "rerank" else near
+        return (
+            (await self._reranked(caption, near, salt))[:top_k] if self.method == "rerank" else near
+        )
 
     async def _reranked(self, caption: str, near: Ranking, salt: str) -> Ranking:
         """The model's choice first, found by shows of a few pictures each that the best so far goes through; then the others."""
@@ -79,7 +101,9 @@ class Retriever:
         while waiting:
             group = best[:1] + waiting[: GROUP - len(best[:1])]
             waiting = waiting[GROUP - len(best[:1]) :]
-            pictures = [encode_as(open_photo(self.paths[shown[place][0]]).rgb, "jpg") for place in group]
+            pictures = [
+                encode_as(open_photo(self.paths[shown[place][0]]).rgb, "jpg") for place in group
+            ]
             question = (
                 f'Which of these {len(group)} pictures fits best: "{caption}"? They are numbered from 0 in the order shown. '
                 "Answer with the numbers, the best first, separated by commas, and nothing else."

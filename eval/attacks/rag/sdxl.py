@@ -56,7 +56,10 @@ class SdxlGenerator(LocalGenerator):
     @property
     def adapter_files(self) -> list[str]:
         """What is needed of the adapter's repository, which holds many."""
-        return [f"{self.subfolder}/{self.weight_name}", *(f"{self.image_encoder}/{file}" for file in ("config.json", "model.safetensors"))]
+        return [
+            f"{self.subfolder}/{self.weight_name}",
+            *(f"{self.image_encoder}/{file}" for file in ("config.json", "model.safetensors")),
+        ]
 
     @property
     def adapter_folder(self) -> Path:
@@ -76,16 +79,27 @@ class SdxlGenerator(LocalGenerator):
 
         dtype = torch.float32 if self.device == "cpu" else torch.float16
         adapter = self.adapter_folder
-        encoder = CLIPVisionModelWithProjection.from_pretrained(adapter / self.image_encoder, dtype=dtype)
-        pipeline = StableDiffusionXLPipeline.from_pretrained(self.folder, image_encoder=encoder, dtype=dtype)
-        pipeline.load_ip_adapter(str(adapter), subfolder=self.subfolder, weight_name=self.weight_name, image_encoder_folder=None)
+        encoder = CLIPVisionModelWithProjection.from_pretrained(
+            adapter / self.image_encoder, dtype=dtype
+        )
+        pipeline = StableDiffusionXLPipeline.from_pretrained(
+            self.folder, image_encoder=encoder, dtype=dtype
+        )
+        pipeline.load_ip_adapter(
+            str(adapter),
+            subfolder=self.subfolder,
+            weight_name=self.weight_name,
+            image_encoder_folder=None,
+        )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to(self.device)
 
     def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
         pipeline = self.pipeline
         pipeline.set_ip_adapter_scale(0.0 if reference is None else self.scale)
-        image = Image.new("RGB", (64, 64)) if reference is None else Image.fromarray(reference)  # the adapter wants one at any scale
+        image = (
+            Image.new("RGB", (64, 64)) if reference is None else Image.fromarray(reference)
+        )  # the adapter wants one at any scale
         return generate_image(
             pipeline,
             prompt,

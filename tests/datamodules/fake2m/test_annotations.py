@@ -16,7 +16,9 @@ def test_label_files_of_any_layout(between, header):
 
 
 def test_rows_fit_by_the_longest_common_end():
-    read = Annotations("x/one/1.png 0\nx/two/1.png 1\ny/three/2.png fake\n", {"0": 1, "1": 0, "fake": 1})
+    read = Annotations(
+        "x/one/1.png 0\nx/two/1.png 1\ny/three/2.png fake\n", {"0": 1, "1": 0, "fake": 1}
+    )
     assert read.label("nested/nested/two/1.png") == 0
     assert read.label("one/1.png") == 1
     assert read.label("1.png") is None, "two rows fit as well"
@@ -29,7 +31,9 @@ def test_rows_fit_by_the_longest_common_end():
 def test_words_need_no_map_and_numbers_need_a_stated_one():
     read = Annotations("a/1.png nature\na/2.png ai\na/3.png Real\na/4.png FAKE\n", None)
     assert [read.label(f"a/{number}.png") for number in range(1, 5)] == [0, 1, 0, 1]
-    with pytest.raises(ValueError, match=r"labels\.csv: row 1 is labelled 0, and data sets differ .* --label-map"):
+    with pytest.raises(
+        ValueError, match=r"labels\.csv: row 1 is labelled 0, and data sets differ .* --label-map"
+    ):
         Annotations("a/1.png 0\na/2.png 1\n", None, "labels.csv")
     stated = Annotations("a/1.png 0\na/2.png 1\n", {"0": 0, "1": 1})
     assert [stated.label("a/1.png"), stated.label("a/2.png")] == [0, 1]

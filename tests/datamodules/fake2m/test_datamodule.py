@@ -35,7 +35,10 @@ def png(value):
 
 
 def write(folder, split, subset, label, count, per_shard=5, damaged=()):
-    members = [Member(f"{subset}/{n}.png", png(n % 256)[:45] if n in damaged else png(n % 256)) for n in range(count)]
+    members = [
+        Member(f"{subset}/{n}.png", png(n % 256)[:45] if n in damaged else png(n % 256))
+        for n in range(count)
+    ]
     origin = Origin(split, subset, label, family="gan" if label else "real")
     shard_pictures(members, folder, lambda path: origin, limits=Limits(samples=per_shard))
 
@@ -53,9 +56,18 @@ def shards(tmp_path_factory):
 def training(shards, **settings):
     sources = {
         "real": [ShardSource(f"{shards}/train-photos-*.tar")],
-        "generated": [ShardSource(f"{shards}/train-gan-*.tar", 1), ShardSource(f"{shards}/train-diffusion-{{000000..000007}}.tar", 3)],
+        "generated": [
+            ShardSource(f"{shards}/train-gan-*.tar", 1),
+            ShardSource(f"{shards}/train-diffusion-{{000000..000007}}.tar", 3),
+        ],
     }
-    return Fake2MDataModule(**(sources | {"train_view": SMALL, "test_view": SMALL, "batch_size": 10, "num_workers": 0} | settings))
+    return Fake2MDataModule(
+        **(
+            sources
+            | {"train_view": SMALL, "test_view": SMALL, "batch_size": 10, "num_workers": 0}
+            | settings
+        )
+    )
 
 
 def test_classes_are_even_and_sources_as_weighted(shards):
@@ -89,12 +101,26 @@ def test_a_rare_source_is_seen_whole(tmp_path):
     write(tmp_path, "train", "photos", 0, 20)
     write(tmp_path, "train", "common", 1, 20)
     write(tmp_path, "train", "rare", 1, 120, per_shard=120)
-    generated = [ShardSource(f"{tmp_path}/train-common-*.tar", 9), ShardSource(f"{tmp_path}/train-rare-*.tar", 1)]
+    generated = [
+        ShardSource(f"{tmp_path}/train-common-*.tar", 9),
+        ShardSource(f"{tmp_path}/train-rare-*.tar", 1),
+    ]
     data = Fake2MDataModule(
-        [ShardSource(f"{tmp_path}/train-photos-*.tar")], generated, train_view=SMALL, batch_size=10, epoch_samples=100, num_workers=0
+        [ShardSource(f"{tmp_path}/train-photos-*.tar")],
+        generated,
+        train_view=SMALL,
+        batch_size=10,
+        epoch_samples=100,
+        num_workers=0,
     )
     loader = data.train_dataloader()
-    seen = {record["key"] for _ in range(60) for batch in loader for record in batch["record"] if record["subset"] == "rare"}
+    seen = {
+        record["key"]
+        for _ in range(60)
+        for batch in loader
+        for record in batch["record"]
+        if record["subset"] == "rare"
+    }
     assert len(seen) > 90, "some 300 draws of 120 pictures, five an epoch"
 
 
@@ -103,7 +129,13 @@ def test_nothing_but_damaged_pictures_ends_a_run(tmp_path):
     write(tmp_path, "train", "gan", 1, 4, damaged=range(4))
     sources = [[ShardSource(f"{tmp_path}/train-{name}-*.tar")] for name in ("photos", "gan")]
     with pytest.raises(ValueError, match="1000 damaged pictures in a row"):
-        next(iter(Fake2MDataModule(*sources, train_view=SMALL, batch_size=2, epoch_samples=20, num_workers=0).train_dataloader()))
+        next(
+            iter(
+                Fake2MDataModule(
+                    *sources, train_view=SMALL, batch_size=2, epoch_samples=20, num_workers=0
+                ).train_dataloader()
+            )
+        )
 
 
 def test_damaged_pictures_are_counted_and_passed_over(tmp_path):
@@ -114,12 +146,22 @@ def test_damaged_pictures_are_counted_and_passed_over(tmp_path):
         writer.add(f"{number}.png", png(9)[:45] if number == 2 else png(9))
         writer.add(f"{number}.json", json.dumps({"label": 1, "subset": "gan"}).encode())
     writer.close()
-    sources = {"real": [ShardSource(f"{tmp_path}/train-photos-*.tar")], "generated": [ShardSource(str(with_holes))]}
-    loader = Fake2MDataModule(**sources, train_view=SMALL, batch_size=10, epoch_samples=200, num_workers=0).train_dataloader()
+    sources = {
+        "real": [ShardSource(f"{tmp_path}/train-photos-*.tar")],
+        "generated": [ShardSource(str(with_holes))],
+    }
+    loader = Fake2MDataModule(
+        **sources, train_view=SMALL, batch_size=10, epoch_samples=200, num_workers=0
+    ).train_dataloader()
     batches = list(loader)
     assert sum(len(batch["record"]) for batch in batches) == 200
     assert 5 < sum(int(batch["corrupt"]) for batch in batches) < 80
-    assert not any(record["key"] == "2" for batch in batches for record in batch["record"] if record["label"] == 1)
+    assert not any(
+        record["key"] == "2"
+        for batch in batches
+        for record in batch["record"]
+        if record["label"] == 1
+    )
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
@@ -141,7 +183,9 @@ def test_every_sample_is_read_once_in_equally_many_batches(shards, world, worker
                     seen.append(f"photos/{record['key'].rpartition('/')[2]}.png")
                     assert "damaged" in record["error"]
     assert len(set(lengths)) == 1
-    assert Counter(seen) == Counter([f"photos/{n}.png" for n in range(17)] + [f"gan/{n}.png" for n in range(12)])
+    assert Counter(seen) == Counter(
+        [f"photos/{n}.png" for n in range(17)] + [f"gan/{n}.png" for n in range(12)]
+    )
 
 
 TWO_RANKS = """
@@ -185,7 +229,12 @@ def test_shards_on_a_web_server(shards):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         root = f"http://127.0.0.1:{server.server_port}"
-        data = Fake2MDataModule(val=[f"{root}/val-gan-{{000000..000002}}.tar"], test_view=SMALL, batch_size=4, num_workers=0)
+        data = Fake2MDataModule(
+            val=[f"{root}/val-gan-{{000000..000002}}.tar"],
+            test_view=SMALL,
+            batch_size=4,
+            num_workers=0,
+        )
         keys = [record["key"] for batch in data.val_dataloader() for record in batch["record"]]
         assert keys == [f"gan/{n}" for n in range(12)]
     finally:
@@ -196,7 +245,9 @@ def test_an_index_that_does_not_fit_is_told(tmp_path):
     write(tmp_path, "val", "gan", 1, 4)
     index = tmp_path / "val-gan.json"
     index.write_text(index.read_text().replace('"samples": 4', '"samples": 5'))
-    data = Fake2MDataModule(val=[f"{tmp_path}/val-gan-*.tar"], test_view=SMALL, batch_size=4, num_workers=0)
+    data = Fake2MDataModule(
+        val=[f"{tmp_path}/val-gan-*.tar"], test_view=SMALL, batch_size=4, num_workers=0
+    )
     with pytest.raises(ValueError, match="4 samples, but its index says 5"):
         list(data.val_dataloader())
 
@@ -209,7 +260,10 @@ def test_an_index_that_does_not_fit_is_told(tmp_path):
         (lambda _: Fake2MDataModule(batch_size=0), "batch_size and shuffle must be at least 1"),
         (lambda _: Fake2MDataModule().train_dataloader(), "training needs sources of both classes"),
         (lambda _: Fake2MDataModule().predict_dataloader(), r"set data\.test"),
-        (lambda shards: training(shards, epoch_samples=5).train_dataloader(), "an epoch of 5 pictures has 0 batches of 10"),
+        (
+            lambda shards: training(shards, epoch_samples=5).train_dataloader(),
+            "an epoch of 5 pictures has 0 batches of 10",
+        ),
     ],
 )
 def test_mistakes_are_told(make, words, shards):

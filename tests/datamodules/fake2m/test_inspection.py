@@ -22,7 +22,9 @@ def write(folder, label, count=200, codec="BMP", size=(24, 24), **options):
     members = []
     for number in range(count):
         buffer = io.BytesIO()
-        levels = np.random.default_rng(1000 * label + number).integers(0, 255, (*size, 3), dtype=np.uint8)
+        levels = np.random.default_rng(1000 * label + number).integers(
+            0, 255, (*size, 3), dtype=np.uint8
+        )
         Image.fromarray(levels).save(buffer, format=codec, **options)
         members.append(Member(f"p/{number}", buffer.getvalue()))
     origin = Origin("train", ("photos", "copies")[label], label, family="gan" if label else "real")
@@ -84,7 +86,12 @@ def test_chance_differences_do_not_fire():
     rng = np.random.default_rng(0)
     fixed = {"codec": "png", "height": 64, "jpeg_quality": None, "chroma": None, "exif": False}
     records = [
-        fixed | {"label": int(rng.integers(2)), "width": int(rng.integers(60, 70)), "nbytes": int(rng.integers(9000, 9999))}
+        fixed
+        | {
+            "label": int(rng.integers(2)),
+            "width": int(rng.integers(60, 70)),
+            "nbytes": int(rng.integers(9000, 9999)),
+        }
         for _ in range(4000)
     ]
     assert shortcut_gate(records).passed
@@ -95,10 +102,15 @@ def test_few_pictures_do_not_fire_by_chance_but_what_is_plain_does():
     fired = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        records = [fixed | {"label": n % 2, "width": 64, "nbytes": int(rng.integers(9000, 9999))} for n in range(400)]
+        records = [
+            fixed | {"label": n % 2, "width": 64, "nbytes": int(rng.integers(9000, 9999))}
+            for n in range(400)
+        ]
         fired += not shortcut_gate(records).passed
     assert fired <= 1
-    gate = shortcut_gate([record | {"nbytes": record["nbytes"] + 900 * record["label"]} for record in records])
+    gate = shortcut_gate(
+        [record | {"nbytes": record["nbytes"] + 900 * record["label"]} for record in records]
+    )
     assert not gate.passed
     assert gate.limit > 0.55
     assert "so few pictures cannot tell 0.55 from chance" in gate.words()

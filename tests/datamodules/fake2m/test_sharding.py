@@ -31,7 +31,9 @@ def encoded(codec, seed=0, size=(24, 16), **options):
 
 FILES = {
     "IF-CC95K/IF-dpmsolver++-10-15K/7.png": encoded("PNG", 1),
-    "IF-CC95K/IF-dpmsolver++-10-15K/8.png": encoded("JPEG", 2, quality=100, subsampling=0),  # JPEG by another name
+    "IF-CC95K/IF-dpmsolver++-10-15K/8.png": encoded(
+        "JPEG", 2, quality=100, subsampling=0
+    ),  # JPEG by another name
     "IF-CC95K/IF-dpmsolver++-10-15K/9.png": encoded("WEBP", 3),
     "IF-CC95K/IF-CC95K/IF-ddim-25-15K/7.png": encoded("PNG", 4),  # nested once more
     "IF-CC95K/IF-ddim-25-15K/v1.5_001.png": encoded("PNG", 5),  # a dot in the name
@@ -70,16 +72,29 @@ def archive(tmp_path):
 
 def samples(folder):
     """Every sample as WebDataset itself reads them."""
-    return list(wds.WebDataset([str(path) for path in sorted(folder.glob("*.tar"))], shardshuffle=False))
+    return list(
+        wds.WebDataset([str(path) for path in sorted(folder.glob("*.tar"))], shardshuffle=False)
+    )
 
 
 def test_a_split_archive_with_every_trap(archive, tmp_path, capsys):
-    arguments = ["shard", str(archive), "-o", str(tmp_path / "out"), "--set", "IF-CC95K", "--metadata", str(tmp_path / "metadata.csv")]
+    arguments = [
+        "shard",
+        str(archive),
+        "-o",
+        str(tmp_path / "out"),
+        "--set",
+        "IF-CC95K",
+        "--metadata",
+        str(tmp_path / "metadata.csv"),
+    ]
     assert run(arguments) == 1, "one picture is unreadable"
     told = capsys.readouterr()
     assert "unreadable: 1" in told.err
     assert "rows without a picture: 1" in told.err
-    found = {json.loads(sample["json"])["source_path"]: sample for sample in samples(tmp_path / "out")}
+    found = {
+        json.loads(sample["json"])["source_path"]: sample for sample in samples(tmp_path / "out")
+    }
     assert set(found) == {path for path in FILES if "broken" not in path and "readme" not in path}
     for path, sample in found.items():
         facts = json.loads(sample["json"])
@@ -90,19 +105,35 @@ def test_a_split_archive_with_every_trap(archive, tmp_path, capsys):
     codecs = [facts[f"IF-CC95K/IF-dpmsolver++-10-15K/{n}.png"]["codec"] for n in (7, 8, 9)]
     assert codecs == ["png", "jpg", "webp"], "by content, not by name"
     one = facts["IF-CC95K/IF-dpmsolver++-10-15K/8.png"]
-    assert (one["jpeg_quality"], one["chroma"], one["sampler"], one["steps"]) == (100, "4:4:4", "dpms++", 10)
-    assert (one["label"], one["generator"], one["family"]) == (1, "IF", "pixel_diffusion"), "their 0 is our 1"
-    assert one["caption_id"] == facts["IF-CC95K/IF-CC95K/IF-ddim-25-15K/7.png"]["caption_id"].replace("/7", "/8") == "cc3m-val/8"
+    assert (one["jpeg_quality"], one["chroma"], one["sampler"], one["steps"]) == (
+        100,
+        "4:4:4",
+        "dpms++",
+        10,
+    )
+    assert (one["label"], one["generator"], one["family"]) == (1, "IF", "pixel_diffusion"), (
+        "their 0 is our 1"
+    )
+    assert (
+        one["caption_id"]
+        == facts["IF-CC95K/IF-CC95K/IF-ddim-25-15K/7.png"]["caption_id"].replace("/7", "/8")
+        == "cc3m-val/8"
+    )
     assert facts["IF-CC95K/IF-ddim-25-15K/v1.5_001.png"]["label"] == 0, "its own row says so"
     assert len({sample["__key__"] for sample in found.values()}) == len(found)
     index = json.loads((tmp_path / "out" / "val-IF-ddim-25-15K.json").read_text())
     assert index["samples"] == 3
     assert index["counts"]["label"] == {"1": 2, "0": 1}
     shard = index["shards"][0]
-    assert shard["sha256"] == hashlib.sha256((tmp_path / "out" / shard["name"]).read_bytes()).hexdigest()
+    assert (
+        shard["sha256"]
+        == hashlib.sha256((tmp_path / "out" / shard["name"]).read_bytes()).hexdigest()
+    )
     assert index["left_out_names"]["unreadable"] == ["IF-CC95K/IF-ddim-25-15K/broken.png"]
     assert index["left_out_names"]["rows without a picture"][0].endswith("gone.png")
-    assert index["left_out"]["without a row in the metadata"] == 3, "the unreadable one has none, either"
+    assert index["left_out"]["without a row in the metadata"] == 3, (
+        "the unreadable one has none, either"
+    )
     manifest = json.loads((tmp_path / "out" / "IF-CC95K.run" / "manifest.json").read_text())
     assert manifest["counts"] == {"done": 6, "failed": 1, "skipped": 1}, "every file is counted"
     assert run(arguments) == 1
@@ -139,8 +170,14 @@ def test_a_stopped_run_goes_on_to_the_same_shards(archive, tmp_path, monkeypatch
     [
         (lambda parts: (parts / "IF-CC95K.tar.gz.5").unlink(), "IF-CC95K.tar.gz.5 is missing"),
         (lambda parts: (parts / "IF-CC95K.tar.gz.11").unlink(), "ends too early, in"),
-        (lambda parts: cut(parts / "IF-CC95K.tar.gz.11"), "IF-CC95K.tar.gz.11: that part is cut short"),
-        (lambda parts: swap(parts / "IF-CC95K.tar.gz.3", parts / "IF-CC95K.tar.gz.4"), "see that the parts are numbered right"),
+        (
+            lambda parts: cut(parts / "IF-CC95K.tar.gz.11"),
+            "IF-CC95K.tar.gz.11: that part is cut short",
+        ),
+        (
+            lambda parts: swap(parts / "IF-CC95K.tar.gz.3", parts / "IF-CC95K.tar.gz.4"),
+            "see that the parts are numbered right",
+        ),
         (lambda parts: (parts / "IF-CC95K.tar.gz").write_bytes(b""), "exists whole and in parts"),
         (lambda parts: (parts / "IF-CC95K.tar.gz.04").write_bytes(b""), "are the same part"),
     ],
@@ -182,7 +219,18 @@ def test_a_folder_of_photographs(tmp_path):
     for name in ("a.jpg", "deep/er/b.jpg"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(encoded("JPEG", quality=71))
-    arguments = ["shard", str(tmp_path / "photos"), "-o", str(tmp_path / "out"), "--label", "real", "--split", "val", "--name", "COCO 2017"]
+    arguments = [
+        "shard",
+        str(tmp_path / "photos"),
+        "-o",
+        str(tmp_path / "out"),
+        "--label",
+        "real",
+        "--split",
+        "val",
+        "--name",
+        "COCO 2017",
+    ]
     assert run(arguments) == 0
     facts = [json.loads(sample["json"]) for sample in samples(tmp_path / "out")]
     assert [one["label"] for one in facts] == [0, 0]
@@ -195,7 +243,14 @@ def test_other_peoples_shards(tmp_path):
     (tmp_path / "cc3m").mkdir()
     for number in range(2):
         with wds.TarWriter(str(tmp_path / "cc3m" / f"cc3m-{number:04d}.tar")) as writer:
-            writer.write({"__key__": f"{number:09d}", "jpg": encoded("JPEG", number), "txt": "a dog", "json": b"{}"})
+            writer.write(
+                {
+                    "__key__": f"{number:09d}",
+                    "jpg": encoded("JPEG", number),
+                    "txt": "a dog",
+                    "json": b"{}",
+                }
+            )
     arguments = [
         "shard",
         str(tmp_path / "cc3m"),
@@ -209,7 +264,10 @@ def test_other_peoples_shards(tmp_path):
         "true",
     ]
     assert run(arguments) == 0
-    assert [json.loads(sample["json"])["caption_id"] for sample in samples(tmp_path / "out")] == ["cc3m-train/0", "cc3m-train/1"]
+    assert [json.loads(sample["json"])["caption_id"] for sample in samples(tmp_path / "out")] == [
+        "cc3m-train/0",
+        "cc3m-train/1",
+    ]
 
 
 def test_a_share_of_a_training_set_is_kept_for_calibration(tmp_path):
@@ -217,17 +275,39 @@ def test_a_share_of_a_training_set_is_kept_for_calibration(tmp_path):
         (tmp_path / folder).mkdir()
         for number in range(60):
             (tmp_path / folder / f"{number}.png").write_bytes(encoded("PNG", number))
-        arguments = ["--label", "generated", "--calibration_share", "0.3", "--dev_share", "0", "-o", str(tmp_path / "out")]
+        arguments = [
+            "--label",
+            "generated",
+            "--calibration_share",
+            "0.3",
+            "--dev_share",
+            "0",
+            "-o",
+            str(tmp_path / "out"),
+        ]
         assert run(["shard", str(tmp_path / folder), *arguments]) == 0
-    found = {path.stem: json.loads(path.read_text())["samples"] for path in (tmp_path / "out").glob("*.json")}
+    found = {
+        path.stem: json.loads(path.read_text())["samples"]
+        for path in (tmp_path / "out").glob("*.json")
+    }
     assert found["train-sd"] + found["calibration-sd"] == 60
     assert 8 < found["calibration-sd"] < 30
-    kept = [{json.loads(s["json"])["source_path"] for s in shard(tmp_path / "out", f"calibration-{name}")} for name in ("sd", "if")]
+    kept = [
+        {
+            json.loads(s["json"])["source_path"]
+            for s in shard(tmp_path / "out", f"calibration-{name}")
+        }
+        for name in ("sd", "if")
+    ]
     assert kept[0] == kept[1], "pictures of one caption are on one side"
 
 
 def shard(folder, stem):
-    return list(wds.WebDataset([str(path) for path in sorted(folder.glob(f"{stem}-*.tar"))], shardshuffle=False))
+    return list(
+        wds.WebDataset(
+            [str(path) for path in sorted(folder.glob(f"{stem}-*.tar"))], shardshuffle=False
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,7 +329,14 @@ def test_mistakes_are_one_line(arguments, words, tmp_path, monkeypatch, capsys):
     assert told.count("\n") == 1
 
 
-@given(st.lists(st.text(alphabet="ab.-/", min_size=1, max_size=8).map(lambda name: "d/" + name.strip("/") + ".png"), max_size=30))
+@given(
+    st.lists(
+        st.text(alphabet="ab.-/", min_size=1, max_size=8).map(
+            lambda name: "d/" + name.strip("/") + ".png"
+        ),
+        max_size=30,
+    )
+)
 def test_keys_differ_and_have_no_dot_in_the_file_name(paths):
     taken = set()
     for path in paths:
@@ -280,17 +367,54 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path, capsys):
     capsys.readouterr()
     assert run([*command, "--label", "real"]) == 2
     assert "holds results of other settings" in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "out").glob("*.tar")] == ["train-sd-1-4-000000.tar"], "the name keeps its number"
+    assert [path.name for path in (tmp_path / "out").glob("*.tar")] == [
+        "train-sd-1-4-000000.tar"
+    ], "the name keeps its number"
 
 
 def test_two_archives_with_files_of_one_name(tmp_path):
     for stem in ("one.tar.gz", "two.tar.gz"):
-        split_archive(tmp_path / "parts", {f"images/{n}.png": encoded("PNG", n) for n in range(3)}, stem=stem, parts=2)
-    assert run(["shard", str(tmp_path / "parts"), "-o", str(tmp_path / "out"), "--label", "generated", "--limits.samples", "2"]) == 0
+        split_archive(
+            tmp_path / "parts",
+            {f"images/{n}.png": encoded("PNG", n) for n in range(3)},
+            stem=stem,
+            parts=2,
+        )
+    assert (
+        run(
+            [
+                "shard",
+                str(tmp_path / "parts"),
+                "-o",
+                str(tmp_path / "out"),
+                "--label",
+                "generated",
+                "--limits.samples",
+                "2",
+            ]
+        )
+        == 0
+    )
     (tmp_path / "out" / "train-parts-000002.tar").unlink()
-    assert run(["shard", str(tmp_path / "parts"), "-o", str(tmp_path / "out"), "--label", "generated", "--limits.samples", "2"]) == 0
+    assert (
+        run(
+            [
+                "shard",
+                str(tmp_path / "parts"),
+                "-o",
+                str(tmp_path / "out"),
+                "--label",
+                "generated",
+                "--limits.samples",
+                "2",
+            ]
+        )
+        == 0
+    )
     paths = [json.loads(sample["json"])["source_path"] for sample in samples(tmp_path / "out")]
-    assert sorted(paths) == sorted(f"{stem}/images/{n}.png" for stem in ("one.tar.gz", "two.tar.gz") for n in range(3))
+    assert sorted(paths) == sorted(
+        f"{stem}/images/{n}.png" for stem in ("one.tar.gz", "two.tar.gz") for n in range(3)
+    )
 
 
 def test_one_caption_is_on_one_side_however_its_number_is_written():

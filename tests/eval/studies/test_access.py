@@ -7,7 +7,11 @@ import pytest
 from eval.studies.access import Access, access, access_of_arms, boxes
 from rid.lineage import NOTHING, UNKNOWN, Lineage, lineage_of, lineage_of_pairs
 
-FILES = ("text_encoder/model.safetensors", "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors")
+FILES = (
+    "text_encoder/model.safetensors",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+)
 
 
 def model(name, text, unet, vae):
@@ -26,7 +30,11 @@ A, B, C = model("a", "t", "ua", "v"), model("b", "t2", "ub", "v"), model("c", "t
         (A, Lineage([B, C], True), Access("black", ("b", "c"), ("vae",))),
         (A, Lineage([B], False), Access("unknown", ("b",))),
         (A, UNKNOWN, Access("unknown")),
-        (A, Lineage([A | {"sha256": {FILES[1]: "other precision"}}], True), Access("unknown", ("a",))),
+        (
+            A,
+            Lineage([A | {"sha256": {FILES[1]: "other precision"}}], True),
+            Access("unknown", ("a",)),
+        ),
         (A, Lineage([{"name": "x", "sha256": {}}], True), Access("unknown", ("x",))),
         (A | {"sha256": {}}, Lineage([B], True), Access("unknown", ("b",))),
         (A, NOTHING, Access("-")),
@@ -37,7 +45,9 @@ def test_by_hand(attacked, against, expected):
 
 
 def test_arms_that_use_no_model_have_no_box():
-    found = access_of_arms(("clean", "noise", "rid", "rid_tile", "pgd"), A, Lineage([C], True), Lineage([A], True))
+    found = access_of_arms(
+        ("clean", "noise", "rid", "rid_tile", "pgd"), A, Lineage([C], True), Lineage([A], True)
+    )
     assert [entry.box for entry in found.values()] == ["-", "-", "black", "black", "white"]
     assert "white box: the attacked model a is one" in found["pgd"].words("pgd", "a")
     assert found["clean"].words("clean", "a") == ""
@@ -45,18 +55,34 @@ def test_arms_that_use_no_model_have_no_box():
 
 
 def test_studies_without_a_record_are_unknown():
-    found = boxes({"access": {"rid": {"box": "white", "models": ["a"], "shared": []}, "pgd": {"box": "grey"}}}, ["clean", "rid", "pgd"])
+    found = boxes(
+        {
+            "access": {
+                "rid": {"box": "white", "models": ["a"], "shared": []},
+                "pgd": {"box": "grey"},
+            }
+        },
+        ["clean", "rid", "pgd"],
+    )
     assert [found[arm].box for arm in found] == ["-", "white", "unknown"]
     assert boxes({"access": 7}, ["rid"])["rid"].box == "unknown"
 
 
 def test_the_shipped_generator_was_made_against_the_shipped_pipelines():
     found = lineage_of("checkpoints/tiny/rid")
-    assert [entry["name"] for entry in found.models] == [f"checkpoints/tiny/{name}" for name in ("sd-a1", "sd-a2", "sd-b")]
-    assert not found.complete, "its record is of a version that did not say what its pairs were made against"
+    assert [entry["name"] for entry in found.models] == [
+        f"checkpoints/tiny/{name}" for name in ("sd-a1", "sd-a2", "sd-b")
+    ]
+    assert not found.complete, (
+        "its record is of a version that did not say what its pairs were made against"
+    )
 
 
 def test_records_of_pairs(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"settings": {"weights": [A]}}))
-    assert lineage_of_pairs(tmp_path / "pairs.json") == lineage_of_pairs(tmp_path) == Lineage([A], True)
+    assert (
+        lineage_of_pairs(tmp_path / "pairs.json")
+        == lineage_of_pairs(tmp_path)
+        == Lineage([A], True)
+    )
     assert lineage_of_pairs(tmp_path / "else" / "pairs.json") == UNKNOWN

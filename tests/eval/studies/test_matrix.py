@@ -18,12 +18,20 @@ def config(pipelines, generator_folder, tmp_path):
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(tmp_path / "faces")
 
     def attack(name, **more):
-        return {"class_path": f"eval.attacks.personalization.{name}", "init_args": {"config": SMALL | {"model": pipelines[0]} | more}}
+        return {
+            "class_path": f"eval.attacks.personalization.{name}",
+            "init_args": {"config": SMALL | {"model": pipelines[0]} | more},
+        }
 
     settings = {
         "people": {
             "class_path": "tiny.dataset.PortraitPeople",
-            "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2, "reference_pictures": 2},
+            "init_args": {
+                "first": 1_000_000,
+                "identities": 2,
+                "train_pictures": 2,
+                "reference_pictures": 2,
+            },
         },
         "generator": str(generator_folder),
         "surrogates": pipelines[:1],
@@ -33,7 +41,13 @@ def config(pipelines, generator_folder, tmp_path):
             "lora_ti": attack("LoraTextualInversion", initializer="person"),
             "ti": attack("TextualInversion", initializer="person"),
         },
-        "purifications": {"none": None, "jpeg75": {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 75}}},
+        "purifications": {
+            "none": None,
+            "jpeg75": {
+                "class_path": "eval.attacks.purification.Jpeg",
+                "init_args": {"quality": 75},
+            },
+        },
         "crosses": [
             {"attacks": ["lora_ti", "ti"], "purifications": ["none"]},
             {"attacks": ["lora_ti"], "purifications": ["none", "jpeg75"]},
@@ -52,7 +66,11 @@ def test_two_crosses_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_p
     assert "Purification: jpeg75" in capsys.readouterr().out
     rows = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
     assert len(rows) == 3 * 2 * 2
-    assert {(row["attack"], row["purification"]) for row in rows} == {("lora_ti", "none"), ("ti", "none"), ("lora_ti", "jpeg75")}
+    assert {(row["attack"], row["purification"]) for row in rows} == {
+        ("lora_ti", "none"),
+        ("ti", "none"),
+        ("lora_ti", "jpeg75"),
+    }
     assert {"ism_all", "fdfr", "brisque", "psnr", "levels", "real_ism", "person"} <= set(rows[0])
     assert {(row["arm"], row["box"]) for row in rows} == {("clean", "-"), ("rid", "unknown")}
     page = (tmp_path / "out" / "report.html").read_text()
@@ -71,19 +89,28 @@ def test_two_crosses_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_p
 
 
 def test_a_cross_that_names_what_is_not_there():
-    with pytest.raises(ValueError, match="a cross names the purification bleach; there are none, jpeg"):
+    with pytest.raises(
+        ValueError, match="a cross names the purification bleach; there are none, jpeg"
+    ):
         plan({"ti": 1}, {"none": None, "jpeg": 1}, [Cross(("ti",), ("bleach",))])
     with pytest.raises(ValueError, match="at least one attack"):
         plan({}, {"none": None}, [])
 
 
 def test_without_crosses_everything_meets_everything():
-    assert plan({"a": 1, "b": 1}, {"x": None, "y": None}, []) == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
+    assert plan({"a": 1, "b": 1}, {"x": None, "y": None}, []) == [
+        ("a", "x"),
+        ("a", "y"),
+        ("b", "x"),
+        ("b", "y"),
+    ]
 
 
 def test_figures_carry_their_interval_and_missing_ones_are_dashes():
     assert figure([0.5, 0.5]) == "0.50 ±0.00"
-    assert figure([0.0, 1.0]) == "0.50 ±6.35"  # Student's t with one degree of freedom: 12.706 x 0.5
+    assert (
+        figure([0.0, 1.0]) == "0.50 ±6.35"
+    )  # Student's t with one degree of freedom: 12.706 x 0.5
     assert figure([0.25]) == "0.25"
     assert figure([float("nan"), 30.0]) == "30.0"
     assert figure([float("nan")]) == "-"
@@ -91,12 +118,29 @@ def test_figures_carry_their_interval_and_missing_ones_are_dashes():
 
 def test_the_table_has_methods_as_rows_and_metrics_per_attack_as_columns():
     rows = [
-        {"attack": attack, "purification": "none", "arm": arm, "person": "p", "ism_all": 0.5, "fdfr": 0.0, "brisque": 20.0, "box": "-"}
+        {
+            "attack": attack,
+            "purification": "none",
+            "arm": arm,
+            "person": "p",
+            "ism_all": 0.5,
+            "fdfr": 0.0,
+            "brisque": 20.0,
+            "box": "-",
+        }
         for attack in ("db", "ti")
         for arm in ("clean", "rid")
     ]
     text = markdown(rows).splitlines()
-    assert text[2] == "| arm | db ISM | db FDFR | db BRISQUE | db box | ti ISM | ti FDFR | ti BRISQUE | ti box |"
+    assert (
+        text[2]
+        == "| arm | db ISM | db FDFR | db BRISQUE | db box | ti ISM | ti FDFR | ti BRISQUE | ti box |"
+    )
     assert text[4] == "| clean | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 | - |"
-    unrecorded = markdown([{key: value for key, value in row.items() if key != "box"} for row in rows]).splitlines()
-    assert unrecorded[4:6] == ["| clean | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 | - |", text[5].replace(" - ", " unknown ")]
+    unrecorded = markdown(
+        [{key: value for key, value in row.items() if key != "box"} for row in rows]
+    ).splitlines()
+    assert unrecorded[4:6] == [
+        "| clean | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 | - |",
+        text[5].replace(" - ", " unknown "),
+    ]

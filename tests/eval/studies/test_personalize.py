@@ -27,7 +27,12 @@ def settings(pipelines, generator_folder, tmp_path_factory):
     return {
         "people": {
             "class_path": "tiny.dataset.PortraitPeople",
-            "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2, "reference_pictures": 2},
+            "init_args": {
+                "first": 1_000_000,
+                "identities": 2,
+                "train_pictures": 2,
+                "reference_pictures": 2,
+            },
         },
         "generator": str(generator_folder),
         "surrogates": pipelines,
@@ -73,7 +78,10 @@ def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys
     assert result["measured"]["clean"]["levels"] == 0
     assert result["measured"]["pgd"]["levels"] == 6
     manifest = json.loads((out / "manifest.json").read_text())
-    assert (manifest["counts"], manifest["finished"]) == ({"done": 2, "failed": 0, "skipped": 0}, True)
+    assert (manifest["counts"], manifest["finished"]) == (
+        {"done": 2, "failed": 0, "skipped": 0},
+        True,
+    )
     assert {arm: entry["box"] for arm, entry in manifest["access"].items()} == {
         "clean": "-",
         "noise": "-",
@@ -93,11 +101,18 @@ def test_a_model_that_no_protection_has_seen_is_a_black_box(settings, tmp_path, 
     shutil.copytree(settings["generator"], generator)
     others = [fingerprint(name, Path(name)) for name in settings["surrogates"][1:]]
     write_manifest(generator, made_against={"models": others, "complete": True})
-    unseen = {"surrogates": settings["surrogates"][1:], "generator": str(generator), "arms": ["rid", "pgd"]}
+    unseen = {
+        "surrogates": settings["surrogates"][1:],
+        "generator": str(generator),
+        "arms": ["rid", "pgd"],
+    }
     assert personalize(settings | unseen, tmp_path, tmp_path / "out") == 0
     told = capsys.readouterr().out
     for arm in ("rid", "pgd"):
-        assert f"{arm}: black box: the attacked model {settings['surrogates'][0]} is none that the protection was made against" in told
+        assert (
+            f"{arm}: black box: the attacked model {settings['surrogates'][0]} is none that the protection was made against"
+            in told
+        )
     assert "shares its vae with one of them" in told
 
 
@@ -124,17 +139,30 @@ def test_a_folder_of_another_study_is_refused(settings, tmp_path, capsys):
 @pytest.mark.slow
 def test_clean_pictures_extra_metrics_and_a_purification_are_in_the_study(settings, tmp_path):
     jpeg = {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 60}}
-    more = {"clean_fraction": 0.5, "extra_metrics": ["ser_fiq"], "purification": jpeg, "arms": ["rid"]}
+    more = {
+        "clean_fraction": 0.5,
+        "extra_metrics": ["ser_fiq"],
+        "purification": jpeg,
+        "arms": ["rid"],
+    }
     assert personalize(settings | more, tmp_path, tmp_path / "out") == 0
     person = tmp_path / "out" / "people" / "1000000"
     assert 0 < json.loads((person / "result.json").read_text())["measured"]["rid"]["ser_fiq"] < 1
     assert "SER-FIQ" in (tmp_path / "out" / "report.html").read_text()
     first, last = (person / "rid" / f"purified_{index:02d}.png" for index in (0, 1))
     jpeg60, none = Jpeg(60), torch.Generator()
-    original, protected = open_photo(person / "original_00.png"), open_photo(person / "rid" / "protected_01.png")
+    original, protected = (
+        open_photo(person / "original_00.png"),
+        open_photo(person / "rid" / "protected_01.png"),
+    )
     assert torch.equal(open_photo(first).tensor(), jpeg60(original.tensor()[None], none)[0])
     assert torch.equal(open_photo(last).tensor(), jpeg60(protected.tensor()[None], none)[0])
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["purification"]["quality"] == 60
+    assert (
+        json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["purification"][
+            "quality"
+        ]
+        == 60
+    )
 
 
 def test_the_report_can_be_written_again(settings, tmp_path, capsys):
@@ -156,7 +184,15 @@ def test_the_report_can_be_written_again(settings, tmp_path, capsys):
         ({"clean_fraction": 1.5}, "clean_fraction is a share"),
         ({"extra_metrics": ["beauty"]}, "unknown metric beauty"),
         ({"generator": "nobody/nothing"}, "hf download nobody/nothing"),
-        ({"people": {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 1, "pictures": 1}}}, "persons"),
+        (
+            {
+                "people": {
+                    "class_path": "tiny.dataset.PortraitDataset",
+                    "init_args": {"first": 0, "identities": 1, "pictures": 1},
+                }
+            },
+            "persons",
+        ),
     ],
 )
 def test_mistakes_are_one_line(settings, tmp_path, capsys, change, words):
@@ -173,7 +209,18 @@ def test_two_processes_share_the_people_out_and_come_to_the_same(settings, tmp_p
     path.write_text(yaml.safe_dump(settings | {"people": people, "arms": ["clean", "noise"]}))
     for devices in ("1", "2"):
         ended = subprocess.run(
-            [sys.executable, "-m", "eval", "personalize", "-c", str(path), "-o", str(tmp_path / devices), "--devices", devices],
+            [
+                sys.executable,
+                "-m",
+                "eval",
+                "personalize",
+                "-c",
+                str(path),
+                "-o",
+                str(tmp_path / devices),
+                "--devices",
+                devices,
+            ],
             cwd=Path(__file__).parents[3],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
@@ -182,6 +229,9 @@ def test_two_processes_share_the_people_out_and_come_to_the_same(settings, tmp_p
         )
         assert ended.returncode == 0, ended.stderr[-2000:]
     for name in ("1000000", "1000001", "1000002"):
-        one, two = (json.loads((tmp_path / devices / "people" / name / "result.json").read_text()) for devices in ("1", "2"))
+        one, two = (
+            json.loads((tmp_path / devices / "people" / name / "result.json").read_text())
+            for devices in ("1", "2")
+        )
         assert one["measured"]["noise"]["psnr"] == pytest.approx(two["measured"]["noise"]["psnr"])
         assert one["real_ism"] == pytest.approx(two["real_ism"], abs=1e-5)

@@ -19,14 +19,20 @@ def contents(folder):
     for entry in entries.values():
         for trial in entry["trials"]:
             del trial["timestamp"]
-    pictures = {path.name: path.read_bytes() for path in (folder / "protected" / "images").iterdir()}
+    pictures = {
+        path.name: path.read_bytes() for path in (folder / "protected" / "images").iterdir()
+    }
     return entries, pictures, json.loads((folder / "decision" / "decision.json").read_text())
 
 
-def test_a_killed_attack_asks_for_no_answer_again_and_ends_as_an_unbroken_one(collection, stub, tmp_path, capsys):
+def test_a_killed_attack_asks_for_no_answer_again_and_ends_as_an_unbroken_one(
+    collection, stub, tmp_path, capsys
+):
     torch.manual_seed(0)
     reads, broken, whole = tmp_path / "reads", tmp_path / "broken", tmp_path / "whole"
-    ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=1.0).save_pretrained(reads)
+    ImageTextNet(
+        ["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=1.0
+    ).save_pretrained(reads)
     plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=3, seed=3), None)
     good = stub.good
 
@@ -37,17 +43,46 @@ def test_a_killed_attack_asks_for_no_answer_again_and_ends_as_an_unbroken_one(co
         good(handler, asked)
 
     stub.good = answers
-    arguments = ["rag", "--record", str(tmp_path / "s" / "record.json"), "--database.originals", str(collection)]
-    arguments += ["--database.embedder", str(reads), "--database.accelerator", "cpu", "--arms", "[protected]"]
-    arguments += ["--generator", "ServiceGenerator", "--judge", "ServiceJudge", "--decide.similarity", str(reads)]
-    arguments += ["--service.base_url", f"{stub.root}/v1", "--service.concurrency", "2", "--service.timeout", "500"]
+    arguments = [
+        "rag",
+        "--record",
+        str(tmp_path / "s" / "record.json"),
+        "--database.originals",
+        str(collection),
+    ]
+    arguments += [
+        "--database.embedder",
+        str(reads),
+        "--database.accelerator",
+        "cpu",
+        "--arms",
+        "[protected]",
+    ]
+    arguments += [
+        "--generator",
+        "ServiceGenerator",
+        "--judge",
+        "ServiceJudge",
+        "--decide.similarity",
+        str(reads),
+    ]
+    arguments += [
+        "--service.base_url",
+        f"{stub.root}/v1",
+        "--service.concurrency",
+        "2",
+        "--service.timeout",
+        "500",
+    ]
     said = killed_half_way("eval", [*arguments, "-o", str(broken)], stub, broken / "answers", 7)
     paid = list(stub.answered)
     assert len(paid) == 7
     assert not json.loads((broken / "manifest.json").read_text())["finished"]
     stub.questions.clear()
     assert run(main, [*arguments, "-o", str(broken)]) == 0
-    assert len(stub.questions) == 3 * 5 - 7  # first picture, yes or no, concepts, caption, last picture
+    assert (
+        len(stub.questions) == 3 * 5 - 7
+    )  # first picture, yes or no, concepts, caption, last picture
     assert not set(paid) & set(stub.questions)
     manifest = json.loads((broken / "manifest.json").read_text())
     assert manifest["finished"]
@@ -58,4 +93,6 @@ def test_a_killed_attack_asks_for_no_answer_again_and_ends_as_an_unbroken_one(co
     told = said + "".join(capsys.readouterr())
     assert "3 trials: 3 to 15 chat requests and at most 6 pictures" in told
     assert KEY not in told
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
+    ]

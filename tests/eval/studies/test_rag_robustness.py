@@ -24,42 +24,99 @@ def stolen(collection, tmp_path, pipelines):
     """Three sentinels, a reader that sees letters everywhere, and one that sees none; the arguments of the command."""
     torch.manual_seed(0)
     for name, threshold in (("all", 0.0), ("none", 1.0)):
-        ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=threshold).save_pretrained(tmp_path / name)
+        ImageTextNet(
+            ["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8), threshold=threshold
+        ).save_pretrained(tmp_path / name)
     plant(collection, tmp_path / "s", LocalPlanter(), PlantConfig(count=3, seed=3), None)
     named = [str(path.relative_to(collection)) for path in sorted(collection.rglob("*[01].png"))]
     captions = [{"image_file": name, "caption": "a red thing"} for name in named]
     (tmp_path / "captions.json").write_text(json.dumps(captions))
     blind = str(tmp_path / "none")
-    made = ["rag-robustness", "--record", str(tmp_path / "s" / "record.json"), "--database.originals", str(collection)]
-    made += ["--database.embedder", blind, "--database.accelerator", "cpu", "--database.captions", str(tmp_path / "captions.json")]
-    made += ["--generator", "ImageToImageGenerator", "--generator.model", pipelines[0], "--generator.steps", "3", "--judge", "ReadingJudge"]
-    return [*made, "--judge.reader", blind, "--decision.similarity", blind, "--flow.mode", "search_first"]
+    made = [
+        "rag-robustness",
+        "--record",
+        str(tmp_path / "s" / "record.json"),
+        "--database.originals",
+        str(collection),
+    ]
+    made += [
+        "--database.embedder",
+        blind,
+        "--database.accelerator",
+        "cpu",
+        "--database.captions",
+        str(tmp_path / "captions.json"),
+    ]
+    made += [
+        "--generator",
+        "ImageToImageGenerator",
+        "--generator.model",
+        pipelines[0],
+        "--generator.steps",
+        "3",
+        "--judge",
+        "ReadingJudge",
+    ]
+    return [
+        *made,
+        "--judge.reader",
+        blind,
+        "--decision.similarity",
+        blind,
+        "--flow.mode",
+        "search_first",
+    ]
 
 
 def test_every_edit_is_a_row(stolen, collection, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         "eval.studies.rag_robustness.DropTextImages", partial(DropTextImages, letters=0)
     )  # an untrained reader finds any number of letters
-    arguments = [*stolen, "--reader", str(tmp_path / "all"), "--edits", "[none,jpeg,inpainted,deleted]", "-o", str(tmp_path / "out")]
+    arguments = [
+        *stolen,
+        "--reader",
+        str(tmp_path / "all"),
+        "--edits",
+        "[none,jpeg,inpainted,deleted]",
+        "-o",
+        str(tmp_path / "out"),
+    ]
     assert run(main, arguments) == 0, capsys.readouterr().err
-    rows = {row["edit"]: row for row in csv.DictReader((tmp_path / "out" / "robustness.csv").open())}
+    rows = {
+        row["edit"]: row for row in csv.DictReader((tmp_path / "out" / "robustness.csv").open())
+    }
     assert list(rows) == ["none", "jpeg", "inpainted", "deleted"]
     for name in ("none", "jpeg", "inpainted"):
-        assert (rows[name]["originals_kept"], rows[name]["sentinels_kept"], rows[name]["failed"]) == ("9", "3", "0")
+        assert (
+            rows[name]["originals_kept"],
+            rows[name]["sentinels_kept"],
+            rows[name]["failed"],
+        ) == ("9", "3", "0")
         assert 0 < float(rows[name]["p"]) <= 1
         assert 0 <= float(rows[name]["recall_at_10_without"]) <= 1
-    assert (rows["deleted"]["originals_kept"], rows["deleted"]["sentinels_kept"], rows["deleted"]["p"]) == ("0", "0", "")
+    assert (
+        rows["deleted"]["originals_kept"],
+        rows["deleted"]["sentinels_kept"],
+        rows["deleted"]["p"],
+    ) == ("0", "0", "")
     ((name, _, path), *_) = Record.open(tmp_path / "s" / "record.json").pairs()
     place = path.relative_to(tmp_path / "s")
-    for edit, expected in (("none", open_photo(path).rgb), ("jpeg", jpeg(open_photo(path).rgb, 50))):
+    for edit, expected in (
+        ("none", open_photo(path).rgb),
+        ("jpeg", jpeg(open_photo(path).rgb, 50)),
+    ):
         assert (open_photo(tmp_path / "out" / edit / place).rgb == expected).all()
         assert (tmp_path / "out" / edit / "originals" / name).is_file()
     assert (open_photo(tmp_path / "out" / "inpainted" / place).rgb != open_photo(path).rgb).any()
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["finished"]
     assert len(manifest["rows"]) == 4
-    before = {path: path.read_bytes() for path in (tmp_path / "out" / "jpeg" / "run").rglob("*.png")}
-    assert run(main, [*arguments[:-3], "[jpeg,halved]", *arguments[-2:]]) == 0  # goes on with other edits
+    before = {
+        path: path.read_bytes() for path in (tmp_path / "out" / "jpeg" / "run").rglob("*.png")
+    }
+    assert (
+        run(main, [*arguments[:-3], "[jpeg,halved]", *arguments[-2:]]) == 0
+    )  # goes on with other edits
     assert {path: path.read_bytes() for path in before} == before
     assert "halved" in (tmp_path / "out" / "robustness.csv").read_text()
     capsys.readouterr()
@@ -76,7 +133,21 @@ def test_an_unreadable_original_is_told_and_left_out(stolen, collection, tmp_pat
         target.write_bytes(path.read_bytes())
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
     stolen[stolen.index("--database.originals") + 1] = str(tmp_path / "photos")
-    assert run(main, [*stolen, "--reader", str(tmp_path / "none"), "--edits", "[none]", "-o", str(tmp_path / "out")]) == 0
+    assert (
+        run(
+            main,
+            [
+                *stolen,
+                "--reader",
+                str(tmp_path / "none"),
+                "--edits",
+                "[none]",
+                "-o",
+                str(tmp_path / "out"),
+            ],
+        )
+        == 0
+    )
     told = capsys.readouterr()
     assert "originals_kept 9" in told.out
     assert "broken.jpg" in caplog.text
@@ -87,7 +158,10 @@ def test_transparent_edits_keep_size_and_most_of_the_picture(name):
     def edit(image):
         return TRANSPARENT[name](image, np.random.default_rng(0))
 
-    rgb = np.kron(np.random.default_rng(0).integers(60, 200, (5, 7, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8))
+    rgb = np.kron(
+        np.random.default_rng(0).integers(60, 200, (5, 7, 3), dtype=np.uint8),
+        np.ones((16, 16, 1), np.uint8),
+    )
     assert edit(rgb).shape == rgb.shape
     assert edit(rgb).dtype == np.uint8
     assert 0 < np.abs(edit(rgb).astype(int) - rgb).mean() < 40

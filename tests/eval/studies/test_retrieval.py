@@ -40,16 +40,49 @@ def world(tmp_path_factory):
     draw(root / "originals", 5000, 5)
     draw(root / "strangers", 9000, 6)
     for name in ("references", "originals"):
-        features = ["extract", f"{root}/{name}", "-o", f"{root}/features/{name}", "--extractor.name", f"{root}/extractor", "--workers=0"]
+        features = [
+            "extract",
+            f"{root}/{name}",
+            "-o",
+            f"{root}/features/{name}",
+            "--extractor.name",
+            f"{root}/extractor",
+            "--workers=0",
+        ]
         assert run(indexing, features) == 0
-    assert run(indexing, ["build", f"{root}/features/references", "-o", f"{root}/index", "--factory", "IVF4,PQ4x4"]) == 0
+    assert (
+        run(
+            indexing,
+            [
+                "build",
+                f"{root}/features/references",
+                "-o",
+                f"{root}/index",
+                "--factory",
+                "IVF4,PQ4x4",
+            ],
+        )
+        == 0
+    )
     assert run(indexing, ["add", f"{root}/index", f"{root}/features/originals"]) == 0
     return root
 
 
 def study(world, out, *more):
-    arguments = ["retrieval", "-o", out, "--index", world / "index", "--originals", world / "originals", "--workers=0", "--resamples=20"]
-    return run(main, [str(part) for part in (*arguments, "--extractor.name", world / "extractor", *more)])
+    arguments = [
+        "retrieval",
+        "-o",
+        out,
+        "--index",
+        world / "index",
+        "--originals",
+        world / "originals",
+        "--workers=0",
+        "--resamples=20",
+    ]
+    return run(
+        main, [str(part) for part in (*arguments, "--extractor.name", world / "extractor", *more)]
+    )
 
 
 def rows(file):
@@ -79,13 +112,20 @@ def test_two_arms(world, tmp_path, capsys):
             assert float(row["ap"]) == pytest.approx(1 / (rank + 1))
     detection = rows(tmp_path / "out" / "same" / "icd_df.csv")
     assert list(detection[0]) == DETECTION
-    assert [row["image_index"] for row in detection] == ["100", "101", "102", "103", "104"] + ["-1"] * 6
+    assert [row["image_index"] for row in detection] == ["100", "101", "102", "103", "104"] + [
+        "-1"
+    ] * 6
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["differences"]["same - passive"]["mean"] == {"recall_at_1": 0.0, "interval": [0.0, 0.0]}
+    assert summary["differences"]["same - passive"]["mean"] == {
+        "recall_at_1": 0.0,
+        "interval": [0.0, 0.0],
+    }
     assert (tmp_path / "out" / "report.html").read_text().count("<img") == 2
 
 
-def test_a_changed_image_is_looked_up_again_and_a_damaged_one_is_left_out_of_all_arms(world, tmp_path, capsys):
+def test_a_changed_image_is_looked_up_again_and_a_damaged_one_is_left_out_of_all_arms(
+    world, tmp_path, capsys
+):
     released = shutil.copytree(world / "originals", tmp_path / "released")
     arms = ("--arms.passive", world / "originals", "--arms.other", released, "--k=7")
     assert study(world, tmp_path / "out", *arms) == 0
@@ -95,28 +135,66 @@ def test_a_changed_image_is_looked_up_again_and_a_damaged_one_is_left_out_of_all
     assert (tmp_path / "out" / "report.html").read_bytes() == before
     shutil.copy(world / "strangers" / "000.png", released / "001.png")
     assert study(world, tmp_path / "out", *arms) == 0
-    assert [name for name, time in found_at(tmp_path / "out").items() if times[name] != time] == ["arms/other/001.png.safetensors"]
+    assert [name for name, time in found_at(tmp_path / "out").items() if times[name] != time] == [
+        "arms/other/001.png.safetensors"
+    ]
     (released / "003.png").write_bytes((released / "003.png").read_bytes()[:200])
     assert study(world, tmp_path / "out", *arms) == 1
     assert "003.png: damaged" in capsys.readouterr().err
-    assert all(len(rows(tmp_path / "out" / arm / "retr_df.csv")) == 4 * 15 for arm in ("passive", "other"))
+    assert all(
+        len(rows(tmp_path / "out" / arm / "retr_df.csv")) == 4 * 15 for arm in ("passive", "other")
+    )
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["counts"] == {"done": 9, "failed": 1, "skipped": 0}
 
 
 def found_at(out):
     folder = out / "found"
-    return {str(file.relative_to(folder)): file.stat().st_mtime_ns for file in sorted(folder.rglob("*.safetensors"))}
+    return {
+        str(file.relative_to(folder)): file.stat().st_mtime_ns
+        for file in sorted(folder.rglob("*.safetensors"))
+    }
 
 
 @pytest.mark.slow
 def test_two_processes_write_what_one_does(world, tmp_path):
-    arms = ["--arms.passive", world / "originals", "--strangers", world / "strangers", "--k=7", "--batch-size=2"]
+    arms = [
+        "--arms.passive",
+        world / "originals",
+        "--strangers",
+        world / "strangers",
+        "--k=7",
+        "--batch-size=2",
+    ]
     assert study(world, tmp_path / "one", *arms) == 0
-    arguments = ["retrieval", "-o", tmp_path / "two", "--index", world / "index", "--originals", world / "originals", "--resamples=20"]
-    words = [sys.executable, "-m", "eval", *arguments, "--extractor.name", world / "extractor", *arms, "--accelerator=cpu", "--devices=2"]
+    arguments = [
+        "retrieval",
+        "-o",
+        tmp_path / "two",
+        "--index",
+        world / "index",
+        "--originals",
+        world / "originals",
+        "--resamples=20",
+    ]
+    words = [
+        sys.executable,
+        "-m",
+        "eval",
+        *arguments,
+        "--extractor.name",
+        world / "extractor",
+        *arms,
+        "--accelerator=cpu",
+        "--devices=2",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    assert subprocess.run(list(map(str, words)), cwd=ROOT, env=environment, capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            list(map(str, words)), cwd=ROOT, env=environment, capture_output=True, check=False
+        ).returncode
+        == 0
+    )
     for name in ("summary.json", "passive/retr_df.csv", "passive/icd_df.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
@@ -125,7 +203,10 @@ def test_two_processes_write_what_one_does(world, tmp_path):
     ("arguments", "words"),
     [
         (("--arms.a", "references"), "is missing, the released form of"),
-        (("--arms.a", "originals", "--parameters", "efSearch=9"), "does not take the search parameters"),
+        (
+            ("--arms.a", "originals", "--parameters", "efSearch=9"),
+            "does not take the search parameters",
+        ),
         (("--arms.a", "originals", "--extractor.antialias=false"), "of another extractor"),
         (("--arms.a", "originals", "--originals", "strangers"), "is not in the index"),
         (("--arms.a", "nowhere"), "no such"),
@@ -137,5 +218,12 @@ def test_mistakes_are_told(world, tmp_path, capsys, arguments, words):
         shutil.copy(world / "references" / "000.png", world / "empty")
         arguments = ("--arms.a", "empty")
     places = {"originals", "strangers", "nowhere", "empty"}
-    assert study(world, tmp_path / "out", *(world / part if part in places else part for part in arguments)) == 2
+    assert (
+        study(
+            world,
+            tmp_path / "out",
+            *(world / part if part in places else part for part in arguments),
+        )
+        == 2
+    )
     assert words in capsys.readouterr().err

@@ -41,7 +41,9 @@ def test_chains_have_the_frequencies_of_the_paper_and_leave_numpy_alone():
         (("jpeg", "palette"), 0.125),
         (("crop",), 0.107),
     ):
-        assert [counts[name] / 3000 for name in names] == pytest.approx([share] * len(names), abs=0.035)
+        assert [counts[name] / 3000 for name in names] == pytest.approx(
+            [share] * len(names), abs=0.035
+        )
     assert all("crop" not in chain[1:] for chain in drawn)
     assert all("palette" not in chain[:-1] for chain in drawn)
     RandomChain()(PICTURE, np.random.default_rng(1))

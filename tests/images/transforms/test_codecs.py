@@ -8,7 +8,11 @@ from PIL import Image
 
 from images.transforms.codecs import JPEG, RandomJPEG, WebP, jpeg, webp
 
-RGB = np.asarray(Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 17, 3), np.uint8)).resize((60, 40)))
+RGB = np.asarray(
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 17, 3), np.uint8)).resize(
+        (60, 40)
+    )
+)
 
 
 def saved(codec, **options):
@@ -20,7 +24,9 @@ def saved(codec, **options):
 @pytest.mark.parametrize("quality", [1, 50, 100])
 def test_jpeg_is_pillow_s_file(quality):
     assert np.array_equal(jpeg(RGB, quality), saved("JPEG", quality=quality))
-    assert np.array_equal(jpeg(RGB, quality, "4:4:4"), saved("JPEG", quality=quality, subsampling=0))
+    assert np.array_equal(
+        jpeg(RGB, quality, "4:4:4"), saved("JPEG", quality=quality, subsampling=0)
+    )
 
 
 def test_webp_is_pillow_s_file():

@@ -5,7 +5,16 @@ import pytest
 from PIL import Image
 from torchvision.transforms import functional as vision
 
-from images.transforms.color import Brightness, Contrast, Gamma, Grayscale, Hue, adjust_saturation, jitter, quantize
+from images.transforms.color import (
+    Brightness,
+    Contrast,
+    Gamma,
+    Grayscale,
+    Hue,
+    adjust_saturation,
+    jitter,
+    quantize,
+)
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 IMAGE = Image.fromarray(RGB)
@@ -17,9 +26,15 @@ def rng(seed=0):
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 2.0])
 def test_factors_are_torchvision_s_on_pillow_images(factor):
-    assert np.array_equal(Brightness(factor)(RGB, rng()), np.asarray(vision.adjust_brightness(IMAGE, factor)))
-    assert np.array_equal(Contrast(factor)(RGB, rng()), np.asarray(vision.adjust_contrast(IMAGE, factor)))
-    assert np.array_equal(adjust_saturation(RGB, factor), np.asarray(vision.adjust_saturation(IMAGE, factor)))
+    assert np.array_equal(
+        Brightness(factor)(RGB, rng()), np.asarray(vision.adjust_brightness(IMAGE, factor))
+    )
+    assert np.array_equal(
+        Contrast(factor)(RGB, rng()), np.asarray(vision.adjust_contrast(IMAGE, factor))
+    )
+    assert np.array_equal(
+        adjust_saturation(RGB, factor), np.asarray(vision.adjust_saturation(IMAGE, factor))
+    )
 
 
 def test_hue_turns_the_circle():

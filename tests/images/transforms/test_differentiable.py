@@ -51,7 +51,10 @@ def test_the_exact_jpeg_has_the_file_s_values_and_the_imitation_s_gradient(portr
     exact = exact_jpeg(portraits, 60, chroma)
     assert np.array_equal(to_uint8(exact[0]).permute(1, 2, 0).numpy(), expected)
     gradients = []
-    for edit in (lambda images: exact_jpeg(images, 60, chroma), lambda images: jpeg(images, 60).clamp(0, 1)):
+    for edit in (
+        lambda images: exact_jpeg(images, 60, chroma),
+        lambda images: jpeg(images, 60).clamp(0, 1),
+    ):
         images = portraits.clone().requires_grad_()
         coded = edit(images)
         coded.sum().backward()

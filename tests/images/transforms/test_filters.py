@@ -31,7 +31,10 @@ def test_the_kernel_s_blur_is_torchvision_s():
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (7, 9, 3), (2, 60, 3)])
 def test_a_kernel_wider_than_the_image(shape):
-    assert GaussianBlur(29)(np.full(shape, 77, np.uint8), rng()).tolist() == np.full(shape, 77).tolist()
+    assert (
+        GaussianBlur(29)(np.full(shape, 77, np.uint8), rng()).tolist()
+        == np.full(shape, 77).tolist()
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (5, 7, 3)])

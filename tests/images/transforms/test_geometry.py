@@ -70,7 +70,9 @@ def test_a_window_in_the_middle_leaves_the_extra_pixel_below_and_right():
 def test_the_middle_of_an_area_is_torchvision_s(area):
     rgb = image(57, 91)
     sides = [int(57 * area**0.5), int(91 * area**0.5)]
-    assert np.array_equal(CenterCrop(area)(rgb, rng()), np.asarray(vision.center_crop(Image.fromarray(rgb), sides)))
+    assert np.array_equal(
+        CenterCrop(area)(rgb, rng()), np.asarray(vision.center_crop(Image.fromarray(rgb), sides))
+    )
 
 
 @given(SIDES, SIDES, SIDES, SIDES)
@@ -87,8 +89,12 @@ def test_a_cover_of_its_own_proportions_is_a_resize():
 def test_scaling_is_pillow_s_or_opencv_s():
     rgb = image(40, 60)
     assert np.array_equal(resize(rgb, 20, 30), np.asarray(Image.fromarray(rgb).resize((30, 20))))
-    assert np.array_equal(resize(rgb, 20, 30, "cv2_area"), cv2.resize(rgb, (30, 20), interpolation=cv2.INTER_AREA))
-    assert np.array_equal(resize(rgb[:, ::-1], 20, 30), resize(np.ascontiguousarray(rgb[:, ::-1]), 20, 30))
+    assert np.array_equal(
+        resize(rgb, 20, 30, "cv2_area"), cv2.resize(rgb, (30, 20), interpolation=cv2.INTER_AREA)
+    )
+    assert np.array_equal(
+        resize(rgb[:, ::-1], 20, 30), resize(np.ascontiguousarray(rgb[:, ::-1]), 20, 30)
+    )
     assert resize(rgb, 0, 0).shape == (1, 1, 3)
 
 

@@ -14,7 +14,9 @@ def test_the_frame_holds_the_whole_picture(page):
     shown = ScreenshotFrame(page)(np.full((50, 50, 3), 77, np.uint8), RNG)
     assert shown.shape == (height, width, 3)
     inside = shown[top:bottom, left:right]
-    assert (inside == 77).all(axis=2).sum() == pytest.approx(min(right - left, bottom - top) ** 2, rel=0.02)
+    assert (inside == 77).all(axis=2).sum() == pytest.approx(
+        min(right - left, bottom - top) ** 2, rel=0.02
+    )
 
 
 def test_a_filled_frame_leaves_no_black():

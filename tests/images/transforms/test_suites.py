@@ -16,7 +16,9 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize(("kind", "level"), [(kind, level) for kind, level, _ in flatten_suite(ROBUSTNESS)])
+@pytest.mark.parametrize(
+    ("kind", "level"), [(kind, level) for kind, level, _ in flatten_suite(ROBUSTNESS)]
+)
 @settings(max_examples=5)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 9))
 def test_any_picture_in_a_picture_out_and_the_same_again(kind, level, height, width, seed):
@@ -52,7 +54,9 @@ def test_the_paper_s_edits():
     assert len(flatten_suite(SUITES["sweep"])) == 104
 
 
-@pytest.mark.parametrize(("kind", "parameter", "edit"), [part for part in flatten_suite(PAPER) if part[0] != "auto"])
+@pytest.mark.parametrize(
+    ("kind", "parameter", "edit"), [part for part in flatten_suite(PAPER) if part[0] != "auto"]
+)
 def test_shapes(kind, parameter, edit):
     height, width = PICTURE.shape[:2]
     expected = {

@@ -13,7 +13,9 @@ from images.transforms.views import BlurJPEG, View, to_tensor
 
 
 def picture(height, width, seed=0):
-    small = np.random.default_rng(seed).integers(0, 255, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8)
+    small = np.random.default_rng(seed).integers(
+        0, 255, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8
+    )
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
 
 
@@ -39,14 +41,20 @@ def test_every_picture_gives_a_square_of_the_size(policy, height, width, random,
 
 def test_the_papers_test_view_is_pillows_resize_and_the_centre():
     rgb = picture(300, 400)
-    expected = Image.fromarray(rgb).resize((341, 256), Image.Resampling.BICUBIC).crop((58, 16, 58 + 224, 16 + 224))
+    expected = (
+        Image.fromarray(rgb)
+        .resize((341, 256), Image.Resampling.BICUBIC)
+        .crop((58, 16, 58 + 224, 16 + 224))
+    )
     assert torch.equal(View()(rgb, rng()), to_tensor(np.asarray(expected)))
 
 
 def test_a_crop_never_resizes_what_is_large_enough():
     rgb = picture(100, 80)
     assert torch.equal(View("crop", size=64)(rgb, rng()), to_tensor(rgb[18:82, 8:72]))
-    parts = {View("crop", size=64, random=True)(rgb, rng(seed)).numpy().tobytes() for seed in range(20)}
+    parts = {
+        View("crop", size=64, random=True)(rgb, rng(seed)).numpy().tobytes() for seed in range(20)
+    }
     assert len(parts) > 10
 
 
@@ -67,7 +75,13 @@ def test_jpeg_of_the_neighbourhood_is_jpeg_of_the_whole_picture(quality, top, le
 def test_blur_is_the_gaussian():
     rgb = picture(80, 80)
     blurred = BlurJPEG(1.5, None)(rgb).astype(float)
-    expected = np.stack([gaussian_filter(rgb[..., channel].astype(float), 1.5, mode="reflect") for channel in range(3)], axis=-1)
+    expected = np.stack(
+        [
+            gaussian_filter(rgb[..., channel].astype(float), 1.5, mode="reflect")
+            for channel in range(3)
+        ],
+        axis=-1,
+    )
     assert np.abs(blurred - expected).max() < 2
 
 
@@ -81,7 +95,10 @@ def test_shares_of_edits_are_as_asked():
     assert BlurJPEG.draw(View(), rng()) == BlurJPEG(0.0, None)
 
 
-@pytest.mark.parametrize("wrong", [{"size": 0}, {"size": 300}, {"blur": 1.5}, {"jpeg_quality": (50, 30)}, {"least_area": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"size": 0}, {"size": 300}, {"blur": 1.5}, {"jpeg_quality": (50, 30)}, {"least_area": 0}],
+)
 def test_settings_out_of_range_are_told(wrong):
     with pytest.raises(ValueError, match="a view's"):
         View(**wrong)
@@ -96,7 +113,10 @@ def test_rotation_leaves_black_corners_and_jitter_the_shape():
     turned = [View("crop", size=64, resize=64, rotate=180)(white, rng(seed)) for seed in range(8)]
     assert all((image[:, 32, 32] == 1).all() for image in turned)
     assert sum(bool((image[:, 0, 0] == 0).all()) for image in turned) >= 6
-    dimmed = {round(float(View("crop", size=64, resize=64, jitter=0.5)(white // 2, rng(seed)).mean()), 2) for seed in range(20)}
+    dimmed = {
+        round(float(View("crop", size=64, resize=64, jitter=0.5)(white // 2, rng(seed)).mean()), 2)
+        for seed in range(20)
+    }
     assert len(dimmed) > 5
     assert 0.24 <= min(dimmed) <= max(dimmed) <= 0.76
 
@@ -116,8 +136,12 @@ def test_masks_are_whole_squares_of_up_to_three_quarters():
 def test_sentry_flips_before_the_edits_and_cnndetection_after(monkeypatch):
     """JPEG's blocks begin at the left of what is coded: the left edge of the picture, or of its mirror image."""
     coded = []
-    monkeypatch.setattr("images.transforms.views.jpeg", lambda rgb, quality: (coded.append(rgb.copy()), rgb)[1])
-    rgb = np.tile(np.linspace(0, 255, 32).astype(np.uint8)[None, :, None], (32, 1, 3))  # brighter to the right
+    monkeypatch.setattr(
+        "images.transforms.views.jpeg", lambda rgb, quality: (coded.append(rgb.copy()), rgb)[1]
+    )
+    rgb = np.tile(
+        np.linspace(0, 255, 32).astype(np.uint8)[None, :, None], (32, 1, 3)
+    )  # brighter to the right
     mirrored = {}
     for policy in ("random_resized_crop", "crop"):
         view = View(policy, size=32, resize=32, random=True, jpeg=1.0, least_area=1.0)

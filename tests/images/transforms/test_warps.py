@@ -6,7 +6,15 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as vision
 
-from images.transforms.warps import Flip, Rotation, inscribed_box, pad_to_square, perspective, rotate, rotate_inscribed
+from images.transforms.warps import (
+    Flip,
+    Rotation,
+    inscribed_box,
+    pad_to_square,
+    perspective,
+    rotate,
+    rotate_inscribed,
+)
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 

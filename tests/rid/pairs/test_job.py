@@ -23,8 +23,19 @@ from rid.pairs.config import PGDConfig, SurrogateConfig
 from rid.pairs.objectives import Targeted
 from rid.pairs.pgd import pgd
 
-FAST = {"ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0}, "side": 64, "batch_size": 2, "accelerator": "cpu"}
-SURROGATE = {"steps": 1, "lr": 0.001, "class_images": 1, "sample_steps": 1, "instance_prompt": "photo of a person"}
+FAST = {
+    "ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0},
+    "side": 64,
+    "batch_size": 2,
+    "accelerator": "cpu",
+}
+SURROGATE = {
+    "steps": 1,
+    "lr": 0.001,
+    "class_images": 1,
+    "sample_steps": 1,
+    "instance_prompt": "photo of a person",
+}
 
 
 @pytest.fixture
@@ -32,7 +43,10 @@ def photos(portraits, tmp_path) -> Path:
     """Five portraits of two people, one of them wider than high, and a file that is none."""
     for index, levels in enumerate(to_uint8(portraits[:5])):
         wide = levels.repeat(1, 1, 2) if index == 3 else levels
-        save_png(Photo(wide.permute(1, 2, 0).numpy()), tmp_path / "in" / f"person{index // 3}" / f"{index}.png")
+        save_png(
+            Photo(wide.permute(1, 2, 0).numpy()),
+            tmp_path / "in" / f"person{index // 3}" / f"{index}.png",
+        )
     return tmp_path / "in"
 
 
@@ -51,9 +65,17 @@ def levels(path):
     [
         {"method": "denoising"},
         {"method": "denoising", "in_turn": False, "draws": 2, "span": [0.05, 0.95]},
-        {"method": "denoising", "ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0, "shared": True}, "batch_size": 5},
+        {
+            "method": "denoising",
+            "ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0, "shared": True},
+            "batch_size": 5,
+        },
         {"method": "surrogate", "surrogate": SURROGATE, "by_folder": True},
-        {"method": "surrogate", "surrogate": SURROGATE | {"before": 2, "steps": 0, "train_text_encoder": False, "prior_weight": 0.0}},
+        {
+            "method": "surrogate",
+            "surrogate": SURROGATE
+            | {"before": 2, "steps": 0, "train_text_encoder": False, "prior_weight": 0.0},
+        },
         {"method": "encoder"},
         {"method": "targeted", "target": "TARGET"},
     ],
@@ -64,7 +86,9 @@ def test_every_variant_makes_pairs_that_training_reads(photos, pipelines, tmp_pa
     out = tmp_path / "out"
     assert pairs(photos, out, [pipelines[0], pipelines[2]], **settings) == 0
     listed = json.loads((out / "pairs.json").read_text())
-    assert [row["source_path"] for row in listed] == [f"source/person{i // 3}/{i}.png" for i in range(5)], "no tail is dropped"
+    assert [row["source_path"] for row in listed] == [
+        f"source/person{i // 3}/{i}.png" for i in range(5)
+    ], "no tail is dropped"
     for row in listed:
         change = np.abs(levels(out / row["source_path"]) - levels(out / row["attacked_path"])).max()
         assert 0 < change <= 6
@@ -76,7 +100,16 @@ def test_a_universal_perturbation_is_the_same_for_all(pipelines, portraits):
     ensemble = DiffusionEnsemble(pipelines[:1])
     from rid.pairs.objectives import Denoising
 
-    changes = pgd(images, [Denoising(ensemble)], 6, PGDConfig(2, 2.0, shared=True), torch.Generator().manual_seed(0)) - images
+    changes = (
+        pgd(
+            images,
+            [Denoising(ensemble)],
+            6,
+            PGDConfig(2, 2.0, shared=True),
+            torch.Generator().manual_seed(0),
+        )
+        - images
+    )
     assert changes.abs().max() > 1 / 255
     assert torch.allclose(changes[0], changes[2], atol=1e-6)
 
@@ -127,7 +160,9 @@ def test_mistakes_are_one_line(photos, pipelines, tmp_path, capsys, settings, wo
 
 
 def test_a_surrogate_learns_the_clean_pictures_only_within_a_round(pipelines, portraits):
-    surrogate = FineTunedSurrogate(pipelines[0], SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0))
+    surrogate = FineTunedSurrogate(
+        pipelines[0], SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0)
+    )
     weight = surrogate.trainable["unet"].conv_in.weight
     start = weight.detach().clone()
     surrogate.start_round(portraits[:2], torch.Generator().manual_seed(0))
@@ -143,7 +178,9 @@ def test_the_shift_term_rewards_pictures_like_the_target(pipelines, portraits):
     objective = Targeted(DiffusionEnsemble(pipelines[:1]), portraits[0])
     with torch.no_grad():
         near, far = (
-            torch.stack([objective(x, torch.Generator().manual_seed(seed)).mean() for seed in range(16)]).mean()
+            torch.stack(
+                [objective(x, torch.Generator().manual_seed(seed)).mean() for seed in range(16)]
+            ).mean()
             for x in (portraits[:1], portraits[4:5])
         )
     assert near > far
@@ -175,5 +212,9 @@ def test_two_processes_make_the_same_pairs(photos, pipelines, tmp_path):
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert len(json.loads((tmp_path / "two" / "pairs.json").read_text())) == 5
     for path in (tmp_path / "one").rglob("*.png"):
-        difference = np.abs(levels(path) - levels(tmp_path / "two" / path.relative_to(tmp_path / "one")))
-        assert (difference > 0).mean() < 0.01, "up to rounding, as two processes use fewer threads each"
+        difference = np.abs(
+            levels(path) - levels(tmp_path / "two" / path.relative_to(tmp_path / "one"))
+        )
+        assert (difference > 0).mean() < 0.01, (
+            "up to rounding, as two processes use fewer threads each"
+        )

@@ -16,7 +16,9 @@ def ensemble(pipelines):
 @pytest.mark.parametrize("budget", [2, 6])
 def test_the_bound_holds_after_rounding(ensemble, portraits, budget):
     config = PGDConfig(steps=4, step_levels=3.0)
-    protected = pgd(portraits, [Denoising(ensemble)], budget, config, torch.Generator().manual_seed(0))
+    protected = pgd(
+        portraits, [Denoising(ensemble)], budget, config, torch.Generator().manual_seed(0)
+    )
     change = (to_uint8(protected).short() - to_uint8(portraits).short()).abs().max()
     assert change == budget
     assert protected.min() >= 0
@@ -25,13 +27,25 @@ def test_the_bound_holds_after_rounding(ensemble, portraits, budget):
 
 def test_the_same_seed_gives_the_same_pictures(ensemble, portraits):
     config = PGDConfig(steps=2)
-    first, second = (pgd(portraits[:2], [Denoising(ensemble)], 6, config, torch.Generator().manual_seed(5)) for _ in range(2))
+    first, second = (
+        pgd(portraits[:2], [Denoising(ensemble)], 6, config, torch.Generator().manual_seed(5))
+        for _ in range(2)
+    )
     assert torch.equal(first, second)
 
 
 def test_without_momentum_a_step_is_the_gradients_sign(ensemble, portraits):
     images = portraits[:1] * 0.5 + 0.25
-    moved = pgd(images, [Denoising(ensemble)], 6, PGDConfig(steps=1, step_levels=1, momentum=0), torch.Generator().manual_seed(0)) - images
+    moved = (
+        pgd(
+            images,
+            [Denoising(ensemble)],
+            6,
+            PGDConfig(steps=1, step_levels=1, momentum=0),
+            torch.Generator().manual_seed(0),
+        )
+        - images
+    )
     assert torch.allclose(moved.abs().max(), torch.tensor(1 / 255))
     x = images.clone().requires_grad_()
     ensemble.denoising_loss(x, torch.Generator().manual_seed(0)).sum().backward()
@@ -39,10 +53,21 @@ def test_without_momentum_a_step_is_the_gradients_sign(ensemble, portraits):
 
 
 def test_it_raises_the_loss_it_climbs(ensemble, portraits):
-    protected = pgd(portraits, [Denoising(ensemble)], 12, PGDConfig(steps=15, step_levels=2), torch.Generator().manual_seed(0))
+    protected = pgd(
+        portraits,
+        [Denoising(ensemble)],
+        12,
+        PGDConfig(steps=15, step_levels=2),
+        torch.Generator().manual_seed(0),
+    )
     with torch.no_grad():
         before, after = (
-            torch.stack([ensemble.denoising_loss(x, torch.Generator().manual_seed(seed)).mean() for seed in range(8)]).mean()
+            torch.stack(
+                [
+                    ensemble.denoising_loss(x, torch.Generator().manual_seed(seed)).mean()
+                    for seed in range(8)
+                ]
+            ).mean()
             for x in (portraits, protected)
         )
     assert after > before

@@ -57,7 +57,12 @@ def with_thumbnail(exif, jpeg):
     struct.pack_into(order + "L", body, first + 2 + 12 * count, len(body))
     start = len(body) + 2 + 2 * 12 + 4
     entries = [(0x0201, 4, 1, start), (0x0202, 4, 1, len(jpeg))]
-    body += struct.pack(order + "H", 2) + b"".join(struct.pack(order + "HHLL", *entry) for entry in entries) + bytes(4) + jpeg
+    body += (
+        struct.pack(order + "H", 2)
+        + b"".join(struct.pack(order + "HHLL", *entry) for entry in entries)
+        + bytes(4)
+        + jpeg
+    )
     return bytes(exif[:6] + body)
 
 
@@ -78,12 +83,27 @@ SAVED_AS = {
 MODES = ("RGB", "L", "P", "CMYK", "RGBA", "LA", "1", "I;16")
 
 
-@pytest.mark.parametrize(("name", "mode"), [(name, mode) for name, (_, cannot) in SAVED_AS.items() for mode in MODES if mode not in cannot])
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        (name, mode)
+        for name, (_, cannot) in SAVED_AS.items()
+        for mode in MODES
+        if mode not in cannot
+    ],
+)
 def test_every_format_and_colour_mode(tmp_path, generator_folder, name, mode):
-    image = Image.fromarray(np.asarray(picture().convert("L"), np.uint16) << 8) if mode == "I;16" else picture().convert(mode)
+    image = (
+        Image.fromarray(np.asarray(picture().convert("L"), np.uint16) << 8)
+        if mode == "I;16"
+        else picture().convert(mode)
+    )
     image.save(tmp_path / name, **SAVED_AS[name][0])
     assert protect(tmp_path / name, "-o", tmp_path / "out", "--weights", generator_folder) == 0
-    before, after = open_photo(tmp_path / name), Image.open(tmp_path / "out" / (Path(name).stem + ".png"))
+    before, after = (
+        open_photo(tmp_path / name),
+        Image.open(tmp_path / "out" / (Path(name).stem + ".png")),
+    )
     assert after.size == (90, 70)
     levels = np.abs(before.rgb.astype(int) - np.asarray(after.convert("RGB")).astype(int))
     assert 0 < levels.max() <= 6
@@ -96,10 +116,27 @@ def test_every_format_and_colour_mode(tmp_path, generator_folder, name, mode):
 def test_metadata_is_kept_upright_and_without_a_thumbnail(tmp_path, generator_folder, format_):
     thumbnail = io.BytesIO()
     picture(40, 30).save(thumbnail, "JPEG")
-    picture().save(tmp_path / "a.jpg", exif=with_thumbnail(notes().tobytes(), thumbnail.getvalue()), icc_profile=PROFILE)
+    picture().save(
+        tmp_path / "a.jpg",
+        exif=with_thumbnail(notes().tobytes(), thumbnail.getvalue()),
+        icc_profile=PROFILE,
+    )
     assert thumbnail.getvalue() in (tmp_path / "a.jpg").read_bytes()
-    assert Image.open(tmp_path / "a.jpg").getexif().get_ifd(ExifTags.IFD.IFD1), "the thumbnail is where viewers look"
-    assert protect(tmp_path / "a.jpg", "-o", tmp_path / "out", "--weights", generator_folder, "--format", format_) == 0
+    assert Image.open(tmp_path / "a.jpg").getexif().get_ifd(ExifTags.IFD.IFD1), (
+        "the thumbnail is where viewers look"
+    )
+    assert (
+        protect(
+            tmp_path / "a.jpg",
+            "-o",
+            tmp_path / "out",
+            "--weights",
+            generator_folder,
+            "--format",
+            format_,
+        )
+        == 0
+    )
     result = next(path for path in (tmp_path / "out").iterdir() if path.suffix in (".png", ".jpg"))
     with Image.open(result) as image:
         assert image.size == (70, 90)
@@ -113,17 +150,41 @@ def test_metadata_is_kept_upright_and_without_a_thumbnail(tmp_path, generator_fo
 
 def test_metadata_is_dropped_on_request(tmp_path, generator_folder):
     picture().save(tmp_path / "a.jpg", exif=notes(), icc_profile=PROFILE)
-    assert protect(tmp_path / "a.jpg", "-o", tmp_path / "out", "--weights", generator_folder, "--strip_metadata", "true") == 0
+    assert (
+        protect(
+            tmp_path / "a.jpg",
+            "-o",
+            tmp_path / "out",
+            "--weights",
+            generator_folder,
+            "--strip_metadata",
+            "true",
+        )
+        == 0
+    )
     with Image.open(tmp_path / "out" / "a.png") as image:
         assert not image.getexif()
         assert "icc_profile" not in image.info
 
 
-def test_jpeg_only_on_request_in_full_quality_and_with_a_warning(tmp_path, generator_folder, capsys):
+def test_jpeg_only_on_request_in_full_quality_and_with_a_warning(
+    tmp_path, generator_folder, capsys
+):
     (tmp_path / "in").mkdir()
     picture().save(tmp_path / "in" / "a.jpg")
     picture().convert("RGBA").save(tmp_path / "in" / "glass.png")
-    assert protect(tmp_path / "in", "-o", tmp_path / "out", "--weights", generator_folder, "--format", "jpeg") == 1
+    assert (
+        protect(
+            tmp_path / "in",
+            "-o",
+            tmp_path / "out",
+            "--weights",
+            generator_folder,
+            "--format",
+            "jpeg",
+        )
+        == 1
+    )
     told = capsys.readouterr().err
     assert "warning: JPEG is lossy" in told
     assert "glass.png: it has transparency, which JPEG cannot hold" in told
@@ -138,17 +199,39 @@ def test_jpeg_only_on_request_in_full_quality_and_with_a_warning(tmp_path, gener
 @pytest.mark.parametrize("size", [(1920, 1080), (300, 200), (120, 333), (64, 64)])
 def test_crop_prepares_as_the_papers_programs(tmp_path, generator_folder, size):
     picture(*size).save(tmp_path / "a.png")
-    theirs = transforms.Compose([transforms.Resize(512), transforms.CenterCrop(512)])(Image.open(tmp_path / "a.png"))
-    assert np.array_equal(np.asarray(theirs), center_crop_photo(open_photo(tmp_path / "a.png"), 512).rgb)
-    assert protect(tmp_path / "a.png", "-o", tmp_path / "out", "--weights", generator_folder, "--fit", "crop") == 0
+    theirs = transforms.Compose([transforms.Resize(512), transforms.CenterCrop(512)])(
+        Image.open(tmp_path / "a.png")
+    )
+    assert np.array_equal(
+        np.asarray(theirs), center_crop_photo(open_photo(tmp_path / "a.png"), 512).rgb
+    )
+    assert (
+        protect(
+            tmp_path / "a.png",
+            "-o",
+            tmp_path / "out",
+            "--weights",
+            generator_folder,
+            "--fit",
+            "crop",
+        )
+        == 0
+    )
     assert Image.open(tmp_path / "out" / "a.png").size == (64, 64)
 
 
 @pytest.mark.parametrize("fit", ["resize", "tile"])
 def test_a_wide_photo_keeps_its_size_and_changes_everywhere(tmp_path, generator_folder, fit):
     picture(400, 100).save(tmp_path / "a.png")
-    assert protect(tmp_path / "a.png", "-o", tmp_path / "out", "--weights", generator_folder, "--fit", fit) == 0
-    change = np.asarray(Image.open(tmp_path / "out" / "a.png")).astype(int) - np.asarray(picture(400, 100)).astype(int)
+    assert (
+        protect(
+            tmp_path / "a.png", "-o", tmp_path / "out", "--weights", generator_folder, "--fit", fit
+        )
+        == 0
+    )
+    change = np.asarray(Image.open(tmp_path / "out" / "a.png")).astype(int) - np.asarray(
+        picture(400, 100)
+    ).astype(int)
     assert change.shape == (100, 400, 3)
     assert all(np.abs(part).max() > 0 for part in np.array_split(change, 8, axis=1))
 
@@ -159,7 +242,11 @@ def shard(path, names, cut=None):
             buffer = io.BytesIO()
             picture(seed=index).save(buffer, "JPEG", quality=95)
             picture_bytes = buffer.getvalue()[:300] if name == cut else buffer.getvalue()
-            for ending, content in (("jpg", picture_bytes), ("json", json.dumps({"caption": name}).encode()), ("cls", b"1")):
+            for ending, content in (
+                ("jpg", picture_bytes),
+                ("json", json.dumps({"caption": name}).encode()),
+                ("cls", b"1"),
+            ):
                 member = tarfile.TarInfo(f"{name}.{ending}")
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
@@ -179,12 +266,21 @@ def test_shards_in_shards_out_with_everything_else_in_them(tmp_path, generator_f
     buffer = io.BytesIO()
     picture(seed=2).save(buffer, "JPEG", quality=95)
     assert 0 < np.abs(after - np.asarray(Image.open(buffer)).astype(int)).max() <= 6
-    assert set(rows(tmp_path / "out")) == {"one.tar/a.jpg", "one.tar/b.jpg", *(f"deep/two.tar/{n}.jpg" for n in "cde"), "loose.png"}
+    assert set(rows(tmp_path / "out")) == {
+        "one.tar/a.jpg",
+        "one.tar/b.jpg",
+        *(f"deep/two.tar/{n}.jpg" for n in "cde"),
+        "loose.png",
+    }
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"no tar at all", "not an uncompressed tar file"), (b"", "not an uncompressed tar file"), ("escape", "leads out of the archive")],
+    [
+        (b"no tar at all", "not an uncompressed tar file"),
+        (b"", "not an uncompressed tar file"),
+        ("escape", "leads out of the archive"),
+    ],
 )
 def test_shards_that_are_refused(tmp_path, generator_folder, capsys, content, words):
     if content == "escape":
@@ -200,16 +296,25 @@ def test_a_list_and_single_files(tmp_path, generator_folder, capsys):
     for index, name in enumerate(("x/a.png", "x/b.jpg", "c.png")):
         picture(seed=index).save(tmp_path / name)
     (tmp_path / "list.txt").write_text("# mine\nx/a.png\n\nx/b.jpg\nc.png\n")
-    assert protect(tmp_path / "list.txt", "-o", tmp_path / "out", "--weights", generator_folder) == 0
-    assert {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")} == {"x/a.png", "x/b.png", "c.png"}
+    assert (
+        protect(tmp_path / "list.txt", "-o", tmp_path / "out", "--weights", generator_folder) == 0
+    )
+    assert {
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")
+    } == {"x/a.png", "x/b.png", "c.png"}
     two = [tmp_path / "c.png", tmp_path / "x" / "b.jpg"]
     assert protect(*two, "-o", tmp_path / "two", "--weights", generator_folder) == 0
     assert {path.name for path in (tmp_path / "two").glob("*.png")} == {"c.png", "b.png"}
     (tmp_path / "list.txt").write_text("gone.png\n")
-    assert protect(tmp_path / "list.txt", "-o", tmp_path / "three", "--weights", generator_folder) == 2
+    assert (
+        protect(tmp_path / "list.txt", "-o", tmp_path / "three", "--weights", generator_folder) == 2
+    )
     assert "gone.png does not exist" in capsys.readouterr().err
     (tmp_path / "music.mp3").touch()
-    assert protect(tmp_path / "music.mp3", "-o", tmp_path / "three", "--weights", generator_folder) == 2
+    assert (
+        protect(tmp_path / "music.mp3", "-o", tmp_path / "three", "--weights", generator_folder)
+        == 2
+    )
     assert "not an image by its name" in capsys.readouterr().err
 
 
@@ -231,7 +336,16 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(tmp_path, generator_f
         picture(500, 400, seed=index).save(tmp_path / "in" / f"{index:02d}.png")
     shard(tmp_path / "in" / "zz.tar", ["a", "b", "c"])
     (tmp_path / "in" / "07.png").write_text("not a picture")
-    command = ["protect", str(tmp_path / "in"), "--weights", str(generator_folder), "--workers", "1", "--batch_size", "2"]
+    command = [
+        "protect",
+        str(tmp_path / "in"),
+        "--weights",
+        str(generator_folder),
+        "--workers",
+        "1",
+        "--batch_size",
+        "2",
+    ]
     program = [sys.executable, "-m", "rid", *command, "-o", str(tmp_path / "cut")]
     process = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
     while len(list((tmp_path / "cut").glob("*.png"))) < 4 and process.poll() is None:
@@ -244,10 +358,22 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(tmp_path, generator_f
     assert "other settings or weights" in capsys.readouterr().err
     assert run(main, [*command, "-o", str(tmp_path / "cut")]) == 1
     assert run(main, [*command, "-o", str(tmp_path / "whole")]) == 1
-    files = sorted(path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*") if path.is_file())
-    assert files == sorted(path.relative_to(tmp_path / "cut") for path in (tmp_path / "cut").rglob("*") if path.is_file())
+    files = sorted(
+        path.relative_to(tmp_path / "whole")
+        for path in (tmp_path / "whole").rglob("*")
+        if path.is_file()
+    )
+    assert files == sorted(
+        path.relative_to(tmp_path / "cut")
+        for path in (tmp_path / "cut").rglob("*")
+        if path.is_file()
+    )
     for name in files:
         if name.name != "manifest.json" and name.suffix != ".tar":
-            assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
-    untouched = sorted(kept)[:-1]  # photos are done in order: the last may lack its line in the table, and is done again
+            assert (tmp_path / "whole" / name).read_bytes() == (
+                tmp_path / "cut" / name
+            ).read_bytes(), name
+    untouched = sorted(kept)[
+        :-1
+    ]  # photos are done in order: the last may lack its line in the table, and is done again
     assert all((tmp_path / "cut" / name).stat().st_mtime_ns == kept[name] for name in untouched)

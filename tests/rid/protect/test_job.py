@@ -70,7 +70,11 @@ def test_good_files_are_protected_and_bad_ones_named(photos, tmp_path, generator
 def test_every_pixel_of_the_saved_files_is_within_the_budget(photos, tmp_path, generator_folder):
     out = tmp_path / "out"
     protect(photos, "-o", out, "--weights", generator_folder)
-    for source, name in (("beach.jpg", "beach.jpg.png"), ("grey.png", "grey.png"), ("holiday/tall.webp", "holiday/tall.png")):
+    for source, name in (
+        ("beach.jpg", "beach.jpg.png"),
+        ("grey.png", "grey.png"),
+        ("holiday/tall.webp", "holiday/tall.png"),
+    ):
         before = np.asarray(Image.open(photos / source).convert("RGB"), np.int16)
         after = np.asarray(Image.open(out / name), np.int16)
         assert before.shape == after.shape
@@ -89,7 +93,9 @@ def test_orientation_is_applied_and_alpha_kept(photos, tmp_path, generator_folde
 def test_two_runs_are_identical(photos, tmp_path, generator_folder):
     for name in ("one", "two"):
         protect(photos, "-o", tmp_path / name, "--weights", generator_folder)
-    assert (tmp_path / "one" / "grey.png").read_bytes() == (tmp_path / "two" / "grey.png").read_bytes()
+    assert (tmp_path / "one" / "grey.png").read_bytes() == (
+        tmp_path / "two" / "grey.png"
+    ).read_bytes()
 
 
 def one_error(capsys, words, *arguments):
@@ -103,41 +109,74 @@ def one_error(capsys, words, *arguments):
 
 def test_an_empty_folder(tmp_path, generator_folder, capsys):
     (tmp_path / "empty").mkdir()
-    one_error(capsys, "no images in this folder", tmp_path / "empty", "-o", tmp_path / "out", "--weights", generator_folder)
+    one_error(
+        capsys,
+        "no images in this folder",
+        tmp_path / "empty",
+        "-o",
+        tmp_path / "out",
+        "--weights",
+        generator_folder,
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_folder(tmp_path, generator_folder, capsys):
-    one_error(capsys, "no such file or folder", tmp_path / "nowhere", "-o", tmp_path / "out", "--weights", generator_folder)
+    one_error(
+        capsys,
+        "no such file or folder",
+        tmp_path / "nowhere",
+        "-o",
+        tmp_path / "out",
+        "--weights",
+        generator_folder,
+    )
 
 
 def test_a_missing_checkpoint(photos, tmp_path, capsys):
-    one_error(capsys, "hf download some/model", photos, "-o", tmp_path / "out", "--weights", "some/model")
+    one_error(
+        capsys, "hf download some/model", photos, "-o", tmp_path / "out", "--weights", "some/model"
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_an_output_folder_inside_the_input(photos, generator_folder, capsys):
-    one_error(capsys, "lies inside the input", photos, "-o", photos / "out", "--weights", generator_folder)
+    one_error(
+        capsys, "lies inside the input", photos, "-o", photos / "out", "--weights", generator_folder
+    )
 
 
 def damaged(generator_folder, tmp_path, change):
     folder = tmp_path / "damaged"
     folder.mkdir()
     (folder / "config.json").write_text((generator_folder / "config.json").read_text())
-    save_file(change(load_file(generator_folder / "model.safetensors")), folder / "model.safetensors")
+    save_file(
+        change(load_file(generator_folder / "model.safetensors")), folder / "model.safetensors"
+    )
     return folder
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda state: {"module." + key: value for key, value in state.items()}, "starts with 'module.'"),
-        (lambda state: {key: value for key, value in state.items() if "blocks.1" not in key}, "entries are missing"),
-        (lambda state: state | {"extra": torch.zeros(1)}, "1 entry does not belong to a PerturbationGenerator, the first is extra"),
+        (
+            lambda state: {"module." + key: value for key, value in state.items()},
+            "starts with 'module.'",
+        ),
+        (
+            lambda state: {key: value for key, value in state.items() if "blocks.1" not in key},
+            "entries are missing",
+        ),
+        (
+            lambda state: state | {"extra": torch.zeros(1)},
+            "1 entry does not belong to a PerturbationGenerator, the first is extra",
+        ),
         (lambda state: state | {"modulation": torch.zeros(3, 32)}, "modulation has shape"),
     ],
 )
-def test_weights_that_are_not_a_generator(photos, tmp_path, generator_folder, capsys, change, words):
+def test_weights_that_are_not_a_generator(
+    photos, tmp_path, generator_folder, capsys, change, words
+):
     weights = damaged(generator_folder, tmp_path, change)
     one_error(capsys, words, photos, "-o", tmp_path / "out", "--weights", weights)
 
@@ -157,7 +196,9 @@ def test_a_truncated_weight_file(photos, tmp_path, generator_folder, capsys):
         ({"patch_size": 0}, "must be at least 1"),
     ],
 )
-def test_a_config_that_is_not_a_generators(photos, tmp_path, generator_folder, capsys, change, words):
+def test_a_config_that_is_not_a_generators(
+    photos, tmp_path, generator_folder, capsys, change, words
+):
     weights = damaged(generator_folder, tmp_path, dict)
     config = json.loads((weights / "config.json").read_text())
     (weights / "config.json").write_text(json.dumps(config | change))
@@ -176,25 +217,50 @@ def test_help_names_the_verbs(capsys):
 
 def test_two_photos_that_would_share_a_name(photos, tmp_path, generator_folder, capsys):
     (photos / "beach.jpg.png").write_bytes((photos / "beach.png").read_bytes())
-    one_error(capsys, "would both be saved as beach.jpg.png", photos, "-o", tmp_path / "out", "--weights", generator_folder)
+    one_error(
+        capsys,
+        "would both be saved as beach.jpg.png",
+        photos,
+        "-o",
+        tmp_path / "out",
+        "--weights",
+        generator_folder,
+    )
 
 
 def test_an_output_folder_with_other_peoples_files(photos, generator_folder, capsys):
-    one_error(capsys, "lies inside the output folder", photos / "holiday", "-o", photos, "--weights", generator_folder)
+    one_error(
+        capsys,
+        "lies inside the output folder",
+        photos / "holiday",
+        "-o",
+        photos,
+        "--weights",
+        generator_folder,
+    )
 
 
 def test_untrained_weights_protect_nothing_and_say_so(photos, tmp_path, capsys):
     from rid.generator import PerturbationGenerator
     from rid.weights import save_generator
 
-    save_generator(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), tmp_path / "untrained")
-    assert protect(photos / "holiday", "-o", tmp_path / "out", "--weights", tmp_path / "untrained") == 1
+    save_generator(
+        PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), tmp_path / "untrained"
+    )
+    assert (
+        protect(photos / "holiday", "-o", tmp_path / "out", "--weights", tmp_path / "untrained")
+        == 1
+    )
     assert "do not change this photo" in capsys.readouterr().err
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
 def test_weights_with_nan(photos, tmp_path, generator_folder, capsys):
-    weights = damaged(generator_folder, tmp_path, lambda state: state | {"modulation": torch.full((2, 32), float("nan"))})
+    weights = damaged(
+        generator_folder,
+        tmp_path,
+        lambda state: state | {"modulation": torch.full((2, 32), float("nan"))},
+    )
     one_error(capsys, "not finite", photos, "-o", tmp_path / "out", "--weights", weights)
 
 
@@ -213,8 +279,20 @@ def test_a_colour_profile_goes_along(photos, tmp_path, generator_folder):
     assert Image.open(tmp_path / "out" / "profiled.png").info["icc_profile"] == profile
 
 
-def test_protecting_twice_is_refused_by_name_and_never_adds_up(photos, tmp_path, generator_folder, capsys):
-    assert protect(photos / "holiday", photos / "beach.jpg", "-o", tmp_path / "out", "--weights", generator_folder) == 0
+def test_protecting_twice_is_refused_by_name_and_never_adds_up(
+    photos, tmp_path, generator_folder, capsys
+):
+    assert (
+        protect(
+            photos / "holiday",
+            photos / "beach.jpg",
+            "-o",
+            tmp_path / "out",
+            "--weights",
+            generator_folder,
+        )
+        == 0
+    )
     capsys.readouterr()
     assert protect(tmp_path / "out", "-o", tmp_path / "again", "--weights", generator_folder) == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
@@ -222,12 +300,26 @@ def test_protecting_twice_is_refused_by_name_and_never_adds_up(photos, tmp_path,
     assert all("changed by this project before (protect)" in line for line in errors)
     assert not list((tmp_path / "again").rglob("*.png"))
     manifest = json.loads((tmp_path / "again" / "manifest.json").read_text())
-    assert manifest["counts"] == {"done": 0, "failed": 2, "skipped": 3}, "its own records are no images"
+    assert manifest["counts"] == {"done": 0, "failed": 2, "skipped": 3}, (
+        "its own records are no images"
+    )
 
 
-def test_a_strip_of_more_windows_than_the_limit_is_refused_by_name_before_they_are_cut(photos, tmp_path, generator_folder, capsys):
+def test_a_strip_of_more_windows_than_the_limit_is_refused_by_name_before_they_are_cut(
+    photos, tmp_path, generator_folder, capsys
+):
     Image.new("RGB", (60_000, 1), "red").save(photos / "strip.png")
-    assert protect(photos / "strip.png", photos / "beach.png", "-o", tmp_path / "out", "--weights", generator_folder) == 1
+    assert (
+        protect(
+            photos / "strip.png",
+            photos / "beach.png",
+            "-o",
+            tmp_path / "out",
+            "--weights",
+            generator_folder,
+        )
+        == 1
+    )
     error = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("error"))
     assert "strip.png: 60000 by 1 pixels would take" in error
     assert (tmp_path / "out" / "beach.png").is_file()
@@ -252,7 +344,9 @@ def test_a_folder_that_was_claimed_and_no_more_goes_on(photos, tmp_path, generat
     assert (tmp_path / "out" / "tall.png").is_file()
 
 
-def test_a_photo_that_was_replaced_under_its_name_is_protected_anew(photos, tmp_path, generator_folder):
+def test_a_photo_that_was_replaced_under_its_name_is_protected_anew(
+    photos, tmp_path, generator_folder
+):
     arguments = [photos / "holiday", "-o", tmp_path / "out", "--weights", generator_folder]
     protect(*arguments)
     before = (tmp_path / "out" / "tall.png").read_bytes()

@@ -24,7 +24,12 @@ def merge(windows, changes):
 
 
 @settings(max_examples=60)
-@given(height=st.integers(1, 300), width=st.integers(1, 300), fit=st.sampled_from(["resize", "tile"]), seed=st.integers(0, 99))
+@given(
+    height=st.integers(1, 300),
+    width=st.integers(1, 300),
+    fit=st.sampled_from(["resize", "tile"]),
+    seed=st.integers(0, 99),
+)
 def test_windows_cover_every_pixel_and_never_raise_the_bound(height, width, fit, seed):
     windows = Windows.cover((height, width), 32, fit)
     covered = torch.zeros(windows.scaled)
@@ -38,7 +43,9 @@ def test_windows_cover_every_pixel_and_never_raise_the_bound(height, width, fit,
     merged = merge(windows, change)
     assert merged.shape == (3, height, width)
     assert merged.abs().max() <= 1 + 1e-6
-    assert torch.allclose(merge(windows, torch.ones_like(change)), torch.ones(3, height, width), atol=1e-5)
+    assert torch.allclose(
+        merge(windows, torch.ones_like(change)), torch.ones(3, height, width), atol=1e-5
+    )
 
 
 def test_one_window_is_the_network_itself(generator_folder, portraits):
@@ -62,15 +69,22 @@ def test_any_size_comes_back_within_the_budget(generator_folder, fit, size):
 
 def test_a_larger_picture_gets_the_small_ones_perturbation_scaled(generator_folder, portraits):
     protector = Protector.from_pretrained(str(generator_folder), fit="resize")
-    large = torch.nn.functional.interpolate(portraits[:1] * 0.5 + 0.25, scale_factor=3, mode="nearest")
-    change = torch.nn.functional.interpolate(protector(large) - large, (64, 64), mode="bilinear", antialias=True)
+    large = torch.nn.functional.interpolate(
+        portraits[:1] * 0.5 + 0.25, scale_factor=3, mode="nearest"
+    )
+    change = torch.nn.functional.interpolate(
+        protector(large) - large, (64, 64), mode="bilinear", antialias=True
+    )
     small = portraits[:1] * 0.5 + 0.25
     expected = protector(small) - small
     assert torch.corrcoef(torch.stack([change.flatten(), expected.flatten()]))[0, 1] > 0.7
 
 
 def test_bfloat16_is_close(generator_folder, portraits):
-    exact, rough = (Protector.from_pretrained(str(generator_folder), precision=p)(portraits) for p in ("32", "bf16"))
+    exact, rough = (
+        Protector.from_pretrained(str(generator_folder), precision=p)(portraits)
+        for p in ("32", "bf16")
+    )
     assert (exact - rough).abs().mean() < 0.5 / 255
 
 
@@ -84,7 +98,10 @@ def test_python_and_the_command_make_the_same_file(generator_folder, tmp_path):
     photo = tmp_path / "photos" / "a.png"
     photo.parent.mkdir()
     Image.fromarray(rng.integers(0, 256, (90, 70, 3), dtype=np.uint8)).save(photo)
-    assert protect([photo], tmp_path / "out", ProtectConfig(weights=str(generator_folder))).failed == {}
+    assert (
+        protect([photo], tmp_path / "out", ProtectConfig(weights=str(generator_folder))).failed
+        == {}
+    )
     protector = Protector.from_pretrained(str(generator_folder))
     made = protector.protect(photo)[0]
     made.save(tmp_path / "made.png")
@@ -92,7 +109,11 @@ def test_python_and_the_command_make_the_same_file(generator_folder, tmp_path):
     assert (made.name, 0 < made.levels <= protector.budget) == (str(photo), True)
     with (tmp_path / "out" / "protected.csv").open() as stream:
         row = next(csv.DictReader(stream))
-    assert (made.levels, str(made.psnr), str(made.ssim)) == (int(row["levels"]), row["psnr"], row["ssim"])
+    assert (made.levels, str(made.psnr), str(made.ssim)) == (
+        int(row["levels"]),
+        row["psnr"],
+        row["ssim"],
+    )
 
 
 def test_pillow_images_and_tensors_are_protected_alike(generator_folder, portraits):

@@ -7,7 +7,10 @@ import yaml
 @pytest.fixture
 def config(pipelines, tmp_path):
     def write(**trainer):
-        portraits = {"class_path": "tiny.dataset.PortraitDataset", "init_args": {"first": 0, "identities": 5, "pictures": 2}}
+        portraits = {
+            "class_path": "tiny.dataset.PortraitDataset",
+            "init_args": {"first": 0, "identities": 5, "pictures": 2},
+        }
         settings = {
             "seed_everything": 7,
             "trainer": {
@@ -21,7 +24,11 @@ def config(pipelines, tmp_path):
                 "callbacks": [
                     {
                         "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-                        "init_args": {"every_n_train_steps": 3, "save_top_k": -1, "filename": "{step}"},
+                        "init_args": {
+                            "every_n_train_steps": 3,
+                            "save_top_k": -1,
+                            "filename": "{step}",
+                        },
                     },
                     {"class_path": "eval.callbacks.PictureGrid"},
                 ],
@@ -30,7 +37,13 @@ def config(pipelines, tmp_path):
             "model": {
                 "generator": {
                     "class_path": "rid.generator.PerturbationGenerator",
-                    "init_args": {"image_size": 64, "patch_size": 16, "width": 16, "depth": 1, "heads": 2},
+                    "init_args": {
+                        "image_size": 64,
+                        "patch_size": 16,
+                        "width": 16,
+                        "depth": 1,
+                        "heads": 2,
+                    },
                 },
                 "surrogates": pipelines,
                 "warmup_steps": 2,

@@ -14,7 +14,10 @@ def test_edits_that_are_switched_on():
     assert RobustnessConfig(blur=1.0, resize=0.5).kinds() == ["none", "jpeg", "blur", "resize"]
 
 
-@pytest.mark.parametrize("config", [RobustnessConfig(), RobustnessConfig(None, blur=1.5), RobustnessConfig(None, resize=0.5)])
+@pytest.mark.parametrize(
+    "config",
+    [RobustnessConfig(), RobustnessConfig(None, blur=1.5), RobustnessConfig(None, resize=0.5)],
+)
 def test_every_edit_changes_pictures_and_lets_gradients_through(portraits, config):
     changed = 0
     for seed in range(8):
@@ -29,7 +32,9 @@ def test_every_edit_changes_pictures_and_lets_gradients_through(portraits, confi
     assert 0 < changed < 8, "none is always among the draws"
 
 
-@pytest.mark.parametrize("settings", [{"jpeg": (90.0, 50.0)}, {"jpeg": (0.0, 50.0)}, {"blur": -1.0}, {"resize": 0.0}])
+@pytest.mark.parametrize(
+    "settings", [{"jpeg": (90.0, 50.0)}, {"jpeg": (0.0, 50.0)}, {"blur": -1.0}, {"resize": 0.0}]
+)
 def test_settings_that_make_no_sense(settings):
     with pytest.raises(ValueError, match="got"):
         RobustnessConfig(**settings)
@@ -40,12 +45,16 @@ def test_training_goes_through_the_edit_and_back_to_the_generator(pipelines, por
 
     torch.manual_seed(0)
     generator = PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=2, heads=2)
-    task = RIDTask(generator, pipelines[:1], robustness=RobustnessConfig(), activation_checkpointing=True)
+    task = RIDTask(
+        generator, pipelines[:1], robustness=RobustnessConfig(), activation_checkpointing=True
+    )
     task.ensemble = DiffusionEnsemble(pipelines[:1], offload=True)
     losses = set()
     for seed in (0, 1, 2, 3):
         task.zero_grad()
-        loss = task._terms({"image": portraits[:2]}, ShardedGenerator(torch.Generator().manual_seed(seed)))["adv_sds"]
+        loss = task._terms(
+            {"image": portraits[:2]}, ShardedGenerator(torch.Generator().manual_seed(seed))
+        )["adv_sds"]
         loss.backward()
         losses.add(float(loss.detach()))
         assert generator.to_pixels.weight.grad.abs().sum() > 0

@@ -47,7 +47,11 @@ def run(config, tmp_path):
     (tmp_path / "marks").mkdir()
 
     def start(*arguments, launcher=(sys.executable, "-m", "rid"), watched=True, **trainer):
-        callbacks = [EMA] + ([{"class_path": "progress.Progress", "init_args": {"folder": str(tmp_path / "marks")}}] if watched else [])
+        callbacks = [EMA] + (
+            [{"class_path": "progress.Progress", "init_args": {"folder": str(tmp_path / "marks")}}]
+            if watched
+            else []
+        )
         path = config(callbacks=callbacks, **trainer)
         return subprocess.Popen(
             [*launcher, "fit", "-c", str(path), *map(str, arguments)],
@@ -81,7 +85,12 @@ def equal(one, other):
 
 @pytest.mark.slow
 def test_a_fit_that_is_stopped_again_and_again_ends_in_the_same_weights(run, tmp_path):
-    settings = {"accumulate_grad_batches": 2, "max_steps": 8, "val_check_interval": 2, "limit_val_batches": 3}
+    settings = {
+        "accumulate_grad_batches": 2,
+        "max_steps": 8,
+        "val_check_interval": 2,
+        "limit_val_batches": 3,
+    }
     cut, more = {"default_root_dir": str(tmp_path / "cut")}, []
     # in the middle of an accumulated step, in a validation under averaged weights, and at the end of a step
     for mark, step in (("batch-2", 1), ("validating-4", 4), ("batch-11", 7)):
@@ -91,7 +100,10 @@ def test_a_fit_that_is_stopped_again_and_again_ends_in_the_same_weights(run, tmp
         assert code == 143, said[-2000:]
         lines = [line for line in said.splitlines() if "SIGTERM" in line]
         assert len(lines) == 1
-        found = re.search(r"stopped by SIGTERM after step (\d+): (.*last\.ckpt) is written; .* --ckpt_path last goes on", lines[0])
+        found = re.search(
+            r"stopped by SIGTERM after step (\d+): (.*last\.ckpt) is written; .* --ckpt_path last goes on",
+            lines[0],
+        )
         assert found is not None, lines
         assert int(found[1]) in (step, step + 1), "a slow machine may be one step further"
         assert Path(found[2]).is_file()
@@ -105,13 +117,25 @@ def test_a_fit_that_is_stopped_again_and_again_ends_in_the_same_weights(run, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [(sys.executable, "-m", "rid"), ("torchrun", "--standalone", "--nproc_per_node", "2", "-m", "rid")])
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        (sys.executable, "-m", "rid"),
+        ("torchrun", "--standalone", "--nproc_per_node", "2", "-m", "rid"),
+    ],
+)
 def test_all_processes_stop_together(run, tmp_path, launcher):
-    program = (str(Path(sys.executable).parent / launcher[0]), *launcher[1:]) if launcher[0] == "torchrun" else launcher
+    program = (
+        (str(Path(sys.executable).parent / launcher[0]), *launcher[1:])
+        if launcher[0] == "torchrun"
+        else launcher
+    )
     process = run(launcher=program, devices=2, strategy="ddp", max_steps=1000)
     code, said = stopped_at(process, tmp_path / "marks" / "batch-3")
     assert code == 143 or launcher[0] == "torchrun", said[-2000:]
     assert code
-    assert len(re.findall(r"stopped by SIGTERM after step \d+: .*last\.ckpt is written", said)) == 1, said[-2000:]
+    assert (
+        len(re.findall(r"stopped by SIGTERM after step \d+: .*last\.ckpt is written", said)) == 1
+    ), said[-2000:]
     state = torch.load(next((tmp_path / "run").rglob("last.ckpt")), weights_only=True)
     assert state["global_step"] >= 3

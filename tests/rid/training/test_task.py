@@ -48,7 +48,9 @@ def test_a_resumed_run_equals_an_unbroken_one(config, tmp_path, trainer):
     checkpoint = next((tmp_path / "run").rglob("step=3.ckpt"))
     resumed = main(["fit", "-c", path, "--ckpt_path", str(checkpoint)])
     assert whole.trainer.global_step == resumed.trainer.global_step == 6
-    for (name, a), b in zip(whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b), name
 
 
@@ -67,10 +69,19 @@ def test_a_run_leaves_a_generator_that_opens(config, tmp_path):
 
 
 def test_a_generator_inherits_what_it_was_made_against_before(config, tmp_path, pipelines):
-    write_manifest(tmp_path / "earlier", made_against={"models": [fingerprint("older", Path(pipelines[2]))], "complete": True})
-    save_generator(PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=1, heads=2), tmp_path / "earlier")
+    write_manifest(
+        tmp_path / "earlier",
+        made_against={"models": [fingerprint("older", Path(pipelines[2]))], "complete": True},
+    )
+    save_generator(
+        PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=1, heads=2),
+        tmp_path / "earlier",
+    )
     settings = yaml.safe_load(config(max_steps=3).read_text())
-    settings["model"]["generator"] = {"class_path": "rid.weights.load_generator", "init_args": {"name": str(tmp_path / "earlier")}}
+    settings["model"]["generator"] = {
+        "class_path": "rid.weights.load_generator",
+        "init_args": {"name": str(tmp_path / "earlier")},
+    }
     settings["model"]["surrogates"] = pipelines[:1]
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(settings))
     cli = main(["fit", "-c", str(tmp_path / "again.yaml")])
@@ -90,7 +101,11 @@ def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
     generator = PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=1, heads=2)
     torch.nn.init.normal_(generator.to_pixels.weight)
     images = torch.rand(2, 3, 64, 64)
-    batch = {"image": images, "source": images.flip(0), "attacked": (images.flip(0) + 3 / 255).clamp(0, 1)}
+    batch = {
+        "image": images,
+        "source": images.flip(0),
+        "attacked": (images.flip(0) + 3 / 255).clamp(0, 1),
+    }
     noise = ShardedGenerator(torch.Generator())
     alone = RIDTask(generator, pipelines, sds_weight=0, regression_weight=10, regression_norm="l2")
     terms = alone._terms({key: batch[key] for key in ("source", "attacked")}, noise)
@@ -103,7 +118,11 @@ def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
     terms = both._terms(batch, ShardedGenerator(torch.Generator().manual_seed(0)))
     assert set(terms) == {"adv_sds", "regression"}
     protected = (images + generator(images)).clamp(0, 1)
-    assert torch.allclose(terms["adv_sds"], both.ensemble.adv_sds(protected, torch.Generator().manual_seed(0)), rtol=1e-4)
+    assert torch.allclose(
+        terms["adv_sds"],
+        both.ensemble.adv_sds(protected, torch.Generator().manual_seed(0)),
+        rtol=1e-4,
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +135,10 @@ def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
 )
 def test_settings_that_make_no_sense(pipelines, settings, words):
     with pytest.raises(ValueError, match=words):
-        RIDTask(PerturbationGenerator(image_size=64, width=16, depth=1, heads=2), **{"surrogates": pipelines} | settings)
+        RIDTask(
+            PerturbationGenerator(image_size=64, width=16, depth=1, heads=2),
+            **{"surrogates": pipelines} | settings,
+        )
 
 
 def command(*arguments, **environment):
@@ -161,10 +183,14 @@ def test_two_processes_train_past_the_first_step_and_agree(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_come_to_what_one_does_with_the_same_global_batch(config, tmp_path, portraits):
+def test_two_processes_come_to_what_one_does_with_the_same_global_batch(
+    config, tmp_path, portraits
+):
     generators = []
     for name, devices, batch in (("one", 1, 4), ("two", 2, 2)):
-        path = config(devices=devices, strategy="ddp" if devices > 1 else "auto", max_steps=6, callbacks=[])
+        path = config(
+            devices=devices, strategy="ddp" if devices > 1 else "auto", max_steps=6, callbacks=[]
+        )
         more = ["--data.init_args.batch_size", batch, "--trainer.default_root_dir", tmp_path / name]
         assert command("fit", "-c", path, *more).returncode == 0
         generators.append(load_generator(str(next((tmp_path / name).rglob("generator")))))
@@ -175,11 +201,18 @@ def test_two_processes_come_to_what_one_does_with_the_same_global_batch(config, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [["torchrun", "--standalone", "--nproc_per_node", "2"], ["fabric", "run", "--devices", "2"]])
+@pytest.mark.parametrize(
+    "launcher",
+    [["torchrun", "--standalone", "--nproc_per_node", "2"], ["fabric", "run", "--devices", "2"]],
+)
 def test_launchers_start_the_same_job(config, tmp_path, launcher):
     path = config(devices=2, strategy="ddp", max_steps=3, callbacks=[])
     program = [str(Path(sys.executable).parent / launcher[0]), *launcher[1:]]
-    program += ["--main-port", str(free_port()), "rid/__main__.py"] if launcher[0] == "fabric" else ["-m", "rid"]
+    program += (
+        ["--main-port", str(free_port()), "rid/__main__.py"]
+        if launcher[0] == "fabric"
+        else ["-m", "rid"]
+    )
     ended = subprocess.run(
         [*program, "fit", "-c", str(path)],
         cwd=ROOT,
@@ -196,7 +229,14 @@ def test_launchers_start_the_same_job(config, tmp_path, launcher):
 
 @pytest.mark.slow
 def test_torchrun_with_the_wrong_number_of_devices_is_refused(config, tmp_path):
-    program = [str(Path(sys.executable).parent / "torchrun"), "--standalone", "--nproc_per_node", "2", "-m", "rid"]
+    program = [
+        str(Path(sys.executable).parent / "torchrun"),
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "rid",
+    ]
     ended = subprocess.run(
         [*program, "fit", "-c", str(config()), "--trainer.devices", "1"],
         cwd=ROOT,
@@ -206,19 +246,33 @@ def test_torchrun_with_the_wrong_number_of_devices_is_refused(config, tmp_path):
         timeout=900,
     )
     assert ended.returncode
-    assert "error: the launcher started 2 processes, but trainer.devices x trainer.num_nodes is 1" in ended.stderr
+    assert (
+        "error: the launcher started 2 processes, but trainer.devices x trainer.num_nodes is 1"
+        in ended.stderr
+    )
     assert not list((tmp_path / "run").rglob("generator"))
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_from_last_to_the_same_weights(config, tmp_path):
-    saving = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"every_n_train_steps": 2, "save_last": True}}
-    averaging = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.5}}
-    path = config(max_steps=20, callbacks=[saving, averaging], default_root_dir=str(tmp_path / "cut"))
+    saving = {
+        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "init_args": {"every_n_train_steps": 2, "save_last": True},
+    }
+    averaging = {
+        "class_path": "lightning.pytorch.callbacks.EMAWeightAveraging",
+        "init_args": {"decay": 0.5},
+    }
+    path = config(
+        max_steps=20, callbacks=[saving, averaging], default_root_dir=str(tmp_path / "cut")
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "rid", "fit", "-c", str(path)],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},  # as in command: another number of threads sums in another order
+        env=os.environ
+        | {
+            "OMP_NUM_THREADS": "1"
+        },  # as in command: another number of threads sums in another order
         stdout=subprocess.DEVNULL,
     )
     while not list((tmp_path / "cut").rglob("last.ckpt")) and process.poll() is None:
@@ -229,8 +283,12 @@ def test_a_killed_run_goes_on_from_last_to_the_same_weights(config, tmp_path):
     newest = max((tmp_path / "cut").rglob("*.ckpt"), key=lambda file: file.stat().st_mtime_ns)
     (newest.parent / "torn.ckpt").write_bytes(newest.read_bytes()[:1000])
     assert command("fit", "-c", path, "--ckpt_path", "last").returncode == 0
-    assert command("fit", "-c", path, "--trainer.default_root_dir", tmp_path / "whole").returncode == 0
-    cut, whole = (load_generator(str(next((tmp_path / name).rglob("generator")))) for name in ("cut", "whole"))
+    assert (
+        command("fit", "-c", path, "--trainer.default_root_dir", tmp_path / "whole").returncode == 0
+    )
+    cut, whole = (
+        load_generator(str(next((tmp_path / name).rglob("generator")))) for name in ("cut", "whole")
+    )
     for (name, a), b in zip(whole.state_dict().items(), cut.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
 
@@ -245,8 +303,13 @@ def test_last_without_a_checkpoint_is_told(config, capsys):
 
 def test_the_saved_config_holds_what_was_run(config, tmp_path):
     cli = main(["fit", "-c", str(config(max_steps=3, val_check_interval=3)), "--model.lr", "0.002"])
-    logged = {name for name in cli.trainer.callback_metrics if name.startswith("val/denoising_protected")}
-    assert logged == {"val/denoising_protected", *(f"val/denoising_protected/{name}" for name in ("a1", "a2", "b"))}
+    logged = {
+        name for name in cli.trainer.callback_metrics if name.startswith("val/denoising_protected")
+    }
+    assert logged == {
+        "val/denoising_protected",
+        *(f"val/denoising_protected/{name}" for name in ("a1", "a2", "b")),
+    }
     saved = yaml.safe_load((Path(cli.trainer.log_dir) / "fit.yaml").read_text())
     assert saved["model"]["lr"] == 0.002
     assert json.dumps(saved["trainer"]["max_steps"]) == "3"
@@ -265,4 +328,8 @@ def test_checkpoints_that_cannot_be_resumed(config, tmp_path, kind, capsys):
     assert run(door, ["fit", "-c", path, "--ckpt_path", str(file)]) == 2
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(told) == 1
-    assert {"missing": "no such file", "text": "not a training checkpoint", "wrapped": "does not fit"}[kind] in told[0]
+    assert {
+        "missing": "no such file",
+        "text": "not a training checkpoint",
+        "wrapped": "does not fit",
+    }[kind] in told[0]
