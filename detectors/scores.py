@@ -110,10 +110,8 @@ class Scores:
             msg = f"{file}: no such file of scores"
             raise FileNotFoundError(msg)
         try:
-            if file.suffix == ".parquet":
-                rows = pq.read_table(file).to_pylist()
-            else:
-                rows = list(csv.DictReader(io.StringIO(read_text(file), newline="")))
+            is_parquet = file.suffix == ".parquet"
+            rows = pq.read_table(file).to_pylist() if is_parquet else _csv_rows(file)
             return cls.of(rows)
         except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
             msg = f"{file}: {str(error).removeprefix(f'{file}: ')}"
@@ -126,6 +124,11 @@ class Scores:
             pq.write_table(
                 pa.table({name: pa.array(values) for name, values in columns.items()}), partial
             )
+
+
+def _csv_rows(file: Path) -> list[dict[str, Any]]:
+    """Read the rows of a CSV file."""
+    return list(csv.DictReader(io.StringIO(read_text(file), newline="")))
 
 
 def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:

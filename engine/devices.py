@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -136,6 +137,17 @@ def sigterm_waits() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def leave_process_group() -> None:
+    """Disconnect this process from the others of its job.
+
+    Call it before the interpreter ends: a thread of an open process group may still hold a tensor
+    then, and the process is aborted when that thread lets go of it.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def first_process() -> bool:

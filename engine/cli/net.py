@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from engine.cli.noise import ROOMS, quiet_libraries
-from engine.devices import started_by_first
+from engine.devices import leave_process_group, started_by_first
 from engine.stopping import Stopped
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,8 @@ def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = N
                 quiet_libraries()
         code = command(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
+        if arguments is None:
+            leave_process_group()
     except BrokenPipeError:
         return _reader_left()
     except BaseException as error:

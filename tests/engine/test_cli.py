@@ -296,3 +296,25 @@ def test_what_is_left_out_is_told_even_quietly(capsys, monkeypatch):
         {"b"},
         {"c.txt"},
     )
+
+
+def test_a_process_leaves_its_group_before_it_ends():
+    script = """
+import atexit, os, sys
+import torch.distributed as distributed
+from engine.cli import run
+
+def main(arguments):
+    store = distributed.HashStore()
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    return 0
+
+def names():
+    return {open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")}
+
+atexit.register(lambda: print(distributed.is_initialized(), "pt_gloo_runloop" in names()))
+sys.exit(run(main))
+"""
+    ended = started(script)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "False False\n"
