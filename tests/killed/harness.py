@@ -153,12 +153,11 @@ class Range:
         began = self._claimed(case, output, self.unbroken)
         code = self.unbroken.ended(PATIENCE)
         assert code in (0, 1), f"{case.name}: ended with {code}: {self.unbroken.last_words()}"
-        last = max(path.stat().st_mtime for path in output.rglob("*"))
         return Unbroken(
             case.found(output),
             code,
             began - started,
-            last - began,
+            last_written(output) - began,
             int(self.unbroken.told.read_text()),
         )
 
@@ -171,14 +170,22 @@ class Range:
         left = 1.0
         for aim in rounds:
             for _ in range(ATTEMPTS):
-                code = self._killed(case, whole, output, aim, left)
+                code, began = self._killed(case, whole, output, aim, left)
                 if case.found(output) != whole.files:
                     break
                 tally.missed += 1
+                if left == 1:
+                    whole.seconds = min(whole.seconds, last_written(output) - began)
                 output, left = self._emptied(case), 1.0
+            else:
+                continue
             expected = -signal.SIGKILL if aim.signal == signal.SIGKILL else TERMINATED
             tally.struck += code == expected
-            if code not in (expected, whole.code):
+            if code == whole.code:
+                tally.faults.append(
+                    f"{case.name}, {aim}: ended by itself: {'; '.join(compare(whole.files, case.found(output)))}"
+                )
+            elif code != expected:
                 tally.faults.append(
                     f"{case.name}, {aim}: ended with {code}: {self.broken.last_words()}"
                 )
@@ -194,21 +201,22 @@ class Range:
         elif differences := compare(whole.files, case.found(output)):
             tally.faults.append(f"{told}: {'; '.join(differences)}")
 
-    def _killed(self, case: Case, whole: Unbroken, output: Path, aim: Aim, left: float) -> int:
-        """Start the command and end it; returns its exit code."""
+    def _killed(
+        self, case: Case, whole: Unbroken, output: Path, aim: Aim, left: float
+    ) -> tuple[int, float]:
+        """Start the command and end it; returns its exit code, and when its work began."""
         words = case.command(self.world, str(output)) + case.again(output)
         last = 1 + int(aim.share * left * whole.operations) if aim.by_files else 0
-        process = self.broken.start(words, output, last, aim.signal)
-        if aim.by_files:
-            return self.broken.ended(PATIENCE)
         again = next(output.glob(case.claimed), None) is not None
+        process = self.broken.start(words, output, last, aim.signal)
         began = time.time() + whole.before if again else self._claimed(case, output, self.broken)
+        if aim.by_files:
+            return self.broken.ended(PATIENCE), began
         code = self.broken.ended(began + aim.share * left * whole.seconds - time.time())
-        if code is not None:
-            whole.seconds = min(whole.seconds, time.time() - began)
-            return code
-        os.killpg(process, aim.signal)
-        return self.broken.ended(PATIENCE)
+        if code is None:
+            os.killpg(process, aim.signal)
+            code = self.broken.ended(PATIENCE)
+        return code, began
 
     def _claimed(self, case: Case, output: Path, server: Server) -> float:
         """Wait until work begins, or the command ends; returns when."""
@@ -225,6 +233,11 @@ class Range:
         output = self.folder / case.name.replace(" ", "-")
         shutil.rmtree(output, ignore_errors=True)
         return output
+
+
+def last_written(output: Path) -> float:
+    """When the newest file below a folder was written."""
+    return max(path.stat().st_mtime for path in output.rglob("*"))
 
 
 def compare(whole: Files, broken: Files) -> list[str]:

@@ -37,10 +37,18 @@ def every_file(output: Path) -> Files:
 def trained(output: Path) -> Files:
     """The model that a training run leaves, and the state it ended in.
 
-    Every start of fit has a folder of its own for logs and checkpoints: there are as many of those as starts.
+    Every start of fit has a folder of its own for logs, checkpoints and the model, which stays as a kill leaves it: the last counts.
     """
     files: Files = {}
-    for folder in [*output.rglob("generator"), *output.rglob("detector")]:
+    starts = sorted(
+        output.glob("lightning_logs/version_*"), key=lambda path: int(path.name.partition("_")[2])
+    )
+    for folder in [
+        folder
+        for start in starts[-1:]
+        for name in ("generator", "detector")
+        for folder in start.glob(name)
+    ]:
         files |= {f"{folder.name}/{name}": content for name, content in every_file(folder).items()}
     states = [torch.load(path, weights_only=True) for path in whole_checkpoints(output)]
     for state in sorted(states, key=lambda state: state["global_step"])[-1:]:
