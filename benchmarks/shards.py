@@ -23,7 +23,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from datamodules.fake2m.datamodule import Fake2MDataModule
-from datamodules.fake2m.sharding import Origin, shard_pictures
+from datamodules.fake2m.sharding import Origin, shard_images
 from datamodules.shards import ShardSource
 from engine.files import write_bytes
 from images.archives import Member
@@ -60,7 +60,7 @@ def write_sources(folder: Path) -> float:
         sizes += [member.size for member in members]
         for member in members:
             write_bytes(folder / "files" / member.name, member.read())
-        shard_pictures(
+        shard_images(
             members,
             folder / "shards",
             lambda _, name=name, label=label: Origin("train", name, label),

@@ -95,7 +95,7 @@ def shard(settings: Any, output: Output) -> int:
         NoPictures,
         Origin,
         place_of,
-        shard_pictures,
+        shard_images,
         slug,
     )
     from images.sources import read_source, read_text
@@ -160,7 +160,7 @@ def shard(settings: Any, output: Output) -> int:
         remove_partials(record)
         members = progress(read_source(source), unit="file")
         try:
-            indices = shard_pictures(
+            indices = shard_images(
                 members, settings.output, origin_of, annotations, settings.limits, settings.decode
             )
         except NoPictures as error:

@@ -1,30 +1,5 @@
-"""Photos as training images."""
+"""Former path of :mod:`datamodules.image_files`, which older configs name."""
 
-from __future__ import annotations
+from datamodules.image_files import ImageFiles as PictureFiles
 
-from pathlib import Path
-
-from torch import Tensor
-from torch.utils.data import Dataset
-
-from images.inputs import find_images
-from images.transforms.geometry import center_crop_photo
-
-
-class PictureFiles(Dataset[dict[str, Tensor]]):
-    """Photos as training pictures: ``image`` (3, size, size) in [0, 1], shorter side resized and centre-cropped as in RID's programs.
-
-    Args:
-        sources: Folders, picture files, shards and lists; see :func:`find_images`.
-        size: Side in pixels.
-    """
-
-    def __init__(self, sources: list[str], size: int = 512) -> None:
-        self.files = find_images([Path(source) for source in sources]).complete()
-        self.size = size
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {"image": center_crop_photo(self.files[index].open(), self.size).tensor()}
+__all__ = ["PictureFiles"]

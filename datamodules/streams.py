@@ -62,19 +62,19 @@ def decode_sample(
         return {"image": sample.features[int(rng.integers(len(sample.features)))]} | known
     content = sample.image or b""
     levels = (
-        seen(content, sample.name, view, rng)
+        decode_view(content, sample.name, view, rng)
         if edit is None
-        else viewed(edit(_decoded(content, sample.name), rng), view, rng)
+        else apply_view(edit(_decoded(content, sample.name), rng), view, rng)
     )
     return {"image": torch.from_numpy(levels.transpose(2, 0, 1).copy())} | known
 
 
-def viewed(rgb: RGBImage, view: View, rng: np.random.Generator) -> RGBImage:
+def apply_view(rgb: RGBImage, view: View, rng: np.random.Generator) -> RGBImage:
     """A decoded picture's view, (S, S, 3)."""
     return view.read(rgb.shape[:2], lambda rows: rgb[:rows], rng)
 
 
-def seen(content: bytes, name: str, view: View, rng: np.random.Generator) -> RGBImage:
+def decode_view(content: bytes, name: str, view: View, rng: np.random.Generator) -> RGBImage:
     """A picture file's view, (S, S, 3), decoded as far down as it reaches.
 
     Raises:
@@ -87,7 +87,7 @@ def seen(content: bytes, name: str, view: View, rng: np.random.Generator) -> RGB
             return view.read(size, partial(decode_rows, content), rng)
         except RuntimeError:  # what is wrong with it, if anything, the other decoder says
             rng.bit_generator.state = state
-    return viewed(_decoded(content, name), view, rng)
+    return apply_view(_decoded(content, name), view, rng)
 
 
 def _decoded(content: bytes, name: str) -> RGBImage:

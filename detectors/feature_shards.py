@@ -10,13 +10,13 @@ from dataclasses import asdict
 from datamodules.features import ENDING, describe_features
 from datamodules.shards import find_shards
 from detectors.detector import Detector
-from detectors.networks.backbone import FrozenLinear
+from detectors.networks.backbone import LinearProbe
 
 
-def backbone_digest(network: FrozenLinear) -> str:
+def backbone_digest(network: LinearProbe) -> str:
     """Which weights, and which normalisation, a frozen backbone has."""
     digest = hashlib.sha256()
-    for module in (network.normalise, network.backbone):
+    for module in (network.normalize, network.backbone):
         for name, value in sorted([*module.named_parameters(), *module.named_buffers()]):
             digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()
@@ -34,7 +34,7 @@ def check_features(detector: Detector, patterns: Iterable[str]) -> None:
             if not shard.endswith(ENDING):
                 break
             origin = describe_features(shard)[2]
-            if not isinstance(detector.network, FrozenLinear):
+            if not isinstance(detector.network, LinearProbe):
                 msg = f"{shard}: features are for frozen_linear only; {detector.kind} needs shards of pictures"
                 raise ValueError(msg)
             mine = mine or backbone_digest(detector.network)

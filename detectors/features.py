@@ -16,7 +16,7 @@ from datamodules.features import ENDING, describe_features, write_features
 from datamodules.shards import local_shards
 from detectors.detector import Detector, load_detector
 from detectors.feature_shards import backbone_digest
-from detectors.networks.backbone import FrozenLinear
+from detectors.networks.backbone import LinearProbe
 from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report
@@ -42,7 +42,7 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
 
     def __init__(
         self,
-        network: FrozenLinear,
+        network: LinearProbe,
         output: Path,
         view: View,
         views: int,
@@ -147,7 +147,7 @@ def extract(
         raise ValueError(msg)
     options = options or JobOptions(batch_size=64, workers=4)
     detector = detector_of(source)
-    if not isinstance(detector.network, FrozenLinear):
+    if not isinstance(detector.network, LinearProbe):
         msg = f"{source}: {detector.kind} trains all of its network; features are kept for frozen_linear only"
         raise ValueError(msg)
     shards = local_shards(data)

@@ -15,7 +15,7 @@ from lightning import Trainer, seed_everything
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.making import ReconstructionConfig
 from datamodules.fake2m.reconstruct import reconstruct
-from datamodules.fake2m.sharding import REAL, Origin, shard_pictures
+from datamodules.fake2m.sharding import REAL, Origin, shard_images
 from datamodules.fake2m.splits import Split
 from datamodules.shards import ShardSource
 from detectors import Detector
@@ -34,7 +34,7 @@ def make_shards(folder: Path, split: Split, first: int, count: int) -> None:
     portraits = PortraitDataset(first, count, 1).__getitems__(list(range(count)))
     levels = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in portraits]
     members = [Member(f"{number}.bmp", encode_as(rgb, "bmp")) for number, rgb in enumerate(levels)]
-    shard_pictures(members, folder, lambda _: Origin(split, "drawn", REAL, family="real"))
+    shard_images(members, folder, lambda _: Origin(split, "drawn", REAL, family="real"))
     recoded = ReconstructionConfig("checkpoints/tiny/sd-a1", "recoded", split)
     reconstruct(
         [str(folder / f"{split}-drawn-*.tar")], folder, recoded, JobOptions(DeviceOptions("cpu", 1))

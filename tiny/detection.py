@@ -9,7 +9,7 @@ from pathlib import Path
 from datamodules.fake2m.inspection import inspect_shards
 from datamodules.fake2m.making import Codec, ReconstructionConfig, SynthesisConfig
 from datamodules.fake2m.reconstruct import reconstruct
-from datamodules.fake2m.sharding import REAL, Origin, shard_pictures
+from datamodules.fake2m.sharding import REAL, Origin, shard_images
 from datamodules.fake2m.splits import Split
 from datamodules.fake2m.synthesize import synthesize
 from engine.devices import DeviceOptions
@@ -69,7 +69,7 @@ def make_detection_shards(
         count = getattr(sizes, split)
         portraits = PortraitDataset(FIRST[split], count, 1)
         origin = Origin(split, "portraits", REAL, family="real")
-        shard_pictures(_members(portraits), output, lambda path, origin=origin: origin)  # type: ignore[misc]
+        shard_images(_members(portraits), output, lambda path, origin=origin: origin)  # type: ignore[misc]
         each = count // 2 if split == "train" else count // 3
         for name in (*SEEN, UNSEEN) if split == "test" else SEEN:
             captions = [portraits.caption(index) for index in range(each)]

@@ -13,7 +13,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from datamodules.pictures import PictureDataModule
+from datamodules.datamodule import ImageDataModule
 from engine.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class StepLog(Callback):
             )
 
 
-def fit(task: LightningModule, data: PictureDataModule, steps: int, folder: Path) -> float:
+def fit(task: LightningModule, data: ImageDataModule, steps: int, folder: Path) -> float:
     """Train for so many steps, going on from ``resume.ckpt`` in a folder if a run broke off there; the wall time in seconds."""
     start = time.monotonic()
     resume = folder / "resume.ckpt"

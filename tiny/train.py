@@ -17,7 +17,7 @@ from lightning import seed_everything
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from checkpoints.folders import ROOT
-from datamodules.pictures import PictureDataModule
+from datamodules.datamodule import ImageDataModule
 from detectors.cli import main as sentry
 from detectors.evaluate import calibrate
 from engine.devices import DeviceOptions
@@ -84,7 +84,7 @@ class AutoencoderRecipe:
         task = AutoencoderTask(network, total, lr=1.5e-3, edge_weight=0.15, kl_weight=1e-6)
         train, held_out, note = sources(place, TRAINING_PEOPLE, 8, 64)
         seconds = fit(
-            task, PictureDataModule(train, held_out, batch_size=8), total, place.work / name
+            task, ImageDataModule(train, held_out, batch_size=8), total, place.work / name
         )
         network.eval()
         some = range(0, min(4096, len(train)), 8)  # of drawn people the first picture of each
@@ -143,7 +143,7 @@ class DiffusionRecipe:
             unet, text_encoder, empty, total, lr=1.5e-3 if self.origin is None else 5e-4
         )
         seconds = fit(
-            task, PictureDataModule(latents, unseen, batch_size=32), total, place.work / name
+            task, ImageDataModule(latents, unseen, batch_size=32), total, place.work / name
         )
         save_half(pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer), place.shipped / name)
         if (first := place.work / self.autoencoder / "training.json").is_file():
@@ -173,7 +173,7 @@ def train_faces(
     network = FaceNet().to(memory_format=torch.channels_last)  # a quarter faster on a CPU
     seconds = fit(
         FaceTask(network, scenes, total),
-        PictureDataModule(SamePeople(data, 4), batch_size=16),
+        ImageDataModule(SamePeople(data, 4), batch_size=16),
         total,
         place.work / name,
     )
@@ -201,7 +201,7 @@ def train_probe(
     probe = AttributeProbe()
     seconds = fit(
         ProbeTask(probe, total),
-        PictureDataModule(FacePictures(0, people, pictures), batch_size=64),
+        ImageDataModule(FacePictures(0, people, pictures), batch_size=64),
         total,
         place.work / name,
     )
@@ -221,7 +221,7 @@ def train_unconditional(
     task = UnconditionalTask(network, total, lr=1e-3)
     seconds = fit(
         task,
-        PictureDataModule(Views(train), Views(held_out), batch_size=32),
+        ImageDataModule(Views(train), Views(held_out), batch_size=32),
         total,
         place.work / name,
     )
@@ -249,7 +249,7 @@ def train_upscaler(place: Place, name: str, steps: int | None = None, people: in
     unet = build_upscaler((32, 64, 96), encoder.config.hidden_size)
     seconds = fit(
         UpscalerTask(unet, empty, total, lr=1e-3),
-        PictureDataModule(data, held_out, batch_size=16),
+        ImageDataModule(data, held_out, batch_size=16),
         total,
         place.work / name,
     )
@@ -388,7 +388,7 @@ def train_copies(
     network = CopyNet().to(memory_format=torch.channels_last)
     seconds = fit(
         CopyTask(network, total),
-        PictureDataModule(data, held_out, batch_size=64),
+        ImageDataModule(data, held_out, batch_size=64),
         total,
         place.work / name,
     )
@@ -428,7 +428,7 @@ def train_embedder(place: Place, name: str, steps: int | None = None, people: in
     )
     network = ImageTextNet(vocabulary(data.captions)).to(memory_format=torch.channels_last)
     task = ReadingTask(network, data.captions, total)
-    seconds = fit(task, PictureDataModule(data, held_out, batch_size=16), total, place.work / name)
+    seconds = fit(task, ImageDataModule(data, held_out, batch_size=16), total, place.work / name)
     network.eval().half().save_pretrained(place.shipped / name)
     record(
         place.shipped / name,

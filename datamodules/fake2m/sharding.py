@@ -147,7 +147,7 @@ class NoPictures(ValueError):
     """A source has nothing to put into shards; says what it has."""
 
 
-def shard_pictures(
+def shard_images(
     members: Iterable[Member],
     output: Path,
     origin_of: Callable[[str], Origin | None],

@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 LIMIT = 0.55
 """AUC above which header facts give the class away."""
 
-FEWEST = 200
+MIN_IMAGES = 200
 """Pictures of each class that the gate needs: of fewer, chance alone would fire it."""
 
 FEATURES = (
@@ -79,12 +79,12 @@ def shortcut_gate(records: Sequence[dict[str, Any]], seed: int = 0) -> Gate:
         seed: Of the folds.
 
     Raises:
-        ValueError: If a class has fewer pictures than :data:`FEWEST`.
+        ValueError: If a class has fewer pictures than :data:`MIN_IMAGES`.
     """
     label = np.array([record["label"] for record in records])
     counts = (int((label == 0).sum()), int((label == 1).sum()))
-    if min(counts) < FEWEST:
-        msg = f"the shortcut gate needs at least {FEWEST} pictures of each class, got {counts[0]} real and {counts[1]} generated"
+    if min(counts) < MIN_IMAGES:
+        msg = f"the shortcut gate needs at least {MIN_IMAGES} pictures of each class, got {counts[0]} real and {counts[1]} generated"
         raise ValueError(msg)
     table = np.array([facts(record) for record in records])
     alone = {

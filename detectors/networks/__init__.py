@@ -1,13 +1,13 @@
 """Networks that tell generated pictures: (B, 3, H, W) in [0, 1] in, one logit each out, above 0 for generated."""
 
-from detectors.networks.backbone import FrozenLinear, TimmClassifier
+from detectors.networks.backbone import LinearProbe, TimmClassifier
 from detectors.networks.frequency import DCTClassifier
 from detectors.networks.patches import PatchClassifier, TinyPatchClassifier
 from detectors.networks.residuals import NPRClassifier, ResidualClassifier
 
 NETWORKS = {
     "timm": TimmClassifier,
-    "frozen_linear": FrozenLinear,
+    "frozen_linear": LinearProbe,
     "npr": NPRClassifier,
     "dct": DCTClassifier,
     "residual": ResidualClassifier,
@@ -19,7 +19,7 @@ NETWORKS = {
 __all__ = [
     "NETWORKS",
     "DCTClassifier",
-    "FrozenLinear",
+    "LinearProbe",
     "NPRClassifier",
     "PatchClassifier",
     "ResidualClassifier",

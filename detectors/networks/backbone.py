@@ -14,7 +14,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 LARGEST_SIDE = 2048
 
 
-class Normalise(nn.Module):
+class Normalize(nn.Module):
     """[0, 1] to what a pretrained network expects."""
 
     mean: Tensor
@@ -56,7 +56,7 @@ class TimmClassifier(nn.Module):
         super().__init__()
         check_name(name)
         extra: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
-        self.normalise = Normalise(*IMAGENET)
+        self.normalize = Normalize(*IMAGENET)
         made: Any = timm.create_model(name, pretrained=pretrained, num_classes=1, **extra)
         self.network = made
         self.frozen = frozen_parts(self.network, name, frozen_stages)
@@ -69,7 +69,7 @@ class TimmClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (B,)."""
-        return self.network(self.normalise(images)).squeeze(1)
+        return self.network(self.normalize(images)).squeeze(1)
 
     def train(self, mode: bool = True) -> Self:
         """Frozen stages stay in evaluation mode: their statistics and dropout must not move either."""
@@ -113,7 +113,7 @@ def frozen_parts(network: nn.Module, name: str, stages: int) -> list[nn.Module]:
     return [*stem, *found[:stages]]
 
 
-class FrozenLinear(nn.Module):
+class LinearProbe(nn.Module):
     """A linear layer on a frozen foundation model: UnivFD (arXiv 2302.10174) on CLIP, or on DINOv2 and its like.
 
     The model's own mean, deviation and size come with it. Its answers may be kept: see :mod:`detectors.features`.
@@ -155,13 +155,13 @@ class FrozenLinear(nn.Module):
             msg = f"{name} has no output of its own: use features: pooled"
             raise ValueError(msg)
         own = (backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"])
-        self.normalise = Normalise(*(own if mean_std == "model" else IMAGENET))
+        self.normalize = Normalize(*(own if mean_std == "model" else IMAGENET))
         self.dropout, self.linear = nn.Dropout(dropout), nn.Linear(width, 1)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """What the linear layer sees, (B, D)."""
-        return self.backbone(self.normalise(images))
+        return self.backbone(self.normalize(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (B,), of pictures, or of (B, D) features that were kept."""

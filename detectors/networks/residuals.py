@@ -14,7 +14,7 @@ HAAR_HIGH = (-0.70710678118655, 0.70710678118655)
 """High-pass analysis filter of Haar's wavelet, and of the biorthogonal wavelet 1.3, whose low-pass alone is longer."""
 
 
-class ShortResNet(nn.Module):
+class TruncatedResNet50(nn.Module):
     """ResNet-50 up to its second stage, with a stem that keeps more of the fine structure, untrained.
 
     Args:
@@ -51,7 +51,7 @@ class NPRClassifier(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = ShortResNet()
+        self.network = TruncatedResNet50()
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (B,)."""
@@ -79,7 +79,7 @@ def srm_filters() -> Tensor:
     return torch.stack([line, square, large]).unsqueeze(1)
 
 
-def diagonal_detail(images: Tensor) -> Tensor:
+def haar_hh(images: Tensor) -> Tensor:
     """The HH band of one level of the wavelet bior1.3, (B, C, H/2, W/2), as PyWavelets computes it with periodic edges."""
     high = torch.tensor(HAAR_HIGH, dtype=images.dtype, device=images.device)
     kernel = torch.outer(high, high).expand(images.shape[1], 1, 2, 2)
@@ -102,7 +102,7 @@ class ResidualClassifier(nn.Module):
             raise ValueError(msg)
         self.kind = kind
         self.register_buffer("filters", srm_filters(), persistent=False)
-        self.network = ShortResNet(9 if kind == "srm" else 3)
+        self.network = TruncatedResNet50(9 if kind == "srm" else 3)
 
     def residual(self, images: Tensor) -> Tensor:
         """What the network sees of (B, 3, H, W) pictures in [0, 1]."""
@@ -111,7 +111,7 @@ class ResidualClassifier(nn.Module):
         ):  # half precision would drown what it is to find
             images = images.float()
             if self.kind == "dwt":
-                return diagonal_detail(images * 2 - 1)
+                return haar_hh(images * 2 - 1)
             levels = F.pad(images * 255, (2, 2, 2, 2), mode="reflect")
             return F.conv2d(levels, self.filters.repeat(3, 1, 1, 1), groups=3).clamp(-3, 3) / 3
 

@@ -14,7 +14,7 @@ import detectors.robustness
 from checkpoints.__main__ import main as checkpoints
 from checkpoints.folders import model_folder, model_place
 from checkpoints.saved import remember
-from datamodules.fake2m.sharding import Member, Origin, shard_pictures
+from datamodules.fake2m.sharding import Member, Origin, shard_images
 from detectors.__main__ import main as detection
 from detectors.detector import Detector
 from engine.cli import run
@@ -58,7 +58,7 @@ def shards(tmp_path):
             Image.fromarray(levels).save(buffer, format="PNG")
             members.append(Member(f"p/{number}", buffer.getvalue()))
         origin = Origin("val", ("real", "fake")[label], label, generator="noise")
-        shard_pictures(members, tmp_path / "shards", lambda path, origin=origin: origin)
+        shard_images(members, tmp_path / "shards", lambda path, origin=origin: origin)
     return f"[{tmp_path}/shards/val-*.tar]"
 
 

@@ -74,7 +74,7 @@ def test_protection_is_attacked_and_purified_during_training(tmp_path, monkeypat
         PortraitPeople=few,
         LoraTextualInversion=attack,
         PortraitDataset=portraits,
-        PictureDataModule={"batch_size": 2},
+        ImageDataModule={"batch_size": 2},
         PerturbationGenerator={"width": 32, "depth": 1, "heads": 2},
     )
     values = logged(rid(["fit", "-c", path, "--model.warmup_steps", "0"]))
@@ -93,7 +93,7 @@ def test_copies_are_looked_up_during_training(tmp_path):
         tmp_path,
         CopyPictures=few,
         CollageDataset={"count": 6},
-        PictureDataModule={"batch_size": 2},
+        ImageDataModule={"batch_size": 2},
         CopyTask={"steps": 2},
     )
     values = logged(tiny(["fit", "-c", path]))
@@ -125,7 +125,7 @@ def test_sentinels_are_looked_for_during_training(planted, tmp_path):
         KeyedPortraits=few,
         reading_network=few,
         RAGCallback=planted,
-        PictureDataModule={"batch_size": 2},
+        ImageDataModule={"batch_size": 2},
         ReadingTask={"steps": 2},
     )
     assert door(["fit", "-c", path]) == 0

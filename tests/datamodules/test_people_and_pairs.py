@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from datamodules.identities import IdentityFolders, as_people
+from datamodules.image_files import ImageFiles
 from datamodules.order import PairedSampler
 from datamodules.pairs import PairList, WithPairs
-from datamodules.photos import PictureFiles
 from images.transforms.differentiable import resize_center_crop
 
 
@@ -128,11 +128,11 @@ def test_the_papers_two_lists_are_read_as_they_are(tmp_path):
         {"image_file": str(tmp_path / "faces" / "n2" / "1.png")},
     ]
     (tmp_path / "all.json").write_text(json.dumps(rows))
-    pictures = PictureFiles([str(tmp_path / "all.json")], size=16)
+    pictures = ImageFiles([str(tmp_path / "all.json")], size=16)
     assert [pictures[index]["image"].shape for index in range(2)] == [(3, 16, 16)] * 2
     (tmp_path / "all.json").write_text('[{"file": 1}]')
     with pytest.raises(ValueError, match="objects with image_file"):
-        PictureFiles([str(tmp_path / "all.json")])
+        ImageFiles([str(tmp_path / "all.json")])
 
 
 def test_pairs_are_drawn_apart_from_pictures_and_resume_with_them():

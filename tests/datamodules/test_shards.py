@@ -13,7 +13,7 @@ from PIL import Image
 from datamodules.exact import PADDING, ExactStream
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.facts import read_facts
-from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
+from datamodules.fake2m.sharding import Limits, Origin, shard_images
 from datamodules.shards import ShardSource, count_samples, find_shards, read_shards, refuse_empty
 from datamodules.streams import MixedStream
 from images.archives import Member
@@ -30,9 +30,7 @@ def encoded(value=0, kind="PNG"):
 
 def shards(folder, name="photos", count=6, label=0):
     members = [Member(f"{name}/{number}.png", encoded(number)) for number in range(count)]
-    shard_pictures(
-        members, folder, lambda _: Origin("train", name, label), limits=Limits(samples=2)
-    )
+    shard_images(members, folder, lambda _: Origin("train", name, label), limits=Limits(samples=2))
     return folder
 
 

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
+from datamodules.fake2m.sharding import Limits, Origin, shard_images
 from datamodules.features import read_features
 from detectors.__main__ import main
 from detectors.cli import main as sentry
@@ -51,7 +51,7 @@ def world(tmp_path_factory):
                 for n in range(count)
             ]
             origin = Origin(split, name, label)
-            shard_pictures(
+            shard_images(
                 members, folder, lambda _, origin=origin: origin, limits=Limits(samples=16)
             )
     torch.manual_seed(0)

@@ -9,14 +9,14 @@ from scipy.ndimage import correlate
 from detectors.networks import (
     NETWORKS,
     DCTClassifier,
-    FrozenLinear,
+    LinearProbe,
     PatchClassifier,
     ResidualClassifier,
     TimmClassifier,
 )
 from detectors.networks.frequency import dct_matrix
 from detectors.networks.patches import heat_map
-from detectors.networks.residuals import diagonal_detail, npr, srm_filters
+from detectors.networks.residuals import haar_hh, npr, srm_filters
 
 SMALL = {
     "timm": {"name": "resnet10t"},
@@ -77,7 +77,7 @@ def test_the_diagonal_band_against_numpy():
     x = images[0, 0].numpy()
     rows = (x[:, 1::2] - x[:, ::2]) / np.sqrt(2)
     expected = (rows[1::2] - rows[::2]) / np.sqrt(2)
-    assert np.allclose(diagonal_detail(images)[0, 0].numpy(), expected)
+    assert np.allclose(haar_hh(images)[0, 0].numpy(), expected)
 
 
 def test_dct_against_scipy():
@@ -116,7 +116,7 @@ def test_frozen_parts_do_not_move_even_in_their_statistics():
         name.startswith(("network.conv1", "network.bn1", "network.layer1", "network.layer2"))
         for name in moved
     )
-    frozen = FrozenLinear("vit_tiny_patch16_224", size=64).train()
+    frozen = LinearProbe("vit_tiny_patch16_224", size=64).train()
     assert not frozen.backbone.training
     assert [name for name, p in frozen.named_parameters() if p.requires_grad] == [
         "linear.weight",

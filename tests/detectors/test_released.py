@@ -317,7 +317,7 @@ def test_univfds_head_on_a_backbone_of_ones_own(tmp_path):
     assert made.view == released.UNIVFD_VIEW
     opened, images = Detector.from_pretrained(tmp_path / "D"), torch.rand(2, 3, 160, 160)
     with torch.no_grad():
-        expected = head(backbone(opened.network.normalise(images))).squeeze(1)
+        expected = head(backbone(opened.network.normalize(images))).squeeze(1)
         assert torch.allclose(opened(images), expected, atol=1e-5)
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import detectors.robustness
-from datamodules.fake2m.sharding import Origin, shard_pictures
+from datamodules.fake2m.sharding import Origin, shard_images
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
@@ -52,7 +52,7 @@ def shards(tmp_path):
                 buffer, format="PNG" if label else "JPEG", **({} if label else {"quality": 88})
             )
             members.append(Member(f"p/{number}", buffer.getvalue()))
-        shard_pictures(
+        shard_images(
             members,
             tmp_path,
             lambda path, label=label: Origin(

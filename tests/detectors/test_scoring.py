@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
+from datamodules.fake2m.sharding import Limits, Origin, shard_images
 from detectors.__main__ import main
 from detectors.detector import Detector
 from detectors.scores import Scores
@@ -44,7 +44,7 @@ def world(tmp_path):
         members = [Member(f"p/{number}", picture(label, number)) for number in range(12)]
         if label:
             members[3] = Member("p/3", picture(label, 3)[:500])
-        shard_pictures(
+        shard_images(
             members,
             tmp_path / "shards",
             lambda _, label=label, name=name: Origin("val", name, label),

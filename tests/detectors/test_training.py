@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 
 from checkpoints.safe import foreign_objects
-from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
+from datamodules.fake2m.sharding import Limits, Origin, shard_images
 from detectors.__main__ import main as door
 from detectors.calibration import Calibration
 from detectors.cli import main
@@ -56,7 +56,7 @@ def shards(tmp_path_factory):
                 generator="copies" if label else None,
                 family="gan" if label else "real",
             )
-            shard_pictures(
+            shard_images(
                 members, folder, lambda path, origin=origin: origin, limits=Limits(samples=40)
             )
     return folder

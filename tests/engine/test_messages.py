@@ -185,7 +185,7 @@ def test_values_and_what_follows_two_dashes_stay_as_they_are():
         ),
         (
             "--data.init_args.batch-siz 3",
-            "--data: PictureDataModule: there is no setting 'batch_siz'",
+            "--data: ImageDataModule: there is no setting 'batch_siz'",
         ),
         ("--model.surrogates 3", "--model.surrogates: '3' is not a list such as [a, b]"),
     ],

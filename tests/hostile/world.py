@@ -166,7 +166,7 @@ def _collection() -> None:
 def _shards() -> None:
     import torch
 
-    from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
+    from datamodules.fake2m.sharding import Limits, Origin, shard_images
     from detectors.detector import load_detector
     from images.archives import Member
 
@@ -185,7 +185,7 @@ def _shards() -> None:
                 generator="copies" if label else None,
                 family="gan" if label else "real",
             )
-            shard_pictures(
+            shard_images(
                 members,
                 Path("shards"),
                 lambda path, origin=origin: origin,
@@ -194,7 +194,7 @@ def _shards() -> None:
 
     for name, label in (("photos", 0), ("copies", 1)):
         members = [Member(f"{name}/{n}.png", picture("PNG", (16, 16))) for n in range(200)]
-        shard_pictures(
+        shard_images(
             members, Path("many"), lambda path, name=name, label=label: Origin("val", name, label)
         )
 
@@ -239,7 +239,7 @@ def _attack(name: str) -> dict[str, object]:
 def _configs() -> None:
     def folder(sources: list[str]) -> dict[str, object]:
         return {
-            "class_path": "datamodules.photos.PictureFiles",
+            "class_path": "datamodules.image_files.ImageFiles",
             "init_args": {"sources": sources, "size": 64},
         }
 
@@ -294,7 +294,7 @@ def _configs() -> None:
                 "warmup_steps": 0,
             },
             "data": {
-                "class_path": "datamodules.pictures.PictureDataModule",
+                "class_path": "datamodules.datamodule.ImageDataModule",
                 "init_args": {
                     "batch_size": 2,
                     "train": {
@@ -348,7 +348,7 @@ def _configs() -> None:
                 },
             },
             "data": {
-                "class_path": "datamodules.pictures.PictureDataModule",
+                "class_path": "datamodules.datamodule.ImageDataModule",
                 "init_args": {
                     "batch_size": 2,
                     "train": folder(["collection"]),

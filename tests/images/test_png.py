@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from datamodules.streams import seen
+from datamodules.streams import decode_view
 from images.io import UnreadableImage, decode_photo
 from images.png import decode_rows, plain_size
 from images.transforms.views import View, to_tensor
@@ -41,7 +41,7 @@ def test_a_view_of_a_file_is_the_view_of_what_pillow_decodes(policy, height, wid
     assert plain_size(content) == (height, width)
     whole = decode_photo(io.BytesIO(content), "x").rgb
     found, expected = (np.random.default_rng(seed) for _ in range(2))
-    assert torch.equal(to_tensor(seen(content, "x", view, found)), view(whole, expected))
+    assert torch.equal(to_tensor(decode_view(content, "x", view, found)), view(whole, expected))
     assert found.bit_generator.state == expected.bit_generator.state
 
 
@@ -92,7 +92,9 @@ def test_notes_in_words_change_nothing():
 
 def test_a_turned_picture_is_turned():
     content = png(picture(20, 30), exif=notes())
-    assert seen(content, "x", View("whole", size=8, resize=8), np.random.default_rng(0)).shape == (
+    assert decode_view(
+        content, "x", View("whole", size=8, resize=8), np.random.default_rng(0)
+    ).shape == (
         30,
         20,
         3,
@@ -104,6 +106,8 @@ def test_damage_is_told_where_it_matters():
     content[len(content) // 2] ^= 255
     view = View("crop", size=290, resize=290)
     with pytest.raises(UnreadableImage, match=r"^shard 3, picture 7: damaged"):
-        seen(bytes(content), "shard 3, picture 7", view, np.random.default_rng(0))
+        decode_view(bytes(content), "shard 3, picture 7", view, np.random.default_rng(0))
     with pytest.raises(UnreadableImage):
-        seen(bytes(content[:-400]), "x", View("crop", size=8, resize=8), np.random.default_rng(0))
+        decode_view(
+            bytes(content[:-400]), "x", View("crop", size=8, resize=8), np.random.default_rng(0)
+        )

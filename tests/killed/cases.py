@@ -367,7 +367,7 @@ def _fit_rid(world: World, output: str) -> list[str]:
             "warmup_steps": 2,
         },
         "data": {
-            "class_path": "datamodules.pictures.PictureDataModule",
+            "class_path": "datamodules.datamodule.ImageDataModule",
             "init_args": {"batch_size": 2, "train": portraits, "val": portraits},
         },
     }

@@ -64,7 +64,7 @@ HEAVY = (
     *(
         "datamodules.fake2m.reconstruct",
         "datamodules.fake2m.datamodule",
-        "datamodules.pictures",
+        "datamodules.datamodule",
         "eval.studies.matrix",
     ),
     *("eval.callbacks", "eval.metrics.quality", "tiny.dataset", "torch.utils.tensorboard"),

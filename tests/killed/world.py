@@ -10,7 +10,7 @@ import torch
 import yaml
 from PIL import Image
 
-from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
+from datamodules.fake2m.sharding import Limits, Origin, shard_images
 from engine.cli import run
 from images.archives import Member
 from images.shard_writer import ShardWriter
@@ -67,7 +67,7 @@ class World:
                     for number in range(count)
                 ]
                 origin = Origin(split, name, label)
-                shard_pictures(
+                shard_images(
                     members, folder, lambda _, origin=origin: origin, limits=Limits(samples=8)
                 )
         return str(folder)

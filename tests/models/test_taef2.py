@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.photos import PictureFiles
+from datamodules.image_files import ImageFiles
 from models.pipelines import open_autoencoder
 from models.taef2 import TAEF2, open_released
 
@@ -65,7 +65,7 @@ def test_other_autoencoders_and_broken_files_are_told(released, tmp_path):
 def test_the_released_weights_bring_faces_back():
     network, files = (
         open_released(SHARED / "weights" / "taef2"),
-        PictureFiles([str(SHARED / "data" / "faces")], 128),
+        ImageFiles([str(SHARED / "data" / "faces")], 128),
     )
     images = torch.stack([files[index]["image"] for index in range(0, 32, 2)])
     with torch.no_grad():

@@ -14,7 +14,7 @@ from PIL import Image
 import datamodules.fake2m.shortcuts
 import tiny.cards
 import tiny.train
-from datamodules.pictures import PictureDataModule
+from datamodules.datamodule import ImageDataModule
 from detectors.detector import Detector
 from engine.cli import run
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
@@ -51,7 +51,7 @@ def smaller_batches(config, folder):
 @pytest.mark.slow
 def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.train, "TRAINING_PEOPLE", 40)
-    monkeypatch.setattr(datamodules.fake2m.shortcuts, "FEWEST", 20)
+    monkeypatch.setattr(datamodules.fake2m.shortcuts, "MIN_IMAGES", 20)
     small = {
         name: (
             DiffusionRecipe(r.autoencoder, r.steps, r.seed, r.origin, pictures=400)
@@ -149,7 +149,7 @@ class Stops(LightningModule):
 
 def test_a_stopped_recipe_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "SAVE_EVERY", 2)
-    data = PictureDataModule(PortraitDataset(0, 8, 1), batch_size=1)
+    data = ImageDataModule(PortraitDataset(0, 8, 1), batch_size=1)
     with pytest.raises(RuntimeError):
         fitting.fit(Stops(3), data, 6, tmp_path)
     again = Stops(None)

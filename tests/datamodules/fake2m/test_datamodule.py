@@ -18,7 +18,7 @@ from PIL import Image
 
 from datamodules.exact import PADDING
 from datamodules.fake2m.datamodule import Fake2MDataModule
-from datamodules.fake2m.sharding import Limits, Origin, shard_pictures
+from datamodules.fake2m.sharding import Limits, Origin, shard_images
 from datamodules.shards import ShardSource, find_shards
 from images.archives import Member
 from images.shard_writer import ShardWriter
@@ -40,7 +40,7 @@ def write(folder, split, subset, label, count, per_shard=5, damaged=()):
         for n in range(count)
     ]
     origin = Origin(split, subset, label, family="gan" if label else "real")
-    shard_pictures(members, folder, lambda path: origin, limits=Limits(samples=per_shard))
+    shard_images(members, folder, lambda path: origin, limits=Limits(samples=per_shard))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from datamodules.__main__ import main
-from datamodules.fake2m.sharding import Origin, shard_pictures
+from datamodules.fake2m.sharding import Origin, shard_images
 from datamodules.fake2m.shortcuts import shortcut_gate
 from engine.cli import run as run_command
 from images.archives import Member
@@ -28,7 +28,7 @@ def write(folder, label, count=200, codec="BMP", size=(24, 24), **options):
         Image.fromarray(levels).save(buffer, format=codec, **options)
         members.append(Member(f"p/{number}", buffer.getvalue()))
     origin = Origin("train", ("photos", "copies")[label], label, family="gan" if label else "real")
-    shard_pictures(members, folder, lambda path: origin)
+    shard_images(members, folder, lambda path: origin)
 
 
 def inspect(folder, *more):

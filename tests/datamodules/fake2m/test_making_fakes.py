@@ -15,7 +15,7 @@ from checkpoints.folders import PIPELINE_FILES
 from datamodules.__main__ import main
 from datamodules.fake2m import reconstruct
 from datamodules.fake2m.facts import read_facts
-from datamodules.fake2m.sharding import REAL, Limits, Origin, shard_pictures
+from datamodules.fake2m.sharding import REAL, Limits, Origin, shard_images
 from engine.cli import run as run_command
 from images.archives import Member
 from images.samples import read_samples
@@ -107,7 +107,7 @@ def photographs(folder):
         small = np.random.default_rng(number).integers(0, 255, (9, 11, 3), dtype=np.uint8)
         Image.fromarray(small).resize((45, 37)).save(buffer, format=codec, **options)
         members.append(Member(f"photos/{number}.x", buffer.getvalue()))
-    shard_pictures(
+    shard_images(
         members,
         folder,
         lambda path: Origin("train", "photos", REAL, family="real"),
@@ -164,7 +164,7 @@ def test_pictures_that_cannot_have_a_twin_are_counted(pipelines, tmp_path, capsy
         buffer, format="JPEG"
     )
     odd = [Member("grey.jpg", buffer.getvalue()), Member("cut.jpg", buffer.getvalue()[:-1500])]
-    shard_pictures(odd, tmp_path / "real", lambda path: Origin("train", "odd", REAL, family="real"))
+    shard_images(odd, tmp_path / "real", lambda path: Origin("train", "odd", REAL, family="real"))
     arguments = ["--autoencoder", pipelines[0], "--name", "twins", *CPU]
     assert (
         run(
@@ -192,7 +192,7 @@ def test_photos_with_camera_notes_have_twins_with_the_same_notes(pipelines, tmp_
     buffer = io.BytesIO()
     levels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
     Image.fromarray(levels).save(buffer, format="JPEG", exif=notes)
-    shard_pictures(
+    shard_images(
         [Member("a.jpg", buffer.getvalue())],
         tmp_path / "real",
         lambda path: Origin("train", "x", REAL, family="real"),
@@ -221,7 +221,7 @@ def test_a_source_without_an_image_to_reconstruct_is_an_error(pipelines, tmp_pat
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(
         buffer, format="JPEG"
     )
-    shard_pictures(
+    shard_images(
         [Member("grey.jpg", buffer.getvalue())],
         tmp_path / "real",
         lambda path: Origin("train", "x", REAL, family="real"),

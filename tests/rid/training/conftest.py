@@ -50,7 +50,7 @@ def config(pipelines, tmp_path):
                 "lr": 0.01,
             },
             "data": {
-                "class_path": "datamodules.pictures.PictureDataModule",
+                "class_path": "datamodules.datamodule.ImageDataModule",
                 "init_args": {"batch_size": 2, "train": portraits, "val": portraits},
             },
         }
