@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from checkpoints.folders import WEIGHTS
-from engine.files import file_digest, opened, write_text
+from engine.files import file_digest, open_for_reading, write_text
 
 DIGEST = "model.sha256"
 
@@ -25,7 +25,7 @@ def check_digest(folder: Path) -> None:
     file = folder / DIGEST
     if not file.is_file():
         return
-    with opened(file) as stream:
+    with open_for_reading(file) as stream:
         said = re.match(rb"[0-9a-f]{64}\b", stream.read(80))
     if said is None or file_digest(folder / WEIGHTS) != said[0].decode():
         msg = (

@@ -18,7 +18,7 @@ from engine.addresses import is_loopback
 from engine.files import write_text
 from engine.progress import bar_class
 from engine.records import read_json, to_json
-from engine.retries import PASSING, Passing, asked_wait, patience
+from engine.retries import TRANSIENT_STATUSES, TransientFault, parse_retry_after, retry_settings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -99,7 +99,7 @@ def download(address: str, target: Path, size: int | None = None) -> Path:
 
         while True:
             try:
-                whole = Retrying(**patience(lambda error: passing(error, address), ATTEMPTS))(
+                whole = Retrying(**retry_settings(lambda error: passing(error, address), ATTEMPTS))(
                     receive
                 )
                 break
@@ -176,17 +176,17 @@ def held(partial: Path) -> int:
     return partial.stat().st_size if partial.is_file() else 0
 
 
-def passing(error: BaseException, address: str) -> Passing | None:
+def passing(error: BaseException, address: str) -> TransientFault | None:
     """Tell what is passing of an error; None if it lasts."""
     if isinstance(error, HTTPError):
-        if error.code not in (*PASSING, 416):
+        if error.code not in (*TRANSIENT_STATUSES, 416):
             return None
-        return Passing(
+        return TransientFault(
             f"{address}: the server answers {error.code}",
-            asked_wait(error.headers.get("Retry-After")),
+            parse_retry_after(error.headers.get("Retry-After")),
         )
     if isinstance(error, HTTPException | OSError):
-        return Passing(f"{address}: the connection broke off or cannot be made ({error})")
+        return TransientFault(f"{address}: the connection broke off or cannot be made ({error})")
     return None
 
 

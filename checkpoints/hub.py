@@ -18,7 +18,7 @@ from huggingface_hub import constants
 from checkpoints.redirects import LeadsInside, guard_client
 from engine.files import file_digest
 from engine.progress import bar_class
-from engine.retries import PASSING, Passing, asked_wait, patience
+from engine.retries import TRANSIENT_STATUSES, TransientFault, parse_retry_after, retry_settings
 
 Result = TypeVar("Result")
 
@@ -99,10 +99,10 @@ def asked(call: Callable[[], Result], name: str) -> Result:
         guard_client()  # the client may have begun a new session
         return call()
 
-    return Retrying(**patience(lambda error: passing(error, name)))(once)
+    return Retrying(**retry_settings(lambda error: passing(error, name)))(once)
 
 
-def passing(error: BaseException, name: str) -> Passing | None:
+def passing(error: BaseException, name: str) -> TransientFault | None:
     """Tell what is passing of an error of the client's; None if it lasts."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
@@ -116,14 +116,16 @@ def passing(error: BaseException, name: str) -> Passing | None:
     )
     for item in causes(error):
         if isinstance(item, HfHubHTTPError) and item.response is not None:
-            if item.response.status_code not in PASSING:
+            if item.response.status_code not in TRANSIENT_STATUSES:
                 return None
-            wait = asked_wait(item.response.headers.get("Retry-After"))
-            return Passing(f"{name}: {of_status(item.response.status_code, None, '')}", wait)
+            wait = parse_retry_after(item.response.headers.get("Retry-After"))
+            return TransientFault(f"{name}: {of_status(item.response.status_code, None, '')}", wait)
         if isinstance(
             item, (*broken, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
         ):
-            return Passing(f"{name}: the connection to the Hub broke off ({type(item).__name__})")
+            return TransientFault(
+                f"{name}: the connection to the Hub broke off ({type(item).__name__})"
+            )
     return None
 
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from huggingface_hub import constants
 
-from engine.addresses import leads_inside
-from engine.retries import LONGEST, PASSING, asked_wait
+from engine.addresses import resolves_to_private
+from engine.retries import MAX_WAIT_S, TRANSIENT_STATUSES, parse_retry_after
 
 
 class LeadsInside(ValueError):
@@ -48,8 +48,8 @@ def _before_request(request: Any) -> None:
 
 
 def _after_response(response: Any) -> None:
-    wait = asked_wait(response.headers.get("Retry-After")) or 0
-    if response.status_code in PASSING and wait > LONGEST:
+    wait = parse_retry_after(response.headers.get("Retry-After")) or 0
+    if response.status_code in TRANSIENT_STATUSES and wait > MAX_WAIT_S:
         from huggingface_hub.utils import hf_raise_for_status
 
         response.read()
@@ -59,6 +59,6 @@ def _after_response(response: Any) -> None:
 @lru_cache(maxsize=256)
 def _inside(host: str) -> bool:
     try:
-        return leads_inside(host)
+        return resolves_to_private(host)
     except OSError:  # a proxy may know it; otherwise the connection fails, too
         return False

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from checkpoints.pickles import ZIP_FAULTS, is_zipped, pickled_names, unread
-from engine.files import reading
+from engine.files import naming_errors
 
 COMPRESSIBLE = 64 * 2**20
 """Bytes that a file's entries may unfold to beyond its own size: PyTorch compresses a program's text, never weights."""
@@ -41,7 +41,7 @@ def read_pickled(path: Path, replaced: Sequence[str] = ()) -> Any:
     if not path.is_file():
         msg = f"{path}: no such file"
         raise FileNotFoundError(msg)
-    with reading(path):
+    with naming_errors(path):
         return _read_pickled(path, replaced)
 
 

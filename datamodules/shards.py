@@ -18,7 +18,7 @@ from torch import Tensor
 
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features, read_features
-from engine.files import file_digest, reading, refuse_special
+from engine.files import file_digest, naming_errors, refuse_special
 from engine.records import parse_json
 from images.archives import index_tar, read_tar
 from images.formats import unsupported_reason
@@ -249,7 +249,7 @@ def _read_index(system: Any, path: str, name: str, must: bool) -> ShardIndex | N
     """
     if isinstance(system, LocalFileSystem):
         refuse_special(Path(path))
-    with reading(name), system.open(path, "rb") as stream:
+    with naming_errors(name), system.open(path, "rb") as stream:
         content = stream.read(LARGEST_INDEX)
     try:
         value = parse_json(

@@ -86,7 +86,7 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
                 for sample, one in zip(batch.samples, features, strict=True):
                     made.setdefault(sample["record"]["key"], []).append(one)
                     records[sample["record"]["key"]] = sample["record"]
-                self.tick(draw, self.views)
+                self.report_step(draw, self.views)
         whole = {key: torch.stack(views) for key, views in made.items() if len(views) == self.views}
         if not whole:
             msg = f"{shard}: no image in it can be read; get the shard again"
@@ -109,7 +109,7 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
     def exists(self, source: ShardInput, row: dict[str, Any]) -> bool:
         return (self.output / source.name).is_file()
 
-    def weigh(self, source: ShardInput) -> int:
+    def input_bytes(self, source: ShardInput) -> int:
         return 0
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:

@@ -74,13 +74,13 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
 
     def __init__(self, detectors: Sequence[Detector], output: Path) -> None:
         self.detectors = detectors
-        self.beside = [output, output.with_suffix(".html")]
+        self.output_files = [output, output.with_suffix(".html")]
 
     def setup(self, process: Process) -> None:
         for detector in self.detectors:
             detector.eval().to(process.device, process.dtype)
 
-    def weigh(self, source: ImageInput) -> int:
+    def input_bytes(self, source: ImageInput) -> int:
         return BYTES_PER_PIXEL * count_pixels(source)
 
     def prepare(self, source: ImageInput) -> Viewed:

@@ -97,7 +97,7 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
             for sample, logit in zip(batch.samples, logits, strict=True):
                 rows.append(sample["record"] | {"label": sample["label"], "logit": logit})
             done += len(batch.samples) + len(batch.unread)
-            self.tick(done, total)
+            self.report_step(done, total)
         return rows, failed
 
     def finish(self, prepared: Question, result: tuple[Rows, list[str]]) -> tuple[Rows, list[str]]:
@@ -112,7 +112,7 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
     def exists(self, source: Question, row: dict[str, Any]) -> bool:
         return not row["images"] or self.file(source.name).is_file()
 
-    def weigh(self, source: Question) -> int:
+    def input_bytes(self, source: Question) -> int:
         return 0
 
     def file(self, name: str) -> Path:

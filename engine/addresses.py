@@ -40,16 +40,16 @@ def is_public(address: str) -> bool:
     return found.is_global and not closed
 
 
-def leads_inside(host: str, port: int | None = None) -> bool:
+def resolves_to_private(host: str, port: int | None = None) -> bool:
     """Tell whether any address of a host is not public.
 
     Raises:
         OSError: If the host has no address.
     """
-    return any_inside(socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM))
+    return any_private(socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM))
 
 
-def any_inside(found: Iterable[tuple[Any, ...]]) -> bool:
+def any_private(found: Iterable[tuple[Any, ...]]) -> bool:
     """Tell the same of what ``getaddrinfo`` returned."""
     return any(not is_public(str(entry[4][0])) for entry in found)
 

@@ -38,10 +38,10 @@ def write_set(
             write(partial)
         sums[name] = file_digest(staged)
     write_text(folder / record, text(sums))
-    settle(folder, sums)
+    move_staged_files(folder, sums)
 
 
-def settle(folder: Path, sums: Mapping[str, str]) -> None:
+def move_staged_files(folder: Path, sums: Mapping[str, str]) -> None:
     """Bring new files into their places, which a killed run may have left beside them.
 
     Args:

@@ -92,7 +92,7 @@ def write_text(target: Path, text: str) -> None:
 
 
 @contextmanager
-def reading(path: Path | str) -> Iterator[None]:
+def naming_errors(path: Path | str) -> Iterator[None]:
     """Name the file in errors of its disk, which Python does only where it cannot be opened.
 
     Raises:
@@ -118,16 +118,16 @@ def refuse_special(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
+def open_for_reading(path: Path) -> Iterator[BufferedReader]:
     """Open a file to be read; errors name it, and those of :func:`refuse_special` are raised."""
     refuse_special(path)
-    with reading(path), path.open("rb") as stream:
+    with naming_errors(path), path.open("rb") as stream:
         yield stream
 
 
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file; errors name it."""
-    with reading(path):
+    with naming_errors(path):
         return path.read_bytes()
 
 
@@ -160,7 +160,7 @@ def read_lines(path: Path) -> list[str]:
 
 def file_digest(path: Path) -> str:
     """Hexadecimal sha256 of a file."""
-    with opened(path) as stream:
+    with open_for_reading(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -54,13 +54,13 @@ class Batch(Generic[In, Prepared]):
     Attributes:
         number: Of the block of inputs it is part of; the same however many processes there are.
         inputs: The inputs.
-        places: Where each is in the job's list of inputs.
+        positions: Where each is in the job's list of inputs.
         prepared: What :meth:`Job.prepare` made of each.
     """
 
     number: int
     inputs: list[In]
-    places: list[int]
+    positions: list[int]
     prepared: list[Prepared]
 
 
@@ -76,7 +76,7 @@ class Job(ABC, Generic[In, Prepared, Result, Finished]):
     steady_batches: ClassVar[bool] = True
     """Whether inputs that are done take part in their batch again, so that it is the same in every run."""
 
-    beside: Sequence[Path] = ()
+    output_files: Sequence[Path] = ()
     """Files that only this job writes, but for those in the folder of its record."""
 
     def setup(self, process: Process) -> None:
@@ -114,15 +114,15 @@ class Job(ABC, Generic[In, Prepared, Result, Finished]):
         """Rows by input that a version without journals left in a folder."""
         return {}
 
-    def weigh(self, source: In) -> int:
+    def input_bytes(self, source: In) -> int:
         """Bytes that an input takes while it is worked on."""
         return source.size
 
-    def holds(self, source: In) -> int:
+    def prepared_bytes(self, source: In) -> int:
         """Bytes that an input takes once it is prepared; a batch is cut where they are more than memory allows."""
-        return self.weigh(source)
+        return self.input_bytes(source)
 
-    tick: Callable[[int, int], None] = staticmethod(lambda step, steps: None)
+    report_step: Callable[[int, int], None] = staticmethod(lambda step, steps: None)
     """Tells how far a long step is: steps done, and of how many. Shows it, and stops the job if it was asked to."""
 
     def blocks(self, inputs: Sequence[In], batch_size: int) -> list[list[int]]:
@@ -172,20 +172,20 @@ class Report:
         rows: Of every input that is done, in the inputs' order, with its name.
         failed: Why, by name, for every input that is not.
         skipped: Why, by name, for everything that was passed over.
-        before: How many of the rows an earlier run made.
+        done_before: How many of the rows an earlier run made.
         stale: Names of results in the folder whose inputs are not among these.
     """
 
     rows: list[tuple[str, dict[str, Any]]]
     failed: dict[str, str]
     skipped: dict[str, str]
-    before: int
+    done_before: int
     stale: list[str]
 
     @property
     def nothing_to_do(self) -> bool:
         """Whether an earlier run had done everything."""
-        return self.before == len(self.rows) > 0 and not self.failed
+        return self.done_before == len(self.rows) > 0 and not self.failed
 
     def counts(self) -> dict[str, int]:
         """For the manifest: done + failed + skipped is what went in."""

@@ -68,7 +68,7 @@ class JobWorker:
         already = len(self.inputs) - todo if self.process.world == 1 else 0
         self.bar = progress(total=todo + already, unit=self.job.unit, initial=already)
         self.job.setup(self.process)
-        self.job.tick = self._tick
+        self.job.report_step = self._report_step
         ahead = map_ahead(
             self._prepare,
             places,
@@ -93,10 +93,10 @@ class JobWorker:
             self.job.begin_group(group)
         for number, places in unit:
             for batch in self._batches(number, islice(ahead, len(places))):
-                if not any(map(self._is_wanted, batch.places)):
+                if not any(map(self._is_wanted, batch.positions)):
                     continue
                 for place, prepared, result in zip(
-                    batch.places, batch.prepared, self._results(batch), strict=True
+                    batch.positions, batch.prepared, self._results(batch), strict=True
                 ):
                     if self._is_wanted(place):
                         self.pool.add(self._weigh(place), self._finish, place, prepared, result)
@@ -115,12 +115,12 @@ class JobWorker:
             if isinstance(prepared, _Failed):
                 self.pool.add(0, self._finish, place, None, prepared)
                 continue
-            weight = self.job.holds(self.inputs[place])
+            weight = self.job.prepared_bytes(self.inputs[place])
             if batch.inputs and held + weight > MEMORY:
                 yield batch
                 batch, held = Batch(number, [], [], []), 0
             batch.inputs.append(self.inputs[place])
-            batch.places.append(place)
+            batch.positions.append(place)
             batch.prepared.append(prepared)
             held += weight
         if batch.inputs:
@@ -132,7 +132,7 @@ class JobWorker:
 
     def _weigh(self, place: int) -> int:
         try:
-            return self.job.weigh(self.inputs[place])
+            return self.job.input_bytes(self.inputs[place])
         except (OSError, ValueError):  # told when it is opened
             return 0
 
@@ -143,11 +143,11 @@ class JobWorker:
                 return list(self.job.step(batch))
         except Exception as error:
             if len(batch.inputs) == 1 or _ends_the_job(error):
-                return [self._fault(batch.places[0], error)]
+                return [self._fault(batch.positions[0], error)]
         alone = [
             Batch(batch.number, [source], [place], [prepared])
             for source, place, prepared in zip(
-                batch.inputs, batch.places, batch.prepared, strict=True
+                batch.inputs, batch.positions, batch.prepared, strict=True
             )
         ]
         return [self._results(one)[0] for one in alone]
@@ -208,12 +208,12 @@ class JobWorker:
         text = text or type(error).__name__
         return _Failed(text if Path(name).name in text else f"{name}: {text}")
 
-    def _tick(self, step: int, steps: int) -> None:
+    def _report_step(self, step: int, steps: int) -> None:
         self.bar.set_postfix_str(f"step {step}/{steps}" if step < steps else "")
         self._obey()
 
     def _obey(self) -> None:
-        if self.stopping.asked:
+        if self.stopping.requested:
             self.pool.drain()
             self.stopping.stop()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.files import opened, read_bytes, write_text
+from engine.files import open_for_reading, read_bytes, write_text
 
 JOURNAL = "journal.jsonl"
 
@@ -104,6 +104,6 @@ def _sum(text: str) -> int:
 
 
 def _ends_whole(file: Path) -> bool:
-    with opened(file) as stream:
+    with open_for_reading(file) as stream:
         stream.seek(-1, io.SEEK_END)
         return stream.read(1) == b"\n"

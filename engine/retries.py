@@ -12,17 +12,17 @@ from typing import Any
 
 from tenacity import RetryCallState, stop_after_attempt
 
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that another try may not meet."""
 
-LONGEST = 120.0
+MAX_WAIT_S = 120.0
 """Seconds; a server that asks for more is given up at once."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Passing:
+class TransientFault:
     """A fault that another try may not meet.
 
     Attributes:
@@ -30,15 +30,15 @@ class Passing:
         after: Seconds to wait, as the server asked; None if it did not say.
     """
 
-    words: str
-    after: float | None = None
+    message: str
+    retry_after_s: float | None = None
 
 
-Classify = Callable[[BaseException], Passing | None]
+Classify = Callable[[BaseException], TransientFault | None]
 """Tells what is passing of an error; None of one that lasts."""
 
 
-def patience(passing: Classify, attempts: int = 5, first: float = 1.0) -> dict[str, Any]:
+def retry_settings(passing: Classify, attempts: int = 5, first: float = 1.0) -> dict[str, Any]:
     """Make the settings of tenacity's ``Retrying`` or ``AsyncRetrying``.
 
     Waits double, or are what the server asks for.
@@ -49,25 +49,25 @@ def patience(passing: Classify, attempts: int = 5, first: float = 1.0) -> dict[s
         first: Seconds of the first wait.
     """
 
-    def found(state: RetryCallState) -> Passing | None:
+    def found(state: RetryCallState) -> TransientFault | None:
         error = state.outcome.exception() if state.outcome else None
         return passing(error) if error is not None else None
 
     def again(state: RetryCallState) -> bool:
         fault = found(state)
-        return fault is not None and (fault.after or 0) <= LONGEST
+        return fault is not None and (fault.retry_after_s or 0) <= MAX_WAIT_S
 
     def wait(state: RetryCallState) -> float:
         fault = found(state)
-        if fault is not None and fault.after is not None:
-            return fault.after
-        return min(first * 2 ** (state.attempt_number - 1) * random.uniform(0.75, 1.25), LONGEST)
+        if fault is not None and fault.retry_after_s is not None:
+            return fault.retry_after_s
+        return min(first * 2 ** (state.attempt_number - 1) * random.uniform(0.75, 1.25), MAX_WAIT_S)
 
     def tell(state: RetryCallState) -> None:
         fault = found(state)
         log.warning(
             "%s; trying again in %.3g s",
-            fault.words if fault else "it failed",
+            fault.message if fault else "it failed",
             state.upcoming_sleep,
         )
 
@@ -80,7 +80,7 @@ def patience(passing: Classify, attempts: int = 5, first: float = 1.0) -> dict[s
     }
 
 
-def asked_wait(retry_after: str | None) -> float | None:
+def parse_retry_after(retry_after: str | None) -> float | None:
     """Read the seconds a ``Retry-After`` header asks for, a number or a date; None for none."""
     if not retry_after:
         return None

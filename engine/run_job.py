@@ -52,7 +52,7 @@ def run_job(
     with locked(record):
         claim(record, job.command, settings)
         remove_partials(record)
-        remove_partials_of(job.beside)
+        remove_partials_of(job.output_files)
         with stop_on_sigterm() as stopping:
             before = _work(job, inputs, record, options, stopping)
         entries = _earlier_entries(job, inputs, record) | read_journal(record)

@@ -24,7 +24,7 @@ class Stopping:
     """Whether a job was asked to stop."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self.process: Process | None = None
 
     def stop(self) -> NoReturn:
@@ -37,7 +37,7 @@ class Stopping:
 
     def check(self) -> None:
         """End the job if it was asked to stop; for steps that take minutes."""
-        if self.asked:
+        if self.requested:
             self.stop()
 
 
@@ -50,7 +50,7 @@ def stop_on_sigterm() -> Iterator[Stopping]:
         return
 
     def note(number: int, frame: Any) -> None:
-        stopping.asked = True
+        stopping.requested = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     before = signal.signal(signal.SIGTERM, note)

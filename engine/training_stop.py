@@ -41,7 +41,7 @@ class StopOnSigterm(Callback):
     ) -> None:
         if trainer.global_step != self._step:
             self._step, self._progress = trainer.global_step, trainer.fit_loop.state_dict()
-        asked = self._stopping.asked
+        asked = self._stopping.requested
         if trainer.world_size > 1:
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if asked:
@@ -56,7 +56,7 @@ class StopOnSigterm(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         # processes may validate different numbers of batches, so that several cannot agree here
-        if self._stopping.asked and trainer.world_size == 1:
+        if self._stopping.requested and trainer.world_size == 1:
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, WeightAveraging):
                     callback.on_validation_epoch_end(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from engine.files import opened
+from engine.files import open_for_reading
 
 MAX_MEMBER_BYTES = 1 << 30
 """Size limit of a member; image files are smaller."""
@@ -71,7 +71,7 @@ class Member:
             raise ValueError(msg)
         if isinstance(self.source, bytes):
             return self.source
-        with opened(self.source) as stream:
+        with open_for_reading(self.source) as stream:
             stream.seek(self.offset)
             content = stream.read(self.length)
         if len(content) < self.length:
@@ -116,7 +116,7 @@ def index_tar(path: Path) -> list[Member]:
         DamagedArchive: If the file is not an uncompressed tar file, or is incomplete.
         ValueError: If a member's name points outside the archive.
     """
-    with opened(path) as stream:
+    with open_for_reading(path) as stream:
         mtime_ns = os.fstat(stream.fileno()).st_mtime_ns
         return [_member(entry, path, mtime_ns) for _, entry in _entries(stream, "r:", str(path))]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.files import opened
+from engine.files import open_for_reading
 
 Source = Path | bytes | BinaryIO
 """Image file on disk, in memory, or in an open stream."""
@@ -33,7 +33,7 @@ def open_source(source: Source) -> Iterator[BinaryIO]:
         OSError: If a file cannot be read. Pipes and devices are refused, as they may never end.
     """
     if isinstance(source, Path):
-        with opened(source) as stream:
+        with open_for_reading(source) as stream:
             yield stream
     elif isinstance(source, bytes):
         yield io.BytesIO(source)

@@ -53,7 +53,7 @@ class ImageJob(Job[ImageInput, Prepared, Result, SavedImage]):
     tree: ImageTree
     """Writer of the results; set by subclasses."""
 
-    def weigh(self, source: ImageInput) -> int:
+    def input_bytes(self, source: ImageInput) -> int:
         return count_pixels(source) * self.bytes_per_pixel
 
     def write(self, source: ImageInput, finished: SavedImage) -> dict[str, Any]:

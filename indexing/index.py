@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkpoints.folders import project_path
-from engine.file_sets import settle, write_set
+from engine.file_sets import move_staged_files, write_set
 from engine.files import check_digest, file_digest, read_lines, write_text
 from engine.records import read_json, to_json
 from images.given import Images, given_images
@@ -325,7 +325,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if facts.get("format") != FORMAT:
         msg = f"{file}: not an index of this project (format {FORMAT}); {REMEDY}"
         raise ValueError(msg)
-    settle(folder, facts.get("sha256", {}))
+    move_staged_files(folder, facts.get("sha256", {}))
     return dict(facts)
 
 

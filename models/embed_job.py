@@ -57,12 +57,12 @@ class EmbedReport:
     @property
     def embedded(self) -> int:
         """Number of new vectors."""
-        return len(self.job.rows) - self.job.before
+        return len(self.job.rows) - self.job.done_before
 
     @property
     def kept(self) -> int:
         """Number of vectors from earlier runs."""
-        return self.job.before
+        return self.job.done_before
 
     @property
     def nothing_to_do(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.file_sets import NEXT, settle, write_set
+from engine.file_sets import NEXT, move_staged_files, write_set
 from engine.files import check_digest, read_lines
 from engine.records import parse_json, read_json, to_json
 from models.store_parts import Parts, holds_parts
@@ -159,7 +159,7 @@ class VectorStore:
         if not isinstance(sums, dict) or not isinstance(embedder, dict):
             msg = f"{folder / RECORD}: damaged; {REMEDY}"
             raise ValueError(msg)
-        settle(folder, sums)
+        move_staged_files(folder, sums)
         file = next(
             (folder / name for name in (MATRIX, *TORCH_MATRICES) if (folder / name).is_file()), None
         )

@@ -6,7 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.cli import Output, Parser, Room, Verb, add_job_arguments, job_options, run, take
+from engine.cli import (
+    Output,
+    Parser,
+    Room,
+    Verb,
+    add_job_arguments,
+    dataclass_from,
+    job_options,
+    run,
+)
 
 TINY = "checkpoints/tiny/embedder"
 
@@ -64,7 +73,7 @@ def plant(settings: Any, output: Output) -> int:
         settings.photos,
         settings.output,
         planter_of(settings, client),
-        take(settings, PlantConfig),
+        dataclass_from(settings, PlantConfig),
         letters,
         client,
     )
@@ -270,7 +279,7 @@ def decide(settings: Any, output: Output) -> int:
     from sentinels.decide import DecideConfig, in_words
     from sentinels.decide import decide as judge
 
-    config = take(settings, DecideConfig)
+    config = dataclass_from(settings, DecideConfig)
     found = judge(
         settings.record, settings.answers, settings.output, config, settings.control, settings.name
     )

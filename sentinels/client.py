@@ -27,13 +27,19 @@ from tenacity import AsyncRetrying
 from engine.addresses import is_loopback
 from engine.files import write_bytes
 from engine.records import parse_json
-from engine.retries import LONGEST, PASSING, Passing, asked_wait, patience
+from engine.retries import (
+    MAX_WAIT_S,
+    TRANSIENT_STATUSES,
+    TransientFault,
+    parse_retry_after,
+    retry_settings,
+)
 from images.io import UnreadableImage, decode_photo
 from sentinels.fetch import fetch, read_bounded
 from sentinels.messages import answer_text, kind_of, message
 from sentinels.service import CallLimitReached, KeyRefused, RunEnds, Service, ServiceError
 
-RETRIED = PASSING | {409, 529}
+RETRIED = TRANSIENT_STATUSES | {409, 529}
 """Statuses after which the same is asked again."""
 
 
@@ -246,7 +252,7 @@ class Client:
 
         try:
             return await AsyncRetrying(
-                **patience(self._passing, self.service.attempts, self.first_wait)
+                **retry_settings(self._passing, self.service.attempts, self.first_wait)
             )(in_time)
         except RunEnds as error:
             self._over = type(error)(self._clean(str(error)))
@@ -257,20 +263,24 @@ class Client:
                 raise ServiceError(self._clean(str(error))) from None
             if fault is None:
                 raise
-            asks = f"; it asks to wait {fault.after:.0f} s" if (fault.after or 0) > LONGEST else ""
-            msg = f"{self.service.base_url} ({what}) gave up on: {fault.words}{asks}"
+            asks = (
+                f"; it asks to wait {fault.retry_after_s:.0f} s"
+                if (fault.retry_after_s or 0) > MAX_WAIT_S
+                else ""
+            )
+            msg = f"{self.service.base_url} ({what}) gave up on: {fault.message}{asks}"
             raise ServiceError(self._clean(msg)) from None
 
-    def _passing(self, error: BaseException) -> Passing | None:
+    def _passing(self, error: BaseException) -> TransientFault | None:
         """Tell what is passing of an error, without the key; None if it lasts."""
         if isinstance(error, _Again):
-            return Passing(self._clean(error.passing.words), error.passing.after)
+            return TransientFault(self._clean(error.passing.message), error.passing.retry_after_s)
         if isinstance(error, TimeoutError):
-            return Passing(f"no answer within {self.service.timeout:g} s")
+            return TransientFault(f"no answer within {self.service.timeout:g} s")
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-            return Passing("its answer is not JSON, or was cut off")
+            return TransientFault("its answer is not JSON, or was cut off")
         if isinstance(error, httpx2.HTTPError | OSError):
-            return Passing(self._clean(f"{type(error).__name__}: {error}"))
+            return TransientFault(self._clean(f"{type(error).__name__}: {error}"))
         return None
 
     def _place(self, kind: str, question: Mapping[str, Any], salt: str) -> Path:
@@ -285,8 +295,8 @@ class Client:
 class _Again(Exception):
     """Worth another try."""
 
-    def __init__(self, passing: Passing) -> None:
-        super().__init__(passing.words)
+    def __init__(self, passing: TransientFault) -> None:
+        super().__init__(passing.message)
         self.passing = passing
 
 
@@ -300,7 +310,9 @@ def _raise_for(response: httpx2.Response, content: bytes) -> None:
     said = content[:300].decode(errors="replace")
     trouble = f"status {response.status_code}: {said}"
     if response.status_code in RETRIED:
-        raise _Again(Passing(trouble, asked_wait(response.headers.get("retry-after"))))
+        raise _Again(
+            TransientFault(trouble, parse_retry_after(response.headers.get("retry-after")))
+        )
     if response.status_code == 401:
         msg = f"{trouble}; check the API key"
         raise KeyRefused(msg)

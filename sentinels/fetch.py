@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from engine.addresses import any_inside, is_public
+from engine.addresses import any_private, is_public
 
 HOPS = 3
 """Redirects that are followed."""
@@ -74,7 +74,7 @@ async def _refuse_private(url: str) -> None:
     found = await asyncio.get_running_loop().getaddrinfo(
         parts.hostname, parts.port or 443, type=socket.SOCK_STREAM
     )
-    if any_inside(found):
+    if any_private(found):
         msg = f"{_shown(url)} leads to a private address and was not followed"
         raise ValueError(msg)
 

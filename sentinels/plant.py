@@ -199,7 +199,7 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
     def setup(self, process: Process) -> None:
         self.record.write()
 
-    def weigh(self, source: ImageInput) -> int:
+    def input_bytes(self, source: ImageInput) -> int:
         return count_pixels(source) * BYTES_PER_PIXEL
 
     def prepare(self, source: ImageInput) -> Levels:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datamodules.fake2m.making import ReconstructionConfig, SynthesisConfig
-from engine.cli import Output, Parser, Verb, add_job_arguments, job_options, take
+from engine.cli import Output, Parser, Verb, add_job_arguments, dataclass_from, job_options
 
 if TYPE_CHECKING:
     from engine.job import Report
@@ -45,7 +45,12 @@ def synthesize(settings: Any, output: Output) -> int:
 
     captions = read_captions(settings.captions)
     return _tell(
-        make(captions, settings.output, take(settings, SynthesisConfig), job_options(settings)),
+        make(
+            captions,
+            settings.output,
+            dataclass_from(settings, SynthesisConfig),
+            job_options(settings),
+        ),
         output,
     )
 
@@ -58,7 +63,7 @@ def reconstruct(settings: Any, output: Output) -> int:
         make(
             settings.shards,
             settings.output,
-            take(settings, ReconstructionConfig),
+            dataclass_from(settings, ReconstructionConfig),
             job_options(settings),
         ),
         output,

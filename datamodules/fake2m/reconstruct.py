@@ -70,7 +70,7 @@ class Reconstruction(ShardJob):
         records = dict(read_facts(shard.source))
         samples = read_samples(shard.source)
         for number, sample in enumerate(samples):
-            self.tick(number, len(samples))
+            self.report_step(number, len(samples))
             key = str(PurePosixPath(sample.key))
             record = records.get(sample.key)
             if record is None:

@@ -111,7 +111,7 @@ class ShardJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
     def exists(self, source: ShardInput, row: dict[str, Any]) -> bool:
         return (self.output / source.name).is_file()
 
-    def weigh(self, source: ShardInput) -> int:
+    def input_bytes(self, source: ShardInput) -> int:
         return 0
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:

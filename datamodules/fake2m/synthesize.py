@@ -61,7 +61,7 @@ class Synthesis(ShardJob):
             min((shard.number + 1) * config.per_shard, len(self.captions)),
         )
         for start in range(first, end, config.batch_size):
-            self.tick(start - first, end - first)
+            self.report_step(start - first, end - first)
             places = range(start, min(start + config.batch_size, end))
             for place, levels in zip(places, to_uint8(self._draw(places)), strict=True):
                 content = encode_as(

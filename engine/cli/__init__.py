@@ -8,7 +8,7 @@ from engine.cli.net import UsageError, one_line, run
 from engine.cli.noise import quiet_libraries
 from engine.cli.output import Output
 from engine.cli.parser import Parser
-from engine.cli.settings import add_images, add_job_arguments, job_options, take
+from engine.cli.settings import add_images, add_job_arguments, dataclass_from, job_options
 from engine.cli.verbs import Room, Training, Verb
 from engine.stopping import Stopped
 
@@ -22,9 +22,9 @@ __all__ = [
     "Verb",
     "add_images",
     "add_job_arguments",
+    "dataclass_from",
     "job_options",
     "one_line",
     "quiet_libraries",
     "run",
-    "take",
 ]

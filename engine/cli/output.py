@@ -23,7 +23,7 @@ class Output:
         command: The room and the verb, such as ``rid protect``.
         json: Print one JSON document instead of text.
         quiet: No notes and no progress bars.
-        asked: The settings as they were asked for, plain values.
+        requested: The settings of the command, plain values.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class Output:
         command: str,
         json: bool = False,
         quiet: bool = False,
-        asked: dict[str, Any] | None = None,
+        requested: dict[str, Any] | None = None,
     ) -> None:
         self.command, self.json, self.quiet = command, json, False
-        self.asked = asked or {}
+        self.requested = requested or {}
         self.record: dict[str, Any] = {}
         if quiet:
             self.be_quiet()

@@ -15,7 +15,7 @@ from engine.cli.messages import clean, clean_failure
 from engine.cli.net import UsageError
 from engine.cli.outline import parameters
 from engine.cli.words import in_words, type_text
-from engine.files import reading
+from engine.files import naming_errors
 
 OLD_SWITCHES = {"--resume"}
 """Switches that are no longer needed: every job goes on where it was by itself."""
@@ -75,7 +75,7 @@ class ForPeople(ArgumentParser):
         name = os.fspath(cfg_path)
         self.configs, self.in_file = (*self.configs, name), True
         try:
-            with reading(name):
+            with naming_errors(name):
                 return super().parse_path(cfg_path, *more, **how)
         except (UsageError, UnicodeDecodeError) as error:
             msg = f"{name}: {'not a text file' if isinstance(error, UnicodeDecodeError) else error}"

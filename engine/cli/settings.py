@@ -63,9 +63,9 @@ def job_options(settings: Any) -> JobOptions:
     from engine.job import JobOptions
 
     given = {name: settings[name] for name in ("batch_size", "workers") if name in settings}
-    return JobOptions(take(settings, DeviceOptions), **given)
+    return JobOptions(dataclass_from(settings, DeviceOptions), **given)
 
 
-def take(settings: Any, kind: type[Kind]) -> Kind:
+def dataclass_from(settings: Any, kind: type[Kind]) -> Kind:
     """Make a dataclass of the settings that have its fields' names."""
     return kind(**{field.name: settings[field.name] for field in fields(kind)})  # type: ignore[arg-type]

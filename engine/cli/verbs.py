@@ -61,7 +61,7 @@ class Verb:
 
     def _act(self, parser: Parser, arguments: list[str], output: Output) -> int:
         parsed = parser.parse_args(arguments)
-        output.asked = parsed.as_dict()
+        output.requested = parsed.as_dict()
         if parsed.quiet:
             output.be_quiet()
         return self.act(without_common(parser.instantiate(parsed)), output) or 0

@@ -125,7 +125,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
             if part is not None and hasattr(part, "to"):
                 part.to(process.device)
 
-    def weigh(self, source: PersonInput) -> int:
+    def input_bytes(self, source: PersonInput) -> int:
         return 0
 
     def prepare(self, source: PersonInput) -> Person:
@@ -134,7 +134,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
     def step(self, batch: Batch[PersonInput, Person]) -> list[dict[str, Any]]:
         return [
             self._study(person, place)
-            for person, place in zip(batch.prepared, batch.places, strict=True)
+            for person, place in zip(batch.prepared, batch.positions, strict=True)
         ]
 
     def _study(self, loaded: Person, place: int) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         steps = len(self.arms) * self.attack.config.steps
         done = iter(range(1, steps + 1))
         outcome = {
-            name: self._one_arm(name, person, seed, lambda _: self.tick(next(done), steps))
+            name: self._one_arm(name, person, seed, lambda _: self.report_step(next(done), steps))
             for name in self.arms
         }
         return {

@@ -44,7 +44,7 @@ class PurifyJob(ImageJob[Photo, NDArray[Any]]):
     def step(self, batch: Batch[ImageInput, Photo]) -> list[NDArray[Any]]:
         return [
             self._purified(photo, place)
-            for photo, place in zip(batch.prepared, batch.places, strict=True)
+            for photo, place in zip(batch.prepared, batch.positions, strict=True)
         ]
 
     def _purified(self, photo: Photo, place: int) -> NDArray[Any]:

@@ -23,7 +23,7 @@ def act(settings: Any, output: Output) -> int:
     """Purify the images; 0 only if every one was."""
     from eval.studies.purify import purify_files
 
-    named = output.asked["method"]
+    named = output.requested["method"]
     report = purify_files(
         settings.photos,
         settings.output,

@@ -118,10 +118,10 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
     def setup(self, process: Process) -> None:
         self.extractor.to(process.device, process.dtype)
 
-    def weigh(self, source: Query) -> int:
-        return count_pixels(source.file) * BYTES_PER_PIXEL + self.holds(source)
+    def input_bytes(self, source: Query) -> int:
+        return count_pixels(source.file) * BYTES_PER_PIXEL + self.prepared_bytes(source)
 
-    def holds(self, source: Query) -> int:
+    def prepared_bytes(self, source: Query) -> int:
         return sum(map(len, self.edits.values())) * 12 * self.extractor.preprocess.side**2
 
     def blocks(self, inputs: Sequence[Query], batch_size: int) -> list[list[int]]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options, take
+from engine.cli import (
+    Output,
+    Parser,
+    Verb,
+    add_images,
+    add_job_arguments,
+    dataclass_from,
+    job_options,
+)
 from rid.pairs.config import PairConfig
 
 
@@ -27,7 +35,7 @@ def act(settings: Any, output: Output) -> int:
     """Make pairs; return 0 only if every image has one."""
     from rid.pairs.job import make_pairs
 
-    config = take(settings, PairConfig)
+    config = dataclass_from(settings, PairConfig)
     report = make_pairs(settings.photos, settings.output, config, job_options(settings))
     return 0 if report is None else output.report(report, f"pairs in {settings.output}")
 

@@ -97,10 +97,10 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
     def setup(self, process: Process) -> None:
         self.device = process.device
 
-    def weigh(self, source: PairInput) -> int:
+    def input_bytes(self, source: PairInput) -> int:
         return 4 * count_pixels(source.image)
 
-    def holds(self, source: PairInput) -> int:
+    def prepared_bytes(self, source: PairInput) -> int:
         return 0  # images have a fixed side, and a batch must not be split
 
     def prepare(self, source: PairInput) -> Tensor:
@@ -120,7 +120,7 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
             budget,
             ascent,
             generator,
-            on_step=lambda: self.tick(next(counter), steps),
+            on_step=lambda: self.report_step(next(counter), steps),
         )
         # rounding to 8 bits, within the budget
         clean_u8 = to_uint8(images).cpu()

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options, take
+from engine.cli import (
+    Output,
+    Parser,
+    Verb,
+    add_images,
+    add_job_arguments,
+    dataclass_from,
+    job_options,
+)
 from rid.protect.config import ProtectConfig
 
 TINY = Path("checkpoints") / "tiny"
@@ -35,7 +43,7 @@ def act(settings: Any, output: Output) -> int:
     from checkpoints.folders import ROOT, model_place
     from rid.protect.job import JPEG_QUALITY, protect
 
-    config = take(settings, ProtectConfig)
+    config = dataclass_from(settings, ProtectConfig)
     if config.format == "jpeg":
         output.warning(
             f"JPEG is lossy. Even at quality {JPEG_QUALITY} it weakens the protection, and values "

@@ -11,7 +11,7 @@ from checkpoints import redirects
 from checkpoints.download import check_address, download
 from checkpoints.pins import files_folder, lock_file
 from checkpoints.registry import Entry, WeightFile
-from engine.addresses import leads_inside
+from engine.addresses import resolves_to_private
 
 CONTENT = bytes(range(256)) * 40
 
@@ -128,7 +128,7 @@ def test_no_redirection_to_an_open_address(site, tmp_path):
 def test_no_redirection_into_this_machines_network(site, tmp_path, inside, monkeypatch):
     site.plain["/files/moved"] = (302, {"Location": inside})
     monkeypatch.setattr(
-        redirects, "_inside", lambda host: host != "127.0.0.1" and leads_inside(host)
+        redirects, "_inside", lambda host: host != "127.0.0.1" and resolves_to_private(host)
     )
     with pytest.raises(ValueError, match=r"redirects to .* inside this machine's own network"):
         download(f"{site.url}/files/moved", tmp_path / "w.bin")

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from detectors.cli import main as sentry
-from engine.cli import take
+from engine.cli import dataclass_from
 from eval.__main__ import VERBS as EVAL
 from eval.studies.matrix import plan
 from eval.studies.protection_command import MATRIX, PERSONALIZE
@@ -43,7 +43,7 @@ def test_pair_configs_build(name):
     settings = made.instantiate_classes(
         made.parse_args(["photos", "-o", "x", "-c", str(CONFIGS / name)])
     )
-    assert take(settings, PairConfig).models
+    assert dataclass_from(settings, PairConfig).models
 
 
 @pytest.mark.parametrize(

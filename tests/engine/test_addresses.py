@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.addresses import is_loopback, is_public, leads_inside
+from engine.addresses import is_loopback, is_public, resolves_to_private
 
 PUBLIC = [
     "8.8.8.8",
@@ -74,7 +74,7 @@ def test_everything_else_is_not(address):
 
 
 def test_a_name_is_looked_up_however_it_is_written():
-    assert all(map(leads_inside, ["localhost", "127.1", "0x7f.1", "2130706433", "::1"]))
+    assert all(map(resolves_to_private, ["localhost", "127.1", "0x7f.1", "2130706433", "::1"]))
     assert is_loopback("localhost")
     assert is_loopback("127.0.0.9")
     assert not is_loopback("example.org")

@@ -3,7 +3,7 @@
 import pytest
 
 import engine.file_sets
-from engine.file_sets import NEXT, settle, write_set
+from engine.file_sets import NEXT, move_staged_files, write_set
 from engine.records import read_json, to_json
 
 
@@ -13,7 +13,7 @@ def write(folder, text):
 
 
 def contents(folder):
-    settle(folder, read_json(folder / "record.json", dict)["sha256"])
+    move_staged_files(folder, read_json(folder / "record.json", dict)["sha256"])
     return {path.name: path.read_text() for path in folder.glob("*.txt")}
 
 
@@ -71,5 +71,5 @@ def test_a_record_moves_no_file_outside_its_folder(tmp_path):
     write(folder, "x")
     sums = read_json(folder / "record.json", dict)["sha256"]
     (tmp_path / f"a.txt{NEXT}").write_text("x")
-    settle(folder, {"../a.txt": sums["a.txt"]})
+    move_staged_files(folder, {"../a.txt": sums["a.txt"]})
     assert not (tmp_path / "a.txt").exists()

@@ -5,7 +5,14 @@ import socket
 
 import pytest
 
-from engine.files import file_digest, opened, read_bytes, read_lines, read_text, refuse_special
+from engine.files import (
+    file_digest,
+    open_for_reading,
+    read_bytes,
+    read_lines,
+    read_text,
+    refuse_special,
+)
 from engine.records import read_json
 
 
@@ -28,13 +35,13 @@ def test_pipes_sockets_and_devices_are_no_files(tmp_path):
     for name in ("pipe", "socket", "zero"):
         with (
             pytest.raises(OSError, match="not a file, but a pipe, socket or device") as caught,
-            opened(tmp_path / name),
+            open_for_reading(tmp_path / name),
         ):
             pass
         assert caught.value.filename == str(tmp_path / name)
     (tmp_path / "file").write_bytes(b"ab")
     refuse_special(tmp_path / "file")
-    with opened(tmp_path / "file") as stream:
+    with open_for_reading(tmp_path / "file") as stream:
         assert stream.read() == b"ab"
 
 

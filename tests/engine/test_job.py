@@ -118,7 +118,7 @@ def test_an_input_whose_line_in_the_journal_is_damaged_is_done_again(texts, tmp_
     )  # well-formed all the same
     job, report = run(texts, output)
     assert len(job.batches) == 1
-    assert (report.before, report.counts()["done"]) == (6, 7)
+    assert (report.done_before, report.counts()["done"]) == (6, 7)
     assert (output / "journal.jsonl").read_text() == whole
 
 
@@ -181,7 +181,7 @@ def test_unfinished_files_of_killed_runs_are_taken_away(texts, tmp_path):
             path.touch()
         shutil.rmtree(other)  # a folder with nothing but unfinished files is as good as empty
         job = Shout(out)
-        job.beside = [beside]
+        job.output_files = [beside]
         run(texts, out, job)
         assert not left.exists()
         assert not table.exists()
@@ -219,7 +219,7 @@ def test_sigterm_is_obeyed_between_batches(texts, tmp_path):
     assert 2 <= len(results(tmp_path / "out")) < 7
     _, report = run(texts, tmp_path / "out")
     assert report.counts()["done"] == 7
-    assert report.before >= 2
+    assert report.done_before >= 2
 
 
 @pytest.mark.parametrize(

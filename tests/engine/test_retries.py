@@ -1,4 +1,4 @@
-"""Passing faults are tried again, as long as is asked for, and told of."""
+"""TransientFault faults are tried again, as long as is asked for, and told of."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 from tenacity import Retrying
 
-from engine.retries import LONGEST, Passing, asked_wait, patience
+from engine.retries import MAX_WAIT_S, TransientFault, parse_retry_after, retry_settings
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def failing(*errors):
 
 def kind(error):
     return (
-        Passing("busy", error.args[0] if error.args else None)
+        TransientFault("busy", error.args[0] if error.args else None)
         if isinstance(error, OSError)
         else None
     )
 
 
 def test_a_wait_is_as_asked_for_or_doubles(slept, caplog):
-    assert Retrying(**patience(kind))(failing(OSError(7.0), OSError(), OSError())) == 1
+    assert Retrying(**retry_settings(kind))(failing(OSError(7.0), OSError(), OSError())) == 1
     assert slept[0] == 7.0
     assert 1.5 <= slept[1] <= 2.5
     assert 3 <= slept[2] <= 5
@@ -45,21 +45,21 @@ def test_a_wait_is_as_asked_for_or_doubles(slept, caplog):
 
 
 def test_lasting_faults_and_too_long_waits_end_it(slept):
-    for error in (KeyError(), OSError(LONGEST + 1)):
+    for error in (KeyError(), OSError(MAX_WAIT_S + 1)):
         with pytest.raises(type(error)):
-            Retrying(**patience(kind))(failing(error))
+            Retrying(**retry_settings(kind))(failing(error))
     with pytest.raises(OSError):  # noqa: PT011 - the last of them, as it is
-        Retrying(**patience(kind, attempts=3))(failing(*[OSError()] * 3))
+        Retrying(**retry_settings(kind, attempts=3))(failing(*[OSError()] * 3))
     assert len(slept) == 2
 
 
 def test_what_a_server_asks_for_is_read():
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90))
-    assert 80 < asked_wait(soon) <= 90
+    assert 80 < parse_retry_after(soon) <= 90
     assert (
-        asked_wait("3"),
-        asked_wait("-3"),
-        asked_wait("soon"),
-        asked_wait(None),
-        asked_wait(""),
+        parse_retry_after("3"),
+        parse_retry_after("-3"),
+        parse_retry_after("soon"),
+        parse_retry_after(None),
+        parse_retry_after(""),
     ) == (3.0, 0.0, None, None, None)

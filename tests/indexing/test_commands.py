@@ -449,7 +449,7 @@ def test_damaged_descriptors_are_refused_by_name(
     assert "trained.faiss is damaged or was replaced" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("step", "entries"), [("write_text", 100), ("settle", 104)])
+@pytest.mark.parametrize(("step", "entries"), [("write_text", 100), ("move_staged_files", 104)])
 def test_an_addition_that_is_killed_leaves_all_or_nothing(
     step, entries, own_index, references, extractor, tmp_path, monkeypatch
 ):

@@ -131,7 +131,7 @@ def test_a_folder_of_an_earlier_version_goes_on_and_a_changed_source_is_planted_
     (out / "record.json").write_text(json.dumps(content))
     shutil.copy(photos / "00001" / "000000003.png", photos / "00000" / "000000001.png")
     report = planted(photos, out, config)
-    assert report.before == 3
+    assert report.done_before == 3
     assert report.counts() == {"done": 5, "failed": 0, "skipped": 0}
     again = {path: path.read_bytes() for path in out.rglob("images/*/*")}
     changed = out / content["processed_images"]["00000/000000001.png"]["generated_image"]
@@ -167,7 +167,7 @@ def test_a_refused_key_ends_the_job_when_what_is_under_way_is_kept(
     report = planted(collection, tmp_path / "out", config, planter=Refused())
     assert len(calls) == 7
     assert not {calls[0], calls[2]} & set(calls[3:])
-    assert (report.before, len(report.rows)) == (2, 6)
+    assert (report.done_before, len(report.rows)) == (2, 6)
 
 
 def test_other_settings_are_kept_out_of_a_folder(collection, tmp_path):
