@@ -1,4 +1,4 @@
-"""Reading every sample of shards exactly once: one after another in threads, or shared out over loader processes."""
+"""Reading every sample of shards exactly once, in threads or loader processes."""
 
 from __future__ import annotations
 
@@ -22,29 +22,33 @@ from images.transforms import Edit
 from images.transforms.views import View
 
 PADDING = -1
-"""Label of samples that only make the batches of all processes equally many."""
+"""Label of samples that give all processes the same number of batches."""
 
-AHEAD = 256 << 20
-"""Bytes of coded images that are decoded ahead of their turn."""
+DECODE_AHEAD_BYTES = 256 << 20
+"""Size of the coded images that are decoded ahead of time."""
 
 
 def read_exactly(
     shards: Sequence[str], view: View, workers: int = 0, edit: Edit | None = None, draw: int = 0
 ) -> Iterator[dict[str, Any]]:
-    """Decode every sample of some shards, in order; a damaged image has a ``record`` of its ``key`` and ``error`` alone.
+    """Decode every sample of shards, in order.
+
+    A damaged image yields only a ``record`` with its ``key`` and ``error``.
 
     Args:
         shards: Paths or URLs.
-        view: What is made of each image.
-        workers: Threads that decode; 0 for none.
-        edit: What is done to each image first.
-        draw: For other random choices than those of draw 0.
+        view: View to take of each image.
+        workers: Decoding threads; 0 decodes in the caller's thread.
+        edit: Edit applied to each image before the view.
+        draw: Number of the draw: each gives other random choices.
 
     Yields:
-        What :func:`datamodules.streams.decode_sample` makes of each; random choices depend on the sample's key and ``draw`` alone.
+        The result of :func:`datamodules.streams.decode_sample`. Random choices depend on the
+        sample's key and ``draw`` alone.
 
     Raises:
-        ValueError: If a shard is damaged, a sample has no label, or there are more or fewer than the index says.
+        ValueError: If a shard is damaged, a sample has no label, or the number of samples differs
+            from the index.
     """
 
     def decode(sample: ShardSample) -> dict[str, Any]:
@@ -52,21 +56,23 @@ def read_exactly(
 
     for shard in shards:
         count = 0
-        for _, found in map_ahead(
-            decode, read_shards([shard]), workers, _weigh, AHEAD, 64 * workers
-        ):
+        samples = read_shards([shard])
+        decoded = map_ahead(
+            decode, samples, workers, _coded_bytes, DECODE_AHEAD_BYTES, 64 * workers
+        )
+        for _, sample in decoded:
             count += 1
-            yield found
+            yield sample
         _check_count(shard, count, count_samples(shard))
 
 
 class ExactBatch(NamedTuple):
-    """Samples of some shards that follow one another.
+    """Consecutive samples of some shards.
 
     Attributes:
-        samples: Those that could be decoded, as of :func:`datamodules.streams.decode_sample`.
+        samples: Decoded samples; see :func:`datamodules.streams.decode_sample`.
         inputs: Their images, (3, S, S) in [0, 1], or features, (D,); float32.
-        unread: Records of the others, with ``key`` and ``error``.
+        unread: Records of the damaged samples, with ``key`` and ``error``.
     """
 
     samples: list[dict[str, Any]]
@@ -75,42 +81,48 @@ class ExactBatch(NamedTuple):
 
 
 def read_batches(batch_size: int, samples: Iterator[dict[str, Any]]) -> Iterator[ExactBatch]:
-    """Put samples of :func:`read_exactly` together, ``batch_size`` at a time with the damaged ones."""
-    while taken := list(islice(samples, batch_size)):
-        decoded = [sample for sample in taken if "image" in sample]
-        unread = [sample["record"] for sample in taken if "image" not in sample]
+    """Group samples of :func:`read_exactly` into batches; damaged ones count."""
+    while group := list(islice(samples, batch_size)):
+        decoded = [sample for sample in group if "image" in sample]
+        unread = [sample["record"] for sample in group if "image" not in sample]
         yield ExactBatch(decoded, [as_input(sample["image"]) for sample in decoded], unread)
 
 
 def feature_width(urls: Sequence[str], shards: Sequence[str]) -> int | None:
-    """Find the width of the features in some shards; None if they are shards of images.
+    """Find the width of the features in shards; None for shards of images.
 
     Raises:
-        ValueError: If both are among them, or features of several widths.
+        ValueError: If images and features are mixed, or features of several widths.
     """
-    kinds = {describe_features(shard)[1] if shard.endswith(FEATURES) else None for shard in shards}
-    if len(kinds) > 1:
-        msg = f"shards of pictures and of features, or features of several widths, are in one set: {', '.join(urls)}"
+    widths = {describe_features(shard)[1] if shard.endswith(FEATURES) else None for shard in shards}
+    if len(widths) > 1:
+        msg = (
+            "shards of images and of features, or features of several widths, are in one set: "
+            f"{', '.join(urls)}"
+        )
         raise ValueError(msg)
-    return kinds.pop() if kinds else None
+    return widths.pop() if widths else None
 
 
 class ExactStream(IterableDataset[dict[str, Any]]):
-    """Every sample of some shards exactly once over all processes, in batches of which each process has equally many.
+    """Stream of every sample exactly once over all processes.
 
-    The last batches are filled up with samples labelled :data:`PADDING`. A damaged picture is one of these, too, but with its record.
+    All processes get the same number of batches. The last ones are filled up with samples labelled
+    :data:`PADDING`. A damaged image becomes such a sample, with its record.
 
     Args:
-        urls: Patterns of shards; see :class:`ShardSource`.
-        view: What is made of each picture.
-        batch_size: Pictures per batch.
-        rank: Of this process.
-        world: How many processes.
-        workers: Loader processes of each.
-        edit: What is done to each picture first; its random choices, and the view's, depend on the sample's key alone.
+        urls: Patterns of shards; see :class:`datamodules.shards.ShardSource`.
+        view: View to take of each image.
+        batch_size: Images per batch.
+        rank: Rank of this process.
+        world: Number of processes.
+        workers: Loader processes of each process.
+        edit: Edit applied to each image before the view. Random choices of edit and view depend on
+            the sample's key alone.
 
     Raises:
-        ValueError: If a shard's number of samples cannot be known, or shards of pictures and of features are mixed.
+        ValueError: If a shard's number of samples is unknown, there are no samples, or shards of
+            images and of features are mixed.
     """
 
     def __init__(
@@ -123,74 +135,78 @@ class ExactStream(IterableDataset[dict[str, Any]]):
         workers: int = 1,
         edit: Edit | None = None,
     ) -> None:
-        self.edit = edit
-        self.shards = [
-            (shard, count_samples(shard)) for pattern in urls for shard in find_shards(pattern)
-        ]
+        shards = [shard for pattern in urls for shard in find_shards(pattern)]
+        self.shards = [(shard, count_samples(shard)) for shard in shards]
         if not any(count for _, count in self.shards):
             msg = f"no samples in {', '.join(urls)}: name other shards, or write them again"
             raise ValueError(msg)
-        self.view, self.batch_size, self.rank, self.world, self.workers = (
-            view,
-            batch_size,
-            rank,
-            world,
-            workers,
-        )
-        width = feature_width(urls, [shard for shard, _ in self.shards])
-        self.nothing = (
-            torch.zeros(3, view.size, view.size, dtype=torch.uint8)
-            if width is None
-            else torch.zeros(width).half()
-        )
+        self.view = view
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world = world
+        self.workers = workers
+        self.edit = edit
+        width = feature_width(urls, shards)
+        if width is None:
+            self.empty_input = torch.zeros(3, view.size, view.size, dtype=torch.uint8)
+        else:
+            self.empty_input = torch.zeros(width).half()
 
     def batches_of(self, worker: int, workers: int) -> int:
-        """Batches of one worker, the same in every process."""
+        """Return the number of batches of one worker, equal in every process."""
         spans = self._spans(worker, workers)
-        shares = [
-            sum(
-                len(range(first + (rank - first) % self.world, first + count, self.world))
-                for first, count in spans
-            )
-            for rank in range(self.world)
-        ]
-        return -(-max(shares) // self.batch_size)
+        most = max(self._own_samples(rank, spans) for rank in range(self.world))
+        return -(-most // self.batch_size)
+
+    def _own_samples(self, rank: int, spans: list[tuple[int, int]]) -> int:
+        """Count the samples of shards, given as spans, that one rank reads."""
+        count = 0
+        for first, length in spans:
+            start = first + (rank - first) % self.world
+            count += len(range(start, first + length, self.world))
+        return count
 
     def __len__(self) -> int:
-        return self.batch_size * sum(
-            self.batches_of(worker, self.workers) for worker in range(self.workers)
-        )
+        batches = sum(self.batches_of(worker, self.workers) for worker in range(self.workers))
+        return self.batch_size * batches
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         worker, workers = loader_worker()
+        own_shards = range(worker, len(self.shards), workers)
         done = 0
-        for index, (first, count) in zip(
-            range(worker, len(self.shards), workers), self._spans(worker, workers), strict=True
-        ):
-            number = -1
-            for number, sample in enumerate(read_shards([self.shards[index][0]])):
-                if (first + number) % self.world == self.rank:
+        # samples go to the ranks in turn, by their number over all shards
+        for index, (first, count) in zip(own_shards, self._spans(worker, workers), strict=True):
+            shard = self.shards[index][0]
+            read = 0
+            for number, sample in enumerate(read_shards([shard]), start=first):
+                read += 1
+                if number % self.world == self.rank:
                     yield self._sample(sample)
                     done += 1
-            _check_count(self.shards[index][0], number + 1, count)
+            _check_count(shard, read, count)
+        # fill up to the number of batches that every rank has
         for _ in range(self.batches_of(worker, workers) * self.batch_size - done):
             yield self._padding({})
 
     def _spans(self, worker: int, workers: int) -> list[tuple[int, int]]:
-        """Number of the first sample, over all shards, and count of each of a worker's shards."""
-        firsts = np.cumsum([0, *(count for _, count in self.shards)]).tolist()
-        return [
-            (firsts[index], self.shards[index][1])
-            for index in range(worker, len(self.shards), workers)
-        ]
+        """List (number of the first sample over all shards, count) of a worker's shards."""
+        spans = []
+        first = 0
+        for index, (_, count) in enumerate(self.shards):
+            if index % workers == worker:
+                spans.append((first, count))
+            first += count
+        return spans
 
     def _sample(self, sample: ShardSample) -> dict[str, Any]:
-        found = _decode(sample, self.view, self.edit)
-        return found | {"corrupt": 0} if "image" in found else self._padding(found["record"])
+        """Decode a sample, or turn a damaged one into padding."""
+        decoded = _decode(sample, self.view, self.edit)
+        return decoded | {"corrupt": 0} if "image" in decoded else self._padding(decoded["record"])
 
     def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Build a padding sample; a record marks it as a damaged image."""
         return {
-            "image": self.nothing,
+            "image": self.empty_input,
             "label": PADDING,
             "record": record,
             "corrupt": int(bool(record)),
@@ -198,20 +214,22 @@ class ExactStream(IterableDataset[dict[str, Any]]):
 
 
 def _decode(sample: ShardSample, view: View, edit: Edit | None, draw: int = 0) -> dict[str, Any]:
+    """Decode a sample with a generator seeded by its key; a damaged one gives its error."""
     seed = zlib.crc32(sample.key.encode("utf-8", "surrogateescape"))
+    rng = np.random.default_rng([seed, draw] if draw else seed)
     try:
-        return decode_sample(
-            sample, view, np.random.default_rng([seed, draw] if draw else seed), edit
-        )
+        return decode_sample(sample, view, rng, edit)
     except UnreadableImage as error:
         return {"record": {"key": sample.key, "error": str(error)}}
 
 
-def _weigh(sample: ShardSample) -> int:
+def _coded_bytes(sample: ShardSample) -> int:
+    """Return the size of a sample's image file."""
     return len(sample.image or b"")
 
 
-def _check_count(shard: str, found: int, expected: int) -> None:
-    if found != expected:
-        msg = f"{shard}: {found} samples, but its index says {expected}; write the shards again"
+def _check_count(shard: str, count: int, expected: int) -> None:
+    """Raise ValueError if a shard has another number of samples than its index says."""
+    if count != expected:
+        msg = f"{shard}: {count} samples, but its index says {expected}; write the shards again"
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""People with several pictures each, one person at a time: what personalization attacks work on."""
+"""Identities with several images each, the input of personalization attacks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from images.transforms.differentiable import resize_center_crop
 
 
 class Person(TypedDict):
-    """One identity: the pictures to be protected and attacked, (n, 3, S, S), and others that show who it is, (m, 3, S, S).
+    """One identity, with images as float32 RGB in [0, 1].
 
-    RGB in [0, 1].
+    ``train``, (n, 3, S, S), is protected and attacked; ``reference``, (m, 3, S, S), shows the same
+    person for comparison.
     """
 
     name: str
@@ -26,39 +27,41 @@ class Person(TypedDict):
 
 
 class IdentityDataset(Sized, Protocol):
-    """Anything that hands out persons by number."""
+    """Data set of :class:`Person` items."""
 
     def __getitem__(self, index: int) -> Person: ...
 
 
 def as_people(dataset: Any) -> IdentityDataset:
-    """The same data set, known to hold persons.
+    """Check that a data set holds persons, and return it.
 
     Raises:
         ValueError: If it is empty or its first item is no :class:`Person`.
     """
     if len(dataset) == 0 or set(dataset[0]) != set(Person.__annotations__):
         msg = (
-            f"people must be a data set of persons, such as datamodules.identities.IdentityFolders; "
-            f"{type(dataset).__name__} is none or is empty"
+            "people must be a data set of persons, such as datamodules.identities.IdentityFolders; "
+            f"{type(dataset).__name__} is empty or has other items"
         )
         raise ValueError(msg)
     return dataset
 
 
 class IdentityFolders(Dataset[Person]):
-    """A folder with one sub-folder per person, pictures anywhere in it; each is resized and centre-cropped to a square.
+    """Folder with one sub-folder of images per person.
+
+    Images may lie anywhere in a sub-folder. Each is resized and center-cropped to a square.
 
     Args:
         root: The folder.
         size: Side in pixels.
-        train_pictures: The first so many pictures (by name) are attacked.
-        reference_pictures: So many of the others are the reference; all of them if None.
-        identities: The first so many persons (by name); all of them if None.
+        train_pictures: Number of images to attack: the first ones by name.
+        reference_pictures: Number of the following images to use as reference; all if None.
+        identities: Number of persons, the first ones by name; all if None.
 
     Raises:
-        FileNotFoundError: If there are no sub-folders with pictures.
-        ValueError: If there are fewer persons than asked for, or a person has too few pictures to split.
+        FileNotFoundError: If there are no sub-folders with images.
+        ValueError: If there are fewer persons than ``identities``, or a person has too few images.
     """
 
     def __init__(
@@ -69,33 +72,34 @@ class IdentityFolders(Dataset[Person]):
         reference_pictures: int | None = None,
         identities: int | None = None,
     ) -> None:
-        self.root, self.size, self.train_pictures, self.reference_pictures = (
-            str(Path(root).resolve()),
-            size,
-            train_pictures,
-            reference_pictures,
-        )
-        pictures, _ = list_images(Path(root))
-        self.people: dict[str, list[Path]] = {}
-        for path in pictures:
-            inside = path.relative_to(root)
-            if len(inside.parts) > 1:
-                self.people.setdefault(inside.parts[0], []).append(path)
-        if not self.people:
-            msg = f"{root}: expected one sub-folder of pictures per person, found pictures only at the top"
-            raise FileNotFoundError(msg)
+        self.root = str(Path(root).resolve())
+        self.size = size
+        self.train_pictures = train_pictures
+        self.reference_pictures = reference_pictures
+        self.people = _images_by_person(root)
         if identities is not None:
             if not 1 <= identities <= len(self.people):
                 msg = f"{root}: {len(self.people)} persons, but {identities} are asked for"
                 raise ValueError(msg)
             self.people = dict(list(self.people.items())[:identities])
-        wanted = 1 if reference_pictures is None else reference_pictures
-        if train_pictures < 1 or wanted < 1:
-            msg = f"each person needs pictures to attack and to compare with, got {train_pictures} and {reference_pictures}"
+        self._check_counts(root)
+
+    def _check_counts(self, root: str) -> None:
+        """Raise ValueError if a person has too few images for the split."""
+        attacked = self.train_pictures
+        reference = 1 if self.reference_pictures is None else self.reference_pictures
+        if attacked < 1 or reference < 1:
+            msg = (
+                "train_pictures and reference_pictures must be at least 1, "
+                f"got {attacked} and {self.reference_pictures}"
+            )
             raise ValueError(msg)
         for person, paths in self.people.items():
-            if len(paths) < train_pictures + wanted:
-                msg = f"{root}/{person}: {len(paths)} pictures, but {train_pictures} for the attack and {wanted} as reference are needed"
+            if len(paths) < attacked + reference:
+                msg = (
+                    f"{root}/{person}: {len(paths)} images, but {attacked} for the attack and "
+                    f"{reference} as reference are needed"
+                )
                 raise ValueError(msg)
 
     def __len__(self) -> int:
@@ -103,14 +107,31 @@ class IdentityFolders(Dataset[Person]):
 
     def __getitem__(self, index: int) -> Person:
         name, paths = list(self.people.items())[index]
-        paths = paths[
-            : None
-            if self.reference_pictures is None
-            else self.train_pictures + self.reference_pictures
-        ]
-        images = torch.stack(
-            [resize_center_crop(open_photo(path).tensor(), self.size) for path in paths]
-        )
+        if self.reference_pictures is not None:
+            paths = paths[: self.train_pictures + self.reference_pictures]
+        crops = [resize_center_crop(open_photo(path).tensor(), self.size) for path in paths]
+        images = torch.stack(crops)
         return Person(
             name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :]
         )
+
+
+def _images_by_person(root: str) -> dict[str, list[Path]]:
+    """List the images below each direct sub-folder, by its name.
+
+    Raises:
+        FileNotFoundError: If there are no sub-folders with images.
+    """
+    paths, _ = list_images(Path(root))
+    people: dict[str, list[Path]] = {}
+    for path in paths:
+        parts = path.relative_to(root).parts
+        if len(parts) > 1:
+            people.setdefault(parts[0], []).append(path)
+    if not people:
+        msg = (
+            f"{root}: expected one sub-folder of images per person, found images only at the top; "
+            "move each person's images into a folder of their own"
+        )
+        raise FileNotFoundError(msg)
+    return people

@@ -1,4 +1,4 @@
-"""The order in which training pictures come: shuffled anew every epoch, shared out over ranks, and resumable at any step."""
+"""Resumable training order: shuffled each epoch and split over ranks."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from torch.utils.data import DistributedSampler
 
 
 class ResumableSampler(DistributedSampler[int]):
-    """Endless-order sampling whose place is a function of the number of batches already seen.
+    """Sampler whose position depends on the number of batches seen.
 
-    The order of an epoch depends on the seed and the epoch's number alone, so a run resumed after k batches sees
-    exactly the pictures an unbroken one would have seen next.
+    An epoch's order depends on the seed and the epoch number alone. A run resumed after k batches
+    sees exactly the images that an unbroken run would have seen next.
 
     Args:
-        length: Pictures in the data set.
-        batch_size: Pictures per rank and batch.
-        seed: Of the order.
-        batches_seen: Called when an epoch starts; batches already trained on since the very start.
-        rank: This process's number.
-        world_size: How many processes there are.
+        length: Number of images in the data set.
+        batch_size: Images per rank and batch.
+        seed: Seed of the order.
+        batches_seen: Returns the number of batches trained on since the first step; called when an
+            epoch starts.
+        rank: Rank of this process.
+        world_size: Number of processes.
 
     Raises:
-        ValueError: If there are fewer pictures than one batch of every rank needs.
+        ValueError: If there are fewer images than one batch of every rank needs.
     """
 
     def __init__(
@@ -39,37 +40,38 @@ class ResumableSampler(DistributedSampler[int]):
     ) -> None:
         self.batches = length // (batch_size * world_size)
         if self.batches < 1:
-            msg = f"{length} training pictures are fewer than one batch of {batch_size} (batch_size) on each of {world_size} processes"
+            msg = (
+                f"{length} training images are fewer than one batch of {batch_size} (batch_size) "
+                f"on each of {world_size} processes"
+            )
             raise ValueError(msg)
-        super().__init__(
-            range(length),
-            num_replicas=world_size,
-            rank=rank,
-            shuffle=True,
-            seed=seed,
-            drop_last=True,
-        )  # type: ignore[arg-type]
-        self.batch_size, self.batches_seen = batch_size, batches_seen
+        numbers: Any = range(length)
+        super().__init__(numbers, world_size, rank, shuffle=True, seed=seed, drop_last=True)
+        self.batch_size = batch_size
+        self.batches_seen = batches_seen
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        """This rank's picture numbers, from the current place to the end of the epoch."""
+        """Yield this rank's image numbers from the current position to the epoch's end."""
         epoch, done = divmod(self.batches_seen(), self.batches)
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
         order = torch.randperm(len(self.dataset), generator=generator)  # type: ignore[arg-type]
-        mine = order[self.rank : len(self) * self.num_replicas : self.num_replicas].tolist()
-        yield from islice(mine, done * self.batch_size, None)
+        yield from islice(self._own_share(order), done * self.batch_size, None)
+
+    def _own_share(self, values: torch.Tensor) -> list[int]:
+        """Return this rank's entries of (length,) values of an epoch."""
+        return values[self.rank : len(self) * self.num_replicas : self.num_replicas].tolist()
 
 
 class PairedSampler(ResumableSampler):
-    """As :class:`ResumableSampler`, with an independently drawn pair beside each picture: ``(picture, pair)``.
+    """Sampler of ``(image, pair)`` numbers, drawn independently of each other.
 
     Args:
-        length: Pictures in the data set.
-        pairs: Pairs to draw from, with replacement.
-        rest: As for :class:`ResumableSampler`, after ``length``.
+        length: Number of images in the data set.
+        pairs: Number of pairs to draw from, with replacement.
+        rest: Arguments of :class:`ResumableSampler` after ``length``.
     """
 
     def __init__(self, length: int, pairs: int, *rest: Any) -> None:
@@ -77,9 +79,9 @@ class PairedSampler(ResumableSampler):
         self.pairs = pairs
 
     def __iter__(self) -> Iterator[Any]:
-        """This rank's picture and pair numbers, from the current place to the end of the epoch."""
+        """Yield this rank's image and pair numbers from the current position on."""
         epoch, done = divmod(self.batches_seen(), self.batches)
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch + 2**40) % 2**63)
-        drawn = torch.randint(self.pairs, (len(self.dataset),), generator=generator)  # type: ignore[arg-type]
-        mine = drawn[self.rank : len(self) * self.num_replicas : self.num_replicas].tolist()
-        yield from zip(super().__iter__(), mine[done * self.batch_size :], strict=True)
+        size = (len(self.dataset),)  # type: ignore[arg-type]
+        pairs = self._own_share(torch.randint(self.pairs, size, generator=generator))
+        yield from zip(super().__iter__(), pairs[done * self.batch_size :], strict=True)

@@ -1,4 +1,4 @@
-"""Pairs of a picture and its gradient-attacked version, for RID's regression term."""
+"""Pairs of an image and its PGD-attacked version, for RID's regression loss."""
 
 from __future__ import annotations
 
@@ -10,38 +10,43 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from engine.records import read_json
-from images.archives import index_tar
+from images.archives import Member, index_tar
 from images.inputs import ImageInput
 from images.transforms.geometry import center_crop_photo
 
 Pair = tuple[ImageInput, ImageInput]
-ENDINGS = (".source.png", ".attacked.png")
-"""Of the two images of a pair in a shard."""
+
+SUFFIXES = {".source.png": "source", ".attacked.png": "attacked version"}
+"""File name suffixes of a pair's two images in a shard."""
 
 
 class PairList(Dataset[dict[str, Tensor]]):
-    """Pairs from a JSON file, or from WebDataset shards.
+    """Pairs from a JSON file or from WebDataset shards.
 
-    The file is ``[{"source_path": ..., "attacked_path": ...}, ...]``, paths relative to it or absolute; shards hold
-    ``KEY.source.png`` and ``KEY.attacked.png``. Both pictures of a pair are resized (shorter side to ``size``) and
-    centre-cropped, each by its own size, so that an attacked crop fits a source that was not cropped yet.
+    The file is ``[{"source_path": ..., "attacked_path": ...}, ...]``, with paths relative to it or
+    absolute. Shards hold ``KEY.source.png`` and ``KEY.attacked.png``.
+
+    An item is ``{"source": (3, size, size), "attacked": (3, size, size)}``, float32 RGB in [0, 1].
+    Both images are resized (shorter side to ``size``) and center-cropped, each by its own size. An
+    attacked crop therefore fits a source that is not cropped yet.
 
     Args:
         path: The JSON file, a shard, or a folder of shards.
         size: Side in pixels.
 
     Raises:
-        FileNotFoundError: If there is no such file or folder.
-        ValueError: If it is not such a list, or empty.
+        FileNotFoundError: If there is no such file or folder, or a listed image is missing.
+        ValueError: If the list is malformed or empty, or an image of a pair is missing in a shard.
     """
 
     def __init__(self, path: str, size: int = 512) -> None:
-        self.path, self.size = Path(path), size
+        self.path = Path(path)
+        self.size = size
         if not self.path.exists():
             msg = f"{path}: no such pair list"
             raise FileNotFoundError(msg)
         sharded = self.path.is_dir() or self.path.suffix == ".tar"
-        self.pairs = _from_shards(self.path) if sharded else _from_json(self.path)
+        self.pairs = _read_shards(self.path) if sharded else _read_list(self.path)
         if not self.pairs:
             msg = f"{path}: the pair list is empty"
             raise ValueError(msg)
@@ -50,70 +55,88 @@ class PairList(Dataset[dict[str, Tensor]]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``source`` and ``attacked``, (3, size, size) in [0, 1]."""
-        source, attacked = (
-            center_crop_photo(image.open(), self.size).tensor() for image in self.pairs[index]
-        )
-        return {"source": source, "attacked": attacked}
+        source, attacked = self.pairs[index]
+        return {
+            "source": center_crop_photo(source.open(), self.size).tensor(),
+            "attacked": center_crop_photo(attacked.open(), self.size).tensor(),
+        }
 
 
 class WithPairs(Dataset[dict[str, Any]]):
-    """A picture data set with pairs beside it: item ``(k, j)`` is picture k with pair j, item ``k`` has pair k modulo their number."""
+    """Data set of images, each joined with a pair.
+
+    Item ``(k, j)`` is image k with pair j. Item ``k`` is image k with pair k modulo their number.
+    """
 
     def __init__(self, images: Dataset, pairs: Dataset) -> None:
-        self.images, self.pairs = images, pairs
+        self.images = images
+        self.pairs = pairs
 
     def __len__(self) -> int:
         return len(self.images)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
-        picture, pair = index if isinstance(index, tuple) else (index, index % len(self.pairs))  # type: ignore[arg-type]
-        return self.images[picture] | self.pairs[pair]
+        if isinstance(index, tuple):
+            image, pair = index
+        else:
+            image, pair = index, index % len(self.pairs)  # type: ignore[arg-type]
+        return self.images[image] | self.pairs[pair]
 
 
 @dataclass(frozen=True)
 class ListedPair:
-    """A row of a JSON list of pairs."""
+    """Row of a JSON list of pairs."""
 
     source_path: str
     attacked_path: str
 
 
-def _from_json(file: Path) -> list[Pair]:
-    rows = read_json(
-        file, list[ListedPair], "expected a JSON list of objects with source_path and attacked_path"
-    )
-    paths = [(file.parent / row.source_path, file.parent / row.attacked_path) for row in rows]
-    if missing := next((path for pair in paths for path in pair if not path.is_file()), None):
-        msg = f"{file}: {missing} does not exist; make the pairs again with python -m rid pairs"
-        raise FileNotFoundError(msg)
-    return [
-        (ImageInput.from_file(source), ImageInput.from_file(attacked)) for source, attacked in paths
-    ]
+def _read_list(file: Path) -> list[Pair]:
+    """Read a JSON list of pairs and check that its images exist."""
+    schema = "expected a JSON list of objects with source_path and attacked_path"
+    pairs: list[Pair] = []
+    for row in read_json(file, list[ListedPair], schema):
+        source = file.parent / row.source_path
+        attacked = file.parent / row.attacked_path
+        for path in (source, attacked):
+            if not path.is_file():
+                msg = (
+                    f"{file}: {path} does not exist; make the pairs again with python -m rid pairs"
+                )
+                raise FileNotFoundError(msg)
+        pairs.append((ImageInput.from_file(source), ImageInput.from_file(attacked)))
+    return pairs
 
 
-def _from_shards(path: Path) -> list[Pair]:
+def _read_shards(path: Path) -> list[Pair]:
+    """List the pairs of one shard, or of all shards of a folder."""
     pairs: list[Pair] = []
     for shard in sorted(path.glob("*.tar")) if path.is_dir() else [path]:
-        entries = {member.name: member for member in index_tar(shard)}
-        names = {
-            name.removesuffix(ending): None
-            for name in entries
-            for ending in ENDINGS
-            if name.endswith(ending)
-        }
-        for name in names:
-            members = [entries.get(name + ending) for ending in ENDINGS]
-            for member, ending, other in zip(
-                members, ENDINGS, ("source", "attacked version"), strict=True
-            ):
-                if member is None:
-                    msg = f"{shard}: {name} has no {other} beside it, {name}{ending}"
-                    raise ValueError(msg)
-            source, attacked = (
-                ImageInput(f"{shard.name}/{member.name}", shard, member)
-                for member in members
-                if member
-            )
+        members = {member.name: member for member in index_tar(shard)}
+        for key in _pair_keys(members):
+            source, attacked = (_pair_image(shard, members, key, suffix) for suffix in SUFFIXES)
             pairs.append((source, attacked))
     return pairs
+
+
+def _pair_keys(names: dict[str, Member]) -> list[str]:
+    """List the keys of all pairs that have at least one image, in file order."""
+    keys: dict[str, None] = {}
+    for name in names:
+        for suffix in SUFFIXES:
+            if name.endswith(suffix):
+                keys[name.removesuffix(suffix)] = None
+    return list(keys)
+
+
+def _pair_image(shard: Path, members: dict[str, Member], key: str, suffix: str) -> ImageInput:
+    """Return one image of a pair.
+
+    Raises:
+        ValueError: If the shard lacks it.
+    """
+    member = members.get(key + suffix)
+    if member is None:
+        msg = f"{shard}: {key} has no {SUFFIXES[suffix]} beside it, {key}{suffix}"
+        raise ValueError(msg)
+    return ImageInput(f"{shard.name}/{member.name}", shard, member)

@@ -1,40 +1,37 @@
-"""Shards, here or elsewhere: which there are, which are missing, and their samples as they are coded."""
+"""Local and remote WebDataset shards: finding them and reading coded samples."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import fsspec
-import msgspec
 from braceexpand import braceexpand
-from fsspec.implementations.local import LocalFileSystem
 from torch import Tensor
 
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features, read_features
-from engine.files import file_digest, naming_errors, refuse_special
-from engine.records import parse_json
+from datamodules.shard_index import index_stem, missing_shard, read_index
+from engine.files import file_digest, refuse_special
 from images.archives import index_tar, read_tar
 from images.formats import unsupported_reason
 from images.samples import RECORD, Sample, several_images_message, stream_samples
 
-LARGEST_INDEX = 256 << 20
-"""Bytes of an index that is read."""
-
 
 @dataclass(frozen=True)
 class ShardSource:
-    """Shards of one kind.
+    """Shards of one kind, with a sampling weight.
 
     Attributes:
-        urls: Path or URL, with ``*`` or ``{000..123}``, such as ``SHARDS/train-SDv15R-*.tar`` or ``hf://datasets/OWNER/NAME/x-{00..09}.tar``.
-        weight: Its share among the sources of its class, relative to theirs.
+        urls: Path or URL, with ``*`` or ``{000..123}``, such as ``SHARDS/train-SDv15R-*.tar`` or
+            ``hf://datasets/OWNER/NAME/x-{00..09}.tar``.
+        weight: Sampling weight, above 0, relative to the other sources of its class.
+
+    Raises:
+        ValueError: If the weight is not above 0.
     """
 
     urls: str
@@ -48,15 +45,15 @@ class ShardSource:
 
 @dataclass(frozen=True)
 class ShardSample:
-    """A sample as it lies in a shard.
+    """Coded sample of a shard.
 
     Attributes:
-        url: The shard.
-        key: Its key there.
-        record: The JSON text of what is known of it; None if there is none.
-        image: The image file; None if there is none, or none that is meant.
-        fault: Why there is no image; empty if there is one.
-        features: Of a shard of features: (V, D), of V views.
+        url: URL of the shard.
+        key: Key of the sample in the shard.
+        record: JSON text of the sample's record; None if there is none.
+        image: Bytes of the image file; None if there is none, or several.
+        fault: Reason why there is no image; empty if there is one.
+        features: Features, (V, D), of V views, in a shard of features.
     """
 
     url: str
@@ -68,147 +65,158 @@ class ShardSample:
 
     @property
     def name(self) -> str:
-        """Where it is, for messages."""
+        """Shard and key, for messages."""
         return f"{self.url}, {self.key}"
 
 
 @dataclass(frozen=True)
 class StoredShard:
-    """A shard's file, known by size, time and sha256; one that is elsewhere by its size alone."""
+    """File of a shard, with size, time and SHA-256; a remote one has its size alone."""
 
     url: str
 
     @cached_property
     def local(self) -> Path | None:
-        """Where it is on this machine; None if it is elsewhere."""
-        path = self.url.removeprefix("file://")
-        return None if "://" in path else Path(path)
+        """Path of a local shard; None for a remote one."""
+        return _local_path(self.url)
 
     @cached_property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         system, path = fsspec.url_to_fs(self.url)
         return int(system.size(path) or 0)
 
     @cached_property
     def mtime_ns(self) -> int:
-        """When it was last written."""
+        """Modification time in nanoseconds; 0 for a remote shard."""
         return 0 if self.local is None else self.local.stat().st_mtime_ns
 
     @cached_property
     def sha256(self) -> str:
-        """Hexadecimal sha256."""
+        """SHA-256 in hexadecimal; empty for a remote shard."""
         return "" if self.local is None else file_digest(self.local)
 
 
-@dataclass(frozen=True)
-class IndexedShard:
-    """A shard as an index lists it."""
-
-    name: str
-    samples: int
-
-
-@dataclass(frozen=True)
-class ShardIndex:
-    """``SPLIT-SUBSET.json`` beside shards: which there are, as ``python -m datamodules shard`` writes it."""
-
-    shards: list[IndexedShard]
-
-
 def find_shards(urls: str) -> list[str]:
-    """Every shard that a pattern names, in order, as URLs.
+    """List the URLs of all shards that a pattern names, in order.
 
     Args:
         urls: Path or URL, with ``*`` or ``{000..123}``.
 
     Raises:
-        FileNotFoundError: If there is none, one that braces name is missing, or an index beside those that ``*`` finds
-            lists one that is not there.
+        FileNotFoundError: If there are none, if one named by braces is missing, or if an index
+            beside those matched by ``*`` lists one that is missing.
     """
-    return [shard for pattern in braceexpand(urls) for shard in _named(pattern)]
+    return [shard for pattern in braceexpand(urls) for shard in _expand(pattern)]
 
 
 def local_shards(patterns: Sequence[str]) -> list[Path]:
-    """The shards of several patterns, all of which are here; errors as in :func:`find_shards`."""
-    return [
-        Path(shard.removeprefix("file://"))
-        for pattern in patterns
-        for shard in find_shards(pattern)
-    ]
+    """List the paths of the local shards that patterns name.
+
+    Raises:
+        FileNotFoundError: As :func:`find_shards`.
+    """
+    shards = [shard for pattern in patterns for shard in find_shards(pattern)]
+    return [Path(shard.removeprefix("file://")) for shard in shards]
 
 
 def read_shards(shards: Iterable[str]) -> Iterator[ShardSample]:
-    """The samples of shards, one after another.
+    """Yield the coded samples of shards, one shard after another.
 
     Raises:
-        ValueError: If a shard is damaged; after the samples that are whole.
+        ValueError: If a shard is damaged; after its undamaged samples.
     """
     for shard in shards:
         if shard.endswith(FEATURES):
             for record, features in read_features(shard):
-                yield ShardSample(
-                    shard, record["key"], json.dumps(record).encode(), features=features
-                )
+                text = json.dumps(record).encode()
+                yield ShardSample(shard, record["key"], text, features=features)
         else:
-            local = shard.startswith("file://") or "://" not in shard
-            if local:
-                refuse_special(Path(shard.removeprefix("file://")))
-            with fsspec.open(shard, "rb") as stream:
-                for sample in stream_samples(
-                    read_tar(stream, shard.removeprefix("file://"), seekable=local)
-                ):
-                    yield _coded(shard, sample)
+            yield from _read_tar_shard(shard)
+
+
+def _read_tar_shard(shard: str) -> Iterator[ShardSample]:
+    """Yield the coded samples of a tar shard."""
+    path = _local_path(shard)
+    if path is not None:
+        refuse_special(path)
+    with fsspec.open(shard, "rb") as stream:
+        members = read_tar(stream, shard.removeprefix("file://"), seekable=path is not None)
+        for sample in stream_samples(members):
+            yield _coded_sample(shard, sample)
 
 
 def count_samples(shard: str) -> int:
-    """How many samples a shard has, from the index beside it, or by reading it if it is here.
+    """Count a shard's samples, from the index beside it or by reading a local shard.
 
     Raises:
-        ValueError: If it is elsewhere and has no index.
+        ValueError: If the shard is remote and has no index.
     """
     if shard.endswith(FEATURES):
         return describe_features(shard)[0]
-    place = PurePosixPath(shard.partition("://")[2] or shard)
-    url = f"{shard[: -len(place.name)]}{place.stem.rpartition('-')[0]}.json"
+    # the index beside the shard
+    location = PurePosixPath(shard.partition("://")[2] or shard)
+    url = f"{shard[: -len(location.name)]}{index_stem(location)}.json"
     system, path = fsspec.url_to_fs(url)
-    index = _read_index(system, path, url, must=True) if system.exists(path) else None
+    index = read_index(system, path, url, required=True) if system.exists(path) else None
     counts = {entry.name: entry.samples for entry in index.shards} if index else {}
-    if place.name in counts:
-        return counts[place.name]
-    if shard.startswith("file://") or "://" not in shard:
-        return sum(1 for _ in stream_samples(index_tar(Path(place))))
-    msg = f"{shard}: no index {url} that says how many samples it has; write shards with python -m datamodules shard, or copy it here"
+    if location.name in counts:
+        return counts[location.name]
+    # no index: count, if the shard is local
+    if _local_path(shard) is not None:
+        return sum(1 for _ in stream_samples(index_tar(Path(location))))
+    msg = (
+        f"{shard}: no index {url} with its number of samples; "
+        "write shards with python -m datamodules shard, or copy it here"
+    )
     raise ValueError(msg)
 
 
 def refuse_empty(urls: str, shards: Iterable[str]) -> None:
-    """Refuse shards without a single sample, which a stream would search for ever.
+    """Refuse shards without a single sample, which an endless stream would search for ever.
+
+    Remote shards without an index are assumed to have samples.
 
     Raises:
-        ValueError: If there is none in all of them; shards elsewhere without an index are taken to have some.
+        ValueError: If no shard has samples.
     """
     for shard in shards:
         try:
             if count_samples(shard):
                 return
         except ValueError:
-            if "://" in shard and not shard.startswith("file://"):
+            if _local_path(shard) is None:
                 return
             raise
-    msg = f"{urls}: no samples in these shards; name others, or write them again with python -m datamodules shard"
+    msg = (
+        f"{urls}: no samples in these shards; name others, "
+        "or write them again with python -m datamodules shard"
+    )
     raise ValueError(msg)
 
 
-def _named(pattern: str) -> list[str]:
-    """The shards of a pattern without braces."""
+def _local_path(url: str) -> Path | None:
+    """Return the path of a local shard; None for a remote one."""
+    path = url.removeprefix("file://")
+    return None if "://" in path else Path(path)
+
+
+def _expand(pattern: str) -> list[str]:
+    """List the shards of a pattern without braces.
+
+    Raises:
+        FileNotFoundError: If there are none, or one that an index lists is missing.
+    """
     system, path = fsspec.url_to_fs(pattern)
     if "*" in pattern:
         names = sorted(system.glob(path))
-        if missing := _missing(system, path, names):
-            msg = f"{missing}: listed in the index beside it, but not there; get it, or write the shards again"
+        if missing := missing_shard(system, path, names):
+            msg = (
+                f"{missing}: listed in the index beside it, but not there; "
+                "get it, or write the shards again"
+            )
             raise FileNotFoundError(msg)
-    elif "://" in pattern and not pattern.startswith("file://"):
+    elif _local_path(pattern) is None:
         names = [path]
     elif system.isdir(path):
         msg = f"{pattern}: a folder; name the shards in it, such as {pattern.rstrip('/')}/*.tar"
@@ -217,59 +225,21 @@ def _named(pattern: str) -> list[str]:
         names = [path] if system.exists(path) else []
     if not names:
         msg = (
-            f"no shards at {pattern}: write them with python -m datamodules shard, or mend the path"
+            f"no shards at {pattern}: create them with python -m datamodules shard, or fix the path"
         )
         raise FileNotFoundError(msg)
     return [system.unstrip_protocol(name) for name in names]
 
 
-def _missing(system: Any, pattern: str, names: Sequence[str]) -> str | None:
-    """The first shard of the pattern that an index lists and that is not among those found."""
-    there = set(names)
-    start = PurePosixPath(pattern).name.partition("*")[0]
-    for folder in dict.fromkeys(str(PurePosixPath(name).parent) for name in names):
-        own = {PurePosixPath(name).stem.rpartition("-")[0] for name in names}
-        for file in sorted(system.glob(f"{folder}/*.json")):
-            stem = PurePosixPath(file).stem
-            if not stem.startswith(start) and not start.startswith(stem):
-                continue
-            index = _read_index(system, file, file, must=stem in own)
-            for entry in index.shards if index else []:
-                shard = f"{folder}/{entry.name}"
-                if shard not in there and fnmatchcase(shard, pattern):
-                    return shard
-    return None
-
-
-def _read_index(system: Any, path: str, name: str, must: bool) -> ShardIndex | None:
-    """An index; None for another JSON file, unless it must be one.
-
-    Raises:
-        ValueError: If it must be one and is damaged.
-    """
-    if isinstance(system, LocalFileSystem):
-        refuse_special(Path(path))
-    with naming_errors(name), system.open(path, "rb") as stream:
-        content = stream.read(LARGEST_INDEX)
-    try:
-        value = parse_json(
-            content, dict[str, Any], name, "write the shards again, or get the index again"
-        )
-        return None if "shards" not in value and not must else msgspec.convert(value, ShardIndex)
-    except (ValueError, msgspec.ValidationError) as error:
-        if must or b'"shards"' in content:
-            msg = f"{name}: not an index of shards, or damaged ({error})"
-            raise ValueError(msg) from error
-        return None
-
-
-def _coded(shard: str, sample: Sample) -> ShardSample:
-    record = sample.content(RECORD.removeprefix("."))
-    known = None if record is None or record.fault else record.read()
-    fault = "no image in this sample" if not sample.images else ""
-    if len(sample.images) > 1:
+def _coded_sample(shard: str, sample: Sample) -> ShardSample:
+    """Read a sample's record and image file, or the reason why it has no single image."""
+    entry = sample.content(RECORD.removeprefix("."))
+    record = None if entry is None or entry.fault else entry.read()
+    if not sample.images:
+        fault = "no image in this sample"
+    elif len(sample.images) > 1:
         fault = several_images_message(sample)
-    elif sample.images:
+    else:
         fault = sample.image.fault or unsupported_reason(sample.image.name)
     image = None if fault else sample.image.read()
-    return ShardSample(shard, sample.key, known, image, fault)
+    return ShardSample(shard, sample.key, record, image, fault)

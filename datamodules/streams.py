@@ -1,4 +1,4 @@
-"""Reading shards as streams without end for training, from here, the Hub or a web server."""
+"""Endless streams of shard samples for training, from disk, the Hub or a web server."""
 
 from __future__ import annotations
 
@@ -20,93 +20,119 @@ from images.png import decode_rows, plain_size
 from images.transforms import Edit, RGBImage
 from images.transforms.views import View
 
-MOST_CORRUPT = 1000
-"""Damaged pictures in a row that end a run."""
+MAX_CORRUPT_IN_A_ROW = 1000
+"""Number of consecutive damaged images that ends a run."""
 
-AGAIN = "write the shards with python -m datamodules shard"
+REMEDY = "write the shards with python -m datamodules shard"
 
 
 def decode_sample(
     sample: ShardSample, view: View, rng: np.random.Generator, edit: Edit | None = None
 ) -> dict[str, Any]:
-    """Decode a sample, whose image is edited first if an edit is given.
+    """Decode a sample, edit its image if asked to, and take its view.
 
     Args:
         sample: The sample.
-        view: What is made of the image.
-        rng: Draws what is random in both.
-        edit: What is done to the image.
+        view: View to take of the image.
+        rng: Generator for the random choices of edit and view.
+        edit: Edit applied to the image before the view.
 
     Returns:
-        ``image``, (3, S, S) grey levels, or (D,) of a shard of features; ``label`` and ``record``.
+        ``image``, (3, S, S) uint8, or (D,) of a shard of features; ``label`` and ``record``.
 
     Raises:
-        UnreadableImage: If the image is damaged, or there is none.
-        ValueError: If there is no record with a label of 0 or 1.
+        UnreadableImage: If the image is damaged or missing.
+        ValueError: If there is no record with a label of 0 or 1, or features are to be edited.
     """
     if sample.image is None and sample.features is None:
         msg = f"{sample.name}: {sample.fault}"
         raise UnreadableImage(msg)
-    if sample.record is None:
-        msg = f"{sample.name}: no record with a label; {AGAIN}"
-        raise ValueError(msg)
-    record = parse_json(sample.record, dict[str, Any], f"{sample.name}: the record", AGAIN)
-    if (label := record.get("label")) not in (0, 1):
-        msg = f"{sample.name}: its record has no label of 0, real, or 1, generated; {AGAIN}"
-        raise ValueError(msg)
-    known = {"label": int(label), "record": record | {"key": sample.key}}
+    known = _parse_record(sample)
+    # features: one of the stored views, at random
     if sample.features is not None:
         if edit is not None:
             msg = f"{sample.name}: features cannot be edited; name shards of images"
             raise ValueError(msg)
         return {"image": sample.features[int(rng.integers(len(sample.features)))]} | known
+    # images: without an edit, only the part that the view needs is decoded
     content = sample.image or b""
-    levels = (
-        decode_view(content, sample.name, view, rng)
-        if edit is None
-        else apply_view(edit(_decoded(content, sample.name), rng), view, rng)
-    )
-    return {"image": torch.from_numpy(levels.transpose(2, 0, 1).copy())} | known
+    if edit is None:
+        image_u8 = decode_view(content, sample.name, view, rng)
+    else:
+        rgb = edit(_decode(content, sample.name), rng)
+        image_u8 = apply_view(rgb, view, rng)
+    return {"image": torch.from_numpy(image_u8.transpose(2, 0, 1).copy())} | known
+
+
+def _parse_record(sample: ShardSample) -> dict[str, Any]:
+    """Return a sample's ``label`` and ``record``.
+
+    Raises:
+        ValueError: If there is no record with a label of 0 or 1.
+    """
+    if sample.record is None:
+        msg = f"{sample.name}: no record with a label; {REMEDY}"
+        raise ValueError(msg)
+    record = parse_json(sample.record, dict[str, Any], f"{sample.name}: the record", REMEDY)
+    label = record.get("label")
+    if label not in (0, 1):
+        msg = f"{sample.name}: its record has no label of 0, real, or 1, generated; {REMEDY}"
+        raise ValueError(msg)
+    return {"label": int(label), "record": record | {"key": sample.key}}
 
 
 def apply_view(rgb: RGBImage, view: View, rng: np.random.Generator) -> RGBImage:
-    """A decoded picture's view, (S, S, 3)."""
+    """Take the view, (S, S, 3), of a decoded image.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        view: View to take.
+        rng: Generator for its random choices.
+    """
     return view.read(rgb.shape[:2], lambda rows: rgb[:rows], rng)
 
 
 def decode_view(content: bytes, name: str, view: View, rng: np.random.Generator) -> RGBImage:
-    """A picture file's view, (S, S, 3), decoded as far down as it reaches.
+    """Take the view, (S, S, 3), of an image file, decoding no further than it reaches.
+
+    Args:
+        content: The file's bytes.
+        name: Name of the image in error messages.
+        view: View to take.
+        rng: Generator for its random choices.
 
     Raises:
-        UnreadableImage: If what the view needs is damaged, or the file cut short; errors call it ``name``.
+        UnreadableImage: If a part that the view needs is damaged, or the file is cut short.
     """
     size = plain_size(content)
     if size is not None:
         state = rng.bit_generator.state
         try:
             return view.read(size, partial(decode_rows, content), rng)
-        except RuntimeError:  # what is wrong with it, if anything, the other decoder says
+        except RuntimeError:
+            # fall back to the general decoder, which reports any damage
             rng.bit_generator.state = state
-    return apply_view(_decoded(content, name), view, rng)
+    return apply_view(_decode(content, name), view, rng)
 
 
-def _decoded(content: bytes, name: str) -> RGBImage:
+def _decode(content: bytes, name: str) -> RGBImage:
+    """Decode an image file to (H, W, 3) uint8."""
     return decode_photo(io.BytesIO(content), name).rgb
 
 
 class MixedStream(IterableDataset[dict[str, Any]]):
-    """Samples of both classes, equally many of each on average, drawn with replacement from shuffled shards.
+    """Class-balanced stream of samples, drawn with replacement from shuffled shards.
 
-    A damaged picture is passed over; the next sample says how many were (``corrupt``).
+    Damaged images are skipped; the next sample's ``corrupt`` counts them.
 
     Args:
-        sources: Sources of photographs, then those of generated pictures.
-        view: What is made of each picture.
-        batch_size: Pictures per batch; every worker makes whole batches.
+        sources: Sources of real images, then those of generated images.
+        view: View to take of each image.
+        batch_size: Images per batch; every worker makes whole batches.
         batches: Batches per epoch and process.
-        shuffle: Pictures held, still coded, to draw the next one from.
-        seed: Of everything random; the same for all processes.
-        rank: Of this process.
+        shuffle: Size of the shuffle buffer per process, in coded images.
+        seed: Seed of all random choices; equal in all processes.
+        rank: Rank of this process.
 
     Raises:
         FileNotFoundError: If shards are missing.
@@ -123,71 +149,88 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         seed: int,
         rank: int,
     ) -> None:
-        named = [source.urls for sources_of_class in sources for source in sources_of_class]
-        self.shards = [find_shards(urls) for urls in named]
-        for urls, shards in zip(named, self.shards, strict=True):
-            refuse_empty(urls, shards)
-        self.weights = [
-            source.weight / sum(one.weight for one in of_class) / 2
-            for of_class in sources
-            for source in of_class
-        ]
-        self.view, self.batch_size, self.batches, self.shuffle = view, batch_size, batches, shuffle
-        self.seed, self.rank, self.epoch = seed, rank, -1
+        self.shards: list[list[str]] = []
+        self.weights: list[float] = []
+        for class_sources in sources:
+            total = sum(source.weight for source in class_sources)
+            for source in class_sources:
+                self.shards.append(find_shards(source.urls))
+                self.weights.append(source.weight / total / 2)
+        urls = [source.urls for class_sources in sources for source in class_sources]
+        for pattern, shards in zip(urls, self.shards, strict=True):
+            refuse_empty(pattern, shards)
+        self.view = view
+        self.batch_size = batch_size
+        self.batches = batches
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.epoch = -1
         self.streams: list[Iterator[ShardSample]] = []
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        self.epoch += 1  # persistent workers keep it, so that no epoch repeats another
+        # persistent workers keep the count, so that no epoch repeats another
+        self.epoch += 1
         worker, workers = loader_worker()
         rng = random.Random(f"{self.seed} {self.rank} {worker} {self.epoch}")
-        edits = np.random.default_rng(rng.getrandbits(64))
-        if not self.streams:  # kept from epoch to epoch: a source drawn rarely would else never get past the head of a shard
-            held = max(1, self.shuffle // workers // len(self.shards))
+        view_rng = np.random.default_rng(rng.getrandbits(64))
+        # streams live on between epochs: a rare source would else never get past a shard's start
+        if not self.streams:
+            buffer_size = max(1, self.shuffle // workers // len(self.shards))
             self.streams = [
-                _shuffled(_without_end(shards, rng), held, rng) for shards in self.shards
+                _shuffled(_endless(shards, rng), buffer_size, rng) for shards in self.shards
             ]
+        own_batches = len(range(worker, self.batches, workers))
+        for _ in range(self.batch_size * own_batches):
+            yield self._next_sample(rng, view_rng)
+
+    def _next_sample(self, rng: random.Random, view_rng: np.random.Generator) -> dict[str, Any]:
+        """Draw and decode samples until one is readable.
+
+        Raises:
+            ValueError: If :data:`MAX_CORRUPT_IN_A_ROW` images in a row are damaged.
+        """
         corrupt = 0
-        for _ in range(self.batch_size * len(range(worker, self.batches, workers))):
-            while True:
-                sample = next(rng.choices(self.streams, self.weights)[0])
-                try:
-                    found = decode_sample(sample, self.view, edits)
-                    break
-                except UnreadableImage as error:
-                    corrupt += 1
-                    if corrupt == MOST_CORRUPT:
-                        msg = f"{corrupt} damaged pictures in a row, the last: {error}; get the shards again"
-                        raise ValueError(msg) from error
-            yield found | {"corrupt": corrupt}
-            corrupt = 0
+        while True:
+            sample = next(rng.choices(self.streams, self.weights)[0])
+            try:
+                return decode_sample(sample, self.view, view_rng) | {"corrupt": corrupt}
+            except UnreadableImage as error:
+                corrupt += 1
+                if corrupt == MAX_CORRUPT_IN_A_ROW:
+                    msg = f"{corrupt} damaged images in a row, the last: {error}"
+                    msg += "; get the shards again"
+                    raise ValueError(msg) from error
 
 
 def as_input(images: Tensor) -> Tensor:
-    """Grey levels as float32 in [0, 1]; features as float32."""
+    """Convert uint8 images to float32 in [0, 1], and features to float32."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images.float()
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """A batch: ``image`` (B, 3, S, S) in [0, 1], or (B, D) of features; ``label`` (B,); ``corrupt``, pictures passed over; ``record``."""
-    images = as_input(torch.stack([sample["image"] for sample in samples]))
-    labels = torch.tensor([sample["label"] for sample in samples])
-    corrupt = torch.tensor(sum(sample["corrupt"] for sample in samples))
+    """Collate decoded samples into a batch.
+
+    Returns:
+        ``image``, (B, 3, S, S) in [0, 1], or (B, D) of features; ``label``, (B,); ``corrupt``, the
+        number of skipped images; ``record``, a list.
+    """
     return {
-        "image": images,
-        "label": labels,
-        "corrupt": corrupt,
+        "image": as_input(torch.stack([sample["image"] for sample in samples])),
+        "label": torch.tensor([sample["label"] for sample in samples]),
+        "corrupt": torch.tensor(sum(sample["corrupt"] for sample in samples)),
         "record": [sample["record"] for sample in samples],
     }
 
 
-def _without_end(shards: list[str], rng: random.Random) -> Iterator[ShardSample]:
-    """Samples of shards drawn at random, for ever.
+def _endless(shards: list[str], rng: random.Random) -> Iterator[ShardSample]:
+    """Yield the samples of shards drawn at random, without end.
 
     Raises:
-        ValueError: If there are no samples in any of them.
+        ValueError: If no shard has samples.
     """
     empty: set[str] = set()
     while True:
@@ -197,29 +240,28 @@ def _without_end(shards: list[str], rng: random.Random) -> Iterator[ShardSample]
             empty.clear()
             yield sample
         if len(empty) == len(set(shards)):
-            msg = (
-                f"no samples in {shards[0]}, nor in the other {len(empty) - 1} shards of its source"
-            )
+            others = len(empty) - 1
+            msg = f"no samples in {shards[0]}, nor in the other {others} shards of its source"
             raise ValueError(msg)
 
 
 def _shuffled(
-    samples: Iterator[ShardSample], held: int, rng: random.Random
+    samples: Iterator[ShardSample], buffer_size: int, rng: random.Random
 ) -> Iterator[ShardSample]:
-    """Samples in a random order, as far as so many held ones allow."""
+    """Shuffle an endless stream of samples with a buffer."""
     buffer: list[ShardSample] = []
     for sample in samples:
         buffer.append(sample)
-        if len(buffer) < held and (
-            len(buffer) < held // 10 or rng.random() < 0.5
-        ):  # begin early, and fill up on the way
+        # start at a tenth of the buffer, then fill it with half of the samples
+        filling = len(buffer) < buffer_size
+        if filling and (len(buffer) < buffer_size // 10 or rng.random() < 0.5):
             continue
-        place = rng.randrange(len(buffer))
-        buffer[place], buffer[-1] = buffer[-1], buffer[place]
+        index = rng.randrange(len(buffer))
+        buffer[index], buffer[-1] = buffer[-1], buffer[index]
         yield buffer.pop()
 
 
 def loader_worker() -> tuple[int, int]:
-    """Number of this loader process, and how many there are."""
+    """Return this loader process's number and the number of loader processes."""
     info = get_worker_info()
     return (0, 1) if info is None else (info.id, info.num_workers)

@@ -42,16 +42,16 @@ def test_so_many_people_with_so_many_pictures_each(tmp_path):
     assert torch.allclose(people[1]["reference"], torch.full((1, 3, 16, 16), 20 / 255))
     with pytest.raises(ValueError, match="3 persons, but 4 are asked for"):
         IdentityFolders(str(tmp_path), train_pictures=2, identities=4)
-    with pytest.raises(ValueError, match="5 pictures, but 3 for the attack and 3 as reference"):
+    with pytest.raises(ValueError, match="5 images, but 3 for the attack and 3 as reference"):
         IdentityFolders(str(tmp_path), train_pictures=3, reference_pictures=3)
 
 
 def test_people_that_cannot_be_used(tmp_path):
     picture(tmp_path / "flat.png")
-    with pytest.raises(FileNotFoundError, match="one sub-folder of pictures per person"):
+    with pytest.raises(FileNotFoundError, match="one sub-folder of images per person"):
         IdentityFolders(str(tmp_path))
     picture(tmp_path / "ann" / "1.png")
-    with pytest.raises(ValueError, match="1 pictures, but 6"):
+    with pytest.raises(ValueError, match="1 images, but 6"):
         IdentityFolders(str(tmp_path))
     with pytest.raises(ValueError, match="data set of persons"):
         as_people([{"image": 0}])

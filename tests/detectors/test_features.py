@@ -198,7 +198,7 @@ def test_features_of_another_backbone_are_refused(kept, tmp_path, capsys):
         *CPU,
     ]
     assert run(["test", str(kept / "detector"), *mixed]) == 2
-    assert "shards of pictures and of features" in capsys.readouterr().err
+    assert "shards of images and of features" in capsys.readouterr().err
     (tmp_path / "val-broken-000000.safetensors").write_bytes(b"x" * 50)
     broken = ["--data", f"[{tmp_path}/val-*.safetensors]", "-o", str(tmp_path / "out"), *CPU]
     assert run(["test", str(kept / "detector"), *broken]) == 2

@@ -128,7 +128,7 @@ def test_nothing_but_damaged_pictures_ends_a_run(tmp_path):
     write(tmp_path, "train", "photos", 0, 4, damaged=range(4))
     write(tmp_path, "train", "gan", 1, 4, damaged=range(4))
     sources = [[ShardSource(f"{tmp_path}/train-{name}-*.tar")] for name in ("photos", "gan")]
-    with pytest.raises(ValueError, match="1000 damaged pictures in a row"):
+    with pytest.raises(ValueError, match="1000 damaged images in a row"):
         next(
             iter(
                 Fake2MDataModule(
