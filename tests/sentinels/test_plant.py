@@ -12,10 +12,11 @@ from engine.cli import run
 from images.headers import read_header
 from images.io import Photo, open_photo, save_png
 from images.transforms.geometry import cover_crop
-from sentinels.__main__ import letters_of, main
+from sentinels.__main__ import main
 from sentinels.client import Client
 from sentinels.describe import measured_description
 from sentinels.plant import PlantConfig, plant
+from sentinels.plant_command import letters_of
 from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size
 from sentinels.plate import PlateStyle, set_key
 from sentinels.record import Record

@@ -5,8 +5,8 @@ import torch
 
 from images.io import Photo, save_png, to_uint8
 from models.embedders import open_embedder
-from sentinels.__main__ import letters_of
 from sentinels.plant import PlantConfig, plant
+from sentinels.plant_command import letters_of
 from sentinels.planters import LocalPlanter
 from sentinels.reader import load_network, load_reader
 from sentinels.record import Record
