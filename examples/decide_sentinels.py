@@ -9,15 +9,16 @@ searches your images. The other returns portraits of its own. Run it in the repo
 import numpy as np
 
 from images.io import to_uint8
+from images.transforms import RGBImage
 from sentinels import Decider, KeyReader
-from sentinels.plate import Levels, set_key
+from sentinels.plate import set_key
 from tiny.dataset import PortraitDataset
 
 EMBEDDER = "checkpoints/tiny/embedder"
 KEYS = ("BCDFGH", "KLMNPR", "STXZBC", "DFGHKL", "MNPRST", "XZBCDF", "GHKLMN", "PRSTXZ")
 
 
-def draw(first: int) -> list[Levels]:
+def draw(first: int) -> list[RGBImage]:
     """Draw a portrait for each key."""
     items = PortraitDataset(first, len(KEYS), 1, size=128).__getitems__(list(range(len(KEYS))))
     return [to_uint8(item["image"]).permute(1, 2, 0).contiguous().numpy() for item in items]

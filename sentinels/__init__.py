@@ -1,4 +1,4 @@
-"""ImageSentinel: keyed images planted in a data set, and the proof that a generator used it."""
+"""ImageSentinel: keyed images in a data set that prove its use by a generator."""
 
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,6 @@ HOMES = {
     "Reading": "sentinels.reader",
     "Record": "sentinels.record",
 }
-"""The module of each public name."""
+"""Module of each public name."""
 
 __getattr__ = lazy_names(__name__, HOMES)

@@ -1,4 +1,4 @@
-"""``python -m sentinels VERB``: plant sentinels in a collection, check them, search it, and decide whether a generator used it."""
+"""Commands of ``python -m sentinels``: plant, verify, embed, retrieve and decide."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sentinels.plant_command import VERB
 
 
 def verify_options(parser: Parser) -> None:
-    """What ``verify`` asks for."""
+    """Add the options of ``verify``."""
     parser.add_argument(
         "record", type=Path, help="record.json, or a record of the published program"
     )
@@ -28,12 +28,12 @@ def verify_options(parser: Parser) -> None:
         "--reader",
         type=str,
         default="none",
-        help="reads the keys off the sentinels: a model's folder, or 'none'",
+        help="model that reads the keys: a folder, or 'none'",
     )
 
 
 def verify(settings: Any, output: Output) -> int:
-    """Check a record; 0 only if no entry is in error."""
+    """Check a record; return 0 only if no entry is in error."""
     from dataclasses import asdict
 
     from sentinels.reader import load_reader
@@ -41,23 +41,25 @@ def verify(settings: Any, output: Output) -> int:
     from sentinels.verify import verify as check
 
     record = Record.open(settings.record)
-    findings = check(record, None if settings.reader == "none" else load_reader(settings.reader))
+    reader = None if settings.reader == "none" else load_reader(settings.reader)
+    findings = check(record, reader)
     for finding in findings:
         output.tell(f"{finding.level}: {finding.entry}: {finding.what}")
-    wrong = {finding.entry for finding in findings if finding.level == "error"}
-    warned = {finding.entry for finding in findings} - wrong
+    in_error = {finding.entry for finding in findings if finding.level == "error"}
+    with_warnings = {finding.entry for finding in findings} - in_error
     output.result(
-        f"{len(record.sentinels)} sentinels: {len(wrong)} in error, {len(warned)} with warnings",
+        f"{len(record.sentinels)} sentinels: {len(in_error)} in error, "
+        f"{len(with_warnings)} with warnings",
         sentinels=len(record.sentinels),
-        in_error=len(wrong),
-        with_warnings=len(warned),
+        in_error=len(in_error),
+        with_warnings=len(with_warnings),
         findings=[asdict(finding) for finding in findings],
     )
-    return 1 if wrong else 0
+    return 1 if in_error else 0
 
 
 def embed_options(parser: Parser) -> None:
-    """What ``embed`` asks for."""
+    """Add the options of ``embed``."""
     parser.add_argument("photos", type=Path, nargs="+", help="folders and images")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the vectors")
     parser.add_argument(
@@ -70,16 +72,16 @@ def embed_options(parser: Parser) -> None:
 
 
 def embed(settings: Any, output: Output) -> int:
-    """Bring a collection's vectors up to date; 0 only if every image could be read."""
+    """Update a collection's vectors; return 0 only if every image is readable."""
     from images.inputs import find_images
     from images.overlap import refuse_overlap
     from models.embed_job import embed_images
     from models.embedders import open_embedder
 
-    found = find_images(settings.photos)
-    refuse_overlap(settings.output, settings.photos, found.images)
+    images = find_images(settings.photos)
+    refuse_overlap(settings.output, settings.photos, images.images)
     report = embed_images(
-        found,
+        images,
         settings.output,
         open_embedder(settings.model),
         "sentinels embed",
@@ -89,9 +91,9 @@ def embed(settings: Any, output: Output) -> int:
         return 0
     code = output.report(report.job, f"images embedded in {settings.output}")
     counts = {"embedded": report.embedded, "kept": report.kept, "dropped": report.dropped}
-    words = ", ".join(f"{count} {what}" for what, count in counts.items())
+    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     output.result(
-        f"{words}, {len(report.job.failed)} failed; {settings.output}",
+        f"{summary}, {len(report.job.failed)} failed; {settings.output}",
         output=settings.output,
         **counts,
     )
@@ -99,26 +101,28 @@ def embed(settings: Any, output: Output) -> int:
 
 
 def retrieve_options(parser: Parser) -> None:
-    """What ``retrieve`` asks for."""
-    parser.add_argument("vectors", type=Path, help="folder of python -m sentinels embed")
-    parser.add_argument("text", type=str, help="what to look for")
+    """Add the options of ``retrieve``."""
+    parser.add_argument(
+        "vectors", type=Path, help="folder of vectors from python -m sentinels embed"
+    )
+    parser.add_argument("text", type=str, help="search text")
     parser.add_argument(
         "--model",
         type=str | None,
         default=None,
-        help="the model the vectors are of, where its name has changed",
+        help="model of the vectors, if its name has changed",
     )
     parser.add_argument("--top-k", type=int, default=20, help="images to print")
     parser.add_argument(
         "--captions",
         type=Path | None,
         default=None,
-        help="captions to search, too: both rankings are fused",
+        help="JSON file of captions to search as well; both rankings are fused",
     )
 
 
 def retrieve(settings: Any, output: Output) -> int:
-    """Search a collection's vectors."""
+    """Search a collection's vectors by text; return 0."""
     from models.embedder_config import EmbedderConfig
     from models.embedders import open_embedder
     from models.search import ExactIndex, rankings
@@ -128,24 +132,23 @@ def retrieve(settings: Any, output: Output) -> int:
     embedder = open_embedder(settings.model or EmbedderConfig.from_record(store.embedder))
     store.check_embedder(settings.vectors, embedder.fingerprint, embedder.digest)
     query = embedder.embed_texts([settings.text]).cpu().numpy()
-    found = rankings(ExactIndex([(store.labels, store.matrix)]), query, settings.top_k)[0]
+    index = ExactIndex([(store.labels, store.matrix)])
+    (ranking,) = rankings(index, query, settings.top_k)
     if settings.captions:
-        from sentinels.retrieve import CaptionIndex, fused, read_captions
+        from sentinels.retrieve import CaptionIndex, read_captions, reciprocal_rank_fusion
 
-        known = set(store.labels)
-        words = {
-            name: text for name, text in read_captions(settings.captions).items() if name in known
-        }
-        found = fused(
-            [found, CaptionIndex(words).search([settings.text], settings.top_k)[0]], settings.top_k
-        )
-    for name, score in found:
+        embedded = set(store.labels)
+        captions = read_captions(settings.captions)
+        searched = {name: text for name, text in captions.items() if name in embedded}
+        (by_caption,) = CaptionIndex(searched).search([settings.text], settings.top_k)
+        ranking = reciprocal_rank_fusion([ranking, by_caption], settings.top_k)
+    for name, score in ranking:
         output.row("found", f"{score:.4f}  {name}", name=name, score=score)
     return 0
 
 
 def decide_options(parser: Parser) -> None:
-    """What ``decide`` asks for."""
+    """Add the options of ``decide``."""
     parser.add_argument("record", type=Path, help="the record of the sentinels")
     parser.add_argument(
         "answers", type=Path, help="folder of the system's answers: out.json and images/"
@@ -158,28 +161,29 @@ def decide_options(parser: Parser) -> None:
         help="answers of a system without the sentinels",
     )
     parser.add_argument(
-        "--name", type=str, default="out", help="of the answers' JSON files, without .json"
+        "--name", type=str, default="out", help="name of the answers' JSON file, without .json"
     )
     parser.add_call("sentinels.decide:DecideConfig")
 
 
 def decide(settings: Any, output: Output) -> int:
-    """Test a system's answers; 0 if the test could be made, whatever it says."""
+    """Test a system's answers; return 0 if the test ran, whatever its result."""
     from sentinels.decide import DecideConfig, in_words
-    from sentinels.decide import decide as judge
+    from sentinels.decide import decide as run_test
 
     config = dataclass_from(settings, DecideConfig)
-    found = judge(
+    decision = run_test(
         settings.record, settings.answers, settings.output, config, settings.control, settings.name
     )
-    output.result(in_words(found), decision=found)
+    output.result(in_words(decision), decision=decision)
     return 0
 
 
 VERBS = {
     "plant": VERB,
     "verify": Verb(
-        "Check a record of sentinels against the files. Errors spoil evidence; warnings weaken or betray it.",
+        "Check a record of sentinels against the files. Errors spoil the evidence; warnings weaken "
+        "it or expose sentinels.",
         "sentinels verify SENTINELS/record.json --reader checkpoints/tiny/embedder",
         verify_options,
         verify,
@@ -191,13 +195,14 @@ VERBS = {
         embed,
     ),
     "retrieve": Verb(
-        "Search a collection that was embedded by text; prints score and image, best first.",
+        "Search an embedded collection by text; prints score and image, best first.",
         "sentinels retrieve VECTORS/ 'a red house' --top-k 20",
         retrieve_options,
         retrieve,
     ),
     "decide": Verb(
-        "Decide from a system's answers to the keys whether it used the collection, with a p-value: decision.json.",
+        "Decide from a system's answers to the keys whether it used the collection, with a "
+        "p-value: decision.json.",
         "sentinels decide SENTINELS/record.json ANSWERS/ -o OUT/ --control CONTROL/",
         decide_options,
         decide,
@@ -206,7 +211,8 @@ VERBS = {
 
 ROOM = Room(
     "sentinels",
-    "ImageSentinel: keyed images in a data set that prove its use by a retrieval-augmented generator.",
+    "ImageSentinel: keyed images in a data set that prove its use by a retrieval-augmented "
+    "generator.",
     VERBS,
 )
 

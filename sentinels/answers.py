@@ -1,4 +1,4 @@
-"""Strict reading of what language models answer."""
+"""Strict parsing of language-model answers."""
 
 from __future__ import annotations
 
@@ -10,37 +10,62 @@ Verdict = Literal["yes", "no", "undecided"]
 QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 REFUSAL = re.compile(r"\b(can't|cannot|can not|unable to|won't|sorry|not able to)\b", re.IGNORECASE)
 
+LIST_MARKER = re.compile(r"^\s*(?:\d\.(?!\d)|-)\s*")
+"""A dash, or a single digit with a point, at the start of a line."""
+
+RANKING = re.compile(r"\s*\[?\s*\d+(?:\s*,\s*\d+)*\s*\]?\.?\s*")
+"""Comma-separated numbers, in brackets or not."""
+
 
 def yes_or_no(text: str) -> Verdict:
-    """The first word of an answer, if it is yes or no: "eyes" and "yesterday" are neither."""
+    """Return "yes" or "no" if the first word is one of them.
+
+    "eyes" and "yesterday" are undecided.
+    """
     words = re.findall(r"[a-z']+", text.lower())
     first = words[0] if words else ""
-    return "yes" if first == "yes" else "no" if first == "no" else "undecided"
+    if first == "yes":
+        return "yes"
+    return "no" if first == "no" else "undecided"
 
 
 def is_refusal(text: str) -> bool:
-    """Does a model say that it cannot?"""
+    """Return True if a model declines the request."""
     return bool(REFUSAL.search(text.replace("\u2019", "'")))
 
 
-def listed(text: str) -> list[str]:
-    """Answers given one a line, without list markers and quotes; empty lines and bare numbers are none.
+def parse_list(text: str) -> list[str]:
+    """Parse a list with one item per line.
 
-    A marker is a dash, a single digit with a point at the start, or the line's own number with a point anywhere ("Caption 1. a cat").
+    List markers and quotes are removed. Empty lines and bare numbers are dropped. A marker is a
+    dash, a single digit with a point at the start, or the line's own number with a point anywhere
+    ("Caption 1. a cat").
     """
-    found = []
-    for number, line in enumerate((line for line in text.splitlines() if line.strip()), start=1):
-        said = re.sub(r"^\s*(?:\d\.(?!\d)|-)\s*", "", line)
-        own = re.search(rf"(?<!\d){number}\.\s+(.*)$", said)
-        said = (own.group(1) if own else said).strip().strip(QUOTES).strip()
-        if said and not said.isdigit():
-            found.append(said)
-    return found
+    items = []
+    lines = [line for line in text.splitlines() if line.strip()]
+    for number, line in enumerate(lines, start=1):
+        item = LIST_MARKER.sub("", line)
+        numbered = re.search(rf"(?<!\d){number}\.\s+(.*)$", item)
+        if numbered:
+            item = numbered.group(1)
+        item = item.strip().strip(QUOTES).strip()
+        if item and not item.isdigit():
+            items.append(item)
+    return items
 
 
-def chosen(text: str, count: int) -> list[int] | None:
-    """Places picked out of ``count`` pictures, as comma-separated numbers from 0; None if the answer is anything else."""
-    if not re.fullmatch(r"\s*\[?\s*\d+(?:\s*,\s*\d+)*\s*\]?\.?\s*", text):
+def parse_ranking(text: str, count: int) -> list[int] | None:
+    """Parse a ranking of images given as comma-separated indices.
+
+    Args:
+        text: The answer, such as "2, 0".
+        count: Number of images; indices are in [0, count).
+
+    Returns:
+        The indices without repetitions; None if the answer has another form or an index is out of
+        range.
+    """
+    if not RANKING.fullmatch(text):
         return None
-    places = list(dict.fromkeys(int(number) for number in re.findall(r"\d+", text)))
-    return places if all(place < count for place in places) else None
+    indices = list(dict.fromkeys(int(number) for number in re.findall(r"\d+", text)))
+    return indices if all(index < count for index in indices) else None

@@ -1,18 +1,16 @@
-"""A small asynchronous client of OpenAI-compatible services: chat with pictures, and the Images API.
+"""Asynchronous client of OpenAI-compatible services: chat with images, and the Images API.
 
-Every answer is kept on disk under a hash of its question, so that a run that was stopped pays for nothing twice. The API key is read
-from the environment, is sent to the service alone, and is taken out of every message.
+Every answer is cached on disk under a hash of its request, so that a resumed run pays for nothing
+twice. The API key is read from the environment, is sent to the service alone, and is removed from
+every message.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import json
 import os
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,38 +25,45 @@ from tenacity import AsyncRetrying
 from engine.addresses import is_loopback
 from engine.files import write_bytes
 from engine.records import parse_json
-from engine.retries import (
-    MAX_WAIT_S,
-    TRANSIENT_STATUSES,
-    TransientFault,
-    parse_retry_after,
-    retry_settings,
-)
+from engine.retries import MAX_WAIT_S, TransientFault, retry_settings
 from images.io import UnreadableImage, decode_photo
 from sentinels.fetch import fetch, read_bounded
-from sentinels.messages import answer_text, kind_of, message
-from sentinels.service import CallLimitReached, KeyRefused, RunEnds, Service, ServiceError
+from sentinels.http_status import RetryableStatus, raise_for_status
+from sentinels.image_requests import (
+    ServiceRequest,
+    chat_request,
+    find_url,
+    images_request,
+    parse_images_answer,
+)
+from sentinels.messages import answer_text
+from sentinels.service import CallLimitReached, RunEnds, Service, ServiceError
 
-RETRIED = TRANSIENT_STATUSES | {409, 529}
-"""Statuses after which the same is asked again."""
 
-
-class Kept(TypedDict):
-    """An answer on disk."""
+class CachedAnswer(TypedDict):
+    """A chat answer in the cache."""
 
     text: str
 
 
 @dataclass
 class Client:
-    """Asks a service, waiting and retrying as it wishes; to be used as ``async with``.
+    """Send requests to a service, with cache, concurrency limit and retries.
+
+    Use it as ``async with``.
 
     Args:
-        service: Which.
+        service: Address, models and limits.
         cache: Folder of the answers; those in it are not paid for again.
+        first_wait: Seconds before the first retry.
+
+    Attributes:
+        calls: Number of requests sent, failed ones included.
+        cached: Number of answers taken from the cache.
 
     Raises:
-        ValueError: If the service needs a key and the environment has none, or the key would travel unencrypted.
+        ValueError: If the service needs an API key and the environment has none, or the key would
+            travel unencrypted.
     """
 
     service: Service
@@ -68,7 +73,7 @@ class Client:
     first_wait: float = 1.0
 
     def __post_init__(self) -> None:
-        self._over: RunEnds | None = None
+        self._final_error: RunEnds | None = None
         self._key = os.environ.get(self.service.key_variable, "")
         parts = urlsplit(self.service.base_url)
         if not self._key and not is_loopback(parts.hostname or ""):
@@ -89,232 +94,195 @@ class Client:
     async def chat(
         self, messages: Sequence[Mapping[str, Any]], salt: str = "", temperature: float = 0.0
     ) -> str:
-        """The text of one answer.
+        """Return the text of one chat answer.
 
         Args:
-            messages: As the chat API takes them; see :func:`message`.
-            salt: Tells apart askings of the same that should be answered anew.
-            temperature: Of sampling.
+            messages: Messages of the chat API; see :func:`message`.
+            salt: Distinguishes repeated requests that need separate answers.
+            temperature: Sampling temperature, at least 0.
 
         Raises:
-            ServiceError: If it refuses, fails for good, or its answer was cut off.
+            ServiceError: If the service refuses, fails for good, or its answer was cut off.
         """
         body = {
             "model": self.service.chat_model,
             "messages": list(messages),
             "temperature": temperature,
         }
-        place = self._place("chat", body, salt)
-        if (kept := _kept(place)) is not None:
+        path = self._cache_path("chat", body, salt)
+        content = _read_if_exists(path)
+        if content is not None:
             self.cached += 1
-            return parse_json(kept, Kept, str(place), "delete it to ask again")["text"]
-        text = answer_text(await self._ask("chat/completions", body))
-        write_bytes(place, json.dumps({"text": text}).encode())
+            return parse_json(content, CachedAnswer, str(path), "delete it to ask again")["text"]
+        text = answer_text(await self._post(ServiceRequest("chat/completions", body)))
+        write_bytes(path, json.dumps({"text": text}).encode())
         return text
 
     async def draw(
         self, prompt: str, references: Sequence[bytes] = (), size: str = "1024x1024", salt: str = ""
     ) -> bytes:
-        """A picture file that was drawn for a prompt; it is known to decode.
+        """Generate an image and return its file, which is known to decode.
 
         Args:
-            prompt: What to draw.
-            references: Picture files to go by.
-            size: As the service takes it.
+            prompt: Description of the image.
+            references: Contents of JPEG, PNG or WebP files to go by.
+            size: Size as the service takes it, such as "1024x1024".
             salt: As for :meth:`chat`.
 
         Raises:
-            ServiceError: As for :meth:`chat`, or if what came is no picture.
+            ServiceError: As for :meth:`chat`, or if the answer is not an image.
         """
+        # Look the request up in the cache.
         digests = [hashlib.sha256(reference).hexdigest() for reference in references]
-        about = {
+        fields = {
             "model": self.service.image_model,
             "prompt": prompt,
             "size": size,
             "references": digests,
+            "way": self.service.drawing,
         }
-        place = self._place("draw", about | {"way": self.service.drawing}, salt)
-        if (kept := _kept(place)) is not None:
+        path = self._cache_path("draw", fields, salt)
+        cached = _read_if_exists(path)
+        if cached is not None:
             self.cached += 1
-            return kept
-        linked = place.with_suffix(".url")
-        content = await self._drawn(linked, prompt, references, size)
+            return cached
+        # Request the image; keep nothing that does not decode.
+        url_file = path.with_suffix(".url")
+        content = await self._request_image(url_file, prompt, references, size)
         try:
-            decode_photo(BytesIO(content), "the picture that the service sent")
+            decode_photo(BytesIO(content), "the image that the service sent")
         except UnreadableImage as error:
-            linked.unlink(missing_ok=True)
-            raise ServiceError(self._clean(str(error))) from None
-        write_bytes(place, content)
-        linked.unlink(missing_ok=True)
+            url_file.unlink(missing_ok=True)
+            raise ServiceError(self._redact(str(error))) from None
+        write_bytes(path, content)
+        url_file.unlink(missing_ok=True)
         return content
 
-    async def _drawn(
-        self, linked: Path, prompt: str, references: Sequence[bytes], size: str
+    async def _request_image(
+        self, url_file: Path, prompt: str, references: Sequence[bytes], size: str
     ) -> bytes:
-        """A picture file; where its link is sent instead, that is kept until it is fetched, as it is paid for."""
-        if linked.is_file():
-            with suppress(ServiceError):  # a link may have expired
-                return await self._fetch(linked.read_text())
-        drawn = await (
-            self._draw_in_chat if self.service.drawing == "chat" else self._draw_by_images
-        )(prompt, references, size)
-        if isinstance(drawn, bytes):
-            return drawn
-        write_bytes(linked, drawn.encode())
-        return await self._fetch(drawn)
+        """Return an image file.
 
-    async def _draw_by_images(
-        self, prompt: str, references: Sequence[bytes], size: str
-    ) -> bytes | str:
-        body: dict[str, Any] = {
-            "model": self.service.image_model,
-            "prompt": prompt,
-            "size": size,
-            "n": 1,
-        }
-        if references:
-            files = [
-                ("image[]", (f"{i}.{kind_of(ref)}", ref, f"image/{kind_of(ref)}"))
-                for i, ref in enumerate(references)
-            ]
-            answer = await self._ask("images/edits", body, files)
+        If the service sends a URL instead, the URL is stored until its file is fetched, because
+        the image is paid for.
+        """
+        if url_file.is_file():
+            # The URL may have expired.
+            with suppress(ServiceError):
+                return await self._fetch(url_file.read_text())
+        if self.service.drawing == "chat":
+            request = chat_request(self.service.image_model, prompt, references, size)
+            image: bytes | str = self._expect_url(answer_text(await self._post(request)))
         else:
-            answer = await self._ask("images/generations", body)
-        try:
-            drawn = answer["data"][0]
-            if drawn.get("b64_json"):
-                return base64.b64decode(drawn["b64_json"], validate=True)
-            return str(drawn["url"])
-        except (KeyError, IndexError, TypeError, AttributeError, binascii.Error) as error:
-            msg = f"the service's answer holds no picture ({type(error).__name__})"
-            raise ServiceError(msg) from None
+            request = images_request(self.service.image_model, prompt, references, size)
+            image = parse_images_answer(await self._post(request))
+        if isinstance(image, bytes):
+            return image
+        write_bytes(url_file, image.encode())
+        return await self._fetch(image)
 
-    async def _draw_in_chat(self, prompt: str, references: Sequence[bytes], size: str) -> str:
-        content = message(
-            f"{prompt}\n\nSize: {size}. Answer with the direct URL of the finished picture and nothing else.",
-            references,
-        )
-        text = answer_text(
-            await self._ask(
-                "chat/completions",
-                {"model": self.service.image_model, "messages": [content], "n": 1},
-            )
-        )
-        found = re.search(r"https?://[^\s)\"'<>]+", text)
-        if not found:
-            msg = f"the service sent no URL of a picture but: {self._clean(text)[:200]}"
+    def _expect_url(self, text: str) -> str:
+        """Return the URL in a chat answer; raise ServiceError if it has none."""
+        url = find_url(text)
+        if url is None:
+            msg = f"the service sent no URL of an image but: {self._redact(text)[:200]}"
             raise ServiceError(msg)
-        return found.group(0)
+        return url
 
     async def _fetch(self, url: str) -> bytes:
+        """Download an image with retries."""
         limit = self.service.max_megabytes * 2**20
-        return await self._patiently(
+        return await self._retry(
             lambda: fetch(url, self.service.base_url, limit, self.service.timeout),
-            "the picture's URL",
+            "the image's URL",
         )
 
-    async def _ask(
-        self, path: str, body: dict[str, Any], files: Sequence[tuple[str, Any]] | None = None
-    ) -> dict[str, Any]:
-        url = f"{self.service.base_url.rstrip('/')}/{path}"
+    async def _post(self, request: ServiceRequest) -> dict[str, Any]:
+        """Send a request with retries and return the JSON object of its answer."""
+        url = f"{self.service.base_url.rstrip('/')}/{request.path}"
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        how: dict[str, Any] = (
-            {"data": {key: str(value) for key, value in body.items()}, "files": files}
-            if files
-            else {"json": body}
-        )
+        payload: dict[str, Any] = {"json": request.body}
+        if request.files:
+            form = {key: str(value) for key, value in request.body.items()}
+            payload = {"data": form, "files": request.files}
 
-        async def once() -> dict[str, Any]:
-            if self.service.max_calls is not None and self.calls >= self.service.max_calls:
-                msg = f"stopped after {self.calls} requests, as max_calls says; start again to go on, answers so far are kept"
-                raise CallLimitReached(msg)
-            self.calls += 1
-            async with self._http.stream("POST", url, headers=headers, **how) as response:
+        async def send() -> dict[str, Any]:
+            self._count_call()
+            async with self._http.stream("POST", url, headers=headers, **payload) as response:
                 content = await read_bounded(response, self.service.max_megabytes * 2**20)
-                _raise_for(response, content)
-            found = json.loads(content)  # a body that was cut off is tried again
-            if not isinstance(found, dict):
+                raise_for_status(response, content)
+            # A truncated body raises JSONDecodeError and is requested again.
+            answer = json.loads(content)
+            if not isinstance(answer, dict):
                 msg = "the service's answer is not a JSON object"
                 raise ServiceError(msg)
-            return found
+            return answer
 
         async with self._slots:
-            return await self._patiently(once, path)
+            return await self._retry(send, request.path)
 
-    async def _patiently(self, once: Callable[[], Awaitable[Any]], what: str) -> Any:
-        """Try until it works, waiting longer each time, or as long as the service says."""
-        if self._over is not None:
-            raise self._over
+    def _count_call(self) -> None:
+        """Count a request; raise CallLimitReached if no more are allowed."""
+        if self.service.max_calls is not None and self.calls >= self.service.max_calls:
+            msg = (
+                f"stopped after {self.calls} requests (max_calls); all answers are kept, "
+                "repeat the command to go on"
+            )
+            raise CallLimitReached(msg)
+        self.calls += 1
+
+    async def _retry(self, send: Callable[[], Awaitable[Any]], target: str) -> Any:
+        """Repeat a request until it succeeds, fails for good, or has used its attempts.
+
+        The wait grows with each attempt, or is as long as the service asks for.
+        """
+        if self._final_error is not None:
+            raise self._final_error
 
         async def in_time() -> Any:
             async with asyncio.timeout(self.service.timeout):
-                return await once()
+                return await send()
 
+        settings = retry_settings(self._transient_fault, self.service.attempts, self.first_wait)
         try:
-            return await AsyncRetrying(
-                **retry_settings(self._passing, self.service.attempts, self.first_wait)
-            )(in_time)
+            return await AsyncRetrying(**settings)(in_time)
         except RunEnds as error:
-            self._over = type(error)(self._clean(str(error)))
-            raise self._over from None
+            self._final_error = type(error)(self._redact(str(error)))
+            raise self._final_error from None
         except Exception as error:
-            fault = self._passing(error)
+            fault = self._transient_fault(error)
             if fault is None and isinstance(error, ValueError):
-                raise ServiceError(self._clean(str(error))) from None
+                raise ServiceError(self._redact(str(error))) from None
             if fault is None:
                 raise
-            asks = (
-                f"; it asks to wait {fault.retry_after_s:.0f} s"
-                if (fault.retry_after_s or 0) > MAX_WAIT_S
-                else ""
-            )
-            msg = f"{self.service.base_url} ({what}) gave up on: {fault.message}{asks}"
-            raise ServiceError(self._clean(msg)) from None
+            too_long = (fault.retry_after_s or 0) > MAX_WAIT_S
+            wait = f"; it asks to wait {fault.retry_after_s:.0f} s" if too_long else ""
+            msg = f"{self.service.base_url} ({target}) gave up on: {fault.message}{wait}"
+            raise ServiceError(self._redact(msg)) from None
 
-    def _passing(self, error: BaseException) -> TransientFault | None:
-        """Tell what is passing of an error, without the key; None if it lasts."""
-        if isinstance(error, _Again):
-            return TransientFault(self._clean(error.passing.message), error.passing.retry_after_s)
+    def _transient_fault(self, error: BaseException) -> TransientFault | None:
+        """Describe a transient error, without the API key; return None if it is permanent."""
+        if isinstance(error, RetryableStatus):
+            return TransientFault(self._redact(error.fault.message), error.fault.retry_after_s)
         if isinstance(error, TimeoutError):
             return TransientFault(f"no answer within {self.service.timeout:g} s")
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
             return TransientFault("its answer is not JSON, or was cut off")
         if isinstance(error, httpx2.HTTPError | OSError):
-            return TransientFault(self._clean(f"{type(error).__name__}: {error}"))
+            return TransientFault(self._redact(f"{type(error).__name__}: {error}"))
         return None
 
-    def _place(self, kind: str, question: Mapping[str, Any], salt: str) -> Path:
-        about = json.dumps([self.service.base_url, kind, question, salt], sort_keys=True).encode()
-        digest = hashlib.sha256(about).hexdigest()
+    def _cache_path(self, kind: str, fields: Mapping[str, Any], salt: str) -> Path:
+        """Return the cache file of a request, named by the request's hash."""
+        request = json.dumps([self.service.base_url, kind, fields, salt], sort_keys=True).encode()
+        digest = hashlib.sha256(request).hexdigest()
         return self.cache / digest[:2] / f"{digest}.{'json' if kind == 'chat' else 'bin'}"
 
-    def _clean(self, text: str) -> str:
+    def _redact(self, text: str) -> str:
+        """Replace the API key in a text."""
         return text.replace(self._key, "[API key]") if self._key else text
 
 
-class _Again(Exception):
-    """Worth another try."""
-
-    def __init__(self, passing: TransientFault) -> None:
-        super().__init__(passing.message)
-        self.passing = passing
-
-
-def _kept(place: Path) -> bytes | None:
-    return place.read_bytes() if place.is_file() else None
-
-
-def _raise_for(response: httpx2.Response, content: bytes) -> None:
-    if response.status_code < 300:
-        return
-    said = content[:300].decode(errors="replace")
-    trouble = f"status {response.status_code}: {said}"
-    if response.status_code in RETRIED:
-        raise _Again(
-            TransientFault(trouble, parse_retry_after(response.headers.get("retry-after")))
-        )
-    if response.status_code == 401:
-        msg = f"{trouble}; check the API key"
-        raise KeyRefused(msg)
-    advice = "; check the API key" if response.status_code == 403 else ""
-    raise ServiceError(trouble + advice)
+def _read_if_exists(path: Path) -> bytes | None:
+    """Return a file's content, or None if there is no file."""
+    return path.read_bytes() if path.is_file() else None

@@ -1,8 +1,8 @@
-"""Deciding from Python whether a system used sentinels."""
+"""Python interface of the decision whether a system used sentinels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,16 +16,18 @@ from sentinels.permutation import LEVEL, permutation_test, sequential_test
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a system used the sentinels, and on which evidence.
+    """Decision about a system, with its evidence.
 
     Attributes:
-        used: Whether ``p`` is at most ``level``. If not, there is no evidence of use, which is no proof of the contrary.
+        used: True if ``p`` is at most ``level``. False means no evidence of use, not proof of the
+            contrary.
         p: p-value of the permutation test, in (0, 1].
-        level: Chance of a false accusation that is accepted.
-        keys: How many sources were compared.
+        level: Accepted probability of a false accusation.
+        keys: Number of compared sources.
         matched: Mean cosine similarity of outputs to their own sentinels, in [-1, 1].
-        mismatched: The same to the other sentinels.
-        stop_after: Keys after which one could have stopped asking, at the same level; None if never.
+        mismatched: Mean cosine similarity of outputs to other sentinels, in [-1, 1].
+        stop_after: Number of keys after which a sequential test at the same level stops; None if
+            it never does.
     """
 
     used: bool
@@ -38,33 +40,35 @@ class Decision:
 
     @classmethod
     def of(cls, cosines: NDArray[np.float64], level: float = LEVEL, seed: int = 0) -> Self:
-        """Decide from similarities.
+        """Decide from cosine similarities.
 
         Args:
-            cosines: (n, n), outputs by sentinels, each output's own sentinel on the diagonal, in the order of asking.
-            level: Chance of a false accusation that is accepted.
-            seed: Of the drawn pairings.
+            cosines: Outputs by sentinels, (n, n), in the order of the queries, with each output's
+                own sentinel on the diagonal.
+            level: Accepted probability of a false accusation, in (0, 1).
+            seed: Seed of the random pairings.
 
         Raises:
             ValueError: If there are fewer than two keys.
         """
-        tested, watched = permutation_test(cosines, seed), sequential_test(cosines, level)
+        permutation = permutation_test(cosines, seed)
+        sequential = sequential_test(cosines, level)
         return cls(
-            tested.p <= level,
-            tested.p,
-            level,
-            len(cosines),
-            tested.matched,
-            tested.mismatched,
-            watched.stop,
+            used=permutation.p <= level,
+            p=permutation.p,
+            level=level,
+            keys=len(cosines),
+            matched=permutation.matched,
+            mismatched=permutation.mismatched,
+            stop_after=sequential.stop,
         )
 
 
 class Decider:
-    """Compares a system's outputs with sentinels, and decides.
+    """Decide from a system's outputs whether it used sentinels.
 
     Args:
-        embedder: Compares images by what they look like.
+        embedder: Model whose embeddings compare images by appearance.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -72,7 +76,11 @@ class Decider:
 
     @classmethod
     def from_pretrained(cls, name: str = "dino") -> Self:
-        """Open the model that compares: ``dino`` (the paper's), ``dinov2``, ``clip``, ``siglip``, a folder or a Hub id."""
+        """Load the embedding model.
+
+        Args:
+            name: ``dino`` (the paper's), ``dinov2``, ``clip``, ``siglip``, a folder or a Hub id.
+        """
         return cls(open_embedder(name, appearance=True))
 
     def decide(
@@ -82,39 +90,39 @@ class Decider:
         level: float = LEVEL,
         seed: int = 0,
     ) -> Decision:
-        """Test whether outputs look like their own sentinels more than chance would have it.
+        """Test whether outputs resemble their own sentinels more than others.
 
         Args:
-            outputs: By source: what the system drew when it was asked for the source's key, one image or one for each trial. Images
-                are paths, Pillow images, (H, W, 3) uint8 arrays or tensors in [0, 1].
-            sentinels: By source: the sentinel. There may be more sentinels than outputs.
-            level: Chance of a false accusation that is accepted.
-            seed: Of the drawn pairings.
+            outputs: Images that the system generated for each source's key, by source: one, or one
+                for each trial. Images are paths, Pillow images, (H, W, 3) uint8 arrays or tensors
+                in [0, 1].
+            sentinels: Sentinels by source; there may be more than outputs.
+            level: Accepted probability of a false accusation, in (0, 1).
+            seed: Seed of the random pairings.
 
         Raises:
             UnreadableImage: If an image cannot be decoded.
             ValueError: If an output has no sentinel, or there are fewer than two.
         """
-        if strangers := sorted(set(outputs) - set(sentinels)):
-            msg = f"no sentinel of {strangers[0]}; give one for every output"
+        unmatched = sorted(set(outputs) - set(sentinels))
+        if unmatched:
+            msg = f"no sentinel of {unmatched[0]}; give one for every output"
             raise ValueError(msg)
-        found = (
-            np.stack([self._mean(outputs[source]) for source in outputs])
-            if outputs
-            else np.zeros((0, 1))
-        )
-        planted = (
-            np.stack([self._mean(sentinels[source]) for source in outputs])
-            if outputs
-            else np.zeros((0, 1))
-        )
-        return Decision.of(found @ planted.T, level, seed)
+        output_vectors = self._mean_vectors([outputs[source] for source in outputs])
+        sentinel_vectors = self._mean_vectors([sentinels[source] for source in outputs])
+        return Decision.of(output_vectors @ sentinel_vectors.T, level, seed)
 
-    def _mean(self, images: Images) -> NDArray[np.float64]:
-        """Mean unit vector of a source's images."""
-        levels = [image.photo.rgb for image in given_images(images)]
-        if not levels:
-            msg = "a source without an image; leave it out"
+    def _mean_vectors(self, sources: Sequence[Images]) -> NDArray[np.float64]:
+        """Return the mean embedding of each source's images, (n, D)."""
+        if not sources:
+            return np.zeros((0, 1))
+        return np.stack([self._mean_vector(images) for images in sources])
+
+    def _mean_vector(self, images: Images) -> NDArray[np.float64]:
+        """Return the mean unit vector of a source's images, (D,)."""
+        arrays = [image.photo.rgb for image in given_images(images)]
+        if not arrays:
+            msg = "a source has no image; leave the source out"
             raise ValueError(msg)
-        vectors: NDArray[np.float64] = self.embedder.embed_arrays(levels).double().numpy()
+        vectors: NDArray[np.float64] = self.embedder.embed_arrays(arrays).double().numpy()
         return vectors.mean(axis=0)

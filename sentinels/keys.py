@@ -1,4 +1,4 @@
-"""Keys: random letters that no retriever folds together and no reader confuses."""
+"""Random keys that retrievers and readers can tell apart."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from itertools import combinations
 from engine.files import name_bytes
 
 ALPHABET = "BCDFGHJKMNPRSTVWXYZ"
-"""Capitals without vowels, so that no key is a word, and without Q and L, which are read as O and I; encoders fold case away."""
+"""Letters of keys.
+
+Without vowels no key is a word. Q and L are left out because they are read as O and I. All are
+capitals because text encoders ignore case.
+"""
 
 
 @dataclass
 class KeyMaker:
-    """Draws keys that differ from all it knows.
+    """Draw keys at a least edit distance from all registered keys.
 
     Attributes:
-        length: Letters of a key.
-        distance: Least edit distance between two keys, whatever their case.
-        seed: Of reproducible keys; None draws from the operating system's secure source.
-        alphabet: Letters to draw from.
+        length: Letters of a key, 3 to 16.
+        distance: Least edit distance between two keys, ignoring case, 1 to ``length``.
+        seed: Seed of reproducible keys; None draws from the operating system's secure source.
+        alphabet: Letters to draw from, distinct when ignoring case.
 
     Raises:
         ValueError: If a setting is out of range.
@@ -33,79 +37,95 @@ class KeyMaker:
     distance: int = 3
     seed: int | None = None
     alphabet: str = ALPHABET
-    _near: dict[str, list[str]] = field(
+    _neighbors: dict[str, list[str]] = field(
         default_factory=lambda: defaultdict(list), init=False, repr=False
     )
 
     def __post_init__(self) -> None:
-        if not 3 <= self.length <= 16 or not 1 <= self.distance <= self.length:
-            msg = f"a key has 3 to 16 letters and keys differ in 1 to all of them, got length {self.length} and distance {self.distance}"
+        if not 3 <= self.length <= 16:
+            msg = f"length must be 3 to 16 letters, got {self.length}"
             raise ValueError(msg)
-        if (
-            len({fold(letter) for letter in self.alphabet}) < max(2, len(self.alphabet))
-            or not self.alphabet.isalpha()
-        ):
-            msg = f"the alphabet must be different letters, whatever their case; got '{self.alphabet}'"
+        if not 1 <= self.distance <= self.length:
+            msg = f"distance must be 1 to the key's {self.length} letters, got {self.distance}"
+            raise ValueError(msg)
+        distinct = {fold(letter) for letter in self.alphabet}
+        all_distinct = len(distinct) >= max(2, len(self.alphabet))
+        if not all_distinct or not self.alphabet.isalpha():
+            msg = (
+                "the alphabet must be at least two letters, distinct when ignoring case; "
+                f"got '{self.alphabet}'"
+            )
             raise ValueError(msg)
 
-    def know(self, keys: Iterable[str]) -> None:
-        """Take note of keys that exist already."""
+    def register(self, keys: Iterable[str]) -> None:
+        """Register existing keys, so that drawn keys keep their distance."""
         for key in keys:
-            for shorter in _shortened(fold(key), self.distance - 1):
-                self._near[shorter].append(fold(key))
+            for shorter in _deletions(fold(key), self.distance - 1):
+                self._neighbors[shorter].append(fold(key))
 
     def draw(self, purpose: str, tries: int = 1000) -> str:
-        """A new key, which is known from now on.
+        """Draw a new key and register it.
 
         Args:
-            purpose: What it is for; with a seed, the same purpose gives the same first candidate.
-            tries: Candidates before giving up.
+            purpose: Use of the key; with a seed, one purpose always gives the same first candidate.
+            tries: Number of candidates before giving up.
 
         Raises:
-            ValueError: If there is no room for another key at this distance.
+            ValueError: If no candidate is far enough from the registered keys.
         """
-        source = (
-            secrets.SystemRandom()
-            if self.seed is None
-            else random.Random(name_bytes(f"{self.seed}/{purpose}"))
-        )
+        source = self._random_source(purpose)
         for _ in range(tries):
             key = "".join(source.choices(self.alphabet, k=self.length))
-            if not self.too_near(key):
-                self.know([key])
+            if not self.find_near(key):
+                self.register([key])
                 return key
-        msg = f"no further key of {self.length} letters is {self.distance} edits from the others: use longer keys or a smaller distance"
+        msg = (
+            f"no further key of {self.length} letters is {self.distance} edits from the others: "
+            "use longer keys or a smaller distance"
+        )
         raise ValueError(msg)
 
-    def too_near(self, key: str) -> str | None:
-        """A known key closer than the least distance, if there is one."""
-        for shorter in _shortened(fold(key), self.distance - 1):
-            for other in self._near.get(shorter, ()):
+    def _random_source(self, purpose: str) -> random.Random:
+        """Return the generator of a purpose's candidates."""
+        if self.seed is None:
+            return secrets.SystemRandom()
+        return random.Random(name_bytes(f"{self.seed}/{purpose}"))
+
+    def find_near(self, key: str) -> str | None:
+        """Return a registered key closer than the least distance, or None."""
+        for shorter in _deletions(fold(key), self.distance - 1):
+            for other in self._neighbors.get(shorter, ()):
                 if edit_distance(fold(key), other) < self.distance:
                     return other
         return None
 
 
 def fold(text: str) -> str:
-    """What a text encoder and a lenient reader see of a key: letters only, in lower case."""
+    """Reduce a text to its letters in lower case, as text encoders and readers see it."""
     return "".join(letter for letter in text.casefold() if letter.isalpha())
 
 
 def edit_distance(a: str, b: str) -> int:
-    """Levenshtein distance."""
+    """Compute the Levenshtein distance of two texts."""
     row = list(range(len(b) + 1))
     for i, left in enumerate(a, start=1):
-        before, row[0] = row[0], i
+        diagonal = row[0]
+        row[0] = i
         for j, right in enumerate(b, start=1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (left != right))
+            cost = min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
+            diagonal = row[j]
+            row[j] = cost
     return row[-1]
 
 
-def _shortened(key: str, most: int) -> set[str]:
-    """A key with up to so many letters left out; two keys nearer than that many edits have one of these in common."""
-    most = min(most, len(key))
-    return {
-        "".join(kept)
-        for left_out in range(most + 1)
-        for kept in combinations(key, len(key) - left_out)
-    }
+def _deletions(key: str, max_deletions: int) -> set[str]:
+    """Return all variants of a key with up to ``max_deletions`` letters deleted.
+
+    Two keys within that many edits share at least one variant (the symmetric-delete index of
+    SymSpell).
+    """
+    variants = set()
+    for count in range(min(max_deletions, len(key)) + 1):
+        for letters in combinations(key, len(key) - count):
+            variants.add("".join(letters))
+    return variants

@@ -1,4 +1,4 @@
-"""What is put into a chat with a service, and what comes out of its answer."""
+"""Chat messages of OpenAI-compatible services: building and parsing."""
 
 from __future__ import annotations
 
@@ -9,51 +9,56 @@ from engine.pages.data_urls import data_url
 from images.headers import read_header
 from sentinels.service import ServiceError
 
-KINDS = {"jpg": "jpeg", "png": "png", "webp": "webp"}
-"""True picture kinds that services take, and their MIME names."""
+MIME_SUBTYPES = {"jpg": "jpeg", "png": "png", "webp": "webp"}
+"""Codecs that services accept, with their MIME subtypes."""
 
 
-def message(text: str, pictures: Sequence[bytes] = (), role: str = "user") -> dict[str, Any]:
-    """A chat message with picture files, as data URLs of their true kind.
+def message(text: str, images: Sequence[bytes] = (), role: str = "user") -> dict[str, Any]:
+    """Build a chat message with images as data URLs.
 
-    Raises:
-        ValueError: If a picture is of a kind that services do not take.
-    """
-    urls = [data_url(picture, kind_of(picture)) for picture in pictures]
-    parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
-    return {
-        "role": role,
-        "content": parts + [{"type": "image_url", "image_url": {"url": url}} for url in urls],
-    }
-
-
-def kind_of(picture: bytes) -> str:
-    """MIME name of a picture file's true kind.
+    Args:
+        text: The text part.
+        images: Contents of JPEG, PNG or WebP files.
+        role: Role of the author: ``user``, ``system`` or ``assistant``.
 
     Raises:
-        ValueError: If it is of a kind that services do not take.
+        ValueError: If an image has another codec.
     """
-    header = read_header(picture)
-    if header is None or header.codec not in KINDS:
-        msg = f"services take JPEG, PNG and WebP pictures, not {header.codec if header else 'this file'}"
+    content: list[dict[str, Any]] = [{"type": "text", "text": text}]
+    for image in images:
+        url = data_url(image, mime_subtype(image))
+        content.append({"type": "image_url", "image_url": {"url": url}})
+    return {"role": role, "content": content}
+
+
+def mime_subtype(image: bytes) -> str:
+    """Return the MIME subtype of an image file, by its content.
+
+    Raises:
+        ValueError: If services do not accept its codec.
+    """
+    header = read_header(image)
+    if header is None or header.codec not in MIME_SUBTYPES:
+        codec = header.codec if header else "this file"
+        msg = f"services take JPEG, PNG and WebP images, not {codec}; convert it"
         raise ValueError(msg)
-    return KINDS[header.codec]
+    return MIME_SUBTYPES[header.codec]
 
 
 def answer_text(answer: dict[str, Any]) -> str:
-    """The text of a chat answer.
+    """Extract the text of a chat answer.
 
     Raises:
-        ServiceError: If it refuses, was cut off, or says nothing.
+        ServiceError: If the answer is a refusal, cut off, empty or malformed.
     """
     try:
         choice = answer["choices"][0]
-        said = choice["message"]
-        text = said.get("content")
+        reply = choice["message"]
+        text = reply.get("content")
     except (KeyError, IndexError, TypeError, AttributeError):
         msg = "the service's answer has no message"
         raise ServiceError(msg) from None
-    if refusal := said.get("refusal"):
+    if refusal := reply.get("refusal"):
         msg = f"the model refused: {str(refusal)[:200]}"
         raise ServiceError(msg)
     if choice.get("finish_reason") in ("length", "content_filter"):

@@ -1,4 +1,4 @@
-"""``python -m sentinels plant``: choose sources, draw keys, make sentinels, check each, and record it."""
+"""Planting of sentinels: choose sources, draw keys, make and check sentinels, record them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from images.overlap import refuse_overlap
 from sentinels.client import Client
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.plant_config import PlantConfig
-from sentinels.plant_job import Letters, PlantJob
+from sentinels.plant_job import OCRFunction, PlantJob
 from sentinels.planters import Planter
 from sentinels.record import Record
 from sentinels.sources import adopt_recorded, choose_sources
+
+__all__ = ["PlantConfig", "plant"]
 
 
 def plant(
@@ -26,73 +28,70 @@ def plant(
     output: Path,
     planter: Planter,
     config: PlantConfig,
-    letters: Letters | None,
+    ocr: OCRFunction | None,
     client: Client | None = None,
 ) -> Report | None:
-    """Plant sentinels; in a folder with a stopped job's it goes on.
+    """Plant sentinels, or resume planting in the folder of a stopped job.
 
     Args:
         inputs: Folder of the collection, flat or nested.
-        output: Folder of ``record.json`` and ``images/``; apart from the collection.
-        planter: How sentinels are made.
-        config: What is planted.
-        letters: Reads what is written in a candidate; unread candidates are taken if None.
-        client: The service that planter and reader ask, if they do.
+        output: Folder of ``record.json`` and ``images/``, outside the collection.
+        planter: Maker of sentinels.
+        config: Settings.
+        ocr: Reads the letters of a candidate; None accepts candidates unread.
+        client: Service that planter and reader use, if they do.
 
     Returns:
-        The outcome; None on every process but the first, which does the work alone.
+        The outcome; None on every process but the first, which does all the work.
 
     Raises:
         FileNotFoundError: If there are no images.
-        RunEnds: If the service refuses the key, or the limit is reached; what was made so far is kept.
+        RunEnds: If the service rejects the API key, or the request limit is reached; all finished
+            sentinels are kept.
         ValueError: If there are too few images, or the folder holds another job.
     """
     if not first_process():
         return None
-    found = find_images([inputs])
-    photos = [photo for photo in found.images if photo.member is None]
-    refuse_overlap(output, [inputs], found.images)
+    # Find the images that can be sources.
+    images = find_images([inputs])
+    photos = [photo for photo in images.images if photo.member is None]
+    refuse_overlap(output, [inputs], images.images)
     if len(photos) < config.count:
         msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
         raise ValueError(msg)
+    # Claim the folder, and choose the sources or read the earlier choice.
     settings = {"inputs": str(inputs.resolve()), "config": asdict(config)} | planter.settings()
     with locked(output):
         claim(output, PlantJob.command, settings)
-        chosen, seed = choose_sources(
-            {photo.name: photo for photo in photos}, config, output / "sources.json"
-        )
-        record = (
-            Record.open(output / "record.json")
-            if (output / "record.json").is_file()
-            else Record(output / "record.json")
-        )
-        adopt_recorded(output, chosen, record)
+        photos_by_name = {photo.name: photo for photo in photos}
+        sources, seed = choose_sources(photos_by_name, config, output / "sources.json")
+        record = Record.open_or_new(output / "record.json")
+        adopt_recorded(output, sources, record)
     if settings.get("planter") != "local":
         record.description_prompt = DESCRIPTION_PROMPT
     record.provenance = settings | {"key_length": config.key_length}
+    # Plant, and report images that cannot be sources as skipped.
     job = PlantJob(
-        chosen,
-        {Path(photo.name).name for photo in photos},
-        seed,
-        planter,
-        config,
-        letters,
-        client,
-        record,
+        sources=sources,
+        used_names={Path(photo.name).name for photo in photos},
+        seed=seed,
+        planter=planter,
+        config=config,
+        ocr=ocr,
+        client=client,
+        record=record,
     )
-    passed_over = {
+    in_archives = {
         photo.group: "a tar file; sources are files of their own"
-        for photo in found.images
+        for photo in images.images
         if photo.member is not None
     }
-    options = JobOptions(batch_size=config.concurrency, alone=True)
-    facts = {"keys_read_back": letters is not None}
     return run_job(
         job,
-        chosen,
+        sources,
         output,
         settings,
-        options,
-        skipped=found.skipped | found.failed | passed_over,
-        facts=facts,
+        JobOptions(batch_size=config.concurrency, alone=True),
+        skipped=images.skipped | images.failed | in_archives,
+        facts={"keys_read_back": ocr is not None},
     )

@@ -1,4 +1,4 @@
-"""``python -m sentinels plant``."""
+"""Options and messages of ``python -m sentinels plant``."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from typing import Any, Literal
 
 from engine.cli import Output, Parser, Verb, dataclass_from
 
-TINY = "checkpoints/tiny/embedder"
+TINY_READER = "checkpoints/tiny/embedder"
+"""Toy reader, relative to the repository."""
 
 
-def plant_options(parser: Parser) -> None:
-    """What ``plant`` asks for."""
+def options(parser: Parser) -> None:
+    """Add the options of ``plant``."""
     parser.add_argument("photos", type=Path, help="folder of the collection, flat or nested")
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="folder of record and sentinels, apart from the collection",
+        help="folder of record and sentinels, outside the collection",
     )
     parser.add_argument(
         "--planter",
         type=Literal["local", "diffusion", "service"],
         default="local",
-        help="how sentinels are made",
+        help="local: letter the source; diffusion, service: generate a new image",
     )
     parser.add_argument(
         "--reader",
         type=str,
-        default=TINY,
-        help="reads the keys back: a model's folder, 'service', or 'none'",
+        default=TINY_READER,
+        help="model that reads the keys back: a folder, 'service', or 'none'",
     )
     parser.add_argument(
         "--model",
         type=str | None,
         default=None,
-        help="text-to-image pipeline of the diffusion planter",
+        help="text-to-image pipeline of the diffusion planter: a folder or Hub id",
     )
-    parser.add_argument("--device", type=str, default="cpu", help="where that runs")
+    parser.add_argument("--device", type=str, default="cpu", help="device of that pipeline")
     parser.add_argument(
         "--describer",
         type=Literal["measured", "service"],
         default="measured",
-        help="who tells it what a source shows",
+        help="source of the diffusion planter's descriptions",
     )
     parser.add_call("sentinels.plant_config:PlantConfig")
     parser.add_call("sentinels.plate:PlateStyle", "style")
@@ -51,40 +52,41 @@ def plant_options(parser: Parser) -> None:
 
 
 def plant(settings: Any, output: Output) -> int:
-    """Plant sentinels; 0 only if all that were wanted were made."""
+    """Plant sentinels; return 0 only if all are planted."""
     from sentinels.client import Client
     from sentinels.plant import PlantConfig
-    from sentinels.plant import plant as make
+    from sentinels.plant import plant as plant_sentinels
 
-    asks = "service" in (settings.planter, settings.reader, settings.describer)
-    client = Client(settings.service, settings.output / "answers") if asks else None
-    letters = letters_of(settings.reader, client)
-    report = make(
+    uses_service = "service" in (settings.planter, settings.reader, settings.describer)
+    client = Client(settings.service, settings.output / "answers") if uses_service else None
+    ocr = open_ocr(settings.reader, client)
+    report = plant_sentinels(
         settings.photos,
         settings.output,
-        planter_of(settings, client),
+        open_planter(settings, client),
         dataclass_from(settings, PlantConfig),
-        letters,
+        ocr,
         client,
     )
     if report is None:
         return 0
-    read = "keys read back" if letters else "keys NOT read back: no reader"
-    code = output.report(report, f"sentinels in {settings.output} ({read})")
+    check = "keys read back" if ocr else "keys NOT read back: no reader"
+    code = output.report(report, f"sentinels in {settings.output} ({check})")
     output.result(
         output=settings.output,
         planted=len(report.rows),
         asked=settings.count,
-        keys_read_back=letters is not None,
+        keys_read_back=ocr is not None,
     )
     output.result(
-        "copy images/ into the collection before it is published; keep everything else in that folder secret"
+        "copy images/ into the collection before you publish it; "
+        "keep everything else in that folder secret"
     )
     return code
 
 
-def planter_of(settings: Any, client: Any) -> Any:
-    """The planter that was asked for, with the client of the service that it may ask."""
+def open_planter(settings: Any, client: Any) -> Any:
+    """Create the planter of the options ``planter``, ``model``, ``describer`` and ``device``."""
     from sentinels.planters import DiffusionPlanter, LocalPlanter, ServicePlanter
 
     if settings.planter == "local":
@@ -94,13 +96,20 @@ def planter_of(settings: Any, client: Any) -> Any:
     if settings.model is None:
         msg = "the diffusion planter needs --model: a text-to-image pipeline's folder or Hub id"
         raise ValueError(msg)
-    return DiffusionPlanter(
-        settings.model, client if settings.describer == "service" else None, device=settings.device
-    )
+    describer = client if settings.describer == "service" else None
+    return DiffusionPlanter(settings.model, describer, device=settings.device)
 
 
-def letters_of(name: str, client: Any) -> Any:
-    """The function that reads a picture (H, W, 3): by a model's folder, by a service, or None."""
+def open_ocr(name: str, client: Any) -> Any:
+    """Create the function that reads an image (H, W, 3).
+
+    Args:
+        name: Folder of a model, ``service``, or ``none``.
+        client: Client of the service, if it reads.
+
+    Returns:
+        An :data:`sentinels.plant_job.OCRFunction`; None for ``none``.
+    """
     if name == "none":
         return None
     if name == "service":
@@ -115,14 +124,16 @@ def letters_of(name: str, client: Any) -> Any:
     reader = load_reader(name)
 
     async def read(rgb: Any) -> str:
-        return reader(torch.from_numpy(rgb.copy()).permute(2, 0, 1).float().unsqueeze(0) / 255)[0]
+        image = torch.from_numpy(rgb.copy()).permute(2, 0, 1).float() / 255
+        return reader(image.unsqueeze(0))[0]
 
     return read
 
 
 VERB = Verb(
-    "Make sentinels for some images of a collection: record.json says which, images/ holds them. A stopped job goes on.",
+    "Make sentinels for some images of a collection: record.json lists them, images/ holds them. "
+    "Repeat the command to resume.",
     "sentinels plant PHOTOS/ -o SENTINELS/ --count 20",
-    plant_options,
+    options,
     plant,
 )

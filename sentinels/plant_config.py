@@ -8,18 +8,22 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class PlantConfig:
-    """What is planted.
+    """Settings of planting.
 
     Attributes:
-        count: Sentinels.
-        order: Which sources: a random ``sample``, or the ``first`` by name.
-        seed: Of sources, keys, places and names; None draws one from the system's secure source, which nobody can guess. It is kept beside
-            the record, so that a stopped job goes on with the keys that it has paid for.
-        key_length: Letters of a key.
+        count: Number of sentinels.
+        order: Choice of the sources: a random ``sample``, or the ``first`` by name.
+        seed: Seed of sources, keys, places and names. None draws one from the system's secure
+            source, so that nobody can guess it; it is stored beside the record for resuming.
+        key_length: Letters of a key, 3 to 16.
         distance: Least edit distance of two keys.
-        names: ``neutral`` names look like the source's; ``prefixed`` ones say sentinel_ as the published program's.
-        attempts: Candidates for a source, with a new key each, before it is given up.
-        concurrency: Sources worked on at a time.
+        names: ``neutral`` names look like the source's; ``prefixed`` names begin with
+            ``sentinel_``, as the published program's.
+        attempts: Candidates per source, each with a new key, before it fails.
+        concurrency: Sources processed in parallel.
+
+    Raises:
+        ValueError: If a count is below 1.
     """
 
     count: int = 20
@@ -33,5 +37,8 @@ class PlantConfig:
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.attempts < 1 or self.concurrency < 1:
-            msg = f"count, attempts and concurrency must be at least 1, got {self.count}, {self.attempts} and {self.concurrency}"
+            msg = (
+                "count, attempts and concurrency must be at least 1, "
+                f"got {self.count}, {self.attempts} and {self.concurrency}"
+            )
             raise ValueError(msg)

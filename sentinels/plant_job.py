@@ -1,4 +1,4 @@
-"""The job of ``python -m sentinels plant``."""
+"""The job that plants sentinels: attempts, checks, files and record."""
 
 from __future__ import annotations
 
@@ -21,28 +21,48 @@ from images.headers import Header, read_header
 from images.inputs import ImageInput
 from images.io import UnreadableImage, encode_as
 from images.job import count_pixels
+from images.transforms.protocol import RGBImage
 from sentinels.client import Client
 from sentinels.keys import KeyMaker
-from sentinels.names import Names
+from sentinels.names import SentinelNames
 from sentinels.plant_config import PlantConfig
 from sentinels.planters import Planted, Planter
 from sentinels.reader import reads_as
 from sentinels.record import Record, Sentinel
 from sentinels.service import RunEnds
 
-Levels = NDArray[np.uint8]
-Letters = Callable[[Levels], Awaitable[str]]
-"""From a picture (H, W, 3) to what is written in it."""
+OCRFunction = Callable[[RGBImage], Awaitable[str]]
+"""Asynchronous function from an image (H, W, 3) to the letters in it."""
 
-RIVALS = 64
-"""Other sources a sentinel is compared with."""
+MAX_RIVALS = 64
+"""Number of other sources that a sentinel is compared with."""
+
+APPEARANCE_SIZE = 16
+"""Height and width of an image in :func:`appearance_vector`, in pixels."""
 
 BYTES_PER_PIXEL = 24
-"""Memory that a source takes while it is worked on."""
+"""Memory of a source in work, in bytes per pixel."""
+
+Row = dict[str, Any]
+"""The outcome of one source, for the journal."""
 
 
-class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str, Any]]):
-    """Plants sentinels, a batch of sources side by side, each with its attempts; the record is written after every success."""
+class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
+    """Plant sentinels for batches of sources.
+
+    The sources of a batch are processed concurrently, each with several attempts. The record is
+    written after every success.
+
+    Args:
+        sources: Chosen sources.
+        used_names: File names of the collection.
+        seed: Seed of keys, places and names.
+        planter: Maker of candidates.
+        config: Settings.
+        ocr: Reads the letters of a candidate; None accepts candidates unread.
+        client: Service that planter and reader use, if they do.
+        record: Record with the sentinels planted so far.
+    """
 
     command = "sentinels plant"
     unit = "sentinel"
@@ -50,34 +70,32 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
 
     def __init__(
         self,
-        chosen: Sequence[ImageInput],
-        used: set[str],
+        sources: Sequence[ImageInput],
+        used_names: set[str],
         seed: int,
         planter: Planter,
         config: PlantConfig,
-        letters: Letters | None,
+        ocr: OCRFunction | None,
         client: Client | None,
         record: Record,
     ) -> None:
-        self.chosen, self.seed, self.planter, self.config, self.letters, self.client = (
-            chosen,
-            seed,
-            planter,
-            config,
-            letters,
-            client,
-        )
-        self.record, self.output = record, record.file.parent
+        self.sources = sources
+        self.seed = seed
+        self.planter = planter
+        self.config = config
+        self.ocr = ocr
+        self.client = client
+        self.record = record
+        self.output = record.file.parent
+        # First keys are drawn for all sources in order, so that they do not depend on the progress.
         self.keys = KeyMaker(config.key_length, config.distance, seed)
-        self.first = {
-            photo.name: self.keys.draw(f"{photo.name}/0") for photo in chosen
-        }  # in this order whatever is done already
-        self.keys.know(sentinel.key for sentinel in record.sentinels.values())
-        taken = dict.fromkeys(used, "") | {
-            Path(sentinel.generated).name: source for source, sentinel in record.sentinels.items()
-        }
-        self.names = Names(config.names, seed, [photo.name for photo in chosen], taken)
-        self.looks: dict[str, NDArray[np.float32]] = {}
+        self.first_keys = {photo.name: self.keys.draw(f"{photo.name}/0") for photo in sources}
+        self.keys.register(sentinel.key for sentinel in record.sentinels.values())
+        taken = dict.fromkeys(used_names, "")
+        for name, sentinel in record.sentinels.items():
+            taken[Path(sentinel.generated).name] = name
+        self.names = SentinelNames(config.names, seed, [photo.name for photo in sources], taken)
+        self.appearances: dict[str, NDArray[np.float32]] = {}
 
     def setup(self, process: Process) -> None:
         self.record.write()
@@ -85,132 +103,143 @@ class PlantJob(Job[ImageInput, Levels, dict[str, Any] | BaseException, dict[str,
     def input_bytes(self, source: ImageInput) -> int:
         return count_pixels(source) * BYTES_PER_PIXEL
 
-    def prepare(self, source: ImageInput) -> Levels:
+    def prepare(self, source: ImageInput) -> RGBImage:
         return source.open().rgb
 
-    def step(self, batch: Batch[ImageInput, Levels]) -> list[dict[str, Any] | BaseException]:
-        return asyncio.run(self._side_by_side(batch))
+    def step(self, batch: Batch[ImageInput, RGBImage]) -> list[Row | BaseException]:
+        return asyncio.run(self._plant_batch(batch))
 
-    async def _side_by_side(
-        self, batch: Batch[ImageInput, Levels]
-    ) -> list[dict[str, Any] | BaseException]:
-        """The row of every source, or what went wrong; a limit or a refused key ends the job when all are through."""
-        asking: AbstractAsyncContextManager[Any] = self.client or nullcontext()
-        async with asking:
-            found = await asyncio.gather(
-                *map(self._source, batch.inputs, batch.prepared), return_exceptions=True
+    async def _plant_batch(self, batch: Batch[ImageInput, RGBImage]) -> list[Row | BaseException]:
+        """Return the row or the error of every source.
+
+        A reached limit or a rejected API key ends the job after all sources of the batch.
+        """
+        session: AbstractAsyncContextManager[Any] = self.client or nullcontext()
+        async with session:
+            results = await asyncio.gather(
+                *map(self._plant_source, batch.inputs, batch.prepared), return_exceptions=True
             )
-        if over := next((error for error in found if isinstance(error, RunEnds)), None):
-            raise over
-        return found
+        for result in results:
+            if isinstance(result, RunEnds):
+                raise result
+        return results
 
-    def finish(self, prepared: Levels, result: dict[str, Any] | BaseException) -> dict[str, Any]:
+    def finish(self, prepared: RGBImage, result: Row | BaseException) -> Row:
         if isinstance(result, BaseException):
             raise result
         return result
 
-    def write(self, source: ImageInput, finished: dict[str, Any]) -> dict[str, Any]:
-        return finished  # the sentinel is in its place already, as it may have been paid for
+    def write(self, source: ImageInput, finished: Row) -> Row:
+        # The step has written the sentinel already, as it may have been paid for.
+        return finished
 
-    def exists(self, source: ImageInput, row: dict[str, Any]) -> bool:
+    def exists(self, source: ImageInput, row: Row) -> bool:
         return (self.output / row["sentinel"]).is_file()
 
-    async def _source(self, photo: ImageInput, source: Levels) -> dict[str, Any]:
-        own = int.from_bytes(
-            hashlib.sha256(name_bytes(f"{self.seed}/{photo.name}")).digest()[:4], "big"
-        )
-        trouble = ""
+    async def _plant_source(self, photo: ImageInput, source: RGBImage) -> Row:
+        """Make, check and write the sentinel of a source.
+
+        Raises:
+            RunEnds: If no further request of the run can succeed.
+            ValueError: If no attempt gave a sentinel.
+        """
+        digest = hashlib.sha256(name_bytes(f"{self.seed}/{photo.name}")).digest()
+        seed = int.from_bytes(digest[:4], "big")
+        fault = ""
         for attempt in range(self.config.attempts):
-            key = self.keys.draw(f"{photo.name}/{attempt}") if attempt else self.first[photo.name]
+            key = self.first_keys[photo.name]
+            if attempt:
+                key = self.keys.draw(f"{photo.name}/{attempt}")
             try:
-                planted = await self.planter.plant(source, key, own, attempt)
+                candidate = await self.planter.plant(source, key, seed, attempt)
             except RunEnds:
                 raise
             except ValueError as error:
-                trouble = str(error)
+                fault = str(error)
                 continue
-            checks = await self._checks(photo, source, planted, key)
-            trouble = str(checks.pop("trouble"))
-            if not trouble:
-                return self._keep(
-                    photo, planted, key, {"attempt": attempt + 1, "seed": own} | checks
-                )
-        msg = f"{photo.name}: given up after {self.config.attempts} attempts, the last: {trouble}"
+            fault, measures = await self._check(photo, source, candidate, key)
+            if not fault:
+                facts = {"attempt": attempt + 1, "seed": seed} | measures
+                return self._save(photo, candidate, key, facts)
+        msg = f"{photo.name}: no sentinel after {self.config.attempts} attempts; the last: {fault}"
         raise ValueError(msg)
 
-    async def _checks(
-        self, photo: ImageInput, source: Levels, planted: Planted, key: str
-    ) -> dict[str, Any]:
-        """What was measured of a candidate; ``trouble`` says why it will not do."""
-        trouble = (
-            ""
-            if planted.rgb.shape == source.shape
-            else f"{planted.rgb.shape[:2]} where the source has {source.shape[:2]}"
-        )
-        found: dict[str, Any] = {}
-        if self.letters is not None:
-            found["read"] = await self.letters(planted.rgb)
-            if not reads_as(found["read"], key):
-                trouble = trouble or f"the key {key} is not legible, read as '{found['read']}'"
-        candidate = look(planted.rgb)
-        rivals = {
-            other.name: self._look(other)
-            for other in self.chosen[:RIVALS]
-            if other.name != photo.name
-        }
-        found["similarity"] = round(float(candidate @ look(source)), 4)
-        nearer = [
-            name for name, other in rivals.items() if float(candidate @ other) > found["similarity"]
-        ]
-        if nearer:
-            trouble = trouble or f"it looks more like {nearer[0]} than like its own source"
-        return found | {"trouble": trouble}
+    async def _check(
+        self, photo: ImageInput, source: RGBImage, candidate: Planted, key: str
+    ) -> tuple[str, dict[str, Any]]:
+        """Check a candidate's size, legibility and similarity to its source.
 
-    def _look(self, photo: ImageInput) -> NDArray[np.float32]:
-        if photo.name not in self.looks:
+        Returns:
+            The first fault, empty for a good candidate; and the measured values.
+        """
+        faults = []
+        measures: dict[str, Any] = {}
+        if candidate.rgb.shape != source.shape:
+            faults.append(f"{candidate.rgb.shape[:2]} where the source has {source.shape[:2]}")
+        if self.ocr is not None:
+            text = await self.ocr(candidate.rgb)
+            measures["read"] = text
+            if not reads_as(text, key):
+                faults.append(f"the key {key} is not legible, read as '{text}'")
+        vector = appearance_vector(candidate.rgb)
+        measures["similarity"] = round(float(vector @ appearance_vector(source)), 4)
+        for rival in self.sources[:MAX_RIVALS]:
+            is_other = rival.name != photo.name
+            if is_other and float(vector @ self._appearance(rival)) > measures["similarity"]:
+                faults.append(f"it looks more like {rival.name} than like its own source")
+                break
+        return (faults[0] if faults else ""), measures
+
+    def _appearance(self, photo: ImageInput) -> NDArray[np.float32]:
+        """Return the cached appearance vector of a source; zeros if it is unreadable."""
+        if photo.name not in self.appearances:
             try:
-                self.looks[photo.name] = look(photo.open().rgb)
+                vector = appearance_vector(photo.open().rgb)
             except UnreadableImage:
-                self.looks[photo.name] = np.zeros(768, np.float32)
-        return self.looks[photo.name]
+                vector = np.zeros(3 * APPEARANCE_SIZE**2, np.float32)
+            self.appearances[photo.name] = vector
+        return self.appearances[photo.name]
 
-    def _keep(
-        self, photo: ImageInput, planted: Planted, key: str, facts: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _save(self, photo: ImageInput, candidate: Planted, key: str, facts: dict[str, Any]) -> Row:
+        """Write a sentinel and its entry in the record; return the row."""
+        # Encode the sentinel as its source is.
         content = photo.path.read_bytes()
         header = read_header(content) or Header("png", 0, 0)
         name = self.names.draw(photo.name, header.codec)
         target = self.output / "images" / name
-        write_bytes(
-            target, encode_as(planted.rgb, header.codec, header.jpeg_quality, header.chroma)
-        )
-        hashes = {
-            "source_sha256": hashlib.sha256(content).hexdigest(),
-            "sentinel_sha256": file_digest(target),
-        }
-        size = {"width": planted.rgb.shape[1], "height": planted.rgb.shape[0]}
-        before = self.record.sentinels.get(photo.name)
-        self.record.sentinels[photo.name] = made = Sentinel(
+        encoded = encode_as(candidate.rgb, header.codec, header.jpeg_quality, header.chroma)
+        write_bytes(target, encoded)
+        # Record it.
+        height, width = candidate.rgb.shape[:2]
+        provenance = self.planter.settings() | {"width": width, "height": height} | facts
+        provenance["source_sha256"] = hashlib.sha256(content).hexdigest()
+        provenance["sentinel_sha256"] = file_digest(target)
+        earlier = self.record.sentinels.get(photo.name)
+        sentinel = Sentinel(
             key=key,
             original=self.record.relative(photo.path),
             generated=self.record.relative(target),
-            description=planted.description,
-            prompt=planted.prompt,
+            description=candidate.description,
+            prompt=candidate.prompt,
             timestamp=datetime.now().strftime("%Y-%m-%d %H:%M:%S.%f"),
-            provenance=self.planter.settings() | size | facts | hashes,
+            provenance=provenance,
         )
+        self.record.sentinels[photo.name] = sentinel
         self.record.write()
-        if (
-            before is not None and before.generated != made.generated
-        ):  # its source has another format now
-            (self.output / before.generated).unlink(missing_ok=True)
-        return {"sentinel": made.generated}
+        # A source whose codec has changed leaves its earlier sentinel under another name.
+        if earlier is not None and earlier.generated != sentinel.generated:
+            (self.output / earlier.generated).unlink(missing_ok=True)
+        return {"sentinel": sentinel.generated}
 
 
-def look(rgb: Levels) -> NDArray[np.float32]:
-    """A picture's colours in 16 x 16 places, centred, unit length, (768,): says what looks alike without any model."""
-    small = np.asarray(
-        Image.fromarray(rgb).resize((16, 16), Image.Resampling.BOX), np.float32
-    ).ravel()
-    centred = small - small.mean()
-    return centred / max(float(np.linalg.norm(centred)), 1e-6)
+def appearance_vector(rgb: RGBImage) -> NDArray[np.float32]:
+    """Describe an image by its colors at 16 x 16 pixels.
+
+    Returns:
+        A centered unit vector, (768,); cosines of two compare images without a model.
+    """
+    size = (APPEARANCE_SIZE, APPEARANCE_SIZE)
+    small = Image.fromarray(rgb).resize(size, Image.Resampling.BOX)
+    values = np.asarray(small, np.float32).ravel()
+    centered = values - values.mean()
+    return centered / max(float(np.linalg.norm(centered)), 1e-6)

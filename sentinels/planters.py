@@ -1,4 +1,4 @@
-"""Ways to make a sentinel of a source: set the key into the picture itself, or have a model draw a new one."""
+"""Planters: make the sentinel of a source, by lettering it or by generating a new image."""
 
 from __future__ import annotations
 
@@ -9,50 +9,60 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from checkpoints.folders import PIPELINE_FILES, model_folder
 from checkpoints.whole import opening
 from engine.manifest import fingerprint
 from images.io import decode_photo, encode_as
 from images.transforms.geometry import cover_crop
+from images.transforms.protocol import RGBImage
 from models.drawing import check_device, generate_image, run_in_turn
 from sentinels.client import Client
 from sentinels.describe import ask_description, generation_prompt, measured_description
 from sentinels.plate import PlateStyle, set_key
 
-Levels = NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
 class Planted:
-    """A candidate: its levels at the source's size, (H, W, 3), and what was said and asked on the way."""
+    """A candidate for a sentinel.
 
-    rgb: Levels
+    Attributes:
+        rgb: The image at the source's size, (H, W, 3) uint8.
+        description: The source's description; empty without one.
+        prompt: The generator's prompt; empty without one.
+    """
+
+    rgb: RGBImage
     description: str = ""
     prompt: str = ""
 
 
 class Planter(Protocol):
-    """Makes candidates."""
+    """Interface of planters."""
 
     def settings(self) -> dict[str, Any]:
-        """What decides the candidates, for record and manifest."""
+        """Return the settings that determine the candidates, for record and manifest."""
 
-    async def plant(self, source: Levels, key: str, seed: int, attempt: int) -> Planted:
-        """A candidate for a source (H, W, 3); another one for each attempt.
+    async def plant(self, source: RGBImage, key: str, seed: int, attempt: int) -> Planted:
+        """Make a candidate.
+
+        Args:
+            source: The source, (H, W, 3) uint8.
+            key: Letters to show.
+            seed: Seed of the source.
+            attempt: Number of the attempt from 0; each gives another candidate.
 
         Raises:
-            ValueError: If none could be made.
+            ValueError: If no candidate can be made.
         """
 
 
 @dataclass(frozen=True)
 class LocalPlanter:
-    """Sets the key into the source's own picture; needs no model and no service.
+    """Letter the key into the source itself, without a model or a service.
 
     Args:
-        style: How the key is set.
+        style: Ranges of size, tilt and contrast.
     """
 
     style: PlateStyle = PlateStyle()
@@ -60,24 +70,25 @@ class LocalPlanter:
     def settings(self) -> dict[str, Any]:
         return {"planter": "local", "style": asdict(self.style)}
 
-    async def plant(self, source: Levels, key: str, seed: int, attempt: int) -> Planted:
-        return Planted(
-            set_key(source, key, np.random.default_rng([31, seed, attempt]), self.style).rgb
-        )
+    async def plant(self, source: RGBImage, key: str, seed: int, attempt: int) -> Planted:
+        rng = np.random.default_rng([31, seed, attempt])
+        return Planted(set_key(source, key, rng, self.style).rgb)
 
 
 class DiffusionPlanter:
-    """Draws a new picture with a text-to-image pipeline of diffusers; only models that can letter are of use.
+    """Generate a new image with a text-to-image pipeline of diffusers.
+
+    The model must be able to render letters.
 
     Args:
-        model: Folder or Hub id.
-        client: Describes the source; None measures colours and size instead.
-        steps: Denoising steps.
+        model: Folder or Hub id of the pipeline.
+        client: Service that describes the source; None measures colors and size instead.
+        steps: Denoising steps, at least 1.
         guidance: Classifier-free guidance scale.
-        device: Where it runs.
+        device: PyTorch device, such as "cpu" or "cuda:0".
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If the device does not exist.
     """
 
     def __init__(
@@ -89,31 +100,31 @@ class DiffusionPlanter:
         device: str = "cpu",
     ) -> None:
         check_device(device)
-        self.model, self.client, self.steps, self.guidance, self.device = (
-            model,
-            client,
-            steps,
-            guidance,
-            device,
-        )
+        self.model = model
+        self.client = client
+        self.steps = steps
+        self.guidance = guidance
+        self.device = device
 
     def settings(self) -> dict[str, Any]:
-        how = {
+        settings = {
             "planter": "diffusion",
             "model": fingerprint(self.model, self.folder),
             "steps": self.steps,
             "guidance": self.guidance,
         }
-        return how | ({"service": self.client.service.settings()} if self.client else {})
+        if self.client:
+            settings["service"] = self.client.service.settings()
+        return settings
 
     @cached_property
     def folder(self) -> Any:
-        """The pipeline's folder."""
+        """Return the pipeline's folder; a Hub id is downloaded."""
         return model_folder(self.model, "model_index.json", patterns=PIPELINE_FILES)
 
     @cached_property
     def pipeline(self) -> Any:
-        """The pipeline, loaded on first use."""
+        """Return the pipeline, loaded on first use."""
         from diffusers import AutoPipelineForText2Image
 
         dtype = torch.float32 if self.device == "cpu" else torch.float16
@@ -124,17 +135,18 @@ class DiffusionPlanter:
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    async def plant(self, source: Levels, key: str, seed: int, attempt: int) -> Planted:
+    async def plant(self, source: RGBImage, key: str, seed: int, attempt: int) -> Planted:
         height, width = source.shape[:2]
         if self.client:
             description = await ask_description(self.client, encode_as(source, "jpg"), attempt)
         else:
             description = measured_description(source)
         prompt = generation_prompt(description, key, (width, height))
-        drawn = await run_in_turn(lambda: self._drawn(prompt, seed * 1009 + attempt))
-        return Planted(cover_crop(drawn, height, width, "lanczos"), description, prompt)
+        image = await run_in_turn(lambda: self._generate(prompt, seed * 1009 + attempt))
+        return Planted(cover_crop(image, height, width, "lanczos"), description, prompt)
 
-    def _drawn(self, prompt: str, seed: int) -> Levels:
+    def _generate(self, prompt: str, seed: int) -> RGBImage:
+        """Generate an image (H, W, 3) of the pipeline's size."""
         return generate_image(
             self.pipeline,
             prompt,
@@ -145,32 +157,33 @@ class DiffusionPlanter:
 
 
 class ServicePlanter:
-    """Has a service describe the source and draw the sentinel.
+    """Describe the source and generate the sentinel with a service.
 
     Args:
         client: The service.
-        size: Of the pictures it draws, as it takes it; brought to the source's size afterwards. None takes the nearest shape of three.
+        size: Size of generated images as the service takes it, such as "1024x1024"; they are
+            resized to the source afterwards. None takes the nearest shape of three.
     """
 
     def __init__(self, client: Client, size: str | None = None) -> None:
-        self.client, self.size = client, size
+        self.client = client
+        self.size = size
 
     def settings(self) -> dict[str, Any]:
         return {"planter": "service", "service": self.client.service.settings(), "size": self.size}
 
-    async def plant(self, source: Levels, key: str, seed: int, attempt: int) -> Planted:
+    async def plant(self, source: RGBImage, key: str, seed: int, attempt: int) -> Planted:
         height, width = source.shape[:2]
         description = await ask_description(self.client, encode_as(source, "jpg"), attempt)
         prompt = generation_prompt(description, key, (width, height))
-        drawn = await self.client.draw(
-            prompt, size=self.size or nearest_size(width, height), salt=str(attempt)
-        )
-        rgb = decode_photo(BytesIO(drawn), "the drawn sentinel").rgb
+        size = self.size or nearest_size(width, height)
+        content = await self.client.draw(prompt, size=size, salt=str(attempt))
+        rgb = decode_photo(BytesIO(content), "the drawn sentinel").rgb
         return Planted(cover_crop(rgb, height, width, "lanczos"), description, prompt)
 
 
 def nearest_size(width: int, height: int) -> str:
-    """Of the sizes that OpenAI's Images API draws the one nearest in shape."""
+    """Return the size of OpenAI's Images API with the nearest aspect ratio."""
     sizes = ((1024, 1024), (1536, 1024), (1024, 1536))
     best = min(sizes, key=lambda size: abs(np.log(size[0] / size[1] * height / width)))
     return f"{best[0]}x{best[1]}"

@@ -1,6 +1,6 @@
-"""Setting a key into a picture: on its flattest region, in perspective, in colours of its own.
+"""Lettering of a key into an image: on a low-texture region, in perspective, in its colors.
 
-Letters: H, W = picture height and width in pixels; n = letters of the key.
+Letters: H, W = image height and width in pixels; n = letters of the key.
 """
 
 from __future__ import annotations
@@ -13,32 +13,40 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Levels = NDArray[np.uint8]
+from images.transforms.protocol import RGBImage
+
+GrayImage = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
-LETTER_HEIGHT = 96
-"""Pixels of a letter before it is brought to its place."""
+MIN_SIDE_PX = 32
+"""Least height and width of an image."""
 
-GAP = 0.16
+LETTER_HEIGHT_PX = 96
+"""Height of a rendered letter before it is warped into the image."""
+
+LETTER_GAP = 0.16
 """Space between letters, in letter heights."""
 
-MARGIN = 0.25
+PLATE_MARGIN = 0.25
 """Space around the key on its plate, in letter heights."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in the luma (Rec. 601)."""
 
 
 @dataclass(frozen=True)
 class PlateStyle:
-    """How a key is set.
+    """Ranges of a plate's size, tilt and contrast.
 
     Attributes:
-        width: Width of the key as a share of the picture's, drawn between these two.
-        tilt: Largest turn in the plane, in degrees.
-        perspective: Largest shift of a corner, as a share of the plate's height.
-        contrast: Least difference in lightness between letters and plate, in grey levels.
-        flatten: How much of the picture's texture the plate takes away under the letters, 0 to 1.
+        width: Range of the key's width, as a share of the image's, within 0.1 to 0.95.
+        tilt: Largest rotation in the image plane, 0 to 30 degrees.
+        perspective: Largest shift of a corner, as a share of the plate's height, 0 to 0.4.
+        contrast: Least luma difference between letters and plate, 10 to 200 gray levels.
+        flatten: Share of the image's texture removed under the letters, 0 to 1.
 
     Raises:
-        ValueError: If one is out of range.
+        ValueError: If a value is out of range.
     """
 
     width: tuple[float, float] = (0.62, 0.88)
@@ -49,184 +57,228 @@ class PlateStyle:
 
     def __post_init__(self) -> None:
         low, high = self.width
-        if not (
-            0.1 <= low <= high <= 0.95 and 0 <= self.tilt <= 30 and 0 <= self.perspective <= 0.4
-        ):
-            msg = f"a plate's width is within 0.1 to 0.95, its tilt 0 to 30 degrees, its perspective 0 to 0.4: {self}"
+        if not 0.1 <= low <= high <= 0.95:
+            msg = f"a plate's width must be a range within 0.1 to 0.95, got {low:g} to {high:g}"
+            raise ValueError(msg)
+        if not (0 <= self.tilt <= 30 and 0 <= self.perspective <= 0.4):
+            msg = (
+                "a plate's tilt must be 0 to 30 degrees and its perspective 0 to 0.4, "
+                f"got {self.tilt:g} and {self.perspective:g}"
+            )
             raise ValueError(msg)
         if not (10 <= self.contrast <= 200 and 0 <= self.flatten <= 1):
-            msg = f"a plate's contrast is 10 to 200 grey levels and its flatten 0 to 1: {self}"
+            msg = (
+                "a plate's contrast must be 10 to 200 gray levels and its flatten 0 to 1, "
+                f"got {self.contrast:g} and {self.flatten:g}"
+            )
             raise ValueError(msg)
 
 
 @dataclass(frozen=True)
 class Plate:
-    """A picture with a key in it.
+    """An image with a key lettered into it.
 
-    ``rgb`` is (H, W, 3) uint8; ``corners`` (4, 2) are the plate's, clockwise from its top left, and ``centres`` (n, 2) the letters',
-    both as x and y in pixels; ``height`` is that of a letter in pixels.
+    Attributes:
+        rgb: The image, (H, W, 3) uint8.
+        corners: Corners of the plate, (4, 2) as x and y in pixels, clockwise from the top left.
+        centers: Centers of the letters, (n, 2) as x and y in pixels.
+        height: Height of a letter in pixels.
     """
 
-    rgb: Levels
+    rgb: RGBImage
     corners: Points
-    centres: Points
+    centers: Points
     height: float
 
 
 def set_key(
-    rgb: Levels, key: str, rng: np.random.Generator, style: PlateStyle = PlateStyle()
+    rgb: RGBImage, key: str, rng: np.random.Generator, style: PlateStyle = PlateStyle()
 ) -> Plate:
-    """Set a key into a picture.
+    """Letter a key into an image.
 
     Args:
-        rgb: The picture, (H, W, 3), at least 32 pixels a side.
+        rgb: The image, (H, W, 3) uint8, at least 32 pixels a side.
         key: Letters A to Z.
-        rng: Of place, tilt and colour.
-        style: How.
+        rng: Generator of place, tilt and color.
+        style: Ranges of size, tilt and contrast.
 
     Raises:
-        ValueError: If the picture is too small.
+        ValueError: If the image is too small.
     """
     height, width = rgb.shape[:2]
-    if min(height, width) < 32:
-        msg = f"a picture of {width}x{height} pixels is too small for a key; at least 32x32 are needed"
+    if min(height, width) < MIN_SIDE_PX:
+        msg = (
+            f"an image of {width}x{height} pixels is too small for a key; "
+            f"at least {MIN_SIDE_PX}x{MIN_SIDE_PX} are needed"
+        )
         raise ValueError(msg)
-    mask, centres = lettering(key)
-    scale = min(rng.uniform(*style.width) * width / mask.shape[1], 0.5 * height / mask.shape[0])
-    size = np.array([mask.shape[1], mask.shape[0]]) * scale
-    middle = _flattest(rgb, size, rng)
-    corners = _in_perspective(middle, size, rng, style, (width, height))
-    flat = np.array(
-        [[0, 0], [mask.shape[1], 0], [mask.shape[1], mask.shape[0]], [0, mask.shape[0]]], np.float32
+    # Render the key, and choose its size.
+    mask, centers = lettering(key)
+    mask_size = np.array([mask.shape[1], mask.shape[0]])
+    scale = min(rng.uniform(*style.width) * width / mask_size[0], 0.5 * height / mask_size[1])
+    size = mask_size * scale
+    # Choose its place, and the perspective transform to it.
+    center = _flattest_region(rgb, size, rng)
+    corners = _perspective_corners(center, size, rng, style, (width, height))
+    mask_corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * mask_size
+    warp: NDArray[np.float64] = np.asarray(
+        cv2.getPerspectiveTransform(mask_corners.astype(np.float32), corners), np.float64
     )
-    warp: NDArray[np.float64] = np.asarray(cv2.getPerspectiveTransform(flat, corners), np.float64)
-    letters = _warped(mask, warp, (width, height), 4 if max(width, height) <= 512 else 2)
-    edge = max(0.8, 0.06 * size[1])
-    plate = np.asarray(
-        cv2.GaussianBlur(_warped(np.full_like(mask, 255), warp, (width, height), 1), (0, 0), edge),
-        np.float32,
-    )
+    # Warp letters and plate, and blend them into the image.
+    supersampling = 4 if max(width, height) <= 512 else 2
+    letters = _warp_mask(mask, warp, (width, height), supersampling)
+    plate = _warp_mask(np.full_like(mask, 255), warp, (width, height), 1)
+    edge_sigma = max(0.8, 0.06 * size[1])
+    plate = np.asarray(cv2.GaussianBlur(plate, (0, 0), edge_sigma), np.float32)
     return Plate(
-        _composed(rgb, letters, plate, rng, style),
-        corners,
-        cv2.perspectiveTransform(centres[None], warp)[0],
-        float(LETTER_HEIGHT * scale),
+        rgb=_blend(rgb, letters, plate, rng, style),
+        corners=corners,
+        centers=cv2.perspectiveTransform(centers[None], warp)[0],
+        height=float(LETTER_HEIGHT_PX * scale),
     )
 
 
 @lru_cache(maxsize=512)
-def lettering(key: str) -> tuple[Levels, Points]:
-    """A key in white on black, with margins, (h, w) uint8; and the centres of its letters, (n, 2)."""
+def lettering(key: str) -> tuple[GrayImage, Points]:
+    """Render a key in white on black, with margins.
+
+    Returns:
+        The rendering, (h, w) uint8, and the centers of its letters, (n, 2) in pixels.
+    """
     font = _font()
     top, bottom = font.getbbox("H")[1::2]
-    gap, margin = GAP * LETTER_HEIGHT, round(MARGIN * LETTER_HEIGHT)
+    gap = LETTER_GAP * LETTER_HEIGHT_PX
+    margin = round(PLATE_MARGIN * LETTER_HEIGHT_PX)
     widths = [font.getlength(letter) for letter in key]
     total = sum(widths) + gap * (len(key) - 1)
     image = Image.new("L", (round(total) + 2 * margin, round(bottom - top) + 2 * margin))
-    drawing, x, centres = ImageDraw.Draw(image), float(margin), []
+    drawing = ImageDraw.Draw(image)
+    x = float(margin)
+    centers = []
     for letter, width in zip(key, widths, strict=True):
         drawing.text((x, margin - top), letter, 255, font, stroke_width=2)
-        centres.append((x + width / 2, image.height / 2))
+        centers.append((x + width / 2, image.height / 2))
         x += width + gap
-    return np.asarray(image), np.array(centres, np.float32).reshape(-1, 2)
+    return np.asarray(image), np.array(centers, np.float32).reshape(-1, 2)
 
 
 @lru_cache(maxsize=1)
 def _font() -> ImageFont.FreeTypeFont:
-    """Pillow's own scalable font, so that nothing of the system is needed, at the size that makes capitals LETTER_HEIGHT high."""
+    """Load Pillow's built-in font with capitals of LETTER_HEIGHT_PX."""
     probe = ImageFont.load_default(100)
     assert isinstance(probe, ImageFont.FreeTypeFont)
     top, bottom = probe.getbbox("H")[1::2]
-    made = ImageFont.load_default(100 * LETTER_HEIGHT / (bottom - top))
-    assert isinstance(made, ImageFont.FreeTypeFont)
-    return made
+    font = ImageFont.load_default(100 * LETTER_HEIGHT_PX / (bottom - top))
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
 
 
-def _flattest(
-    rgb: Levels, size: NDArray[np.float64], rng: np.random.Generator, tries: int = 24
+def _flattest_region(
+    rgb: RGBImage, size: NDArray[np.float64], rng: np.random.Generator, tries: int = 24
 ) -> NDArray[np.float64]:
-    """Middle of the rectangle with the least texture of some drawn at random."""
+    """Return the center of the least textured of ``tries`` random rectangles.
+
+    The texture is the sum of absolute Sobel gradients.
+    """
     height, width = rgb.shape[:2]
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    texture = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    frame = np.array([width, height])
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    texture = np.abs(cv2.Sobel(gray, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(gray, cv2.CV_32F, 0, 1))
     sums = cv2.integral(texture)
-    half = np.minimum(size * 0.56, np.array([width, height]) / 2 - 1)
-    middles = rng.uniform(half, np.array([width, height]) - half, (tries, 2))
-    low, high = (middles - half).astype(int), (middles + half).astype(int)
-    (x0, y0), (x1, y1) = low.T, high.T
+    half = np.minimum(size * 0.56, frame / 2 - 1)
+    centers = rng.uniform(half, frame - half, (tries, 2))
+    x0, y0 = (centers - half).astype(int).T
+    x1, y1 = (centers + half).astype(int).T
     cost = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-    return middles[int(cost.argmin())]
+    return centers[int(cost.argmin())]
 
 
-def _in_perspective(
-    middle: NDArray[np.float64],
+def _perspective_corners(
+    center: NDArray[np.float64],
     size: NDArray[np.float64],
     rng: np.random.Generator,
     style: PlateStyle,
     frame: tuple[int, int],
 ) -> Points:
-    """Corners of the plate, turned, skewed, and inside the frame."""
-    flat = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size / 2
-    flat = flat + rng.uniform(-1, 1, (4, 2)) * style.perspective * size[1] * np.array([0.5, 1])
+    """Return the plate's corners (4, 2): rotated, skewed, and inside the frame."""
+    # Shift the corners of an upright rectangle, and rotate them.
+    offsets = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size / 2
+    offsets = offsets + rng.uniform(-1, 1, (4, 2)) * style.perspective * size[1] * np.array(
+        [0.5, 1]
+    )
     angle = np.deg2rad(rng.uniform(-1, 1) * style.tilt)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    corners = middle + flat @ turn
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    corners = center + offsets @ rotation
+    # Shrink and move the plate into the frame.
     bound = np.array(frame) - 1
-    spread = np.ptp(corners, axis=0)
-    if (spread > bound).any():
-        corners = middle + (corners - middle) * (bound / spread).min()
-    corners = (
-        corners - np.minimum(corners.min(axis=0), 0) - np.maximum(corners.max(axis=0) - bound, 0)
-    )
-    return corners.astype(np.float32)
+    extent = np.ptp(corners, axis=0)
+    if (extent > bound).any():
+        corners = center + (corners - center) * (bound / extent).min()
+    below = np.minimum(corners.min(axis=0), 0)
+    above = np.maximum(corners.max(axis=0) - bound, 0)
+    return (corners - below - above).astype(np.float32)
 
 
-def _warped(
-    mask: Levels, warp: NDArray[np.float64], frame: tuple[int, int], enlarge: int
+def _warp_mask(
+    mask: GrayImage, warp: NDArray[np.float64], frame: tuple[int, int], supersampling: int
 ) -> NDArray[np.float32]:
-    """A mask in its place, in [0, 1]; drawn larger and averaged, so that thin strokes stay whole."""
-    grown = cv2.warpPerspective(
-        mask, np.diag([enlarge, enlarge, 1.0]) @ warp, (frame[0] * enlarge, frame[1] * enlarge)
+    """Warp a mask into the frame; return it in [0, 1].
+
+    Supersampling keeps thin strokes whole.
+    """
+    enlarge = np.diag([supersampling, supersampling, 1.0])
+    large = cv2.warpPerspective(
+        mask, enlarge @ warp, (frame[0] * supersampling, frame[1] * supersampling)
     )
-    return np.asarray(
-        cv2.resize(grown, frame, interpolation=cv2.INTER_AREA), np.float32
-    ) / np.float32(255)
+    small = cv2.resize(large, frame, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / np.float32(255)
 
 
-def _composed(
-    rgb: Levels,
+def _blend(
+    rgb: RGBImage,
     letters: NDArray[np.float32],
     plate: NDArray[np.float32],
     rng: np.random.Generator,
     style: PlateStyle,
-) -> Levels:
-    """The picture with a plate of its own blurred colours, and letters of another of its colours, dark or light enough to be read."""
-    picture = rgb.astype(np.float32)
-    soft = cv2.GaussianBlur(picture, (0, 0), max(2.0, 0.06 * min(rgb.shape[:2])))
-    share = (plate > 0.5)[..., None]
-    ground = ((picture * share).sum((0, 1)) / max(1, share.sum())).astype(np.float32)
-    panel = soft + style.flatten * (ground - soft)
-    shown = picture + (plate * style.flatten)[..., None] * (panel - picture)
-    ink = _readable(
-        picture.reshape(-1, 3)[rng.integers(len(picture.reshape(-1, 3)))], ground, style.contrast
-    )
-    shade = shown.mean(axis=2, keepdims=True) / max(
-        1.0, float(ground.mean())
-    )  # the picture's light falls on the letters, too
+) -> RGBImage:
+    """Blend plate and letters into an image.
+
+    The plate has the image's blurred colors. The letters have another of its colors, made dark or
+    light enough to be read.
+    """
+    # Flatten the image's texture under the plate.
+    image = rgb.astype(np.float32)
+    blurred = cv2.GaussianBlur(image, (0, 0), max(2.0, 0.06 * min(rgb.shape[:2])))
+    inside = (plate > 0.5)[..., None]
+    ground = ((image * inside).sum((0, 1)) / max(1, inside.sum())).astype(np.float32)
+    panel = blurred + style.flatten * (ground - blurred)
+    flattened = image + (plate * style.flatten)[..., None] * (panel - image)
+    # Draw the letters, shaded by the image's light.
+    pixels = image.reshape(-1, 3)
+    ink = _readable_color(pixels[rng.integers(len(pixels))], ground, style.contrast)
+    shade = flattened.mean(axis=2, keepdims=True) / max(1.0, float(ground.mean()))
     inked = ink * np.clip(shade, 0.75, 1.25)
-    return np.clip(shown + letters[..., None] * (inked - shown), 0, 255).round().astype(np.uint8)
+    blended = flattened + letters[..., None] * (inked - flattened)
+    return np.clip(blended, 0, 255).round().astype(np.uint8)
 
 
-def _readable(
-    colour: NDArray[np.float32], ground: NDArray[np.float32], contrast: float
+def _readable_color(
+    color: NDArray[np.float32], ground: NDArray[np.float32], contrast: float
 ) -> NDArray[np.float32]:
-    """A colour moved towards black or white until its lightness is far enough from the ground's."""
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    under = float(ground @ weights)
-    aim = under - contrast if under > 128 else under + contrast
-    now = float(colour @ weights)
-    if (aim < under and now <= aim) or (aim > under and now >= aim):
-        return colour
-    if aim < under:
-        return (colour * max(0.0, aim) / max(now, 1.0)).astype(np.float32)
-    return (255 - (255 - colour) * (255 - min(255.0, aim)) / max(255 - now, 1.0)).astype(np.float32)
+    """Darken or lighten a color until its luma differs enough from the ground's.
+
+    Args:
+        color: RGB in 0 to 255, (3,).
+        ground: Mean RGB under the letters, (3,).
+        contrast: Least difference of luma, in gray levels.
+    """
+    weights = np.array(LUMA, np.float32)
+    ground_luma = float(ground @ weights)
+    target = ground_luma - contrast if ground_luma > 128 else ground_luma + contrast
+    luma = float(color @ weights)
+    if (target < ground_luma and luma <= target) or (target > ground_luma and luma >= target):
+        return color
+    if target < ground_luma:
+        return (color * max(0.0, target) / max(luma, 1.0)).astype(np.float32)
+    lightened = (255 - color) * (255 - min(255.0, target)) / max(255 - luma, 1.0)
+    return (255 - lightened).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Reading the letters in pictures."""
+"""Readers of the letters in images."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from models.image_text_net import ImageTextNet
 from sentinels.keys import fold
 
 Reader = Callable[[Tensor], list[str]]
-"""From (B, 3, H, W) pictures in [0, 1] to what is written in each."""
+"""Function from images (B, 3, H, W) in [0, 1] to the letters in each."""
 
 
 def reads_as(text: str, key: str) -> bool:
-    """Is a key in what was read? Case, blanks and punctuation do not count: a text encoder folds them, too."""
+    """Return True if a text contains the key, ignoring case, blanks and punctuation."""
     return fold(key) in fold(text)
 
 
 def load_network(name: str) -> ImageTextNet:
-    """A saved :class:`ImageTextNet` in float32; errors as :meth:`ImageTextNet.from_pretrained`."""
+    """Load an :class:`ImageTextNet` in float32 from a folder, a Hub id or a checkpoint."""
     return ImageTextNet.from_pretrained(name, dtype=torch.float32)
 
 
 def load_reader(name: str) -> Reader:
-    """The reader of a saved :class:`ImageTextNet`."""
+    """Load the reader of a saved :class:`ImageTextNet`."""
     return load_network(name).read
 
 
@@ -37,23 +37,23 @@ class Reading:
     """Letters read in an image.
 
     Attributes:
-        name: The image's file; ``image 1``, ``image 2``, ... where there was none.
-        text: Capitals, from left to right; empty where nothing is written.
+        name: Name of the image file; ``image 1``, ``image 2``, ... for images without one.
+        text: Capitals from left to right; empty for an image without letters.
     """
 
     name: str
     text: str
 
     def has(self, key: str) -> bool:
-        """Is a key in it? See :func:`reads_as`."""
+        """Return True if the text contains a key; see :func:`reads_as`."""
         return reads_as(self.text, key)
 
 
 class KeyReader:
-    """Reads the keys of sentinels.
+    """Read the keys of sentinels.
 
     Args:
-        network: The network that reads.
+        network: The reading network.
     """
 
     def __init__(self, network: ImageTextNet) -> None:
@@ -61,24 +61,30 @@ class KeyReader:
 
     @classmethod
     def from_pretrained(cls, name: str) -> Self:
-        """Open a folder, Hub id or checkpoint of an :class:`ImageTextNet`; errors as of its ``from_pretrained``."""
+        """Load a reader from a folder, a Hub id or a checkpoint.
+
+        Raises:
+            OSError: If there are no such weights.
+            ValueError: If they are not of an :class:`ImageTextNet`.
+        """
         return cls(load_network(name))
 
     def read(self, images: Images) -> list[Reading]:
         """Read images.
 
         Args:
-            images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, tensors (3, H, W) or (B, 3, H, W) in [0, 1].
+            images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, tensors (3, H, W)
+                or (B, 3, H, W) in [0, 1].
 
         Returns:
-            What is written in each, in the same order.
+            The letters of each image, in the same order.
 
         Raises:
             UnreadableImage: If an image cannot be decoded.
             ValueError: If an array or a tensor has another shape or range.
         """
-        given = given_images(images)
-        return [
-            Reading(image.name, self.network.read(image.photo.tensor().unsqueeze(0))[0])
-            for image in given
-        ]
+        readings = []
+        for image in given_images(images):
+            (text,) = self.network.read(image.photo.tensor().unsqueeze(0))
+            readings.append(Reading(image.name, text))
+        return readings

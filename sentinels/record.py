@@ -1,4 +1,4 @@
-"""The record of planted sentinels, in the published JSON schema, with where each came from beside it."""
+"""Record of planted sentinels: the published JSON schema, extended by provenance."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import Any
 from engine.records import read_json, write_readable_json
 
 FORMAT = 1
-LARGEST = 512 * 2**20
-"""Bytes of a record that is still opened."""
+MAX_RECORD_BYTES = 512 * 2**20
+"""Size of the largest record that is opened."""
 
-FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n?(.*?)\n?\s*```\s*$", re.DOTALL)
+CODE_FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n?(.*?)\n?\s*```\s*$", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Sentinel:
-    """One planted picture.
+    """Record entry of one sentinel.
 
     Attributes:
-        key: The letters in it.
-        original: Its source picture, as recorded: absolute, or relative to the record.
-        generated: The sentinel, likewise.
-        description: What a model said of the source, as it said it; empty without one.
-        prompt: What the generator was asked for; empty for the local one.
-        timestamp: When, ``YYYY-MM-DD HH:MM:SS.ffffff``.
-        provenance: Hashes, sizes, planter, seed and what was checked; empty in records of other programs.
+        key: Letters in the image.
+        original: Path of the source, absolute or relative to the record.
+        generated: Path of the sentinel, likewise.
+        description: A model's description of the source, unparsed; empty without one.
+        prompt: Prompt of the generator; empty for the local planter.
+        timestamp: Time of planting, ``YYYY-MM-DD HH:MM:SS.ffffff``.
+        provenance: Hashes, sizes, planter, seed and checks; empty in records of other programs.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Sentinel:
 
     @property
     def described(self) -> dict[str, Any] | None:
-        """The description as an object; None if it is none."""
+        """Return the description as a JSON object; None if it is not one."""
         return parse_object(self.description)
 
 
@@ -52,10 +52,10 @@ class Record:
     """A record file.
 
     Attributes:
-        file: Where it is.
-        sentinels: By the source's name: its path in the collection, with forward slashes.
-        description_prompt: What the describing model was asked.
-        provenance: Facts of the whole record.
+        file: Path of the JSON file.
+        sentinels: Entries by the source's path in the collection, with forward slashes.
+        description_prompt: Prompt of the describing model; empty without one.
+        provenance: Settings of the job that planted the sentinels.
     """
 
     file: Path
@@ -68,14 +68,15 @@ class Record:
         """Read a record of this or of the published program.
 
         Raises:
-            FileNotFoundError: If there is none.
-            ValueError: If it is not one; the message says where.
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a record; the message names the faulty place.
         """
         if not file.is_file():
             msg = f"{file}: no such record; plant sentinels first"
             raise FileNotFoundError(msg)
-        if file.stat().st_size > LARGEST:
-            msg = f"{file}: larger than {LARGEST >> 20} MiB, so not a record of sentinels"
+        if file.stat().st_size > MAX_RECORD_BYTES:
+            limit = f"{MAX_RECORD_BYTES >> 20} MiB"
+            msg = f"{file}: larger than {limit}, so it is not a record of sentinels"
             raise ValueError(msg)
         content = read_json(
             file,
@@ -87,8 +88,13 @@ class Record:
         }
         return cls(file, sentinels, content.description_prompt or "", content.provenance or {})
 
+    @classmethod
+    def open_or_new(cls, file: Path) -> Record:
+        """Read a record if the file exists, else begin an empty one; errors as of :meth:`open`."""
+        return cls.open(file) if file.is_file() else cls(file)
+
     def write(self) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
         entries = {
             name: {
                 "random_key": sentinel.key,
@@ -110,45 +116,46 @@ class Record:
         write_readable_json(self.file, content)
 
     def relative(self, path: Path) -> str:
-        """A path as it is recorded: relative to the record, with forward slashes."""
+        """Return a path relative to the record, with forward slashes."""
         return Path(os.path.relpath(path.resolve(), self.file.parent.resolve())).as_posix()
 
     def locate(self, recorded: str) -> Path | None:
-        """The file a recorded path means; None if it is nowhere.
+        """Return the file of a recorded path; None if it does not exist.
 
-        Records of the published program name files relative to the folder it was started in, a neighbour of the data's.
+        Records of the published program name files relative to its working folder, which is beside
+        the data's. So the record's folder, three folders above it, and a folder ``ImageSentinel``
+        in each are searched.
         """
         here = self.file.parent.resolve()
-        bases = [
-            here,
-            *(
-                base / inside
-                for base in [here, *here.parents][:4]
-                for inside in ("", "ImageSentinel")
-            ),
-        ]
-        return next(
-            (path for base in bases if (path := Path(os.path.normpath(base / recorded))).is_file()),
-            None,
-        )
+        bases = [here]
+        for folder in [here, *here.parents][:4]:
+            bases += [folder, folder / "ImageSentinel"]
+        for base in bases:
+            path = Path(os.path.normpath(base / recorded))
+            if path.is_file():
+                return path
+        return None
 
     def pairs(self) -> Iterator[tuple[str, Sentinel, Path]]:
-        """Name, entry and sentinel file of every entry.
+        """Yield the source's name, the entry and the sentinel file of every entry.
 
         Raises:
-            FileNotFoundError: If a file is missing.
+            FileNotFoundError: If a sentinel file is missing.
         """
         for name, sentinel in self.sentinels.items():
             path = self.locate(sentinel.generated)
             if path is None:
-                msg = f"{self.file}: the sentinel of {name}, {sentinel.generated}, is nowhere; python -m sentinels verify lists all such"
+                msg = (
+                    f"{self.file}: the sentinel of {name}, {sentinel.generated}, is missing; "
+                    "python -m sentinels verify lists all missing files"
+                )
                 raise FileNotFoundError(msg)
             yield name, sentinel, path
 
 
 @dataclass
 class _RecordFile:
-    """The JSON file of a record."""
+    """Schema of a record's JSON file."""
 
     processed_images: dict[str, dict[str, Any]]
     description_prompt: str | None = None
@@ -156,30 +163,35 @@ class _RecordFile:
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
-    """A JSON object out of a model's answer, with or without a code fence around it; None if there is none."""
-    fenced = FENCE.match(text)
+    """Parse a model's answer as a JSON object, in a code fence or not; None if it is not one."""
+    fenced = CODE_FENCE.match(text)
     try:
-        found = json.loads(fenced.group(1) if fenced else text)
+        answer = json.loads(fenced.group(1) if fenced else text)
     except (json.JSONDecodeError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return answer if isinstance(answer, dict) else None
 
 
 def _entry(file: Path, name: str, entry: dict[str, Any]) -> Sentinel:
-    wanted = {"random_key": "key", "original_image": "original", "generated_image": "generated"}
-    optional = {
-        "image_description": "description",
-        "generation_prompt": "prompt",
-        "timestamp": "timestamp",
-    }
-    if missing := [key for key in wanted if not isinstance(entry.get(key), str)]:
-        msg = f"{file}: the entry of {name} has no {missing[0]}"
-        raise ValueError(msg)
-    texts = {
-        field_name: str(entry.get(key) or "") for key, field_name in (wanted | optional).items()
-    }
+    """Parse an entry of a record.
+
+    Raises:
+        ValueError: If a required field is missing, or the provenance is not an object.
+    """
+    for field_name in ("random_key", "original_image", "generated_image"):
+        if not isinstance(entry.get(field_name), str):
+            msg = f"{file}: the entry of {name} has no {field_name}"
+            raise ValueError(msg)
     provenance = entry.get("provenance") or {}
     if not isinstance(provenance, dict):
-        msg = f"{file}: the provenance of {name} is no object"
+        msg = f"{file}: the provenance of {name} is not an object"
         raise ValueError(msg)
-    return Sentinel(**texts, provenance=provenance)
+    return Sentinel(
+        key=entry["random_key"],
+        original=entry["original_image"],
+        generated=entry["generated_image"],
+        description=str(entry.get("image_description") or ""),
+        prompt=str(entry.get("generation_prompt") or ""),
+        timestamp=str(entry.get("timestamp") or ""),
+        provenance=provenance,
+    )

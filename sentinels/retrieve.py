@@ -1,4 +1,4 @@
-"""Searching a collection by the words of captions, and joining rankings; by vectors see :mod:`models.search`."""
+"""Caption search (BM25), and fusion of rankings; vector search is in :mod:`models.search`."""
 
 from __future__ import annotations
 
@@ -12,67 +12,81 @@ import numpy as np
 from engine.records import read_json
 from models.search import Ranking
 
-WORD = r"(?u)\b\w+\b"
-"""A word of captions; single letters and digits are words, too."""
+TOKEN_PATTERN = r"(?u)\b\w+\b"
+"""A word of a caption, single letters and digits included."""
 
 
 class CaptionIndex:
-    """BM25 (Robertson et al., 1994; Lucene's variant) over captions.
+    """BM25 index of captions (Robertson et al., 1994; Lucene's variant).
 
     Args:
-        captions: By picture's name.
+        captions: Captions by image name.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no captions.
     """
 
     def __init__(self, captions: dict[str, str]) -> None:
         if not captions:
             msg = (
-                "search by words needs captions: a JSON list of objects with image_file and caption"
+                "caption search needs captions: a JSON list of objects with image_file and caption"
             )
             raise ValueError(msg)
         self.names = sorted(captions)
-        self.index = bm25s.BM25(
-            method="lucene"
-        )  # a word that all captions have still counts a little
+        # Lucene's variant gives a positive weight even to words of all captions.
+        self.index = bm25s.BM25(method="lucene")
         tokens = bm25s.tokenize(
             [captions[name] for name in self.names],
-            token_pattern=WORD,
+            token_pattern=TOKEN_PATTERN,
             stopwords=None,
             show_progress=False,
         )
         self.index.index(tokens, show_progress=False)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[Ranking]:
-        """The ``top_k`` best captions of each query; only such as share a word with it."""
-        found = []
+        """Rank the captions that share a word with each query.
+
+        Args:
+            queries: Search texts.
+            top_k: Length of a ranking at most.
+
+        Returns:
+            A ranking of image names and scores for each query, best first.
+        """
+        rankings = []
         for query in queries:
             words = bm25s.tokenize(
-                [query], token_pattern=WORD, stopwords=None, show_progress=False, return_ids=False
+                [query],
+                token_pattern=TOKEN_PATTERN,
+                stopwords=None,
+                show_progress=False,
+                return_ids=False,
             )[0]
             known = [word for word in words if word in self.index.vocab_dict]
-            scores = (
-                self.index.get_scores(known) if known else np.zeros(len(self.names), np.float32)
-            )
+            scores = np.zeros(len(self.names), np.float32)
+            if known:
+                scores = self.index.get_scores(known)
             order = np.lexsort((np.arange(len(scores)), -scores))[:top_k]
-            found.append(
-                [(self.names[place], float(scores[place])) for place in order if scores[place] > 0]
-            )
-        return found
+            positive = [index for index in order if scores[index] > 0]
+            rankings.append([(self.names[index], float(scores[index])) for index in positive])
+        return rankings
 
 
 def read_captions(file: Path) -> dict[str, str]:
-    """Captions by image: a JSON list of objects with ``image_file`` or ``image``, and ``caption`` or ``blip_caption``.
+    """Read captions by image name.
+
+    The file is a JSON list of objects with ``image_file`` or ``image``, and ``caption`` or
+    ``blip_caption``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is none.
+        ValueError: If the file has another form.
     """
     remedy = "write a JSON list of objects with image_file and caption"
     captions = {}
     for number, row in enumerate(read_json(file, list[_Caption], remedy)):
-        image, caption = row.image_file or row.image, row.caption or row.blip_caption
+        image = row.image_file or row.image
+        caption = row.caption or row.blip_caption
         if not image or not caption:
             msg = f"{file}: entry {number} has no {'caption' if image else 'image_file'}; {remedy}"
             raise ValueError(msg)
@@ -82,7 +96,7 @@ def read_captions(file: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Caption:
-    """An entry of a list of captions, in either spelling."""
+    """An entry of a caption file, in either spelling."""
 
     image_file: str = ""
     image: str = ""
@@ -90,18 +104,32 @@ class _Caption:
     blip_caption: str = ""
 
 
-def fused(rankings: Sequence[Ranking], top_k: int, constant: int = 60) -> Ranking:
-    """Reciprocal rank fusion (Cormack et al., SIGIR 2009) of several rankings of one query."""
+def reciprocal_rank_fusion(rankings: Sequence[Ranking], top_k: int, constant: int = 60) -> Ranking:
+    """Fuse several rankings of one query (Cormack et al., SIGIR 2009).
+
+    Args:
+        rankings: Rankings of names and scores, best first; only the order counts.
+        top_k: Length of the result at most.
+        constant: Constant k of the score 1 / (k + rank).
+
+    Returns:
+        Names and fused scores, best first; ties by name.
+    """
     scores: dict[str, float] = {}
     for ranking in rankings:
-        for place, (name, _) in enumerate(ranking):
-            scores[name] = scores.get(name, 0.0) + 1 / (constant + place + 1)
+        for rank, (name, _) in enumerate(ranking, start=1):
+            scores[name] = scores.get(name, 0.0) + 1 / (constant + rank)
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:top_k]
 
 
 @dataclass(frozen=True)
 class Hits:
-    """How often the right picture was among the first."""
+    """Counts of queries whose right image is among the top results.
+
+    Attributes:
+        at: Number of such queries by depth.
+        total: Number of queries.
+    """
 
     at: dict[int, int]
     total: int
@@ -113,9 +141,15 @@ class Hits:
         wanted: Sequence[str],
         depths: Sequence[int] = (1, 3, 5, 10),
     ) -> Hits:
-        """Count exact names; an empty ranking (nothing was looked for) is a miss."""
+        """Count the hits of rankings; an empty ranking is a miss.
+
+        Args:
+            rankings: Ranked names of each query, best first.
+            wanted: Right name of each query.
+            depths: Numbers of top results to look at.
+        """
         pairs = list(zip(rankings, wanted, strict=True))
-        return cls(
-            {depth: sum(name in ranking[:depth] for ranking, name in pairs) for depth in depths},
-            len(pairs),
-        )
+        counts = {}
+        for depth in depths:
+            counts[depth] = sum(name in ranking[:depth] for ranking, name in pairs)
+        return cls(counts, len(pairs))

@@ -1,4 +1,4 @@
-"""Scores of protected and of control systems told apart: the paper's figures, and what they leave out.
+"""ROC metrics between protected and control systems, with uncertainty.
 
 Letters: N = keys, n = queries whose mean is one score.
 """
@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 FALSE_POSITIVE_RATES = (0.01, 0.10)
+"""Rates at which true positives are reported."""
 
 
 @dataclass(frozen=True)
 class Separation:
-    """Area under the ROC curve, and true-positive rates at 1 % and 10 % false positives, interpolated along the curve."""
+    """Figures of a ROC curve.
+
+    Attributes:
+        auc: Area under the curve, 0 to 1.
+        tpr_at_1: True-positive rate at 1 % false positives, interpolated along the curve.
+        tpr_at_10: True-positive rate at 10 %, likewise.
+    """
 
     auc: float
     tpr_at_1: float
@@ -24,7 +31,9 @@ class Separation:
 
 
 def separation(positives: Scores, negatives: Scores) -> Separation:
-    """How well scores tell protected (positive) from control systems, as the published evaluation computes it.
+    """Compute the ROC figures of protected (positive) against control (negative) scores.
+
+    The definitions are those of the published evaluation.
 
     Raises:
         ValueError: If a side is empty or has values that are not finite.
@@ -33,16 +42,27 @@ def separation(positives: Scores, negatives: Scores) -> Separation:
 
     scores = np.concatenate([positives, negatives])
     if not len(positives) or not len(negatives) or not np.isfinite(scores).all():
-        msg = f"both sides need finite scores, got {len(positives)} protected and {len(negatives)} control ones"
+        msg = (
+            f"both sides need finite scores, got {len(positives)} protected and "
+            f"{len(negatives)} control ones"
+        )
         raise ValueError(msg)
-    false, true, _ = roc_curve(np.repeat([1, 0], [len(positives), len(negatives)]), scores)
-    at = [float(np.interp(rate, false, true)) for rate in FALSE_POSITIVE_RATES]
-    return Separation(float(auc(false, true)), *at)
+    labels = np.repeat([1, 0], [len(positives), len(negatives)])
+    fpr, tpr, _ = roc_curve(labels, scores)
+    tpr_at = [float(np.interp(rate, fpr, tpr)) for rate in FALSE_POSITIVE_RATES]
+    return Separation(float(auc(fpr, tpr)), *tpr_at)
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """Means over runs, their standard deviations, and why they may mean nothing, if so."""
+    """ROC figures over repeated runs.
+
+    Attributes:
+        mean: Means over the runs.
+        deviation: Standard deviations over the runs.
+        runs: Figures of each run.
+        warning: Reason why the figures mean little; empty without one.
+    """
 
     mean: Separation
     deviation: Separation
@@ -53,51 +73,70 @@ class Resampled:
 def resampled(
     protected: Scores, control: Scores, queries: int, times: int, runs: int, seed: int, compat: bool
 ) -> Resampled:
-    """The paper's protocol: many means of ``queries`` keys of either system, and their ROC curve.
+    """Compute ROC figures of means of ``queries`` keys by the paper's protocol.
 
     Args:
         protected: A score for each key, (N,).
         control: The same keys' scores without sentinels in the database, (N,).
-        queries: Keys n of one mean.
+        queries: Number n of keys in one mean, 1 to N.
         times: Means of each system in one run.
-        runs: Curves.
-        seed: Of the draws.
-        compat: Draw keys without replacement and the same for both systems, as the published evaluation; else with replacement and
-            separately, which does not shrink to one comparison as n comes near N.
+        runs: Number of runs, each with one curve.
+        seed: Seed of the draws.
+        compat: Draw keys without replacement and the same for both systems, as the published
+            evaluation does. Else keys are drawn with replacement and separately, which does not
+            shrink to one comparison as n approaches N.
 
     Raises:
         ValueError: If there are too few keys.
     """
     count = len(protected)
     if not 1 <= queries <= count or len(control) != count:
-        msg = f"{queries} queries need at least as many keys that both systems answered; there are {count}"
+        msg = (
+            f"{queries} queries need at least as many keys that both systems answered; "
+            f"there are {count}"
+        )
         raise ValueError(msg)
-    rng, found = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    results = []
     for _ in range(runs):
-        first = _draws(rng, count, queries, times, compat)
-        second = first if compat else _draws(rng, count, queries, times, compat)
-        found.append(separation(protected[first].mean(axis=1), control[second].mean(axis=1)))
-    values = np.array([[run.auc, run.tpr_at_1, run.tpr_at_10] for run in found])
+        drawn = _draw_keys(rng, count, queries, times, compat)
+        control_drawn = drawn if compat else _draw_keys(rng, count, queries, times, compat)
+        protected_means = protected[drawn].mean(axis=1)
+        results.append(separation(protected_means, control[control_drawn].mean(axis=1)))
+    values = np.array([[run.auc, run.tpr_at_1, run.tpr_at_10] for run in results])
     return Resampled(
         Separation(*values.mean(axis=0)),
         Separation(*values.std(axis=0)),
-        found,
+        results,
         degenerate(queries, count, compat),
     )
 
 
 def degenerate(queries: int, count: int, compat: bool) -> str:
-    """Why resampled means of so many queries out of so many keys mean little; empty if they do not."""
+    """Return a warning if resampled means hardly differ; empty if they do.
+
+    Args:
+        queries: Number of keys in one mean.
+        count: Number of keys.
+        compat: Keys are drawn without replacement.
+    """
     if compat and queries == count:
-        return f"degenerate: every draw of {queries} of {count} keys is the same, so the curve is one comparison; ask more keys"
+        return (
+            f"degenerate: every draw of {queries} of {count} keys is the same, "
+            "so the curve is one comparison; ask more keys"
+        )
     if queries > count / 2:
-        return f"near degenerate: means of {queries} of {count} keys hardly differ; ask at least {2 * queries} keys"
+        return (
+            f"near degenerate: means of {queries} of {count} keys hardly differ; "
+            f"ask at least {2 * queries} keys"
+        )
     return ""
 
 
-def _draws(
+def _draw_keys(
     rng: np.random.Generator, count: int, queries: int, times: int, compat: bool
 ) -> NDArray[np.int64]:
+    """Draw indices of keys, (times, queries), without replacement in a row if ``compat``."""
     if compat:
         return np.stack([rng.choice(count, queries, replace=False) for _ in range(times)])
     return rng.integers(count, size=(times, queries))
@@ -106,14 +145,22 @@ def _draws(
 def threshold(
     control: Scores, queries: int, rate: float, seed: int, resamples: int = 100_000
 ) -> float:
-    """The mean of ``queries`` scores that control systems exceed at a chosen rate at most.
+    """Return the mean score that control systems exceed at most at a given rate.
 
-    For one query it is the order statistic that keeps the rate for a further control score whatever their distribution (infinite where
-    there are too few of them); for more, a quantile of means of controls drawn with replacement.
+    For one query it is an order statistic, which keeps the rate for a further control score of any
+    distribution; it is infinite for too few scores. For more queries it is a quantile of means of
+    control scores drawn with replacement.
+
+    Args:
+        control: Scores of control systems, (N,).
+        queries: Number of scores in one mean.
+        rate: Accepted false-positive rate, in (0, 1).
+        seed: Seed of the draws.
+        resamples: Number of drawn means.
     """
     if queries == 1:
-        place = int(np.ceil((1 - rate) * (len(control) + 1)))
-        return float(np.sort(control)[place - 1]) if place <= len(control) else float("inf")
+        rank = int(np.ceil((1 - rate) * (len(control) + 1)))
+        return float(np.sort(control)[rank - 1]) if rank <= len(control) else float("inf")
     rng = np.random.default_rng(seed)
     means = control[rng.integers(len(control), size=(resamples, queries))].mean(axis=1)
     return float(np.quantile(means, 1 - rate, method="higher"))

@@ -1,8 +1,8 @@
-"""A service that speaks OpenAI's API: where it is, how it is asked, and how it may fail."""
+"""Settings and errors of OpenAI-compatible services."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -10,38 +10,43 @@ from engine.stopping import EndsJob
 
 
 class ServiceError(ValueError):
-    """The service did not give what was asked for; another try of the same would not either."""
+    """Signal a request that failed for good; repeating it does not help."""
 
 
 class RunEnds(ServiceError, EndsJob):
-    """No further request of the run can succeed."""
+    """Signal that no further request of the run can succeed."""
 
 
 class CallLimitReached(RunEnds):
-    """As many requests were made as were allowed."""
+    """Signal that the request limit is reached."""
 
 
 class KeyRefused(RunEnds):
-    """The service does not know the API key."""
+    """Signal a rejected API key."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where and how to ask.
+    """Address, models and limits of a service.
 
     Attributes:
-        base_url: Of any OpenAI-compatible service.
-        chat_model: Model that looks, describes and answers.
-        image_model: Model that draws.
-        drawing: How it draws: through the Images API (``images``), or as an URL in a chat answer (``chat``).
-        key_variable: Environment variable with the API key. It may be unset for a service on this machine.
+        base_url: URL of an OpenAI-compatible service.
+        chat_model: Model that reads, describes and judges images.
+        image_model: Model that generates images.
+        drawing: How images arrive: through the Images API (``images``), or as a URL in a chat
+            answer (``chat``).
+        key_variable: Environment variable with the API key; may be unset for a service on this
+            machine.
         timeout: Seconds for one request, answer included.
-        concurrency: Requests at a time.
-        attempts: Tries of one request, waits doubling between them.
-        max_calls: Requests in all, failed ones included, before the run stops; None for any number.
-        max_megabytes: Largest answer that is read.
-        chat_price: Price of one chat request, in any currency, for the estimate; 0 if not known.
-        image_price: Price of one picture.
+        concurrency: Parallel requests.
+        attempts: Attempts per request; the wait between them doubles.
+        max_calls: Requests before the run stops, failed ones included; None for no limit.
+        max_megabytes: Largest answer that is read, in MiB.
+        chat_price: Price of one chat request in any currency, for the estimate; 0 if unknown.
+        image_price: Price of one generated image, likewise.
+
+    Raises:
+        ValueError: If the URL or a limit is out of range.
     """
 
     base_url: str = "https://api.openai.com/v1"
@@ -59,20 +64,25 @@ class Service:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.username
-            or parts.query
-        ):
-            msg = f"base_url must be http(s)://HOST/..., without a user name or a query, got '{self.base_url}'"
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+        if not is_web or parts.username or parts.query:
+            msg = (
+                "base_url must be http(s)://HOST/..., without a user name or a query, "
+                f"got '{self.base_url}'"
+            )
             raise ValueError(msg)
         if self.timeout <= 0 or self.concurrency < 1 or self.attempts < 1 or self.max_megabytes < 1:
-            msg = "timeout, concurrency, attempts and max_megabytes must be positive"
+            msg = (
+                "timeout, concurrency, attempts and max_megabytes must be positive, got "
+                f"{self.timeout:g}, {self.concurrency}, {self.attempts} and {self.max_megabytes}"
+            )
             raise ValueError(msg)
 
     def settings(self) -> dict[str, Any]:
-        """What decides the answers, for a manifest."""
+        """Return the settings that determine the answers, for a manifest."""
         return {
-            key: asdict(self)[key] for key in ("base_url", "chat_model", "image_model", "drawing")
+            "base_url": self.base_url,
+            "chat_model": self.chat_model,
+            "image_model": self.image_model,
+            "drawing": self.drawing,
         }

@@ -1,4 +1,4 @@
-"""What a system answered to each key, in the published JSON schema."""
+"""Answers of a system to each key, in the published JSON schema."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Any
 
 from engine.records import read_json, write_readable_json
 
+LAST_IMAGE_FIRST = ("final_image", "rephrased_image", "initial_image")
+"""Fields of a trial with an image, the last stage first."""
+
 
 @dataclass
 class Trials:
     """The answers of one system: ``out.json`` and ``images/`` in a folder.
 
     Attributes:
-        folder: Where.
-        entries: By the source's name: ``random_key``, ``original_image``, ``generated_image`` and ``trials``.
-        name: Of the JSON file, without its ending.
+        folder: Folder of the answers.
+        entries: By the source's name: ``random_key``, ``original_image``, ``generated_image`` and
+            ``trials``.
+        name: Name of the JSON file, without the suffix.
     """
 
     folder: Path
@@ -26,25 +30,23 @@ class Trials:
 
     @classmethod
     def open(cls, folder: Path, name: str = "out", new: bool = False) -> Trials:
-        """Read them.
+        """Read the answers of a system.
 
         Args:
-            folder: Where.
-            name: Of the JSON file.
-            new: Begin empty where there is none.
+            folder: Folder of the answers.
+            name: Name of the JSON file, without the suffix.
+            new: Begin empty if the file does not exist.
 
         Raises:
-            FileNotFoundError: If there are none.
+            FileNotFoundError: If there is no such file.
             ValueError: If the file is damaged.
         """
         file = folder / f"{name}.json"
         if not file.is_file():
             if new:
                 return cls(folder, {}, name)
-            others = (
-                ", ".join(sorted(path.name for path in folder.glob("*.json"))) or "no JSON file"
-            )
-            msg = f"{file}: no answers there; the folder has {others}"
+            others = ", ".join(sorted(path.name for path in folder.glob("*.json")))
+            msg = f"{file}: no such file of answers; the folder has {others or 'no JSON file'}"
             raise FileNotFoundError(msg)
         entries = read_json(
             file, dict[str, dict[str, Any]], "it should be the answers of a system to each key"
@@ -57,36 +59,36 @@ class Trials:
         return cls(folder, entries, name)
 
     def write(self) -> None:
-        """Write the file, whole or not at all."""
+        """Write the JSON file atomically."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_readable_json(self.folder / f"{self.name}.json", self.entries)
 
     def outputs(self, entry: str) -> Iterator[tuple[dict[str, Any], Path | None]]:
-        """Every trial of an entry with the picture the system gave in the end; None where that is missing."""
+        """Yield every trial of an entry with its final image; None if the image is missing."""
         for trial in self.entries[entry]["trials"]:
-            named = (
-                trial.get("final_image")
-                or trial.get("rephrased_image")
-                or trial.get("initial_image")
-            )
-            yield trial, self.locate(str(named)) if named else None
+            recorded = next((trial[name] for name in LAST_IMAGE_FIRST if trial.get(name)), None)
+            yield trial, self.locate(str(recorded)) if recorded else None
 
     def locate(self, recorded: str) -> Path | None:
-        """The file a recorded path means: beside the answers, or among the pictures by its name."""
-        places = (
-            self.folder / recorded,
-            self.folder / "images" / Path(recorded).name,
-            Path(recorded),
-        )
-        return next((place for place in places if place.is_file()), None)
+        """Return the file of a recorded path; None if it does not exist.
+
+        The path is relative to the answers, or a name in ``images/``, or a path by itself.
+        """
+        in_images = self.folder / "images" / Path(recorded).name
+        for path in (self.folder / recorded, in_images, Path(recorded)):
+            if path.is_file():
+                return path
+        return None
 
 
 def triggered(trial: dict[str, Any]) -> bool:
-    """Did the system look into its database?"""
+    """Return True if the system searched its database."""
     return bool(trial.get("retrieved_images"))
 
 
 def retrieved(trial: dict[str, Any]) -> list[str]:
-    """Paths found for the first caption, best first."""
-    found = trial.get("retrieved_images") or []
-    return [str(path) for path in (found[0] if found and isinstance(found[0], list) else found)]
+    """Return the paths retrieved for the first caption, best first."""
+    paths = trial.get("retrieved_images") or []
+    if paths and isinstance(paths[0], list):
+        paths = paths[0]
+    return [str(path) for path in paths]

@@ -1,4 +1,4 @@
-"""``python -m sentinels verify``: is a record true of its files?"""
+"""Check of a record against its files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,25 @@ from sentinels.keys import KeyMaker, fold
 from sentinels.reader import Reader, reads_as
 from sentinels.record import Record, Sentinel
 
-ASPECT = 0.1
-"""Relative difference of aspect ratios from which a sentinel does not look like its source's copy."""
+MAX_ASPECT_DIFFERENCE = 0.1
+"""Largest relative difference of the aspect ratios of a sentinel and its source."""
+
+Level = Literal["error", "warning"]
+Faults = Iterator[tuple[Level, str]]
+"""Levels and texts of findings."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong: an ``error`` spoils evidence or is missing, a ``warning`` weakens or betrays it."""
+    """A fault of a record.
 
-    level: Literal["error", "warning"]
+    Attributes:
+        level: An ``error`` spoils the evidence; a ``warning`` weakens it or exposes the sentinel.
+        entry: Name of the source.
+        what: Description of the fault.
+    """
+
+    level: Level
     entry: str
     what: str
 
@@ -33,44 +43,40 @@ def verify(record: Record, reader: Reader | None = None, distance: int = 2) -> l
 
     Args:
         record: The record.
-        reader: Reads the key off every sentinel; not checked if None.
-        distance: Edits by which two keys must differ at least, whatever their case.
+        reader: Reads the key of every sentinel; None leaves keys unread.
+        distance: Least edit distance of two keys, ignoring case.
     """
-    findings = [*_keys(record, distance)]
+    findings = list(_key_findings(record, distance))
     for name, sentinel in record.sentinels.items():
-        findings += [Finding(level, name, what) for level, what in _entry(record, sentinel, reader)]
+        for level, text in _entry_faults(record, sentinel, reader):
+            findings.append(Finding(level, name, text))
     return findings
 
 
-def _keys(record: Record, distance: int) -> Iterator[Finding]:
+def _key_findings(record: Record, distance: int) -> Iterator[Finding]:
+    """Find keys that are malformed, repeated or too similar."""
     maker = KeyMaker(distance=distance)
     owners: dict[str, list[str]] = defaultdict(list)
     for name, sentinel in record.sentinels.items():
         folded = fold(sentinel.key)
         if len(folded) < 3 or len(folded) != len(sentinel.key):
-            yield Finding(
-                "error",
-                name,
-                f"the key '{sentinel.key}' is not at least three letters and nothing else",
-            )
+            text = f"the key '{sentinel.key}' must be at least three letters and nothing else"
+            yield Finding("error", name, text)
         elif owners[folded]:
-            yield Finding(
-                "error",
-                name,
-                f"the key {sentinel.key} is that of {owners[folded][0]}, too, whatever the case of its letters",
-            )
-        elif near := maker.too_near(sentinel.key):
-            yield Finding(
-                "warning", name, f"the key {sentinel.key} is less than {distance} edits from {near}"
-            )
+            owner = owners[folded][0]
+            text = f"the key {sentinel.key} is also the key of {owner}, whatever the case"
+            yield Finding("error", name, text)
+        elif near := maker.find_near(sentinel.key):
+            text = f"the key {sentinel.key} is less than {distance} edits from {near}"
+            yield Finding("warning", name, text)
         owners[folded].append(name)
-        maker.know([sentinel.key])
+        maker.register([sentinel.key])
 
 
-def _entry(
-    record: Record, sentinel: Sentinel, reader: Reader | None
-) -> Iterator[tuple[Literal["error", "warning"], str]]:
-    path, source = record.locate(sentinel.generated), record.locate(sentinel.original)
+def _entry_faults(record: Record, sentinel: Sentinel, reader: Reader | None) -> Faults:
+    """Check the files of an entry, and read its key."""
+    path = record.locate(sentinel.generated)
+    source = record.locate(sentinel.original)
     if source is None:
         yield "warning", f"the source {sentinel.original} is not there"
     if path is None:
@@ -81,70 +87,82 @@ def _entry(
     except UnreadableImage as error:
         yield "error", str(error)
         return
+    yield from _name_faults(path)
+    height, width = photo.rgb.shape[:2]
+    if source is not None:
+        yield from _source_faults(sentinel, path, source, (width, height))
+    digest = sentinel.provenance.get("sentinel_sha256")
+    if digest and file_digest(path) != digest:
+        yield "error", f"{path.name} is not the file that was planted: its sha256 differs"
+    if reader is not None:
+        (text,) = reader(photo.tensor().unsqueeze(0))
+        if not reads_as(text, sentinel.key):
+            yield "error", f"the key {sentinel.key} is not legible in {path.name}: read as '{text}'"
+
+
+def _name_faults(path: Path) -> Faults:
+    """Check a sentinel's file name for signs that give it away."""
     header = read_header(read_bytes(path))
-    if header is not None and header.codec != _codec(path):
+    if header is not None and header.codec != _suffix_codec(path):
         yield (
             "warning",
-            f"{path.name} holds {header.codec} data, whatever its name says: whoever looks for such files finds the sentinels",
+            f"{path.name} holds {header.codec} data under another suffix: "
+            "a search for such files finds the sentinels",
         )
     if path.name.startswith("sentinel_"):
         yield (
             "warning",
-            f"{path.name} says in its name that it is a sentinel: delete by name is all it takes; plant with neutral names",
+            f"{path.name} says in its name that it is a sentinel and can be deleted by name; "
+            "plant with neutral names",
         )
-    height, width = photo.rgb.shape[:2]
-    if source is not None:
-        yield from _source(sentinel, path, source, (width, height))
-    if (known := sentinel.provenance.get("sentinel_sha256")) and file_digest(path) != known:
-        yield "error", f"{path.name} is not the file that was planted: its sha256 differs"
-    if reader is not None and not reads_as(
-        seen := reader(photo.tensor().unsqueeze(0))[0], sentinel.key
-    ):
-        yield "error", f"the key {sentinel.key} is not legible in {path.name}: read as '{seen}'"
 
 
-def _source(
-    sentinel: Sentinel, path: Path, source: Path, size: tuple[int, int]
-) -> Iterator[tuple[Literal["error", "warning"], str]]:
+def _source_faults(sentinel: Sentinel, path: Path, source: Path, size: tuple[int, int]) -> Faults:
+    """Compare a sentinel of a size (width, height) with its source."""
     try:
-        original = open_photo(source).rgb.shape[1::-1]
+        source_size = open_photo(source).rgb.shape[1::-1]
     except UnreadableImage as error:
         yield "warning", str(error)
         return
-    if abs(size[0] / size[1] / (original[0] / original[1]) - 1) > ASPECT:
-        yield "warning", f"{path.name} is {_by(size)}, its source {_by(original)}: of another shape"
-    elif size != original:
-        yield "warning", f"{path.name} is {_by(size)}, its source {_by(original)}: of another size"
-    if (known := sentinel.provenance.get("source_sha256")) and file_digest(source) != known:
+    sizes = f"{path.name} is {_size_text(size)}, its source {_size_text(source_size)}"
+    aspect_ratio = size[0] / size[1]
+    if abs(aspect_ratio / (source_size[0] / source_size[1]) - 1) > MAX_ASPECT_DIFFERENCE:
+        yield "warning", f"{sizes}: of another shape"
+    elif size != source_size:
+        yield "warning", f"{sizes}: of another size"
+    digest = sentinel.provenance.get("source_sha256")
+    if digest and file_digest(source) != digest:
         yield "warning", f"the source {source.name} has changed since: its sha256 differs"
     if sentinel.description:
-        yield from _description(sentinel, original)
+        yield from _description_faults(sentinel, source_size)
 
 
-def _description(
-    sentinel: Sentinel, original: tuple[int, ...]
-) -> Iterator[tuple[Literal["warning"], str]]:
+def _description_faults(sentinel: Sentinel, source_size: tuple[int, ...]) -> Faults:
+    """Check the form of a description, and the size that it states."""
     described = sentinel.described
     if described is None:
-        yield "warning", "the description is not the JSON object that was asked for"
+        yield "warning", "the description is not a JSON object"
         return
     try:
-        said = described["technical"]["resolution"]
-        claimed = (int(said["width"]), int(said["height"]))
+        resolution = described["technical"]["resolution"]
+        stated = (int(resolution["width"]), int(resolution["height"]))
     except (KeyError, TypeError, ValueError):
         return
-    if claimed != tuple(original):
-        swapped = ", its sides exchanged" if claimed == tuple(original)[::-1] else ""
+    if stated != tuple(source_size):
+        swapped = ", its sides exchanged" if stated == tuple(source_size)[::-1] else ""
         yield (
             "warning",
-            f"the description gives the source's size as {_by(claimed)}, it is {_by(original)}{swapped}",
+            f"the description gives the source's size as {_size_text(stated)}, "
+            f"it is {_size_text(source_size)}{swapped}",
         )
 
 
-def _by(size: tuple[int, ...]) -> str:
+def _size_text(size: tuple[int, ...]) -> str:
+    """Format a size (width, height)."""
     return f"{size[0]}x{size[1]}"
 
 
-def _codec(path: Path) -> str:
-    ending = path.suffix.lower().lstrip(".")
-    return {"jpeg": "jpg", "tiff": "tif"}.get(ending, ending)
+def _suffix_codec(path: Path) -> str:
+    """Return the codec that a file's suffix names."""
+    suffix = path.suffix.lower().lstrip(".")
+    return {"jpeg": "jpg", "tiff": "tif"}.get(suffix, suffix)

@@ -75,7 +75,7 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
             )
             plate = set_key(np.ascontiguousarray(plain), key, rng, style)
             image = plate.rgb
-            for (x, y), letter in zip(plate.centres / STRIDE, key, strict=True):
+            for (x, y), letter in zip(plate.centers / STRIDE, key, strict=True):
                 column, row = (
                     int(np.clip(x, 0, letters.shape[1] - 1)),
                     int(np.clip(y, 0, letters.shape[0] - 1)),

@@ -169,7 +169,7 @@ def test_the_demo_plants_a_key_and_reads_it_back(demo, visit, tmp_path):
     page = opened(visit, demo, "Sentinel")
     page.locator("#sentinel-files input[type=file]").set_input_files([portrait, small])
     page.get_by_role("button", name="Plant", exact=True).click()
-    assert "small.png: a picture of 20x20 pixels is too small" in said(
+    assert "small.png: an image of 20x20 pixels is too small" in said(
         page, "#sentinel-report", "1 planted"
     )
     page.wait_for_selector("#sentinel-shown img")

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from sentinels.answers import chosen, is_refusal, listed, yes_or_no
+from sentinels.answers import is_refusal, parse_list, parse_ranking, yes_or_no
 from sentinels.client import Client
 from sentinels.fetch import fetch
 from sentinels.messages import message
@@ -130,8 +130,8 @@ def test_pictures_come_by_url_too(service, stub, tmp_path):
     ("drawing", "fault", "says"),
     [
         ("images", "not a picture", "not a valid image file"),
-        ("images", "bad base64", "holds no picture"),
-        ("chat", "prose", "no URL of a picture but: Here is what I see"),
+        ("images", "bad base64", "holds no image"),
+        ("chat", "prose", "no URL of an image but: Here is what I see"),
         ("chat", "html link", "text/html"),
         ("chat", "missing link", "status 404"),
         ("chat", "private link", "private address"),
@@ -255,7 +255,7 @@ def test_only_a_first_word_decides(text, verdict):
     ],
 )
 def test_captions_come_out_of_lists(text, found):
-    assert listed(text) == found
+    assert parse_list(text) == found
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_captions_come_out_of_lists(text, found):
     ],
 )
 def test_choices_are_numbers_or_nothing(text, places):
-    assert chosen(text, 3) == places
+    assert parse_ranking(text, 3) == places
 
 
 def test_refusals():

@@ -52,7 +52,7 @@ def test_outputs_without_a_sentinel_and_too_few_are_refused(sentinels):
         decider.decide({KEYS[0]: sentinels[KEYS[0]]}, sentinels)
     with pytest.raises(ValueError, match="at least two keys"):
         decider.decide({}, sentinels)
-    with pytest.raises(ValueError, match="without an image"):
+    with pytest.raises(ValueError, match="has no image"):
         decider.decide({KEYS[0]: []}, sentinels)
 
 

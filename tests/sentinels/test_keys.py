@@ -26,9 +26,9 @@ def test_a_seed_gives_the_same_keys_in_any_order():
 
 def test_case_does_not_make_a_key_another():
     maker = KeyMaker(distance=1)
-    maker.know(["DXrdDh"])
-    assert maker.too_near("dxRDdH") == "dxrddh"
-    assert maker.too_near("DXRDDJ") is None
+    maker.register(["DXrdDh"])
+    assert maker.find_near("dxRDdH") == "dxrddh"
+    assert maker.find_near("DXRDDJ") is None
 
 
 @given(
@@ -38,8 +38,8 @@ def test_case_does_not_make_a_key_another():
 )
 def test_near_means_the_edit_distance(a, b, distance):
     maker = KeyMaker(length=3, distance=distance)
-    maker.know([a])
-    assert (maker.too_near(b) is not None) == (edit_distance(a, b) < distance)
+    maker.register([a])
+    assert (maker.find_near(b) is not None) == (edit_distance(a, b) < distance)
 
 
 def test_no_room_is_said():

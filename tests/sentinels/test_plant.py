@@ -16,7 +16,7 @@ from sentinels.__main__ import main
 from sentinels.client import Client
 from sentinels.describe import measured_description
 from sentinels.plant import PlantConfig, plant
-from sentinels.plant_command import letters_of
+from sentinels.plant_command import open_ocr
 from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size
 from sentinels.plate import PlateStyle, set_key
 from sentinels.record import Record
@@ -30,8 +30,8 @@ def test_a_key_changes_its_place_and_nothing_else(portraits):
     large = np.kron(rgb, np.ones((3, 3, 1), np.uint8))
     plate = set_key(large, "BCDFGH", np.random.default_rng(1))
     assert plate.rgb.shape == large.shape
-    assert len(plate.centres) == 6
-    assert (np.diff(plate.centres[:, 0]) > 0).all()
+    assert len(plate.centers) == 6
+    assert (np.diff(plate.centers[:, 0]) > 0).all()
     far = np.ones(large.shape[:2], bool)
     low, high = (
         plate.corners.min(axis=0).astype(int) - 20,
@@ -264,7 +264,7 @@ def test_odd_files_are_planted_and_never_written_over(collection, tmp_path, name
 def service_plant(collection, output, service, config, reader="service"):
     client = Client(service, output / "answers", first_wait=0.01)
     return plant(
-        collection, output, ServicePlanter(client), config, letters_of(reader, client), client
+        collection, output, ServicePlanter(client), config, open_ocr(reader, client), client
     ), client
 
 

@@ -6,7 +6,7 @@ import torch
 from images.io import Photo, save_png, to_uint8
 from models.embedders import open_embedder
 from sentinels.plant import PlantConfig, plant
-from sentinels.plant_command import letters_of
+from sentinels.plant_command import open_ocr
 from sentinels.planters import LocalPlanter
 from sentinels.reader import load_network, load_reader
 from sentinels.record import Record
@@ -24,7 +24,7 @@ def test_keys_are_planted_read_back_and_found(tmp_path):
             Photo(to_uint8(item["image"]).permute(1, 2, 0).numpy()),
             tmp_path / "photos" / f"{number:04d}.png",
         )
-    letters = letters_of(EMBEDDER, None)
+    letters = open_ocr(EMBEDDER, None)
     report = plant(
         tmp_path / "photos", tmp_path / "out", LocalPlanter(), PlantConfig(count=6, seed=2), letters
     )

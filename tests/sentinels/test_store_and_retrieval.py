@@ -28,7 +28,7 @@ from models.preprocessing import Preprocessing
 from models.search import ExactIndex, rankings
 from models.store import VectorStore
 from sentinels.__main__ import main
-from sentinels.retrieve import CaptionIndex, Hits, fused, read_captions
+from sentinels.retrieve import CaptionIndex, Hits, read_captions, reciprocal_rank_fusion
 from tiny.diffusion import build_tokenizer
 
 
@@ -206,7 +206,12 @@ def test_words_of_captions_are_found():
 
 
 def test_rankings_are_fused_by_place():
-    assert [name for name, _ in fused([[("a", 0.9), ("b", 0.8)], [("b", 7.0), ("c", 1.0)]], 2)] == [
+    assert [
+        name
+        for name, _ in reciprocal_rank_fusion(
+            [[("a", 0.9), ("b", 0.8)], [("b", 7.0), ("c", 1.0)]], 2
+        )
+    ] == [
         "b",
         "a",
     ]

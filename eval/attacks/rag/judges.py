@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from images.io import encode_as
 from models.embedders import identify_model
-from sentinels.answers import Verdict, is_refusal, listed, yes_or_no
+from sentinels.answers import Verdict, is_refusal, parse_list, yes_or_no
 from sentinels.client import Client
 from sentinels.messages import message
 from sentinels.reader import Reader, load_reader, reads_as
@@ -120,7 +120,7 @@ class ServiceJudge(Judge):
                 temperature=0.4 * attempt,
             )
             if not is_refusal(answer):
-                return listed(answer)[: self.most]
+                return parse_list(answer)[: self.most]
         return []
 
     async def captions(self, prompt: str, concepts: list[str], salt: str) -> list[str]:
@@ -129,7 +129,7 @@ class ServiceJudge(Judge):
             "that such a picture would have and that stands for itself, one a line, nothing else."
         )
         answer = await self._ask(question, salt)
-        return [] if is_refusal(answer) else listed(answer)
+        return [] if is_refusal(answer) else parse_list(answer)
 
     async def rephrase(self, prompt: str, salt: str) -> str:
         question = f'Say this more simply for an image generator, without changing what it means: "{prompt}". The new wording only.'

@@ -10,10 +10,10 @@ from images.io import encode_as, open_photo
 from models.embedders import Embedder
 from models.search import ExactIndex, Ranking, rankings
 from models.store import VectorStore
-from sentinels.answers import chosen
+from sentinels.answers import parse_ranking
 from sentinels.client import Client
 from sentinels.messages import message
-from sentinels.retrieve import CaptionIndex, fused
+from sentinels.retrieve import CaptionIndex, reciprocal_rank_fusion
 
 Method = Literal["cosine", "bm25", "fusion", "rerank"]
 
@@ -88,7 +88,7 @@ class Retriever:
         near = rankings(self.index, self.embedder.embed_texts([caption]).cpu().numpy(), depth)[0]
         if self.method == "fusion":
             assert self.words is not None
-            return fused([near, self.words.search([caption], depth)[0]], top_k)
+            return reciprocal_rank_fusion([near, self.words.search([caption], depth)[0]], top_k)
         return (
             (await self._reranked(caption, near, salt))[:top_k] if self.method == "rerank" else near
         )
@@ -108,7 +108,9 @@ class Retriever:
                 f'Which of these {len(group)} pictures fits best: "{caption}"? They are numbered from 0 in the order shown. '
                 "Answer with the numbers, the best first, separated by commas, and nothing else."
             )
-            picked = chosen(await self.client.chat([message(question, pictures)], salt), len(group))
+            picked = parse_ranking(
+                await self.client.chat([message(question, pictures)], salt), len(group)
+            )
             if picked is None:
                 continue  # an answer that is none leaves the order by cosine
             ranked = [group[place] for place in picked]
