@@ -23,7 +23,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from datamodules.fake2m.datamodule import Fake2MDataModule
-from datamodules.fake2m.sharding import Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
 from datamodules.shards import ShardSource
 from engine.files import write_bytes
 from images.archives import Member

@@ -14,8 +14,9 @@ from lightning import Trainer, seed_everything
 
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.making import ReconstructionConfig
+from datamodules.fake2m.origin import REAL, Origin
 from datamodules.fake2m.reconstruct import reconstruct
-from datamodules.fake2m.sharding import REAL, Origin, shard_images
+from datamodules.fake2m.sharding import shard_images
 from datamodules.fake2m.splits import Split
 from datamodules.shards import ShardSource
 from detectors import Detector

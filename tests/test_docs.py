@@ -156,7 +156,7 @@ def columns():
     """Columns of every table that a command writes, and keys of every record, by what writes them."""
     from dataclasses import fields
 
-    from datamodules.fake2m.sharding import Origin
+    from datamodules.fake2m.origin import Origin
     from detectors.calibration import Calibration
     from detectors.scan import COLUMNS as FINDING
     from detectors.scores import FACTS

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from datamodules.fake2m.inspection import inspect_shards
 from datamodules.fake2m.making import Codec, ReconstructionConfig, SynthesisConfig
+from datamodules.fake2m.origin import REAL, Origin
 from datamodules.fake2m.reconstruct import reconstruct
-from datamodules.fake2m.sharding import REAL, Origin, shard_images
+from datamodules.fake2m.sharding import shard_images
 from datamodules.fake2m.splits import Split
 from datamodules.fake2m.synthesize import synthesize
 from engine.devices import DeviceOptions
@@ -86,7 +87,7 @@ def make_detection_shards(
             reconstruct([str(output / f"{split}-portraits-*.tar")], output, twins, here)
     gate = inspect_shards([str(output / "train-*.tar")], output / "inspection")
     if not gate.passed:
-        raise ValueError(gate.words())
+        raise ValueError(gate.verdict())
 
 
 def _members(portraits: PortraitDataset, batch: int = 64) -> Iterator[Member]:

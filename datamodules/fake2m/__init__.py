@@ -1,1 +1,1 @@
-"""The data of real-or-generated detectors."""
+"""Fake2M and MPBench: data of generated-image detectors."""

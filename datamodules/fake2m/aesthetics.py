@@ -1,4 +1,4 @@
-"""How good pictures look: scores that came with a data set, joined by path, and what is told of them by class."""
+"""Aesthetic scores: loading, joining by path, per-class summaries."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from images.io import UnreadableImage, decode_photo
 from images.samples import read_samples
 
 Scorer = Callable[[Tensor], Tensor]
-"""Scores, (B,), of (B, 3, H, W) pictures in [0, 1]; the higher, the better they look."""
+"""Function from images, (B, 3, H, W) in [0, 1], to scores, (B,); higher is better."""
 
-TABLES = (".csv", ".tsv", ".txt")
-LARGEST = 1 << 30
-"""Bytes of all tables of an archive together, unpacked."""
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+
+MAX_TABLE_BYTES = 1 << 30
+"""Largest total size of an archive's tables, unpacked."""
 
 
 def read_aesthetics(file: Path) -> PathTable[float]:
-    """Scores by path, from a table with a path and a score in each row, or a zip archive of tables; a row without a number is a header.
+    """Read scores by path from a table, or from a zip archive of tables.
+
+    Each row holds a path and a score. A row without a number is a header.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -36,8 +39,8 @@ def read_aesthetics(file: Path) -> PathTable[float]:
     if not file.is_file():
         msg = f"{file}: no such file of aesthetic scores"
         raise FileNotFoundError(msg)
-    found: PathTable[float] = PathTable()
-    for name, text in _tables(file):
+    scores: PathTable[float] = PathTable()
+    for folder, text in _read_tables(file):
         for line in text.splitlines():
             path, value = split_row(line)
             try:
@@ -45,53 +48,61 @@ def read_aesthetics(file: Path) -> PathTable[float]:
             except ValueError:
                 continue
             if path and math.isfinite(score):
-                found.add(path if "/" in path or not name else f"{name}/{path}", score)
-    if not found:
+                scores.add(path if "/" in path or not folder else f"{folder}/{path}", score)
+    if not scores:
         msg = f"{file}: no rows with a path and a score in it"
         raise ValueError(msg)
-    return found
+    return scores
 
 
-def _tables(file: Path) -> list[tuple[str, str]]:
-    """Name, if it stands for a folder, and text of each table."""
+def _read_tables(file: Path) -> list[tuple[str, str]]:
+    """Read the folder name and text of each table.
+
+    Several tables of an archive are named after their images' folders; otherwise the name is empty.
+    """
     if not is_zipped(file):
         return [("", file.read_text(errors="replace"))]
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [
-                member
-                for member in archive.infolist()
-                if PurePosixPath(member.filename).suffix.lower() in TABLES
-            ]
-            if sum(member.file_size for member in members) > LARGEST:
-                msg = f"{file}: its tables are larger than {LARGEST >> 20} MB; unpack the one you need and give that"
+            members = _table_members(archive)
+            if sum(member.file_size for member in members) > MAX_TABLE_BYTES:
+                msg = (
+                    f"{file}: its tables are larger than {MAX_TABLE_BYTES >> 20} MB; "
+                    "unpack the one you need and give that"
+                )
                 raise ValueError(msg)
-            names = [
-                PurePosixPath(member.filename).stem if len(members) > 1 else ""
-                for member in members
-            ]
-            return [
-                (name, archive.read(member).decode(errors="replace"))
-                for name, member in zip(names, members, strict=True)
-            ]
+            tables = []
+            for member in members:
+                folder = PurePosixPath(member.filename).stem if len(members) > 1 else ""
+                tables.append((folder, archive.read(member).decode(errors="replace")))
+            return tables
     except (zipfile.BadZipFile, RuntimeError) as error:
         msg = f"{file}: damaged or locked archive ({error}); get it again"
         raise ValueError(msg) from error
 
 
+def _table_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """List the tables of an archive."""
+    members = []
+    for member in archive.infolist():
+        if PurePosixPath(member.filename).suffix.lower() in TABLE_SUFFIXES:
+            members.append(member)
+    return members
+
+
 def join(records: Sequence[dict[str, Any]], scores: PathTable[float]) -> None:
-    """Give every record whose picture has a score an ``aesthetic``."""
+    """Add ``aesthetic`` to every record whose image has a score."""
     for record in records:
-        if (found := scores.find(record["source_path"])) is not None:
-            record["aesthetic"] = found[1]
+        row = scores.find(record["source_path"])
+        if row is not None:
+            record["aesthetic"] = row[1]
 
 
 def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> None:
-    """Give every record whose picture can be read an ``aesthetic``, by looking at it."""
-    samples = {
-        shard: {sample.key: sample for sample in read_samples(shard)}
-        for shard in {record["shard"] for record in records}
-    }
+    """Compute ``aesthetic`` for every record with a readable image."""
+    samples = {}
+    for shard in {record["shard"] for record in records}:
+        samples[shard] = {sample.key: sample for sample in read_samples(shard)}
     for record in records:
         entry = samples[record["shard"]][record["key"]].image
         try:
@@ -104,42 +115,40 @@ def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> None:
 def summary(
     records: Sequence[dict[str, Any]], classes: dict[int, str]
 ) -> dict[str, dict[str, float]]:
-    """Count, mean and quartiles of each class; classes without scores are left out."""
-    told = {}
-    for label, kind in classes.items():
+    """Compute count, mean and quartiles of each class that has scores."""
+    table = {}
+    for label, name in classes.items():
         values = _scores(records, label)
         if values:
-            low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
-            told[kind] = {
+            lower, median, upper = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+            table[name] = {
                 "pictures": len(values),
                 "mean": float(np.mean(values)),
-                "25 %": low,
-                "median": middle,
-                "75 %": high,
+                "25 %": lower,
+                "median": median,
+                "75 %": upper,
             }
-    return told
+    return table
 
 
 def plot(records: Sequence[dict[str, Any]], classes: dict[int, str]) -> str:
-    """Histograms by class, as a data URL."""
+    """Plot histograms by class, as a data URL."""
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(7, 2.6), layout="constrained")
-    axes = drawing.add_subplot()
-    values = {kind: _scores(records, label) for label, kind in classes.items()}
-    every = [value for part in values.values() for value in part]
-    edges = np.linspace(min(every), max(every) + 1e-9, 41).tolist()
-    for kind, part in values.items():
-        if part:
-            axes.hist(part, bins=edges, alpha=0.55, density=True, label=kind)
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    by_class = {name: _scores(records, label) for label, name in classes.items()}
+    scores = [score for values in by_class.values() for score in values]
+    edges = np.linspace(min(scores), max(scores) + 1e-9, 41).tolist()
+    for name, values in by_class.items():
+        if values:
+            axes.hist(values, bins=edges, alpha=0.55, density=True, label=name)
     axes.set_xlabel("aesthetic score")
     axes.legend()
-    return figure_url(drawing)
+    return figure_url(figure)
 
 
 def _scores(records: Sequence[dict[str, Any]], label: int) -> list[float]:
-    return [
-        record["aesthetic"]
-        for record in records
-        if record["label"] == label and "aesthetic" in record
-    ]
+    """List the scores of a class."""
+    of_class = [record for record in records if record["label"] == label]
+    return [record["aesthetic"] for record in of_class if "aesthetic" in record]

@@ -1,33 +1,29 @@
-"""The table of Fake2M and MPBench: which archive holds which generator's pictures, and how they were made."""
+"""Table of Fake2M and MPBench: archives, generators and sampling settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 import yaml
 
-Split = Literal["train", "val", "test", "dev", "calibration"]
-"""What shards are for: the first part of their names."""
-
 LABELS = {"0": 1, "1": 0}
-"""What the data set's own labels (fake 0, real 1) are here, where 1 means generated."""
+"""Map from the data set's labels (fake 0, real 1) to this project's, where 1 is generated."""
 
 
 @dataclass(frozen=True)
 class Subset:
-    """One generator's pictures.
+    """Images of one generator.
 
     Attributes:
-        name: The folder inside the archive.
-        column: Its column in the paper's table; None where it is not scored.
-        generator: Model.
+        name: Folder inside the archive.
+        column: Column of the paper's table; None if it is not scored there.
+        generator: Name of the model.
         family: latent_diffusion, pixel_diffusion, autoregressive, gan, unknown or real.
-        sampler: Sampler, if any.
-        steps: Its steps, if any.
-        count: Pictures announced.
+        sampler: Name of the sampler, if any.
+        steps: Sampling steps, if any.
+        count: Announced number of images.
     """
 
     name: str
@@ -41,7 +37,16 @@ class Subset:
 
 @dataclass(frozen=True)
 class Group:
-    """One archive: where its parts and its metadata are on the Hub, and what is in it."""
+    """One archive.
+
+    Attributes:
+        name: Name of the archive.
+        split: Split of its images.
+        images: URL of its parts on the Hub.
+        metadata: URL of its label file.
+        captions: Set of captions whose numbers are the file names, if any.
+        subsets: Its generators.
+    """
 
     name: str
     split: str
@@ -51,37 +56,38 @@ class Group:
     subsets: tuple[Subset, ...]
 
     def subset_of(self, path: str) -> Subset | None:
-        """The subset whose folder is nearest to a file, or the only one there is; None if the path names none."""
-        known = {subset.name: subset for subset in self.subsets}
-        found = next(
-            (known[part] for part in reversed(PurePosixPath(path).parts[:-1]) if part in known),
-            None,
-        )
-        return self.subsets[0] if found is None and len(self.subsets) == 1 else found
+        """Find the subset of a file by its nearest named folder.
+
+        An archive of one subset needs no folder. Returns None if the path names no subset.
+        """
+        by_name = {subset.name: subset for subset in self.subsets}
+        for folder in reversed(PurePosixPath(path).parts[:-1]):
+            if folder in by_name:
+                return by_name[folder]
+        return self.subsets[0] if len(self.subsets) == 1 else None
 
 
 @cache
 def groups() -> dict[str, Group]:
-    """Every archive, by name."""
+    """Return all archives by name."""
     table = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
-    made = {}
+    archives = {}
     for name, entry in table["groups"].items():
-        subsets = tuple(
-            Subset(name=folder, **facts) for folder, facts in entry.pop("subsets").items()
-        )
-        places = {key: f"{table['root']}/{entry.pop(key)}" for key in ("images", "metadata")}
-        made[name] = Group(name=name, subsets=subsets, **places, **entry)
-    return made
+        subsets = []
+        for folder, settings in entry.pop("subsets").items():
+            subsets.append(Subset(name=folder, **settings))
+        urls = {key: f"{table['root']}/{entry.pop(key)}" for key in ("images", "metadata")}
+        archives[name] = Group(name=name, subsets=tuple(subsets), **urls, **entry)
+    return archives
 
 
 def columns() -> list[str]:
-    """The generators the paper's table scores, in its order."""
-    return list(
-        dict.fromkeys(
-            subset.column
-            for group in groups().values()
-            if group.split == "val"
-            for subset in group.subsets
-            if subset.column
-        )
-    )
+    """List the generators that the paper's table scores, in its order."""
+    names: dict[str, None] = {}
+    for group in groups().values():
+        if group.split != "val":
+            continue
+        for subset in group.subsets:
+            if subset.column:
+                names[subset.column] = None
+    return list(names)

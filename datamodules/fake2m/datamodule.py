@@ -1,4 +1,4 @@
-"""The data of real-or-generated detectors: mixed training streams, and other sets that are read exactly once."""
+"""Data module of generated-image detectors, over shards."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ from images.transforms import Edit
 from images.transforms.views import View
 
 TEST_VIEW = View()
-"""The paper's: shorter side to 256, the middle 224."""
+"""View of the paper (arXiv 2304.13023): shorter side to 256, center crop of 224."""
 
 TRAIN_VIEW = View(random=True)
 
 
 class Fake2MDataModule(LightningDataModule):
-    """Batches of ``image`` (B, 3, S, S) in [0, 1], ``label`` (B,), 1 generated, 0 real, ``corrupt`` and ``record``; from shards.
+    """Batches of labelled images from shards, class-balanced in training.
 
-    Shards are those of ``python -m datamodules shard``: files, or ``http(s)://`` and ``hf://`` URLs. Outside training, samples
-    labelled -1 only fill up batches; see :mod:`datamodules.exact`.
+    A batch holds ``image``, (B, 3, S, S) float32 in [0, 1]; ``label``, (B,), 1 generated and 0
+    real; ``corrupt``, the number of damaged images; and ``record``, a list.
+
+    Shards are those of ``python -m datamodules shard``: files, or ``http(s)://`` and ``hf://``
+    URLs. Outside training, samples labelled -1 only fill up batches; see :mod:`datamodules.exact`.
 
     Args:
-        real: Sources of photographs for training.
-        generated: Sources of generated pictures for training; both classes are drawn equally often.
+        real: Sources of real images for training.
+        generated: Sources of generated images for training; both classes are drawn equally often.
         val: Patterns of shards for validation.
-        test: Patterns of shards to be scored.
-        train_view: What is made of a picture in training.
-        test_view: The same elsewhere.
-        batch_size: Pictures per process and step.
-        epoch_samples: Pictures of an epoch, over all processes.
-        shuffle: Coded pictures held per process to draw the next one from.
+        test: Patterns of shards for prediction.
+        train_view: View to take of each image in training.
+        test_view: View to take of each image outside training.
+        batch_size: Images per process and step.
+        epoch_samples: Images per epoch, over all processes.
+        shuffle: Size of the shuffle buffer per process, in coded images.
         num_workers: Loader processes; 0 loads in the training process.
-        edit: What is done to pictures outside training before they are seen; see :mod:`images.transforms`.
+        edit: Edit applied before the view outside training; see :mod:`images.transforms`.
 
     Raises:
-        ValueError: If a number is below 1, or an epoch has no whole batch for every process.
+        ValueError: If a number is too small.
     """
 
     def __init__(
@@ -60,20 +63,30 @@ class Fake2MDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         if batch_size < 1 or shuffle < 1 or num_workers < 0:
-            msg = f"batch_size and shuffle must be at least 1 and num_workers at least 0, got {batch_size}, {shuffle} and {num_workers}"
+            msg = (
+                "batch_size and shuffle must be at least 1 and num_workers at least 0, "
+                f"got {batch_size}, {shuffle} and {num_workers}"
+            )
             raise ValueError(msg)
         self.sources = (tuple(real), tuple(generated))
         self.splits = {"val": tuple(val), "test": tuple(test)}
-        self.train_view, self.test_view, self.edit = train_view, test_view, edit
-        self.batch_size, self.epoch_samples, self.shuffle, self.num_workers = (
-            batch_size,
-            epoch_samples,
-            shuffle,
-            num_workers,
-        )
+        self.train_view = train_view
+        self.test_view = test_view
+        self.edit = edit
+        self.batch_size = batch_size
+        self.epoch_samples = epoch_samples
+        self.shuffle = shuffle
+        self.num_workers = num_workers
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Without end; a resumed run draws anew, as a stream cannot go back to where it was."""
+        """Build the endless training loader.
+
+        A resumed run draws new samples, since a stream cannot be rewound.
+
+        Raises:
+            ValueError: If a class has no sources, or an epoch is shorter than one batch for every
+                worker of every process.
+        """
         if not all(self.sources):
             msg = "training needs sources of both classes: set data.real and data.generated"
             raise ValueError(msg)
@@ -81,19 +94,24 @@ class Fake2MDataModule(LightningDataModule):
         batches = self.epoch_samples // (self.batch_size * world)
         if batches < max(1, self.num_workers):
             msg = (
-                f"an epoch of {self.epoch_samples} pictures has {batches} batches of {self.batch_size} for each of {world} processes: "
-                f"raise epoch_samples, or lower batch_size or num_workers"
+                f"an epoch of {self.epoch_samples} images has {batches} batches of "
+                f"{self.batch_size} for each of {world} processes: "
+                "raise epoch_samples, or lower batch_size or num_workers"
             )
             raise ValueError(msg)
-        seed = torch.initial_seed() + step
-        return self._loader(
-            MixedStream(
-                self.sources, self.train_view, self.batch_size, batches, self.shuffle, seed, rank
-            )
+        stream = MixedStream(
+            self.sources,
+            self.train_view,
+            self.batch_size,
+            batches,
+            self.shuffle,
+            seed=torch.initial_seed() + step,
+            rank=rank,
         )
+        return self._loader(stream)
 
     def exact_dataloader(self, split: str) -> DataLoader[Any]:
-        """Every sample of ``val`` or ``test`` once over all processes.
+        """Build the loader of ``val`` or ``test``: every sample once over all processes.
 
         Raises:
             ValueError: If the split has no shards.
@@ -102,12 +120,16 @@ class Fake2MDataModule(LightningDataModule):
             msg = f"this needs shards to read: set data.{split} in the config"
             raise ValueError(msg)
         rank, world, _ = self._place()
-        workers = max(1, self.num_workers)
-        return self._loader(
-            ExactStream(
-                self.splits[split], self.test_view, self.batch_size, rank, world, workers, self.edit
-            )
+        stream = ExactStream(
+            self.splits[split],
+            self.test_view,
+            self.batch_size,
+            rank,
+            world,
+            max(1, self.num_workers),
+            self.edit,
         )
+        return self._loader(stream)
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self.exact_dataloader("val") if self.splits["val"] else []
@@ -116,21 +138,19 @@ class Fake2MDataModule(LightningDataModule):
         return self.exact_dataloader("test")
 
     def _place(self) -> tuple[int, int, int]:
-        """Rank, number of processes, and steps trained so far."""
+        """Return rank, number of processes, and number of training steps so far."""
         trainer = self.trainer
-        return (
-            (0, 1, 0)
-            if trainer is None
-            else (trainer.global_rank, trainer.world_size, trainer.global_step)
-        )
+        if trainer is None:
+            return 0, 1, 0
+        return trainer.global_rank, trainer.world_size, trainer.global_step
 
     def _loader(self, stream: IterableDataset[dict[str, Any]]) -> DataLoader[Any]:
-        workers = self.num_workers
+        """Wrap a stream into a loader."""
         return DataLoader(
             stream,
             batch_size=self.batch_size,
-            num_workers=workers,
+            num_workers=self.num_workers,
             collate_fn=collate,
-            persistent_workers=workers > 0,
+            persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

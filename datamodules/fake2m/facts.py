@@ -1,4 +1,4 @@
-"""Records beside the images of shards: what ``python -m datamodules shard`` knows of each."""
+"""Records of shard samples, as ``python -m datamodules shard`` writes them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from typing import Any
 from engine.records import parse_json
 from images.archives import index_tar
 
-NUMBERS = ("label", "width", "height")
+INTEGER_FIELDS = ("label", "width", "height")
 """Entries of every record that are whole numbers."""
 
 
 def read_facts(shard: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read key and record of every sample of a shard.
+    """Yield key and record of every sample of a shard.
 
     Raises:
-        ValueError: If a record is damaged, or none of this project's; the message names shard and sample.
+        ValueError: If a record is damaged or has another format; the message names shard and
+            sample.
     """
     for member in index_tar(shard):
-        if member.name.endswith(".json"):
-            place = f"{shard}, {member.name}"
-            record = parse_json(member.read(), dict[str, Any], place, "write the shards again")
-            if lacking := next(
-                (name for name in NUMBERS if type(record.get(name)) is not int), None
-            ):
-                msg = f"{place}: no record of ours ({lacking} is not a number); write the shards with python -m datamodules shard"
+        if not member.name.endswith(".json"):
+            continue
+        name = f"{shard}, {member.name}"
+        record = parse_json(member.read(), dict[str, Any], name, "write the shards again")
+        for field in INTEGER_FIELDS:
+            if type(record.get(field)) is not int:
+                msg = (
+                    f"{name}: no record of this project ({field} is not a number); "
+                    "write the shards with python -m datamodules shard"
+                )
                 raise ValueError(msg)
-            yield member.name.removesuffix(".json"), record
+        yield member.name.removesuffix(".json"), record

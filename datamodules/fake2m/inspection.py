@@ -1,4 +1,4 @@
-"""``python -m datamodules inspect``: what is in some shards, as a contact sheet, histograms, and the shortcut gate's verdict."""
+"""Inspection of shards: contact sheets, histograms and the shortcut test."""
 
 from __future__ import annotations
 
@@ -23,11 +23,20 @@ from images.io import UnreadableImage, decode_photo
 from images.samples import read_samples
 
 CLASSES = {0: "real", 1: "generated"}
-THUMBNAIL = 96
-FREQUENT = 12
+
+THUMBNAIL_SIDE = 96
+"""Side of a contact sheet's images, in CSS pixels."""
+
+MAX_VALUES = 12
+"""Values in a histogram: the most frequent ones."""
+
+HISTOGRAMS = ("subset", "codec", "size", "jpeg_quality", "generator")
+"""Properties with a histogram."""
+
+FOREIGN_RECORD = "no record of this project; write the shards with python -m datamodules shard"
 
 Sheet = list[tuple[str, str]]
-"""Images as data URLs, empty for those that cannot be read, and what each is."""
+"""Images as data URLs, empty if unreadable, with their descriptions."""
 
 
 def inspect_shards(
@@ -43,54 +52,49 @@ def inspect_shards(
     """Write ``inspection.html`` and ``inspection.json``.
 
     Args:
-        urls: Patterns of shards that are here.
+        urls: Patterns of local shards.
         output: Folder to write to.
-        pictures: Pictures of each class on the contact sheet.
-        most: Records kept at most, as many of each shard, drawn at random.
-        seed: Of what is drawn.
-        aesthetics: Table of scores by path, or a zip archive of such tables, as Fake2M's AestheticQuality.zip.
-        scorer: Computes such scores instead.
-        scored: Pictures of each class to compute them of.
+        pictures: Images of each class on the contact sheet.
+        most: Largest number of records to use, equally many of each shard, at random.
+        seed: Seed of the random choices.
+        aesthetics: Table of scores by path, or a zip archive of such tables, such as Fake2M's
+            AestheticQuality.zip.
+        scorer: Function that computes such scores instead.
+        scored: Images of each class to compute scores of.
 
     Returns:
-        The shortcut gate's verdict.
+        The result of the shortcut test.
 
     Raises:
-        FileNotFoundError: If there are no shards, or there is no such table.
-        ValueError: If a class has too few pictures, or a table has no scores.
+        FileNotFoundError: If shards or the table are missing.
+        ValueError: If a class has too few images, a record is foreign, or a table has no scores.
     """
     table = None if aesthetics is None else read_aesthetics(aesthetics)
     rng = random.Random(seed)
-    shards = local_shards(urls)
-    records: list[dict[str, Any]] = []
-    for shard in rng.sample(shards, len(shards)):
-        here = [facts | {"shard": shard, "key": key} for key, facts in read_facts(shard)]
-        if not here:
-            msg = f"{shard}: no record of ours; write the shards with python -m datamodules shard"
-            raise ValueError(msg)
-        records += rng.sample(here, min(len(here), max(1, most // len(shards))))
-    if unlabelled := [
-        record for record in records if record.get("label") not in CLASSES or "nbytes" not in record
-    ]:
-        msg = f"{unlabelled[0]['shard']}, {unlabelled[0]['key']}: no record of ours; write the shards with python -m datamodules shard"
-        raise ValueError(msg)
+    records = _sample_records(local_shards(urls), most, rng)
     gate = shortcut_gate(records)
     output.mkdir(parents=True, exist_ok=True)
-    sheets = {
-        name: contact_sheet(drawn(records, label, pictures, rng)) for label, name in CLASSES.items()
+    # contact sheets, histograms and facts of the shortcut test
+    sheets = {}
+    for label, name in CLASSES.items():
+        sheets[name] = contact_sheet(draw_records(records, label, pictures, rng))
+    counts = {name: histogram(records, name) for name in HISTOGRAMS}
+    facts: dict[str, Any] = {
+        "pictures": gate.pictures,
+        "gate": {
+            "auc": gate.auc,
+            "limit": gate.limit,
+            "passed": gate.passed,
+            "features": gate.features,
+        },
+        "counts": counts,
     }
-    counts = {
-        name: histogram(records, name)
-        for name in ("subset", "codec", "size", "jpeg_quality", "generator")
-    }
-    told = {"auc": gate.auc, "limit": gate.limit, "passed": gate.passed, "features": gate.features}
-    facts: dict[str, Any] = {"pictures": gate.pictures, "gate": told, "counts": counts}
+    # aesthetic scores: read, or computed of some images
     if table is not None:
         join(records, table)
     elif scorer is not None:
-        compute(
-            [record for label in CLASSES for record in drawn(records, label, scored, rng)], scorer
-        )
+        for label in CLASSES:
+            compute(draw_records(records, label, scored, rng), scorer)
     if table is not None or scorer is not None:
         facts["aesthetics"] = summary(records, CLASSES)
     write_bytes(output / "inspection.json", json.dumps(facts, indent=2).encode() + b"\n")
@@ -98,72 +102,92 @@ def inspect_shards(
     return gate
 
 
-def drawn(
+def _sample_records(shards: Sequence[Path], most: int, rng: random.Random) -> list[dict[str, Any]]:
+    """Read records of shards, at most equally many of each, with ``shard`` and ``key``.
+
+    Raises:
+        ValueError: If a shard has no records, or foreign ones.
+    """
+    per_shard = max(1, most // len(shards))
+    sampled: list[dict[str, Any]] = []
+    for shard in rng.sample(shards, len(shards)):
+        records = [record | {"shard": shard, "key": key} for key, record in read_facts(shard)]
+        if not records:
+            msg = f"{shard}: {FOREIGN_RECORD}"
+            raise ValueError(msg)
+        sampled += rng.sample(records, min(len(records), per_shard))
+    for record in sampled:
+        if record.get("label") not in CLASSES or "nbytes" not in record:
+            msg = f"{record['shard']}, {record['key']}: {FOREIGN_RECORD}"
+            raise ValueError(msg)
+    return sampled
+
+
+def draw_records(
     records: Sequence[dict[str, Any]], label: int, count: int, rng: random.Random
 ) -> list[dict[str, Any]]:
-    """Some records of a class, from every subset in turn."""
+    """Draw records of a class, alternating between subsets.
+
+    Args:
+        records: Records of shards.
+        label: Class to draw from.
+        count: Number of records to draw, if there are enough.
+        rng: Random generator.
+    """
     by_subset: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         if record["label"] == label:
             by_subset.setdefault(record["subset"], []).append(record)
     for group in by_subset.values():
         rng.shuffle(group)
-    turns = [
-        group[index] for index in range(count) for group in by_subset.values() if index < len(group)
-    ]
-    return turns[:count]
+    drawn: list[dict[str, Any]] = []
+    for index in range(count):
+        drawn += [group[index] for group in by_subset.values() if index < len(group)]
+    return drawn[:count]
 
 
 def histogram(records: Sequence[dict[str, Any]], name: str) -> dict[str, dict[str, int]]:
-    """How often each value occurs, by class, the most frequent ones."""
-    counted: dict[str, Counter[str]] = {kind: Counter() for kind in CLASSES.values()}
+    """Count the most frequent values of a property, by class."""
+    counters: dict[str, Counter[str]] = {kind: Counter() for kind in CLASSES.values()}
     for record in records:
         value = f"{record['width']}x{record['height']}" if name == "size" else record.get(name)
-        counted[CLASSES[record["label"]]][str(value)] += 1
-    return {kind: dict(counter.most_common(FREQUENT)) for kind, counter in counted.items()}
+        counters[CLASSES[record["label"]]][str(value)] += 1
+    return {kind: dict(counter.most_common(MAX_VALUES)) for kind, counter in counters.items()}
 
 
 def contact_sheet(records: Sequence[dict[str, Any]]) -> Sheet:
-    """For each record a small picture as a data URL, and what it is."""
-    made = []
-    places = {
-        shard: {sample.key: sample for sample in read_samples(shard)}
-        for shard in {record["shard"] for record in records}
-    }
+    """Render a thumbnail and a description of each record's image."""
+    samples = {}
+    for shard in {record["shard"] for record in records}:
+        samples[shard] = {sample.key: sample for sample in read_samples(shard)}
+    sheet = []
     for record in records:
-        sample = places[record["shard"]][record["key"]]
-        name = f"{record['subset']}: {record['key']}, {record['codec']} {record['width']}x{record['height']}"
+        sample = samples[record["shard"]][record["key"]]
+        size = f"{record['width']}x{record['height']}"
+        name = f"{record['subset']}: {record['key']}, {record['codec']} {size}"
         try:
             rgb = decode_photo(io.BytesIO(sample.image.read()), name).rgb
         except UnreadableImage:
-            made.append(("", f"{name}: unreadable"))
+            sheet.append(("", f"{name}: unreadable"))
             continue
-        made.append((image_url(rgb, 2 * THUMBNAIL), name))
-    return made
+        sheet.append((image_url(rgb, 2 * THUMBNAIL_SIDE), name))
+    return sheet
 
 
 def sizes_plot(records: Sequence[dict[str, Any]]) -> str:
-    """File size in bits per pixel, by class, as a data URL."""
+    """Plot file sizes in bits per pixel, by class, as a data URL."""
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(7, 2.6), layout="constrained")
-    axes = drawing.add_subplot()
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.add_subplot()
     for label, kind in CLASSES.items():
-        values = [
-            8 * record["nbytes"] / (record["width"] * record["height"])
-            for record in records
-            if record["label"] == label
-        ]
-        axes.hist(
-            values,
-            bins=np.linspace(0, max(24.0, *values), 49).tolist(),
-            alpha=0.55,
-            density=True,
-            label=kind,
-        )
+        of_class = [record for record in records if record["label"] == label]
+        bits = [8 * record["nbytes"] / (record["width"] * record["height"]) for record in of_class]
+        edges = np.linspace(0, max(24.0, *bits), 49).tolist()
+        axes.hist(bits, bins=edges, alpha=0.55, density=True, label=kind)
     axes.set_xlabel("bits per pixel of the file")
     axes.legend()
-    return figure_url(drawing)
+    return figure_url(figure)
 
 
 def write_inspection(
@@ -176,38 +200,51 @@ def write_inspection(
     """Write the page.
 
     Args:
-        file: The page.
-        gate: The shortcut gate's verdict.
-        sheets: A contact sheet of each class.
-        counts: By property and class, how often each value occurs; see :func:`histogram`.
-        records: Of the images, with ``aesthetic`` where it is known.
+        file: HTML file to write.
+        gate: Result of the shortcut test.
+        sheets: Contact sheet of each class.
+        counts: Counts of values by property and class; see :func:`histogram`.
+        records: Records of the images, with ``aesthetic`` where it is known.
     """
-    looks = summary(records, CLASSES)
+    histograms = {}
+    for name, by_class in counts.items():
+        histograms[name.replace("_", " ")] = _histogram_rows(by_class)
     write_page(
         file,
         "datamodules.fake2m/inspection.html",
         counts=gate.pictures,
-        verdict=gate.words(),
+        verdict=gate.verdict(),
         passed=gate.passed,
         features=[[name, f"{value:.3f}"] for name, value in gate.features.items()],
         sizes=sizes_plot(records),
-        aesthetics=looks
-        and {
-            "plot": plot(records, CLASSES),
-            "head": ["class", *next(iter(looks.values()))],
-            "rows": [
-                [kind, *(f"{value:.4g}" for value in values.values())]
-                for kind, values in looks.items()
-            ],
-        },
-        histograms={
-            name.replace("_", " "): [
-                [value, *(found.get(value, MISSING) for found in by_class.values())]
-                for value in dict.fromkeys(value for found in by_class.values() for value in found)
-            ]
-            for name, by_class in counts.items()
-        },
+        aesthetics=_aesthetics_section(records),
+        histograms=histograms,
         classes=list(CLASSES.values()),
-        frequent=FREQUENT,
+        frequent=MAX_VALUES,
         sheets=sheets,
     )
+
+
+def _histogram_rows(by_class: Mapping[str, Mapping[str, int]]) -> list[list[Any]]:
+    """Arrange counts as rows: a value and its count in each class."""
+    values: dict[str, None] = {}
+    for counts in by_class.values():
+        values |= dict.fromkeys(counts)
+    return [
+        [value, *(counts.get(value, MISSING) for counts in by_class.values())] for value in values
+    ]
+
+
+def _aesthetics_section(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Build plot and table of the aesthetic scores; empty without scores."""
+    table = summary(records, CLASSES)
+    if not table:
+        return {}
+    rows = []
+    for kind, values in table.items():
+        rows.append([kind, *(f"{value:.4g}" for value in values.values())])
+    return {
+        "plot": plot(records, CLASSES),
+        "head": ["class", *next(iter(table.values()))],
+        "rows": rows,
+    }

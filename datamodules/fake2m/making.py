@@ -12,22 +12,23 @@ Codec = Literal["png", "bmp", "jpg", "webp"]
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """How pictures are made.
+    """Settings of generated images.
 
     Attributes:
         model: Pipeline folder or Hub id.
-        name: Of the subset; part of the shards' names.
-        split: Of the shards.
+        name: Name of the subset; part of the shards' names.
+        split: Split of the shards.
         family: latent_diffusion, pixel_diffusion, autoregressive or gan.
-        scheduler: Class of diffusers that takes the place of the pipeline's own, such as DPMSolverMultistepScheduler.
+        scheduler: Scheduler class of diffusers instead of the pipeline's, such as
+            DPMSolverMultistepScheduler.
         steps: Denoising steps.
         guidance: Classifier-free guidance scale.
-        size: Side in pixels; the pipeline's own if None.
-        seed: Of the first picture; the next ones count up, whatever batches and processes they are made in.
-        codec: Of the files; give both classes of a detector's data the same.
-        quality: Of jpg and webp.
-        per_shard: Pictures of a shard.
-        batch_size: Pictures at a time.
+        size: Side in pixels; the pipeline's default if None.
+        seed: Seed of the first image; the next images count up, whatever the batches and processes.
+        codec: Codec of the files; use one codec for both classes of a detector's data.
+        quality: Quality of jpg and webp, 1 to 100.
+        per_shard: Images per shard.
+        batch_size: Images per forward pass.
 
     Raises:
         ValueError: If a number is out of range.
@@ -48,22 +49,24 @@ class SynthesisConfig:
     batch_size: int = 8
 
     def __post_init__(self) -> None:
-        if (
-            min(self.steps, self.per_shard, self.batch_size, self.size or 1) < 1
-            or not 1 <= self.quality <= 100
-        ):
-            msg = f"steps, per_shard, batch_size and size must be at least 1 and quality 1 to 100: {self}"
+        least = min(self.steps, self.per_shard, self.batch_size, self.size or 1)
+        if least < 1 or not 1 <= self.quality <= 100:
+            msg = (
+                "steps, per_shard, batch_size and size must be at least 1 and quality 1 to 100: "
+                f"{self}"
+            )
             raise ValueError(msg)
 
 
 @dataclass(frozen=True)
 class ReconstructionConfig:
-    """How pictures are reconstructed.
+    """Settings of reconstructed images.
 
     Attributes:
-        autoencoder: Pipeline folder or Hub id, whose ``vae`` is used, or a folder with TAEF2's released files.
-        name: Of the subset; part of the shards' names.
-        split: Of the shards.
+        autoencoder: Pipeline folder or Hub id, whose ``vae`` is used, or a folder with TAEF2's
+            released files.
+        name: Name of the subset; part of the shards' names.
+        split: Split of the shards.
     """
 
     autoencoder: str

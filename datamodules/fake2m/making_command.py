@@ -1,4 +1,4 @@
-"""``python -m datamodules synthesize | reconstruct``: options, and what people are told."""
+"""Verbs ``python -m datamodules synthesize | reconstruct``: options and output."""
 
 from __future__ import annotations
 
@@ -12,65 +12,53 @@ if TYPE_CHECKING:
     from engine.job import Report
 
 
-def options_to_synthesize(parser: Parser) -> None:
-    """Add the verb's options."""
+def synthesize_options(parser: Parser) -> None:
+    """Add the options of ``synthesize``."""
     parser.add_argument("captions", type=Path, help="text file, one caption a line")
-    _add(parser, SynthesisConfig)
+    _add_common_options(parser, SynthesisConfig)
 
 
-def options_to_reconstruct(parser: Parser) -> None:
-    """Add the verb's options."""
+def reconstruct_options(parser: Parser) -> None:
+    """Add the options of ``reconstruct``."""
     parser.add_argument(
-        "shards", type=str, nargs="+", help="patterns of shards that are here: 'SHARDS/train-*.tar'"
+        "shards", type=str, nargs="+", help="patterns of local shards: 'SHARDS/train-*.tar'"
     )
-    _add(parser, ReconstructionConfig)
+    _add_common_options(parser, ReconstructionConfig)
 
 
-def _add(parser: Parser, config: type[Any]) -> None:
+def _add_common_options(parser: Parser, config: type[Any]) -> None:
+    """Add the output folder, a config's fields, and the job options."""
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="folder of the shards; the same command goes on in it",
+        help="folder of the shards; the same command continues a stopped run",
     )
     parser.add_class_arguments(config, as_group=False)
     add_job_arguments(parser, batch_size=None, workers=None)
 
 
 def synthesize(settings: Any, output: Output) -> int:
-    """Generate images; 0 only if there is one for every caption."""
+    """Run ``synthesize``; return 0 only if every caption has an image."""
     from datamodules.fake2m.synthesize import read_captions
     from datamodules.fake2m.synthesize import synthesize as make
 
     captions = read_captions(settings.captions)
-    return _tell(
-        make(
-            captions,
-            settings.output,
-            dataclass_from(settings, SynthesisConfig),
-            job_options(settings),
-        ),
-        output,
-    )
+    config = dataclass_from(settings, SynthesisConfig)
+    return _report(make(captions, settings.output, config, job_options(settings)), output)
 
 
 def reconstruct(settings: Any, output: Output) -> int:
-    """Make aligned fakes; 0 only if every image has one."""
+    """Run ``reconstruct``; return 0 only if every image has a reconstruction."""
     from datamodules.fake2m.reconstruct import reconstruct as make
 
-    return _tell(
-        make(
-            settings.shards,
-            settings.output,
-            dataclass_from(settings, ReconstructionConfig),
-            job_options(settings),
-        ),
-        output,
-    )
+    config = dataclass_from(settings, ReconstructionConfig)
+    return _report(make(settings.shards, settings.output, config, job_options(settings)), output)
 
 
-def _tell(outcome: tuple[dict[str, Any], Report] | None, output: Output) -> int:
+def _report(outcome: tuple[dict[str, Any], Report] | None, output: Output) -> int:
+    """Print the outcome of a shard job; return 0 only if no image is missing."""
     if outcome is None:
         return 0
     index, report = outcome
@@ -80,22 +68,23 @@ def _tell(outcome: tuple[dict[str, Any], Report] | None, output: Output) -> int:
         f"{name}: {index['samples']} images in {len(index['shards'])} shards",
         samples=index["samples"],
     )
-    for kind, count in index["left_out"].items():
-        output.error(f"{count} images left out: {kind}, such as {index['left_out_names'][kind][0]}")
+    for reason, count in index["left_out"].items():
+        example = index["left_out_names"][reason][0]
+        output.error(f"{count} images left out: {reason}, such as {example}")
         code = 1
     return code
 
 
 SYNTHESIZE = Verb(
-    "Draw captions with any text-to-image pipeline of diffusers into WebDataset shards.",
+    "Generate images from captions with any text-to-image pipeline of diffusers, into shards.",
     "datamodules synthesize captions.txt --model PIPELINE --name NAME -o OUT/",
-    options_to_synthesize,
+    synthesize_options,
     synthesize,
 )
 
 RECONSTRUCT = Verb(
-    "Send shards of real images through an autoencoder, coded as the real ones were.",
+    "Pass shards of real images through an autoencoder, coded like the real ones.",
     "datamodules reconstruct 'data/real-*.tar' --autoencoder PIPELINE --name NAME -o OUT/",
-    options_to_reconstruct,
+    reconstruct_options,
     reconstruct,
 )

@@ -1,7 +1,7 @@
-"""``python -m datamodules reconstruct``: aligned fakes, real pictures sent through an autoencoder and coded as the real ones were.
+"""Reconstruction: aligned fakes, real images passed through an autoencoder.
 
-What is left to tell the classes apart is what the autoencoder does to a picture, the idea of AlignedForensics (ICLR 2025) and B-Free
-(CVPR 2025): content, size, codec and quality are equal.
+A fake has its original's content, size, codec and quality. A detector can tell the classes apart
+by the autoencoder's traces alone, as in AlignedForensics (ICLR 2025) and B-Free (CVPR 2025).
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ import torch.nn.functional as F
 from checkpoints.folders import model_folder
 from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.making import ReconstructionConfig
-from datamodules.fake2m.shard_job import LeftOut, Sample, ShardInput, ShardJob, run_shard_job
-from datamodules.fake2m.sharding import GENERATED, Origin, slug
+from datamodules.fake2m.origin import GENERATED, Origin, slug
+from datamodules.fake2m.shard_job import (
+    NewSample,
+    ShardInput,
+    ShardJob,
+    SkippedSample,
+    run_shard_job,
+)
 from datamodules.shards import local_shards
 from engine.devices import Process
 from engine.files import file_digest
@@ -26,46 +32,46 @@ from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.headers import read_header
 from images.io import UnreadableImage, decode_photo, encode_as, to_uint8
+from images.photo import Photo
 from images.samples import read_samples
 from models.pipelines import open_autoencoder
 
-NEEDED = [
-    f"{place}{file}"
-    for place in ("", "vae/")
-    for file in ("config.json", "diffusion_pytorch_model.safetensors")
-] + ["taef2_*.pth"]
-"""What is downloaded of a pipeline or an autoencoder."""
+AUTOENCODER_FILES = [
+    "config.json",
+    "diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+    "taef2_*.pth",
+]
+"""Files to download of a pipeline or an autoencoder."""
 
 
 class Reconstruction(ShardJob):
-    """Makes of every shard of real images one of their reconstructions, with the same keys.
+    """Job that writes a shard of reconstructions, with equal keys, for each shard of real images.
 
-    A reconstruction has its original's codec, quality, size and camera notes. Images that cannot be read, or cannot be coded
-    as they were, are left out and counted.
+    A reconstruction has its original's codec, quality, size and Exif data. Images that cannot be
+    read, or cannot be coded like their originals, are left out and counted.
     """
 
     command = "datamodules reconstruct"
 
     def __init__(self, config: ReconstructionConfig, output: Path) -> None:
-        super().__init__(
-            Origin(
-                config.split,
-                slug(config.name),
-                GENERATED,
-                generator=config.autoencoder,
-                family="autoencoder",
-            ),
-            output,
+        origin = Origin(
+            config.split,
+            slug(config.name),
+            GENERATED,
+            generator=config.autoencoder,
+            family="autoencoder",
         )
+        super().__init__(origin, output)
         self.config = config
 
     def open_models(self, process: Process) -> None:
-        network = open_autoencoder(
-            model_folder(self.config.autoencoder, patterns=NEEDED)
-        ).requires_grad_(False)
-        self.autoencoder: Any = network.to(process.device)
+        folder = model_folder(self.config.autoencoder, patterns=AUTOENCODER_FILES)
+        autoencoder: Any = open_autoencoder(folder).requires_grad_(False)
+        self.autoencoder = autoencoder.to(process.device)
 
-    def make(self, shard: ShardInput) -> Iterator[Sample | LeftOut]:
+    def make(self, shard: ShardInput) -> Iterator[NewSample | SkippedSample]:
         assert shard.source is not None
         records = dict(read_facts(shard.source))
         samples = read_samples(shard.source)
@@ -74,34 +80,41 @@ class Reconstruction(ShardJob):
             key = str(PurePosixPath(sample.key))
             record = records.get(sample.key)
             if record is None:
-                yield LeftOut(key, "without a record")
+                yield SkippedSample(key, "without a record")
                 continue
             try:
                 photo = decode_photo(sample.image.read(), f"{shard.source}, {sample.key}")
             except UnreadableImage:
-                yield LeftOut(key, "unreadable")
+                yield SkippedSample(key, "unreadable")
                 continue
-            levels = to_uint8(self._round_trip(photo.tensor()))
-            content = encode_as(
-                levels.permute(1, 2, 0).cpu().numpy(),
-                record["codec"],
-                record["jpeg_quality"],
-                record["chroma"],
-                photo.metadata.exif if record["exif"] else None,
-            )
-            if not coded_alike(content, record):  # a grey image, say
-                yield LeftOut(key, "cannot be coded as it was")
-                continue
-            known = {
-                "caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}",
-                "twin": record["sha256"],
-            }
-            yield Sample(key, record["codec"], content, known)
+            yield self._reconstruct(key, photo, record)
+
+    def _reconstruct(
+        self, key: str, photo: Photo, record: dict[str, Any]
+    ) -> NewSample | SkippedSample:
+        """Reconstruct an image, coded like its original."""
+        image_u8 = to_uint8(self._round_trip(photo.tensor()))
+        content = encode_as(
+            image_u8.permute(1, 2, 0).cpu().numpy(),
+            record["codec"],
+            record["jpeg_quality"],
+            record["chroma"],
+            photo.metadata.exif if record["exif"] else None,
+        )
+        # a gray original, for example, has no chroma to repeat
+        if not coded_alike(content, record):
+            return SkippedSample(key, "cannot be coded as it was")
+        facts = {
+            "caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}",
+            "twin": record["sha256"],
+        }
+        return NewSample(key, record["codec"], content, facts)
 
     @torch.no_grad()
     def _round_trip(self, image: torch.Tensor) -> torch.Tensor:
-        """A (3, H, W) picture in [0, 1] through the autoencoder, at its own size."""
+        """Encode and decode a (3, H, W) image in [0, 1] at its own size."""
         vae = self.autoencoder
+        # pad to a multiple of the latent stride
         multiple = 2 ** (len(vae.config.block_out_channels) - 1)
         height, width = image.shape[-2:]
         padding = (0, -width % multiple, 0, -height % multiple)
@@ -112,12 +125,18 @@ class Reconstruction(ShardJob):
 
 
 def coded_alike(content: bytes, record: dict[str, Any]) -> bool:
-    """Whether an image file has the codec, chroma and size that a record tells of, upright or turned."""
+    """Return True if an image file has the codec, chroma and size of a record.
+
+    Width and height may be swapped.
+    """
     header = read_header(content)
     if header is None:
         return False
-    sizes = sorted((header.width, header.height)) == sorted((record["width"], record["height"]))
-    return sizes and header.codec == record["codec"] and header.chroma == record["chroma"]
+    size = sorted((header.width, header.height))
+    expected = sorted((record["width"], record["height"]))
+    return (
+        size == expected and header.codec == record["codec"] and header.chroma == record["chroma"]
+    )
 
 
 def reconstruct(
@@ -126,28 +145,29 @@ def reconstruct(
     config: ReconstructionConfig,
     options: JobOptions | None = None,
 ) -> tuple[dict[str, Any], Report] | None:
-    """Make shards of reconstructions, one for each shard of real images; goes on with a stopped job.
+    """Write a shard of reconstructions for each shard of real images.
+
+    A stopped job is continued.
 
     Args:
-        urls: Patterns of shards that are here.
+        urls: Patterns of local shards.
         output: Folder of the shards.
-        config: How images are reconstructed.
-        options: How the job runs; shards are shared out over processes.
+        config: Settings of the images.
+        options: Devices of the job; shards are split over processes.
 
     Returns:
-        The subset's index and the outcome; None on every process but the first.
+        The subset's index and the job's report; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If shards or autoencoder are not there.
-        ValueError: If the folder holds this subset made in another way, or no image could be reconstructed.
+        FileNotFoundError: If shards or autoencoder are missing.
+        ValueError: If the folder holds the subset with other settings, or no image could be
+            reconstructed.
     """
     shards = local_shards(urls)
+    folder = model_folder(config.autoencoder, patterns=AUTOENCODER_FILES)
     settings = asdict(config) | {
-        "weights": fingerprint(
-            config.autoencoder, model_folder(config.autoencoder, patterns=NEEDED)
-        ),
+        "weights": fingerprint(config.autoencoder, folder),
         "shards": {shard.name: file_digest(shard) for shard in shards},
     }
-    return run_shard_job(
-        Reconstruction(config, output), list(shards), settings, options or JobOptions()
-    )
+    job = Reconstruction(config, output)
+    return run_shard_job(job, list(shards), settings, options or JobOptions())

@@ -1,4 +1,4 @@
-"""Jobs that make shards of images: one shard a step, shared out over processes, whole or not at all."""
+"""Jobs that write one shard of images per step, on one or several processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from datamodules.fake2m.sharding import Origin, Troubles, describe, index_shards
+from datamodules.fake2m.origin import Origin, sample_record
+from datamodules.fake2m.subset_writer import LeftOutFiles, index_shards
 from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report
@@ -21,12 +22,12 @@ from images.shard_writer import ShardWriter
 
 @dataclass(frozen=True)
 class ShardInput:
-    """A shard to make.
+    """Shard to write.
 
     Attributes:
-        number: Of the shard.
+        number: Number of the shard, from 0.
         name: File name of the shard.
-        source: The shard it is made of, if it is made of one.
+        source: Shard that it is derived from, if any.
     """
 
     number: int
@@ -37,52 +38,57 @@ class ShardInput:
 
     @property
     def size(self) -> int:
+        """Size of the source in bytes."""
         return 0 if self.source is None else self.source.stat().st_size
 
     @property
     def mtime_ns(self) -> int:
+        """Modification time of the source in nanoseconds."""
         return 0 if self.source is None else self.source.stat().st_mtime_ns
 
     def digest(self) -> str:
-        """Sha256 of the source; what else the shard depends on is in the job's settings."""
+        """Return the source's SHA-256; the job's settings cover everything else."""
         return "" if self.source is None else file_digest(self.source)
 
 
 @dataclass(frozen=True)
-class Sample:
-    """An image of a shard: its key, its file, and what is known of it beside the origin."""
+class NewSample:
+    """Image to write into a shard.
+
+    Attributes:
+        key: Key of the sample.
+        codec: Codec of the file, and its suffix.
+        content: Bytes of the file.
+        facts: Entries of its record beside origin and header.
+    """
 
     key: str
     codec: str
     content: bytes
-    known: dict[str, Any]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A sample that could not be made: its key, and the kind of reason."""
+class SkippedSample:
+    """Sample that could not be made: its key and the reason."""
 
     key: str
     reason: str
 
 
 class ShardJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
-    """Writes a shard for each input.
+    """Job that writes a shard for each input.
 
     Args:
-        origin: Of all images.
+        origin: Origin of all images.
         output: Folder of the shards.
     """
 
     unit = "shard"
 
     def __init__(self, origin: Origin, output: Path) -> None:
-        self.origin, self.output = origin, output
-
-    @property
-    def stem(self) -> str:
-        """What the names of all shards begin with."""
-        return f"{self.origin.split}-{self.origin.subset}"
+        self.origin = origin
+        self.output = output
 
     def setup(self, process: Process) -> None:
         self.device = process.device
@@ -90,11 +96,11 @@ class ShardJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
 
     @abstractmethod
     def open_models(self, process: Process) -> None:
-        """Open what makes images."""
+        """Load the models that make images."""
 
     @abstractmethod
-    def make(self, shard: ShardInput) -> Iterator[Sample | LeftOut]:
-        """The images of a shard; the same whichever process makes it."""
+    def make(self, shard: ShardInput) -> Iterator[NewSample | SkippedSample]:
+        """Yield the samples of a shard; equal in every process."""
 
     def prepare(self, source: ShardInput) -> ShardInput:
         return source
@@ -115,14 +121,16 @@ class ShardJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         return 0
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
-        return {file.name: {"left_out": {}} for file in self.output.glob(f"{self.stem}-*.tar")}
+        shards = self.output.glob(f"{self.origin.stem}-*.tar")
+        return {file.name: {"left_out": {}} for file in shards}
 
     def _write(self, shard: ShardInput) -> dict[str, Any]:
+        """Write a shard atomically, and return the skipped keys by reason."""
         left_out: dict[str, list[str]] = {}
         writer = ShardWriter(self.output / shard.name)
         try:
             for sample in self.make(shard):
-                if isinstance(sample, LeftOut):
+                if isinstance(sample, SkippedSample):
                     left_out.setdefault(sample.reason, []).append(sample.key)
                 else:
                     self._add(writer, sample)
@@ -132,11 +140,12 @@ class ShardJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         writer.close()
         return {"left_out": left_out}
 
-    def _add(self, writer: ShardWriter, sample: Sample) -> None:
+    def _add(self, writer: ShardWriter, sample: NewSample) -> None:
+        """Write a sample's image and record."""
         header = read_header(sample.content)
         assert header is not None
-        place = f"{self.origin.subset}/{sample.key}.{sample.codec}"
-        record = describe(place, sample.content, self.origin) | asdict(header) | sample.known
+        path = f"{self.origin.subset}/{sample.key}.{sample.codec}"
+        record = sample_record(path, sample.content, self.origin) | asdict(header) | sample.facts
         writer.add(f"{sample.key}.{sample.codec}", sample.content)
         writer.add(f"{sample.key}.json", json.dumps(record).encode())
 
@@ -144,38 +153,41 @@ class ShardJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
 def run_shard_job(
     job: ShardJob, sources: Sequence[Path | None], settings: dict[str, Any], options: JobOptions
 ) -> tuple[dict[str, Any], Report] | None:
-    """Make all shards and their index; goes on with a stopped job.
+    """Write all shards and their index; a stopped job is continued.
 
     Args:
-        job: What makes them.
-        sources: The shard that each is made of; None for those made of nothing.
-        settings: What the images depend on.
-        options: How the job runs.
+        job: The job.
+        sources: Source of each shard; None for shards without one.
+        settings: Settings that the images depend on.
+        options: Devices of the job.
 
     Returns:
-        The index and the outcome; None on every process but the first.
+        The index and the job's report; None on every process but the first.
 
     Raises:
-        ValueError: If the subset's shards there were made with other settings, or no image could be made.
+        ValueError: If the folder holds the subset with other settings, or no image could be made.
     """
-    inputs = [
-        ShardInput(number, f"{job.stem}-{number:06d}.tar", source)
-        for number, source in enumerate(sources)
-    ]
+    # one shard per step, on all processes
+    inputs = []
+    for number, source in enumerate(sources):
+        inputs.append(ShardInput(number, f"{job.origin.stem}-{number:06d}.tar", source))
     one_by_one = JobOptions(options.devices, batch_size=1, workers=0)
-    report = run_job(job, inputs, job.output / f"{job.stem}.run", settings, one_by_one)
+    record = job.output / f"{job.origin.stem}.run"
+    report = run_job(job, inputs, record, settings, one_by_one)
     if report is None:
         return None
-    troubles = Troubles()
+    # the index, with all samples that are missing
+    left_out = LeftOutFiles()
     for name, row in report.rows:
         for reason, keys in row["left_out"].items():
             for key in keys:
-                troubles.add(reason, f"{name}, {key}")
+                left_out.add(reason, f"{name}, {key}")
     for error in report.failed.values():
-        troubles.add("shards that failed", error)
-    index = index_shards(job.output, job.origin, troubles)
+        left_out.add("shards that failed", error)
+    index = index_shards(job.output, job.origin, left_out)
     if not index["samples"]:
-        reasons = dict(Counter(troubles.counts)) or "the source is empty"
-        msg = f"no image could be made: {reasons}; {next((names[0] for names in troubles.names.values()), '')}"
+        reasons = dict(Counter(left_out.counts)) or "the source is empty"
+        example = next((names[0] for names in left_out.names.values()), "")
+        msg = f"no image could be made: {reasons}; {example}"
         raise ValueError(msg)
     return index, report

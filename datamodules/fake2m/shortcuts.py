@@ -1,4 +1,7 @@
-"""Can real and generated pictures be told apart without looking? Then a detector will do just that, and nothing else."""
+"""Shortcut test: can file headers alone separate real from generated images?
+
+If they can, a detector may learn the headers' traces (codec, size, quality) and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-LIMIT = 0.55
-"""AUC above which header facts give the class away."""
+MAX_AUC = 0.55
+"""Highest AUC at which headers do not separate the classes."""
 
 MIN_IMAGES = 200
-"""Pictures of each class that the gate needs: of fewer, chance alone would fire it."""
+"""Images of each class that the test needs; with fewer it would fail by chance."""
 
 FEATURES = (
     "codec",
@@ -31,15 +34,21 @@ FEATURES = (
     "exif",
 )
 
+CODECS = ("jpg", "png", "webp", "bmp", "tif")
+CHROMAS = (None, "4:4:4", "4:2:2", "4:2:0")
+
+TREE_DEPTH = 4
+SINGLE_FEATURE_TREE_DEPTH = 2
+
 
 @dataclass(frozen=True)
 class Gate:
-    """What headers alone tell.
+    """Result of the shortcut test.
 
     Attributes:
-        auc: Of a shallow tree on all header facts, on pictures it was not fitted on; 0.5 tells nothing.
-        features: The same for each fact alone, the worst first.
-        pictures: How many of each class, real and generated.
+        auc: Cross-validated AUC of a shallow tree on all header features; 0.5 is chance.
+        features: AUC of each feature alone, the highest first.
+        pictures: Number of real and of generated images.
     """
 
     auc: float
@@ -48,87 +57,103 @@ class Gate:
 
     @property
     def limit(self) -> float:
-        """:data:`LIMIT`, or what so few pictures reach by chance: three standard errors of an AUC that tells nothing."""
+        """Highest AUC that passes.
+
+        It is :data:`MAX_AUC`, or, for few images, three standard errors above chance.
+        """
         real, generated = self.pictures
-        return max(LIMIT, 0.5 + 3 * math.sqrt((real + generated + 1) / (12 * real * generated)))
+        return max(MAX_AUC, 0.5 + 3 * math.sqrt((real + generated + 1) / (12 * real * generated)))
 
     @property
     def passed(self) -> bool:
-        """Whether no header fact gives the class away."""
+        """True if no header feature, nor all together, separate the classes."""
         return max(self.auc, *self.features.values()) <= self.limit
 
-    def words(self) -> str:
-        """The verdict in a sentence."""
+    def verdict(self) -> str:
+        """Describe the result in a sentence."""
         worst, value = next(iter(self.features.items()))
-        limit = f"limit {self.limit:.3f}" + (
-            f", as so few pictures cannot tell {LIMIT} from chance" if self.limit > LIMIT else ""
-        )
+        limit = f"limit {self.limit:.3f}"
+        if self.limit > MAX_AUC:
+            limit += f", as so few images cannot tell {MAX_AUC} from chance"
         if self.passed:
-            return f"headers do not tell the classes apart: AUC {self.auc:.3f}, by {worst} alone {value:.3f} ({limit})"
+            return (
+                f"headers do not tell the classes apart: AUC {self.auc:.3f}, "
+                f"by {worst} alone {value:.3f} ({limit})"
+            )
         return (
-            f"headers alone tell the classes apart with AUC {max(self.auc, value):.3f}, by {worst} alone {value:.3f} ({limit}): "
-            f"a detector trained on these pictures may learn nothing else; give both classes the same codec, sizes and quality"
+            f"headers alone tell the classes apart with AUC {max(self.auc, value):.3f}, "
+            f"by {worst} alone {value:.3f} ({limit}): "
+            "a detector trained on these images may learn nothing else; "
+            "give both classes the same codec, sizes and quality"
         )
 
 
 def shortcut_gate(records: Sequence[dict[str, Any]], seed: int = 0) -> Gate:
-    """Fit shallow trees on header facts, and measure them on pictures left out.
+    """Fit shallow trees on header features, and evaluate them by cross-validation.
 
     Args:
-        records: The records of shards; see :func:`datamodules.fake2m.sharding.describe`.
-        seed: Of the folds.
+        records: Records of shards; see :func:`datamodules.fake2m.origin.sample_record`.
+        seed: Seed of the folds and trees.
 
     Raises:
-        ValueError: If a class has fewer pictures than :data:`MIN_IMAGES`.
+        ValueError: If a class has fewer images than :data:`MIN_IMAGES`.
     """
-    label = np.array([record["label"] for record in records])
-    counts = (int((label == 0).sum()), int((label == 1).sum()))
+    labels = np.array([record["label"] for record in records])
+    counts = (int((labels == 0).sum()), int((labels == 1).sum()))
     if min(counts) < MIN_IMAGES:
-        msg = f"the shortcut gate needs at least {MIN_IMAGES} pictures of each class, got {counts[0]} real and {counts[1]} generated"
+        msg = (
+            f"the shortcut gate needs at least {MIN_IMAGES} images of each class, "
+            f"got {counts[0]} real and {counts[1]} generated"
+        )
         raise ValueError(msg)
-    table = np.array([facts(record) for record in records])
-    alone = {
-        name: held_out_auc(table[:, [index]], label, 2, seed) for index, name in enumerate(FEATURES)
-    }
-    ordered = dict(sorted(alone.items(), key=lambda item: -item[1]))
-    return Gate(held_out_auc(table, label, 4, seed), ordered, counts)
+    table = np.array([header_features(record) for record in records])
+    single = {}
+    for index, name in enumerate(FEATURES):
+        single[name] = held_out_auc(table[:, [index]], labels, SINGLE_FEATURE_TREE_DEPTH, seed)
+    ordered = dict(sorted(single.items(), key=lambda item: -item[1]))
+    return Gate(held_out_auc(table, labels, TREE_DEPTH, seed), ordered, counts)
 
 
-def facts(record: dict[str, Any]) -> list[float]:
-    """A record's header facts as numbers, in the order of :data:`FEATURES`."""
-    width, height, size = record["width"], record["height"], record["nbytes"]
-    kinds = {
-        "codec": ("jpg", "png", "webp", "bmp", "tif"),
-        "chroma": (None, "4:4:4", "4:2:2", "4:2:0"),
-    }
-    codec, chroma = (
-        kinds[name].index(record[name]) if record[name] in kinds[name] else -1
-        for name in ("codec", "chroma")
-    )
-    quality = record["jpeg_quality"] or -1
+def header_features(record: dict[str, Any]) -> list[float]:
+    """Convert a record's header to numbers, in the order of :data:`FEATURES`."""
+    width = record["width"]
+    height = record["height"]
+    nbytes = record["nbytes"]
     return [
-        codec,
+        _index(CODECS, record["codec"]),
         width,
         height,
         width / height,
-        size,
-        8 * size / (width * height),
-        quality,
-        chroma,
+        nbytes,
+        8 * nbytes / (width * height),
+        record["jpeg_quality"] or -1,
+        _index(CHROMAS, record["chroma"]),
         float(record["exif"]),
     ]
 
 
+def _index(values: Sequence[str | None], value: str | None) -> int:
+    """Return the index of a value; -1 if it is not listed."""
+    return values.index(value) if value in values else -1
+
+
 def held_out_auc(
-    table: NDArray[np.float64], label: NDArray[np.int64], depth: int, seed: int
+    table: NDArray[np.float64], labels: NDArray[np.int64], depth: int, seed: int
 ) -> float:
-    """AUC of a tree of some depth, each picture scored by one that was fitted without it."""
+    """Compute a decision tree's AUC by five-fold cross-validation.
+
+    Args:
+        table: (N, F) features.
+        labels: (N,) 1 generated, 0 real.
+        depth: Depth of the tree.
+        seed: Seed of the folds and the tree.
+    """
     if (table == table[0]).all():
         return 0.5
-    leaf = max(5, len(label) // 200)
+    leaf = max(5, len(labels) // 200)
     tree = DecisionTreeClassifier(
         max_depth=depth, min_samples_leaf=leaf, class_weight="balanced", random_state=seed
     )
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    scored = cross_val_predict(tree, table, label, cv=folds, method="predict_proba")[:, 1]
-    return float(roc_auc_score(label, scored))
+    scores = cross_val_predict(tree, table, labels, cv=folds, method="predict_proba")[:, 1]
+    return float(roc_auc_score(labels, scores))

@@ -3,4 +3,4 @@
 from typing import Literal
 
 Split = Literal["train", "val", "test", "dev", "calibration"]
-"""What shards are for: the first part of their names."""
+"""Use of shards; the first part of their names."""

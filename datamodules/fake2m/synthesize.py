@@ -1,4 +1,4 @@
-"""``python -m datamodules synthesize``: a new set of generated pictures, from captions and any text-to-image pipeline of diffusers."""
+"""Synthesis: images generated from captions with any text-to-image pipeline of diffusers."""
 
 from __future__ import annotations
 
@@ -15,77 +15,94 @@ from diffusers import DiffusionPipeline
 from checkpoints.folders import PIPELINE_FILES, model_folder
 from checkpoints.whole import opening
 from datamodules.fake2m.making import SynthesisConfig
-from datamodules.fake2m.shard_job import LeftOut, Sample, ShardInput, ShardJob, run_shard_job
-from datamodules.fake2m.sharding import GENERATED, Origin, slug
+from datamodules.fake2m.origin import GENERATED, Origin, slug
+from datamodules.fake2m.shard_job import (
+    NewSample,
+    ShardInput,
+    ShardJob,
+    SkippedSample,
+    run_shard_job,
+)
 from engine.devices import Process
 from engine.files import read_text
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.io import encode_as, to_uint8
 
+PRECISIONS = {"32-true": "32", "bf16-true": "bf16", "16-true": "16"}
+"""Supported precisions, and their names in the job's settings."""
+
 
 class Synthesis(ShardJob):
-    """Draws captions with a pipeline."""
+    """Job that writes shards of images generated from captions.
+
+    Args:
+        config: Settings of the images.
+        captions: Captions, one for each image.
+        output: Folder of the shards.
+    """
 
     command = "datamodules synthesize"
 
     def __init__(self, config: SynthesisConfig, captions: Sequence[str], output: Path) -> None:
-        facts = {
-            "generator": config.model,
-            "family": config.family,
-            "sampler": config.scheduler or "its own",
-            "steps": config.steps,
-        }
-        super().__init__(Origin(config.split, slug(config.name), GENERATED, **facts), output)  # type: ignore[arg-type]
-        self.config, self.captions = config, captions
+        origin = Origin(
+            config.split,
+            slug(config.name),
+            GENERATED,
+            generator=config.model,
+            family=config.family,
+            sampler=config.scheduler or "its own",
+            steps=config.steps,
+        )
+        super().__init__(origin, output)
+        self.config = config
+        self.captions = captions
 
     def open_models(self, process: Process) -> None:
         folder = model_folder(self.config.model, "model_index.json", patterns=PIPELINE_FILES)
         with opening(folder):
             pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=process.dtype)
+        # a safety checker would replace some images by black ones
         if "safety_checker" in pipeline.components:
-            pipeline.register_modules(
-                safety_checker=None
-            )  # it would put black images in the place of some
+            pipeline.register_modules(safety_checker=None)
         if self.config.scheduler is not None:
-            pipeline.scheduler = getattr(diffusers, self.config.scheduler).from_config(
-                pipeline.scheduler.config
-            )
+            scheduler = getattr(diffusers, self.config.scheduler)
+            pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
         self.pipeline: Any = pipeline.to(process.device)
 
-    def make(self, shard: ShardInput) -> Iterator[Sample | LeftOut]:
+    def make(self, shard: ShardInput) -> Iterator[NewSample | SkippedSample]:
         config = self.config
-        first, end = (
-            shard.number * config.per_shard,
-            min((shard.number + 1) * config.per_shard, len(self.captions)),
-        )
+        first = shard.number * config.per_shard
+        end = min((shard.number + 1) * config.per_shard, len(self.captions))
         for start in range(first, end, config.batch_size):
             self.report_step(start - first, end - first)
-            places = range(start, min(start + config.batch_size, end))
-            for place, levels in zip(places, to_uint8(self._draw(places)), strict=True):
-                content = encode_as(
-                    levels.permute(1, 2, 0).cpu().numpy(), config.codec, config.quality
-                )
-                known = {
-                    "caption": self.captions[place],
+            numbers = range(start, min(start + config.batch_size, end))
+            images = to_uint8(self._generate(numbers))
+            for number, image_u8 in zip(numbers, images, strict=True):
+                pixels = image_u8.permute(1, 2, 0).cpu().numpy()
+                facts = {
+                    "caption": self.captions[number],
                     "guidance": config.guidance,
-                    "seed": config.seed + place,
+                    "seed": config.seed + number,
                 }
-                yield Sample(f"{place:09d}", config.codec, content, known)
+                content = encode_as(pixels, config.codec, config.quality)
+                yield NewSample(f"{number:09d}", config.codec, content, facts)
 
-    def _draw(self, places: range) -> torch.Tensor:
+    def _generate(self, numbers: range) -> torch.Tensor:
+        """Generate the images of numbered captions, (B, 3, H, W) in [0, 1]."""
         config = self.config
         size = {} if config.size is None else {"height": config.size, "width": config.size}
-        drawn = self.pipeline(
-            [self.captions[place] for place in places],
+        # "np" is in [0, 1] for every pipeline; not all of them support "pt"
+        output = self.pipeline(
+            [self.captions[number] for number in numbers],
             num_inference_steps=config.steps,
             guidance_scale=config.guidance,
-            generator=[torch.Generator().manual_seed(config.seed + place) for place in places],
-            output_type="np",  # in [0, 1] whatever the pipeline; "pt" is not for all of them
+            generator=[torch.Generator().manual_seed(config.seed + number) for number in numbers],
+            output_type="np",
             **size,
         )
-        return torch.from_numpy(drawn.images).permute(0, 3, 1, 2).float()
+        return torch.from_numpy(output.images).permute(0, 3, 1, 2).float()
 
 
 def synthesize(
@@ -94,53 +111,57 @@ def synthesize(
     config: SynthesisConfig,
     options: JobOptions | None = None,
 ) -> tuple[dict[str, Any], Report] | None:
-    """Make shards of generated images, one for each caption; goes on with a stopped job.
+    """Write shards with one generated image for each caption.
+
+    A stopped job is continued.
 
     Args:
-        captions: What to draw.
+        captions: Captions to generate images from.
         output: Folder of the shards.
-        config: How images are made.
-        options: How the job runs; shards are shared out over processes, and come out the same however many there are.
+        config: Settings of the images.
+        options: Devices of the job. Shards are split over processes; they do not depend on the
+            number of processes.
 
     Returns:
-        The subset's index and the outcome; None on every process but the first.
+        The subset's index and the job's report; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If the pipeline is not there.
-        ValueError: If there are no captions, or the folder holds this subset made in another way.
+        FileNotFoundError: If the pipeline is missing.
+        ValueError: If there are no captions, the scheduler or precision is unknown, or the folder
+            holds the subset with other settings.
     """
+    options = options or JobOptions()
     if not captions:
         msg = "there are no captions to draw from"
         raise ValueError(msg)
     if config.scheduler is not None and not hasattr(diffusers, config.scheduler):
         msg = f"diffusers has no scheduler '{config.scheduler}'; one is DPMSolverMultistepScheduler"
         raise ValueError(msg)
-    options = options or JobOptions()
-    digest = hashlib.sha256("\n".join(captions).encode()).hexdigest()
-    weights = fingerprint(
-        config.model, model_folder(config.model, "model_index.json", patterns=PIPELINE_FILES)
-    )
-    precision = {"32-true": "32", "bf16-true": "bf16", "16-true": "16"}.get(
-        options.devices.precision
-    )
+    folder = model_folder(config.model, "model_index.json", patterns=PIPELINE_FILES)
+    weights = fingerprint(config.model, folder)
+    precision = PRECISIONS.get(options.devices.precision)
     if precision is None:
-        msg = f"precision '{options.devices.precision}': images are drawn with 32-true, bf16-true or 16-true"
+        msg = (
+            f"precision '{options.devices.precision}': "
+            "images are generated with 32-true, bf16-true or 16-true"
+        )
         raise ValueError(msg)
-    about = {
+    digest = hashlib.sha256("\n".join(captions).encode()).hexdigest()
+    settings = asdict(config) | {
         "captions": {"count": len(captions), "sha256": digest},
         "weights": weights,
         "precision": precision,
     }
     shards = -(-len(captions) // config.per_shard)
-    return run_shard_job(
-        Synthesis(config, captions, output), [None] * shards, asdict(config) | about, options
-    )
+    job = Synthesis(config, captions, output)
+    return run_shard_job(job, [None] * shards, settings, options)
 
 
 def read_captions(file: Path) -> list[str]:
-    """One caption a line.
+    """Read a text file with one caption a line.
 
     Raises:
         FileNotFoundError: If there is no such file.
     """
-    return [line.strip() for line in read_text(file).split("\n") if line.strip()]
+    lines = [line.strip() for line in read_text(file).split("\n")]
+    return [line for line in lines if line]

@@ -14,10 +14,12 @@ import detectors.robustness
 from checkpoints.__main__ import main as checkpoints
 from checkpoints.folders import model_folder, model_place
 from checkpoints.saved import remember
-from datamodules.fake2m.sharding import Member, Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
 from detectors.__main__ import main as detection
 from detectors.detector import Detector
 from engine.cli import run
+from images.archives import Member
 from images.transforms.views import View
 from models.faces.face_net import FaceNet
 from rid.__main__ import main as rid

@@ -13,7 +13,9 @@ from PIL import Image
 from datamodules.exact import PADDING, ExactStream
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.facts import read_facts
-from datamodules.fake2m.sharding import Limits, Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
+from datamodules.fake2m.subset_writer import Limits
 from datamodules.shards import ShardSource, count_samples, find_shards, read_shards, refuse_empty
 from datamodules.streams import MixedStream
 from images.archives import Member
@@ -234,6 +236,6 @@ def test_records_of_others_are_named(tmp_path):
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     with pytest.raises(
-        ValueError, match=r"a\.tar, a\.json: no record of ours \(width is not a number\)"
+        ValueError, match=r"a\.tar, a\.json: no record of this project \(width is not a number\)"
     ):
         list(read_facts(tmp_path / "a.tar"))

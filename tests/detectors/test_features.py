@@ -15,7 +15,9 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from datamodules.fake2m.sharding import Limits, Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
+from datamodules.fake2m.subset_writer import Limits
 from datamodules.features import read_features
 from detectors.__main__ import main
 from detectors.cli import main as sentry

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 import detectors.robustness
-from datamodules.fake2m.sharding import Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector

@@ -13,7 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.fake2m.sharding import Limits, Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
+from datamodules.fake2m.subset_writer import Limits
 from detectors.__main__ import main
 from detectors.detector import Detector
 from detectors.scores import Scores

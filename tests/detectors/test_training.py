@@ -17,7 +17,9 @@ import yaml
 from PIL import Image
 
 from checkpoints.safe import foreign_objects
-from datamodules.fake2m.sharding import Limits, Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
+from datamodules.fake2m.subset_writer import Limits
 from detectors.__main__ import main as door
 from detectors.calibration import Calibration
 from detectors.cli import main

@@ -166,7 +166,9 @@ def _collection() -> None:
 def _shards() -> None:
     import torch
 
-    from datamodules.fake2m.sharding import Limits, Origin, shard_images
+    from datamodules.fake2m.origin import Origin
+    from datamodules.fake2m.sharding import shard_images
+    from datamodules.fake2m.subset_writer import Limits
     from detectors.detector import load_detector
     from images.archives import Member
 

@@ -10,7 +10,9 @@ import torch
 import yaml
 from PIL import Image
 
-from datamodules.fake2m.sharding import Limits, Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
+from datamodules.fake2m.subset_writer import Limits
 from engine.cli import run
 from images.archives import Member
 from images.shard_writer import ShardWriter

@@ -1,7 +1,7 @@
 """The table of Fake2M and MPBench."""
 
 from datamodules.fake2m.catalogue import columns, groups
-from datamodules.fake2m.sharding import slug
+from datamodules.fake2m.origin import slug
 
 
 def test_the_table_of_the_data_set():

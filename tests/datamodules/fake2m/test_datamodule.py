@@ -18,7 +18,9 @@ from PIL import Image
 
 from datamodules.exact import PADDING
 from datamodules.fake2m.datamodule import Fake2MDataModule
-from datamodules.fake2m.sharding import Limits, Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
+from datamodules.fake2m.subset_writer import Limits
 from datamodules.shards import ShardSource, find_shards
 from images.archives import Member
 from images.shard_writer import ShardWriter
@@ -262,7 +264,7 @@ def test_an_index_that_does_not_fit_is_told(tmp_path):
         (lambda _: Fake2MDataModule().predict_dataloader(), r"set data\.test"),
         (
             lambda shards: training(shards, epoch_samples=5).train_dataloader(),
-            "an epoch of 5 pictures has 0 batches of 10",
+            "an epoch of 5 images has 0 batches of 10",
         ),
     ],
 )

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from datamodules.__main__ import main
-from datamodules.fake2m.sharding import Origin, shard_images
+from datamodules.fake2m.origin import Origin
+from datamodules.fake2m.sharding import shard_images
 from datamodules.fake2m.shortcuts import shortcut_gate
 from engine.cli import run as run_command
 from images.archives import Member
@@ -79,7 +80,7 @@ def test_the_gate_says_nothing_from_too_few(tmp_path, capsys):
     write(tmp_path, 0, count=5)
     write(tmp_path, 1)
     assert inspect(tmp_path) == 2
-    assert "at least 200 pictures of each class, got 5 real" in capsys.readouterr().err
+    assert "at least 200 images of each class, got 5 real" in capsys.readouterr().err
 
 
 def test_chance_differences_do_not_fire():
@@ -113,7 +114,7 @@ def test_few_pictures_do_not_fire_by_chance_but_what_is_plain_does():
     )
     assert not gate.passed
     assert gate.limit > 0.55
-    assert "so few pictures cannot tell 0.55 from chance" in gate.words()
+    assert "so few images cannot tell 0.55 from chance" in gate.verdict()
 
 
 def scores(folder):

@@ -15,7 +15,9 @@ from checkpoints.folders import PIPELINE_FILES
 from datamodules.__main__ import main
 from datamodules.fake2m import reconstruct
 from datamodules.fake2m.facts import read_facts
-from datamodules.fake2m.sharding import REAL, Limits, Origin, shard_images
+from datamodules.fake2m.origin import REAL, Origin
+from datamodules.fake2m.sharding import shard_images
+from datamodules.fake2m.subset_writer import Limits
 from engine.cli import run as run_command
 from images.archives import Member
 from images.samples import read_samples
@@ -312,7 +314,7 @@ def test_only_what_is_opened_is_downloaded():
         ),
         *("unet/diffusion_pytorch_model.bin", "text_encoder/model.fp16-00001-of-00002.safetensors"),
     }
-    assert set(filter_repo_objects(files, allow_patterns=reconstruct.NEEDED)) == {
+    assert set(filter_repo_objects(files, allow_patterns=reconstruct.AUTOENCODER_FILES)) == {
         "vae/config.json",
         "vae/diffusion_pytorch_model.safetensors",
     }

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules.__main__ import main
-from datamodules.fake2m.sharding import free_key, place_of
+from datamodules.fake2m.origin import hash_fraction
+from datamodules.fake2m.subset_writer import free_key
 from engine.cli import run as run_command
 
 run = partial(run_command, main)
@@ -316,8 +317,8 @@ def shard(folder, stem):
         (["nowhere", "--label", "real"], "nowhere: no such folder"),
         (["."], "give --set with the name of a Fake2M or MPBench archive, or a source and --label"),
         ([".", "--set", "IF"], "no set 'IF'; choose one of SDv15R-CC1M,"),
-        ([".", "--label", "real"], "no pictures in the source .: "),
-        ([".", "--label", "real", "--limits.samples", "0"], "at least 1 picture"),
+        ([".", "--label", "real"], "no images in the source .: "),
+        ([".", "--label", "real", "--limits.samples", "0"], "at least 1 image"),
         ([".", "--label", "real", "--metadata", "gone.csv"], "gone.csv"),
     ],
 )
@@ -418,5 +419,5 @@ def test_two_archives_with_files_of_one_name(tmp_path):
 
 
 def test_one_caption_is_on_one_side_however_its_number_is_written():
-    assert place_of("a/7.png") == place_of("000000007.jpg")
-    assert 0 <= place_of("a/x.png") < 1
+    assert hash_fraction("a/7.png") == hash_fraction("000000007.jpg")
+    assert 0 <= hash_fraction("a/x.png") < 1
