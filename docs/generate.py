@@ -89,7 +89,9 @@ def options(parser: Any) -> Iterator[str]:
     """The options of a verb as tables, one for each group."""
     from engine.cli import help as shown
 
-    actions = [action for action in shown.shown(parser) if action.dest not in shown.COMMON]
+    actions = [
+        action for action in shown.visible_actions(parser) if action.dest not in shown.COMMON
+    ]
     trainer = [action for action in actions if action.dest.startswith("trainer.")]
     needed = [action for action in actions if not action.option_strings or action.required]
     rest = [action for action in actions if action not in needed and action not in trainer]
@@ -109,19 +111,19 @@ def options(parser: Any) -> Iterator[str]:
 def option_row(action: Any) -> list[str]:
     """One option: how it is written, what it takes, its default, what it means."""
     from engine.cli import help as shown
-    from engine.cli.words import choices, listed
+    from engine.cli.option_types import choices, one_of
 
     name = (
         ", ".join(f"`{spelling}`" for spelling in shown.spellings(action))
         or f"`{action.dest.upper()}`"
     )
-    kind = shown.typed(action)
-    value = shown._sign(action) + (" ..." if action.nargs in ("+", "*") else "")
+    kind = shown.type_source(action)
+    value = shown.placeholder(action) + (" ..." if action.nargs in ("+", "*") else "")
     allowed = choices(kind) if value.startswith("VALUE") else []
     about = plain(action.help or "")
     if allowed:
-        about += f" ({listed(allowed)})"
-    default = shown._default(action)
+        about += f" ({one_of(allowed)})"
+    default = shown.default_text(action)
     value = (
         value.strip()
         .replace("|", " or ")

@@ -1,3 +1,3 @@
-"""How things run: command line, batch jobs, training, records and pages."""
+"""Command line, batch jobs, training, records and pages."""
 
 __version__ = "0.2.0"

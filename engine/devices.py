@@ -1,4 +1,4 @@
-"""Where a job runs: one process, or as many as Lightning, torchrun or SLURM start."""
+"""Devices and processes of a job: one process, or those of Lightning, torchrun or SLURM."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ if TYPE_CHECKING:
 
 Precision = Literal["32-true", "bf16-true", "16-true", "bf16-mixed", "16-mixed"]
 
-_started: Any = None
-"""The processes of this command, once they run."""
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
 DDP_TIMEOUT = timedelta(days=2)
-"""How long finished processes wait for the slowest."""
+"""Longest wait of finished processes for the slowest one."""
 
-PATIENCE = 10
-"""Seconds that a process which is stopped in a barrier waits for the others to leave it."""
+BARRIER_EXIT_TIMEOUT_S = 10
+"""Longest wait of a process that is stopped in a barrier for the others to leave it."""
+
+_fabric: Any = None
+"""Fabric of this command's processes, once they are started."""
 
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """Devices of a job; names and meanings are Lightning's.
+    """Devices of a job, with the names and meanings of Lightning.
 
     Attributes:
         accelerator: auto, cpu, gpu (or cuda) or mps.
-        devices: How many. auto takes those that a launcher started, else all GPUs, else one.
-        num_nodes: Machines.
-        precision: Of the networks.
+        devices: Number of devices of each machine. auto takes the processes that a launcher
+            started, else all GPUs, else one.
+        num_nodes: Number of machines.
+        precision: Precision of the networks.
     """
 
     accelerator: str = "auto"
@@ -44,9 +47,12 @@ class DeviceOptions:
     precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
-        wrong = self.devices != "auto" and self.devices < 1
-        if wrong or self.num_nodes < 1:
-            msg = f"devices must be auto or at least 1 and num_nodes at least 1, got {self.devices} and {self.num_nodes}"
+        too_few_devices = self.devices != "auto" and self.devices < 1
+        if too_few_devices or self.num_nodes < 1:
+            msg = (
+                "devices must be auto or at least 1 and num_nodes at least 1, "
+                f"got {self.devices} and {self.num_nodes}"
+            )
             raise ValueError(msg)
         if self.precision not in get_args(Precision):
             msg = f"precision '{self.precision}' is not one of {', '.join(get_args(Precision))}"
@@ -56,82 +62,83 @@ class DeviceOptions:
             raise ValueError(msg)
 
 
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-
-
 class Process:
     """This process among those of a job.
 
     Args:
         device: Its device.
-        precision: Of the networks.
-        fabric: What started it among others; None if it is alone.
+        precision: Precision of the networks.
+        fabric: The Fabric that connects the job's processes; None for a single process.
     """
 
     def __init__(self, device: torch.device, precision: Precision, fabric: Any = None) -> None:
-        self.device, self.precision, self.fabric = device, precision, fabric
+        self.device = device
+        self.precision = precision
+        self.fabric = fabric
         self.rank = 0 if fabric is None else int(fabric.global_rank)
         self.world = 1 if fabric is None else int(fabric.world_size)
 
     @property
     def dtype(self) -> torch.dtype:
-        """What weights are held in."""
+        """Data type of the weights."""
         import torch
 
-        return {"bf16-true": torch.bfloat16, "16-true": torch.float16}.get(
-            self.precision, torch.float32
-        )
+        dtypes = {"bf16-true": torch.bfloat16, "16-true": torch.float16}
+        return dtypes.get(self.precision, torch.float32)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context that networks run in under mixed precision."""
+        """Return the context that networks run in under mixed precision."""
         import torch
 
-        kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-        kind = kinds.get(self.precision)
-        return nullcontext() if kind is None else torch.autocast(self.device.type, kind)
+        dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+        dtype = dtypes.get(self.precision)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     def barrier(self, check: Callable[[], None]) -> None:
-        """Wait for all processes.
+        """Wait until all processes reach the barrier.
 
         Args:
-            check: Called now and then while this one waits; may raise to end the wait.
+            check: Function that is called every 0.2 s; it may raise to end the wait.
         """
         if self.fabric is None:
             return
-        faults: list[BaseException] = []
+        errors: list[BaseException] = []
 
-        def meet() -> None:
+        def wait() -> None:
             try:
                 self.fabric.barrier()
             except BaseException as error:
-                faults.append(error)
+                errors.append(error)
 
-        waiting = threading.Thread(
-            target=meet, daemon=True
-        )  # signals are not seen inside a barrier
+        # wait in a thread: Python does not handle signals inside a barrier
+        waiting = threading.Thread(target=wait, daemon=True)
         waiting.start()
         try:
             while waiting.is_alive():
                 waiting.join(0.2)
                 check()
         except BaseException:
-            self.end_others()  # which ends the barrier: a process that exits with a thread in one is aborted
+            # end the barrier: a process that exits with a thread inside one is aborted
+            self.end_others()
             if not started_by_first():
-                waiting.join(PATIENCE)
+                waiting.join(BARRIER_EXIT_TIMEOUT_S)
             raise
-        if faults:
-            raise faults[0]
+        if errors:
+            raise errors[0]
 
     def end_others(self) -> None:
-        """End the processes that this one started."""
+        """Send SIGTERM to the processes that this one started."""
         launcher = None if self.fabric is None else self.fabric.strategy.launcher
         for other in getattr(launcher, "procs", []):
             other.send_signal(signal.SIGTERM)
 
 
 @contextmanager
-def sigterm_waits() -> Iterator[None]:
-    """Hold SIGTERM back in a block, and in the processes that it starts until they come to the end of the same block."""
+def defer_sigterm() -> Iterator[None]:
+    """Defer SIGTERM to the end of a block.
+
+    A process that is started inside the block defers it until it reaches the end of the same block.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         yield
@@ -150,19 +157,28 @@ def leave_process_group() -> None:
         distributed.destroy_process_group()
 
 
-def first_process() -> bool:
-    """Whether this is the first process of a job, told before any connection between them is made."""
+def is_first_process() -> bool:
+    """Return True if this is the first process of a job.
+
+    The answer comes from the environment, so the processes need not be connected yet.
+    """
     ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
     return next((rank == "0" for rank in ranks if rank is not None), True)
 
 
 def started_by_first() -> bool:
-    """Whether the first process of this job started this one and is connected to it; it is killed where one of them fails."""
-    return _started is not None and not first_process() and launched() == 1
+    """Return True if the job's first process started this one and is connected to it.
+
+    Such a first process is killed when one of the others fails.
+    """
+    return _fabric is not None and not is_first_process() and count_launched() == 1
 
 
-def launched() -> int:
-    """How many processes a launcher started: torchrun, ``fabric run`` or SLURM's ``srun``; 1 without one."""
+def count_launched() -> int:
+    """Count the processes started by torchrun, ``fabric run`` or SLURM's ``srun``.
+
+    The count is 1 without a launcher.
+    """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["WORLD_SIZE"])
     if os.environ.get("SLURM_JOB_NAME") not in (None, "bash", "interactive"):
@@ -171,83 +187,98 @@ def launched() -> int:
 
 
 def pick_device(accelerator: str) -> torch.device:
-    """The device of a job that runs in one process.
+    """Select the device of a job that runs in one process.
 
     Raises:
-        ValueError: If this machine has none of the kind.
+        ValueError: If this machine has no such device.
     """
     import torch
 
-    has = {
+    available = {
         "gpu": torch.cuda.is_available(),
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if accelerator == "auto":
-        accelerator = next(name for name in ("cuda", "mps", "cpu") if has[name])
-    elif accelerator == "gpu" and has["mps"]:
+        accelerator = next(name for name in ("cuda", "mps", "cpu") if available[name])
+    elif accelerator == "gpu" and available["mps"]:
         accelerator = "mps"
-    elif not has[accelerator]:
+    elif not available[accelerator]:
         msg = f"accelerator {accelerator}: there is none on this machine; use auto or cpu"
         raise ValueError(msg)
     return torch.device("cuda" if accelerator == "gpu" else accelerator)
 
 
-def alone(options: DeviceOptions) -> Process:
-    """Take this process and its device only, whatever others there are."""
+def single_process(options: DeviceOptions) -> Process:
+    """Return this process with its device, without connecting it to others."""
     return Process(pick_device(options.accelerator), options.precision)
 
 
-def start(options: DeviceOptions, at_most: int | None = None) -> Process:
-    """Start the processes of a job and return this one of them.
+def start_processes(options: DeviceOptions, at_most: int | None = None) -> Process:
+    """Start the processes of a job, and return this one of them.
 
     Args:
-        options: Where it runs.
-        at_most: Processes that would have work; more are not started, unless a launcher started them already.
+        options: Devices, nodes and precision.
+        at_most: Number of processes with work; fewer are started if there are more devices.
+            A launcher's processes are all used.
 
     Raises:
         ValueError: If there is no such device, or a launcher started another number of processes.
     """
-    global _started
-    import torch
-
-    already = launched()
     device = pick_device(options.accelerator)
-    count = options.devices
-    if count == "auto":
-        count = (
-            torch.cuda.device_count()
-            if device.type == "cuda"
-            else max(1, already // options.num_nodes)
-        )
-    if already > 1 and already != count * options.num_nodes:
+    launched = count_launched()
+    count = _devices_per_node(options, device, launched)
+
+    # compare with the launcher
+    wanted = count * options.num_nodes
+    if launched > 1 and launched != wanted:
         msg = (
-            f"the launcher started {already} processes, but --devices x --num-nodes is {count * options.num_nodes}: "
+            f"the launcher started {launched} processes, "
+            f"but --devices x --num-nodes is {wanted}: "
             "make them equal, or each process would do all the work"
         )
         raise ValueError(msg)
-    if already == 1 and at_most is not None and options.num_nodes == 1:
-        # the processes that Lightning starts come here, too, and count the same
+
+    # start no process without work; the processes that Lightning starts compute the same count
+    if launched == 1 and at_most is not None and options.num_nodes == 1:
         count = max(1, min(count, at_most))
-    if _started is not None:  # by an earlier job of this command
-        return Process(_started.device, options.precision, _started)
+
+    # reuse the processes of an earlier job of this command
+    if _fabric is not None:
+        return Process(_fabric.device, options.precision, _fabric)
     if count * options.num_nodes == 1:
         return Process(device, options.precision)
+    fabric = _launch(device, count, options.num_nodes)
+    return Process(fabric.device, options.precision, fabric)
+
+
+def _devices_per_node(options: DeviceOptions, device: torch.device, launched: int) -> int:
+    """Resolve ``devices: auto``: all GPUs, or the launched processes, or one."""
+    import torch
+
+    if options.devices != "auto":
+        return options.devices
+    if device.type == "cuda":
+        return torch.cuda.device_count()
+    return max(1, launched // options.num_nodes)
+
+
+def _launch(device: torch.device, count: int, num_nodes: int) -> Any:
+    """Start and connect the processes, and return their Fabric."""
+    global _fabric
     from lightning.fabric import Fabric
     from lightning.fabric.strategies import DDPStrategy
 
-    kind = "cpu" if device.type == "cpu" else "gpu"
     fabric = Fabric(
-        accelerator=kind,
+        accelerator="cpu" if device.type == "cpu" else "gpu",
         devices=count,
-        num_nodes=options.num_nodes,
+        num_nodes=num_nodes,
         strategy=DDPStrategy(timeout=DDP_TIMEOUT),
     )
-    with (
-        sigterm_waits()
-    ):  # in the processes that are started, too: the first would wait for one that has ended
+    # defer SIGTERM in the started processes, too: the first would wait for one that has ended
+    with defer_sigterm():
         if "LT_CLI_USED" not in os.environ:  # `fabric run` has set the processes up already
             fabric.launch()
-        _started = fabric
-    return Process(fabric.device, options.precision, fabric)
+        _fabric = fabric
+    return fabric

@@ -1,4 +1,4 @@
-"""Files of a folder that change together: a killed run leaves all of the old ones or all of the new ones."""
+"""Atomic replacement of several files of a folder together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.files import atomic_write, file_digest, write_text
 
 NEXT = ".next"
-"""Ending of new files until the record names them."""
+"""Suffix of staged files until the record names them."""
 
 
 def write_set(
@@ -20,13 +20,14 @@ def write_set(
 ) -> None:
     """Write several files and the record of their sha256, all or none.
 
-    The new files lie beside the old ones until the record is written; from then on they count.
+    The new files are staged beside the old ones. Writing the record makes them valid, so a killed
+    run leaves all of the old files or all of the new ones.
 
     Args:
         folder: The folder.
-        files: What writes each file, by its name there.
-        record: Name of the record.
-        text: From the files' sha256 to the record's text.
+        files: Function that writes each file, by file name.
+        record: File name of the record.
+        text: Function from the files' sha256, by file name, to the text of the record.
 
     Raises:
         OSError: If a file cannot be written; the message names it.
@@ -42,11 +43,11 @@ def write_set(
 
 
 def move_staged_files(folder: Path, sums: Mapping[str, str]) -> None:
-    """Bring new files into their places, which a killed run may have left beside them.
+    """Move staged files to their final names, also those that a killed run left.
 
     Args:
         folder: The folder.
-        sums: The sha256 of its files, as the record has them.
+        sums: The recorded sha256 of each file, by file name.
     """
     for name, expected in sums.items():
         staged = folder / (name + NEXT)

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, hashing them, and locking folders."""
+"""Atomic file writing, reading with named errors, hashing, and folder locks."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from itertools import count
 from pathlib import Path
 
 PARTIAL = ".partial"
-"""Ending of files that are being written; what a killed run leaves of them is never read."""
+"""Suffix of unfinished files; one that a killed run left is never read."""
 
 LOCK = ".lock"
-"""File that a run holds in its output folder while it lasts."""
+"""Name of the lock file in the output folder of a run."""
 
 _numbers = count()
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Give a place to write a file to; move it to its target when the block ends, or delete it when the block fails.
+    """Write a file to a temporary path, then move it to its target.
 
-    The place has a short name of its own, so that a target's name may be as long as the file system allows.
+    A block that fails leaves no file. The temporary name is short, so the target's name may be
+    as long as the file system allows.
 
     Args:
-        target: The file; its folder is made if it is not there.
+        target: The file; its folder is created if needed.
 
     Yields:
-        The path to write to, in the target's folder.
+        Temporary path in the target's folder.
 
     Raises:
-        OSError: If it cannot be written; the message names the target.
+        OSError: If the file cannot be written; the message names the target.
     """
-    partial = (
-        target.parent
-        / f"{partial_stem(target)}-{os.getpid()}-{threading.get_ident()}-{next(_numbers)}{PARTIAL}"
-    )
+    unique = f"{os.getpid()}-{threading.get_ident()}-{next(_numbers)}"
+    partial = target.parent / f"{partial_stem(target)}-{unique}{PARTIAL}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -55,48 +54,57 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether a file is one that :func:`atomic_write` or a shard's writer began and did not finish."""
+    """Return True if :func:`atomic_write` or a shard writer left the file unfinished."""
     return path.name.startswith(".") and path.name.endswith(PARTIAL)
 
 
 def remove_partials(folder: Path) -> None:
-    """Delete unfinished files that killed runs left below a folder that this run keeps; not in folders that another one keeps."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not Path(place, name, LOCK).exists()]
-        for path in (Path(place, name) for name in files):
+    """Delete unfinished files of killed runs below a folder.
+
+    Subfolders that another run has locked are skipped.
+    """
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(parent, name, LOCK).exists()]
+        for name in files:
+            path = Path(parent, name)
             if is_partial(path):
                 path.unlink(missing_ok=True)
 
 
 def remove_partials_of(targets: Iterable[Path]) -> None:
-    """Delete what killed runs left of files that only this run writes."""
+    """Delete the unfinished versions of files that only this run writes."""
     for target in targets:
         for path in target.parent.glob(f"{partial_stem(target)}-*{PARTIAL}"):
             path.unlink(missing_ok=True)
 
 
 def partial_stem(target: Path) -> str:
-    """Begin the names of a target's unfinished files; short, whatever the target's name is."""
+    """Return the common prefix of a target's unfinished file names: a dot and 8 hex digits."""
     return f".{zlib.crc32(os.fsencode(target.name)):08x}"
 
 
 def write_bytes(target: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; errors as :func:`atomic_write`."""
+    """Write a file atomically; see :func:`atomic_write`."""
     with atomic_write(target) as partial:
         partial.write_bytes(content)
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all; names that are not valid text are kept byte by byte."""
+    """Write UTF-8 text atomically.
+
+    File names in the text that are not valid UTF-8 keep their bytes.
+    """
     write_bytes(target, text.encode("utf-8", "surrogateescape"))
 
 
 @contextmanager
 def naming_errors(path: Path | str) -> Iterator[None]:
-    """Name the file in errors of its disk, which Python does only where it cannot be opened.
+    """Add the file's name to I/O errors of a block.
+
+    Python names the file only in errors of opening it.
 
     Raises:
-        OSError: Such an error, with the file's name.
+        OSError: The I/O error, with the file's name.
     """
     try:
         yield
@@ -107,10 +115,10 @@ def naming_errors(path: Path | str) -> Iterator[None]:
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse a pipe, a socket or a device, which may never end, where a file is wanted.
+    """Refuse a pipe, socket or device, whose data may never end.
 
     Raises:
-        OSError: If it is one, or cannot be asked what it is.
+        OSError: If the path is one of these, or cannot be accessed.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
@@ -119,62 +127,70 @@ def refuse_special(path: Path) -> None:
 
 @contextmanager
 def open_for_reading(path: Path) -> Iterator[BufferedReader]:
-    """Open a file to be read; errors name it, and those of :func:`refuse_special` are raised."""
+    """Open a file for reading.
+
+    Raises:
+        OSError: If reading fails, or the path is a pipe, socket or device; the message names it.
+    """
     refuse_special(path)
     with naming_errors(path), path.open("rb") as stream:
         yield stream
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file; errors name it."""
+    """Read the bytes of a file; I/O errors name it."""
     with naming_errors(path):
         return path.read_bytes()
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, line ends as they are; errors of the disk name it.
+    """Read a UTF-8 text file with its line ends unchanged; I/O errors name the file.
 
     Raises:
-        ValueError: If it is not UTF-8; the message names the file.
+        ValueError: If the file is not UTF-8; the message names it.
     """
     try:
         return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        msg = f"{path}: not text in UTF-8 (byte {error.start}); save it as such"
+        msg = f"{path}: not text in UTF-8 (byte {error.start}); save it as UTF-8"
         raise ValueError(msg) from error
 
 
 def name_bytes(text: str) -> bytes:
-    """The bytes of a file name, or of text with one in it, for hashes and seeds; names need not be valid text."""
+    """Encode a file name, or text with file names, for hashes and seeds.
+
+    File names need not be valid UTF-8.
+    """
     return text.encode("utf-8", "surrogateescape")
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file.
+    """Read the lines of a text file that lists file names.
 
-    Only line feeds end a line, as names may hold the other line ends of Unicode. Bytes that are not valid text are kept.
+    Only line feeds end a line, as file names may contain Unicode's other line separators. Bytes
+    that are not valid UTF-8 are kept.
     """
     lines = read_bytes(path).decode("utf-8", "surrogateescape").split("\n")
     return lines if lines[-1] else lines[:-1]
 
 
 def file_digest(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
+    """Compute the hexadecimal sha256 of a file."""
     with open_for_reading(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_digest(path: Path, expected: object, remedy: str) -> None:
-    """Compare a file with the sha256 that was recorded when it was written; nothing recorded is no fault.
+    """Compare a file with its recorded sha256.
 
     Args:
         path: The file.
-        expected: Hexadecimal sha256; None if nobody recorded it.
-        remedy: What to do about a damaged file, for the message.
+        expected: Hexadecimal sha256; None if none was recorded, which passes.
+        remedy: Advice for a damaged file; the last part of the error message.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is another; the message names the file.
+        ValueError: If the hash differs; the message names the file.
     """
     if not path.is_file():
         msg = f"{path}: no such file; {remedy}"
@@ -186,26 +202,30 @@ def check_digest(path: Path, expected: object, remedy: str) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a folder for one run; the lock ends with the process, however it ends.
+    """Lock a folder for one run; the lock ends with the process.
 
     Raises:
-        ValueError: If another run is at work in it.
+        ValueError: If another run holds the lock.
     """
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    place = folder / LOCK
-    lock = FileLock(place)
+    lock_file = folder / LOCK
+    lock = FileLock(lock_file)
     try:
         lock.acquire(timeout=0)
-        while not place.exists():  # the run that held it ended just now, and took the file away
+        # lock again if the earlier holder has just deleted the file
+        while not lock_file.exists():
             lock.release()
             lock.acquire(timeout=0)
     except Timeout as error:
-        msg = f"{folder}: another run is writing into this folder; wait for it to end, or choose another folder"
+        msg = (
+            f"{folder}: another run is writing into this folder; "
+            "wait for it to end, or choose another folder"
+        )
         raise ValueError(msg) from error
     try:
         yield
     finally:
-        place.unlink(missing_ok=True)
+        lock_file.unlink(missing_ok=True)
         lock.release()

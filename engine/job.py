@@ -1,15 +1,20 @@
-"""The batch job: inputs in, a result and a row for each, over any number of devices.
+"""Batch jobs: one result and one row for each input, on any number of devices.
 
 Every job over images is a :class:`Job` with four steps, run by :func:`engine.run_job.run_job`::
 
-    prepare(input)             in threads: open, bring to the network's view
-    step(batch)                on the device: several prepared inputs at once
+    prepare(input)             in threads: open, resize, convert to the network's input
+    step(batch)                on the device: run the network on several prepared inputs
     finish(prepared, result)   in threads: round, encode, measure
-    write(input, finished)     in order: put the result in its place, return its row
+    write(input, finished)     in input order: save the result, return its row
 
-The rest is the same for all jobs. The output folder is claimed before anything else. Inputs that are done are known by
-size and sha256. Each input is fenced: what goes wrong with it, from opening to writing, is its row's error, and the
-others are done. Memory is bounded whatever comes. SIGTERM is obeyed between batches. The same command goes on.
+The engine does the rest:
+
+* It claims the output folder before anything else.
+* It recognizes finished inputs by size and sha256, so the same command resumes a stopped run.
+* It catches the errors of each input from opening to writing. The error goes into the input's row,
+  and the other inputs are processed.
+* It bounds the memory of inputs and results that wait.
+* It stops on SIGTERM between batches.
 """
 
 from __future__ import annotations
@@ -24,10 +29,10 @@ from engine.devices import DeviceOptions, Process
 
 
 class Input(Protocol):
-    """What a job works on, such as :class:`images.inputs.ImageInput`.
+    """One input of a job, such as :class:`images.inputs.ImageInput`.
 
-    ``group`` names inputs that are handled together by one process, such as those of one archive; empty for one that
-    stands alone.
+    One process handles all inputs with the same ``group``, such as the images of one archive.
+    ``group`` is empty for an input without one.
     """
 
     @property
@@ -49,13 +54,13 @@ Finished = TypeVar("Finished")
 
 @dataclass(frozen=True)
 class Batch(Generic[In, Prepared]):
-    """Prepared inputs that a step takes together.
+    """Prepared inputs of one step.
 
     Attributes:
-        number: Of the block of inputs it is part of; the same however many processes there are.
+        number: Number of its block of inputs; it does not depend on the number of processes.
         inputs: The inputs.
-        positions: Where each is in the job's list of inputs.
-        prepared: What :meth:`Job.prepare` made of each.
+        positions: Index of each input in the job's list of inputs.
+        prepared: Result of :meth:`Job.prepare` for each input.
     """
 
     number: int
@@ -65,92 +70,113 @@ class Batch(Generic[In, Prepared]):
 
 
 class Job(ABC, Generic[In, Prepared, Result, Finished]):
-    """What differs from job to job; see the module."""
+    """A batch job: four abstract steps, and hooks with defaults."""
 
     command: ClassVar[str]
-    """Such as ``rid protect``."""
+    """Command of the job, such as ``rid protect``."""
 
     unit: ClassVar[str] = "image"
-    """What the progress bar counts."""
+    """Noun that the progress bar counts."""
 
     steady_batches: ClassVar[bool] = True
-    """Whether inputs that are done take part in their batch again, so that it is the same in every run."""
+    """Keep finished inputs in their batches, so that every run forms the same batches."""
 
     output_files: Sequence[Path] = ()
-    """Files that only this job writes, but for those in the folder of its record."""
+    """Files outside the record's folder that only this job writes."""
 
     def setup(self, process: Process) -> None:
-        """Move networks to the process's device and precision; called once, before the first step."""
+        """Move networks to the process's device and precision.
+
+        The engine calls it once, before the first step.
+        """
 
     @abstractmethod
     def prepare(self, source: In) -> Prepared:
-        """Open an input; called in threads.
+        """Open an input and convert it for the network.
+
+        The engine calls it in threads.
 
         Raises:
-            ValueError: If it cannot be used; the message names it.
+            ValueError: If the input cannot be used; the message names it.
         """
 
     @abstractmethod
     def step(self, batch: Batch[In, Prepared]) -> Sequence[Result]:
-        """Results of a batch, one for each input."""
+        """Compute the results of a batch, one for each input."""
 
     @abstractmethod
     def finish(self, prepared: Prepared, result: Result) -> Finished:
-        """What is written; called in threads.
+        """Turn a result into the value that :meth:`write` saves.
+
+        The engine calls it in threads.
 
         Raises:
-            ValueError: If the result is of no use; the message says why.
+            ValueError: If the result is invalid; the message says why.
         """
 
     @abstractmethod
     def write(self, source: In, finished: Finished) -> dict[str, Any]:
-        """Put a result in its place, and return its row of plain values; called in the order of the inputs, in one thread."""
+        """Save a result and return its row of plain values.
+
+        The engine calls it in one thread, in the order of the inputs.
+        """
 
     def exists(self, source: In, row: dict[str, Any]) -> bool:
-        """Whether the result that a row tells of is still in its place."""
+        """Return True if the saved result of a row still exists."""
         return True
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
-        """Rows by input that a version without journals left in a folder."""
+        """Read rows by input name that a version without journals left in a folder."""
         return {}
 
     def input_bytes(self, source: In) -> int:
-        """Bytes that an input takes while it is worked on."""
+        """Return the peak memory of one input while it is processed, in bytes."""
         return source.size
 
     def prepared_bytes(self, source: In) -> int:
-        """Bytes that an input takes once it is prepared; a batch is cut where they are more than memory allows."""
+        """Return the memory of one prepared input, in bytes.
+
+        The engine splits a batch whose prepared inputs exceed its memory limit.
+        """
         return self.input_bytes(source)
 
     report_step: Callable[[int, int], None] = staticmethod(lambda step, steps: None)
-    """Tells how far a long step is: steps done, and of how many. Shows it, and stops the job if it was asked to."""
+    """Report the progress of a long step: number of iterations done, and their total.
+
+    The engine shows it on the progress bar, and stops the job after SIGTERM.
+    """
 
     def blocks(self, inputs: Sequence[In], batch_size: int) -> list[list[int]]:
-        """Places of the inputs that are taken together: consecutive ones, never of two groups."""
-        found: list[list[int]] = []
-        for place, source in enumerate(inputs):
-            if found and len(found[-1]) < batch_size and inputs[found[-1][0]].group == source.group:
-                found[-1].append(place)
+        """Group the indices of consecutive inputs into batches of one group each."""
+        blocks: list[list[int]] = []
+        for index, source in enumerate(inputs):
+            fits = (
+                bool(blocks)
+                and len(blocks[-1]) < batch_size
+                and inputs[blocks[-1][0]].group == source.group
+            )
+            if fits:
+                blocks[-1].append(index)
             else:
-                found.append([place])
-        return found
+                blocks.append([index])
+        return blocks
 
     def begin_group(self, group: str) -> None:
-        """Called before the first input of a group."""
+        """Run before the first input of a group."""
 
     def end_group(self, group: str) -> None:
-        """Called when all inputs of a group are written."""
+        """Run after all inputs of a group are written."""
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How a job runs; its results do not depend on it.
+    """Settings of a run that do not change its results.
 
     Attributes:
-        devices: Where.
-        batch_size: Inputs taken together.
-        workers: Threads that open and finish inputs beside the network; 0 for none.
-        alone: Work in this process only, whatever others there are; for a short job of the first process after a shared one.
+        devices: Devices, nodes and precision.
+        batch_size: Inputs of one batch, at least 1.
+        workers: Threads that open and finish inputs while the network runs; 0 for none.
+        alone: Use this process only. A short job of the first process after a shared one needs it.
     """
 
     devices: DeviceOptions = field(default_factory=DeviceOptions)
@@ -160,20 +186,23 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.workers < 0:
-            msg = f"batch_size must be at least 1 and workers at least 0, got {self.batch_size} and {self.workers}"
+            msg = (
+                "batch_size must be at least 1 and workers at least 0, "
+                f"got {self.batch_size} and {self.workers}"
+            )
             raise ValueError(msg)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a job.
+    """Outcome of a job.
 
     Attributes:
-        rows: Of every input that is done, in the inputs' order, with its name.
-        failed: Why, by name, for every input that is not.
-        skipped: Why, by name, for everything that was passed over.
-        done_before: How many of the rows an earlier run made.
-        stale: Names of results in the folder whose inputs are not among these.
+        rows: Name and row of every finished input, in the order of the inputs.
+        failed: Error message by name, for every failed input.
+        skipped: Reason by name, for every file that the search for inputs skipped.
+        done_before: Number of rows that an earlier run wrote.
+        stale: Names of results in the folder whose inputs are no longer given.
     """
 
     rows: list[tuple[str, dict[str, Any]]]
@@ -184,9 +213,9 @@ class Report:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether an earlier run had done everything."""
+        """Return True if an earlier run finished every input."""
         return self.done_before == len(self.rows) > 0 and not self.failed
 
     def counts(self) -> dict[str, int]:
-        """For the manifest: done + failed + skipped is what went in."""
+        """Count the inputs for the manifest; done + failed + skipped is their total."""
         return {"done": len(self.rows), "failed": len(self.failed), "skipped": len(self.skipped)}

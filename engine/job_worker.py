@@ -1,4 +1,4 @@
-"""One process of a batch job: inputs are prepared ahead, stepped in batches, finished and written in order."""
+"""One process of a batch job: prepare inputs ahead, run batches, write results in order."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ from engine.ordered import OrderedThreadPool, map_ahead
 from engine.progress import hide_bars, progress
 from engine.stopping import EndsJob, Stopping
 
-MEMORY = 512 << 20
-"""Bytes of prepared inputs, and of results that wait to be finished, that are held ahead of their turn."""
+MAX_WAITING_BYTES = 512 << 20
+"""Memory of prepared inputs that wait for their batch, and of results that wait to be finished."""
 
-FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-"""Errors of the output, which no other input would escape."""
+OUTPUT_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+"""Errors of the output disk, which would fail every other input, too."""
+
+INPUT_ERRORS = (ValueError, OSError, RuntimeError, MemoryError, ArithmeticError)
+"""Errors that an input can cause; any other is a fault of this program."""
 
 Unit = list[tuple[int, list[int]]]
-"""Numbers and places of blocks that one process handles in order."""
+"""Blocks that one process handles in order: each block's number, and the indices of its inputs."""
 
 
 class _Failed(Exception):
-    """What went wrong with one input."""
+    """Error message of one input."""
 
 
 class JobWorker:
-    """One process at work.
+    """Worker of a job in one process.
 
     Args:
         job: The job.
         inputs: All inputs of the job.
-        finished: Places of the inputs that an earlier run has done.
-        journal: This process's.
+        finished: Indices of the inputs that an earlier run finished.
+        journal: Journal of this process.
         process: This process among those of the job.
-        options: How the job runs.
-        stopping: Whether the job was asked to stop.
+        options: Batch size and threads.
+        stopping: Set after SIGTERM.
     """
 
     def __init__(
@@ -52,171 +55,202 @@ class JobWorker:
         options: JobOptions,
         stopping: Stopping,
     ) -> None:
-        self.job, self.inputs, self.finished, self.journal = job, inputs, finished, journal
-        self.process, self.options, self.stopping = process, options, stopping
+        self.job = job
+        self.inputs = inputs
+        self.finished = finished
+        self.journal = journal
+        self.process = process
+        self.options = options
+        self.stopping = stopping
         self.pool: OrderedThreadPool[tuple[int, Any]] = OrderedThreadPool(
-            self._write, options.workers, MEMORY
+            self._write, options.workers, MAX_WAITING_BYTES
         )
 
     def run(self, units: list[Unit]) -> None:
-        """Do every unit that is this process's."""
-        mine = units[self.process.rank :: self.process.world]
-        places = [place for unit in mine for _, block in unit for place in block]
+        """Process this process's share of the units."""
+        own_units = units[self.process.rank :: self.process.world]
+        indices = [index for unit in own_units for _, block in unit for index in block]
+
+        # the first process shows the bar
         if self.process.rank > 0:
             hide_bars()
-        todo = sum(self._is_wanted(place) for place in places)
-        already = len(self.inputs) - todo if self.process.world == 1 else 0
-        self.bar = progress(total=todo + already, unit=self.job.unit, initial=already)
+        unfinished = sum(self._needs_result(index) for index in indices)
+        finished = len(self.inputs) - unfinished if self.process.world == 1 else 0
+        self.bar = progress(total=unfinished + finished, unit=self.job.unit, initial=finished)
+
+        # prepare inputs in threads, ahead of their batch
         self.job.setup(self.process)
         self.job.report_step = self._report_step
-        ahead = map_ahead(
+        prepared_ahead = map_ahead(
             self._prepare,
-            places,
+            indices,
             self.options.workers,
-            self._weigh,
-            MEMORY,
-            2 * self.options.batch_size,
+            weigh=self._input_bytes,
+            max_weight=MAX_WAITING_BYTES,
+            max_count=2 * self.options.batch_size,
         )
         try:
-            for unit in mine:
-                self._do(unit, ahead)
+            for unit in own_units:
+                self._process_unit(unit, prepared_ahead)
             self.pool.drain()
         finally:
-            ahead.close()
+            prepared_ahead.close()
             self.pool.close()
             self.journal.close()
             self.bar.close()
 
-    def _do(self, unit: Unit, ahead: Iterator[tuple[int, Any]]) -> None:
-        group = self.inputs[unit[0][1][0]].group
+    def _process_unit(self, unit: Unit, prepared_ahead: Iterator[tuple[int, Any]]) -> None:
+        """Run the batches of a unit, and the hooks of its group."""
+        first_index = unit[0][1][0]
+        group = self.inputs[first_index].group
         if group:
             self.job.begin_group(group)
-        for number, places in unit:
-            for batch in self._batches(number, islice(ahead, len(places))):
-                if not any(map(self._is_wanted, batch.positions)):
-                    continue
-                for place, prepared, result in zip(
-                    batch.positions, batch.prepared, self._results(batch), strict=True
-                ):
-                    if self._is_wanted(place):
-                        self.pool.add(self._weigh(place), self._finish, place, prepared, result)
-                self._obey()
+        for number, block in unit:
+            for batch in self._batches(number, islice(prepared_ahead, len(block))):
+                if any(map(self._needs_result, batch.positions)):
+                    self._process_batch(batch)
         if group:
             self.pool.drain()
             self.job.end_group(group)
 
-    def _batches(self, number: int, ahead: Iterator[tuple[int, Any]]) -> Iterator[Batch[Any, Any]]:
-        """A block's inputs, prepared, in batches that memory holds; those that cannot be opened are told."""
+    def _process_batch(self, batch: Batch[Any, Any]) -> None:
+        """Compute a batch's results and hand them to the threads that finish them."""
+        results = self._results(batch)
+        for index, prepared, result in zip(batch.positions, batch.prepared, results, strict=True):
+            if self._needs_result(index):
+                self.pool.add(self._input_bytes(index), self._finish, index, prepared, result)
+        self._stop_if_requested()
+
+    def _batches(
+        self, number: int, prepared_ahead: Iterator[tuple[int, Any]]
+    ) -> Iterator[Batch[Any, Any]]:
+        """Form batches of a block's prepared inputs, and record those that failed to open.
+
+        A block has more than one batch only where its inputs exceed the memory limit.
+        """
         batch: Batch[Any, Any] = Batch(number, [], [], [])
-        held = 0
-        for place, prepared in ahead:
-            if isinstance(prepared, _Failed) and not self._is_wanted(place):
-                continue  # done while it could still be opened
+        batch_bytes = 0
+        for index, prepared in prepared_ahead:
             if isinstance(prepared, _Failed):
-                self.pool.add(0, self._finish, place, None, prepared)
+                # an input that was finished while it was readable needs no new row
+                if self._needs_result(index):
+                    self.pool.add(0, self._finish, index, None, prepared)
                 continue
-            weight = self.job.prepared_bytes(self.inputs[place])
-            if batch.inputs and held + weight > MEMORY:
+            input_bytes = self.job.prepared_bytes(self.inputs[index])
+            if batch.inputs and batch_bytes + input_bytes > MAX_WAITING_BYTES:
                 yield batch
-                batch, held = Batch(number, [], [], []), 0
-            batch.inputs.append(self.inputs[place])
-            batch.positions.append(place)
+                batch = Batch(number, [], [], [])
+                batch_bytes = 0
+            batch.inputs.append(self.inputs[index])
+            batch.positions.append(index)
             batch.prepared.append(prepared)
-            held += weight
+            batch_bytes += input_bytes
         if batch.inputs:
             yield batch
 
-    def _is_wanted(self, place: int) -> bool:
-        """Whether an input's result is to be written; inputs that are done are in their batch so that it is the same as before."""
-        return place not in self.finished or bool(self.inputs[place].group)
+    def _needs_result(self, index: int) -> bool:
+        """Return True if an input's result is to be written.
 
-    def _weigh(self, place: int) -> int:
+        Finished inputs take part in their batch, so that it is the same in every run.
+        """
+        return index not in self.finished or bool(self.inputs[index].group)
+
+    def _input_bytes(self, index: int) -> int:
+        """Return the memory of an input; 0 if its file cannot be read."""
         try:
-            return self.job.input_bytes(self.inputs[place])
-        except (OSError, ValueError):  # told when it is opened
+            return self.job.input_bytes(self.inputs[index])
+        except (OSError, ValueError):
             return 0
 
     def _results(self, batch: Batch[Any, Any]) -> list[Any]:
-        """Results of a batch; where it fails as a whole, each of its inputs is tried alone."""
+        """Compute the results of a batch; after an error, retry each input alone."""
         try:
             with self.process.autocast():
                 return list(self.job.step(batch))
         except Exception as error:
-            if len(batch.inputs) == 1 or _ends_the_job(error):
-                return [self._fault(batch.positions[0], error)]
-        alone = [
-            Batch(batch.number, [source], [place], [prepared])
-            for source, place, prepared in zip(
-                batch.inputs, batch.positions, batch.prepared, strict=True
-            )
-        ]
-        return [self._results(one)[0] for one in alone]
+            if len(batch.inputs) == 1 or _ends_job(error):
+                return [self._failure(batch.positions[0], error)]
+        results = []
+        for source, index, prepared in zip(
+            batch.inputs, batch.positions, batch.prepared, strict=True
+        ):
+            single = Batch(batch.number, [source], [index], [prepared])
+            results.append(self._results(single)[0])
+        return results
 
-    def _prepare(self, place: int) -> Any:
+    def _prepare(self, index: int) -> Any:
+        """Prepare an input, or return its failure."""
         try:
-            return self.job.prepare(self.inputs[place])
+            return self.job.prepare(self.inputs[index])
         except Exception as error:
-            return self._fault(place, error, of_input=True)
+            return self._failure(index, error, of_input=True)
 
-    def _finish(self, place: int, prepared: Any, result: Any) -> tuple[int, Any]:
+    def _finish(self, index: int, prepared: Any, result: Any) -> tuple[int, Any]:
+        """Finish a result, or return its failure, with the index of its input."""
         if isinstance(result, _Failed):
-            return place, result
+            return index, result
         try:
-            return place, self.job.finish(prepared, result)
+            return index, self.job.finish(prepared, result)
         except Exception as error:
-            return place, self._fault(place, error)
+            return index, self._failure(index, error)
 
     def _write(self, finished: tuple[int, Any]) -> None:
-        place, result = finished
-        source = self.inputs[place]
+        """Save a finished result and add its row to the journal."""
+        index, result = finished
+        source = self.inputs[index]
         row = None
         if not isinstance(result, _Failed):
             try:
                 row = self.job.write(source, result)
             except Exception as error:
-                result = self._fault(place, error)
+                result = self._failure(index, error)
         self.journal.add(self._entry(source, row, str(result) if row is None else ""))
         self.bar.update()
 
     def _entry(self, source: Any, row: dict[str, Any] | None, error: str) -> Entry:
+        """Build the journal entry of an input; a file that cannot be read has no hash."""
         try:
             digest = source.digest()
         except OSError:
             digest = ""
         return Entry(source.name, source.size, source.mtime_ns, digest, row, error)
 
-    def _fault(self, place: int, error: Exception, of_input: bool = False) -> _Failed:
-        """What a row says of an error.
+    def _failure(self, index: int, error: Exception, of_input: bool = False) -> _Failed:
+        """Convert an error to the message of its input's row.
 
         Args:
-            place: The input's.
-            error: What was raised.
-            of_input: While it was read: a disk that fails there has other files that can be read.
+            index: Index of the input.
+            error: The error.
+            of_input: The error was raised while the input was read. An I/O error of an input disk
+                does not end the job, as its other files may be readable.
 
         Raises:
-            Exception: The error itself, if every other input would meet it, too.
+            Exception: The error itself, if it would fail every other input, too.
         """
-        if _ends_the_job(error) and not (
-            of_input and isinstance(error, OSError) and error.errno == errno.EIO
-        ):
+        is_input_disk = of_input and isinstance(error, OSError) and error.errno == errno.EIO
+        if _ends_job(error) and not is_input_disk:
             raise error
-        name, text = self.inputs[place].name, " ".join(str(error).split())
-        if not isinstance(
-            error, ValueError | OSError | RuntimeError | MemoryError | ArithmeticError
-        ):
+        text = " ".join(str(error).split())
+        if not isinstance(error, INPUT_ERRORS):
             text = f"a fault of this program ({type(error).__name__}: {text}); please report it"
         text = text or type(error).__name__
+        name = self.inputs[index].name
         return _Failed(text if Path(name).name in text else f"{name}: {text}")
 
     def _report_step(self, step: int, steps: int) -> None:
+        """Show the progress of a long step on the bar, and stop after SIGTERM."""
         self.bar.set_postfix_str(f"step {step}/{steps}" if step < steps else "")
-        self._obey()
+        self._stop_if_requested()
 
-    def _obey(self) -> None:
+    def _stop_if_requested(self) -> None:
+        """End the job after SIGTERM, once all waiting results are written."""
         if self.stopping.requested:
             self.pool.drain()
             self.stopping.stop()
 
 
-def _ends_the_job(error: Exception) -> bool:
-    return isinstance(error, EndsJob) or (isinstance(error, OSError) and error.errno in FULL_DISK)
+def _ends_job(error: Exception) -> bool:
+    """Return True if an error would fail every other input, too."""
+    if isinstance(error, EndsJob):
+        return True
+    return isinstance(error, OSError) and error.errno in OUTPUT_ERRNOS

@@ -1,4 +1,4 @@
-"""Public names of a package that are imported when they are first asked for, so that commands start without them."""
+"""Public names of a package, imported on first use so that commands start fast."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Make a package's ``__getattr__``.
+    """Create a package's ``__getattr__``.
 
     Args:
         package: The package's ``__name__``.
-        homes: The module of each public name. ``__version__`` needs none.
+        homes: Module of each public name; ``__version__`` needs no entry.
 
     Returns:
-        A function from a name to what it stands for. It raises AttributeError for any other name.
+        Function from a name to its object; it raises AttributeError for other names.
     """
 
     def get(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The record a run leaves beside its outputs: settings, weights, versions and counts."""
+"""Manifest of a run: settings, weights, versions and counts, saved beside its outputs."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ LIBRARIES = (
 
 
 def write_manifest(folder: Path, **record: Any) -> Path:
-    """Write ``manifest.json`` into a run's output folder, whole or not at all.
+    """Write ``manifest.json`` into a run's output folder, atomically.
 
     Args:
-        folder: Where the outputs are.
-        record: What to record beside time, platform and versions: settings, weights, seed, counts.
+        folder: The output folder.
+        record: Settings, weights, seed and counts; time, platform and versions are added.
     """
     about = {
         "version": __version__,
@@ -49,10 +49,10 @@ def write_manifest(folder: Path, **record: Any) -> Path:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The record in a folder; None if there is none.
+    """Read the manifest of a folder; None if there is none.
 
     Raises:
-        ValueError: If it is damaged.
+        ValueError: If the manifest is damaged.
     """
     file = folder / MANIFEST
     if not file.is_file():
@@ -61,18 +61,19 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def claim(folder: Path, command: str, settings: dict[str, Any]) -> bool:
-    """Mark an output folder as that of a job with these settings; a stopped or finished one goes on in it.
+    """Claim an output folder for a job with these settings, or resume a job in it.
 
     Args:
-        folder: The folder; made if it is not there.
+        folder: The folder; created if it does not exist.
         command: The job's command, such as ``rid protect``.
-        settings: What its results depend on, but for the inputs.
+        settings: All settings that the results depend on, except the inputs.
 
     Returns:
-        Whether the job has been at work in it before.
+        True if an earlier run of the job used the folder.
 
     Raises:
-        ValueError: If the folder holds a job of another command or other settings, or files that are no earlier run's.
+        ValueError: If the folder belongs to a job of another command or with other settings,
+            or holds files that no run wrote.
     """
     earlier = read_manifest(folder)
     if earlier is None:
@@ -85,19 +86,23 @@ def claim(folder: Path, command: str, settings: dict[str, Any]) -> bool:
 
 
 def check_unused(folder: Path) -> None:
-    """Refuse a folder that holds files of somebody's.
+    """Refuse an output folder with files that no run wrote.
 
     Raises:
-        ValueError: If it does, or is a file.
+        ValueError: If the folder holds such files, or is a file.
     """
-    if folder.exists() and not folder.is_dir():
-        msg = f"{folder}: a file, where a folder for the results is wanted; choose another name"
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        msg = f"{folder}: a file, but the results need a folder; choose another name"
         raise ValueError(msg)
-    if folder.is_dir() and any(
-        path.name != LOCK and not is_partial(path) for path in folder.iterdir()
-    ):
-        msg = f"the output folder {folder} holds files that are not an earlier run's: choose an empty or a new one"
-        raise ValueError(msg)
+    for path in folder.iterdir():
+        if path.name != LOCK and not is_partial(path):
+            msg = (
+                f"the output folder {folder} holds files that are not an earlier run's: "
+                "choose an empty or a new one"
+            )
+            raise ValueError(msg)
 
 
 def check_same(
@@ -105,36 +110,47 @@ def check_same(
 ) -> None:
     """Refuse a folder with the results of another job.
 
+    Args:
+        folder: The folder.
+        earlier: Its manifest.
+        command: Command of the present job.
+        settings: Settings of the present job.
+
     Raises:
-        ValueError: If it was another command, or had other settings; the message names the first that differs.
+        ValueError: If the command or a setting differs; the message names the first that does.
     """
     if earlier.get("command") not in (None, command):
         msg = f"{folder} holds the results of {earlier['command']}: choose another output folder"
         raise ValueError(msg)
-    before, now = earlier.get("settings"), json.loads(to_json(settings))
-    if not isinstance(before, dict):
-        msg = f"{folder / MANIFEST}: does not say with which settings it was made; choose another output folder"
+    earlier_settings = earlier.get("settings")
+    if not isinstance(earlier_settings, dict):
+        msg = f"{folder / MANIFEST}: has no settings of its run; choose another output folder"
         raise ValueError(msg)
-    if differing := [name for name, value in now.items() if before.get(name) != value]:
-        msg = (
-            f"{folder} holds results of other settings or weights ({differing[0]} differs): "
-            "choose another output folder, or repeat that run's settings to go on with it"
-        )
-        raise ValueError(msg)
+    for name, value in json.loads(to_json(settings)).items():
+        if earlier_settings.get(name) != value:
+            msg = (
+                f"{folder} holds results of other settings or weights ({name} differs): "
+                "choose another output folder, or repeat that run's settings to go on with it"
+            )
+            raise ValueError(msg)
 
 
-def fingerprint(name: str, place: Path) -> dict[str, Any]:
-    """Tell which weights a model's folder, or its one file, holds: its name, and the sha256 of each weight file."""
-    if place.is_file():
-        return {"name": name, "sha256": {place.name: file_digest(place)}}
-    files = sorted(path for kind in ("*.safetensors", "*.pth") for path in place.rglob(kind))
-    return {
-        "name": name,
-        "sha256": {str(path.relative_to(place)): file_digest(path) for path in files},
-    }
+def fingerprint(name: str, source: Path) -> dict[str, Any]:
+    """Return a model's name and the sha256 of each weight file.
+
+    Args:
+        name: Name of the model.
+        source: Its folder, or its single file.
+    """
+    if source.is_file():
+        return {"name": name, "sha256": {source.name: file_digest(source)}}
+    files = sorted([*source.rglob("*.safetensors"), *source.rglob("*.pth")])
+    digests = {str(path.relative_to(source)): file_digest(path) for path in files}
+    return {"name": name, "sha256": digests}
 
 
 def _version(name: str) -> str | None:
+    """Return the version of an installed library; None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Work that is done in threads and taken in the order in which it was given."""
+"""Thread pools that return results in the order of their inputs."""
 
 from __future__ import annotations
 
@@ -17,34 +17,42 @@ def map_ahead(
     items: Iterable[Item],
     threads: int,
     weigh: Callable[[Item], int],
-    limit: int,
-    most: int,
+    max_weight: int,
+    max_count: int,
 ) -> Generator[tuple[Item, Result]]:
-    """Do some work in threads ahead of its use, and yield the results in order.
+    """Compute results in threads ahead of their use, and yield them in order.
 
     Args:
-        work: What is done with each item; it must not raise.
+        work: Function of one item; it must not raise.
         items: The items.
-        threads: How many at once; 0 does the work when its turn comes.
-        weigh: Memory that an item's result takes, in any unit.
-        limit: Results are made ahead while they weigh no more than this together; one is always made.
-        most: So many results are made ahead at most.
+        threads: Number of threads; 0 computes each result when it is requested.
+        weigh: Memory of an item's result, in any unit.
+        max_weight: Largest total weight of the waiting results; one result may always wait.
+        max_count: Largest number of waiting results.
+
+    Yields:
+        Each item with its result.
     """
     if threads < 1:
-        yield from ((item, work(item)) for item in items)
+        for item in items:
+            yield item, work(item)
         return
     waiting: deque[tuple[Item, Future[Result], int]] = deque()
-    held = 0
+    waiting_weight = 0
+    max_count = max(max_count, threads)
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
                 weight = weigh(item)
-                while waiting and (held + weight > limit or len(waiting) >= max(most, threads)):
-                    first, future, freed = waiting.popleft()
+                # yield results until there is room for one more
+                while waiting and (
+                    waiting_weight + weight > max_weight or len(waiting) >= max_count
+                ):
+                    first, future, first_weight = waiting.popleft()
                     yield first, future.result()
-                    held -= freed
+                    waiting_weight -= first_weight
                 waiting.append((item, pool.submit(work, item), weight))
-                held += weight
+                waiting_weight += weight
             while waiting:
                 first, future, _ = waiting.popleft()
                 yield first, future.result()
@@ -54,58 +62,77 @@ def map_ahead(
 
 
 class OrderedThreadPool(Generic[Result]):
-    """Finishes results in threads, and hands them on in order in one more thread, as soon as they are there.
+    """Thread pool that hands each result, in order, to one consumer thread.
 
     Args:
-        take: Gets each result.
-        threads: How many are finished at once.
-        limit: What waits weighs no more than this together; one may always wait.
+        consume: Function that receives each result.
+        threads: Number of threads that compute results.
+        max_weight: Largest total weight of the waiting results; one result may always wait.
     """
 
-    def __init__(self, take: Callable[[Result], None], threads: int, limit: int) -> None:
-        self.take, self.limit, self.most = take, limit, 4 * max(threads, 1)
+    def __init__(self, consume: Callable[[Result], None], threads: int, max_weight: int) -> None:
+        self.consume = consume
+        self.max_weight = max_weight
+        self.max_count = 4 * max(threads, 1)
         self.pool = ThreadPoolExecutor(max(threads, 1))
         self.waiting: deque[tuple[Future[Result], int]] = deque()
-        self.held = 0
-        self.fault: BaseException | None = None
+        self.waiting_weight = 0
+        self.error: BaseException | None = None
         self.changed = threading.Condition()
         self.closed = False
-        self.taker = threading.Thread(target=self._take_all, daemon=True)
-        self.taker.start()
+        self.consumer = threading.Thread(target=self._consume_all, daemon=True)
+        self.consumer.start()
 
     def add(self, weight: int, work: Callable[..., Result], *args: object) -> None:
-        """Begin with one more, when there is room for its weight; raises what ``take`` raised before."""
+        """Submit work once there is room for its weight.
+
+        Args:
+            weight: Weight of the result, in the unit of ``max_weight``.
+            work: Function that computes the result.
+            args: Its arguments.
+
+        Raises:
+            BaseException: The error of an earlier result or of ``consume``.
+        """
         with self.changed:
-            self.changed.wait_for(lambda: self.fault or self._has_room(weight))
-            self._raise()
+            self.changed.wait_for(lambda: self.error or self._has_room(weight))
+            self._raise_error()
             self.waiting.append((self.pool.submit(work, *args), weight))
-            self.held += weight
+            self.waiting_weight += weight
             self.changed.notify_all()
 
     def drain(self) -> None:
-        """Wait until everything is taken; raises what ``take`` raised."""
+        """Wait until every result is consumed.
+
+        Raises:
+            BaseException: The error of an earlier result or of ``consume``.
+        """
         with self.changed:
-            self.changed.wait_for(lambda: self.fault or not self.waiting)
-            self._raise()
+            self.changed.wait_for(lambda: self.error or not self.waiting)
+            self._raise_error()
 
     def close(self) -> None:
-        """End the threads; what waits is given up."""
+        """Stop the threads and drop the waiting results."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
         self.pool.shutdown(cancel_futures=True)
-        self.taker.join()
+        self.consumer.join()
 
     def _has_room(self, weight: int) -> bool:
-        return not self.waiting or (
-            self.held + weight <= self.limit and len(self.waiting) < self.most
-        )
+        """Return True if a result of this weight may wait."""
+        if not self.waiting:
+            return True
+        fits = self.waiting_weight + weight <= self.max_weight
+        return fits and len(self.waiting) < self.max_count
 
-    def _raise(self) -> None:
-        if self.fault is not None:
-            raise self.fault
+    def _raise_error(self) -> None:
+        """Raise the consumer thread's error in the caller's thread."""
+        if self.error is not None:
+            raise self.error
 
-    def _take_all(self) -> None:
+    def _consume_all(self) -> None:
+        """Consume results in order until the pool closes or one of them fails."""
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.closed or self.waiting)
@@ -113,13 +140,13 @@ class OrderedThreadPool(Generic[Result]):
                     return
                 future, weight = self.waiting[0]
             try:
-                self.take(future.result())
-            except BaseException as error:  # raised again where the next one is added
+                self.consume(future.result())
+            except BaseException as error:  # raised again in the caller's next add or drain
                 with self.changed:
-                    self.fault = error
+                    self.error = error
                     self.changed.notify_all()
                 return
             with self.changed:
                 self.waiting.popleft()
-                self.held -= weight
+                self.waiting_weight -= weight
                 self.changed.notify_all()

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, for people only."""
+"""Progress bars on stderr, shown on a terminal only."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _hidden = False
 
 
 def hide_bars() -> None:
-    """Show no bar from now on in this process: ``--quiet``."""
+    """Hide all progress bars of this process from now on (``--quiet``)."""
     global _hidden
     _hidden = True
 
 
 def bars_shown() -> bool:
-    """Whether bars are shown: someone is looking, and did not ask for quiet."""
+    """Return True if stderr is a terminal and bars are not hidden."""
     return not _hidden and sys.stderr.isatty()
 
 
@@ -31,13 +31,13 @@ def progress(
     unit: str = "image",
     **settings: Any,
 ) -> tqdm[Item]:
-    """Make a progress bar with rate and remaining time.
+    """Create a progress bar with rate and remaining time.
 
     Args:
-        items: What is counted; None for a bar that is moved by ``update``.
-        total: How many there are; the length of ``items`` if not given.
-        unit: What one of them is.
-        settings: Any others of tqdm's, such as ``initial``, ``desc``, ``leave``.
+        items: Items to iterate over; None for a bar that ``update`` advances.
+        total: Number of items; None for the length of ``items``.
+        unit: Noun for one item.
+        settings: More settings of tqdm, such as ``initial``, ``desc``, ``leave``.
     """
     from tqdm import tqdm
 
@@ -45,7 +45,10 @@ def progress(
 
 
 def bar_class() -> type[tqdm[Any]]:
-    """A class of bars for libraries that make their own: shown as ours are, and gone when they are done."""
+    """Return a tqdm class for libraries that create their own bars.
+
+    Its bars follow :func:`bars_shown` and disappear when they are complete.
+    """
     from tqdm import tqdm
 
     class Bar(tqdm):

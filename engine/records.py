@@ -1,4 +1,4 @@
-"""Reading JSON files: bounded, checked against a schema, with errors that name the file and the place in it."""
+"""JSON files: bounded reading against a schema, and writing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.files import read_bytes, write_bytes
 Kind = TypeVar("Kind")
 
 MAX_JSON_BYTES = 1 << 30
-"""Largest JSON file that is read."""
+"""Largest JSON file that is read, in bytes."""
 
 
 def read_json(path: Path, kind: type[Kind], remedy: str = "get a whole copy of it") -> Kind:
@@ -22,18 +22,19 @@ def read_json(path: Path, kind: type[Kind], remedy: str = "get a whole copy of i
 
     Args:
         path: The file.
-        kind: What it must hold: a dataclass, a ``TypedDict``, or a type such as ``dict[str, Any]`` or ``list[Row]``.
-        remedy: What to do about a damaged file, for the message.
+        kind: Schema: a dataclass, a ``TypedDict``, or a type such as ``dict[str, Any]``.
+        remedy: Advice for a damaged file; the last part of the error message.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, too large, or not of that type; the message names the file and the place in it.
+        ValueError: If the file is not JSON, is too large, or does not match the schema.
+            The message names the file and the place in it.
     """
     if not path.is_file():
         msg = f"{path}: no such file"
         raise FileNotFoundError(msg)
     if path.stat().st_size > MAX_JSON_BYTES:
-        msg = f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB, which no such file is; {remedy}"
+        msg = f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB, the limit for JSON; {remedy}"
         raise ValueError(msg)
     return parse_json(read_bytes(path), kind, str(path), remedy)
 
@@ -41,30 +42,45 @@ def read_json(path: Path, kind: type[Kind], remedy: str = "get a whole copy of i
 def parse_json(
     content: bytes | str, kind: type[Kind], name: str, remedy: str = "get a whole copy of it"
 ) -> Kind:
-    """Read JSON text as a value of a type; errors call it ``name`` and are those of :func:`read_json`."""
+    """Parse JSON text as a value of a type.
+
+    Args:
+        content: The text, or its UTF-8 bytes.
+        kind: Schema, as of :func:`read_json`.
+        name: Name of the text in error messages.
+        remedy: Advice for damaged text; the last part of the error message.
+
+    Raises:
+        ValueError: If the text is not JSON or does not match the schema.
+    """
     try:
         value = json.loads(content)
         return msgspec.convert(value, kind)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        msg = f"{name}: damaged or not what it should be ({error}); {remedy}"
+        msg = f"{name}: damaged, or not of the expected structure ({error}); {remedy}"
         raise ValueError(msg) from error
 
 
 def to_json(value: Any) -> str:
-    """Indented JSON text of plain values, with a line end.
+    """Format plain values as indented JSON text with a final line feed.
 
-    What JSON does not know is written as text, and numbers that are not finite as null, since JSON has none.
+    Values of types without a JSON form become text; infinite numbers and NaN become null.
     """
     return json.dumps(_finite(value), indent=2, default=str, allow_nan=False) + "\n"
 
 
 def write_readable_json(target: Path, value: Any) -> None:
-    """Write JSON that keeps letters of every script as they are; bytes of names that are no text are escaped, as JSON has none."""
+    """Write JSON with letters of every script unescaped.
+
+    Bytes of file names that are not valid UTF-8 are escaped.
+    """
     text = json.dumps(value, indent=4, ensure_ascii=False) + "\n"
-    write_bytes(target, text.encode("utf-8", "backslashreplace"))  # \udcff is JSON's escape, too
+    # Python's escape of such a byte, \udcff, is JSON's escape as well
+    write_bytes(target, text.encode("utf-8", "backslashreplace"))
 
 
 def _finite(value: Any) -> Any:
+    """Replace infinite numbers and NaN by None, at any depth."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

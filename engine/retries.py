@@ -1,4 +1,4 @@
-"""Trying again what failed in passing, as long as a server asks to wait."""
+"""Retries of transient faults, with the waits that servers ask for."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Any
 from tenacity import RetryCallState, stop_after_attempt
 
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""HTTP statuses that another try may not meet."""
+"""HTTP statuses of transient faults."""
 
 MAX_WAIT_S = 120.0
-"""Seconds; a server that asks for more is given up at once."""
+"""Longest wait between two attempts; a server that asks for more is not tried again."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TransientFault:
-    """A fault that another try may not meet.
+    """Fault that may not occur again.
 
     Attributes:
-        words: What it is.
-        after: Seconds to wait, as the server asked; None if it did not say.
+        message: Description of the fault.
+        retry_after_s: Wait in seconds that the server asks for; None if it asks for none.
     """
 
     message: str
@@ -35,53 +35,53 @@ class TransientFault:
 
 
 Classify = Callable[[BaseException], TransientFault | None]
-"""Tells what is passing of an error; None of one that lasts."""
+"""Function from an error to its transient fault; None for a permanent error."""
 
 
-def retry_settings(passing: Classify, attempts: int = 5, first: float = 1.0) -> dict[str, Any]:
-    """Make the settings of tenacity's ``Retrying`` or ``AsyncRetrying``.
+def retry_settings(
+    classify: Classify, attempts: int = 5, first_wait: float = 1.0
+) -> dict[str, Any]:
+    """Create the settings of tenacity's ``Retrying`` or ``AsyncRetrying``.
 
-    Waits double, or are what the server asks for.
+    Each wait is twice the one before, with 25 % jitter, unless the server asks for another.
 
     Args:
-        passing: Tells what is passing of an error; None for one that lasts.
-        attempts: Tries in all.
-        first: Seconds of the first wait.
+        classify: Function from an error to its transient fault; None for a permanent error.
+        attempts: Largest number of attempts.
+        first_wait: First wait, in seconds.
     """
 
-    def found(state: RetryCallState) -> TransientFault | None:
+    def fault_of(state: RetryCallState) -> TransientFault | None:
         error = state.outcome.exception() if state.outcome else None
-        return passing(error) if error is not None else None
+        return classify(error) if error is not None else None
 
-    def again(state: RetryCallState) -> bool:
-        fault = found(state)
+    def retry(state: RetryCallState) -> bool:
+        fault = fault_of(state)
         return fault is not None and (fault.retry_after_s or 0) <= MAX_WAIT_S
 
     def wait(state: RetryCallState) -> float:
-        fault = found(state)
+        fault = fault_of(state)
         if fault is not None and fault.retry_after_s is not None:
             return fault.retry_after_s
-        return min(first * 2 ** (state.attempt_number - 1) * random.uniform(0.75, 1.25), MAX_WAIT_S)
+        doubled = first_wait * 2 ** (state.attempt_number - 1)
+        return min(doubled * random.uniform(0.75, 1.25), MAX_WAIT_S)
 
-    def tell(state: RetryCallState) -> None:
-        fault = found(state)
-        log.warning(
-            "%s; trying again in %.3g s",
-            fault.message if fault else "it failed",
-            state.upcoming_sleep,
-        )
+    def warn(state: RetryCallState) -> None:
+        fault = fault_of(state)
+        message = fault.message if fault else "it failed"
+        log.warning("%s; trying again in %.3g s", message, state.upcoming_sleep)
 
     return {
-        "retry": again,
+        "retry": retry,
         "wait": wait,
         "stop": stop_after_attempt(attempts),
-        "before_sleep": tell,
+        "before_sleep": warn,
         "reraise": True,
     }
 
 
 def parse_retry_after(retry_after: str | None) -> float | None:
-    """Read the seconds a ``Retry-After`` header asks for, a number or a date; None for none."""
+    """Parse a ``Retry-After`` header, a number or a date, to seconds; None without one."""
     if not retry_after:
         return None
     try:
@@ -89,6 +89,7 @@ def parse_retry_after(retry_after: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
+        remaining = parsedate_to_datetime(retry_after) - datetime.now(UTC)
+        return max(0.0, remaining.total_seconds())
     except (ValueError, TypeError):
         return None

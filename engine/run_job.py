@@ -1,4 +1,4 @@
-"""Running a batch job: the folder is claimed, earlier work is kept, and the rest is shared over the processes."""
+"""Run a batch job: claim its folder, skip finished inputs, share the rest over processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.devices import alone, first_process, start
+from engine.devices import Process, is_first_process, single_process, start_processes
 from engine.files import locked, remove_partials, remove_partials_of
 from engine.job import Job, JobOptions, Report
 from engine.job_worker import JobWorker, Unit
@@ -25,46 +25,56 @@ def run_job(
     failed: dict[str, str] | None = None,
     facts: dict[str, Any] | None = None,
 ) -> Report | None:
-    """Run a job, or go on with it.
+    """Run a job, or resume it.
 
     Args:
         job: The job.
-        inputs: Its inputs, each with a name of its own.
-        record: The folder of its manifest and journal: the output folder, or one beside an output file.
-        settings: What the results depend on, but for the inputs.
-        options: How it runs.
-        skipped: Why, by name, for what was passed over when the inputs were looked for.
-        failed: Why, by name, for inputs that failed before the job.
-        facts: What else the manifest is to say.
+        inputs: Its inputs, with unique names.
+        record: Folder of the manifest and journal: the output folder, or one beside an output file.
+        settings: All settings that the results depend on, except the inputs.
+        options: Devices, batch size and threads.
+        skipped: Reason by name, for files that the search for inputs skipped.
+        failed: Error message by name, for inputs that failed before the job.
+        facts: More entries of the manifest.
 
     Returns:
         The outcome; None on every process but the first.
 
     Raises:
-        ValueError: If the folder holds another job, or another run is at work in it.
+        ValueError: If the folder belongs to another job, or another run is writing into it.
         OSError: If the disk is full or cannot be written to.
         EndsJob: If a step raised it.
         Stopped: After SIGTERM.
     """
-    if not first_process():
-        _work(job, inputs, record, options, Stopping())
+    if not is_first_process():
+        _process_inputs(job, inputs, record, options, Stopping())
         return None
     with locked(record):
+        # claim the folder, and delete unfinished files of a killed run
         claim(record, job.command, settings)
         remove_partials(record)
         remove_partials_of(job.output_files)
+
+        # process the inputs that no earlier run finished
         with stop_on_sigterm() as stopping:
-            before = _work(job, inputs, record, options, stopping)
-        entries = _earlier_entries(job, inputs, record) | read_journal(record)
+            done_before = _process_inputs(job, inputs, record, options, stopping)
+
+        # join the journals of all processes, and keep entries whose inputs are no longer given
+        entries = _entries_of_old_versions(job, inputs, record) | read_journal(record)
         names = {source.name for source in inputs}
-        done = [entries[source.name] for source in inputs if source.name in entries]
-        rows = [
-            (entry.name, entry.row) for entry in done if entry.row is not None and not entry.error
-        ]
-        wrong = {entry.name: entry.error for entry in done if entry.error}
+        current = [entries[source.name] for source in inputs if source.name in entries]
         stale = sorted(set(entries) - names)
-        join_journals(record, [*done, *(entries[name] for name in stale)])
-        report = Report(rows, (failed or {}) | wrong, skipped or {}, before, stale)
+        join_journals(record, [*current, *(entries[name] for name in stale)])
+
+        # count, and write the manifest
+        rows = []
+        errors = {}
+        for entry in current:
+            if entry.error:
+                errors[entry.name] = entry.error
+            elif entry.row is not None:
+                rows.append((entry.name, entry.row))
+        report = Report(rows, (failed or {}) | errors, skipped or {}, done_before, stale)
         write_manifest(
             record,
             command=job.command,
@@ -79,33 +89,31 @@ def run_job(
         return report
 
 
-def _work(
+def _process_inputs(
     job: Job[Any, Any, Any, Any],
     inputs: Sequence[Any],
     record: Path,
     options: JobOptions,
     stopping: Stopping,
 ) -> int:
-    """Do this process's share; returns how many inputs were done before."""
-    entries = read_journal(record) or _earlier_entries(job, inputs, record)
-    finished = {
-        place
-        for place, source in enumerate(inputs)
-        if _is_done(job, source, entries.get(source.name))
-    }
+    """Process this process's share, and return the number of inputs finished before."""
+    # find the inputs without a result
+    entries = read_journal(record) or _entries_of_old_versions(job, inputs, record)
+    finished = set()
+    for index, source in enumerate(inputs):
+        if _is_finished(job, source, entries.get(source.name)):
+            finished.add(index)
     units = _units(job, inputs, options.batch_size, finished)
-    process = (
-        alone(options.devices)
-        if options.alone
-        else start(options.devices, at_most=max(1, len(units)))
-    )
+
+    # start the other processes, and do this one's share
+    process = _start(options, len(units))
     stopping.process = process
     try:
-        process.barrier(stopping.check)  # all have read the journal, and the folder is claimed
+        # every process has read the journal, and the folder is claimed
+        process.barrier(stopping.check)
         if units:
-            JobWorker(
-                job, inputs, finished, Journal(record, process.rank), process, options, stopping
-            ).run(units)
+            journal = Journal(record, process.rank)
+            JobWorker(job, inputs, finished, journal, process, options, stopping).run(units)
         process.barrier(stopping.check)
     except BaseException:
         process.end_others()
@@ -113,20 +121,28 @@ def _work(
     return len(finished)
 
 
-def _earlier_entries(
+def _start(options: JobOptions, units: int) -> Process:
+    """Start the processes of a job, no more than there are units."""
+    if options.alone:
+        return single_process(options.devices)
+    return start_processes(options.devices, at_most=max(1, units))
+
+
+def _entries_of_old_versions(
     job: Job[Any, Any, Any, Any], inputs: Sequence[Any], record: Path
 ) -> dict[str, Entry]:
-    """Entries made of an earlier version's rows: by name alone, as it kept no hashes."""
+    """Convert rows of versions without journals to entries, matched by name without a hash."""
     rows = job.earlier_rows(record)
-    known = [source for source in inputs if source.name in rows]
-    return {
-        source.name: Entry(source.name, source.size, source.mtime_ns, "", rows[source.name])
-        for source in known
-    }
+    entries = {}
+    for source in inputs:
+        if source.name in rows:
+            row = rows[source.name]
+            entries[source.name] = Entry(source.name, source.size, source.mtime_ns, "", row)
+    return entries
 
 
-def _is_done(job: Job[Any, Any, Any, Any], source: Any, entry: Entry | None) -> bool:
-    """Whether an input has its result: of the very bytes it has now."""
+def _is_finished(job: Job[Any, Any, Any, Any], source: Any, entry: Entry | None) -> bool:
+    """Return True if an input has a result computed from its present bytes."""
     if entry is None or (entry.error and not source.group):
         return False
     if entry.row is not None and not job.exists(source, entry.row):
@@ -139,18 +155,28 @@ def _is_done(job: Job[Any, Any, Any, Any], source: Any, entry: Entry | None) -> 
 def _units(
     job: Job[Any, Any, Any, Any], inputs: Sequence[Any], batch_size: int, finished: set[int]
 ) -> list[Unit]:
-    """What there is to do; a group of which anything is to be done is done again as a whole."""
-    units: list[tuple[str, Unit]] = []
-    taken = [place for place in range(len(inputs)) if job.steady_batches or place not in finished]
-    for number, block in enumerate(job.blocks([inputs[place] for place in taken], batch_size)):
-        places = [taken[place] for place in block]
-        group = inputs[places[0]].group
-        if group and units and units[-1][0] == group:
-            units[-1][1].append((number, places))
+    """Split the unfinished inputs into units of work.
+
+    A group with an unfinished input is processed again as a whole.
+    """
+    # batches, numbered the same in every run
+    indices = [index for index in range(len(inputs)) if job.steady_batches or index not in finished]
+    blocks = job.blocks([inputs[index] for index in indices], batch_size)
+
+    # one unit for each batch, or for all batches of a group
+    groups: list[str] = []
+    units: list[Unit] = []
+    for number, block in enumerate(blocks):
+        positions = [indices[index] for index in block]
+        group = inputs[positions[0]].group
+        if group and groups and groups[-1] == group:
+            units[-1].append((number, positions))
         else:
-            units.append((group, [(number, places)]))
-    return [
-        unit
-        for _, unit in units
-        if not finished.issuperset(place for _, places in unit for place in places)
-    ]
+            groups.append(group)
+            units.append([(number, positions)])
+    return [unit for unit in units if not _all_finished(unit, finished)]
+
+
+def _all_finished(unit: Unit, finished: set[int]) -> bool:
+    """Return True if every input of a unit is finished."""
+    return all(finished.issuperset(positions) for _, positions in unit)

@@ -1,4 +1,4 @@
-"""Stopping when the system asks for it: at once, or for jobs between batches."""
+"""Stop on SIGTERM: at once, or for jobs between batches."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ if TYPE_CHECKING:
 
 
 class Stopped(BaseException):
-    """SIGTERM was received; no error, so that no fence around a single image catches it."""
+    """SIGTERM was received.
+
+    It is no Exception, so that no handler of a single image's errors catches it.
+    """
 
 
 class EndsJob(Exception):
-    """An error that every other input would meet, too; the job ends, and the same command goes on with it."""
+    """Error that would fail every other input, too.
+
+    It ends the job; the same command resumes it.
+    """
 
 
 class Stopping:
-    """Whether a job was asked to stop."""
+    """Flag of a job that SIGTERM sets."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -36,25 +42,28 @@ class Stopping:
         raise Stopped
 
     def check(self) -> None:
-        """End the job if it was asked to stop; for steps that take minutes."""
+        """Stop the job if SIGTERM was received; for steps that take minutes."""
         if self.requested:
             self.stop()
 
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[Stopping]:
-    """Note SIGTERM in a block instead of stopping at once; a second one ends the process."""
+    """Record SIGTERM in a block instead of stopping at once.
+
+    A second SIGTERM ends the process.
+    """
     stopping = Stopping()
     if threading.current_thread() is not threading.main_thread():
         yield stopping
         return
 
-    def note(number: int, frame: Any) -> None:
+    def record(number: int, frame: Any) -> None:
         stopping.requested = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    before = signal.signal(signal.SIGTERM, note)
+    earlier_handler = signal.signal(signal.SIGTERM, record)
     try:
         yield stopping
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, earlier_handler)

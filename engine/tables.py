@@ -1,4 +1,4 @@
-"""CSV tables, with file names of any kind in them."""
+"""CSV tables with file names that need not be valid text."""
 
 from __future__ import annotations
 
@@ -12,50 +12,68 @@ from typing import Any
 from engine.files import read_bytes, write_bytes
 
 FORMULA = re.compile(r"^'*[=+\-@\t\r]")
-"""Text that a spreadsheet would run as a formula."""
+"""Pattern of text that a spreadsheet would run as a formula."""
 
 
 def write_table(target: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file, whole or not at all.
+    """Write a CSV file atomically.
 
-    Names that are not valid text are kept byte by byte. Text that a spreadsheet would run as a formula
-    gets an apostrophe in front, as spreadsheets themselves mark text.
+    File names that are not valid text keep their bytes. Text that a spreadsheet would run as a
+    formula gets an apostrophe in front, as spreadsheets mark text.
+
+    Args:
+        target: The file.
+        columns: Names of the columns.
+        rows: Values of each row, by column name.
     """
     text = io.StringIO()
-    lines = csv.DictWriter(text, columns)
-    lines.writeheader()
-    lines.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+    table = csv.DictWriter(text, columns)
+    table.writeheader()
+    for row in rows:
+        table.writerow({name: _escape(value) for name, value in row.items()})
     write_bytes(target, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def read_table(file: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file that :func:`write_table` wrote, or an earlier version; one that was cut short is left out."""
+    """Read the rows of a CSV file that this or an earlier version wrote.
+
+    Incomplete rows are skipped.
+    """
     text = read_bytes(file).decode("utf-8", "surrogateescape")
-    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    whole = [row for row in rows if None not in row and None not in row.values()]
-    return [{name: _raw(value) for name, value in row.items()} for row in whole]
+    complete_lines = text[: text.rfind("\n") + 1]
+    rows = []
+    for row in csv.DictReader(io.StringIO(complete_lines, newline="")):
+        if None not in row and None not in row.values():
+            rows.append({name: _unescape(value) for name, value in row.items()})
+    return rows
 
 
 def rows_of_table(file: Path) -> dict[str, dict[str, Any]]:
-    """Rows without an error of a job's table, or of ``NAME.partial`` as earlier versions kept it, by their ``source``.
+    """Read the rows without an error of a job's table, by ``source``.
 
-    Empty cells are None; numbers are numbers.
+    Earlier versions wrote unfinished tables to ``NAME.partial``, which is preferred. Empty cells
+    are None; cells with numbers are numbers.
     """
-    place = next(
-        (path for path in (file.with_name(file.name + ".partial"), file) if path.is_file()), None
-    )
-    rows = [] if place is None else read_table(place)
+    partial = file.with_name(file.name + ".partial")
+    existing = [path for path in (partial, file) if path.is_file()]
+    rows = read_table(existing[0]) if existing else []
+    by_source = {}
+    for row in rows:
+        if "source" in row and not row.get("error"):
+            source = row["source"]
+            by_source[source] = _parse_cells(row)
+    return by_source
+
+
+def _parse_cells(row: Mapping[str, str]) -> dict[str, Any]:
+    """Parse the cells of a row, without ``source`` and ``error``."""
     return {
-        row["source"]: {
-            name: _number(value) for name, value in row.items() if name not in ("source", "error")
-        }
-        for row in rows
-        if "source" in row and not row.get("error")
+        name: _parse_cell(value) for name, value in row.items() if name not in ("source", "error")
     }
 
 
-def _number(value: str) -> str | int | float | None:
-    """A cell as a number, if it is one; None if it is empty."""
+def _parse_cell(value: str) -> str | int | float | None:
+    """Parse a cell: a number, text, or None if it is empty."""
     if not value:
         return None
     for kind in (int, float):
@@ -66,9 +84,11 @@ def _number(value: str) -> str | int | float | None:
     return value
 
 
-def _plain(value: Any) -> Any:
+def _escape(value: Any) -> Any:
+    """Put an apostrophe in front of text that a spreadsheet would run as a formula."""
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
-def _raw(value: str) -> str:
+def _unescape(value: str) -> str:
+    """Remove the apostrophe that :func:`_escape` adds."""
     return value[1:] if value.startswith("'") and FORMULA.match(value) else value

@@ -1,4 +1,4 @@
-"""What every training command does alike: LightningCLI with checks, a record of its settings, and a ``last`` that is found."""
+"""LightningCLI of every training command, with checks and a record of its settings."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ from engine.training_stop import StopOnSigterm
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Saves the resolved config as ``VERB.yaml`` in the run's folder, so that validating does not overwrite how it was trained."""
+    """Save the resolved config as ``VERB.yaml`` in the run's folder.
+
+    ``validate`` thus keeps the config of ``fit``.
+    """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        folder = Path(
-            trainer.log_dir or trainer.default_root_dir
-        )  # every rank must ask: log_dir is a broadcast
+        # every rank must read log_dir, which is a broadcast
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{TrainerFn(stage).value}.yaml"
@@ -37,20 +39,23 @@ class SaveRunConfig(SaveConfigCallback):
 
 
 class TrainingParser(ForPeople, LightningArgumentParser):
-    """LightningCLI's parser, with both spellings of options and messages of one line."""
+    """LightningCLI's parser with both spellings of options and one-line messages."""
 
 
 class TrainingCLI(LightningCLI):
-    """LightningCLI that refuses a launch whose processes would train apart from one another.
+    """LightningCLI with checks of the launch and of the checkpoint.
+
+    It refuses a launch whose processes would train separate models.
 
     Args:
-        task: The LightningModule.
-        data: The LightningDataModule.
-        program: How the command is called, for its help.
-        callbacks: Of every run, beside the config's.
-        read_checkpoint: Reads a checkpoint file without running anything in it; see :func:`checkpoints.safe.read_pickled`.
+        task: Class of the LightningModule.
+        data: Class of the LightningDataModule.
+        program: The command, for its help.
+        callbacks: Callbacks of every run, before those of the config.
+        read_checkpoint: Function that reads a checkpoint file without running code in it;
+            see :func:`checkpoints.safe.read_pickled`.
         quiet: Show no progress bar.
-        settings: Any others of LightningCLI's.
+        settings: More settings of LightningCLI.
     """
 
     def __init__(
@@ -64,14 +69,16 @@ class TrainingCLI(LightningCLI):
         **settings: Any,
     ) -> None:
         self.read_checkpoint = read_checkpoint
+        defaults: dict[str, Any] = {"callbacks": [*callbacks, StopOnSigterm()]}
+        if quiet:
+            defaults["enable_progress_bar"] = False
         super().__init__(
             task,
             data,
             auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_callback=SaveRunConfig,
-            trainer_defaults={"callbacks": [*callbacks, StopOnSigterm()]}
-            | ({"enable_progress_bar": False} if quiet else {}),
+            trainer_defaults=defaults,
             parser_class=TrainingParser,
             parser_kwargs={"exit_on_error": False, "prog": program},
             **settings,
@@ -82,46 +89,46 @@ class TrainingCLI(LightningCLI):
         cast(TrainingParser, self.parser).outermost = True
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse them without Lightning's warning where they are given: the doors always give them."""
-        self.config = (
-            parser.parse_object(args)
-            if isinstance(args, dict | Namespace)
-            else parser.parse_args(args)
-        )
+        """Parse the arguments without Lightning's warning about arguments passed in code.
+
+        Every command of this project passes them in code.
+        """
+        if isinstance(args, dict | Namespace):
+            self.config = parser.parse_object(args)
+        else:
+            self.config = parser.parse_args(args)
 
     def logged(self) -> dict[str, float] | None:
-        """The metrics logged last; None on every process but the first."""
-        return (
-            {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-            if self.trainer.is_global_zero
-            else None
-        )
+        """Return the last logged metrics; None on every process but the first."""
+        if not self.trainer.is_global_zero:
+            return None
+        return {name: float(value) for name, value in self.trainer.callback_metrics.items()}
 
     def instantiate_trainer(self, **settings: Any) -> Trainer:
-        """Build the trainer; refuse one whose processes are not those that a launcher started.
+        """Build the trainer, and compare its processes with those of the launcher.
 
         Raises:
-            ValueError: If they are not, or the trainer does not take its settings.
+            ValueError: If the numbers differ, or Lightning refuses a setting.
         """
         try:
             trainer = super().instantiate_trainer(**settings)
-        except (
-            TypeError,
-            RuntimeError,
-        ) as error:  # Lightning's ways to refuse devices and launchers
+        except (TypeError, RuntimeError) as error:
+            # Lightning raises both for devices and launchers that it refuses
             msg = f"trainer: {error}"
             raise ValueError(msg) from error
-        started, wanted = launched_processes(), trainer.num_devices * trainer.num_nodes
-        if started > 1 and started != wanted:
+        launched = launched_processes()
+        wanted = trainer.num_devices * trainer.num_nodes
+        if launched > 1 and launched != wanted:
             msg = (
-                f"the launcher started {started} processes, but trainer.devices x trainer.num_nodes is {wanted}: "
-                "make them equal, or each process would train on its own"
+                f"the launcher started {launched} processes, "
+                f"but trainer.devices x trainer.num_nodes is {wanted}: "
+                "make them equal, or each process would train a separate model"
             )
             raise ValueError(msg)
         return trainer
 
     def _parse_ckpt_path(self) -> None:
-        """Keep the config and the command line as they are: Lightning would let a checkpoint's settings override both."""
+        """Do nothing: Lightning's version lets a checkpoint override the config and options."""
 
     def before_fit(self) -> None:
         self._check_checkpoint()
@@ -130,7 +137,12 @@ class TrainingCLI(LightningCLI):
         self._check_checkpoint()
 
     def _check_checkpoint(self) -> None:
-        """Refuse a file that is no training checkpoint of this task, and never unpickle objects from it; resolve ``last``."""
+        """Refuse a file that is no training checkpoint of this task.
+
+        ``last`` becomes the newest complete checkpoint. The file is read without unpickling
+        objects.
+        """
+        # find the file
         path = self._get(self.config_init, "ckpt_path")
         if not path:
             return
@@ -138,44 +150,60 @@ class TrainingCLI(LightningCLI):
             path = str(newest_checkpoint(Path(self.trainer.default_root_dir)))
             self.config_init[self.subcommand]["ckpt_path"] = path
         if not Path(path).is_file():
-            msg = f"ckpt_path {path}: no such file; training checkpoints are under default_root_dir, in checkpoints/"
+            msg = (
+                f"ckpt_path {path}: no such file; "
+                "training checkpoints are under default_root_dir, in checkpoints/"
+            )
             raise FileNotFoundError(msg)
+
+        # read its weights
         try:
             state = self.read_checkpoint(Path(path))["state_dict"]
         except (ValueError, TypeError, KeyError) as error:
-            msg = f"ckpt_path {path}: not a training checkpoint, or damaged; name one that fit wrote ({error})"
+            msg = (
+                f"ckpt_path {path}: not a training checkpoint, or damaged; "
+                f"name one that fit wrote ({error})"
+            )
             raise ValueError(msg) from error
+
+        # compare names and shapes with the model's
         expected = self.model.state_dict()
-        if wrong := sorted(set(state) ^ set(expected)) + [
-            key for key in expected if key in state and state[key].shape != expected[key].shape
-        ]:
-            msg = f"ckpt_path {path}: {wrong[0]} does not fit this config's model; use the config the checkpoint was trained with"
+        mismatched = sorted(set(state) ^ set(expected))
+        for key, tensor in expected.items():
+            if key in state and state[key].shape != tensor.shape:
+                mismatched.append(key)
+        if mismatched:
+            msg = (
+                f"ckpt_path {path}: {mismatched[0]} does not fit this config's model; "
+                "use the config the checkpoint was trained with"
+            )
             raise ValueError(msg)
 
 
 def launched_processes() -> int:
-    """How many processes a launcher started: torchrun, ``fabric run`` or SLURM; 1 without one."""
+    """Count the processes started by torchrun, ``fabric run`` or SLURM; 1 without a launcher."""
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
         return int(os.environ["SLURM_NTASKS"])
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def newest_checkpoint(root: Path) -> Path:
-    """The newest whole checkpoint below a folder; one whose writing was cut short is passed over.
+    """Find the newest complete checkpoint below a folder.
 
-    Lightning's own "last" looks into the folder of the run that is about to begin, and silently starts anew.
+    Lightning's own ``last`` searches the folder of the new run and silently trains from scratch.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no complete checkpoint.
     """
-    files = sorted(
-        root.rglob("checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True
-    )
-    for path in files:
+    files = list(root.rglob("checkpoints/*.ckpt"))
+    for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except Exception:  # cut short by a kill: the unpickler raises nearly anything
+        except Exception:  # incomplete after a kill: the unpickler raises nearly anything
             continue
         return path
-    msg = f"ckpt_path last: no whole checkpoint below {root}; leave ckpt_path out to start from the beginning"
+    msg = (
+        f"ckpt_path last: no complete checkpoint below {root}; "
+        "leave ckpt_path out to start from the beginning"
+    )
     raise FileNotFoundError(msg)

@@ -1,4 +1,4 @@
-"""Stopping a training run between steps when the system asks for it, with a checkpoint to go on from."""
+"""Stop a training run on SIGTERM, between steps, with a checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import WeightAveraging
 
-from engine.cli.net import TERMINATED
+from engine.cli.exit_codes import TERMINATED
 from engine.stopping import Stopping, stop_on_sigterm
 
 
 class StopOnSigterm(Callback):
-    """Ends ``fit`` after SIGTERM with exit code 143 and leaves ``checkpoints/last.ckpt``.
+    """Stop ``fit`` after SIGTERM with exit code 143 and write ``checkpoints/last.ckpt``.
 
-    The checkpoint is that of the last optimizer step: batches accumulated since, or a validation that was interrupted, are done
-    again or skipped as Lightning does after any checkpoint of a step. The process that received the signal tells the others.
-    Lightning's own handler would end with code 0, and blocks where several processes are at different places. Its handler of
-    SLURM's requeue signal stays as it is.
+    The checkpoint has the state after the last optimizer step. As after any such checkpoint,
+    Lightning repeats or skips the batches accumulated since, or an interrupted validation.
+
+    The process that receives the signal stops all others.
+
+    Lightning's own handler exits with code 0, and blocks where the processes are at different
+    steps. Its handler of SLURM's requeue signal stays in use.
     """
 
     def __init__(self) -> None:
@@ -32,7 +35,8 @@ class StopOnSigterm(Callback):
         self._saving = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._step, self._progress = trainer.global_step, None
+        self._step = trainer.global_step
+        self._progress = None
         self._handler = ExitStack()
         self._stopping = self._handler.enter_context(stop_on_sigterm())
 
@@ -40,11 +44,12 @@ class StopOnSigterm(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step != self._step:
-            self._step, self._progress = trainer.global_step, trainer.fit_loop.state_dict()
-        asked = self._stopping.requested
+            self._step = trainer.global_step
+            self._progress = trainer.fit_loop.state_dict()
+        stop = self._stopping.requested
         if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop:
             self._stop(trainer)
 
     def on_validation_batch_start(
@@ -55,13 +60,12 @@ class StopOnSigterm(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        # processes may validate different numbers of batches, so that several cannot agree here
+        # several processes cannot agree here: each may validate another number of batches
         if self._stopping.requested and trainer.world_size == 1:
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, WeightAveraging):
-                    callback.on_validation_epoch_end(
-                        trainer, pl_module
-                    )  # puts the trained weights back
+                    # restore the trained weights
+                    callback.on_validation_epoch_end(trainer, pl_module)
             self._stop(trainer)
 
     def on_save_checkpoint(
@@ -79,14 +83,13 @@ class StopOnSigterm(Callback):
         self._handler.close()
 
     def _stop(self, trainer: Trainer) -> NoReturn:
-        kept = (
-            "nothing is kept"
-            if self._progress is None or trainer.fast_dev_run
-            else self._save(trainer)
-        )  # type: ignore[attr-defined]
+        """Save a checkpoint, print its path and exit."""
+        # save the last step
+        nothing_new = self._progress is None or trainer.fast_dev_run  # type: ignore[attr-defined]
+        saved = "nothing is saved" if nothing_new else self._save(trainer)
         if trainer.is_global_zero:
-            print(f"stopped by SIGTERM after step {self._step}: {kept}", file=sys.stderr)
-        # Lightning kills the first process at once if one that it started ends with another code than 0
+            print(f"stopped by SIGTERM after step {self._step}: {saved}", file=sys.stderr)
+        # exit with 0 where Lightning would kill the first process after another code
         environment = getattr(trainer.strategy, "cluster_environment", None)
         started_by_first = (
             isinstance(environment, LightningEnvironment) and not trainer.is_global_zero
@@ -94,11 +97,12 @@ class StopOnSigterm(Callback):
         raise SystemExit(0 if started_by_first else TERMINATED)
 
     def _save(self, trainer: Trainer) -> str:
+        """Write ``last.ckpt`` and return the message about it."""
         root = Path(trainer.default_root_dir)
-        folder = Path(trainer.log_dir or root)  # every rank must ask: log_dir is a broadcast
+        folder = Path(trainer.log_dir or root)  # every rank must read it: log_dir is a broadcast
         path = (folder if folder.is_relative_to(root) else root) / "checkpoints" / "last.ckpt"
         if trainer.is_global_zero:
-            path.unlink(missing_ok=True)  # it may be a link to a checkpoint with another name
+            path.unlink(missing_ok=True)  # it may link to another checkpoint
         self._saving = True
         trainer.save_checkpoint(path)
         self._saving = False

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.devices import Process, first_process
+from engine.devices import Process, is_first_process
 from engine.files import PARTIAL, locked
 from engine.job import Batch, Job, JobOptions, Report
 from engine.journal import Entry, join_journals, read_journal
@@ -229,7 +229,7 @@ def _adopt(folder: Path, embedder: Embedder, command: str, settings: dict[str, A
     # Let the first process convert the store.
     if not holds_parts(folder) or (folder / MANIFEST).is_file():
         return
-    if not first_process():
+    if not is_first_process():
         for _ in range(ADOPTION_POLLS):
             if (folder / MANIFEST).is_file():
                 return

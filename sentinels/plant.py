@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from engine.devices import first_process
+from engine.devices import is_first_process
 from engine.files import locked
 from engine.job import JobOptions, Report
 from engine.manifest import claim
@@ -50,7 +50,7 @@ def plant(
             sentinels are kept.
         ValueError: If there are too few images, or the folder holds another job.
     """
-    if not first_process():
+    if not is_first_process():
         return None
     # Find the images that can be sources.
     images = find_images([inputs])

@@ -28,7 +28,7 @@ def test_generated_pages_are_current():
 
 
 def test_every_verb_and_option_is_on_its_page():
-    from engine.cli.help import COMMON, shown, spellings
+    from engine.cli.help import COMMON, spellings, visible_actions
     from tests.commands import VERBS
 
     for line in VERBS:
@@ -38,7 +38,7 @@ def test_every_verb_and_option_is_on_its_page():
         parser = importlib.import_module(f"{room}.__main__").VERBS[verb].parser(line, outline=True)
         wanted = [
             action
-            for action in shown(parser)
+            for action in visible_actions(parser)
             if action.dest not in COMMON and not action.dest.startswith("trainer.")
         ]
         names = [

@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from engine.cli.help import COMMON, option_name, shown
+from engine.cli.help import COMMON, option_name, visible_actions
 from tests.commands import VERBS
 
 FROZEN = Path(__file__).with_name("vocabulary.txt")
@@ -15,7 +15,7 @@ def line_of(command):
     parser = importlib.import_module(f"{room}.__main__").VERBS[verb].parser(command, outline=True)
     names = [
         option_name(action)
-        for action in shown(parser)
+        for action in visible_actions(parser)
         if action.dest not in COMMON and not action.dest.startswith("trainer.")
     ]
     return f"{command}: {' '.join(names)}".rstrip()

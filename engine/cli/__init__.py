@@ -1,10 +1,17 @@
-"""The command line of all rooms: verbs, options, help, messages and exit codes.
+"""Command line of all packages: verbs, options, help, messages and exit codes.
 
-Exit codes: 0 if everything asked for was done, 1 if part of it was not, 2 after a mistake of the user's, 70 after a fault of
-this program, 130 after Ctrl-C, 143 after SIGTERM, 141 if whoever read the output went away.
+Exit codes:
+
+* 0: everything that was requested is done
+* 1: some inputs failed
+* 2: user error
+* 70: fault of this program
+* 130: stopped by Ctrl-C
+* 141: the reader of the output is gone
+* 143: stopped by SIGTERM
 """
 
-from engine.cli.net import UsageError, one_line, run
+from engine.cli.exit_codes import UsageError, one_line, run
 from engine.cli.noise import quiet_libraries
 from engine.cli.output import Output
 from engine.cli.parser import Parser

@@ -1,4 +1,4 @@
-"""Libraries kept quiet: their advertisements, bars, warnings and log lines."""
+"""Silence for libraries: their advertisements, bars, warnings and log lines."""
 
 from __future__ import annotations
 
@@ -19,56 +19,64 @@ ROOMS = (
     "eval",
     "tiny",
 )
+"""Packages of this project."""
 
 ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore",
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
     "HF_HUB_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # "Loading weights" asks for it, too; downloads of ours have a bar of their own
-    "TQDM_DISABLE": "1",  # bars that do not say whether they are to be shown, as diffusers' do not; ours do
+    # also for "Loading weights"; our downloads show a bar of this project
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    # for bars without a setting, as diffusers has; our bars have one
+    "TQDM_DISABLE": "1",
 }
-"""What the processes that a command starts inherit, unless it is set already."""
+"""Environment variables of a command's child processes, unless the user has set them."""
 
 
 def quiet_libraries() -> None:
-    """Keep what libraries say from stderr; errors, and all that our own modules log, are shown.
+    """Hide the output of libraries on stderr, except errors.
 
-    To be called where a command's process begins, before any library is imported; ``python -X dev`` leaves it out.
+    Log lines of this project stay. Call it at the start of a command's process, before any
+    library is imported. ``python -X dev`` skips it.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    warnings.showwarning = (
-        _ignore  # a filter would be undone by the libraries that set filters of their own
-    )
+
+    # replace the function: libraries that set warning filters would undo a filter
+    warnings.showwarning = _ignore
+
     handler = logging.StreamHandler()
-    handler.addFilter(_wanted)
+    handler.addFilter(_is_shown)
     handler.setFormatter(_Formatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    logging.setLoggerClass(
-        _Logger
-    )  # for libraries that give their loggers handlers of their own, as Lightning does
+
+    # replace the class: some libraries, such as Lightning, add handlers to their loggers
+    logging.setLoggerClass(_Logger)
 
 
-def _wanted(record: logging.LogRecord) -> bool:
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Return True for errors and for log records of this project."""
     return record.levelno >= logging.ERROR or record.name.partition(".")[0] in ROOMS
 
 
 class _Logger(logging.Logger):
-    """Drops what is not wanted, whatever handlers there are."""
+    """Logger that drops hidden records before they reach any handler."""
 
     def callHandlers(self, record: logging.LogRecord) -> None:
-        if _wanted(record):
+        if _is_shown(record):
             super().callHandlers(record)
 
 
 class _Formatter(logging.Formatter):
-    """``warning: words``; plain words for information."""
+    """Formatter of ``warning: message``; information has no prefix."""
 
     def format(self, record: logging.LogRecord) -> str:
-        words = record.getMessage()
-        return words if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {words}"
+        message = record.getMessage()
+        if record.levelno < logging.WARNING:
+            return message
+        return f"{record.levelname.lower()}: {message}"
 
 
 def _ignore(*_: object, **__: object) -> None:
-    pass
+    """Ignore a warning."""

@@ -1,4 +1,4 @@
-"""What a verb says: results on stdout, notes and warnings on stderr, or one JSON document."""
+"""Output of a verb: results on stdout, notes on stderr, or one JSON document."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """Where a verb's results, notes and warnings go.
+    """Output of a verb: results, notes, warnings and errors.
 
-    Results go to stdout as text, or with ``--json`` into one document that is printed when the verb ends. Notes go to stderr,
-    unless ``--quiet``; warnings and errors go to stderr always.
+    Results go to stdout as text. With ``--json`` they go into one document, which is printed when
+    the verb ends. Notes go to stderr, unless ``--quiet``; warnings and errors always do.
 
     Args:
-        command: The room and the verb, such as ``rid protect``.
+        command: Package and verb, such as ``rid protect``.
         json: Print one JSON document instead of text.
-        quiet: No notes and no progress bars.
-        requested: The settings of the command, plain values.
+        quiet: Print no notes and show no progress bars.
+        requested: The parsed settings of the command, plain values.
     """
 
     def __init__(
@@ -33,62 +33,79 @@ class Output:
         quiet: bool = False,
         requested: dict[str, Any] | None = None,
     ) -> None:
-        self.command, self.json, self.quiet = command, json, False
+        self.command = command
+        self.json = json
+        self.quiet = False
         self.requested = requested or {}
         self.record: dict[str, Any] = {}
         if quiet:
             self.be_quiet()
 
     def be_quiet(self) -> None:
-        """Show no notes and no bars from now on."""
+        """Hide notes and progress bars from now on."""
         self.quiet = True
         hide_bars()
 
     def result(self, text: str | None = None, **values: Any) -> None:
-        """Give a result: text for people, and the same as plain values for ``--json``."""
+        """Print a result.
+
+        Args:
+            text: Text for people; None prints nothing.
+            values: The same as plain values, for ``--json``.
+        """
         self.record.update(values)
         if text is not None and not self.json:
             print(text)
 
     def row(self, key: str, text: str, **values: Any) -> None:
-        """Give one of several results of a kind, which make a list in the JSON document."""
+        """Print one of several results of a kind.
+
+        Args:
+            key: Name of their list in the JSON document.
+            text: Text for people.
+            values: The same as plain values, for ``--json``.
+        """
         self.record.setdefault(key, []).append(values)
         if not self.json:
             print(text)
 
     def note(self, text: str) -> None:
-        """Say something that is no result."""
+        """Print a note, unless ``--quiet``."""
         if not self.quiet:
             print(text, file=sys.stderr)
 
     def tell(self, text: str) -> None:
-        """Say what must not be lost, such as what was left out and why."""
+        """Print a message that ``--quiet`` keeps, such as a skipped file with the reason."""
         print(text, file=sys.stderr)
 
     def warning(self, text: str) -> None:
-        """Say what the user should know about the results."""
+        """Print a warning about the results."""
         self.record.setdefault("warnings", []).append(text)
         print(f"warning: {text}", file=sys.stderr)
 
     def error(self, text: str) -> None:
-        """Name what could not be done; the rest was."""
+        """Print the error of one input, after which the verb continues."""
         self.record.setdefault("errors", []).append(text)
         print(f"error: {text}", file=sys.stderr)
 
     def report(self, report: Report, done: str) -> int:
-        """Tell the outcome of a job, and return the exit code.
+        """Print the outcome of a job, and return the exit code.
 
         Args:
             report: The outcome.
-            done: What became of those that are done, such as ``protected in OUT/``.
+            done: Text after the number of finished inputs, such as ``protected in OUT/``.
+
+        Returns:
+            1 if an input failed, else 0.
         """
-        for name, why in report.skipped.items():
-            self.tell(f"skipped {name}: {why}")
+        for name, reason in report.skipped.items():
+            self.tell(f"skipped {name}: {reason}")
         for error in report.failed.values():
             self.error(error)
         if report.stale:
             self.note(
-                f"{len(report.stale)} results are of inputs that are not given any more, such as {report.stale[0]}"
+                f"{len(report.stale)} results belong to inputs that are no longer given, "
+                f"such as {report.stale[0]}"
             )
         self.record.update(report.counts(), skipped=report.skipped, failed=report.failed)
         if report.nothing_to_do:
@@ -98,22 +115,23 @@ class Output:
         return 1 if report.failed else 0
 
     def close(self, code: int) -> None:
-        """Print the JSON document, if one was asked for."""
+        """Print the JSON document, with ``--json``."""
         if self.json:
-            sys.stdout.write(
-                to_json({"command": self.command, "exit_code": code} | plain(self.record))
-            )
+            document = {"command": self.command, "exit_code": code} | plain(self.record)
+            sys.stdout.write(to_json(document))
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: dataclasses as objects, NumPy's numbers as numbers, keys as text."""
+    """Convert a value for JSON: dataclasses to objects, NumPy scalars to numbers, keys to text."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {
-            " - ".join(map(str, key)) if isinstance(key, tuple) else str(key): plain(inner)
-            for key, inner in value.items()
-        }
+        return {_key_text(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(inner) for inner in value]
     return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _key_text(key: Any) -> str:
+    """Convert a dictionary key to text; the parts of a tuple are joined by dashes."""
+    return " - ".join(map(str, key)) if isinstance(key, tuple) else str(key)

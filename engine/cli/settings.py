@@ -1,4 +1,4 @@
-"""Settings that many verbs share, and dataclasses made of parsed ones."""
+"""Options that many verbs share, and conversion of settings to dataclasses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = TypeVar("Kind")
 
 
 def add_images(parser: Parser, name: str = "photos") -> None:
-    """Add the positional argument of the images that a verb works on."""
+    """Add the positional argument of a verb's input images."""
     about = "folders, images, WebDataset shards (.tar), or text files that list images"
     parser.add_argument(name, type=Path, nargs="+", help=about)
 
@@ -28,15 +28,18 @@ def add_job_arguments(
     """Add the options of every batch job, with Lightning's meanings.
 
     Args:
-        parser: The verb's.
-        batch_size: Default of ``--batch-size``; None leaves the option out.
-        workers: Default of ``--workers``; None leaves the option out.
-        per_batch: What a batch is of, for the help.
+        parser: Parser of the verb.
+        batch_size: Default of ``--batch-size``; None omits the option.
+        workers: Default of ``--workers``; None omits the option.
+        per_batch: Help of ``--batch-size``.
     """
     from engine.devices import ACCELERATORS, Precision
 
     parser.add_argument(
-        "--accelerator", type=Literal[ACCELERATORS], default="auto", help="kind of device"
+        "--accelerator",
+        type=Literal[ACCELERATORS],
+        default="auto",
+        help="kind of device",
     )
     parser.add_argument(
         "--devices",
@@ -58,7 +61,7 @@ def add_job_arguments(
 
 
 def job_options(settings: Any) -> JobOptions:
-    """How a job runs, by the options of :func:`add_job_arguments`."""
+    """Return the job options from the settings of :func:`add_job_arguments`."""
     from engine.devices import DeviceOptions
     from engine.job import JobOptions
 
@@ -67,5 +70,6 @@ def job_options(settings: Any) -> JobOptions:
 
 
 def dataclass_from(settings: Any, kind: type[Kind]) -> Kind:
-    """Make a dataclass of the settings that have its fields' names."""
-    return kind(**{field.name: settings[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+    """Create a dataclass from the settings with its fields' names."""
+    values = {field.name: settings[field.name] for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**values)

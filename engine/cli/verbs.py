@@ -1,4 +1,4 @@
-"""Rooms and their verbs: which there are, how they are asked for, and what is said of those that there are not."""
+"""Packages and their verbs: ``python -m PACKAGE VERB``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.net import UsageError, one_line, run, verdict
+from engine.cli.exit_codes import UsageError, exit_status, one_line, run
+from engine.cli.option_types import did_you_mean
 from engine.cli.output import Output
-from engine.cli.words import did_you_mean
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -23,13 +23,14 @@ Act = Callable[[Any, Output], "int | None"]
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb of a room.
+    """One verb of a package.
 
     Attributes:
-        about: One line, for the room's list and the top of its help.
-        example: A command line that works, without ``python -m``.
-        options: Adds its options to a parser; imports nothing heavy.
-        act: Does it with the settings; returns the exit code, None for 0.
+        about: One line for the package's overview and the top of the verb's help.
+        example: A complete command line, without ``python -m``.
+        options: Function that adds the options to a parser, without heavy imports.
+        act: Function that runs the verb with the parsed settings; it returns the exit code, or
+            None for 0.
     """
 
     about: str
@@ -38,15 +39,20 @@ class Verb:
     act: Act
 
     def parser(self, command: str, outline: bool = False) -> Parser:
-        """Its parser; as an outline it is made without heavy imports, and only its help can be shown."""
+        """Create the parser of the verb.
+
+        Args:
+            command: Package and verb.
+            outline: Read heavy signatures from their source. The parser then shows help only.
+        """
         from engine.cli.parser import Parser
 
-        made = Parser.of_verb(f"python -m {command}", self.about, self.example, outline)
-        self.options(made)
-        return made
+        parser = Parser.of_verb(f"python -m {command}", self.about, self.example, outline)
+        self.options(parser)
+        return parser
 
     def run(self, command: str, arguments: list[str]) -> int:
-        """Parse the arguments and do it."""
+        """Parse the arguments, run the verb, and return the exit code."""
         as_json = "--json" in arguments
         output = Output(command, as_json)
         try:
@@ -54,12 +60,13 @@ class Verb:
                 code = self._act(self.parser(command), arguments, output)
         except BaseException as error:
             output.result(error=one_line(error))
-            output.close(verdict(error)[0])
+            output.close(exit_status(error)[0])
             raise
         output.close(code)
         return code
 
     def _act(self, parser: Parser, arguments: list[str], output: Output) -> int:
+        """Parse the arguments and run the verb with the settings."""
         parsed = parser.parse_args(arguments)
         output.requested = parsed.as_dict()
         if parsed.quiet:
@@ -69,14 +76,14 @@ class Verb:
 
 @dataclass(frozen=True)
 class Training:
-    """A verb that hands its arguments to a LightningCLI.
+    """Verb that passes its arguments to a LightningCLI.
 
     Attributes:
-        about: One line, for the room's list and the top of its help.
-        example: A command line that works, without ``python -m``.
-        options: Adds the options that its LightningCLI has, for the help.
-        act: Runs the LightningCLI with the verb and its arguments, without bars if it is to be quiet. Returns the metrics that
-            were logged last; None on every process but the first.
+        about: One line for the package's overview and the top of the verb's help.
+        example: A complete command line, without ``python -m``.
+        options: Function that adds the options of the LightningCLI to a parser, for the help.
+        act: Function that runs the LightningCLI, from the verb with its arguments and ``--quiet``
+            to the last logged metrics; None on every process but the first.
     """
 
     about: str
@@ -85,22 +92,20 @@ class Training:
     act: Callable[[list[str], bool], dict[str, float] | None]
 
     def parser(self, command: str, outline: bool = True) -> Parser:
-        """A parser of the same options, for help alone."""
+        """Create a parser of the same options, for help only."""
         from engine.cli.parser import Parser
 
-        made = Parser.of_verb(f"python -m {command}", self.about, self.example, outline=True)
-        self.options(made)
-        return made
+        parser = Parser.of_verb(f"python -m {command}", self.about, self.example, outline=True)
+        self.options(parser)
+        return parser
 
     def run(self, command: str, arguments: list[str]) -> int:
-        """Train or validate."""
+        """Train or validate, and return the exit code."""
         output = Output(command, "--json" in arguments, "--quiet" in arguments)
         verb = command.split()[-1]
+        lightning_arguments = [word for word in arguments if word not in ("--json", "--quiet")]
         with redirect_stdout(sys.stderr if output.json else sys.stdout):
-            metrics = self.act(
-                [verb, *(word for word in arguments if word not in ("--json", "--quiet"))],
-                output.quiet,
-            )
+            metrics = self.act([verb, *lightning_arguments], output.quiet)
         if metrics is not None:
             output.result(metrics=metrics)
             output.close(0)
@@ -109,12 +114,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Room:
-    """The verbs of a room.
+    """Verbs of a package.
 
     Attributes:
-        name: As in ``python -m NAME``.
-        about: What the room is for, one line.
-        verbs: By name.
+        name: Name of the package, as in ``python -m NAME``.
+        about: Purpose of the package, one line.
+        verbs: The verbs, by name.
     """
 
     name: str
@@ -122,13 +127,17 @@ class Room:
     verbs: Mapping[str, Verb | Training]
 
     def main(self, arguments: Sequence[str]) -> int:
-        """Run the verb that the arguments begin with, and return the exit code.
+        """Run the verb in the first argument, and return the exit code.
 
         Raises:
             UsageError: If there is no such verb.
         """
-        first, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
+        # options end at "--"
+        first = arguments[0] if arguments else ""
+        rest = list(arguments[1:])
         options = rest[: rest.index("--")] if "--" in rest else rest
+
+        # versions, the package's help, and unknown verbs
         if first == "--version" or (first in self.verbs and "--version" in options):
             print(versions("--json" in arguments))
             return 0
@@ -136,12 +145,13 @@ class Room:
             print(self.overview(), file=sys.stdout if first else sys.stderr)
             return 0 if first else 2
         if first not in self.verbs:
-            what = "option" if first.startswith("-") else "verb"
-            known = (
-                did_you_mean(first, list(self.verbs)) or f"; its verbs are {', '.join(self.verbs)}"
-            )
-            msg = f"python -m {self.name} has no {what} '{first}'{known}"
+            kind = "option" if first.startswith("-") else "verb"
+            all_verbs = f"; its verbs are {', '.join(self.verbs)}"
+            hint = did_you_mean(first, list(self.verbs)) or all_verbs
+            msg = f"python -m {self.name} has no {kind} '{first}'{hint}"
             raise UsageError(msg)
+
+        # the verb's help, or the verb
         command = f"{self.name} {first}"
         if {"-h", "--help"} & set(options):
             print(self.verbs[first].parser(command, outline=True).format_help(), end="")
@@ -149,28 +159,20 @@ class Room:
         return self.verbs[first].run(command, rest)
 
     def start(self) -> None:
-        """Run the process's own arguments and exit, as the console script of an editable install."""
+        """Run the arguments of the process and exit; the entry point of console scripts."""
         sys.exit(run(self.main))
 
     def overview(self) -> str:
-        """What the room's own help says: every verb with what it does."""
+        """Return the help of the package: a list of its verbs."""
         width = max(map(len, self.verbs)) + 2
-        lines = [f"  {name:{width}}{verb.about}" for name, verb in self.verbs.items()]
-        return "\n".join(
-            [
-                f"usage: python -m {self.name} VERB ...",
-                "",
-                self.about,
-                "",
-                *lines,
-                "",
-                f"python -m {self.name} VERB --help tells more.",
-            ]
-        )
+        verbs = [f"  {name:{width}}{verb.about}" for name, verb in self.verbs.items()]
+        usage = f"usage: python -m {self.name} VERB ..."
+        more = f"python -m {self.name} VERB --help shows the options of a verb."
+        return "\n".join([usage, "", self.about, "", *verbs, "", more])
 
 
 def versions(as_json: bool = False) -> str:
-    """Versions of this project, of Python and of the main libraries."""
+    """List the versions of this project, of Python and of the main libraries."""
     import platform
     from importlib.metadata import version
 
@@ -178,18 +180,16 @@ def versions(as_json: bool = False) -> str:
     from engine.manifest import LIBRARIES
     from engine.records import to_json
 
-    found = {"image-defence": __version__, "python": platform.python_version()} | {
-        name: version(name) for name in LIBRARIES
-    }
-    return (
-        to_json(found).rstrip()
-        if as_json
-        else "\n".join(f"{name} {number}" for name, number in found.items())
-    )
+    numbers = {"image-defence": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        numbers[name] = version(name)
+    if as_json:
+        return to_json(numbers).rstrip()
+    return "\n".join(f"{name} {number}" for name, number in numbers.items())
 
 
 def without_common(settings: Namespace) -> Namespace:
-    """Settings without what every verb has."""
+    """Remove the settings of the common options, such as ``--json``."""
     for name in ("config", "json", "quiet", "version"):
         settings.pop(name, None)
     return settings

@@ -1,4 +1,4 @@
-"""Images inside a page: ``data:`` URLs of files, arrays and matplotlib figures."""
+"""``data:`` URLs of image files, arrays and matplotlib figures."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from PIL import Image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SMALL = 96
-"""Rows that an image on a page has at least, or else it is doubled."""
+MIN_HEIGHT = 96
+"""Height in pixels below which an image is shown at twice its size."""
 
 
 def data_url(content: bytes, kind: str) -> str:
-    """The URL of an image file's bytes; ``kind`` is png, jpeg or svg+xml."""
+    """Return the URL of an image file's bytes; ``kind`` is png, jpeg or svg+xml."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def image_url(
     rgb: NDArray[np.uint8], side: int | None = None, kind: Literal["png", "jpeg"] = "png"
 ) -> str:
-    """The URL of an image; one of less than 96 rows is doubled.
+    """Return the URL of an image; one below 96 pixels of height is doubled in size.
 
     Args:
-        rgb: (H, W, 3).
-        side: Pixels of its longer side at most; None for its own size.
-        kind: PNG is lossless, JPEG small.
+        rgb: Image, uint8, (H, W, 3).
+        side: Longest side in pixels; None keeps the size.
+        kind: File format: lossless PNG, or JPEG at quality 85.
     """
     image = Image.fromarray(rgb)
     if side is not None:
         image.thumbnail((side, side))
-    if image.height < SMALL:
+    if image.height < MIN_HEIGHT:
         image = image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
     buffer = io.BytesIO()
     options = {"optimize": True} if kind == "png" else {"quality": 85}
@@ -45,12 +45,12 @@ def image_url(
 
 
 def strip_url(images: Sequence[NDArray[np.uint8]]) -> str:
-    """The URL of images of one height, (H, W, 3), side by side as a PNG."""
+    """Return the URL of one PNG with images of equal height, (H, W, 3), side by side."""
     return image_url(np.hstack(list(images)))
 
 
 def figure_url(figure: Figure) -> str:
-    """The URL of a matplotlib figure as SVG, the same bytes for the same figure."""
+    """Return the URL of a matplotlib figure as SVG, with deterministic bytes."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Markdown tables."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A table without a line end after it; no cell can end its cell, its line or start a tag."""
+    """Format a table without a final line feed.
+
+    Pipes, line breaks and tags in cells are escaped.
+    """
     return "\n".join(_line(cells) for cells in [head, ["---"] * len(head), *rows])
 
 
 def _line(cells: Sequence[object]) -> str:
-    plain = (" ".join(str(cell).split()).replace("|", "\\|").replace("<", "&lt;") for cell in cells)
-    return f"| {' | '.join(plain)} |"
+    """Format one row of a table."""
+    return f"| {' | '.join(map(_escape, cells))} |"
+
+
+def _escape(cell: object) -> str:
+    """Escape a cell and put it on one line."""
+    line = " ".join(str(cell).split())
+    return line.replace("|", "\\|").replace("<", "&lt;")

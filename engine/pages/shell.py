@@ -1,4 +1,4 @@
-"""Shell of every HTML page: base template, stylesheet, script and security policy."""
+"""Base template, stylesheet, script and security policy of every HTML page."""
 
 from __future__ import annotations
 
@@ -16,66 +16,80 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MISSING = "\N{EN DASH}"
-"""What a page shows where there is no value."""
+"""Text for a missing value."""
 
 
-def source_of(text: str) -> str:
-    """The policy's name for an inline style or script: nothing but this text may run."""
+def csp_hash(text: str) -> str:
+    """Return the content security policy's hash source of an inline style or script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 SCRIPT = Path(__file__).with_name("table.js").read_text(encoding="utf-8")
 
-FILE_POLICY = f"default-src 'none'; img-src data:; style-src {source_of(STYLE)}; script-src {source_of(SCRIPT)}; base-uri 'none'; form-action 'none'"
-"""Content security policy of pages that are files: they load nothing but what is in them."""
+FILE_POLICY = (
+    f"default-src 'none'; img-src data:; style-src {csp_hash(STYLE)}; "
+    f"script-src {csp_hash(SCRIPT)}; base-uri 'none'; form-action 'none'"
+)
+"""Content security policy of pages that are files: they load nothing from outside."""
 
 SERVED_POLICY = (
-    f"default-src 'none'; img-src 'self' data:; style-src {source_of(STYLE)}; script-src 'none'; "
+    f"default-src 'none'; img-src 'self' data:; style-src {csp_hash(STYLE)}; script-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-"""The same of pages with forms that a server of ours gives, as a header; no script runs in them."""
+"""Content security policy, sent as a header, of served pages with forms and without scripts."""
 
 
 def render(template: str, /, **values: Any) -> str:
-    """A whole page.
+    """Render a complete page.
 
     Args:
-        template: ``ROOM/NAME.html``: a file in ``templates`` of the package ROOM; extends ``page.html``.
-        values: What the template names. Text is escaped, whatever it holds.
+        template: ``PACKAGE/NAME.html``: a file in the package's ``templates`` folder that extends
+            ``page.html``.
+        values: Variables of the template; text is escaped.
     """
-    room, _, name = template.rpartition("/")
-    return _environment(room).get_template(name).render(values)
+    package, _, name = template.rpartition("/")
+    return _environment(package).get_template(name).render(values)
 
 
 def write_page(target: Path, template: str, /, **values: Any) -> None:
-    """Write a page as a file that needs nothing beside it; see :func:`render`.
+    """Write a page as one self-contained file.
 
-    Names of files that are not valid text are shown with question marks.
+    File names that are not valid text are shown with question marks.
+
+    Args:
+        target: The file.
+        template: See :func:`render`.
+        values: See :func:`render`.
     """
     write_bytes(target, render(template, **values).encode("utf-8", "replace"))
 
 
 def number(value: float | None, missing: str = MISSING) -> str:
-    """A figure in about three digits; ``missing`` where there is none."""
+    """Format a number with about three digits; None and NaN become ``missing``."""
     if value is None or math.isnan(value):
         return missing
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
 @cache
-def _environment(room: str) -> Environment:
+def _environment(package: str) -> Environment:
+    """Create the template environment of a package."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    made = Environment(
-        loader=ChoiceLoader([PackageLoader(room), PackageLoader("engine.pages")]),
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("engine.pages")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"style": Markup(STYLE), "script": Markup(SCRIPT)}
-    made.globals |= {"policy": FILE_POLICY, "missing": MISSING}
-    made.filters |= {"number": number, "json": to_json}
-    return made
+    environment.globals |= {
+        "style": Markup(STYLE),
+        "script": Markup(SCRIPT),
+        "policy": FILE_POLICY,
+        "missing": MISSING,
+    }
+    environment.filters |= {"number": number, "json": to_json}
+    return environment

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from checkpoints.folders import pipeline_folder
 from datamodules.identities import as_people
-from engine.devices import first_process
+from engine.devices import is_first_process
 from engine.files import atomic_write, locked, remove_partials
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
@@ -89,8 +89,8 @@ def run_matrix(
         pipeline_folder(
             name
         )  # a missing model is told before the first cell, not after the last but one
-    with locked(output) if first_process() else nullcontext():
-        if first_process():
+    with locked(output) if is_first_process() else nullcontext():
+        if is_first_process():
             remove_partials(output)
         finished = True
         for attack, purification in cells:

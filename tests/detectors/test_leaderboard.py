@@ -117,7 +117,7 @@ def test_damaged_records_of_others_are_one_line(tmp_path, capsys, where, value):
     if ended:
         told = capsys.readouterr().err
         assert (ended, told.count("\n")) == (2, 1)
-        assert "summary.json: damaged or not what it should be" in told
+        assert "summary.json: damaged, or not of the expected structure" in told
     else:
         assert value is None, "no interval was asked for"
         assert where == ("intervals", "auc")

@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 
 from engine.cli import Training
-from engine.cli.help import shown
+from engine.cli.help import visible_actions
 from tests.commands import ROOMS, VERBS, accepted
 
 HEAVY = {
@@ -28,7 +28,7 @@ HEAVY = {
 def options(parser):
     return {
         option
-        for action in shown(parser)
+        for action in visible_actions(parser)
         for option in action.option_strings or [action.dest]
         if not option.endswith("+")
     }
@@ -51,7 +51,7 @@ def test_which_options_are_needed_is_shown(command):
     outlined, real = (
         {
             action.dest
-            for action in shown(parser)
+            for action in visible_actions(parser)
             if action.required or action.dest in getattr(parser, "required_args", ())
         }
         for parser in (

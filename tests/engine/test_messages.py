@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from engine.cli import Room, UsageError, Verb, one_line, run
-from engine.cli.parser import spelled
+from engine.cli.spelling import normalize_options
 
 
 class Method:
@@ -162,7 +162,7 @@ def test_both_spellings_of_every_option(capsys):
 def test_values_and_what_follows_two_dashes_stay_as_they_are():
     parser = ROOM.verbs["go"].parser("room go")
     words = ["--batch-size=3", "a_b-c", "--method.init-args.a_b=x-y_z", "--", "--batch-size"]
-    assert spelled(words, parser) == [
+    assert normalize_options(words, parser) == [
         "--batch_size=3",
         "a_b-c",
         "--method.init_args.a_b=x-y_z",

@@ -13,10 +13,10 @@ def test_a_pool_hands_results_on_in_order_and_holds_no_more_than_its_limit():
         most.append(len(held) - len(taken))
         return number
 
-    pool = OrderedThreadPool(taken.append, 3, limit=5)
+    pool = OrderedThreadPool(taken.append, 3, max_weight=5)
     for number in range(30):
         pool.add(2, work, number)
-        assert pool.held <= 5
+        assert pool.waiting_weight <= 5
     pool.drain()
     pool.close()
     assert taken == list(range(30))
@@ -24,7 +24,7 @@ def test_a_pool_hands_results_on_in_order_and_holds_no_more_than_its_limit():
 
 def test_a_failure_of_a_pool_reaches_the_caller():
     taken = []
-    pool = OrderedThreadPool(lambda number: taken.append(6 // number), 2, limit=10)
+    pool = OrderedThreadPool(lambda number: taken.append(6 // number), 2, max_weight=10)
     for number in (1, 0):
         pool.add(1, int, number)
     with pytest.raises(ZeroDivisionError):
@@ -40,7 +40,7 @@ def test_work_ahead_keeps_the_order_and_its_limit():
         made.append(number)
         return -number
 
-    ahead = map_ahead(work, range(20), 3, weigh=lambda _: 4, limit=8, most=10)
+    ahead = map_ahead(work, range(20), 3, weigh=lambda _: 4, max_weight=8, max_count=10)
     for place, (number, result) in enumerate(ahead):
         assert (number, result) == (place, -place)
         assert len(made) <= place + 3

@@ -99,7 +99,7 @@ def test_a_name_with_a_line_break_is_refused_before_anything_is_written(name, tm
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("features.json", "[[]]", "features.json: damaged or not what it should be"),
+        ("features.json", "[[]]", "features.json: damaged, or not of the expected structure"),
         ("features.json", '{"extractor": 3}', "features.json: damaged"),
         ("features.json", '{"sha256": []}', "features.json: damaged"),
         ("features.npy", "\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'for", "features.npy is damaged"),

@@ -298,7 +298,7 @@ def test_last_without_a_checkpoint_is_told(config, capsys):
     from rid.__main__ import main as door
 
     assert run(door, ["fit", "-c", str(config(max_steps=3)), "--ckpt_path", "last"]) == 2
-    assert "no whole checkpoint below" in capsys.readouterr().err
+    assert "no complete checkpoint below" in capsys.readouterr().err
 
 
 def test_the_saved_config_holds_what_was_run(config, tmp_path):
