@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test quick style-report docs hostile killed lock install install-dev install-pages clean
+.PHONY: help demo test quick coverage style-report docs hostile killed lock install install-dev install-pages clean
 
 help:
 	@echo "make demo   protect, attack, measure, look copies up; writes outputs/demo/report.html"
 	@echo "make test   lint, types and tests"
 	@echo "make quick  lint, types and the fast tests, in two minutes on two cores"
+	@echo "make coverage   all tests, and which lines they run; writes outputs/coverage/index.html"
 	@echo "make style-report   sizes, density and docstrings of this code; STYLE_OF='DIR DIR' for others beside it"
 	@echo "make docs   write the reference pages and build the documentation in outputs/site"
 	@echo "make install-pages   what python -m eval demo and python -m eval study need"
@@ -42,6 +43,9 @@ quick: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow" $(filter-out tests/test_readme.py tests/test_docs.py tests/test_devices.py,$(QUICK))
+
+coverage: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term --cov-report=html:outputs/coverage
 
 style-report:
 	$(if $(wildcard $(VENV)/installed),,$(MAKE) install)
