@@ -75,7 +75,7 @@ def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> P
     return folder
 
 
-def model_place(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
+def model_path(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
     """Find a model of this project: its folder, or the Lightning checkpoint that holds it.
 
     Args:
@@ -97,8 +97,8 @@ def model_place(name: str, *needs: str, patterns: list[str] | None = None) -> Pa
 
 
 def weight_file(name: str) -> Path:
-    """Find the file with a model's weights: ``model.safetensors`` of its folder, or its checkpoint; errors as :func:`model_place`."""
-    place = model_place(name, WEIGHTS)
+    """Find the file with a model's weights: ``model.safetensors`` of its folder, or its checkpoint; errors as :func:`model_path`."""
+    place = model_path(name, WEIGHTS)
     return place / WEIGHTS if place.is_dir() else place
 
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from checkpoints.building import check_types, shapes_only
 from checkpoints.card import Purpose
 from checkpoints.digests import DIGEST, check_digest, write_digest
-from checkpoints.folders import WEIGHTS, model_place, read_config
+from checkpoints.folders import WEIGHTS, model_path, read_config
 from checkpoints.golden import GOLDEN
 from checkpoints.safe import read_pickled
-from checkpoints.strict import first_fault
+from checkpoints.strict import first_mismatch
 from checkpoints.tensors import read_weights
 from engine.files import atomic_write, write_text
 
@@ -28,7 +28,7 @@ Weights = dict[str, Tensor]
 Migration = Callable[[Config, Weights], tuple[Config, Weights]]
 """Settings and weights of one format to those of the next."""
 
-REMEMBERED = "models"
+MODELS_KEY = "models"
 """Entry of a Lightning checkpoint with the settings of the models in it."""
 
 
@@ -41,7 +41,7 @@ class SavedModel(nn.Module):
             PURPOSE = Purpose("Copy-detection features", use="Finding edited copies of pictures.", limits="Trained on photographs.")
 
     and name it in ``MODELS`` of ``checkpoints/__main__.py``, so that ``push`` and ``verify`` find it. A class with other arguments
-    overrides :meth:`describe` and :meth:`build`; one that keeps more than weights, :meth:`save_beside` and :meth:`read_beside`.
+    overrides :meth:`to_config` and :meth:`from_config`; one that keeps more than weights, :meth:`save_extras` and :meth:`read_extras`.
     When the constructor or the names of the weights change, raise ``FORMAT`` and add the step to ``MIGRATIONS``: old files keep loading.
 
     A folder has ``config.json`` (class, format, the constructor's arguments), ``model.safetensors`` and ``model.sha256``; once pushed
@@ -71,12 +71,12 @@ class SavedModel(nn.Module):
         made.__dict__["_arguments"] = defaults | dict(zip(parameters, given, strict=False)) | named
         return made
 
-    def describe(self) -> Config:
+    def to_config(self) -> Config:
         """Return the constructor's arguments that build this network again, as JSON holds them."""
         return dict(self.__dict__["_arguments"])
 
     @classmethod
-    def build(cls, config: Config) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Build a network of these arguments, its weights yet to come.
 
         Raises:
@@ -94,10 +94,10 @@ class SavedModel(nn.Module):
             raise ValueError(msg)
         return cls(**config)
 
-    def save_beside(self, folder: Path) -> None:
+    def save_extras(self, folder: Path) -> None:
         """Write what is kept beside the weights."""
 
-    def read_beside(self, folder: Path) -> None:
+    def read_extras(self, folder: Path) -> None:
         """Read what is kept beside the weights."""
 
     def example_inputs(self) -> Tensor | tuple[Tensor, ...]:
@@ -141,9 +141,9 @@ class SavedModel(nn.Module):
             for name in (GOLDEN, DIGEST):  # those of other weights
                 (folder / name).unlink(missing_ok=True)
         write_digest(folder)
-        config = {"model": type(self).__name__, "format": self.FORMAT} | self.describe()
+        config = {"model": type(self).__name__, "format": self.FORMAT} | self.to_config()
         write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
-        self.save_beside(folder)
+        self.save_extras(folder)
         return self.push_to_hub(repo_id or folder.name, **push_settings) if push_to_hub else None
 
     @classmethod
@@ -169,12 +169,14 @@ class SavedModel(nn.Module):
             ValueError: If the files are damaged, of another class or of a later format, or hold anything but this network's weights.
         """
         address = f"{name}@{revision}" if revision and not Path(name).exists() else str(name)
-        place = model_place(address, "config.json", WEIGHTS)
+        place = model_path(address, "config.json", WEIGHTS)
         if place.is_file():
             return cls._from_checkpoint(place, dtype, settings)
         check_digest(place)
-        model = cls.assemble(read_config(place), read_weights(place), place, dtype, settings)
-        model.read_beside(place)
+        model = cls.from_config_and_weights(
+            read_config(place), read_weights(place), place, dtype, settings
+        )
+        model.read_extras(place)
         return model
 
     def push_to_hub(
@@ -212,7 +214,7 @@ class SavedModel(nn.Module):
             part, config = fitting[0], remembered[fitting[0]]
         elif settings:
             with shapes_only(state):
-                keys = list(cls.build(settings).state_dict())
+                keys = list(cls.from_config(settings).state_dict())
             found = {
                 name.removesuffix(keys[0]).rstrip(".") for name in state if name.endswith(keys[0])
             }
@@ -234,10 +236,10 @@ class SavedModel(nn.Module):
             for name, value in state.items()
             if name.startswith(prefix)
         }
-        return cls.assemble(config, weights, path, dtype, settings)
+        return cls.from_config_and_weights(config, weights, path, dtype, settings)
 
     @classmethod
-    def assemble(
+    def from_config_and_weights(
         cls,
         config: Config,
         weights: Weights,
@@ -272,12 +274,12 @@ class SavedModel(nn.Module):
             config |= given or {}
             check_types(cls, config)
             with shapes_only(weights):  # the file brings the values
-                model = cls.build(config)
+                model = cls.from_config(config)
         except Exception as error:  # constructors fail on strangers' settings in any way
             msg = f"{where}: not a {cls.__name__}'s settings ({error}); export the model again"
             raise ValueError(msg) from error
         expected = model.state_dict()
-        if fault := first_fault(
+        if fault := first_mismatch(
             cls.__name__, {key: tuple(value.shape) for key, value in expected.items()}, weights
         ):
             msg = f"{where}: {fault}"
@@ -302,7 +304,7 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Config]]:
     content = read_pickled(path)
     state, remembered = (
         content.get(key, {}) if isinstance(content, dict) else None
-        for key in ("state_dict", REMEMBERED)
+        for key in ("state_dict", MODELS_KEY)
     )
     if (
         not isinstance(state, dict)
@@ -319,10 +321,10 @@ def read_checkpoint(path: Path) -> tuple[Weights, dict[str, Config]]:
     return state, remembered
 
 
-def remember(module: nn.Module) -> dict[str, Config]:
+def model_configs(module: nn.Module) -> dict[str, Config]:
     """List class, format and settings of the models in a module, by their names in it, for a checkpoint."""
     return {
-        name: {"model": type(part).__name__, "format": part.FORMAT} | part.describe()
+        name: {"model": type(part).__name__, "format": part.FORMAT} | part.to_config()
         for name, part in module.named_modules()
         if isinstance(part, SavedModel)
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 
-def first_fault(
+def first_mismatch(
     kind: str, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, Tensor]
 ) -> str:
     """Say what is wrong with the entries of a weight file, in one line; empty if nothing.

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from checkpoints.saved import REMEMBERED, remember
+from checkpoints.saved import MODELS_KEY, model_configs
 
 
 class RememberModels(Callback):
@@ -15,4 +15,4 @@ class RememberModels(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[REMEMBERED] = remember(pl_module)
+        checkpoint[MODELS_KEY] = model_configs(pl_module)

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from checkpoints.digests import check_digest
-from checkpoints.folders import model_place, read_config
+from checkpoints.folders import model_path, read_config
 from checkpoints.golden import TOLERATED, Answers, answers, difference
 from checkpoints.pull import PICKLED, WEIGHTS, checked, here, unverified
 from checkpoints.registry import registry
@@ -58,7 +58,7 @@ def verify(name: str, opener: Opener, pipeline_answers: PipelineAnswers) -> Veri
     """
     given, found = Path(name), registry().get(name)
     if given.is_file() or name.endswith(".ckpt"):
-        return verify_checkpoint(model_place(name), opener)
+        return verify_checkpoint(model_path(name), opener)
     folder = given if given.is_dir() else here(name)
     refuse_incomplete(folder, name)
     files = found.files if found is not None and not given.is_dir() else ()

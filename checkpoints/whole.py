@@ -46,7 +46,7 @@ REMEDY = "get a whole copy of it"
 
 
 @contextmanager
-def opening(folder: Path | str) -> Iterator[None]:
+def explaining_load_errors(folder: Path | str) -> Iterator[None]:
     """Name the model folder that another library opens in the block: on damaged ones these raise nearly anything.
 
     Args:

@@ -148,7 +148,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
             2, 3, self.view.size, self.view.size, generator=torch.Generator().manual_seed(0)
         )
 
-    def describe(self) -> dict[str, Any]:
+    def to_config(self) -> dict[str, Any]:
         """Network, options and views, as JSON holds them."""
         options = {name: value for name, value in self.options.items() if name != "pretrained"}
         return {
@@ -159,19 +159,19 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         }
 
     @classmethod
-    def build(cls, config: dict[str, Any]) -> Self:
-        """From what :meth:`describe` tells."""
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """From what :meth:`to_config` tells."""
         views = {name: View.from_settings(config[name]) for name in ("view", "train_view")}
         options = {
             name: value for name, value in config.get("options", {}).items() if name != "pretrained"
         }  # the file brings the weights
         return cls(**config | views | {"options": options})
 
-    def save_beside(self, folder: Path) -> None:
+    def save_extras(self, folder: Path) -> None:
         """The calibration."""
         self.calibration.save(folder)
 
-    def read_beside(self, folder: Path) -> None:
+    def read_extras(self, folder: Path) -> None:
         """The calibration."""
         self.calibration = Calibration.open(folder)
 

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from checkpoints.folders import model_place
+from checkpoints.folders import model_path
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
 from detectors.ensemble import combined
@@ -77,7 +77,7 @@ def place_of_calibration(name: str) -> Path:
         FileNotFoundError: If there is no such detector.
         ValueError: If the folder to be made is there already.
     """
-    place = model_place(name)
+    place = model_path(name)
     if place.is_dir():
         return place
     folder = place.with_suffix("")

@@ -106,7 +106,7 @@ def import_released(
     except ValueError as error:
         msg = f"{source}: {error}"
         raise ValueError(msg) from error
-    detector = Detector.assemble(config, weights, source)
+    detector = Detector.from_config_and_weights(config, weights, source)
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     detector.save_pretrained(partial)

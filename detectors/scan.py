@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from checkpoints.folders import model_place
+from checkpoints.folders import model_path
 from detectors.calibration import Verdict
 from detectors.detector import Detector, load_detector
 from detectors.ensemble import combine_verdicts
@@ -167,7 +167,7 @@ def scan(
 
 def weights_digest(name: str) -> str:
     """Hash a detector: its weights, view and calibration."""
-    place = model_place(name)
+    place = model_path(name)
     if place.is_file():
         return file_digest(place)
     parts = [place / part for part in ("model.safetensors", "config.json", "calibration.json")]

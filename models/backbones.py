@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from checkpoints.safe import is_program, open_program, read_pickled
-from checkpoints.strict import first_fault
+from checkpoints.strict import first_mismatch
 from checkpoints.tensors import read_safetensors
 
 TORCHSCRIPT_SUFFIXES = frozenset({".pt", ".pth", ".ts", ".torchscript", ".jit"})
@@ -129,7 +129,7 @@ def _with_weights(network: nn.Module, file: Path) -> nn.Module:
         msg = f"{file}: no state dict of tensors; save the network's state_dict()"
         raise ValueError(msg)
     # Load them strictly.
-    if fault := first_fault("network", expected, kept):
+    if fault := first_mismatch("network", expected, kept):
         msg = f"{file}: {fault}"
         raise ValueError(msg)
     network.load_state_dict(kept)

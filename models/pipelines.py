@@ -18,7 +18,7 @@ from torch import nn
 from checkpoints.folders import pipeline_folder, read_config
 from checkpoints.golden import Answers
 from checkpoints.sizes import check_sizes
-from checkpoints.whole import opening
+from checkpoints.whole import explaining_load_errors
 from models.taef2 import TAEF2, open_released
 
 KINDS: dict[str, type[AutoencoderKL | TAEF2]] = {"AutoencoderKL": AutoencoderKL, "TAEF2": TAEF2}
@@ -47,7 +47,7 @@ def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
     if kind not in KINDS:
         msg = f"{place} is a {kind}; pipelines with {' or '.join(KINDS)} can be used"
         raise ValueError(msg)
-    with opening(place):
+    with explaining_load_errors(place):
         return KINDS[kind].from_pretrained(place, dtype=torch.float32).eval()
 
 
@@ -66,7 +66,7 @@ def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipe
     parts: dict[str, Any] = {"vae": open_autoencoder(folder)}
     if "safety_checker" in kind._optional_components:
         parts["safety_checker"] = None
-    with opening(folder):
+    with explaining_load_errors(folder):
         pipeline: Any = kind.from_pretrained(folder, dtype=torch.float32, **parts)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from checkpoints.whole import opening
+from checkpoints.whole import explaining_load_errors
 from models.preprocessing import CLIP_MEAN, CLIP_STD, HALF, Preprocessing
 
 KINDS = {"clip": "CLIPModel", "siglip": "SiglipModel", "vit": "ViTModel", "dinov2": "Dinov2Model"}
@@ -121,7 +121,7 @@ def load_pretrained(kind: Any, folder: Path, **settings: Any) -> Any:
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        with opening(folder):
+        with explaining_load_errors(folder):
             model, report = kind.from_pretrained(
                 folder, dtype=torch.float32, output_loading_info=True, **settings
             )

@@ -14,7 +14,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from checkpoints.folders import pipeline_folder
-from checkpoints.whole import opening
+from checkpoints.whole import explaining_load_errors
 from models.pipelines import open_autoencoder
 from rid.losses import adv_sds_loss, ancestral_step, diffuse, predicted_noise
 from rid.noise import NoiseSource, TimestepRange, as_sharded, draw_noise
@@ -65,7 +65,7 @@ class DiffusionEnsemble:
                 del vae.decoder
                 self.encoders.append(_frozen(vae).to(memory_format=torch.channels_last))
             # UNet, noise schedule and prompt
-            with opening(folder):
+            with explaining_load_errors(folder):
                 unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=dtype)
                 scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
             self.surrogates.append(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from checkpoints.folders import model_place
+from checkpoints.folders import model_path
 from engine.manifest import read_manifest
 
 Fingerprint = dict[str, Any]
@@ -51,7 +51,7 @@ def lineage_of(generator: str) -> Lineage:
     Args:
         generator: Folder, checkpoint, registry name or Hub id.
     """
-    place = model_place(generator)
+    place = model_path(generator)
     manifest = read_manifest(place) if place.is_dir() else None
     if manifest is None:
         return UNKNOWN

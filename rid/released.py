@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.safe import read_state_dict
-from checkpoints.strict import first_fault
+from checkpoints.strict import first_mismatch
 from checkpoints.tensors import in_float32
 from engine.files import atomic_write, file_digest
 from engine.manifest import write_manifest
@@ -216,7 +216,7 @@ def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
 def _check(state: dict[str, Tensor]) -> dict[str, int]:
     """Check a released state dict and return its sizes."""
     if state and all(key.startswith("module.") for key in state):
-        raise ValueError(first_fault("generator", {}, state))
+        raise ValueError(first_mismatch("generator", {}, state))
     anchors = {"x_embedder.proj.weight": 4, "pos_embed": 3, "y_embedder.embedding_table.weight": 2}
     for name, dimensions in anchors.items():
         if name not in state or state[name].dim() != dimensions:
@@ -226,7 +226,7 @@ def _check(state: dict[str, Tensor]) -> dict[str, int]:
     tokens, labels = state["pos_embed"].shape[1], len(state["y_embedder.embedding_table.weight"])
     blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
     shapes = released_shapes(width, len(blocks), patch, tokens, labels)
-    if fault := first_fault("generator", shapes, state):
+    if fault := first_mismatch("generator", shapes, state):
         raise ValueError(fault)
     if learned := [
         key for key in shapes if key.endswith(MODULATION + "weight") and state[key].any()

@@ -10,7 +10,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPTextModel
 
-from checkpoints.whole import opening
+from checkpoints.whole import explaining_load_errors
 
 
 @dataclass
@@ -44,7 +44,7 @@ def embed_prompt(folder: str, prompt: str) -> Tensor:
     Returns:
         (1, tokens, width) float32.
     """
-    with opening(folder):
+    with explaining_load_errors(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
         text_encoder = CLIPTextModel.from_pretrained(
             folder,

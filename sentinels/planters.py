@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from checkpoints.folders import PIPELINE_FILES, model_folder
-from checkpoints.whole import opening
+from checkpoints.whole import explaining_load_errors
 from engine.manifest import fingerprint
 from images.io import decode_photo, encode_as
 from images.transforms.geometry import cover_crop
@@ -128,7 +128,7 @@ class DiffusionPlanter:
         from diffusers import AutoPipelineForText2Image
 
         dtype = torch.float32 if self.device == "cpu" else torch.float16
-        with opening(self.folder):
+        with explaining_load_errors(self.folder):
             pipeline = AutoPipelineForText2Image.from_pretrained(self.folder, dtype=dtype).to(
                 self.device
             )

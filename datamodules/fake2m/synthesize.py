@@ -13,7 +13,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from checkpoints.folders import PIPELINE_FILES, model_folder
-from checkpoints.whole import opening
+from checkpoints.whole import explaining_load_errors
 from datamodules.fake2m.making import SynthesisConfig
 from datamodules.fake2m.origin import GENERATED, Origin, slug
 from datamodules.fake2m.shard_job import (
@@ -60,7 +60,7 @@ class Synthesis(ShardJob):
 
     def open_models(self, process: Process) -> None:
         folder = model_folder(self.config.model, "model_index.json", patterns=PIPELINE_FILES)
-        with opening(folder):
+        with explaining_load_errors(folder):
             pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=process.dtype)
         # a safety checker would replace some images by black ones
         if "safety_checker" in pipeline.components:

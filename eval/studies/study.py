@@ -11,7 +11,7 @@ from typing import Any
 from lightning import seed_everything
 from torch.utils.data import Dataset
 
-from checkpoints.folders import model_folder, model_place, pipeline_folder
+from checkpoints.folders import model_folder, model_path, pipeline_folder
 from datamodules.identities import as_people
 from engine.files import file_digest, write_text
 from engine.job import JobOptions
@@ -91,7 +91,7 @@ def run_study(
     weights = {
         role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()
     }
-    weights["generator"] = fingerprint(generator, model_place(generator))
+    weights["generator"] = fingerprint(generator, model_path(generator))
     if purification is not None and purification.model is not None:
         weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
     weights["faces"] = {

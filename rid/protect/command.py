@@ -40,7 +40,7 @@ def options(parser: Parser) -> None:
 
 def act(settings: Any, output: Output) -> int:
     """Protect photos; return 0 only if every one is protected."""
-    from checkpoints.folders import ROOT, model_place
+    from checkpoints.folders import ROOT, model_path
     from rid.protect.job import JPEG_QUALITY, protect
 
     config = dataclass_from(settings, ProtectConfig)
@@ -59,7 +59,7 @@ def act(settings: Any, output: Output) -> int:
             f"no value changed by more than {max_levels} of 255 levels",
             max_levels=max_levels,
         )
-    if model_place(config.weights).resolve().is_relative_to(ROOT / TINY):
+    if model_path(config.weights).resolve().is_relative_to(ROOT / TINY):
         output.note(
             "note: these are the toy weights that ship with the code. They protect only against the "
             "toy models beside them, not against Stable Diffusion or any other model in use; give "

@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from checkpoints.folders import model_place
+from checkpoints.folders import model_path
 from engine.manifest import fingerprint
 from images.given import ChangedImage, GivenImage, Images, given_images
 from images.marks import Mark
@@ -73,7 +73,7 @@ class Protector(nn.Module):
             raise ValueError(msg)
         dtype = PRECISIONS[precision]
         generator = load_generator(name, dtype).fold().to(dtype)
-        return cls(generator, fit, weights=fingerprint(name, model_place(name))["sha256"])
+        return cls(generator, fit, weights=fingerprint(name, model_path(name))["sha256"])
 
     @property
     def budget(self) -> float:

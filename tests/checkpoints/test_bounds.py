@@ -57,7 +57,7 @@ def opened_or_refused(kind, config, weights):
     """Build a network of settings, or be told of them; time and memory are bounded."""
     start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with contextlib.suppress(ValueError):
-        kind.assemble(config, weights, Path("folder"))
+        kind.from_config_and_weights(config, weights, Path("folder"))
     assert time.process_time() - start < SECONDS
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < BYTES
 
@@ -69,7 +69,9 @@ def test_any_settings_end_well(name):
         Detector("dct", {"size": 16, "kind": "linear"}, view, view) if name == "dct" else made(name)
     )
     weights = dict(model.state_dict())
-    config = json.loads(json.dumps({"model": type(model).__name__, "format": 1} | model.describe()))
+    config = json.loads(
+        json.dumps({"model": type(model).__name__, "format": 1} | model.to_config())
+    )
     spots = [path for path in places(config) if path and path[0] not in ("model", "format")]
 
     @settings(max_examples=60)
@@ -88,11 +90,13 @@ def test_a_strangers_settings_fetch_no_weights(monkeypatch):
         "timm.models._builder.load_pretrained", lambda *_, **__: pytest.fail("weights were fetched")
     )
     model = made("Detector of timm")
-    config = model.describe()
+    config = model.to_config()
     config["options"] = config["options"] | {"pretrained": True}
     assert (
         "pretrained"
-        not in Detector.assemble(config, dict(model.state_dict()), Path("folder")).options
+        not in Detector.from_config_and_weights(
+            config, dict(model.state_dict()), Path("folder")
+        ).options
     )
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 import detectors.robustness
 from checkpoints.__main__ import main as checkpoints
-from checkpoints.folders import model_folder, model_place
-from checkpoints.saved import remember
+from checkpoints.folders import model_folder, model_path
+from checkpoints.saved import model_configs
 from datamodules.fake2m.origin import Origin
 from datamodules.fake2m.sharding import shard_images
 from detectors.__main__ import main as detection
@@ -32,7 +32,7 @@ def checkpoint(file, **models):
     """What ``fit`` leaves of a task with these models."""
     torch.manual_seed(0)
     task = torch.nn.ModuleDict(models)
-    torch.save({"state_dict": task.state_dict(), "models": remember(task), "epoch": 3}, file)
+    torch.save({"state_dict": task.state_dict(), "models": model_configs(task), "epoch": 3}, file)
     return str(file)
 
 
@@ -203,4 +203,4 @@ def test_a_checkpoint_that_is_not_there_or_of_another_model(photos, detector, tm
     with pytest.raises(
         ValueError, match="weights alone do not say what they are; name their folder"
     ):
-        model_place(str(tmp_path / "faces" / "model.safetensors"))
+        model_path(str(tmp_path / "faces" / "model.safetensors"))

@@ -12,7 +12,7 @@ from torch import nn
 from checkpoints.__main__ import MODELS, class_of
 from checkpoints.card import Purpose, model_card
 from checkpoints.golden import answers
-from checkpoints.saved import SavedModel, remember
+from checkpoints.saved import SavedModel, model_configs
 from detectors.calibration import Calibration
 from detectors.detector import Detector
 from images.transforms.views import View
@@ -64,7 +64,7 @@ def test_round_trip_through_a_folder(name, tmp_path):
     model = made(name)
     model.save_pretrained(tmp_path / "model")
     opened = type(model).from_pretrained(tmp_path / "model")
-    assert json.dumps(opened.describe()) == json.dumps(model.describe())
+    assert json.dumps(opened.to_config()) == json.dumps(model.to_config())
     assert not opened.training
     assert [p.requires_grad for p in opened.parameters()] == [
         p.requires_grad for p in model.parameters()
@@ -88,7 +88,7 @@ def test_round_trip_through_a_folder(name, tmp_path):
 def test_round_trip_through_a_lightning_checkpoint(name, tmp_path):
     model = made(name)
     task = nn.ModuleDict({"other": nn.Linear(2, 2), "network": model})
-    state = {"state_dict": task.state_dict(), "models": remember(task), "epoch": 3}
+    state = {"state_dict": task.state_dict(), "models": model_configs(task), "epoch": 3}
     torch.save(state, tmp_path / "last.ckpt")
     assert same(type(model).from_pretrained(tmp_path / "last.ckpt"), made(name))
 

@@ -157,7 +157,7 @@ def test_every_entry_of_the_released_sizes_finds_its_place(name):
         config, weights = released.from_sentry_convnext(
             {key: torch.empty(shape) for key, shape in shapes.items()}
         )
-        expected = Detector.build(
+        expected = Detector.from_config(
             {key: config[key] for key in ("network", "options", "view", "train_view")}
         ).state_dict()
     assert {key: value.shape for key, value in weights.items()} == {
@@ -175,7 +175,7 @@ def test_every_entry_of_the_released_clip_finds_its_place():
     with torch.device("meta"):
         state = {key: torch.empty(shape) for key, shape in mm_clip(1024, 24, 14, 257).items()}
         config, weights = released.from_sentry_clip(state)
-        expected = Detector.build(
+        expected = Detector.from_config(
             {key: config[key] for key in ("network", "options", "view", "train_view")}
         ).state_dict()
         unused = {key for key in expected if key not in weights}

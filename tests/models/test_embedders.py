@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, ViTConfig, ViTModel
 
-from checkpoints.saved import remember
+from checkpoints.saved import model_configs
 from models.copy_net import CopyNet
 from models.embedder_config import EmbedderConfig
 from models.embedders import open_embedder
@@ -209,7 +209,7 @@ def test_a_checkpoint_opens_as_its_folder_does(name, tmp_path):
     kind = {"copies": CopyNet, "embedder": ImageTextNet}[name]
     whole = nn.ModuleDict({"network": kind.from_pretrained(SHIPPED / name)})
     torch.save(
-        {"state_dict": whole.state_dict(), "models": remember(whole)}, tmp_path / "last.ckpt"
+        {"state_dict": whole.state_dict(), "models": model_configs(whole)}, tmp_path / "last.ckpt"
     )
     one, other = open_embedder(str(tmp_path / "last.ckpt")), open_embedder(str(SHIPPED / name))
     assert torch.equal(one.embed_arrays([image()]), other.embed_arrays([image()]))

@@ -12,7 +12,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from checkpoints.whole import opening
+from checkpoints.whole import explaining_load_errors
 from eval.attacks.purification.purifier import Purifier
 from images.transforms.differentiable import resize
 
@@ -49,7 +49,7 @@ class DiffusionPurifier(Purifier):
     @cached_property
     def network(self) -> Any:
         """The denoiser, opened on first use."""
-        with opening(self.folder):
+        with explaining_load_errors(self.folder):
             return (
                 UNet2DModel.from_pretrained(self.folder, subfolder="unet")
                 .eval()
@@ -64,7 +64,7 @@ class DiffusionPurifier(Purifier):
         Raises:
             ValueError: If ``steps`` is more than it was trained for.
         """
-        with opening(self.folder):
+        with explaining_load_errors(self.folder):
             schedule = DDPMScheduler.from_pretrained(self.folder, subfolder="scheduler")
         if self.steps > len(schedule.alphas_cumprod):
             msg = f"steps is {self.steps}, but {self.model} was trained with {len(schedule.alphas_cumprod)}"

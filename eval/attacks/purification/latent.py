@@ -11,7 +11,7 @@ from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline, StableDiffu
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from checkpoints.whole import opening
+from checkpoints.whole import explaining_load_errors
 from eval.attacks.purification.purifier import Purifier
 from images.transforms.differentiable import resize
 from models.pipelines import open_pipeline
@@ -127,7 +127,7 @@ class NoisyUpscale(Purifier):
             "low_res_scheduler/scheduler_config.json",
             "unet/config.json",
         )
-        with opening(folder):
+        with explaining_load_errors(folder):
             pipeline = StableDiffusionUpscalePipeline.from_pretrained(folder, dtype=torch.float32)
         pipeline.low_res_scheduler = LessNoise.from_config(pipeline.low_res_scheduler.config)
         pipeline.low_res_scheduler.offset = self.offset
