@@ -85,8 +85,11 @@ def exit_status(error: BaseException) -> tuple[int, str]:
     if isinstance(error, _user_errors()):
         return USER_ERROR, f"error: {one_line(error)}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] not in ROOMS:
-        install = "run make install, or make install-pages for the web pages"
-        return USER_ERROR, f"error: {error.name} is not installed: {install}"
+        message = (
+            f"error: {error.name} is not installed: run make install, or make install-pages for the "
+            "web pages"
+        )
+        return USER_ERROR, message
     if kind == "OutOfMemoryError" or isinstance(error, MemoryError):
         return USER_ERROR, "error: out of memory: use a smaller --batch-size, or smaller images"
     return FAULT, fault_message(error)
