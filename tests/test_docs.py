@@ -162,7 +162,7 @@ def columns():
     from detectors.scores import FACTS
     from engine.journal import Entry
     from eval.studies.purify import PurifyJob
-    from eval.studies.retrieval import DETECTION, RETRIEVAL
+    from eval.studies.retrieval_tables import DETECTION, RETRIEVAL
     from images.headers import Header
     from indexing.activate import ActivateJob
     from indexing.index import IndexFacts

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eval.demo import detect, find, protect, sentinel
 from eval.demo.sessions import Sessions
-from eval.human.server import LOOPBACK
+from eval.human.application import LOOPBACK
 from images.uploads import MAX_UPLOAD_BYTES
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from engine.records import read_json
 from engine.statistics import PairedDifference, paired_difference
 from eval.reports.indexing import indexing_section
 from eval.studies.access import Access, boxes
-from eval.studies.personalize import REMEDY, PersonResult, mean_of, read_results
+from eval.studies.results import REMEDY, PersonResult, mean_of, read_results
 from images.io import open_photo
 from images.metrics import amplify_change
 

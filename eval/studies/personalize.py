@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,14 +17,14 @@ from datamodules.identities import IdentityDataset, Person
 from engine.devices import Process
 from engine.files import write_text
 from engine.job import Batch, Job
-from engine.records import read_json
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding, similarities
 from eval.metrics.quality import brisque, fidelity, quantised
 from eval.studies.arms import Arm
-from images.io import Photo, open_photo, save_png, to_uint8
+from eval.studies.results import result_file, save_all
+from images.io import open_photo
 
 Measured = dict[str, dict[str, float]]
 """Metric values by arm."""
@@ -226,71 +225,3 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         if not all(file.is_file() for file in files):
             save_all(self.arms[name](person["train"], seed), folder / "protected")
         return torch.stack([open_photo(file).tensor() for file in files]).to(person["train"])
-
-
-def result_file(output: Path, name: str) -> Path:
-    """Where a person's numbers are, once everything about the person is written."""
-    return output / "people" / name / "result.json"
-
-
-def save_all(images: Tensor, stem: Path) -> None:
-    """Save (B, 3, H, W) pictures in [0, 1] as ``STEM_00.png``, ``STEM_01.png`` and so on."""
-    for index, levels in enumerate(to_uint8(images).cpu()):
-        save_png(
-            Photo(levels.permute(1, 2, 0).numpy()), stem.with_name(f"{stem.name}_{index:02d}.png")
-        )
-
-
-def all_pictures(output: Path, kind: str) -> Tensor:
-    """Every finished person's pictures of a kind, such as ``rid/generated`` or ``original``, (n, 3, H, W) in [0, 1]."""
-    files = [
-        file
-        for result in read_results(output)
-        for file in sorted((output / "people" / result["name"]).glob(f"{kind}_*.png"))
-    ]
-    return torch.stack([open_photo(file).tensor() for file in files])
-
-
-class PersonResult(TypedDict):
-    """The numbers of one person: by arm, the value of each metric; and the ISM between the person's real pictures."""
-
-    name: str
-    measured: dict[str, dict[str, float]]
-    real_ism: float
-
-
-REMEDY = "delete this person's result.json and start the study again with the same settings"
-
-
-def read_results(output: Path) -> list[PersonResult]:
-    """The finished persons of a study, by name.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        ValueError: If one is damaged.
-    """
-    files = sorted(output.glob("people/*/result.json"))
-    if not files:
-        msg = f"{output}: no finished persons here; run 'python -m eval personalize' with this output folder first"
-        raise FileNotFoundError(msg)
-    results = [read_json(file, PersonResult, REMEDY) for file in files]
-    arms = {arm: set(measured) for arm, measured in results[0]["measured"].items()}
-    for file, result in zip(files, results, strict=True):
-        if result["name"] != file.parent.name:
-            msg = f"{file}: of {result['name']!r}, who has another folder; {REMEDY}"
-            raise ValueError(msg)
-        if (
-            {arm: set(measured) for arm, measured in result["measured"].items()} != arms
-            or not all(arms.values())
-            or not arms
-        ):
-            msg = f"{file}: has other arms or metrics than {files[0]}, or none; {REMEDY}"
-            raise ValueError(msg)
-    return results
-
-
-def mean_of(results: Sequence[PersonResult], arm: str, metric: str) -> float:
-    """Mean of a metric over the persons for whom it is a number; NaN if there are none."""
-    values = [result["measured"][arm][metric] for result in results]
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else float("nan")

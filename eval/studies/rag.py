@@ -11,14 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from engine.devices import DeviceOptions
-from engine.job import JobOptions
 from engine.manifest import claim, write_manifest
 from engine.progress import progress
 from eval.attacks.rag import FlowConfig, Generator, Judge, RagFlow, Retriever, query_prompt
-from eval.attacks.rag.retriever import Method
-from images.inputs import ImageInput, JobInputs, find_images
-from models.embed_job import embed_images
+from eval.studies.rag_database import Database, open_stores
 from models.embedders import Embedder, identify_model, open_embedder
 from models.store import VectorStore
 from sentinels.client import Client
@@ -34,31 +30,6 @@ Arm = Literal["protected", "control", "replacement"]
 
 CHAT_CALLS = {"draw_first": (1, 5), "search_first": (2, 4)}
 """Fewest and most chat requests of one trial with a service's judge."""
-
-
-@dataclass(frozen=True)
-class Database:
-    """What the system searches.
-
-    Attributes:
-        originals: Folder of the collection.
-        embedder: clip, siglip, a folder or a Hub id.
-        method: cosine, bm25, fusion or rerank.
-        captions: JSON list with the collection's captions, for bm25 and fusion.
-        size: Only the first so many originals; None for all.
-        vectors: Folder of the vectors, to be used again; inside the results if None.
-        batch_size: Pictures embedded at a time.
-        accelerator: Lightning's, for embedding: auto, cpu, gpu.
-    """
-
-    originals: Path
-    embedder: str = "clip"
-    method: Method = "cosine"
-    captions: Path | None = None
-    size: int | None = None
-    vectors: Path | None = None
-    batch_size: int = 32
-    accelerator: str = "auto"
 
 
 @dataclass
@@ -123,7 +94,7 @@ def run_rag(
         raise ValueError(msg)
     claim(output, "eval rag", settings)
     embedder = open_embedder(database.embedder)
-    stores = _stores(planted, database, embedder, output)
+    stores = open_stores(planted, database, embedder, output)
     run = RagRun({}, {}, 0, 0)
     try:
         asyncio.run(
@@ -281,37 +252,6 @@ async def _arm(
                 group.create_task(one(name))
     if over:
         raise over[0]
-
-
-def _stores(
-    planted: Record, database: Database, embedder: Embedder, output: Path
-) -> dict[str, VectorStore]:
-    """Vectors of originals and sentinels, brought up to date."""
-    folder = database.vectors or output / "vectors"
-    options = JobOptions(DeviceOptions(database.accelerator), database.batch_size)
-    sentinels = [
-        ImageInput.from_file(path, sentinel_name(sentinel.generated, path))
-        for _, sentinel, path in planted.pairs()
-    ]
-    stores = {}
-    for name, found in (
-        ("originals", find_images([database.originals])),
-        ("sentinels", JobInputs(sentinels)),
-    ):
-        report = embed_images(found, folder / name, embedder, "sentinels embed", options)
-        if report is None:
-            msg = "eval rag runs in one process; start it without torchrun or srun"
-            raise ValueError(msg)
-        for error in report.job.failed.values():
-            logger.warning("not searched: %s", error)
-        stores[name] = report.store
-    return stores
-
-
-def sentinel_name(recorded: str, path: Path) -> str:
-    """A sentinel's name in its store: its place below the record's pictures, or the file's name."""
-    parts = PurePosixPath(recorded).parts
-    return "/".join(parts[parts.index("images") + 1 :]) if "images" in parts else path.name
 
 
 def _stems(names: Sequence[str]) -> dict[str, str]:

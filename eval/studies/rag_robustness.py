@@ -12,7 +12,8 @@ from engine.manifest import claim, write_manifest
 from engine.tables import write_table
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.attacks.rag.adaptive_attacks import TRANSPARENT, Attack, DropTextImages, InpaintText
-from eval.studies.rag import Database, run_rag, sentinel_name
+from eval.studies.rag import run_rag
+from eval.studies.rag_database import Database, sentinel_name
 from images.inputs import ImageInput, find_images
 from images.io import Photo, UnreadableImage, save_png
 from images.transforms import edit_generator

@@ -24,7 +24,8 @@ from eval.metrics.identity import face_files, load_faces
 from eval.reports.personalization import StudyTable, write_report
 from eval.studies.access import access_of_arms
 from eval.studies.arms import build_arms
-from eval.studies.personalize import PersonInput, ProtectionStudy, all_pictures
+from eval.studies.personalize import PersonInput, ProtectionStudy
+from eval.studies.results import all_pictures
 from rid.lineage import Lineage, lineage_of
 from rid.pairs.config import PGDConfig
 from rid.weights import load_generator

@@ -35,7 +35,8 @@ from starlette.testclient import TestClient
 
 from engine.pages.shell import SERVED_POLICY
 from eval.human.admission import Admission, network
-from eval.human.server import application, prepare_study
+from eval.human.application import application
+from eval.human.server import prepare_study
 
 run = partial(run_command, main)
 LABELS = {"real": "A photograph", "generated": "Generated"}

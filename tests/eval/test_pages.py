@@ -13,9 +13,10 @@ import uvicorn
 
 from detectors.leaderboard import leaderboard
 from eval.human.answers import analyse
+from eval.human.application import application
 from eval.human.design import Design
 from eval.human.pictures import LabelledFolders
-from eval.human.server import application, prepare_study
+from eval.human.server import prepare_study
 from eval.reports.matrix import write_matrix_report
 from tests.eval.pages import readable
 from tests.ports import free_port

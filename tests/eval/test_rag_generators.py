@@ -27,7 +27,8 @@ from transformers import (
 
 from eval.attacks.rag import ImageToImageGenerator, OmniGenGenerator, ReadingJudge, SdxlGenerator
 from eval.attacks.rag.sdxl import NEGATIVE
-from eval.studies.rag import Database, run_rag
+from eval.studies.rag import run_rag
+from eval.studies.rag_database import Database
 from images.io import open_photo
 from models.drawing import array_to_uint8
 from models.image_text_net import ImageTextNet

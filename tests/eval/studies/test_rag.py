@@ -20,7 +20,8 @@ from eval.attacks.rag import (
     query_prompt,
 )
 from eval.attacks.rag.judges import quoted
-from eval.studies.rag import Database, estimate, run_rag, sentinel_name, summary
+from eval.studies.rag import estimate, run_rag, summary
+from eval.studies.rag_database import Database, sentinel_name
 from images.inputs import find_images
 from models.embed_job import embed_images
 from models.embedders import open_embedder

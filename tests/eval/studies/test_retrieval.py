@@ -13,7 +13,7 @@ import torch
 
 from engine.cli import run
 from eval.__main__ import main
-from eval.studies.retrieval import DETECTION, RETRIEVAL
+from eval.studies.retrieval_tables import DETECTION, RETRIEVAL
 from images.io import Photo, save_png
 from indexing.__main__ import main as indexing
 from models.copy_net import CopyNet

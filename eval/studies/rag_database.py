@@ -1,0 +1,76 @@
+"""The database that a retrieval attack searches."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
+from eval.attacks.rag.retriever import Method
+from images.inputs import ImageInput, JobInputs, find_images
+from models.embed_job import embed_images
+from models.embedders import Embedder
+from models.store import VectorStore
+from sentinels.record import Record
+
+logger = logging.getLogger(__name__)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Database:
+    """What the system searches.
+
+    Attributes:
+        originals: Folder of the collection.
+        embedder: clip, siglip, a folder or a Hub id.
+        method: cosine, bm25, fusion or rerank.
+        captions: JSON list with the collection's captions, for bm25 and fusion.
+        size: Only the first so many originals; None for all.
+        vectors: Folder of the vectors, to be used again; inside the results if None.
+        batch_size: Pictures embedded at a time.
+        accelerator: Lightning's, for embedding: auto, cpu, gpu.
+    """
+
+    originals: Path
+    embedder: str = "clip"
+    method: Method = "cosine"
+    captions: Path | None = None
+    size: int | None = None
+    vectors: Path | None = None
+    batch_size: int = 32
+    accelerator: str = "auto"
+
+
+def open_stores(
+    planted: Record, database: Database, embedder: Embedder, output: Path
+) -> dict[str, VectorStore]:
+    """Vectors of originals and sentinels, brought up to date."""
+    folder = database.vectors or output / "vectors"
+    options = JobOptions(DeviceOptions(database.accelerator), database.batch_size)
+    sentinels = [
+        ImageInput.from_file(path, sentinel_name(sentinel.generated, path))
+        for _, sentinel, path in planted.pairs()
+    ]
+    stores = {}
+    for name, found in (
+        ("originals", find_images([database.originals])),
+        ("sentinels", JobInputs(sentinels)),
+    ):
+        report = embed_images(found, folder / name, embedder, "sentinels embed", options)
+        if report is None:
+            msg = "eval rag runs in one process; start it without torchrun or srun"
+            raise ValueError(msg)
+        for error in report.job.failed.values():
+            logger.warning("not searched: %s", error)
+        stores[name] = report.store
+    return stores
+
+
+def sentinel_name(recorded: str, path: Path) -> str:
+    """A sentinel's name in its store: its place below the record's pictures, or the file's name."""
+    parts = PurePosixPath(recorded).parts
+    return "/".join(parts[parts.index("images") + 1 :]) if "images" in parts else path.name
