@@ -1,1 +1,1 @@
-"""What an attacker does: personalization of diffusion models on somebody's pictures."""
+"""Attacks: personalization, purification, and retrieval-augmented generation."""

@@ -1,4 +1,4 @@
-"""The attacks on small untrained pipelines: what they learn, what they must leave untouched, and what must repeat."""
+"""Personalization attacks on small untrained pipelines."""
 
 import json
 
@@ -14,7 +14,7 @@ from eval.attacks.personalization import (
     SDXLDreamBoothLora,
     SDXLDreamBoothLoraConfig,
 )
-from eval.attacks.personalization.learning import lora, new_word
+from eval.attacks.personalization.learning import lora, new_token
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_tokenizer
 
@@ -96,7 +96,7 @@ def test_what_is_learned_changes_the_pictures(attack, portraits):
 )
 def test_what_each_attack_learns(pipelines, name, learns):
     attack = build(name, pipelines[0])
-    with attack.learned() as parameters:
+    with attack.trainable() as parameters:
         wanted = {id(parameter) for parameter in parameters}
         parts = {"unet": attack.pipeline.unet, "text": attack.pipeline.text_encoder}
         found = {
@@ -112,7 +112,7 @@ def test_what_each_attack_learns(pipelines, name, learns):
 
 def test_dreambooth_may_leave_the_text_encoder_alone(pipelines):
     attack = build("DreamBooth", pipelines[0], train_text_encoder=False)
-    with attack.learned() as parameters:
+    with attack.trainable() as parameters:
         assert len(parameters) == len(list(attack.pipeline.unet.parameters()))
 
 
@@ -165,7 +165,7 @@ def test_only_attention_projections_and_one_word_are_trained(lora_ti):
     text_encoder, unet = lora_ti.pipeline.text_encoder, lora_ti.pipeline.unet
     word_table = text_encoder.get_input_embeddings()
     token, initializer = lora_ti.ids
-    with new_word(text_encoder, token, initializer) as words, lora(unet, 4, 0) as updates:
+    with new_token(text_encoder, token, initializer) as words, lora(unet, 4, 0) as updates:
         assert words[0].shape == (16,)
         named = [name for name, p in unet.named_parameters() if p.requires_grad]
         assert len(named) == len(updates)

@@ -22,7 +22,7 @@ from engine.cli import run
 from eval.__main__ import main
 from eval.attacks import purification as methods
 from eval.attacks.purification.diffusion import cut, origins, paste
-from eval.attacks.purification.latent import LessNoise
+from eval.attacks.purification.latent import ReducedNoise
 from images.io import Photo, open_photo, save_png, to_uint8
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_text_encoder, build_tokenizer
@@ -175,13 +175,15 @@ def test_the_tenth_window_is_made_of_the_corners():
 
 def test_each_iteration_keeps_a_share_of_the_picture_before(unconditional, portraits, monkeypatch):
     method = methods.GridPure(unconditional, steps=3, iterations=2, gamma=0.25)
-    monkeypatch.setattr(method, "wash", lambda windows, source: torch.ones_like(windows))  # white
+    monkeypatch.setattr(
+        method, "denoise", lambda windows, source: torch.ones_like(windows)
+    )  # white
     assert torch.allclose(method(portraits, source()), 1 - 0.25**2 * (1 - portraits), atol=1e-5)
 
 
 def test_a_perfect_denoiser_leaves_brightness_alone(unconditional, portraits, monkeypatch):
     method = methods.GridPure(unconditional, steps=3, iterations=20)
-    monkeypatch.setattr(method, "wash", lambda windows, source: windows)
+    monkeypatch.setattr(method, "denoise", lambda windows, source: windows)
     assert torch.allclose(method(portraits, source()), portraits, atol=1e-5)
 
 
@@ -199,7 +201,7 @@ def test_the_way_back_is_exact_for_the_true_noise(unconditional, portraits, monk
     from diffusers.models.unets.unet_2d import UNet2DOutput as UNet2DModelOutput
 
     method.__dict__ |= {"network": Knows(), "schedule": schedule}
-    assert torch.allclose(method.wash(clean, source()), clean, atol=1e-4)
+    assert torch.allclose(method.denoise(clean, source()), clean, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (48, 80), (20, 40)])
@@ -252,7 +254,7 @@ def test_a_blur_wider_than_the_picture():
 
 def test_the_upscaler_adds_no_noise_of_its_own_unless_asked(portraits):
     noise, level = torch.randn(portraits.shape, generator=source()), torch.tensor([320])
-    schedule = LessNoise(beta_schedule="scaled_linear", beta_start=1e-4, beta_end=0.02)
+    schedule = ReducedNoise(beta_schedule="scaled_linear", beta_start=1e-4, beta_end=0.02)
     added = schedule.add_noise(portraits, noise, level) - portraits
     assert added.std() > 0.4
     schedule.offset = 320

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from eval.attacks.rag import ImageToImageGenerator, OmniGenGenerator, ReadingJudge, SdxlGenerator
-from eval.attacks.rag.sdxl import NEGATIVE
+from eval.attacks.rag.sdxl import NEGATIVE_PROMPT
 from eval.studies.rag import run_rag
 from eval.studies.rag_database import Database
 from images.io import open_photo
@@ -217,16 +217,16 @@ def counted(load, opened):
 
 def test_pictures_are_drawn_one_at_a_time_beside_the_loop(generator):
     drawing, seen = [], []
-    drawn = generator.drawn
+    generate = generator.generate
 
     def watched(*args):
         drawing.append(1)
         seen.append(len(drawing))
-        made = drawn(*args)
+        made = generate(*args)
         drawing.pop()
         return made
 
-    generator.drawn = watched
+    generator.generate = watched
     ticks = 0
 
     async def together():
@@ -251,7 +251,7 @@ def test_an_adapter_that_is_given_nothing_leaves_sdxl_as_it_is(sdxl):
     generator = torch.Generator().manual_seed(1)
     alone = without(
         PROMPT,
-        negative_prompt=NEGATIVE,
+        negative_prompt=NEGATIVE_PROMPT,
         num_inference_steps=2,
         guidance_scale=5.0,
         generator=generator,

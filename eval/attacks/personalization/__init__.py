@@ -1,4 +1,4 @@
-"""Teaching a diffusion model one person's face from a few pictures."""
+"""Personalization: teaches a diffusion model one person's face."""
 
 from eval.attacks.personalization.attack import Personalization
 from eval.attacks.personalization.methods import (

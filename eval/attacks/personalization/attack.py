@@ -1,4 +1,4 @@
-"""Teaching a diffusion model a person: the training and sampling that all recipes share."""
+"""Personalization of a diffusion model: shared training and sampling."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from eval.attacks.personalization.recipe import Recipe
 from models.pipelines import open_pipeline
 
 Posterior = tuple[Tensor, Tensor]
-"""Scaled mean and deviation of pictures' latents, each (n, C, h, w)."""
+"""Scaled mean and standard deviation of images' latents, each (n, C, h, w)."""
 
 
 class Personalization(ABC):
-    """An attack, to be run on one person after another; every run starts from the untouched model.
+    """Personalization attack, run on one person after another.
 
-    The model is loaded on first use, so that a table of many attacks can be stated before any of them runs.
+    Every run starts from the original model. The model is loaded on first use, so a study can list
+    many attacks before any of them runs.
 
     Args:
         config: The recipe.
@@ -32,12 +33,13 @@ class Personalization(ABC):
     pipeline_class: type[DiffusionPipeline] = StableDiffusionPipeline
 
     def __init__(self, config: Recipe) -> None:
-        self.config, self.device = config, torch.device("cpu")
+        self.config = config
+        self.device = torch.device("cpu")
         self._class_latents: Posterior | None = None
 
     @abstractmethod
-    def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
-        """The parameters the attack trains, trainable within the context and as they were after it."""
+    def trainable(self) -> AbstractContextManager[list[nn.Parameter]]:
+        """Make the attack's parameters trainable, and restore them afterwards."""
 
     @cached_property
     def pipeline(self) -> Any:
@@ -46,12 +48,11 @@ class Personalization(ABC):
         Raises:
             FileNotFoundError: If the model cannot be found.
         """
-        with torch.inference_mode(
-            False
-        ):  # weights made in inference mode could not be trained through
+        # Weights that are created in inference mode cannot be trained.
+        with torch.inference_mode(False):
             pipeline = open_pipeline(self.config.model, self.pipeline_class)
         if self.config.sampler == "ddim":
-            # Without a word to the contrary DDIM would clip its estimates to [-1, 1], which is meant for pixels, not latents.
+            # By default DDIM clips its estimates to [-1, 1], which suits pixels, not latents.
             pipeline.scheduler = DDIMScheduler.from_config(
                 pipeline.scheduler.config, clip_sample=False
             )
@@ -64,50 +65,54 @@ class Personalization(ABC):
         return pipeline.to(self.device)
 
     def prepare(self, pipeline: Any) -> None:
-        """Anything to be done to a freshly loaded pipeline, such as new words for its tokenizer."""
+        """Adapt a freshly loaded pipeline, for example its tokenizer."""
         return
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the model to a device; pictures may come from any."""
+        """Move the model to a device."""
         self.device = torch.device(device)
         if self._class_latents is not None:
-            mean, deviation = self._class_latents
-            self._class_latents = (mean.to(self.device), deviation.to(self.device))
+            mean, std = self._class_latents
+            self._class_latents = (mean.to(self.device), std.to(self.device))
         if "pipeline" in self.__dict__:
             self.pipeline.to(self.device)
         return self
 
     @property
     def resolution(self) -> int:
-        """Side of the pictures the model makes, in pixels."""
+        """Side of the model's images, in pixels."""
         return self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
 
     def __call__(self, images: Tensor, on_step: Callable[[float], None] | None = None) -> Tensor:
-        """Learn a person and draw them.
+        """Fine-tune on a person's images, then generate images.
 
         Args:
-            images: The victim's pictures, (n, 3, S, S) RGB in [0, 1]; resized to the model's side if they differ.
-            on_step: Called with the loss after each optimiser step, for a progress bar.
+            images: The victim's images, (n, 3, S, S) RGB in [0, 1]; resized to the model's side if
+                they differ.
+            on_step: Called with the loss after each optimizer step, for a progress bar.
 
         Returns:
-            ``samples`` pictures for each prompt, prompt by prompt, (n, 3, S, S) in [0, 1], S the model's own side.
+            ``samples`` images for each prompt, prompt by prompt, (n, 3, S, S) in [0, 1], where S is
+            the model's own side.
         """
         config = self.config
+        generated = []
         with torch.inference_mode(False), torch.enable_grad():
-            prior = (
-                self.class_latents() if config.prior_weight else None
-            )  # before anything is learned
-            with self.learned() as parameters:
+            # The class images come from the original model, so they precede the training.
+            prior = self.class_latents() if config.prior_weight else None
+            with self.trainable() as parameters:
                 self._train(self._encode(images.clone()), prior, parameters, on_step)
-                asked = [config.said(prompt) for prompt in config.sample_prompts]
-                drawn = [
-                    self._sample(prompt, config.samples, config.sample_seed, config.sample_steps)
-                    for prompt in asked
-                ]
-        return torch.cat(drawn)
+                for template in config.sample_prompts:
+                    prompt = config.fill_prompt(template)
+                    generated.append(
+                        self._sample(
+                            prompt, config.samples, config.sample_seed, config.sample_steps
+                        )
+                    )
+        return torch.cat(generated)
 
-    def conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
-        """What the UNet is told for prompts, each repeated: the keyword arguments beside latents and timesteps."""
+    def unet_conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
+        """Encode prompts, each repeated, as the UNet's conditioning arguments."""
         tokenizer = self.pipeline.tokenizer
         length = tokenizer.model_max_length
         ids = tokenizer(
@@ -118,36 +123,48 @@ class Personalization(ABC):
 
     def _train(
         self,
-        mine: Posterior,
+        instance: Posterior,
         prior: Posterior | None,
         parameters: list[nn.Parameter],
         on_step: Callable[[float], None] | None,
     ) -> None:
+        """Train on the victim's latents, with prior preservation."""
         config, unet = self.config, self.pipeline.unet
         schedule = DDPMScheduler.from_config(self.pipeline.scheduler.config)
-        source = torch.Generator().manual_seed(config.seed)
-        size = min(config.batch_size, len(mine[0]))
-        prompts = [config.said(config.instance_prompt)] + ([config.class_prompt] if prior else [])
+        predicts_velocity = schedule.config.prediction_type == "v_prediction"
+        generator = torch.Generator().manual_seed(config.seed)
+        size = min(config.batch_size, len(instance[0]))
+        prompts = [config.fill_prompt(config.instance_prompt)]
+        if prior:
+            prompts.append(config.class_prompt)
         optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
-        of_unet = {id(parameter) for parameter in unet.parameters()}
-        text_learns = any(id(parameter) not in of_unet for parameter in parameters)
+
+        # The conditions change between steps only if something outside the UNet is trained.
+        unet_ids = {id(parameter) for parameter in unet.parameters()}
+        trains_text = any(id(parameter) not in unet_ids for parameter in parameters)
         with torch.no_grad():
-            told = self.conditions(prompts, size)
+            conditions = self.unet_conditions(prompts, size)
+
         for _ in range(config.steps):
-            latents = torch.cat(
-                [_pick(posterior, size, source) for posterior in (mine, prior) if posterior]
-            )
-            noise = torch.randn(latents.shape, generator=source).to(latents)
-            steps = torch.randint(
-                len(schedule.alphas_cumprod), (len(latents),), generator=source
+            # Draw latents, noise and timesteps.
+            posteriors = [posterior for posterior in (instance, prior) if posterior]
+            latents = torch.cat([_draw_latents(one, size, generator) for one in posteriors])
+            noise = torch.randn(latents.shape, generator=generator).to(latents)
+            timesteps = torch.randint(
+                len(schedule.alphas_cumprod), (len(latents),), generator=generator
             ).to(self.device)
-            noisy = schedule.add_noise(latents, noise, steps)
+            noisy = schedule.add_noise(latents, noise, timesteps)
+
+            # Predict the noise, or the velocity.
             with self._precision():
-                output = unet(
-                    noisy, steps, **(self.conditions(prompts, size) if text_learns else told)
-                ).sample
-            velocity = schedule.config.prediction_type == "v_prediction"
-            target = schedule.get_velocity(latents, noise, steps) if velocity else noise
+                if trains_text:
+                    conditions = self.unet_conditions(prompts, size)
+                output = unet(noisy, timesteps, **conditions).sample
+            target = noise
+            if predicts_velocity:
+                target = schedule.get_velocity(latents, noise, timesteps)
+
+            # Weight the loss of the class images, and update.
             losses = [
                 F.mse_loss(a.float(), b)
                 for a, b in zip(output.split(size), target.split(size), strict=True)
@@ -162,19 +179,20 @@ class Personalization(ABC):
         optimizer.zero_grad(set_to_none=True)
 
     def class_latents(self) -> Posterior:
-        """Posterior of the class pictures, made by the untouched model on first use."""
+        """Posterior of the class images, generated on first use."""
         if self._class_latents is None:
-            made = self._sample(
+            images = self._sample(
                 self.config.class_prompt,
                 self.config.class_images,
                 self.config.seed,
                 self.config.class_steps,
             )
-            self._class_latents = self._encode(made)
+            self._class_latents = self._encode(images)
         return self._class_latents
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Posterior:
+        """Encode images (n, 3, S, S) in [0, 1]."""
         vae, side = self.pipeline.vae, self.resolution
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
@@ -183,39 +201,51 @@ class Personalization(ABC):
             for part in images.split(self.config.chunk)
         ]
         shift, scale = vae.config.shift_factor or 0.0, vae.config.scaling_factor
-        return (torch.cat([chunk.mean for chunk in chunks]) - shift) * scale, torch.cat(
-            [chunk.std for chunk in chunks]
-        ) * scale
+        mean = (torch.cat([chunk.mean for chunk in chunks]) - shift) * scale
+        std = torch.cat([chunk.std for chunk in chunks]) * scale
+        return mean, std
 
     @torch.no_grad()
     def _sample(self, prompt: str, count: int, seed: int, steps: int) -> Tensor:
-        pictures = []
+        """Generate images of one prompt.
+
+        Args:
+            prompt: The prompt.
+            count: Number of images.
+            seed: Seed of the first image; the following images count up from it.
+            steps: Denoising steps.
+
+        Returns:
+            (count, 3, S, S) in [0, 1].
+        """
+        images = []
         for start in range(0, count, self.config.chunk):
-            sources = [
+            generators = [
                 torch.Generator().manual_seed(seed + index)
                 for index in range(start, min(start + self.config.chunk, count))
             ]
             with self._precision():
-                made = self.pipeline(
+                output = self.pipeline(
                     prompt,
-                    num_images_per_prompt=len(sources),
+                    num_images_per_prompt=len(generators),
                     num_inference_steps=steps,
                     guidance_scale=self.config.guidance,
-                    generator=sources,
+                    generator=generators,
                     output_type="pt",
                 )
-            pictures.append(made.images.float().cpu())
-        return torch.cat(pictures)
+            images.append(output.images.float().cpu())
+        return torch.cat(images)
 
     def _precision(self) -> AbstractContextManager[Any]:
+        """Context of the configured precision."""
         if self.config.precision == "bf16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
 
-def _pick(posterior: Posterior, count: int, source: torch.Generator) -> Tensor:
-    """Posterior samples of randomly chosen pictures."""
-    mean, deviation = posterior
-    chosen = torch.randint(len(mean), (count,), generator=source).to(mean.device)
-    noise = torch.randn(mean[chosen].shape, generator=source).to(mean)
-    return mean[chosen] + deviation[chosen] * noise
+def _draw_latents(posterior: Posterior, count: int, generator: torch.Generator) -> Tensor:
+    """Sample the posteriors of randomly chosen images."""
+    mean, std = posterior
+    chosen = torch.randint(len(mean), (count,), generator=generator).to(mean.device)
+    noise = torch.randn(mean[chosen].shape, generator=generator).to(mean)
+    return mean[chosen] + std[chosen] * noise

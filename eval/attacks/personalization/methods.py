@@ -1,4 +1,4 @@
-"""The attacks on Stable Diffusion 1.x and 2.x: DreamBooth, textual inversion, LoRA, and LoRA with textual inversion."""
+"""Personalization of Stable Diffusion 1.x and 2.x: DreamBooth, textual inversion, LoRA."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from eval.attacks.personalization.attack import Personalization
-from eval.attacks.personalization.learning import everything, lora, new_word
+from eval.attacks.personalization.learning import all_weights, lora, new_token
 from eval.attacks.personalization.recipe import Recipe, Sampler
 
 SELFIE = "a photo of {token} person"
@@ -19,7 +19,7 @@ PORTRAIT = "a dslr portrait of {token} person"
 
 @dataclass(frozen=True)
 class AntiDreamBoothRecipe(Recipe):
-    """What the attacks of Anti-DreamBooth's evaluation (arXiv 2303.15433) share."""
+    """Settings shared by the attacks of Anti-DreamBooth's evaluation (arXiv 2303.15433)."""
 
     instance_prompt: str = SELFIE
     class_prompt: str = "a photo of person"
@@ -32,12 +32,13 @@ class AntiDreamBoothRecipe(Recipe):
 
 @dataclass(frozen=True)
 class DreamBoothConfig(AntiDreamBoothRecipe):
-    """DreamBooth (arXiv 2208.12242); the defaults are Anti-DreamBooth's evaluation.
+    """Settings of DreamBooth (arXiv 2208.12242); the defaults are Anti-DreamBooth's evaluation.
 
-    RID's own run differs: lr 8e-7, 6001 steps, batches of 3, 100 class images, the text encoder frozen.
+    RID's own run differs: lr 8e-7, 6001 steps, batches of 3, 100 class images, the text encoder
+    frozen.
 
     Attributes:
-        train_text_encoder: Learn the text encoder, too.
+        train_text_encoder: Train the text encoder as well.
     """
 
     lr: float = 5e-7
@@ -46,26 +47,31 @@ class DreamBoothConfig(AntiDreamBoothRecipe):
 
 
 class DreamBooth(Personalization):
-    """Every weight of the UNet, and of the text encoder if asked for, learns the person under a rare word."""
+    """DreamBooth: trains all weights of the UNet.
+
+    The text encoder is trained as well if configured. The prompt names the person by a rare token.
+    """
 
     config: DreamBoothConfig
 
     def __init__(self, config: DreamBoothConfig) -> None:
         super().__init__(config)
 
-    def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
-        networks = [self.pipeline.unet] + (
-            [self.pipeline.text_encoder] if self.config.train_text_encoder else []
-        )
-        return everything(*networks)
+    def trainable(self) -> AbstractContextManager[list[nn.Parameter]]:
+        networks = [self.pipeline.unet]
+        if self.config.train_text_encoder:
+            networks.append(self.pipeline.text_encoder)
+        return all_weights(*networks)
 
 
 @dataclass(frozen=True)
 class DreamBoothLoraConfig(AntiDreamBoothRecipe):
-    """DreamBooth by LoRA, Anti-DreamBooth's script, which leaves the steps open; 500 are diffusers' own default.
+    """Settings of DreamBooth with LoRA, as in Anti-DreamBooth's script.
+
+    The script does not state the number of steps; 500 is diffusers' default.
 
     Attributes:
-        rank: Of the LoRA updates on every attention projection.
+        rank: Rank of the LoRA updates on every attention projection.
     """
 
     lr: float = 5e-4
@@ -74,23 +80,29 @@ class DreamBoothLoraConfig(AntiDreamBoothRecipe):
 
 
 class DreamBoothLora(Personalization):
-    """Low-rank updates of the UNet's attention learn the person under a rare word."""
+    """DreamBooth with LoRA: trains low-rank updates of the UNet's attention.
+
+    The prompt names the person by a rare token.
+    """
 
     config: DreamBoothLoraConfig
 
     def __init__(self, config: DreamBoothLoraConfig) -> None:
         super().__init__(config)
 
-    def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
+    def trainable(self) -> AbstractContextManager[list[nn.Parameter]]:
         return lora(self.pipeline.unet, self.config.rank, self.config.seed)
 
 
 @dataclass(frozen=True)
 class TextualInversionConfig(Recipe):
-    """Textual inversion (arXiv 2208.01618) as in RID's evaluation (arXiv 2412.09844, released configuration ``sd_token``).
+    """Settings of textual inversion (arXiv 2208.01618).
+
+    They are those of RID's evaluation (arXiv 2412.09844, released configuration ``sd_token``).
 
     Attributes:
-        initializer: Existing word whose embedding the new one starts from; must be one token of the model's vocabulary.
+        initializer: Existing word whose embedding the new token starts from; must be one token of
+            the model's vocabulary.
     """
 
     instance_prompt: str = "photo of a {token} person"
@@ -102,10 +114,13 @@ class TextualInversionConfig(Recipe):
 
 
 class TextualInversion(Personalization):
-    """One new word learns the person; the networks stay as they are.
+    """Textual inversion: trains the embedding of one new token.
+
+    The networks stay frozen.
 
     Raises:
-        ValueError: On first use, if the initializer is not a single token of the model's vocabulary.
+        ValueError: On first use, if the initializer is not a single token of the model's
+            vocabulary.
     """
 
     config: TextualInversionConfig
@@ -118,21 +133,24 @@ class TextualInversion(Personalization):
         tokenizer, initializer = pipeline.tokenizer, self.config.initializer
         pieces = tokenizer(initializer, add_special_tokens=False).input_ids
         if len(pieces) != 1:
-            msg = f"initializer '{initializer}' is {len(pieces)} tokens in {self.config.model}; choose a word that is one token"
+            msg = (
+                f"initializer '{initializer}' is {len(pieces)} tokens in {self.config.model}; "
+                "choose a word that is one token"
+            )
             raise ValueError(msg)
         tokenizer.add_tokens([self.config.token])
         self.ids = (tokenizer.convert_tokens_to_ids(self.config.token), pieces[0])
 
-    def learned(self) -> AbstractContextManager[list[nn.Parameter]]:
-        return new_word(self.pipeline.text_encoder, *self.ids)
+    def trainable(self) -> AbstractContextManager[list[nn.Parameter]]:
+        return new_token(self.pipeline.text_encoder, *self.ids)
 
 
 @dataclass(frozen=True)
 class LoraTextualInversionConfig(TextualInversionConfig):
-    """LoRA and one new word together, the attack of RID's evaluation (released configuration ``sd_lora``).
+    """Settings of LoRA with textual inversion: RID's released configuration ``sd_lora``.
 
     Attributes:
-        rank: Of the LoRA updates on every attention projection.
+        rank: Rank of the LoRA updates on every attention projection.
     """
 
     lr: float = 3e-4
@@ -141,7 +159,7 @@ class LoraTextualInversionConfig(TextualInversionConfig):
 
 
 class LoraTextualInversion(TextualInversion):
-    """One new word and low-rank updates of the UNet's attention learn the person together."""
+    """LoRA with textual inversion: trains attention updates and a token."""
 
     config: LoraTextualInversionConfig
 
@@ -149,9 +167,9 @@ class LoraTextualInversion(TextualInversion):
         super().__init__(config)
 
     @contextmanager
-    def learned(self) -> Iterator[list[nn.Parameter]]:
+    def trainable(self) -> Iterator[list[nn.Parameter]]:
         with (
-            super().learned() as word,
+            super().trainable() as word,
             lora(self.pipeline.unet, self.config.rank, self.config.seed) as updates,
         ):
             yield [*word, *updates]

@@ -1,4 +1,4 @@
-"""DreamBooth by LoRA on SDXL, whose UNet is told more than a text."""
+"""DreamBooth with LoRA on SDXL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from eval.attacks.personalization.recipe import Precision
 
 @dataclass(frozen=True)
 class SDXLDreamBoothLoraConfig(DreamBoothLoraConfig):
-    """The defaults are RID's released SDXL configuration (arXiv 2412.09844), whose rare word is "ktn"."""
+    """Settings of DreamBooth with LoRA on SDXL.
+
+    The defaults are RID's released SDXL configuration (arXiv 2412.09844), with the rare token
+    "ktn".
+    """
 
     model: str = "stabilityai/stable-diffusion-xl-base-1.0"
     instance_prompt: str = "photo of a {token} person"
@@ -33,24 +37,27 @@ class SDXLDreamBoothLoraConfig(DreamBoothLoraConfig):
 
 
 class SDXLDreamBoothLora(DreamBoothLora):
-    """Low-rank updates of SDXL's attention learn the person under a rare word; both text encoders stay as they are."""
+    """DreamBooth with LoRA on SDXL: trains low-rank updates of attention.
+
+    The prompt names the person by a rare token. Both text encoders stay frozen.
+    """
 
     pipeline_class = StableDiffusionXLPipeline
 
     @torch.no_grad()
-    def conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
+    def unet_conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
         text, _, pooled, _ = self.pipeline.encode_prompt(
             prompts, device=self.device, do_classifier_free_guidance=False
         )
         side = self.resolution
-        size = torch.tensor(
-            [[side, side, 0, 0, side, side]], dtype=text.dtype, device=self.device
-        )  # original, crop corner, target
-        told = {
+        # Original size, crop corner, target size.
+        sizes = [[side, side, 0, 0, side, side]]
+        size = torch.tensor(sizes, dtype=text.dtype, device=self.device)
+        added = {
             "text_embeds": pooled.repeat_interleave(repeats, dim=0),
             "time_ids": size.repeat(len(prompts) * repeats, 1),
         }
         return {
             "encoder_hidden_states": text.repeat_interleave(repeats, dim=0),
-            "added_cond_kwargs": told,
+            "added_cond_kwargs": added,
         }

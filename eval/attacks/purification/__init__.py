@@ -1,4 +1,4 @@
-"""Washing a protection off before learning from the pictures."""
+"""Purification: removes a protection before training on the images."""
 
 from eval.attacks.purification.diffusion import DiffPure, GridPure
 from eval.attacks.purification.latent import ImageToImage, NoisyUpscale

@@ -1,4 +1,4 @@
-"""Purification by text-to-image models: img2img, and upscaling of a noised picture."""
+"""Purification by text-to-image models: img2img, and upscaling of a noised image."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from models.pipelines import open_pipeline
 
 
 class ImageToImage(Purifier):
-    """A little img2img, which RID's evaluation (arXiv 2412.09844) calls DiffPure; see :class:`DiffPure` for that method itself.
+    """Purification by img2img at low strength.
+
+    RID's evaluation (arXiv 2412.09844) calls it DiffPure; :class:`DiffPure` is the method of that
+    name.
 
     Args:
         model: Pipeline folder or Hub id.
-        prompt: What the picture is told to show.
+        prompt: Text prompt.
         strength: Share of the schedule that is run again, above 0 and at most 1.
-        steps: Of the whole schedule.
+        steps: Steps of the whole schedule.
         guidance: Classifier-free guidance scale.
-        batch_size: Pictures at a time.
+        batch_size: Images at a time.
     """
 
     model: str
@@ -41,10 +44,17 @@ class ImageToImage(Purifier):
         batch_size: int = 4,
     ) -> None:
         if not 0 < strength <= 1 or int(steps * strength) < 1:
-            msg = f"strength is above 0 and at most 1, and strength x steps at least 1, got {strength} and {steps}"
+            msg = (
+                "strength is above 0 and at most 1, and strength x steps at least 1, got "
+                f"{strength} and {steps}"
+            )
             raise ValueError(msg)
-        self.model, self.prompt, self.strength, self.steps = model, prompt, strength, steps
-        self.guidance, self.batch_size = guidance, batch_size
+        self.model = model
+        self.prompt = prompt
+        self.strength = strength
+        self.steps = steps
+        self.guidance = guidance
+        self.batch_size = batch_size
 
     @cached_property
     def pipeline(self) -> Any:
@@ -58,35 +68,31 @@ class ImageToImage(Purifier):
     @torch.no_grad()
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
         pipeline = self.pipeline
+        height, width = images.shape[-2:]
         side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+        parts = resize(images, side, side, "bicubic").split(self.batch_size)
         settings = {
             "strength": self.strength,
             "num_inference_steps": self.steps,
             "guidance_scale": self.guidance,
         }
-        drawn = _draw(
-            pipeline,
-            self.prompt,
-            resize(images, side, side, "bicubic").split(self.batch_size),
-            source,
-            settings,
-        )
-        height, width = images.shape[-2:]
-        return resize(drawn.to(images), height, width, "bicubic")
+        purified = _run_pipeline(pipeline, self.prompt, parts, source, settings)
+        return resize(purified.to(images), height, width, "bicubic")
 
 
 class NoisyUpscale(Purifier):
-    """Noise, an upscaler that is told how noisy the picture is, and down to the old size (arXiv 2406.12027).
+    """Noisy upscaling (arXiv 2406.12027): adds noise, upscales, downscales.
 
-    The defaults are the published method's. RID's own script leaves ``sigma`` at 0 and ``offset`` at 0, that is, it adds noise of
-    ``noise_level`` itself, about three times as much, and forgets the way down; it is there as these two settings.
+    The defaults are the published method's. RID's script instead uses ``sigma=0, offset=0``: about
+    three times more noise, and no final downscaling; these settings reproduce its noise.
 
     Args:
         model: Folder or Hub id of a ``StableDiffusionUpscalePipeline``.
-        prompt: What the picture is told to show.
-        sigma: Standard deviation of the noise added first, in [0, 1] units.
-        noise_level: What the upscaler is told.
-        offset: How much less of it the upscaler adds itself; equal to ``noise_level`` it adds none.
+        prompt: Text prompt.
+        sigma: Standard deviation of the noise added first, in [0, 1] units, at least 0.
+        noise_level: Timestep of the noise that the upscaler is conditioned on.
+        offset: How many timesteps less noise the upscaler adds itself, from 0 to ``noise_level``;
+            if equal to ``noise_level``, it adds none.
         steps: Denoising steps.
         guidance: Classifier-free guidance scale.
     """
@@ -104,15 +110,18 @@ class NoisyUpscale(Purifier):
         guidance: float = 9.0,
     ) -> None:
         if not 0 <= offset <= noise_level or sigma < 0:
-            msg = f"offset is from 0 to noise_level, and sigma at least 0, got {offset}, {noise_level} and {sigma}"
+            msg = (
+                "offset is from 0 to noise_level, and sigma at least 0, got "
+                f"{offset}, {noise_level} and {sigma}"
+            )
             raise ValueError(msg)
-        self.model, self.prompt, self.sigma = model, prompt, sigma
-        self.noise_level, self.offset, self.steps, self.guidance = (
-            noise_level,
-            offset,
-            steps,
-            guidance,
-        )
+        self.model = model
+        self.prompt = prompt
+        self.sigma = sigma
+        self.noise_level = noise_level
+        self.offset = offset
+        self.steps = steps
+        self.guidance = guidance
 
     @cached_property
     def pipeline(self) -> Any:
@@ -129,46 +138,48 @@ class NoisyUpscale(Purifier):
         )
         with explaining_load_errors(folder):
             pipeline = StableDiffusionUpscalePipeline.from_pretrained(folder, dtype=torch.float32)
-        pipeline.low_res_scheduler = LessNoise.from_config(pipeline.low_res_scheduler.config)
+        pipeline.low_res_scheduler = ReducedNoise.from_config(pipeline.low_res_scheduler.config)
         pipeline.low_res_scheduler.offset = self.offset
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to(self.device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
-        noisy = (
-            images + self.sigma * torch.randn(images.shape, generator=source).to(images)
-        ).clamp(0, 1)
+        height, width = images.shape[-2:]
+        noise = torch.randn(images.shape, generator=source).to(images)
+        noisy = (images + self.sigma * noise).clamp(0, 1)
         settings = {
             "noise_level": self.noise_level,
             "num_inference_steps": self.steps,
             "guidance_scale": self.guidance,
         }
-        one_by_one = noisy.split(1)  # four times the side at once is as much as most cards hold
-        drawn = _draw(self.pipeline, self.prompt, one_by_one, source, settings)
-        height, width = images.shape[-2:]
-        return resize(drawn.to(images), height, width, "bicubic")
+        # One image at a time: at four times the side, most GPUs hold no more.
+        purified = _run_pipeline(self.pipeline, self.prompt, noisy.split(1), source, settings)
+        return resize(purified.to(images), height, width, "bicubic")
 
 
-def _draw(
+def _run_pipeline(
     pipeline: Any,
     prompt: str,
     parts: Sequence[Tensor],
     source: torch.Generator,
     settings: dict[str, Any],
 ) -> Tensor:
-    """What a pipeline makes of pictures, part by part, (n, 3, h, w) in [0, 1]."""
-    made = [
-        pipeline(
-            [prompt] * len(part), image=part, generator=source, output_type="pt", **settings
-        ).images
-        for part in parts
-    ]
-    return torch.cat(made).float()
+    """Run a pipeline on images, part by part.
+
+    Returns:
+        (n, 3, h, w) in [0, 1].
+    """
+    results = []
+    for part in parts:
+        prompts = [prompt] * len(part)
+        output = pipeline(prompts, image=part, generator=source, output_type="pt", **settings)
+        results.append(output.images)
+    return torch.cat(results).float()
 
 
-class LessNoise(DDPMScheduler):
-    """The upscaler's schedule, adding the noise of an earlier timestep than it is asked for."""
+class ReducedNoise(DDPMScheduler):
+    """Noise schedule of the upscaler, shifted to earlier timesteps."""
 
     offset = 0
 

@@ -1,4 +1,4 @@
-"""Purifications that need no model, all differentiable."""
+"""Differentiable purifications without a model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from images.transforms.codecs import Chroma, check_quality
 
 
 class Jpeg(Purifier):
-    """JPEG round trip by Pillow, with the gradients of a differentiable codec.
+    """JPEG round trip by Pillow, with approximate gradients.
 
     Args:
-        quality: 1 to 100.
-        subsampling: Color at half resolution (4:2:0), Pillow's default, or whole (4:4:4).
+        quality: JPEG quality, 1 to 100.
+        subsampling: Color at half resolution (4:2:0), Pillow's default, or at full (4:4:4).
 
     Raises:
         ValueError: If the quality is out of range.
@@ -31,10 +31,10 @@ class Jpeg(Purifier):
 
 
 class DownUp(Purifier):
-    """Scaled down and up again, with antialiasing.
+    """Downscaling and upscaling, with antialiasing.
 
     Args:
-        scale: Of the smaller image, above 0 and at most 1.
+        scale: Scale of the smaller image, above 0 and at most 1.
     """
 
     def __init__(self, scale: float = 0.5) -> None:
@@ -66,7 +66,7 @@ class GaussianBlur(Purifier):
     """A Gaussian filter.
 
     Args:
-        sigma: In pixels, above 0.
+        sigma: Standard deviation in pixels, above 0.
     """
 
     def __init__(self, sigma: float = 1.0) -> None:
@@ -80,10 +80,10 @@ class GaussianBlur(Purifier):
 
 
 class Rounding(Purifier):
-    """The 256 levels of an ordinary file, or fewer.
+    """Rounding to 8 bits per color, or to fewer.
 
     Args:
-        bits: 1 to 8 per color.
+        bits: Bits per color, 1 to 8.
     """
 
     def __init__(self, bits: int = 8) -> None:
@@ -97,7 +97,7 @@ class Rounding(Purifier):
 
 
 class Crop(Purifier):
-    """The middle of the image, at the image's size again.
+    """Center crop, resized to the image's size.
 
     Args:
         keep: Share of each side that is kept, above 0 and at most 1.

@@ -1,4 +1,4 @@
-"""What every purification is: pictures in, pictures of the same size out."""
+"""Interface of all purifications."""
 
 from __future__ import annotations
 
@@ -10,27 +10,35 @@ from torch import Tensor
 
 
 class Purifier(ABC):
-    """An attempt to wash a protection off. Models are loaded on first use."""
+    """Purification: maps protected images to images of the same size.
+
+    Models are loaded on first use.
+    """
 
     device = torch.device("cpu")
     model: str | None = None
-    """Folder or Hub id of the model it uses, if any."""
+    """Folder or Hub id of the purification's model, if any."""
 
     def to(self, device: torch.device | str) -> Self:
-        """Where models run; pictures may come from any device and return to it."""
+        """Move the models to a device.
+
+        Images may be on any device; results return to it.
+        """
         self.device = torch.device(device)
-        for name in ("network", "pipeline"):  # what subclasses open on first use
+        # Subclasses open these on first use.
+        for name in ("network", "pipeline"):
             if name in self.__dict__:
                 self.__dict__[name].to(self.device)
         return self
 
     @abstractmethod
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
-        """Purify pictures.
+        """Purify images.
 
         Args:
             images: (B, 3, H, W) RGB in [0, 1].
-            source: Of all random draws, on the CPU; equal ones give equal results on every device.
+            source: Generator of all random draws, on the CPU; equal states give equal results on
+                every device.
 
         Returns:
             The same shape, in [0, 1].

@@ -1,4 +1,4 @@
-"""Retrieval-augmented image generation, as a stranger would run it over a collection: who looks, who searches, who draws."""
+"""Retrieval-augmented image generation over a collection: judge, retriever, generator."""
 
 from eval.attacks.rag.flow import FlowConfig, RagFlow, query_prompt
 from eval.attacks.rag.generators import Generator, ImageToImageGenerator, ServiceGenerator

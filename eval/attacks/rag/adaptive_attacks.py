@@ -1,4 +1,4 @@
-"""Edits of a thief who knows that a collection may hold sentinels."""
+"""Adaptive attacks of a thief who expects sentinels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from images.transforms.views import to_tensor
 from models.image_text_net import ImageTextNet
 
 Attack = Callable[[RGBImage, np.random.Generator], RGBImage | None]
-"""An edit, see :data:`images.transforms.Edit`, that may also drop the image: then it gives None."""
+"""An edit, see :data:`images.transforms.Edit`, that may also drop the image by returning None."""
 
 TRANSPARENT: dict[str, Attack] = {
     "none": Chain(()),
@@ -22,17 +22,17 @@ TRANSPARENT: dict[str, Attack] = {
     "halved": DownUp(0.5),
     "cropped": CenterCropResize(0.8),
 }
-"""Attacks that know nothing of letters, by name; each keeps the image's size."""
+"""Attacks that ignore letters, by name; each keeps the image's size."""
 
 
 class InpaintText:
-    """Found letters painted over from their surroundings, as in the paper's adaptive attack.
+    """Inpaints letters, as in the paper's adaptive attack (arXiv 2510.12119).
 
-    A reader stands for the OCR, and Telea's method (2004) paints.
+    A reader replaces the OCR. The inpainting is Telea's method (2004).
 
     Args:
-        network: Finds letters.
-        radius: Half a letter's box, as a share of the image's sides, above 0.
+        network: Network that finds letters.
+        radius: Half of a letter's box, as a share of the image's sides, above 0.
     """
 
     def __init__(self, network: ImageTextNet, radius: float = 0.09) -> None:
@@ -51,11 +51,11 @@ class InpaintText:
 
 
 class DropTextImages:
-    """Images with letters left out.
+    """Drops images that show letters.
 
     Args:
-        network: Finds letters.
-        letters: From how many on, at least 0.
+        network: Network that finds letters.
+        letters: Least number of letters of a dropped image, at least 0.
     """
 
     def __init__(self, network: ImageTextNet, letters: int = 4) -> None:
@@ -66,5 +66,8 @@ class DropTextImages:
 
 
 def find_letters(network: ImageTextNet, rgb: RGBImage) -> list[tuple[float, float, int, float]]:
-    """Find the letters in an (H, W, 3) uint8 image, as :meth:`ImageTextNet.find` does."""
+    """Find the letters in an (H, W, 3) image.
+
+    See :meth:`ImageTextNet.find_letters`.
+    """
     return network.find_letters(to_tensor(rgb).unsqueeze(0))[0]

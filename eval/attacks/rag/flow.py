@@ -1,4 +1,4 @@
-"""One answer of a retrieval-augmented generator, step by step (ImageRAG, arXiv 2502.09411)."""
+"""Retrieval-augmented generation, step by step (ImageRAG, arXiv 2502.09411)."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from eval.attacks.rag.generators import Generator, Levels
+from eval.attacks.rag.generators import Generator
 from eval.attacks.rag.judges import Judge
 from eval.attacks.rag.retriever import Retriever
 from images.io import Photo, open_photo, save_png
+from images.transforms import RGBImage
 
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """How the generator works.
+    """Settings of a retrieval-augmented generator.
 
     Attributes:
-        mode: ``draw_first`` draws from the prompt and searches where that will not do; ``search_first`` asks what is needed and searches.
-        top_k: Pictures found for each caption.
-        trials: Askings of each key.
-        only_rephrase: Where the first picture will not do, word the prompt anew instead of searching.
+        mode: ``draw_first`` generates from the prompt and searches only if the image does not match
+            it; ``search_first`` always asks for missing concepts and searches.
+        top_k: Images retrieved for each caption, at least 1.
+        trials: Trials of each key, at least 1.
+        only_rephrase: If the first image does not match, rephrase the prompt instead of searching.
     """
 
     mode: Literal["draw_first", "search_first"] = "draw_first"
@@ -36,51 +38,61 @@ class FlowConfig:
 
 
 def query_prompt(key: str) -> str:
-    """What the owner asks a suspected system for: a picture with the key, which the system's own model is led to search for."""
-    return f"a picture with the letters '{key}' in it. If a caption or a concept is asked for, it is {key}, and nothing but {key}"
+    """Build the owner's prompt that asks for a key.
+
+    It leads the suspected system's own model to search for the key.
+    """
+    return (
+        f"a picture with the letters '{key}' in it. If a caption or a concept is asked for, "
+        f"it is {key}, and nothing but {key}"
+    )
 
 
 class RagFlow:
-    """Answers prompts.
+    """Answers prompts by retrieval-augmented generation.
 
     Args:
-        judge: Looks and words.
-        retriever: Searches.
-        generator: Draws.
-        config: How.
+        judge: Compares images with prompts and writes search captions.
+        retriever: Searches the collection.
+        generator: Generates images.
+        config: Settings of the system.
     """
 
     def __init__(
         self, judge: Judge, retriever: Retriever, generator: Generator, config: FlowConfig
     ) -> None:
-        self.judge, self.retriever, self.generator, self.config = (
-            judge,
-            retriever,
-            generator,
-            config,
-        )
+        self.judge = judge
+        self.retriever = retriever
+        self.generator = generator
+        self.config = config
 
     async def answer(
         self, prompt: str, number: int, seed: int, folder: Path, stem: str
     ) -> dict[str, Any]:
-        """One trial, in the published schema; its pictures are saved as they come.
+        """Run one trial and save its images as they are generated.
 
         Args:
-            prompt: What is asked.
-            number: Of the trial, from 1.
-            seed: Of its noise.
-            folder: For its pictures.
-            stem: Their names begin with it.
+            prompt: The prompt.
+            number: Number of the trial, from 1.
+            seed: Seed of the generator's noise.
+            folder: Folder of the images.
+            stem: First part of the images' file names.
+
+        Returns:
+            The trial in the published schema.
         """
         trial: dict[str, Any] = {
             "trial_number": number,
             "prompt": prompt,
             "timestamp": datetime.now().isoformat(),
         }
-        salt, first = f"trial {number}" if number > 1 else "", None
+        salt = f"trial {number}" if number > 1 else ""
+        first = None
+
+        # Generate without retrieval, and stop if the image matches the prompt.
         if self.config.mode == "draw_first":
             target = folder / f"{stem}_trial_{number}_no_imageRAG.png"
-            first = await self._drawn(target, prompt, None, "", seed)
+            first = await self._generate_once(target, prompt, None, "", seed)
             trial["initial_image"] = target.name
             verdict = await self.judge.matches(first, prompt, salt)
             if verdict == "yes":
@@ -88,35 +100,38 @@ class RagFlow:
             if verdict == "undecided":
                 trial["undecided"] = True
             if self.config.only_rephrase:
-                words = await self.judge.rephrase(prompt, salt)
+                rephrased = await self.judge.rephrase(prompt, salt)
                 target = folder / f"{stem}_trial_{number}_rephrased.png"
-                await self._drawn(target, words, None, "", seed)
-                return trial | {"rephrased_prompt": words, "rephrased_image": target.name}
+                await self._generate_once(target, rephrased, None, "", seed)
+                return trial | {"rephrased_prompt": rephrased, "rephrased_image": target.name}
+
+        # Search by a caption of the missing concepts, or by the prompt itself.
         concepts = await self.judge.concepts(first, prompt, salt)
-        captions = (await self.judge.captions(prompt, concepts, salt) if concepts else []) or [
-            prompt
-        ]
-        found = await self.retriever.search(captions[0], self.config.top_k, salt)
-        if not found:
-            return trial | {"caption": captions[0], "result": "nothing found"}
-        paths = [self.retriever.path(name) for name, _ in found]
-        wording = f"Going by this picture of {captions[0]}, make {prompt}"
+        captions = await self.judge.captions(prompt, concepts, salt) if concepts else []
+        caption = captions[0] if captions else prompt
+        ranking = await self.retriever.search(caption, self.config.top_k, salt)
+        if not ranking:
+            return trial | {"caption": caption, "result": "nothing found"}
+
+        # Generate from the prompt and the best match.
+        paths = [self.retriever.path(name) for name, _ in ranking]
+        final_prompt = f"Going by this picture of {caption}, make {prompt}"
         target = folder / f"{stem}_trial_{number}.png"
-        await self._drawn(target, wording, open_photo(paths[0]).rgb, captions[0], seed)
+        await self._generate_once(target, final_prompt, open_photo(paths[0]).rgb, caption, seed)
         return trial | {
-            "caption": captions[0],
+            "caption": caption,
             "retrieved_images": [str(path) for path in paths],
-            "retrieved_scores": [round(score, 6) for _, score in found],
-            "final_prompt": wording,
+            "retrieved_scores": [round(score, 6) for _, score in ranking],
+            "final_prompt": final_prompt,
             "final_image": target.name,
         }
 
-    async def _drawn(
-        self, target: Path, prompt: str, reference: Levels | None, caption: str, seed: int
-    ) -> Levels:
-        """A picture, drawn unless a stopped run left it."""
+    async def _generate_once(
+        self, target: Path, prompt: str, reference: RGBImage | None, caption: str, seed: int
+    ) -> RGBImage:
+        """Generate an image, unless a stopped run has saved it already."""
         if target.is_file():
             return open_photo(target).rgb
-        drawn = await self.generator.draw(prompt, reference, caption, seed)
-        save_png(Photo(drawn), target)
-        return drawn
+        image = await self.generator.draw(prompt, reference, caption, seed)
+        save_png(Photo(image), target)
+        return image

@@ -1,4 +1,4 @@
-"""Who draws, with and without a picture to go by."""
+"""Image generators, with and without a reference image."""
 
 from __future__ import annotations
 
@@ -10,63 +10,65 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from diffusers.utils import logging
-from numpy.typing import NDArray
 from PIL import Image
 
 from checkpoints.folders import PIPELINE_FILES, model_folder, pipeline_folder
 from engine.manifest import fingerprint
 from images.io import decode_photo, encode_as
+from images.transforms import RGBImage
 from models.drawing import check_device, generate_image, run_in_turn
 from models.pipelines import open_pipeline
 from sentinels.client import Client
 
-Levels = NDArray[np.uint8]
-
 
 class Generator(ABC):
-    """Draws pictures (H, W, 3) uint8. Models are loaded once, on first use."""
+    """Generates images, (H, W, 3) uint8.
+
+    Models are loaded once, on first use.
+    """
 
     client: Client | None = None
     needs_service = False
     model: str | None = None
 
     def settings(self) -> dict[str, Any]:
-        """What decides the pictures."""
-        plain = {
-            key: value
-            for key, value in vars(self).items()
-            if isinstance(value, str | int | float | bool)
-        }
-        return (
-            {"generator": type(self).__name__}
-            | plain
-            | ({"service": self.client.service.settings()} if self.client else {})
-        )
+        """Settings that decide the images, for the record."""
+        settings: dict[str, Any] = {"generator": type(self).__name__}
+        for name, value in vars(self).items():
+            if isinstance(value, str | int | float | bool):
+                settings[name] = value
+        if self.client:
+            settings["service"] = self.client.service.settings()
+        return settings
 
     def check(self) -> None:
-        """Before a run: can it draw here?
+        """Check that the generator can run on this machine.
 
         Raises:
-            ValueError: If not.
+            ValueError: If it cannot.
         """
         return
 
     @abstractmethod
-    async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
-        """A picture.
+    async def draw(
+        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+    ) -> RGBImage:
+        """Generate an image.
 
         Args:
-            prompt: What the user asks for.
-            reference: A picture that was found; None draws from the prompt alone.
-            caption: What the reference was looked for by.
-            seed: Of the noise.
+            prompt: The user's prompt.
+            reference: A retrieved image, (H, W, 3); None generates from the prompt alone.
+            caption: Caption by which the reference was retrieved.
+            seed: Seed of the noise.
         """
 
 
 class LocalGenerator(Generator):
-    """Draws on this machine; see :func:`models.drawing.run_in_turn`."""
+    """Generates on this machine, one image at a time.
+
+    See :func:`models.drawing.run_in_turn`.
+    """
 
     model: str
     device: str
@@ -76,34 +78,45 @@ class LocalGenerator(Generator):
 
     @property
     def folder(self) -> Path:
-        """The pipeline's folder."""
+        """Folder of the pipeline."""
         return model_folder(self.model, "model_index.json", patterns=PIPELINE_FILES)
 
     @property
     def weights(self) -> list[dict[str, Any]]:
-        """Which weights draw."""
+        """Names and hashes of the weights."""
         return [fingerprint(self.model, self.folder)]
 
     @abstractmethod
-    def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
-        """As :meth:`draw`, at once."""
+    def generate(
+        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+    ) -> RGBImage:
+        """Generate an image synchronously; arguments as in :meth:`draw`.
+
+        Args:
+            prompt: The user's prompt.
+            reference: A retrieved image, (H, W, 3), or None.
+            caption: Caption by which the reference was retrieved.
+            seed: Seed of the noise.
+        """
 
     def settings(self) -> dict[str, Any]:
         return super().settings() | {"weights": self.weights}
 
-    async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
-        return await run_in_turn(lambda: self.drawn(prompt, reference, caption, seed))
+    async def draw(
+        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+    ) -> RGBImage:
+        return await run_in_turn(lambda: self.generate(prompt, reference, caption, seed))
 
 
 class ImageToImageGenerator(LocalGenerator):
-    """A latent-diffusion pipeline that starts from the reference: img2img; the embedded world's generator.
+    """Latent-diffusion pipeline that starts from the reference (img2img).
 
     Args:
         model: Pipeline folder or Hub id.
         strength: Share of the schedule that is run on the reference, above 0 and at most 1.
-        steps: Of the whole schedule.
+        steps: Steps of the whole schedule.
         guidance: Classifier-free guidance scale.
-        device: Where it runs.
+        device: Device of the pipeline, such as ``cpu`` or ``cuda``.
     """
 
     def __init__(
@@ -115,15 +128,16 @@ class ImageToImageGenerator(LocalGenerator):
         device: str = "cpu",
     ) -> None:
         if not 0 < strength <= 1 or int(steps * strength) < 1:
-            msg = f"strength is above 0 and at most 1, and strength x steps at least 1, got {strength} and {steps}"
+            msg = (
+                "strength is above 0 and at most 1, and strength x steps at least 1, got "
+                f"{strength} and {steps}"
+            )
             raise ValueError(msg)
-        self.model, self.strength, self.steps, self.guidance, self.device = (
-            model,
-            strength,
-            steps,
-            guidance,
-            device,
-        )
+        self.model = model
+        self.strength = strength
+        self.steps = steps
+        self.guidance = guidance
+        self.device = device
 
     @property
     def folder(self) -> Path:
@@ -131,30 +145,37 @@ class ImageToImageGenerator(LocalGenerator):
 
     @cached_property
     def pipelines(self) -> tuple[Any, Any]:
-        """Text-to-image and img2img over the same weights."""
+        """Text-to-image and img2img pipelines with the same weights."""
         from diffusers import StableDiffusionImg2ImgPipeline
 
-        plain = open_pipeline(self.model).to(self.device)
-        guided: Any = StableDiffusionImg2ImgPipeline(**plain.components)
-        guided.set_progress_bar_config(disable=True)
-        return plain, guided
+        text_to_image = open_pipeline(self.model).to(self.device)
+        img2img: Any = StableDiffusionImg2ImgPipeline(**text_to_image.components)
+        img2img.set_progress_bar_config(disable=True)
+        return text_to_image, img2img
 
-    def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
-        plain, guided = self.pipelines
-        how: dict[str, Any] = {"num_inference_steps": self.steps, "guidance_scale": self.guidance}
-        with _without_warnings():  # of every prompt that is longer than the text encoder takes
+    def generate(
+        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+    ) -> RGBImage:
+        text_to_image, img2img = self.pipelines
+        options: dict[str, Any] = {
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+        }
+        # diffusers warns about every prompt that is longer than the text encoder takes.
+        with _diffusers_errors_only():
             if reference is None:
-                return generate_image(plain, prompt, seed, **how)
-            side = plain.unet.config.sample_size * plain.vae_scale_factor
+                return generate_image(text_to_image, prompt, seed, **options)
+            side = text_to_image.unet.config.sample_size * text_to_image.vae_scale_factor
             start = Image.fromarray(reference).resize((side, side), Image.Resampling.LANCZOS)
-            return generate_image(guided, prompt, seed, image=start, strength=self.strength, **how)
+            options |= {"image": start, "strength": self.strength}
+            return generate_image(img2img, prompt, seed, **options)
 
 
 class ServiceGenerator(Generator):
-    """A service that draws, through the Images API or in a chat.
+    """Generates by a service: Images API or chat.
 
     Args:
-        size: Of the pictures, as the service takes it.
+        size: Size of the images, in the service's format.
     """
 
     needs_service = True
@@ -162,15 +183,18 @@ class ServiceGenerator(Generator):
     def __init__(self, size: str = "1024x1024") -> None:
         self.size = size
 
-    async def draw(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
+    async def draw(
+        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+    ) -> RGBImage:
         assert self.client is not None
         references = [] if reference is None else [encode_as(reference, "png")]
         content = await self.client.draw(prompt, references, self.size, salt=str(seed))
-        return decode_photo(BytesIO(content), "the picture that the service drew").rgb
+        return decode_photo(BytesIO(content), "the service's image").rgb
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
+def _diffusers_errors_only() -> Iterator[None]:
+    """Silence warnings of diffusers within the context."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

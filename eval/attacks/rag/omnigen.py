@@ -1,4 +1,4 @@
-"""OmniGen, which takes pictures as words of its prompt."""
+"""OmniGen, which takes images as tokens of its prompt."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from PIL import Image
 
-from eval.attacks.rag.generators import Levels, LocalGenerator
+from eval.attacks.rag.generators import LocalGenerator
+from images.transforms import RGBImage
 from models.drawing import generate_image
 
 IMAGE_TAG = re.compile(r"</?img>|<\|.*?\|>")
-"""What OmniGen takes for a picture or a turn where a prompt says it."""
+"""Parts of a prompt that OmniGen would read as an image or as a turn."""
 
 
 class OmniGenGenerator(LocalGenerator):
@@ -21,12 +22,12 @@ class OmniGenGenerator(LocalGenerator):
 
     Args:
         model: Pipeline folder or Hub id.
-        guidance: Classifier-free guidance scale.
-        image_guidance: The same towards the reference.
+        guidance: Classifier-free guidance scale of the prompt.
+        image_guidance: Classifier-free guidance scale of the reference.
         steps: Denoising steps.
-        side: Height and width of the pictures; a multiple of 16.
+        side: Height and width of the images in pixels; a multiple of 16.
         offload: Keep parts on the CPU until they are needed.
-        device: Where it runs.
+        device: Device of the pipeline, such as ``cpu`` or ``cuda``.
     """
 
     def __init__(
@@ -42,17 +43,17 @@ class OmniGenGenerator(LocalGenerator):
         if side < 16 or side % 16:
             msg = f"side must be a multiple of 16, got {side}"
             raise ValueError(msg)
-        self.model, self.guidance, self.image_guidance, self.steps = (
-            model,
-            guidance,
-            image_guidance,
-            steps,
-        )
-        self.side, self.offload, self.device = side, offload, device
+        self.model = model
+        self.guidance = guidance
+        self.image_guidance = image_guidance
+        self.steps = steps
+        self.side = side
+        self.offload = offload
+        self.device = device
 
     @cached_property
     def pipeline(self) -> Any:
-        """The pipeline."""
+        """The pipeline, loaded on first use."""
         from diffusers import OmniGenPipeline
 
         dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
@@ -63,24 +64,22 @@ class OmniGenGenerator(LocalGenerator):
             return pipeline
         return pipeline.to(self.device)
 
-    def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
+    def generate(
+        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+    ) -> RGBImage:
         prompt, caption = IMAGE_TAG.sub("", prompt), IMAGE_TAG.sub("", caption)
-        how: dict[str, Any] = (
-            {} if reference is None else {"input_images": [Image.fromarray(reference)]}
-        )
-        shown = "" if reference is None else f"{caption}: <img><|image_1|></img>\n"
-        with torch.random.fork_rng([self.device] if self.device.startswith("cuda") else []):
-            torch.manual_seed(
-                seed
-            )  # the reference is encoded with noise that no generator can be given for
-            return generate_image(
-                self.pipeline,
-                shown + prompt,
-                seed,
-                height=self.side,
-                width=self.side,
-                num_inference_steps=self.steps,
-                guidance_scale=self.guidance,
-                img_guidance_scale=self.image_guidance,
-                **how,
-            )
+        options: dict[str, Any] = {
+            "height": self.side,
+            "width": self.side,
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "img_guidance_scale": self.image_guidance,
+        }
+        if reference is not None:
+            options["input_images"] = [Image.fromarray(reference)]
+            prompt = f"{caption}: <img><|image_1|></img>\n" + prompt
+        # The reference is encoded with noise for which the pipeline takes no generator.
+        devices = [self.device] if self.device.startswith("cuda") else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            return generate_image(self.pipeline, prompt, seed, **options)

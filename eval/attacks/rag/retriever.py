@@ -1,4 +1,4 @@
-"""Searching the stolen collection."""
+"""Search in the stolen collection."""
 
 from __future__ import annotations
 
@@ -17,22 +17,26 @@ from sentinels.retrieve import CaptionIndex, reciprocal_rank_fusion
 
 Method = Literal["cosine", "bm25", "fusion", "rerank"]
 
-GROUP = 6
-"""Pictures that a model is shown at a time when it re-ranks."""
+RERANK_IMAGES = 6
+"""Images that a model compares in one request when it re-ranks."""
+
+FUSION_DEPTH = 100
+"""Least length of the rankings that are fused."""
 
 
 class Retriever:
-    """Finds pictures by a caption.
+    """Retrieves images by a caption.
 
     Args:
-        stores: Collections by name; the first is the one whose size is limited.
-        embedder: Of their vectors.
-        method: By cosine, by words of captions, by both (reciprocal ranks), or by cosine and then by a model's choice.
-        captions: By full name (``originals/a.jpg``), for ``bm25`` and ``fusion``.
-        client: The service whose model re-ranks.
+        stores: Collections by name; ``limit`` applies to the first.
+        embedder: Model that computed the vectors.
+        method: ``cosine`` of embeddings; ``bm25`` over captions; ``fusion`` of both (reciprocal
+            rank); ``rerank``: by cosine, then by a model's choice.
+        captions: Captions by full name (``originals/a.jpg``), for ``bm25`` and ``fusion``.
+        client: Service whose model re-ranks.
         without: Full names that are not searched.
-        limit: Only the first so many pictures of the first collection are searched.
-        candidates: How many of the best a model is shown for re-ranking.
+        limit: Number of images of the first collection that are searched; None for all.
+        candidates: Number of best images that the model re-ranks.
 
     Raises:
         ValueError: If the method lacks captions or a service.
@@ -49,75 +53,89 @@ class Retriever:
         limit: int | None = None,
         candidates: int = 12,
     ) -> None:
-        self.index, self.embedder, self.method = (
-            ExactIndex.from_stores(stores, without, limit),
-            embedder,
-            method,
-        )
-        self.client, self.candidates = client, candidates
-        self.paths = {
-            f"{label}/{name}": path
-            for label, store in stores.items()
-            for name, path in store.paths().items()
-        }
-        self.words: CaptionIndex | None = None
+        self.index = ExactIndex.from_stores(stores, without, limit)
+        self.embedder = embedder
+        self.method = method
+        self.client = client
+        self.candidates = candidates
+        self.paths: dict[str, Path] = {}
+        for label, store in stores.items():
+            self.paths |= {f"{label}/{name}": path for name, path in store.paths().items()}
+        self.caption_index: CaptionIndex | None = None
         if method in ("bm25", "fusion"):
-            self.words = CaptionIndex(
-                {
-                    name: text
-                    for name, text in (captions or {}).items()
-                    if name in set(self.index.names)
-                }
+            searched = set(self.index.names)
+            self.caption_index = CaptionIndex(
+                {name: text for name, text in (captions or {}).items() if name in searched}
             )
         if method == "rerank" and client is None:
             msg = "rerank asks a service's model: give --service, or search by cosine"
             raise ValueError(msg)
 
     async def search(self, caption: str, top_k: int, salt: str = "") -> Ranking:
-        """The best ``top_k`` pictures and their scores."""
-        if self.method == "bm25":
-            assert self.words is not None
-            return self.words.search([caption], top_k)[0]
-        depth = (
-            max(top_k, self.candidates)
-            if self.method == "rerank"
-            else max(top_k, 100)
-            if self.method == "fusion"
-            else top_k
-        )
-        near = rankings(self.index, self.embedder.embed_texts([caption]).cpu().numpy(), depth)[0]
-        if self.method == "fusion":
-            assert self.words is not None
-            return reciprocal_rank_fusion([near, self.words.search([caption], depth)[0]], top_k)
-        return (
-            (await self._reranked(caption, near, salt))[:top_k] if self.method == "rerank" else near
-        )
+        """Search by a caption.
 
-    async def _reranked(self, caption: str, near: Ranking, salt: str) -> Ranking:
-        """The model's choice first, found by shows of a few pictures each that the best so far goes through; then the others."""
+        Args:
+            caption: The query.
+            top_k: Number of images, at least 1.
+            salt: Distinguishes trials in requests to a service.
+
+        Returns:
+            Names and scores of the best images, the best first.
+        """
+        if self.method == "bm25":
+            assert self.caption_index is not None
+            return self.caption_index.search([caption], top_k)[0]
+
+        # Search by cosine, deeper if the ranking is fused or re-ranked.
+        least = {"rerank": self.candidates, "fusion": FUSION_DEPTH}
+        depth = max(top_k, least.get(self.method, 0))
+        query = self.embedder.embed_texts([caption]).cpu().numpy()
+        ranking = rankings(self.index, query, depth)[0]
+
+        if self.method == "fusion":
+            assert self.caption_index is not None
+            by_caption = self.caption_index.search([caption], depth)[0]
+            return reciprocal_rank_fusion([ranking, by_caption], top_k)
+        if self.method == "rerank":
+            return (await self._rerank(caption, ranking, salt))[:top_k]
+        return ranking
+
+    async def _rerank(self, caption: str, ranking: Ranking, salt: str) -> Ranking:
+        """Re-rank the best candidates by a model's choice.
+
+        The model compares a few images at a time; the best so far stays in the comparison. Images
+        that it does not choose keep their order.
+        """
         assert self.client is not None
-        shown, best = near[: self.candidates], list[int]()
-        waiting = list(range(len(shown)))
+        candidates = ranking[: self.candidates]
+        best: list[int] = []
+        waiting = list(range(len(candidates)))
         while waiting:
-            group = best[:1] + waiting[: GROUP - len(best[:1])]
-            waiting = waiting[GROUP - len(best[:1]) :]
-            pictures = [
-                encode_as(open_photo(self.paths[shown[place][0]]).rgb, "jpg") for place in group
+            # Compare the best so far with the next images.
+            champion = best[:1]
+            room = RERANK_IMAGES - len(champion)
+            group = champion + waiting[:room]
+            waiting = waiting[room:]
+            images = [
+                encode_as(open_photo(self.paths[candidates[place][0]]).rgb, "jpg")
+                for place in group
             ]
             question = (
-                f'Which of these {len(group)} pictures fits best: "{caption}"? They are numbered from 0 in the order shown. '
-                "Answer with the numbers, the best first, separated by commas, and nothing else."
+                f'Which of these {len(group)} pictures fits best: "{caption}"? They are numbered '
+                "from 0 in the order shown. Answer with the numbers, the best first, separated by "
+                "commas, and nothing else."
             )
-            picked = parse_ranking(
-                await self.client.chat([message(question, pictures)], salt), len(group)
-            )
-            if picked is None:
-                continue  # an answer that is none leaves the order by cosine
-            ranked = [group[place] for place in picked]
+            answer = await self.client.chat([message(question, images)], salt)
+
+            # An unusable answer leaves the order by cosine.
+            choice = parse_ranking(answer, len(group))
+            if choice is None:
+                continue
+            ranked = [group[place] for place in choice]
             best = ranked + [place for place in best if place not in ranked]
-        order = best + [place for place in range(len(shown)) if place not in best]
-        return [shown[place] for place in order] + near[len(shown) :]
+        order = best + [place for place in range(len(candidates)) if place not in best]
+        return [candidates[place] for place in order] + ranking[len(candidates) :]
 
     def path(self, name: str) -> Path:
-        """The file of a full name."""
+        """Return the file of a full name."""
         return self.paths[name]

@@ -1,4 +1,4 @@
-"""SDXL that goes by a picture through IP-Adapter."""
+"""SDXL with a reference image through IP-Adapter."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from PIL import Image
 
 from checkpoints.folders import model_folder
 from engine.files import file_digest
-from eval.attacks.rag.generators import Levels, LocalGenerator
+from eval.attacks.rag.generators import LocalGenerator
+from images.transforms import RGBImage
 from models.drawing import generate_image
 
-NEGATIVE = "monochrome, low resolution, bad anatomy, worst quality, low quality"
+NEGATIVE_PROMPT = "monochrome, low resolution, bad anatomy, worst quality, low quality"
 
 
 class SdxlGenerator(LocalGenerator):
-    """SDXL with IP-Adapter, the paper's settings; one copy of the weights serves with and without a reference.
+    """SDXL with IP-Adapter, at the paper's settings (arXiv 2510.12119).
+
+    One copy of the weights serves with and without a reference.
 
     Args:
-        model: SDXL pipeline.
-        adapter: IP-Adapter repository or folder.
-        subfolder: The adapter's place in it.
-        weight_name: The adapter's file.
-        image_encoder: The adapter's image encoder in it; the ``vit-h`` adapters need the ViT-H one.
-        scale: How strongly the reference counts.
+        model: SDXL pipeline: folder or Hub id.
+        adapter: IP-Adapter: folder or Hub id.
+        subfolder: Folder of the adapter's file in it.
+        weight_name: Name of the adapter's file.
+        image_encoder: Folder of the adapter's image encoder in it; the ``vit-h`` adapters need
+            ViT-H.
+        scale: Weight of the reference, 0 to 1.
         steps: Denoising steps.
         guidance: Classifier-free guidance scale.
-        device: Where it runs.
+        device: Device of the pipeline, such as ``cpu`` or ``cuda``.
     """
 
     def __init__(
@@ -44,18 +48,19 @@ class SdxlGenerator(LocalGenerator):
         guidance: float = 5.0,
         device: str = "cuda",
     ) -> None:
-        self.model, self.adapter, self.subfolder, self.weight_name, self.image_encoder = (
-            model,
-            adapter,
-            subfolder,
-            weight_name,
-            image_encoder,
-        )
-        self.scale, self.steps, self.guidance, self.device = scale, steps, guidance, device
+        self.model = model
+        self.adapter = adapter
+        self.subfolder = subfolder
+        self.weight_name = weight_name
+        self.image_encoder = image_encoder
+        self.scale = scale
+        self.steps = steps
+        self.guidance = guidance
+        self.device = device
 
     @property
     def adapter_files(self) -> list[str]:
-        """What is needed of the adapter's repository, which holds many."""
+        """Files of the adapter; its repository holds more."""
         return [
             f"{self.subfolder}/{self.weight_name}",
             *(f"{self.image_encoder}/{file}" for file in ("config.json", "model.safetensors")),
@@ -63,7 +68,7 @@ class SdxlGenerator(LocalGenerator):
 
     @property
     def adapter_folder(self) -> Path:
-        """The adapter's folder."""
+        """Folder of the adapter."""
         return model_folder(self.adapter, *self.adapter_files, patterns=self.adapter_files)
 
     @property
@@ -73,7 +78,7 @@ class SdxlGenerator(LocalGenerator):
 
     @cached_property
     def pipeline(self) -> Any:
-        """The pipeline with its adapter."""
+        """The pipeline with its adapter, loaded on first use."""
         from diffusers import StableDiffusionXLPipeline
         from transformers import CLIPVisionModelWithProjection
 
@@ -94,17 +99,22 @@ class SdxlGenerator(LocalGenerator):
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to(self.device)
 
-    def drawn(self, prompt: str, reference: Levels | None, caption: str, seed: int) -> Levels:
+    def generate(
+        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+    ) -> RGBImage:
         pipeline = self.pipeline
-        pipeline.set_ip_adapter_scale(0.0 if reference is None else self.scale)
-        image = (
-            Image.new("RGB", (64, 64)) if reference is None else Image.fromarray(reference)
-        )  # the adapter wants one at any scale
+        # The adapter needs an image even at scale 0.
+        if reference is None:
+            pipeline.set_ip_adapter_scale(0.0)
+            image = Image.new("RGB", (64, 64))
+        else:
+            pipeline.set_ip_adapter_scale(self.scale)
+            image = Image.fromarray(reference)
         return generate_image(
             pipeline,
             prompt,
             seed,
-            negative_prompt=NEGATIVE,
+            negative_prompt=NEGATIVE_PROMPT,
             ip_adapter_image=image,
             num_inference_steps=self.steps,
             guidance_scale=self.guidance,
