@@ -16,7 +16,7 @@ from torch import Tensor
 from checkpoints.folders import ROOT
 from eval.attacks.purification import DownUp, GaussianBlur, Jpeg, Purifier
 from eval.metrics.denoising import denoising_error
-from eval.metrics.quality import quantised
+from eval.metrics.quality import quantize
 from rid.ensemble import DiffusionEnsemble
 from rid.training.cli import main as rid
 from tiny.dataset import PortraitDataset
@@ -46,7 +46,7 @@ def errors(ensemble: DiffusionEnsemble, images: Tensor) -> list[float]:
     found = []
     for method in MEASURED.values():
         shown = images if method is None else method(images, torch.Generator())
-        found.append(denoising_error(ensemble, quantised(shown), DRAWS))
+        found.append(denoising_error(ensemble, quantize(shown), DRAWS))
     return found
 
 
@@ -77,7 +77,7 @@ def main() -> None:
             )
             base = errors(ensemble, clean)
         with torch.no_grad():
-            protected = quantised(run.model.generator.eval().protect(clean))
+            protected = quantize(run.model.generator.eval().protect(clean))
         cells = [
             f"+{after / before - 1:.1%}"
             for after, before in zip(errors(ensemble, protected), base, strict=True)

@@ -20,7 +20,7 @@ from engine.job import JobOptions
 from eval.attacks.purification import Purifier
 from eval.metrics.denoising import denoising_error
 from eval.metrics.identity import load_face_net, load_faces
-from eval.metrics.quality import fidelity, quantised
+from eval.metrics.quality import fidelity, quantize
 from images.io import to_uint8
 from images.transforms import PAPER, Chain, Edit, flatten_suite
 from models.embedders import open_embedder
@@ -159,11 +159,11 @@ def generator_quality(name: str, surrogates: list[str], images: Tensor) -> dict[
     generator, ensemble = load_generator(name), DiffusionEnsemble(surrogates)
     bound = generator.budget / 255
     noise = (2 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) - 1) * bound
-    protected = quantised(generator.protect(images))
+    protected = quantize(generator.protect(images))
     shown = {"clean": images, "noise": (images + noise).clamp(0, 1), "protected": protected}
     errors = {name: denoising_error(ensemble, pictures) for name, pictures in shown.items()}
     return {"budget_levels": generator.budget, "denoising_error": errors} | fidelity(
-        protected, quantised(images)
+        protected, quantize(images)
     )
 
 

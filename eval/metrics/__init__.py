@@ -1,1 +1,1 @@
-"""Measures of protection and of picture quality."""
+"""Metrics of protection, image quality and retrieval."""

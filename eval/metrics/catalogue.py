@@ -1,4 +1,4 @@
-"""Every metric of the evaluation: what it says, which way a defender wants it, and which weights it needs.  ``python -m eval metrics``."""
+"""``python -m eval metrics``: catalog of all metrics and their weights."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Described:
-    """A metric in words.
+class MetricInfo:
+    """Description of a metric.
 
     Attributes:
-        name: As in tables and in ``extra_metrics``.
-        says: What it measures, and of which pictures.
-        wanted: Which way a defender wants it.
-        weights: The weights it needs and their licence; empty if none.
-        local: How to give a local copy.
+        name: Name in tables and in ``extra_metrics``.
+        says: Measured quantity, and the images that it is measured on.
+        wanted: Direction that a defender wants: ``lower`` or ``higher``.
+        weights: Weights that it needs and their license; empty if none.
+        local: Option or path of a local copy of the weights.
     """
 
     name: str
@@ -26,98 +26,103 @@ class Described:
 
 
 FACES = (
-    "a face backend: checkpoints/tiny/faces (Apache-2.0); opencv: YuNet (MIT) and SFace (Apache-2.0) from the Hub; "
-    "insightface: its packs (non-commercial research)"
+    "a face backend: checkpoints/tiny/faces (Apache-2.0); opencv: YuNet (MIT) and SFace "
+    "(Apache-2.0) from the Hub; insightface: its packs (non-commercial research)"
 )
 CLIP_WEIGHTS = "openai/clip-vit-base-patch16 (MIT)"
-INCEPTION = "Inception v3 of the FID paper, pt_inception-2015-12-05-6726825d.pth from github.com/toshas/torch-fidelity (Apache-2.0)"
+INCEPTION = (
+    "Inception v3 of the FID paper, pt_inception-2015-12-05-6726825d.pth from "
+    "github.com/toshas/torch-fidelity (Apache-2.0)"
+)
 
 CATALOGUE = (
-    Described(
+    MetricInfo(
         "ism_all",
         "cosine of generated faces to the person's mean embedding, no face = 0",
         "lower",
         FACES,
         "--faces FOLDER",
     ),
-    Described(
+    MetricInfo(
         "ism",
-        "the same over pictures with a face only (Anti-DreamBooth's)",
+        "the same over images with a face only (Anti-DreamBooth's ISM)",
         "lower",
         FACES,
         "--faces FOLDER",
     ),
-    Described(
-        "fdfr", "share of generated pictures without a face", "higher", FACES, "--faces FOLDER"
+    MetricInfo(
+        "fdfr",
+        "share of generated images without a detected face",
+        "higher",
+        FACES,
+        "--faces FOLDER",
     ),
-    Described(
+    MetricInfo(
         "ser_fiq",
-        "quality of generated faces, from embeddings under dropout",
+        "quality of generated faces, from embeddings under dropout (SER-FIQ)",
         "lower",
         "checkpoints/tiny/faces or another face network with dropout",
     ),
-    Described(
+    MetricInfo(
         "brisque",
-        "distortion of generated pictures (BRISQUE)",
+        "distortion of generated images (BRISQUE)",
         "higher",
         "inside the brisque package (Apache-2.0)",
         "requirements-brisque.txt",
     ),
-    Described(
+    MetricInfo(
         "clip_iqa",
-        "how good a photo CLIP takes a generated picture for",
+        "quality of generated images according to CLIP (CLIP-IQA)",
         "lower",
         CLIP_WEIGHTS,
         "--metric_weights.clip FOLDER",
     ),
-    Described(
+    MetricInfo(
         "clip_score",
-        "how well a generated picture fits its prompt",
+        "agreement of generated images with their prompts (CLIP score)",
         "lower",
         CLIP_WEIGHTS,
         "--metric_weights.clip FOLDER",
     ),
-    Described(
+    MetricInfo(
         "fid",
-        "Frechet distance of generated to unprotected pictures",
+        "Frechet distance of generated to unprotected images",
         "higher",
         INCEPTION,
         "--metric_weights.inception FILE",
     ),
-    Described(
+    MetricInfo(
         "kid",
-        "kernel distance of the same; the one to use for few pictures",
+        "kernel distance of the same; preferred for few images",
         "higher",
         INCEPTION,
         "--metric_weights.inception FILE",
     ),
-    Described("psnr", "fidelity of protected pictures, dB", "higher"),
-    Described("ssim", "structural similarity of protected pictures", "higher"),
-    Described("ms_ssim", "the same over several scales; pictures above 160 pixels", "higher"),
-    Described(
+    MetricInfo("psnr", "fidelity of protected images, dB", "higher"),
+    MetricInfo("ssim", "structural similarity of protected images", "higher"),
+    MetricInfo("ms_ssim", "the same over several scales; images above 160 pixels", "higher"),
+    MetricInfo(
         "lpips",
-        "perceptual distance of protected pictures",
+        "perceptual distance of protected images",
         "lower",
         "torchvision's AlexNet, alexnet-owt-7be5be79.pth (BSD-3-Clause)",
         "$TORCH_HOME/hub/checkpoints/",
     ),
-    Described(
+    MetricInfo(
         "denoising_error",
-        "of the attacked model, before it learns anything, on protected pictures",
+        "denoising error of the attacked model, before training, on protected images",
         "higher",
     ),
-    Described("levels", "largest change of a protected picture, grey levels of 255", "lower"),
+    MetricInfo("levels", "largest change of a protected image, gray levels of 255", "lower"),
 )
 
 
 def text() -> str:
-    """The catalogue as lines."""
+    """Format the catalog as lines."""
     lines = []
     for metric in CATALOGUE:
         lines.append(f"{metric.name:<15} {metric.says}; a defender wants it {metric.wanted}")
         if metric.weights:
-            lines.append(
-                f"{'':<15}   weights: {metric.weights}"
-                + (f"; local copy: {metric.local}" if metric.local else "")
-            )
+            local = f"; local copy: {metric.local}" if metric.local else ""
+            lines.append(f"{'':<15}   weights: {metric.weights}{local}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How badly diffusion models denoise pictures: the quantity that protections raise."""
+"""Denoising error of diffusion models: the quantity that protections raise."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from rid.ensemble import DiffusionEnsemble
 
 @torch.no_grad()
 def denoising_error(ensemble: DiffusionEnsemble, images: Tensor, draws: int = 8) -> float:
-    """Mean squared error of the predicted noise, over the models, the pictures and fixed draws of timestep and noise.
+    """Mean squared error of the predicted noise, over models and images.
 
-    The draws are the same at each call, so errors of clean and protected pictures can be compared pair by pair.
+    Timesteps and noise are the same at each call, so the errors of clean and protected images can
+    be compared pair by pair.
 
     Args:
         ensemble: The models.
         images: (B, 3, S, S) RGB in [0, 1].
-        draws: Timesteps and noises for each picture.
+        draws: Samples of timestep and noise for each image, at least 1.
     """
     losses = [
         ensemble.denoising_loss(images, torch.Generator().manual_seed(draw)).mean()

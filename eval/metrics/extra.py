@@ -1,4 +1,4 @@
-"""The metrics of the catalogue that a study computes on request: they are slow, or need weights that are downloaded."""
+"""Metrics on request: slow, or with downloaded weights."""
 
 from __future__ import annotations
 
@@ -25,22 +25,34 @@ from models.clip import CLIP, ClipMetrics
 from models.faces.face_net import FaceNet
 from rid.ensemble import DiffusionEnsemble
 
-PER_PERSON = ("ser_fiq", "clip_iqa", "clip_score", "ms_ssim", "lpips", "denoising_error")
-OF_SETS = ("fid", "kid")
-ENOUGH = 2048
-"""Fewer pictures than Inception has features leave FID's covariance without full rank."""
+PERSON_METRICS = ("ser_fiq", "clip_iqa", "clip_score", "ms_ssim", "lpips", "denoising_error")
+"""Metrics of one person's images."""
 
-CHUNK = 32
-"""Pictures Inception sees at a time."""
+SET_METRICS = ("fid", "kid")
+"""Metrics of two sets of images."""
+
+MIN_FID_IMAGES = 2048
+"""Number of Inception's features; with fewer images FID's covariance lacks full rank."""
+
+MS_SSIM_PIXELS = 160
+"""Images must have sides above this for the five scales of MS-SSIM."""
+
+LPIPS_PIXELS = 64
+"""Least side of an image for AlexNet, which downscales it five times."""
+
+INCEPTION_BATCH = 32
+"""Images that Inception processes at a time."""
+
+SetMetric = FrechetInceptionDistance | KernelInceptionDistance
 
 
 @dataclass(frozen=True)
 class MetricWeights:
-    """Where downloaded weights are.
+    """Locations of downloaded weights.
 
     Attributes:
         clip: Folder or Hub id of a CLIP, for clip_iqa and clip_score.
-        inception: File of FID's Inception v3; downloaded from its authors if None.
+        inception: File of FID's Inception v3; None downloads it from its authors.
     """
 
     clip: str = CLIP
@@ -48,32 +60,39 @@ class MetricWeights:
 
 
 class ExtraMetrics:
-    """Some of ``PER_PERSON`` and ``OF_SETS``, by name.
+    """Computes some of ``PERSON_METRICS`` and ``SET_METRICS``, by name.
 
     Args:
-        names: Which.
-        weights: Where their weights are.
+        names: Names of the metrics.
+        weights: Locations of their weights.
         faces: The study's face backend, for ser_fiq.
         attacked: Pipeline folder or Hub id that the attacker starts from, for denoising_error.
 
     Raises:
-        ValueError: If a name is unknown, or ser_fiq is asked of a backend without dropout.
+        ValueError: If a name is unknown, or ser_fiq is requested with a backend without dropout.
     """
 
     def __init__(
         self, names: Sequence[str], weights: MetricWeights, faces: FaceBackend, attacked: str
     ) -> None:
-        if unknown := [name for name in names if name not in PER_PERSON + OF_SETS]:
-            msg = f"unknown metric {unknown[0]}; extra_metrics may name {', '.join(PER_PERSON + OF_SETS)}"
+        known = PERSON_METRICS + SET_METRICS
+        if unknown := [name for name in names if name not in known]:
+            msg = f"unknown metric {unknown[0]}; extra_metrics may name {', '.join(known)}"
             raise ValueError(msg)
         if "ser_fiq" in names and not isinstance(faces, FaceNet):
-            msg = "ser_fiq needs a face network with dropout, such as checkpoints/tiny/faces; this face backend has none"
+            msg = (
+                "ser_fiq needs a face network with dropout, such as checkpoints/tiny/faces; "
+                "this face backend has none"
+            )
             raise ValueError(msg)
-        self.names, self.weights, self.faces, self.attacked = tuple(names), weights, faces, attacked
+        self.names = tuple(names)
+        self.weights = weights
+        self.faces = faces
+        self.attacked = attacked
 
     @cached_property
     def clip(self) -> ClipMetrics:
-        """Loaded on first use."""
+        """CLIP, loaded on first use."""
         return ClipMetrics(self.weights.clip)
 
     @cached_property
@@ -81,110 +100,136 @@ class ExtraMetrics:
         """The attacked model, loaded on first use."""
         return DiffusionEnsemble([self.attacked])
 
-    def of_person(
+    def person_metrics(
         self, generated: Tensor, prompts: Sequence[str], protected: Tensor, clean: Tensor
     ) -> dict[str, float]:
-        """Means over one person's pictures.
+        """Compute the requested ``PERSON_METRICS``: means over one person's images.
 
         Args:
-            generated: What the attacker drew, (n, 3, H, W) in [0, 1].
-            prompts: What each was drawn from, n of them, without made-up words.
-            protected: (m, 3, H, W).
-            clean: The same pictures unprotected.
-        """
-        found: dict[str, float] = {}
-        if "clip_iqa" in self.names:
-            found["clip_iqa"] = float(self.clip.quality(generated).mean())
-        if "clip_score" in self.names:
-            parts = {
-                text: generated[[index for index, prompt in enumerate(prompts) if prompt == text]]
-                for text in dict.fromkeys(prompts)
-            }
-            found["clip_score"] = float(
-                torch.cat([self.clip.score(part, text) for text, part in parts.items()]).mean()
-            )
-        if "ser_fiq" in self.names and isinstance(self.faces, FaceNet):
-            seen = self.faces(generated).detected
-            scores = (
-                ser_fiq(self.faces.with_dropout(generated[seen], PASSES))
-                if seen.any()
-                else torch.tensor([float("nan")])
-            )
-            found["ser_fiq"] = float(scores.mean())
-        if "ms_ssim" in self.names:
-            large = min(clean.shape[-2:]) > 160
-            found["ms_ssim"] = (
-                float(
-                    multiscale_structural_similarity_index_measure(protected, clean, data_range=1.0)
-                )
-                if large
-                else float("nan")
-            )
-        if "lpips" in self.names:
-            found["lpips"] = self._lpips(protected, clean)
-        if "denoising_error" in self.names:
-            found["denoising_error"] = denoising_error(
-                self.ensemble.to(protected.device), protected
-            )
-        return found
+            generated: Images generated by the attacker, (n, 3, H, W) in [0, 1].
+            prompts: Prompt of each, without the person's token.
+            protected: (m, 3, H, W) in [0, 1].
+            clean: The same images unprotected.
 
-    def of_sets(self, generated: Tensor, clean: Tensor) -> dict[str, float]:
-        """FID and KID of two sets of pictures, (n, 3, H, W) and (m, 3, H, W) in [0, 1].
+        Returns:
+            Values by name.
+        """
+        values: dict[str, float] = {}
+        if "clip_iqa" in self.names:
+            values["clip_iqa"] = float(self.clip.quality(generated).mean())
+        if "clip_score" in self.names:
+            values["clip_score"] = self._clip_score(generated, prompts)
+        if "ser_fiq" in self.names and isinstance(self.faces, FaceNet):
+            values["ser_fiq"] = _mean_ser_fiq(self.faces, generated)
+        if "ms_ssim" in self.names:
+            values["ms_ssim"] = _ms_ssim(protected, clean)
+        if "lpips" in self.names:
+            values["lpips"] = _lpips(protected, clean)
+        if "denoising_error" in self.names:
+            ensemble = self.ensemble.to(protected.device)
+            values["denoising_error"] = denoising_error(ensemble, protected)
+        return values
+
+    def set_metrics(self, generated: Tensor, clean: Tensor) -> dict[str, float]:
+        """Compute FID and KID, if requested, between two sets of images.
+
+        Args:
+            generated: (n, 3, H, W) in [0, 1].
+            clean: (m, 3, H, W) in [0, 1].
 
         Raises:
-            FileNotFoundError: If Inception's weights cannot be had.
+            FileNotFoundError: If Inception's weights cannot be loaded.
         """
-        if min(len(generated), len(clean)) < ENOUGH and "fid" in self.names:
+        fewest = min(len(generated), len(clean))
+        if fewest < MIN_FID_IMAGES and "fid" in self.names:
             warnings.warn(
-                f"FID over {min(len(generated), len(clean))} pictures is biased; below {ENOUGH}, compare KID",
+                f"FID over {fewest} images is biased; below {MIN_FID_IMAGES}, compare KID",
                 stacklevel=2,
             )
-        made: list[tuple[str, FrechetInceptionDistance | KernelInceptionDistance]] = []
+        values = {}
+        for name, metric in self._open_set_metrics(fewest).items():
+            for images, real in ((clean, True), (generated, False)):
+                for part in images.split(INCEPTION_BATCH):
+                    metric.update(part, real=real)
+            # KID samples random subsets.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                value = metric.compute()
+            values[name] = float(value[0] if isinstance(value, tuple) else value)
+        return values
+
+    def _open_set_metrics(self, fewest: int) -> dict[str, SetMetric]:
+        """Open the requested ``SET_METRICS``.
+
+        Args:
+            fewest: Number of images of the smaller set.
+        """
+        # One process has all images, so nothing is reduced over processes.
         common: dict[str, Any] = {
             "normalize": True,
             "feature_extractor_weights_path": self.weights.inception,
-            "sync_on_compute": False,  # one process has all the pictures
+            "sync_on_compute": False,
         }
+        metrics: dict[str, SetMetric] = {}
         try:
             if "fid" in self.names:
-                made.append(("fid", FrechetInceptionDistance(**common)))
+                metrics["fid"] = FrechetInceptionDistance(**common)
             if "kid" in self.names:
-                made.append(
-                    (
-                        "kid",
-                        KernelInceptionDistance(
-                            subset_size=min(100, len(generated), len(clean)), **common
-                        ),
-                    )
-                )
+                metrics["kid"] = KernelInceptionDistance(subset_size=min(100, fewest), **common)
         except OSError as error:
-            msg = f"FID and KID need Inception's weights, which cannot be had ({error}); give the file: --metric_weights.inception FILE"
+            msg = (
+                f"FID and KID need Inception's weights, which cannot be loaded ({error}); "
+                "give the file: --metric_weights.inception FILE"
+            )
             raise FileNotFoundError(msg) from error
-        found = {}
-        for name, metric in made:
-            for images, real in ((clean, True), (generated, False)):
-                for part in images.split(CHUNK):
-                    metric.update(part, real=real)
-            with torch.random.fork_rng(devices=[]):  # KID draws its subsets
-                torch.manual_seed(0)
-                value = metric.compute()
-            found[name] = float(value[0] if isinstance(value, tuple) else value)
-        return found
+        return metrics
 
-    def _lpips(self, protected: Tensor, clean: Tensor) -> float:
-        least = 64  # AlexNet halves a picture five times
-        if min(clean.shape[-2:]) < least:
-            protected, clean = (
-                F.interpolate(part, (least, least), mode="bilinear", antialias=True)
-                for part in (protected, clean)
-            )
-        try:
-            return float(
-                learned_perceptual_image_patch_similarity(
-                    protected, clean, net_type="alex", normalize=True
-                )
-            )
-        except OSError as error:
-            folder = Path(torch.hub.get_dir()) / "checkpoints"
-            msg = f"lpips needs AlexNet's weights, which cannot be had ({error}); put alexnet-owt-7be5be79.pth into {folder}"
-            raise FileNotFoundError(msg) from error
+    def _clip_score(self, generated: Tensor, prompts: Sequence[str]) -> float:
+        """Mean CLIP score of generated images and their prompts."""
+        scores = []
+        for prompt in dict.fromkeys(prompts):
+            places = [place for place, text in enumerate(prompts) if text == prompt]
+            scores.append(self.clip.score(generated[places], prompt))
+        return float(torch.cat(scores).mean())
+
+
+def _mean_ser_fiq(faces: FaceNet, generated: Tensor) -> float:
+    """Mean SER-FIQ of the images with a face.
+
+    NaN if there are none.
+    """
+    detected = faces(generated).detected
+    if not detected.any():
+        return float("nan")
+    return float(ser_fiq(faces.with_dropout(generated[detected], PASSES)).mean())
+
+
+def _ms_ssim(protected: Tensor, clean: Tensor) -> float:
+    """Mean MS-SSIM; NaN for images too small for its scales."""
+    if min(clean.shape[-2:]) <= MS_SSIM_PIXELS:
+        return float("nan")
+    return float(multiscale_structural_similarity_index_measure(protected, clean, data_range=1.0))
+
+
+def _lpips(protected: Tensor, clean: Tensor) -> float:
+    """Mean LPIPS (AlexNet); smaller images are enlarged to ``LPIPS_PIXELS``.
+
+    Raises:
+        FileNotFoundError: If AlexNet's weights cannot be loaded.
+    """
+    if min(clean.shape[-2:]) < LPIPS_PIXELS:
+        size = (LPIPS_PIXELS, LPIPS_PIXELS)
+        protected = F.interpolate(protected, size, mode="bilinear", antialias=True)
+        clean = F.interpolate(clean, size, mode="bilinear", antialias=True)
+    try:
+        distance = learned_perceptual_image_patch_similarity(
+            protected, clean, net_type="alex", normalize=True
+        )
+    except OSError as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        msg = (
+            f"lpips needs AlexNet's weights, which cannot be loaded ({error}); "
+            f"put alexnet-owt-7be5be79.pth into {folder}"
+        )
+        raise FileNotFoundError(msg) from error
+    return float(distance)

@@ -1,4 +1,4 @@
-"""SER-FIQ: how sure a face recogniser is of a face, told from how much its embedding moves under dropout."""
+"""SER-FIQ: face image quality from the stability of embeddings under dropout."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ def ser_fiq(embeddings: Tensor) -> Tensor:
     """SER-FIQ (arXiv 2003.09373), scaled as in the authors' released program.
 
     Args:
-        embeddings: (T, B, D), T stochastic embeddings of each of B faces, T at least 2; normalised here.
+        embeddings: (T, B, D): T stochastic embeddings of each of B faces, T at least 2. They are
+            normalized here.
 
     Returns:
-        Scores in (0, 1), (B,); higher is a better face, and a defender wants it low.
+        Scores in (0, 1), (B,). Higher means better quality; a defender wants it low.
 
     Raises:
         ValueError: If T is below 2.

@@ -1,4 +1,4 @@
-"""How visible a protection is, and how broken the attacker's pictures are."""
+"""Fidelity of protected images and distortion of generated images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from images.metrics import psnr, ssim
 
 
 def fidelity(protected: Tensor, clean: Tensor) -> dict[str, float]:
-    """PSNR in dB, SSIM, and the largest change in grey levels, of (B, 3, H, W) pictures in [0, 1].
+    """PSNR in dB, SSIM, and the largest change in gray levels.
 
-    PSNR is of the whole set; it is infinite where nothing changed.
+    PSNR is that of the whole set; it is infinite if nothing changed.
+
+    Args:
+        protected: (B, 3, H, W) in [0, 1].
+        clean: (B, 3, H, W) in [0, 1].
     """
     return {
         "psnr": psnr(float((protected - clean).square().mean()), peak=1.0),
@@ -27,27 +31,29 @@ def fidelity(protected: Tensor, clean: Tensor) -> dict[str, float]:
 
 
 def brisque(images: Tensor) -> float:
-    """Mean BRISQUE (Mittal et al. 2012; the ``brisque`` package's model) of (B, 3, H, W) pictures in [0, 1]; higher is worse.
+    """Mean BRISQUE (Mittal et al. 2012); higher is worse.
 
-    NaN where the optional package is not installed or scores a picture as not a number.
+    The model is that of the optional ``brisque`` package. NaN if the package is not installed, or
+    if it returns NaN for an image.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
     """
     if find_spec("brisque") is None:
         return float("nan")
     scorer = _brisque()
-    return float(
-        np.mean(
-            [scorer.score(picture.permute(1, 2, 0).numpy()) for picture in to_uint8(images).cpu()]
-        )
-    )
+    arrays = to_uint8(images).cpu().permute(0, 2, 3, 1).numpy()
+    return float(np.mean([scorer.score(array) for array in arrays]))
 
 
 @cache
 def _brisque() -> Any:
+    """Load the BRISQUE model once."""
     from brisque import BRISQUE
 
     return BRISQUE(url=False)
 
 
-def quantised(images: Tensor) -> Tensor:
-    """Pictures as they are after being saved with 8 bits, still in [0, 1]."""
+def quantize(images: Tensor) -> Tensor:
+    """Round images in [0, 1] to 8 bits, as files do."""
     return to_uint8(images).to(torch.float32) / 255

@@ -1,4 +1,4 @@
-"""Is the picture that a query shows among its neighbours, and how far up?"""
+"""Retrieval metrics: ranks, recall, and micro average precision."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ Missed = Literal["never", "last"]
 
 
 def ranks(ids: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place of the true entry among each query's neighbours, from 0; -1 where it is not among them.
+    """Rank of the true entry among each query's neighbors, from 0.
 
     Args:
-        ids: (N, k).
-        truth: (N,).
+        ids: (N, k) ids of the neighbors.
+        truth: (N,) id of the true entry.
+
+    Returns:
+        (N,); -1 if the true entry is not among the neighbors.
     """
     hits = (ids == truth[:, None]) & (truth[:, None] >= 0)
     return np.where(hits.any(axis=1), hits.argmax(axis=1), -1)
@@ -29,33 +32,34 @@ def ranks(ids: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.int64]
 def pairs(
     scores: NDArray[np.float64], ids: NDArray[np.int64], truth: NDArray[np.int64]
 ) -> tuple[NDArray, NDArray, int]:
-    """Query-entry pairs as micro average precision ranks them.
+    """List all query-entry pairs, as micro average precision ranks them.
 
     Args:
-        scores: (N, k), larger for surer matches; NaN leaves a neighbour out.
-        ids: (N, k); -1 where nothing was found.
-        truth: (N,) id of the entry that a query shows; -1 for queries that show none.
+        scores: (N, k), larger for better matches; NaN leaves a neighbor out.
+        ids: (N, k) ids of the neighbors; -1 if there is no neighbor.
+        truth: (N,) id of the entry that a query shows; -1 for queries without one.
 
     Returns:
-        Scores of all pairs, whether they are right, and how many right ones were not found.
+        Scores of all pairs (P,), their correctness (P,), and the number of true entries missed.
     """
-    kept = (ids >= 0) & np.isfinite(scores)
-    right = kept & (ids == truth[:, None])
-    missed = int(((truth >= 0) & ~right.any(axis=1)).sum())
-    return scores[kept], right[kept], missed
+    valid = (ids >= 0) & np.isfinite(scores)
+    correct = valid & (ids == truth[:, None])
+    missed = int(((truth >= 0) & ~correct.any(axis=1)).sum())
+    return scores[valid], correct[valid], missed
 
 
 def micro_average_precision(
     scores: NDArray[np.float64], right: NDArray[np.bool_], missed: int, how: Missed = "never"
 ) -> float:
-    """Area below the precision-recall curve of all pairs of all queries together.
+    """Area below the precision-recall curve of all pairs.
 
     Args:
-        scores: (P,).
-        right: (P,).
-        missed: True pairs that were not found.
-        how: ``never``: they are never recalled (DISC21's official measure, arXiv 2106.09672). ``last``: they come after all others,
-            as in active indexing's notebook, which makes it a little larger.
+        scores: (P,) scores of the pairs.
+        right: (P,) correctness of the pairs.
+        missed: Number of true pairs that were not retrieved.
+        how: ``never``: missed pairs are never recalled (official measure of DISC21, arXiv
+            2106.09672). ``last``: they come after all others, as in active indexing's notebook,
+            which gives a slightly larger value.
 
     Raises:
         ValueError: If there is no true pair.
@@ -65,21 +69,28 @@ def micro_average_precision(
         raise ValueError(msg)
     if how == "last":
         least = float(scores.min()) - 1 if len(scores) else 0.0
-        scores, right = (
-            np.append(scores, [least] * missed),
-            np.append(right, [True] * missed).astype(bool),
-        )
+        scores = np.append(scores, [least] * missed)
+        right = np.append(right, [True] * missed).astype(bool)
         return float(average_precision_score(right, scores))
-    found = int(right.sum())
-    return (
-        float(average_precision_score(right, scores)) * found / (found + missed) if found else 0.0
-    )
+    retrieved = int(right.sum())
+    if not retrieved:
+        return 0.0
+    return float(average_precision_score(right, scores)) * retrieved / (retrieved + missed)
 
 
 def precision_recall(
     scores: NDArray[np.float64], right: NDArray[np.bool_], missed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Precision, recall (of all true pairs, also those not found) and the score each point stands for."""
+    """Precision-recall curve of all pairs; missed pairs count in the recall.
+
+    Args:
+        scores: (P,) scores of the pairs.
+        right: (P,) correctness of the pairs.
+        missed: Number of true pairs that were not retrieved.
+
+    Returns:
+        Precision, recall and score of each point of the curve.
+    """
     if not right.any():
         return np.array([0.0]), np.array([0.0]), np.array([0.0])
     precision, recall, thresholds = precision_recall_curve(right, scores)
@@ -88,64 +99,69 @@ def precision_recall(
 
 
 class RecallAt(Metric):
-    """Share of queries whose true entry is among the first n neighbours.
+    """Share of queries with a hit among n neighbors.
 
     Args:
-        n: How many neighbours count.
+        n: Number of neighbors, at least 1.
+        settings: Settings of torchmetrics, such as ``sync_on_compute``.
     """
 
     higher_is_better = True
     full_state_update = False
-    found: Tensor
+    hits: Tensor
     total: Tensor
 
     def __init__(self, n: int = 1, **settings: Any) -> None:
         super().__init__(**settings)
         self.n = n
-        self.add_state("found", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("hits", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, ids: Tensor, truth: Tensor) -> None:
-        """Neighbours (N, k) and true entries (N,)."""
-        self.found += (ids[:, : self.n] == truth[:, None]).any(dim=1).sum()
+        """Add neighbors (N, k) and true entries (N,)."""
+        self.hits += (ids[:, : self.n] == truth[:, None]).any(dim=1).sum()
         self.total += len(truth)
 
     def compute(self) -> Tensor:
-        return self.found / self.total
+        return self.hits / self.total
 
 
 class MicroAveragePrecision(Metric):
     """:func:`micro_average_precision` over batches and processes.
 
     Args:
-        how: What becomes of true entries that were not found.
+        how: Treatment of missed true entries, see :func:`micro_average_precision`.
+        settings: Settings of torchmetrics, such as ``sync_on_compute``.
     """
 
     higher_is_better = True
     full_state_update = False
     scores: list[Tensor]
-    right: list[Tensor]
+    correct: list[Tensor]
     missed: Tensor
 
     def __init__(self, how: Missed = "never", **settings: Any) -> None:
         super().__init__(**settings)
         self.how = how
         self.add_state("scores", [], dist_reduce_fx="cat")
-        self.add_state("right", [], dist_reduce_fx="cat")
+        self.add_state("correct", [], dist_reduce_fx="cat")
         self.add_state("missed", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, scores: Tensor, ids: Tensor, truth: Tensor) -> None:
-        """Scores and ids (N, k), and true entries (N,), -1 for queries without one."""
-        values, right, missed = pairs(
-            scores.double().cpu().numpy(), ids.cpu().numpy(), truth.cpu().numpy()
-        )
+        """Add a batch of queries.
+
+        Args:
+            scores: (N, k), larger for better matches.
+            ids: (N, k) ids of the neighbors.
+            truth: (N,) id of the true entry; -1 for queries without one.
+        """
+        arrays = (scores.double().cpu().numpy(), ids.cpu().numpy(), truth.cpu().numpy())
+        values, correct, missed = pairs(*arrays)
         self.scores.append(torch.from_numpy(values).to(self.device))
-        self.right.append(torch.from_numpy(right).to(self.device))
+        self.correct.append(torch.from_numpy(correct).to(self.device))
         self.missed += missed
 
     def compute(self) -> Tensor:
-        scores, right = (
-            dim_zero_cat(self.scores).cpu().numpy(),
-            dim_zero_cat(self.right).cpu().numpy().astype(bool),
-        )
-        return torch.tensor(micro_average_precision(scores, right, int(self.missed), self.how))
+        scores = dim_zero_cat(self.scores).cpu().numpy()
+        correct = dim_zero_cat(self.correct).cpu().numpy().astype(bool)
+        return torch.tensor(micro_average_precision(scores, correct, int(self.missed), self.how))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from eval.metrics.quality import quantised
+from eval.metrics.quality import quantize
 from images.io import clamp_to_budget
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
@@ -70,7 +70,7 @@ def _saved(arm: Arm, budget: int) -> Arm:
     """The arm between 8-bit files, its change bounded after rounding."""
 
     def protect(images: Tensor, seed: int) -> Tensor:
-        clean = quantised(images)
+        clean = quantize(images)
         return clamp_to_budget(arm(clean, seed), clean, budget).float() / 255
 
     return protect

@@ -21,7 +21,7 @@ from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding, similarities
-from eval.metrics.quality import brisque, fidelity, quantised
+from eval.metrics.quality import brisque, fidelity, quantize
 from eval.studies.arms import Arm
 from eval.studies.results import result_file, save_all
 from images.io import open_photo
@@ -189,10 +189,10 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         pictures = {"protected": protected}
         shown = protected.clone()
         unprotected = round(self.clean_fraction * len(shown))
-        shown[:unprotected] = quantised(person["train"][:unprotected])
+        shown[:unprotected] = quantize(person["train"][:unprotected])
         if self.purification is not None:
             with torch.no_grad():
-                shown = quantised(self.purification(shown, torch.Generator().manual_seed(seed)))
+                shown = quantize(self.purification(shown, torch.Generator().manual_seed(seed)))
             pictures["purified"] = shown
         generated = self.attack(shown, on_step).to(protected)
         identity = IdentityPreservation(self.faces, sync_on_compute=False).to(
@@ -200,10 +200,10 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         )  # one person is one rank's
         identity.update(generated, person["reference"])
         measured = {metric: float(value) for metric, value in identity.compute().items()}
-        clean, said = quantised(person["train"]), self.attack.config.plain_prompts()
+        clean, said = quantize(person["train"]), self.attack.config.plain_prompts()
         measured |= fidelity(protected, clean) | {"brisque": brisque(generated)}
         if self.extra is not None:
-            measured |= self.extra.of_person(generated, said, protected, clean)
+            measured |= self.extra.person_metrics(generated, said, protected, clean)
         return pictures | {"generated": generated}, measured
 
     def _real_similarity(self, person: Person) -> float:

@@ -19,7 +19,7 @@ from engine.manifest import claim, fingerprint
 from engine.run_job import run_job
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
-from eval.metrics.extra import OF_SETS, ExtraMetrics, MetricWeights
+from eval.metrics.extra import SET_METRICS, ExtraMetrics, MetricWeights
 from eval.metrics.identity import face_files, load_faces
 from eval.reports.personalization import StudyTable, write_report
 from eval.studies.access import access_of_arms
@@ -138,10 +138,10 @@ def run_study(
     if report.failed:
         msg = f"{len(report.failed)} of {len(inputs)} people have no results: {next(iter(report.failed.values()))}"
         raise ValueError(msg)
-    if set(extra_metrics) & set(OF_SETS):
+    if set(extra_metrics) & set(SET_METRICS):
         clean = all_pictures(output, "original")
         found = {
-            arm: extra.of_sets(all_pictures(output, f"{arm}/generated"), clean) for arm in arms
+            arm: extra.set_metrics(all_pictures(output, f"{arm}/generated"), clean) for arm in arms
         }
         write_text(output / "sets.json", json.dumps(found, indent=2) + "\n")
     return write_report(output)

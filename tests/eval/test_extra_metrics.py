@@ -9,7 +9,7 @@ import eval.metrics.extra
 from engine.cli import run
 from eval.__main__ import main
 from eval.metrics.catalogue import CATALOGUE
-from eval.metrics.extra import OF_SETS, PER_PERSON, ExtraMetrics, MetricWeights
+from eval.metrics.extra import PERSON_METRICS, SET_METRICS, ExtraMetrics, MetricWeights
 from eval.reports.personalization import METRICS
 from models.clip import ClipMetrics
 from models.faces.face_net import FaceNet
@@ -63,7 +63,7 @@ def faces():
 
 def test_every_metric_is_described_and_has_a_heading():
     assert {metric.name for metric in CATALOGUE} == set(METRICS)
-    assert set(PER_PERSON + OF_SETS) < set(METRICS)
+    assert set(PERSON_METRICS + SET_METRICS) < set(METRICS)
 
 
 def test_the_catalogue_is_printed(capsys):
@@ -90,7 +90,7 @@ def test_metrics_of_a_person(clip_folder, faces, portraits):
     extra = ExtraMetrics(
         ["clip_iqa", "clip_score", "ser_fiq", "ms_ssim"], MetricWeights(clip=clip_folder), faces, ""
     )
-    found = extra.of_person(portraits, PROMPTS, portraits, portraits)
+    found = extra.person_metrics(portraits, PROMPTS, portraits, portraits)
     assert set(found) == {"clip_iqa", "clip_score", "ser_fiq", "ms_ssim"}
     assert 0 <= found["clip_iqa"] <= 1
     assert 0 < found["ser_fiq"] < 1
@@ -98,7 +98,7 @@ def test_metrics_of_a_person(clip_folder, faces, portraits):
     large = torch.nn.functional.interpolate(portraits, 192)
     changed = (large + 0.05).clamp(0, 1)
     expected = multiscale_structural_similarity_index_measure(changed, large, data_range=1.0)
-    assert extra.of_person(portraits, PROMPTS, changed, large)["ms_ssim"] == pytest.approx(
+    assert extra.person_metrics(portraits, PROMPTS, changed, large)["ms_ssim"] == pytest.approx(
         float(expected)
     )
 
@@ -107,7 +107,7 @@ def test_denoising_error_is_that_of_the_attacked_pipeline(faces, portraits, pipe
     extra = ExtraMetrics(["denoising_error"], MetricWeights(), faces, pipelines[0])
     noise = torch.rand(portraits.shape, generator=torch.Generator().manual_seed(0))
     found = [
-        extra.of_person(portraits, PROMPTS, shown, portraits)["denoising_error"]
+        extra.person_metrics(portraits, PROMPTS, shown, portraits)["denoising_error"]
         for shown in (portraits, portraits, noise)
     ]
     losses = [
@@ -120,7 +120,7 @@ def test_denoising_error_is_that_of_the_attacked_pipeline(faces, portraits, pipe
 
 def test_no_face_has_no_face_quality(portraits):
     blind = FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=2.0).eval()
-    found = ExtraMetrics(["ser_fiq"], MetricWeights(), blind, "").of_person(
+    found = ExtraMetrics(["ser_fiq"], MetricWeights(), blind, "").person_metrics(
         portraits, PROMPTS, portraits, portraits
     )
     assert torch.tensor(found["ser_fiq"]).isnan()
@@ -140,10 +140,10 @@ def test_sets_are_compared_with_a_warning_when_they_are_few(faces, portraits, mo
         lambda normalize, **_: real(feature=Flat(), normalize=normalize),
     )
     extra = ExtraMetrics(["fid"], MetricWeights(), faces, "")
-    with pytest.warns(UserWarning, match="FID over 8 pictures is biased"):
-        assert extra.of_sets(portraits, portraits)["fid"] == pytest.approx(0, abs=1e-3)
+    with pytest.warns(UserWarning, match="FID over 8 images is biased"):
+        assert extra.set_metrics(portraits, portraits)["fid"] == pytest.approx(0, abs=1e-3)
     with pytest.warns(UserWarning, match="biased"):
-        assert extra.of_sets(1 - portraits, portraits)["fid"] > 0.1
+        assert extra.set_metrics(1 - portraits, portraits)["fid"] > 0.1
 
 
 def test_unknown_metrics_and_backends_without_dropout_are_refused(faces):
@@ -161,9 +161,9 @@ def test_missing_weights_are_an_error_that_says_what_to_do(faces, portraits, tmp
         "",
     )
     with pytest.raises(FileNotFoundError, match=r"--metric_weights\.inception FILE"):
-        extra.of_sets(portraits, portraits)
+        extra.set_metrics(portraits, portraits)
     with pytest.raises(FileNotFoundError, match="no model at"):
-        extra.of_person(portraits, PROMPTS, portraits, portraits)
+        extra.person_metrics(portraits, PROMPTS, portraits, portraits)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(
         torch.hub,
@@ -171,6 +171,6 @@ def test_missing_weights_are_an_error_that_says_what_to_do(faces, portraits, tmp
         lambda *arguments, **named: (_ for _ in ()).throw(OSError("no connection")),
     )
     with pytest.raises(FileNotFoundError, match="alexnet-owt"):
-        ExtraMetrics(["lpips"], MetricWeights(), faces, "").of_person(
+        ExtraMetrics(["lpips"], MetricWeights(), faces, "").person_metrics(
             portraits, PROMPTS, portraits, portraits
         )

@@ -62,7 +62,7 @@ def test_two_updates_equal_one(rows, data):
 
 
 def test_a_reference_without_a_face_is_an_error():
-    with pytest.raises(ValueError, match="no face found in any of 2 reference pictures"):
+    with pytest.raises(ValueError, match="no face found in any of 2 reference images"):
         IdentityPreservation(backend).update(pictures((1, 1, 0)), pictures((0, 1, 0), (0, 0, 1)))
 
 

@@ -3,17 +3,17 @@ import math
 import pytest
 import torch
 
-from eval.metrics.quality import brisque, fidelity, quantised
+from eval.metrics.quality import brisque, fidelity, quantize
 from eval.studies.arms import build_arms
 from rid.pairs.config import PGDConfig
 from rid.weights import load_generator
 
 
 def test_fidelity_of_a_known_change(portraits):
-    clean = quantised(portraits)
+    clean = quantize(portraits)
     changed = clean.clone()
     changed[0, 0, 0, 0] = (changed[0, 0, 0, 0] + 0.5) % 1
-    changed = quantised(changed)
+    changed = quantize(changed)
     measured = fidelity(changed, clean)
     error = (changed - clean).square().mean().item()
     assert measured["psnr"] == pytest.approx(-10 * math.log10(error), rel=1e-4)
@@ -35,12 +35,12 @@ def test_all_arms_stay_within_one_budget_and_repeat(portraits, pipelines, genera
     arms = build_arms(
         ["clean", "noise", "rid", "pgd"], generator, pipelines, PGDConfig(steps=2, step_levels=6)
     )
-    clean = quantised(portraits)
+    clean = quantize(portraits)
     for name, arm in arms.items():
         protected = arm(portraits, 3)
         levels = fidelity(protected, clean)["levels"]
         assert levels == (0 if name == "clean" else 6), name
-        assert torch.equal(protected, quantised(protected))
+        assert torch.equal(protected, quantize(protected))
         assert torch.equal(protected, arm(portraits, 3))
 
 
