@@ -1,4 +1,4 @@
-"""Callbacks that evaluate during training; each attaches to a Trainer from YAML."""
+"""Callbacks that evaluate during training."""
 
 from eval.callbacks.periodic import PeriodicEvaluation
 from eval.callbacks.personalization import PersonalizationCallback

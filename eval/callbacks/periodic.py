@@ -1,4 +1,4 @@
-"""An evaluation every so many optimiser steps that leaves the training exactly as it found it."""
+"""Periodic evaluation that leaves the training exactly as it was."""
 
 from __future__ import annotations
 
@@ -12,45 +12,46 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
-from eval.callbacks.needs import require
-from eval.callbacks.pictures import log_picture
+from eval.callbacks.needs import require_methods
+from eval.callbacks.pictures import log_image
 
 Scalars = dict[str, Tensor]
 
 
 class PeriodicEvaluation(Callback, ABC):
-    """Runs :meth:`evaluate` every ``every_n_steps`` optimiser steps on every rank, and logs what it returns.
+    """Evaluates every ``every_n_steps`` optimizer steps and logs the results.
 
-    Random states, training modes and gradients are the same after it as before, so that a run ends in the same weights
-    with and without it.
+    It runs on every rank. Random states, training modes and gradients are restored after it, so a
+    run ends in the same weights with and without it.
 
     Args:
-        every_n_steps: Optimiser steps between two evaluations.
-        name: Values are logged as ``NAME/VALUE``, pictures as ``NAME``.
+        every_n_steps: Optimizer steps between two evaluations, at least 1.
+        name: Values are logged as ``NAME/VALUE``, images as ``NAME``.
 
     Raises:
         ValueError: If ``every_n_steps`` is below 1.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    required_methods: ClassVar[tuple[str, ...]] = ()
     """Methods that the module must have."""
-    fits: ClassVar[str] = ""
-    """Trainings that have them."""
+
+    supported_trainings: ClassVar[str] = ""
+    """Trainings whose modules have these methods, for the error message."""
 
     def __init__(self, every_n_steps: int, name: str) -> None:
         if every_n_steps < 1:
             msg = f"every_n_steps must be at least 1, got {every_n_steps}"
             raise ValueError(msg)
         self.every_n_steps, self.name = every_n_steps, name
-        self._last = 0
+        self._last_step = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a module that cannot be evaluated, before anything is trained."""
+        # Before the training starts.
         if stage == "fit":
-            require(pl_module, self, self.needs, self.fits)
+            require_methods(pl_module, self, self.required_methods, self.supported_trainings)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse data and models that do not fit the module, before anything is trained."""
+        """Check that data and models fit the module."""
         try:
             with undisturbed(pl_module), torch.no_grad():
                 self.check(pl_module)
@@ -61,41 +62,49 @@ class PeriodicEvaluation(Callback, ABC):
             raise ValueError(msg) from error
 
     def check(self, module: Any) -> None:
-        """Try on one image what an evaluation does, and open what it needs.
+        """Try an evaluation on one image, and open its models.
 
         Raises:
             ValueError: If something does not fit.
-            FileNotFoundError: If something is not there.
+            FileNotFoundError: If something is missing.
         """
 
     @abstractmethod
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor | None]:
-        """Values already reduced over ranks, and a picture (3, H, W) in [0, 1] if there is one."""
+        """Evaluate the module.
+
+        Returns:
+            Values, already reduced over ranks, and optionally an image (3, H, W) in [0, 1].
+        """
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        # With accumulated gradients, several batches end at one step.
         step = trainer.global_step
-        if (
-            step == self._last or step % self.every_n_steps
-        ):  # with accumulated gradients several batches end at one step
+        if step == self._last_step or step % self.every_n_steps:
             return
-        self._last = step
+        self._last_step = step
         with undisturbed(pl_module), torch.no_grad():
-            scalars, picture = self.evaluate(trainer, pl_module)
+            scalars, image = self.evaluate(trainer, pl_module)
         values = {f"{self.name}/{key}": value.float() for key, value in scalars.items()}
-        pl_module.log_dict(values, logger=False)  # for callbacks that monitor them
-        for logger in (
-            trainer.loggers
-        ):  # directly: Lightning would wait for the next step that log_every_n_steps divides
+
+        # For callbacks that monitor a value.
+        pl_module.log_dict(values, logger=False)
+
+        # Straight to the loggers: Lightning would wait for the next step of log_every_n_steps.
+        for logger in trainer.loggers:
             logger.log_metrics({key: float(value) for key, value in values.items()}, step)
-        if picture is not None:
-            log_picture(trainer, self.name, picture)
+        if image is not None:
+            log_image(trainer, self.name, image)
 
 
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode within; modes, gradients and the random states of torch, NumPy and Python as before after it."""
+    """Set evaluation mode, and restore all states of the training afterwards.
+
+    Restored are training modes, gradients, and the random states of torch, NumPy and Python.
+    """
     modes = [(part, part.training) for part in module.modules()]
     gradients = [(parameter, parameter.grad) for parameter in module.parameters()]
     for parameter, _ in gradients:

@@ -1,4 +1,4 @@
-"""The attack on held-out people, protected by the module as it is."""
+"""Callback: personalization attack on protected, held-out people."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from datamodules.identities import as_people
 from eval.attacks.personalization import Personalization
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from eval.metrics.identity import FaceBackend, IdentityPreservation, load_faces, mean_embedding
-from eval.metrics.quality import quantised
+from eval.metrics.quality import quantize
 
 
 class PersonalizationCallback(PeriodicEvaluation):
-    """Attacks people whose pictures the module's ``protect`` protected, and logs ISM and FDFR, and what the attacker drew.
+    """Attacks protected people and logs ISM and FDFR.
 
-    The same is done once with the clean pictures. People are shared out over the ranks; the pictures are those of the first rank's.
+    Images are protected by the module's ``protect``. The clean images are attacked once for
+    comparison. People are shared out over the ranks. The logged images are those of the first rank:
+    the attacker's training images and generated images.
 
     Args:
         people: Data set of persons.
         attack: The personalization attack.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
-        every_n_steps: Optimiser steps between two evaluations.
+        every_n_steps: Optimizer steps between two evaluations, at least 1.
         name: Values are logged as ``NAME/clean_METRIC`` and ``NAME/protected_METRIC``.
-        pictures: Pictures of each person and kind in the grid.
+        pictures: Images of each person and kind in the grid.
 
     Raises:
-        ValueError: If ``people`` is no data set of persons, or ``every_n_steps`` is below 1.
+        ValueError: If ``people`` is not a data set of persons, or ``every_n_steps`` is below 1.
     """
 
-    needs = ("protect",)
-    fits = "python -m rid fit, such as -c configs/rid/tiny_watched.yaml"
+    required_methods = ("protect",)
+    supported_trainings = "python -m rid fit, such as -c configs/rid/tiny_watched.yaml"
 
     def __init__(
         self,
@@ -49,12 +51,10 @@ class PersonalizationCallback(PeriodicEvaluation):
         pictures: int = 4,
     ) -> None:
         super().__init__(every_n_steps, name)
-        self.people, self.attack, self.faces, self.pictures = (
-            as_people(people),
-            attack,
-            faces,
-            pictures,
-        )
+        self.people = as_people(people)
+        self.attack = attack
+        self.faces = faces
+        self.pictures = pictures
         self._clean: Scalars | None = None
 
     @cached_property
@@ -65,36 +65,39 @@ class PersonalizationCallback(PeriodicEvaluation):
     def check(self, module: Any) -> None:
         person = self.people[0]
         module.protect(person["train"][:1].to(module.device))
-        mean_embedding(self.backend(person["reference"]))  # says so if the references show no face
+        # Raises an error if the references show no face.
+        mean_embedding(self.backend(person["reference"]))
         pipeline_folder(self.attack.config.model)
 
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
         self.attack.to(module.device)
         if self._clean is None:
-            self._clean, _ = self._attacked(trainer, module.device, lambda images: images)
-        measured, picture = self._attacked(trainer, module.device, module.protect)
-        self.attack.to("cpu")  # training needs the room
-        arms = {"clean": self._clean, "protected": measured}
-        return {
-            f"{arm}_{metric}": value
-            for arm, values in arms.items()
-            for metric, value in values.items()
-        }, picture
+            self._clean, _ = self._attack_people(trainer, module.device, lambda images: images)
+        protected, grid = self._attack_people(trainer, module.device, module.protect)
+        # Free the device's memory for the training.
+        self.attack.to("cpu")
+        values = {f"clean_{metric}": value for metric, value in self._clean.items()}
+        values |= {f"protected_{metric}": value for metric, value in protected.items()}
+        return values, grid
 
-    def _attacked(
+    def _attack_people(
         self, trainer: Trainer, device: torch.device, protect: Any
     ) -> tuple[Scalars, Tensor]:
-        """The metrics over all ranks' people, and this rank's pictures: a line of shown and of drawn ones for each person."""
-        metric, lines = IdentityPreservation(self.backend).to(device), []
+        """Attack this rank's people.
+
+        Returns:
+            Metrics over all ranks' people, and a grid of this rank's images with two rows for each
+            person: the attacker's training images, and generated images.
+        """
+        metric = IdentityPreservation(self.backend).to(device)
+        rows: list[Tensor] = []
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             person = self.people[index]
-            shown = quantised(protect(person["train"].to(device)))
-            drawn = self.attack(shown).to(device)
-            metric.update(drawn, person["reference"].to(device))
-            lines += [part[: self.pictures].float().cpu() for part in (shown, drawn)]
-        picture = (
-            make_grid(torch.cat(lines), nrow=min(self.pictures, len(lines[0])))
-            if lines
-            else torch.zeros(3, 1, 1)
-        )
-        return metric.compute(), picture
+            published = quantize(protect(person["train"].to(device)))
+            generated = self.attack(published).to(device)
+            metric.update(generated, person["reference"].to(device))
+            rows += [part[: self.pictures].float().cpu() for part in (published, generated)]
+        grid = torch.zeros(3, 1, 1)
+        if rows:
+            grid = make_grid(torch.cat(rows), nrow=min(self.pictures, len(rows[0])))
+        return metric.compute(), grid

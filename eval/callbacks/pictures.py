@@ -1,4 +1,4 @@
-"""Pictures in the logs."""
+"""Image grids in the logs."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from eval.callbacks.needs import require
+from eval.callbacks.needs import require_methods
 
 
 class PictureGrid(Callback):
-    """Logs a grid per validation: clean pictures, protected ones, their difference amplified, row by row.
+    """Logs a grid of images at each validation.
+
+    Its rows are clean images, protected images, and their amplified difference.
 
     Args:
-        pictures: How many columns.
-        gain: Amplification of the difference, around mid-grey.
+        pictures: Number of columns.
+        gain: Amplification of the difference, around mid-gray.
     """
 
     def __init__(self, pictures: int = 8, gain: float = 10.0) -> None:
         self.pictures, self.gain = pictures, gain
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a module that protects nothing."""
-        require(
-            pl_module,
-            self,
-            ("protect",),
-            "python -m rid fit, such as -c configs/rid/tiny_adv_sds.yaml",
-        )
+        trainings = "python -m rid fit, such as -c configs/rid/tiny_adv_sds.yaml"
+        require_methods(pl_module, self, ("protect",), trainings)
 
     def on_validation_batch_end(
         self,
@@ -43,24 +40,40 @@ class PictureGrid(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if batch_idx == 0 and not trainer.sanity_checking:
-            grid = picture_grid(
-                batch["image"][: self.pictures], outputs[: self.pictures], self.gain
-            )
-            log_picture(trainer, "clean, protected, difference", grid)
+            clean, protected = batch["image"][: self.pictures], outputs[: self.pictures]
+            grid = image_grid(clean, protected, self.gain)
+            log_image(trainer, "clean, protected, difference", grid)
 
 
-def picture_grid(clean: Tensor, protected: Tensor, gain: float) -> Tensor:
-    """Three rows, clean, protected and amplified difference, of (B, 3, S, S) pictures in [0, 1]; one (3, H, W) picture."""
+def image_grid(clean: Tensor, protected: Tensor, gain: float) -> Tensor:
+    """Arrange clean images, protected images and amplified differences in rows.
+
+    Args:
+        clean: (B, 3, S, S) in [0, 1].
+        protected: (B, 3, S, S) in [0, 1].
+        gain: Amplification of the difference.
+
+    Returns:
+        One image, (3, H, W).
+    """
     difference = (0.5 + gain * (protected - clean)).clamp(0, 1)
     return make_grid(torch.cat([clean, protected, difference]).float().cpu(), nrow=len(clean))
 
 
 @rank_zero_only
-def log_picture(trainer: Trainer, name: str, picture: Tensor) -> None:
-    """Give a (3, H, W) picture in [0, 1] to every logger that takes pictures: TensorBoard's way, or ``log_image`` as W&B's."""
+def log_image(trainer: Trainer, name: str, image: Tensor) -> None:
+    """Log an image with every logger that accepts images.
+
+    These are loggers with ``log_image``, as W&B's, or with TensorBoard's ``add_image``.
+
+    Args:
+        trainer: The trainer, whose step is recorded.
+        name: Name in the log.
+        image: (3, H, W) in [0, 1].
+    """
     for logger in trainer.loggers:
         writer: Any = getattr(logger, "experiment", None)
         if hasattr(logger, "log_image"):
-            logger.log_image(key=name, images=[picture], step=trainer.global_step)
+            logger.log_image(key=name, images=[image], step=trainer.global_step)
         elif hasattr(writer, "add_image"):
-            writer.add_image(name, picture, trainer.global_step)
+            writer.add_image(name, image, trainer.global_step)

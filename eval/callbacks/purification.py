@@ -1,4 +1,4 @@
-"""How much of a protection is left after purification, without an attack."""
+"""Callback: remaining perturbation after purification, without an attack."""
 
 from __future__ import annotations
 
@@ -15,31 +15,36 @@ from checkpoints.folders import model_folder
 from datamodules.identities import as_people
 from eval.attacks.purification import Purifier
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
-from eval.metrics.quality import quantised
+from eval.metrics.quality import quantize
 
 SEED = 0
 
 
 class PurificationCallback(PeriodicEvaluation):
-    """Purifies pictures that the module's ``protect`` protected, and logs what is left of the perturbation.
+    """Purifies protected images and logs the remaining perturbation.
 
-    ``METHOD/kept`` is the root mean square of what is left, purified protected minus purified clean pictures under the same random
-    draws, over that of the perturbation. A module with an ``ensemble`` (see rid.ensemble) also gets ``METHOD/denoising_clean`` and
-    ``METHOD/denoising_protected``, its error on either: protection holds as long as the second is above the first.
+    Images are protected by the module's ``protect``. ``METHOD/kept`` is the root mean square of the
+    remaining perturbation over that of the perturbation. The remaining perturbation is the
+    difference of purified protected and purified clean images under the same random draws.
+
+    A module with an ``ensemble`` (see rid.ensemble) also logs its denoising error on purified
+    images, ``METHOD/denoising_clean`` and ``METHOD/denoising_protected``. The protection is
+    effective as long as the second is larger.
 
     Args:
-        people: Data set of persons; their pictures to be protected are used, shared out over the ranks by person.
-        purifications: Ways to purify, by name.
-        every_n_steps: Optimiser steps between two evaluations.
+        people: Data set of persons, shared out over the ranks; their training images are protected.
+        purifications: Purifications, by name.
+        every_n_steps: Optimizer steps between two evaluations, at least 1.
         name: Values are logged as ``NAME/METHOD/VALUE``.
-        pictures: Pictures in each line of the grid: clean, protected, and purified by each method.
+        pictures: Images in each row of the grid: clean, protected, and purified by each method.
 
     Raises:
-        ValueError: If ``people`` is no data set of persons, there is no method, or ``every_n_steps`` is below 1.
+        ValueError: If ``people`` is not a data set of persons, there is no method, or
+            ``every_n_steps`` is below 1.
     """
 
-    needs = ("protect",)
-    fits = "python -m rid fit, such as -c configs/rid/tiny_watched.yaml"
+    required_methods = ("protect",)
+    supported_trainings = "python -m rid fit, such as -c configs/rid/tiny_watched.yaml"
 
     def __init__(
         self,
@@ -53,7 +58,9 @@ class PurificationCallback(PeriodicEvaluation):
         if not purifications:
             msg = "purifications is empty: name at least one method"
             raise ValueError(msg)
-        self.people, self.purifications, self.pictures = as_people(people), purifications, pictures
+        self.people = as_people(people)
+        self.purifications = purifications
+        self.pictures = pictures
 
     def check(self, module: Any) -> None:
         module.protect(self.people[0]["train"][:1].to(module.device))
@@ -62,45 +69,51 @@ class PurificationCallback(PeriodicEvaluation):
                 model_folder(method.model)
 
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
-        lines: list[Tensor] = []
+        rows: list[Tensor] = []
         for method in self.purifications.values():
             method.to(module.device)
-        keys = [f"{method}/kept" for method in self.purifications]
-        if ensemble := getattr(module, "ensemble", None):
-            keys += [
-                f"{method}/denoising_{kind}"
-                for method in self.purifications
-                for kind in ("clean", "protected")
-            ]
-        means = {
-            key: MeanMetric().to(module.device) for key in keys
-        }  # on every rank, even one that has no person
+
+        # Every rank has all metrics, even a rank without a person.
+        ensemble = getattr(module, "ensemble", None)
+        means = {key: MeanMetric().to(module.device) for key in self._keys(bool(ensemble))}
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
-            clean = quantised(self.people[index]["train"].to(module.device))
-            protected = quantised(module.protect(clean))
+            clean = quantize(self.people[index]["train"].to(module.device))
+            protected = quantize(module.protect(clean))
             shown = [clean, protected]
             for name, method in self.purifications.items():
-                washed = [
-                    quantised(method(images, torch.Generator().manual_seed(SEED)))
-                    for images in (clean, protected)
-                ]
-                means[f"{name}/kept"].update(
-                    rms(washed[1] - washed[0]) / rms(protected - clean).clamp(min=1e-6)
-                )
-                for kind, images in zip(("clean", "protected"), washed, strict=True):
-                    if ensemble:
-                        error = ensemble.denoising_loss(
-                            images, torch.Generator().manual_seed(SEED)
-                        ).mean()
+                purified = {
+                    "clean": quantize(method(clean, _generator())),
+                    "protected": quantize(method(protected, _generator())),
+                }
+                remaining = rms(purified["protected"] - purified["clean"])
+                means[f"{name}/kept"].update(remaining / rms(protected - clean).clamp(min=1e-6))
+                if ensemble:
+                    for kind, images in purified.items():
+                        error = ensemble.denoising_loss(images, _generator()).mean()
                         means[f"{name}/denoising_{kind}"].update(error.float())
-                shown.append(washed[1])
-            lines = lines or [images[: self.pictures].float().cpu() for images in shown]
+                shown.append(purified["protected"])
+            rows = rows or [images[: self.pictures].float().cpu() for images in shown]
+
+        # Free the device's memory for the training.
         for method in self.purifications.values():
             method.to("cpu")
-        picture = make_grid(torch.cat(lines), nrow=len(lines[0])) if lines else torch.zeros(3, 1, 1)
-        return {key: mean.compute() for key, mean in means.items()}, picture
+        grid = make_grid(torch.cat(rows), nrow=len(rows[0])) if rows else torch.zeros(3, 1, 1)
+        return {key: mean.compute() for key, mean in means.items()}, grid
+
+    def _keys(self, with_denoising: bool) -> list[str]:
+        """List the names of all values."""
+        keys = [f"{method}/kept" for method in self.purifications]
+        if with_denoising:
+            for method in self.purifications:
+                keys += [f"{method}/denoising_clean", f"{method}/denoising_protected"]
+        return keys
 
 
 def rms(values: Tensor) -> Tensor:
     """Root mean square, a scalar."""
     return values.square().mean().sqrt()
+
+
+def _generator() -> torch.Generator:
+    """Create a generator with the fixed seed."""
+    return torch.Generator().manual_seed(SEED)

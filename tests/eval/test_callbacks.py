@@ -1,4 +1,4 @@
-"""Evaluation during training, as a config starts it: what is logged, and that the training does not notice."""
+"""Evaluation during training: logged values, and an undisturbed training."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from eval.callbacks import (
     RAGCallback,
     RetrievalCallback,
 )
-from eval.callbacks.pictures import picture_grid
+from eval.callbacks.pictures import image_grid
 from models.faces.face_net import FaceNet
 from rid.training.cli import main
 from tiny.dataset import PortraitDataset, PortraitPeople
@@ -36,7 +36,7 @@ PEOPLE = {
 
 @pytest.fixture
 def config(pipelines, tmp_path):
-    """A training run of four steps of two accumulated batches each, with or without callbacks that evaluate."""
+    """Training of four steps of two accumulated batches, with or without evaluation."""
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(tmp_path / "faces")
     small = {
         "steps": 2,
@@ -277,7 +277,8 @@ def test_a_module_that_cannot_be_evaluated_is_told_what_it_lacks():
     )
     with pytest.raises(
         ValueError,
-        match=r"RetrievalCallback needs a module with a method embed, which Plain does not have; it fits .*tiny fit",
+        match=r"RetrievalCallback needs a module with a method embed, which Plain does not have; "
+        r"it fits .*tiny fit",
     ):
         train(callback, Plain())
 
@@ -332,7 +333,7 @@ def missing(tmp_path):
                 PortraitDataset(0, 4, 1), {"jpeg": Jpeg(75)}, factory="IVF16,Flat"
             ),
             Shifts,
-            "IVF16,Flat cannot be trained on 4 pictures",
+            "IVF16,Flat cannot be trained on 4 images",
         ),
         (
             lambda folder: RAGCallback(str(folder / "record.json"), str(folder)),
@@ -384,7 +385,7 @@ def test_bad_settings_are_told(make, words):
 
 def test_the_grid_shows_clean_protected_and_amplified_difference():
     clean = torch.full((2, 3, 8, 8), 0.5)
-    grid = picture_grid(clean, clean + 0.02, gain=10.0)
+    grid = image_grid(clean, clean + 0.02, gain=10.0)
     assert grid.shape == (3, 3 * 10 + 2, 2 * 10 + 2)
     assert torch.allclose(grid[:, 3, 3], torch.tensor(0.5))
     assert torch.allclose(grid[:, 23, 3], torch.tensor(0.7), atol=1e-5)

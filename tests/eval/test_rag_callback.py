@@ -37,7 +37,7 @@ def test_a_run_logs_what_keys_find_and_ends_in_the_same_weights(collection, tmp_
 
     module = Reads({})
     module.known = {
-        sentinel.key: module.embed(callback._batch([path]))[0]
+        sentinel.key: module.embed(callback._load([path]))[0]
         for _, sentinel, path in Record.open(callback.record).pairs()
     }
     weights, seen = [], {}
