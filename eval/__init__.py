@@ -1,1 +1,1 @@
-"""Attacks, metrics and reports that show what a protection is worth."""
+"""Attacks, metrics, studies and reports that evaluate the defenses."""

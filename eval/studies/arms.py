@@ -1,4 +1,4 @@
-"""The arms of a protection study: the same pictures, protected in different ways at one budget."""
+"""Arms of a protection study, all at one budget."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from rid.protect.protector import Protector
 from rid.protect.windows import Fit
 
 ARMS = ("clean", "noise", "rid", "rid_tile", "pgd")
-"""No protection; uniform random noise; the generator (fit ``resize``); the same with fit ``tile``, which differs on pictures larger
-than the generator's; gradient ascent against the ensemble (the upper reference)."""
+"""Names of the arms.
+
+``clean``: no protection. ``noise``: uniform random noise. ``rid``: the generator with fit
+``resize``. ``rid_tile``: the generator with fit ``tile``, which differs on images larger than the
+generator's. ``pgd``: gradient ascent against the ensemble, the upper reference.
+"""
 
 Arm = Callable[[Tensor, int], Tensor]
-"""Pictures (B, 3, S, S) in [0, 1] and a seed to protected pictures, as 8 bits hold them."""
+"""Maps images (B, 3, S, S) in [0, 1] and a seed to protected images, rounded to 8 bits."""
 
 
 def build_arms(
@@ -31,7 +35,15 @@ def build_arms(
     surrogates: Sequence[str],
     config: PGDConfig,
 ) -> dict[str, Arm]:
-    """The named arms, all at the generator's budget, on the device the pictures are on.
+    """Build the named arms, all at the generator's budget.
+
+    They run on the device of the images.
+
+    Args:
+        names: Some of :data:`ARMS`.
+        generator: The RID generator.
+        surrogates: Pipelines that the PGD arm works against: folders or Hub ids.
+        config: Settings of the PGD arm.
 
     Raises:
         ValueError: If a name is unknown, or there is none.
@@ -42,32 +54,39 @@ def build_arms(
     if unknown := [name for name in names if name not in ARMS]:
         msg = f"unknown arm {unknown[0]}; the arms are {', '.join(ARMS)}"
         raise ValueError(msg)
-    budget = int(generator.budget)  # what whole levels can hold of it
+    # Files hold whole gray levels.
+    budget = int(generator.budget)
     ensemble = DiffusionEnsemble(surrogates) if "pgd" in names else None
 
     def noise(images: Tensor, seed: int) -> Tensor:
         source = torch.Generator().manual_seed(seed)
-        return images + (2 * torch.rand(images.shape, generator=source) - 1).to(images) * (
-            budget / 255
-        )
+        uniform = (2 * torch.rand(images.shape, generator=source) - 1).to(images)
+        return images + uniform * (budget / 255)
 
-    def ascent(images: Tensor, seed: int) -> Tensor:
+    def ascend(images: Tensor, seed: int) -> Tensor:
         assert ensemble is not None
-        return pgd(
-            images, [Denoising(ensemble)], budget, config, torch.Generator().manual_seed(seed)
-        )
+        source = torch.Generator().manual_seed(seed)
+        return pgd(images, [Denoising(ensemble)], budget, config, source)
 
     def feed_forward(fit: Fit) -> Arm:
         protector = Protector(generator, fit)
         return lambda images, seed: protector.to(images.device)(images)
 
-    ways: dict[str, Arm] = {"clean": lambda images, seed: images, "noise": noise, "pgd": ascent}
-    ways |= {"rid": feed_forward("resize"), "rid_tile": feed_forward("tile")}
-    return {name: _saved(ways[name], budget) for name in names}
+    protections: dict[str, Arm] = {
+        "clean": lambda images, seed: images,
+        "noise": noise,
+        "pgd": ascend,
+        "rid": feed_forward("resize"),
+        "rid_tile": feed_forward("tile"),
+    }
+    return {name: _with_rounding(protections[name], budget) for name in names}
 
 
-def _saved(arm: Arm, budget: int) -> Arm:
-    """The arm between 8-bit files, its change bounded after rounding."""
+def _with_rounding(arm: Arm, budget: int) -> Arm:
+    """Round an arm's input and output to 8 bits.
+
+    The output is within the budget after rounding.
+    """
 
     def protect(images: Tensor, seed: int) -> Tensor:
         clean = quantize(images)

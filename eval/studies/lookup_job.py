@@ -1,4 +1,4 @@
-"""Looking edited copies of images up in an index."""
+"""Job of the copy-detection study: look-up of edited copies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ from indexing.index import Index
 from models.embedders import Embedder
 
 BYTES_PER_PIXEL = 24
-"""Memory that an image takes while it is edited."""
+"""Memory per pixel of an image while it is edited."""
+
+BYTES_PER_VIEW_PIXEL = 12
+"""Memory per pixel of an edited view: three float32 channels."""
+
+EDITS = "edits"
+CHAINS = "chains"
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,10 @@ class Query:
     """An image to look up.
 
     Attributes:
-        arm: What it was released in; empty for strangers.
+        arm: Name of the arm; empty for distractors.
         file: The image.
-        truth: The entry it shows; -1 for strangers.
-        original: Name of the image it is made of, which seeds its random edits.
+        truth: Id of the entry that it shows; -1 for distractors.
+        original: Name of the original image, which seeds the random edits.
         group: Unused; see :class:`engine.job.Input`.
     """
 
@@ -61,18 +67,20 @@ class Query:
 
 
 class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
-    """Edits queries, looks each up, and keeps distances and ids, (edits, k) each, in a file of its own.
+    """Edits queries, looks up each copy, and saves the neighbors.
 
-    Random edits depend on the seed, the original's name and the edit alone, so that all arms meet the same ones.
+    Each query has a file with distances and ids, (edits, k) each. Random edits depend only on the
+    seed, the original's name and the edit, so all arms have the same edits.
 
     Args:
-        extractor: Describes an edited image.
-        index: Where descriptors are looked up.
-        edits: What is done to a released image.
-        chains: Look random chains up, too; of strangers they are all that is looked up.
-        k: Neighbours kept.
-        seed: Of random edits.
-        folder: Of the files.
+        extractor: Embeds edited images.
+        index: Index of the descriptors.
+        edits: Edits of released images.
+        chains: Look up random chains of edits as well. Distractors are looked up only after random
+            chains.
+        k: Number of neighbors, at least 1.
+        seed: Seed of random edits.
+        folder: Folder of the files.
     """
 
     command = "eval retrieval"
@@ -87,14 +95,14 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         seed: int,
         folder: Path,
     ) -> None:
-        self.extractor, self.index, self.k, self.seed, self.folder = (
-            extractor,
-            index,
-            k,
-            seed,
-            folder,
-        )
-        self.edits = {"edits": list(edits)} | ({"chains": [RandomChain()]} if chains else {})
+        self.extractor = extractor
+        self.index = index
+        self.k = k
+        self.seed = seed
+        self.folder = folder
+        self.edits: dict[str, list[Edit]] = {EDITS: list(edits)}
+        if chains:
+            self.edits[CHAINS] = [RandomChain()]
 
     def setup(self, process: Process) -> None:
         self.extractor.to(process.device, process.dtype)
@@ -103,39 +111,42 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         return count_pixels(source.file) * BYTES_PER_PIXEL + self.prepared_bytes(source)
 
     def prepared_bytes(self, source: Query) -> int:
-        return sum(map(len, self.edits.values())) * 12 * self.extractor.preprocess.side**2
+        views = sum(map(len, self.edits.values()))
+        return views * BYTES_PER_VIEW_PIXEL * self.extractor.preprocess.side**2
 
     def blocks(self, inputs: Sequence[Query], batch_size: int) -> list[list[int]]:
         return super().blocks([replace(query, group=query.arm) for query in inputs], batch_size)
 
     def prepare(self, source: Query) -> dict[str, Tensor]:
         rgb = source.file.open().rgb
-        return {
-            kind: self._views(rgb, source.original, edits)
-            for kind, edits in self.edits.items()
-            if source.arm or kind == "chains"
-        }
+        views = {}
+        for kind, edits in self.edits.items():
+            if source.arm or kind == CHAINS:
+                views[kind] = self._edit(rgb, source.original, edits)
+        return views
 
-    def _views(self, rgb: RGBImage, name: str, edits: Sequence[Edit]) -> Tensor:
-        """An image as the extractor sees it after each edit, (edits, 3, S, S)."""
-        edited = [
-            edit(rgb, edit_generator(self.seed, name, number)) for number, edit in enumerate(edits)
-        ]
-        return torch.stack([self.extractor.preprocess(one) for one in edited])
+    def _edit(self, rgb: RGBImage, name: str, edits: Sequence[Edit]) -> Tensor:
+        """Edit and preprocess an image, (edits, 3, S, S)."""
+        views = []
+        for number, edit in enumerate(edits):
+            edited = edit(rgb, edit_generator(self.seed, name, number))
+            views.append(self.extractor.preprocess(edited))
+        return torch.stack(views)
 
     @torch.inference_mode()
     def step(self, batch: Batch[Query, dict[str, Tensor]]) -> list[dict[str, NDArray[Any]]]:
-        found: list[dict[str, NDArray[Any]]] = [{} for _ in batch.inputs]
+        neighbors: list[dict[str, NDArray[Any]]] = [{} for _ in batch.inputs]
         for kind in batch.prepared[0]:
-            views = torch.stack([one[kind] for one in batch.prepared])
-            described = self.extractor.embed_images(views.flatten(0, 1)).float().cpu().numpy()
+            # Embed all views of the batch together.
+            views = torch.stack([prepared[kind] for prepared in batch.prepared])
+            vectors = self.extractor.embed_images(views.flatten(0, 1)).float().cpu().numpy()
+            distances, ids = self.index.search(vectors, self.k)
             shape = (*views.shape[:2], self.k)
-            distances, ids = (
-                values.reshape(shape) for values in self.index.search(described, self.k)
-            )
-            for place, one in enumerate(found):
-                one |= {f"{kind}.distances": distances[place], f"{kind}.ids": ids[place]}
-        return found
+            for values, distance, number in zip(
+                neighbors, distances.reshape(shape), ids.reshape(shape), strict=True
+            ):
+                values |= {f"{kind}.distances": distance, f"{kind}.ids": number}
+        return neighbors
 
     def finish(
         self, prepared: dict[str, Tensor], result: dict[str, NDArray[Any]]
@@ -143,24 +154,30 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         return result
 
     def write(self, source: Query, finished: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        write_bytes(
-            self.file(source),
-            save({name: np.ascontiguousarray(values) for name, values in finished.items()}),
-        )
+        arrays = {name: np.ascontiguousarray(values) for name, values in finished.items()}
+        write_bytes(self.file(source), save(arrays))
         return {}
 
     def exists(self, source: Query, row: dict[str, Any]) -> bool:
         return self.file(source).is_file()
 
     def file(self, query: Query) -> Path:
-        """Where it is kept what was found for a query."""
+        """Path of the neighbors of a query."""
         return self.folder / f"{query.name}.safetensors"
 
-    def found(
+    def neighbors(
         self, queries: Sequence[Query], kind: str
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Distances and ids of several queries, (N, edits, k) each, of ``edits`` or ``chains``."""
-        kept = [load_file(self.file(query)) for query in queries]
-        return np.stack([one[f"{kind}.distances"] for one in kept]), np.stack(
-            [one[f"{kind}.ids"] for one in kept]
-        )
+        """Load the neighbors of several queries.
+
+        Args:
+            queries: N queries.
+            kind: ``edits`` or ``chains``.
+
+        Returns:
+            Distances and ids, (N, edits, k) each.
+        """
+        arrays = [load_file(self.file(query)) for query in queries]
+        distances = np.stack([array[f"{kind}.distances"] for array in arrays])
+        ids = np.stack([array[f"{kind}.ids"] for array in arrays])
+        return distances, ids

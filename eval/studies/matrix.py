@@ -1,9 +1,9 @@
-"""``python -m eval matrix``: arms x personalization x purification, one study a cell, one table of all."""
+"""``python -m eval matrix``: arms, attacks and purifications in one table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,18 @@ from eval.studies.results import read_results
 from eval.studies.study import run_study
 from rid.pairs.config import PGDConfig
 
+Cell = tuple[str, str]
+"""Names of an attack and a purification."""
+
 
 @dataclass(frozen=True)
-class Cross:
-    """Every one of some attacks with every one of some purifications, by the names they have in the matrix."""
+class Grid:
+    """All combinations of some attacks and some purifications.
+
+    Attributes:
+        attacks: Names of the attacks in the matrix.
+        purifications: Names of the purifications in the matrix.
+    """
 
     attacks: tuple[str, ...]
     purifications: tuple[str, ...]
@@ -44,7 +52,7 @@ def run_matrix(
     faces: str,
     attacks: dict[str, Personalization],
     purifications: dict[str, Purifier | None],
-    crosses: Sequence[Cross] = (),
+    crosses: Sequence[Grid] = (),
     clean_fraction: float = 0.0,
     extra_metrics: Sequence[str] = (),
     metric_weights: MetricWeights = MetricWeights(),
@@ -53,45 +61,45 @@ def run_matrix(
     seed: int = 0,
     options: JobOptions | None = None,
 ) -> str | None:
-    """Run every cell that is not finished, and write one table and one page of all.
+    """Run all unfinished cells, and write one table and one report.
 
-    A cell is a study of its own in ``OUT/cells/ATTACK/PURIFICATION``, with its manifest, pictures and page; a person's protected
-    pictures are made once and kept in ``OUT/protected``. ``OUT/results.parquet`` has a row for each person, arm and cell.
+    A cell is a study in ``OUT/cells/ATTACK/PURIFICATION``, with its manifest, images and report. A
+    person's protected images are computed once and kept in ``OUT/protected``.
+    ``OUT/results.parquet`` has a row for each person, arm and cell.
 
     Args:
         people: Data set of persons (see datamodules.identities).
         output: Folder of the results; an interrupted matrix in it goes on.
-        generator: Folder or Hub id of the RID generator; its budget is every arm's.
-        surrogates: Pipelines the ascent arm works against.
+        generator: Folder or Hub id of the RID generator; its budget is that of all arms.
+        surrogates: Pipelines that the PGD arm works against.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
-        attacks: Personalization attacks, by the names the table gives them.
-        purifications: What attackers do to the pictures first, by name; null does nothing.
-        crosses: Which attacks meet which purifications; every one meets every one if empty.
-        clean_fraction: Share of each person's pictures that the attacker has unprotected, 0 to 1.
-        extra_metrics: Slow metrics, or such with downloaded weights, of ``python -m eval metrics``: ser_fiq, clip_iqa, fid, ...
-        metric_weights: Where those weights are.
-        pgd: The ascent arm's settings.
-        arms: Which arms, of clean, noise, rid, rid_tile and pgd.
-        seed: Of the arms' noise.
-        options: How the jobs run; people are shared out over processes.
+        attacks: Personalization attacks, by their names in the table.
+        purifications: Purifications before the attack, by name; null for none.
+        crosses: Combinations of attacks and purifications; empty for all combinations.
+        clean_fraction: Share of each person's images that the attacker has unprotected, 0 to 1.
+        extra_metrics: Metrics of ``python -m eval metrics`` that are slow or need downloaded
+            weights: ser_fiq, clip_iqa, fid, ...
+        metric_weights: Locations of those weights.
+        pgd: Settings of the PGD arm.
+        arms: Names of the arms: clean, noise, rid, rid_tile, pgd.
+        seed: Seed of the arms' noise.
+        options: Devices, batch size and workers of the jobs; people are shared out over processes.
 
     Returns:
         The table as text; None on every process but the first.
 
     Raises:
-        ValueError: If a cross names an attack or purification there is not, the folder holds a matrix with other settings,
-            or another run is at work in it.
+        ValueError: If a cross names an unknown attack or purification, the folder holds a matrix
+            with other settings, or another run is at work in it.
         FileNotFoundError: If a model is missing.
     """
+    # Check data and models before the first cell, which takes long.
     as_people(people)
     cells = plan(attacks, purifications, crosses)
-    for name in [attacks[attack].config.model for attack, _ in cells]:
-        pipeline_folder(
-            name
-        )  # a missing model is told before the first cell, not after the last but one
-    with locked(output) if is_first_process() else nullcontext():
-        if is_first_process():
-            remove_partials(output)
+    for attack, _ in cells:
+        pipeline_folder(attacks[attack].config.model)
+
+    with _owned(output):
         finished = True
         for attack, purification in cells:
             method = purifications[purification]
@@ -112,56 +120,78 @@ def run_matrix(
                 options=options,
                 protected=output / "protected",
             )
-            attacks[attack].to("cpu")  # the next cell's models need the room
+            # Free the device's memory for the next cell.
+            attacks[attack].to("cpu")
             if method is not None:
                 method.to("cpu")
             finished = finished and table is not None
         if not finished:
             return None
+
+        # Collect all cells.
         rows = collect(output, cells)
         with atomic_write(output / "results.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows), partial)
-        write_manifest(
-            output,
-            command="eval matrix",
-            cells=[f"{attack}/{purification}" for attack, purification in cells],
-            seed=seed,
-        )
+        names = [f"{attack}/{purification}" for attack, purification in cells]
+        write_manifest(output, command="eval matrix", cells=names, seed=seed)
         return write_matrix_report(output)
 
 
+@contextmanager
+def _owned(output: Path) -> Iterator[None]:
+    """Lock the folder and remove partial files (first process only)."""
+    if not is_first_process():
+        yield
+        return
+    with locked(output):
+        remove_partials(output)
+        yield
+
+
 def plan(
-    attacks: Mapping[str, Any], purifications: Mapping[str, Any], crosses: Sequence[Cross]
-) -> list[tuple[str, str]]:
-    """The cells, each once, in the order they are named in.
+    attacks: Mapping[str, Any], purifications: Mapping[str, Any], crosses: Sequence[Grid]
+) -> list[Cell]:
+    """List all cells, each once, in the order of the grids.
+
+    Args:
+        attacks: Attacks by name.
+        purifications: Purifications by name.
+        crosses: Combinations of both; empty for all.
 
     Raises:
-        ValueError: If there are none, or a cross names what there is not.
+        ValueError: If there are no cells, or a grid names an unknown attack or purification.
     """
     if not attacks or not purifications:
-        msg = "a matrix needs at least one attack and one purification (none: null does nothing to the pictures)"
-        raise ValueError(msg)
-    wanted = crosses or [Cross(tuple(attacks), tuple(purifications))]
-    for cross in wanted:
-        for kind, names, known in (
-            ("attack", cross.attacks, attacks),
-            ("purification", cross.purifications, purifications),
-        ):
-            if missing := [name for name in names if name not in known]:
-                msg = f"a cross names the {kind} {missing[0]}; there are {', '.join(known)}"
-                raise ValueError(msg)
-    return list(
-        dict.fromkeys(
-            (attack, purification)
-            for cross in wanted
-            for attack in cross.attacks
-            for purification in cross.purifications
+        msg = (
+            "a matrix needs at least one attack and one purification "
+            "(none: null leaves the images as they are)"
         )
-    )
+        raise ValueError(msg)
+    cells: list[Cell] = []
+    for grid in crosses or [Grid(tuple(attacks), tuple(purifications))]:
+        _check_names("attack", grid.attacks, attacks)
+        _check_names("purification", grid.purifications, purifications)
+        for attack in grid.attacks:
+            cells += [(attack, purification) for purification in grid.purifications]
+    return list(dict.fromkeys(cells))
 
 
-def collect(output: Path, cells: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """One row for each person, arm and cell: names, the arm's box, every metric, and the ISM between the person's real pictures."""
+def _check_names(kind: str, names: Sequence[str], known: Mapping[str, Any]) -> None:
+    """Reject names of a grid that the matrix does not have.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if unknown := [name for name in names if name not in known]:
+        msg = f"a cross names the {kind} {unknown[0]}; there are {', '.join(known)}"
+        raise ValueError(msg)
+
+
+def collect(output: Path, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Collect one row for each person, arm and cell.
+
+    A row has names, the arm's box, all metrics, and the ISM between the person's real images.
+    """
     rows = []
     for attack, purification in cells:
         cell = output / "cells" / attack / purification
@@ -169,12 +199,12 @@ def collect(output: Path, cells: Sequence[tuple[str, str]]) -> list[dict[str, An
         for result in read_results(cell):
             access = boxes(manifest, list(result["measured"]))
             for arm, measured in result["measured"].items():
-                place = {
+                names = {
                     "attack": attack,
                     "purification": purification,
                     "arm": arm,
                     "person": result["name"],
                     "box": access[arm].box,
                 }
-                rows.append(place | measured | {"real_ism": result["real_ism"]})
+                rows.append(names | measured | {"real_ism": result["real_ism"]})
     return rows

@@ -1,4 +1,4 @@
-"""The protection study: every person protected by every arm, attacked, and measured."""
+"""Job of the protection study."""
 
 from __future__ import annotations
 
@@ -26,19 +26,16 @@ from eval.studies.arms import Arm
 from eval.studies.results import result_file, save_all
 from images.io import open_photo
 
-Measured = dict[str, dict[str, float]]
-"""Metric values by arm."""
-
 
 @dataclass(frozen=True)
 class PersonInput:
-    """One person of a data set, known by name and content.
+    """One person of a data set, identified by name and content.
 
     Attributes:
         people: The data set.
-        place: Of the person in it.
-        name: Of the person.
-        sha256: Of the images.
+        place: Index of the person in it.
+        name: Name of the person.
+        sha256: Hash of the images.
     """
 
     people: IdentityDataset
@@ -51,7 +48,7 @@ class PersonInput:
 
     @classmethod
     def of(cls, people: IdentityDataset, place: int) -> PersonInput:
-        """The person at a place."""
+        """Identify the person at an index."""
         person = people[place]
         digest = hashlib.sha256()
         for images in (person["train"], person["reference"]):
@@ -60,32 +57,33 @@ class PersonInput:
 
     @property
     def mtime_ns(self) -> int:
-        """Changes with the images."""
+        """Number that changes with the images."""
         return int(self.sha256[:15], 16)
 
     def digest(self) -> str:
         return self.sha256
 
     def load(self) -> Person:
-        """The images."""
+        """Load the images."""
         return self.people[self.place]
 
 
 class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
     """Protects, attacks and measures one person per step.
 
-    Writes ``OUT/people/NAME/ARM/{protected,purified,generated}_NN.png`` and, last, ``OUT/people/NAME/result.json``.
+    Writes ``OUT/people/NAME/ARM/{protected,purified,generated}_NN.png`` and, last,
+    ``OUT/people/NAME/result.json``.
 
     Args:
-        arms: Named ways of protecting.
+        arms: Arms by name.
         attack: The personalization attack.
-        faces: Detector and embedder.
-        seed: Of the arms' noise; every person has a seed of their own derived from it.
+        faces: Face detector and embedder.
+        seed: Seed of the arms' noise; each person's seed is derived from it.
         output: Folder of the results.
-        purification: What the attacker does to the images before learning from them.
-        clean_fraction: Share of each person's images that the attacker has unprotected.
+        purification: Purification before the attack; None for none.
+        clean_fraction: Share of each person's images that the attacker has unprotected, 0 to 1.
         protected: Folder that keeps protected images for other studies of the same people and arms.
-        extra: Metrics beyond the usual ones.
+        extra: Additional metrics.
     """
 
     command = "eval personalize"
@@ -103,19 +101,15 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         protected: Path | None = None,
         extra: ExtraMetrics | None = None,
     ) -> None:
-        self.arms, self.attack, self.faces, self.seed, self.output = (
-            arms,
-            attack,
-            faces,
-            seed,
-            output,
-        )
-        self.purification, self.clean_fraction, self.kept, self.extra = (
-            purification,
-            clean_fraction,
-            protected,
-            extra,
-        )
+        self.arms = arms
+        self.attack = attack
+        self.faces = faces
+        self.seed = seed
+        self.output = output
+        self.purification = purification
+        self.clean_fraction = clean_fraction
+        self.protected = protected
+        self.extra = extra
 
     def setup(self, process: Process) -> None:
         self.device = process.device
@@ -131,41 +125,43 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         return source.load()
 
     def step(self, batch: Batch[PersonInput, Person]) -> list[dict[str, Any]]:
-        return [
-            self._study(person, place)
-            for person, place in zip(batch.prepared, batch.positions, strict=True)
-        ]
+        pairs = zip(batch.prepared, batch.positions, strict=True)
+        return [self._study_person(person, position) for person, position in pairs]
 
-    def _study(self, loaded: Person, place: int) -> dict[str, Any]:
-        """Images and metrics of one person."""
+    def _study_person(self, loaded: Person, position: int) -> dict[str, Any]:
+        """Compute images and metrics of one person in every arm."""
         person = Person(
             name=loaded["name"],
             train=loaded["train"].to(self.device),
             reference=loaded["reference"].to(self.device),
         )
-        real = self._real_similarity(
-            person
-        )  # before the long work: it fails where the references show no face
-        seed = self.seed + 1000 * place
+        # First of all, because it fails if the references show no face.
+        real_ism = self._real_ism(person)
+
+        seed = self.seed + 1000 * position
         steps = len(self.arms) * self.attack.config.steps
-        done = iter(range(1, steps + 1))
-        outcome = {
-            name: self._one_arm(name, person, seed, lambda _: self.report_step(next(done), steps))
-            for name in self.arms
-        }
+        counter = iter(range(1, steps + 1))
+
+        def on_step(_: float) -> None:
+            self.report_step(next(counter), steps)
+
+        images: dict[str, dict[str, Tensor]] = {}
+        measured: dict[str, dict[str, float]] = {}
+        for name in self.arms:
+            images[name], measured[name] = self._study_arm(name, person, seed, on_step)
         return {
             "name": person["name"],
-            "pictures": {name: pictures for name, (pictures, _) in outcome.items()},
-            "measured": {name: measured for name, (_, measured) in outcome.items()},
-            "real_ism": real,
+            "images": images,
+            "measured": measured,
+            "real_ism": real_ism,
         }
 
     def finish(self, prepared: Person, result: dict[str, Any]) -> dict[str, Any]:
         folder = result_file(self.output, result["name"]).parent
         shutil.rmtree(folder, ignore_errors=True)
         save_all(prepared["train"], folder / "original")
-        for arm, pictures in result["pictures"].items():
-            for kind, images in pictures.items():
+        for arm, kinds in result["images"].items():
+            for kind, images in kinds.items():
                 save_all(images, folder / arm / kind)
         return {key: result[key] for key in ("name", "measured", "real_ism")}
 
@@ -177,50 +173,65 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         return result_file(self.output, source.name).is_file()
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
-        return {
-            file.parent.name: {"name": file.parent.name}
-            for file in record.glob("people/*/result.json")
-        }
+        names = [file.parent.name for file in record.glob("people/*/result.json")]
+        return {name: {"name": name} for name in names}
 
-    def _one_arm(
+    def _study_arm(
         self, name: str, person: Person, seed: int, on_step: Callable[[float], None]
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Protect, attack and measure one person in one arm.
+
+        Returns:
+            Images by kind, and metrics.
+        """
+        clean = quantize(person["train"])
         protected = self._protect(name, person, seed)
-        pictures = {"protected": protected}
-        shown = protected.clone()
-        unprotected = round(self.clean_fraction * len(shown))
-        shown[:unprotected] = quantize(person["train"][:unprotected])
+        images = {"protected": protected}
+
+        # The attacker has some images unprotected, and may purify all.
+        published = protected.clone()
+        unprotected = round(self.clean_fraction * len(published))
+        published[:unprotected] = clean[:unprotected]
         if self.purification is not None:
+            source = torch.Generator().manual_seed(seed)
             with torch.no_grad():
-                shown = quantize(self.purification(shown, torch.Generator().manual_seed(seed)))
-            pictures["purified"] = shown
-        generated = self.attack(shown, on_step).to(protected)
-        identity = IdentityPreservation(self.faces, sync_on_compute=False).to(
-            protected.device
-        )  # one person is one rank's
+                published = quantize(self.purification(published, source))
+            images["purified"] = published
+        generated = self.attack(published, on_step).to(protected)
+        images["generated"] = generated
+
+        # Measure; one person is handled by one rank, so nothing is reduced over ranks.
+        identity = IdentityPreservation(self.faces, sync_on_compute=False).to(protected.device)
         identity.update(generated, person["reference"])
         measured = {metric: float(value) for metric, value in identity.compute().items()}
-        clean, said = quantize(person["train"]), self.attack.config.plain_prompts()
-        measured |= fidelity(protected, clean) | {"brisque": brisque(generated)}
+        measured |= fidelity(protected, clean)
+        measured["brisque"] = brisque(generated)
         if self.extra is not None:
-            measured |= self.extra.person_metrics(generated, said, protected, clean)
-        return pictures | {"generated": generated}, measured
+            prompts = self.attack.config.plain_prompts()
+            measured |= self.extra.person_metrics(generated, prompts, protected, clean)
+        return images, measured
 
-    def _real_similarity(self, person: Person) -> float:
-        """ISM between the person's real pictures: the clean ones to be attacked against the reference, undetected counted 0."""
+    def _real_ism(self, person: Person) -> float:
+        """ISM of the clean training images against the reference images.
+
+        An image without a detected face counts as 0.
+
+        Raises:
+            ValueError: If no reference image shows a face.
+        """
         try:
-            centre = mean_embedding(self.faces(person["reference"]))
+            center = mean_embedding(self.faces(person["reference"]))
         except ValueError as error:
             msg = f"{person['name']}: {error}"
             raise ValueError(msg) from error
-        seen = self.faces(person["train"])
-        return float(similarities(seen, centre).sum() / len(seen.detected))
+        faces = self.faces(person["train"])
+        return float(similarities(faces, center).sum() / len(faces.detected))
 
     def _protect(self, name: str, person: Person, seed: int) -> Tensor:
-        """The person's protected pictures, from the folder that keeps them if they are there."""
-        if self.kept is None:
+        """Protect a person's images, or load their protected images."""
+        if self.protected is None:
             return self.arms[name](person["train"], seed)
-        folder = self.kept / name / person["name"]
+        folder = self.protected / name / person["name"]
         files = [folder / f"protected_{index:02d}.png" for index in range(len(person["train"]))]
         if not all(file.is_file() for file in files):
             save_all(self.arms[name](person["train"], seed), folder / "protected")

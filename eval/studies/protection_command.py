@@ -1,4 +1,4 @@
-"""``python -m eval personalize | matrix``: options, and what people are told."""
+"""Commands ``python -m eval personalize`` and ``matrix``: options and output."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ JOB = ("accelerator", "devices", "num_nodes", "precision", "batch_size", "worker
 
 
 def options_of_study(parser: Parser) -> None:
-    """Add the verb's options."""
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        help="folder of the results; the same command goes on in it",
-    )
+    """Add the options of ``personalize``."""
+    _add_output(parser)
     parser.add_call("eval.studies.study:run_study", skip={"output", "protected", "options"})
     add_job_arguments(parser, batch_size=1, workers=1, per_batch="people at a time")
 
 
 def options_of_matrix(parser: Parser) -> None:
-    """Add the verb's options."""
+    """Add the options of ``matrix``."""
+    _add_output(parser)
+    parser.add_call("eval.studies.matrix:run_matrix", skip={"output", "options"})
+    add_job_arguments(parser, batch_size=1, workers=1, per_batch="people at a time")
+
+
+def _add_output(parser: Parser) -> None:
+    """Add the option of the results' folder."""
     parser.add_argument(
         "-o",
         "--output",
@@ -33,8 +34,6 @@ def options_of_matrix(parser: Parser) -> None:
         required=True,
         help="folder of the results; the same command goes on in it",
     )
-    parser.add_call("eval.studies.matrix:run_matrix", skip={"output", "options"})
-    add_job_arguments(parser, batch_size=1, workers=1, per_batch="people at a time")
 
 
 def personalize(settings: Any, output: Output) -> int:
@@ -44,26 +43,25 @@ def personalize(settings: Any, output: Output) -> int:
     table = run_study(**_without_job(settings), options=job_options(settings))
     if table is not None:
         output.result(table.text())
-        output.result(
-            f"report: {settings.output / 'report.html'}", report=settings.output / "report.html"
-        )
+        report = settings.output / "report.html"
+        output.result(f"report: {report}", report=report)
     return 0
 
 
 def matrix(settings: Any, output: Output) -> int:
-    """Cross arms, attacks and purifications."""
+    """Run all combinations of arms, attacks and purifications."""
     from eval.studies.matrix import run_matrix
 
     table = run_matrix(**_without_job(settings), options=job_options(settings))
     if table is not None:
         output.result(table)
-        output.result(
-            f"report: {settings.output / 'report.html'}", report=settings.output / "report.html"
-        )
+        report = settings.output / "report.html"
+        output.result(f"report: {report}", report=report)
     return 0
 
 
 def _without_job(settings: Any) -> dict[str, Any]:
+    """Select the settings of the study, without those of the job."""
     return {name: value for name, value in settings.as_dict().items() if name not in JOB}
 
 

@@ -1,4 +1,4 @@
-"""``python -m eval purify``: one purification over a folder of images."""
+"""``python -m eval purify``: purification of a folder of images."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from images.outputs import ImageTree
 
 
 class PurifyJob(ImageJob[Photo, NDArray[Any]]):
-    """Washes images with a purifier.
+    """Purifies images.
 
     Args:
         method: The purification.
-        tree: Where results go.
-        seed: Every image has a seed of its own derived from it and from its place in the list.
+        tree: Folder and names of the results.
+        seed: Seed of all random draws; each image's seed is derived from it and its position.
     """
 
     command = "eval purify"
@@ -33,7 +33,9 @@ class PurifyJob(ImageJob[Photo, NDArray[Any]]):
     columns = ("source", "output", "notes", "error")
 
     def __init__(self, method: Purifier, tree: ImageTree, seed: int) -> None:
-        self.method, self.tree, self.seed = method, tree, seed
+        self.method = method
+        self.tree = tree
+        self.seed = seed
 
     def setup(self, process: Process) -> None:
         self.method.to(process.device)
@@ -42,49 +44,48 @@ class PurifyJob(ImageJob[Photo, NDArray[Any]]):
         return source.open()
 
     def step(self, batch: Batch[ImageInput, Photo]) -> list[NDArray[Any]]:
-        return [
-            self._purified(photo, place)
-            for photo, place in zip(batch.prepared, batch.positions, strict=True)
-        ]
+        pairs = zip(batch.prepared, batch.positions, strict=True)
+        return [self._purify(photo, position) for photo, position in pairs]
 
-    def _purified(self, photo: Photo, place: int) -> NDArray[Any]:
-        source = torch.Generator().manual_seed(self.seed * 1_000_003 + place)
-        levels = to_uint8(self.method(photo.tensor().unsqueeze(0), source))
-        return levels[0].permute(1, 2, 0).contiguous().cpu().numpy()
+    def _purify(self, photo: Photo, position: int) -> NDArray[Any]:
+        """Purify one image, (H, W, 3) uint8."""
+        source = torch.Generator().manual_seed(self.seed * 1_000_003 + position)
+        purified = to_uint8(self.method(photo.tensor().unsqueeze(0), source))
+        return purified[0].permute(1, 2, 0).contiguous().cpu().numpy()
 
     def finish(self, prepared: Photo, result: NDArray[Any]) -> SavedImage:
-        return SavedImage(
-            encode_photo(replace(prepared, rgb=result)), {"notes": "; ".join(prepared.notes)}
-        )
+        content = encode_photo(replace(prepared, rgb=result))
+        return SavedImage(content, {"notes": "; ".join(prepared.notes)})
 
 
 def purify_files(
     inputs: Sequence[Path],
     output: Path,
     method: Purifier,
-    named: dict[str, Any],
+    described: dict[str, Any],
     seed: int,
     options: JobOptions | None = None,
 ) -> Report | None:
-    """Purify every image and save it as PNG at its own size; goes on with a stopped run.
+    """Purify images and save them as PNG.
+
+    Images keep their size. A stopped run goes on.
 
     Args:
         inputs: Folders, images, shards (.tar) and lists (.txt).
         output: Folder of the results.
         method: The purification.
-        named: Its class and settings, for the record.
-        seed: Of all random draws.
-        options: How the job runs.
+        described: Class and settings of the purification, for the record.
+        seed: Seed of all random draws.
+        options: Devices, batch size and workers of the job.
 
     Returns:
         The outcome; None on every process but the first.
 
     Raises:
         FileNotFoundError: If there are no images.
-        ValueError: If the folder is an input, or holds other files or images purified otherwise.
+        ValueError: If the folder is an input, or holds other files or images of other settings.
     """
-    found, tree = plan_image_job(inputs, output, "png")
-    settings = {"method": named, "seed": seed}
-    return run_image_job(
-        PurifyJob(method, tree, seed), found, settings, options or JobOptions(batch_size=1)
-    )
+    images, tree = plan_image_job(inputs, output, "png")
+    settings = {"method": described, "seed": seed}
+    job = PurifyJob(method, tree, seed)
+    return run_image_job(job, images, settings, options or JobOptions(batch_size=1))

@@ -1,4 +1,4 @@
-"""``python -m eval purify``: its options, and what people are told."""
+"""Command ``python -m eval purify``: options and output."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_
 
 
 def options(parser: Parser) -> None:
-    """Add the verb's options."""
+    """Add the options of ``purify``."""
     add_images(parser)
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="folder of the purified images, PNG"
     )
     parser.add_call("eval.attacks.purification:Purifier", "method", subclasses=True)
-    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random draws")
     add_job_arguments(parser, batch_size=4)
 
 
 def act(settings: Any, output: Output) -> int:
-    """Purify the images; 0 only if every one was."""
+    """Purify the images; return 0 only if all succeeded."""
     from eval.studies.purify import purify_files
 
-    named = output.requested["method"]
     report = purify_files(
         settings.photos,
         settings.output,
         settings.method,
-        named,
+        output.requested["method"],
         settings.seed,
         job_options(settings),
     )
@@ -36,7 +35,7 @@ def act(settings: Any, output: Output) -> int:
 
 
 VERB = Verb(
-    "Wash protections off images by one of the attacks' purifications.",
+    "Remove protections from images by a purification.",
     "eval purify PHOTOS/ -o OUT/ --method Jpeg --method.quality 75",
     options,
     act,

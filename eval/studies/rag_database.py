@@ -1,4 +1,4 @@
-"""The database that a retrieval attack searches."""
+"""Database of the retrieval attack."""
 
 from __future__ import annotations
 
@@ -17,22 +17,20 @@ from sentinels.record import Record
 
 logger = logging.getLogger(__name__)
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Database:
-    """What the system searches.
+    """Collection that the attacked system searches.
 
     Attributes:
         originals: Folder of the collection.
         embedder: clip, siglip, a folder or a Hub id.
         method: cosine, bm25, fusion or rerank.
         captions: JSON list with the collection's captions, for bm25 and fusion.
-        size: Only the first so many originals; None for all.
-        vectors: Folder of the vectors, to be used again; inside the results if None.
-        batch_size: Pictures embedded at a time.
-        accelerator: Lightning's, for embedding: auto, cpu, gpu.
+        size: Number of originals that are searched, the first ones; None for all.
+        vectors: Folder of the vectors, for reuse; None puts it into the results.
+        batch_size: Images embedded at a time.
+        accelerator: Accelerator for embedding, as in Lightning: auto, cpu, gpu.
     """
 
     originals: Path
@@ -48,19 +46,29 @@ class Database:
 def open_stores(
     planted: Record, database: Database, embedder: Embedder, output: Path
 ) -> dict[str, VectorStore]:
-    """Vectors of originals and sentinels, brought up to date."""
+    """Embed originals and sentinels, unless they are up to date.
+
+    Args:
+        planted: Record of the sentinels.
+        database: The collection.
+        embedder: The open embedder.
+        output: Folder of the results.
+
+    Raises:
+        ValueError: If the program runs in several processes.
+    """
     folder = database.vectors or output / "vectors"
     options = JobOptions(DeviceOptions(database.accelerator), database.batch_size)
-    sentinels = [
-        ImageInput.from_file(path, sentinel_name(sentinel.generated, path))
-        for _, sentinel, path in planted.pairs()
-    ]
+    sentinels = []
+    for _, sentinel, path in planted.pairs():
+        sentinels.append(ImageInput.from_file(path, sentinel_name(sentinel.generated, path)))
+    inputs = {
+        "originals": find_images([database.originals]),
+        "sentinels": JobInputs(sentinels),
+    }
     stores = {}
-    for name, found in (
-        ("originals", find_images([database.originals])),
-        ("sentinels", JobInputs(sentinels)),
-    ):
-        report = embed_images(found, folder / name, embedder, "sentinels embed", options)
+    for name, images in inputs.items():
+        report = embed_images(images, folder / name, embedder, "sentinels embed", options)
         if report is None:
             msg = "eval rag runs in one process; start it without torchrun or srun"
             raise ValueError(msg)
@@ -71,6 +79,9 @@ def open_stores(
 
 
 def sentinel_name(recorded: str, path: Path) -> str:
-    """A sentinel's name in its store: its place below the record's pictures, or the file's name."""
+    """Name of a sentinel in its store.
+
+    It is the path below the record's folder ``images``, or the file's name.
+    """
     parts = PurePosixPath(recorded).parts
     return "/".join(parts[parts.index("images") + 1 :]) if "images" in parts else path.name

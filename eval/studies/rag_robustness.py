@@ -1,9 +1,10 @@
-"""``python -m eval rag-robustness``: is the decision still reached after a thief edited the collection, and what does it cost him?"""
+"""``python -m eval rag-robustness``: decision after edits of the collection."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from images.inputs import ImageInput, find_images
 from images.io import Photo, UnreadableImage, save_png
 from images.transforms import edit_generator
 from models.embedders import identify_model, open_embedder
-from models.search import ExactIndex, rankings
+from models.search import ExactIndex, Ranking, rankings
 from models.store import VectorStore
 from sentinels.decide import DecideConfig, decide
 from sentinels.reader import load_network
@@ -27,6 +28,9 @@ from sentinels.retrieve import read_captions
 from sentinels.service import Service
 
 logger = logging.getLogger(__name__)
+
+MIN_SENTINELS = 2
+"""Fewest remaining sentinels that can be tested."""
 
 
 def run_robustness(
@@ -42,34 +46,40 @@ def run_robustness(
     service: Service | None = None,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Edit collection and sentinels alike, ask the system that searches them, and decide; a row for each edit, and ``robustness.csv``.
+    """Run the retrieval attack after each edit, and decide.
+
+    Collection and sentinels are edited alike. The rows are written to ``robustness.csv``.
 
     Args:
-        record: The owner's record.
+        record: File of the sentinels' record.
         output: Folder of the results.
-        database: The collection, and how it is searched; its captions are what ordinary users look for.
-        generator: Draws.
-        judge: Looks and words.
-        reader: What the thief reads letters with.
-        edits: Which.
-        decision: How it is decided.
-        flow: How the system works.
-        service: For generators, judges and searches that ask one; its limits hold for each edit.
-        seed: Of the generator's noise.
+        database: The collection, and the way it is searched; its captions are the queries of
+            ordinary users.
+        generator: Generates images.
+        judge: Compares images with prompts and writes search captions.
+        reader: Network by which the thief finds letters: a folder or a Hub id.
+        edits: Names of the edits: none, jpeg, halved, cropped, inpainted, deleted.
+        decision: Settings of the decision.
+        flow: Settings of the retrieval-augmented generator.
+        service: Service for the generators, judges and searches that need one; its limits hold for
+            each edit.
+        seed: Seed of the generator's noise.
+
+    Returns:
+        One row for each edit.
 
     Raises:
-        ValueError: If there is no such edit, or the folder holds the results of another record, collection, reader or seed.
+        ValueError: If an edit is unknown, or the folder holds the results of another record,
+            collection, reader or seed.
     """
     network = load_network(reader)
-    known = TRANSPARENT | {"inpainted": InpaintText(network), "deleted": DropTextImages(network)}
-    if unknown := [edit for edit in edits if edit not in known]:
-        msg = f"no edit '{unknown[0]}'; there are {', '.join(known)}"
+    attacks = dict(TRANSPARENT)
+    attacks |= {"inpainted": InpaintText(network), "deleted": DropTextImages(network)}
+    if unknown := [edit for edit in edits if edit not in attacks]:
+        msg = f"no edit '{unknown[0]}'; there are {', '.join(attacks)}"
         raise ValueError(msg)
-    planted, photos, rows = (
-        Record.open(record),
-        find_images([database.originals]).complete(),
-        list[dict[str, Any]](),
-    )
+    planted = Record.open(record)
+    photos = find_images([database.originals]).complete()
     settings = {
         "record": {"file": str(record.resolve()), "sha256": file_digest(record)},
         "originals": str(database.originals.resolve()),
@@ -77,30 +87,25 @@ def run_robustness(
         "seed": seed,
     }
     claim(output, "eval rag-robustness", settings)
+
+    rows = []
     for name in edits:
+        # Edit the collection and the sentinels.
         folder = output / name
-        kept = sum(
-            _edited(photo, known[name], folder / "originals" / photo.name, seed) for photo in photos
-        )
-        stolen = Record(folder / "record.json", provenance={"edit": name})
-        for source, sentinel, path in planted.pairs():
-            place = folder / "images" / sentinel_name(sentinel.generated, path)
-            if _edited(ImageInput.from_file(path), known[name], place, seed):
-                stolen.sentinels[source] = replace(
-                    sentinel,
-                    generated=stolen.relative(place),
-                    original=str(planted.locate(sentinel.original)),
-                )
-        stolen.write()
+        stolen = _StolenCollection(folder, name, attacks[name], seed)
+        originals_kept = stolen.edit_originals(photos)
+        remaining = stolen.edit_sentinels(planted)
         row: dict[str, Any] = {
             "edit": name,
-            "originals_kept": kept,
-            "sentinels_kept": len(stolen.sentinels),
+            "originals_kept": originals_kept,
+            "sentinels_kept": len(remaining.sentinels),
         }
-        searched = replace(database, originals=folder / "originals", vectors=None)
-        if len(stolen.sentinels) >= 2:
-            done = run_rag(
-                stolen.file,
+
+        # Query the system that searches them, and decide.
+        if len(remaining.sentinels) >= MIN_SENTINELS:
+            searched = replace(database, originals=folder / "originals", vectors=None)
+            run = run_rag(
+                remaining.file,
                 folder / "run",
                 searched,
                 generator,
@@ -110,23 +115,17 @@ def run_robustness(
                 service,
                 seed,
             )
-            row["failed"] = len(done.failed)
-            found = decide(record, done.arms["protected"].folder, folder / "decision", decision)[
-                "system"
-            ]
-            row |= {
-                "hit_at_1": found["hits"]["hit@1"]["share"],
-                "p": found["permutation"]["p"],
-                "similarity": found["similarity"]["mean"],
-            }
+            row["failed"] = len(run.failed)
+            answers = run.arms["protected"].folder
+            verdict = decide(record, answers, folder / "decision", decision)
+            row |= _decision_columns(verdict["system"])
             if database.captions:
-                row |= ordinary(
-                    folder / "run" / "vectors", database.embedder, read_captions(database.captions)
-                )
+                captions = read_captions(database.captions)
+                row |= benign_recall(folder / "run" / "vectors", database.embedder, captions)
         rows.append(row)
-    write_table(
-        output / "robustness.csv", list(dict.fromkeys(key for row in rows for key in row)), rows
-    )
+
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    write_table(output / "robustness.csv", columns, rows)
     finished = not any(row.get("failed") for row in rows)
     write_manifest(
         output, command="eval rag-robustness", finished=finished, settings=settings, rows=rows
@@ -134,40 +133,98 @@ def run_robustness(
     return rows
 
 
-def ordinary(vectors: Path, embedder: str, captions: dict[str, str]) -> dict[str, float]:
-    """What ordinary users, who look for pictures by their captions, find with the sentinels in the collection and without.
-
-    Returns:
-        Shares of captions whose own picture is among the first ten, with and without; share of first hits that are sentinels.
-    """
-    stores = {name: VectorStore.open(vectors / name) for name in ("originals", "sentinels")}
-    known = set(stores["originals"].labels)
-    asked = {f"originals/{name}": text for name, text in captions.items() if name in known}
-    queries = open_embedder(embedder).embed_texts(list(asked.values())).cpu().numpy()
-    with_them = rankings(ExactIndex.from_stores(stores), queries, 10)
-    without = rankings(ExactIndex.from_stores({"originals": stores["originals"]}), queries, 10)
-
-    def recall(rankings: list[list[tuple[str, float]]]) -> float:
-        return sum(
-            name in [found for found, _ in ranking]
-            for name, ranking in zip(asked, rankings, strict=True)
-        ) / len(asked)
-
-    first = sum(ranking[0][0].startswith("sentinels/") for ranking in with_them) / len(asked)
+def _decision_columns(system: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the columns of ``robustness.csv`` from a decision about a system."""
     return {
-        "recall_at_10_with": recall(with_them),
-        "recall_at_10_without": recall(without),
-        "first_is_sentinel": first,
+        "hit_at_1": system["hits"]["hit@1"]["share"],
+        "p": system["permutation"]["p"],
+        "similarity": system["similarity"]["mean"],
     }
 
 
-def _edited(photo: ImageInput, attack: Attack, target: Path, seed: int) -> bool:
-    """Save what an attack leaves of an image; False if it drops the image, or if that cannot be read."""
-    try:
-        left = attack(photo.open().rgb, edit_generator(seed, photo.name))
-    except UnreadableImage as error:
-        logger.warning("left out: %s", error)
-        return False
-    if left is not None:
-        save_png(Photo(left), target)
-    return left is not None
+@dataclass
+class _StolenCollection:
+    """Collection and sentinels after one edit.
+
+    Attributes:
+        folder: Folder of the edited images.
+        name: Name of the edit.
+        attack: The edit.
+        seed: Seed of random edits.
+    """
+
+    folder: Path
+    name: str
+    attack: Attack
+    seed: int
+
+    def edit_originals(self, photos: Sequence[ImageInput]) -> int:
+        """Edit the originals, and count those that are left."""
+        targets = self.folder / "originals"
+        return sum(self._edit(photo, targets / photo.name) for photo in photos)
+
+    def edit_sentinels(self, planted: Record) -> Record:
+        """Edit the sentinels, and record those that are left."""
+        remaining = Record(self.folder / "record.json", provenance={"edit": self.name})
+        for source, sentinel, path in planted.pairs():
+            target = self.folder / "images" / sentinel_name(sentinel.generated, path)
+            if self._edit(ImageInput.from_file(path), target):
+                remaining.sentinels[source] = replace(
+                    sentinel,
+                    generated=remaining.relative(target),
+                    original=str(planted.locate(sentinel.original)),
+                )
+        remaining.write()
+        return remaining
+
+    def _edit(self, photo: ImageInput, target: Path) -> bool:
+        """Edit and save one image.
+
+        Returns:
+            False if it is dropped or unreadable.
+        """
+        try:
+            edited = self.attack(photo.open().rgb, edit_generator(self.seed, photo.name))
+        except UnreadableImage as error:
+            logger.warning("left out: %s", error)
+            return False
+        if edited is None:
+            return False
+        save_png(Photo(edited), target)
+        return True
+
+
+def benign_recall(vectors: Path, embedder: str, captions: Mapping[str, str]) -> dict[str, float]:
+    """Retrieval by ordinary users, with and without the sentinels.
+
+    Ordinary users search images by their captions.
+
+    Args:
+        vectors: Folder of the vectors.
+        embedder: Model that computed them.
+        captions: Caption of each original, by name.
+
+    Returns:
+        Shares of captions whose own image is among the first ten, with and without the sentinels,
+        and the share of first results that are sentinels.
+    """
+    stores = {name: VectorStore.open(vectors / name) for name in ("originals", "sentinels")}
+    known = set(stores["originals"].labels)
+    queries = {f"originals/{name}": text for name, text in captions.items() if name in known}
+    vectors_of_queries = open_embedder(embedder).embed_texts(list(queries.values())).cpu().numpy()
+    with_sentinels = rankings(ExactIndex.from_stores(stores), vectors_of_queries, 10)
+    alone = ExactIndex.from_stores({"originals": stores["originals"]})
+    without = rankings(alone, vectors_of_queries, 10)
+
+    def recall(results: Sequence[Ranking]) -> float:
+        hits = 0
+        for name, ranking in zip(queries, results, strict=True):
+            hits += name in [entry for entry, _ in ranking]
+        return hits / len(queries)
+
+    first = sum(ranking[0][0].startswith("sentinels/") for ranking in with_sentinels)
+    return {
+        "recall_at_10_with": recall(with_sentinels),
+        "recall_at_10_without": recall(without),
+        "first_is_sentinel": first / len(queries),
+    }

@@ -13,70 +13,97 @@ from torch import Tensor
 from engine.records import read_json
 from images.io import Photo, open_photo, save_png, to_uint8
 
-
-def result_file(output: Path, name: str) -> Path:
-    """Where a person's numbers are, once everything about the person is written."""
-    return output / "people" / name / "result.json"
-
-
-def save_all(images: Tensor, stem: Path) -> None:
-    """Save (B, 3, H, W) pictures in [0, 1] as ``STEM_00.png``, ``STEM_01.png`` and so on."""
-    for index, levels in enumerate(to_uint8(images).cpu()):
-        save_png(
-            Photo(levels.permute(1, 2, 0).numpy()), stem.with_name(f"{stem.name}_{index:02d}.png")
-        )
-
-
-def all_pictures(output: Path, kind: str) -> Tensor:
-    """Every finished person's pictures of a kind, such as ``rid/generated`` or ``original``, (n, 3, H, W) in [0, 1]."""
-    files = [
-        file
-        for result in read_results(output)
-        for file in sorted((output / "people" / result["name"]).glob(f"{kind}_*.png"))
-    ]
-    return torch.stack([open_photo(file).tensor() for file in files])
+REMEDY = "delete this person's result.json and start the study again with the same settings"
 
 
 class PersonResult(TypedDict):
-    """The numbers of one person: by arm, the value of each metric; and the ISM between the person's real pictures."""
+    """Numbers of one person.
+
+    ``measured`` has the values of all metrics by arm. ``real_ism`` is the ISM between the person's
+    real images.
+    """
 
     name: str
     measured: dict[str, dict[str, float]]
     real_ism: float
 
 
-REMEDY = "delete this person's result.json and start the study again with the same settings"
+def result_file(output: Path, name: str) -> Path:
+    """Path of a person's numbers, which are written last."""
+    return output / "people" / name / "result.json"
+
+
+def save_all(images: Tensor, stem: Path) -> None:
+    """Save images as ``STEM_00.png``, ``STEM_01.png`` and so on.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        stem: Path without number and ending.
+    """
+    for index, image in enumerate(to_uint8(images).cpu()):
+        file = stem.with_name(f"{stem.name}_{index:02d}.png")
+        save_png(Photo(image.permute(1, 2, 0).numpy()), file)
+
+
+def load_all(output: Path, kind: str) -> Tensor:
+    """Load one kind of images of all finished persons.
+
+    Args:
+        output: The study's folder.
+        kind: Such as ``rid/generated`` or ``original``.
+
+    Returns:
+        (n, 3, H, W) in [0, 1].
+    """
+    images = []
+    for result in read_results(output):
+        folder = output / "people" / result["name"]
+        images += [open_photo(file).tensor() for file in sorted(folder.glob(f"{kind}_*.png"))]
+    return torch.stack(images)
 
 
 def read_results(output: Path) -> list[PersonResult]:
-    """The finished persons of a study, by name.
+    """Read the numbers of all finished persons, by name.
 
     Raises:
         FileNotFoundError: If there are none.
-        ValueError: If one is damaged.
+        ValueError: If a file is damaged.
     """
     files = sorted(output.glob("people/*/result.json"))
     if not files:
-        msg = f"{output}: no finished persons here; run 'python -m eval personalize' with this output folder first"
+        msg = (
+            f"{output}: no finished persons here; "
+            "run 'python -m eval personalize' with this output folder first"
+        )
         raise FileNotFoundError(msg)
     results = [read_json(file, PersonResult, REMEDY) for file in files]
-    arms = {arm: set(measured) for arm, measured in results[0]["measured"].items()}
+    expected = _metric_names(results[0])
     for file, result in zip(files, results, strict=True):
         if result["name"] != file.parent.name:
-            msg = f"{file}: of {result['name']!r}, who has another folder; {REMEDY}"
+            msg = f"{file}: holds results of {result['name']!r}, whose folder is another; {REMEDY}"
             raise ValueError(msg)
-        if (
-            {arm: set(measured) for arm, measured in result["measured"].items()} != arms
-            or not all(arms.values())
-            or not arms
-        ):
+        names = _metric_names(result)
+        if not names or not all(names.values()) or names != expected:
             msg = f"{file}: has other arms or metrics than {files[0]}, or none; {REMEDY}"
             raise ValueError(msg)
     return results
 
 
 def mean_of(results: Sequence[PersonResult], arm: str, metric: str) -> float:
-    """Mean of a metric over the persons for whom it is a number; NaN if there are none."""
+    """Mean of a metric over persons.
+
+    NaN values are left out; NaN if there are no others.
+
+    Args:
+        results: Numbers of the persons.
+        arm: Name of the arm.
+        metric: Name of the metric.
+    """
     values = [result["measured"][arm][metric] for result in results]
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else float("nan")
+
+
+def _metric_names(result: PersonResult) -> dict[str, set[str]]:
+    """Names of the metrics by arm."""
+    return {arm: set(values) for arm, values in result["measured"].items()}

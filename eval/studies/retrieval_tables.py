@@ -21,9 +21,18 @@ RETRIEVAL = [
     "attack_param",
     "retrieved_distances",
     "retrieved_indices",
+    "rank",
+    "r@1",
+    "r@10",
+    "r@100",
+    "ap",
 ]
-RETRIEVAL += ["rank", "r@1", "r@10", "r@100", "ap"]
+"""Columns of ``retr_df.csv``."""
+
 DETECTION = ["batch", "image_index", "attack", "retrieved_distances", "retrieved_ids"]
+"""Columns of ``icd_df.csv``."""
+
+RECALL_DEPTHS = (1, 10, 100)
 
 
 def write_retrieval(
@@ -45,50 +54,51 @@ def write_retrieval(
         batch: Images of one batch, for the column ``batch``.
     """
     rows = []
-    for picture, own in enumerate(truth):
-        places = ranks(ids[picture], np.full(len(labels), own))
-        for place, (kind, parameter) in enumerate(labels):
-            rank, found = int(places[place]), places[place] >= 0
-            hits = [int(found and rank < n) for n in (1, 10, 100)]
-            near = [
-                json.dumps(values[picture, place].tolist())
-                for values in (distances.astype(np.float64).round(6), ids)
+    for image, entry in enumerate(truth):
+        image_ranks = ranks(ids[image], np.full(len(labels), entry))
+        for edit, (kind, parameter) in enumerate(labels):
+            rank = int(image_ranks[edit])
+            hit = rank >= 0
+            row = [
+                image // batch,
+                entry,
+                kind,
+                parameter,
+                *_neighbor_lists(distances[image, edit], ids[image, edit]),
+                rank if hit else ids.shape[-1],
+                *(int(hit and rank < depth) for depth in RECALL_DEPTHS),
+                1 / (rank + 1) if hit else 0.0,
             ]
-            ap = 1 / (rank + 1) if found else 0.0
-            rows.append(
-                [
-                    picture // batch,
-                    own,
-                    kind,
-                    parameter,
-                    *near,
-                    rank if found else ids.shape[-1],
-                    *hits,
-                    ap,
-                ]
-            )
-    write_table(target, RETRIEVAL, (dict(zip(RETRIEVAL, row, strict=True)) for row in rows))
+            rows.append(dict(zip(RETRIEVAL, row, strict=True)))
+    write_table(target, RETRIEVAL, rows)
 
 
 def write_detection(
     target: Path, queries: Sequence[Query], distances: NDArray, ids: NDArray, seed: int, batch: int
 ) -> None:
-    """Write ``icd_df.csv``: one row for each query, edited by its random chain.
+    """Write ``icd_df.csv``: one row for each query after its chain.
 
     Args:
         target: The file.
         queries: N queries.
         distances: (N, k) of the neighbors.
         ids: (N, k) of the neighbors.
-        seed: Of the random chains.
+        seed: Seed of the random chains.
         batch: Images of one batch, for the column ``batch``.
     """
     rows = []
-    for place, query in enumerate(queries):
-        names = RandomChain().draw(edit_generator(seed, query.original))
-        near = [
-            json.dumps(values[place].tolist())
-            for values in (distances.astype(np.float64).round(6), ids)
-        ]
-        rows.append([place // batch, query.truth, "+".join(names), *near])
-    write_table(target, DETECTION, (dict(zip(DETECTION, row, strict=True)) for row in rows))
+    for number, query in enumerate(queries):
+        chain = RandomChain().draw(edit_generator(seed, query.original))
+        neighbors = _neighbor_lists(distances[number], ids[number])
+        row = [number // batch, query.truth, "+".join(chain), *neighbors]
+        rows.append(dict(zip(DETECTION, row, strict=True)))
+    write_table(target, DETECTION, rows)
+
+
+def _neighbor_lists(distances: NDArray, ids: NDArray) -> list[str]:
+    """Format distances (k,) and ids (k,) as JSON lists.
+
+    Distances are rounded to six places.
+    """
+    rounded = distances.astype(np.float64).round(6)
+    return [json.dumps(rounded.tolist()), json.dumps(ids.tolist())]

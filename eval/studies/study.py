@@ -12,7 +12,7 @@ from lightning import seed_everything
 from torch.utils.data import Dataset
 
 from checkpoints.folders import model_folder, model_path, pipeline_folder
-from datamodules.identities import as_people
+from datamodules.identities import IdentityDataset, as_people
 from engine.files import file_digest, write_text
 from engine.job import JobOptions
 from engine.manifest import claim, fingerprint
@@ -25,7 +25,7 @@ from eval.reports.personalization import StudyTable, write_report
 from eval.studies.access import access_of_arms
 from eval.studies.arms import build_arms
 from eval.studies.personalize import PersonInput, ProtectionStudy
-from eval.studies.results import all_pictures
+from eval.studies.results import load_all
 from rid.lineage import Lineage, lineage_of
 from rid.pairs.config import PGDConfig
 from rid.weights import load_generator
@@ -48,57 +48,54 @@ def run_study(
     options: JobOptions | None = None,
     protected: Path | None = None,
 ) -> StudyTable | None:
-    """Protect, attack and measure every person in every arm, and write tables, pictures and a page.
+    """Run a protection study, and write its tables, images and report.
+
+    Every person is protected, attacked and measured in every arm.
 
     Args:
         people: Data set of persons (see datamodules.identities).
         output: Folder of the results; an interrupted study in it goes on.
-        generator: Folder or Hub id of the RID generator; its budget is every arm's.
-        surrogates: Pipelines the ascent arm works against.
+        generator: Folder or Hub id of the RID generator; its budget is that of all arms.
+        surrogates: Pipelines that the PGD arm works against.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         attack: The personalization attack.
-        purification: What the attacker does to the pictures first; nothing if None.
-        clean_fraction: Share of each person's pictures that the attacker has unprotected, 0 to 1.
-        extra_metrics: Slow metrics, or such with downloaded weights, of ``python -m eval metrics``: ser_fiq, clip_iqa, fid, ...
-        metric_weights: Where those weights are.
-        pgd: The ascent arm's settings.
-        arms: Which arms, of clean, noise, rid, rid_tile and pgd.
-        seed: Of the arms' noise.
-        options: How the job runs; people are shared out over processes.
-        protected: Folder that keeps protected pictures for other studies with the same people, arms and seed.
+        purification: Purification of the images before the attack; None for none.
+        clean_fraction: Share of each person's images that the attacker has unprotected, 0 to 1.
+        extra_metrics: Metrics of ``python -m eval metrics`` that are slow or need downloaded
+            weights: ser_fiq, clip_iqa, fid, ...
+        metric_weights: Locations of those weights.
+        pgd: Settings of the PGD arm.
+        arms: Names of the arms: clean, noise, rid, rid_tile, pgd.
+        seed: Seed of the arms' noise.
+        options: Devices, batch size and workers of the job; people are shared out over processes.
+        protected: Folder that keeps protected images for other studies with the same people, arms
+            and seed.
 
     Returns:
         The table; None on every process but the first.
 
     Raises:
-        ValueError: If ``people`` is no such data set, ``clean_fraction`` is out of range, or the folder holds a study with other settings.
+        ValueError: If ``people`` is not such a data set, ``clean_fraction`` is out of range, or the
+            folder holds a study with other settings.
         FileNotFoundError: If a model is missing.
     """
     if not 0 <= clean_fraction <= 1:
         msg = f"clean_fraction is a share from 0 to 1, got {clean_fraction}"
         raise ValueError(msg)
+
+    # Open the models and the data.
     persons = as_people(people)
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
-    made = build_arms(arms, network, surrogates, pgd)
+    protections = build_arms(arms, network, surrogates, pgd)
     backend = load_faces(faces)
     extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.config.model)
     study = ProtectionStudy(
-        made, attack, backend, seed, output, purification, clean_fraction, protected, extra
+        protections, attack, backend, seed, output, purification, clean_fraction, protected, extra
     )
-    pipelines = {"attacked": attack.config.model} | {
-        f"surrogate {number}": name for number, name in enumerate(surrogates)
-    }
-    weights = {
-        role: fingerprint(name, Path(pipeline_folder(name))) for role, name in pipelines.items()
-    }
-    weights["generator"] = fingerprint(generator, model_path(generator))
-    if purification is not None and purification.model is not None:
-        weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
-    weights["faces"] = {
-        role: {"name": faces, "sha256": file_digest(file)}
-        for role, file in face_files(faces).items()
-    }
+
+    # Record the settings that decide the results.
+    weights = _weights(attack, generator, surrogates, faces, purification)
     settings = {
         "people": describe(persons) | {"count": len(persons)},
         "attack": {"class": type(attack).__name__} | asdict(attack.config),
@@ -112,44 +109,85 @@ def run_study(
         "weights": weights,
     }
     if protected is not None:
-        kept = {key: settings[key] for key in ("people", "pgd", "seed", "weights")}
-        kept["weights"] = {
-            role: weight
-            for role, weight in weights.items()
-            if role.startswith(("generator", "surrogate"))
-        }
-        claim(protected, "eval matrix", kept)
-    surrogate_weights = [weight for role, weight in weights.items() if role.startswith("surrogate")]
-    access = access_of_arms(
-        arms, weights["attacked"], lineage_of(generator), Lineage(surrogate_weights, complete=True)
-    )
+        claim(protected, "eval matrix", _protection_settings(settings))
+    surrogate_lineage = Lineage(list(_with_role(weights, "surrogate").values()), complete=True)
+    access = access_of_arms(arms, weights["attacked"], lineage_of(generator), surrogate_lineage)
     facts = {
         "budget_levels": network.budget,
-        "access": {arm: asdict(found) for arm, found in access.items()},
+        "access": {arm: asdict(entry) for arm, entry in access.items()},
     }
+
+    # Run one person at a time.
+    inputs = _person_inputs(persons)
     one_by_one = JobOptions(batch_size=1) if options is None else replace(options, batch_size=1)
-    inputs = [PersonInput.of(persons, place) for place in range(len(persons))]
-    if len({person.name for person in inputs}) < len(inputs):
-        msg = "two people share a name: rename one of them"
-        raise ValueError(msg)
     report = run_job(study, inputs, output, settings, one_by_one, facts=facts)
     if report is None:
         return None
     if report.failed:
-        msg = f"{len(report.failed)} of {len(inputs)} people have no results: {next(iter(report.failed.values()))}"
+        first = next(iter(report.failed.values()))
+        msg = f"{len(report.failed)} of {len(inputs)} people have no results: {first}"
         raise ValueError(msg)
+
+    # Compare the sets of all generated images with the clean images.
     if set(extra_metrics) & set(SET_METRICS):
-        clean = all_pictures(output, "original")
-        found = {
-            arm: extra.set_metrics(all_pictures(output, f"{arm}/generated"), clean) for arm in arms
+        clean = load_all(output, "original")
+        values = {
+            arm: extra.set_metrics(load_all(output, f"{arm}/generated"), clean) for arm in arms
         }
-        write_text(output / "sets.json", json.dumps(found, indent=2) + "\n")
+        write_text(output / "sets.json", json.dumps(values, indent=2) + "\n")
     return write_report(output)
 
 
 def describe(thing: Any) -> dict[str, Any]:
-    """Class and plain settings of an object, for the record."""
+    """Describe an object's class and plain settings, for the record."""
     values = {
         key: value for key, value in vars(thing).items() if isinstance(value, str | int | float)
     }
     return {"class": f"{type(thing).__module__}.{type(thing).__qualname__}"} | values
+
+
+def _weights(
+    attack: Personalization,
+    generator: str,
+    surrogates: Sequence[str],
+    faces: str,
+    purification: Purifier | None,
+) -> dict[str, Any]:
+    """Fingerprint all weights of a study, by role."""
+    pipelines = {"attacked": attack.config.model}
+    pipelines |= {f"surrogate {number}": name for number, name in enumerate(surrogates)}
+    weights: dict[str, Any] = {}
+    for role, name in pipelines.items():
+        weights[role] = fingerprint(name, Path(pipeline_folder(name)))
+    weights["generator"] = fingerprint(generator, model_path(generator))
+    if purification is not None and purification.model is not None:
+        weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
+    weights["faces"] = {
+        role: {"name": faces, "sha256": file_digest(file)}
+        for role, file in face_files(faces).items()
+    }
+    return weights
+
+
+def _with_role(weights: dict[str, Any], *prefixes: str) -> dict[str, Any]:
+    """Select the weights whose role starts with one of some words."""
+    return {role: entry for role, entry in weights.items() if role.startswith(prefixes)}
+
+
+def _protection_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Select the settings that decide the protected images."""
+    selected = {key: settings[key] for key in ("people", "pgd", "seed")}
+    return selected | {"weights": _with_role(settings["weights"], "generator", "surrogate")}
+
+
+def _person_inputs(persons: IdentityDataset) -> list[PersonInput]:
+    """List the persons as inputs of the job.
+
+    Raises:
+        ValueError: If two have the same name.
+    """
+    inputs = [PersonInput.of(persons, index) for index in range(len(persons))]
+    if len({person.name for person in inputs}) < len(inputs):
+        msg = "two people share a name: rename one of them"
+        raise ValueError(msg)
+    return inputs

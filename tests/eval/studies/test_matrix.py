@@ -7,7 +7,7 @@ import yaml
 from engine.cli import run
 from eval.__main__ import main
 from eval.reports.matrix import figure, markdown
-from eval.studies.matrix import Cross, plan
+from eval.studies.matrix import Grid, plan
 from models.faces.face_net import FaceNet
 
 SMALL = {"steps": 2, "samples": 2, "class_images": 2, "sample_steps": 2, "prior_weight": 0}
@@ -92,7 +92,7 @@ def test_a_cross_that_names_what_is_not_there():
     with pytest.raises(
         ValueError, match="a cross names the purification bleach; there are none, jpeg"
     ):
-        plan({"ti": 1}, {"none": None, "jpeg": 1}, [Cross(("ti",), ("bleach",))])
+        plan({"ti": 1}, {"none": None, "jpeg": 1}, [Grid(("ti",), ("bleach",))])
     with pytest.raises(ValueError, match="at least one attack"):
         plan({}, {"none": None}, [])
 

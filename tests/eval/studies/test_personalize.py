@@ -110,8 +110,8 @@ def test_a_model_that_no_protection_has_seen_is_a_black_box(settings, tmp_path, 
     told = capsys.readouterr().out
     for arm in ("rid", "pgd"):
         assert (
-            f"{arm}: black box: the attacked model {settings['surrogates'][0]} is none that the protection was made against"
-            in told
+            f"{arm}: black box: the attacked model {settings['surrogates'][0]} is not one that "
+            "the protection was made against" in told
         )
     assert "shares its vae with one of them" in told
 

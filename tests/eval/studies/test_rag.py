@@ -258,7 +258,7 @@ def test_every_way_to_search_runs(collection, service, stub, tmp_path, reads):
 def test_the_estimate_counts_and_prices(service):
     priced = Service(chat_price=0.01, image_price=0.1, max_calls=50)
     words = estimate(20, 2, FlowConfig(trials=2), ServiceGenerator(), ServiceJudge(), priced)
-    assert "80 trials: 80 to 400 chat requests and at most 160 pictures" in words
+    assert "80 trials: 80 to 400 chat requests and at most 160 images" in words
     assert "at most 20.00" in words
     assert "stops after 50" in words
 
