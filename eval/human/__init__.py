@@ -1,1 +1,1 @@
-"""The human test: people judge pictures in a browser, and their answers are counted as a detector's are."""
+"""Human test: people judge images in a browser."""

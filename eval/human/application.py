@@ -1,4 +1,7 @@
-"""The web application of a human test."""
+"""Web application of a human test.
+
+The pages are plain HTML, without scripts or external content.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,14 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from engine.pages.shell import SERVED_POLICY, render
-from eval.human.admission import PER_ADDRESS, Admission
+from eval.human.admission import MAX_PER_ADDRESS, Admission
 from eval.human.design import Design, draw
 from eval.human.store import Store
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-LARGEST_FORM = 20_000
-"""Bytes of a form; the largest study's is a tenth of it."""
+
+MAX_FORM_BYTES = 20_000
+"""Largest size of a form; the largest study's form is a tenth of it."""
 
 HEADERS = {
     "Content-Security-Policy": SERVED_POLICY,
@@ -36,124 +40,164 @@ def application(
     output: Path,
     seed: int,
     host: str = "127.0.0.1",
-    per_address: int = PER_ADDRESS,
+    per_address: int = MAX_PER_ADDRESS,
 ) -> Starlette:
-    """Make the web application of a prepared study; see :func:`serve`."""
-    stimuli = store.stimuli()
-    admission = Admission(per_address)
-    media = f"image/{design.codec}"
+    """Create the web application of a prepared study.
 
-    def page(template: str, status: int = 200, **values: object) -> Response:
-        return HTMLResponse(render(f"eval/{template}", design=design, **values), status, HEADERS)
+    Args:
+        design: The study.
+        store: Its database.
+        output: The study's folder.
+        seed: Seed of the participants' questions.
+        host: Address that the server listens on.
+        per_address: Participants from one network address within an hour; 0 for any number.
+    """
+    pages = _Pages(design, store, output, seed, Admission(per_address))
+    routes = [
+        Route("/", pages.begin),
+        Route("/begin", pages.enter, methods=["POST"]),
+        Route("/take/{token}", pages.ask),
+        Route("/take/{token}", pages.take, methods=["POST"]),
+        Route("/picture/{token}", pages.image),
+    ]
+    # Another site must not reach a study on this machine by another host name.
+    hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
+    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    return Starlette(routes=routes, middleware=[trusted])
 
-    def again(path: str) -> Response:
-        return RedirectResponse(path, 303, HEADERS)
 
-    def begin(_: Request) -> Response:
-        return page("study_begin.html", missing=False)
+class _Pages:
+    """Handles the requests of a study.
 
-    async def enter(request: Request) -> Response:
-        if (form := await fields(request)) is None:
-            return refused("too large a form", 413)
-        about = {
-            name: str(form.get(f"about{place}", "")) for place, name in enumerate(design.about)
-        }
-        if form.get("consent") != "yes" or any(
-            said not in design.about[name] for name, said in about.items()
-        ):
-            return page("study_begin.html", 400, missing=True)
+    Args:
+        design: The study.
+        store: Its database.
+        output: The study's folder.
+        seed: Seed of the participants' questions.
+        admission: Counts participants by network address.
+    """
+
+    def __init__(
+        self, design: Design, store: Store, output: Path, seed: int, admission: Admission
+    ) -> None:
+        self.design = design
+        self.store = store
+        self.output = output
+        self.seed = seed
+        self.admission = admission
+        self.stimuli = store.stimuli()
+
+    def begin(self, _: Request) -> Response:
+        """Show the first page."""
+        return self._page("study_begin.html", missing=False)
+
+    async def enter(self, request: Request) -> Response:
+        """Register a participant, and lead to the first question."""
+        form = await read_form(request)
+        if form is None:
+            return refuse("the form is too large", 413)
+
+        # Check the answers about the participant.
+        design = self.design
+        about = {}
+        for number, name in enumerate(design.about):
+            about[name] = str(form.get(f"about{number}", ""))
+        complete = all(answer in design.about[name] for name, answer in about.items())
+        if form.get("consent") != "yes" or not complete:
+            return self._page("study_begin.html", 400, missing=True)
+
+        # Limit the participants from one address.
         address = request.client.host if request.client else ""
-        if minutes := admission.wait(address):
+        if minutes := self.admission.wait(address):
             words = (
-                f"{per_address} people have begun this study from your network within the hour, and no more may. "
-                f"Please try again in {minutes} minutes, or tell the person who invited you."
+                f"{self.admission.limit} people have begun this study from your network within the "
+                f"hour, and no more may. Please try again in {minutes} minutes, or tell the person "
+                "who invited you."
             )
-            return refused(words, 429)
-        token = store.begin(
-            about,
-            design.participants,
-            lambda number, shown: draw(
-                design, stimuli, shown, np.random.default_rng([seed, number])
-            ),
-        )
-        if token:
-            admission.admit(address)
-        return again(f"/take/{token}") if token else page("study_end.html", 403, full=True)
+            return refuse(words, 429)
+        token = self.store.begin(about, design.participants, self._questions)
+        if token is None:
+            return self._page("study_end.html", 403, full=True)
+        self.admission.admit(address)
+        return _redirect(f"/take/{token}")
 
-    def ask(request: Request) -> Response:
+    def _questions(self, number: int, shown: dict[int, int]) -> list[list[int]]:
+        """Draw the questions of a participant."""
+        return draw(self.design, self.stimuli, shown, np.random.default_rng([self.seed, number]))
+
+    def ask(self, request: Request) -> Response:
+        """Show a participant's next question."""
         token = request.path_params["token"]
-        progress = store.progress(token)
+        progress = self.store.progress(token)
         if progress is None:
-            return refused("no such page; begin at the address you were given", 404)
-        question = store.question(token)
+            return refuse("no such page; begin at the address you were given", 404)
+        question = self.store.question(token)
         if question is None:
-            return page("study_end.html", full=False)
-        return page(
+            return self._page("study_end.html", full=False)
+        done, total = progress
+        return self._page(
             "study_question.html",
             question=question,
-            done=progress[0],
-            total=progress[1],
+            done=done,
+            total=total,
             missing="missing" in request.query_params,
         )
 
-    async def take(request: Request) -> Response:
+    async def take(self, request: Request) -> Response:
+        """Save an answer, and lead to the next question."""
         token = request.path_params["token"]
-        if (form := await fields(request)) is None:
-            return refused("too large a form", 413)
-        choice, place = str(form.get("choice", "")), str(form.get("place", ""))
+        form = await read_form(request)
+        if form is None:
+            return refuse("the form is too large", 413)
+        design = self.design
+        choice = str(form.get("choice", ""))
+        place = str(form.get("place", ""))
         if choice not in design.choices or not place.isdecimal():
-            return again(f"/take/{token}?missing=1")
-        told = (
-            {str(number) for number in form.getlist("reason")} if choice == design.target else set()
-        )
-        store.answer(
-            token,
-            int(place[:9]),
-            choice,
-            [design.reasons[int(number)] for number in sorted(told & known)],
-        )
-        return again(f"/take/{token}")
+            return _redirect(f"/take/{token}?missing=1")
 
-    known = {str(number) for number in range(len(design.reasons))}
+        # Reasons count only if the target was chosen.
+        reasons = []
+        if choice == design.target:
+            named = {str(number) for number in form.getlist("reason")}
+            known = {str(number) for number in range(len(design.reasons))}
+            reasons = [design.reasons[int(number)] for number in sorted(named & known)]
+        self.store.answer(token, int(place[:9]), choice, reasons)
+        return _redirect(f"/take/{token}")
 
-    def picture(request: Request) -> Response:
-        number = store.picture(request.path_params["token"])
+    def image(self, request: Request) -> Response:
+        """Serve an image."""
+        number = self.store.image_index(request.path_params["token"])
         if number is None:
-            return refused("no such picture", 404)
-        return Response(
-            (output / "pictures" / f"{number}.bin").read_bytes(), media_type=media, headers=HEADERS
-        )
+            return refuse("no such image", 404)
+        content = (self.output / "pictures" / f"{number}.bin").read_bytes()
+        return Response(content, media_type=f"image/{self.design.codec}", headers=HEADERS)
 
-    routes = [
-        Route("/", begin),
-        Route("/begin", enter, methods=["POST"]),
-        Route("/take/{token}", ask),
-        Route("/take/{token}", take, methods=["POST"]),
-        Route("/picture/{token}", picture),
-    ]
-    hosts = (
-        [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
-    )  # a page elsewhere must not reach a study on this machine by another name
-    return Starlette(
-        routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]
-    )
+    def _page(self, template: str, status: int = 200, **values: object) -> Response:
+        """Render a page of the study."""
+        html = render(f"eval/{template}", design=self.design, **values)
+        return HTMLResponse(html, status, HEADERS)
 
 
-async def fields(request: Request) -> FormData | None:
-    """A form's fields; None if it is larger than any of ours, or of another kind."""
-    length, kind = (
-        request.headers.get("content-length", ""),
-        request.headers.get("content-type", ""),
-    )
-    if (
-        not length.isdecimal()
-        or int(length) > LARGEST_FORM
-        or not kind.startswith("application/x-www-form-urlencoded")
-    ):
+async def read_form(request: Request) -> FormData | None:
+    """Read a form.
+
+    Returns:
+        None if it is too large or has another content type.
+    """
+    length = request.headers.get("content-length", "")
+    kind = request.headers.get("content-type", "")
+    if not length.isdecimal() or int(length) > MAX_FORM_BYTES:
+        return None
+    if not kind.startswith("application/x-www-form-urlencoded"):
         return None
     return await request.form()
 
 
-def refused(words: str, status: int) -> Response:
-    """A plain answer to what no participant's browser sends."""
+def refuse(words: str, status: int) -> Response:
+    """Refuse a request in plain text."""
     return PlainTextResponse(f"{words}\n", status, HEADERS)
+
+
+def _redirect(path: str) -> Response:
+    """Lead the browser to another page."""
+    return RedirectResponse(path, 303, HEADERS)

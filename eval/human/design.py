@@ -1,4 +1,4 @@
-"""What a human test asks, and which questions a participant gets."""
+"""Design of a human test, and draw of the questions."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ Kind = Literal["label", "pair", "rating"]
 
 @dataclass(frozen=True)
 class Design:
-    """A human test.
+    """Design of a human test.
 
     Attributes:
-        kind: ``label``: one picture, two answers. ``pair``: two pictures of one item, which of them? ``rating``: one picture, a scale.
-        title: Of the pages.
-        question: What is asked of every picture or pair.
+        kind: ``label``: one image, two answers. ``pair``: two images of one item, choose one.
+            ``rating``: one image, a scale.
+        title: Title of the pages.
+        question: Question about every image or pair.
         labels: The true labels and, for ``label``, the words of their buttons.
-        target: The label that is to be recognised: the positive class, or the picture of a pair that is the answer.
-        number: Questions of a participant: for each label, or, for ``pair``, altogether.
-        introduction: What a participant reads first.
-        reasons: What may be named as a reason once the target was chosen; ``label`` only.
+        target: The label to recognize: the positive class, or the correct image of a pair.
+        number: Questions of a participant: for each label, or, for ``pair``, in total.
+        introduction: Text of the first page.
+        reasons: Reasons that can be chosen with the target; ``label`` only.
         scale: Words of a rating's points, the lowest first.
-        about: What participants are asked about themselves, and the answers to choose from; never who they are.
-        size: Side of the served pictures, in pixels.
-        codec: Of the served pictures; png where the pictures' own traces are what is asked about.
-        participants: At most so many.
+        about: Questions about the participants, with the answers to choose from; never about their
+            identity.
+        size: Side of the served images, in pixels, at least 16.
+        codec: Codec of the served images; png if the images' compression traces matter.
+        participants: Largest number of participants.
     """
 
     kind: Kind
@@ -53,21 +55,28 @@ class Design:
 
     def __post_init__(self) -> None:
         if self.kind != "rating" and len(self.labels) != 2:
-            msg = f"a study of kind {self.kind} compares two labels, got {', '.join(self.labels) or 'none'}"
+            labels = ", ".join(self.labels) or "none"
+            msg = f"a study of kind {self.kind} compares two labels, got {labels}"
             raise ValueError(msg)
         if self.target not in self.labels:
-            msg = f"target '{self.target}' is none of the labels {', '.join(self.labels)}"
+            msg = f"target '{self.target}' is not one of the labels {', '.join(self.labels)}"
             raise ValueError(msg)
         if self.kind == "rating" and len(self.scale) < 2:
             msg = "a rating needs a scale of at least two points"
             raise ValueError(msg)
         if self.number < 1 or self.size < 16 or self.participants < 1:
-            msg = f"number, size (at least 16) and participants must be positive, got {self.number}, {self.size}, {self.participants}"
+            msg = (
+                "number, size (at least 16) and participants must be positive, got "
+                f"{self.number}, {self.size}, {self.participants}"
+            )
             raise ValueError(msg)
 
     @property
     def choices(self) -> dict[str, str]:
-        """What may be answered, and how it reads. A pair's answers are places, so that they say nothing of labels."""
+        """Possible answers and their words.
+
+        The answers of a pair are positions, which do not reveal labels.
+        """
         if self.kind == "label":
             return self.labels
         if self.kind == "pair":
@@ -75,103 +84,134 @@ class Design:
         return {str(point): words for point, words in enumerate(self.scale, start=1)}
 
     def check(self, stimuli: Sequence[Stimulus]) -> None:
-        """Whether a participant's questions can be drawn from these pictures.
+        """Check that the images suffice for a participant's questions.
 
         Raises:
             ValueError: If there are too few, or one has an unknown label.
         """
         if unknown := {stimulus.label for stimulus in stimuli} - set(self.labels):
-            msg = f"pictures are labelled {', '.join(sorted(unknown))}; the study has only {', '.join(self.labels)}"
+            msg = (
+                f"images are labeled {', '.join(sorted(unknown))}; "
+                f"the study has only {', '.join(self.labels)}"
+            )
             raise ValueError(msg)
-        counts = (
-            {"pairs": len(pairs(stimuli))} if self.kind == "pair" else dict.fromkeys(self.labels, 0)
-        )
-        if self.kind != "pair":
+        if self.kind == "pair":
+            counts = {"pairs": len(pairs(stimuli))}
+        else:
+            counts = dict.fromkeys(self.labels, 0)
             for stimulus in stimuli:
                 counts[stimulus.label] += 1
         for name, count in counts.items():
             if count < self.number:
-                msg = f"a participant is to judge {self.number} of {name}, but there are {count}; lower number or add pictures"
+                msg = (
+                    f"a participant is to judge {self.number} of {name}, but there are {count}; "
+                    "lower number or add images"
+                )
                 raise ValueError(msg)
 
 
 @dataclass(frozen=True)
 class _Settings:
+    """Settings of a study's manifest."""
+
     design: Design
 
 
 @dataclass(frozen=True)
 class _Study:
+    """Manifest of a study."""
+
     settings: _Settings
 
 
 def design_of(folder: Path) -> Design:
-    """The design that a study's folder was begun with.
+    """Read the design of a study from its manifest.
 
     Raises:
         FileNotFoundError: If there is no manifest.
         ValueError: If it is damaged.
     """
-    return read_json(
-        folder / MANIFEST,
-        _Study,
-        "put a whole copy of it back: the answers mean nothing without it",
-    ).settings.design
+    remedy = "restore a complete copy of it: the answers cannot be analyzed without it"
+    return read_json(folder / MANIFEST, _Study, remedy).settings.design
 
 
 def pairs(stimuli: Sequence[Stimulus]) -> dict[str, dict[str, int]]:
-    """For each item that has both labels: label to index of its picture."""
+    """Index the images of each item with both labels.
+
+    Returns:
+        For each item, the index of its image by label.
+    """
     items: dict[str, dict[str, int]] = defaultdict(dict)
     for index, stimulus in enumerate(stimuli):
         items[stimulus.item][stimulus.label] = index
-    return {item: found for item, found in items.items() if len(found) == 2}
+    return {item: images for item, images in items.items() if len(images) == 2}
 
 
 def draw(
     design: Design, stimuli: Sequence[Stimulus], shown: Mapping[int, int], rng: np.random.Generator
 ) -> list[list[int]]:
-    """A participant's questions in their order: indices of the pictures of each, as many of every label, evenly over categories.
+    """Draw a participant's questions, in their order.
+
+    All labels have equally many images, spread evenly over categories.
 
     Args:
         design: The study.
-        stimuli: All pictures.
-        shown: How often each picture was shown so far; rarer ones come first.
-        rng: Decides everything else.
+        stimuli: All images.
+        shown: How often each image was shown so far; rarer images come first.
+        rng: Generator of all random draws.
+
+    Returns:
+        For each question, the indices of its images.
     """
-    if design.kind == "pair":
-        items = list(pairs(stimuli).values())
-        groups = [[min(found.values()) for found in items]]
-        other = {min(found.values()): max(found.values()) for found in items}
+    # Choose images, or pairs by their first image.
+    groups, partners = _groups(design, stimuli)
+    chosen: list[int] = []
+    for group in groups:
+        chosen += _draw_evenly(group, stimuli, shown, design.number, rng)
+    if not partners:
+        questions = [[index] for index in chosen]
     else:
-        groups = [
-            [index for index, stimulus in enumerate(stimuli) if stimulus.label == label]
-            for label in design.labels
-        ]
-        other = {}
-    chosen = [
-        index for group in groups for index in _evenly(group, stimuli, shown, design.number, rng)
-    ]
-    questions = [[index, other[index]] if other else [index] for index in chosen]
-    if other:  # the target as often first as second
-        first = rng.permutation(np.arange(len(questions)) % 2 == 0)
-        for question, wanted in zip(questions, first, strict=True):
+        # Show the target as often first as second.
+        questions = [[index, partners[index]] for index in chosen]
+        target_first = rng.permutation(np.arange(len(questions)) % 2 == 0)
+        for question, wanted in zip(questions, target_first, strict=True):
             if (stimuli[question[0]].label == design.target) != wanted:
                 question.reverse()
     return [questions[place] for place in rng.permutation(len(questions))]
 
 
-def _evenly(
+def _groups(design: Design, stimuli: Sequence[Stimulus]) -> tuple[list[list[int]], dict[int, int]]:
+    """Group the images that a participant judges equally many of.
+
+    Returns:
+        Groups of indices, and for pairs the index of each image's partner.
+    """
+    if design.kind == "pair":
+        partners = {}
+        for images in pairs(stimuli).values():
+            partners[min(images.values())] = max(images.values())
+        return [list(partners)], partners
+    groups = []
+    for label in design.labels:
+        groups.append([index for index, one in enumerate(stimuli) if one.label == label])
+    return groups, {}
+
+
+def _draw_evenly(
     group: Sequence[int],
     stimuli: Sequence[Stimulus],
     shown: Mapping[int, int],
     number: int,
     rng: np.random.Generator,
 ) -> list[int]:
-    """So many of a group: one of each category in turn, the least shown first."""
+    """Draw images of a group, evenly over categories.
+
+    Each category gives one image in turn, the least shown first.
+    """
+    # The least shown come last, because they are popped from the end.
+    shuffled = rng.permutation(group).tolist()
     waiting: dict[str, list[int]] = defaultdict(list)
-    for index in sorted(
-        rng.permutation(group).tolist(), key=lambda index: -shown.get(index, 0)
-    ):  # popped from the end
+    for index in sorted(shuffled, key=lambda index: -shown.get(index, 0)):
         waiting[stimuli[index].category].append(index)
     chosen: list[int] = []
     while len(chosen) < number:

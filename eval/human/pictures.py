@@ -1,4 +1,4 @@
-"""Pictures of a human test: where they come from, and what is made of them so that only what they show can tell them apart."""
+"""Images of a human test: sources, and conversion to one format."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Codec = Literal["jpeg", "png"]
 
 @dataclass(frozen=True)
 class Stimulus:
-    """A picture to be judged.
+    """An image to judge.
 
     Attributes:
-        file: Where it is.
-        label: What is true of it: real, generated, an arm. Never told to a participant.
-        category: What it shows; draws are even over categories.
-        item: What pictures of different labels have in common: those of one item make a pair.
-        reference: A picture shown beside it, not to be judged.
+        file: Path of the image.
+        label: True label, such as real, generated, or an arm; never shown to participants.
+        category: Category of the content; draws are even over categories.
+        item: Name shared by images of different labels that form a pair.
+        reference: Image shown beside it for comparison.
     """
 
     file: Path
@@ -35,52 +35,49 @@ class Stimulus:
 
 
 class PictureSource(Protocol):
-    """Anything that lists pictures to be judged."""
+    """Source of images to judge."""
 
     def stimuli(self) -> list[Stimulus]:
-        """The pictures, in a fixed order."""
+        """List the images, in a fixed order."""
         ...
 
 
 class LabelledFolders:
-    """A folder for each label, with a sub-folder for each category, as HPBench's pictures are sorted.
+    """Images in folders: one for each label.
+
+    Sub-folders are categories, as in HPBench.
 
     Args:
-        folders: Label to folder.
+        folders: Folder of each label.
     """
 
     def __init__(self, folders: dict[str, Path]) -> None:
         self.folders = {label: Path(folder) for label, folder in folders.items()}
 
     def stimuli(self) -> list[Stimulus]:
-        """Every picture; its category is the sub-folder it is in.
+        """List all images; the category is the sub-folder.
 
         Raises:
-            FileNotFoundError: If a folder is not there or holds no pictures.
+            FileNotFoundError: If a folder is missing or holds no images.
         """
-        found = []
+        stimuli = []
         for label, folder in self.folders.items():
             for path in list_images(folder)[0]:
                 inside = path.relative_to(folder)
-                found.append(
-                    Stimulus(
-                        path,
-                        label,
-                        inside.parts[0] if len(inside.parts) > 1 else "all",
-                        str(inside.with_suffix("")),
-                    )
-                )
-        return found
+                category = inside.parts[0] if len(inside.parts) > 1 else "all"
+                item = str(inside.with_suffix(""))
+                stimuli.append(Stimulus(path, label, category, item))
+        return stimuli
 
 
 class StudyPictures:
-    """What ``python -m eval personalize`` left: protected pictures, or what the attacker drew, of some arms.
+    """Images of a protection study (``python -m eval personalize``).
 
     Args:
         output: The study's folder.
-        kind: ``protected`` for what was published, ``generated`` for what the attacker drew of it.
-        arms: Which arms; they are the labels.
-        reference: Show one of the person's own pictures beside.
+        kind: ``protected`` images, or images ``generated`` by the attacker.
+        arms: Names of the arms, which are the labels.
+        reference: Show one of the person's clean images for comparison.
     """
 
     def __init__(
@@ -90,60 +87,78 @@ class StudyPictures:
         arms: Sequence[str],
         reference: bool = False,
     ) -> None:
-        self.output, self.kind, self.arms, self.reference = (
-            Path(output),
-            kind,
-            list(arms),
-            reference,
-        )
+        self.output = Path(output)
+        self.kind = kind
+        self.arms = list(arms)
+        self.reference = reference
 
     def stimuli(self) -> list[Stimulus]:
-        """Every picture of the kind; the category is the person, the item the person's picture of that number.
+        """List all images of the kind.
+
+        The category is the person; the item is the person's image of one number.
 
         Raises:
-            FileNotFoundError: If the folder holds no study, or an arm has no pictures.
+            FileNotFoundError: If the folder holds no study, or an arm has no images.
         """
-        people = sorted(
-            path for path in (self.output / "people").glob("*") if (path / "result.json").is_file()
-        )
+        people = sorted(file.parent for file in self.output.glob("people/*/result.json"))
         if not people:
-            msg = f"{self.output}: no finished study here; run python -m eval personalize with this output folder first"
+            msg = (
+                f"{self.output}: no finished study here; "
+                "run python -m eval personalize with this output folder first"
+            )
             raise FileNotFoundError(msg)
-        found = []
+        stimuli = []
         for person in people:
+            reference = person / "original_00.png" if self.reference else None
             for arm in self.arms:
                 files = sorted((person / arm).glob(f"{self.kind}_*.png"))
                 if not files:
-                    msg = f"{person / arm}: no {self.kind} pictures; the study has no such arm"
+                    msg = f"{person / arm}: no {self.kind} images; the study has no such arm"
                     raise FileNotFoundError(msg)
-                own = person / "original_00.png" if self.reference else None
-                found += [
-                    Stimulus(
-                        file, arm, person.name, f"{person.name} {file.stem.split('_')[-1]}", own
-                    )
-                    for file in files
-                ]
-        return found
+                for file in files:
+                    item = f"{person.name} {file.stem.split('_')[-1]}"
+                    stimuli.append(Stimulus(file, arm, person.name, item, reference))
+        return stimuli
 
 
 def prepare(file: Path, size: int, codec: Codec) -> bytes:
-    """A picture as it is served: the middle square at one size, upright, in sRGB, without notes, in one codec at one quality.
+    """Convert an image to the served format.
+
+    The center square is resized. The image is upright, in sRGB, and without metadata.
+
+    Args:
+        file: The image.
+        size: Side of the result, in pixels.
+        codec: ``jpeg`` or ``png``; the quality is always the same.
 
     Raises:
         UnreadableImage: If it cannot be decoded.
-        ValueError: If it is smaller than ``size``; scaling some pictures up would mark them.
+        ValueError: If it is smaller than ``size``: enlarged images could be recognized.
     """
     photo = without_metadata(open_photo(file))
-    if min(photo.rgb.shape[:2]) < size:
-        msg = f"{file}: {photo.rgb.shape[1]} by {photo.rgb.shape[0]} pixels, less than the test's size of {size}; lower size or remove it"
+    height, width = photo.rgb.shape[:2]
+    if min(height, width) < size:
+        msg = (
+            f"{file}: {width} by {height} pixels, less than the test's size of {size}; "
+            "lower size or remove it"
+        )
         raise ValueError(msg)
     square = to_uint8(resize_center_crop(Photo(photo.rgb).tensor(), size)).permute(1, 2, 0).numpy()
     return encode_photo(Photo(square), codec)
 
 
 def prepare_all(files: Sequence[Path], folder: Path, size: int, codec: Codec) -> None:
-    """Write ``NUMBER.bin`` for each file, all of one length: the tail is filled with zeros, which decoders pass over."""
-    made = [prepare(file, size, codec) for file in progress(files)]
-    length = max(len(content) for content in made)
-    for number, content in enumerate(made):
+    """Write the served form of each image as ``NUMBER.bin``.
+
+    All files are padded to one length with zeros, which decoders ignore.
+
+    Args:
+        files: The images.
+        folder: Folder of the results.
+        size: Side of the results, in pixels.
+        codec: ``jpeg`` or ``png``.
+    """
+    contents = [prepare(file, size, codec) for file in progress(files)]
+    length = max(len(content) for content in contents)
+    for number, content in enumerate(contents):
         write_bytes(folder / f"{number}.bin", content.ljust(length, b"\0"))

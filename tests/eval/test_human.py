@@ -92,7 +92,7 @@ def study(folders, output, **changes):
 
 def truth(store, token):
     """What is true of the picture a token stands for, looked up as only the study's owner can."""
-    return store.stimuli()[store.picture(token)].label
+    return store.stimuli()[store.image_index(token)].label
 
 
 def complete(client, store, say):
@@ -154,7 +154,9 @@ def test_a_picture_has_another_name_for_everybody(folders, tmp_path):
     store, client = study(folders, tmp_path, number=12)
     one, two = (complete(client, store, lambda label, _: label) for _ in range(2))
     assert not set(one) & set(two)
-    assert [store.picture(token) for token in one] != [store.picture(token) for token in two]
+    assert [store.image_index(token) for token in one] != [
+        store.image_index(token) for token in two
+    ]
 
 
 def test_answers_survive_a_restart_and_count_once(folders, tmp_path):
