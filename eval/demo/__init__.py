@@ -1,1 +1,1 @@
-"""The demo: what the systems do, tried out in a browser on pictures that stay on this machine."""
+"""Demo: all systems in a browser, on this machine."""

@@ -1,4 +1,4 @@
-"""``python -m eval demo``: the tabs together, on this machine only unless told otherwise."""
+"""``python -m eval demo``: all tabs, served on this machine."""
 
 from __future__ import annotations
 
@@ -23,22 +23,25 @@ from images.uploads import MAX_UPLOAD_BYTES
 logger = logging.getLogger(__name__)
 
 POLICY = (
-    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-    "frame-ancestors 'none'"
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-"""Pages may fetch from this server only, whatever a library would like to load."""
+"""Content security policy: pages may load from this server only, whatever a library requests."""
 
-NOT_THERE = (
+NO_MODEL = (
     "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
 )
+
 STYLE = """
-button[role=tab], .label-clear-button, [data-testid=upload-text] * { color: var(--body-text-color) !important }
+button[role=tab], .label-clear-button, [data-testid=upload-text] * {
+  color: var(--body-text-color) !important
+}
 a.download-link { color: var(--body-text-color) !important; text-decoration: underline }
 """
-"""Where the library's own colours are too faint to read."""
+"""Colors for parts whose contrast is too low in the library's style."""
 
 Tab = tuple[str, Callable[[Sessions], None] | None]
-"""A tab's name, and what puts its parts there; nothing where it has no model."""
+"""Name of a tab, and the function that adds its components; None if it has no model."""
 
 
 def demo(
@@ -50,25 +53,27 @@ def demo(
     host: str = "127.0.0.1",
     port: int = 7860,
 ) -> None:
-    """Serve the demo until it is stopped. Nothing is fetched from elsewhere, and what visitors hand in is deleted when they leave.
+    """Serve the demo until it is stopped.
+
+    Nothing is loaded from other servers. Visitors' files are deleted when they leave.
 
     Args:
         protector: RID generator of the tab Protect: a folder or Hub id.
         detector: Detector of the tab Detect: a folder or Hub id.
-        index: Index of the tab Find: a folder of ``python -m indexing build``; pictures it names are shown where they are on this machine.
-        reader: Network that reads keys, of the tab Sentinel: a folder or Hub id.
-        trust_torchscript: Run the program that the index's extractor is, if it is a TorchScript file.
+        index: Index of the tab Find: a folder of ``python -m indexing build``; matching images are
+            shown if they are on this machine.
+        reader: Network of the tab Sentinel that reads keys: a folder or Hub id.
+        trust_torchscript: Execute the program of the index's extractor, if it is a TorchScript
+            file.
         host: Address to listen on; only this machine can reach the default.
         port: Port to listen on.
     """
     with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as folder:
+        add_index = partial(find.add, index, trust_torchscript=trust_torchscript) if index else None
         tabs: dict[str, Tab] = {
             "protector": (protect.NAME, partial(protect.add, protector) if protector else None),
             "detector": (detect.NAME, partial(detect.add, detector) if detector else None),
-            "index": (
-                find.NAME,
-                partial(find.add, index, trust_torchscript=trust_torchscript) if index else None,
-            ),
+            "index": (find.NAME, add_index),
             "reader": (sentinel.NAME, partial(sentinel.add, reader) if reader else None),
         }
         pages = build(tabs, Path(folder))
@@ -77,42 +82,56 @@ def demo(
 
 
 def build(tabs: Mapping[str, Tab], folder: Path) -> gr.Blocks:
-    """The pages.
+    """Build the pages.
 
     Args:
-        tabs: By the flag that names its model.
-        folder: For the visitors' files.
+        tabs: Tabs by the option that names their model.
+        folder: Folder of the visitors' files.
     """
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read when a part is made
+    # Gradio reads it when a component is created.
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
     sessions = Sessions(folder)
-    with gr.Blocks(
-        title="Defending images", analytics_enabled=False, delete_cache=(600, 3600)
-    ) as pages:
+    pages = gr.Blocks(title="Defending images", analytics_enabled=False, delete_cache=(600, 3600))
+    with pages:
         gr.Markdown(
-            "# Defending images\nPictures are worked on here and deleted when you leave this page."
+            "# Defending images\n"
+            "Images are processed on this machine and deleted when you leave this page."
         )
         for flag, (name, add) in tabs.items():
             with gr.Tab(name):
                 if add:
                     add(sessions)
                 else:
-                    gr.Markdown(NOT_THERE.format(flag=flag))
+                    gr.Markdown(NO_MODEL.format(flag=flag))
         pages.unload(sessions.end)
     return pages.queue(default_concurrency_limit=1, max_size=20)
 
 
 def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = True) -> None:
-    """Serve pages; ``wait`` until they are stopped, or return at once."""
+    """Serve the pages.
+
+    Args:
+        pages: The pages.
+        folder: Folder of the visitors' files.
+        host: Address to listen on.
+        port: Port to listen on.
+        wait: Return only when the server is stopped.
+    """
     hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
+    middleware = [
+        Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+        Middleware(PolicyHeader),
+    ]
     theme = gr.themes.Default(
         primary_hue="blue",
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
     )
+    # Contrast of WCAG level AA.
     theme.set(
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-    )  # contrast AA
+    )
     pages.launch(
         server_name=host,
         server_port=port,
@@ -124,28 +143,23 @@ def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = Tr
         css=STYLE,
         ssr_mode=False,
         enable_monitoring=False,
-        app_kwargs={
-            "middleware": [
-                Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
-                Middleware(PolicyHeader),
-            ]
-        },
+        app_kwargs={"middleware": middleware},
         prevent_thread_lock=not wait,
     )
 
 
 class PolicyHeader:
-    """Adds the policy to every answer."""
+    """Middleware that adds the security policy to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_policy(message: Message) -> None:
+        async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = POLICY
                 headers["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        await self.app(scope, receive, with_policy)
+        await self.app(scope, receive, send_with_policy)

@@ -1,4 +1,4 @@
-"""An index that a visitor of the demo may search and add pictures to, for themselves alone."""
+"""Index of the demo, with private entries of each visitor."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkpoints.folders import project_path
-from eval.demo.shown import Levels
 from images.io import Photo
+from images.transforms import RGBImage
 from indexing.activation_config import ActivationConfig
 from indexing.activator import Activator, descriptors, open_target_indices
 from indexing.index import Index
 from models.embedder_config import EmbedderConfig
 
-QUALITY = 42.0
-"""Least PSNR of an activated picture in dB."""
+MIN_PSNR_DB = 42.0
+"""Least PSNR of an activated image."""
 
 
 class Entry(NamedTuple):
-    """What a search found: its distance, its number, and whether it is the visitor's own."""
+    """A search result.
+
+    Attributes:
+        distance: Distance, or inner product, to the query.
+        number: Number of the entry in its index.
+        own: True for an entry that the visitor added.
+    """
 
     distance: float
     number: int
@@ -33,74 +39,101 @@ class Entry(NamedTuple):
 
 @dataclass
 class Visitor:
-    """What one visitor has put into the index: nobody else finds it."""
+    """Entries that one visitor added; other visitors cannot find them.
 
-    own: Any = None
+    Attributes:
+        index: Index of the visitor's entries; None before the first.
+        files: Name and file of each entry.
+    """
+
+    index: Any = None
     files: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Finder:
-    """An index with its extractor, and visitors' pictures beside it.
+    """Index with its extractor, and visitors' private entries.
 
     Args:
-        folder: Of the index, as ``python -m indexing build`` wrote it.
-        trust_torchscript: Run the program that the extractor is, if it is one.
+        folder: Folder of the index, as written by ``python -m indexing build``.
+        trust_torchscript: Execute the program of the extractor, if it is a TorchScript file.
 
     Raises:
-        FileNotFoundError: If the index or its extractor is not there.
-        ValueError: If they are damaged, do not belong together, or give nothing to draw a picture to.
+        FileNotFoundError: If the index or its extractor is missing.
+        ValueError: If they are damaged, do not belong together, or have no targets for activation.
     """
 
     def __init__(self, folder: Path, trust_torchscript: bool = False) -> None:
         folder = project_path(folder)
         self.index = Index.open(folder)
-        extractor = EmbedderConfig.from_record(
-            self.index.facts.get("extractor", {}), trust_torchscript
-        )
+        recorded = self.index.facts.get("extractor", {})
+        extractor = EmbedderConfig.from_record(recorded, trust_torchscript)
         self.target_index = open_target_indices([folder], [extractor])[0]
-        self.activation = Activator([self.target_index], "auto", ActivationConfig(min_psnr=QUALITY))
+        config = ActivationConfig(min_psnr=MIN_PSNR_DB)
+        self.activator = Activator([self.target_index], "auto", config)
         self.empty = faiss.clone_index(self.target_index.trained)
         self.empty.reset()
 
-    def describe(self, pictures: Sequence[Levels]) -> NDArray[np.float32]:
-        """Descriptors, (N, D), of (H, W, 3) pictures of any sizes."""
-        return descriptors(self.target_index.extractor, [Photo(rgb).tensor() for rgb in pictures])
+    def embed(self, images: Sequence[RGBImage]) -> NDArray[np.float32]:
+        """Embed images (H, W, 3) as descriptors (N, D)."""
+        return descriptors(self.target_index.extractor, [Photo(rgb).tensor() for rgb in images])
 
-    def remember(self, visitor: Visitor, rgb: Levels, name: str, file: str) -> int:
-        """Put a visitor's original into their part of the index; its number there."""
-        if visitor.own is None:
-            visitor.own = faiss.clone_index(self.empty)
-        visitor.own.add(self.describe([rgb]))
+    def add(self, visitor: Visitor, rgb: RGBImage, name: str, file: str) -> int:
+        """Add an image to a visitor's entries.
+
+        Args:
+            visitor: The visitor.
+            rgb: The image, (H, W, 3).
+            name: Name of the image.
+            file: Thumbnail of the image.
+
+        Returns:
+            The number of the entry.
+        """
+        if visitor.index is None:
+            visitor.index = faiss.clone_index(self.empty)
+        visitor.index.add(self.embed([rgb]))
         visitor.files.append((name, file))
         return len(visitor.files) - 1
 
-    def search(self, visitor: Visitor, pictures: Sequence[Levels], k: int) -> list[list[Entry]]:
-        """The nearest entries of each picture, the nearest first."""
-        if not pictures:
+    def search(self, visitor: Visitor, images: Sequence[RGBImage], k: int) -> list[list[Entry]]:
+        """Search images in the index and among the visitor's entries.
+
+        Args:
+            visitor: The visitor.
+            images: Images (H, W, 3) of any sizes.
+            k: Number of entries, at least 1.
+
+        Returns:
+            For each image, the nearest entries, the nearest first.
+        """
+        if not images:
             return []
-        rows = self.describe(pictures)
-        found: list[list[Entry]] = [[] for _ in pictures]
-        for index, own in ((self.index.index, False), (visitor.own, True)):
+        vectors = self.embed(images)
+        results: list[list[Entry]] = [[] for _ in images]
+        for index, own in ((self.index.index, False), (visitor.index, True)):
             if index is None or index.ntotal == 0:
                 continue
-            distances, ids = index.search(rows, min(k, index.ntotal))
-            for entries, near, numbers in zip(found, distances.tolist(), ids.tolist(), strict=True):
-                entries += [
-                    Entry(distance, number, own)
-                    for distance, number in zip(near, numbers, strict=True)
-                    if number >= 0
-                ]
+            distances, ids = index.search(vectors, min(k, index.ntotal))
+            for entries, row, numbers in zip(
+                results, distances.tolist(), ids.tolist(), strict=True
+            ):
+                for distance, number in zip(row, numbers, strict=True):
+                    if number >= 0:
+                        entries.append(Entry(distance, number, own))
         sign = 1 if self.index.metric == "l2" else -1
-        return [sorted(entries, key=lambda entry: sign * entry.distance)[:k] for entries in found]
+        for entries in results:
+            entries.sort(key=lambda entry: sign * entry.distance)
+        return [entries[:k] for entries in results]
 
-    def activate(self, rgb: Levels) -> Levels:
-        """A picture, (H, W, 3), changed so that the index finds it more surely."""
-        picture = Photo(rgb).tensor()
-        return self.activation.activate([picture])[0].image_u8.permute(1, 2, 0).numpy()
+    def activate(self, rgb: RGBImage) -> RGBImage:
+        """Activate an image (H, W, 3) for this index."""
+        result = self.activator.activate([Photo(rgb).tensor()])[0]
+        return result.image_u8.permute(1, 2, 0).numpy()
 
-    def named(self, visitor: Visitor, entry: Entry) -> tuple[str, Path]:
-        """Name and file of an entry."""
+    def name_and_file(self, visitor: Visitor, entry: Entry) -> tuple[str, Path]:
+        """Look up the name and the file of an entry."""
         if entry.own:
             name, file = visitor.files[entry.number]
             return f"{name} (yours)", Path(file)
-        return Path(self.index.names[entry.number]).name, Path(self.index.names[entry.number])
+        path = Path(self.index.names[entry.number])
+        return path.name, path

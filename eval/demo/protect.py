@@ -1,29 +1,30 @@
-"""The tab that protects photos."""
+"""Tab Protect: protects photos."""
 
 from __future__ import annotations
 
-import gradio as gr
-import numpy as np
-from torch import Tensor
+from pathlib import Path
 
+import gradio as gr
+
+from eval.demo.image_files import CHANGE, save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
-from eval.demo.shown import CHANGE, thumbnail, whole
 from images.io import Photo, clamp_to_budget, without_metadata
 from images.metrics import amplify_change, max_change_and_psnr
+from images.transforms import RGBImage
 from rid.protect.protector import Protector
 
 NAME = "Protect"
 
 
 def add(model: str, sessions: Sessions) -> None:
-    """Put the tab's parts into the open tab.
+    """Add the components of the tab.
 
     Args:
-        model: RID generator, a folder or Hub id.
-        sessions: Keeps the visitors' files.
+        model: RID generator: a folder or Hub id.
+        sessions: Visitors' files.
 
     Raises:
-        FileNotFoundError: If there is no such model.
+        FileNotFoundError: If the model is missing.
         ValueError: If it is not a generator.
     """
     protector = Protector.from_pretrained(model)
@@ -31,51 +32,66 @@ def add(model: str, sessions: Sessions) -> None:
     def protect(
         paths: list[str] | None, request: gr.Request
     ) -> tuple[list[tuple[str, str]], list[str], str]:
+        """Protect the uploaded photos: gallery, files and report."""
         photos, report = sessions.open(paths, request)
-        folder, shown, made = sessions.folder(request), [], []
+        folder = sessions.folder(request)
+        gallery: list[tuple[str, str]] = []
+        results: list[str] = []
         for number, (name, photo) in enumerate(photos):
             clean = without_metadata(photo)
-            before = clean.tensor()
-            after = clamp_to_budget(protector(before.unsqueeze(0))[0], before, protector.budget)
-            changed = _rgb(after)
-            stem = name.rsplit(".", 1)[0]
-            made.append(
-                whole(Photo(changed, clean.alpha), folder / f"{number}-{stem}-protected.png")
-            )
-            shown.append((thumbnail(clean.rgb, folder / f"{number}-clean.png"), f"{stem}: clean"))
-            shown.append((made[-1], f"{stem}: protected"))
-            shown.append(
-                (
-                    thumbnail(
-                        amplify_change(clean.rgb, changed), folder / f"{number}-difference.png"
-                    ),
-                    f"{stem}: {CHANGE}",
-                )
-            )
-            largest, _ = max_change_and_psnr(clean.rgb, changed)
+            protected = Photo(_protect(protector, clean), clean.alpha)
+            images, largest = _save(clean, protected, folder, number, stem(name))
+            gallery += images
+            results.append(images[1][0])
             report.append(
                 f"{name}: protected, no value changed by more than {largest} of 255 levels"
             )
-        return shown, made, "\n".join(report)
+        return gallery, results, "\n".join(report)
 
+    # Lay out the tab.
     gr.Markdown(
-        f"Protects photos against personalization with **{model}** (at most {protector.budget:g} of 255 grey levels). "
-        "The small weights that ship with the project defend only against the small models beside them."
+        f"Protects photos against personalization with **{model}** "
+        f"(at most {protector.budget:g} of 255 gray levels). The small weights that ship with the "
+        "project defend only against the small models beside them."
     )
     files = sessions.files("Photos to protect", "protect-files")
     button = gr.Button("Protect", variant="primary", elem_id="protect-button")
-    report = gr.Textbox(label="What was done", elem_id="protect-report")
-    shown = gr.Gallery(
+    report = gr.Textbox(label="Report", elem_id="protect-report")
+    gallery = gr.Gallery(
         label="Clean, protected, amplified difference",
         columns=3,
         format="png",
         elem_id="protect-shown",
     )
-    made = gr.File(
+    results = gr.File(
         label="Protected photos", file_count="multiple", interactive=False, elem_id="protect-made"
     )
-    button.click(protect, files, [shown, made, report], concurrency_id="models")
+    button.click(protect, files, [gallery, results, report], concurrency_id="models")
 
 
-def _rgb(levels: Tensor) -> np.ndarray:
-    return levels.permute(1, 2, 0).numpy()
+def _protect(protector: Protector, photo: Photo) -> RGBImage:
+    """Protect a photo within the budget, (H, W, 3)."""
+    clean = photo.tensor()
+    protected = clamp_to_budget(protector(clean.unsqueeze(0))[0], clean, protector.budget)
+    return protected.permute(1, 2, 0).numpy()
+
+
+def _save(
+    clean: Photo, protected: Photo, folder: Path, number: int, name: str
+) -> tuple[list[tuple[str, str]], int]:
+    """Save the clean photo, the protected photo and their difference.
+
+    Returns:
+        Files with captions, and the largest change in gray levels.
+    """
+    difference = amplify_change(clean.rgb, protected.rgb)
+    images = [
+        (save_thumbnail(clean.rgb, folder / f"{number}-clean.png"), f"{name}: clean"),
+        (
+            save_full_size(protected, folder / f"{number}-{name}-protected.png"),
+            f"{name}: protected",
+        ),
+        (save_thumbnail(difference, folder / f"{number}-difference.png"), f"{name}: {CHANGE}"),
+    ]
+    largest, _ = max_change_and_psnr(clean.rgb, protected.rgb)
+    return images, largest

@@ -1,4 +1,4 @@
-"""The tab that plants a sentinel and reads keys back."""
+"""Tab Sentinel: plants a sentinel, and reads keys."""
 
 from __future__ import annotations
 
@@ -9,108 +9,124 @@ import gradio as gr
 import numpy as np
 import torch
 
+from eval.demo.image_files import save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
-from eval.demo.shown import Levels, thumbnail, whole
 from images.io import Photo, without_metadata
+from images.transforms import RGBImage
 from sentinels.keys import KeyMaker
 from sentinels.plate import set_key
 from sentinels.reader import Reader, load_reader, reads_as
 
 NAME = "Sentinel"
-ATTEMPTS = 4
-"""Keys and places that are tried until the reader can read one."""
 
-COLUMNS = ["picture", "key", "read back"]
+MAX_ATTEMPTS = 4
+"""Keys and positions that are tried until the reader can read the key."""
+
+COLUMNS = ["image", "key", "read back"]
 
 
 def add(model: str, sessions: Sessions) -> None:
-    """Put the tab's parts into the open tab.
+    """Add the components of the tab.
 
     Args:
-        model: Network that reads keys, a folder or Hub id.
-        sessions: Keeps the visitors' files.
+        model: Network that reads keys: a folder or Hub id.
+        sessions: Visitors' files.
 
     Raises:
-        FileNotFoundError: If there is no such model.
-        ValueError: If it is not one that reads.
+        FileNotFoundError: If the model is missing.
+        ValueError: If it cannot read text.
     """
     reader = load_reader(model)
+    # Lay out the tab.
     gr.Markdown(
-        "**Plant** sets a random key into a copy of a picture, as sentinels of a collection have one. **Read** says which letters are in "
-        f"a picture, such as one that a generator drew; **{model}** reads. The small weights that ship with the project know this "
-        "lettering only."
+        "**Plant** writes a random key into a copy of an image, as the sentinels of a collection "
+        "have it. **Read** reads the letters in an image, for example one from a generator; "
+        f"**{model}** reads. The small weights that ship with the project read this lettering only."
     )
-    files = sessions.files("Pictures", "sentinel-files")
+    files = sessions.files("Images", "sentinel-files")
     with gr.Row():
-        plant = gr.Button("Plant", variant="primary", elem_id="sentinel-plant")
-        read = gr.Button("Read", elem_id="sentinel-read")
-    report = gr.Textbox(label="What was done", elem_id="sentinel-report")
+        plant_button = gr.Button("Plant", variant="primary", elem_id="sentinel-plant")
+        read_button = gr.Button("Read", elem_id="sentinel-read")
+    report = gr.Textbox(label="Report", elem_id="sentinel-report")
     table = gr.Dataframe(
         headers=COLUMNS, datatype="str", interactive=False, elem_id="sentinel-table"
     )
-    shown = gr.Gallery(
+    gallery = gr.Gallery(
         label="Sources and sentinels", columns=2, format="png", elem_id="sentinel-shown"
     )
-    made = gr.File(
+    results = gr.File(
         label="Sentinels", file_count="multiple", interactive=False, elem_id="sentinel-made"
     )
 
-    def planted(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
-        photos, said = sessions.open(paths, request)
-        folder, rows, pictures, sentinels = sessions.folder(request), [], [], []
+    def plant(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
+        """Plant keys in the uploaded images: table, gallery, files and report."""
+        photos, lines = sessions.open(paths, request)
+        folder = sessions.folder(request)
+        rows: list[list[str]] = []
+        images: list[tuple[str, str]] = []
+        sentinels: list[str] = []
         for number, (name, photo) in enumerate(photos):
             clean = without_metadata(photo).rgb
+            # Images too small for a key are reported.
             try:
-                sentinel, key, found = sentinel_of(clean, reader)
+                sentinel, key, text = plant_key(clean, reader)
             except ValueError as error:
-                said.append(f"{name}: {error}")
+                lines.append(f"{name}: {error}")
                 continue
-            sentinels.append(
-                whole(Photo(sentinel), folder / f"{number}-{name.rsplit('.', 1)[0]}-sentinel.png")
-            )
-            pictures += [
-                (thumbnail(clean, folder / f"{number}-source.png"), f"{name}: source"),
-                (sentinels[-1], f"{name}: with {key}"),
-            ]
-            rows.append([name, key, found or "nothing"])
-            if not reads_as(found, key):
-                said.append(
-                    f"{name}: {key} could not be read back in {ATTEMPTS} attempts; a collection would not get this sentinel"
+            file = save_full_size(Photo(sentinel), folder / f"{number}-{stem(name)}-sentinel.png")
+            sentinels.append(file)
+            source = save_thumbnail(clean, folder / f"{number}-source.png")
+            images += [(source, f"{name}: source"), (file, f"{name}: with {key}")]
+            rows.append([name, key, text or "nothing"])
+            if not reads_as(text, key):
+                lines.append(
+                    f"{name}: {key} could not be read back in {MAX_ATTEMPTS} attempts; "
+                    "a collection would not get this sentinel"
                 )
-        return rows, pictures, sentinels, "\n".join([*said, f"{len(sentinels)} planted"])
+        lines.append(f"{len(sentinels)} planted")
+        return rows, images, sentinels, "\n".join(lines)
 
-    def letters(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
-        photos, said = sessions.open(paths, request)
-        folder, rows, pictures = sessions.folder(request), [], []
+    def read(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
+        """Read the uploaded images: table, gallery, no files, and report."""
+        photos, lines = sessions.open(paths, request)
+        folder = sessions.folder(request)
+        rows: list[list[str]] = []
+        images: list[tuple[str, str]] = []
         for number, (name, photo) in enumerate(photos):
-            found = written(photo.rgb, reader) or "nothing"
-            rows.append([name, "", found])
-            pictures.append(
-                (thumbnail(photo.rgb, folder / f"{number}-read.png"), f"{name}: {found} read")
-            )
-        return rows, pictures, [], "\n".join([*said, f"{len(photos)} read"])
+            text = read_text(photo.rgb, reader) or "nothing"
+            rows.append([name, "", text])
+            thumbnail = save_thumbnail(photo.rgb, folder / f"{number}-read.png")
+            images.append((thumbnail, f"{name}: {text} read"))
+        lines.append(f"{len(photos)} read")
+        return rows, images, [], "\n".join(lines)
 
-    plant.click(planted, files, [table, shown, made, report], concurrency_id="models")
-    read.click(letters, files, [table, shown, made, report], concurrency_id="models")
+    # Connect the buttons.
+    outputs = [table, gallery, results, report]
+    plant_button.click(plant, files, outputs, concurrency_id="models")
+    read_button.click(read, files, outputs, concurrency_id="models")
 
 
-def sentinel_of(rgb: Levels, reader: Reader) -> tuple[Levels, str, str]:
-    """A sentinel of a picture, (H, W, 3), its key, and what is read in it; the last attempt if no key can be read.
+def plant_key(rgb: RGBImage, reader: Reader) -> tuple[RGBImage, str, str]:
+    """Plant a random key in an image (H, W, 3).
+
+    Returns:
+        The sentinel (H, W, 3), its key, and the text read in it; the last attempt if no key can be
+        read.
 
     Raises:
-        ValueError: If the picture is too small.
+        ValueError: If the image is too small.
     """
     keys = KeyMaker()
-    for attempt in range(ATTEMPTS):
+    for attempt in range(MAX_ATTEMPTS):
         key = keys.draw(str(attempt))
         sentinel = set_key(rgb, key, np.random.default_rng(secrets.randbits(64))).rgb
-        found = written(sentinel, reader)
-        if reads_as(found, key):
+        text = read_text(sentinel, reader)
+        if reads_as(text, key):
             break
-    return sentinel, key, found
+    return sentinel, key, text
 
 
 @torch.inference_mode()
-def written(rgb: Levels, reader: Reader) -> str:
-    """What is read in a picture, (H, W, 3)."""
+def read_text(rgb: RGBImage, reader: Reader) -> str:
+    """Read the text in an image (H, W, 3)."""
     return reader(Photo(rgb).tensor()[None])[0]

@@ -1,7 +1,8 @@
-"""What a page shows of active indexing: figures of a copy-detection study, and a few of its pictures."""
+"""Active indexing on the demo's page: figures and images."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +15,85 @@ from engine.tables import read_table
 from images.io import open_photo
 from images.metrics import amplify_change
 
+ARMS = ("unchanged", "activated")
+
 
 def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
-    """Figures and pictures, or None if the folder holds no finished study.
+    """Collect figures and images of a study.
 
     Args:
-        folder: With ``retrieval/`` as ``python -m eval retrieval`` writes it for the arms unchanged and activated, ``active/`` of
-            ``python -m indexing activate``, and ``pictures/originals/``.
-        shown: Pictures shown, the first ones.
+        folder: Folder with ``retrieval/`` as written by ``python -m eval retrieval`` for the arms
+            unchanged and activated, ``active/`` of ``python -m indexing activate``, and
+            ``pictures/originals/``.
+        shown: Number of images shown, the first ones.
+
+    Returns:
+        Values of the page; None if the folder holds no finished study.
     """
     file = folder / "retrieval" / "summary.json"
     if not file.is_file():
         return None
     summary = read_json(file, dict[str, Any])
-    change = summary["differences"]["activated - unchanged"]
-    edits = [
-        [
-            f"{one['attack'].replace('_', ' ')} {one['attack_param']}".strip(),
-            f"{one['recall_at_1']:.2f}",
-            f"{other['recall_at_1']:.2f}",
-            f"{gain['recall_at_1']:+.2f}",
-            "{:+.2f} to {:+.2f}".format(*gain["interval"]) if gain.get("interval") else MISSING,
-        ]
-        for one, other, gain in zip(
-            *(summary["arms"][arm]["edits"] for arm in ("unchanged", "activated")),
-            change["edits"],
-            strict=True,
-        )
-    ]
-    means = {arm: summary["arms"][arm]["mean"] for arm in ("unchanged", "activated")}
+    arms = summary["arms"]
+    difference = summary["differences"]["activated - unchanged"]
+
+    # One row for each edit.
+    edits = []
+    for unchanged, activated, gain in zip(
+        arms["unchanged"]["edits"], arms["activated"]["edits"], difference["edits"], strict=True
+    ):
+        edits.append(_edit_row(unchanged, activated, gain))
+
+    # One row of images for each of the first originals.
     released = read_table(folder / "active" / "activated.csv")
-    found = {arm: _found(folder / "retrieval" / arm / "retr_df.csv", len(edits)) for arm in means}
+    hits = {
+        arm: _hits_by_image(folder / "retrieval" / arm / "retr_df.csv", len(edits)) for arm in ARMS
+    }
+    rows = []
+    for place, row in enumerate(released[:shown]):
+        rows.append(_images_of(folder, row) | {arm: hits[arm][place] for arm in ARMS})
+
+    psnr = [float(row["psnr"]) for row in released]
     return {
         "pictures": summary["pictures"],
         "edits": edits,
-        "means": means,
-        "gain": change["mean"],
-        "psnr": float(np.mean([float(row["psnr"]) for row in released])),
-        "least": min(float(row["psnr"]) for row in released),
+        "means": {arm: arms[arm]["mean"] for arm in ARMS},
+        "gain": difference["mean"],
+        "psnr": float(np.mean(psnr)),
+        "least": min(psnr),
         "levels": max(int(row["levels"]) for row in released),
-        "rows": [
-            _shown(folder, row) | {arm: found[arm][place] for arm in found}
-            for place, row in enumerate(released[:shown])
-        ],
+        "rows": rows,
     }
 
 
-def _shown(folder: Path, row: dict[str, str]) -> dict[str, Any]:
-    before, after = (
-        open_photo(place).rgb
-        for place in (
-            folder / "pictures" / "originals" / row["source"],
-            folder / "active" / row["output"],
-        )
-    )
-    names = {"original": before, "released": after, "difference": amplify_change(before, after)}
-    return {"name": row["source"], "psnr": float(row["psnr"])} | {
-        name: strip_url([image]) for name, image in names.items()
+def _edit_row(
+    unchanged: Mapping[str, Any], activated: Mapping[str, Any], gain: Mapping[str, Any]
+) -> list[str]:
+    """Format the recall after one edit, and its gain."""
+    interval = gain.get("interval")
+    return [
+        f"{unchanged['attack'].replace('_', ' ')} {unchanged['attack_param']}".strip(),
+        f"{unchanged['recall_at_1']:.2f}",
+        f"{activated['recall_at_1']:.2f}",
+        f"{gain['recall_at_1']:+.2f}",
+        "{:+.2f} to {:+.2f}".format(*interval) if interval else MISSING,
+    ]
+
+
+def _images_of(folder: Path, row: dict[str, str]) -> dict[str, Any]:
+    """Show an original, its released form, and their difference."""
+    original = open_photo(folder / "pictures" / "originals" / row["source"]).rgb
+    released = open_photo(folder / "active" / row["output"]).rgb
+    return {
+        "name": row["source"],
+        "psnr": float(row["psnr"]),
+        "original": strip_url([original]),
+        "released": strip_url([released]),
+        "difference": strip_url([amplify_change(original, released)]),
     }
 
 
-def _found(file: Path, edits: int) -> list[int]:
-    """After how many edits each picture's original is the nearest entry."""
+def _hits_by_image(file: Path, edits: int) -> list[int]:
+    """Number of edits after which each image's original is found first."""
     hits = [int(row["r@1"]) for row in read_table(file)]
     return [sum(hits[start : start + edits]) for start in range(0, len(hits), edits)]

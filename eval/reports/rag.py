@@ -1,4 +1,4 @@
-"""Page of a retrieval attack: the decision, and what the system gave for each key."""
+"""Report of a retrieval attack: decision, and answers by key."""
 
 from __future__ import annotations
 
@@ -9,67 +9,85 @@ from engine.manifest import read_manifest
 from engine.pages.data_urls import image_url
 from engine.pages.shell import MISSING, number, write_page
 from images.io import open_photo
-from sentinels.record import Record
+from sentinels.record import Record, Sentinel
 from sentinels.trials import Trials, triggered
 
-SIDE = 128
+THUMBNAIL_PIXELS = 128
+"""Longest side of an image on the page."""
+
+Figure = tuple[str, str, str]
+"""Name, URL and remark of an image."""
+
+SYSTEMS = [
+    "system",
+    "verdict",
+    "p",
+    "own sentinel",
+    "others",
+    "looked into its database",
+    "Hit@1",
+    "decided after",
+]
+"""Columns of the table of systems."""
 
 
 def write_rag_report(
     output: Path, record: Path, decision: dict[str, Any], answers: dict[str, Path], rows: int = 12
 ) -> Path:
-    """Write ``report.html`` into a folder.
+    """Write ``report.html`` of a retrieval attack.
 
     Args:
-        output: The folder.
-        record: The record of the sentinels.
-        decision: What :func:`sentinels.decide.decide` found.
-        answers: Folders of answers, by the arm's name.
-        rows: Keys that are shown.
+        output: Folder of the report.
+        record: File of the sentinels' record.
+        decision: Result of :func:`sentinels.decide.decide`.
+        answers: Folder of answers of each arm.
+        rows: Number of keys shown.
+
+    Returns:
+        The report.
     """
-    planted, arms = (
-        Record.open(record),
-        {arm: Trials.open(folder) for arm, folder in answers.items()},
-    )
+    planted = Record.open(record)
+    arms = {arm: Trials.open(folder) for arm, folder in answers.items()}
     shown = []
     for name, sentinel in list(planted.sentinels.items())[:rows]:
-        source, path = planted.locate(sentinel.original), planted.locate(sentinel.generated)
-        images = [("source", _thumbnail(source), ""), ("sentinel", _thumbnail(path), "")]
-        for arm, trials in arms.items():
-            outputs = list(trials.outputs(name)) if name in trials.entries else []
-            said = (
-                "asked its database"
-                if outputs and triggered(outputs[0][0])
-                else "did not look"
-                if outputs
-                else "not asked"
-            )
-            images.append((arm, _thumbnail(outputs[0][1] if outputs else None), said))
+        images = _sentinel_figures(planted, sentinel)
+        images += [_answer_figure(arm, trials, name) for arm, trials in arms.items()]
         shown.append({"name": name, "key": sentinel.key, "images": images})
+    systems = [name for name in ("system", "control") if name in decision]
+    report = output / "report.html"
     write_page(
-        output / "report.html",
+        report,
         "eval/rag.html",
         head=SYSTEMS,
-        systems=[
-            _system(name, decision[name]) for name in ("system", "control") if name in decision
-        ],
+        systems=[_system_row(name, decision[name]) for name in systems],
         against=decision.get("against_control"),
         rows=shown,
         arms=list(arms),
         total=len(planted.sentinels),
         record=read_manifest(output) or decision,
     )
-    return output / "report.html"
+    return report
 
 
-SYSTEMS = [
-    "system", "verdict", "p", "own sentinel", "others", "looked into its database", "Hit@1", "decided after",
-]  # fmt: skip
+def _sentinel_figures(planted: Record, sentinel: Sentinel) -> list[Figure]:
+    """Show a sentinel and its source."""
+    source = planted.locate(sentinel.original)
+    path = planted.locate(sentinel.generated)
+    return [("source", _thumbnail(source), ""), ("sentinel", _thumbnail(path), "")]
 
 
-def _system(name: str, facts: dict[str, Any]) -> list[str]:
-    """The line of a system that was asked."""
-    after = facts["sequential"]["stop_after_keys"]
+def _answer_figure(arm: str, trials: Trials, name: str) -> Figure:
+    """Show the first answer of an arm for a sentinel."""
+    outputs = list(trials.outputs(name)) if name in trials.entries else []
+    if not outputs:
+        return (arm, _thumbnail(None), "not asked")
+    trial, image = outputs[0]
+    return (arm, _thumbnail(image), "asked its database" if triggered(trial) else "did not look")
+
+
+def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
+    """Format the row of a system."""
+    stop = facts["sequential"]["stop_after_keys"]
     return [
         name,
         "used" if facts["used"] else "no evidence",
@@ -78,9 +96,10 @@ def _system(name: str, facts: dict[str, Any]) -> list[str]:
         number(facts["similarity"]["mismatched"]),
         f"{100 * facts['triggered']['share']:.0f} %",
         f"{100 * facts['hits']['hit@1']['share']:.0f} %",
-        f"{after} keys" if after else MISSING,
+        f"{stop} keys" if stop else MISSING,
     ]
 
 
 def _thumbnail(path: Path | None) -> str:
-    return "" if path is None else image_url(open_photo(path).rgb, SIDE)
+    """Encode an image as a URL; empty without an image."""
+    return "" if path is None else image_url(open_photo(path).rgb, THUMBNAIL_PIXELS)

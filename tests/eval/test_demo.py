@@ -121,7 +121,7 @@ def test_the_demo_activates_a_picture_and_finds_it_again(demo, visit, drawn, tmp
     page.wait_for_selector("#find-shown img")
     readable(page)
     activated, before, quality = re.search(
-        r"after (\d+) of 15 edits, as it was after (\d+); PSNR ([\d.]+)", report
+        r"after (\d+) of 15 edits, before activation after (\d+); PSNR ([\d.]+)", report
     ).groups()
     assert int(activated) >= 1 <= int(before), "unedited it is found first"
     assert float(quality) >= 41.99
