@@ -202,7 +202,7 @@ def answers_options(parser: Parser) -> None:
 
 
 def answers(settings: Any, output: Output) -> int:
-    """Analyse a human test."""
+    """Analyze a human test."""
     from eval.human.answers import analyse, in_words
 
     record = analyse(settings.output, settings.detector)

@@ -34,7 +34,7 @@ class Stimulus:
     reference: Path | None = None
 
 
-class PictureSource(Protocol):
+class ImageSource(Protocol):
     """Source of images to judge."""
 
     def stimuli(self) -> list[Stimulus]:

@@ -13,13 +13,13 @@ from engine.manifest import claim
 from eval.human.admission import MAX_PER_ADDRESS
 from eval.human.application import application
 from eval.human.design import Design
-from eval.human.pictures import PictureSource, Stimulus, prepare_all
+from eval.human.pictures import ImageSource, Stimulus, prepare_all
 from eval.human.store import Store
 
 logger = logging.getLogger(__name__)
 
 
-def prepare_study(design: Design, pictures: PictureSource, output: Path, seed: int) -> Store:
+def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int) -> Store:
     """Prepare the served images and an empty database, unless they exist.
 
     Args:
@@ -65,7 +65,7 @@ def prepare_study(design: Design, pictures: PictureSource, output: Path, seed: i
 
 def serve(
     design: Design,
-    pictures: PictureSource,
+    pictures: ImageSource,
     output: Path,
     seed: int = 0,
     host: str = "127.0.0.1",

@@ -162,16 +162,16 @@ class Store:
                 (number, token, now(), json.dumps(about)),
             )
             # Every image of every question has a token of its own.
-            for place, pictures in enumerate(questions(number, counts)):
+            for place, images in enumerate(questions(number, counts)):
                 connection.execute(
                     "insert into questions (participant, place) values (?, ?)", (number, place)
                 )
-                slots = dict(enumerate(pictures, start=1))
-                if (reference := references[pictures[0]]) is not None:
+                slots = dict(enumerate(images, start=1))
+                if (reference := references[images[0]]) is not None:
                     slots[REFERENCE] = reference
                 rows = []
-                for slot, picture in slots.items():
-                    rows.append((secrets.token_urlsafe(24), number, place, slot, picture))
+                for slot, image in slots.items():
+                    rows.append((secrets.token_urlsafe(24), number, place, slot, image))
                 connection.executemany("insert into shown values (?, ?, ?, ?, ?)", rows)
         return token
 
@@ -273,7 +273,7 @@ class Answer:
             participant=row["participant"],
             about=json.loads(row["about"]),
             place=row["place"],
-            pictures=[picture for _, picture in sorted(slots)],
+            pictures=[image for _, image in sorted(slots)],
             choice=row["choice"],
             reasons=json.loads(row["reasons"]),
             seconds=duration.total_seconds(),

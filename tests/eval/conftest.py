@@ -1,4 +1,4 @@
-"""A browser for the tests of pages, pictures for them, and the service and collection of the sentinels' tests."""
+"""Fixtures: a browser, images, and the service and collection of the sentinels' tests."""
 
 import shutil
 
@@ -45,7 +45,10 @@ def scheme(request):
 
 @pytest.fixture
 def visit(browser):
-    """Opens pages of a colour scheme and size; at the end no page may have asked any other server for anything."""
+    """Open pages of a color scheme and size.
+
+    At the end, no page may have requested anything from another server.
+    """
     asked, contexts = [], []
 
     def opened(scheme="light", size=PHONE):

@@ -1,4 +1,7 @@
-"""Every page with small made-up results whose names are hostile; each builder returns the page's file."""
+"""Every page with small results whose names are hostile.
+
+Each builder returns the page's file.
+"""
 
 import json
 from types import SimpleNamespace
@@ -16,7 +19,7 @@ ARMS = ("clean", "noise", "rid")
 
 
 def image(file, side=64, seed=0):
-    """A smooth picture of noise."""
+    """A smooth image of noise."""
     file.parent.mkdir(parents=True, exist_ok=True)
     small = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
     Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(file, "PNG")
@@ -147,9 +150,13 @@ def rag(folder):
     (folder / "record.json").write_text(json.dumps({"processed_images": entries}))
     (folder / "protected" / "out.json").write_text(json.dumps(answers))
     facts = {
-        "used": True, "permutation": {"p": 0.0004}, "similarity": {"mean": 0.91, "mismatched": 0.41}, "triggered": {"share": 0.97},
-        "hits": {"hit@1": {"share": 0.9}}, "sequential": {"stop_after_keys": None},
-    }  # fmt: skip
+        "used": True,
+        "permutation": {"p": 0.0004},
+        "similarity": {"mean": 0.91, "mismatched": 0.41},
+        "triggered": {"share": 0.97},
+        "hits": {"hit@1": {"share": 0.9}},
+        "sequential": {"stop_after_keys": None},
+    }
     against = {
         "queries": 4,
         "auc": 0.99,

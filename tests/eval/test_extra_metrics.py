@@ -1,4 +1,4 @@
-"""The metrics that need other people's weights, on small random ones; what is said where the weights are missing."""
+"""Metrics with downloaded weights, on small random ones, and errors for missing weights."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_every_metric_is_described_and_has_a_heading():
     assert set(PERSON_METRICS + SET_METRICS) < set(METRICS)
 
 
-def test_the_catalogue_is_printed(capsys):
+def test_the_catalog_is_printed(capsys):
     assert run(main, ["metrics"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in METRICS)

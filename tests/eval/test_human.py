@@ -1,4 +1,4 @@
-"""The human test without a browser: draws, what is served, resuming, and figures that can be worked out by hand."""
+"""The human test without a browser: draws, served images, resuming, and figures."""
 
 import io
 import re
@@ -58,7 +58,7 @@ def design(**changes):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Photographs as camera JPEGs with notes, generated pictures as PNGs of another size with text; drawn noise of one kind."""
+    """Photographs as camera JPEGs with metadata, and generated images as PNGs of another size."""
     root = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for label, side in (("real", (40, 60)), ("generated", (64, 64))):
@@ -222,7 +222,8 @@ def test_figures_are_those_of_the_answers(folders, tmp_path, capsys):
 
 
 def test_wilson_and_false_omission_of_the_published_counts():
-    # HPBench: 2,500 of either class; 55.77 % of the generated and 66.9 % of the real ones recognised, 39.81 % false omission
+    # HPBench: 2,500 of either class; 55.77 % of the generated and 66.9 % of the real ones
+    # recognized, 39.81 % false omission
     found = confusion(
         [True] * 2500 + [False] * 2500,
         [True] * 1394 + [False] * 1106 + [True] * 827 + [False] * 1673,
@@ -231,11 +232,11 @@ def test_wilson_and_false_omission_of_the_published_counts():
     assert found["precision"]["share"] == pytest.approx(0.6278, abs=3e-4)
     assert found["false_omission"]["share"] == pytest.approx(0.3981, abs=3e-4)
     half, z = confusion([True] * 10, [True] * 5 + [False] * 5)["recall"], 1.959964
-    centre, width = (
+    center, width = (
         (0.5 + z * z / 20) / (1 + z * z / 10),
         z / (1 + z * z / 10) * np.sqrt(0.25 / 10 + z * z / 400),
     )
-    assert (half["low"], half["high"]) == pytest.approx((centre - width, centre + width), abs=1e-6)
+    assert (half["low"], half["high"]) == pytest.approx((center - width, center + width), abs=1e-6)
     assert confusion([True], [True])["specificity"] is None
 
 

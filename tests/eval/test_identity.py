@@ -67,8 +67,8 @@ def test_a_reference_without_a_face_is_an_error():
 
 
 def test_the_reference_is_averaged_over_unit_embeddings():
-    centre = mean_embedding(backend(pictures((1, 0.1, 0), (1, 0, 9.0))))
-    assert torch.allclose(centre, torch.tensor([0.5, 0.5]).sqrt())
+    center = mean_embedding(backend(pictures((1, 0.1, 0), (1, 0, 9.0))))
+    assert torch.allclose(center, torch.tensor([0.5, 0.5]).sqrt())
 
 
 def test_a_face_network_survives_saving(tmp_path):

@@ -1,4 +1,4 @@
-"""Purification: exact where it can be computed by hand, and really run on small untrained models."""
+"""Purification: exact values, and runs on small untrained models."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The large generators, run for real on pipelines of a few thousand parameters that their own loaders open."""
+"""The large generators on pipelines of a few thousand parameters."""
 
 import asyncio
 from pathlib import Path
@@ -57,7 +57,7 @@ def spread(network, scale=3.0):
 
 @pytest.fixture(scope="module")
 def sdxl(tmp_path_factory):
-    """An SDXL pipeline without adapter, and an adapter with its image encoder in the layout and format they are published in."""
+    """An SDXL pipeline, and an adapter with its image encoder in the published layout."""
     torch.manual_seed(0)
     root, tokenizer = tmp_path_factory.mktemp("sdxl"), build_tokenizer([PROMPT])
     second = CLIPTextConfig(

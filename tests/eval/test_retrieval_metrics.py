@@ -1,4 +1,4 @@
-"""Ranks, recall and micro average precision, against numbers worked out once and by the definition."""
+"""Ranks, recall and micro average precision against computed values."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_missed_entries_are_never_recalled(count, missed, seed):
     assert ((precision >= 0) & (precision <= 1)).all()
 
 
-def test_a_miss_is_no_hit_however_few_neighbours_are_asked_for():
+def test_a_miss_is_no_hit_however_few_neighbors_are_asked_for():
     assert ranks(IDS, TRUTH).tolist() == [0, 1, -1, -1]
     recall = RecallAt(100)
     recall.update(torch.from_numpy(IDS[:3]), torch.from_numpy(TRUTH[:3]))

@@ -21,7 +21,10 @@ from sentinels.record import Record
 
 @pytest.fixture
 def stolen(collection, tmp_path, pipelines):
-    """Three sentinels, a reader that sees letters everywhere, and one that sees none; the arguments of the command."""
+    """Three sentinels, a reader that sees letters everywhere, and one that sees none.
+
+    The value is the arguments of the command.
+    """
     torch.manual_seed(0)
     for name, threshold in (("all", 0.0), ("none", 1.0)):
         ImageTextNet(

@@ -1,4 +1,4 @@
-"""``python -m eval retrieval`` on a small index: the tables, what misses count, and what it refuses."""
+"""``python -m eval retrieval`` on a small index: tables, missed images, and errors."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def draw(folder, first, count):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Extractor, originals, strangers, and an index with a hundred distractors and the originals in it."""
+    """Extractor, originals, distractor queries, and an index of originals and 100 others."""
     root = tmp_path_factory.mktemp("world")
     torch.manual_seed(3)
     network = CopyNet(image_size=32, channels=(8, 16), descriptor=16)
