@@ -44,7 +44,7 @@ def retrieval_options(parser: Parser) -> None:
 
 
 def retrieval(settings: Any, output: Output) -> int:
-    """Run the copy-detection study; return 0 only if all images were looked up."""
+    """Run the copy-detection study; return 0 only if complete."""
     from eval.reports.retrieval import text
     from eval.studies.retrieval import run_retrieval
 
@@ -80,7 +80,7 @@ def rag_options(parser: Parser) -> None:
 
 
 def rag(settings: Any, output: Output) -> int:
-    """Run the retrieval attack and decide; return 0 only if no key failed."""
+    """Run the retrieval attack, and decide; return 0 if complete."""
     from eval.reports.rag import write_rag_report
     from eval.studies.rag import estimate, run_rag, summary
     from sentinels.decide import decide, in_words
@@ -135,7 +135,7 @@ def rag_robustness_options(parser: Parser) -> None:
 
 
 def rag_robustness(settings: Any, output: Output) -> int:
-    """Run the retrieval attack after edits; return 0 only if no key failed."""
+    """Run the retrieval attack after edits; return 0 if complete."""
     from eval.studies.rag_robustness import run_robustness
 
     rows = run_robustness(**settings.as_dict())

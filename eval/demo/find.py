@@ -187,10 +187,9 @@ def _ranks_after_edits(
     None if it is not among the first :data:`SEARCH_DEPTH`.
     """
     small = LongestSide(MAX_COPY_PIXELS)(rgb, np.random.default_rng(0))
-    copies = [
-        edit(small, np.random.default_rng([0, place]))
-        for place, (_, _, edit) in enumerate(flatten_suite(PAPER))
-    ]
+    copies = []
+    for seed, (_, _, edit) in enumerate(flatten_suite(PAPER)):
+        copies.append(edit(small, np.random.default_rng([0, seed])))
     results = finder.search(visitor, copies, SEARCH_DEPTH)
     return [_rank_of(entries, number) for entries in results]
 

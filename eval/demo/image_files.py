@@ -19,7 +19,7 @@ CHANGE = f"change x{AMPLIFICATION}"
 
 
 def save_thumbnail(rgb: RGBImage, file: Path) -> str:
-    """Save a thumbnail of an image (H, W, 3); return the file."""
+    """Save a thumbnail of an (H, W, 3) image; return its file."""
     image = Image.fromarray(rgb)
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
     return save_full_size(Photo(np.asarray(image)), file)

@@ -161,7 +161,7 @@ class Store:
                 "insert into participants values (?, ?, ?, ?)",
                 (number, token, now(), json.dumps(about)),
             )
-            # Every image of every question has a token of its own.
+            # Each image of each question gets its own token.
             for place, images in enumerate(questions(number, counts)):
                 connection.execute(
                     "insert into questions (participant, place) values (?, ?)", (number, place)

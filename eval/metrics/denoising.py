@@ -20,8 +20,8 @@ def denoising_error(ensemble: DiffusionEnsemble, images: Tensor, draws: int = 8)
         images: (B, 3, S, S) RGB in [0, 1].
         draws: Samples of timestep and noise for each image, at least 1.
     """
-    losses = [
-        ensemble.denoising_loss(images, torch.Generator().manual_seed(draw)).mean()
-        for draw in range(draws)
-    ]
+    losses = []
+    for draw in range(draws):
+        generator = torch.Generator().manual_seed(draw)
+        losses.append(ensemble.denoising_loss(images, generator).mean())
     return float(torch.stack(losses).mean())

@@ -162,10 +162,9 @@ def _weights(
     weights["generator"] = fingerprint(generator, model_path(generator))
     if purification is not None and purification.model is not None:
         weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
-    weights["faces"] = {
-        role: {"name": faces, "sha256": file_digest(file)}
-        for role, file in face_files(faces).items()
-    }
+    weights["faces"] = {}
+    for role, file in face_files(faces).items():
+        weights["faces"][role] = {"name": faces, "sha256": file_digest(file)}
     return weights
 
 

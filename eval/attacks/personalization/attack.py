@@ -165,10 +165,8 @@ class Personalization(ABC):
                 target = schedule.get_velocity(latents, noise, timesteps)
 
             # Weight the loss of the class images, and update.
-            losses = [
-                F.mse_loss(a.float(), b)
-                for a, b in zip(output.split(size), target.split(size), strict=True)
-            ]
+            parts = zip(output.split(size), target.split(size), strict=True)
+            losses = [F.mse_loss(predicted.float(), wanted) for predicted, wanted in parts]
             loss = losses[0] + (config.prior_weight * losses[1] if prior else 0)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -196,10 +194,9 @@ class Personalization(ABC):
         vae, side = self.pipeline.vae, self.resolution
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        chunks = [
-            vae.encode(part.to(self.device) * 2 - 1).latent_dist
-            for part in images.split(self.config.chunk)
-        ]
+        chunks = []
+        for part in images.split(self.config.chunk):
+            chunks.append(vae.encode(part.to(self.device) * 2 - 1).latent_dist)
         shift, scale = vae.config.shift_factor or 0.0, vae.config.scaling_factor
         mean = (torch.cat([chunk.mean for chunk in chunks]) - shift) * scale
         std = torch.cat([chunk.std for chunk in chunks]) * scale
@@ -220,10 +217,8 @@ class Personalization(ABC):
         """
         images = []
         for start in range(0, count, self.config.chunk):
-            generators = [
-                torch.Generator().manual_seed(seed + index)
-                for index in range(start, min(start + self.config.chunk, count))
-            ]
+            numbers = range(start, min(start + self.config.chunk, count))
+            generators = [torch.Generator().manual_seed(seed + number) for number in numbers]
             with self._precision():
                 output = self.pipeline(
                     prompt,

@@ -46,7 +46,7 @@ class Judge(ABC):
 
     @abstractmethod
     async def concepts(self, image: RGBImage | None, prompt: str, salt: str) -> list[str]:
-        """Name the concepts that an image lacks, or that a prompt requires.
+        """Name the concepts that an image lacks or a prompt requires.
 
         Args:
             image: The image, (H, W, 3); None asks for the prompt's concepts.
@@ -114,7 +114,7 @@ class ReadingJudge(Judge):
 class ServiceJudge(Judge):
     """Multimodal chat model as the judge.
 
-    Each question is a request of its own, so no image is paid for twice in one request.
+    Each question is a separate request, so no image is paid for twice in one request.
 
     Args:
         most: Largest number of concepts.

@@ -116,10 +116,8 @@ class Retriever:
             room = RERANK_IMAGES - len(champion)
             group = champion + waiting[:room]
             waiting = waiting[room:]
-            images = [
-                encode_as(open_photo(self.paths[candidates[place][0]]).rgb, "jpg")
-                for place in group
-            ]
+            paths = [self.paths[candidates[place][0]] for place in group]
+            images = [encode_as(open_photo(path).rgb, "jpg") for path in paths]
             question = (
                 f'Which of these {len(group)} pictures fits best: "{caption}"? They are numbered '
                 "from 0 in the order shown. Answer with the numbers, the best first, separated by "
