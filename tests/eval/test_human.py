@@ -450,7 +450,7 @@ def test_mistakes_are_one_line(folders, tmp_path, capsys):
         + "}"
     )
     for more, words in (
-        ([source, "--design.target=fake", "--design.number=2"], "none of the labels"),
+        ([source, "--design.target=fake", "--design.number=2"], "not one of the labels"),
         ([source, "--design.target=real", "--design.number=500"], "but there are 12"),
         (
             [source, "--design.target=real", "--design.number=2", "--design.size=50"],

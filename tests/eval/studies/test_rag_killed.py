@@ -91,7 +91,7 @@ def test_a_killed_attack_asks_for_no_answer_again_and_ends_as_an_unbroken_one(
     assert contents(broken) == contents(whole)
     assert sorted(paid + stub.questions[:8]) == sorted(stub.questions[8:])
     told = said + "".join(capsys.readouterr())
-    assert "3 trials: 3 to 15 chat requests and at most 6 pictures" in told
+    assert "3 trials: 3 to 15 chat requests and at most 6 images" in told
     assert KEY not in told
     assert not [
         path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
