@@ -1,4 +1,4 @@
-"""Sentry: classifiers that tell generated images from photographs."""
+"""Sentry: detectors of generated images."""
 
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,6 @@ HOMES = {
     "Detector": "detectors.detector",
     "Prediction": "detectors.detector",
 }
-"""The module of each public name."""
+"""Module of each public name."""
 
 __getattr__ = lazy_names(__name__, HOMES)

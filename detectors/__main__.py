@@ -1,4 +1,4 @@
-"""``python -m detectors VERB``: train real-or-generated detectors, measure and use them."""
+"""Command line ``python -m detectors VERB``: train, evaluate and use detectors."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, 
 
 DETECTOR = "the detector's folder or Hub id"
 
-
-TASK, DATA = "detectors.module:SentryModule", "datamodules.fake2m.datamodule:Fake2MDataModule"
+TASK = "detectors.module:SentryModule"
+DATA = "datamodules.fake2m.datamodule:Fake2MDataModule"
 LINKED = ("test_view", "train_view")
-"""Settings of the data that the detector's decide."""
+"""Settings of the data that the detector sets."""
 
 
 def fit_options(parser: Parser) -> None:
-    """What LightningCLI takes for a detector."""
+    """Add the options of ``fit``: LightningCLI's."""
     parser.add_lightning(TASK, DATA, LINKED)
 
 
 def validate_options(parser: Parser) -> None:
-    """The same for its validation."""
+    """Add the options of ``validate``: LightningCLI's."""
     parser.add_lightning(TASK, DATA, LINKED, validate=True)
 
 
 def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
-    """Hand over to LightningCLI."""
+    """Run ``fit`` or ``validate`` with LightningCLI, and return the logged metrics."""
     from detectors.cli import main as trainer
 
     return trainer(arguments, quiet=quiet).logged()
 
 
 def scoring_options(parser: Parser) -> None:
-    """What every verb asks for that scores shards."""
+    """Add the options of every verb that scores shards."""
     parser.add_argument(
         "--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'"
     )
@@ -43,38 +43,50 @@ def scoring_options(parser: Parser) -> None:
 
 
 def calibrate_options(parser: Parser) -> None:
-    """What ``calibrate`` asks for."""
+    """Add the options of ``calibrate``."""
     parser.add_argument("detector", type=str, help=DETECTOR)
     scoring_options(parser)
 
 
 def calibrate(settings: Any, output: Output) -> int:
-    """Fit and store a calibration."""
+    """Run ``calibrate``; return 0 only if every image could be read."""
     from dataclasses import asdict
 
     from detectors.evaluate import calibrate as fit
-    from detectors.evaluate import place_of_calibration
+    from detectors.evaluate import calibration_folder
 
     name = settings.pop("detector")
-    target = place_of_calibration(name)
+    target = calibration_folder(name)
     if not target.is_dir():
         output.note(
-            f"{name}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {target}"
+            f"{name}: a checkpoint cannot hold a calibration; "
+            f"the calibrated detector will be saved as the folder {target}"
         )
-    answered = fit(name, settings.data, job_options(settings))
-    if answered is None:
+    outcome = fit(name, settings.data, job_options(settings))
+    if outcome is None:
         return 0
-    found, answers = answered
+    calibration, answers = outcome
     output.result(
-        f"on {found.pictures} pictures: scale {found.scale:.3f}, bias {found.bias:.3f}\n"
-        f"real below P = {found.real_below:.3f}, generated from P = {found.generated_above:.3f}, unsure between",
-        calibration=asdict(found),
+        f"on {calibration.pictures} images: scale {calibration.scale:.3f}, "
+        f"bias {calibration.bias:.3f}\n"
+        f"real below P = {calibration.real_below:.3f}, "
+        f"generated from P = {calibration.generated_above:.3f}, unsure between",
+        calibration=asdict(calibration),
     )
-    return tell_answers(answers, "shards scored", output)
+    return report_answers(answers, "shards scored", output)
 
 
-def tell_answers(answers: Any, done: str, output: Output) -> int:
-    """Tell what was scored and name what was not; 0 only if every image could be read."""
+def report_answers(answers: Any, done: str, output: Output) -> int:
+    """Print the job's report and the unreadable images.
+
+    Args:
+        answers: Answers of a scoring job, :class:`detectors.scoring.Answers`.
+        done: Words after the number of finished inputs.
+        output: Where to print.
+
+    Returns:
+        The exit code: 0 only if every image could be read.
+    """
     code = output.report(answers.report, done)
     for error in answers.unread:
         output.error(f"not read: {error}")
@@ -82,10 +94,9 @@ def tell_answers(answers: Any, done: str, output: Output) -> int:
 
 
 def test_options(parser: Parser) -> None:
-    """What ``test`` asks for."""
-    parser.add_argument(
-        "detectors", type=str, nargs="+", help=f"{DETECTOR}; of several, the mean of their log-odds"
-    )
+    """Add the options of ``test``."""
+    about = f"{DETECTOR}; the scores of several are combined by their mean log-odds"
+    parser.add_argument("detectors", type=str, nargs="+", help=about)
     scoring_options(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
     parser.add_argument(
@@ -94,61 +105,57 @@ def test_options(parser: Parser) -> None:
 
 
 def test(settings: Any, output: Output) -> int:
-    """Score a detector on shards; 0 only if every image could be read."""
-    from detectors.evaluate import in_words, measure
+    """Run ``test``; return 0 only if every image could be read."""
+    from detectors.evaluate import measure, summary_text
 
-    answered = measure(
+    outcome = measure(
         settings.detectors,
         settings.data,
         settings.output,
         settings.resamples,
         job_options(settings),
     )
-    if answered is None:
+    if outcome is None:
         return 0
-    record, answers = answered
-    output.result(in_words(record), summary=record)
-    return tell_answers(answers, f"shards scored in {settings.output}", output)
+    record, answers = outcome
+    output.result(summary_text(record), summary=record)
+    return report_answers(answers, f"shards scored in {settings.output}", output)
 
 
 def robustness_options(parser: Parser) -> None:
-    """What ``robustness`` asks for."""
+    """Add the options of ``robustness``."""
     calibrate_options(parser)
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="folder of the results; a stopped sweep goes on in it",
+        help="folder of the results; the same command continues a stopped run",
     )
 
 
 def robustness(settings: Any, output: Output) -> int:
-    """Score a detector after edits; 0 only if every image could be read."""
+    """Run ``robustness``; return 0 only if every image could be read."""
     from detectors.robustness import sweep
 
-    answered = sweep(
+    outcome = sweep(
         settings.detector, settings.data, settings.output, options=job_options(settings)
     )
-    if answered is None:
+    if outcome is None:
         return 0
-    rows, answers = answered
+    rows, answers = outcome
     for row in rows:
-        figures = ", ".join(
-            f"{key.replace('_', ' ')} {row[key]:.3f}"
-            for key in ("auc", "balanced_accuracy")
-            if row[key] is not None
-        )
-        output.row(
-            "rows",
-            f"{row['kind']} {row['level']}: {figures}, verdicts changed {row['verdicts_changed']:.1%}",
-            **row,
-        )
-    return tell_answers(answers, f"edits scored in {settings.output}", output)
+        figures = []
+        for key in ("auc", "balanced_accuracy"):
+            if row[key] is not None:
+                figures.append(f"{key.replace('_', ' ')} {row[key]:.3f}")
+        figures.append(f"verdicts changed {row['verdicts_changed']:.1%}")
+        output.row("rows", f"{row['kind']} {row['level']}: {', '.join(figures)}", **row)
+    return report_answers(answers, f"edits scored in {settings.output}", output)
 
 
 def leaderboard_options(parser: Parser) -> None:
-    """What ``leaderboard`` asks for."""
+    """Add the options of ``leaderboard``."""
     parser.add_argument(
         "results",
         type=Path,
@@ -165,7 +172,7 @@ def leaderboard_options(parser: Parser) -> None:
 
 
 def leaderboard(settings: Any, output: Output) -> int:
-    """Rank detectors."""
+    """Run ``leaderboard``."""
     from detectors.leaderboard import leaderboard as rank
 
     for place, entry in enumerate(rank(settings.results, settings.output), start=1):
@@ -174,9 +181,8 @@ def leaderboard(settings: Any, output: Output) -> int:
         elif entry.record is not None or place <= 3:
             text = f"{place}. {entry.name}: balanced accuracy {entry.rank:.1f}"
             output.row("entries", text, place=place, name=entry.name, balanced_accuracy=entry.rank)
-    output.result(
-        f"page: {settings.output / 'leaderboard.html'}", page=settings.output / "leaderboard.html"
-    )
+    page = settings.output / "leaderboard.html"
+    output.result(f"page: {page}", page=page)
     return 0
 
 
@@ -186,31 +192,33 @@ VERBS: dict[str, Verb | Training] = {
     ),
     "features": features_command.VERB,
     "validate": Training(
-        "Measure a detector on the validation shards of a config.",
+        "Evaluate a detector on the validation shards of a config.",
         "detectors validate -c configs/detectors/npr.yaml --ckpt_path last",
         validate_options,
         train,
     ),
     "calibrate": Verb(
-        "Fit what a detector's answers mean, on images used for nothing else; stored with its weights.",
+        "Calibrate a detector on held-out images; the calibration is stored with its weights.",
         "detectors calibrate DETECTOR/ --data '[SHARDS/calibration-*.tar]'",
         calibrate_options,
         calibrate,
     ),
     "test": Verb(
-        "Score a detector on shards: scores.parquet with every answer, summary.json with every figure.",
+        "Evaluate a detector on shards: scores of all images in scores.parquet, metrics in "
+        "summary.json.",
         "detectors test DETECTOR/ --data '[SHARDS/val-*.tar]' -o OUT/",
         test_options,
         test,
     ),
     "robustness": Verb(
-        "Score a detector after edits, and with both classes coded alike: robustness.csv, and curves in robustness.svg.",
+        "Evaluate a detector on edited images, and with both classes coded alike: robustness.csv, "
+        "curves in robustness.svg.",
         "detectors robustness DETECTOR/ --data '[SHARDS/val-*.tar]' -o OUT/",
         robustness_options,
         robustness,
     ),
     "leaderboard": Verb(
-        "Rank tests, score files of others and the paper's rows in one table.",
+        "Rank tests, foreign score files and the paper's rows in one table.",
         "detectors leaderboard OUT/ -o LEADERBOARD/",
         leaderboard_options,
         leaderboard,
@@ -224,7 +232,7 @@ VERBS: dict[str, Verb | Training] = {
     ),
 }
 
-ROOM = Room("detectors", "Sentry: classifiers that tell generated images from photographs.", VERBS)
+ROOM = Room("detectors", "Sentry: detectors of generated images.", VERBS)
 
 main = ROOM.main
 

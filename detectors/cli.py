@@ -1,4 +1,4 @@
-"""The training door of detectors: the views are the detector's, so that data and weights cannot differ."""
+"""Training entry point of detectors, whose data takes the detector's views."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from engine.training import TrainingCLI
 from images.transforms.views import View
 
 
-def view_of(detector: Detector) -> View:
-    """What the detector sees in use."""
+def test_view_of(detector: Detector) -> View:
+    """Return the detector's view outside training."""
     return detector.view
 
 
 def train_view_of(detector: Detector) -> View:
-    """What it sees in training."""
+    """Return the detector's view in training."""
     return detector.train_view
 
 
 class SentryCLI(TrainingCLI):
-    """Gives the detector's views to the data module."""
+    """Training CLI that links the detector's views to the data module."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments(
-            "model.detector", "data.test_view", compute_fn=view_of, apply_on="instantiate"
+            "model.detector", "data.test_view", compute_fn=test_view_of, apply_on="instantiate"
         )
         parser.link_arguments(
             "model.detector", "data.train_view", compute_fn=train_view_of, apply_on="instantiate"
@@ -36,7 +36,16 @@ class SentryCLI(TrainingCLI):
 
 
 def main(args: ArgsType = None, run: bool = True, quiet: bool = False) -> SentryCLI:
-    """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
+    """Parse the arguments and run the verb.
+
+    Args:
+        args: Command line arguments; the process's if None.
+        run: Run the verb; otherwise only build the objects of the config.
+        quiet: Print less.
+
+    Returns:
+        The CLI, with the trainer and the built objects.
+    """
     return SentryCLI(
         SentryModule,
         Fake2MDataModule,

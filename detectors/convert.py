@@ -1,4 +1,4 @@
-"""``python -m detectors convert``: released detector files into model folders."""
+"""Verb ``python -m detectors convert``: options and output."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Literal
 
 from engine.cli import Output, Parser
 
-ABOUT = "Turn a released detector file into a model folder."
+ABOUT = "Convert a released detector file to a model folder."
 
 
 def options(parser: Parser) -> None:
-    """What ``convert`` asks for."""
+    """Add the verb's options."""
     parser.add_argument("source", type=Path, help="the released file")
     parser.add_argument("target", type=Path, help="the model folder to write; must not exist")
     parser.add_argument(
         "--kind",
         type=Literal["sentry_convnext", "sentry_clip", "univfd"],
         required=True,
-        help="what it is a checkpoint of",
+        help="format of the released file",
     )
     parser.add_argument(
         "--network",
@@ -26,12 +26,12 @@ def options(parser: Parser) -> None:
         default=None,
         help="timm's name of the frozen backbone, if not CLIP ViT-L/14",
     )
-    about = "univfd: file of the backbone's weights as timm has them; fetched by timm if not given"
+    about = "univfd: the backbone's weight file in timm's format; fetched by timm if not given"
     parser.add_argument("--backbone", type=Path | None, default=None, help=about)
 
 
 def act(settings: Any, output: Output) -> int:
-    """Make a detector's folder of a released file."""
+    """Run the verb."""
     from detectors.released import import_released
 
     if settings.target.exists():
@@ -42,7 +42,8 @@ def act(settings: Any, output: Output) -> int:
     )
     network = detector.options["name"]
     output.result(
-        f"{settings.target}: a detector, {network}; 1 is generated. Not calibrated: python -m detectors calibrate",
+        f"{settings.target}: a detector, {network}; label 1 is generated. "
+        "Not calibrated: python -m detectors calibrate",
         target=settings.target,
         network=network,
     )

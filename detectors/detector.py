@@ -1,4 +1,4 @@
-"""A trained detector: images in, calibrated P(generated) out."""
+"""Trained detector: images in, calibrated P(generated) out."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from images.given import Images, given_images
 from images.io import to_uint8
 from images.transforms.views import View
 
-PREDICTED_AT_ONCE = 16
-"""Images of a forward pass of :meth:`Detector.predict`."""
+PREDICT_BATCH_SIZE = 16
+"""Images per forward pass of :meth:`Detector.predict`."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A detector's answer to one image.
+    """Prediction for one image.
 
     Attributes:
-        name: The image's file; ``image 1``, ``image 2``, ... where there was none.
+        name: File of the image; ``image 1``, ``image 2``, ... without one.
         verdict: ``real``, ``generated`` or ``unsure``, by the thresholds of the calibration.
         probability: Calibrated P(generated), in [0, 1].
-        logit: The network's own answer, not calibrated; above 0 for generated.
+        logit: Output of the network, not calibrated; above 0 for generated.
     """
 
     name: str
@@ -42,13 +42,16 @@ class Prediction:
 
 
 class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
-    """A network, what it is to see of a picture, and what its answers mean; ``calibration.json`` is kept beside its weights.
+    """Network with its views and calibration.
+
+    ``calibration.json`` is stored beside its weights.
 
     Args:
-        network: One of :data:`detectors.networks.NETWORKS`.
-        options: Its arguments.
-        view: What is made of a picture before the network sees it, in use; see :class:`images.transforms.views.View`.
-        train_view: The same in training.
+        network: Name in :data:`detectors.networks.NETWORKS`.
+        options: Arguments of the network.
+        view: View to take of an image outside training; see
+            :class:`images.transforms.views.View`.
+        train_view: View to take of an image in training.
 
     Raises:
         ValueError: If there is no such network, or an option is wrong.
@@ -56,9 +59,11 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
 
     PURPOSE = Purpose(
         "Detector of generated pictures",
-        use="Telling generated pictures from photographs: `python -m detectors scan PHOTOS/ -o scores.csv --weights FOLDER`. Label 1 and "
+        use="Telling generated pictures from photographs: "
+        "`python -m detectors scan PHOTOS/ -o scores.csv --weights FOLDER`. Label 1 and "
         "scores near 1 mean generated.",
-        limits="Pictures of generators, cameras and codecs unlike those it was trained and calibrated on are judged worse, and nobody "
+        limits="Pictures of generators, cameras and codecs unlike those it was trained and "
+        "calibrated on are judged worse, and nobody "
         "should be accused on its word alone: `unsure` is an answer.",
     )
 
@@ -73,8 +78,10 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         if network not in NETWORKS:
             msg = f"no network '{network}'; choose one of {', '.join(NETWORKS)}"
             raise ValueError(msg)
-        self.kind, self.options = network, dict(options or {})
-        self.view, self.train_view = view or View(), train_view or View(random=True)
+        self.kind = network
+        self.options = dict(options or {})
+        self.view = view or View()
+        self.train_view = train_view or View(random=True)
         self.calibration = Calibration()
         try:
             self.network = NETWORKS[network](**self.options)
@@ -83,41 +90,47 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
             raise ValueError(msg) from error
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (B,), of (B, 3, S, S) views in [0, 1]; above 0 for generated, not calibrated."""
+        """Compute logits, (B,), of views, (B, 3, S, S) in [0, 1].
+
+        A logit above 0 means generated; it is not calibrated.
+        """
         return self.network(images)
 
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:
-        """Calibrated P(generated), (B,), of (B, 3, H, W) pictures in [0, 1] of any size, on the detector's device."""
-        levels = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
-        views = torch.stack([self.view(picture, np.random.default_rng(0)) for picture in levels])
+        """Compute the calibrated P(generated), (B,), of images, (B, 3, H, W) in [0, 1].
+
+        The images may have any size, and must be on the detector's device.
+        """
+        images_u8 = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
+        views = torch.stack([self.view(image, np.random.default_rng(0)) for image in images_u8])
         logits = self.eval()(views.to(next(self.parameters()).device)).double().cpu().numpy()
         return torch.from_numpy(self.calibration.probability(logits)).float()
 
     @torch.no_grad()
     def logits_of(self, views: Sequence[Tensor]) -> list[float]:
-        """Logits of views.
+        """Compute the logits of views.
 
         Args:
-            views: (3, H, W) in [0, 1], or (D,) features; those of unequal sizes are asked for one by one.
+            views: (3, H, W) in [0, 1], or (D,) features. Views of different sizes are processed
+                one by one.
         """
         weight = next(self.parameters())
-        one_by_one = [view.unsqueeze(0) for view in views]
-        groups = [torch.cat(one_by_one)] if len({view.shape for view in views}) == 1 else one_by_one
-        return (
-            torch.cat([self(group.to(weight.device, weight.dtype)) for group in groups])
-            .double()
-            .tolist()
-        )
+        batches = [view.unsqueeze(0) for view in views]
+        if len({view.shape for view in views}) == 1:
+            batches = [torch.cat(batches)]
+        logits = [self(batch.to(weight.device, weight.dtype)) for batch in batches]
+        return torch.cat(logits).double().tolist()
 
     def predict(self, images: Images) -> list[Prediction]:
-        """Judge images.
+        """Predict verdicts on images.
 
         Args:
-            images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, tensors (3, H, W) or (B, 3, H, W) in [0, 1].
+            images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, tensors (3, H, W)
+                or (B, 3, H, W) in [0, 1].
 
         Returns:
-            An answer for each, in the same order.
+            A prediction for each image, in the same order.
 
         Raises:
             UnreadableImage: If an image cannot be decoded.
@@ -126,56 +139,57 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         self.eval()
         given = given_images(images)
         predictions = []
-        for start in range(0, len(given), PREDICTED_AT_ONCE):
-            batch = given[start : start + PREDICTED_AT_ONCE]
+        for start in range(0, len(given), PREDICT_BATCH_SIZE):
+            batch = given[start : start + PREDICT_BATCH_SIZE]
             views = [self.view(image.photo.rgb, np.random.default_rng(0)) for image in batch]
             for image, logit in zip(batch, self.logits_of(views), strict=True):
                 probability = float(self.calibration.probability(np.array(logit)))
-                predictions.append(
-                    Prediction(
-                        image.name, self.calibration.verdict(probability), probability, logit
-                    )
-                )
+                verdict = self.calibration.verdict(probability)
+                predictions.append(Prediction(image.name, verdict, probability, logit))
         return predictions
 
-    def heat(self, views: Tensor) -> Tensor | None:
-        """P(generated) of every place of (B, 3, S, S) views, (B, S, S); None for networks whose answer has no place."""
+    def heat_map(self, views: Tensor) -> Tensor | None:
+        """Compute P(generated) of every pixel, (B, S, S), of (B, 3, S, S) views.
+
+        Returns None for networks without local logits.
+        """
         return heat_map(self.network, views)
 
     def example_inputs(self) -> Tensor:
-        """Two views, always the same."""
-        return torch.rand(
-            2, 3, self.view.size, self.view.size, generator=torch.Generator().manual_seed(0)
-        )
+        """Return two random views, equal in every call."""
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(2, 3, self.view.size, self.view.size, generator=generator)
 
     def to_config(self) -> dict[str, Any]:
-        """Network, options and views, as JSON holds them."""
-        options = {name: value for name, value in self.options.items() if name != "pretrained"}
+        """Return network, options and views as JSON values."""
         return {
             "network": self.kind,
-            "options": options,
+            "options": _without_pretrained(self.options),
             "view": asdict(self.view),
             "train_view": asdict(self.train_view),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """From what :meth:`to_config` tells."""
+        """Build a detector from the result of :meth:`to_config`."""
         views = {name: View.from_settings(config[name]) for name in ("view", "train_view")}
-        options = {
-            name: value for name, value in config.get("options", {}).items() if name != "pretrained"
-        }  # the file brings the weights
+        options = _without_pretrained(config.get("options", {}))
         return cls(**config | views | {"options": options})
 
     def save_extras(self, folder: Path) -> None:
-        """The calibration."""
+        """Write the calibration."""
         self.calibration.save(folder)
 
     def read_extras(self, folder: Path) -> None:
-        """The calibration."""
+        """Read the calibration."""
         self.calibration = Calibration.open(folder)
 
 
+def _without_pretrained(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove ``pretrained`` from a network's options: a saved detector brings its weights."""
+    return {name: value for name, value in options.items() if name != "pretrained"}
+
+
 def load_detector(name: str) -> Detector:
-    """A saved detector, to be trained further or tested; see :meth:`Detector.from_pretrained`."""
+    """Load a saved detector; see :meth:`Detector.from_pretrained`."""
     return Detector.from_pretrained(name)

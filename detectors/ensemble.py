@@ -1,4 +1,4 @@
-"""Several detectors as one: the mean of their calibrated log-odds, and a verdict only where they agree."""
+"""Ensembles: mean calibrated log-odds, and a verdict only where all detectors agree."""
 
 from __future__ import annotations
 
@@ -11,54 +11,55 @@ from detectors.calibration import Calibration
 from detectors.scores import Scores, log_odds, sigmoid
 
 
-def combined(
+def combine_scores(
     scored: Sequence[Scores], calibrations: Sequence[Calibration]
 ) -> tuple[Scores, Calibration]:
-    """Scores of an ensemble, and what they mean.
+    """Combine the scores of several detectors.
 
     Args:
-        scored: Of each detector, of the same pictures in the same order, but for those that one of them could not read.
-        calibrations: Of each detector.
+        scored: Scores of each detector, of the same images in the same order. An image that a
+            detector could not read may be missing.
+        calibrations: Calibration of each detector.
 
     Returns:
-        Mean log-odds of the pictures that all could read, and a calibration that changes nothing; it is fitted only if all of them are.
+        Mean log-odds of the images that all could read, and an identity calibration. It counts as
+        fitted only if all of them are.
     """
-    names = [
-        np.char.add(np.char.add(part.facts["subset"], "/"), part.facts["key"]) for part in scored
-    ]
-    everywhere = reduce(np.intersect1d, names)
-    parts = [
-        part.where(np.isin(name, everywhere)) for part, name in zip(scored, names, strict=True)
-    ]
-    odds = [
-        calibration.scale * part.logit + calibration.bias
-        for part, calibration in zip(parts, calibrations, strict=True)
-    ]
-    return Scores(parts[0].label, np.mean(odds, axis=0), parts[0].facts), Calibration(
-        pictures=min(one.pictures for one in calibrations)
-    )
+    # keep the images that all detectors have read
+    names = [np.char.add(np.char.add(s.facts["subset"], "/"), s.facts["key"]) for s in scored]
+    common = reduce(np.intersect1d, names)
+    log_odds_of_each = []
+    parts = []
+    for scores, name, calibration in zip(scored, names, calibrations, strict=True):
+        part = scores.where(np.isin(name, common))
+        parts.append(part)
+        log_odds_of_each.append(calibration.scale * part.logit + calibration.bias)
+    combined = Scores(parts[0].label, np.mean(log_odds_of_each, axis=0), parts[0].facts)
+    fewest = min(calibration.pictures for calibration in calibrations)
+    return combined, Calibration(pictures=fewest)
 
 
 def combine_verdicts(
     logits: Sequence[float], calibrations: Sequence[Calibration]
 ) -> tuple[str, float, float]:
-    """Combine the answers of detectors to one image.
+    """Combine the logits of detectors for one image.
 
     Args:
-        logits: Of each detector.
-        calibrations: Of each detector.
+        logits: Logit of each detector.
+        calibrations: Calibration of each detector.
 
     Returns:
-        The verdict, "unsure" where several do not all say the same; P(generated); and its log-odds, or the logit itself of
-        a single detector.
+        The verdict, "unsure" where detectors disagree; P(generated); and its log-odds, or the
+        logit of a single detector.
     """
-    answers = [
-        float(one.probability(np.array(logit)))
-        for logit, one in zip(logits, calibrations, strict=True)
-    ]
-    verdicts = {one.verdict(answer) for answer, one in zip(answers, calibrations, strict=True)}
+    probabilities = []
+    verdicts = set()
+    for logit, calibration in zip(logits, calibrations, strict=True):
+        probability = float(calibration.probability(np.array(logit)))
+        probabilities.append(probability)
+        verdicts.add(calibration.verdict(probability))
     verdict = verdicts.pop() if len(verdicts) == 1 else "unsure"
-    if len(answers) == 1:
-        return verdict, answers[0], logits[0]
-    odds = float(np.mean([log_odds(answer) for answer in answers]))
-    return verdict, float(sigmoid(np.array(odds))), odds
+    if len(probabilities) == 1:
+        return verdict, probabilities[0], logits[0]
+    mean = float(np.mean([log_odds(probability) for probability in probabilities]))
+    return verdict, float(sigmoid(np.array(mean))), mean

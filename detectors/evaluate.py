@@ -1,20 +1,20 @@
-"""``python -m detectors calibrate | test``: fit what answers mean, and measure a detector on pictures it has never seen."""
+"""Calibration and evaluation of detectors on held-out shards."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from checkpoints.folders import model_path
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
-from detectors.ensemble import combined
+from detectors.ensemble import combine_scores
 from detectors.scoring import (
     OPTIONS,
     Answers,
+    Question,
     ScoreJob,
     detector_settings,
     find_stored,
@@ -27,36 +27,38 @@ from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
 from engine.records import to_json
 
-FEWEST = 40
-"""Bootstrap samples without which no 95 % interval can be read off."""
+MIN_RESAMPLES = 40
+"""Smallest number of bootstrap samples with 2.5 % and 97.5 % quantiles."""
 
 
 def calibrate(
     name: str, data: list[str], options: JobOptions = OPTIONS
 ) -> tuple[Calibration, Answers] | None:
-    """Fit a detector's calibration on images that are used for nothing else, and store it with the weights.
+    """Fit a detector's calibration on held-out images, and store it with the weights.
 
-    A stopped run goes on; its record is a folder beside the detector's, which is taken away when all answers are there.
+    A stopped run is continued. Its record is a folder beside the detector's, which is deleted when
+    all images are scored.
 
     Args:
-        name: The detector's folder; of a checkpoint (``.ckpt``) a folder of its name is made beside it.
+        name: Folder of the detector, or a checkpoint (``.ckpt``), beside which a folder of its
+            name is written.
         data: Patterns of shards.
-        options: How it runs.
+        options: Options of the job.
 
     Returns:
         The calibration and the answers it is fitted on; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If the detector or the shards are not there.
+        FileNotFoundError: If the detector or shards are missing.
         ValueError: If the shards hold one class only.
     """
-    detector, target = load_detector(name), place_of_calibration(name)
+    detector = load_detector(name)
+    target = calibration_folder(name)
     settings = detector_settings(name, detector)
     questions = shard_by_shard(detector, find_stored([detector], data))
     record = target.with_name(f"{target.name}.calibration-{settings['weights'][:8]}")
-    answers = score(
-        ScoreJob("detectors calibrate", record / "shards", options), questions, record, settings
-    )
+    job = ScoreJob("detectors calibrate", record / "shards", options)
+    answers = score(job, questions, record, settings)
     if answers is None:
         return None
     shutil.rmtree(record)
@@ -70,19 +72,24 @@ def calibrate(
     return calibration, answers
 
 
-def place_of_calibration(name: str) -> Path:
-    """Name the folder a detector's calibration is stored in: its own, or beside a checkpoint one of its name, to be made.
+def calibration_folder(name: str) -> Path:
+    """Return the folder that holds a detector's calibration.
+
+    It is the detector's folder, or, for a checkpoint, a new folder of its name beside it.
 
     Raises:
         FileNotFoundError: If there is no such detector.
-        ValueError: If the folder to be made is there already.
+        ValueError: If the new folder exists already.
     """
-    place = model_path(name)
-    if place.is_dir():
-        return place
-    folder = place.with_suffix("")
+    location = model_path(name)
+    if location.is_dir():
+        return location
+    folder = location.with_suffix("")
     if folder.exists():
-        msg = f"{place}: a checkpoint cannot hold a calibration, and {folder}, where the detector would be saved with it, exists; name that"
+        msg = (
+            f"{location}: a checkpoint cannot hold a calibration, and {folder}, "
+            "where the detector would be saved with it, exists; name that"
+        )
         raise ValueError(msg)
     return folder
 
@@ -94,86 +101,91 @@ def measure(
     resamples: int = 200,
     options: JobOptions = OPTIONS,
 ) -> tuple[dict[str, Any], Answers] | None:
-    """Score a detector, or several as one, on shards and write ``scores.parquet``, ``summary.json`` and ``manifest.json``.
+    """Evaluate a detector, or an ensemble, on shards.
 
-    The answers of each shard are kept in ``shards/``: a stopped test goes on, and a shard that has changed is scored again.
+    Writes ``scores.parquet``, ``summary.json`` and ``manifest.json``. The scores of each shard are
+    kept in ``shards/``: a stopped test is continued, and a changed shard is scored again.
 
     Args:
-        names: The detectors' folders or Hub ids; of several, the mean of their calibrated log-odds counts.
+        names: Folders or Hub ids of the detectors; several are combined by their mean calibrated
+            log-odds.
         data: Patterns of shards.
         output: Folder of the results.
-        resamples: Bootstrap samples of the intervals.
-        options: How it runs.
+        resamples: Bootstrap samples of the intervals; 0 for none, or at least
+            :data:`MIN_RESAMPLES`.
+        options: Options of the job.
 
     Returns:
-        The record of :func:`detectors.summary.summarise`, with the images that could not be read, and the answers; None on every
-        process but the first.
+        The record of :func:`detectors.summary.summarise`, with the unreadable images, and the
+        answers; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If the detector or the shards are not there.
-        ValueError: If there are too few resamples for an interval, or the folder holds the test of another detector.
+        FileNotFoundError: If a detector or shards are missing.
+        ValueError: If there are too few resamples, or the folder holds the test of another
+            detector.
     """
-    if resamples < 0 or 0 < resamples < FEWEST:
-        msg = f"resamples is 0, for no intervals, or at least {FEWEST}; got {resamples}"
+    if resamples < 0 or 0 < resamples < MIN_RESAMPLES:
+        msg = f"resamples is 0, for no intervals, or at least {MIN_RESAMPLES}; got {resamples}"
         raise ValueError(msg)
+    # a question for each detector and shard
     detectors = [load_detector(name) for name in names]
     shards = find_stored(detectors, data)
-    asked = [
-        shard_by_shard(detector, shards, f"{place}/" if len(names) > 1 else "")
-        for place, detector in enumerate(detectors)
-    ]
-    settings = {
-        "detectors": [
-            detector_settings(name, detector)
-            for name, detector in zip(names, detectors, strict=True)
-        ]
-    }
-    weights = [
-        {"name": name, "sha256": one["weights"]}
-        for name, one in zip(names, settings["detectors"], strict=True)
-    ]
+    by_detector: list[list[Question]] = []
+    settings = []
+    weights = []
+    for number, (name, detector) in enumerate(zip(names, detectors, strict=True)):
+        prefix = f"{number}/" if len(names) > 1 else ""
+        by_detector.append(shard_by_shard(detector, shards, prefix))
+        settings.append(detector_settings(name, detector))
+        weights.append({"name": name, "sha256": settings[-1]["weights"]})
+    # score all of them
     job = ScoreJob("detectors test", output / "shards", options)
-    answers = score(
-        job, [*chain(*asked)], output, settings, detectors=weights, data=data, resamples=resamples
-    )
+    questions = [question for of_detector in by_detector for question in of_detector]
+    facts = {"detectors": weights, "data": data, "resamples": resamples}
+    answers = score(job, questions, output, {"detectors": settings}, **facts)
     if answers is None:
         return None
-    scores, calibration = answers.of(asked[0]), detectors[0].calibration
+    # combine several detectors, and write the results
+    scores = answers.of(by_detector[0])
+    calibration = detectors[0].calibration
     if len(names) > 1:
-        scores, calibration = combined(
-            [answers.of(questions) for questions in asked],
+        scores, calibration = combine_scores(
+            [answers.of(of_detector) for of_detector in by_detector],
             [detector.calibration for detector in detectors],
         )
     scores.write(output / "scores.parquet")
     record = summarise(scores, calibration, resamples) | {"failed": answers.unread}
     write_text(output / "summary.json", to_json(record))
-    write_manifest(
-        output,
-        **(read_manifest(output) or {})
-        | {"images": {"done": len(scores), "failed": len(answers.unread)}},
-    )
+    counts = {"images": {"done": len(scores), "failed": len(answers.unread)}}
+    write_manifest(output, **(read_manifest(output) or {}) | counts)
     return record, answers
 
 
-def in_words(record: dict[str, Any]) -> str:
-    """The figures a reader looks for first."""
-    told, interval, calibrated = judged(record), auc_interval(record), bool(record["calibrated"])
+def summary_text(record: dict[str, Any]) -> str:
+    """Format the main metrics of a test's record as lines of text."""
+    calibrated = bool(record["calibrated"])
+    metrics = judged(record)
+    interval = auc_interval(record)
+    counts = record["pictures"]
+    auc = f"AUC {figure(record['ranking']['auc'])}"
+    if interval:
+        auc += f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+    note = "calibrated" if calibrated else "not calibrated: python -m detectors calibrate"
     lines = [
-        f"{record['pictures']['real']} real and {record['pictures']['generated']} generated pictures",
-        f"AUC {figure(record['ranking']['auc'])}"
-        + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""),
-        f"balanced accuracy {figure(told['balanced_accuracy'])}, calibration error {figure(told['calibration_error'])}"
-        + (" (calibrated)" if calibrated else " (not calibrated: python -m detectors calibrate)"),
+        f"{counts['real']} real and {counts['generated']} generated images",
+        auc,
+        f"balanced accuracy {figure(metrics['balanced_accuracy'])}, "
+        f"calibration error {figure(metrics['calibration_error'])} ({note})",
     ]
-    if generators := record["slices"]["generator"]:
-        lines.append(
-            "by generator, found at P = 0.5" + (" before calibration:" if calibrated else ":")
-        )
+    generators = record["slices"]["generator"]
+    if generators:
+        when = " before calibration:" if calibrated else ":"
+        lines.append("by generator, recall at P = 0.5" + when)
     for name, facts in generators.items():
-        found = f"found {figure(facts['generated_accuracy'])} of {facts['generated']}"
-        lines.append(f"  {name}: AUC {figure(facts['auc'])} against {facts['real']} real, {found}")
+        recall = f"recall {figure(facts['generated_accuracy'])} of {facts['generated']}"
+        lines.append(f"  {name}: AUC {figure(facts['auc'])} against {facts['real']} real, {recall}")
     if record["worst"]:
         lines.append(f"worst generator: {record['worst']['generator']}")
-    if trouble := flipped(record):
-        lines.append(trouble)
+    if warning := flipped(record):
+        lines.append(warning)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Which backbone shards of features were made with."""
+"""Check that feature shards belong to a detector's backbone and views."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detectors.networks.backbone import LinearProbe
 
 
 def backbone_digest(network: LinearProbe) -> str:
-    """Which weights, and which normalisation, a frozen backbone has."""
+    """Hash the weights and the normalization of a frozen backbone."""
     digest = hashlib.sha256()
     for module in (network.normalize, network.backbone):
         for name, value in sorted([*module.named_parameters(), *module.named_buffers()]):
@@ -23,25 +23,31 @@ def backbone_digest(network: LinearProbe) -> str:
 
 
 def check_features(detector: Detector, patterns: Iterable[str]) -> None:
-    """Refuse features of another backbone or view.
+    """Refuse feature shards of another backbone or view.
 
     Raises:
         ValueError: If there are any.
     """
-    mine: str | None = None
+    weights: str | None = None
+    views = []
+    for view in (detector.view, detector.train_view):
+        # as in the shards: tuples become lists
+        views.append(json.loads(json.dumps(asdict(view))))
     for pattern in patterns:
         for shard in find_shards(pattern):
             if not shard.endswith(ENDING):
                 break
             origin = describe_features(shard)[2]
             if not isinstance(detector.network, LinearProbe):
-                msg = f"{shard}: features are for frozen_linear only; {detector.kind} needs shards of pictures"
+                msg = (
+                    f"{shard}: features are for frozen_linear only; "
+                    f"{detector.kind} needs shards of images"
+                )
                 raise ValueError(msg)
-            mine = mine or backbone_digest(detector.network)
-            known = [
-                json.loads(json.dumps(asdict(view)))
-                for view in (detector.view, detector.train_view)
-            ]
-            if origin["weights"] != mine or origin["view"] not in known:
-                msg = f"{shard}: features of another backbone or view; write them again with python -m detectors features"
+            weights = weights or backbone_digest(detector.network)
+            if origin["weights"] != weights or origin["view"] not in views:
+                msg = (
+                    f"{shard}: features of another backbone or view; "
+                    "write them again with python -m detectors features"
+                )
                 raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""``python -m detectors features``: what a frozen backbone makes of pictures, kept, so that linear layers train without it."""
+"""Extraction of frozen backbone features, so that linear layers train without the backbone."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from images.transforms.views import View
 
 
 class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
-    """Writes the features of one shard per step.
+    """Job that writes the features of one shard per step.
 
     Args:
-        network: With the frozen backbone.
-        output: Folder of the shards of features.
-        view: What is made of each image.
-        views: How often, each time another random one; once where nothing is random.
-        batch_size: Images at a time.
+        network: Network with the frozen backbone.
+        output: Folder of the feature shards.
+        view: View to take of each image.
+        views: Number of views of each image, with different random choices.
+        batch_size: Images per forward pass.
         workers: Threads that open images.
-        origin: What the features depend on, but for the shard.
+        origin: Settings that the features depend on, without the shard.
     """
 
     command = "detectors features"
@@ -50,8 +50,13 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         workers: int,
         origin: dict[str, Any],
     ) -> None:
-        self.network, self.output, self.view, self.views = network, output, view, views
-        self.batch_size, self.workers, self.origin = batch_size, workers, origin
+        self.network = network
+        self.output = output
+        self.view = view
+        self.views = views
+        self.batch_size = batch_size
+        self.workers = workers
+        self.origin = origin
 
     def setup(self, process: Process) -> None:
         self.device = process.device
@@ -65,40 +70,44 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
 
     @torch.no_grad()
     def _extract(self, source: ShardInput) -> dict[str, Any]:
+        """Write the features of a shard, and return its counts.
+
+        Raises:
+            ValueError: If no image can be read.
+        """
         shard = source.source
         assert shard is not None
-        made: dict[str, list[Tensor]] = {}
+        features: dict[str, list[Tensor]] = {}
         records: dict[str, dict[str, Any]] = {}
         failed: dict[str, str] = {}
         for draw in range(self.views):
             samples = read_exactly([str(shard)], self.view, self.workers, draw=draw)
             for batch in read_batches(self.batch_size, samples):
-                failed |= {record["key"]: record["error"] for record in batch.unread}
-                features = (
-                    list(
-                        self.network.features(torch.stack(batch.inputs).to(self.device))
-                        .half()
-                        .cpu()
-                    )
-                    if batch.inputs
-                    else []
-                )
-                for sample, one in zip(batch.samples, features, strict=True):
-                    made.setdefault(sample["record"]["key"], []).append(one)
-                    records[sample["record"]["key"]] = sample["record"]
+                for record in batch.unread:
+                    failed[record["key"]] = record["error"]
+                for sample, row in zip(batch.samples, self._features(batch.inputs), strict=True):
+                    record = sample["record"]
+                    records[record["key"]] = record
+                    features.setdefault(record["key"], []).append(row)
                 self.report_step(draw, self.views)
-        whole = {key: torch.stack(views) for key, views in made.items() if len(views) == self.views}
-        if not whole:
+        # images that could be read in every view
+        complete = [key for key, views in features.items() if len(views) == self.views]
+        if not complete:
             msg = f"{shard}: no image in it can be read; get the shard again"
             raise ValueError(msg)
-        origin = self.origin | {"shard": file_digest(shard)}
         write_features(
             self.output / source.name,
-            torch.stack(list(whole.values())),
-            [records[key] for key in whole],
-            origin,
+            torch.stack([torch.stack(features[key]) for key in complete]),
+            [records[key] for key in complete],
+            self.origin | {"shard": file_digest(shard)},
         )
-        return {"images": len(whole), "failed": failed}
+        return {"images": len(complete), "failed": failed}
+
+    def _features(self, images: list[Tensor]) -> list[Tensor]:
+        """Compute the features, (D,) float16, of images, (3, S, S)."""
+        if not images:
+            return []
+        return list(self.network.features(torch.stack(images).to(self.device)).half().cpu())
 
     def finish(self, prepared: ShardInput, result: dict[str, Any]) -> dict[str, Any]:
         return result
@@ -113,10 +122,10 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         return 0
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:
-        files = record.glob(f"*{ENDING}")
-        return {
-            file.name: {"images": describe_features(str(file))[0], "failed": {}} for file in files
-        }
+        rows = {}
+        for file in record.glob(f"*{ENDING}"):
+            rows[file.name] = {"images": describe_features(str(file))[0], "failed": {}}
+        return rows
 
 
 def extract(
@@ -126,20 +135,23 @@ def extract(
     views: int = 0,
     options: JobOptions | None = None,
 ) -> Report | None:
-    """Write one shard of features for each shard of images; goes on with a stopped job.
+    """Write one shard of features for each shard of images.
+
+    A stopped job is continued.
 
     Args:
-        source: A training config whose network is ``frozen_linear``, or a detector's folder or Hub id.
-        data: Patterns of shards that are here.
-        output: Folder of the shards of features.
-        views: Random training views of each image; 0 for the one view that is used in tests.
-        options: How the job runs.
+        source: Training config whose network is ``frozen_linear``, or a detector's folder or Hub
+            id.
+        data: Patterns of local shards.
+        output: Folder of the feature shards.
+        views: Random training views of each image; 0 for the one test view.
+        options: Options of the job.
 
     Returns:
-        The outcome; None on every process but the first.
+        The job's report; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If shards or detector are not there.
+        FileNotFoundError: If shards or detector are missing.
         ValueError: If the detector has no frozen backbone, or the folder holds other features.
     """
     if views < 0:
@@ -148,13 +160,15 @@ def extract(
     options = options or JobOptions(batch_size=64, workers=4)
     detector = detector_of(source)
     if not isinstance(detector.network, LinearProbe):
-        msg = f"{source}: {detector.kind} trains all of its network; features are kept for frozen_linear only"
+        msg = (
+            f"{source}: {detector.kind} trains all of its network; "
+            "features are kept for frozen_linear only"
+        )
         raise ValueError(msg)
-    shards = local_shards(data)
     view = detector.train_view if views else detector.view
-    name = {key: value for key, value in detector.options.items() if key != "pretrained"}
+    backbone = {key: value for key, value in detector.options.items() if key != "pretrained"}
     origin = {
-        "backbone": name,
+        "backbone": backbone,
         "weights": backbone_digest(detector.network),
         "view": asdict(view),
         "views": max(1, views),
@@ -162,22 +176,23 @@ def extract(
     job = FeatureJob(
         detector.network, output, view, max(1, views), options.batch_size, options.workers, origin
     )
-    inputs = [ShardInput(number, shard.stem + ENDING, shard) for number, shard in enumerate(shards)]
-    return run_job(
-        job, inputs, output, origin, JobOptions(options.devices, batch_size=1, workers=0)
-    )
+    inputs = []
+    for number, shard in enumerate(local_shards(data)):
+        inputs.append(ShardInput(number, shard.stem + ENDING, shard))
+    one_by_one = JobOptions(options.devices, batch_size=1, workers=0)
+    return run_job(job, inputs, output, origin, one_by_one)
 
 
 def detector_of(source: str) -> Detector:
-    """The detector that a training config begins with, or a saved one."""
+    """Load a saved detector, or build the initial detector of a training config."""
     if not source.endswith((".yaml", ".yml")):
         return load_detector(source)
     from detectors.cli import main
 
-    here = [
+    overrides = [
         "--trainer.accelerator=cpu",
         "--trainer.devices=1",
         "--trainer.logger=false",
         "--trainer.callbacks=null",
     ]
-    return main(["-c", source, *here], run=False).model.detector.eval()
+    return main(["-c", source, *overrides], run=False).model.detector.eval()

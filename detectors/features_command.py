@@ -1,4 +1,4 @@
-"""``python -m detectors features``: its options, and what people are told."""
+"""Verb ``python -m detectors features``: options and output."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def options(parser: Parser) -> None:
         "--data",
         type=list[str],
         required=True,
-        help="patterns of shards that are here: '[SHARDS/train-*.tar]'",
+        help="patterns of local shards: '[SHARDS/train-*.tar]'",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="folder of the shards of features; the same command goes on in it",
+        help="folder of the feature shards; the same command continues a stopped run",
     )
     parser.add_argument(
         "--views",
         type=int,
         default=0,
-        help="random training views of each image; 0 for the one view of tests",
+        help="random training views of each image; 0 for the one test view",
     )
     add_job_arguments(parser, batch_size=64, workers=4)
 
 
 def act(settings: Any, output: Output) -> int:
-    """Keep features; 0 only if every image has some."""
+    """Run the verb; return 0 only if every image has features."""
     from detectors.features import extract
 
     report = extract(
@@ -57,7 +57,7 @@ def act(settings: Any, output: Output) -> int:
 
 
 VERB = Verb(
-    "Keep what a frozen backbone makes of images, to train linear layers on.",
+    "Precompute the features of a frozen backbone, to train linear layers on.",
     "detectors features DETECTOR/ --data '[data/fake2m/train-*.tar]' -o FEATURES/",
     options,
     act,

@@ -1,9 +1,11 @@
-"""Training of real-or-generated detectors."""
+"""Lightning module that trains detectors of generated images."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,29 +27,34 @@ from detectors.scores import Scores
 from engine.manifest import write_manifest
 
 PREPARE_BATCHES = 20
-"""Batches that networks with statistics of their own take them from."""
+"""Training batches for the input statistics of a DCT network."""
 
+LOSS_CHECK_EVERY = 50
+"""Steps between checks for a finite loss."""
 
 Rows = list[dict[str, Any]]
 
 
 class SentryModule(LightningModule):
-    """Binary cross-entropy of a detector, 1 being generated.
+    """Training of a detector with binary cross-entropy, 1 being generated.
 
-    Two outputs under a softmax, as the paper has them, are one output under a sigmoid: the difference is the logit.
+    The paper's two outputs under a softmax equal one output under a sigmoid: the logit is their
+    difference (arXiv 2304.13023).
 
     Args:
-        detector: The detector to train.
-        optimizer: Kind of optimiser.
+        detector: Detector to train.
+        optimizer: ``adamw``, ``adam`` or ``sgd``.
         lr: Peak learning rate.
-        weight_decay: Not applied to norms and biases.
-        momentum: Of ``sgd``.
-        schedule: ``cosine`` to ``lr_min`` over the run, after ``warmup_steps``; ``step``: times ``decay`` every ``patience`` epochs;
-            ``plateau``: the same after ``patience`` epochs without 0.1 points more validation accuracy, ending below ``lr_min``.
-        lr_min: Where the schedule ends.
-        warmup_steps: Linear warm-up.
-        patience: See ``schedule``.
-        decay: See ``schedule``.
+        weight_decay: Weight decay; norms and biases have none.
+        momentum: Momentum of ``sgd``.
+        schedule: ``cosine``: to ``lr_min`` over the run, after ``warmup_steps``. ``step``: times
+            ``decay`` every ``patience`` epochs. ``plateau``: times ``decay`` after ``patience``
+            epochs without 0.1 points more validation accuracy, until below ``lr_min``.
+            ``constant``: no schedule.
+        lr_min: Last learning rate of ``cosine``; ``plateau`` ends the run below it.
+        warmup_steps: Steps of linear warm-up, for ``cosine``.
+        patience: Epochs; see ``schedule``.
+        decay: Factor of the learning rate; see ``schedule``.
     """
 
     def __init__(
@@ -66,110 +73,96 @@ class SentryModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["detector"])
         self.detector = detector
-        self.answers: Rows = []
+        self.rows: Rows = []
 
     def setup(self, stage: str) -> None:
         """Refuse features of another backbone."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Fake2MDataModule):
-            check_features(
-                self.detector,
-                [*(one.urls for kind in data.sources for one in kind), *data.splits["val"]],
-            )
+            urls = [source.urls for of_class in data.sources for source in of_class]
+            check_features(self.detector, [*urls, *data.splits["val"]])
 
     def on_fit_start(self) -> None:
-        """Forget what other weights' answers meant; let a spectrum network take its statistics, unless it has them."""
+        """Reset the calibration; compute DCT statistics if missing."""
         self.detector.calibration = Calibration()
         network = self.detector.network
-        if (
-            isinstance(network, DCTClassifier)
-            and not network.prepared
-            and self.trainer.ckpt_path is None
-        ):
+        if not isinstance(network, DCTClassifier):
+            return
+        if not network.prepared and self.trainer.ckpt_path is None:
             loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-            batches = (
-                batch["image"].to(self.device)
-                for batch, _ in zip(loader, range(PREPARE_BATCHES), strict=False)
-            )
-            network.prepare(batches)
+            batches = islice(loader, PREPARE_BATCHES)
+            network.prepare(batch["image"].to(self.device) for batch in batches)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         logits = self.detector(batch["image"]).float()
         loss = F.binary_cross_entropy_with_logits(logits, batch["label"].float())
-        if self.global_step % 50 == 0 and not loss.isfinite():
+        if self.global_step % LOSS_CHECK_EVERY == 0 and not loss.isfinite():
             msg = f"the loss became {loss.item()} at step {self.global_step}: lower lr"
             raise FloatingPointError(msg)
-        right = ((logits > 0) == (batch["label"] == 1)).float().mean()
-        self.log_dict({"train/loss": loss, "train/accuracy": right}, prog_bar=True)
+        accuracy = ((logits > 0) == (batch["label"] == 1)).float().mean()
+        self.log_dict({"train/loss": loss, "train/accuracy": accuracy}, prog_bar=True)
         self.log(
             "train/corrupt", batch["corrupt"].float(), reduce_fx="sum", on_step=False, on_epoch=True
         )
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self.answers = []
+        self.rows = []
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        self.answers += answers(self.detector, batch)
+        self.rows += score_batch(self.detector, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Accuracy, AUC and loss over every process's pictures."""
-        rows = gathered(self.answers)
+        """Log accuracy, AUC and loss over the images of all processes."""
+        rows = gather_rows(self.rows)
         if not rows:
             return
         scores = Scores.of(rows)
+        label = scores.label
+        probability = scores.probability
         values = {
-            "val/accuracy": metrics.accuracy(scores.label, scores.probability, 0.5),
-            "val/balanced_accuracy": metrics.balanced_accuracy(
-                scores.label, scores.probability, 0.5
-            ),
-            "val/auc": metrics.auc(scores.label, scores.logit),
-            "val/loss": metrics.log_loss(scores.label, scores.probability),
+            "val/accuracy": metrics.accuracy(label, probability, 0.5),
+            "val/balanced_accuracy": metrics.balanced_accuracy(label, probability, 0.5),
+            "val/auc": metrics.auc(label, scores.logit),
+            "val/loss": metrics.log_loss(label, probability),
         }
         self.log_dict({name: value for name, value in values.items() if value is not None})
 
     def on_train_epoch_end(self) -> None:
-        """End a run whose rate a plateau has brought below ``lr_min``."""
-        if (
-            self.hparams["schedule"] == "plateau"
-            and self.trainer.optimizers[0].param_groups[0]["lr"] < self.hparams["lr_min"]
-        ):
+        """Stop the run when ``plateau`` has brought the learning rate below ``lr_min``."""
+        if self.hparams["schedule"] != "plateau":
+            return
+        if self.trainer.optimizers[0].param_groups[0]["lr"] < self.hparams["lr_min"]:
             self.trainer.should_stop = True
 
     def on_fit_end(self) -> None:
-        """Leave the trained detector as a model folder beside the run's logs: the best one where a checkpoint callback watches a metric."""
+        """Save the detector as a model folder beside the run's logs.
+
+        It has the best weights where a checkpoint callback monitors a metric, otherwise the last.
+        """
         folder = self.trainer.log_dir  # every rank must ask: log_dir is a broadcast
-        watching = self.trainer.checkpoint_callback
-        if (
-            isinstance(watching, ModelCheckpoint)
-            and watching.monitor
-            and Path(watching.best_model_path).is_file()
-        ):
-            state = torch.load(
-                watching.best_model_path, map_location="cpu", weights_only=True, mmap=True
-            )
-            self.load_state_dict(state["state_dict"])
+        callback = self.trainer.checkpoint_callback
+        if isinstance(callback, ModelCheckpoint) and callback.monitor:
+            best = callback.best_model_path
+            if Path(best).is_file():
+                state = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
+                self.load_state_dict(state["state_dict"])
         if folder and self.trainer.is_global_zero:
-            self.detector.save_pretrained(Path(folder) / "detector")
+            target = Path(folder) / "detector"
+            self.detector.save_pretrained(target)
+            network = {"network": self.detector.kind, "options": self.detector.options}
             write_manifest(
-                Path(folder) / "detector",
+                target,
                 command="detectors fit",
                 seed=torch.initial_seed(),
                 steps=self.global_step,
-                settings=dict(self.hparams)
-                | {"network": self.detector.kind, "options": self.detector.options},
+                settings=dict(self.hparams) | network,
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.hparams
         groups = decay_groups(self.detector, settings["weight_decay"])
-        if settings["optimizer"] == "sgd":
-            optimizer: torch.optim.Optimizer = torch.optim.SGD(
-                groups, lr=settings["lr"], momentum=settings["momentum"]
-            )
-        else:
-            kind = torch.optim.AdamW if settings["optimizer"] == "adamw" else torch.optim.Adam
-            optimizer = kind(groups, lr=settings["lr"])
+        optimizer = make_optimizer(settings, groups)
         if settings["schedule"] == "constant":
             return optimizer
         if settings["schedule"] == "plateau":
@@ -186,54 +179,78 @@ class SentryModule(LightningModule):
                 "lr_scheduler": {"scheduler": plateau, "monitor": "val/accuracy"},
             }
         if settings["schedule"] == "step":
-            step = torch.optim.lr_scheduler.StepLR(
+            by_epoch = torch.optim.lr_scheduler.StepLR(
                 optimizer, settings["patience"], settings["decay"]
             )
-            return {"optimizer": optimizer, "lr_scheduler": step}
-        total, warmup = self.trainer.estimated_stepping_batches, settings["warmup_steps"]
-        if not math.isfinite(total) or total <= warmup:
-            msg = f"the schedule needs to know how long the run is, and the run to be longer than warmup_steps: {total} and {warmup} steps"
-            raise ValueError(msg)
-        floor = settings["lr_min"] / settings["lr"]
+            return {"optimizer": optimizer, "lr_scheduler": by_epoch}
+        cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, self._cosine_factor())
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
-        def share(step: int) -> float:
+    def _cosine_factor(self) -> Callable[[int], float]:
+        """Return the function from a step to its factor of the peak learning rate.
+
+        Raises:
+            ValueError: If the run's length is unknown, or not above ``warmup_steps``.
+        """
+        total = self.trainer.estimated_stepping_batches
+        warmup = self.hparams["warmup_steps"]
+        if not math.isfinite(total) or total <= warmup:
+            msg = (
+                "the schedule needs to know how long the run is, "
+                "and the run to be longer than warmup_steps: "
+                f"{total} and {warmup} steps"
+            )
+            raise ValueError(msg)
+        floor = self.hparams["lr_min"] / self.hparams["lr"]
+
+        def factor(step: int) -> float:
             if step < warmup:
                 return (step + 1) / warmup
-            return (
-                floor
-                + (1 - floor) * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
-            )
+            angle = math.pi * (step - warmup) / (total - warmup)
+            return floor + (1 - floor) * (1 + math.cos(angle)) / 2
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return factor
 
 
-def answers(detector: Detector, batch: dict[str, Any]) -> Rows:
-    """The records of a batch's images with ``label`` and ``logit``; what only fills the batch up is left out."""
+def score_batch(detector: Detector, batch: dict[str, Any]) -> Rows:
+    """Score a batch, without its padding.
+
+    Returns:
+        The images' records with ``label`` and ``logit``.
+    """
     logits = detector(batch["image"]).double().tolist()
-    rows = zip(batch["record"], batch["label"].tolist(), logits, strict=True)
-    return [
-        record | {"label": label, "logit": logit}
-        for record, label, logit in rows
-        if label != PADDING
-    ]
+    rows = []
+    for record, label, logit in zip(batch["record"], batch["label"].tolist(), logits, strict=True):
+        if label != PADDING:
+            rows.append(record | {"label": label, "logit": logit})
+    return rows
 
 
-def gathered(rows: Rows) -> Rows:
-    """The rows of all processes, in the order of their ranks."""
+def gather_rows(rows: Rows) -> Rows:
+    """Gather the rows of all processes, in the order of their ranks."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return rows
-    every: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(every, json.dumps(rows))
-    return [row for text in every for row in json.loads(text)]
+    texts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(texts, json.dumps(rows))
+    return [row for text in texts for row in json.loads(text)]
+
+
+def make_optimizer(
+    settings: Mapping[str, Any], groups: list[dict[str, Any]]
+) -> torch.optim.Optimizer:
+    """Build the optimizer of a module's hyperparameters."""
+    if settings["optimizer"] == "sgd":
+        return torch.optim.SGD(groups, lr=settings["lr"], momentum=settings["momentum"])
+    kind = torch.optim.AdamW if settings["optimizer"] == "adamw" else torch.optim.Adam
+    return kind(groups, lr=settings["lr"])
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable weights with weight decay, norms and biases without."""
+    """Split trainable parameters into weights, with decay, and norms and biases, without."""
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     with_decay = [parameter for parameter in trainable if parameter.ndim > 1]
-    without = [parameter for parameter in trainable if parameter.ndim <= 1]
+    without_decay = [parameter for parameter in trainable if parameter.ndim <= 1]
     return [
         {"params": with_decay, "weight_decay": weight_decay},
-        {"params": without, "weight_decay": 0.0},
+        {"params": without_decay, "weight_decay": 0.0},
     ]

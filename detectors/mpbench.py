@@ -1,4 +1,4 @@
-"""MPBench's table (arXiv 2304.13023): its 14 columns, its averages, and the paper's own rows for comparison."""
+"""MPBench's table (arXiv 2304.13023): columns, averages and the paper's rows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import yaml
 
 @dataclass(frozen=True)
 class Row:
-    """One detector's accuracies, in per cent; None where a set was not scored.
+    """Accuracies of one detector, in per cent; None where a set is not scored.
 
     Attributes:
-        real: By real set, in the table's order.
-        generated: By generated set.
+        real: Accuracy by real set, in the table's order.
+        generated: Accuracy by generated set, in the table's order.
     """
 
     real: dict[str, float | None]
@@ -24,52 +24,57 @@ class Row:
 
     @property
     def real_average(self) -> float | None:
-        """Mean of the real sets; None unless all were scored."""
+        """Mean over the real sets; None unless all are scored."""
         return _mean(list(self.real.values()))
 
     @property
     def generated_average(self) -> float | None:
-        """Mean of the generated sets; None unless all were scored."""
+        """Mean over the generated sets; None unless all are scored."""
         return _mean(list(self.generated.values()))
 
     @property
     def total(self) -> float | None:
-        """The paper's total: the mean of all 14, in which generated sets count 11 to 3."""
+        """Mean over all 14 sets, the paper's total: 11 generated against 3 real sets."""
         return _mean([*self.real.values(), *self.generated.values()])
 
     @property
     def balanced(self) -> float | None:
-        """Mean of the two averages, which no guess in one direction can win."""
+        """Mean of the two averages; predicting one class everywhere gives 50."""
         return _mean([self.real_average, self.generated_average])
 
 
 @cache
 def _table() -> dict[str, Any]:
+    """Read ``mpbench.yaml``."""
     return dict(yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text()))
 
 
 def columns(kind: str) -> list[str]:
-    """Names of the ``real`` or ``generated`` sets, in the table's order."""
+    """List the names of the ``real`` or ``generated`` sets, in the table's order."""
     return list(_table()["columns"][kind])
 
 
 def paper_rows() -> dict[str, Row]:
-    """The paper's rows, by training setting, network and share of blurred and JPEG-coded pictures."""
-    reals, fakes = columns("real"), columns("generated")
-    return {
-        name: Row(
-            dict(zip(reals, values[:3], strict=True)), dict(zip(fakes, values[4:15], strict=True))
-        )
-        for name, values in _table()["rows"].items()
-    }
+    """Return the paper's rows by name.
+
+    A name states training setting, network, and the share of blurred and JPEG-coded images.
+    """
+    rows = {}
+    for name, values in _table()["rows"].items():
+        # three real sets, their average, then the generated sets
+        real = dict(zip(columns("real"), values[:3], strict=True))
+        generated = dict(zip(columns("generated"), values[4:15], strict=True))
+        rows[name] = Row(real, generated)
+    return rows
 
 
 def printed_averages(name: str) -> tuple[float, float, float]:
-    """What the paper printed for a row: real average, generated average, total."""
+    """Return a row's averages as printed in the paper: real, generated, total."""
     values = _table()["rows"][name]
     return values[3], values[15], values[16]
 
 
 def _mean(values: list[float | None]) -> float | None:
+    """Compute the mean; None if a value is missing, or there are none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None

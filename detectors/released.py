@@ -1,7 +1,7 @@
-"""The formats of released detectors, read strictly: Sentry's ConvNeXt and CLIP checkpoints, and UnivFD's head.
+"""Import of released detectors: Sentry's ConvNeXt and CLIP checkpoints, and UnivFD's head.
 
-Sentry's files are mmpretrain's, trainer and all; their two logits are generated first, photographs second. Under a softmax the
-difference of the two is this project's one logit, 1 being generated. UnivFD's one logit is that already.
+Sentry's files are mmpretrain checkpoints with two logits: generated, then real. Under a softmax
+their difference is this project's single logit, 1 being generated. UnivFD has that one logit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from images.transforms.views import View
 
 Weights = dict[str, Tensor]
 
-LEFTOVERS = (
+TRAINER_LOG_CLASSES = (
     "mmengine.logging.history_buffer.HistoryBuffer",
     "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray._reconstruct",
@@ -36,26 +36,28 @@ LEFTOVERS = (
     "numpy.dtype",
     "builtins.getattr",
 )
-"""What the trainer's log left in Sentry's files; none of it is run."""
+"""Pickled classes of the trainer's log in Sentry's files; replaced, never run."""
 
 CONVNEXTS: dict[tuple[tuple[int, ...], int], str] = {
     ((3, 3, 9, 3), 96): "convnext_tiny",
     ((3, 3, 27, 3), 96): "convnext_small",
     ((3, 3, 27, 3), 128): "convnext_base",
 }
-"""timm's name by blocks of the stages and width of the first."""
+"""timm's name by number of blocks per stage and width of the first stage."""
+
+BLOCK = r"backbone\.stages\.(\d+)\.(\d+)"
 
 CONVNEXT_KEYS = {
     r"backbone\.downsample_layers\.0\.([01])\.(weight|bias)": r"stem.\1.\2",
     r"backbone\.downsample_layers\.([123])\.([01])\.(weight|bias)": r"stages.\1.downsample.\2.\3",
-    r"backbone\.stages\.(\d+)\.(\d+)\.depthwise_conv\.(weight|bias)": r"stages.\1.blocks.\2.conv_dw.\3",
-    r"backbone\.stages\.(\d+)\.(\d+)\.norm\.(weight|bias)": r"stages.\1.blocks.\2.norm.\3",
-    r"backbone\.stages\.(\d+)\.(\d+)\.pointwise_conv([12])\.(weight|bias)": r"stages.\1.blocks.\2.mlp.fc\3.\4",
-    r"backbone\.stages\.(\d+)\.(\d+)\.gamma": r"stages.\1.blocks.\2.gamma",
+    rf"{BLOCK}\.depthwise_conv\.(weight|bias)": r"stages.\1.blocks.\2.conv_dw.\3",
+    rf"{BLOCK}\.norm\.(weight|bias)": r"stages.\1.blocks.\2.norm.\3",
+    rf"{BLOCK}\.pointwise_conv([12])\.(weight|bias)": r"stages.\1.blocks.\2.mlp.fc\3.\4",
+    rf"{BLOCK}\.gamma": r"stages.\1.blocks.\2.gamma",
     r"backbone\.norm3\.(weight|bias)": r"head.norm.\1",
     r"head\.fc\.(weight|bias)": r"head.fc.\1",
 }
-"""mmpretrain's names to timm's."""
+"""Patterns of mmpretrain's parameter names, and timm's names."""
 
 CLIP_KEYS = {
     r"backbone\.(cls_token|pos_embed)": r"backbone.\1",
@@ -76,26 +78,31 @@ UNIVFD_TRAIN_VIEW = View(policy="crop", size=224, random=True, blur=0.5, jpeg=0.
 
 SENTRY_CLIP = "vit_large_patch14_clip_224"
 UNIVFD_CLIP = "vit_large_patch14_clip_quickgelu_224.openai"
-"""With the activation that OpenAI's model, and so the head's features, have."""
+"""Variant with OpenAI's activation, which UnivFD's features need."""
 
 
 def import_released(
     source: Path, target: Path, kind: str, network: str | None = None, backbone: Path | None = None
 ) -> Detector:
-    """Write a released file as a detector's folder, which :meth:`Detector.from_pretrained` opens; whole or not at all.
+    """Convert a released file to a model folder, atomically.
 
     Args:
-        source: The file; opened without running anything in it.
-        target: The folder to write.
+        source: The file; no code in it is run.
+        target: Folder to write.
         kind: ``sentry_convnext``, ``sentry_clip`` or ``univfd``.
-        network: timm's name of the frozen backbone, where it is another than the release's; for ``sentry_clip`` and ``univfd``.
-        backbone: The backbone's weights under timm's names, for ``univfd``, whose file holds only the head; fetched by timm if None.
+        network: timm's name of the frozen backbone, if it differs from the release's; for
+            ``sentry_clip`` and ``univfd``.
+        backbone: Weight file of the backbone in timm's format, for ``univfd``, whose file holds
+            only the head; fetched by timm if None.
+
+    Returns:
+        The detector, as :meth:`Detector.from_pretrained` opens the folder.
 
     Raises:
-        FileNotFoundError: If there is no such file, or the backbone cannot be had.
-        ValueError: If it is damaged or anything but such a release; the message names the first thing wrong.
+        FileNotFoundError: If the file or the backbone's weights are missing.
+        ValueError: If the file is damaged or no such release.
     """
-    state = in_float32(read_state_dict(source, replaced=LEFTOVERS))
+    state = in_float32(read_state_dict(source, replaced=TRAINER_LOG_CLASSES))
     try:
         if kind == "sentry_convnext":
             config, weights = from_sentry_convnext(state)
@@ -117,125 +124,171 @@ def import_released(
 
 
 def from_sentry_convnext(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], Weights]:
-    """Settings and weights of a detector, from the state dict of Sentry's ConvNeXt-T, -S or -B.
+    """Convert the state dict of Sentry's ConvNeXt-T, -S or -B.
+
+    Returns:
+        Config and weights of a detector.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is no such state dict.
     """
     renamed = one_logit(rename(state, CONVNEXT_KEYS, "Sentry ConvNeXt"), "head.fc")
-    places = {tuple(key.split(".")[1:4:2]) for key in renamed if ".blocks." in key}
-    depths = tuple(sum(stage == str(number) for stage, _ in places) for number in range(4))
+    # the variant, by blocks per stage and width
+    blocks = {tuple(key.split(".")[1:4:2]) for key in renamed if ".blocks." in key}
+    stages = [stage for stage, _ in blocks]
+    depths = (stages.count("0"), stages.count("1"), stages.count("2"), stages.count("3"))
     stem = renamed.get("stem.0.weight")
     width = 0 if stem is None else len(stem)
     if (depths, width) not in CONVNEXTS:
-        msg = f"a ConvNeXt with {depths} blocks and {width} channels; released are {', '.join(CONVNEXTS.values())}"
+        released = ", ".join(CONVNEXTS.values())
+        msg = f"a ConvNeXt with {depths} blocks and {width} channels; released are {released}"
         raise ValueError(msg)
-    squeezed = {
-        key: value.flatten(1) if ".mlp.fc" in key and value.ndim == 4 else value
-        for key, value in renamed.items()
-    }
-    config = described("timm", {"name": CONVNEXTS[depths, width]}, SENTRY_VIEW, SENTRY_TRAIN_VIEW)
-    return config, {f"network.network.{key}": value for key, value in squeezed.items()}
+    # timm's pointwise layers are linear, mmpretrain's may be 1x1 convolutions
+    weights = {}
+    for key, value in renamed.items():
+        pointwise = ".mlp.fc" in key and value.ndim == 4
+        weights[f"network.network.{key}"] = value.flatten(1) if pointwise else value
+    options = {"name": CONVNEXTS[depths, width]}
+    return detector_config("timm", options, SENTRY_VIEW, SENTRY_TRAIN_VIEW), weights
 
 
 def from_sentry_clip(
     state: Mapping[str, Tensor], network: str = SENTRY_CLIP
 ) -> tuple[dict[str, Any], Weights]:
-    """The same from Sentry's linear layer on CLIP, whose file holds the frozen ViT-L/14, too.
+    """Convert the state dict of Sentry's linear layer on CLIP, with the frozen ViT-L/14.
 
-    mmpretrain's layer norms add 1e-6 to the variance where timm's CLIP adds 1e-5; nothing else differs.
+    mmpretrain's layer norms add 1e-6 to the variance, timm's CLIP adds 1e-5. Nothing else differs.
+
+    Returns:
+        Config and weights of a detector.
 
     Raises:
-        ValueError: If it is no such file, or one of the variants without the last norm, which timm's network has.
+        ValueError: If it is no such state dict, or a variant without the last norm, which timm's
+            network has.
     """
     renamed = one_logit(rename(state, CLIP_KEYS, "Sentry CLIP"), "linear")
     if "backbone.norm_pre.weight" in renamed and "backbone.norm.weight" not in renamed:
         msg = "a variant trained without CLIP's last norm (wopostnorm); use one with it"
         raise ValueError(msg)
     options = {"name": network, "features": "pooled", "dropout": 0.1, "mean_std": "imagenet"}
-    return described("frozen_linear", options, SENTRY_VIEW, SENTRY_TRAIN_VIEW), {
-        f"network.{key}": value for key, value in renamed.items()
-    }
+    config = detector_config("frozen_linear", options, SENTRY_VIEW, SENTRY_TRAIN_VIEW)
+    return config, {f"network.{key}": value for key, value in renamed.items()}
 
 
 def from_univfd(
     state: Mapping[str, Tensor], network: str = UNIVFD_CLIP, backbone: Path | None = None
 ) -> tuple[dict[str, Any], Weights]:
-    """The same from UnivFD's head, which is a weight and a bias, and CLIP's weights from elsewhere.
+    """Convert UnivFD's head, and join it with CLIP's weights.
+
+    Args:
+        state: State dict of the head: ``weight``, (1, D), and ``bias``, (1,).
+        network: timm's name of the backbone.
+        backbone: Weight file of the backbone in timm's format; fetched by timm if None.
+
+    Returns:
+        Config and weights of a detector.
 
     Raises:
-        FileNotFoundError: If the backbone cannot be had.
+        FileNotFoundError: If the backbone's weights are missing.
         ValueError: If it is no such head.
     """
-    if (
-        set(state) != {"weight", "bias"}
-        or state["weight"].ndim != 2
-        or len(state["weight"]) != 1
-        or state["bias"].shape != (1,)
-    ):
-        found = ", ".join(f"{key} {tuple(value.shape)}" for key, value in list(state.items())[:3])
-        msg = f"not UnivFD's head, which is weight (1, D) and bias (1): it has {found}"
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    width = shapes.get("weight", ())[1:]
+    if shapes != {"weight": (1, *width), "bias": (1,)} or len(width) != 1:
+        shown = ", ".join(f"{key} {shape}" for key, shape in list(shapes.items())[:3])
+        msg = f"not UnivFD's head, which is weight (1, D) and bias (1): it has {shown}"
         raise ValueError(msg)
     check_name(network)
-    if backbone is not None:
-        frozen = read_tensors(backbone)
-    else:
-        import timm  # takes seconds
-
-        try:
-            frozen = timm.create_model(network, pretrained=True).state_dict()
-        except Exception as error:  # the Hub's and timm's errors of every kind
-            msg = f"the weights of {network} cannot be fetched ({str(error).splitlines()[0]}); give them with --backbone FILE"
-            raise FileNotFoundError(msg) from error
-    weights = {f"network.backbone.{key}": value for key, value in frozen.items()}
-    weights |= {f"network.linear.{key}": value for key, value in state.items()}
-    return described(
-        "frozen_linear", {"name": network, "features": "embedding"}, UNIVFD_VIEW, UNIVFD_TRAIN_VIEW
-    ), weights
+    weights = {}
+    for key, value in _backbone_weights(network, backbone).items():
+        weights[f"network.backbone.{key}"] = value
+    for key, value in state.items():
+        weights[f"network.linear.{key}"] = value
+    options = {"name": network, "features": "embedding"}
+    config = detector_config("frozen_linear", options, UNIVFD_VIEW, UNIVFD_TRAIN_VIEW)
+    return config, weights
 
 
-def rename(state: Mapping[str, Tensor], names: Mapping[str, str], what: str) -> Weights:
-    """Every entry under its new name.
+def _backbone_weights(network: str, file: Path | None) -> Mapping[str, Tensor]:
+    """Read a backbone's weights from a file, or fetch them with timm.
 
     Raises:
-        ValueError: If one has none.
+        FileNotFoundError: If they cannot be fetched.
+    """
+    if file is not None:
+        return read_tensors(file)
+    import timm  # takes seconds
+
+    try:
+        return timm.create_model(network, pretrained=True).state_dict()
+    except Exception as error:  # the Hub's and timm's errors of every kind
+        reason = str(error).splitlines()[0]
+        msg = (
+            f"the weights of {network} cannot be fetched ({reason}); give them with --backbone FILE"
+        )
+        raise FileNotFoundError(msg) from error
+
+
+def rename(state: Mapping[str, Tensor], names: Mapping[str, str], release: str) -> Weights:
+    """Rename the entries of a state dict.
+
+    Args:
+        state: State dict.
+        names: Patterns of old names, and replacements.
+        release: Name of the release in error messages.
+
+    Raises:
+        ValueError: If no pattern matches an entry.
     """
     renamed = {}
     for key, value in state.items():
         pattern = next((pattern for pattern in names if re.fullmatch(pattern, key)), None)
         if pattern is None:
-            msg = f"'{key}' does not belong to a released {what} checkpoint"
+            msg = f"'{key}' does not belong to a released {release} checkpoint"
             raise ValueError(msg)
         renamed[re.sub(pattern, names[pattern], key)] = value
     return renamed
 
 
 def one_logit(weights: Weights, head: str) -> Weights:
-    """Two logits, generated and photograph, as their difference, which is above 0 for generated.
+    """Replace a head's two logits, generated and real, by their difference.
 
     Raises:
-        ValueError: If there are not two.
+        ValueError: If the head does not have two logits.
     """
     parts = {name: weights.get(f"{head}.{name}") for name in ("weight", "bias")}
     if any(part is None or len(part) != 2 for part in parts.values()):
-        shapes = ", ".join(
-            f"{name} {None if part is None else tuple(part.shape)}" for name, part in parts.items()
+        shapes = []
+        for name, part in parts.items():
+            shapes.append(f"{name} {None if part is None else tuple(part.shape)}")
+        msg = (
+            "its last layer does not have two answers, generated and photograph, "
+            f"but {', '.join(shapes)}"
         )
-        msg = f"its last layer does not have two answers, generated and photograph, but {shapes}"
         raise ValueError(msg)
-    return weights | {
-        f"{head}.{name}": part[:1] - part[1:] for name, part in parts.items() if part is not None
-    }
+    merged = dict(weights)
+    for name, part in parts.items():
+        if part is not None:
+            merged[f"{head}.{name}"] = part[:1] - part[1:]
+    return merged
 
 
-def described(
+def detector_config(
     network: str, options: dict[str, Any], view: View, train_view: View
 ) -> dict[str, Any]:
-    """A detector's settings, as its ``config.json`` has them."""
-    views = {"view": asdict(view), "train_view": asdict(train_view)}
+    """Build a detector's config, as ``config.json`` has it.
+
+    Args:
+        network: Name in :data:`detectors.networks.NETWORKS`.
+        options: Arguments of the network.
+        view: View outside training.
+        train_view: View in training.
+    """
     return {
         "model": "Detector",
         "format": Detector.FORMAT,
         "network": network,
         "options": options,
-    } | views
+        "view": asdict(view),
+        "train_view": asdict(train_view),
+    }

@@ -1,4 +1,4 @@
-"""``python -m detectors scan``: a calibrated verdict on every image of a folder."""
+"""Scan of images: a calibrated verdict on every one."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from images.inputs import ImageInput, find_images
 from images.job import count_pixels
 
 BYTES_PER_PIXEL = 6
-"""Memory that an image takes while it is opened."""
+"""Memory that an opened image takes, per pixel."""
 
 
 @dataclass(frozen=True)
 class Finding:
     """One row of the table: the outcome for a single image.
 
-    ``probability`` is the calibrated P(generated). It and ``verdict`` are empty, and ``error`` is not, where the file could
-    not be read.
+    ``probability`` is the calibrated P(generated), in [0, 1]. For an unreadable file it and
+    ``verdict`` are empty, and ``error`` is not.
     """
 
     file: str
@@ -48,13 +48,13 @@ COLUMNS = [field.name for field in fields(Finding)]
 
 
 @dataclass(frozen=True)
-class Viewed:
-    """An image as the detectors see it.
+class OpenedViews:
+    """Views of an opened image.
 
     Attributes:
-        views: One for each detector, (3, S, S) in [0, 1].
-        width: Of the image, in pixels.
-        height: Of the image, in pixels.
+        views: View of each detector, (3, S, S) in [0, 1].
+        width: Width of the image, in pixels.
+        height: Height of the image, in pixels.
     """
 
     views: list[Tensor]
@@ -62,12 +62,12 @@ class Viewed:
     height: int
 
 
-class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
-    """Asks detectors about images.
+class ScanJob(Job[ImageInput, OpenedViews, list[float], dict[str, Any]]):
+    """Job that scores images with detectors.
 
     Args:
-        detectors: One, or several that judge together.
-        output: The table's file.
+        detectors: One detector, or an ensemble.
+        output: File of the table.
     """
 
     command = "detectors scan"
@@ -83,23 +83,28 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
     def input_bytes(self, source: ImageInput) -> int:
         return BYTES_PER_PIXEL * count_pixels(source)
 
-    def prepare(self, source: ImageInput) -> Viewed:
+    def prepare(self, source: ImageInput) -> OpenedViews:
         rgb = source.open().rgb
         views = [detector.view(rgb, np.random.default_rng(0)) for detector in self.detectors]
-        return Viewed(views, rgb.shape[1], rgb.shape[0])
+        return OpenedViews(views, width=rgb.shape[1], height=rgb.shape[0])
 
-    def step(self, batch: Batch[ImageInput, Viewed]) -> list[list[float]]:
+    def step(self, batch: Batch[ImageInput, OpenedViews]) -> list[list[float]]:
         logits = []
-        for place, detector in enumerate(self.detectors):
-            logits.append(detector.logits_of([viewed.views[place] for viewed in batch.prepared]))
+        for number, detector in enumerate(self.detectors):
+            views = [opened.views[number] for opened in batch.prepared]
+            logits.append(detector.logits_of(views))
         return [list(row) for row in zip(*logits, strict=True)]
 
-    def finish(self, prepared: Viewed, result: list[float]) -> dict[str, Any]:
-        verdict, probability, logit = combine_verdicts(
-            result, [detector.calibration for detector in self.detectors]
-        )
-        size = {"width": prepared.width, "height": prepared.height}
-        return {"verdict": verdict, "probability": probability, "logit": logit} | size
+    def finish(self, prepared: OpenedViews, result: list[float]) -> dict[str, Any]:
+        calibrations = [detector.calibration for detector in self.detectors]
+        verdict, probability, logit = combine_verdicts(result, calibrations)
+        return {
+            "verdict": verdict,
+            "probability": probability,
+            "logit": logit,
+            "width": prepared.width,
+            "height": prepared.height,
+        }
 
     def write(self, source: ImageInput, finished: dict[str, Any]) -> dict[str, Any]:
         return finished
@@ -108,24 +113,26 @@ class ScanJob(Job[ImageInput, Viewed, list[float], dict[str, Any]]):
 def scan(
     inputs: Sequence[Path], output: Path, names: Sequence[str], options: JobOptions | None = None
 ) -> tuple[list[Finding], Report] | None:
-    """Score every image into a CSV file; goes on with a stopped run.
+    """Score every image into a CSV file.
 
-    The run's record is ``OUTPUT.run``, a folder beside the file.
+    A stopped run is continued. Its record is ``OUTPUT.run``, a folder beside the file.
 
     Args:
         inputs: Folders, image files, shards and lists; see :func:`images.inputs.find_images`.
-        output: The CSV file.
-        names: Detectors: folders, Hub ids or .ckpt files; several judge together.
-        options: How the job runs.
+        output: CSV file to write.
+        names: Folders, Hub ids or .ckpt files of the detectors; several form an ensemble.
+        options: Options of the job.
 
     Returns:
-        A finding for each image, in the inputs' order, and the outcome; None on every process but the first.
+        A finding for each image, in the inputs' order, and the job's report; None on every process
+        but the first.
 
     Raises:
-        FileNotFoundError: If an input, its images or a detector are not there.
-        ValueError: If the file is there already and is no earlier run's, a detector is given twice or, among several, has no
-            calibration, or a stopped run used others.
+        FileNotFoundError: If an input, its images or a detector are missing.
+        ValueError: If the file exists and is no earlier run's, a detector is given twice or lacks
+            the calibration that an ensemble needs, or a stopped run used other detectors.
     """
+    # refuse one detector twice, and foreign files
     digests = [weights_digest(name) for name in names]
     if len(set(digests)) < len(names):
         msg = f"one detector is given twice: {', '.join(names)}"
@@ -134,29 +141,23 @@ def scan(
     if output.exists() and read_manifest(record) is None:
         msg = f"{output} exists already: choose another name or delete it"
         raise ValueError(msg)
+    # score the images
     detectors = [load_detector(name) for name in names]
-    bare = [
-        name
-        for name, detector in zip(names, detectors, strict=True)
-        if not detector.calibration.pictures
-    ]
-    if bare and len(names) > 1:
-        msg = f"{bare[0]} has no calibration, so that its answers cannot be compared with others': python -m detectors calibrate"
-        raise ValueError(msg)
+    if len(names) > 1:
+        _check_calibrated(names, detectors)
     found = find_images(inputs)
-    settings = {"detectors": dict(zip(map(str, names), digests, strict=True))}
-    job = ScanJob(detectors, output)
     report = run_job(
-        job,
+        ScanJob(detectors, output),
         found.images,
         record,
-        settings,
+        {"detectors": dict(zip(map(str, names), digests, strict=True))},
         options or JobOptions(batch_size=16),
         found.skipped,
         found.failed,
     )
     if report is None:
         return None
+    # one row for each image, in the inputs' order
     rows = {name: Finding(name, **row) for name, row in report.rows}
     rows |= {name: Finding(name, error=error) for name, error in report.failed.items()}
     order = [*(image.name for image in found.images), *found.failed]
@@ -165,10 +166,21 @@ def scan(
     return findings, report
 
 
+def _check_calibrated(names: Sequence[str], detectors: Sequence[Detector]) -> None:
+    """Raise ValueError if a detector of an ensemble has no calibration."""
+    for name, detector in zip(names, detectors, strict=True):
+        if not detector.calibration.pictures:
+            msg = (
+                f"{name} has no calibration, so that its answers cannot be compared with others': "
+                "python -m detectors calibrate"
+            )
+            raise ValueError(msg)
+
+
 def weights_digest(name: str) -> str:
-    """Hash a detector: its weights, view and calibration."""
-    place = model_path(name)
-    if place.is_file():
-        return file_digest(place)
-    parts = [place / part for part in ("model.safetensors", "config.json", "calibration.json")]
-    return " ".join(file_digest(part) for part in parts if part.is_file())
+    """Hash a detector: its weights, views and calibration."""
+    location = model_path(name)
+    if location.is_file():
+        return file_digest(location)
+    files = [location / part for part in ("model.safetensors", "config.json", "calibration.json")]
+    return " ".join(file_digest(file) for file in files if file.is_file())

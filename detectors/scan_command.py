@@ -1,4 +1,4 @@
-"""``python -m detectors scan``: its options, and what people are told."""
+"""Verb ``python -m detectors scan``: options and output."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def options(parser: Parser) -> None:
         "--output",
         type=Path,
         required=True,
-        help="the CSV file to write; the same command goes on",
+        help="the CSV file to write; the same command continues a stopped run",
     )
     parser.add_argument(
         "--weights",
         type=str,
         nargs="+",
         required=True,
-        help="detector: folder, Hub id or .ckpt file; several judge together",
+        help="detector: folder, Hub id or .ckpt file; several form an ensemble",
     )
     parser.add_argument("--html", action="store_true", help="also write a page with the images")
     add_job_arguments(parser, batch_size=16)
 
 
 def act(settings: Any, output: Output) -> int:
-    """Judge images; 0 only if every image could be read."""
+    """Run the verb; return 0 only if every image could be read."""
     from detectors.detector import load_detector
     from detectors.scan import scan
     from detectors.scan_page import write_page
@@ -41,19 +41,15 @@ def act(settings: Any, output: Output) -> int:
     findings, report = outcome
     if settings.html:
         page = settings.output.with_suffix(".html")
-        write_page(
-            settings.photos,
-            findings,
-            {name: load_detector(name) for name in settings.weights},
-            page,
-        )
+        detectors = {name: load_detector(name) for name in settings.weights}
+        write_page(settings.photos, findings, detectors, page)
         output.result(page=page)
     code = output.report(report, f"judged in {settings.output}")
-    counts = {
-        kind: sum(row.verdict == kind for row in findings)
-        for kind in ("generated", "unsure", "real")
-    }
-    output.result(", ".join(f"{count} {kind}" for kind, count in counts.items()), **counts)
+    counts = {}
+    for verdict in ("generated", "unsure", "real"):
+        counts[verdict] = sum(row.verdict == verdict for row in findings)
+    text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    output.result(text, **counts)
     return code
 
 

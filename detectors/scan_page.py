@@ -1,4 +1,4 @@
-"""Page of a scan: what the verdicts mean, all findings, and the images with heat maps."""
+"""Page of a scan: legend of the verdicts, findings, and images with heat maps."""
 
 from __future__ import annotations
 
@@ -19,110 +19,126 @@ if TYPE_CHECKING:
     from detectors.detector import Detector
     from detectors.scan import Finding
 
-SHOWN = 300
+MAX_IMAGES = 300
 """Images on a page."""
-LISTED = 5000
-"""Lines of its table."""
-SIDE = 180
+
+MAX_ROWS = 5000
+"""Rows of the page's table."""
+
+THUMBNAIL_SIDE = 180
+"""Side of the images, in pixels."""
 
 
 def write_page(
     inputs: Sequence[Path],
-    found: Sequence[Finding],
+    findings: Sequence[Finding],
     detectors: Mapping[str, Detector],
     target: Path,
 ) -> None:
-    """Write one HTML file that needs nothing beside it; the images are in it.
+    """Write a self-contained HTML file, with the images in it.
 
     Args:
-        inputs: As the scan's.
-        found: Its findings.
-        detectors: By the names they were asked for by; also for heat maps.
-        target: The file.
+        inputs: Inputs of the scan.
+        findings: Its findings.
+        detectors: Its detectors by name, also for heat maps.
+        target: File to write.
     """
     files = {file.name: file for file in find_images(inputs).images}
-    ordered = sorted(
-        (row for row in found if not row.error), key=lambda row: -(row.probability or 0)
-    )
-    figures = [(row, _images(files.get(row.file), row.file, detectors)) for row in ordered[:SHOWN]]
-    calibrations = {name: detector.calibration for name, detector in detectors.items()}
+    # readable images, the most suspicious first
+    readable = [row for row in findings if not row.error]
+    ordered = sorted(readable, key=lambda row: -(row.probability or 0))
+    figures = []
+    for row in ordered[:MAX_IMAGES]:
+        figures.append((row, _images(files.get(row.file), row.file, detectors)))
+    counts = {}
+    for verdict in ("generated", "unsure", "real"):
+        counts[verdict] = sum(row.verdict == verdict for row in ordered)
+    calibrations = [detector.calibration for detector in detectors.values()]
     shell.write_page(
         target,
         "detectors/scan.html",
-        total=len(found),
-        counts={
-            kind: sum(row.verdict == kind for row in ordered)
-            for kind in ("generated", "unsure", "real")
-        },
-        failed=[row for row in found if row.error],
-        calibrated=all(calibration.pictures for calibration in calibrations.values()),
-        legend=legend(list(calibrations.values())),
-        detectors=[_detector(name, detector) for name, detector in detectors.items()],
-        findings=ordered[:LISTED],
+        total=len(findings),
+        counts=counts,
+        failed=[row for row in findings if row.error],
+        calibrated=all(calibration.pictures for calibration in calibrations),
+        legend=legend(calibrations),
+        detectors=[_detector_row(name, detector) for name, detector in detectors.items()],
+        findings=ordered[:MAX_ROWS],
         figures=figures,
         heat=any(len(images) > 1 for _, images in figures),
         lost=sum(not images for _, images in figures),
-        shown=SHOWN,
+        shown=MAX_IMAGES,
     )
 
 
 def legend(calibrations: Sequence[Calibration]) -> dict[str, str]:
-    """What each verdict of detectors with these calibrations means."""
+    """Explain each verdict of detectors with these calibrations."""
     if len(calibrations) > 1:
         return {
             "generated": "every detector says so",
             "real": "every detector says so",
             "unsure": "the detectors disagree, or one of them is unsure",
         }
-    one = calibrations[0]
-    never = "never said by this detector: its two thresholds are one"
+    calibration = calibrations[0]
+    unsure = "P is between the two"
+    if calibration.real_below >= calibration.generated_above:
+        unsure = "never said by this detector: its two thresholds are one"
     return {
-        "generated": f"P is {one.generated_above:.3f} or more",
-        "real": f"P is below {one.real_below:.3f}",
-        "unsure": "P is between the two" if one.real_below < one.generated_above else never,
+        "generated": f"P is {calibration.generated_above:.3f} or more",
+        "real": f"P is below {calibration.real_below:.3f}",
+        "unsure": unsure,
     }
 
 
-def _detector(name: str, detector: Detector) -> list[Any]:
-    """The line of a detector."""
-    how = detector.calibration
-    fitted = f"{how.pictures} images" if how.pictures else "nothing"
-    return [name, detector.kind, fitted, f"{how.real_below:.3f}", f"{how.generated_above:.3f}"]
+def _detector_row(name: str, detector: Detector) -> list[Any]:
+    """Build a row of the detectors' table."""
+    calibration = detector.calibration
+    fitted = f"{calibration.pictures} images" if calibration.pictures else "nothing"
+    thresholds = [f"{calibration.real_below:.3f}", f"{calibration.generated_above:.3f}"]
+    return [name, detector.kind, fitted, *thresholds]
 
 
 def _images(
     file: ImageInput | None, name: str, detectors: Mapping[str, Detector]
 ) -> list[tuple[str, str]]:
-    """Thumbnails of an image and its heat maps, with descriptions; none if its file is gone."""
+    """Render an image and its heat maps, as data URLs with descriptions.
+
+    The list is empty if the file is gone.
+    """
+    if file is None:
+        return []
     try:
-        if file is None:
-            return []
         rgb = file.open().rgb
     except (UnreadableImage, OSError):
         return []
-    heat = [(found, f"heat map of {name} by {one}") for one, detector in detectors.items()
-            if (found := heat_image(rgb, detector)) is not None]  # fmt: skip
-    return [(image_url(levels, SIDE, "jpeg"), alt) for levels, alt in [(rgb, name), *heat]]
+    images = [(image_url(rgb, THUMBNAIL_SIDE, "jpeg"), name)]
+    for detector_name, detector in detectors.items():
+        heat = heat_image(rgb, detector)
+        if heat is not None:
+            url = image_url(heat, THUMBNAIL_SIDE, "jpeg")
+            images.append((url, f"heat map of {name} by {detector_name}"))
+    return images
 
 
 def heat_image(rgb: NDArray[np.uint8], detector: Detector) -> NDArray[np.uint8] | None:
-    """Heat map over what the detector sees of an image; None for networks without places.
+    """Render a heat map over the detector's view of an image.
 
     Args:
-        rgb: (H, W, 3).
-        detector: Whose.
+        rgb: (H, W, 3) uint8.
+        detector: Detector to explain.
 
     Returns:
-        (S, S, 3), the brighter a place, the more generated it looks.
+        (S, S, 3) uint8, brighter where it looks more generated; None for networks without local
+        logits.
     """
     import matplotlib as mpl
     import torch
 
     view = detector.view(rgb, np.random.default_rng(0)).unsqueeze(0)
     with torch.no_grad():
-        heat = detector.heat(view.to(next(detector.parameters()).device))
+        heat = detector.heat_map(view.to(next(detector.parameters()).device))
     if heat is None:
         return None
-    coloured = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
-    mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * coloured
+    colored = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
+    mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * colored
     return (mixed * 255).astype(np.uint8)

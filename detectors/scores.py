@@ -1,4 +1,4 @@
-"""What a detector said of every picture of a test, as it is kept on disk and as the metrics read it."""
+"""Scores of a test: one per image, stored on disk and read by the metrics."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ FACTS = (
     "caption_id",
     "source_path",
 )
-"""What is known of a picture beside its label; empty where it is not."""
+"""Facts of an image beside its label; empty if unknown."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One entry for each picture.
+    """Labels, logits and facts of N images.
 
     Attributes:
         label: (N,) 1 generated, 0 real.
-        logit: (N,) the detector's answer; above 0 it takes the picture for generated.
-        facts: By name of :data:`FACTS`, (N,) strings.
+        logit: (N,) output of the detector, above 0 for generated.
+        facts: (N,) strings by name of :data:`FACTS`.
+
+    Raises:
+        ValueError: If there are no images, or a label or logit is invalid.
     """
 
     label: NDArray[np.int64]
@@ -45,12 +48,12 @@ class Scores:
     facts: dict[str, NDArray[np.str_]]
 
     def __post_init__(self) -> None:
-        if (
-            len(self.label) == 0
-            or not np.isin(self.label, (0, 1)).all()
-            or not np.isfinite(self.logit).all()
-        ):
-            msg = "scores need at least one picture, labels 0 (real) or 1 (generated), and finite answers"
+        labels_valid = np.isin(self.label, (0, 1)).all()
+        if len(self.label) == 0 or not labels_valid or not np.isfinite(self.logit).all():
+            msg = (
+                "scores need at least one image, labels 0 (real) or 1 (generated), "
+                "and finite answers"
+            )
             raise ValueError(msg)
 
     def __len__(self) -> int:
@@ -58,52 +61,51 @@ class Scores:
 
     @property
     def probability(self) -> NDArray[np.float64]:
-        """P(generated) as the detector means it, not calibrated."""
+        """P(generated) by the network alone, (N,), not calibrated."""
         return sigmoid(self.logit)
 
-    def where(self, chosen: NDArray[np.bool_]) -> Scores:
-        """The entries that a mask chooses."""
-        return Scores(
-            self.label[chosen],
-            self.logit[chosen],
-            {name: values[chosen] for name, values in self.facts.items()},
-        )
+    def where(self, mask: NDArray[np.bool_]) -> Scores:
+        """Select the entries of a mask, (N,)."""
+        facts = {name: values[mask] for name, values in self.facts.items()}
+        return Scores(self.label[mask], self.logit[mask], facts)
 
     @classmethod
     def joined(cls, parts: Sequence[Scores]) -> Scores:
-        """The entries of one after another."""
+        """Concatenate scores."""
+        label = np.concatenate([part.label for part in parts])
+        logit = np.concatenate([part.logit for part in parts])
         facts = {name: np.concatenate([part.facts[name] for part in parts]) for name in FACTS}
-        return cls(
-            np.concatenate([part.label for part in parts]),
-            np.concatenate([part.logit for part in parts]),
-            facts,
-        )
+        return cls(label, logit, facts)
 
     @classmethod
     def of(cls, rows: Sequence[dict[str, Any]]) -> Scores:
-        """From rows with ``label``, ``logit`` or ``score`` (P(generated)), and any of :data:`FACTS`.
+        """Build scores from rows.
+
+        A row has ``label``, ``logit`` or ``score`` (P(generated)), and any of :data:`FACTS`.
 
         Raises:
-            ValueError: If a row lacks an answer, or an answer or label is none.
+            ValueError: If a row lacks label or score, or one is invalid.
         """
         try:
             labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
             logits = np.array([_logit(row) for row in rows], dtype=np.float64)
         except (KeyError, TypeError, ValueError) as error:
-            msg = f"a row of scores needs a label (1 generated, 0 real) and a logit, or a score from 0 to 1: {error}"
+            msg = (
+                "a row of scores needs a label (1 generated, 0 real) and a logit, "
+                f"or a score from 0 to 1: {error}"
+            )
             raise ValueError(msg) from error
-        return cls(
-            labels,
-            logits,
-            {name: np.array([str(row.get(name) or "") for row in rows]) for name in FACTS},
-        )
+        facts = {}
+        for name in FACTS:
+            facts[name] = np.array([str(row.get(name) or "") for row in rows])
+        return cls(labels, logits, facts)
 
     @classmethod
     def read(cls, file: Path) -> Scores:
-        """From a ``.parquet`` or ``.csv`` file, of ours or anybody's with these columns.
+        """Read a ``.parquet`` or ``.csv`` file with the columns of :meth:`of`.
 
         Raises:
-            FileNotFoundError: If it is not there.
+            FileNotFoundError: If there is no such file.
             ValueError: If it holds no scores.
         """
         if not file.is_file():
@@ -118,12 +120,11 @@ class Scores:
             raise ValueError(msg) from error
 
     def write(self, file: Path) -> None:
-        """As a ``.parquet`` file, whole or not at all."""
+        """Write a ``.parquet`` file atomically."""
         columns = {"label": self.label, "logit": self.logit, "score": self.probability} | self.facts
+        table = pa.table({name: pa.array(values) for name, values in columns.items()})
         with atomic_write(file) as partial:
-            pq.write_table(
-                pa.table({name: pa.array(values) for name, values in columns.items()}), partial
-            )
+            pq.write_table(table, partial)
 
 
 def _csv_rows(file: Path) -> list[dict[str, Any]]:
@@ -132,19 +133,23 @@ def _csv_rows(file: Path) -> list[dict[str, Any]]:
 
 
 def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (1 + exp(-logit)), without overflow."""
-    return np.exp(
-        -np.logaddexp(0, -logit)
-    )  # scipy's expit differs in the last bit of saved tables, and takes a second to load
+    """Compute 1 / (1 + exp(-logit)) without overflow."""
+    # scipy's expit differs in the last bit of saved tables, and takes a second to load
+    return np.exp(-np.logaddexp(0, -logit))
 
 
 def log_odds(probability: float) -> float:
-    """Inverse of :func:`sigmoid`; certainty counts as 1e-12 short of it."""
-    within = min(max(probability, 1e-12), 1 - 1e-12)
-    return float(np.log(within) - np.log1p(-within))
+    """Invert :func:`sigmoid`; probabilities are clipped to [1e-12, 1 - 1e-12]."""
+    clipped = min(max(probability, 1e-12), 1 - 1e-12)
+    return float(np.log(clipped) - np.log1p(-clipped))
 
 
 def _logit(row: dict[str, Any]) -> float:
+    """Return a row's logit, or that of its score.
+
+    Raises:
+        ValueError: If the score is not in [0, 1].
+    """
     if row.get("logit") not in (None, ""):
         return float(row["logit"])
     score = float(row["score"])

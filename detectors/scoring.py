@@ -1,4 +1,4 @@
-"""A detector's answers to every image of some shards."""
+"""Scoring of shards: a detector's logits for all images."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from images.transforms import Edit
 Rows = list[dict[str, Any]]
 
 OPTIONS = JobOptions(batch_size=64, workers=4)
-"""Defaults of scoring."""
+"""Default options of scoring."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """Shards that a detector scores at a time.
+    """Shards that a detector scores in one step.
 
     Attributes:
-        name: Of the result, in the job.
-        detector: Who is asked.
-        shards: Of images or features.
-        edit: What is done to every image first.
+        name: Name of the result in the job.
+        detector: Detector to score with.
+        shards: Shards of images or features.
+        edit: Edit applied to every image before the view.
     """
 
     name: str
@@ -47,32 +47,35 @@ class Question:
 
     @property
     def size(self) -> int:
+        """Total size of the shards, in bytes."""
         return sum(shard.size for shard in self.shards)
 
     @property
     def mtime_ns(self) -> int:
+        """Latest modification time of the shards, in nanoseconds."""
         return max(shard.mtime_ns for shard in self.shards)
 
     def digest(self) -> str:
-        """Sha256 of the shards' hashes."""
+        """Compute the SHA-256 of the shards' hashes."""
         return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()
 
 
 class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[str]]]):
-    """Writes a file of scores for every question.
+    """Job that writes a score file for every question.
 
     Args:
-        command: Whose job it is, such as ``detectors test``.
-        folder: Of the files.
-        options: Images at a time, and threads that open them.
-        unit: What a question is about.
+        command: Command of the job, such as ``detectors test``.
+        folder: Folder of the files.
+        options: Images per forward pass, and threads that open them.
+        unit: Name of a question in messages.
     """
 
     def __init__(
         self, command: str, folder: Path, options: JobOptions, unit: str = "shard"
     ) -> None:
         self.command, self.unit = command, unit  # type: ignore[misc]
-        self.folder, self.options = folder, options
+        self.folder = folder
+        self.options = options
 
     def setup(self, process: Process) -> None:
         self.process = process
@@ -84,10 +87,15 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
         return [self._answers(question) for question in batch.prepared]
 
     def _answers(self, question: Question) -> tuple[Rows, list[str]]:
-        """The records of all images with ``label`` and ``logit``, and what is wrong with those that cannot be read."""
+        """Score a question's images.
+
+        Returns:
+            The images' records with ``label`` and ``logit``, and the errors of unreadable images.
+        """
         detector = question.detector.eval().to(self.process.device, self.process.dtype)
         urls = [shard.url for shard in question.shards]
-        total, done = sum(map(count_samples, urls)), 0
+        total = sum(map(count_samples, urls))
+        done = 0
         rows: Rows = []
         failed: list[str] = []
         samples = read_exactly(urls, detector.view, self.options.workers, question.edit)
@@ -116,18 +124,18 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
         return 0
 
     def file(self, name: str) -> Path:
-        """Where the scores of a question are."""
+        """Return the score file of a question."""
         return self.folder / f"{name}.parquet"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers to questions.
+    """Answers to the questions of a job.
 
     Attributes:
-        scores: By question; those without an image that can be read are left out.
-        unread: Why, for every image that cannot be read.
-        report: Of the job.
+        scores: Scores by question, without questions that have no readable image.
+        unread: Error of every unreadable image.
+        report: Report of the job.
     """
 
     scores: dict[str, Scores]
@@ -135,20 +143,17 @@ class Answers:
     report: Report
 
     def of(self, questions: Sequence[Question]) -> Scores:
-        """The scores of several questions, in their order.
+        """Join the scores of questions, in their order.
 
         Raises:
-            ValueError: If there are none; the message says why.
+            ValueError: If there are none; the message gives the first error.
         """
-        parts = [
-            self.scores[question.name] for question in questions if question.name in self.scores
-        ]
+        names = [question.name for question in questions]
+        parts = [self.scores[name] for name in names if name in self.scores]
         if not parts:
-            msg = next(
-                iter([*self.report.failed.values(), *self.unread]),
-                "no samples in these shards: name other shards, or write them again",
-            )
-            raise ValueError(msg)
+            errors = [*self.report.failed.values(), *self.unread]
+            empty = "no samples in these shards: name other shards, or write them again"
+            raise ValueError(errors[0] if errors else empty)
         return Scores.joined(parts)
 
 
@@ -156,8 +161,9 @@ def find_stored(detectors: Sequence[Detector], data: Sequence[str]) -> tuple[Sto
     """Find the shards that detectors are to score.
 
     Raises:
-        FileNotFoundError: If one is not there.
-        ValueError: If none is named, images and features are mixed, or features are of another backbone.
+        FileNotFoundError: If one is missing.
+        ValueError: If none is named, images and features are mixed, or features are of another
+            backbone.
     """
     shards = dict.fromkeys(shard for pattern in data for shard in find_shards(pattern))
     if not shards:
@@ -172,13 +178,22 @@ def find_stored(detectors: Sequence[Detector], data: Sequence[str]) -> tuple[Sto
 def shard_by_shard(
     detector: Detector, shards: Sequence[StoredShard], start: str = ""
 ) -> list[Question]:
-    """A question for every shard, named after its place below the folder that all have in common; names begin with ``start``."""
-    common = os.path.commonprefix([shard.url for shard in shards]).rfind("/") + 1  # noqa: RUF071 (commonpath would shorten ://)
+    """Build a question for every shard.
+
+    Args:
+        detector: Detector to score with.
+        shards: Shards of images or features.
+        start: Start of the questions' names; the rest is the shard's path below the folder that
+            all shards have in common.
+    """
+    # not os.path.commonpath, which would shorten "://"
+    urls = [shard.url for shard in shards]
+    common = os.path.commonprefix(urls).rfind("/") + 1  # noqa: RUF071
     return [Question(start + shard.url[common:], detector, (shard,)) for shard in shards]
 
 
 def detector_settings(name: str, detector: Detector) -> dict[str, Any]:
-    """Return the settings that a detector's answers depend on, for a manifest."""
+    """Return the settings that a detector's logits depend on, for a manifest."""
     return {"weights": file_digest(weight_file(name)), "view": asdict(detector.view)}
 
 
@@ -189,14 +204,16 @@ def score(
     settings: dict[str, Any],
     **facts: Any,
 ) -> Answers | None:
-    """Ask all questions; goes on with a stopped run.
+    """Score all questions.
+
+    A stopped run is continued.
 
     Args:
         job: The job.
-        questions: The questions, each with a name of its own.
+        questions: Questions with different names.
         record: Folder of manifest and journal.
-        settings: What the answers depend on, but for the shards.
-        facts: What else the manifest is to say.
+        settings: Settings that the scores depend on, without the shards.
+        facts: Further entries of the manifest.
 
     Returns:
         The answers; None on every process but the first.
@@ -204,19 +221,14 @@ def score(
     Raises:
         ValueError: If the folder holds another job.
     """
-    report = run_job(
-        job,
-        questions,
-        record,
-        settings,
-        JobOptions(job.options.devices, batch_size=1, workers=0),
-        facts=facts,
-    )
+    one_by_one = JobOptions(job.options.devices, batch_size=1, workers=0)
+    report = run_job(job, questions, record, settings, one_by_one, facts=facts)
     if report is None:
         return None
-    scores = {name: Scores.read(job.file(name)) for name, row in report.rows if row["images"]}
-    return Answers(
-        scores,
-        list(dict.fromkeys(error for _, row in report.rows for error in row["failed"])),
-        report,
-    )
+    scores: dict[str, Scores] = {}
+    unread: dict[str, None] = {}
+    for name, row in report.rows:
+        if row["images"]:
+            scores[name] = Scores.read(job.file(name))
+        unread |= dict.fromkeys(row["failed"])
+    return Answers(scores, list(unread), report)

@@ -1,4 +1,7 @@
-"""Networks that tell generated pictures: (B, 3, H, W) in [0, 1] in, one logit each out, above 0 for generated."""
+"""Networks of detectors.
+
+A network maps images, (B, 3, H, W) in [0, 1], to logits, (B,), above 0 for generated.
+"""
 
 from detectors.networks.backbone import LinearProbe, TimmClassifier
 from detectors.networks.frequency import DCTClassifier
@@ -14,7 +17,7 @@ NETWORKS = {
     "patches": PatchClassifier,
     "tiny_patches": TinyPatchClassifier,
 }
-"""By the names that configs and saved detectors use."""
+"""Networks by their names in configs and saved detectors."""
 
 __all__ = [
     "NETWORKS",

@@ -1,4 +1,7 @@
-"""Backbones of timm: trained end to end, in part, or frozen under a linear layer. It takes seconds to import, so it waits for use."""
+"""Backbones of timm: trained end to end, in part, or frozen under a linear layer.
+
+timm takes seconds to import and is therefore imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and deviation that networks pretrained on ImageNet expect."""
+"""Mean and standard deviation that networks pretrained on ImageNet expect."""
 
-
-LARGEST_SIDE = 2048
+MAX_SIDE = 2048
+"""Largest input side, in pixels."""
 
 
 class Normalize(nn.Module):
-    """[0, 1] to what a pretrained network expects."""
+    """Normalization of images in [0, 1] for a pretrained network."""
 
     mean: Tensor
     std: Tensor
@@ -30,14 +33,17 @@ class Normalize(nn.Module):
 
 
 class TimmClassifier(nn.Module):
-    """Any classifier of timm with one output; the first stages may stay as they are, as in Sentry (arXiv 2304.13023) and elsewhere.
+    """Classifier of timm with one output, trained in whole or without its first stages.
+
+    Sentry (arXiv 2304.13023) freezes the first stages.
 
     Args:
         name: timm's name, such as ``convnext_small.fb_in22k_ft_in1k`` or ``resnet50.tv_in1k``.
         pretrained: Download timm's weights; saved detectors are opened without.
-        frozen_stages: How many of the network's stages are not trained, the stem with the first.
-        drop_path: Stochastic depth.
-        head_std: Deviation of a normal distribution the last layer starts from; timm's own start if None.
+        frozen_stages: Number of stages that are not trained; the stem belongs to the first.
+        drop_path: Stochastic depth rate, in [0, 1].
+        head_std: Standard deviation of the last layer's initial weights; timm's initialization if
+            None.
 
     Raises:
         ValueError: If timm has no such network, or it has no stages to freeze.
@@ -57,22 +63,25 @@ class TimmClassifier(nn.Module):
         check_name(name)
         extra: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
         self.normalize = Normalize(*IMAGENET)
-        made: Any = timm.create_model(name, pretrained=pretrained, num_classes=1, **extra)
-        self.network = made
+        network: Any = timm.create_model(name, pretrained=pretrained, num_classes=1, **extra)
+        self.network = network
         self.frozen = frozen_parts(self.network, name, frozen_stages)
         for part in self.frozen:
             part.requires_grad_(False)
         if head_std is not None:
-            head = made.get_classifier()
+            head = network.get_classifier()
             nn.init.normal_(head.weight, std=head_std)
             nn.init.zeros_(head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (B,)."""
+        """Compute logits, (B,), of (B, 3, H, W) images in [0, 1]."""
         return self.network(self.normalize(images)).squeeze(1)
 
     def train(self, mode: bool = True) -> Self:
-        """Frozen stages stay in evaluation mode: their statistics and dropout must not move either."""
+        """Set the mode; frozen stages stay in evaluation mode.
+
+        Their batch statistics and dropout must not change either.
+        """
         super().train(mode)
         for part in self.frozen:
             part.eval()
@@ -80,54 +89,69 @@ class TimmClassifier(nn.Module):
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError if timm has no network of a name."""
+    """Raise ValueError if timm has no network or no weights of a name."""
     import timm
 
-    plain, _, tag = name.partition(".")
-    if timm.is_model(plain) and tag and name not in timm.list_pretrained(f"{plain}.*"):
-        msg = f"timm has no weights '{tag}' for {plain}; there are {', '.join(timm.list_pretrained(f'{plain}.*'))}"
+    network, _, tag = name.partition(".")
+    if not timm.is_model(network):
+        similar = timm.list_models(f"*{network[:6]}*")[:3]
+        hint = f"near are {', '.join(similar)}" if similar else "see timm.list_models()"
+        msg = f"timm has no network '{name}'; {hint}"
         raise ValueError(msg)
-    if not timm.is_model(plain):
-        near = timm.list_models(f"*{name.split('.')[0][:6]}*")[:3]
-        msg = f"timm has no network '{name}'" + (
-            f"; near are {', '.join(near)}" if near else "; see timm.list_models()"
-        )
+    if not tag:
+        return
+    weights = timm.list_pretrained(f"{network}.*")
+    if name not in weights:
+        msg = f"timm has no weights '{tag}' for {network}; there are {', '.join(weights)}"
         raise ValueError(msg)
 
 
 def frozen_parts(network: nn.Module, name: str, stages: int) -> list[nn.Module]:
-    """Stem and first stages of a convolutional network."""
+    """List the stem and first stages of a convolutional network.
+
+    Args:
+        network: Network of timm: ConvNeXt, ResNet and similar ones.
+        name: timm's name, for messages.
+        stages: Number of stages; 0 for none, without the stem.
+
+    Raises:
+        ValueError: If the network has fewer stages.
+    """
     if stages == 0:
         return []
-    of_convnext = list(getattr(network, "stages", []))
-    of_resnet = [
-        getattr(network, f"layer{index}")
-        for index in range(1, 5)
-        if hasattr(network, f"layer{index}")
-    ]
-    found = of_convnext or of_resnet
-    if not 0 < stages <= len(found):
-        msg = f"frozen_stages is {stages}, but {name} has {len(found)} stages that can be frozen"
+    resnet_stages = _parts(network, ("layer1", "layer2", "layer3", "layer4"))
+    available = list(getattr(network, "stages", [])) or resnet_stages
+    if not 0 < stages <= len(available):
+        msg = (
+            f"frozen_stages is {stages}, but {name} has {len(available)} stages that can be frozen"
+        )
         raise ValueError(msg)
-    stem = [getattr(network, part) for part in ("stem", "conv1", "bn1") if hasattr(network, part)]
-    return [*stem, *found[:stages]]
+    return [*_parts(network, ("stem", "conv1", "bn1")), *available[:stages]]
+
+
+def _parts(network: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
+    """List the submodules that a network has of these."""
+    return [getattr(network, name) for name in names if hasattr(network, name)]
 
 
 class LinearProbe(nn.Module):
-    """A linear layer on a frozen foundation model: UnivFD (arXiv 2302.10174) on CLIP, or on DINOv2 and its like.
+    """Linear layer on a frozen foundation model, such as CLIP (UnivFD, arXiv 2302.10174).
 
-    The model's own mean, deviation and size come with it. Its answers may be kept: see :mod:`detectors.features`.
+    The features may be precomputed; see :mod:`detectors.features`.
 
     Args:
-        name: timm's name, such as ``vit_large_patch14_clip_quickgelu_224.openai`` or ``vit_base_patch14_dinov2.lvd142m``.
+        name: timm's name, such as ``vit_large_patch14_clip_quickgelu_224.openai`` or
+            ``vit_base_patch14_dinov2.lvd142m``.
         pretrained: Download timm's weights; saved detectors are opened without.
-        features: ``embedding``: the model's own output, for CLIP what it compares with text; ``pooled``: what comes before it.
-        dropout: Before the linear layer.
-        size: Side of the pictures, where the model can work at other sizes than its own.
-        mean_std: What pictures are normalised by: the model's own, or ImageNet's, as Sentry does even for CLIP.
+        features: ``embedding``: the model's output, for CLIP the joint image-text embedding;
+            ``pooled``: the pooled features before it.
+        dropout: Dropout rate before the linear layer, in [0, 1].
+        size: Input side in pixels, for models that support other sizes than their default.
+        mean_std: Normalization: the model's, or ImageNet's, which Sentry uses even for CLIP.
 
     Raises:
-        ValueError: If timm has no such network, or it has no output of its own.
+        ValueError: If timm has no such network, the size is out of range, or the network has no
+            output for ``embedding``.
     """
 
     def __init__(
@@ -144,8 +168,8 @@ class LinearProbe(nn.Module):
         super().__init__()
         check_name(name)
         extra: dict[str, Any] = {} if features == "embedding" else {"num_classes": 0}
-        if size is not None and not 1 <= size <= LARGEST_SIDE:
-            msg = f"size is 1 to {LARGEST_SIDE} pixels, got {size}"
+        if size is not None and not 1 <= size <= MAX_SIDE:
+            msg = f"size is 1 to {MAX_SIDE} pixels, got {size}"
             raise ValueError(msg)
         extra |= {} if size is None else {"img_size": size}
         backbone: Any = timm.create_model(name, pretrained=pretrained, **extra)
@@ -154,22 +178,24 @@ class LinearProbe(nn.Module):
         if not width:
             msg = f"{name} has no output of its own: use features: pooled"
             raise ValueError(msg)
-        own = (backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"])
-        self.normalize = Normalize(*(own if mean_std == "model" else IMAGENET))
-        self.dropout, self.linear = nn.Dropout(dropout), nn.Linear(width, 1)
+        config = backbone.pretrained_cfg
+        mean, std = (config["mean"], config["std"]) if mean_std == "model" else IMAGENET
+        self.normalize = Normalize(mean, std)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width, 1)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """What the linear layer sees, (B, D)."""
+        """Compute the linear layer's input, (B, D), of (B, 3, H, W) images in [0, 1]."""
         return self.backbone(self.normalize(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (B,), of pictures, or of (B, D) features that were kept."""
+        """Compute logits, (B,), of images, or of precomputed features, (B, D)."""
         features = images if images.ndim == 2 else self.features(images)
         return self.linear(self.dropout(features.float())).squeeze(1)
 
     def train(self, mode: bool = True) -> Self:
-        """The backbone stays in evaluation mode."""
+        """Set the mode; the backbone stays in evaluation mode."""
         super().train(mode)
         self.backbone.eval()
         return self

@@ -1,4 +1,4 @@
-"""Networks that see only what a smooth guess leaves of a picture: up-sampling traces and high frequencies."""
+"""Networks on image residuals: up-sampling traces and high frequencies."""
 
 from __future__ import annotations
 
@@ -8,89 +8,107 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from detectors.networks.resnet import ResNet50, draw
+from detectors.networks.resnet import ResNet50, init_conv
 
 HAAR_HIGH = (-0.70710678118655, 0.70710678118655)
-"""High-pass analysis filter of Haar's wavelet, and of the biorthogonal wavelet 1.3, whose low-pass alone is longer."""
+"""High-pass analysis filter of the wavelets Haar and bior1.3."""
 
 
 class TruncatedResNet50(nn.Module):
-    """ResNet-50 up to its second stage, with a stem that keeps more of the fine structure, untrained.
+    """ResNet-50 up to its second stage, with a 3x3 stem that keeps fine structure.
+
+    The weights are random.
 
     Args:
-        channels: Of the input.
+        channels: Input channels.
     """
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__()
         whole = ResNet50()
         first = nn.Conv2d(channels, 64, 3, stride=2, padding=1, bias=False)
-        draw(first)
+        init_conv(first)
         self.stem = nn.Sequential(first, whole.bn1, whole.relu, whole.maxpool)
         self.layers = nn.Sequential(whole.layer1, whole.layer2)
         self.head = nn.Linear(512, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (B,)."""
+        """Compute logits, (B,), of (B, channels, H, W) inputs."""
         return self.head(self.layers(self.stem(x)).mean(dim=(2, 3))).squeeze(1)
 
 
 def npr(images: Tensor) -> Tensor:
-    """Neighbouring pixel relations (arXiv 2312.10461): what halving the picture and repeating its pixels loses, times 2/3.
+    """Compute neighboring pixel relations (NPR, arXiv 2312.10461).
+
+    They are the difference between an image and its nearest-neighbor down- and up-sampled version,
+    times 2/3.
 
     Args:
-        images: (B, 3, H, W); an odd last row or column is left out.
+        images: (B, 3, H, W); an odd last row or column is dropped.
+
+    Returns:
+        (B, 3, H // 2 * 2, W // 2 * 2).
     """
     images = images[..., : images.shape[-2] // 2 * 2, : images.shape[-1] // 2 * 2]
-    small = images[..., ::2, ::2]
-    return (images - small.repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1)) * (2 / 3)
+    halved = images[..., ::2, ::2]
+    restored = halved.repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1)
+    return (images - restored) * (2 / 3)
 
 
 class NPRClassifier(nn.Module):
-    """NPR: :func:`npr` into a short ResNet, trained from scratch."""
+    """Classifier of NPR residuals (arXiv 2312.10461); see :func:`npr`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.network = TruncatedResNet50()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (B,)."""
+        """Compute logits, (B,), of (B, 3, H, W) images in [0, 1]."""
         return self.network(npr(images * 2 - 1))
 
 
 def srm_filters() -> Tensor:
-    """Three filters of the spatial rich model (Fridrich & Kodovsky, 2012): second order, 3x3 square and 5x5 square; (3, 1, 5, 5)."""
+    """Build three filters of the spatial rich model, (3, 1, 5, 5).
+
+    They are second order, 3x3 square and 5x5 square (Fridrich & Kodovsky, 2012).
+    """
     line = torch.zeros(5, 5)
     line[2, 1:4] = torch.tensor([1.0, -2.0, 1.0]) / 2
     square = torch.zeros(5, 5)
     square[1:4, 1:4] = torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4
-    large = (
-        torch.tensor(
-            [
-                [-1.0, 2, -2, 2, -1],
-                [2, -6, 8, -6, 2],
-                [-2, 8, -12, 8, -2],
-                [2, -6, 8, -6, 2],
-                [-1, 2, -2, 2, -1],
-            ]
-        )
-        / 12
-    )
-    return torch.stack([line, square, large]).unsqueeze(1)
+    large = [
+        [-1.0, 2, -2, 2, -1],
+        [2, -6, 8, -6, 2],
+        [-2, 8, -12, 8, -2],
+        [2, -6, 8, -6, 2],
+        [-1, 2, -2, 2, -1],
+    ]
+    return torch.stack([line, square, torch.tensor(large) / 12]).unsqueeze(1)
 
 
 def haar_hh(images: Tensor) -> Tensor:
-    """The HH band of one level of the wavelet bior1.3, (B, C, H/2, W/2), as PyWavelets computes it with periodic edges."""
+    """Compute the HH band of one level of the wavelet bior1.3, as PyWavelets with periodic edges.
+
+    Args:
+        images: (B, C, H, W).
+
+    Returns:
+        (B, C, H/2, W/2).
+    """
     high = torch.tensor(HAAR_HIGH, dtype=images.dtype, device=images.device)
     kernel = torch.outer(high, high).expand(images.shape[1], 1, 2, 2)
     return F.conv2d(images, kernel, stride=2, groups=images.shape[1])
 
 
 class ResidualClassifier(nn.Module):
-    """A fixed high-pass filter into a short ResNet: SRM as in many forensic networks, or a wavelet's finest diagonal band as in SAFE.
+    """Classifier of fixed high-pass residuals.
 
     Args:
-        kind: ``srm`` or ``dwt``.
+        kind: ``srm``: filters of the spatial rich model; ``dwt``: finest diagonal wavelet band, as
+            in SAFE.
+
+    Raises:
+        ValueError: If there is no such kind.
     """
 
     filters: Tensor
@@ -105,16 +123,15 @@ class ResidualClassifier(nn.Module):
         self.network = TruncatedResNet50(9 if kind == "srm" else 3)
 
     def residual(self, images: Tensor) -> Tensor:
-        """What the network sees of (B, 3, H, W) pictures in [0, 1]."""
-        with torch.autocast(
-            images.device.type, enabled=False
-        ):  # half precision would drown what it is to find
+        """Compute the network's input, of (B, 3, H, W) images in [0, 1]."""
+        # half precision would drown the generators' traces
+        with torch.autocast(images.device.type, enabled=False):
             images = images.float()
             if self.kind == "dwt":
                 return haar_hh(images * 2 - 1)
-            levels = F.pad(images * 255, (2, 2, 2, 2), mode="reflect")
-            return F.conv2d(levels, self.filters.repeat(3, 1, 1, 1), groups=3).clamp(-3, 3) / 3
+            padded = F.pad(images * 255, (2, 2, 2, 2), mode="reflect")
+            return F.conv2d(padded, self.filters.repeat(3, 1, 1, 1), groups=3).clamp(-3, 3) / 3
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (B,)."""
+        """Compute logits, (B,), of (B, 3, H, W) images in [0, 1]."""
         return self.network(self.residual(images))

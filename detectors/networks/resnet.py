@@ -1,4 +1,7 @@
-"""ResNet-50, written out: torchvision, which has it, takes three times as long to import as torch itself."""
+"""ResNet-50 without torchvision.
+
+Importing torchvision takes three times as long as torch itself.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,31 @@ from torch import Tensor, nn
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions around a shortcut (He et al. 2016); the stride is in the middle one.
+    """Three convolutions with a shortcut (He et al. 2016).
 
     Args:
-        before: Channels that come in.
-        width: Channels inside; four times as many come out.
-        stride: Of the middle convolution.
+        inputs: Input channels.
+        width: Inner channels; the output has four times as many.
+        stride: Stride of the middle convolution.
     """
 
-    def __init__(self, before: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        after = 4 * width
+        outputs = 4 * width
+        # initialized first, registered last: torchvision's order
         shortcut: nn.Module | None = None
-        if stride != 1 or before != after:
+        if stride != 1 or inputs != outputs:
             shortcut = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
             )
-        self.conv1 = nn.Conv2d(before, width, 1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, after, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(after)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = shortcut  # drawn first, named last: torchvision's order
+        self.downsample = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.relu(self.bn1(self.conv1(x)))
@@ -40,7 +44,10 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """ResNet-50 with torchvision's names, initialisation and order of random draws, so that weights of both are the same."""
+    """ResNet-50 (He et al. 2016), equal to torchvision's.
+
+    Parameter names, initialization and the order of random draws are the same.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,25 +63,34 @@ class ResNet50(nn.Module):
         self.fc = nn.Linear(2048, 1000)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                draw(module)
+                init_conv(module)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (B, 1000), of normalized images, (B, 3, H, W)."""
+        """Compute logits, (B, 1000), of normalized images, (B, 3, H, W)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(self.avgpool(x).flatten(1))
 
 
-def draw(convolution: nn.Conv2d) -> None:
-    """Draw a convolution's weights as ResNet does.
+def init_conv(convolution: nn.Conv2d) -> None:
+    """Initialize a convolution's weights as ResNet does.
 
-    Weights without storage are left as they are: torch would import its compiler to draw them.
+    Meta tensors are left alone, since torch would import its compiler to initialize them.
     """
     if not convolution.weight.is_meta:
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
 
-def stage(before: int, width: int, depth: int, stride: int) -> nn.Sequential:
-    """Blocks of one width; the first has the stride."""
-    rest = (Bottleneck(4 * width, width, 1) for _ in range(depth - 1))
-    return nn.Sequential(Bottleneck(before, width, stride), *rest)
+def stage(inputs: int, width: int, depth: int, stride: int) -> nn.Sequential:
+    """Build a stage of bottlenecks; the first one has the stride.
+
+    Args:
+        inputs: Input channels.
+        width: Inner channels of the blocks.
+        depth: Number of blocks, at least 1.
+        stride: Stride of the first block.
+    """
+    blocks = [Bottleneck(inputs, width, stride)]
+    for _ in range(depth - 1):
+        blocks.append(Bottleneck(4 * width, width, 1))
+    return nn.Sequential(*blocks)

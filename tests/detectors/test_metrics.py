@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detectors import metrics
 from detectors.calibration import Calibration, threshold_at_fpr
-from detectors.evaluate import in_words
+from detectors.evaluate import summary_text
 from detectors.mpbench import columns
 from detectors.scores import Scores, sigmoid
 from detectors.summary import resampling_units, summarise
@@ -259,9 +259,9 @@ def test_one_image_of_a_class_gives_no_figure():
     )
     assert record["slices"]["generator"]["b"]["auc"] is None
     assert record["worst"]["generator"] == "a", "one image is nobody's worst case"
-    said = in_words(record | {"failed": []})
-    assert "a: AUC 0.917 against 3 real, found 1.000 of 2" in said
-    assert "b: AUC - against 3 real, found - of 1" in said
+    said = summary_text(record | {"failed": []})
+    assert "a: AUC 0.917 against 3 real, recall 1.000 of 2" in said
+    assert "b: AUC - against 3 real, recall - of 1" in said
 
 
 def test_what_is_calibrated_is_said():
@@ -269,17 +269,17 @@ def test_what_is_calibrated_is_said():
     made = Scores(
         made.label, made.logit, made.facts | {"generator": np.where(made.label == 1, "g", "")}
     )
-    assert "(not calibrated" in in_words(summarise(made, resamples=0))
-    said = in_words(summarise(made, Calibration.fit(made), resamples=0))
+    assert "(not calibrated" in summary_text(summarise(made, resamples=0))
+    said = summary_text(summarise(made, Calibration.fit(made), resamples=0))
     assert "(calibrated)" in said
-    assert "by generator, found at P = 0.5 before calibration:" in said
+    assert "by generator, recall at P = 0.5 before calibration:" in said
 
 
 def test_flipped_labels_are_told():
     made = simulated(200, 0, 0)
     record = summarise(Scores(1 - made.label, made.logit, made.facts))
-    assert "labels seem flipped" in in_words(record)
-    assert "flipped" not in in_words(summarise(made))
+    assert "labels seem flipped" in summary_text(record)
+    assert "flipped" not in summary_text(summarise(made))
 
 
 def test_score_files_of_ours_and_of_others(tmp_path):

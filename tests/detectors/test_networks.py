@@ -88,7 +88,7 @@ def test_dct_against_scipy():
     image = torch.rand(1, 3, 16, 16)
     expected = np.log(np.abs(dctn(image[0, 1].numpy() * 255, norm="ortho")) + 1e-6)
     assert np.allclose(network.spectrum(image)[0, 1].numpy(), expected, atol=0.02)
-    with pytest.raises(ValueError, match="takes 16x16 pictures, got 8x8"):
+    with pytest.raises(ValueError, match="takes 16x16 images, got 8x8"):
         network(torch.rand(1, 3, 8, 8))
 
 
@@ -128,7 +128,7 @@ def test_a_patch_sees_nine_pixels():
     torch.manual_seed(0)
     network = PatchClassifier(8, (2, 2, 2, 1)).eval()
     image = torch.rand(1, 3, 64, 64, requires_grad=True)
-    network.heat(image)[0, 8, 8].backward()
+    network.patch_logits(image)[0, 8, 8].backward()
     seen = image.grad.abs().sum(dim=(0, 1)) > 0
     rows, columns = seen.any(dim=1).nonzero(), seen.any(dim=0).nonzero()
     assert int(rows.max() - rows.min()) + 1 <= 10, (

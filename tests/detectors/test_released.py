@@ -237,7 +237,7 @@ def test_a_trainers_file_becomes_a_detector(tmp_path, monkeypatch, small, capsys
         )
         == 0
     )
-    assert f"{SMALL}; 1 is generated" in capsys.readouterr().out
+    assert f"{SMALL}; label 1 is generated" in capsys.readouterr().out
     opened = Detector.from_pretrained(tmp_path / "D")
     assert opened.calibration.pictures == 0
     assert opened.view == released.SENTRY_VIEW

@@ -335,7 +335,7 @@ def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
     assert (
         run_command(door, ["calibrate", folder, "--data", f"[{shards}/train-*.tar]", *quick]) == 0
     )
-    assert "on 160 pictures" in capsys.readouterr().out
+    assert "on 160 images" in capsys.readouterr().out
     opened = load_detector(folder)
     assert opened.calibration.pictures == 160
     assert (
@@ -354,7 +354,7 @@ def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
         == 0
     )
     told = capsys.readouterr().out
-    assert "20 real and 20 generated pictures" in told
+    assert "20 real and 20 generated images" in told
     assert "copies: AUC" in told
     scores = Scores.read(tmp_path / "out" / "scores.parquet")
     assert len(scores) == len(set(scores.facts["key"])) == 40

@@ -211,7 +211,7 @@ def scan(folder):
         calibration=calibration,
         view=lambda rgb, rng: torch.zeros(3, 24, 24),
         parameters=lambda: iter([torch.zeros(1)]),
-        heat=lambda views: torch.rand(1, 24, 24),
+        heat_map=lambda views: torch.rand(1, 24, 24),
     )
     write_page([folder / "photos"], found, {NAME: detector}, folder / "scan.html")
     return folder / "scan.html"
