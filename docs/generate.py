@@ -188,12 +188,12 @@ Metrics that need downloaded weights, or much time, are named in `--extra-metric
 
 def metrics_page() -> str:
     """The catalog of ``python -m eval metrics``."""
-    from eval.metrics.catalogue import CATALOGUE
+    from eval.metrics.catalog import CATALOG
 
-    rows = [[f"`{metric.name}`", plain(metric.says), metric.wanted] for metric in CATALOGUE]
+    rows = [[f"`{metric.name}`", plain(metric.says), metric.wanted] for metric in CATALOG]
     weights = [
         [f"`{metric.name}`", metric.weights, f"`{metric.local}`" if metric.local else ""]
-        for metric in CATALOGUE
+        for metric in CATALOG
         if metric.weights
     ]
     return "".join(

@@ -149,9 +149,9 @@ def rag_robustness(settings: Any, output: Output) -> int:
 
 def metrics(settings: Any, output: Output) -> int:
     """List the metrics."""
-    from eval.metrics.catalogue import CATALOGUE, text
+    from eval.metrics.catalog import CATALOG, text
 
-    output.result(text(), metrics=[asdict(metric) for metric in CATALOGUE])
+    output.result(text(), metrics=[asdict(metric) for metric in CATALOG])
     return 0
 
 

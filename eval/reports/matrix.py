@@ -14,7 +14,7 @@ from engine.pages.data_urls import figure_url, strip_url
 from engine.pages.markdown import markdown_table
 from engine.pages.shell import write_page
 from engine.statistics import half_width
-from eval.metrics.catalogue import CATALOGUE
+from eval.metrics.catalog import CATALOG
 from eval.reports.personalization import DESCRIPTIONS, first_images
 from eval.studies.access import unrecorded_box
 
@@ -62,7 +62,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
         ],
         shown=SHOWN,
         boxes=BOXES,
-        better={metric.name: metric.wanted for metric in CATALOGUE},
+        better={metric.name: metric.wanted for metric in CATALOG},
         descriptions=DESCRIPTIONS,
         people=[_person(output, rows, person, pictures) for person in unique(rows, "person")],
         curve=curve(rows),

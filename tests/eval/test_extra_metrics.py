@@ -8,7 +8,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextConf
 import eval.metrics.extra
 from engine.cli import run
 from eval.__main__ import main
-from eval.metrics.catalogue import CATALOGUE
+from eval.metrics.catalog import CATALOG
 from eval.metrics.extra import PERSON_METRICS, SET_METRICS, ExtraMetrics, MetricWeights
 from eval.reports.personalization import METRICS
 from models.clip import ClipMetrics
@@ -62,7 +62,7 @@ def faces():
 
 
 def test_every_metric_is_described_and_has_a_heading():
-    assert {metric.name for metric in CATALOGUE} == set(METRICS)
+    assert {metric.name for metric in CATALOG} == set(METRICS)
     assert set(PERSON_METRICS + SET_METRICS) < set(METRICS)
 
 

@@ -35,7 +35,7 @@ INCEPTION = (
     "github.com/toshas/torch-fidelity (Apache-2.0)"
 )
 
-CATALOGUE = (
+CATALOG = (
     MetricInfo(
         "ism_all",
         "cosine of generated faces to the person's mean embedding, no face = 0",
@@ -120,7 +120,7 @@ CATALOGUE = (
 def text() -> str:
     """Format the catalog as lines."""
     lines = []
-    for metric in CATALOGUE:
+    for metric in CATALOG:
         lines.append(f"{metric.name:<15} {metric.says}; a defender wants it {metric.wanted}")
         if metric.weights:
             local = f"; local copy: {metric.local}" if metric.local else ""
