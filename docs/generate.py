@@ -24,7 +24,7 @@ NOTE = "<!-- Written by docs/generate.py. Do not edit: change the code and run `
 
 LIGHTNING = (
     "`--trainer.*` takes every argument of Lightning's "
-    "[Trainer](https://lightning.ai/docs/pytorch/stable/common/trainer.html); `--help` lists them."
+    "[Trainer](https://lightning.ai/docs/pytorch/stable/common/trainer.html); `--help-all` lists them."
 )
 
 

@@ -58,7 +58,7 @@ def parse(line):
     room, name, *arguments = words[words.index("-m") + 1 :] if "-m" in words else words
     verbs = import_module(f"{room}.__main__").VERBS
     assert name in verbs, f"no verb {name} in {room}"
-    arguments = [word for word in arguments if word != "--help"]
+    arguments = [word for word in arguments if word not in ("--help", "--help-all")]
     if isinstance(verbs[name], Training):
         lightning(room, [name, *arguments])
     elif (room, name) == ("checkpoints", "convert"):

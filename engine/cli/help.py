@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,41 +18,67 @@ from engine.cli.option_types import choices, metavar, one_of, type_text
 HELP_COLUMN = 30
 """Column where the text about an option begins."""
 
-COMMON = ("config", "print_config", "json", "quiet", "version", "help")
+COMMON = ("config", "print_config", "json", "quiet", "version", "help", "help_all")
 """Options of every verb."""
 
 CLASS_HINT = "An option that takes a CLASS has settings of its own: --OPTION.help CLASS lists them."
 
 
-def help_text(parser: ArgumentParser, example: str) -> str:
-    """Format the help page of a verb."""
-    # sort the options into sections
-    actions = list(visible_actions(parser))
-    required = [action for action in actions if not action.option_strings or action.required]
-    common = [action for action in actions if action.dest in COMMON]
-    optional = [action for action in actions if action not in required and action not in common]
-    ungrouped: list[argparse.Action] = []
-    groups: dict[str, list[argparse.Action]] = {}
-    for action in optional:
-        prefix, dot, _ = action.dest.partition(".")
-        if dot:
-            groups.setdefault(prefix.replace("_", "-"), []).append(action)
-        else:
-            ungrouped.append(action)
+@dataclass(frozen=True)
+class Options:
+    """Options of a verb in the sections of its help.
 
-    # format the page
+    Attributes:
+        required: Positional and required ones.
+        ungrouped: Optional ones without a dot.
+        groups: Optional ones with a dot, by what is before it.
+        common: Those of every verb.
+    """
+
+    required: list[argparse.Action]
+    ungrouped: list[argparse.Action]
+    groups: dict[str, list[argparse.Action]]
+    common: list[argparse.Action]
+
+
+def sort_options(parser: ArgumentParser) -> Options:
+    """Sort the options of a parser into the sections of its help."""
+    options = Options([], [], {}, [])
+    for action in visible_actions(parser):
+        prefix, dot, _ = action.dest.partition(".")
+        if action.dest in COMMON:
+            options.common.append(action)
+        elif not action.option_strings or action.required:
+            options.required.append(action)
+        elif dot:
+            options.groups.setdefault(kebab(prefix), []).append(action)
+        else:
+            options.ungrouped.append(action)
+    return options
+
+
+def help_text(parser: ArgumentParser, example: str) -> str:
+    """Format the full help page of a verb."""
+    options = sort_options(parser)
+    parts = heading(parser, options.required, example)
+    parts.append(section("needed", map(format_row, options.required)))
+    parts.append(section("options", map(format_row, options.ungrouped)))
+    for title, members in options.groups.items():
+        parts.append(section(title, map(format_row, members)))
+    parts.append(section("common", map(format_row, options.common)))
+    if any(placeholder(action) == "CLASS" for action in visible_actions(parser)):
+        parts.append(_fill(CLASS_HINT, ""))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def heading(parser: ArgumentParser, required: list[argparse.Action], example: str) -> list[str]:
+    """Format the top of a help page: usage, purpose and example."""
     parts = [usage(parser, required)]
     if parser.description:
         parts.append(_fill(parser.description, ""))
     if example:
         parts.append(f"example:\n  python -m {example}")
-    parts.append(_section("needed", required))
-    parts.append(_section("options", ungrouped))
-    parts += [_section(title, members) for title, members in groups.items()]
-    parts.append(_section("common", common))
-    if any(placeholder(action) == "CLASS" for action in actions):
-        parts.append(_fill(CLASS_HINT, ""))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return parts
 
 
 def visible_actions(parser: ArgumentParser) -> Iterator[argparse.Action]:
@@ -153,15 +180,21 @@ def _invocation(action: argparse.Action, short: bool = False) -> str:
     return f"{name}{value}{many}".strip()
 
 
-def _section(title: str, actions: list[argparse.Action]) -> str:
+def section(title: str, rows: Iterable[str]) -> str:
     """Format a titled list of options; empty if there are none."""
-    return "\n".join([f"{title}:", *map(_row, actions)]) if actions else ""
+    lines = list(rows)
+    return "\n".join([f"{title}:", *lines]) if lines else ""
 
 
-def _row(action: argparse.Action) -> str:
-    """Format an option with its help, its choices and its default."""
-    # the text about the option
-    about = " ".join((action.help or "").replace("``", "").split()).rstrip(".")
+def format_row(action: argparse.Action, about: str | None = None) -> str:
+    """Format an option with its help, its choices and its default.
+
+    Args:
+        action: The option.
+        about: Text about it; None for all of its help.
+    """
+    about = (action.help or "") if about is None else about
+    about = " ".join(about.replace("``", "").split()).rstrip(".")
     notes = []
     allowed = choices(type_source(action)) if placeholder(action) == "VALUE" else []
     if allowed:
@@ -171,19 +204,25 @@ def _row(action: argparse.Action) -> str:
         notes.append(f"default {default}")
     if notes:
         about += f" ({'; '.join(notes)})"
+    return columns(_invocation(action), about)
 
-    # beside the option if there is room, else below it
-    head = f"  {_invocation(action)}"
+
+def columns(option: str, about: str) -> str:
+    """Put a text beside an option if there is room, else below it."""
+    head = f"  {option}".rstrip()
     if not about:
         return head
     lines = _fill(about, " " * HELP_COLUMN)
     return head + lines[len(head) :] if len(head) < HELP_COLUMN - 1 else f"{head}\n{lines}"
 
 
+def text_width() -> int:
+    """Return the characters of a line."""
+    terminal = shutil.get_terminal_size((100, 24)).columns
+    return max(min(terminal, 110), HELP_COLUMN + 30)
+
+
 def _fill(text: str, indent: str) -> str:
     """Wrap the paragraphs of a text to the width of the terminal."""
-    width = min(shutil.get_terminal_size((100, 24)).columns, 110)
-    wrapper = textwrap.TextWrapper(
-        max(width, HELP_COLUMN + 30), initial_indent=indent, subsequent_indent=indent
-    )
+    wrapper = textwrap.TextWrapper(text_width(), initial_indent=indent, subsequent_indent=indent)
     return "\n\n".join(wrapper.fill(" ".join(part.split())) for part in text.split("\n\n"))

@@ -209,7 +209,7 @@ def _unrecognized(arguments: Sequence[str], parser: ArgumentParser) -> str:
     for action in _visible_actions(parser):
         known += [kebab(option) for option in action.option_strings if option.startswith("--")]
     option = kebab(unknown[0])
-    hint = did_you_mean(option, known) or f"; {parser.prog} --help lists them"
+    hint = did_you_mean(option, known) or f"; {parser.prog} --help-all lists them"
     return f"there is no option {option}{hint}"
 
 

@@ -16,6 +16,7 @@ from engine.cli.help import help_text
 from engine.cli.messages import clean, clean_failure
 from engine.cli.option_types import describe, type_text
 from engine.cli.outline import parameters
+from engine.cli.short_help import short_help
 from engine.cli.spelling import normalize_options
 from engine.files import naming_errors
 
@@ -158,6 +159,7 @@ class Parser(ForPeople):
             "--json", action="store_true", help="print one JSON document instead of text"
         )
         parser.add_argument("--quiet", action="store_true", help="no notes, no progress bars")
+        parser.add_argument("--help-all", action="help", help="show every option and exit")
         parser.add_argument("--version", action="store_true", help="print versions and stop")
         return parser
 
@@ -233,8 +235,10 @@ class Parser(ForPeople):
         action.default = default
         action.outlined = kind  # type: ignore[attr-defined]
 
-    def format_help(self, *_: Any, **__: Any) -> str:
-        return help_text(self, self.example)
+    def format_help(self, *_: Any, everything: bool = False, **__: Any) -> str:
+        """Format the short help, or the full one."""
+        page = help_text if everything else short_help
+        return page(self, self.example)
 
 
 def _import(target: str) -> Any:

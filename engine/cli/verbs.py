@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 Options = Callable[["Parser"], None]
 Act = Callable[[Any, Output], "int | None"]
 
+HELP = {"-h", "--help"}
+
+HELP_ALL = {"--help-all", "--help_all"}
+
 
 @dataclass(frozen=True)
 class Verb:
@@ -141,7 +145,7 @@ class Room:
         if first == "--version" or (first in self.verbs and "--version" in options):
             print(versions("--json" in arguments))
             return 0
-        if first in ("", "-h", "--help"):
+        if first in ("", *HELP, *HELP_ALL):
             print(self.overview(), file=sys.stdout if first else sys.stderr)
             return 0 if first else 2
         if first not in self.verbs:
@@ -153,8 +157,10 @@ class Room:
 
         # the verb's help, or the verb
         command = f"{self.name} {first}"
-        if {"-h", "--help"} & set(options):
-            print(self.verbs[first].parser(command, outline=True).format_help(), end="")
+        everything = bool(HELP_ALL & set(options))
+        if everything or HELP & set(options):
+            parser = self.verbs[first].parser(command, outline=True)
+            print(parser.format_help(everything=everything), end="")
             return 0
         return self.verbs[first].run(command, rest)
 

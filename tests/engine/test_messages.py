@@ -77,7 +77,7 @@ ROOM = Room(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("p -o x --bogus 3", "there is no option --bogus; python -m room go --help lists them"),
+        ("p -o x --bogus 3", "there is no option --bogus; python -m room go --help-all lists them"),
         ("p -o x --batch_sise 3", "there is no option --batch-sise; did you mean --batch-size?"),
         ("p -o x --batch 3", "there is no option --batch; did you mean --batch-size?"),
         (
