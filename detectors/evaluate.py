@@ -21,7 +21,14 @@ from detectors.scoring import (
     score,
     shard_by_shard,
 )
-from detectors.summary import auc_interval, figure, flipped, judged, summarise
+from detectors.summary import (
+    auc_interval,
+    figure,
+    flipped,
+    interval_of,
+    judged,
+    summarise,
+)
 from engine.files import write_text
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
@@ -174,8 +181,10 @@ def summary_text(record: dict[str, Any]) -> str:
     lines = [
         f"{counts['real']} real and {counts['generated']} generated images",
         auc,
-        f"balanced accuracy {figure(metrics['balanced_accuracy'])}, "
-        f"calibration error {figure(metrics['calibration_error'])} ({note})",
+        f"balanced accuracy {figure(metrics['balanced_accuracy'])}"
+        f"{_brackets(interval_of(record, 'balanced_accuracy'))}, "
+        f"calibration error {figure(metrics['calibration_error'])} ({note}), "
+        f"of which chance makes {figure(metrics['calibration_error_floor'])}",
     ]
     generators = record["slices"]["generator"]
     if generators:
@@ -183,9 +192,26 @@ def summary_text(record: dict[str, Any]) -> str:
         lines.append("by generator, recall at P = 0.5" + when)
     for name, facts in generators.items():
         recall = f"recall {figure(facts['generated_accuracy'])} of {facts['generated']}"
-        lines.append(f"  {name}: AUC {figure(facts['auc'])} against {facts['real']} real, {recall}")
+        bounds = _brackets(facts["intervals"].get("auc"))
+        lines.append(
+            f"  {name}: AUC {figure(facts['auc'])} against {facts['real']} real, {recall}"
+            + (f"; 95 % of AUC{bounds}" if bounds else "")
+        )
     if record["worst"]:
-        lines.append(f"worst generator: {record['worst']['generator']}")
+        lines.append(_worst(record["worst"]))
     if warning := flipped(record):
         lines.append(warning)
     return "\n".join(lines)
+
+
+def _brackets(interval: Sequence[float] | None) -> str:
+    """A 95 % interval in brackets; empty without one."""
+    return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+
+
+def _worst(worst: dict[str, Any]) -> str:
+    """The worst generator, with what selection made of its AUC."""
+    words = f"worst generator, lowest of {worst['of']}: {worst['generator']}"
+    if worst.get("corrected_auc") is None:
+        return words
+    return f"{words}, AUC {worst['corrected_auc']:.3f}{_brackets(worst['interval'])} corrected for selection"

@@ -9,11 +9,13 @@ from typing import Any
 
 from detectors.mpbench import columns, paper_rows
 from detectors.scores import Scores
-from detectors.summary import Record, auc_interval, figure, flipped, judged, summarise
+from detectors.summary import figure, flipped, interval_of, judged, summarise
+from detectors.summary_record import Record
 from engine.files import write_text
 from engine.pages import shell
 from engine.pages.markdown import markdown_table
 from engine.records import read_json
+from engine.statistics import least_negatives
 
 REFERENCE = "arXiv 2304.13023"
 
@@ -108,35 +110,69 @@ def references() -> list[Entry]:
 
 
 def ranking_rows(entries: Sequence[Entry]) -> list[list[str]]:
-    """What can be said of every entry."""
+    """What can be said of every entry, each figure with its interval."""
     rows = []
     for place, entry in enumerate(entries, start=1):
-        record = entry.record
-        if record is None:
-            rows.append([entry.name, str(place), *(["-"] * 7)])
+        if entry.record is None:
+            rows.append([entry.name, *["-"] * (len(RANKING) - 1)])
             continue
-        told, interval = judged(record), auc_interval(record)
-        words = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
-        figures = [
-            figure(record["ranking"]["auc"]),
-            words,
-            figure(told["balanced_accuracy"]),
-            figure(told["calibration_error"]),
-        ]
-        worst = record["worst"]
-        words = "-" if worst is None else f"{worst['generator']} ({worst['auc']:.3f})"
-        counts = f"{record['pictures'].get('real', 0)} + {record['pictures'].get('generated', 0)}"
+        record = entry.record
+        told = judged(record)
+        bounds = record["intervals"] or {}
         rows.append(
             [
                 entry.name,
                 "-" if entry.trouble else str(place),
-                counts,
-                *figures,
-                figure(record["oracle"]["tpr_at_fpr_1"]),
-                words,
+                counted(record["pictures"]),
+                figure(record["ranking"]["auc"]),
+                span(bounds.get("auc")),
+                figure(told["balanced_accuracy"]),
+                span(interval_of(record, "balanced_accuracy")),
+                calibration_words(told),
+                oracle_words(record),
+                worst_words(record["worst"]),
             ]
         )
     return rows
+
+
+def counted(pictures: Mapping[str, int]) -> str:
+    """Numbers of real and generated images, and of the people who judged them."""
+    words = f"{pictures.get('real', 0)} + {pictures.get('generated', 0)}"
+    return f"{words}, {pictures['people']} people" if "people" in pictures else words
+
+
+def span(interval: Sequence[float] | None) -> str:
+    """An interval in words; a dash without one."""
+    return "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def calibration_words(told: Mapping[str, Any]) -> str:
+    """Calibration error beside what perfectly calibrated probabilities would have."""
+    floor = told.get("calibration_error_floor")
+    words = figure(told["calibration_error"])
+    return words if floor is None else f"{words} (floor {floor:.3f})"
+
+
+def oracle_words(record: Mapping[str, Any]) -> str:
+    """The oracle's true-positive rate; a dash below the real images that it takes, in older records, too."""
+    value = record["oracle"]["tpr_at_fpr_1"]
+    if value is None or record["pictures"].get("real", 0) < least_negatives(0.01):
+        return "-"
+    bounds = (record["intervals"] or {}).get("oracle_tpr_at_fpr_1")
+    return figure(value) + (f" ({span(bounds)})" if bounds else "")
+
+
+def worst_words(worst: Mapping[str, Any] | None) -> str:
+    """The worst generator: AUC, what is left of it after correction for selection, and numbers."""
+    if worst is None:
+        return "-"
+    words = f"{worst['generator']} ({worst['auc']:.3f}"
+    if worst.get("corrected_auc") is not None:
+        words += f"; corrected {worst['corrected_auc']:.3f}, {span(worst.get('interval'))}"
+    if worst.get("generated") is not None:
+        words += f"; n = {worst['generated']}; lowest of {worst['of']}"
+    return words + ")"
 
 
 RANKING = [
@@ -146,8 +182,9 @@ RANKING = [
     "AUC",
     "95 % interval",
     "balanced accuracy",
+    "95 % interval of it",
     "calibration error",
-    "TPR at 1 % FPR",
+    "oracle TPR at 1 % FPR (95 %)",
     "worst generator (AUC)",
 ]
 
@@ -164,6 +201,18 @@ def table_rows(entries: Sequence[Entry]) -> list[list[str]]:
         values += [entry.table["generated_average"], entry.table["total"], entry.table["balanced"]]
         if any(value is not None for value in values):
             rows.append([entry.name, *(_per_cent(value) for value in values)])
+    return rows
+
+
+def bounds_rows(entries: Sequence[Entry]) -> list[list[str]]:
+    """Intervals of MPBench's columns, in per cent, and numbers of images; the paper's rows have none."""
+    rows = []
+    for entry in entries:
+        bounds = entry.table.get("bounds") or {}
+        values = [bounds.get(name) for kind in ("real", "generated") for name in columns(kind)]
+        if any(values):
+            cells = [f"{v[0]:.1f} to {v[1]:.1f}, n = {v[2]}" if v else "-" for v in values]
+            rows.append([entry.name, *cells])
     return rows
 
 
@@ -184,7 +233,12 @@ NOTE = (
     "Ordered by balanced accuracy: the mean over real and over generated sets, so that predicting 'generated' everywhere does "
     "not help. The paper's own total weighs generated sets 11 to 3. Accuracies of the table are at P = 0.5 "
     "without calibration, as the paper's. Detectors that were not scored on "
-    "all of MPBench's sets come last, in the order of their own tests, which cannot be compared."
+    "all of MPBench's sets come last, in the order of their own tests, which cannot be compared. "
+    "Intervals are over images (DeLong, Korn and Graubard), of people over people and images; they are each detector's own and not "
+    "adjusted for how many are compared. The oracle's threshold is chosen on the test itself, and a dash stands below "
+    "300 real images. The floor is the calibration error of perfectly calibrated probabilities of this number. "
+    "The lowest of several AUCs is too low by "
+    "selection: corrected by re-selection, with an interval that holds for all generators at once."
 )
 
 
@@ -194,17 +248,24 @@ def unranked(entries: Sequence[Entry]) -> list[str]:
 
 
 def tables(entries: Sequence[Entry]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Both tables: name, head and rows; in the first only entries with a record of their own."""
+    """Tables: name, head and rows; in the first and the last only entries with a record of their own."""
     ours = [
         row
         for row, entry in zip(ranking_rows(entries), entries, strict=True)
         if entry.record is not None
     ]
-    return [("Ranking", RANKING, ours), ("MPBench", table_head(), table_rows(entries))]
+    found = [("Ranking", RANKING, ours), ("MPBench", table_head(), table_rows(entries))]
+    bounds = bounds_rows(entries)
+    head = ["detector", *columns("real"), *columns("generated")]
+    return (
+        [*found, ("MPBench, 95 % intervals and numbers of images", head, bounds)]
+        if bounds
+        else found
+    )
 
 
 def markdown(entries: Sequence[Entry]) -> str:
-    """Both tables as Markdown."""
+    """The tables as Markdown."""
     notes = [f"{words}\n" for words in (NOTE, *unranked(entries))]
     parts = [
         "# Leaderboard\n",
@@ -215,7 +276,7 @@ def markdown(entries: Sequence[Entry]) -> str:
 
 
 def write_page(file: Path, entries: Sequence[Entry]) -> None:
-    """Write both tables as one page that needs nothing beside it."""
+    """Write the tables as one page that needs nothing beside it."""
     known = {entry.name for entry in entries if entry.record is not None}
     shown = [
         (name, head, rows, ["ours" if row[0] in known else "reference" for row in rows])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datamodules.fake2m.facts import read_facts
 from datamodules.shards import local_shards
@@ -24,9 +25,11 @@ from detectors.scoring import (
     find_stored,
     score,
 )
+from detectors.uncertainty import intervals, resampling_units, share_over_units
 from engine.files import write_bytes
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
+from engine.statistics import Interval, auc_difference_interval
 from engine.tables import write_table
 from images.transforms import ROBUSTNESS, Chain, Edit
 from images.transforms.codecs import JPEG, RandomJPEG
@@ -113,27 +116,103 @@ def sweep(
 
 
 def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calibration) -> Row:
-    """What is left after an edit: at thresholds that know nothing of it, and how many verdicts it turns over."""
+    """Metrics after an edit, at thresholds fixed beforehand, with intervals over images, and the share of changed verdicts.
+
+    Rates at 1 % false positives are None for a detector without a calibration, which has no such threshold.
+
+    Args:
+        kind: Of the edit.
+        level: Of the edit.
+        scores: After the edit.
+        clean: Before it.
+        calibration: The detector's.
+    """
     probability = calibration.probability(scores.logit)
-    threshold = 0.5 if calibration.threshold_fpr_1 is None else calibration.threshold_fpr_1
-    verdicts = [
-        np.array([calibration.verdict(p) for p in calibration.probability(part.logit)])
-        for part in (scores, clean)
-    ]
+    units = resampling_units(scores)
     auc, before = metrics.auc(scores.label, scores.logit), metrics.auc(clean.label, clean.logit)
-    return {
+    shifted = Scores(
+        scores.label, calibration.scale * scores.logit + calibration.bias, scores.facts
+    )
+    bounds = intervals(shifted)
+    found = {
         "kind": kind,
         "level": level,
+        "real": int((scores.label == 0).sum()),
+        "generated": int(scores.label.sum()),
         "auc": auc,
         "auc_change": None if auc is None or before is None else auc - before,
         "balanced_accuracy": metrics.balanced_accuracy(scores.label, probability, 0.5),
         "real_accuracy": metrics.recall(scores.label, probability, 0.5, 0),
         "generated_accuracy": metrics.recall(scores.label, probability, 0.5, 1),
-        "found_at_1_percent": metrics.recall(scores.label, probability, threshold, 1),
-        "accused_at_1_percent": None
-        if (kept := metrics.recall(scores.label, probability, threshold, 0)) is None
-        else 1 - kept,
-        "verdicts_changed": float((verdicts[0] != verdicts[1]).mean()),
+    }
+    rates, rate_bounds = at_one_percent(scores, probability, calibration, units)
+    bounds |= rate_bounds | {"auc_change": change_interval(scores, clean, units)}
+    return found | rates | changed_verdicts(scores, clean, calibration) | ends(bounds)
+
+
+def at_one_percent(
+    scores: Scores,
+    probability: NDArray[np.float64],
+    calibration: Calibration,
+    units: NDArray[np.str_],
+) -> tuple[Row, dict[str, Interval | None]]:
+    """Rates at the calibration's threshold of 1 % false positives, and their intervals; None without a calibration.
+
+    Args:
+        scores: After the edit.
+        probability: Calibrated, (N,).
+        calibration: The detector's.
+        units: Name of each image's unit, (N,).
+    """
+    threshold = calibration.threshold_fpr_1
+    names = {"found_at_1_percent": 1, "accused_at_1_percent": 0}
+    if threshold is None:
+        return dict.fromkeys(names), dict.fromkeys(names)
+    rates: Row = {}
+    bounds: dict[str, Interval | None] = {}
+    for name, of in names.items():
+        mine = scores.label == of
+        called = probability[mine] >= threshold
+        rates[name] = float(called.mean()) if mine.any() else None
+        bounds[name] = share_over_units(called, units[mine]) if mine.any() else None
+    return rates, bounds
+
+
+def change_interval(scores: Scores, clean: Scores, units: NDArray[np.str_]) -> Interval | None:
+    """Interval of the change of AUC on the same images; None if some could not be read after the edit."""
+    same = len(scores) == len(clean) and (scores.facts["key"] == clean.facts["key"]).all()
+    if not same or not metrics.both_classes(scores.label):
+        return None
+    return auc_difference_interval(scores.label, scores.logit, clean.logit, units)
+
+
+def changed_verdicts(scores: Scores, clean: Scores, calibration: Calibration) -> Row:
+    """Shares of verdicts that an edit changes, of all images and of each class, and of those that it turns into the opposite.
+
+    A change to or from "unsure" counts as changed, but not as reversed.
+    """
+    if len(scores) != len(clean):
+        names = ("verdicts_changed", "real_changed", "generated_changed", "verdicts_reversed")
+        return dict.fromkeys(names)
+    after, before = (
+        np.array([calibration.verdict(p) for p in calibration.probability(part.logit)])
+        for part in (scores, clean)
+    )
+    changed = after != before
+    reversed_ = changed & (after != "unsure") & (before != "unsure")
+    found: Row = {"verdicts_changed": float(changed.mean())}
+    for name, of in (("real_changed", 0), ("generated_changed", 1)):
+        mine = scores.label == of
+        found[name] = float(changed[mine].mean()) if mine.any() else None
+    return found | {"verdicts_reversed": float(reversed_.mean())}
+
+
+def ends(bounds: Mapping[str, Interval | None]) -> Row:
+    """Both ends of intervals, as columns NAME_low and NAME_high."""
+    return {
+        f"{name}_{end}": None if interval is None else getattr(interval, end)
+        for name, interval in bounds.items()
+        for end in ("low", "high")
     }
 
 
@@ -151,12 +230,21 @@ def write_curves(target: Path, rows: Sequence[Row]) -> None:
             mine = [row for row in rows if row["kind"] == kind]
             for figure, colour in (("auc", "tab:blue"), ("balanced_accuracy", "tab:orange")):
                 values = [np.nan if row[figure] is None else row[figure] for row in mine]
-                axes.plot(
+                lows, highs = (
+                    [
+                        np.nan if one[f"{figure}_{end}"] is None else one[f"{figure}_{end}"]
+                        for one in mine
+                    ]
+                    for end in ("low", "high")
+                )
+                axes.errorbar(
                     range(len(mine)),
                     values,
+                    yerr=np.maximum([np.subtract(values, lows), np.subtract(highs, values)], 0),
                     marker="o",
+                    capsize=2,
                     color=colour,
-                    label=figure.replace("_", " "),
+                    label=f"{figure.replace('_', ' ')}, 95 %",
                 )
                 if native[figure] is not None:
                     axes.axhline(native[figure], color=colour, linewidth=0.7, linestyle=":")

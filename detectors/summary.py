@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.mpbench import Row, columns
 from detectors.scores import Scores
-from engine.statistics import Interval, bootstrap_interval, clusters
+from detectors.uncertainty import (
+    accuracy_interval,
+    chosen,
+    intervals,
+    oracle_interval,
+    resampling_units,
+    worst,
+)
+from engine.statistics import calibration_error
 
 SLICES = ("generator", "subset", "family", "sampler", "codec")
 
@@ -23,66 +30,6 @@ FEWEST = 2
 
 FLIPPED = 0.4
 """AUC below which a test ranks so wrongly that its labels are more likely flipped than the detector that bad."""
-
-Share = Annotated[float, Meta(ge=0, le=1)]
-PerCent = Annotated[float, Meta(ge=0, le=100)]
-Count = Annotated[int, Meta(ge=0)]
-
-
-class Ranking(TypedDict):
-    """Figures of a record that no threshold touches."""
-
-    auc: Share | None
-
-
-class AtHalf(TypedDict):
-    """Figures of a record at P = 0.5."""
-
-    balanced_accuracy: Share | None
-    calibration_error: Share
-
-
-class Worst(TypedDict):
-    """The generator with the lowest AUC."""
-
-    generator: str
-    auc: Share
-
-
-class Table(TypedDict):
-    """MPBench's columns and averages, in per cent."""
-
-    real: dict[str, PerCent | None]
-    generated: dict[str, PerCent | None]
-    real_average: PerCent | None
-    generated_average: PerCent | None
-    total: PerCent | None
-    balanced: PerCent | None
-
-
-class Oracle(TypedDict):
-    """True-positive rates at thresholds chosen on the test itself."""
-
-    tpr_at_fpr_1: Share | None
-
-
-class Intervals(TypedDict):
-    """95 % intervals."""
-
-    auc: tuple[Share, Share] | None
-
-
-class Record(TypedDict):
-    """What is read of a ``summary.json``, which may be anybody's."""
-
-    pictures: dict[str, Count]
-    ranking: Ranking
-    calibrated: AtHalf | None
-    uncalibrated: AtHalf
-    oracle: Oracle
-    worst: Worst | None
-    mpbench: Table
-    intervals: Intervals | None
 
 
 def summarise(
@@ -95,13 +42,12 @@ def summarise(
     Args:
         scores: Of the test pictures.
         calibration: Fitted on other pictures; the figures that need one are None without.
-        resamples: Bootstrap samples of the intervals, drawn by caption where it is known, otherwise by picture; 0 for no intervals.
+        resamples: Bootstrap samples of the worst generator's correction and of the oracle's rate, drawn by caption where it is
+            known, otherwise by picture; 0 for no intervals at all.
         seed: Of the bootstrap.
     """
     label, probability = scores.label, scores.probability
-    record: dict[str, Any] = {
-        "pictures": {"real": int((label == 0).sum()), "generated": int(label.sum())}
-    }
+    record: dict[str, Any] = {"pictures": counts(scores)}
     record["ranking"] = ranking(scores)
     record["uncalibrated"] = at_threshold(label, probability, 0.5) | quality(label, probability)
     record["calibrated"] = None
@@ -122,15 +68,43 @@ def summarise(
         for rate in (0.01, 0.05, 0.10)
     }
     record["slices"] = {name: slices(scores, name) for name in SLICES}
-    record["worst"] = worst(record["slices"]["generator"])
+    record["worst"] = worst(scores, record["slices"]["generator"], resamples, seed)
     record["mpbench"] = table(scores)
-    record["intervals"] = intervals(scores, resamples, seed) if resamples else None
+    record["intervals"] = None
+    if resamples:
+        oracle = oracle_interval(scores, 0.01, resamples, seed)
+        record["intervals"] = intervals(scores) | {"oracle_tpr_at_fpr_1": oracle}
+        if calibration is not None and record["calibrated"]:
+            shifted = calibration.scale * scores.logit + calibration.bias
+            record["calibrated"]["intervals"] = intervals(Scores(label, shifted, scores.facts))
     return record
+
+
+def counts(scores: Scores) -> dict[str, int]:
+    """Number of real and of generated images; of people's answers, distinct images, people and answers."""
+    people = np.unique(scores.facts["participant"])
+    if not people.astype(bool).any():
+        return {
+            "real": int((scores.label == 0).sum()),
+            "generated": int(scores.label.sum()),
+        }
+    units = resampling_units(scores)
+    distinct = {
+        kind: len(np.unique(units[scores.label == of]))
+        for of, kind in enumerate(("real", "generated"))
+    }
+    return distinct | {"people": len(people), "answers": len(scores)}
 
 
 def judged(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record's figures at P = 0.5, calibrated where they are."""
     return dict(record["calibrated"] or record["uncalibrated"])
+
+
+def interval_of(record: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """A record's interval of a figure of :func:`judged`: calibrated where that is."""
+    calibrated = (record["calibrated"] or {}).get("intervals")
+    return (calibrated or (not record["calibrated"] and record["intervals"]) or {}).get(name)
 
 
 def auc_interval(record: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -178,9 +152,13 @@ def at_threshold(
 
 
 def quality(label: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[str, Any]:
-    """How true the probabilities are."""
+    """How true the probabilities are, beside what chance makes of probabilities that are exactly true."""
+    found = calibration_error(label, probability)
     return {
         "calibration_error": metrics.calibration_error(label, probability),
+        "calibration_error_floor": found.floor,
+        "calibration_error_floor_97": found.floor_high,
+        "debiased_rms_calibration_error": found.rms,
         "balanced_calibration_error": metrics.calibration_error(label, probability, balanced=True)
         if metrics.both_classes(label)
         else None,
@@ -198,12 +176,10 @@ def slices(scores: Scores, name: str) -> dict[str, dict[str, Any]]:
     values = scores.facts[name]
     found = {}
     for value in sorted(set(values) - {""}):
-        mine = values == value
-        chosen = mine if (scores.label[mine] == 0).any() else mine | (scores.label == 0)
-        part = scores.where(chosen)
-        counts = {"real": int((part.label == 0).sum()), "generated": int(part.label.sum())}
+        part = scores.where(chosen(scores, name, value))
+        numbers = {"real": int((part.label == 0).sum()), "generated": int(part.label.sum())}
         figures = ranking(part) | at_threshold(part.label, part.probability, 0.5)
-        few = {kind for kind, count in counts.items() if count < FEWEST}
+        few = {kind for kind, count in numbers.items() if count < FEWEST}
         if few:
             of_one_class = {"threshold", "real_accuracy", "generated_accuracy"} - {
                 f"{kind}_accuracy" for kind in few
@@ -211,22 +187,12 @@ def slices(scores: Scores, name: str) -> dict[str, dict[str, Any]]:
             figures = {
                 key: value if key in of_one_class else None for key, value in figures.items()
             }
-        found[str(value)] = counts | figures
+        bounds = {
+            key: bound if figures[key] is not None else None
+            for key, bound in intervals(part).items()
+        }
+        found[str(value)] = numbers | figures | {"intervals": bounds}
     return found
-
-
-def worst(generators: dict[str, dict[str, Any]], few: int = 3) -> dict[str, Any] | None:
-    """The generator that is told worst from photographs, by AUC, and the mean of the worst few."""
-    known = sorted(
-        (facts["auc"], name) for name, facts in generators.items() if facts["auc"] is not None
-    )
-    if not known:
-        return None
-    return {
-        "generator": known[0][1],
-        "auc": known[0][0],
-        "mean_of_worst_3": float(np.mean([value for value, _ in known[:few]])),
-    }
 
 
 def table(scores: Scores) -> dict[str, Any]:
@@ -249,41 +215,25 @@ def table(scores: Scores) -> dict[str, Any]:
         name: getattr(row, name)
         for name in ("real_average", "generated_average", "total", "balanced")
     }
-    return {"real": row.real, "generated": row.generated} | averages
-
-
-def intervals(scores: Scores, resamples: int, seed: int) -> dict[str, Interval | None]:
-    """95 % intervals of AUC and balanced accuracy at P = 0.5, by a bootstrap over :func:`resampling_units`."""
-    label, logit, probability = scores.label, scores.logit, scores.probability
-    units = clusters(resampling_units(scores))
-
-    def interval(metric: Callable[[NDArray[np.int64]], float | None]) -> Interval | None:
-        def statistic(drawn: NDArray[np.int64]) -> float:
-            value = metric(np.concatenate([units[unit] for unit in drawn]))
-            return np.nan if value is None else value
-
-        return bootstrap_interval(statistic, len(units), resamples=resamples, seed=seed)
-
-    if not metrics.both_classes(label):
-        return {"auc": None, "balanced_accuracy": None}
-    return {
-        "auc": interval(lambda rows: metrics.auc(label[rows], logit[rows])),
-        "balanced_accuracy": interval(
-            lambda rows: metrics.balanced_accuracy(label[rows], probability[rows], 0.5)
-        ),
+    bounds = {
+        name: column_bounds(scores, name, of)
+        for of, kind in enumerate(("real", "generated"))
+        for name in columns(kind)
     }
+    return {"real": row.real, "generated": row.generated} | averages | {"bounds": bounds}
 
 
-def resampling_units(scores: Scores) -> NDArray[np.str_]:
-    """Name of each image's bootstrap unit: its caption if it has one, else its subset and path, else the image itself.
+def column_bounds(scores: Scores, name: str, of: int) -> tuple[float, float, int] | None:
+    """Interval of a column's accuracy in per cent, and its number of images; None without an interval.
 
-    A reconstruction has its original's subset and path as caption, so that both are resampled together. Shards of version 0.1
-    have the bare path there; an original is then named by it, too.
+    Args:
+        scores: Of all images.
+        name: The column.
+        of: Its class, 0 for real and 1 for generated.
     """
-    captions, paths, subsets = (
-        scores.facts[name] for name in ("caption_id", "source_path", "subset")
-    )
-    places = np.char.add("#", np.arange(len(scores)).astype(str))
-    qualified = np.char.add(np.char.add(subsets, "/"), paths)
-    files = np.where(np.isin(paths, captions), paths, qualified)
-    return np.where(captions != "", captions, np.where(paths != "", files, places))
+    mine = (scores.facts["column"] == name) & (scores.label == of)
+    if not mine.any():
+        return None
+    part = scores.where(mine)
+    found = accuracy_interval(part, resampling_units(part), of)
+    return None if found is None else (100 * found.low, 100 * found.high, int(mine.sum()))

@@ -203,7 +203,8 @@ def answers_options(parser: Parser) -> None:
 
 def answers(settings: Any, output: Output) -> int:
     """Analyze a human test."""
-    from eval.human.answers import analyse, in_words
+    from eval.human.answers import analyse
+    from eval.human.words import in_words
 
     record = analyse(settings.output, settings.detector)
     output.result(in_words(record), summary=record)

@@ -79,8 +79,13 @@ def make_detection_shards(
             )  # no two pictures begin from the same noise
             how = {"steps": 25, "guidance": 3.0, "per_shard": 500, "batch_size": 16}
             config = SynthesisConfig(
-                str(pipelines / name), name, split, seed=seed, codec=CODEC, **how
-            )  # type: ignore[arg-type]
+                str(pipelines / name),
+                name,
+                split,
+                seed=seed,
+                codec=CODEC,
+                **how,  # type: ignore[arg-type]
+            )
             synthesize(captions, output, config, here)
         for name in (SEEN[0], UNSEEN) if split == "test" else (SEEN[0],):
             twins = ReconstructionConfig(str(pipelines / name), f"{name}-vae", split)

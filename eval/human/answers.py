@@ -1,25 +1,23 @@
-"""``python -m eval answers``: the answers of a human test as CSV and in figures, beside a detector's on the same pictures."""
+"""``python -m eval answers``: figures of a human test, beside a detector's on the same images."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 
 from detectors.detector import Detector
 from engine.files import write_text
 from engine.records import to_json
-from engine.statistics import paired_difference
+from engine.statistics import bootstrap_interval, crossed_difference, crossed_interval, crossed_test
 from eval.human.design import Design, design_of
 from eval.human.pictures import Stimulus
-from eval.human.statistics import confusion, over_people, share
+from eval.human.statistics import Crossing, confusion, over_people, share
 from eval.human.store import Answer, Store
+from eval.human.tables import as_csv, scores
 from images.io import decode_photo
 
 
@@ -53,6 +51,7 @@ def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:
     record: dict[str, Any] = {
         "kind": design.kind,
         "people": len({answer.participant for answer in answers}),
+        "images": len(set(crossing_of(design, answers, stimuli).images)),
         "answers": len(answers),
     }
     record["seconds_median"] = float(np.median([answer.seconds for answer in answers]))
@@ -67,6 +66,14 @@ def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:
     return record
 
 
+def crossing_of(design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> Crossing:
+    """Who answered about what: an image, or, where labels are versions of one item, the item."""
+    people = [answer.participant for answer in answers]
+    if design.kind == "label":
+        return Crossing(people, [answer.pictures[0] for answer in answers])
+    return Crossing(people, [stimuli[answer.pictures[0]].item for answer in answers])
+
+
 def labelled(
     design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]
 ) -> dict[str, Any]:
@@ -74,9 +81,9 @@ def labelled(
 
     def figures(chosen: Sequence[Answer]) -> dict[str, Any]:
         truth = [stimuli[answer.pictures[0]].label == design.target for answer in chosen]
-        return confusion(truth, [answer.choice == design.target for answer in chosen])
+        told = [answer.choice == design.target for answer in chosen]
+        return confusion(truth, told, crossing_of(design, chosen, stimuli))
 
-    named = Counter(reason for answer in answers for reason in answer.reasons)
     return figures(answers) | {
         "accuracy_over_people": over_people(
             accuracies(answers, lambda answer: stimuli[answer.pictures[0]].label == answer.choice)
@@ -85,29 +92,44 @@ def labelled(
             answers, lambda answer: stimuli[answer.pictures[0]].category, figures
         ),
         "by_answer_about_themselves": _by_about(design, answers, figures),
-        "reasons": {reason: share(named[reason], sum(named.values())) for reason in design.reasons},
+        "reasons": reasons(design, answers, stimuli),
+    }
+
+
+def reasons(
+    design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]
+) -> dict[str, Any]:
+    """Share of each reason among all that were named, with who named it and of which image."""
+    named = [(answer, reason) for answer in answers for reason in answer.reasons]
+    crossing = crossing_of(design, [answer for answer, _ in named], stimuli)
+    return {
+        wanted: share([reason == wanted for _, reason in named], [True] * len(named), crossing)
+        for wanted in design.reasons
     }
 
 
 def paired(
     design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]
 ) -> dict[str, Any]:
-    """Figures of a study that asks which of two is the target: how often it was, and how likely guessing would come as far from a half."""
+    """Figures of a study that asks which of two is the target.
+
+    They are how often it was chosen, and how likely people and pairs that do not tell on average would come as far from a half.
+    """
 
     def right(answer: Answer) -> bool:
         return stimuli[answer.pictures[int(answer.choice) - 1]].label == design.target
 
     def figures(chosen: Sequence[Answer]) -> dict[str, Any]:
-        count = sum(right(answer) for answer in chosen)
-        return {
-            "target_chosen": share(count, len(chosen)),
-            "p_guessing": float(stats.binomtest(count, len(chosen)).pvalue),
-        }
+        crossing = crossing_of(design, chosen, stimuli)
+        every = [True] * len(chosen)
+        told = [right(answer) for answer in chosen]
+        guessing = crossed_test(crossing.table(told), crossing.table(every), 0.5)
+        return {"target_chosen": share(told, every, crossing), "p_guessing": guessing.p}
 
-    first = sum(answer.choice == "1" for answer in answers)
+    first = [answer.choice == "1" for answer in answers]
     return figures(answers) | {
         "target_chosen_over_people": over_people(accuracies(answers, right)),
-        "first_chosen": share(first, len(answers)),
+        "first_chosen": share(first, [True] * len(answers), crossing_of(design, answers, stimuli)),
         "by_category": _groups(
             answers, lambda answer: stimuli[answer.pictures[0]].category, figures
         ),
@@ -116,34 +138,48 @@ def paired(
 
 
 def rated(design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> dict[str, Any]:
-    """Mean rating of each label over participants' means, and each label's difference from the target's, paired over participants."""
-    means: dict[int, dict[str, float]] = {}
-    for person in sorted({answer.participant for answer in answers}):
-        mine = [answer for answer in answers if answer.participant == person]
-        groups = {
-            label: [int(a.choice) for a in mine if stimuli[a.pictures[0]].label == label]
-            for label in design.labels
-        }
-        means[person] = {
-            label: float(np.mean(values)) for label, values in groups.items() if values
-        }
+    """Mean rating of each label, and each label's difference from the target's, over people and items at once."""
+    crossing = crossing_of(design, answers, stimuli)
+    labels = np.array([stimuli[answer.pictures[0]].label for answer in answers])
+    ratings = np.array([int(answer.choice) for answer in answers])
+    tables = {
+        label: (crossing.table(ratings * (labels == label)), crossing.table(labels == label))
+        for label in design.labels
+        if (labels == label).any()
+    }
     record: dict[str, Any] = {"scale": design.scale, "ratings": {}, "differences": {}}
-    for label in design.labels:
-        if known := [mean[label] for mean in means.values() if label in mean]:
-            record["ratings"][label] = over_people(known)
-        both = [mean for mean in means.values() if {label, design.target} <= set(mean)]
-        if label != design.target and both:
-            found = paired_difference(
-                np.array([mean[label] for mean in both]),
-                np.array([mean[design.target] for mean in both]),
-            )
+    for label, (total, count) in tables.items():
+        record["ratings"][label] = _rating(total, count)
+        if label != design.target and design.target in tables:
+            found = crossed_difference((total, count), tables[design.target])
+            low, high = found.interval or (None, None)
             record["differences"][f"{label} - {design.target}"] = {
-                "mean": found.mean,
-                "low": found.low,
-                "high": found.high,
+                "mean": found.estimate,
+                "low": low,
+                "high": high,
                 "p": found.p,
+                "people": found.people,
+                "items": found.images,
             }
     return record
+
+
+def _rating(total: NDArray[np.float64], count: NDArray[np.float64]) -> dict[str, Any]:
+    """Mean rating, its interval over people and items, and the means of the people at the ends."""
+    asked = count.any(axis=1)
+    means = total[asked].sum(axis=1) / count[asked].sum(axis=1)
+    interval = crossed_interval(lambda totals: totals[0] / totals[1], np.stack([total, count]))
+    low, high = interval or (None, None)
+    return {
+        "mean": float(total.sum() / count.sum()),
+        "low": low,
+        "high": high,
+        "best": float(means.max()),
+        "worst": float(means.min()),
+        "people": int(asked.sum()),
+        "items": int(count.any(axis=0).sum()),
+        "answers": int(count.sum()),
+    }
 
 
 def accuracies(answers: Sequence[Answer], right: Callable[[Answer], bool]) -> list[float]:
@@ -169,128 +205,60 @@ def _groups(
 def _by_about(
     design: Design, answers: Sequence[Answer], figures: Callable[[Sequence[Answer]], dict[str, Any]]
 ) -> dict[str, Any]:
-    return {
-        asked: _groups(answers, lambda answer, asked=asked: answer.about.get(asked, ""), figures)
-        for asked in design.about
-    }  # type: ignore[misc]
+    def of(asked: str) -> Callable[[Answer], str]:
+        return lambda answer: answer.about.get(asked, "")
+
+    return {asked: _groups(answers, of(asked), figures) for asked in design.about}
 
 
 def beside(
     design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus], folder: Path, name: str
 ) -> dict[str, Any]:
-    """A detector's figures on the very files that people saw, each picture counted as often as it was judged."""
+    """A detector's figures on the very files that people saw, each distinct image counted once."""
     detector = Detector.from_pretrained(name)
     seen = sorted({answer.pictures[0] for answer in answers})
-    found = {}
-    for number in seen:
+    machine = np.zeros(len(seen))
+    for place, number in enumerate(seen):
         with (folder / f"{number}.bin").open("rb") as stream:
             picture = decode_photo(stream, f"picture {number}").tensor()
-        found[number] = float(detector.probability(picture.unsqueeze(0))[0])
-    asked = [answer.pictures[0] for answer in answers]
+        machine[place] = float(detector.probability(picture.unsqueeze(0))[0])
     record = confusion(
-        [stimuli[number].label == design.target for number in asked],
-        [found[number] >= 0.5 for number in asked],
+        [stimuli[number].label == design.target for number in seen],
+        machine >= 0.5,
     )
-    people = [
-        np.mean(
-            [answer.choice == design.target for answer in answers if answer.pictures[0] == number]
-        )
-        for number in seen
-    ]
-    machine = [found[number] for number in seen]
-    told = len(seen) > 2 and np.ptp(people) > 0 and np.ptp(machine) > 0
-    return record | {
-        "name": name,
-        "calibrated_on": detector.calibration.pictures,
-        "rank_correlation_with_people": float(stats.spearmanr(people, machine).statistic)
-        if told
-        else None,
-    }
-
-
-def as_csv(answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
-    """A line for each answer: participant, place, files and labels in the order shown, choice, reasons, seconds, about."""
-    text = io.StringIO()
-    about = list(answers[0].about)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
+    people = np.array(
         [
-            "participant",
-            "place",
-            "files",
-            "labels",
-            "category",
-            "choice",
-            "reasons",
-            "seconds",
-            *about,
+            np.mean(
+                [
+                    answer.choice == design.target
+                    for answer in answers
+                    if answer.pictures[0] == number
+                ]
+            )
+            for number in seen
         ]
     )
-    for answer in answers:
-        shown = [stimuli[number] for number in answer.pictures]
-        files, labels = (
-            ";".join(str(found.file) for found in shown),
-            ";".join(found.label for found in shown),
-        )
-        row = [
-            answer.participant,
-            answer.place,
-            files,
-            labels,
-            shown[0].category,
-            answer.choice,
-            ";".join(answer.reasons),
-            answer.seconds,
-        ]
-        writer.writerow([*row, *(answer.about[name] for name in about)])
-    return text.getvalue()
-
-
-def scores(design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
-    """The answers as a file of scores, by which people stand in ``python -m detectors leaderboard``."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["label", "score", "subset"])
-    for answer in answers:
-        found = stimuli[answer.pictures[0]]
-        writer.writerow(
-            [int(found.label == design.target), int(answer.choice == design.target), found.category]
-        )
-    return text.getvalue()
-
-
-def in_words(record: dict[str, Any]) -> str:
-    """The main figures in a few lines."""
-    lines = [
-        f"{record['people']} people, {record['answers']} answers, {record['seconds_median']:.1f} s each (median)"
-    ]
-    if record["kind"] == "rating":
-        lines += [
-            f"{label}: {found['mean']:.2f} ± {found['half_width']:.2f}"
-            for label, found in record["ratings"].items()
-        ]
-        lines += [
-            f"{pair}: {found['mean']:+.2f}, p = {found['p']:.4f}"
-            for pair, found in record["differences"].items()
-        ]
-        return "\n".join(lines)
-    names = (
-        ("target_chosen",)
-        if record["kind"] == "pair"
-        else ("accuracy", "precision", "recall", "specificity", "false_omission")
+    return (
+        record
+        | {
+            "name": name,
+            "images": len(seen),
+            "calibrated_on": detector.calibration.pictures,
+        }
+        | _agreement(people, machine)
     )
-    lines += [f"{name.replace('_', ' ')}: {_said(record[name])}" for name in names]
-    main = names[0]
-    lines += [f"  {group}: {_said(found[main])}" for group, found in record["by_category"].items()]
-    if told := record.get("detector"):
-        lines += [
-            f"{told['name']} on the same pictures:",
-            *(f"  {name.replace('_', ' ')}: {_said(told[name])}" for name in names),
-        ]
-    return "\n".join(lines)
 
 
-def _said(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return "-"
-    return f"{found['share']:.1%} ({found['low']:.1%} to {found['high']:.1%}; {found['count']} of {found['of']})"
+def _agreement(people: NDArray[np.float64], machine: NDArray[np.float64]) -> dict[str, Any]:
+    """Rank correlation of people's and a detector's answers over images, with its interval over images."""
+    from scipy.stats import spearmanr
+
+    def correlation(rows: NDArray[np.int64]) -> float:
+        told = len(rows) > 2 and np.ptp(people[rows]) > 0 and np.ptp(machine[rows]) > 0
+        return float(spearmanr(people[rows], machine[rows]).statistic) if told else np.nan
+
+    found = correlation(np.arange(len(people)))
+    if np.isnan(found):
+        return {"rank_correlation_with_people": None, "rank_correlation_interval": None}
+    interval = bootstrap_interval(correlation, len(people), resamples=400, seed=0)
+    return {"rank_correlation_with_people": found, "rank_correlation_interval": interval}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from datamodules.identities import IdentityDataset, Person
 from engine.devices import Process
 from engine.files import write_text
 from engine.job import Batch, Job
+from engine.records import to_json
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
@@ -154,6 +154,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
             "images": images,
             "measured": measured,
             "real_ism": real_ism,
+            "references": len(person["reference"]),
         }
 
     def finish(self, prepared: Person, result: dict[str, Any]) -> dict[str, Any]:
@@ -163,10 +164,10 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         for arm, kinds in result["images"].items():
             for kind, images in kinds.items():
                 save_all(images, folder / arm / kind)
-        return {key: result[key] for key in ("name", "measured", "real_ism")}
+        return {key: result[key] for key in ("name", "measured", "real_ism", "references")}
 
     def write(self, source: PersonInput, finished: dict[str, Any]) -> dict[str, Any]:
-        write_text(result_file(self.output, source.name), json.dumps(finished, indent=2) + "\n")
+        write_text(result_file(self.output, source.name), to_json(finished))
         return {"name": source.name}
 
     def exists(self, source: PersonInput, row: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -20,12 +20,22 @@ class PersonResult(TypedDict):
     """Numbers of one person.
 
     ``measured`` has the values of all metrics by arm. ``real_ism`` is the ISM between the person's
-    real images.
+    real images. ``references`` is the number of real images that an ISM is measured against.
     """
 
     name: str
     measured: dict[str, dict[str, float]]
     real_ism: float
+    references: NotRequired[int]
+
+
+class StoredResult(TypedDict):
+    """The same in JSON: null for a metric that is not a finite number, as JSON has none."""
+
+    name: str
+    measured: dict[str, dict[str, float | None]]
+    real_ism: float
+    references: NotRequired[int]
 
 
 def result_file(output: Path, name: str) -> Path:
@@ -76,7 +86,7 @@ def read_results(output: Path) -> list[PersonResult]:
             "run 'python -m eval personalize' with this output folder first"
         )
         raise FileNotFoundError(msg)
-    results = [read_json(file, PersonResult, REMEDY) for file in files]
+    results = [_from_json(read_json(file, StoredResult, REMEDY)) for file in files]
     expected = _metric_names(results[0])
     for file, result in zip(files, results, strict=True):
         if result["name"] != file.parent.name:
@@ -107,3 +117,18 @@ def mean_of(results: Sequence[PersonResult], arm: str, metric: str) -> float:
 def _metric_names(result: PersonResult) -> dict[str, set[str]]:
     """Names of the metrics by arm."""
     return {arm: set(values) for arm, values in result["measured"].items()}
+
+
+def _from_json(stored: StoredResult) -> PersonResult:
+    """Read null as NaN, and as infinity where it is the PSNR of an unchanged image."""
+    measured: dict[str, dict[str, float]] = {}
+    for arm, values in stored["measured"].items():
+        unchanged = values.get("levels") == 0
+        measured[arm] = {}
+        for metric, value in values.items():
+            missing = math.inf if metric == "psnr" and unchanged else math.nan
+            measured[arm][metric] = missing if value is None else value
+    result = PersonResult(name=stored["name"], measured=measured, real_ism=stored["real_ism"])
+    if "references" in stored:
+        result["references"] = stored["references"]
+    return result

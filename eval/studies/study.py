@@ -21,7 +21,8 @@ from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import SET_METRICS, ExtraMetrics, MetricWeights
 from eval.metrics.identity import face_files, load_faces
-from eval.reports.personalization import StudyTable, write_report
+from eval.reports.personalization import write_report
+from eval.reports.protection_table import StudyTable
 from eval.studies.access import access_of_arms
 from eval.studies.arms import build_arms
 from eval.studies.personalize import PersonInput, ProtectionStudy

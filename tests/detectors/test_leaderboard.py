@@ -57,7 +57,12 @@ def test_entries_stand_where_their_balanced_accuracy_puts_them(tmp_path, capsys)
     page = (tmp_path / "out" / "leaderboard.html").read_text()
     assert "best&lt;b&gt;" in page
     assert "best<b>" not in page
-    assert page.count('class="ours"') == 6, "three detectors in two tables"
+    assert page.count('class="ours"') == 9, "three detectors in three tables"
+    assert "| oracle TPR at 1 % FPR (95 %) |" in text
+    assert "a dash stands below 300 real images" in text
+    assert "corrected" in text
+    assert "n = 10; lowest of 11" in text
+    assert "(floor 0." in text
 
 
 def test_a_detector_without_mpbench_is_ranked_by_its_own_test(tmp_path):
@@ -121,6 +126,23 @@ def test_damaged_records_of_others_are_one_line(tmp_path, capsys, where, value):
     else:
         assert value is None, "no interval was asked for"
         assert where == ("intervals", "auc")
+
+
+def test_records_of_version_0_1_are_read_and_small_oracles_are_left_out(tmp_path):
+    record = json.loads(json.dumps(summarise(Scores.read(score_file(tmp_path / "x.csv", 8)))))
+    record["oracle"]["tpr_at_fpr_1"] = 0.77
+    record["worst"] = {"generator": "old", "auc": 0.7, "mean_of_worst_3": 0.7}
+    record["intervals"] = {"auc": [0.7, 0.9], "balanced_accuracy": [0.7, 0.9]}
+    for name in ("calibration_error_floor", "calibration_error_floor_97"):
+        del record["uncalibrated"][name]
+    del record["mpbench"]["bounds"]
+    (tmp_path / "tested").mkdir()
+    (tmp_path / "tested" / "summary.json").write_text(json.dumps(record))
+    leaderboard([tmp_path / "tested"], tmp_path / "out")
+    text = (tmp_path / "out" / "leaderboard.md").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("| tested |"))
+    assert "| - | old (0.700) |" in line, "thirty real images say nothing of 1 %"
+    assert "0.770" not in text
 
 
 def test_mistakes_are_one_line(tmp_path, capsys):

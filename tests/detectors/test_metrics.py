@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from detectors import metrics
 from detectors.calibration import Calibration, threshold_at_fpr
 from detectors.evaluate import summary_text
+from detectors.leaderboard import counted
 from detectors.mpbench import columns
 from detectors.scores import Scores, sigmoid
-from detectors.summary import resampling_units, summarise
+from detectors.summary import summarise
+from detectors.uncertainty import resampling_units
 
 LABEL = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 SCORE = np.array([0.1, 0.2, 0.4, 0.7, 0.3, 0.7, 0.8, 0.9])
@@ -24,8 +26,10 @@ def test_by_hand():
     assert metrics.accuracy(LABEL, SCORE, 0.5) == 6 / 8
     assert metrics.recall(LABEL, SCORE, 0.7, 1) == 3 / 4, "the threshold itself is generated"
     assert metrics.balanced_accuracy(LABEL, SCORE, 0.5) == 0.75
-    assert metrics.tpr_at_fpr(LABEL, SCORE, 0.01) == 0.5
-    assert metrics.tpr_at_fpr(LABEL, SCORE, 0.25) == 0.75
+    many, scored = np.tile(LABEL, 75), np.tile(SCORE, 75)
+    assert metrics.tpr_at_fpr(many, scored, 0.01) == 0.5
+    assert metrics.tpr_at_fpr(many, scored, 0.25) == 0.75
+    assert metrics.tpr_at_fpr(LABEL, SCORE, 0.01) is None, "four real images say nothing of 1 %"
     assert metrics.equal_error_rate(LABEL, SCORE) == pytest.approx(0.25)
     assert metrics.brier(np.array([0, 1]), np.array([0.2, 0.9])) == pytest.approx((0.04 + 0.01) / 2)
     assert metrics.log_loss(np.array([0, 1]), np.array([0.5, 0.5])) == pytest.approx(np.log(2))
@@ -64,7 +68,9 @@ def test_what_one_class_cannot_say_is_none(only):
     assert metrics.recall(label, score, 0.5, 1 - only) is None
     record = summarise(scores(label, score))
     assert record["ranking"]["auc"] is None
-    assert record["intervals"] == {"auc": None, "balanced_accuracy": None}
+    bounds = record["intervals"]
+    assert bounds["auc"] is bounds["balanced_accuracy"] is bounds["oracle_tpr_at_fpr_1"] is None
+    assert bounds[("real_accuracy", "generated_accuracy")[1 - only]] is None
     assert record["worst"] is None
 
 
@@ -189,7 +195,11 @@ def test_slices_and_the_worst_generator():
     )
     assert record["slices"]["generator"]["good"]["auc"] == 1
     assert record["slices"]["generator"]["bad"]["auc"] == 0.25
-    assert record["worst"] == {"generator": "bad", "auc": 0.25, "mean_of_worst_3": 0.625}
+    worst = record["worst"]
+    assert (worst["generator"], worst["auc"], worst["mean_of_worst_3"]) == ("bad", 0.25, 0.625)
+    assert (worst["real"], worst["generated"], worst["of"]) == (2, 2, 2)
+    low, high = worst["interval"]
+    assert low < 0.25 <= worst["corrected_auc"] < high <= 1
     assert record["slices"]["codec"]["jpg"]["real"] == 1, (
         "a codec with real pictures is compared with those alone"
     )
@@ -213,27 +223,41 @@ def test_files_of_one_name_in_two_subsets_are_drawn_apart():
     assert resampling_units(made).tolist() == ["faces/1.png", "birds/1.png", "birds/1.png"]
 
 
-def test_the_interval_is_the_bootstrap_that_it_was():
+def test_the_interval_is_delongs_over_captions():
     made = simulated(150, 1, 5)
     captions = (np.arange(150) // 3).astype(str)
     made = Scores(made.label, made.logit, made.facts | {"caption_id": captions})
     rng, drawn = np.random.default_rng(0), []
-    for _ in range(100):
-        rows = np.concatenate(
-            [
-                np.flatnonzero(captions == np.unique(captions)[group])
-                for group in rng.integers(0, 50, 50)
-            ]
-        )
+    for _ in range(2000):
+        rows = np.concatenate([3 * group + np.arange(3) for group in rng.integers(0, 50, 50)])
         drawn.append(metrics.auc(made.label[rows], made.logit[rows]))
-    expected = np.quantile(drawn, (0.025, 0.975))
-    assert summarise(made, resamples=100)["intervals"]["auc"] == pytest.approx(
-        tuple(expected), abs=1e-12
-    )
+    low, high = summarise(made)["intervals"]["auc"]
+    assert high - low == pytest.approx(np.ptp(np.quantile(drawn, (0.025, 0.975))), rel=0.15)
+
+
+def test_peoples_answers_are_counted_in_people_and_images():
+    rows = [
+        {"label": image % 2, "score": (image + person) % 5 > 1, "participant": f"p{person}", "source_path": f"{image}"}
+        for person in range(6) for image in range(10)
+    ]  # fmt: skip
+    record = summarise(Scores.of(rows))
+    assert record["pictures"] == {"real": 5, "generated": 5, "people": 6, "answers": 60}
+    assert record["intervals"]["auc"] == record["intervals"]["balanced_accuracy"]
+    assert counted(record["pictures"]) == "5 + 5, 6 people"
+
+
+def test_what_chance_makes_of_calibration_is_said():
+    rng = np.random.default_rng(0)
+    logit = rng.normal(0, 2, 600)
+    label = (rng.random(600) < sigmoid(logit)).astype(int)
+    told = summarise(scores(label, logit), resamples=0)["uncalibrated"]
+    assert told["calibration_error"] == pytest.approx(told["calibration_error_floor"], abs=0.02)
+    assert told["calibration_error_floor"] < told["calibration_error_floor_97"] < 0.08
+    assert told["debiased_rms_calibration_error"] < 0.04
 
 
 def test_ties_are_all_seen():
-    label, score = np.tile([1, 0], 100), np.repeat(np.arange(100.0), 2)
+    label, score = np.tile([1, 0], 300), np.repeat(np.arange(300.0), 2)
     assert metrics.tpr_at_fpr(label, score, 0.05) == 0.05
     assert metrics.tpr_at_fpr(label, score, 0.01) == 0.01
 

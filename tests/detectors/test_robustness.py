@@ -14,7 +14,8 @@ from datamodules.fake2m.sharding import shard_images
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
-from detectors.robustness import tracks
+from detectors.robustness import row, tracks
+from detectors.scores import Scores
 from detectors.scoring import Question, ScoreJob, find_stored, score
 from engine.cli import run
 from engine.devices import DeviceOptions
@@ -101,6 +102,13 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     assert float(rows["blur", "4.0"]["generated_accuracy"]) == 0, "no grain is left"
     assert float(rows["blur", "4.0"]["verdicts_changed"]) == 0.5
     assert float(rows["blur", "4.0"]["found_at_1_percent"]) == 0
+    assert float(rows["blur", "4.0"]["found_at_1_percent_high"]) > 0.1, "of 24 images"
+    assert (rows["blur", "4.0"]["real"], rows["blur", "4.0"]["generated"]) == ("24", "24")
+    assert float(rows["blur", "4.0"]["generated_changed"]) == 1
+    assert float(rows["blur", "4.0"]["real_changed"]) == 0
+    native = rows["track", "native"]
+    assert 0.8 < float(native["auc_low"]) < float(native["auc_high"]) == 1
+    assert float(native["auc_change_low"]) < 0 < float(native["auc_change_high"])
     assert "<svg" in (tmp_path / "out" / "robustness.svg").read_text()
 
     scored = []
@@ -115,6 +123,14 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     other.save_pretrained(tmp_path / "weights")
     assert run(main, [*command, *quick]) == 2
     assert "holds results of other settings or weights" in capsys.readouterr().err
+
+
+def test_without_a_calibration_there_is_no_rate_at_one_percent():
+    clean = Scores.of([{"label": n % 2, "logit": n % 7 - 3.0, "key": f"{n}"} for n in range(40)])
+    made = row("blur", "1", clean, clean, Calibration())
+    for name in ("found_at_1_percent", "accused_at_1_percent", "accused_at_1_percent_low"):
+        assert made[name] is None
+    assert made["generated_accuracy"] is not None
 
 
 def test_tracks_give_both_classes_one_size_and_the_real_ones_qualities(shards):

@@ -10,7 +10,7 @@ from engine.cli import run
 from eval.__main__ import main
 from eval.metrics.catalog import CATALOG
 from eval.metrics.extra import PERSON_METRICS, SET_METRICS, ExtraMetrics, MetricWeights
-from eval.reports.personalization import METRICS
+from eval.reports.protection_table import METRICS
 from models.clip import ClipMetrics
 from models.faces.face_net import FaceNet
 from tiny.dataset import PortraitDataset

@@ -6,7 +6,8 @@ import yaml
 
 from engine.cli import run
 from eval.__main__ import main
-from eval.reports.matrix import figure, markdown
+from eval.reports.comparisons import identity_score
+from eval.reports.matrix import change, figure, markdown
 from eval.studies.matrix import Grid, plan
 from models.faces.face_net import FaceNet
 
@@ -107,16 +108,36 @@ def test_without_crosses_everything_meets_everything():
 
 
 def test_figures_carry_their_interval_and_missing_ones_are_dashes():
-    assert figure([0.5, 0.5]) == "0.50 ±0.00"
-    assert (
-        figure([0.0, 1.0]) == "0.50 ±6.35"
-    )  # Student's t with one degree of freedom: 12.706 x 0.5
-    assert figure([0.25]) == "0.25"
-    assert figure([float("nan"), 30.0]) == "30.0"
+    assert figure([0.5, 0.7]) == "0.60"
+    assert figure([0.0, 0.0, 0.0], share=True) == "0.00 (0.00 to 0.71)"
+    assert figure([0.25], share=True) == "0.25"
+    assert figure([float("nan"), None, 30.0]) == "30.0 (n = 1)"
     assert figure([float("nan")]) == "-"
 
 
-NAMES = ("ISM", "FDFR", "BRISQUE", "box")
+def test_differences_are_paired_over_people_and_carry_their_interval():
+    values = {"clean": {"a": 0.8, "b": 0.9, "c": 0.7}, "rid": {"a": 0.5, "b": 0.4, "c": 0.6}}
+    assert change(values, "rid") == "-0.30 (-0.80 to +0.20)"
+    assert change(values, "clean") == "-"
+    values["rid"]["b"] = float("nan")
+    assert change(values, "rid") == "-0.20 (-1.47 to +1.07, n = 2)"
+    assert change({"clean": {"a": 0.8}, "rid": {"a": 0.5}}, "rid") == "-0.30 (no interval)"
+
+
+def test_other_people_drawn_rank_no_better_than_nobody_drawn():
+    assert identity_score([-0.09, 0.4, None])[:2].tolist() == [0.0, 0.4]
+
+
+def test_the_matrix_says_how_many_comparisons_and_what_so_many_people_cannot_show():
+    rows = [
+        {"attack": attack, "purification": "none", "arm": arm, "person": f"{person}", "box": "-",
+         "ism_all": 0.8 - 0.3 * (arm == "rid") - 0.01 * person, "fdfr": 0.0, "brisque": 20.0}
+        for attack in ("db", "ti") for arm in ("clean", "noise", "rid") for person in range(6)
+    ]  # fmt: skip
+    text = markdown(rows)
+    assert "6 comparisons of ISM in all; the least p that 6 people can give is 0.031" in text
+    assert "After Holm over all of them, 0 have p <= 0.05" in text
+    assert "6 people can reach p <= 0.05 in one comparison only: it takes 8 after Holm" in text
 
 
 def test_the_table_has_methods_as_rows_and_metrics_per_attack_as_columns():
@@ -135,13 +156,13 @@ def test_the_table_has_methods_as_rows_and_metrics_per_attack_as_columns():
         for arm in ("clean", "rid")
     ]
     text = markdown(rows).splitlines()
-    columns = [f"{attack} {name}" for attack in ("db", "ti") for name in NAMES]
-    assert text[2] == f"| arm | {' | '.join(columns)} |"
-    assert text[4] == "| clean | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 | - |"
+    heads = ("ISM", "ISM - clean (95 %)", "FDFR (95 %)", "BRISQUE", "BRISQUE - clean (95 %)", "box")
+    assert text[2] == f"| arm | {' | '.join(f'{a} {h}' for a in ('db', 'ti') for h in heads)} |"
+    assert text[4] == "| clean" + 2 * " | 0.50 | - | 0.00 | 20.0 | - | -" + " |"
     unrecorded = markdown(
         [{key: value for key, value in row.items() if key != "box"} for row in rows]
     ).splitlines()
     assert unrecorded[4:6] == [
-        "| clean | 0.50 | 0.00 | 20.0 | - | 0.50 | 0.00 | 20.0 | - |",
-        text[5].replace(" - ", " unknown "),
+        text[4],
+        text[5].replace("(no interval) | - |", "(no interval) | unknown |"),
     ]

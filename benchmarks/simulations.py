@@ -1,0 +1,237 @@
+"""Studies drawn with a known truth, in the shapes of this project's data, for :mod:`benchmarks.statistics`.
+
+Each study is a function of a random generator. It returns True if the interval holds the truth, or if the test rejects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import norm
+
+from engine import statistics as st
+
+Values = NDArray[np.float64]
+Study = Callable[[np.random.Generator], bool]
+
+
+def holds(interval: st.Interval | None, truth: float) -> bool:
+    """True if an interval holds the truth; none holds nothing."""
+    return interval is not None and interval.low <= truth <= interval.high
+
+
+def logistic_mean(mean: float, sd: float) -> float:
+    """Mean of the logistic of a normal variable, by quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    return float((expit(mean + sd * nodes) * weights).sum() / weights.sum())
+
+
+# ---- people and images ----
+
+
+def answers(
+    rng: np.random.Generator, people: int, images: int, sds: tuple[float, float], mean: float
+) -> Values:
+    """Right answers, (people, images), with effects of people and images on the logit."""
+    effects = rng.normal(0, sds[0], (people, 1)) + rng.normal(0, sds[1], (1, images))
+    return (rng.random((people, images)) < expit(mean + effects)).astype(float)
+
+
+def human_share(
+    rng: np.random.Generator, people: int, images: int, sds: tuple[float, float], seen: float = 1.0
+) -> bool:
+    """Interval of the share of right answers; each person sees a part of the images."""
+    right = answers(rng, people, images, sds, 0.55)
+    asked = (rng.random(right.shape) < seen).astype(float)
+    truth = logistic_mean(0.55, float(np.hypot(*sds)))
+    found = st.crossed_share_interval(
+        right * asked, asked, resamples=400, seed=int(rng.integers(2**31))
+    )
+    return holds(found, truth)
+
+
+def human_guessing(
+    rng: np.random.Generator, people: int, sds: tuple[float, float], mean: float
+) -> bool:
+    """Test that people are right in half of 40 pairs on average."""
+    right = answers(rng, people, 40, sds, mean)
+    p = st.crossed_test(right, np.ones_like(right), 0.5).p
+    return p is not None and p <= 0.05
+
+
+def verdicts(rng: np.random.Generator, images: int) -> bool:
+    """A detector beside people: exact interval over distinct images."""
+    return holds(st.proportion_interval(int(rng.binomial(images, 0.8)), images), 0.8)
+
+
+# ---- keys ----
+
+
+def key_shares(rng: np.random.Generator, keys: int, trials: int, concentration: float) -> bool:
+    """Share of triggered trials, over keys; a low concentration makes keys all or nothing."""
+    rates = rng.beta(0.7 * concentration, 0.3 * concentration, keys)
+    return holds(st.share_interval(rng.binomial(trials, rates) / trials), 0.7)
+
+
+def key_means(rng: np.random.Generator, keys: int) -> bool:
+    """Mean similarity of few keys."""
+    return holds(st.mean_interval(rng.normal(0.5, 0.15, keys), (-1, 1)), 0.5)
+
+
+def pairing(rng: np.random.Generator, keys: int, shift: float) -> bool:
+    """Pairing test at a level of 0.05, with sentinels and outputs that are alike for other reasons."""
+    cosines = (
+        rng.normal(size=(keys, keys)) + rng.normal(size=(1, keys)) + rng.normal(size=(keys, 1))
+    )
+    return st.pairing_test((cosines + shift * np.eye(keys)) / 20, 0, draws=199).p <= 0.05
+
+
+# ---- few people ----
+
+
+def lost_faces(rng: np.random.Generator, people: int, truth: float, concentration: float) -> bool:
+    """FDFR over people of twelve images each."""
+    rates = rng.beta(truth * concentration, (1 - truth) * concentration, people)
+    return holds(st.share_interval(rng.binomial(12, rates) / 12), truth)
+
+
+def skewed(rng: np.random.Generator, people: int) -> Values:
+    """Losses of ISM of people, bounded and skewed: each person loses some faces altogether."""
+    base = rng.beta(6, 3, (people, 12)) * 0.4
+    return np.where(rng.random((people, 12)) < rng.beta(1, 4, (people, 1)), 0.8, base).mean(axis=1)
+
+
+SKEWED_MEAN = 0.2 * 0.8 + 0.8 * 0.4 * 6 / 9
+"""Of :func:`skewed`."""
+
+
+def loss_of_ism(rng: np.random.Generator, people: int) -> bool:
+    """Paired difference of ISM over few people."""
+    return holds(st.paired_difference(skewed(rng, people), np.zeros(people)).interval, SKEWED_MEAN)
+
+
+def no_loss(rng: np.random.Generator, people: int) -> bool:
+    """Sign-flip test without any difference."""
+    return st.paired_difference(skewed(rng, people), skewed(rng, people)).p <= 0.05
+
+
+def a_loss(rng: np.random.Generator, people: int) -> bool:
+    """Sign-flip test of a loss like RID's."""
+    return st.paired_difference(skewed(rng, people), np.zeros(people)).p <= 0.05
+
+
+def many_looks(rng: np.random.Generator, people: int, comparisons: int) -> bool:
+    """Any rejection among many comparisons without a difference, after Holm."""
+    noise = rng.normal(size=(comparisons, people))
+    p = [st.paired_difference(row, np.zeros(people)).p for row in noise]
+    return min(st.holm(p)) <= 0.05
+
+
+# ---- detectors ----
+
+
+def scored(rng: np.random.Generator, count: int, auc: float) -> tuple[NDArray[np.int64], Values]:
+    """Labels and normal scores of as many real as generated images."""
+    label = np.repeat([0, 1], count)
+    return label, rng.normal(size=2 * count) + label * norm.ppf(auc) * np.sqrt(2)
+
+
+def ranked(rng: np.random.Generator, count: int, auc: float) -> bool:
+    """Interval of the AUC."""
+    return holds(st.auc_interval(*scored(rng, count, auc)), auc)
+
+
+TIED = (np.array([0.55, 0.3, 0.1, 0.05]), np.array([0.1, 0.2, 0.3, 0.4]))
+"""Chances of four answers for real and for generated images."""
+
+
+def tied(rng: np.random.Generator, count: int) -> bool:
+    """Interval of the AUC of scores with four values."""
+    real, generated = TIED
+    wins = generated * (np.cumsum(real) - real / 2)
+    label = np.repeat([0, 1], count)
+    score = np.concatenate([rng.choice(4, count, p=part) for part in TIED]).astype(float)
+    return holds(st.auc_interval(label, score), float(wins.sum()))
+
+
+def clustered_ranking(rng: np.random.Generator, clusters: int) -> bool:
+    """Interval of the AUC where each photograph has three reconstructions that share its difficulty."""
+    label = np.tile([0, 1, 1, 1], clusters)
+    shared = np.repeat(rng.normal(0, 0.8, clusters), 4)
+    score = shared + rng.normal(0, 0.6, 4 * clusters) + 1.5 * label
+    units = np.repeat(np.arange(clusters), 4).astype(str)
+    return holds(st.auc_interval(label, score, units), float(norm.cdf(1.5 / np.sqrt(2))))
+
+
+def edited_ranking(rng: np.random.Generator, count: int) -> bool:
+    """Difference of AUC after an edit, on the same images."""
+    label, score = scored(rng, count, 0.95)
+    edited = score + rng.normal(0, 1.0, 2 * count)
+    truth = norm.cdf(norm.ppf(0.95) / np.sqrt(2)) - 0.95
+    return holds(st.auc_difference_interval(label, edited, score), float(truth))
+
+
+def worst_generator(
+    rng: np.random.Generator, generators: int, images: int, spread: float = 0.0
+) -> bool:
+    """Interval of the lowest AUC of several generators against the same 500 photographs."""
+    real = rng.normal(size=500)
+    aucs = 0.9 + spread * np.linspace(-1, 1, generators)
+    intervals = []
+    for auc in aucs:
+        label = np.repeat([0, 1], [500, images])
+        made = rng.normal(norm.ppf(auc) * np.sqrt(2), 1, images)
+        score = np.concatenate([real, made])
+        level = st.simultaneous(generators)
+        intervals.append(st.auc_interval(label, score, confidence=level))
+    found = st.worst_of(np.zeros(generators), np.empty((0, generators)), intervals)
+    return holds(found.interval, aucs[0])
+
+
+def calibrated(rng: np.random.Generator, images: int, shape: float) -> bool:
+    """Perfectly calibrated probabilities whose error is called above the floor."""
+    probability = rng.beta(shape, shape, images)
+    label = (rng.random(images) < probability).astype(int)
+    return st.calibration_error(label, probability, seed=int(rng.integers(2**31))).above_floor
+
+
+# ---- copies ----
+
+
+def found_copies(
+    rng: np.random.Generator, images: int, gain: float, lost: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Images that each of two systems finds, (images,) each."""
+    fate = rng.choice(4, images, p=[0.5, gain + lost, lost, 0.5 - gain - 2 * lost])
+    return (fate == 0) | (fate == 1), (fate == 0) | (fate == 2)
+
+
+def recall_gain(rng: np.random.Generator, images: int, gain: float) -> bool:
+    """Interval of a gain of recall."""
+    return holds(st.paired_recall(*found_copies(rng, images, gain, 0.0)).interval, gain)
+
+
+def recall_tested(rng: np.random.Generator, images: int, gain: float) -> bool:
+    """McNemar's test."""
+    return st.paired_recall(*found_copies(rng, images, gain, 0.05)).p <= 0.05
+
+
+def mean_of_edits(rng: np.random.Generator, images: int) -> bool:
+    """Share over images of fifteen edits each."""
+    rates = rng.beta(2, 2, (images, 1))
+    return holds(st.share_interval((rng.random((images, 15)) < rates).mean(axis=1)), 0.5)
+
+
+def resampled_mean(rng: np.random.Generator, units: int) -> bool:
+    """Bootstrap interval of a mean of skewed values."""
+    values = rng.exponential(size=units)
+    found = st.bootstrap_interval(
+        lambda rows, axis=-1: values[rows].mean(axis=axis),
+        units,
+        resamples=400,
+        seed=int(rng.integers(2**31)),
+    )
+    return holds(found, 1.0)

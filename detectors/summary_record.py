@@ -1,0 +1,76 @@
+"""Parts of a test's ``summary.json`` that are read again; what newer versions added may be missing."""
+
+from __future__ import annotations
+
+from typing import Annotated, NotRequired, TypedDict
+
+from msgspec import Meta
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+PerCent = Annotated[float, Meta(ge=0, le=100)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Ranking(TypedDict):
+    """Figures of a record that no threshold touches."""
+
+    auc: Share | None
+
+
+class AtHalf(TypedDict):
+    """Figures of a record at P = 0.5."""
+
+    balanced_accuracy: Share | None
+    calibration_error: Share
+    calibration_error_floor: NotRequired[Share]
+    intervals: NotRequired[dict[str, tuple[Share, Share] | None]]
+
+
+class Worst(TypedDict):
+    """The generator with the lowest AUC; what corrects it is not in records of version 0.1."""
+
+    generator: str
+    auc: Share
+    corrected_auc: NotRequired[Share]
+    interval: NotRequired[tuple[Share, Share] | None]
+    generated: NotRequired[Count]
+    of: NotRequired[Count]
+
+
+class Table(TypedDict):
+    """MPBench's columns and averages, in per cent; ``bounds`` are low, high and number of images of each column."""
+
+    real: dict[str, PerCent | None]
+    generated: dict[str, PerCent | None]
+    real_average: PerCent | None
+    generated_average: PerCent | None
+    total: PerCent | None
+    balanced: PerCent | None
+    bounds: NotRequired[dict[str, tuple[PerCent, PerCent, Count] | None]]
+
+
+class Oracle(TypedDict):
+    """True-positive rates at thresholds chosen on the test itself."""
+
+    tpr_at_fpr_1: Share | None
+
+
+class Intervals(TypedDict):
+    """95 % intervals."""
+
+    auc: tuple[Share, Share] | None
+    balanced_accuracy: NotRequired[tuple[Share, Share] | None]
+    oracle_tpr_at_fpr_1: NotRequired[tuple[Share, Share] | None]
+
+
+class Record(TypedDict):
+    """What is read of a ``summary.json``, which may be anybody's."""
+
+    pictures: dict[str, Count]
+    ranking: Ranking
+    calibrated: AtHalf | None
+    uncalibrated: AtHalf
+    oracle: Oracle
+    worst: Worst | None
+    mpbench: Table
+    intervals: Intervals | None

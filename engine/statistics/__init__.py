@@ -1,0 +1,65 @@
+"""Intervals and tests of every report, thin over scipy.
+
+Each function names its unit: the thing that is drawn from a population, such as a person, a key or an image.
+An interval is None where none can be had, is never of zero width, and stays inside the quantity's range.
+scipy is imported where it runs, since it takes long to load.
+"""
+
+from engine.statistics.bootstrap import Interval, bootstrap_interval, clusters
+from engine.statistics.calibration import CalibrationError, calibration_error, rms_error
+from engine.statistics.crossed import (
+    CrossedTest,
+    crossed_difference,
+    crossed_interval,
+    crossed_share_interval,
+    crossed_table,
+    crossed_test,
+)
+from engine.statistics.levels import holm, least_keys, least_p_of_people, least_people
+from engine.statistics.means import PairedDifference, mean_interval, paired_difference
+from engine.statistics.pairings import PairingTest, pairing_test
+from engine.statistics.ranking import (
+    auc_difference_interval,
+    auc_interval,
+    least_negatives,
+    tpr_at_fpr,
+)
+from engine.statistics.recalls import PairedRecall, paired_recall
+from engine.statistics.selection import Worst, simultaneous, worst_of
+from engine.statistics.shares import average_of_shares, proportion_interval, share_interval
+
+__all__ = [
+    "CalibrationError",
+    "CrossedTest",
+    "Interval",
+    "PairedDifference",
+    "PairedRecall",
+    "PairingTest",
+    "Worst",
+    "auc_difference_interval",
+    "auc_interval",
+    "average_of_shares",
+    "bootstrap_interval",
+    "calibration_error",
+    "clusters",
+    "crossed_difference",
+    "crossed_interval",
+    "crossed_share_interval",
+    "crossed_table",
+    "crossed_test",
+    "holm",
+    "least_keys",
+    "least_negatives",
+    "least_p_of_people",
+    "least_people",
+    "mean_interval",
+    "paired_difference",
+    "paired_recall",
+    "pairing_test",
+    "proportion_interval",
+    "rms_error",
+    "share_interval",
+    "simultaneous",
+    "tpr_at_fpr",
+    "worst_of",
+]

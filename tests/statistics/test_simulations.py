@@ -1,0 +1,31 @@
+"""Intervals hold the truth and tests err no oftener than they say, on studies drawn in the shapes of the project's data."""
+
+import numpy as np
+import pytest
+
+from benchmarks.statistics import share_true, simulations
+
+CASES = [
+    pytest.param(seed, simulation, id=simulation.name)
+    for seed, simulation in enumerate(simulations())
+]
+
+
+@pytest.mark.parametrize(("seed", "simulation"), CASES)
+def test_figures_keep_what_they_promise(seed, simulation):
+    """Within three standard errors of the simulation itself."""
+    reached = share_true(simulation, simulation.replicates, seed)
+    if simulation.promise == "covers":
+        least = simulation.least
+        assert reached >= least - 3 * np.sqrt(least * (1 - least) / simulation.replicates)
+    elif simulation.promise == "errs":
+        level = simulation.level
+        assert reached <= level + 3 * np.sqrt(level * (1 - level) / simulation.replicates)
+    else:
+        assert reached > 0.7, "an alternative that is meant to be found"
+
+
+def test_every_promise_is_simulated():
+    promises = {simulation.promise for simulation in simulations()}
+    assert promises == {"covers", "errs", "finds"}
+    assert sum(bool(simulation.limit) for simulation in simulations()) < 10
