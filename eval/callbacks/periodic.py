@@ -12,8 +12,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
-from eval.callbacks.needs import require_methods
 from eval.callbacks.pictures import log_image
+from eval.callbacks.required_methods import require_methods
 
 Scalars = dict[str, Tensor]
 

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from eval.callbacks.needs import require_methods
+from eval.callbacks.required_methods import require_methods
 
 
 class PictureGrid(Callback):

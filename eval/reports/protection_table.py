@@ -119,7 +119,7 @@ def summarise(
     """Average over people, and compare every arm with the clean one and RID with noise, paired over people.
 
     Args:
-        results: What :func:`eval.studies.personalize.read_results` gives.
+        results: What :func:`eval.studies.results.read_results` gives.
         sets: Metrics of all people's pictures together, by arm.
         manifest: The study's.
     """

@@ -1,1 +1,1 @@
-"""Studies: one file each."""
+"""Studies: protection, purification, retrieval, and retrieval-augmented generation."""

@@ -23,8 +23,8 @@ from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.matrix import write_matrix_report
 from eval.studies.access import boxes
+from eval.studies.protection import run_study
 from eval.studies.results import read_results
-from eval.studies.study import run_study
 from rid.pairs.config import PGDConfig
 
 Cell = tuple[str, str]

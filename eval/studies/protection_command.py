@@ -14,7 +14,7 @@ JOB = ("accelerator", "devices", "num_nodes", "precision", "batch_size", "worker
 def options_of_study(parser: Parser) -> None:
     """Add the options of ``personalize``."""
     _add_output(parser)
-    parser.add_call("eval.studies.study:run_study", skip={"output", "protected", "options"})
+    parser.add_call("eval.studies.protection:run_study", skip={"output", "protected", "options"})
     add_job_arguments(parser, batch_size=1, workers=1, per_batch="people at a time")
 
 
@@ -38,7 +38,7 @@ def _add_output(parser: Parser) -> None:
 
 def personalize(settings: Any, output: Output) -> int:
     """Run the protection study."""
-    from eval.studies.study import run_study
+    from eval.studies.protection import run_study
 
     table = run_study(**_without_job(settings), options=job_options(settings))
     if table is not None:

@@ -1,4 +1,4 @@
-"""Running a protection study from its settings."""
+"""Protection study: runs it from its settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from eval.reports.personalization import write_report
 from eval.reports.protection_table import StudyTable
 from eval.studies.access import access_of_arms
 from eval.studies.arms import build_arms
-from eval.studies.personalize import PersonInput, ProtectionStudy
+from eval.studies.protection_job import PersonInput, ProtectionStudy
 from eval.studies.results import load_all
 from rid.lineage import Lineage, lineage_of
 from rid.pairs.config import PGDConfig
