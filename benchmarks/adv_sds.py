@@ -1,7 +1,10 @@
-"""An Adv-SDS step against three models: the published way against ours.  ``python -m benchmarks.adv_sds``.
+"""Speed and memory of an Adv-SDS step against three models, published and ours.
 
-UNets and autoencoders have the shape of Stable Diffusion 1.5 at a quarter of its width, with random weights; the first two models
-share an autoencoder, as SD 1.4 and 1.5 do. Each row runs in a process of its own, so that peak memory is its own.
+Run ``python -m benchmarks.adv_sds``.
+
+UNets and autoencoders have the shape of Stable Diffusion 1.5 at a quarter of its width, with random
+weights. The first two models share an autoencoder, as SD 1.4 and 1.5 do. Each row is a process of
+its own, so that its peak memory can be measured.
 """
 
 from __future__ import annotations
@@ -25,26 +28,16 @@ from rid.ensemble import DiffusionEnsemble
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_text_encoder, build_tokenizer, pipeline, save_half
 
-SIDE, REPEATS = 256, 5
+SIDE = 256
+REPEATS = 5
 
 
 def build(folder: Path) -> list[str]:
-    """Three pipelines with random weights."""
+    """Write three pipelines with random weights, and return their folders."""
     torch.manual_seed(0)
-    tokenizer = build_tokenizer(
-        [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))]
-    )
-    vaes = [
-        AutoencoderKL(
-            block_out_channels=(32, 64, 128, 128),
-            layers_per_block=2,
-            norm_num_groups=8,
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            latent_channels=4,
-        )
-        for _ in range(2)
-    ]
+    portraits = PortraitDataset(0, 50, 1).__getitems__(list(range(50)))
+    tokenizer = build_tokenizer([item["caption"] for item in portraits])
+    vaes = [random_vae(), random_vae()]
     names = []
     for index, vae in enumerate((vaes[0], vaes[0], vaes[1])):
         unet = UNet2DConditionModel(
@@ -54,51 +47,70 @@ def build(folder: Path) -> list[str]:
             cross_attention_dim=192,
             attention_head_dim=2,
         )
-        whole = pipeline(vae, unet, build_text_encoder(tokenizer, 192, 4), tokenizer)
-        save_half(whole, folder / str(index))
+        text_encoder = build_text_encoder(tokenizer, 192, 4)
+        save_half(pipeline(vae, unet, text_encoder, tokenizer), folder / str(index))
         vae.float()
         names.append(str(folder / str(index)))
     return names
 
 
+def random_vae() -> AutoencoderKL:
+    """Build an autoencoder with random weights."""
+    return AutoencoderKL(
+        block_out_channels=(32, 64, 128, 128),
+        layers_per_block=2,
+        norm_num_groups=8,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+    )
+
+
 def load_apart(names: list[str]) -> list[dict[str, Any]]:
-    """Every model with an autoencoder and a text encoder of its own, for :mod:`benchmarks.reference_rid`."""
-    models = []
-    for name in names:
-        tokenizer = AutoTokenizer.from_pretrained(name, subfolder="tokenizer")
-        models.append(
-            {
-                "vae": AutoencoderKL.from_pretrained(name, subfolder="vae"),
-                "unet": UNet2DConditionModel.from_pretrained(name, subfolder="unet"),
-                "text_encoder": CLIPTextModel.from_pretrained(
-                    name, subfolder="text_encoder", dtype=torch.float32
-                ),
-                "tokens": tokenizer(
-                    " ", padding="max_length", max_length=40, return_tensors="pt"
-                ).input_ids,
-                "signal": DDPMScheduler.from_pretrained(name, subfolder="scheduler").alphas_cumprod,
-            }
-        )
-    return models
+    """Load every model without sharing parts, for :mod:`benchmarks.reference_rid`."""
+    return [load_model(name) for name in names]
+
+
+def load_model(name: str) -> dict[str, Any]:
+    """Load the parts of a model: networks, tokens of the prompt and ``alphas_cumprod``."""
+    tokenizer = AutoTokenizer.from_pretrained(name, subfolder="tokenizer")
+    tokens = tokenizer(" ", padding="max_length", max_length=40, return_tensors="pt")
+    scheduler = DDPMScheduler.from_pretrained(name, subfolder="scheduler")
+    return {
+        "vae": AutoencoderKL.from_pretrained(name, subfolder="vae"),
+        "unet": UNet2DConditionModel.from_pretrained(name, subfolder="unet"),
+        "text_encoder": CLIPTextModel.from_pretrained(
+            name, subfolder="text_encoder", dtype=torch.float32
+        ),
+        "tokens": tokens.input_ids,
+        "alphas_cumprod": scheduler.alphas_cumprod,
+    }
+
+
+def published_step(names: list[str]) -> Callable[[Tensor], Tensor]:
+    """Return the published step: the loss of images, (B, 3, S, S) in [0, 1]."""
+    models = load_apart(names)
+    for model in models:
+        for part in ("vae", "unet", "text_encoder"):
+            model[part].requires_grad_(False)
+    return lambda images: adv_sds_step(models, images * 2 - 1)
 
 
 def run(way: str, folder: Path) -> float:
-    """Seconds of a forward and backward pass of one picture."""
-    names, image = [str(folder / str(index)) for index in range(3)], torch.rand(1, 3, SIDE, SIDE)
-    step: Callable[[Tensor], Tensor]
-    lower = way == "ours, bfloat16"
+    """Measure the seconds of a forward and backward pass of one image."""
+    names = [str(folder / str(index)) for index in range(3)]
+    image = torch.rand(1, 3, SIDE, SIDE)
+    autocast_bf16 = way == "ours, bfloat16"
     if way.startswith("ours"):
-        step = DiffusionEnsemble(names, dtype=torch.bfloat16 if lower else torch.float32).adv_sds
+        dtype = torch.bfloat16 if autocast_bf16 else torch.float32
+        step: Callable[[Tensor], Tensor] = DiffusionEnsemble(names, dtype=dtype).adv_sds
     else:
-        models = load_apart(names)
-        for model in models:
-            for part in ("vae", "unet", "text_encoder"):
-                model[part].requires_grad_(False)
-        step = lambda picture: adv_sds_step(models, picture * 2 - 1)  # noqa: E731
-    for turn in range(REPEATS + 1):
-        if turn == 1:
+        step = published_step(names)
+    start = 0.0
+    for repeat in range(REPEATS + 1):
+        if repeat == 1:  # the first pass warms up
             start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast_bf16):
             loss = step(image.clone().requires_grad_())
         loss.backward()
     return (time.perf_counter() - start) / REPEATS
@@ -112,15 +124,20 @@ def main(arguments: list[str]) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder))
-        rows = {}
+        first: dict[str, float] = {}
         for way in ("published", "ours, float32", "ours, bfloat16"):
-            rows[way] = run_row("adv_sds", way, folder)
-            faster, memory = (
-                rows["published"]["seconds"] / rows[way]["seconds"],
-                rows[way]["megabytes"] / rows["published"]["megabytes"],
-            )
-            figures = f"{rows[way]['seconds']:.2f} s a step | {faster:.2f} x | {rows[way]['megabytes']:.0f} MB | {memory:.2f}"
-            print(f"| {way} | {figures} |", flush=True)
+            row = run_row("adv_sds", way, folder)
+            first = first or row
+            speed = first["seconds"] / row["seconds"]
+            memory = row["megabytes"] / first["megabytes"]
+            cells = [
+                way,
+                f"{row['seconds']:.2f} s a step",
+                f"{speed:.2f} x",
+                f"{row['megabytes']:.0f} MB",
+                f"{memory:.2f}",
+            ]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""Copy detection on drawn images, passive against active, on two indices.  ``python -m benchmarks.copies``.
+"""Copy detection on drawn images, passive and active, with two indices.
 
-Runs the commands a user would run: 3,000 drawn pictures train the indices, 5,000 fill them, 200 are released and looked up after the
-paper's 15 edits, and once more after random chains, together with 400 strangers.
+Run ``python -m benchmarks.copies``.
+
+It runs a user's commands. 3,000 drawn images train the indices and 5,000 fill them. 200 images are
+released and looked up after the paper's 15 edits, and again after random chains, together with 400
+distractor queries.
 """
 
 from __future__ import annotations
@@ -21,43 +24,54 @@ INDICES = {"IVF64,Flat": "ivf", "IVF64,PQ8x6": "ivfpq"}
 ROOT = Path("outputs/copies")
 
 
-def do(room: object, *arguments: object) -> None:
-    """One command; a failure ends the benchmark."""
-    if run(room, [str(argument) for argument in arguments]):  # type: ignore[arg-type]
+def run_command(package: object, *arguments: object) -> None:
+    """Run a command; a failure ends the benchmark."""
+    if run(package, [str(argument) for argument in arguments]):  # type: ignore[arg-type]
         sys.exit(1)
 
 
 def main() -> None:
-    """Make what is missing, measure, and print the tables."""
+    """Make missing files, measure, and print the tables."""
     if not (ROOT / "strangers").is_dir():
-        do(tiny, "pictures", "-o", ROOT)
+        run_command(tiny, "pictures", "-o", ROOT)
     network = ("--extractor.name", "checkpoints/tiny/copies", "--workers=0", "--accelerator=cpu")
     for name in ("training", "references"):
-        if not (ROOT / "features" / name / "features.npy").is_file():
-            do(indexing, "extract", ROOT / name, "-o", ROOT / "features" / name, *network)
+        features = ROOT / "features" / name
+        if not (features / "features.npy").is_file():
+            run_command(indexing, "extract", ROOT / name, "-o", features, *network)
     for factory, short in INDICES.items():
-        index, active = ROOT / short / "index", ROOT / short / "active"
-        if not (index / "index.json").is_file():
-            features = (ROOT / "features" / "references", "--train", ROOT / "features" / "training")
-            do(indexing, "build", *features, "-o", index, "--factory", factory)
-            settings = ("-c", "configs/indexing/tiny_activate.yaml")
-            do(indexing, "activate", ROOT / "originals", "-o", active, *settings, "--index", index)
-            do(indexing, "add", index, active / "originals")
-        arms = ("--arms.passive", ROOT / "originals", "--arms.active", active)
-        study = ("-c", "configs/indexing/tiny_retrieval.yaml", "--index", index, *arms)
-        do(evaluate, "retrieval", "-o", ROOT / short / "retrieval", *study)
-        print(f"{factory}: {measures(read_table(active / 'activated.csv'))}", flush=True)
+        measure_index(factory, ROOT / short)
 
 
-def measures(rows: list[dict[str, str]]) -> str:
-    """Quality of the released pictures, and how much nearer to their targets they are, in words."""
-    column = {
-        name: np.array([float(row[name]) for row in rows])
-        for name in ("psnr", "ssim", "levels", "distance_before", "distance_after")
-    }
-    quality = f"PSNR {column['psnr'].mean():.2f} dB (least {column['psnr'].min():.2f}), SSIM {column['ssim'].mean():.4f}"
-    before, after = column["distance_before"].mean(), column["distance_after"].mean()
-    return f"{quality}, largest change {column['levels'].max():.0f} levels, squared distance to the target {before:.3f} to {after:.3f}"
+def measure_index(factory: str, folder: Path) -> None:
+    """Build an index, activate and add the released images, and run the retrieval study."""
+    index = folder / "index"
+    active = folder / "active"
+    if not (index / "index.json").is_file():
+        features = (ROOT / "features" / "references", "--train", ROOT / "features" / "training")
+        run_command(indexing, "build", *features, "-o", index, "--factory", factory)
+        settings = ("-c", "configs/indexing/tiny_activate.yaml", "--index", index)
+        run_command(indexing, "activate", ROOT / "originals", "-o", active, *settings)
+        run_command(indexing, "add", index, active / "originals")
+    arms = ("--arms.passive", ROOT / "originals", "--arms.active", active)
+    study = ("-c", "configs/indexing/tiny_retrieval.yaml", "--index", index, *arms)
+    run_command(evaluate, "retrieval", "-o", folder / "retrieval", *study)
+    print(f"{factory}: {activation_summary(read_table(active / 'activated.csv'))}", flush=True)
+
+
+def activation_summary(rows: list[dict[str, str]]) -> str:
+    """Describe image quality and distances to the targets of the released images."""
+    columns = {}
+    for name in ("psnr", "ssim", "levels", "distance_before", "distance_after"):
+        columns[name] = np.array([float(row[name]) for row in rows])
+    psnr = columns["psnr"]
+    before = columns["distance_before"].mean()
+    after = columns["distance_after"].mean()
+    return (
+        f"PSNR {psnr.mean():.2f} dB (least {psnr.min():.2f}), SSIM {columns['ssim'].mean():.4f}, "
+        f"largest change {columns['levels'].max():.0f} levels, "
+        f"squared distance to the target {before:.3f} to {after:.3f}"
+    )
 
 
 if __name__ == "__main__":

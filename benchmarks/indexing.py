@@ -1,8 +1,10 @@
-"""Activating pictures: the published loop against ours.  ``python -m benchmarks.indexing``.
+"""Speed and quality of image activation, published loop and ours.
 
-All rows take the same ten Adam steps towards the same targets with the shipped small network, on pictures of 256 pixels; time is
-processor time of one thread, so that other jobs on the machine count less. PSNR and the mean cosine to the targets are of the released
-8-bit pictures.
+Run ``python -m benchmarks.indexing``.
+
+All rows take the same ten Adam steps towards the same targets with the shipped small network, on
+images of 256 pixels. Time is processor time of one thread, so that other jobs on the machine count
+less. PSNR and the mean cosine to the targets are those of the released 8-bit images.
 """
 
 from __future__ import annotations
@@ -28,49 +30,72 @@ from models.embedders import Embedder, open_embedder
 from models.preprocessing import denormalize, normalize
 from tiny.collages import collage
 
-PICTURES, SIDE, STEPS = 32, 256, 10
+IMAGES = 32
+SIDE = 256
+STEPS = 10
 
 
 def published(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list[Tensor]:
-    """The published algorithm, as it is described: every picture's map, change and resizing on its own, the network on all of them."""
+    """Activate images with the published loop (arXiv 2210.10620).
+
+    Each image has a map, a change and a resizing of its own; the network takes all of them.
+
+    Args:
+        images: (3, H, W) each, in [0, 1].
+        targets: (B, D) target descriptors.
+        extractor: Embedder.
+
+    Returns:
+        The activated images, (3, H, W) uint8.
+    """
     weights = torch.tensor(CHANNELS).view(3, 1, 1)
     originals = [normalize(image) for image in images]
-    heats = [just_noticeable_difference(image) for image in images]
-    free = [1e-6 * torch.randn_like(image) for image in images]
-    for part in free:
-        part.requires_grad_(True)
-    optimizer = torch.optim.Adam(free, lr=1.0)
+    masks = [just_noticeable_difference(image) for image in images]
+    parameters = [1e-6 * torch.randn_like(image) for image in images]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+
+    def perturbed() -> list[Tensor]:
+        changed = []
+        for original, mask, parameter in zip(originals, masks, parameters, strict=True):
+            changed.append(original + 3 * mask * weights * torch.tanh(parameter))
+        return changed
+
+    preprocess = extractor.preprocess
+    side = (preprocess.side, preprocess.side)
+    optimizer = torch.optim.Adam(parameters, lr=1.0)
     for _ in range(STEPS):
-        changed = [
-            x + 3 * heat * weights * torch.tanh(d)
-            for x, heat, d in zip(originals, heats, free, strict=True)
-        ]
-        side = (extractor.preprocess.side, extractor.preprocess.side)
-        small = [
-            F.interpolate(
-                picture[None], side, mode="bilinear", antialias=extractor.preprocess.antialias
+        changed = perturbed()
+        resized = []
+        sizes = []
+        for image, original in zip(changed, originals, strict=True):
+            resized.append(
+                F.interpolate(image[None], side, mode="bilinear", antialias=preprocess.antialias)
             )
-            for picture in changed
-        ]
-        near = -F.cosine_similarity(extractor.network(torch.cat(small)), targets).mean()
-        size = torch.stack(
-            [(picture - x).square().mean() for picture, x in zip(changed, originals, strict=True)]
-        ).mean()
+            sizes.append((image - original).square().mean())
+        similarity = F.cosine_similarity(extractor.network(torch.cat(resized)), targets).mean()
+        loss = -similarity + 0.01 * torch.stack(sizes).mean()
         optimizer.zero_grad()
-        (near + 0.01 * size).backward()
+        loss.backward()
         optimizer.step()
     with torch.no_grad():
-        changed = [
-            x + 3 * heat * weights * torch.tanh(d)
-            for x, heat, d in zip(originals, heats, free, strict=True)
-        ]
-        return [to_uint8(denormalize(picture)) for picture in changed]
+        return [to_uint8(denormalize(image)) for image in perturbed()]
 
 
 def ours(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list[Tensor]:
-    """The same pictures together."""
+    """Activate images in one batch with this project's code.
+
+    Args:
+        images: (3, H, W) each, in [0, 1].
+        targets: (B, D) target descriptors.
+        extractor: Embedder.
+
+    Returns:
+        The activated images, (3, H, W) uint8.
+    """
+    preprocess = extractor.preprocess
     objective = DescriptorObjective(
-        extractor.embed_images, extractor.preprocess.side, extractor.preprocess.antialias, targets
+        extractor.embed_images, preprocess.side, preprocess.antialias, targets
     )
     return activate(images, [objective], ActivationConfig(iterations=STEPS)).images_u8
 
@@ -80,41 +105,39 @@ ROWS: dict[str, tuple[Callable[[Sequence[Tensor], Tensor, Embedder], list[Tensor
     "published, 16 at a time": (published, 16),
     "ours, 16 at a time": (ours, 16),
 }
+"""Functions and batch sizes by row."""
 
 
 def measure(name: str) -> dict[str, float]:
-    """Pictures a second, and what came of them."""
+    """Measure a row: images a second, PSNR, cosine to the target, and peak memory."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     way, batch = ROWS[name]
     extractor = open_embedder(EmbedderConfig())
-    images = [
-        torch.from_numpy(collage(1_000_000 + number, SIDE)).permute(2, 0, 1).float() / 255
-        for number in range(PICTURES)
-    ]
-    targets = F.normalize(
-        torch.randn(PICTURES, extractor.dimension, generator=torch.Generator().manual_seed(0)),
-        dim=1,
-    )
-    targets = F.normalize(torch.from_numpy(descriptors(extractor, images)) + 0.5 * targets, dim=1)
+    images = []
+    for number in range(IMAGES):
+        image_u8 = torch.from_numpy(collage(1_000_000 + number, SIDE))
+        images.append(image_u8.permute(2, 0, 1).float() / 255)
+    # targets near the images' descriptors
+    generator = torch.Generator().manual_seed(0)
+    noise = F.normalize(torch.randn(IMAGES, extractor.dimension, generator=generator), dim=1)
+    targets = F.normalize(torch.from_numpy(descriptors(extractor, images)) + 0.5 * noise, dim=1)
+    # time, after one warm-up
     way(images[:batch], targets[:batch], extractor)
-    start, released = time.process_time(), []
-    for first in range(0, PICTURES, batch):
+    start = time.process_time()
+    released = []
+    for first in range(0, IMAGES, batch):
         released += way(images[first : first + batch], targets[first : first + batch], extractor)
     seconds = time.process_time() - start
-    cosine = F.cosine_similarity(
-        torch.from_numpy(descriptors(extractor, [levels.float() / 255 for levels in released])),
-        targets,
-    )
-    errors = torch.stack(
-        [
-            (levels.float() - 255 * image).square().mean()
-            for levels, image in zip(released, images, strict=True)
-        ]
-    )
-    psnr = (10 * (255**2 / errors).log10()).mean()
+    # quality of the released images
+    decoded = [image_u8.float() / 255 for image_u8 in released]
+    cosine = F.cosine_similarity(torch.from_numpy(descriptors(extractor, decoded)), targets)
+    errors = []
+    for image_u8, image in zip(released, images, strict=True):
+        errors.append((image_u8.float() - 255 * image).square().mean())
+    psnr = (10 * (255**2 / torch.stack(errors)).log10()).mean()
     return {
-        "speed": PICTURES / seconds,
+        "speed": IMAGES / seconds,
         "psnr": float(psnr),
         "cosine": float(cosine.mean()),
         "megabytes": peak_megabytes(),
@@ -127,17 +150,20 @@ def main(arguments: list[str]) -> None:
         print(json.dumps(measure(arguments[0])))
         return
     first: dict[str, float] = {}
-    print(
-        "| | pictures/s | ratio | PSNR dB | cosine to the target | peak MB |\n|---|---|---|---|---|---|"
-    )
+    print("| | images/s | ratio | PSNR dB | cosine to the target | peak MB |")
+    print("|---|---|---|---|---|---|")
     for name in ROWS:
         row = run_row("indexing", name)
         first = first or row
-        ratio = row["speed"] / first["speed"]
-        print(
-            f"| {name} | {row['speed']:.1f} | {ratio:.2f} | {row['psnr']:.2f} | {row['cosine']:.4f} | {row['megabytes']:.0f} |",
-            flush=True,
-        )
+        cells = [
+            name,
+            f"{row['speed']:.1f}",
+            f"{row['speed'] / first['speed']:.2f}",
+            f"{row['psnr']:.2f}",
+            f"{row['cosine']:.4f}",
+            f"{row['megabytes']:.0f}",
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

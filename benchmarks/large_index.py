@@ -1,9 +1,14 @@
-"""A million descriptors: built, and searched, within a bound of memory.  ``python -m benchmarks.large_index``.
+"""Memory of building and searching an index of a million descriptors.
 
-A million unit vectors of 128 numbers are written part by part, as ``python -m indexing extract`` writes them; each row of the table is a
-process of its own, on one thread. The straightforward way reads the whole file and inserts it at once. Memory is what the process itself
-holds (pages of a mapped file do not count: the system takes them back when it needs them), sampled every 10 ms. The bound of our rows is
-known beforehand: the libraries, 128 MB of descriptors at a time, the largest file of the index twice (it grows by doubling), and
+Run ``python -m benchmarks.large_index``.
+
+A million unit vectors of length 128 are written in parts, as ``python -m indexing extract`` writes
+them. Each row of the table is a process of its own, on one thread. The baseline reads the whole
+file and inserts it at once.
+
+Memory is a process's anonymous memory, sampled every 10 ms. Pages of a mapped file do not count,
+since the system takes them back when it needs them. The bound of our rows is the sum of the
+libraries, 128 MB of descriptors at a time, the largest index file twice (it grows by doubling), and
 a quarter of a kilobyte for each name. All rows must find the same entries.
 """
 
@@ -26,48 +31,53 @@ from indexing.faiss_files import read_faiss, write_faiss
 from indexing.index import TRAINED, Index
 from models.store import MATRIX, NAMES
 
-COUNT, LENGTH, PART, QUERIES = 1_000_000, 128, 50_000, 1_000
-FACTORY, PROBES, MEMORY, SHARDS = "IVF1024,PQ16", 16, 128, 4
+COUNT = 1_000_000
+LENGTH = 128
+PART = 50_000
+QUERIES = 1_000
+
+FACTORY = "IVF1024,PQ16"
+PROBES = 16
+SHARDS = 4
+
+MEMORY_MB = 128
+"""Descriptors that a build holds at a time."""
+
 NAME_BYTES = 256
+"""Bound on the memory of a name."""
 
 
 def write_descriptors(folder: Path) -> None:
-    """A million vectors around 20,000 centres, and queries: some of them, a little off."""
+    """Write a million vectors around 20,000 centers, and slightly perturbed copies as queries."""
     rng = np.random.default_rng(0)
-    centres = rng.standard_normal((20_000, LENGTH), dtype=np.float32)
+    centers = rng.standard_normal((20_000, LENGTH), dtype=np.float32)
     matrix = np.lib.format.open_memmap(
         folder / MATRIX, mode="w+", dtype=np.float32, shape=(COUNT, LENGTH)
     )
     for start in range(0, COUNT, PART):
-        rows = centres[rng.integers(len(centres), size=PART)] + rng.standard_normal(
-            (PART, LENGTH), dtype=np.float32
-        )
+        rows = centers[rng.integers(len(centers), size=PART)]
+        rows = rows + rng.standard_normal((PART, LENGTH), dtype=np.float32)
         matrix[start : start + PART] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    chosen = np.sort(rng.choice(COUNT, QUERIES, replace=False))
-    np.savez(
-        folder / "queries.npz",
-        truth=chosen,
-        queries=matrix[chosen] + 0.03 * rng.standard_normal((QUERIES, LENGTH), dtype=np.float32),
-    )
+    truth = np.sort(rng.choice(COUNT, QUERIES, replace=False))
+    noise = 0.03 * rng.standard_normal((QUERIES, LENGTH), dtype=np.float32)
+    np.savez(folder / "queries.npz", truth=truth, queries=matrix[truth] + noise)
     (folder / NAMES).write_text("".join(f"{number:07d}.png\n" for number in range(COUNT)))
 
 
-def own_megabytes() -> float:
-    """What this process holds now, mapped files apart."""
-    line = next(
-        line
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("RssAnon:")
-    )
+def anonymous_megabytes() -> float:
+    """Return this process's memory without mapped files, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    line = next(line for line in lines if line.startswith("RssAnon:"))
     return int(line.split()[1]) / 1024
 
 
 class Peak:
-    """The most this process holds while the block runs, ``megabytes``, and its processor time, ``seconds``."""
+    """Context manager that measures peak memory, ``megabytes``, and processor time, ``seconds``."""
 
     def __enter__(self) -> Peak:
-        self.before = self.megabytes = own_megabytes()
-        self.over = threading.Event()
+        self.before = anonymous_megabytes()
+        self.megabytes = self.before
+        self.ended = threading.Event()
         self.thread = threading.Thread(target=self._watch)
         self.thread.start()
         self.start = time.process_time()
@@ -75,82 +85,131 @@ class Peak:
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.process_time() - self.start
-        self.over.set()
+        self.ended.set()
         self.thread.join()
 
     def _watch(self) -> None:
-        while not self.over.wait(0.01):
-            self.megabytes = max(self.megabytes, own_megabytes())
+        """Sample the memory every 10 ms."""
+        while not self.ended.wait(0.01):
+            self.megabytes = max(self.megabytes, anonymous_megabytes())
 
 
-def at_once(folder: Path) -> None:
-    """The straightforward way, with the same trained index."""
+def build_at_once(folder: Path) -> None:
+    """Build the baseline: read the whole file, with the same trained index."""
     index = read_faiss(folder / "one" / TRAINED)
     index.add(np.load(folder / MATRIX))
     write_faiss(index, folder / "at_once.faiss")
 
 
-def ours(name: str, shards: int) -> Callable[[Path], None]:
-    """Our build into a folder; the first one trains, the others find it trained."""
+def our_build(name: str, shards: int) -> Callable[[Path], None]:
+    """Return our build into a folder; ``one`` trains the index that the others use."""
 
     def way(folder: Path) -> None:
         if name != "one":
             (folder / name).mkdir()
             for file in (TRAINED, "index.json"):
                 (folder / name / file).write_bytes((folder / "one" / file).read_bytes())
-        build([folder], folder / name, FACTORY, memory_mb=MEMORY, shards=shards)
+        build([folder], folder / name, FACTORY, memory_mb=MEMORY_MB, shards=shards)
 
     return way
 
 
 BUILDS = {
-    "ours, one file, training included": ours("one", 1),
-    "ours, 4 files in turn": ours("four", SHARDS),
-    "the whole file at once": at_once,
+    "ours, one file, training included": our_build("one", 1),
+    "ours, 4 files in turn": our_build("four", SHARDS),
+    "the whole file at once": build_at_once,
 }
 SEARCHES = {
     "in memory": ("one", False),
     "from disk": ("one", True),
     "from disk, 4 files": ("four", True),
 }
+"""Index folder, and whether its files are mapped."""
 
 
 def measure(name: str, folder: Path) -> dict[str, float]:
-    """One row."""
+    """Measure a row."""
     faiss.omp_set_num_threads(1)
     if name in BUILDS:
         with Peak() as peak:
             BUILDS[name](folder)
         return {"seconds": peak.seconds, "megabytes": peak.megabytes, "before": peak.before}
-    given = np.load(folder / "queries.npz")
-    place, mapped = SEARCHES[name]
+    return measure_search(name, folder)
+
+
+def measure_search(name: str, folder: Path) -> dict[str, float]:
+    """Measure a row of searches, one query at a time, and write the entries that it finds."""
+    saved = np.load(folder / "queries.npz")
+    queries = saved["queries"]
+    truth = saved["truth"]
+    index_name, mapped = SEARCHES[name]
     with Peak() as peak:
-        index = Index.open(folder / place, mapped)
+        index = Index.open(folder / index_name, mapped)
         start = time.process_time()
-        ids = np.concatenate(
-            [index.search(query[None], 10, f"nprobe={PROBES}")[1] for query in given["queries"]]
-        )
+        results = [index.search(query[None], 10, f"nprobe={PROBES}")[1] for query in queries]
+        ids = np.concatenate(results)
         seconds = time.process_time() - start
     np.save(folder / f"found {name}.npy", ids)
     return {
         "seconds": seconds,
         "megabytes": peak.megabytes,
         "before": peak.before,
-        "recall_1": float((ids[:, 0] == given["truth"]).mean()),
-        "recall_10": float((ids == given["truth"][:, None]).any(axis=1).mean()),
+        "recall_1": float((ids[:, 0] == truth).mean()),
+        "recall_10": float((ids == truth[:, None]).any(axis=1).mean()),
     }
 
 
-def bound(
-    before: float, folder: Path, place: str, mapped: bool = False, building: bool = False
-) -> float:
-    """The stated bound in MB."""
-    largest = max(file.stat().st_size for file in (folder / place).glob("index*.faiss")) / 2**20
-    return (
-        before
-        + COUNT * NAME_BYTES / 2**20
-        + (MEMORY + 2 * largest if building else 0 if mapped else largest)
+def bound(before: float, index: Path, mapped: bool = False, building: bool = False) -> float:
+    """Compute the memory bound of a row, in MB.
+
+    Args:
+        before: Memory of the libraries, in MB.
+        index: Folder of the index.
+        mapped: The index is mapped, not read.
+        building: The row builds the index.
+    """
+    largest = max(file.stat().st_size for file in index.glob("index*.faiss")) / 2**20
+    names = COUNT * NAME_BYTES / 2**20
+    if building:
+        return before + names + MEMORY_MB + 2 * largest
+    return before + names + (0 if mapped else largest)
+
+
+def print_builds(folder: Path) -> None:
+    """Print the table of builds."""
+    print("| built | processor seconds | peak MB | bound MB |\n|---|---|---|---|")
+    for name in BUILDS:
+        row = run_row("large_index", name, str(folder))
+        index = folder / ("four" if "4" in name else "one")
+        limit = bound(row["before"], index, building=True)
+        cells = [
+            name,
+            f"{row['seconds']:.0f}",
+            f"{row['megabytes']:.0f}",
+            f"{limit:.0f}" if name.startswith("ours") else "",
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def print_searches(folder: Path) -> None:
+    """Print the table of searches, and check that all rows find the same entries."""
+    print(
+        "| searched, one query at a time | ms a query | recall at 1 | at 10 | peak MB | bound MB |"
     )
+    print("|---|---|---|---|---|---|")
+    for name, (index, mapped) in SEARCHES.items():
+        row = run_row("large_index", name, str(folder))
+        cells = [
+            name,
+            f"{1000 * row['seconds'] / QUERIES:.2f}",
+            f"{row['recall_1']:.3f}",
+            f"{row['recall_10']:.3f}",
+            f"{row['megabytes']:.0f}",
+            f"{bound(row['before'], folder / index, mapped):.0f}",
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    first, *others = [np.load(folder / f"found {name}.npy") for name in SEARCHES]
+    assert all(np.array_equal(first, other) for other in others), "the rows disagree"
 
 
 def main(arguments: list[str]) -> None:
@@ -158,36 +217,14 @@ def main(arguments: list[str]) -> None:
     if arguments:
         print(json.dumps(measure(arguments[0], Path(arguments[1]))))
         return
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         write_descriptors(folder)
         size = (folder / MATRIX).stat().st_size / 2**20
-        print(
-            f"{COUNT} descriptors, {size:.0f} MB; {FACTORY}\n\n| built | processor seconds | peak MB | bound MB |\n|---|---|---|---|"
-        )
-        for name in BUILDS:
-            row = run_row("large_index", name, place)
-            most = bound(row["before"], folder, "four" if "4" in name else "one", building=True)
-            limit = f"{most:.0f}" if name.startswith("ours") else ""
-            print(
-                f"| {name} | {row['seconds']:.0f} | {row['megabytes']:.0f} | {limit} |", flush=True
-            )
-        print(
-            "\n| searched, one query at a time | ms a query | recall at 1 | at 10 | peak MB | bound MB |\n|---|---|---|---|---|---|"
-        )
-        for name, (which, mapped) in SEARCHES.items():
-            row = run_row("large_index", name, place)
-            limit = f"{bound(row['before'], folder, which, mapped):.0f}"
-            cells = [
-                f"{1000 * row['seconds'] / QUERIES:.2f}",
-                f"{row['recall_1']:.3f}",
-                f"{row['recall_10']:.3f}",
-            ]
-            print(
-                f"| {name} | {' | '.join(cells)} | {row['megabytes']:.0f} | {limit} |", flush=True
-            )
-        found = [np.load(folder / f"found {name}.npy") for name in SEARCHES]
-        assert all(np.array_equal(found[0], other) for other in found[1:]), "the ways disagree"
+        print(f"{COUNT} descriptors, {size:.0f} MB; {FACTORY}\n")
+        print_builds(folder)
+        print()
+        print_searches(folder)
 
 
 if __name__ == "__main__":

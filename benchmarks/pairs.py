@@ -1,7 +1,10 @@
-"""Gradient-attacked pairs from three models: the published way against ours.  ``python -m benchmarks.pairs``.
+"""Speed of PGD-attacked pairs from three models, published and ours.
 
-The models are those of :mod:`benchmarks.adv_sds`. The last column is the denoising error that the attacked pictures end with, under the
-same noise in each row: what the ascent raises, so that a faster row that climbs less would show.
+Run ``python -m benchmarks.pairs``.
+
+The models are those of :mod:`benchmarks.adv_sds`. The last column is the denoising error of the
+attacked images, under the same noise in each row. The attack maximizes it, so that a faster but
+weaker row would show.
 """
 
 from __future__ import annotations
@@ -23,75 +26,90 @@ from rid.pairs.config import PGDConfig
 from rid.pairs.objectives import Denoising
 from rid.pairs.pgd import pgd
 
-BATCH, ROUNDS, STEPS, LEVELS, STEP_LEVELS = 2, 1, 3, 6.0, 0.6
+BATCH = 2
+ROUNDS = 1
+STEPS = 3
+
+LEVELS = 6.0
+"""Budget, in gray levels."""
+
+STEP_LEVELS = 0.6
+"""Step size, in gray levels."""
+
+ROWS = (
+    "published",
+    "ours, in turn",
+    "ours, in turn, bfloat16",
+    "ours, mean of the models, bfloat16",
+)
 
 
 def attack(way: str, names: list[str], images: Tensor) -> tuple[Tensor, float]:
-    """The attacked pictures and the seconds they took."""
+    """Attack images, (B, 3, S, S) in [0, 1].
+
+    Args:
+        way: Name of the row.
+        names: Folders of the models.
+        images: Images to attack.
+
+    Returns:
+        The attacked images and the seconds without loading the models.
+    """
     config = PGDConfig(STEPS, STEP_LEVELS, 0.99, ROUNDS)
     torch.manual_seed(0)
     if way == "published":
         models = load_apart(names)
+        bound = LEVELS / 127.5
+        step_size = STEP_LEVELS / 127.5
         start = time.perf_counter()
-        made = (
-            momentum_ascent(
-                models, images * 2 - 1, ROUNDS, STEPS, LEVELS / 127.5, STEP_LEVELS / 127.5
-            )
-            / 2
-            + 0.5
-        )
-    else:
-        lower = way.endswith("bfloat16")
-        parts = [names] if "mean of the models" in way else [[name] for name in names]
-        objectives = [
-            Denoising(DiffusionEnsemble(part, dtype=torch.bfloat16 if lower else torch.float32))
-            for part in parts
-        ]
-        start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
-            made = pgd(images, objectives, LEVELS, config, torch.Generator().manual_seed(0))
-    return made, time.perf_counter() - start
+        attacked = momentum_ascent(models, images * 2 - 1, ROUNDS, STEPS, bound, step_size)
+        return attacked / 2 + 0.5, time.perf_counter() - start
+    autocast_bf16 = way.endswith("bfloat16")
+    dtype = torch.bfloat16 if autocast_bf16 else torch.float32
+    groups = [names] if "mean of the models" in way else [[name] for name in names]
+    objectives = [Denoising(DiffusionEnsemble(group, dtype=dtype)) for group in groups]
+    start = time.perf_counter()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast_bf16):
+        attacked = pgd(images, objectives, LEVELS, config, torch.Generator().manual_seed(0))
+    return attacked, time.perf_counter() - start
 
 
 def run(way: str, names: list[str]) -> dict[str, float]:
-    """Pictures a second, peak memory and the denoising error reached."""
-    images = torch.nn.functional.interpolate(
-        torch.rand(BATCH, 3, 16, 16, generator=torch.Generator().manual_seed(1)), SIDE
-    )
+    """Measure images a second, peak memory and the denoising error of the attacked images."""
+    coarse = torch.rand(BATCH, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    images = torch.nn.functional.interpolate(coarse, SIDE)
     attack(way, names, images[:1])
-    made, seconds = attack(way, names, images)
+    attacked, seconds = attack(way, names, images)
     megabytes = peak_megabytes()
     with torch.no_grad():
-        ensemble, source = DiffusionEnsemble(names), torch.Generator().manual_seed(2)
-        error = torch.stack([ensemble.denoising_loss(made, source) for _ in range(8)]).mean()
+        ensemble = DiffusionEnsemble(names)
+        generator = torch.Generator().manual_seed(2)
+        losses = [ensemble.denoising_loss(attacked, generator) for _ in range(8)]
+        error = torch.stack(losses).mean()
     return {"speed": BATCH / seconds, "megabytes": megabytes, "error": float(error)}
 
 
 def main(arguments: list[str]) -> None:
     """Print the table, or one row's figures as JSON."""
     if arguments:
-        print(
-            json.dumps(
-                run(arguments[0], [str(Path(arguments[1]) / str(index)) for index in range(3)])
-            )
-        )
+        way, folder = arguments
+        names = [str(Path(folder) / str(index)) for index in range(3)]
+        print(json.dumps(run(way, names)))
         return
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder))
         first: dict[str, float] = {}
-        for way in (
-            "published",
-            "ours, in turn",
-            "ours, in turn, bfloat16",
-            "ours, mean of the models, bfloat16",
-        ):
+        for way in ROWS:
             row = run_row("pairs", way, folder)
             first = first or row
-            ratio, memory = row["speed"] / first["speed"], row["megabytes"] / first["megabytes"]
-            print(
-                f"| {way} | {row['speed']:.3f} pictures/s | {ratio:.2f} x | {memory:.2f} | {row['error']:.4f} |",
-                flush=True,
-            )
+            cells = [
+                way,
+                f"{row['speed']:.3f} images/s",
+                f"{row['speed'] / first['speed']:.2f} x",
+                f"{row['megabytes'] / first['megabytes']:.2f}",
+                f"{row['error']:.4f}",
+            ]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""How fast portraits are drawn: batches against one at a time, in one run.  ``python -m benchmarks.portraits``."""
+"""Speed of drawing portraits, in batches and one at a time.
+
+Run ``python -m benchmarks.portraits``.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import torch
 from tiny.portraits import draw
 
 
-def pictures_per_second(batch: int, total: int = 512) -> float:
-    """Speed at a batch size, at 64 pixels."""
+def images_per_second(batch: int, total: int = 512) -> float:
+    """Measure the drawing speed at a batch size, at 64 pixels."""
     start = time.perf_counter()
     for first in range(0, total, batch):
         draw(range(first, first + batch), [0] * batch)
@@ -20,11 +23,11 @@ def pictures_per_second(batch: int, total: int = 512) -> float:
 def main() -> None:
     """Print the table."""
     draw(range(32), [0] * 32)
-    one = pictures_per_second(1, 64)
+    one = images_per_second(1, 64)
     print(f"threads {torch.get_num_threads()}")
     for batch in (1, 8, 32):
-        speed = pictures_per_second(batch)
-        print(f"batch {batch:>3}: {speed:6.0f} pictures/s, {speed / one:4.1f} x one at a time")
+        speed = images_per_second(batch)
+        print(f"batch {batch:>3}: {speed:6.0f} images/s, {speed / one:4.1f} x one at a time")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""Protecting 512-pixel photos with a generator of the paper's size: the published way against ours.  ``python -m benchmarks.protect``.
+"""Speed of protecting 512-pixel images with a generator of the paper's size, published and ours.
 
-Each row runs in a process of its own, so that peak memory is its own. The weights are random: speed does not depend on them.
+Run ``python -m benchmarks.protect``.
+
+Each row is a process of its own, so that its peak memory can be measured. The weights are random,
+since speed does not depend on them.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from rid.generator import PerturbationGenerator
 from rid.protect.job import ProtectConfig, protect
 from rid.weights import load_generator, save_generator
 
-PHOTOS, BATCH = 8, 4
+IMAGES = 8
+BATCH = 4
+SIDE = 512
 
 
 def build() -> PerturbationGenerator:
-    """The paper's network, not folded, with non-zero random weights."""
+    """Build the paper's network, not folded, with non-zero random weights."""
     torch.manual_seed(0)
     generator = PerturbationGenerator()
     for block in [*generator.blocks, generator]:
@@ -34,59 +39,63 @@ def build() -> PerturbationGenerator:
     return generator
 
 
-def rate(step: Callable[[], object], pictures: int) -> float:
-    """Pictures a second, after one warm-up."""
+def rate(step: Callable[[], object], images: int) -> float:
+    """Measure images a second, after one warm-up."""
     step()
     start = time.perf_counter()
     step()
-    return pictures / (time.perf_counter() - start)
+    return images / (time.perf_counter() - start)
 
 
 @torch.inference_mode()
 def reference(_: Path) -> float:
-    """One photo at a time through the unfolded network in float32."""
-    network, image = UnfoldedNet(build()), torch.rand(1, 3, 512, 512) * 2 - 1
+    """Measure the unfolded network in float32, one image at a time."""
+    network = UnfoldedNet(build())
+    image = torch.rand(1, 3, SIDE, SIDE) * 2 - 1
     return rate(lambda: network(image), 1)
 
 
 @torch.inference_mode()
 def ours(weights: Path, dtype: torch.dtype) -> float:
-    """A batch through the folded network."""
-    network, images = load_generator(str(weights), dtype), torch.rand(BATCH, 3, 512, 512)
+    """Measure the folded network, a batch at a time."""
+    network = load_generator(str(weights), dtype)
+    images = torch.rand(BATCH, 3, SIDE, SIDE)
     return rate(lambda: network(images), BATCH)
 
 
-def folder(weights: Path, precision: str) -> float:
-    """The ``protect`` job from files to files, without loading the weights."""
-    with tempfile.TemporaryDirectory() as place:
-        for index in range(PHOTOS):
-            small = torch.rand(1, 3, 32, 32)
-            photo = torch.nn.functional.interpolate(small, (512, 512), mode="bicubic").clamp(0, 1)[
-                0
-            ]
-            save_png(
-                Photo((photo * 255).byte().permute(1, 2, 0).numpy()),
-                Path(place) / "in" / f"{index}.png",
-            )
-        config = ProtectConfig(
-            weights=str(weights), precision=precision, batch_size=BATCH, accelerator="cpu"
-        )  # type: ignore[arg-type]
-        one = Path(place) / "in" / "0.png"
-        protect([one], Path(place) / "first", config)  # imports and kernels are paid for here
+def write_images(folder: Path) -> None:
+    """Write smooth random images as PNG files."""
+    for index in range(IMAGES):
+        coarse = torch.rand(1, 3, 32, 32)
+        image = torch.nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic")
+        image_u8 = (image.clamp(0, 1)[0] * 255).byte().permute(1, 2, 0).numpy()
+        save_png(Photo(image_u8), folder / f"{index}.png")
+
+
+def whole_job(weights: Path, precision: str) -> float:
+    """Measure the ``protect`` job from files to files, without loading the weights."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_images(folder / "in")
+        settings = {"precision": precision, "batch_size": BATCH, "accelerator": "cpu"}
+        config = ProtectConfig(weights=str(weights), **settings)  # type: ignore[arg-type]
+        one = folder / "in" / "0.png"
+        # the first run pays for imports and kernels, the second measures the overhead
+        protect([one], folder / "first", config)
         start = time.perf_counter()
-        protect([one], Path(place) / "one", config)
+        protect([one], folder / "one", config)
         overhead = time.perf_counter() - start
         start = time.perf_counter()
-        protect([Path(place) / "in"], Path(place) / "all", config)
-        return (PHOTOS - 1) / (time.perf_counter() - start - overhead)
+        protect([folder / "in"], folder / "all", config)
+        return (IMAGES - 1) / (time.perf_counter() - start - overhead)
 
 
 ROWS: dict[str, Callable[[Path], float]] = {
     "published way, float32, one at a time": reference,
     "ours, float32": lambda weights: ours(weights, torch.float32),
     "ours, bfloat16": lambda weights: ours(weights, torch.bfloat16),
-    "ours, folder to folder, float32": lambda weights: folder(weights, "32"),
-    "ours, folder to folder, bfloat16": lambda weights: folder(weights, "bf16"),
+    "ours, folder to folder, float32": lambda weights: whole_job(weights, "32"),
+    "ours, folder to folder, bfloat16": lambda weights: whole_job(weights, "bf16"),
 }
 
 
@@ -102,11 +111,14 @@ def main(arguments: list[str]) -> None:
         for name in ROWS:
             row = run_row("protect", name, weights)
             first = first or row
-            ratio, memory = row["speed"] / first["speed"], row["megabytes"] / first["megabytes"]
-            print(
-                f"| {name} | {row['speed']:.3f} photos/s | {ratio:.2f} x | {row['megabytes']:.0f} MB | {memory:.2f} |",
-                flush=True,
-            )
+            cells = [
+                name,
+                f"{row['speed']:.3f} images/s",
+                f"{row['speed'] / first['speed']:.2f} x",
+                f"{row['megabytes']:.0f} MB",
+                f"{row['megabytes'] / first['megabytes']:.2f}",
+            ]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""What training against an edit buys after it.  ``python -m benchmarks.robustness``.
+"""Effect of training RID against edits, measured after edits.
 
-The shipped small generator goes on training for the same steps with each kind of edit (``configs/rid/tiny_robust.yaml``), and the
-surrogates' denoising error on protected pictures of validation people, which protection raises, is measured after every edit. It needs
-the pairs of ``configs/rid/pairs_tiny.yaml``.
+Run ``python -m benchmarks.robustness``.
+
+The shipped small generator is trained further, for the same number of steps with each kind of edit
+(``configs/rid/tiny_robust.yaml``). Protection raises the surrogates' denoising error, which is
+measured on protected images of validation people after every edit. The pairs of
+``configs/rid/pairs_tiny.yaml`` are needed.
 """
 
 from __future__ import annotations
@@ -22,32 +25,42 @@ from rid.training.cli import main as rid
 from tiny.dataset import PortraitDataset
 
 CONFIG = ROOT / "configs" / "rid" / "tiny_robust.yaml"
-NOTHING = {"jpeg": None, "blur": 0.0, "resize": 1.0, "rounding": False}
+
+NO_EDIT = {"jpeg": None, "blur": 0.0, "resize": 1.0, "rounding": False}
+
 TRAINED: dict[str, dict[str, object] | None] = {
     "nothing": None,
-    "rounding": NOTHING | {"rounding": True},
-    "JPEG 50 to 95": NOTHING | {"jpeg": [50, 95]},
-    "blur to 1 pixel": NOTHING | {"blur": 1.0},
-    "scaling to a half": NOTHING | {"resize": 0.5},
+    "rounding": NO_EDIT | {"rounding": True},
+    "JPEG 50 to 95": NO_EDIT | {"jpeg": [50, 95]},
+    "blur to 1 pixel": NO_EDIT | {"blur": 1.0},
+    "scaling to a half": NO_EDIT | {"resize": 0.5},
     "all of them": {"jpeg": [50, 95], "blur": 1.0, "resize": 0.5, "rounding": True},
 }
+"""Edits in training."""
+
 MEASURED: dict[str, Purifier | None] = {
     "no edit": None,
     "JPEG 75": Jpeg(75),
     "blur 0.7": GaussianBlur(0.7),
     "scaled to 0.7": DownUp(0.7),
 }
-PEOPLE, DRAWS = 64, 6
+"""Edits before measuring."""
+
+PEOPLE = 64
+NOISE_SAMPLES = 6
 
 
 @torch.no_grad()
 def errors(ensemble: DiffusionEnsemble, images: Tensor) -> list[float]:
-    """The ensemble's mean denoising error on 8-bit pictures after every edit, under the same noise."""
-    found = []
-    for method in MEASURED.values():
-        shown = images if method is None else method(images, torch.Generator())
-        found.append(denoising_error(ensemble, quantize(shown), DRAWS))
-    return found
+    """Compute the ensemble's mean denoising error on 8-bit images after every edit.
+
+    The noise is the same for all edits.
+    """
+    values = []
+    for edit in MEASURED.values():
+        edited = images if edit is None else edit(images, torch.Generator())
+        values.append(denoising_error(ensemble, quantize(edited), NOISE_SAMPLES))
+    return values
 
 
 def main() -> None:
@@ -68,21 +81,15 @@ def main() -> None:
         run = rid(arguments)
         ensemble = run.model.ensemble
         if not base:
-            print(
-                "| trained against | "
-                + " | ".join(MEASURED)
-                + " |\n"
-                + "|---" * (len(MEASURED) + 1)
-                + "|"
-            )
+            print(f"| trained against | {' | '.join(MEASURED)} |")
+            print("|---" * (len(MEASURED) + 1) + "|")
             base = errors(ensemble, clean)
         with torch.no_grad():
             protected = quantize(run.model.generator.eval().protect(clean))
-        cells = [
-            f"+{after / before - 1:.1%}"
-            for after, before in zip(errors(ensemble, protected), base, strict=True)
-        ]
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        cells = [name]
+        for after, before in zip(errors(ensemble, protected), base, strict=True):
+            cells.append(f"+{after / before - 1:.1%}")
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A benchmark's row in a process of its own, and that process's peak memory."""
+"""Benchmark rows as separate processes, with their peak memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 
 def peak_megabytes() -> float:
-    """Largest resident size so far, in MB.
+    """Return this process's largest resident size so far, in MB.
 
-    Linux carries ``ru_maxrss`` over from the process that started this one; what /proc says is this one's own.
+    /proc is asked first, since ``ru_maxrss`` on Linux starts with the parent process's size.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -23,8 +23,10 @@ def peak_megabytes() -> float:
 
 
 def run_row(benchmark: str, *arguments: str) -> dict[str, Any]:
-    """Run one row of a benchmark, which prints its figures as JSON in its last line."""
+    """Run one row of a benchmark in a process of its own.
+
+    The process prints its figures as JSON in its last line.
+    """
     command = [sys.executable, "-m", f"benchmarks.{benchmark}", *arguments]
-    return json.loads(
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-    )
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(finished.stdout.splitlines()[-1])

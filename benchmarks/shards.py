@@ -1,7 +1,10 @@
-"""PNG pictures of 512 pixels to batches: torchvision's ImageFolder against shards.  ``python -m benchmarks.shards``.
+"""Speed of loading 512-pixel PNG images into batches: shards against torchvision's ImageFolder.
 
-Rates are for one core: pictures a second of processor time, loaded in the process itself, so that other work on the machine does not
-count. Pictures are made up, but as heavy as those of Stable Diffusion in Fake2M (396 kB each).
+Run ``python -m benchmarks.shards``.
+
+Rates are for one core: images a second of processor time, loaded in the process itself, so that
+other work on the machine does not count. The images are synthetic, but as large as those of Stable
+Diffusion in Fake2M (396 kB each).
 """
 
 from __future__ import annotations
@@ -30,47 +33,44 @@ from engine.files import write_bytes
 from images.archives import Member
 from images.transforms.views import View
 
-SIDE, PICTURES, BATCH, ROUNDS = 512, 64, 32, 5
+SIDE = 512
+IMAGES = 64
+BATCH = 32
+ROUNDS = 5
 BICUBIC = v2.InterpolationMode.BICUBIC
 
 
-def picture(seed: int) -> bytes:
-    """Clouds of several sizes and a little noise, as a PNG file."""
+def synthetic_image(seed: int) -> bytes:
+    """Draw clouds of several sizes with a little noise, as a PNG file."""
     rng = np.random.default_rng(seed)
     clouds = np.zeros((SIDE, SIDE, 3))
     for cells, weight in ((4, 0.5), (16, 0.3), (64, 0.2)):
-        levels = rng.integers(0, 255, (cells, cells, 3), dtype=np.uint8)
-        clouds += weight * np.asarray(
-            Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        )
+        coarse = Image.fromarray(rng.integers(0, 255, (cells, cells, 3), dtype=np.uint8))
+        clouds += weight * np.asarray(coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    noisy = (clouds + rng.normal(0, 2, clouds.shape)).clip(0, 255).astype(np.uint8)
     buffer = BytesIO()
-    Image.fromarray((clouds + rng.normal(0, 2, clouds.shape)).clip(0, 255).astype(np.uint8)).save(
-        buffer, format="PNG"
-    )
+    Image.fromarray(noisy).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
 def write_sources(folder: Path) -> float:
-    """The same pictures as an image folder and as shards; their mean size in kB."""
+    """Write the same images as an image folder and as shards; return their mean size in kB."""
     sizes = []
     for label, name in enumerate(("real", "generated")):
-        members = [
-            Member(f"{name}/{index}.png", picture(1000 * label + index))
-            for index in range(PICTURES // 2)
-        ]
-        sizes += [member.size for member in members]
+        members = []
+        for index in range(IMAGES // 2):
+            content = synthetic_image(1000 * label + index)
+            members.append(Member(f"{name}/{index}.png", content))
         for member in members:
+            sizes.append(member.size)
             write_bytes(folder / "files" / member.name, member.read())
-        shard_images(
-            members,
-            folder / "shards",
-            lambda _, name=name, label=label: Origin("train", name, label),
-        )  # type: ignore[misc]
+        origin = Origin("train", name, label)
+        shard_images(members, folder / "shards", lambda _, origin=origin: origin)  # type: ignore[misc]
     return float(np.mean(sizes)) / 1000
 
 
 class BlurJPEG:
-    """Blur and JPEG for half of the pictures each, with Pillow."""
+    """Blur and JPEG with Pillow, each for half of the images."""
 
     def __call__(self, image: Image.Image) -> Image.Image:
         rng = np.random.default_rng()
@@ -97,39 +97,36 @@ KINDS: dict[str, tuple[list[Any], View]] = {
         View("crop", random=True),
     ),
 }
-"""What is made of each picture, beside a flip for half: torchvision's transforms, and the view that does the same."""
+"""Rows: torchvision's transforms and the equivalent view, each with a random flip."""
 
 
-def torchvision_way(folder: Path, steps: list[Any]) -> Iterable[Any]:
-    """An ImageFolder, shuffled."""
-    whole = v2.Compose(
-        [*steps, v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
-    )
-    return DataLoader(ImageFolder(folder / "files", whole), batch_size=BATCH, shuffle=True)
+def torchvision_loader(folder: Path, steps: list[Any]) -> Iterable[Any]:
+    """Build a shuffled loader over an ImageFolder."""
+    to_float = v2.ToDtype(torch.float32, scale=True)
+    transform = v2.Compose([*steps, v2.RandomHorizontalFlip(), v2.ToImage(), to_float])
+    return DataLoader(ImageFolder(folder / "files", transform), batch_size=BATCH, shuffle=True)
 
 
-def our_way(folder: Path, view: View) -> Iterable[Any]:
-    """The training loader of detectors."""
-    sources = (
-        [ShardSource(f"{folder}/shards/train-{name}-*.tar")] for name in ("real", "generated")
-    )
+def our_loader(folder: Path, view: View) -> Iterable[Any]:
+    """Build the training loader of detectors."""
     data = Fake2MDataModule(
-        *sources,
+        real=[ShardSource(f"{folder}/shards/train-real-*.tar")],
+        generated=[ShardSource(f"{folder}/shards/train-generated-*.tar")],
         train_view=view,
         batch_size=BATCH,
-        epoch_samples=PICTURES,
-        shuffle=PICTURES // 2,
+        epoch_samples=IMAGES,
+        shuffle=IMAGES // 2,
         num_workers=0,
     )
     return data.train_dataloader()
 
 
 def rate(loader: Iterable[Any]) -> float:
-    """Pictures a second of processor time, over one pass."""
+    """Measure images a second of processor time over one pass."""
     start = time.process_time()
     for _ in loader:
         pass
-    return PICTURES / (time.process_time() - start)
+    return IMAGES / (time.process_time() - start)
 
 
 def main() -> None:
@@ -138,20 +135,18 @@ def main() -> None:
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print(
-            f"{PICTURES} PNG files of {SIDE} pixels, {write_sources(folder):.0f} kB each",
-            flush=True,
-        )
+        size = write_sources(folder)
+        print(f"{IMAGES} PNG files of {SIDE} pixels, {size:.0f} kB each", flush=True)
         for kind, (steps, view) in KINDS.items():
-            loaders = torchvision_way(folder, steps), our_way(folder, view)
-            rates = np.array([[rate(loader) for loader in loaders] for _ in range(ROUNDS + 1)])[
-                1:
-            ]  # the first warms up; in turn
+            # both loaders alternate; the first round warms up
+            loaders = (torchvision_loader(folder, steps), our_loader(folder, view))
+            rounds = []
+            for _ in range(ROUNDS + 1):
+                rounds.append([rate(loader) for loader in loaders])
+            rates = np.array(rounds[1:])
             theirs, ours = np.median(rates, axis=0)
-            print(
-                f"| {kind} | {theirs:.0f} | {ours:.0f} | {np.median(rates[:, 1] / rates[:, 0]):.2f} |",
-                flush=True,
-            )
+            ratio = np.median(rates[:, 1] / rates[:, 0])
+            print(f"| {kind} | {theirs:.0f} | {ours:.0f} | {ratio:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

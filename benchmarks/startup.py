@@ -1,7 +1,9 @@
-"""``python -m benchmarks.startup [CHECKOUT]``: processor time until a command answers, against ``import torch``.
+"""Processor time until a command answers, against ``import torch``.
 
-Each row is the least of three runs, interpreter included; with a second checkout, such as one of an older version, its times
-stand beside ours.
+Run ``python -m benchmarks.startup [CHECKOUT]``.
+
+Each row is the fastest of three runs, interpreter included. The times of a second checkout, such as
+an older version, are printed beside ours.
 """
 
 from __future__ import annotations
@@ -20,18 +22,20 @@ ROOT = Path(__file__).parents[1]
 RUNS = 3
 
 HELPS = (
-    *(
-        "rid protect",
-        "rid fit",
-        "detectors scan",
-        "detectors fit",
-        "indexing search",
-        "sentinels embed",
-        "datamodules shard",
-    ),
-    *("checkpoints list", "eval personalize", "eval rag", "eval metrics", "tiny train"),
+    "rid protect",
+    "rid fit",
+    "detectors scan",
+    "detectors fit",
+    "indexing search",
+    "sentinels embed",
+    "datamodules shard",
+    "checkpoints list",
+    "eval personalize",
+    "eval rag",
+    "eval metrics",
+    "tiny train",
 )
-"""Verbs of which help is asked for; older versions have them, too."""
+"""Verbs whose ``--help`` is measured; older versions have them, too."""
 
 JOBS = {
     "rid protect": "rid protect PHOTOS -o OUT/p",
@@ -39,15 +43,15 @@ JOBS = {
     "indexing search": "indexing search PHOTOS -o OUT/m.csv --index checkpoints/tiny/index",
     "sentinels embed": "sentinels embed PHOTOS -o OUT/v --model checkpoints/tiny/embedder",
 }
-"""Three photos each."""
+"""Commands on three images each."""
 
 
-def seconds(words: Sequence[str], folder: Path) -> float:
-    """Processor time of a Python process and those that it starts."""
+def seconds(arguments: Sequence[str], folder: Path) -> float:
+    """Measure the processor time of a Python process and its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, *arguments],
         cwd=folder,
         capture_output=True,
         env=environment | {"OMP_NUM_THREADS": "1"},
@@ -57,58 +61,64 @@ def seconds(words: Sequence[str], folder: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def least(words: Sequence[str], folder: Path) -> float:
-    """The least time of several runs."""
-    return min(seconds(words, folder) for _ in range(RUNS))
+def fastest(arguments: Sequence[str], folder: Path) -> float:
+    """Measure the fastest of several runs."""
+    return min(seconds(arguments, folder) for _ in range(RUNS))
 
 
-def of_job(line: str, photos: Path, folder: Path) -> float:
-    """The least time of a job, which begins anew each time."""
+def fastest_job(command: str, images: Path, folder: Path) -> float:
+    """Measure the fastest of several runs of a job, each with a new output folder.
+
+    Args:
+        command: Command with ``PHOTOS`` and ``OUT`` for its folders.
+        images: Folder of the images.
+        folder: Checkout to run in.
+    """
     times = []
     for _ in range(RUNS):
         with TemporaryDirectory() as output:
-            words = [
-                word.replace("PHOTOS", str(photos)).replace("OUT", output) for word in line.split()
-            ]
-            times.append(seconds(["-m", *words], folder))
+            arguments = ["-m"]
+            for word in command.split():
+                arguments.append(word.replace("PHOTOS", str(images)).replace("OUT", output))
+            times.append(seconds(arguments, folder))
     return min(times)
 
 
-def rows(folder: Path, photos: Path) -> dict[str, float]:
-    """All times of one checkout."""
-    found = {"`import torch`": least(["-c", "import torch"], folder)}
-    found |= {f"`{verb} --help`": least(["-m", *verb.split(), "--help"], folder) for verb in HELPS}
-    found |= {
-        f"`{name}`, three photos": of_job(line, photos, folder) for name, line in JOBS.items()
-    }
-    return found
+def measure(folder: Path, images: Path) -> dict[str, float]:
+    """Measure all rows of a checkout."""
+    times = {"`import torch`": fastest(["-c", "import torch"], folder)}
+    for verb in HELPS:
+        times[f"`{verb} --help`"] = fastest(["-m", *verb.split(), "--help"], folder)
+    for name, command in JOBS.items():
+        times[f"`{name}`, three photos"] = fastest_job(command, images, folder)
+    return times
+
+
+def print_table(ours: dict[str, float], before: dict[str, float]) -> None:
+    """Print all rows, beside those of another checkout if there is one."""
+    heads = ["before, s"] if before else []
+    heads = ["", *heads, "s", "against `import torch`"]
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
+    for name, time in ours.items():
+        cells = [name]
+        if before:
+            cells.append(f"{before[name]:.2f}" if name in before else "none")
+        cells += [f"{time:.2f}", f"{time / ours['`import torch`']:.2f}"]
+        print(f"| {' | '.join(cells)} |")
 
 
 def main(arguments: list[str]) -> None:
-    """Print the table."""
-    with TemporaryDirectory() as place:
+    """Measure, and print the table."""
+    with TemporaryDirectory() as name:
+        images = Path(name)
         for number in range(3):
-            Image.effect_noise((160, 160), 40 + number).convert("RGB").save(
-                Path(place) / f"{number}.png"
-            )
-        ours = rows(ROOT, Path(place))
-        ours["`rid --version`"] = least(["-m", "rid", "--version"], ROOT)
-        before = rows(Path(arguments[0]), Path(place)) if arguments else {}
-    torch = ours["`import torch`"]
-    print(
-        "| | before, s | s | against `import torch` |"
-        if before
-        else "| | s | against `import torch` |"
-    )
-    print("|---|---|---|---|" if before else "|---|---|---|")
-    for name, time in ours.items():
-        cells = [
-            name,
-            *([f"{before[name]:.2f}" if name in before else "none"] if before else []),
-            f"{time:.2f}",
-            f"{time / torch:.2f}",
-        ]
-        print(f"| {' | '.join(cells)} |")
+            noise = Image.effect_noise((160, 160), 40 + number).convert("RGB")
+            noise.save(images / f"{number}.png")
+        ours = measure(ROOT, images)
+        ours["`rid --version`"] = fastest(["-m", "rid", "--version"], ROOT)
+        before = measure(Path(arguments[0]), images) if arguments else {}
+    print_table(ours, before)
 
 
 if __name__ == "__main__":

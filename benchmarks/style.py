@@ -1,9 +1,9 @@
-"""Style of Python trees in figures: ours beside other checkouts.
+"""Style report of Python trees: sizes, density and docstrings.
 
     python -m benchmarks.style                          # this tree
-    python -m benchmarks.style TORCHGEO/ ANOMALIB/src/  # the same of others, beside it
+    python -m benchmarks.style TORCHGEO/ ANOMALIB/src/  # with other trees beside it
 
-Tests and examples are left out. Shares and rates are of what each row names.
+Tests and examples are left out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def measure(tree: Path) -> dict[str, str]:
         tree: Folder with Python files.
 
     Returns:
-        Figures by the name of what they measure.
+        Figures by name.
 
     Raises:
         FileNotFoundError: If there are no Python files.
@@ -83,7 +83,9 @@ def measure(tree: Path) -> dict[str, str]:
         "tuple assignments per 1,000 lines": f"{count['tuples'] * per_thousand:.1f}",
         "whole-line comments per 1,000 lines": f"{count['comments'] * per_thousand:.1f}",
         "words in a docstring's first line, mean": f"{np.mean(lengths['headline'] or [0]):.1f}",
-        "first lines that open with What, Who, Whether, How": f"{count['questions']} of {len(lengths['headline'])}",
+        "first lines that open with What, Who, Whether, How": (
+            f"{count['questions']} of {len(lengths['headline'])}"
+        ),
         "functions with a docstring": _share(count["documented"], count["functions"]),
         "typed functions": _share(count["typed"], count["functions"]),
         "public functions of 3 parameters or more with Args": _share(
@@ -94,13 +96,10 @@ def measure(tree: Path) -> dict[str, str]:
 
 
 def _visit(module: ast.Module, count: Counter[str], lengths: dict[str, list[int]]) -> None:
+    """Add a module's figures to counts and lengths."""
     for node in ast.walk(module):
-        if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)) and (
-            text := ast.get_docstring(node)
-        ):
-            headline = text.splitlines()[0]
-            lengths["headline"].append(len(headline.split()))
-            count["questions"] += bool(QUESTIONS.match(headline))
+        if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)):
+            _visit_docstring(node, count, lengths)
         if isinstance(node, FUNCTIONS):
             _visit_function(node, count)
             lengths["function"].append((node.end_lineno or node.lineno) - node.lineno + 1)
@@ -117,37 +116,51 @@ def _visit(module: ast.Module, count: Counter[str], lengths: dict[str, list[int]
             count["loggers"] += name.endswith("getLogger")
 
 
+def _visit_docstring(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
+    count: Counter[str],
+    lengths: dict[str, list[int]],
+) -> None:
+    """Add the words of a docstring's first line, and whether it asks a question."""
+    text = ast.get_docstring(node)
+    if text:
+        headline = text.splitlines()[0]
+        lengths["headline"].append(len(headline.split()))
+        count["questions"] += bool(QUESTIONS.match(headline))
+
+
 def _visit_function(node: ast.FunctionDef | ast.AsyncFunctionDef, count: Counter[str]) -> None:
+    """Count a function's docstring, types and ``Args:`` section."""
     text = ast.get_docstring(node) or ""
-    given = node.args
-    parameters = [
-        one
-        for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)
-        if one.arg not in ("self", "cls")
-    ]
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    parameters = [argument for argument in arguments if argument.arg not in ("self", "cls")]
+    typed_result = node.returns is not None or node.name == "__init__"
+    typed = typed_result and all(argument.annotation is not None for argument in parameters)
     count["functions"] += 1
     count["documented"] += bool(text)
-    returns = node.returns is not None or node.name == "__init__"
-    count["typed"] += returns and all(one.annotation is not None for one in parameters)
+    count["typed"] += typed
     if not node.name.startswith("_") and len(parameters) >= 3:
         count["public"] += 1
         count["args"] += bool(re.search(r"^\s*(Args|Parameters):", text, re.MULTILINE))
 
 
 def _whole_line_comments(text: str) -> int:
-    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return sum(
-        token.type == tokenize.COMMENT and not token.line[: token.start[1]].strip()
-        for token in tokens
-    )
+    """Count the comments that have a line of their own."""
+    count = 0
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        before = token.line[: token.start[1]]
+        count += token.type == tokenize.COMMENT and not before.strip()
+    return count
 
 
 def _spread(values: list[int], percentile: int) -> str:
-    middle, high = np.percentile(values or [0], [50, percentile])
-    return f"{middle:.0f} / {high:.0f} / {max(values, default=0)}"
+    """Format median, percentile and maximum."""
+    median, high = np.percentile(values or [0], [50, percentile])
+    return f"{median:.0f} / {high:.0f} / {max(values, default=0)}"
 
 
 def _share(part: int, whole: int) -> str:
+    """Format a share with its counts."""
     return f"{part} of {whole} ({part / max(whole, 1):.0%})"
 
 
