@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import msgspec
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from engine.files import write_bytes
 from engine.records import parse_json
+from images.sources import open_url
 
 ENDING = ".safetensors"
 
@@ -53,7 +53,7 @@ def read_features(url: str) -> Iterator[tuple[dict[str, Any], Tensor]]:
     Raises:
         ValueError: If the file is damaged or holds no features.
     """
-    with fsspec.open(url, "rb") as stream:
+    with open_url(url) as stream:
         content = stream.read()
     notes = _read_header(content, url).notes
     records = parse_json(notes["records"], list[dict[str, Any]], f"{url}: its records", REMEDY)
@@ -79,7 +79,7 @@ def describe_features(url: str) -> tuple[int, int, dict[str, Any]]:
     Raises:
         ValueError: If the file holds no features.
     """
-    with fsspec.open(url, "rb") as stream:
+    with open_url(url) as stream:
         content = stream.read(8)
         content += stream.read(min(int.from_bytes(content, "little"), MAX_HEADER_BYTES))
     header = _read_header(content, url)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
-from fsspec.implementations.local import LocalFileSystem
 
-from engine.files import naming_errors, refuse_special
 from engine.records import parse_json
+from images.sources import open_path
 
 MAX_INDEX_BYTES = 256 << 20
 """Largest part of an index that is read."""
@@ -79,9 +78,7 @@ def read_index(system: Any, path: str, name: str, required: bool) -> ShardIndex 
     Raises:
         ValueError: If a required index, or a file that looks like one, is damaged.
     """
-    if isinstance(system, LocalFileSystem):
-        refuse_special(Path(path))
-    with naming_errors(name), system.open(path, "rb") as stream:
+    with open_path(system, path, name) as stream:
         content = stream.read(MAX_INDEX_BYTES)
     remedy = "write the shards again, or get the index again"
     try:

@@ -15,10 +15,11 @@ from torch import Tensor
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features, read_features
 from datamodules.shard_index import index_stem, missing_shard, read_index
-from engine.files import file_digest, refuse_special
+from engine.files import file_digest
 from images.archives import index_tar, read_tar
 from images.formats import unsupported_reason
 from images.samples import RECORD, Sample, several_images_message, stream_samples
+from images.sources import open_url
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,9 @@ def read_shards(shards: Iterable[str]) -> Iterator[ShardSample]:
 
 def _read_tar_shard(shard: str) -> Iterator[ShardSample]:
     """Yield the coded samples of a tar shard."""
-    path = _local_path(shard)
-    if path is not None:
-        refuse_special(path)
-    with fsspec.open(shard, "rb") as stream:
-        members = read_tar(stream, shard.removeprefix("file://"), seekable=path is not None)
+    is_local = _local_path(shard) is not None
+    with open_url(shard) as stream:
+        members = read_tar(stream, shard.removeprefix("file://"), seekable=is_local)
         for sample in stream_samples(members):
             yield _coded_sample(shard, sample)
 

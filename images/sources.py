@@ -7,17 +7,46 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
+from engine.files import naming_errors, refuse_special
 from images.archives import DamagedArchive, Member, read_tar, walk_folder
 
 PART = re.compile(r"^(?P<stem>.+\.(?:tar\.gz|tgz))(?:\.(?P<number>\d+))?$")
 """File name of an archive, ``NAME.tar.gz``, or of its part, ``NAME.tar.gz.N``."""
+
+
+@contextmanager
+def open_path(system: fsspec.AbstractFileSystem, path: str, name: str) -> Iterator[IO[bytes]]:
+    """Open a file of an fsspec file system for reading.
+
+    Args:
+        system: The file system.
+        path: Path in it.
+        name: Name of the file in error messages.
+
+    Raises:
+        OSError: If reading fails, or the path is a local pipe, socket or device.
+    """
+    if isinstance(system, LocalFileSystem):
+        refuse_special(Path(path))
+    with naming_errors(name), system.open(path, "rb") as stream:
+        yield stream
+
+
+@contextmanager
+def open_url(url: str) -> Iterator[IO[bytes]]:
+    """Open a local file or an fsspec URL for reading; see :func:`open_path`."""
+    system, path = fsspec.url_to_fs(url)
+    with open_path(system, path, url.removeprefix("file://")) as stream:
+        yield stream
 
 
 @dataclass(frozen=True)
@@ -73,13 +102,15 @@ class PartStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while True:
-            content = self.file.read(len(buffer))
+            with naming_errors(self.current):
+                content = self.file.read(len(buffer))
             if content or not self.rest:
                 buffer[: len(content)] = content
                 return len(content)
             self.file.close()
             self.current = self.rest.pop(0)
-            self.file = self.archive.system.open(self.current, "rb")
+            with naming_errors(self.current):
+                self.file = self.archive.system.open(self.current, "rb")
 
 
 def find_archives(source: str) -> list[SplitArchive]:
@@ -150,7 +181,7 @@ def read_text(source: str) -> str:
 
     Invalid UTF-8 is kept as surrogates.
     """
-    with fsspec.open(source, "rb") as stream:
+    with open_url(source) as stream:
         return bytes(stream.read()).decode("utf-8", "surrogateescape")
 
 
@@ -167,7 +198,7 @@ def _archive_members(archives: list[SplitArchive]) -> Iterator[Member]:
 def _shard_members(system: fsspec.AbstractFileSystem, shard: str) -> Iterator[Member]:
     """Yield the files of a shard, prefixed with the shard's name."""
     name = PurePosixPath(shard)
-    with system.open(shard, "rb") as stream:
+    with open_path(system, shard, shard) as stream:
         for member in read_tar(stream, shard):
             yield _prefixed(member, f"{name.stem}/")
 

@@ -20,7 +20,7 @@ from engine.cli.short_help import short_help
 from engine.cli.spelling import normalize_options
 from engine.files import naming_errors
 
-NO_CONFIG = ("Problems parsing config:", "Unexpected config:")
+NO_CONFIG = ("Problems parsing config:", "Unexpected config:", "Spaces not allowed in keys")
 """Beginnings of jsonargparse's messages about a file that is no config."""
 
 IN_CONFIG = ("Option ", "Group ", "Subcommand ")
@@ -103,7 +103,8 @@ class ForPeople(ArgumentParser):
             raise ex
         cleaned = clean(message, self, self.in_file)
         files = self.files_read()
-        if message.startswith(IN_CONFIG) and files:
+        is_missing = cleaned.startswith("missing: ")  # its name may be misspelled in the config
+        if files and (is_missing or message.startswith(IN_CONFIG)):
             cleaned = f"{', '.join(files)}: {cleaned}"
         elif message.startswith(NO_CONFIG) and files and not self.in_file:
             cleaned = f"{files[-1]}: {cleaned}"

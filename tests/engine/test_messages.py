@@ -129,6 +129,7 @@ def test_one_line_says_what_is_wrong(words, message, capsys, tmp_path, monkeypat
         ("batch_size: [3", "not valid YAML: did not find expected ',' or ']', line 1, column 13"),
         ("limits: {steps: some}", "limits.steps: 'some' is not a whole number"),
         ("batch_size: null", "batch_size: null is not a whole number"),
+        ("batch size: 3", 'Spaces not allowed in keys: "batch size".'),
         ("- a", "not a mapping of settings, such as 'batch_size: 8'"),
     ],
 )
@@ -205,6 +206,14 @@ def test_what_a_training_lacks():
         UsageError, match=r"^missing: --model.generator, --model.surrogates, --data$"
     ):
         lightning("rid", ["fit", "--trainer.max_steps", "3"])
+
+
+def test_a_config_without_a_needed_setting_is_named(capsys, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("batch_size: 3")
+    assert run(ROOM.main, ["go", "p", "-c", str(config)]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: {config}: missing: -o/--output (folder of the results)\n"
 
 
 def test_the_cause_inside_a_training_config_is_shown(monkeypatch, tmp_path):

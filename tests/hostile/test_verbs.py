@@ -28,7 +28,7 @@ def test_commands_on_damaged_inputs_end_right_or_name_the_file(warm):
     counts, faults = run(warm, COMMANDS, SEED)
     for name, found in sorted(counts.items()):
         print(f"{name:28} {dict(found)}")
-    assert faults == []
+    assert not faults, "\n".join(faults)
     assert sum(sum(found.values()) for found in counts.values()) == COMMANDS
     assert sum(found["named"] for found in counts.values()) > COMMANDS / 4, (
         "the damage must be damage"

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import random
+import re
 import tarfile
 
 import fsspec
@@ -301,3 +302,12 @@ def test_a_pipe_with_a_tar_files_name_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.tar")
     with pytest.raises(OSError, match="not a file, but a pipe"):
         index_tar(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("name", ["shard.tar", "whole.tar.gz"])
+def test_a_file_that_cannot_be_read_is_named(name, tmp_path):
+    (tmp_path / name).symlink_to("/proc/self/mem")  # its first byte cannot be read
+    source = tmp_path / name if name.endswith(".tar") else tmp_path
+    with pytest.raises(OSError, match=re.escape(str(tmp_path / name))) as raised:
+        list(read_source(str(source)))
+    assert raised.value.filename == str(tmp_path / name)
