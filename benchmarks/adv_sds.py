@@ -1,10 +1,10 @@
-"""Speed and memory of an Adv-SDS step against three models, published and ours.
+"""Speed and memory of an Adv-SDS step, published and ours.
 
 Run ``python -m benchmarks.adv_sds``.
 
 UNets and autoencoders have the shape of Stable Diffusion 1.5 at a quarter of its width, with random
-weights. The first two models share an autoencoder, as SD 1.4 and 1.5 do. Each row is a process of
-its own, so that its peak memory can be measured.
+weights. Three models are attacked. The first two share an autoencoder, as SD 1.4 and 1.5 do. Each
+row is a process of its own, so that its peak memory can be measured.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def load_apart(names: list[str]) -> list[dict[str, Any]]:
 
 
 def load_model(name: str) -> dict[str, Any]:
-    """Load the parts of a model: networks, tokens of the prompt and ``alphas_cumprod``."""
+    """Load networks, prompt tokens and ``alphas_cumprod`` of a model."""
     tokenizer = AutoTokenizer.from_pretrained(name, subfolder="tokenizer")
     tokens = tokenizer(" ", padding="max_length", max_length=40, return_tensors="pt")
     scheduler = DDPMScheduler.from_pretrained(name, subfolder="scheduler")
@@ -88,7 +88,7 @@ def load_model(name: str) -> dict[str, Any]:
 
 
 def published_step(names: list[str]) -> Callable[[Tensor], Tensor]:
-    """Return the published step: the loss of images, (B, 3, S, S) in [0, 1]."""
+    """Return the published loss of (B, 3, S, S) images in [0, 1]."""
     models = load_apart(names)
     for model in models:
         for part in ("vae", "unet", "text_encoder"):

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def measure_index(factory: str, folder: Path) -> None:
-    """Build an index, activate and add the released images, and run the retrieval study."""
+    """Build an index, activate images, and run the retrieval study."""
     index = folder / "index"
     active = folder / "active"
     if not (index / "index.json").is_file():

@@ -109,7 +109,7 @@ ROWS: dict[str, tuple[Callable[[Sequence[Tensor], Tensor, Embedder], list[Tensor
 
 
 def measure(name: str) -> dict[str, float]:
-    """Measure a row: images a second, PSNR, cosine to the target, and peak memory."""
+    """Measure a row: speed, PSNR, cosine to the target, and memory."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     way, batch = ROWS[name]

@@ -48,7 +48,7 @@ NAME_BYTES = 256
 
 
 def write_descriptors(folder: Path) -> None:
-    """Write a million vectors around 20,000 centers, and slightly perturbed copies as queries."""
+    """Write a million clustered vectors, and perturbed ones as queries."""
     rng = np.random.default_rng(0)
     centers = rng.standard_normal((20_000, LENGTH), dtype=np.float32)
     matrix = np.lib.format.open_memmap(
@@ -102,7 +102,7 @@ def build_at_once(folder: Path) -> None:
 
 
 def our_build(name: str, shards: int) -> Callable[[Path], None]:
-    """Return our build into a folder; ``one`` trains the index that the others use."""
+    """Return our build; ``one`` trains the index that the others use."""
 
     def way(folder: Path) -> None:
         if name != "one":
@@ -138,7 +138,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
 
 
 def measure_search(name: str, folder: Path) -> dict[str, float]:
-    """Measure a row of searches, one query at a time, and write the entries that it finds."""
+    """Measure a row of single searches, and write the entries found."""
     saved = np.load(folder / "queries.npz")
     queries = saved["queries"]
     truth = saved["truth"]
@@ -192,7 +192,7 @@ def print_builds(folder: Path) -> None:
 
 
 def print_searches(folder: Path) -> None:
-    """Print the table of searches, and check that all rows find the same entries."""
+    """Print the table of searches, and compare the entries found."""
     print(
         "| searched, one query at a time | ms a query | recall at 1 | at 10 | peak MB | bound MB |"
     )

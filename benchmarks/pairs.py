@@ -75,7 +75,7 @@ def attack(way: str, names: list[str], images: Tensor) -> tuple[Tensor, float]:
 
 
 def run(way: str, names: list[str]) -> dict[str, float]:
-    """Measure images a second, peak memory and the denoising error of the attacked images."""
+    """Measure speed, peak memory and the attacked images' denoising error."""
     coarse = torch.rand(BATCH, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     images = torch.nn.functional.interpolate(coarse, SIDE)
     attack(way, names, images[:1])

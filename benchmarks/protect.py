@@ -1,9 +1,9 @@
-"""Speed of protecting 512-pixel images with a generator of the paper's size, published and ours.
+"""Speed of protecting 512-pixel images, published and ours.
 
 Run ``python -m benchmarks.protect``.
 
-Each row is a process of its own, so that its peak memory can be measured. The weights are random,
-since speed does not depend on them.
+The generator has the paper's size. Each row is a process of its own, so that its peak memory can be
+measured. The weights are random, since speed does not depend on them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class UnfoldedNet(nn.Module):
         return F.linear(x, self._weight(f"{name}.weight"), self._weight(f"{name}.bias"))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute the perturbation of (B, 3, S, S) images, both on the scale [-1, 1]."""
+        """Compute the perturbation of (B, 3, S, S) images in [-1, 1]."""
         # patches with positions
         kernel = self._weight("x_embedder.proj.weight")
         x = F.conv2d(images, kernel, self._weight("x_embedder.proj.bias"), stride=self.patch)
@@ -98,7 +98,13 @@ def encode(model: dict[str, Any], images: Tensor) -> Tensor:
 
 
 def predict_noise(model: dict[str, Any], noisy: Tensor, timesteps: Tensor) -> Tensor:
-    """Predict the noise of latents, given the constant prompt."""
+    """Predict the noise of latents, given the constant prompt.
+
+    Args:
+        model: Model of :func:`adv_sds_step`.
+        noisy: (B, 4, s, s) noisy latents.
+        timesteps: (B,) timesteps.
+    """
     text = model["text_encoder"](model["tokens"]).last_hidden_state
     return model["unet"](noisy, timesteps, text.expand(len(noisy), -1, -1)).sample
 
@@ -141,7 +147,7 @@ def momentum_ascent(
 
 
 def denoising_gradient(model: dict[str, Any], images: Tensor) -> Tensor:
-    """Compute the gradient of the denoising loss with respect to images in [-1, 1]."""
+    """Compute the denoising loss's gradient with respect to images in [-1, 1]."""
     images = images.detach().requires_grad_()
     latents = encode(model, images)
     noise = torch.randn_like(latents)

@@ -1,11 +1,11 @@
-"""Speed of exact search in 100,000 vectors: a mapped store against batch files.
+"""Speed of exact search: a mapped store against batch files.
 
 Run ``python -m benchmarks.retrieval``.
 
-The unit vectors have length 512. Queries are searched one at a time and a hundred at once. The
-baseline reads files of 2,048 vectors with ``torch.load`` for each query and keeps a running top 20,
-as the published program does. It leaves out the model that the program opens for each query. Both
-must find the same images.
+The 100,000 unit vectors have length 512. Queries are searched one at a time and a hundred at once.
+The baseline reads files of 2,048 vectors with ``torch.load`` for each query and keeps a running top
+20, as the published program does. It leaves out the model that the program opens for each query.
+Both must find the same images.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ QUERIES = 100
 
 
 def search_files(folder: Path, query: torch.Tensor) -> list[str]:
-    """Search all batch files with a running top k, and return the names."""
+    """Search all batch files with a running top k."""
     scores = torch.empty(0)
     names: list[str] = []
     for file in sorted(folder.glob("*.pt"), key=lambda path: int(path.stem)):
@@ -54,7 +54,13 @@ def fastest(work: Callable[[], object], repeats: int) -> float:
 
 
 def write_files(folder: Path, vectors: NDArray[np.float32], names: list[str]) -> None:
-    """Write the baseline's batch files and our store."""
+    """Write the baseline's batch files and our store.
+
+    Args:
+        folder: Folder to write to.
+        vectors: (N, D) unit vectors.
+        names: N names.
+    """
     for start in range(0, COUNT, BATCH):
         part = {
             "vectors": torch.from_numpy(vectors[start : start + BATCH].copy()),

@@ -1,4 +1,4 @@
-"""Speed of loading 512-pixel PNG images into batches: shards against torchvision's ImageFolder.
+"""Speed of loading PNG images: shards against torchvision's ImageFolder.
 
 Run ``python -m benchmarks.shards``.
 
@@ -41,7 +41,7 @@ BICUBIC = v2.InterpolationMode.BICUBIC
 
 
 def synthetic_image(seed: int) -> bytes:
-    """Draw clouds of several sizes with a little noise, as a PNG file."""
+    """Draw clouds of several sizes with noise, as PNG."""
     rng = np.random.default_rng(seed)
     clouds = np.zeros((SIDE, SIDE, 3))
     for cells, weight in ((4, 0.5), (16, 0.3), (64, 0.2)):
@@ -54,7 +54,11 @@ def synthetic_image(seed: int) -> bytes:
 
 
 def write_sources(folder: Path) -> float:
-    """Write the same images as an image folder and as shards; return their mean size in kB."""
+    """Write the same images as a folder and as shards.
+
+    Returns:
+        Their mean size in kB.
+    """
     sizes = []
     for label, name in enumerate(("real", "generated")):
         members = []

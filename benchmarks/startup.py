@@ -67,7 +67,9 @@ def fastest(arguments: Sequence[str], folder: Path) -> float:
 
 
 def fastest_job(command: str, images: Path, folder: Path) -> float:
-    """Measure the fastest of several runs of a job, each with a new output folder.
+    """Measure the fastest of several runs of a job.
+
+    Each run has a new output folder.
 
     Args:
         command: Command with ``PHOTOS`` and ``OUT`` for its folders.
@@ -95,7 +97,7 @@ def measure(folder: Path, images: Path) -> dict[str, float]:
 
 
 def print_table(ours: dict[str, float], before: dict[str, float]) -> None:
-    """Print all rows, beside those of another checkout if there is one."""
+    """Print all rows, beside those of another checkout if given."""
     heads = ["before, s"] if before else []
     heads = ["", *heads, "s", "against `import torch`"]
     print(f"| {' | '.join(heads)} |")

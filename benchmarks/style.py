@@ -39,7 +39,7 @@ QUESTIONS = re.compile(r"(What|Who|Whether|How|The same)\b")
 
 
 def python_files(tree: Path) -> list[Path]:
-    """List the Python files of a tree; of this project, those of its packages."""
+    """List the Python files of a tree, or of this project's packages."""
     roots = [tree / room for room in ROOMS] if tree.resolve() == ROOT else [tree]
     files = [file for root in roots for file in sorted(root.rglob("*.py"))]
     return [file for file in files if not LEFT_OUT & set(file.relative_to(tree).parts)]
@@ -121,7 +121,7 @@ def _visit_docstring(
     count: Counter[str],
     lengths: dict[str, list[int]],
 ) -> None:
-    """Add the words of a docstring's first line, and whether it asks a question."""
+    """Count the words and the question words of a headline."""
     text = ast.get_docstring(node)
     if text:
         headline = text.splitlines()[0]

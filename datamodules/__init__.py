@@ -1,1 +1,1 @@
-"""Every way pictures reach a Trainer, and the only place that decodes image files."""
+"""Data sets, data modules and shards for training and evaluation."""

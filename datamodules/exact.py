@@ -89,7 +89,7 @@ def read_batches(batch_size: int, samples: Iterator[dict[str, Any]]) -> Iterator
 
 
 def feature_width(urls: Sequence[str], shards: Sequence[str]) -> int | None:
-    """Find the width of the features in shards; None for shards of images.
+    """Find the width of feature shards; None for image shards.
 
     Raises:
         ValueError: If images and features are mixed, or features of several widths.
@@ -189,7 +189,7 @@ class ExactStream(IterableDataset[dict[str, Any]]):
             yield self._padding({})
 
     def _spans(self, worker: int, workers: int) -> list[tuple[int, int]]:
-        """List (number of the first sample over all shards, count) of a worker's shards."""
+        """List first sample number, over all shards, and count of a worker's shards."""
         spans = []
         first = 0
         for index, (_, count) in enumerate(self.shards):
@@ -204,7 +204,7 @@ class ExactStream(IterableDataset[dict[str, Any]]):
         return decoded | {"corrupt": 0} if "image" in decoded else self._padding(decoded["record"])
 
     def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Build a padding sample; a record marks it as a damaged image."""
+        """Build a padding sample, with a record if it replaces a damaged image."""
         return {
             "image": self.empty_input,
             "label": PADDING,
@@ -214,7 +214,10 @@ class ExactStream(IterableDataset[dict[str, Any]]):
 
 
 def _decode(sample: ShardSample, view: View, edit: Edit | None, draw: int = 0) -> dict[str, Any]:
-    """Decode a sample with a generator seeded by its key; a damaged one gives its error."""
+    """Decode a sample with a generator seeded by its key.
+
+    A damaged sample gives a record of its error.
+    """
     seed = zlib.crc32(sample.key.encode("utf-8", "surrogateescape"))
     rng = np.random.default_rng([seed, draw] if draw else seed)
     try:
@@ -229,7 +232,7 @@ def _coded_bytes(sample: ShardSample) -> int:
 
 
 def _check_count(shard: str, count: int, expected: int) -> None:
-    """Raise ValueError if a shard has another number of samples than its index says."""
+    """Raise ValueError if a sample count differs from the index."""
     if count != expected:
         msg = f"{shard}: {count} samples, but its index says {expected}; write the shards again"
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Pairs of an image and its PGD-attacked version, for RID's regression loss."""
+"""Pairs of images and PGD-attacked versions, for RID's regression loss."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ class WithPairs(Dataset[dict[str, Any]]):
         if isinstance(index, tuple):
             image, pair = index
         else:
-            image, pair = index, index % len(self.pairs)  # type: ignore[arg-type]
+            image = index
+            pair = index % len(self.pairs)  # type: ignore[arg-type]
         return self.images[image] | self.pairs[pair]
 
 
@@ -120,7 +121,7 @@ def _read_shards(path: Path) -> list[Pair]:
 
 
 def _pair_keys(names: dict[str, Member]) -> list[str]:
-    """List the keys of all pairs that have at least one image, in file order."""
+    """List the keys of complete and incomplete pairs, in file order."""
     keys: dict[str, None] = {}
     for name in names:
         for suffix in SUFFIXES:

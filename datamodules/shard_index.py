@@ -27,7 +27,7 @@ class IndexedShard:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """Index of a subset's shards, as ``python -m datamodules shard`` writes it."""
+    """Index of a subset, written by ``python -m datamodules shard``."""
 
     shards: list[IndexedShard]
 
@@ -38,7 +38,7 @@ def index_stem(shard: PurePosixPath) -> str:
 
 
 def missing_shard(system: Any, pattern: str, names: Sequence[str]) -> str | None:
-    """Find the first shard that an index lists and a pattern did not match.
+    """Find the first indexed shard that a pattern should match, but is missing.
 
     Args:
         system: File system (fsspec) of the shards.

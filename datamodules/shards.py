@@ -72,7 +72,10 @@ class ShardSample:
 
 @dataclass(frozen=True)
 class StoredShard:
-    """File of a shard, with size, time and SHA-256; a remote one has its size alone."""
+    """File of a shard, with size, time and SHA-256.
+
+    A remote shard has a size alone.
+    """
 
     url: str
 
@@ -146,7 +149,9 @@ def _read_tar_shard(shard: str) -> Iterator[ShardSample]:
 
 
 def count_samples(shard: str) -> int:
-    """Count a shard's samples, from the index beside it or by reading a local shard.
+    """Count a shard's samples.
+
+    The count is read from the index beside the shard, or from a local shard itself.
 
     Raises:
         ValueError: If the shard is remote and has no index.
@@ -172,9 +177,10 @@ def count_samples(shard: str) -> int:
 
 
 def refuse_empty(urls: str, shards: Iterable[str]) -> None:
-    """Refuse shards without a single sample, which an endless stream would search for ever.
+    """Refuse shards without samples.
 
-    Remote shards without an index are assumed to have samples.
+    An endless stream would search them for ever. Remote shards without an index are assumed to have
+    samples.
 
     Raises:
         ValueError: If no shard has samples.
@@ -231,7 +237,7 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _coded_sample(shard: str, sample: Sample) -> ShardSample:
-    """Read a sample's record and image file, or the reason why it has no single image."""
+    """Read a sample's record and its image file, or a fault."""
     entry = sample.content(RECORD.removeprefix("."))
     record = None if entry is None or entry.fault else entry.read()
     if not sample.images:

@@ -1,4 +1,4 @@
-"""Endless streams of shard samples for training, from disk, the Hub or a web server."""
+"""Endless training streams of shard samples, local or remote."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REMEDY = "write the shards with python -m datamodules shard"
 def decode_sample(
     sample: ShardSample, view: View, rng: np.random.Generator, edit: Edit | None = None
 ) -> dict[str, Any]:
-    """Decode a sample, edit its image if asked to, and take its view.
+    """Decode a sample, and take a view of its image.
 
     Args:
         sample: The sample.
@@ -93,7 +93,9 @@ def apply_view(rgb: RGBImage, view: View, rng: np.random.Generator) -> RGBImage:
 
 
 def decode_view(content: bytes, name: str, view: View, rng: np.random.Generator) -> RGBImage:
-    """Take the view, (S, S, 3), of an image file, decoding no further than it reaches.
+    """Take the view, (S, S, 3), of an image file.
+
+    Only the rows that the view needs are decoded.
 
     Args:
         content: The file's bytes.

@@ -66,7 +66,9 @@ class Calibration:
 
     @classmethod
     def fit(cls, scores: Scores) -> Calibration:
-        """Fit to the scores of a calibration set; both classes have equal weight.
+        """Fit to the scores of a calibration set.
+
+        Both classes have equal weight.
 
         Raises:
             ValueError: If the set holds one class only, or the detector ranks the classes the
@@ -115,7 +117,7 @@ class Calibration:
 
     @classmethod
     def open(cls, folder: Path) -> Calibration:
-        """Read the calibration of a model folder; the identity if there is none.
+        """Read a model folder's calibration; the identity if missing.
 
         Raises:
             ValueError: If the file is damaged.

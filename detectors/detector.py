@@ -90,7 +90,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
             raise ValueError(msg) from error
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute logits, (B,), of views, (B, 3, S, S) in [0, 1].
+        """Compute logits, (B,), of (B, 3, S, S) views in [0, 1].
 
         A logit above 0 means generated; it is not calibrated.
         """
@@ -98,9 +98,13 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
 
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:
-        """Compute the calibrated P(generated), (B,), of images, (B, 3, H, W) in [0, 1].
+        """Compute the calibrated P(generated) of images.
 
-        The images may have any size, and must be on the detector's device.
+        Args:
+            images: (B, 3, H, W) in [0, 1], of any size, on the detector's device.
+
+        Returns:
+            (B,) in [0, 1].
         """
         images_u8 = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
         views = torch.stack([self.view(image, np.random.default_rng(0)) for image in images_u8])
@@ -149,9 +153,13 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         return predictions
 
     def heat_map(self, views: Tensor) -> Tensor | None:
-        """Compute P(generated) of every pixel, (B, S, S), of (B, 3, S, S) views.
+        """Compute P(generated) of every pixel.
 
-        Returns None for networks without local logits.
+        Args:
+            views: (B, 3, S, S) in [0, 1].
+
+        Returns:
+            (B, S, S) in [0, 1]; None for networks without patch logits.
         """
         return heat_map(self.network, views)
 
@@ -186,7 +194,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
 
 
 def _without_pretrained(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove ``pretrained`` from a network's options: a saved detector brings its weights."""
+    """Remove ``pretrained``: a saved detector brings its weights."""
     return {name: value for name, value in options.items() if name != "pretrained"}
 
 

@@ -1,4 +1,4 @@
-"""Ensembles: mean calibrated log-odds, and a verdict only where all detectors agree."""
+"""Ensembles of detectors: mean log-odds, and a common verdict."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ MIN_RESAMPLES = 40
 def calibrate(
     name: str, data: list[str], options: JobOptions = OPTIONS
 ) -> tuple[Calibration, Answers] | None:
-    """Fit a detector's calibration on held-out images, and store it with the weights.
+    """Calibrate a detector on held-out images, and store the calibration.
 
     A stopped run is continued. Its record is a folder beside the detector's, which is deleted when
     all images are scored.
@@ -169,7 +169,7 @@ def measure(
 
 
 def summary_text(record: dict[str, Any]) -> str:
-    """Format the main metrics of a test's record as lines of text."""
+    """Format the main metrics of a test as text."""
     calibrated = bool(record["calibrated"])
     metrics = judged(record)
     interval = auc_interval(record)
@@ -205,13 +205,14 @@ def summary_text(record: dict[str, Any]) -> str:
 
 
 def _brackets(interval: Sequence[float] | None) -> str:
-    """A 95 % interval in brackets; empty without one."""
+    """Format a 95 % interval in brackets; empty without one."""
     return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
 
 
 def _worst(worst: dict[str, Any]) -> str:
-    """The worst generator, with what selection made of its AUC."""
-    words = f"worst generator, lowest of {worst['of']}: {worst['generator']}"
+    """Format the worst generator and its AUC, corrected for selection."""
+    text = f"worst generator, lowest of {worst['of']}: {worst['generator']}"
     if worst.get("corrected_auc") is None:
-        return words
-    return f"{words}, AUC {worst['corrected_auc']:.3f}{_brackets(worst['interval'])} corrected for selection"
+        return text
+    interval = _brackets(worst["interval"])
+    return f"{text}, AUC {worst['corrected_auc']:.3f}{interval} corrected for selection"

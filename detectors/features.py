@@ -1,4 +1,4 @@
-"""Extraction of frozen backbone features, so that linear layers train without the backbone."""
+"""Extraction of frozen backbone features, to train linear layers on."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def extract(
 
 
 def detector_of(source: str) -> Detector:
-    """Load a saved detector, or build the initial detector of a training config."""
+    """Load a saved detector, or build that of a training config."""
     if not source.endswith((".yaml", ".yml")):
         return load_detector(source)
     from detectors.cli import main

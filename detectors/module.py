@@ -129,7 +129,7 @@ class SentryModule(LightningModule):
         self.log_dict({name: value for name, value in values.items() if value is not None})
 
     def on_train_epoch_end(self) -> None:
-        """Stop the run when ``plateau`` has brought the learning rate below ``lr_min``."""
+        """Stop a ``plateau`` run whose learning rate is below ``lr_min``."""
         if self.hparams["schedule"] != "plateau":
             return
         if self.trainer.optimizers[0].param_groups[0]["lr"] < self.hparams["lr_min"]:
@@ -187,7 +187,7 @@ class SentryModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
     def _cosine_factor(self) -> Callable[[int], float]:
-        """Return the function from a step to its factor of the peak learning rate.
+        """Return the warm-up and cosine schedule, a factor by step.
 
         Raises:
             ValueError: If the run's length is unknown, or not above ``warmup_steps``.
@@ -246,7 +246,7 @@ def make_optimizer(
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split trainable parameters into weights, with decay, and norms and biases, without."""
+    """Group trainable parameters: weights with decay, norms and biases without."""
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     with_decay = [parameter for parameter in trainable if parameter.ndim > 1]
     without_decay = [parameter for parameter in trainable if parameter.ndim <= 1]

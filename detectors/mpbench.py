@@ -12,11 +12,11 @@ import yaml
 
 @dataclass(frozen=True)
 class Row:
-    """Accuracies of one detector, in per cent; None where a set is not scored.
+    """Accuracies of one detector, in per cent.
 
     Attributes:
-        real: Accuracy by real set, in the table's order.
-        generated: Accuracy by generated set, in the table's order.
+        real: Accuracy by real set, in the table's order; None if not scored.
+        generated: Accuracy by generated set, in the table's order; None if not scored.
     """
 
     real: dict[str, float | None]
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def total(self) -> float | None:
-        """Mean over all 14 sets, the paper's total: 11 generated against 3 real sets."""
+        """Mean over all 14 sets, the paper's total; 11 are generated."""
         return _mean([*self.real.values(), *self.generated.values()])
 
     @property
@@ -50,7 +50,7 @@ def _table() -> dict[str, Any]:
 
 
 def columns(kind: str) -> list[str]:
-    """List the names of the ``real`` or ``generated`` sets, in the table's order."""
+    """List the ``real`` or ``generated`` sets, in the table's order."""
     return list(_table()["columns"][kind])
 
 

@@ -155,9 +155,10 @@ def from_sentry_convnext(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], W
 def from_sentry_clip(
     state: Mapping[str, Tensor], network: str = SENTRY_CLIP
 ) -> tuple[dict[str, Any], Weights]:
-    """Convert the state dict of Sentry's linear layer on CLIP, with the frozen ViT-L/14.
+    """Convert the state dict of Sentry's linear layer on CLIP.
 
-    mmpretrain's layer norms add 1e-6 to the variance, timm's CLIP adds 1e-5. Nothing else differs.
+    It includes the frozen ViT-L/14. mmpretrain's layer norms add 1e-6 to the variance, timm's CLIP
+    adds 1e-5. Nothing else differs.
 
     Returns:
         Config and weights of a detector.

@@ -1,4 +1,4 @@
-"""Page of a scan: legend of the verdicts, findings, and images with heat maps."""
+"""Page of a scan: verdicts, findings, and images with heat maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of a test: one per image, stored on disk and read by the metrics."""
+"""Scores of a test, one per image, and their files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ class Scores:
         """Concatenate scores."""
         label = np.concatenate([part.label for part in parts])
         logit = np.concatenate([part.logit for part in parts])
-        facts = {name: np.concatenate([part.facts[name] for part in parts]) for name in FACTS}
+        facts = {}
+        for name in FACTS:
+            facts[name] = np.concatenate([part.facts[name] for part in parts])
         return cls(label, logit, facts)
 
     @classmethod

@@ -73,7 +73,8 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
     def __init__(
         self, command: str, folder: Path, options: JobOptions, unit: str = "shard"
     ) -> None:
-        self.command, self.unit = command, unit  # type: ignore[misc]
+        self.command = command  # type: ignore[misc]
+        self.unit = unit  # type: ignore[misc]
         self.folder = folder
         self.options = options
 
@@ -193,7 +194,7 @@ def shard_by_shard(
 
 
 def detector_settings(name: str, detector: Detector) -> dict[str, Any]:
-    """Return the settings that a detector's logits depend on, for a manifest."""
+    """Return the settings of a manifest that a detector's logits depend on."""
     return {"weights": file_digest(weight_file(name)), "view": asdict(detector.view)}
 
 

@@ -28,9 +28,10 @@ MAX_TABLE_BYTES = 1 << 30
 
 
 def read_aesthetics(file: Path) -> PathTable[float]:
-    """Read scores by path from a table, or from a zip archive of tables.
+    """Read aesthetic scores by path.
 
-    Each row holds a path and a score. A row without a number is a header.
+    The file is a table, or a zip archive of tables. Each row holds a path and a score. A row
+    without a number is a header.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -1,4 +1,4 @@
-"""Label files: paths and labels in several layouts, joined by the end of the path."""
+"""Label files in several layouts, joined to images by path."""
 
 from __future__ import annotations
 
@@ -91,7 +91,10 @@ class Annotations:
 
 
 class PathTable(Generic[Value]):
-    """Values by path, found by the end of a path; leading folders may differ."""
+    """Values by path; leading folders may differ.
+
+    A path matches the row that shares its longest end.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[str, list[tuple[tuple[str, ...], Value]]] = {}
@@ -105,7 +108,9 @@ class PathTable(Generic[Value]):
         self.rows.setdefault(parts[-1], []).append((parts, value))
 
     def find(self, path: str) -> tuple[tuple[str, ...], Value] | None:
-        """Find the row that shares the longest end with a path, including its folder.
+        """Find the row that shares the longest end of a path.
+
+        The shared end must include the folder.
 
         Returns:
             The row's path and value; None if there is no such row, or several.
@@ -128,9 +133,10 @@ class PathTable(Generic[Value]):
 
 
 def split_row(line: str) -> tuple[str, str]:
-    """Split a row into a path and the value after the last space, tab, comma or semicolon.
+    """Split a row into path and value.
 
-    A row of one field gives two empty strings.
+    The value follows the last space, tab, comma or semicolon. A row of one field gives two empty
+    strings.
     """
     last_separator = r"[\s,;]+(?=[^\s,;]*$)"
     fields = [field.strip('"') for field in re.split(last_separator, line.strip(), maxsplit=1)]

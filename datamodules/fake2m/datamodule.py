@@ -111,7 +111,9 @@ class Fake2MDataModule(LightningDataModule):
         return self._loader(stream)
 
     def exact_dataloader(self, split: str) -> DataLoader[Any]:
-        """Build the loader of ``val`` or ``test``: every sample once over all processes.
+        """Build the loader of ``val`` or ``test``.
+
+        Every sample is read once over all processes.
 
         Raises:
             ValueError: If the split has no shards.
@@ -138,7 +140,7 @@ class Fake2MDataModule(LightningDataModule):
         return self.exact_dataloader("test")
 
     def _place(self) -> tuple[int, int, int]:
-        """Return rank, number of processes, and number of training steps so far."""
+        """Return rank, number of processes, and global step."""
         trainer = self.trainer
         if trainer is None:
             return 0, 1, 0

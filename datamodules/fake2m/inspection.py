@@ -103,7 +103,9 @@ def inspect_shards(
 
 
 def _sample_records(shards: Sequence[Path], most: int, rng: random.Random) -> list[dict[str, Any]]:
-    """Read records of shards, at most equally many of each, with ``shard`` and ``key``.
+    """Sample records of shards, equally many of each.
+
+    They get two more entries, ``shard`` and ``key``.
 
     Raises:
         ValueError: If a shard has no records, or foreign ones.
@@ -175,7 +177,7 @@ def contact_sheet(records: Sequence[dict[str, Any]]) -> Sheet:
 
 
 def sizes_plot(records: Sequence[dict[str, Any]]) -> str:
-    """Plot file sizes in bits per pixel, by class, as a data URL."""
+    """Plot file sizes in bits per pixel, as a data URL."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 2.6), layout="constrained")
@@ -230,9 +232,10 @@ def _histogram_rows(by_class: Mapping[str, Mapping[str, int]]) -> list[list[Any]
     values: dict[str, None] = {}
     for counts in by_class.values():
         values |= dict.fromkeys(counts)
-    return [
-        [value, *(counts.get(value, MISSING) for counts in by_class.values())] for value in values
-    ]
+    rows = []
+    for value in values:
+        rows.append([value, *(counts.get(value, MISSING) for counts in by_class.values())])
+    return rows
 
 
 def _aesthetics_section(records: Sequence[dict[str, Any]]) -> dict[str, Any]:

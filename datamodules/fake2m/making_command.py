@@ -58,7 +58,11 @@ def reconstruct(settings: Any, output: Output) -> int:
 
 
 def _report(outcome: tuple[dict[str, Any], Report] | None, output: Output) -> int:
-    """Print the outcome of a shard job; return 0 only if no image is missing."""
+    """Print the outcome of a shard job.
+
+    Returns:
+        The exit code: 0 only if no image is missing.
+    """
     if outcome is None:
         return 0
     index, report = outcome

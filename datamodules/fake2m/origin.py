@@ -1,4 +1,4 @@
-"""Origin of images: the facts that all images of a source share, and their records."""
+"""Origin of images: facts that all images of a source share."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ class Origin:
 
 
 def with_label(origin: Origin, label: int) -> Origin:
-    """Return the origin of an image with its own label; a real one has no generator."""
+    """Return the origin with another label.
+
+    A real image has no generator.
+    """
     if label == origin.label:
         return origin
     if label == GENERATED:

@@ -47,10 +47,10 @@ AUTOENCODER_FILES = [
 
 
 class Reconstruction(ShardJob):
-    """Job that writes a shard of reconstructions, with equal keys, for each shard of real images.
+    """Job that writes a shard of reconstructions for each real shard.
 
-    A reconstruction has its original's codec, quality, size and Exif data. Images that cannot be
-    read, or cannot be coded like their originals, are left out and counted.
+    A reconstruction has its original's key, codec, quality, size and Exif data. Images that cannot
+    be read, or cannot be coded like their originals, are left out and counted.
     """
 
     command = "datamodules reconstruct"
@@ -112,7 +112,7 @@ class Reconstruction(ShardJob):
 
     @torch.no_grad()
     def _round_trip(self, image: torch.Tensor) -> torch.Tensor:
-        """Encode and decode a (3, H, W) image in [0, 1] at its own size."""
+        """Encode and decode an image, (3, H, W) in [0, 1]."""
         vae = self.autoencoder
         # pad to a multiple of the latent stride
         multiple = 2 ** (len(vae.config.block_out_channels) - 1)
@@ -125,7 +125,7 @@ class Reconstruction(ShardJob):
 
 
 def coded_alike(content: bytes, record: dict[str, Any]) -> bool:
-    """Return True if an image file has the codec, chroma and size of a record.
+    """Check whether an image file has a record's codec, chroma and size.
 
     Width and height may be swapped.
     """

@@ -58,7 +58,7 @@ def options(parser: Parser) -> None:
 
 
 def _add_source_options(parser: Parser) -> None:
-    """Add the options that name the source, the output and the origin of the images."""
+    """Add the options for source, output and origin."""
     about = "folder or URL (hf://datasets/...); the set's location on the Hub if not given"
     parser.add_argument("source", type=str, nargs="?", default=None, help=about)
     parser.add_argument(
@@ -104,7 +104,7 @@ def _add_label_options(parser: Parser) -> None:
 
 
 def shard(settings: Any, output: Output) -> int:
-    """Run the verb; return 0 only if every image of the source is in a shard."""
+    """Run the verb; return 0 only if no image is left out."""
     from datamodules.fake2m.sharding import FAILED, SKIPPED
 
     group = _find_group(settings)
@@ -180,7 +180,7 @@ def _plain_origin(settings: Any, source: str) -> Origin:
 def _origin_rule(
     settings: Any, group: Group | None, plain: Origin
 ) -> Callable[[str], Origin | None]:
-    """Return the function from a path to its origin, with its split.
+    """Return the function from a path to its origin and split.
 
     Shares of a training set are held out for calibration and monitoring, by a hash of the file
     name.
@@ -210,7 +210,7 @@ def _origin_rule(
 def _read_annotations(
     settings: Any, metadata: str | None, group: Group | None
 ) -> Annotations | None:
-    """Read the labels of single images, if there is a file of them."""
+    """Read the labels of single images, if any."""
     from datamodules.fake2m.annotations import Annotations
     from images.sources import read_text
 
@@ -226,7 +226,7 @@ def _write_shards(
     origin_of: Callable[[str], Origin | None],
     annotations: Annotations | None,
 ) -> dict[str, dict[str, Any]]:
-    """Write the shards of a source, and return the indices by subset.
+    """Write shards, and return the indices by subset.
 
     Raises:
         ValueError: If the source has no images.

@@ -1,4 +1,4 @@
-"""Jobs that write one shard of images per step, on one or several processes."""
+"""Jobs that write one shard of images per step."""
 
 from __future__ import annotations
 

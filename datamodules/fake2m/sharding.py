@@ -1,4 +1,7 @@
-"""Sharding: images of archives, folders or shards into WebDataset shards, bytes unchanged."""
+"""Sharding of images into WebDataset shards, bytes unchanged.
+
+Sources are archives, folders and shards.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ DEFAULT_LIMITS = Limits()
 
 
 class NoImages(ValueError):
-    """A source without images for shards; the message counts its other files."""
+    """Error for a source without images; counts its other files."""
 
 
 def shard_images(
@@ -91,7 +94,7 @@ def shard_images(
 def _find_origin(
     member: Member, origin_of: Callable[[str], Origin | None], left_out: LeftOutFiles
 ) -> Origin | None:
-    """Return a file's origin, or count the reason why it is left out."""
+    """Return a file's origin, or count it as left out."""
     named_image = has_image_suffix(member.name)
     if member.skip or member.fault:
         reason = "unreadable" if named_image or member.fault else "no file"
@@ -118,7 +121,10 @@ def _find_label(
 def _add_image(
     member: Member, writer: SubsetWriter, origin: Origin, left_out: LeftOutFiles, decode: bool
 ) -> None:
-    """Add a file to its subset unless it is done, or count the reason why it is left out."""
+    """Add a file to its subset, or count it as left out.
+
+    Files of finished shards are skipped.
+    """
     if member.name in writer.done:
         return
     content = member.read()

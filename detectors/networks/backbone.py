@@ -1,4 +1,4 @@
-"""Backbones of timm: trained end to end, in part, or frozen under a linear layer.
+"""Backbones of timm, trained or frozen under a linear layer.
 
 timm takes seconds to import and is therefore imported where it is used.
 """
@@ -33,9 +33,9 @@ class Normalize(nn.Module):
 
 
 class TimmClassifier(nn.Module):
-    """Classifier of timm with one output, trained in whole or without its first stages.
+    """Classifier of timm with one output.
 
-    Sentry (arXiv 2304.13023) freezes the first stages.
+    The first stages may be frozen, as in Sentry (arXiv 2304.13023).
 
     Args:
         name: timm's name, such as ``convnext_small.fb_in22k_ft_in1k`` or ``resnet50.tv_in1k``.
@@ -135,7 +135,9 @@ def _parts(network: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
 
 
 class LinearProbe(nn.Module):
-    """Linear layer on a frozen foundation model, such as CLIP (UnivFD, arXiv 2302.10174).
+    """Linear layer on a frozen foundation model.
+
+    On CLIP it is UnivFD (arXiv 2302.10174).
 
     The features may be precomputed; see :mod:`detectors.features`.
 
@@ -186,7 +188,7 @@ class LinearProbe(nn.Module):
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """Compute the linear layer's input, (B, D), of (B, 3, H, W) images in [0, 1]."""
+        """Compute features, (B, D), of (B, 3, H, W) images in [0, 1]."""
         return self.backbone(self.normalize(images))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -46,7 +46,9 @@ class Bottleneck(nn.Module):
 
 
 class PatchClassifier(nn.Module):
-    """ResNet-50 with 1x1 kernels except for three; each patch logit sees 9x9 pixels.
+    """ResNet-50 whose patch logits see 9x9 pixels each.
+
+    All kernels are 1x1, except for three (LaDeDa, arXiv 2406.07422).
 
     Args:
         width: Channels of the first stage; 64 in ResNet-50.
@@ -72,7 +74,7 @@ class PatchClassifier(nn.Module):
         self.head = nn.Conv2d(channels, 1, 1)
 
     def patch_logits(self, images: Tensor) -> Tensor:
-        """Compute the logit of every patch, (B, h, w), of (B, 3, H, W) images in [0, 1]."""
+        """Compute patch logits, (B, h, w), of (B, 3, H, W) images in [0, 1]."""
         return self.head(self.network(npr(images * 2 - 1))).squeeze(1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ class TinyPatchClassifier(nn.Module):
         )
 
     def patch_logits(self, images: Tensor) -> Tensor:
-        """Compute the logit of every patch, (B, h, w), of (B, 3, H, W) images in [0, 1]."""
+        """Compute patch logits, (B, h, w), of (B, 3, H, W) images in [0, 1]."""
         lower_right = F.pad(images, (0, 1, 0, 1), mode="replicate")[..., 1:, 1:]
         difference = lower_right - images
         return self.network(difference * 8).squeeze(1)
@@ -107,9 +109,14 @@ class TinyPatchClassifier(nn.Module):
 
 
 def heat_map(network: nn.Module, images: Tensor) -> Tensor | None:
-    """Compute P(generated) of every pixel, (B, H, W), of (B, 3, H, W) images in [0, 1].
+    """Compute P(generated) of every pixel.
 
-    Returns None for networks without patch logits.
+    Args:
+        network: Network of a detector.
+        images: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, H, W) in [0, 1]; None for networks without patch logits.
     """
     patch_logits = getattr(network, "patch_logits", None)
     if patch_logits is None:

@@ -15,9 +15,9 @@ HAAR_HIGH = (-0.70710678118655, 0.70710678118655)
 
 
 class TruncatedResNet50(nn.Module):
-    """ResNet-50 up to its second stage, with a 3x3 stem that keeps fine structure.
+    """ResNet-50 up to its second stage, with a 3x3 stem.
 
-    The weights are random.
+    The small stem keeps fine structure. The weights are random.
 
     Args:
         channels: Input channels.
@@ -87,7 +87,9 @@ def srm_filters() -> Tensor:
 
 
 def haar_hh(images: Tensor) -> Tensor:
-    """Compute the HH band of one level of the wavelet bior1.3, as PyWavelets with periodic edges.
+    """Compute the HH band of one level of the wavelet bior1.3.
+
+    It equals PyWavelets' with periodic edges.
 
     Args:
         images: (B, C, H, W).
