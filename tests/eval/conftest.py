@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tests.eval.pages import PHONE
 from tests.sentinels.conftest import collection, service, stub
@@ -78,3 +78,25 @@ def portraits_on_disk(tmp_path_factory):
         (folder / ("real", "generated")[index % 2]).mkdir(exist_ok=True)
         Image.fromarray(levels).save(folder / ("real", "generated")[index % 2] / f"{index}.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Photographs as camera JPEGs with metadata, and generated images as PNGs of another size."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for label, side in (("real", (40, 60)), ("generated", (64, 64))):
+        for number in range(12):
+            folder = root / label / ("people" if number % 3 else "plants")
+            folder.mkdir(parents=True, exist_ok=True)
+            small = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+            image = Image.fromarray(small).resize(side[::-1], Image.Resampling.BICUBIC)
+            if label == "real":
+                notes = Image.Exif()
+                notes[271] = "CAMERA-MAKER"
+                image.save(folder / f"real-{number}.jpg", exif=notes, quality=80)
+            else:
+                text = PngImagePlugin.PngInfo()
+                text.add_text("parameters", "GENERATED-BY-MODEL")
+                image.save(folder / f"generated-{number}.png", pnginfo=text)
+    return {label: root / label for label in ("real", "generated")}

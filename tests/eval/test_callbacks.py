@@ -8,26 +8,25 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
-from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
-from eval.attacks.purification import DiffPure, GaussianNoise, Jpeg
+from eval.attacks.purification import GaussianNoise, Jpeg
 from eval.callbacks import (
-    PersonalizationCallback,
-    PictureGrid,
     PurificationCallback,
-    RAGCallback,
     RetrievalCallback,
 )
 from eval.callbacks.pictures import image_grid
 from models.faces.face_net import FaceNet
 from rid.training.cli import main
+from tests.eval.small_training import Shifts, train
 from tiny.dataset import PortraitDataset, PortraitPeople
 from tiny.faces import FacePictures, FaceTask, SamePeople
 
 ROOT = Path(__file__).parents[2]
+
+
 PEOPLE = {
     "class_path": "tiny.dataset.PortraitPeople",
     "init_args": {"first": 1_000_000, "identities": 2, "train_pictures": 2},
@@ -182,40 +181,6 @@ def test_people_are_shared_out_over_processes(config, tmp_path):
     assert values[1][0] > 0
 
 
-class Shifts(LightningModule):
-    """Brightens every picture by a learned amount; embeds pictures as their pixels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.amount = torch.nn.Parameter(torch.tensor(8 / 255))
-
-    def protect(self, images):
-        return (images + self.amount).clamp(0, 1)
-
-    def embed(self, images):
-        return (images - images.mean(dim=(2, 3), keepdim=True)).flatten(1)
-
-    def training_step(self, batch, _):
-        return self.amount * batch[0].mean()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.0)
-
-
-def train(callback, module, steps=1, data=None):
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[callback],
-    )
-    trainer.fit(module, data or DataLoader(TensorDataset(torch.ones(2, 1)), batch_size=1))
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
-
-
 def test_what_purification_leaves_of_a_perturbation():
     people = PortraitPeople(1_000_000, 1, train_pictures=4, reference_pictures=1)
     callback = PurificationCallback(
@@ -266,121 +231,6 @@ def test_retrieval_during_the_training_of_an_embedder_changes_nothing():
     assert all(
         torch.equal(a, b) for a, b in zip(weights[0].values(), weights[1].values(), strict=True)
     )
-
-
-def test_a_module_that_cannot_be_evaluated_is_told_what_it_lacks():
-    class Plain(Shifts):
-        protect = embed = None
-
-    callback = RetrievalCallback(
-        PortraitDataset(1_000_000, 2, 1), {"jpeg": Jpeg(75)}, every_n_steps=1
-    )
-    with pytest.raises(
-        ValueError,
-        match=r"RetrievalCallback needs a module with a method embed, which Plain does not have; "
-        r"it fits .*tiny fit",
-    ):
-        train(callback, Plain())
-
-
-PEOPLE_OF_64 = PortraitPeople(1_000_000, 1, train_pictures=1, reference_pictures=1)
-
-
-class Fixed(Shifts):
-    """Takes images of 32 pixels only."""
-
-    def protect(self, images):
-        return images + torch.zeros(1, 3, 32, 32)
-
-    def embed(self, images):
-        return images.reshape(len(images), -1, 5)
-
-    def embed_texts(self, texts):
-        return torch.ones(len(texts), 7)
-
-    def training_step(self, batch, _):
-        raise AssertionError("refused at start, before the first step")
-
-
-def missing(tmp_path):
-    return PurificationCallback(PEOPLE_OF_64, {"diffpure": DiffPure(str(tmp_path / "none"))})
-
-
-@pytest.mark.parametrize(
-    ("make", "module", "words"),
-    [
-        (lambda folder: PictureGrid(), Shifts, None),
-        (
-            lambda folder: PurificationCallback(PEOPLE_OF_64, {"jpeg": Jpeg(75)}),
-            Fixed,
-            "PurificationCallback does not fit this training: .*size",
-        ),
-        (missing, Shifts, "none"),
-        (
-            lambda folder: RetrievalCallback(
-                TensorDataset(torch.ones(4, 3, 8, 8)), {"jpeg": Jpeg(75)}
-            ),
-            Shifts,
-            "RetrievalCallback does not fit",
-        ),
-        (
-            lambda folder: RetrievalCallback(PortraitDataset(0, 4, 1), {"jpeg": Jpeg(75)}),
-            Fixed,
-            "RetrievalCallback does not fit",
-        ),
-        (
-            lambda folder: RetrievalCallback(
-                PortraitDataset(0, 4, 1), {"jpeg": Jpeg(75)}, factory="IVF16,Flat"
-            ),
-            Shifts,
-            "IVF16,Flat cannot be trained on 4 images",
-        ),
-        (
-            lambda folder: RAGCallback(str(folder / "record.json"), str(folder)),
-            Fixed,
-            "record.json",
-        ),
-        (
-            lambda folder: RAGCallback(str(folder / "record.json"), str(folder)),
-            Shifts,
-            "RAGCallback needs a module with a method embed_texts",
-        ),
-        (lambda folder: personalization(folder), Shifts, "no model at|not a folder|none"),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_the_first_step(make, module, words, tmp_path):
-    if words is None:
-        train(make(tmp_path), module())
-        return
-    with pytest.raises((ValueError, FileNotFoundError), match=words):
-        train(make(tmp_path), module())
-
-
-def personalization(folder):
-    FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained(folder / "faces")
-    attack = LoraTextualInversion(
-        LoraTextualInversionConfig(model=str(folder / "none"), initializer="person")
-    )
-    return PersonalizationCallback(PEOPLE_OF_64, attack, str(folder / "faces"))
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (
-            lambda: RetrievalCallback(
-                PortraitDataset(0, 1, 1), {"jpeg": Jpeg(75)}, every_n_steps=0
-            ),
-            "every_n_steps must be at least 1, got 0",
-        ),
-        (lambda: RetrievalCallback(PortraitDataset(0, 1, 1), {}), "edits is empty"),
-        (lambda: PurificationCallback(PortraitPeople(0, 1), {}), "purifications is empty"),
-        (lambda: PurificationCallback(PortraitDataset(0, 1, 1), {"jpeg": Jpeg(75)}), "person"),
-    ],
-)
-def test_bad_settings_are_told(make, words):
-    with pytest.raises((ValueError, TypeError), match=words):
-        make()
 
 
 def test_the_grid_shows_clean_protected_and_amplified_difference():

@@ -2,28 +2,20 @@
 
 import io
 import re
-import sqlite3
-import struct
-import zlib
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from detectors.detector import Detector
 from engine.cli import run as run_command
 from eval.__main__ import main
 from eval.human.answers import analyse
-from eval.human.design import Design, draw
-from eval.human.pictures import LabelledFolders, Stimulus, StudyPictures
+from eval.human.pictures import StudyPictures
 from eval.human.statistics import confusion
-from images.io import UnreadableImage
 from images.transforms.views import View
 
 pytest.importorskip(
@@ -33,78 +25,11 @@ pytest.importorskip("httpx", reason="the pages' libraries are not installed (mak
 
 from starlette.testclient import TestClient
 
-from engine.pages.shell import SERVED_POLICY
-from eval.human.admission import Admission, network
 from eval.human.application import application
 from eval.human.server import prepare_study
+from tests.eval.human_study import begin, complete, design, study, truth
 
 run = partial(run_command, main)
-LABELS = {"real": "A photograph", "generated": "Generated"}
-ASKED = {"Used generators before?": ["Yes", "No"]}
-
-
-def design(**changes):
-    given_ = {
-        "kind": "label",
-        "title": "T",
-        "question": "Which?",
-        "labels": LABELS,
-        "target": "generated",
-        "number": 6,
-        "size": 32,
-    }
-    return Design(**(given_ | {"reasons": ["Blur", "Detail"], "about": ASKED} | changes))
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Photographs as camera JPEGs with metadata, and generated images as PNGs of another size."""
-    root = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for label, side in (("real", (40, 60)), ("generated", (64, 64))):
-        for number in range(12):
-            folder = root / label / ("people" if number % 3 else "plants")
-            folder.mkdir(parents=True, exist_ok=True)
-            small = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
-            image = Image.fromarray(small).resize(side[::-1], Image.Resampling.BICUBIC)
-            if label == "real":
-                notes = Image.Exif()
-                notes[271] = "CAMERA-MAKER"
-                image.save(folder / f"real-{number}.jpg", exif=notes, quality=80)
-            else:
-                text = PngImagePlugin.PngInfo()
-                text.add_text("parameters", "GENERATED-BY-MODEL")
-                image.save(folder / f"generated-{number}.png", pnginfo=text)
-    return {label: root / label for label in LABELS}
-
-
-def begin(client):
-    answer = client.post("/begin", data={"about0": "Yes", "consent": "yes"}, follow_redirects=False)
-    assert answer.status_code == 303
-    return answer.headers["location"]
-
-
-def study(folders, output, **changes):
-    made = design(**changes)
-    store = prepare_study(made, LabelledFolders(folders), output, seed=3)
-    return store, TestClient(application(made, store, output, 3), base_url="http://localhost")
-
-
-def truth(store, token):
-    """What is true of the picture a token stands for, looked up as only the study's owner can."""
-    return store.stimuli()[store.image_index(token)].label
-
-
-def complete(client, store, say):
-    """Answer every question as ``say(label, place)`` does; returns the tokens in their order."""
-    page, tokens = begin(client), []
-    while found := re.findall(r'/picture/([\w-]+)"', (text := client.get(page).text)):
-        place = re.search(r'name="place" value="(\d+)"', text)[1]
-        choice = say(truth(store, found[-1]), int(place))
-        tokens += found
-        client.post(page, data={"place": place, "choice": choice, "reason": ["0"]})
-    assert "Thank you" in text
-    return tokens
 
 
 def test_nothing_served_tells_a_label(folders, tmp_path):
@@ -247,33 +172,6 @@ def test_shares_and_false_omission_of_the_published_counts():
     assert confusion([True], [True])["specificity"] is None
 
 
-@settings(max_examples=40)
-@given(
-    st.integers(0, 1000), st.integers(1, 9), st.dictionaries(st.integers(0, 39), st.integers(0, 5))
-)
-def test_draws_are_even_over_labels_and_categories(seed, number, shown):
-    stimuli = [
-        Stimulus(Path(f"{i}"), ("real", "generated")[i % 2], f"c{i // 2 % 4}", f"{i}")
-        for i in range(40)
-    ]
-    questions = draw(design(number=number), stimuli, shown, np.random.default_rng(seed))
-    picked = [question[0] for question in questions]
-    assert len(set(picked)) == len(picked) == 2 * number
-    for label in LABELS:
-        mine = Counter(stimuli[index].category for index in picked if stimuli[index].label == label)
-        assert sum(mine.values()) == number
-        assert max(mine.values()) - min(mine[f"c{i}"] for i in range(4)) <= 1
-        for (
-            index
-        ) in picked:  # nothing more often shown was taken while a rarer one of its kind waited
-            kind = [
-                i
-                for i, s in enumerate(stimuli)
-                if (s.label, s.category) == (stimuli[index].label, stimuli[index].category)
-            ]
-            assert all(shown.get(index, 0) <= shown.get(i, 0) for i in kind if i not in picked)
-
-
 @pytest.fixture
 def personalized(tmp_path):
     """A finished study's folder: two people, two arms, four pictures."""
@@ -375,162 +273,3 @@ def test_ratings_are_compared_within_people(personalized, tmp_path):
     assert difference["p"] == 0.5, "the least that two people can give"
     with pytest.raises(ValueError, match="leave --detector out"):
         analyse(tmp_path / "out", "any")
-
-
-def test_strangers_get_nothing(folders, tmp_path):
-    store, client = study(folders, tmp_path, participants=1)
-    page = begin(client)
-    assert client.post("/begin", data={"about0": "Yes", "consent": "yes"}).status_code == 403
-    assert (
-        "This study is full" in client.post("/begin", data={"about0": "Yes", "consent": "yes"}).text
-    )
-    assert client.get("/take/nobody").status_code == 404
-    for path in (
-        "/picture/0",
-        "/picture/..%2Fstudy.sqlite",
-        "/pictures/0.bin",
-        "/study.sqlite",
-        "/manifest.json",
-        "/docs",
-    ):
-        assert client.get(path).status_code == 404
-    assert client.post("/begin", data={"about0": "' or 1=1", "consent": "yes"}).status_code == 400
-    assert client.post("/begin", data={"about0": "Yes"}).status_code == 400
-    assert client.post(page, data={"choice": "x" * 30_000}).status_code == 413
-    assert client.post(page, files={"choice": ("a.png", b"x")}).status_code == 413
-    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
-    assert client.get("/").headers["content-security-policy"] == SERVED_POLICY
-    with sqlite3.connect(store.file) as connection:
-        assert connection.execute("select count(*) from participants").fetchone()[0] == 1
-
-
-def test_one_address_cannot_take_every_place(folders, tmp_path):
-    made = design(participants=500)
-    store = prepare_study(made, LabelledFolders(folders), tmp_path / "out", seed=3)
-    client = TestClient(
-        application(made, store, tmp_path / "out", 3, per_address=3), base_url="http://localhost"
-    )
-    pages = [begin(client) for _ in range(3)]
-    refused = client.post("/begin", data={"about0": "Yes", "consent": "yes"})
-    assert refused.status_code == 429
-    assert "3 people have begun this study from your network within the hour" in refused.text
-    assert "again in 60 minutes" in refused.text
-    assert client.get(pages[0]).status_code == 200, "who has begun goes on"
-    with sqlite3.connect(store.file) as connection:
-        assert connection.execute("select count(*) from participants").fetchone()[0] == 3
-
-
-def test_places_come_free_after_an_hour_and_networks_count_as_one():
-    now = [0.0]
-    admission = Admission(2, clock=lambda: now[0])
-    for second in (0, 600):
-        now[0] = second
-        assert not admission.wait("2001:db8::1")
-        admission.admit(f"2001:db8::{second}")
-    assert admission.wait("2001:db8::ffff") == 50
-    assert not admission.wait("2001:db8:0:1::1")
-    now[0] = 3601
-    assert not admission.wait("2001:db8::1")
-    assert network("::ffff:192.0.2.7") == network("192.0.2.7") == "192.0.2.7"
-    unlimited = Admission(0)
-    for _ in range(1000):
-        unlimited.admit("192.0.2.7")
-    assert not unlimited.wait("192.0.2.7")
-
-
-def test_mistakes_are_one_line(folders, tmp_path, capsys):
-    settings_ = [
-        f"--{name}={value}"
-        for name, value in (
-            ("design.kind", "label"),
-            ("design.title", "T"),
-            ("design.question", "?"),
-        )
-    ]
-    common = [
-        "study",
-        "-o",
-        str(tmp_path / "out"),
-        *settings_,
-        "--design.labels={real: a, generated: b}",
-        "--pictures=eval.human.pictures.LabelledFolders",
-    ]
-    source = (
-        "--pictures.folders={real: "
-        + str(folders["real"])
-        + ", generated: "
-        + str(folders["generated"])
-        + "}"
-    )
-    for more, words in (
-        ([source, "--design.target=fake", "--design.number=2"], "not one of the labels"),
-        ([source, "--design.target=real", "--design.number=500"], "but there are 12"),
-        (
-            [source, "--design.target=real", "--design.number=2", "--design.size=50"],
-            "less than the test's size of 50",
-        ),
-        (
-            ["--pictures.folders={real: none}", "--design.target=real", "--design.number=2"],
-            "no such folder",
-        ),
-    ):
-        assert run([*common, *more]) == 2
-        told = capsys.readouterr().err
-        assert words in told
-        assert told.strip().splitlines()[-1].startswith("error:")
-    assert not (tmp_path / "out" / "study.sqlite").exists()
-    assert run(["answers", str(tmp_path)]) == 2
-    assert "run python -m eval study" in capsys.readouterr().err
-
-
-def test_uploads_are_what_they_say(tmp_path):
-    from images.uploads import open_upload
-
-    levels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
-    kinds = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF"}
-    for ending, kind in kinds.items():
-        Image.fromarray(levels).save(
-            tmp_path / f"a.{ending}",
-            format=kind,
-            **({"progressive": True} if ending == "jpg" else {}),
-        )
-        assert open_upload(tmp_path / f"a.{ending}").rgb.shape == levels.shape
-        if ending != "tif":
-            (tmp_path / "two.png").write_bytes(
-                (tmp_path / f"a.{ending}").read_bytes() + b"PK\x03\x04<script>alert(1)</script>"
-            )
-            with pytest.raises(UnreadableImage, match="after the end of the image"):
-                open_upload(tmp_path / "two.png")
-    png = (tmp_path / "a.png").read_bytes()
-    for name, sides in (("huge.png", (20_000, 10_000)), ("large.png", (8_000, 5_000))):
-        head = b"IHDR" + struct.pack(">II", *sides) + png[24:29]
-        (tmp_path / name).write_bytes(
-            png[:12] + head + struct.pack(">I", zlib.crc32(head)) + png[33:]
-        )
-    (tmp_path / "cut.png").write_bytes(png[:300])
-    (tmp_path / "drawing.png").write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
-    )
-    (tmp_path / "page.png").write_bytes(b"%PDF-1.7\n" + png)
-    (tmp_path / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    Image.fromarray(levels).save(tmp_path / "film.gif")
-    for name, words in {
-        "huge.png": "pixels; scale it down",
-        "large.png": "more than 30 million",
-        "cut.png": "damaged",
-        "drawing.png": "not a PNG",
-        "page.png": "not a PNG",
-        "script.png": "not a PNG",
-        "film.gif": "not a PNG",
-    }.items():
-        with pytest.raises(UnreadableImage, match=words):
-            open_upload(tmp_path / name)
-    with pytest.raises(UnreadableImage, match="MB"):
-        open_upload(tmp_path / "a.png", max_bytes=100)
-
-
-def test_a_damaged_manifest_is_named(folders, tmp_path, capsys):
-    study(folders, tmp_path)
-    (tmp_path / "manifest.json").write_text('{"settings": {"design": {"kind": "label"}}}')
-    assert run(["answers", str(tmp_path)]) == 2
-    assert f"{tmp_path / 'manifest.json'}: damaged" in capsys.readouterr().err
