@@ -90,7 +90,7 @@ def read_results(output: Path) -> list[PersonResult]:
     expected = _metric_names(results[0])
     for file, result in zip(files, results, strict=True):
         if result["name"] != file.parent.name:
-            msg = f"{file}: holds results of {result['name']!r}, whose folder is another; {REMEDY}"
+            msg = f"{file}: holds results of {result['name']!r}, who has another folder; {REMEDY}"
             raise ValueError(msg)
         names = _metric_names(result)
         if not names or not all(names.values()) or names != expected:
