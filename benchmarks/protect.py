@@ -19,7 +19,8 @@ import torch
 
 from benchmarks.reference_rid import UnfoldedNet
 from benchmarks.rows import peak_megabytes, run_row
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from rid.generator import PerturbationGenerator
 from rid.protect.job import ProtectConfig, protect
 from rid.weights import load_generator, save_generator

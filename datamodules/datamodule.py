@@ -29,8 +29,9 @@ class ImageDataModule(LightningDataModule):
 
     def __init__(
         self,
-        train: Dataset | None = None,
-        val: Dataset | None = None,
+        # jsonargparse reads no Dataset[Any]
+        train: Dataset | None = None,  # type: ignore[type-arg]
+        val: Dataset | None = None,  # type: ignore[type-arg]
         batch_size: int = 16,
         num_workers: int = 0,
     ) -> None:

@@ -17,7 +17,7 @@ from datamodules.features import describe_features
 from datamodules.shards import ShardSample, count_samples, find_shards, read_shards
 from datamodules.streams import as_input, decode_sample, loader_worker
 from engine.ordered import map_ahead
-from images.io import UnreadableImage
+from images.kinds import UnreadableImage
 from images.transforms import Edit
 from images.transforms.views import View
 

@@ -68,7 +68,7 @@ class WithPairs(Dataset[dict[str, Any]]):
     Item ``(k, j)`` is image k with pair j. Item ``k`` is image k with pair k modulo their number.
     """
 
-    def __init__(self, images: Dataset, pairs: Dataset) -> None:
+    def __init__(self, images: Dataset, pairs: Dataset) -> None:  # type: ignore[type-arg]
         self.images = images
         self.pairs = pairs
 

@@ -15,7 +15,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from datamodules.shards import ShardSample, ShardSource, find_shards, read_shards, refuse_empty
 from engine.records import parse_json
-from images.io import UnreadableImage, decode_photo
+from images.io import decode_photo
+from images.kinds import UnreadableImage
 from images.png import decode_rows, plain_size
 from images.transforms import Edit, RGBImage
 from images.transforms.views import View

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.pages import shell
 from engine.pages.data_urls import image_url
 from images.inputs import ImageInput, find_images
-from images.io import UnreadableImage
+from images.kinds import UnreadableImage
 
 if TYPE_CHECKING:
     from detectors.calibration import Calibration

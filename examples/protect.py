@@ -13,7 +13,8 @@ from pathlib import Path
 from PIL import Image
 
 from images.given import to_pillow
-from images.io import Photo, to_uint8
+from images.io import to_uint8
+from images.photo import Photo
 from rid import Protector
 from tiny.dataset import PortraitDataset
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.files import file_digest
-from images.io import Photo, open_photo, read_photo, save_png, to_uint8
+from images.io import open_photo, read_photo, save_png, to_uint8
 from images.kinds import UnreadableImage
 from images.marks import KEY, marks_text
+from images.photo import Photo
 
 if TYPE_CHECKING:
     from torch import Tensor

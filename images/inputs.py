@@ -18,7 +18,7 @@ from images.formats import SUFFIXES, has_image_suffix, unsupported_reason
 from images.samples import group_samples, no_images_message, several_images_message
 
 if TYPE_CHECKING:
-    from images.io import Photo
+    from images.photo import Photo
 
 LISTS = (".txt", ".json")
 """File name endings of image lists."""
@@ -82,7 +82,8 @@ class ImageInput:
 
     def open(self) -> Photo:
         """Decode the image; raises as :func:`images.io.open_photo`."""
-        from images.io import UnreadableImage, decode_photo, open_photo
+        from images.io import decode_photo, open_photo
+        from images.kinds import UnreadableImage
 
         if self.member is None:
             return open_photo(self.path)

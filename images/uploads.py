@@ -6,8 +6,9 @@ import struct
 from pathlib import Path
 
 from images.containers import jpeg_end, png_end
-from images.io import Photo, UnreadableImage, decode_photo
-from images.kinds import header_size, image_codec
+from images.io import decode_photo
+from images.kinds import UnreadableImage, header_size, image_codec
+from images.photo import Photo
 
 MAX_UPLOAD_BYTES = 25_000_000
 """Default size limit of an uploaded file."""

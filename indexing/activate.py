@@ -11,9 +11,10 @@ from torch import Tensor
 from engine.devices import Process
 from engine.job import Batch, JobOptions, Report
 from images.inputs import ImageInput
-from images.io import Photo, encode_photo
+from images.io import encode_photo
 from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
 from images.outputs import ImageTree
+from images.photo import Photo
 from indexing.activation_config import ActivationConfig
 from indexing.activator import (
     ActivationResult,

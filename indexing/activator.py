@@ -14,8 +14,8 @@ from torch import Tensor
 from checkpoints.folders import project_path
 from engine.files import file_digest
 from images.given import ChangedImage, Images, given_images
-from images.io import Photo
 from images.metrics import compare_images
+from images.photo import Photo
 from indexing.activation import DescriptorObjective, activate
 from indexing.activation_config import ActivationConfig
 from indexing.faiss_files import read_faiss

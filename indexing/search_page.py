@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from engine.pages import shell
 from engine.pages.data_urls import image_url
-from images.io import UnreadableImage, open_photo
+from images.io import open_photo
+from images.kinds import UnreadableImage
 
 if TYPE_CHECKING:
     from indexing.matches import Match

@@ -26,7 +26,8 @@ from engine.addresses import is_loopback
 from engine.files import write_bytes
 from engine.records import parse_json
 from engine.retries import MAX_WAIT_S, TransientFault, retry_settings
-from images.io import UnreadableImage, decode_photo
+from images.io import decode_photo
+from images.kinds import UnreadableImage
 from sentinels.fetch import fetch, read_bounded
 from sentinels.http_status import RetryableStatus, raise_for_status
 from sentinels.image_requests import (

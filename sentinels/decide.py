@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from engine.files import write_text
 from engine.manifest import write_manifest
 from engine.statistics import bootstrap_interval, proportion_interval
-from images.io import UnreadableImage, open_photo
+from images.io import open_photo
+from images.kinds import UnreadableImage
 from models.embedders import Embedder, identify_model, open_embedder
 from sentinels.permutation import permutation_test, sequential_test
 from sentinels.record import Record

@@ -19,8 +19,9 @@ from engine.files import file_digest, name_bytes, write_bytes
 from engine.job import Batch, Job
 from images.headers import Header, read_header
 from images.inputs import ImageInput
-from images.io import UnreadableImage, encode_as
+from images.io import encode_as
 from images.job import count_pixels
+from images.kinds import UnreadableImage
 from images.transforms.protocol import RGBImage
 from sentinels.client import Client
 from sentinels.keys import KeyMaker

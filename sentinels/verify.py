@@ -10,7 +10,8 @@ from typing import Literal
 
 from engine.files import file_digest, read_bytes
 from images.headers import read_header
-from images.io import UnreadableImage, open_photo
+from images.io import open_photo
+from images.kinds import UnreadableImage
 from sentinels.keys import KeyMaker, fold
 from sentinels.reader import Reader, reads_as
 from sentinels.record import Record, Sentinel

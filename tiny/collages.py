@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import Photo, save_png, to_uint8
+from images.io import save_png, to_uint8
+from images.photo import Photo
 from tiny.dataset import PortraitDataset
 from tiny.identity import EVALUATION_START, check_range
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from engine.files import write_text
-from images.io import Photo, save_png, to_uint8
+from images.io import save_png, to_uint8
+from images.photo import Photo
 from tiny.identity import EVALUATION_START
 from tiny.portraits import draw
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from images.io import Photo
+from images.photo import Photo
 from images.transforms.codecs import JPEG
 from indexing.activator import descriptors
 from indexing.faiss_files import make_index

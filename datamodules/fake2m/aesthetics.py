@@ -15,7 +15,8 @@ from torch import Tensor
 from checkpoints.pickles import is_zipped
 from datamodules.fake2m.annotations import PathTable, split_row
 from engine.pages.data_urls import figure_url
-from images.io import UnreadableImage, decode_photo
+from images.io import decode_photo
+from images.kinds import UnreadableImage
 from images.samples import read_samples
 
 Scorer = Callable[[Tensor], Tensor]

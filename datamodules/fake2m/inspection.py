@@ -19,7 +19,8 @@ from datamodules.shards import local_shards
 from engine.files import write_bytes
 from engine.pages.data_urls import figure_url, image_url
 from engine.pages.shell import MISSING, write_page
-from images.io import UnreadableImage, decode_photo
+from images.io import decode_photo
+from images.kinds import UnreadableImage
 from images.samples import read_samples
 
 CLASSES = {0: "real", 1: "generated"}

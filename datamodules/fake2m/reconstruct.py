@@ -31,7 +31,8 @@ from engine.files import file_digest
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.headers import read_header
-from images.io import UnreadableImage, decode_photo, encode_as, to_uint8
+from images.io import decode_photo, encode_as, to_uint8
+from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.samples import read_samples
 from models.pipelines import open_autoencoder

@@ -23,7 +23,8 @@ from datamodules.fake2m.subset_writer import (
 from images.archives import Member
 from images.formats import has_image_suffix
 from images.headers import read_header
-from images.io import UnreadableImage, decode_photo
+from images.io import decode_photo
+from images.kinds import UnreadableImage
 
 FAILED = ("unreadable", "damaged", "in no known folder")
 """Reasons for leaving out images that belong into a shard."""

@@ -43,7 +43,7 @@ class PersonalizationCallback(PeriodicEvaluation):
 
     def __init__(
         self,
-        people: Dataset,
+        people: Dataset,  # type: ignore[type-arg]
         attack: Personalization,
         faces: str,
         every_n_steps: int = 1000,

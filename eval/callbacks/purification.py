@@ -48,7 +48,7 @@ class PurificationCallback(PeriodicEvaluation):
 
     def __init__(
         self,
-        people: Dataset,
+        people: Dataset,  # type: ignore[type-arg]
         purifications: dict[str, Purifier],
         every_n_steps: int = 1000,
         name: str = "purification",

@@ -51,7 +51,7 @@ class RetrievalCallback(PeriodicEvaluation):
 
     def __init__(
         self,
-        pictures: Dataset,
+        pictures: Dataset,  # type: ignore[type-arg]
         edits: dict[str, Purifier],
         every_n_steps: int = 1000,
         name: str = "retrieval",

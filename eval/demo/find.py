@@ -12,8 +12,10 @@ import numpy as np
 from eval.demo.finder import MIN_PSNR_DB, Entry, Finder, Visitor
 from eval.demo.image_files import CHANGE, save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
-from images.io import Photo, UnreadableImage, open_photo, without_metadata
+from images.io import open_photo, without_metadata
+from images.kinds import UnreadableImage
 from images.metrics import amplify_change, max_change_and_psnr
+from images.photo import Photo
 from images.transforms import PAPER, RGBImage, flatten_suite
 from images.transforms.geometry import LongestSide
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkpoints.folders import project_path
-from images.io import Photo
+from images.photo import Photo
 from images.transforms import RGBImage
 from indexing.activation_config import ActivationConfig
 from indexing.activator import Activator, descriptors, open_target_indices

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from images.io import Photo, save_png
+from images.io import save_png
 from images.metrics import AMPLIFICATION
+from images.photo import Photo
 from images.transforms import RGBImage
 
 THUMBNAIL_PIXELS = 512

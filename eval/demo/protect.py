@@ -8,8 +8,9 @@ import gradio as gr
 
 from eval.demo.image_files import CHANGE, save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
-from images.io import Photo, clamp_to_budget, without_metadata
+from images.io import clamp_to_budget, without_metadata
 from images.metrics import amplify_change, max_change_and_psnr
+from images.photo import Photo
 from images.transforms import RGBImage
 from rid.protect.protector import Protector
 

@@ -11,7 +11,8 @@ import torch
 
 from eval.demo.image_files import save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
-from images.io import Photo, without_metadata
+from images.io import without_metadata
+from images.photo import Photo
 from images.transforms import RGBImage
 from sentinels.keys import KeyMaker
 from sentinels.plate import set_key

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from images.io import Photo, UnreadableImage
+from images.kinds import UnreadableImage
+from images.photo import Photo
 from images.uploads import open_upload
 
 MAX_FILES = 8

@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 
 from engine.files import write_bytes
 from engine.progress import progress
-from images.io import Photo, encode_photo, list_images, open_photo, to_uint8, without_metadata
+from images.io import encode_photo, list_images, open_photo, to_uint8, without_metadata
+from images.photo import Photo
 from images.transforms.differentiable import resize_center_crop
 
 Codec = Literal["jpeg", "png"]

@@ -31,7 +31,7 @@ def ranks(ids: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.int64]
 
 def pairs(
     scores: NDArray[np.float64], ids: NDArray[np.int64], truth: NDArray[np.int64]
-) -> tuple[NDArray, NDArray, int]:
+) -> tuple[NDArray[Any], NDArray[Any], int]:
     """List all query-entry pairs, as micro average precision ranks them.
 
     Args:

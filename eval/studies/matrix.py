@@ -45,7 +45,7 @@ class Grid:
 
 
 def run_matrix(
-    people: Dataset,
+    people: Dataset,  # type: ignore[type-arg]
     output: Path,
     generator: str,
     surrogates: list[str],

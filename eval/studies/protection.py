@@ -33,7 +33,7 @@ from rid.weights import load_generator
 
 
 def run_study(
-    people: Dataset,
+    people: Dataset,  # type: ignore[type-arg]
     output: Path,
     generator: str,
     surrogates: list[str],

@@ -14,9 +14,10 @@ from engine.devices import Process
 from engine.job import Batch, JobOptions, Report
 from eval.attacks.purification import Purifier
 from images.inputs import ImageInput
-from images.io import Photo, encode_photo, to_uint8
+from images.io import encode_photo, to_uint8
 from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
 from images.outputs import ImageTree
+from images.photo import Photo
 
 
 class PurifyJob(ImageJob[Photo, NDArray[Any]]):

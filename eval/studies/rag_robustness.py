@@ -16,7 +16,9 @@ from eval.attacks.rag.adaptive_attacks import TRANSPARENT, Attack, DropTextImage
 from eval.studies.rag import run_rag
 from eval.studies.rag_database import Database, sentinel_name
 from images.inputs import ImageInput, find_images
-from images.io import Photo, UnreadableImage, save_png
+from images.io import save_png
+from images.kinds import UnreadableImage
+from images.photo import Photo
 from images.transforms import edit_generator
 from models.embedders import identify_model, open_embedder
 from models.search import ExactIndex, Ranking, rankings

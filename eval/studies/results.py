@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from engine.records import read_json
-from images.io import Photo, open_photo, save_png, to_uint8
+from images.io import open_photo, save_png, to_uint8
+from images.photo import Photo
 
 REMEDY = "delete this person's result.json and start the study again with the same settings"
 

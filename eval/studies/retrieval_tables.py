@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,8 @@ def write_retrieval(
     target: Path,
     labels: list[tuple[str, str]],
     truth: NDArray[np.int64],
-    distances: NDArray,
-    ids: NDArray,
+    distances: NDArray[Any],
+    ids: NDArray[Any],
     batch: int,
 ) -> None:
     """Write ``retr_df.csv``: one row for each image and edit.
@@ -74,7 +75,12 @@ def write_retrieval(
 
 
 def write_detection(
-    target: Path, queries: Sequence[Query], distances: NDArray, ids: NDArray, seed: int, batch: int
+    target: Path,
+    queries: Sequence[Query],
+    distances: NDArray[Any],
+    ids: NDArray[Any],
+    seed: int,
+    batch: int,
 ) -> None:
     """Write ``icd_df.csv``: one row for each query after its chain.
 
@@ -95,7 +101,7 @@ def write_detection(
     write_table(target, DETECTION, rows)
 
 
-def _neighbor_lists(distances: NDArray, ids: NDArray) -> list[str]:
+def _neighbor_lists(distances: NDArray[Any], ids: NDArray[Any]) -> list[str]:
     """Format distances (k,) and ids (k,) as JSON lists.
 
     Distances are rounded to six places.

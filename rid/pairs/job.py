@@ -21,10 +21,11 @@ from engine.job import Batch, Job, JobOptions, Report
 from engine.manifest import fingerprint
 from engine.run_job import run_job
 from images.inputs import ImageInput, find_images
-from images.io import Photo, clamp_to_budget, encode_photo, open_photo, to_uint8
+from images.io import clamp_to_budget, encode_photo, open_photo, to_uint8
 from images.job import count_pixels
 from images.outputs import output_names
 from images.overlap import refuse_overlap
+from images.photo import Photo
 from images.shard_writer import ShardWriter
 from images.transforms.geometry import center_crop_photo
 from rid.ensemble import DiffusionEnsemble

@@ -11,16 +11,11 @@ from torch import Tensor
 from engine.devices import Process
 from engine.job import Batch, JobOptions, Report
 from images.inputs import ImageInput
-from images.io import (
-    Photo,
-    decode_photo,
-    encode_photo,
-    unsaved_metadata,
-    without_metadata,
-)
+from images.io import decode_photo, encode_photo, unsaved_metadata, without_metadata
 from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
 from images.metrics import compare_images
 from images.outputs import ImageTree
+from images.photo import Photo
 from images.transforms.geometry import center_crop_photo
 from rid.protect.config import ProtectConfig
 from rid.protect.protector import Protector

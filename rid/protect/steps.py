@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from images.io import Photo, clamp_to_budget
+from images.io import clamp_to_budget
 from images.marks import Mark
+from images.photo import Photo
 from rid.protect.windows import Fit, Windows
 
 

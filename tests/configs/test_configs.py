@@ -13,7 +13,8 @@ from engine.cli import dataclass_from
 from eval.__main__ import VERBS as EVAL
 from eval.studies.matrix import plan
 from eval.studies.protection_command import MATRIX, PERSONALIZE
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from indexing.activate_command import VERB as ACTIVATE
 from rid.pairs.command import VERB as PAIRS
 from rid.pairs.config import PairConfig

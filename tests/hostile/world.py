@@ -128,7 +128,8 @@ def _models() -> None:
 
 def _collection() -> None:
     """Pictures with texture, sentinels among them, a system's answers, and captions."""
-    from images.io import Photo, save_png
+    from images.io import save_png
+    from images.photo import Photo
     from sentinels.record import Record, Sentinel
     from sentinels.trials import Trials
 

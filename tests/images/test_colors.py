@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from images.io import UnreadableImage, decode_photo, encode_photo, without_metadata
+from images.io import decode_photo, encode_photo, without_metadata
+from images.kinds import UnreadableImage
 from images.profiles import rgb_profile
 from tests.images.files import chunk, drawn, png, profile, saved, with_chunks
 

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from images.given import ChangedImage, from_pillow, given_images, to_pillow
-from images.io import Photo, open_photo
+from images.io import open_photo
 from images.kinds import UnreadableImage
 from images.marks import Mark
+from images.photo import Photo
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 31, 3), dtype=np.uint8)
 

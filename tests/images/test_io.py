@@ -20,8 +20,6 @@ from PIL import Image, TiffImagePlugin
 from images import kinds
 from images.headers import read_header
 from images.io import (
-    Photo,
-    UnreadableImage,
     clamp_to_budget,
     decode_photo,
     encode_photo,
@@ -30,7 +28,8 @@ from images.io import (
     save_png,
     to_uint8,
 )
-from images.kinds import header_size
+from images.kinds import UnreadableImage, header_size
+from images.photo import Photo
 from images.uploads import open_upload
 from tests.images.files import bomb, chunk, drawn, saved, with_chunks
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
-from images.io import Photo, decode_photo, encode_photo, unsaved_metadata, without_metadata
+from images.io import decode_photo, encode_photo, unsaved_metadata, without_metadata
 from images.marks import Mark
 from images.metadata import Metadata, read_marks
+from images.photo import Photo
 from tests.images.files import chunk, drawn, saved, with_chunks
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:dc="d"><dc:rights>(c) Example</dc:rights></rdf:RDF></x:xmpmeta>'

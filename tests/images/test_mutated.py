@@ -15,9 +15,10 @@ from PIL import PngImagePlugin
 
 from images.containers import PNG_SIGNATURE, png_chunks
 from images.headers import read_header
-from images.io import Photo, UnreadableImage, decode_photo, encode_photo, without_metadata
-from images.kinds import header_size, image_codec
+from images.io import decode_photo, encode_photo, without_metadata
+from images.kinds import UnreadableImage, header_size, image_codec
 from images.metadata import read_marks
+from images.photo import Photo
 from images.png import decode_rows, plain_size
 from images.uploads import image_end
 from tests.images.files import drawn, profile, saved
@@ -164,7 +165,8 @@ def test_nothing_is_said_of_a_damaged_file_by_a_program_of_its_own(tmp_path):
     program = """
 import sys
 from pathlib import Path
-from images.io import UnreadableImage, open_photo
+from images.io import open_photo
+from images.kinds import UnreadableImage
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
         open_photo(path)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from datamodules.streams import decode_view
-from images.io import UnreadableImage, decode_photo
+from images.io import decode_photo
+from images.kinds import UnreadableImage
 from images.png import decode_rows, plain_size
 from images.transforms.views import View, to_tensor
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from images.io import UnreadableImage
+from images.kinds import UnreadableImage
 
 
 def test_uploads_are_what_they_say(tmp_path):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from models.copy_net import CopyNet
 from tiny.collages import collage
 

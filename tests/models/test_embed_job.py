@@ -16,7 +16,8 @@ from engine.cli import run
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from images.inputs import find_images
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from models.copy_net import CopyNet
 from models.embed_job import embed_images
 from models.embedders import identify_model, open_embedder

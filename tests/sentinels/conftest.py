@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from sentinels.service import Service
 
 KEY = "sk-very-secret-0123456789"

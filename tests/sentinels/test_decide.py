@@ -6,7 +6,8 @@ import pytest
 from scipy.stats import kstest
 
 from engine.cli import run
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from sentinels.__main__ import main
 from sentinels.permutation import permutation_test, sequential_test
 from sentinels.record import Record, Sentinel

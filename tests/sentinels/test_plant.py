@@ -10,7 +10,8 @@ from PIL import Image
 
 from engine.cli import run
 from images.headers import read_header
-from images.io import Photo, open_photo, save_png
+from images.io import open_photo, save_png
+from images.photo import Photo
 from images.transforms.geometry import cover_crop
 from sentinels.__main__ import main
 from sentinels.client import Client

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from engine.cli import run
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from sentinels.__main__ import main
 from sentinels.record import Record, Sentinel, parse_object
 from sentinels.verify import verify

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from images.io import Photo, save_png, to_uint8
+from images.io import save_png, to_uint8
+from images.photo import Photo
 from models.embedders import open_embedder
 from sentinels.plant import PlantConfig, plant
 from sentinels.plant_command import open_ocr

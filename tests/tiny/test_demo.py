@@ -8,7 +8,8 @@ import pytest
 from engine.cli import run
 from engine.manifest import write_manifest
 from eval.__main__ import main as evaluation
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from tiny.__main__ import main
 
 

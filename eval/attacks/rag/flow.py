@@ -10,7 +10,8 @@ from typing import Any, Literal
 from eval.attacks.rag.generators import Generator
 from eval.attacks.rag.judges import Judge
 from eval.attacks.rag.retriever import Retriever
-from images.io import Photo, open_photo, save_png
+from images.io import open_photo, save_png
+from images.photo import Photo
 from images.transforms import RGBImage
 
 

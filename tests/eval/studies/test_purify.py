@@ -5,7 +5,8 @@ import torch
 from engine.cli import run
 from eval.__main__ import main
 from eval.attacks import purification as methods
-from images.io import Photo, open_photo, save_png, to_uint8
+from images.io import open_photo, save_png, to_uint8
+from images.photo import Photo
 
 
 def test_the_command_on_a_folder(tmp_path, portraits, capsys):

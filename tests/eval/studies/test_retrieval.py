@@ -14,7 +14,8 @@ import torch
 from engine.cli import run
 from eval.__main__ import main
 from eval.studies.retrieval_tables import DETECTION, RETRIEVAL
-from images.io import Photo, save_png
+from images.io import save_png
+from images.photo import Photo
 from indexing.__main__ import main as indexing
 from models.copy_net import CopyNet
 from tiny.collages import collage

@@ -15,7 +15,8 @@ from PIL import Image
 
 from datamodules.pairs import PairList
 from engine.cli import run
-from images.io import Photo, save_png, to_uint8
+from images.io import save_png, to_uint8
+from images.photo import Photo
 from rid.__main__ import main
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.aspl import FineTunedSurrogate
