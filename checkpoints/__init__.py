@@ -1,1 +1,1 @@
-"""Finding weights: folders, the Hugging Face Hub, and the small models that ship in ``checkpoints/tiny``."""
+"""Weights: folders, the Hugging Face Hub, and the toy models in ``checkpoints/tiny``."""

@@ -1,4 +1,4 @@
-"""``python -m checkpoints list | pull | push | verify | convert``: weights that travel."""
+"""Entry point of ``python -m checkpoints list | pull | push | verify | convert``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli import Output, Parser, Room, UsageError, Verb, one_line, run
 
 if TYPE_CHECKING:
-    from checkpoints.golden import Answers
+    from checkpoints.golden import Outputs
     from checkpoints.saved import SavedModel
 
 MODELS = {
@@ -23,19 +23,28 @@ MODELS = {
     "CopyNet": "models.copy_net",
     "ImageTextNet": "models.image_text_net",
 }
-"""Where the classes are that a ``config.json`` may name."""
+"""Module of each class that a ``config.json`` may name."""
 
-CONVERTERS = {"rid": "rid.__main__"} | dict.fromkeys(
-    ("sentry_convnext", "sentry_clip", "univfd"), "detectors.__main__"
-)
-"""Which system's command converts a kind of released file."""
+CONVERTERS = {
+    "rid": "rid.__main__",
+    "sentry_convnext": "detectors.__main__",
+    "sentry_clip": "detectors.__main__",
+    "univfd": "detectors.__main__",
+}
+"""Module whose ``convert`` handles a kind of released file."""
+
+DISTINCTIVE_SETTINGS = {
+    "budget": "PerturbationGenerator",
+    "embedding": "FaceNet",
+    "train_view": "Detector",
+}
+"""Settings that identify the class of the first model folders, which do not name it."""
 
 
 def show_options(parser: Parser) -> None:
-    """What ``list`` asks for."""
-    parser.add_argument(
-        "name", type=str | None, nargs="?", help="a model's name; an overview of all if not given"
-    )
+    """Add the options of ``list``."""
+    about = "a model's name; an overview of all if not given"
+    parser.add_argument("name", type=str | None, nargs="?", help=about)
 
 
 def show(settings: Any, output: Output) -> int:
@@ -49,7 +58,7 @@ def show(settings: Any, output: Output) -> int:
 
 
 def pull_options(parser: Parser) -> None:
-    """What ``pull`` asks for."""
+    """Add the options of ``pull``."""
     about = "names of python -m checkpoints list, or hf://org/model, or hf://org/model@revision"
     parser.add_argument("names", type=str, nargs="+", help=about)
     parser.add_argument(
@@ -60,38 +69,37 @@ def pull_options(parser: Parser) -> None:
 
 
 def pull(settings: Any, output: Output) -> int:
-    """Get models; 0 only if all are here and are what they should be."""
+    """Download models; return 0 only if all are on this machine and verified."""
     from checkpoints.pull import cautions
-    from checkpoints.pull import pull as get
+    from checkpoints.pull import pull as pull_model
     from checkpoints.registry import registry
 
-    def one(name: str) -> None:
-        got = get(name, settings["update"])
-        lines = [f"{name}: {got.folder}" + (f", revision {got.revision}" if got.revision else "")]
-        for file, digest in got.sha256.items():
-            lines.append(
-                f"  {file}: sha256 {digest}"
-                + (", unverified: pinned as first seen" if file in got.unverified else "")
-            )
-        lines += [f"  caution: {caution}" for caution in cautions(got)]
-        if name in registry() and (steps := registry()[name].steps):
-            lines.append(
-                f"  next: {steps.replace('FILE', str(got.folder / next(iter(got.sha256), '')))}"
-            )
+    def pull_one(name: str) -> None:
+        model = pull_model(name, settings["update"])
+        revision = f", revision {model.revision}" if model.revision else ""
+        lines = [f"{name}: {model.folder}{revision}"]
+        for file, digest in model.sha256.items():
+            note = ", unverified: pinned as first seen" if file in model.unverified else ""
+            lines.append(f"  {file}: sha256 {digest}{note}")
+        lines += [f"  caution: {caution}" for caution in cautions(model)]
+        steps = registry()[name].steps if name in registry() else None
+        if steps:
+            first_file = model.folder / next(iter(model.sha256), "")
+            lines.append(f"  next: {steps.replace('FILE', str(first_file))}")
         output.row(
             "models",
             "\n".join(lines),
             name=name,
-            folder=got.folder,
-            revision=got.revision,
-            sha256=dict(got.sha256),
+            folder=model.folder,
+            revision=model.revision,
+            sha256=dict(model.sha256),
         )
 
-    return each(settings.names, one, output)
+    return for_each(settings.names, pull_one, output)
 
 
 def verify_options(parser: Parser) -> None:
-    """What ``verify`` asks for."""
+    """Add the options of ``verify``."""
     parser.add_argument(
         "names",
         type=str,
@@ -101,136 +109,147 @@ def verify_options(parser: Parser) -> None:
     parser.add_argument(
         "--record",
         action="store_true",
-        help="keep the answers of these folders as those to compare with from now on",
+        help="record the present outputs of these folders as their golden outputs",
     )
 
 
 def verify(settings: Any, output: Output) -> int:
-    """Check models that are here; 0 only if all are sound."""
-    from checkpoints.golden import save_answers
-    from checkpoints.verify import exercise
-    from checkpoints.verify import verify as check
+    """Verify local models; return 0 only if all pass."""
+    from checkpoints.golden import save_outputs
+    from checkpoints.verify import load_and_run
+    from checkpoints.verify import verify as verify_model
 
-    def record(name: str) -> None:
+    def record_one(name: str) -> None:
         if not Path(name).is_dir():
-            msg = f"{name}: answers are recorded for folders of yours only; give one"
+            msg = f"{name}: golden outputs are recorded for local folders only; give one"
             raise ValueError(msg)
-        opened, said = exercise(Path(name), class_of, ask_pipeline)
-        if not said:
-            msg = f"{name}: not a model of this project or a diffusion pipeline; its answers cannot be recorded"
+        kind, outputs = load_and_run(Path(name), class_of, run_pipeline)
+        if not outputs:
+            msg = (
+                f"{name}: not a model of this project or a diffusion pipeline; "
+                "its outputs cannot be recorded"
+            )
             raise ValueError(msg)
-        save_answers(Path(name), said)
-        output.row("models", f"{name}: answers of the {opened} recorded", name=name, opened=opened)
+        save_outputs(Path(name), outputs)
+        output.row("models", f"{name}: outputs of the {kind} recorded", name=name, opened=kind)
 
-    def one(name: str) -> None:
-        found = check(name, class_of, ask_pipeline)
-        files = f"{found.files} weight files" + (
-            f", {len(found.unverified)} of them unverified" if found.unverified else ""
-        )
-        opened = f"opened as a {found.opened}" if found.opened else "not opened as a whole"
-        said = (
-            "no answers to compare with"
-            if found.difference is None
-            else f"answers as recorded, within {found.difference:.1e}"
-        )
+    def verify_one(name: str) -> None:
+        result = verify_model(name, class_of, run_pipeline)
+        files = f"{result.files} weight files"
+        if result.unverified:
+            files += f", {len(result.unverified)} of them unverified"
+        opened = f"opened as a {result.opened}" if result.opened else "not opened as a whole"
+        compared = "no golden outputs to compare with"
+        if result.difference is not None:
+            compared = f"outputs as recorded, within {result.difference:.1e}"
         values = {
-            "files": found.files,
-            "unverified": list(found.unverified),
-            "opened": found.opened,
-            "difference": found.difference,
+            "files": result.files,
+            "unverified": list(result.unverified),
+            "opened": result.opened,
+            "difference": result.difference,
         }
-        output.row("models", f"{name}: {files}; {opened}; {said}", name=name, **values)
+        output.row("models", f"{name}: {files}; {opened}; {compared}", name=name, **values)
 
-    return each(settings.names, record if settings.record else one, output)
+    return for_each(settings.names, record_one if settings.record else verify_one, output)
 
 
 def push_options(parser: Parser) -> None:
-    """What ``push`` asks for."""
+    """Add the options of ``push``."""
     parser.add_argument("folder", type=Path, help="the model's folder, as fit or convert left it")
-    parser.add_argument("repository", type=str, help="org/model; made if it is not there")
+    parser.add_argument("repository", type=str, help="org/model; created if it does not exist")
     parser.add_argument(
         "--public",
         action="store_true",
-        help="make it for everyone; otherwise it is for you alone until you change that",
+        help="create a public repository; the default is private",
     )
-    about = "of the weights, as the Hub abbreviates it; apache-2.0 for your own"
+    about = "license of the weights, as the Hub abbreviates it; apache-2.0 for your own"
     parser.add_argument("--licence", type=str | None, default=None, help=about)
-    parser.add_argument("--message", type=str | None, default=None, help="the commit's message")
+    parser.add_argument("--message", type=str | None, default=None, help="message of the commit")
     parser.add_argument(
         "--dry-run",
         type=Path | None,
         default=None,
-        help="write what would go into this folder, and send nothing",
+        help="write the files into this folder instead of uploading them",
     )
 
 
 def push(settings: Any, output: Output) -> int:
-    """Send a model to the Hub, or write what would go."""
+    """Upload a model to the Hub, or write the files that would be uploaded."""
     from tempfile import TemporaryDirectory
 
     from checkpoints.folders import read_config
-    from checkpoints.push import licence_of, stage
-    from checkpoints.push import push as send
+    from checkpoints.push import choose_license, stage
+    from checkpoints.push import push as upload
 
-    for need in ("config.json", "model.safetensors"):
-        if not (settings.folder / need).is_file():
-            msg = f"{settings.folder / need} is missing: give a model folder, as fit leaves it beside its logs"
+    # check the folder
+    for required in ("config.json", "model.safetensors"):
+        if not (settings.folder / required).is_file():
+            msg = (
+                f"{settings.folder / required} is missing: "
+                "give a model folder, as fit leaves it beside its logs"
+            )
             raise FileNotFoundError(msg)
     kind = class_of(read_config(settings.folder))
     if kind is None:
         msg = f"{settings.folder}: not a model of this project, which are {', '.join(MODELS)}"
         raise ValueError(msg)
-    licence = licence_of(settings.folder, settings.licence)
-    with TemporaryDirectory() as beside:
-        target = settings.dry_run or Path(beside) / "staged"
-        left = stage(
-            kind.from_pretrained(settings.folder),
-            target,
-            settings.repository,
-            settings.folder,
-            licence,
-        )
-        for file in left:
+    license_id = choose_license(settings.folder, settings.licence)
+
+    # stage, then upload
+    with TemporaryDirectory() as folder:
+        target = settings.dry_run or Path(folder) / "staged"
+        model = kind.from_pretrained(settings.folder)
+        left_behind = stage(model, target, settings.repository, settings.folder, license_id)
+        for file in left_behind:
             output.note(f"stays here: {file}")
         if settings.dry_run:
-            output.result(
-                f"{target}: what would go to {settings.repository}; nothing was sent",
-                folder=target,
-                left=left,
-            )
+            text = f"{target}: the files for {settings.repository}; nothing was uploaded"
+            output.result(text, folder=target, left=left_behind)
         else:
-            address = send(target, settings.repository, not settings.public, settings.message)
-            output.result(f"sent: {address}", address=address, left=left)
+            address = upload(target, settings.repository, not settings.public, settings.message)
+            output.result(f"sent: {address}", address=address, left=left_behind)
     return 0
 
 
 @dataclass(frozen=True)
 class Convert(Verb):
-    """Hands the command on to the system whose format it is."""
+    """Verb that passes its arguments to the package with the format."""
 
     def run(self, command: str, arguments: list[str]) -> int:
-        asked = ArgumentParser(add_help=False)
-        asked.add_argument("--kind")
-        kind = asked.parse_known_args(arguments)[0].kind
+        """Run the converter of ``--kind``, and return its exit code."""
+        parser = ArgumentParser(add_help=False)
+        parser.add_argument("--kind")
+        kind = parser.parse_known_args(arguments)[0].kind
         if kind not in CONVERTERS:
-            msg = f"give --kind, one of {', '.join(CONVERTERS)}" + (
-                f"; got '{kind}'" if kind else ""
-            )
+            got = f"; got '{kind}'" if kind else ""
+            msg = f"give --kind, one of {', '.join(CONVERTERS)}{got}"
             raise UsageError(msg)
         return int(importlib.import_module(CONVERTERS[kind]).main(["convert", *arguments]))
 
 
 def convert_options(parser: Parser) -> None:
-    """What every converter asks for."""
+    """Add the options of every converter."""
     parser.add_argument("source", type=Path, help="the released file, or a model folder")
-    parser.add_argument("target", type=Path, help="what to write; must not exist")
-    about = "what it is a checkpoint of; python -m rid convert --help and python -m detectors convert --help tell what else each takes"
+    parser.add_argument("target", type=Path, help="the file or folder to write; it must not exist")
+    about = (
+        "the kind of checkpoint; python -m rid convert --help and "
+        "python -m detectors convert --help show the other options of each"
+    )
     parser.add_argument("--kind", choices=list(CONVERTERS), required=True, help=about)
 
 
-def each(names: list[str], act: Callable[[str], None], output: Output) -> int:
-    """Do something for every name, the others even if one fails; 0 only if none did, otherwise 2."""
-    failed = 0
+def for_each(names: list[str], act: Callable[[str], None], output: Output) -> int:
+    """Run an action for every name, and continue after errors.
+
+    Args:
+        names: The names.
+        act: The action.
+        output: Output of the errors.
+
+    Returns:
+        0 if every action succeeded, else 2.
+    """
+    code = 0
     for name in names:
         try:
             act(name)
@@ -238,60 +257,58 @@ def each(names: list[str], act: Callable[[str], None], output: Output) -> int:
             if sys.flags.dev_mode:
                 raise
             output.error(one_line(error))
-            failed = 2
-    return failed
+            code = 2
+    return code
 
 
 def class_of(config: dict[str, Any]) -> type[SavedModel] | None:
-    """The model class of a folder's settings, which name it, or have what only it has; None if it is none of this project's."""
-    signs = {
-        "budget": "PerturbationGenerator",
-        "embedding": "FaceNet",
-        "train_view": "Detector",
-    }  # the first folders name none
-    name = str(config.get("model") or next((signs[sign] for sign in signs if sign in config), ""))
+    """Find the model class of a folder's settings; None if the class is not of this project."""
+    name = str(config.get("model") or "")
+    if not name:
+        kinds = [kind for setting, kind in DISTINCTIVE_SETTINGS.items() if setting in config]
+        name = kinds[0] if kinds else ""
     return getattr(importlib.import_module(MODELS[name]), name) if name in MODELS else None
 
 
-def ask_pipeline(folder: Path) -> Answers:
-    """A diffusion pipeline's answers to compare with."""
-    return dict(importlib.import_module("models.pipelines").pipeline_answers(folder))
+def run_pipeline(folder: Path) -> Outputs:
+    """Compute the outputs of a diffusion pipeline for fixed inputs."""
+    return dict(importlib.import_module("models.pipelines").pipeline_outputs(folder))
 
 
 VERBS = {
     "list": Verb(
-        "List every model this project knows: where it is from, its licence, and whether it is here.",
+        "List every known model: its source, its license, and whether it is on this machine.",
         "checkpoints list rid",
         show_options,
         show,
     ),
     "pull": Verb(
-        "Get models, or check those that are here. Nothing in them is run.",
+        "Download models, or check local ones. No code in them is run.",
         "checkpoints pull sd-vae",
         pull_options,
         pull,
     ),
     "verify": Verb(
-        "Check hashes, shapes, and one forward pass against answers kept beside the weights.",
+        "Check hashes, shapes, and one forward pass against golden outputs.",
         "checkpoints verify checkpoints/tiny/rid",
         verify_options,
         verify,
     ),
     "push": Verb(
-        "Send a model folder to the Hub: weights, settings, calibration, records and a card.",
+        "Upload a model folder to the Hub: weights, settings, calibration, records and a card.",
         "checkpoints push RID/ org/model --dry-run OUT/",
         push_options,
         push,
     ),
     "convert": Convert(
-        "Turn a released checkpoint into a model folder, or such a folder back into the released format.",
+        "Convert a released checkpoint to a model folder, or back.",
         "checkpoints convert ASDS-eps-12_255.bin RID/ --kind rid --budget 6",
         convert_options,
         lambda settings, output: 0,
     ),
 }
 
-ROOM = Room("checkpoints", "Weights that travel: found, fetched, checked, sent, converted.", VERBS)
+ROOM = Room("checkpoints", "Weights: list, download, verify, upload and convert.", VERBS)
 
 main = ROOM.main
 

@@ -1,4 +1,4 @@
-"""Building a network from a stranger's settings, within the size of the weights beside them."""
+"""Networks built from untrusted settings, limited to the size of their weight file."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from typing import Any
 import msgspec
 from torch import Tensor, nn
 
-SPARE_ENTRIES, SPARE_NUMBERS = 64, 2**24
-"""Parameters, and numbers in one, that a constructor may make and drop beyond those in the file."""
+SPARE_PARAMETERS = 64
+"""Number of parameters that a constructor may create beyond those in the file."""
+
+SPARE_VALUES = 2**24
+"""Number of values in a parameter beyond those in the file."""
 
 
 @contextmanager
 def shapes_only(weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Make parameters built in the block shapes without values, no more than a file could fill.
+    """Create parameters on the meta device in a block, limited by the size of a weight file.
 
-    Buffers have their values: those that no file holds are only there.
+    Buffers keep their values, as files do not store all of them.
 
     Args:
-        weights: What the file holds.
+        weights: Entries of the file.
 
     Raises:
-        ValueError: In the block, when it makes many more, or far larger, parameters than the file.
+        ValueError: If the block creates many more, or far larger, parameters than the file has.
     """
     register = nn.Module.register_parameter
-    entries = 2 * len(weights) + SPARE_ENTRIES
-    numbers = 4 * sum(value.numel() for value in weights.values()) + SPARE_NUMBERS
-    made = 0
+    max_parameters = 2 * len(weights) + SPARE_PARAMETERS
+    max_values = 4 * sum(value.numel() for value in weights.values()) + SPARE_VALUES
+    count = 0
 
     def register_shape(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal made
+        nonlocal count
         if parameter is not None:
-            made += 1
-            if made > entries or parameter.numel() > numbers:
-                msg = f"far larger than the {len(weights)} entries of its weight file make it"
+            count += 1
+            if count > max_parameters or parameter.numel() > max_values:
+                msg = f"far larger than the {len(weights)} entries of its weight file"
                 raise ValueError(msg)
             shape = parameter.detach().to("meta")
             parameter = nn.Parameter(shape, requires_grad=parameter.requires_grad)
@@ -50,10 +53,10 @@ def shapes_only(weights: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 def check_types(kind: type, config: Mapping[str, Any]) -> None:
-    """Compare settings with the types of a class's arguments.
+    """Compare settings with the type hints of a class's constructor.
 
     Raises:
-        ValueError: If one is of another type; the message names it.
+        ValueError: If a setting has another type; the message names it.
     """
     hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]
     for name, value in config.items():

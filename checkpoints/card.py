@@ -1,4 +1,4 @@
-"""Model cards, made of what a run left beside its weights: nothing is said that no file says."""
+"""Model cards, written from the records that a run leaves beside its weights."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from engine.records import read_json
 
 PROJECT = "image-defence"
 
-MARK = "<!-- from here on written by python -m checkpoints push -->"
+GENERATED_MARK = "<!-- from here on written by python -m checkpoints push -->"
 
-OURS = (
+MODEL_FILES = (
     "config.json",
     "model.safetensors",
     "calibration.json",
@@ -23,7 +23,7 @@ OURS = (
     "manifest.json",
     "summary.json",
 )
-"""Files of a model folder that the card speaks of."""
+"""Files of a model folder that the card can list."""
 
 DETAILS = (
     "command",
@@ -38,17 +38,17 @@ DETAILS = (
     "minutes",
     "threads",
 )
-"""Entries of the run's records that make up its recipe."""
+"""Entries of the run's records that belong to the training recipe."""
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a class of models is for, in words.
+    """Purpose of a class of models, as text of the card.
 
     Attributes:
-        title: What it is.
-        use: What it may be used for.
-        limits: What it cannot do, or must not be taken for.
+        title: Title of the card.
+        use: Intended use.
+        limits: Limits of the models.
     """
 
     title: str
@@ -60,25 +60,26 @@ def model_card(
     folder: Path,
     purpose: Purpose,
     name: str = "FOLDER",
-    licence: str = "apache-2.0",
+    license_id: str = "apache-2.0",
     tags: Sequence[str] = (),
 ) -> str:
-    """Write the text of ``README.md`` for a model folder.
+    """Format the card (``README.md``) of a model folder.
 
     Args:
-        folder: Its ``config.json``, ``manifest.json``, ``training.json``, ``calibration.json`` and ``summary.json`` are drawn upon, as
-            far as they are there; what its present card says stays, under the new head.
-        purpose: What its class is for.
-        name: What to open it by.
-        licence: As the Hub abbreviates it.
-        tags: What the Hub is to file it under, beside the project and its class.
+        folder: The folder. The card uses its ``config.json``, ``manifest.json``,
+            ``training.json``, ``calibration.json`` and ``summary.json``, if they exist. The
+            handwritten text of its present card stays.
+        purpose: Purpose of the model's class.
+        name: Name that the card uses for loading the model.
+        license_id: License, as the Hub abbreviates it.
+        tags: Tags on the Hub beside the project and the class.
     """
-    config, records = (
-        record(folder, "config.json"),
-        record(folder, "training.json") | record(folder, "manifest.json"),
-    )
+    config = record(folder, "config.json")
+    records = record(folder, "training.json") | record(folder, "manifest.json")
     kind = str(config.get("model", "model"))
-    written = own_words(folder / "README.md")
+
+    # sections that the handwritten text lacks
+    written = handwritten_text(folder / "README.md")
     sections: dict[str, str] = {}
     if "## Intended use" not in written:
         sections["Intended use"] = purpose.use
@@ -87,85 +88,88 @@ def model_card(
     if "## Training" not in written:
         recipe = {key: records[key] for key in DETAILS if key in records}
         sections["Training"] = table(recipe) or "No record of its training is beside the weights."
-    if figures := measured(folder):
+
+    # figures and calibration
+    if figures := measured_figures(folder):
         sections["Measured"] = table(figures)
     elif "## Measured" not in written:
         sections["Measured"] = "Nothing was measured."
     if calibration := record(folder, "calibration.json"):
         fitted = calibration.get("pictures", 0)
-        sections["Calibration"] = (
-            table(calibration) if fitted else "None was fitted: its probabilities mean no shares."
-        )
+        none = "Not calibrated: its probabilities are raw scores."
+        sections["Calibration"] = table(calibration) if fitted else none
+
+    # settings, hashes of the weights, and usage
     settings = {key: value for key, value in config.items() if key not in ("model", "format")}
-    files = {
-        name: f"sha256 `{file_digest(folder / name)}`"
-        for name in OURS
-        if name.endswith(".safetensors") and (folder / name).is_file()
-    }
+    files = {}
+    for file in MODEL_FILES:
+        if file.endswith(".safetensors") and (folder / file).is_file():
+            files[file] = f"sha256 `{file_digest(folder / file)}`"
     sections["Files"] = f"`{kind}`, format {config.get('format', 0)}.\n\n" + table(settings | files)
     opening = f"```python\n{kind}.from_pretrained({name!r})\n```"
     sections["Opening it"] = f"{opening}\n\n`python -m checkpoints verify {name}` checks it."
-    return card_head(licence, [PROJECT, kind, *tags]) + card_body(
-        f"{written or f'# {purpose.title}'}\n\n{MARK}", sections
-    )
+    beginning = f"{written or f'# {purpose.title}'}\n\n{GENERATED_MARK}"
+    return card_head(license_id, [PROJECT, kind, *tags]) + card_body(beginning, sections)
 
 
-def card_head(licence: str, tags: Sequence[str]) -> str:
-    """Write what the Hub reads of a card: licence, library and tags."""
+def card_head(license_id: str, tags: Sequence[str]) -> str:
+    """Format the metadata of a card for the Hub: license, library and tags."""
     from huggingface_hub import ModelCardData
 
-    data = ModelCardData(license=licence, library_name="pytorch", tags=list(dict.fromkeys(tags)))
+    data = ModelCardData(license=license_id, library_name="pytorch", tags=list(dict.fromkeys(tags)))
     return f"---\n{data.to_yaml()}\n---\n\n"
 
 
 def card_body(beginning: str, sections: Mapping[str, str]) -> str:
-    """Write a card's text: its beginning, with the title, and sections under their headings."""
-    return (
-        "\n\n".join([beginning, *(f"## {heading}\n\n{text}" for heading, text in sections.items())])
-        + "\n"
-    )
+    """Format the text of a card: a beginning with the title, then sections with headings."""
+    parts = [beginning]
+    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items()]
+    return "\n\n".join(parts) + "\n"
 
 
 def record(folder: Path, name: str) -> dict[str, Any]:
-    """Read a JSON file of a folder; empty if it is not there.
+    """Read a JSON file of a folder; empty if there is none.
 
     Raises:
-        ValueError: If it is damaged.
+        ValueError: If the file is damaged.
     """
     file = folder / name
     return read_json(file, dict[str, Any], "write it again or delete it") if file.is_file() else {}
 
 
-def own_words(card: Path) -> str:
-    """Read what a person or a recipe wrote into a card: all before the mark, without the head; empty if there is none."""
+def handwritten_text(card: Path) -> str:
+    """Read the part of a card before the mark, without metadata; empty without a card."""
     if not card.is_file():
         return ""
     from huggingface_hub import ModelCard
 
-    content = card.read_text(encoding="utf-8", errors="replace").partition(MARK)[0]
+    content = card.read_text(encoding="utf-8", errors="replace").partition(GENERATED_MARK)[0]
     return ModelCard(content, ignore_metadata_errors=True).text.strip()
 
 
-def measured(folder: Path) -> dict[str, Any]:
-    """Pick the figures of a test's ``summary.json``, but for those whose thresholds were chosen on the test."""
+def measured_figures(folder: Path) -> dict[str, Any]:
+    """Return the figures of ``summary.json``, except those with thresholds fitted on the test."""
     figures: dict[str, Any] = {}
     for key, value in record(folder, "summary.json").items():
-        kept = (
-            {name: inner for name, inner in value.items() if isinstance(inner, int | float)}
-            if isinstance(value, dict)
-            else value
-        )
-        if key not in ("oracle", "calibration") and kept and isinstance(kept, dict | int | float):
-            figures[key] = kept
+        if key in ("oracle", "calibration"):
+            continue
+        figure = _numbers(value) if isinstance(value, dict) else value
+        if figure and isinstance(figure, dict | int | float):
+            figures[key] = figure
     return figures
 
 
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the entries that are numbers."""
+    return {name: value for name, value in values.items() if isinstance(value, int | float)}
+
+
 def table(values: Mapping[str, Any], number: str = ".4g") -> str:
-    """Write two columns of Markdown; empty without values.
+    """Format a Markdown table of two columns; empty without values.
 
     Args:
-        values: By name.
-        number: Format of numbers that are not whole.
+        values: Values by name.
+        number: Format of floating-point numbers.
     """
     if not values:
         return ""
@@ -174,15 +178,15 @@ def table(values: Mapping[str, Any], number: str = ".4g") -> str:
 
 
 def cell(value: Any, number: str = ".4g") -> str:
-    """Write a value on one line that ends no cell; the folders of paths are left out."""
+    """Format a value as one table cell, without the folders of paths."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {cell(inner, number)}" for key, inner in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(cell(inner, number) for inner in value)
     text = f"{value:{number}}" if isinstance(value, float) else str(value)
-    return " ".join(bare(text).replace("|", "/").split())
+    return " ".join(strip_folders(text).replace("|", "/").split())
 
 
-def bare(text: str) -> str:
-    """Leave out of a text the folders of absolute paths and of those in a home, which say whose machine it was."""
+def strip_folders(text: str) -> str:
+    """Remove the folders of absolute and home paths from a text, for privacy."""
     return re.sub(r"(?<![\w:/.])(?:~|/|[A-Za-z]:[\\/])(?:[^\s/\\,;'\"]+[/\\])+", "", text)

@@ -1,4 +1,4 @@
-"""Single files from the web: within a size, resumed where they broke off, and never in place before they are whole."""
+"""Downloads of single files, with a size limit, resuming, and atomic completion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tenacity import Retrying
 
-from checkpoints.redirects import refuse_inside
+from checkpoints.redirects import refuse_private_redirect
 from engine.addresses import is_loopback
 from engine.files import write_text
 from engine.progress import bar_class
@@ -23,179 +23,217 @@ from engine.retries import TRANSIENT_STATUSES, TransientFault, parse_retry_after
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-LARGEST = 16 * 2**30
-"""Bytes of a file whose size is not known beforehand."""
+MAX_DOWNLOAD_BYTES = 16 * 2**30
+"""Largest file whose size is unknown."""
 
-PIECE = 2**20
+CHUNK_BYTES = 2**20
 
 ATTEMPTS = 5
-"""Without a byte in between."""
+"""Number of attempts that receive nothing."""
 
-PATIENCE = 60
-"""Seconds to wait for an answer."""
+HTTP_TIMEOUT_S = 60
 
 
 class _Progress(Exception):
-    """Something came before the connection broke off."""
+    """The connection broke off after some bytes."""
 
 
-class OnlyEncrypted(HTTPRedirectHandler):
-    """Follows no redirection to where :func:`check_address` would not go, nor into this machine's network."""
+class HTTPSRedirects(HTTPRedirectHandler):
+    """Redirect handler that refuses plain HTTP and private networks."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> Request | None:
         check_address(newurl)
-        refuse_inside(newurl, req.full_url)
+        refuse_private_redirect(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
 def check_address(address: str) -> None:
-    """Refuse what is not HTTPS, but for this machine itself.
+    """Refuse an address without HTTPS; this machine may use plain HTTP.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If the address is refused.
     """
     parts = urlsplit(address)
     host = parts.hostname or ""
-    if not host or (parts.scheme != "https" and not (is_loopback(host) and parts.scheme == "http")):
+    is_local_http = parts.scheme == "http" and is_loopback(host)
+    if not host or not (parts.scheme == "https" or is_local_http):
         msg = f"{address}: weights are fetched over https:// only"
         raise ValueError(msg)
 
 
 def download(address: str, target: Path, size: int | None = None) -> Path:
-    """Get a file from the web; one that broke off goes on where it was, in this run or a later one.
+    """Download a file; an interrupted download resumes in this run or a later one.
 
     Args:
         address: ``https://…``.
-        target: Where it goes; nothing is there before it is whole.
-        size: Bytes it must have, if that is known.
+        target: The file; it does not exist before the download is complete.
+        size: Expected size in bytes; None if unknown.
 
     Raises:
-        FileNotFoundError: If the server has no such file or cannot be reached, with what to do.
-        ValueError: If it is larger than it may be, or not of its size.
+        FileNotFoundError: If the server has no such file or cannot be reached.
+        ValueError: If the file is too large, or of another size.
     """
     check_address(address)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial, note = (
-        target.with_name(target.name + ".partial"),
-        target.with_name(target.name + ".partial.json"),
-    )
-    opener = build_opener(OnlyEncrypted())
+    partial = target.with_name(target.name + ".partial")
+    etag_file = target.with_name(target.name + ".partial.json")
+
+    # receive, with retries
     with bar_class()(total=size, unit="B", unit_scale=True, desc=target.name) as bar:
+        max_bytes = size or MAX_DOWNLOAD_BYTES
+        announced = _receive_with_retries(address, partial, etag_file, max_bytes, bar)
 
-        def receive() -> int | None:
-            bar.n = have = held(partial)
-            try:
-                return _receive(opener, address, partial, note, size or LARGEST, bar)
-            except (HTTPException, OSError) as error:
-                if (
-                    isinstance(error, HTTPError) and error.code == 416
-                ):  # nothing is left to send: the rest must be of another file
-                    partial.unlink(missing_ok=True)
-                if held(partial) > have:
-                    raise _Progress from error
-                raise
-
-        while True:
-            try:
-                whole = Retrying(**retry_settings(lambda error: passing(error, address), ATTEMPTS))(
-                    receive
-                )
-                break
-            except _Progress:  # goes on at once, with as many attempts as before
-                continue
-            except HTTPError as error:
-                raise FileNotFoundError(refused(address, error)) from error
-            except (HTTPException, OSError) as error:
-                have = held(partial)
-                kept = (
-                    f"; {have} bytes are kept, and the next try goes on from there" if have else ""
-                )
-                msg = f"{address}: the connection broke off or cannot be made ({error}); check the network and try again{kept}"
-                raise FileNotFoundError(msg) from error
-    got = partial.stat().st_size
-    note.unlink(missing_ok=True)
-    if (size or whole or got) != got:
+    # compare the size
+    received = partial.stat().st_size
+    etag_file.unlink(missing_ok=True)
+    expected = size or announced or received
+    if expected != received:
         partial.unlink()
-        msg = f"{address}: {got} bytes instead of {size or whole}; it was removed. Try again, or tell who keeps the list of models"
+        msg = (
+            f"{address}: {received} bytes instead of {expected}; the file was removed. "
+            "Try again, or tell the maintainers of the list of models"
+        )
         raise ValueError(msg)
     os.replace(partial, target)
     return target
 
 
-def _receive(
-    opener: Any, address: str, partial: Path, note: Path, limit: int, bar: tqdm[Any]
+def _receive_with_retries(
+    address: str, partial: Path, etag_file: Path, max_bytes: int, bar: tqdm[Any]
 ) -> int | None:
-    """Append what is still missing; the whole size, if the server says it.
+    """Receive the missing bytes; an attempt that receives some does not count.
+
+    Returns:
+        Size of the file, if the server states it.
 
     Raises:
-        HTTPException: If the server stops before its end.
-        ValueError: If it is, or becomes, too large.
+        FileNotFoundError: If the server has no such file or cannot be reached.
+        ValueError: If the file is too large.
     """
-    headers, have = {"User-Agent": "image-defence", "Accept-Encoding": "identity"}, 0
-    if (
-        partial.is_file()
-        and note.is_file()
-        and (tag := read_json(note, dict[str, str], f"delete it and {partial.name}").get(address))
-    ):
-        have = partial.stat().st_size
-        headers |= {
-            "Range": f"bytes={have}-",
-            "If-Range": tag,
-        }  # the server sends all of a file that has changed
-    with opener.open(Request(address, headers=headers), timeout=PATIENCE) as answer:
-        if have and answer.status != 206:
-            have = 0
+    opener = build_opener(HTTPSRedirects())
+
+    def receive() -> int | None:
+        received = partial_bytes(partial)
+        bar.n = received
+        try:
+            return _receive(opener, address, partial, etag_file, max_bytes, bar)
+        except (HTTPException, OSError) as error:
+            # 416: the server has no more bytes, so the partial file is of another version
+            if isinstance(error, HTTPError) and error.code == 416:
+                partial.unlink(missing_ok=True)
+            if partial_bytes(partial) > received:
+                raise _Progress from error
+            raise
+
+    while True:
+        try:
+            settings = retry_settings(lambda error: transient_fault(error, address), ATTEMPTS)
+            return Retrying(**settings)(receive)
+        except _Progress:
+            continue
+        except HTTPError as error:
+            raise FileNotFoundError(explain_refusal(address, error)) from error
+        except (HTTPException, OSError) as error:
+            received = partial_bytes(partial)
+            kept = (
+                f"; {received} bytes are kept, and the next try resumes there" if received else ""
+            )
+            msg = (
+                f"{address}: the connection broke off or cannot be made ({error}); "
+                f"check the network and try again{kept}"
+            )
+            raise FileNotFoundError(msg) from error
+
+
+def _receive(
+    opener: Any, address: str, partial: Path, etag_file: Path, max_bytes: int, bar: tqdm[Any]
+) -> int | None:
+    """Append the missing bytes to the partial file in one request.
+
+    Returns:
+        Size of the file, if the server states it.
+
+    Raises:
+        HTTPException: If the connection ends early.
+        ValueError: If the file is too large.
+    """
+    # request the rest of the file; the server sends all of a file that has changed
+    headers = {"User-Agent": "image-defence", "Accept-Encoding": "identity"}
+    received = 0
+    etag = _stored_etag(address, partial, etag_file)
+    if etag:
+        received = partial.stat().st_size
+        headers |= {"Range": f"bytes={received}-", "If-Range": etag}
+    with opener.open(Request(address, headers=headers), timeout=HTTP_TIMEOUT_S) as answer:
+        # the server's answer: all or the rest, and the size
+        if received and answer.status != 206:
+            received = 0
         rest = answer.headers.get("Content-Length")
-        whole = have + int(rest) if rest and rest.isdigit() else None
-        if (whole or 0) > limit:
-            msg = f"{address}: {whole} bytes, more than the {limit} it may have; it was not fetched"
+        size = received + int(rest) if rest and rest.isdigit() else None
+        if (size or 0) > max_bytes:
+            msg = f"{address}: {size} bytes, more than the limit of {max_bytes}; not downloaded"
             raise ValueError(msg)
-        tag = answer.headers.get("ETag", "")
-        write_text(note, to_json({address: tag} if tag and not tag.startswith("W/") else {}))
-        bar.total, bar.n = bar.total or whole, have
-        with partial.open("ab" if have else "wb") as stream:
-            while piece := answer.read(PIECE):
-                have += len(piece)
-                if have > limit:
+
+        # remember the version of the file
+        etag = answer.headers.get("ETag", "")
+        is_strong = etag and not etag.startswith("W/")
+        write_text(etag_file, to_json({address: etag} if is_strong else {}))
+        bar.total = bar.total or size
+        bar.n = received
+
+        # receive
+        with partial.open("ab" if received else "wb") as stream:
+            while chunk := answer.read(CHUNK_BYTES):
+                received += len(chunk)
+                if received > max_bytes:
                     stream.close()
                     partial.unlink()
-                    msg = f"{address}: longer than the {limit} bytes it may have; it was removed"
+                    msg = f"{address}: longer than the limit of {max_bytes} bytes; it was removed"
                     raise ValueError(msg)
-                stream.write(piece)
-                bar.update(len(piece))
-    if whole is not None and have < whole:
-        msg = f"{whole - have} of {whole} bytes did not come"
+                stream.write(chunk)
+                bar.update(len(chunk))
+    if size is not None and received < size:
+        msg = f"{size - received} of {size} bytes did not come"
         raise HTTPException(msg)
-    return whole
+    return size
 
 
-def held(partial: Path) -> int:
-    """Count the bytes of a file that are here."""
+def _stored_etag(address: str, partial: Path, etag_file: Path) -> str | None:
+    """Return the version of a partial file that can be resumed; None without one."""
+    if not partial.is_file() or not etag_file.is_file():
+        return None
+    return read_json(etag_file, dict[str, str], f"delete it and {partial.name}").get(address)
+
+
+def partial_bytes(partial: Path) -> int:
+    """Return the size of a partial file in bytes; 0 if there is none."""
     return partial.stat().st_size if partial.is_file() else 0
 
 
-def passing(error: BaseException, address: str) -> TransientFault | None:
-    """Tell what is passing of an error; None if it lasts."""
+def transient_fault(error: BaseException, address: str) -> TransientFault | None:
+    """Return the transient fault behind an error; None for a permanent error."""
     if isinstance(error, HTTPError):
         if error.code not in (*TRANSIENT_STATUSES, 416):
             return None
-        return TransientFault(
-            f"{address}: the server answers {error.code}",
-            parse_retry_after(error.headers.get("Retry-After")),
-        )
+        wait = parse_retry_after(error.headers.get("Retry-After"))
+        return TransientFault(f"{address}: the server answers {error.code}", wait)
     if isinstance(error, HTTPException | OSError):
         return TransientFault(f"{address}: the connection broke off or cannot be made ({error})")
     return None
 
 
-def refused(address: str, error: HTTPError) -> str:
-    """A server's refusal in words."""
+def explain_refusal(address: str, error: HTTPError) -> str:
+    """Explain an HTTP error of a server, with advice."""
     if error.code in (401, 403):
-        return f"{address}: the server does not give it to everyone ({error.code}); get it by hand where it is published"
+        return (
+            f"{address}: the server denies access ({error.code}); "
+            "download it by hand where it is published"
+        )
     if error.code in (404, 410):
         return f"{address}: not there any more ({error.code}); look where it was published"
     if error.code == 429:
-        return f"{address}: too many requests (429); try again in {error.headers.get('Retry-After', 'a few')} seconds"
+        wait = error.headers.get("Retry-After", "a few")
+        return f"{address}: too many requests (429); try again in {wait} seconds"
     return f"{address}: the server has a fault or refused it ({error.code}); try again later"

@@ -1,4 +1,4 @@
-"""From the name of a model, as a person writes it, to its files on this machine."""
+"""Model names resolved to local files: folder, checkpoint, registry name or Hub id."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from checkpoints.sizes import check_sizes
 from engine.records import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The repository; the shipped models are named relative to it."""
+"""Root of the repository; names of the shipped models are relative to it."""
 
 WEIGHTS = "model.safetensors"
-"""The weights in a model folder."""
+"""File name of the weights in a model folder."""
 
 PIPELINE_PARTS = (
     "model_index.json",
@@ -25,48 +25,58 @@ PIPELINE_PARTS = (
     "unet/config.json",
     "vae/config.json",
 )
-"""What a folder that diffusers opens as a text-to-image pipeline has."""
+"""Files of every text-to-image pipeline of diffusers."""
 
-PIPELINE_FILES = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"] + [
-    f"*/{stem}{part}.safetensors"
-    for stem in ("model", "diffusion_pytorch_model")
-    for part in ("", "-?????-of-?????")
+PIPELINE_FILES = [
+    "model_index.json",
+    "*/*.json",
+    "*/*.txt",
+    "*/*.model",
+    "*/model.safetensors",
+    "*/model-?????-of-?????.safetensors",
+    "*/diffusion_pytorch_model.safetensors",
+    "*/diffusion_pytorch_model-?????-of-?????.safetensors",
 ]
-"""What is downloaded of any pipeline of diffusers: neither single-file checkpoints nor copies in other formats and precisions."""
+"""Files of a diffusers pipeline to download.
+
+Single-file checkpoints and copies in other formats and precisions are left out.
+"""
 
 
 def project_path(path: str | Path) -> Path:
-    """Find a path of the working directory, or the project's own of that name.
+    """Resolve a path in the working directory or in the repository.
 
     Args:
-        path: Absolute, or relative to the working directory or to the project.
+        path: Absolute path, or one relative to the working directory or to the repository.
 
     Returns:
-        The project's if that alone exists, otherwise the path as given.
+        The path in the repository if only that one exists, else the path as given.
     """
-    own = ROOT / path
-    return own if own.exists() and not Path(path).exists() else Path(path)
+    in_repository = ROOT / path
+    if in_repository.exists() and not Path(path).exists():
+        return in_repository
+    return Path(path)
 
 
 def model_folder(name: str, *needs: str, patterns: list[str] | None = None) -> Path:
-    """Find the folder that holds a model.
+    """Find the folder of a model, and download it if needed.
 
     Args:
-        name: A folder (relative to the working directory or to the repository), a name of the registry, or a Hub id such as
-            ``org/model``, ``org/model@revision`` or ``hf://org/model``.
-        needs: Files that must be in it.
-        patterns: What to download from the Hub; everything if None.
+        name: A folder (relative to the working directory or to the repository), a name of the
+            registry, or a Hub id: ``org/model``, ``org/model@revision`` or ``hf://org/model``.
+        needs: Required files.
+        patterns: Patterns of the files to download from the Hub; None for all.
 
     Raises:
-        FileNotFoundError: If it is neither a folder nor obtainable, or a needed file is missing; says what to do.
-        ValueError: If it is a file, or its settings ask for a network of a size that none has.
+        FileNotFoundError: If there is no such model, or a required file is missing.
+        ValueError: If the name is a file, or a size in the settings exceeds its limit.
     """
     folder = project_path(name)
     if not folder.is_dir():
         if file := _file(name):
-            msg = f"{file} is a file; a model's folder is asked for here"
+            msg = f"{file} is a file; give the folder of a model"
             raise ValueError(msg)
-        folder = _elsewhere(name, patterns)
+        folder = _download(name, patterns)
     for need in needs:
         if not (folder / need).is_file():
             msg = f"{name}: {need} is missing in {folder}; name a complete model folder"
@@ -91,19 +101,25 @@ def model_path(name: str, *needs: str, patterns: list[str] | None = None) -> Pat
     if file is None:
         return model_folder(name, *needs, patterns=patterns)
     if file.suffix == ".safetensors":
-        msg = f"{file}: weights alone do not say what they are; name their folder, {file.parent}, with its config.json"
+        msg = (
+            f"{file}: weights without settings; "
+            f"give their folder, {file.parent}, with its config.json"
+        )
         raise ValueError(msg)
     return file
 
 
 def weight_file(name: str) -> Path:
-    """Find the file with a model's weights: ``model.safetensors`` of its folder, or its checkpoint; errors as :func:`model_path`."""
-    place = model_path(name, WEIGHTS)
-    return place / WEIGHTS if place.is_dir() else place
+    """Find the file with a model's weights: ``model.safetensors`` or a checkpoint.
+
+    Errors are those of :func:`model_path`.
+    """
+    path = model_path(name, WEIGHTS)
+    return path / WEIGHTS if path.is_dir() else path
 
 
 def pipeline_folder(name: str) -> str:
-    """Find the folder of a latent-diffusion pipeline, with all its parts; see :func:`model_folder`."""
+    """Find the complete folder of a latent-diffusion pipeline; see :func:`model_folder`."""
     patterns = ["*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors"]
     return str(model_folder(name, *PIPELINE_PARTS, patterns=patterns))
 
@@ -112,33 +128,39 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read ``config.json`` of a model folder.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it cannot be read as what it should be.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a JSON object.
     """
     return read_json(folder / "config.json", dict[str, Any], "download or export the model again")
 
 
 def _file(name: str) -> Path | None:
-    """A file of this name; None if there is none and the name may mean something else."""
+    """Return the file of a name; None if the name is no file.
+
+    Raises:
+        FileNotFoundError: If the name can only be a checkpoint, and there is none.
+    """
     path = project_path(name)
-    file = path if path.is_file() else None
-    if file is None and str(name).endswith(".ckpt") and not Path(name).is_dir():
-        msg = f"{name}: no such checkpoint; those of a training are in its default_root_dir, in checkpoints/"
-        raise FileNotFoundError(msg)
-    return file
-
-
-def _elsewhere(name: str, patterns: list[str] | None) -> Path:
-    """From the registry or the Hub."""
-    found = registry().get(name)
-    try:
-        if found is None:
-            return fetch(name, patterns)
-        return (
-            fetch(address_of(found), list(found.patterns) or patterns)
-            if found.hub
-            else pull(name).folder
+    if path.is_file():
+        return path
+    if str(name).endswith(".ckpt") and not Path(name).is_dir():
+        msg = (
+            f"{name}: no such checkpoint; "
+            "those of a training are in its default_root_dir, in checkpoints/"
         )
+        raise FileNotFoundError(msg)
+    return None
+
+
+def _download(name: str, patterns: list[str] | None) -> Path:
+    """Find a model of the registry or the Hub, and download it if needed."""
+    entry = registry().get(name)
+    try:
+        if entry is None:
+            return fetch(name, patterns)
+        if entry.hub:
+            return fetch(address_of(entry), list(entry.patterns) or patterns)
+        return pull(name).folder
     except FileNotFoundError as error:
         msg = f"no model at '{name}': no such folder, and {error}"
         raise FileNotFoundError(msg) from error

@@ -1,4 +1,4 @@
-"""Answers to compare with: what a model said to fixed inputs where it was made, kept beside its weights."""
+"""Golden outputs: reference model outputs stored beside the weights."""
 
 from __future__ import annotations
 
@@ -15,61 +15,76 @@ from engine.files import atomic_write
 
 GOLDEN = "golden.npz"
 
-TOLERATED = 1e-3
-"""Largest difference, in shares of the largest answer: machines add up in different orders."""
+MAX_RELATIVE_ERROR = 1e-3
+"""Largest difference relative to the largest output; machines sum in different orders."""
 
-Answers = dict[str, Tensor]
+Outputs = dict[str, Tensor]
 
 
-class Exercised(Protocol):
-    """A network that says what it can be asked."""
+class HasExampleInputs(Protocol):
+    """Network with example inputs."""
 
     def example_inputs(self) -> Tensor | tuple[Tensor, ...]: ...
 
 
 @torch.no_grad()
-def answers(model: Exercised) -> Answers:
-    """Ask a model its example inputs, in float32 on the CPU; yes-or-no answers are left out, as they may hang by a hair."""
+def compute_outputs(model: HasExampleInputs) -> Outputs:
+    """Run a model on its example inputs, in float32 on the CPU.
+
+    Only floating-point outputs are returned: rounding can flip a boolean one.
+    """
     inputs = model.example_inputs()
-    network = cast(nn.Module, model)
-    found = network.cpu().float().eval()(*(inputs if isinstance(inputs, tuple) else (inputs,)))
-    parts = found if isinstance(found, list | tuple) else [found]
-    return {
-        f"answer.{index}": part.float().contiguous()
-        for index, part in enumerate(parts)
-        if part.is_floating_point()
-    }
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    network = cast(nn.Module, model).cpu().float().eval()
+    result = network(*arguments)
+    parts = result if isinstance(result, list | tuple) else [result]
+    outputs = {}
+    for index, part in enumerate(parts):
+        if part.is_floating_point():
+            outputs[f"answer.{index}"] = part.float().contiguous()
+    return outputs
 
 
-def save_answers(folder: Path, found: Answers) -> None:
-    """Keep answers beside the weights, whole or not at all."""
+def save_outputs(folder: Path, outputs: Outputs) -> None:
+    """Save outputs beside the weights, atomically."""
+    arrays = {name: value.numpy() for name, value in outputs.items()}
     with atomic_write(folder / GOLDEN) as partial, partial.open("wb") as stream:
-        np.savez(stream, **{name: value.numpy() for name, value in found.items()})  # type: ignore[arg-type]
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
-def difference(folder: Path, found: Mapping[str, Tensor]) -> float | None:
-    """Compare answers with those kept beside the weights, in shares of the largest; None if none are kept.
+def relative_error(folder: Path, outputs: Mapping[str, Tensor]) -> float | None:
+    """Compare outputs with the golden ones, relative to the largest golden output.
+
+    Returns:
+        The largest difference, NaN if an output is NaN; None without golden outputs.
 
     Raises:
-        ValueError: If those kept are damaged, or of other shapes.
+        ValueError: If the golden outputs are damaged or have other shapes.
     """
     file = folder / GOLDEN
     if not file.is_file():
         return None
+
+    # read
     try:
         check_archive(file)
         with np.load(file, allow_pickle=False) as stored:
-            kept = {name: torch.from_numpy(stored[name]).float() for name in stored.files}
+            golden = {name: torch.from_numpy(stored[name]).float() for name in stored.files}
     except Exception as error:  # NumPy and zipfile raise nearly anything on damaged files
         msg = f"{file} is damaged ({error}); get it again, or record it anew"
         raise ValueError(msg) from error
-    if {name: value.shape for name, value in kept.items()} != {
-        name: value.shape for name, value in found.items()
-    }:
-        msg = f"{file}: its answers are of other shapes than the model's; is it another model's?"
+
+    # compare shapes, then values
+    if _shapes(golden) != _shapes(outputs):
+        msg = f"{file}: its outputs have other shapes than the model's; it may be another model's"
         raise ValueError(msg)
-    shares = [
-        (found[name] - kept[name]).abs().max() / kept[name].abs().max().clamp(min=1e-6)
-        for name in kept
-    ]
-    return float(torch.stack(shares).max())  # not a number where any is none
+    errors = []
+    for name, expected in golden.items():
+        scale = expected.abs().max().clamp(min=1e-6)
+        errors.append((outputs[name] - expected).abs().max() / scale)
+    return float(torch.stack(errors).max())
+
+
+def _shapes(outputs: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    """Return the shape of each output."""
+    return {name: value.shape for name, value in outputs.items()}

@@ -1,4 +1,4 @@
-"""The registry in words."""
+"""Text of ``python -m checkpoints list``."""
 
 from __future__ import annotations
 
@@ -8,97 +8,85 @@ from checkpoints.registry import Entry, WeightFile, entry, registry
 
 
 def overview() -> str:
-    """A line for each model."""
-    rows = [("name", "here", "size", "licence", "what it is")]
-    rows += [
-        (
-            found.name,
-            presence(found),
-            amount(found.size),
-            found.licence.partition(";")[0],
-            found.title,
-        )
-        for found in registry().values()
-    ]
+    """Format the registry as a table with one line for each model."""
+    rows = [("name", "here", "size", "license", "what it is")]
+    for model in registry().values():
+        license_name = model.license.partition(";")[0]
+        rows.append((model.name, presence(model), size_text(model.size), license_name, model.title))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
-        for row in rows
-    ]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "python -m checkpoints list NAME tells where one is from, what it expects, and its hashes",
-        ]
-    )
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  ".join([*cells, row[4]]))
+    more = "python -m checkpoints list NAME shows source, expected input and hashes of a model"
+    return "\n".join([*lines, "", more])
 
 
 def details(name: str) -> str:
-    """All that is known of one.
+    """Format all facts about one model.
 
     Raises:
-        ValueError: If there is no such model.
+        ValueError: If the registry has no such model.
     """
-    found, folder = entry(name), local_folder(name)
-    seen = pinned(name)
+    # facts of the registry, of this machine and of the lock file
+    model = entry(name)
+    folder = local_folder(name)
+    pin = pinned(name)
+    gated = " (gated: agree to its terms there first)" if model.gated else ""
+    revision = f"revision {pin.get('revision')}, first seen on {pin.get('first_seen')}"
     facts = {
-        "what it is": found.title,
-        "what for": found.use,
-        "from": found.source + (" (gated: agree to its terms there first)" if found.gated else ""),
-        "licence": found.licence,
-        "it expects": found.input,
-        "its answers": found.labels,
-        "by hand": found.steps if found.page else None,
-        "next": None if found.page else found.steps,
-        "here": str(folder) if folder else presence(found),
-        "pinned": f"revision {seen['revision']}, first seen on {seen['first_seen']}"
-        if seen.get("revision")
-        else None,
+        "what it is": model.title,
+        "what for": model.use,
+        "from": model.source + gated,
+        "license": model.license,
+        "it expects": model.input,
+        "its answers": model.labels,
+        "by hand": model.steps if model.page else None,
+        "next": None if model.page else model.steps,
+        "here": str(folder) if folder else presence(model),
+        "pinned": revision if pin.get("revision") else None,
     }
     width = max(map(len, facts))
     lines = [f"{key.ljust(width)}  {value}" for key, value in facts.items() if value]
-    hashes = seen.get("sha256", {})
-    files = {file.name: file for file in found.files} | {
-        other: None for other in hashes if other not in {file.name for file in found.files}
-    }
-    return "\n".join(
-        [
-            name,
-            *lines,
-            *(
-                f"{'file'.ljust(width)}  {in_words(other, file, hashes)}"
-                for other, file in files.items()
-            ),
-        ]
-    )
+
+    # files of the registry, then those that are only pinned
+    hashes = pin.get("sha256", {})
+    files: dict[str, WeightFile | None] = {file.name: file for file in model.files}
+    for file_name in hashes:
+        files.setdefault(file_name, None)
+    for file_name, file in files.items():
+        lines.append(f"{'file'.ljust(width)}  {file_text(file_name, file, hashes)}")
+    return "\n".join([name, *lines])
 
 
-def presence(found: Entry) -> str:
-    """Whether a model is on this machine."""
-    if local_folder(found.name):
+def presence(model: Entry) -> str:
+    """Return yes, partly or no: the presence of a model on this machine."""
+    if local_folder(model.name):
         return "yes"
-    return "partly" if partly_here(found) else "no"
+    return "partly" if partly_here(model) else "no"
 
 
-def amount(size: int | None) -> str:
-    """A size in words."""
+def size_text(size: int | None) -> str:
+    """Format a size in bytes as kB, MB or GB."""
     if size is None:
         return "?"
-    return (
-        f"{size / 1e9:.1f} GB"
-        if size >= 1e9
-        else f"{size / 1e6:.1f} MB"
-        if size >= 1e6
-        else f"{size / 1e3:.0f} kB"
-    )
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    if size >= 1e6:
+        return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e3:.0f} kB"
 
 
-def in_words(name: str, file: WeightFile | None, seen: dict[str, str]) -> str:
-    """A file's size and hash, and who vouches for it."""
-    size = amount(file.size) if file else "?"
+def file_text(name: str, file: WeightFile | None, pinned_hashes: dict[str, str]) -> str:
+    """Format name, size and hash of a file.
+
+    Args:
+        name: Name of the file.
+        file: Its registry entry; None if it has none.
+        pinned_hashes: The pinned sha256 by file name.
+    """
+    size = size_text(file.size) if file else "?"
     if file and file.sha256:
         return f"{name}, {size}, sha256 {file.sha256}"
-    return f"{name}, {size}, unverified" + (
-        f", first seen as sha256 {seen[name]}" if name in seen else ""
-    )
+    seen = f", first seen as sha256 {pinned_hashes[name]}" if name in pinned_hashes else ""
+    return f"{name}, {size}, unverified{seen}"

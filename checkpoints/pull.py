@@ -1,4 +1,4 @@
-"""Getting a model: from the Hub, from the web, or from where a person put it; checked, and pinned when first seen."""
+"""Download of models from the Hub or the web, with checked and pinned hashes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checkpoints.download import download
-from checkpoints.hub import SCHEME, cache_folder, check_blob, fetch, snapshot, split_address
-from checkpoints.pins import differing, files_folder, pin, pinned
+from checkpoints.hub import cache_folder, check_blob, fetch, snapshot
+from checkpoints.hub_address import SCHEME, split_address
+from checkpoints.pins import files_folder, first_difference, pin, pinned
 from checkpoints.registry import Entry, WeightFile, entry, registry
 from checkpoints.whole import refuse_incomplete
 from engine.files import file_digest
@@ -17,22 +18,22 @@ from engine.files import file_digest
 ROOT = Path(__file__).resolve().parent.parent
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
-"""Endings of files that PyTorch reads by unpickling."""
+"""Suffixes of files that PyTorch unpickles."""
 
 WEIGHTS = (".safetensors", ".onnx", ".h5", ".msgpack", ".faiss", *PICKLED)
-"""Endings of the files that are pinned."""
+"""Suffixes of weight files, whose hashes are pinned."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """A model on this machine.
+    """Model on this machine.
 
     Attributes:
-        name: As in the registry, or ``hf://org/model``.
-        folder: Where it is.
+        name: Name in the registry, or ``hf://org/model``.
+        folder: Its folder.
         revision: Commit on the Hub; None for models from elsewhere.
-        sha256: Of its weight files.
-        unverified: Those of them whose hash nobody but this machine vouches for.
+        sha256: Hexadecimal hash of each weight file, by file name.
+        unverified: Weight files without a published hash.
     """
 
     name: str
@@ -43,82 +44,104 @@ class Pulled:
 
 
 def pull(name: str, update: bool = False) -> Pulled:
-    """Get a model, or check the one that is here.
+    """Download a model, or check the local one.
 
     Args:
-        name: A name of the registry, or ``hf://org/model``, perhaps with ``@revision``.
-        update: Take the newest revision of the Hub, and pin that, instead of the one that was pinned.
+        name: A name of the registry, or ``hf://org/model``, optionally with ``@revision``.
+        update: Download and pin the newest revision of the Hub instead of the pinned one.
 
     Raises:
-        FileNotFoundError: If it cannot be had, with the reason and what to do.
-        ValueError: If there is no such model, or a file is not the one it should be; that file is removed.
+        FileNotFoundError: If the model cannot be downloaded.
+        ValueError: If there is no such model, or a file has another hash; a downloaded file is
+            then removed.
     """
+    # from the Hub
     if name.startswith(SCHEME) or ("/" in name and name not in registry()):
         address = SCHEME + name.removeprefix(SCHEME)
         return _from_hub(address.partition("@")[0], address, (), (), update)
-    found = entry(name)
-    if found.hub:
-        return _from_hub(name, found.hub, found.files, found.patterns, update)
-    folder = place(found)
-    if found.url:
-        for file in found.files:
-            if not (folder / file.name).is_file():
-                download(f"{found.url.rstrip('/')}/{file.name}", folder / file.name, file.size)
-    elif missing := [file.name for file in found.files if not (folder / file.name).is_file()]:
-        if found.path:
-            msg = f"{name}: {missing[0]} is missing in {folder}, where it ships; get the repository again, or train it"
+    model = entry(name)
+    if model.hub:
+        return _from_hub(name, model.hub, model.files, model.patterns, update)
+
+    # from the web, from a person, or from this repository
+    folder = folder_outside_hub(model)
+    missing = missing_files(model, folder)
+    if model.url:
+        for file in missing:
+            download(f"{model.url.rstrip('/')}/{file.name}", folder / file.name, file.size)
+    elif missing:
+        names = [file.name for file in missing]
+        if model.path:
+            msg = (
+                f"{name}: {names[0]} is missing in {folder}, where it ships; "
+                "get the repository again, or train it"
+            )
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            msg = f"{name} must be got by hand: {', '.join(missing)} from {found.page} into {folder}; then pull again. {found.steps}"
+            msg = (
+                f"{name} must be downloaded by hand: {', '.join(names)} from {model.page} "
+                f"into {folder}; then pull again. {model.steps}"
+            )
         raise FileNotFoundError(msg)
-    hashes = checked(found.name, folder, found.files, ours=bool(found.url))
-    if not found.path:
+
+    # check and pin
+    hashes = check_hashes(model.name, folder, model.files, remove_wrong=bool(model.url))
+    if not model.path:
         pin(name, None, hashes)
-    return Pulled(name, folder, None, hashes, unverified(found.files, hashes))
+    return Pulled(name, folder, None, hashes, unverified(model.files, hashes))
 
 
-def place(found: Entry) -> Path:
-    """Name the folder of a model that is not the Hub's."""
-    return ROOT / found.path if found.path else files_folder(found.name)
+def folder_outside_hub(model: Entry) -> Path:
+    """Return the folder of a model that does not come from the Hub."""
+    return ROOT / model.path if model.path else files_folder(model.name)
 
 
-def address_of(found: Entry) -> str:
-    """Name a Hub model's address, with the revision that the registry names or that was pinned."""
-    _, revision = split_address(found.hub or "")
-    revision = revision or pinned(found.name).get("revision")
-    return f"{split_address(found.hub or '')[0]}@{revision}" if revision else str(found.hub)
+def missing_files(model: Entry, folder: Path) -> list[WeightFile]:
+    """List the registered files of a model that a folder lacks."""
+    return [file for file in model.files if not (folder / file.name).is_file()]
 
 
-def here(name: str) -> Path:
-    """Find the folder of a model on this machine, whole. Asks nobody else.
+def address_of(model: Entry) -> str:
+    """Return a Hub model's address, with the registered or the pinned revision."""
+    repository, revision = split_address(model.hub or "")
+    revision = revision or pinned(model.name).get("revision")
+    return f"{repository}@{revision}" if revision else str(model.hub)
+
+
+def find_local(name: str) -> Path:
+    """Find the complete folder of a model on this machine, without network access.
 
     Raises:
-        FileNotFoundError: If it is not there, or a file of it is missing; the message names that.
+        FileNotFoundError: If the model or one of its files is missing.
     """
-    found = registry().get(name)
+    model = registry().get(name)
     advice = f"get it with python -m checkpoints pull {name}"
-    if found is not None and not found.hub:
-        folder = place(found)
-        if lacking := [file.name for file in found.files if not (folder / file.name).is_file()]:
-            msg = f"{name} is not on this machine, or not whole: {folder / lacking[0]} is missing; {advice}"
+
+    # not from the Hub
+    if model is not None and not model.hub:
+        folder = folder_outside_hub(model)
+        if missing := missing_files(model, folder):
+            first = folder / missing[0].name
+            msg = f"{name} is not on this machine, or not complete: {first} is missing; {advice}"
             raise FileNotFoundError(msg)
         return folder
-    address, patterns = (
-        (name, None) if found is None else (address_of(found), list(found.patterns) or None)
-    )
+
+    # in the Hub's cache
+    address = name if model is None else address_of(model)
+    patterns = None if model is None else list(model.patterns) or None
     repository, revision = split_address(address)
     revision = revision or pinned(SCHEME + repository).get("revision")
     try:
-        return snapshot(address, revision, patterns, here=True)
+        return snapshot(address, revision, patterns, local=True)
     except FileNotFoundError as error:
-        msg = f"{name} is not on this machine, or not whole ({error}); {advice}"
+        msg = f"{name} is not on this machine, or not complete ({error}); {advice}"
         raise FileNotFoundError(msg) from error
 
 
 def local_folder(name: str) -> Path | None:
-    """Find the folder of a model on this machine, whole; None if it is not. Asks nobody else."""
+    """Return the complete folder of a model on this machine; None if there is none."""
     try:
-        return here(name)
+        return find_local(name)
     except FileNotFoundError:
         return None
 
@@ -126,96 +149,120 @@ def local_folder(name: str) -> Path | None:
 def _from_hub(
     name: str, address: str, files: tuple[WeightFile, ...], patterns: Iterable[str], update: bool
 ) -> Pulled:
-    repository, revision = split_address(address)
-    kept = None if update else pinned(name).get("revision")
-    wanted = revision or kept
-    folder = fetch(f"{repository}@{wanted}" if wanted else repository, list(patterns) or None)
-    refuse_incomplete(folder, name)
-    hashes = checked(name, folder, files, ours=True)
-    pin(name, folder.name, hashes)
-    vouched = {
-        file for file in hashes if re.fullmatch("[0-9a-f]{64}", (folder / file).resolve().name)
-    }
-    return Pulled(
-        name,
-        folder,
-        folder.name,
-        hashes,
-        tuple(file for file in unverified(files, hashes) if file not in vouched),
-    )
-
-
-def checked(
-    name: str, folder: Path, files: Iterable[WeightFile], ours: bool = False
-) -> dict[str, str]:
-    """Hash every weight file of a folder, and compare with the registry, the lock file and the Hub's cache.
+    """Download a model of the Hub, check and pin it.
 
     Args:
-        name: The model's.
-        folder: Where it is.
-        files: What the registry says of it.
-        ours: Whether the files were fetched by this program, which removes a wrong one, rather than by a person.
+        name: Name of the model.
+        address: Hub id, optionally with a revision.
+        files: Registered files.
+        patterns: Patterns of the files to download; empty for all.
+        update: Ignore the pinned revision.
+    """
+    # download the given, else the pinned revision
+    repository, revision = split_address(address)
+    pinned_revision = None if update else pinned(name).get("revision")
+    wanted = revision or pinned_revision
+    folder = fetch(f"{repository}@{wanted}" if wanted else repository, list(patterns) or None)
+
+    # check and pin
+    refuse_incomplete(folder, name)
+    hashes = check_hashes(name, folder, files, remove_wrong=True)
+    pin(name, folder.name, hashes)
+
+    # the Hub publishes the sha256 of large files, which names them in the cache
+    without_hash = []
+    for file in unverified(files, hashes):
+        if not re.fullmatch("[0-9a-f]{64}", (folder / file).resolve().name):
+            without_hash.append(file)
+    return Pulled(name, folder, folder.name, hashes, tuple(without_hash))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """List the weight files below a folder."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in WEIGHTS)
+
+
+def check_hashes(
+    name: str, folder: Path, files: Iterable[WeightFile], remove_wrong: bool = False
+) -> dict[str, str]:
+    """Hash every weight file, and compare with the registry, the lock file and the Hub's cache.
+
+    Args:
+        name: Name of the model.
+        folder: Its folder.
+        files: Registered files.
+        remove_wrong: Remove a file with another hash; for files that this program downloaded.
+
+    Returns:
+        Hexadecimal sha256 of each weight file, by file name.
 
     Raises:
-        ValueError: If one is not what it should be.
+        ValueError: If a hash or a size differs.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in WEIGHTS)
-    if ours:
+    # hash
+    paths = weight_files(folder)
+    if remove_wrong:
         for path in paths:
             check_blob(path)
     hashes = {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
-    known = {file.name: file.sha256 for file in files if file.sha256}
-    before = pinned(name)
-    if before.get("revision") not in (None, folder.name):
-        before = {}  # another revision is pinned, which these files need not be like
-    for source, expected in (
-        ("the registry", known),
-        ("what was first seen here", dict(before.get("sha256", {}))),
-    ):
-        if wrong := differing(expected, hashes):
-            removed, is_now, was = "", hashes[wrong][:16], expected[wrong][:16]
-            if ours:
+
+    # compare with the registered hashes, and with those of the pinned revision
+    registered = {file.name: file.sha256 for file in files if file.sha256}
+    pinned_model = pinned(name)
+    is_pinned_revision = pinned_model.get("revision") in (None, folder.name)
+    first_seen = pinned_model.get("sha256", {}) if is_pinned_revision else {}
+    sources = {"the registry": registered, "what was first seen here": first_seen}
+    for source, expected in sources.items():
+        if wrong := first_difference(expected, hashes):
+            removed = ""
+            if remove_wrong:
                 (folder / wrong).resolve().unlink()
                 (folder / wrong).unlink(missing_ok=True)
                 removed = " It was removed."
-            msg = f"{name}: {wrong} has sha256 {is_now}…, but {source} says {was}…: damaged or replaced.{removed}"
+            msg = (
+                f"{name}: {wrong} has sha256 {hashes[wrong][:16]}…, "
+                f"but {source} says {expected[wrong][:16]}…: damaged or replaced.{removed}"
+            )
             raise ValueError(msg)
+
+    # compare sizes
     for file in files:
         path = folder / file.name
         if file.size is not None and path.is_file() and path.stat().st_size != file.size:
-            msg = f"{name}: {file.name} has {path.stat().st_size} bytes, but the registry says {file.size}: damaged or replaced"
+            msg = (
+                f"{name}: {file.name} has {path.stat().st_size} bytes, "
+                f"but the registry says {file.size}: damaged or replaced"
+            )
             raise ValueError(msg)
     return hashes
 
 
 def unverified(files: Iterable[WeightFile], hashes: dict[str, str]) -> tuple[str, ...]:
-    """List files whose hash the registry does not know."""
+    """List the hashed files without a registered hash."""
     known = {file.name for file in files if file.sha256}
     return tuple(name for name in hashes if name not in known)
 
 
 def cautions(pulled: Pulled) -> list[str]:
-    """List what is to be known before a model's files are opened, one line each."""
+    """List the risks of opening a model's files, one line each."""
     pickled = [name for name in pulled.sha256 if name.endswith(PICKLED)]
     if not pickled:
         return []
-    from checkpoints.safe import foreign_objects, is_program  # brings PyTorch, which takes seconds
+    from checkpoints.safe import foreign_objects, is_program  # imports PyTorch, which takes seconds
 
-    told = []
+    lines = []
     for name in pickled:
         if is_program(pulled.folder / name):
-            told.append(
-                f"{name} is TorchScript, a program: it is opened only where you say that you trust it"
-            )
+            lines.append(f"{name} is TorchScript, a program: it is opened only if you trust it")
         elif foreign := foreign_objects(pulled.folder / name):
-            told.append(
-                f"{name} holds more than tensors ({', '.join(foreign[:3])}): it will not be opened as it is"
-            )
-    return told
+            objects = ", ".join(foreign[:3])
+            lines.append(f"{name} contains more than tensors ({objects}): it will not be opened")
+    return lines
 
 
-def partly_here(found: Entry) -> bool:
-    """Tell whether anything of a model is on this machine."""
-    if found.hub:
-        return cache_folder(split_address(found.hub)[0]).is_dir()
-    return any((place(found) / file.name).is_file() for file in found.files)
+def partly_here(model: Entry) -> bool:
+    """Return True if any file of a model is on this machine."""
+    if model.hub:
+        return cache_folder(split_address(model.hub)[0]).is_dir()
+    folder = folder_outside_hub(model)
+    return any((folder / file.name).is_file() for file in model.files)

@@ -1,4 +1,4 @@
-"""Sending a model to the Hub: first as a folder that anybody can look at, then as it lies there."""
+"""Upload of models to the Hub, from a staged folder that can be inspected first."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-from checkpoints.card import Purpose, bare, model_card, record
+from checkpoints.card import Purpose, model_card, record, strip_folders
 from checkpoints.digests import DIGEST, write_digest
-from checkpoints.golden import GOLDEN, Exercised, answers, save_answers
-from checkpoints.hub import asked, explained, faults
+from checkpoints.golden import GOLDEN, HasExampleInputs, compute_outputs, save_outputs
+from checkpoints.hub import call_with_retries, hub_errors
+from checkpoints.hub_errors import explain_error
 from engine.files import write_text
 from engine.records import to_json
 
 RECORDS = ("training.json", "manifest.json", "summary.json")
-"""What a run leaves beside weights and the card is made of; the folders in it stay here."""
+"""Records of a run that the card is written from; the folders in them are removed."""
 
-TRAVELS = (
+PUSHED_FILES = (
     "config.json",
     "model.safetensors",
     DIGEST,
@@ -25,15 +26,14 @@ TRAVELS = (
     GOLDEN,
     *RECORDS,
 )
-"""Everything that goes to the Hub; nothing else of a folder does."""
+"""Files that are uploaded; all others stay behind."""
+
+DEFAULT_LICENSE = "apache-2.0"
+"""License of the models that this project trained."""
 
 
-OURS = "apache-2.0"
-"""Licence of what this project trained."""
-
-
-class Pushable(Exercised, Protocol):
-    """A model that saves and opens itself, and says what it is for."""
+class Pushable(HasExampleInputs, Protocol):
+    """Model that can be saved, loaded and described."""
 
     FORMAT: ClassVar[int]
     PURPOSE: ClassVar[Purpose]
@@ -45,29 +45,41 @@ class Pushable(Exercised, Protocol):
     def from_pretrained(cls, name: Path) -> Self: ...
 
 
-def licence_of(source: Path, given: str | None) -> str:
-    """Name the licence a model is pushed under.
+def choose_license(source: Path, chosen: str | None) -> str:
+    """Return the license of a pushed model.
+
+    Args:
+        source: Folder of the model.
+        chosen: License that the user gave; None for the default.
 
     Raises:
-        ValueError: If the weights are someone else's, converted, and none was given.
+        ValueError: If the weights were converted from someone else's, and no license was given.
     """
-    if given is None and record(source, "manifest.json").get("command") == "checkpoints convert":
-        msg = f"the weights in {source} are someone else's: give their licence, as the Hub abbreviates it, such as --licence mit"
+    if chosen is None and record(source, "manifest.json").get("command") == "checkpoints convert":
+        msg = (
+            f"the weights in {source} are someone else's: give their license, "
+            "as the Hub abbreviates it, such as --licence mit"
+        )
         raise ValueError(msg)
-    return given or OURS
+    return chosen or DEFAULT_LICENSE
 
 
 def stage(
-    model: Pushable, target: Path, name: str, source: Path | None = None, licence: str = OURS
+    model: Pushable,
+    target: Path,
+    name: str,
+    source: Path | None = None,
+    license_id: str = DEFAULT_LICENSE,
 ) -> list[str]:
-    """Write the folder that goes to the Hub: weights, settings, calibration, answers to compare with, records and the card.
+    """Write the folder to upload: weights, settings, golden outputs, records and card.
 
     Args:
         model: The model.
-        target: The folder; must not exist.
-        name: What the model will be opened by.
-        source: The folder it was opened from, whose weights, records and card are taken over; None for one in memory only.
-        licence: Of the weights; see :func:`licence_of`.
+        target: The folder to write; it must not exist.
+        name: Name that the card uses for loading the model.
+        source: Folder that the model was loaded from; its weights, records and card are copied.
+            None for a model in memory.
+        license_id: License of the weights; see :func:`choose_license`.
 
     Returns:
         Names of the files of ``source`` that stay behind.
@@ -80,26 +92,32 @@ def stage(
         msg = f"{target} exists already: choose another name or delete it"
         raise ValueError(msg)
     model.save_pretrained(target)
-    left: list[str] = []
-    if source is not None:
-        if record(source, "config.json").get("format", 0) == model.FORMAT:
-            shutil.copyfile(
-                source / "model.safetensors", target / "model.safetensors"
-            )  # in the precision they are stored in
-            write_digest(target)
-        for file in RECORDS:
-            if (source / file).is_file():
-                write_text(target / file, to_json(without_folders(record(source, file))))
-        if (source / "README.md").is_file():
-            write_text(target / "README.md", (source / "README.md").read_text())
-        left = sorted(
-            path.relative_to(source).as_posix()
-            for path in source.rglob("*")
-            if path.is_file() and path.name not in TRAVELS
-        )
-    save_answers(target, answers(type(model).from_pretrained(target)))
-    write_text(target / "README.md", model_card(target, model.PURPOSE, name, licence, model.TAGS))
-    return left
+    left_behind = [] if source is None else _copy_source(model, source, target)
+    save_outputs(target, compute_outputs(type(model).from_pretrained(target)))
+    card = model_card(target, model.PURPOSE, name, license_id, model.TAGS)
+    write_text(target / "README.md", card)
+    return left_behind
+
+
+def _copy_source(model: Pushable, source: Path, target: Path) -> list[str]:
+    """Copy weights, records and card of a model folder, and list the files left behind."""
+    # weights in their stored precision
+    if record(source, "config.json").get("format", 0) == model.FORMAT:
+        shutil.copyfile(source / "model.safetensors", target / "model.safetensors")
+        write_digest(target)
+
+    # records and card
+    for file in RECORDS:
+        if (source / file).is_file():
+            write_text(target / file, to_json(without_folders(record(source, file))))
+    if (source / "README.md").is_file():
+        write_text(target / "README.md", (source / "README.md").read_text())
+
+    left_behind = []
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and path.name not in PUSHED_FILES:
+            left_behind.append(path.relative_to(source).as_posix())
+    return sorted(left_behind)
 
 
 def push(folder: Path, repository: str, private: bool = True, message: str | None = None) -> str:
@@ -107,45 +125,43 @@ def push(folder: Path, repository: str, private: bool = True, message: str | Non
 
     Args:
         folder: The folder.
-        repository: ``org/model``; made if it is not there.
-        private: Whether it is made for you alone; one that is there stays as it is.
-        message: Of the commit.
+        repository: ``org/model``; created if it does not exist.
+        private: Create a private repository; an existing one keeps its visibility.
+        message: Message of the commit; None for a default.
 
     Returns:
-        The commit's address.
+        Address of the commit.
 
     Raises:
-        ValueError: If the Hub cannot be reached or refuses it, with what to do.
+        ValueError: If the Hub cannot be reached or refuses the upload.
     """
     from huggingface_hub import HfApi
 
     api = HfApi()
 
-    def send() -> Any:
-        made = api.create_repo(repository, private=private, exist_ok=True).repo_id
+    def upload() -> Any:
+        repository_id = api.create_repo(repository, private=private, exist_ok=True).repo_id
         return api.upload_folder(
-            repo_id=made,
+            repo_id=repository_id,
             folder_path=folder,
             commit_message=message or "Weights, settings and card",
-            allow_patterns=list(TRAVELS),
+            allow_patterns=list(PUSHED_FILES),
         )
 
-    expected: tuple[type[Exception], ...] = (
-        *faults(),
-        RuntimeError,
-    )  # the client hides a failed upload in a RuntimeError
+    # the client wraps the error of a failed upload in a RuntimeError
+    expected: tuple[type[Exception], ...] = (*hub_errors(), RuntimeError)
     try:
-        commit = asked(send, repository)
+        commit = call_with_retries(upload, repository)
     except expected as error:
-        msg = f"not pushed: {explained(error, repository)}"
+        msg = f"not pushed: {explain_error(error, repository)}"
         raise ValueError(msg) from error
     return str(commit.commit_url)
 
 
 def without_folders(value: Any) -> Any:
-    """Copy a record, its absolute paths shortened to their last parts: whose machine it was is nobody's business."""
+    """Copy a record with absolute paths shortened to their last parts, for privacy."""
     if isinstance(value, dict):
         return {key: without_folders(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [without_folders(inner) for inner in value]
-    return bare(value) if isinstance(value, str) else value
+    return strip_folders(value) if isinstance(value, str) else value

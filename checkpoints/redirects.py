@@ -1,4 +1,4 @@
-"""Limits of fetching weights: no redirection into the network of this machine, no endless wait."""
+"""Limits of downloads: no redirect into a private network, no endless wait."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from engine.addresses import resolves_to_private
 from engine.retries import MAX_WAIT_S, TRANSIENT_STATUSES, parse_retry_after
 
 
-class LeadsInside(ValueError):
-    """A server redirects into the network of this machine."""
+class PrivateRedirect(ValueError):
+    """Redirect of a server into the private network of this machine."""
 
 
-def refuse_inside(address: str, origin: str) -> None:
-    """Refuse an address inside this machine or its network, unless the one named is there itself.
+def refuse_private_redirect(address: str, origin: str) -> None:
+    """Refuse a redirect from the public internet into a private network.
 
     Args:
-        address: Where a server wants to send us.
-        origin: The address that a person or the registry named.
+        address: Target of the redirect.
+        origin: Address that the user or the registry gave.
 
     Raises:
-        LeadsInside: If it is inside.
+        PrivateRedirect: If the target is private and the origin is not.
     """
-    host, named = urlsplit(address).hostname or "", urlsplit(origin).hostname or ""
-    if host != named and _inside(host) and not _inside(named):
+    host = urlsplit(address).hostname or ""
+    origin_host = urlsplit(origin).hostname or ""
+    if host != origin_host and _is_private(host) and not _is_private(origin_host):
         where = f"{host}, which is inside this machine's own network"
-        msg = f"{named} redirects to {where}; it was not followed"
-        raise LeadsInside(msg)
+        msg = f"{origin_host} redirects to {where}; it was not followed"
+        raise PrivateRedirect(msg)
 
 
 def guard_client() -> None:
-    """Have the Hub's client follow no redirection inside, and wait for no server too long."""
+    """Make the Hub's client refuse private redirects and overlong waits."""
     from huggingface_hub import get_session
 
     hooks: dict[str, list[Any]] = get_session().event_hooks
@@ -44,10 +45,12 @@ def guard_client() -> None:
 
 
 def _before_request(request: Any) -> None:
-    refuse_inside(str(request.url), constants.ENDPOINT)
+    """Refuse a private redirect before it is followed."""
+    refuse_private_redirect(str(request.url), constants.ENDPOINT)
 
 
 def _after_response(response: Any) -> None:
+    """Raise the error of a response that asks for an overlong wait."""
     wait = parse_retry_after(response.headers.get("Retry-After")) or 0
     if response.status_code in TRANSIENT_STATUSES and wait > MAX_WAIT_S:
         from huggingface_hub.utils import hf_raise_for_status
@@ -57,8 +60,9 @@ def _after_response(response: Any) -> None:
 
 
 @lru_cache(maxsize=256)
-def _inside(host: str) -> bool:
+def _is_private(host: str) -> bool:
+    """Return True if a host has a private address; unknown hosts pass."""
     try:
         return resolves_to_private(host)
-    except OSError:  # a proxy may know it; otherwise the connection fails, too
+    except OSError:  # a proxy may know the host; otherwise the connection fails
         return False

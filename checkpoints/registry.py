@@ -1,4 +1,4 @@
-"""The registry: every model this project uses or makes, where it is from, and what it expects. The data is in ``registry.yaml``."""
+"""Registry of every model that this project uses or trains, read from ``registry.yaml``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SOURCES = ("hub", "url", "page", "path")
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file of a model.
+    """File of a model.
 
     Attributes:
-        name: Its path in the model's folder.
-        size: Bytes; None if not known.
-        sha256: Hexadecimal; None if not known, in which case the one seen first is pinned.
+        name: Path in the model's folder.
+        size: Size in bytes; None if unknown.
+        sha256: Hexadecimal hash; None if unknown. An unknown hash is pinned at the first download.
     """
 
     name: str
@@ -45,29 +45,31 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model.
+    """Entry of the registry: one model.
+
+    Exactly one of ``hub``, ``url``, ``page`` and ``path`` is given.
 
     Attributes:
-        name: What it is called here.
-        title: What it is.
-        use: What this project does with it.
-        licence: Of the weights, with what it forbids.
-        input: The value range and colour order that it wants, and who brings pictures to it.
-        labels: The order of its answers; None where it gives none.
-        hub: Hub id, perhaps with ``@revision``; one of hub, url, page and path is given.
-        url: Address of the folder that the files are in.
-        page: Where a person gets it.
-        path: Its folder in this repository.
-        steps: What to do by hand: before (``page``) or after.
-        files: Its weight files; for the Hub, those whose size or hash is known.
-        patterns: Which files of the Hub's to fetch; all if empty.
-        gated: Whether the Hub gives it only to those who agreed to its terms.
+        name: Name of the model in this project.
+        title: Description of the model.
+        use: Use of the model in this project.
+        license: License of the weights, with its restrictions.
+        input: Value range and color order of its input, and the code that converts images to it.
+        labels: Order of its outputs; None if it has no labels.
+        hub: Hub id, optionally with ``@revision``.
+        url: Address of the folder of its files.
+        page: Address of the page where a person can download it.
+        path: Folder in this repository.
+        steps: Manual steps, before the download (``page``) or after it.
+        files: Weight files; for the Hub, those with a known size or hash.
+        patterns: Patterns of the Hub files to download; empty for all.
+        gated: The Hub asks users to accept terms first.
     """
 
     name: str
     title: str
     use: str
-    licence: str
+    license: str
     input: str
     labels: str | None = None
     hub: str | None = None
@@ -95,57 +97,62 @@ class Entry:
 
     @property
     def source(self) -> str:
-        """Where it is from, in one line."""
+        """Source of the model, in one line."""
         if self.hub:
             return f"hf://{self.hub}"
         return self.url or (f"by hand: {self.page}" if self.page else f"ships here: {self.path}")
 
     @property
     def size(self) -> int | None:
-        """Bytes of its files; None unless all are known."""
+        """Total size of its files in bytes; None if a size is unknown."""
         sizes = [file.size for file in self.files]
         return sum(size or 0 for size in sizes) if sizes and None not in sizes else None
 
 
 def read_registry(file: Path = FILE) -> dict[str, Entry]:
-    """Entries by name.
+    """Read the entries of a registry by name.
 
     Raises:
-        ValueError: If an entry is not as it should be.
+        ValueError: If an entry is invalid.
     """
     known = {field.name for field in fields(Entry)} - {"name"}
-    found = {}
+    entries = {}
     for name, facts in yaml.safe_load(file.read_text()).items():
         if unknown := sorted(set(facts) - known):
-            msg = f"{file.name}: {name}: unknown {', '.join(unknown)}; an entry has {', '.join(sorted(known))}"
+            msg = (
+                f"{file.name}: {name}: unknown {', '.join(unknown)}; "
+                f"an entry has {', '.join(sorted(known))}"
+            )
             raise ValueError(msg)
-        given: dict[str, Any] = facts | {
+        values: dict[str, Any] = facts | {
             "files": tuple(WeightFile(**each) for each in facts.get("files", [])),
             "patterns": tuple(facts.get("patterns", [])),
         }
         try:
-            found[name] = Entry(name, **given)
+            entries[name] = Entry(name, **values)
         except (TypeError, ValueError) as error:
             msg = f"{file.name}: {name}: {error}"
             raise ValueError(msg) from error
-    return found
+    return entries
 
 
 @cache
 def registry() -> dict[str, Entry]:
-    """This project's."""
+    """Return the entries of this project's registry by name."""
     return read_registry()
 
 
 def entry(name: str) -> Entry:
-    """One model.
+    """Return the entry of a model.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If the registry has no such model; the message suggests similar names.
     """
     if name in registry():
         return registry()[name]
     near = difflib.get_close_matches(name, registry(), n=3, cutoff=0.4)
-    advice = f"near are {', '.join(near)}" if near else "python -m checkpoints list shows them"
+    advice = (
+        f"similar names: {', '.join(near)}" if near else "python -m checkpoints list shows them"
+    )
     msg = f"no model '{name}' in the registry; {advice}. Other models of the Hub are hf://org/model"
     raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Reading weight files of strangers: nothing in them is run, and nothing unfolds into more than the file holds."""
+"""Safe loading of untrusted weights: no code execution, no decompression bombs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from checkpoints.pickles import ZIP_FAULTS, is_zipped, pickled_names, unread
+from checkpoints.pickles import ZIP_ERRORS, explain_unreadable, is_zipped, pickled_names
 from engine.files import naming_errors
 
-COMPRESSIBLE = 64 * 2**20
-"""Bytes that a file's entries may unfold to beyond its own size: PyTorch compresses a program's text, never weights."""
+MAX_EXPANSION_BYTES = 64 * 2**20
+"""Largest difference between the unpacked and the packed size of an archive.
+
+PyTorch compresses the source text of programs, never weights.
+"""
 
 
-class Inert:
-    """Stands in for an object that a trainer left in its checkpoint: takes whatever it is given and does nothing."""
+class _Stub:
+    """Replacement for a trainer's object in a checkpoint; it accepts any arguments."""
 
     def __init__(self, *_: Any) -> None: ...
 
@@ -28,15 +31,19 @@ class Inert:
 
 
 def read_pickled(path: Path, replaced: Sequence[str] = ()) -> Any:
-    """The content of a file that ``torch.save`` wrote, if it is plain: numbers, text, containers and tensors.
+    """Read plain content of a ``torch.save`` file: numbers, text, containers and tensors.
+
+    Nothing in the file is run or imported.
 
     Args:
-        path: The file; nothing in it is run or imported.
-        replaced: Full names of classes and functions whose objects are read as :class:`Inert`, for the leftovers of a trainer.
+        path: The file.
+        replaced: Full names of a trainer's classes and functions, whose objects are replaced by
+            inert stubs.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds anything else, is damaged, or would unfold into more than its size.
+        ValueError: If the file contains anything else, is damaged, or expands to more than its
+            size.
     """
     if not path.is_file():
         msg = f"{path}: no such file"
@@ -46,43 +53,71 @@ def read_pickled(path: Path, replaced: Sequence[str] = ()) -> Any:
 
 
 def _read_pickled(path: Path, replaced: Sequence[str]) -> Any:
+    """Read a file that exists; see :func:`read_pickled`."""
+    # refuse archives that expand too much, and programs
     zipped = is_zipped(path)
     if zipped:
         check_archive(path)
     if is_program(path):
-        msg = f"{path}: a TorchScript program, not plain weights; it would be run when opened, so it is opened only where it is trusted"
+        msg = (
+            f"{path}: a TorchScript program, not plain weights; "
+            "opening it would run it, so it must be trusted explicitly"
+        )
         raise ValueError(msg)
+
+    # unpickle plain content
     try:
-        with warnings.catch_warnings(), safe_globals([(Inert, name) for name in replaced]):
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # of pickle protocols; what cannot be read is told below
+        with warnings.catch_warnings(), safe_globals([(_Stub, name) for name in replaced]):
+            # PyTorch warns of pickle protocols; unreadable ones are reported below
+            warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # the unpickler raises nearly anything on damaged or hostile files
-        if names := [name for name in foreign_objects(path) if name not in replaced]:
+        names = [name for name in foreign_objects(path) if name not in replaced]
+        if names:
             msg = (
-                f"{path}: more than plain tensors; opening it would run {', '.join(names[:3])}. It was not opened: "
-                "get the weights as .safetensors, or from someone you trust and convert them there"
+                f"{path}: more than plain tensors; opening it would run {', '.join(names[:3])}. "
+                "It was not opened: get the weights as .safetensors, "
+                "or from someone you trust and convert them there"
             )
         else:
-            msg = f"{path}: {unread(path, error)}"
+            msg = f"{path}: {explain_unreadable(path, error)}"
         raise ValueError(msg) from error
+
+    # refuse tensors that are larger than the file
     size = path.stat().st_size
     for tensor in tensors_in(content):
-        if tensor.is_sparse or tensor.is_quantized or tensor.layout != torch.strided:
-            msg = f"{path}: holds a {tensor.layout} tensor; weights are plain, dense tensors"
-            raise ValueError(msg)
-        if tensor.device.type != "meta" and tensor.numel() * tensor.element_size() > size:
-            msg = f"{path}: a tensor of shape {tuple(tensor.shape)} would unfold into more than the file's {size} bytes; it was not read"
-            raise ValueError(msg)
+        _check_tensor(tensor, path, size)
     return content
 
 
-def read_state_dict(path: Path, replaced: Sequence[str] = ()) -> dict[str, Tensor]:
-    """The state dict in a file, bare or under ``state_dict`` as trainers leave it; errors as :func:`read_pickled`.
+def _check_tensor(tensor: Tensor, path: Path, size: int) -> None:
+    """Refuse a sparse or quantized tensor, or one that is larger than its file.
+
+    Args:
+        tensor: The tensor.
+        path: The file, for the message.
+        size: Size of the file in bytes.
 
     Raises:
-        ValueError: Also if it is not a state dict of tensors.
+        ValueError: If the tensor is refused.
+    """
+    if tensor.is_sparse or tensor.is_quantized or tensor.layout != torch.strided:
+        msg = f"{path}: contains a {tensor.layout} tensor; weights are plain, dense tensors"
+        raise ValueError(msg)
+    if tensor.device.type != "meta" and tensor.numel() * tensor.element_size() > size:
+        msg = (
+            f"{path}: a tensor of shape {tuple(tensor.shape)} would expand to more "
+            f"than the file's {size} bytes; it was not read"
+        )
+        raise ValueError(msg)
+
+
+def read_state_dict(path: Path, replaced: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Read the state dict in a file, either bare or under ``state_dict``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As :func:`read_pickled`, or if the file is not a state dict of tensors.
     """
     content = read_pickled(path, replaced)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
@@ -96,11 +131,17 @@ def read_state_dict(path: Path, replaced: Sequence[str] = ()) -> dict[str, Tenso
 
 
 def open_program(path: Path, trusted: bool) -> torch.jit.ScriptModule:
-    """A TorchScript file. It is a program that runs with your rights, so it is opened only if you say that you trust it.
+    """Open a TorchScript file.
+
+    It is a program that runs with the user's permissions, so trust must be explicit.
+
+    Args:
+        path: The file.
+        trusted: The user trusts the source of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not trusted, is no TorchScript file, is damaged, or would unfold into more than its size.
+        ValueError: If the file is not trusted, not TorchScript, damaged, or expands too much.
     """
     if not path.is_file():
         msg = f"{path}: no such file"
@@ -109,46 +150,57 @@ def open_program(path: Path, trusted: bool) -> torch.jit.ScriptModule:
         msg = f"{path}: not a TorchScript file, or damaged"
         raise ValueError(msg)
     if not trusted:
-        msg = f"{path}: TorchScript is a program that runs with your rights; if you trust where it is from, say so explicitly"
+        msg = (
+            f"{path}: TorchScript is a program that runs with your permissions; "
+            "if you trust its source, say so explicitly"
+        )
         raise ValueError(msg)
     check_archive(path)
     try:
         return torch.jit.load(path, map_location="cpu").eval()
     except RuntimeError as error:
-        msg = f"{path}: damaged, or of an unknown TorchScript version ({str(error).splitlines()[0]}); download it again"
+        reason = str(error).splitlines()[0]
+        msg = f"{path}: damaged, or of an unknown TorchScript version ({reason}); download it again"
         raise ValueError(msg) from error
 
 
 def is_program(path: Path) -> bool:
-    """Whether a file is TorchScript."""
+    """Return True if a file is TorchScript."""
     if not is_zipped(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:
             return any("/code/" in f"/{name}" for name in archive.namelist())
-    except ZIP_FAULTS:
+    except ZIP_ERRORS:
         return False
 
 
 def check_archive(path: Path) -> None:
-    """Refuse a zip archive that says its entries are larger than it can hold, as zip bombs do.
+    """Refuse a zip archive that expands far beyond its size (a zip bomb).
 
     Raises:
-        ValueError: If it does, or is damaged.
+        ValueError: If the archive expands too much, or is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            unfolded = sum(entry.file_size for entry in archive.infolist())
-    except ZIP_FAULTS as error:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except ZIP_ERRORS as error:
         msg = f"{path}: damaged or cut short ({error}); download it again"
         raise ValueError(msg) from error
-    if unfolded > path.stat().st_size + COMPRESSIBLE:
-        msg = f"{path}: would unfold from {path.stat().st_size} into {unfolded} bytes, as weights never do; it was not read"
+    size = path.stat().st_size
+    if unpacked > size + MAX_EXPANSION_BYTES:
+        msg = (
+            f"{path}: would expand from {size} to {unpacked} bytes, "
+            "as weights never do; it was not read"
+        )
         raise ValueError(msg)
 
 
 def foreign_objects(path: Path) -> list[str]:
-    """List the classes and functions a pickled file asks for beside PyTorch's own; empty if it cannot be told."""
+    """List the classes and functions outside PyTorch that a pickled file names.
+
+    The list is empty for files that cannot be parsed.
+    """
     try:
         return sorted(get_unsafe_globals_in_checkpoint(path))
     except Exception:  # not a zip archive, or a damaged one
@@ -156,8 +208,9 @@ def foreign_objects(path: Path) -> list[str]:
 
 
 def tensors_in(content: Any) -> Iterator[Tensor]:
-    """Every tensor in nested containers, once; containers may hold themselves."""
-    waiting, seen = [content], set()
+    """Yield every tensor in nested containers, which may contain themselves."""
+    waiting = [content]
+    seen = set()
     while waiting:
         item = waiting.pop()
         if isinstance(item, Tensor):

@@ -1,4 +1,4 @@
-"""Sizes in the settings of other libraries' networks, bounded before anything is built of them."""
+"""Size limits for the settings of other libraries' networks, checked before building them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from engine.records import read_json
 
-FOREIGN = ("model_type", "architectures", "_class_name")
-"""What settings of transformers and diffusers have; this project's own classes bound theirs."""
+FOREIGN_KEYS = ("model_type", "architectures", "_class_name")
+"""Keys in the settings of transformers and diffusers; this project's classes check their own."""
 
-LARGEST = 2**24
-"""No setting of a network is larger: widths, vocabularies, positions."""
+MAX_SIZE = 2**24
+"""Largest width, vocabulary or number of positions in a network's settings."""
 
-MOST = {
+MAX_BY_NAME = {
     "layers_per_block": 64,
     "transformer_layers_per_block": 64,
     "reverse_transformer_layers_per_block": 64,
@@ -23,41 +23,44 @@ MOST = {
     "sample_size": 4096,
     "image_size": 4096,
 }
-"""What tells how often something is repeated, or the side of an image."""
+"""Largest numbers of repeated layers, and largest image sides, by the name of the setting."""
 
-LONGEST = 1024
-"""Entries of a list of sizes."""
+MAX_LIST_LENGTH = 1024
+"""Largest number of entries of a list of sizes."""
 
 
 def check_sizes(folder: Path) -> None:
-    """Refuse a network's ``config.json``, or those of a pipeline's parts, with sizes that none has.
+    """Refuse a ``config.json`` of a network or of a pipeline's parts with excessive sizes.
 
     Args:
-        folder: Of a network or a pipeline.
+        folder: Folder of a network or a pipeline.
 
     Raises:
-        ValueError: If one is; the message names file, setting and size.
+        ValueError: If a size exceeds its limit; the message names file, setting and size.
     """
     for file in sorted([*folder.glob("config.json"), *folder.glob("*/config.json")]):
         config = read_json(file, dict[str, Any], "get the model again")
-        if not any(name in config for name in FOREIGN):
+        if not any(name in config for name in FOREIGN_KEYS):
             continue
         for name, size in _sizes("", config):
-            most = MOST.get(name, LARGEST)
-            if size > most:
-                msg = f"{file}: {name} is {size}, {most} is the most of any network; get it again"
+            limit = MAX_BY_NAME.get(name, MAX_SIZE)
+            if size > limit:
+                msg = f"{file}: {name} is {size}, at most {limit} is allowed; get it again"
                 raise ValueError(msg)
 
 
 def _sizes(name: str, value: Any) -> Iterator[tuple[str, int]]:
-    """Name and size of every whole number in nested settings; the length of a list is one."""
+    """Yield the name and value of every integer in nested settings.
+
+    A list that is too long yields a value above every limit.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         yield name, value
     elif isinstance(value, dict):
         for inner, content in value.items():
             yield from _sizes(inner, content)
     elif isinstance(value, list):
-        if len(value) > LONGEST:
-            yield name, LARGEST + len(value)
+        if len(value) > MAX_LIST_LENGTH:
+            yield name, MAX_SIZE + len(value)
         for content in value:
             yield from _sizes(name, content)

@@ -18,20 +18,20 @@ def read_weights(folder: Path, dtype: torch.dtype | None = None) -> dict[str, Te
 
     Args:
         folder: The folder.
-        dtype: Precision the weights are wanted in; the file's own if None.
+        dtype: Data type of the returned weights; None keeps that of the file.
 
     Raises:
-        ValueError: If it is damaged.
+        ValueError: If the file is damaged.
     """
     return read_safetensors(folder / WEIGHTS, dtype)
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read a state dict in any file: ``.safetensors``, or what ``torch.save`` wrote.
+    """Read a state dict from ``.safetensors`` or a file of ``torch.save``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or holds anything else.
+        ValueError: If the file is damaged or contains anything else.
     """
     if file.suffix != ".safetensors":
         return read_state_dict(file)
@@ -42,7 +42,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def in_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring numbers of every precision to float32, as the networks of this project have them."""
+    """Convert floating-point tensors to float32, the precision of this project's networks."""
     floating = {key: value.float() for key, value in state.items() if value.is_floating_point()}
     return dict(state) | floating
 
@@ -51,12 +51,12 @@ def read_safetensors(file: Path, dtype: torch.dtype | None = None) -> dict[str, 
     """Read a safetensors file; see :func:`read_weights`."""
     weights = {}
     try:
-        with safe_open(file, "pt") as opened:
-            keys = list(opened.keys())
-        # opened anew for each: what was read of a mapped file stays in memory until it is closed
+        with safe_open(file, "pt") as stream:
+            keys = list(stream.keys())
+        # reopen the file for each tensor: pages of a mapped file stay in memory until it is closed
         for key in keys:
-            with safe_open(file, "pt") as opened:
-                weights[key] = opened.get_tensor(key).to(dtype)
+            with safe_open(file, "pt") as stream:
+                weights[key] = stream.get_tensor(key).to(dtype)
     except SafetensorError as error:
         msg = f"{file} is damaged ({error}); download or export the model again"
         raise ValueError(msg) from error

@@ -1,4 +1,4 @@
-"""How trained models go into Lightning checkpoints."""
+"""Callback that saves the models' settings in Lightning checkpoints."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from checkpoints.saved import MODELS_KEY, model_configs
+from checkpoints.lightning_files import MODELS_KEY
+from checkpoints.saved import model_configs
 
 
 class RememberModels(Callback):
-    """Writes into every checkpoint how the models in it are built, so that their ``from_pretrained`` opens it."""
+    """Save class and settings of every model in each checkpoint, for ``from_pretrained``."""
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Is a model folder whole? Its own records say which files belong in it."""
+"""Completeness of model folders, according to the file lists in them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from checkpoints.sizes import check_sizes
 from engine.records import read_json
 
-PARTS = (
+PART_CONFIGS = (
     "config.json",
     "scheduler_config.json",
     "tokenizer_config.json",
     "preprocessor_config.json",
     "feature_extractor.json",
 )
-"""What a part of a pipeline may be described by."""
+"""Names of the settings file of a pipeline's part."""
 
-UNSEEN = ("safety_checker",)
-"""Parts of pipelines that this project never opens."""
+UNUSED_PARTS = ("safety_checker",)
+"""Parts of pipelines that this project never loads."""
 
-NO_WEIGHTS = frozenset(
+OTHER_SUFFIXES = frozenset(
     {
         "",
         ".json",
@@ -40,22 +40,25 @@ NO_WEIGHTS = frozenset(
         ".jpeg",
     }
 )
-"""Endings of files beside weights."""
+"""Suffixes of files that contain no weights."""
 
 REMEDY = "get a whole copy of it"
 
 
 @contextmanager
 def explaining_load_errors(folder: Path | str) -> Iterator[None]:
-    """Name the model folder that another library opens in the block: on damaged ones these raise nearly anything.
+    """Convert the errors of other libraries that load a model in a block.
+
+    These libraries raise nearly any error for damaged models.
 
     Args:
-        folder: The model's.
+        folder: Folder of the model.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If it cannot be opened, or asks for a far larger network than its weights are; the message names it.
-        MemoryError: If memory does not suffice.
+        ValueError: If the model cannot be loaded, or a size in its settings exceeds its limit;
+            the message names the folder.
+        MemoryError: If there is too little memory.
     """
     check_sizes(Path(folder))
     try:
@@ -63,77 +66,89 @@ def explaining_load_errors(folder: Path | str) -> Iterator[None]:
     except (FileNotFoundError, ImportError, MemoryError):
         raise
     except Exception as error:
-        if (isinstance(error, ValueError) and str(folder) in str(error)) or type(
-            error
-        ).__name__ == "OutOfMemoryError":
+        kind = type(error).__name__
+        names_folder = isinstance(error, ValueError) and str(folder) in str(error)
+        if names_folder or kind == "OutOfMemoryError":
             raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        msg = f"{folder}: damaged, or its settings and weights do not fit together ({reason}); {REMEDY}"
+        reason = " ".join(str(error).split())[:200] or kind
+        msg = f"{folder}: damaged, or its settings and weights do not match ({reason}); {REMEDY}"
         raise ValueError(msg) from error
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Name the files that the records of a model folder ask for and that are not there.
+    """List the missing files of a model folder.
 
-    The records are ``model_index.json`` of a pipeline, ``config.json`` of a network, and lists of
-    weights in several files.
+    ``model_index.json`` lists the parts of a pipeline. A network needs ``config.json`` and its
+    weights, in one file or in all files of a ``*.index.json``.
 
     Args:
-        folder: The model's.
+        folder: Folder of the model.
 
     Raises:
-        ValueError: If a record is damaged.
+        ValueError: If a list is damaged.
     """
-    lacking = []
+    missing = []
     if (folder / "model_index.json").is_file():
         index = read_json(folder / "model_index.json", dict[str, Any], REMEDY)
         for part, kind in index.items():
-            named = isinstance(kind, list) and len(kind) == 2 and None not in kind
-            if named and part not in UNSEEN and Path(part).name == part:
-                lacking += [f"{part}/{name}" for name in _missing_of_part(folder / part)]
-    lacking += _missing_of_network(folder) if (folder / "config.json").is_file() else []
-    return list(dict.fromkeys(lacking))
+            # a part has a library and a class; a disabled one has None
+            is_used = isinstance(kind, list) and len(kind) == 2 and None not in kind
+            if is_used and part not in UNUSED_PARTS and Path(part).name == part:
+                missing += [f"{part}/{name}" for name in _missing_of_part(folder / part)]
+    if (folder / "config.json").is_file():
+        missing += _missing_of_network(folder)
+    return list(dict.fromkeys(missing))
 
 
 def refuse_incomplete(folder: Path, name: str) -> None:
-    """Refuse a model folder in which files are missing.
+    """Refuse a model folder with missing files.
 
     Args:
-        folder: The model's.
-        name: What it is called, for the message.
+        folder: Folder of the model.
+        name: Name of the model, for the message.
 
     Raises:
-        FileNotFoundError: If one is; the message names the first.
+        FileNotFoundError: If a file is missing; the message names the first.
     """
-    if lacking := missing_files(folder):
-        more = f", and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        msg = f"{name} is not whole: {lacking[0]} is missing in {folder}{more}; get the model again"
+    if missing := missing_files(folder):
+        more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        msg = (
+            f"{name} is not complete: {missing[0]} is missing in {folder}{more}; "
+            "get the model again"
+        )
         raise FileNotFoundError(msg)
 
 
 def _missing_of_part(folder: Path) -> list[str]:
-    """Of a pipeline's part: its description at least."""
-    if not any((folder / name).is_file() for name in PARTS):
+    """List the missing files of a pipeline's part, which has at least its settings."""
+    if not any((folder / name).is_file() for name in PART_CONFIGS):
         return ["config.json"]
     return _missing_of_network(folder) if (folder / "config.json").is_file() else []
 
 
 def _missing_of_network(folder: Path) -> list[str]:
-    """Of a folder with one network: weights in one file, or all files of a list of them."""
+    """List the missing weight files of a network.
+
+    The weights are in one file, or in all files of an index.
+    """
+    # the present files, and those of each index
     config = read_json(folder / "config.json", dict[str, Any], REMEDY)
-    here = {path.name for path in folder.iterdir() if path.is_file()}
+    present = {path.name for path in folder.iterdir() if path.is_file()}
     indices = sorted(folder.glob("*.index.json"), key=lambda path: "safetensors" not in path.name)
-    lists = [set(_listed(index)) for index in indices]
-    whole = {name for name in here if Path(name).suffix not in NO_WEIGHTS}.difference(*lists)
-    if whole or any(names and names <= here for names in lists):
+    indexed = [set(_indexed_files(index)) for index in indices]
+
+    # complete with a weight file outside any index, or with all files of one
+    weights = {name for name in present if Path(name).suffix not in OTHER_SUFFIXES}
+    single_files = weights.difference(*indexed)
+    if single_files or any(names and names <= present for names in indexed):
         return []
-    if lists and lists[0]:
-        return sorted(lists[0] - here)
+    if indexed and indexed[0]:
+        return sorted(indexed[0] - present)
     stem = "diffusion_pytorch_model" if "_class_name" in config else "model"
     return [f"{stem}.safetensors"]
 
 
-def _listed(index: Path) -> list[str]:
-    """File names in a list of weights."""
+def _indexed_files(index: Path) -> list[str]:
+    """Return the file names in an index of weights."""
     parts = read_json(index, dict[str, Any], REMEDY).get("weight_map")
     return list(map(str, parts.values())) if isinstance(parts, dict) else []

@@ -390,7 +390,7 @@ def models_page() -> str:
     parts.append(
         table(
             ["name", "what it is", "license", "source"],
-            [[f"`{e.name}`", e.title, e.licence, source(e)] for e in others],
+            [[f"`{e.name}`", e.title, e.license, source(e)] for e in others],
         )
     )
     parts.append("\n## Input, output and next step\n\n")

@@ -257,7 +257,7 @@ def _open_folder(name: str, appearance: bool) -> _Opened:
 
 def _open_checkpoint(path: Path, appearance: bool) -> _Opened:
     """Open the embedder in a Lightning checkpoint."""
-    from checkpoints.saved import read_checkpoint
+    from checkpoints.lightning_files import read_checkpoint
 
     kinds = [str(config.get("model")) for config in read_checkpoint(path)[1].values()]
     known = [kind for kind in kinds if kind in PROJECT_MODELS]

@@ -16,7 +16,7 @@ from diffusers import (
 from torch import nn
 
 from checkpoints.folders import pipeline_folder, read_config
-from checkpoints.golden import Answers
+from checkpoints.golden import Outputs
 from checkpoints.sizes import check_sizes
 from checkpoints.whole import explaining_load_errors
 from models.taef2 import TAEF2, open_released
@@ -72,7 +72,7 @@ def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipe
     return pipeline
 
 
-def pipeline_answers(folder: Path) -> Answers:
+def pipeline_outputs(folder: Path) -> Outputs:
     """Compute a pipeline's golden outputs from fixed inputs.
 
     They are latents and image of the autoencoder, and prediction of the denoiser.
@@ -89,7 +89,7 @@ def pipeline_answers(folder: Path) -> Answers:
 
 
 @torch.no_grad()
-def _answers(folder: Path) -> Answers:
+def _answers(folder: Path) -> Outputs:
     source = torch.Generator().manual_seed(0)
     answers: dict[str, Any] = {}
     # Encode and decode random values.

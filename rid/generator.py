@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from checkpoints.card import Purpose
-from checkpoints.saved import Config, SavedModel, Weights
+from checkpoints.lightning_files import Config, Weights
+from checkpoints.saved import SavedModel
 
 MOST_PATCHES = 128
 """Of a side: 2,048 pixels with the paper's patches of 16."""

@@ -15,7 +15,7 @@ from checkpoints.sizes import check_sizes
 from detectors.detector import Detector
 from detectors.networks.frequency import DCTClassifier
 from images.transforms.views import View
-from models.pipelines import pipeline_answers
+from models.pipelines import pipeline_outputs
 from tests.checkpoints.test_saved import MAKERS, made
 
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "tiny"
@@ -127,7 +127,7 @@ def test_sizes_of_a_pipeline_are_bounded(tmp_path, part, setting, value):
     content = json.loads(config.read_text()) | {setting: value}
     config.unlink()
     config.write_text(json.dumps(content))
-    for use in (check_sizes, lambda folder: pipeline_folder(str(folder)), pipeline_answers):
+    for use in (check_sizes, lambda folder: pipeline_folder(str(folder)), pipeline_outputs):
         start = time.process_time()
         with pytest.raises(ValueError, match=rf"{part}.config.json: {setting} is"):
             use(tmp_path)

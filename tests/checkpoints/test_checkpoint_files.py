@@ -187,7 +187,7 @@ def test_verifying_a_checkpoint(detector, tmp_path, capsys):
     assert "damaged" in told(capsys)
     torch.save({"state_dict": {"x": torch.zeros(1)}, "models": {"x": 3}}, tmp_path / "odd.ckpt")
     assert run(checkpoints, ["verify", str(tmp_path / "odd.ckpt")]) == 2
-    assert "what it says of its models is damaged" in told(capsys)
+    assert "the settings of its models are damaged" in told(capsys)
 
 
 def test_a_checkpoint_that_is_not_there_or_of_another_model(photos, detector, tmp_path, capsys):
@@ -197,10 +197,8 @@ def test_a_checkpoint_that_is_not_there_or_of_another_model(photos, detector, tm
     assert run(rid, ["protect", photos, "-o", str(tmp_path / "out"), "--weights", detector]) == 2
     assert "holds Detector, not one PerturbationGenerator" in told(capsys)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError, match="is a file; a model's folder is asked for here"):
+    with pytest.raises(ValueError, match="is a file; give the folder of a model"):
         model_folder(detector)
     FaceNet(image_size=16, channels=(8, 8), embedding=4).save_pretrained(tmp_path / "faces")
-    with pytest.raises(
-        ValueError, match="weights alone do not say what they are; name their folder"
-    ):
+    with pytest.raises(ValueError, match="weights without settings; give their folder"):
         model_path(str(tmp_path / "faces" / "model.safetensors"))

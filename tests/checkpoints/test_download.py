@@ -19,7 +19,7 @@ CONTENT = bytes(range(256)) * 40
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)
-    monkeypatch.setattr(module, "PIECE", 1024)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1024)
 
 
 @pytest.fixture
@@ -89,12 +89,12 @@ def test_a_file_without_a_lasting_tag_is_begun_anew(site, tmp_path):
 
 
 def test_sizes_are_bounded(site, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="more than the 100 it may have"):
+    with pytest.raises(ValueError, match="more than the limit of 100"):
         download(f"{site.url}/files/w.bin", tmp_path / "w.bin", size=100)
     with pytest.raises(ValueError, match="10240 bytes instead of 20000"):
         download(f"{site.url}/files/w.bin", tmp_path / "w.bin", size=20000)
-    monkeypatch.setattr(module, "LARGEST", 5000)
-    with pytest.raises(ValueError, match="more than the 5000"):
+    monkeypatch.setattr(module, "MAX_DOWNLOAD_BYTES", 5000)
+    with pytest.raises(ValueError, match="more than the limit of 5000"):
         download(f"{site.url}/files/w.bin", tmp_path / "w.bin")
     assert not [path for path in tmp_path.iterdir() if path.name == "w.bin"]
 
@@ -128,7 +128,7 @@ def test_no_redirection_to_an_open_address(site, tmp_path):
 def test_no_redirection_into_this_machines_network(site, tmp_path, inside, monkeypatch):
     site.plain["/files/moved"] = (302, {"Location": inside})
     monkeypatch.setattr(
-        redirects, "_inside", lambda host: host != "127.0.0.1" and resolves_to_private(host)
+        redirects, "_is_private", lambda host: host != "127.0.0.1" and resolves_to_private(host)
     )
     with pytest.raises(ValueError, match=r"redirects to .* inside this machine's own network"):
         download(f"{site.url}/files/moved", tmp_path / "w.bin")
@@ -151,7 +151,7 @@ def test_passing_faults_are_tried_again(site, tmp_path, trouble):
 @pytest.mark.parametrize(
     ("status", "headers", "words"),
     [
-        (403, {}, "does not give it to everyone"),
+        (403, {}, "denies access"),
         (404, {}, "not there any more"),
         (429, {"Retry_After": "3600"}, "try again in 3600 seconds"),
         (500, {}, "the server has a fault"),

@@ -101,9 +101,9 @@ def test_a_file_with_another_hash_is_refused_and_removed(hub, network, capsys):
     ("fault", "words"),
     [
         (None, "no such repository on the Hub, or a private one"),
-        ((401, None, {}), "wants to know who you are (401)"),
+        ((401, None, {}), "authentication required (401)"),
         ((403, "GatedRepo", {}), "is gated: agree to its terms at"),
-        ((403, None, {}), "refuses it to you (403)"),
+        ((403, None, {}), "access denied (403)"),
         (
             (429, None, {"Retry_After": "1"}),
             "too many requests from you (429); try again in 1 seconds",
@@ -128,7 +128,7 @@ def test_names_and_revisions_that_do_not_exist(hub, network, capsys, monkeypatch
     assert run(door, ["pull", "hf://lab/fa ces"]) == 2
     assert "is not a Hub id" in told(capsys)
     assert run(door, ["pull", "rid-esp12"]) == 2
-    assert "near are rid-eps12" in told(capsys)
+    assert "similar names: rid-eps12" in told(capsys)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert run(door, ["pull", "hf://lab/elsewhere"]) == 2
     assert "cannot be reached at http://127.0.0.1:9" in told(capsys)
@@ -166,7 +166,8 @@ def test_pickles_of_a_repository_are_told_of_and_not_opened(hub, tmp_path, capsy
     hub.add("lab/strange", {"pytorch_model.bin": (tmp_path / "model.bin").read_bytes()})
     assert run(door, ["pull", "hf://lab/strange"]) == 0
     assert (
-        "holds more than tensors (posix.system): it will not be opened" in capsys.readouterr().out
+        "contains more than tensors (posix.system): it will not be opened"
+        in capsys.readouterr().out
     )
     assert run(door, ["verify", "hf://lab/strange"]) == 2
     assert "opening it would run posix.system. It was not opened" in told(capsys)
@@ -237,7 +238,7 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, trained, tmp_path, capsys, 
     assert opened.budget == 6.0
     assert run(door, ["pull", "ada/protector"]) == 0
     assert run(door, ["verify", "ada/protector"]) == 0
-    assert "opened as a PerturbationGenerator; answers as recorded" in capsys.readouterr().out
+    assert "opened as a PerturbationGenerator; outputs as recorded" in capsys.readouterr().out
 
 
 def test_a_card_keeps_a_persons_words_and_learns_what_became_known(hub, trained, tmp_path):
@@ -429,14 +430,14 @@ def test_a_page_instead_of_data_is_told(hub, network, trained, slept, capsys, mo
     ):
         hub.troubles[where] = ["page"] * 20
         assert run(door, command) == 2
-        assert "is not the Hub: it sent a page" in told(capsys)
+        assert "is not the Hub: it sent a web page" in told(capsys)
         hub.troubles.clear()
 
 
 def test_the_hub_sends_nobody_into_their_own_network(hub, network, monkeypatch, capsys):
     hub.add("lab/faces", network)
     monkeypatch.setattr(
-        "checkpoints.redirects._inside", lambda host: host == "localhost"
+        "checkpoints.redirects._is_private", lambda host: host == "localhost"
     )  # where the server keeps large files
     assert run(door, ["pull", "hf://lab/faces"]) == 2
     assert "127.0.0.1 redirects to localhost, which is inside this machine's own network" in told(

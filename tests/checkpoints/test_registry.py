@@ -11,7 +11,7 @@ import yaml
 
 from checkpoints.__main__ import CONVERTERS
 from checkpoints.__main__ import main as door
-from checkpoints.hub import split_address
+from checkpoints.hub_address import split_address
 from checkpoints.pins import files_folder
 from checkpoints.registry import read_registry, registry
 from engine.cli import run
@@ -30,7 +30,7 @@ def test_every_entry_is_complete(name):
     found = registry()[name]
     assert name == name.lower()
     assert "/" not in name, "names must not be taken for Hub ids"
-    for words in (found.title, found.use, found.licence, found.input):
+    for words in (found.title, found.use, found.license, found.input):
         assert len(words) > 2
         assert words == words.strip()
     if found.hub:
@@ -81,7 +81,7 @@ def test_models_that_configs_and_code_use_are_registered():
     ],
 )
 def test_faulty_entries_are_told(tmp_path, facts, words):
-    entry = {"title": "t", "use": "u", "licence": "l", "input": "i"} | facts
+    entry = {"title": "t", "use": "u", "license": "l", "input": "i"} | facts
     (tmp_path / "r.yaml").write_text(yaml.safe_dump({"one": entry}))
     with pytest.raises(ValueError, match=f"one.*{words}|{words}"):
         read_registry(tmp_path / "r.yaml")
@@ -122,7 +122,7 @@ def test_the_shipped_models_are_whole_and_answer_as_they_did(capsys):
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == len(names)
     silent = {
-        name for name, line in zip(names, shown, strict=True) if "answers as recorded" not in line
+        name for name, line in zip(names, shown, strict=True) if "outputs as recorded" not in line
     }
     assert silent == {"tiny-index"}, "all but an index are networks, which are asked"
 
@@ -137,7 +137,7 @@ def test_verify_sees_other_weights_and_other_answers(tmp_path, capsys):
             **{name: stored[name] * 1.01 for name in stored.files},
         )
     assert run(door, ["verify", folder]) == 2
-    assert "its answers differ by" in told(capsys)
+    assert "its outputs differ by" in told(capsys)
     assert run(door, ["verify", folder, "--record"]) == 0
     assert run(door, ["verify", folder]) == 0
     weights = tmp_path / "faces" / "model.safetensors"

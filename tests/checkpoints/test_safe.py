@@ -66,13 +66,13 @@ def test_a_zip_bomb_is_refused_before_it_unfolds(tmp_path, monkeypatch):
             entry.write(bytes(2**20))
     assert (tmp_path / "w.pt").stat().st_size < 2**18
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was opened"))
-    with pytest.raises(ValueError, match=r"would unfold from \d+ into 8388"):
+    with pytest.raises(ValueError, match=r"would expand from \d+ to 8388"):
         read_pickled(tmp_path / "w.pt")
 
 
 def test_a_tensor_that_repeats_itself_without_end_is_refused(tmp_path):
     torch.save({"x": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "w.pt")
-    with pytest.raises(ValueError, match=r"shape \(1000000, 1000000\) would unfold"):
+    with pytest.raises(ValueError, match=r"shape \(1000000, 1000000\) would expand"):
         read_state_dict(tmp_path / "w.pt")
 
 
@@ -80,7 +80,7 @@ def test_programs_are_opened_only_where_they_are_trusted(tmp_path):
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), tmp_path / "p.pt")
     with pytest.raises(ValueError, match="a TorchScript program, not plain weights"):
         read_pickled(tmp_path / "p.pt")
-    with pytest.raises(ValueError, match="if you trust where it is from, say so"):
+    with pytest.raises(ValueError, match="if you trust its source, say so"):
         open_program(tmp_path / "p.pt", trusted=False)
     assert open_program(tmp_path / "p.pt", trusted=True)(torch.zeros(1, 2)).shape == (1, 2)
     torch.save({}, tmp_path / "w.pt")

@@ -11,7 +11,7 @@ from torch import nn
 
 from checkpoints.__main__ import MODELS, class_of
 from checkpoints.card import Purpose, model_card
-from checkpoints.golden import answers
+from checkpoints.golden import compute_outputs
 from checkpoints.saved import SavedModel, model_configs
 from detectors.calibration import Calibration
 from detectors.detector import Detector
@@ -53,7 +53,7 @@ def made(name, half=False):
 
 
 def same(one, other):
-    found, expected = answers(one), answers(other)
+    found, expected = compute_outputs(one), compute_outputs(other)
     return found.keys() == expected.keys() and all(
         torch.allclose(found[key], expected[key], atol=1e-6) for key in expected
     )
@@ -100,7 +100,7 @@ def test_a_checkpoint_that_does_not_tell_its_settings(tmp_path):
         tmp_path / "old.ckpt",
     )
     with pytest.raises(
-        ValueError, match="does not say how its FaceNet is built; give the constructor's arguments"
+        ValueError, match="has no settings of its FaceNet; give the constructor's arguments"
     ):
         FaceNet.from_pretrained(tmp_path / "old.ckpt")
     settings = {"image_size": 16, "channels": (8, 8), "embedding": 4, "threshold": 0.3}
@@ -188,7 +188,7 @@ def test_old_formats_are_brought_up_and_later_ones_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model": "FaceNet"}, "holds a FaceNet, not a PerturbationGenerator"),
+        ({"model": "FaceNet"}, "contains a FaceNet, not a PerturbationGenerator"),
         ({"budget": None}, "not a PerturbationGenerator's settings"),
         ({"colour": 3}, "unknown settings colour"),
         ({"width": 32}, "has shape"),

@@ -32,10 +32,10 @@ def faces(tmp_path):
 def test_a_folder_without_its_weights_is_not_whole(faces, tmp_path, capsys):
     (faces / "model.safetensors").unlink()
     assert run(door, ["verify", str(faces)]) == 2
-    assert "is not whole: model.safetensors is missing" in told(capsys)
+    assert "is not complete: model.safetensors is missing" in told(capsys)
     (tmp_path / "empty").mkdir()
     assert run(door, ["verify", str(tmp_path / "empty")]) == 2
-    assert "holds no weights" in told(capsys)
+    assert "contains no weights" in told(capsys)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_answers_that_are_no_numbers_do_not_pass(faces, capsys):
     last = list(kept)[-1]
     np.savez(faces / "golden.npz", **kept | {last: np.full_like(kept[last], np.nan)})
     assert run(door, ["verify", str(faces)]) == 2
-    assert "its answers differ" in told(capsys)
+    assert "its outputs differ" in told(capsys)
 
 
 def test_the_registrys_hash_of_an_index_is_compared(tmp_path, monkeypatch, capsys):

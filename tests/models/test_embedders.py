@@ -171,7 +171,7 @@ def test_sizes_that_do_not_match_the_weights_are_one_line(own_clip):
     config = json.loads((own_clip / "config.json").read_text())
     config["vision_config"]["hidden_size"] = 32
     (own_clip / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="do not fit together") as told:
+    with pytest.raises(ValueError, match="do not match") as told:
         open_embedder(str(own_clip))
     assert "\n" not in str(told.value)
 
