@@ -8,22 +8,10 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from checkpoints.classes import MODELS, class_of, run_pipeline
 from engine.cli import Output, Parser, Room, UsageError, Verb, one_line, run
-
-if TYPE_CHECKING:
-    from checkpoints.golden import Outputs
-    from checkpoints.saved import SavedModel
-
-MODELS = {
-    "PerturbationGenerator": "rid.generator",
-    "Detector": "detectors.detector",
-    "FaceNet": "models.faces.face_net",
-    "CopyNet": "models.copy_net",
-    "ImageTextNet": "models.image_text_net",
-}
-"""Module of each class that a ``config.json`` may name."""
 
 CONVERTERS = {
     "rid": "rid.__main__",
@@ -32,13 +20,6 @@ CONVERTERS = {
     "univfd": "detectors.__main__",
 }
 """Module whose ``convert`` handles a kind of released file."""
-
-DISTINCTIVE_SETTINGS = {
-    "budget": "PerturbationGenerator",
-    "embedding": "FaceNet",
-    "train_view": "Detector",
-}
-"""Settings that identify the class of the first model folders, which do not name it."""
 
 
 def show_options(parser: Parser) -> None:
@@ -259,20 +240,6 @@ def for_each(names: list[str], act: Callable[[str], None], output: Output) -> in
             output.error(one_line(error))
             code = 2
     return code
-
-
-def class_of(config: dict[str, Any]) -> type[SavedModel] | None:
-    """Find the model class of a folder's settings; None if the class is not of this project."""
-    name = str(config.get("model") or "")
-    if not name:
-        kinds = [kind for setting, kind in DISTINCTIVE_SETTINGS.items() if setting in config]
-        name = kinds[0] if kinds else ""
-    return getattr(importlib.import_module(MODELS[name]), name) if name in MODELS else None
-
-
-def run_pipeline(folder: Path) -> Outputs:
-    """Compute the outputs of a diffusion pipeline for fixed inputs."""
-    return dict(importlib.import_module("models.pipelines").pipeline_outputs(folder))
 
 
 VERBS = {

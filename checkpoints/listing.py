@@ -13,7 +13,7 @@ def overview() -> str:
     for model in registry().values():
         license_name = model.license.partition(";")[0]
         rows.append((model.name, presence(model), size_text(model.size), license_name, model.title))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     lines = []
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]

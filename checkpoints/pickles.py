@@ -83,7 +83,7 @@ def explain_unreadable(path: Path, error: BaseException) -> str:
     if protocol is not None and head != LEGACY_MAGIC and not is_zipped(path):
         return f"a bare pickle, not a file that torch.save wrote; {again}"
     kind = type(error).__name__
-    return f"damaged, truncated, or more than plain tensors ({kind}); download it again"
+    return f"damaged, cut short, or more than plain tensors ({kind}); download it again"
 
 
 def _protocol(path: Path, head: bytes) -> int | None:

@@ -45,7 +45,7 @@ class SavedModel(ConfigurableNetwork):
                 limits="Trained on photographs.",
             )
 
-    Add it to ``MODELS`` of ``checkpoints/__main__.py``, so that ``push`` and ``verify`` find it.
+    Add it to ``MODELS`` of ``checkpoints/classes.py``, so that ``push`` and ``verify`` find it.
 
     A class with other arguments overrides :meth:`to_config` and :meth:`from_config`. A class with
     more files than weights overrides :meth:`save_extras` and :meth:`read_extras`.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ImageLike: TypeAlias = "Image.Image | str | Path | NDArray[np.uint8] | Tensor | Photo"
-"""An image: a file's path, a Pillow image, (H, W, 3) uint8, a tensor (3, H, W) in [0, 1] or uint8, or a decoded photo."""
+"""One image in any of these forms: a path, a Pillow image, a decoded photo, an array (H, W, 3) of
+uint8, or a tensor (3, H, W) in [0, 1] or of uint8."""
 
 Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 """An image, several, or a tensor (B, 3, H, W) in [0, 1] or uint8."""
@@ -57,10 +58,12 @@ class ChangedImage:
 
     Attributes:
         name: The original's file, or ``image 1``, ``image 2``, ... where there was none.
-        photo: The changed image, 8 bits a value, with the original's metadata, profile and transparency.
+        photo: The changed image, 8 bits a value, with the metadata, profile and transparency of the
+            original.
         levels: Largest change of a value, in gray levels of 255.
         psnr: Peak signal-to-noise ratio in dB; higher is closer.
-        ssim: Structural similarity, at most 1; higher is closer. None for images that are too small to have one.
+        ssim: Structural similarity, at most 1; higher is closer. None for images that are too small
+            to have one.
     """
 
     name: str
@@ -85,7 +88,10 @@ class ChangedImage:
             ValueError: If the file's name does not end in ``.png``.
         """
         if Path(path).suffix.lower() != ".png":
-            msg = f"{path}: changed images are saved as PNG, which keeps every value; end the name in .png"
+            msg = (
+                f"{path}: changed images are saved as PNG, which keeps every value; "
+                "end the name in .png"
+            )
             raise ValueError(msg)
         save_png(self.photo, Path(path))
 
@@ -118,7 +124,8 @@ def from_pillow(image: Image.Image, name: str = "the image") -> Photo:
     """
     try:
         own = image.copy()
-        own.applist = getattr(image, "applist", [])  # type: ignore[attr-defined]  # a JPEG's comments, which copies lack
+        # copies lack a JPEG's comments
+        own.applist = getattr(image, "applist", [])  # type: ignore[attr-defined]
         return read_photo(own, io.BytesIO(), [])
     except (
         Exception
@@ -161,7 +168,10 @@ def _photo(image: Any, name: str) -> Photo:
     if _is_tensor(image):
         levels = _levels_of_tensor(image, name)
         return Photo(_checked_levels(levels, name, True))
-    msg = f"{name}: a {type(image).__name__} is not an image; give a path, a Pillow image, an array or a tensor"
+    msg = (
+        f"{name}: a {type(image).__name__} is not an image; give a path, a Pillow image, "
+        "an array or a tensor"
+    )
     raise TypeError(msg)
 
 
@@ -187,6 +197,9 @@ def _levels_of_tensor(image: Tensor, name: str) -> NDArray[Any]:
 
 def _checked_levels(levels: NDArray[Any], name: str, rgb: bool) -> NDArray[np.uint8]:
     if levels.dtype != np.uint8 or levels.ndim != 3 or not rgb or not levels.size:
-        msg = f"{name}: an array of {levels.dtype} of shape {levels.shape}; give (H, W, 3) of uint8, RGB"
+        msg = (
+            f"{name}: an array of {levels.dtype} of shape {levels.shape}; give (H, W, 3) "
+            "of uint8, RGB"
+        )
         raise ValueError(msg)
     return np.ascontiguousarray(levels)

@@ -177,8 +177,8 @@ def clamp_to_budget(changed: Tensor, original: Tensor, budget: float) -> Tensor:
 def without_metadata(photo: Photo) -> Photo:
     """Drop the metadata and convert the colors to sRGB.
 
-    Viewers assume sRGB for images without a profile. Marks are kept, because jobs use them to refuse
-    images that are protected already.
+    Viewers assume sRGB for images without a profile. Marks are kept, because jobs use them to
+    refuse images that are protected already.
     """
     rgb = photo.rgb if photo.icc is None else to_srgb(photo.rgb, photo.icc)
     return Photo(rgb, photo.alpha, metadata=Metadata(marks=photo.metadata.marks), notes=photo.notes)

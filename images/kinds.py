@@ -74,7 +74,10 @@ def image_codec(source: Source, name: str = "the image") -> str:
     if begin[4:8] == b"ftyp":
         foreign = BRANDS.get(begin[8:12], "video")
     if foreign is not None:
-        msg = f"{name}: its content is {foreign}, not {SUPPORTED_KINDS}; convert it to one of these first"
+        msg = (
+            f"{name}: its content is {foreign}, not {SUPPORTED_KINDS}; "
+            "convert it to one of these first"
+        )
         raise UnreadableImage(msg)
     msg = f"{name}: not a valid image file; remove or rename it"
     raise UnreadableImage(msg)

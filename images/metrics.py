@@ -99,7 +99,8 @@ def ssim_map(one: Tensor, two: Tensor) -> Tensor:
     variance_two = (square_two - mean_two.pow(2)).clamp(min=0)
     variances = variance_one + variance_two
     covariance = product_mean - means
-    c1, c2 = 0.01**2, 0.03**2
+    c1 = 0.01**2
+    c2 = 0.03**2
     return ((2 * means + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2))
 
 

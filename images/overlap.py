@@ -46,7 +46,10 @@ def refuse_overlap(
     sources = {_identity(file): file for file in files} if existing else {}
     for target in existing:
         if source := sources.get(_identity(target)):
-            msg = f"the result {target} would overwrite the input {source}: choose another output folder"
+            msg = (
+                f"the result {target} would overwrite the input {source}: "
+                "choose another output folder"
+            )
             raise ValueError(msg)
 
 

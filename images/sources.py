@@ -78,13 +78,22 @@ class SplitArchive:
                 # Read to the end, where the checksum is.
                 yield from read_tar(plain, self.stem)  # type: ignore[arg-type]
         except DamagedArchive as error:
-            msg = f"{error} (it is read up to {stream.current}: see that the parts are numbered right)"
+            msg = (
+                f"{error} (it is read up to {stream.current}: "
+                "see that the parts are numbered right)"
+            )
             raise DamagedArchive(msg) from error
         except EOFError as error:
-            msg = f"{self.stem}: ends too early, in {stream.current}: that part is cut short, or one after it is missing"
+            msg = (
+                f"{self.stem}: ends too early, in {stream.current}: that part is cut short, "
+                "or one after it is missing"
+            )
             raise DamagedArchive(msg) from error
         except (gzip.BadGzipFile, zlib.error) as error:
-            msg = f"{self.stem}: damaged in {stream.current} ({error}): get that part again, and see that the parts are numbered right"
+            msg = (
+                f"{self.stem}: damaged in {stream.current} ({error}): get that part again, "
+                "and see that the parts are numbered right"
+            )
             raise DamagedArchive(msg) from error
 
 

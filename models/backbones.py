@@ -31,11 +31,15 @@ def open_torchscript(path: Path, trusted: bool) -> nn.Module:
         ValueError: If the file is not TorchScript, or not trusted.
     """
     if path.is_file() and not is_program(path):
-        msg = f"{path}: not a TorchScript file, or damaged; a state dict needs its architecture: timm:NAME with weights"
+        msg = (
+            f"{path}: not a TorchScript file, or damaged; "
+            "a state dict needs its architecture: timm:NAME with weights"
+        )
         raise ValueError(msg)
     if path.is_file() and not trusted:
         msg = (
-            f"{path} is a TorchScript file, which is a program: opening one from a stranger runs the stranger's code. "
+            f"{path} is a TorchScript file, which is a program: "
+            "opening one from a stranger runs the stranger's code. "
             "If you trust where it is from, add --trust-torchscript"
         )
         raise ValueError(msg)
@@ -56,12 +60,18 @@ def open_timm(name: str, weights: Path | None) -> nn.Module:
     import timm
 
     if not timm.is_model(name.split(".")[0]):
-        msg = f"timm has no network '{name}'; python -c \"import timm; print(timm.list_models('*resnet*'))\" lists them"
+        msg = (
+            f"timm has no network '{name}'; python -c \"import timm; "
+            "print(timm.list_models('*resnet*'))\" lists them"
+        )
         raise ValueError(msg)
     try:
         network = timm.create_model(name, pretrained=weights is None, num_classes=0)
     except (RuntimeError, OSError) as error:
-        msg = f"timm:{name}: its weights cannot be downloaded ({first_line(error)}); download them once, or give weights"
+        msg = (
+            f"timm:{name}: its weights cannot be downloaded ({first_line(error)}); "
+            "download them once, or give weights"
+        )
         raise FileNotFoundError(msg) from error
     return network if weights is None else _with_weights(network, weights)
 
@@ -76,7 +86,10 @@ def open_torchvision(name: str, weights: Path | None) -> nn.Module:
     try:
         network = torchvision.models.get_model(name, weights="DEFAULT" if weights is None else None)
     except OSError as error:
-        msg = f"torchvision:{name}: its weights cannot be downloaded ({first_line(error)}); download them once, or give weights"
+        msg = (
+            f"torchvision:{name}: its weights cannot be downloaded ({first_line(error)}); "
+            "download them once, or give weights"
+        )
         raise FileNotFoundError(msg) from error
     for part in CLASSIFIER_MODULES:
         if isinstance(getattr(network, part, None), nn.Module):
@@ -104,11 +117,8 @@ def first_line(error: BaseException) -> str:
 def _with_weights(network: nn.Module, file: Path) -> nn.Module:
     """Load weights from a file; classifiers and wrapper names are ignored."""
     # Find the state dict.
-    content: Any = (
-        read_safetensors(file)
-        if file.suffix == ".safetensors" and file.is_file()
-        else read_pickled(file)
-    )
+    is_safetensors = file.suffix == ".safetensors" and file.is_file()
+    content: Any = read_safetensors(file) if is_safetensors else read_pickled(file)
     for key in STATE_DICT_KEYS:
         content = content.get(key, content) if isinstance(content, dict) else content
     if not isinstance(content, dict):

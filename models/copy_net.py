@@ -33,7 +33,10 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
     PURPOSE = Purpose(
         "Copy-detection network",
         use="Finding edited copies of images in an index.",
-        limits="Describes images like its training images; mostly misses rotated, recolored and framed copies.",
+        limits=(
+            "Describes images like its training images; mostly misses rotated, "
+            "recolored and framed copies."
+        ),
     )
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,11 @@ from engine.journal import Entry, join_journals, read_journal
 from engine.manifest import MANIFEST, write_manifest
 from engine.run_job import run_job
 from images.inputs import ImageInput, JobInputs
+from models.embed_parts import in_part, vector_blocks
 from models.embedders import Embedder
-from models.store import (
-    BLOCK_ROWS,
-    TORCH_MATRICES,
-    StoredImage,
-    VectorStore,
-    check_name,
-    write_vectors,
-)
-from models.store_parts import PARTS_INDEX, Parts, holds_parts, open_part
+from models.store import StoredImage, VectorStore, check_name, write_vectors
+from models.store_files import TORCH_MATRICES
+from models.store_parts import PARTS_INDEX, Parts, holds_parts
 
 log = logging.getLogger(__name__)
 
@@ -174,22 +169,6 @@ def embed_images(
     return EmbedReport(VectorStore.open(folder, verify=False), report, len(report.stale))
 
 
-def in_part(folder: Path, row: dict[str, Any], width: int) -> bool:
-    """Return True if a vector is present in its part.
-
-    Args:
-        folder: Folder of the parts.
-        row: Row of a report, with ``part`` and ``row``.
-        width: Bytes of a vector.
-    """
-    part = folder / str(row["part"])
-    number = row.get("row")
-    if not isinstance(number, int) or number < 0 or part.parent != folder or not part.is_file():
-        return False
-    rows = part.stat().st_size // width if part.suffix == PARTIAL else len(open_part(part))
-    return number < rows
-
-
 def _nameable(images: Sequence[ImageInput]) -> tuple[list[ImageInput], dict[str, str]]:
     """Split images by whether a list of names can hold their name.
 
@@ -263,14 +242,13 @@ def _compose(
 ) -> None:
     """Write the vectors of all images in order, and delete the parts."""
     names = [image.path for image in table]
-    blocks = _blocks(job, report.rows, earlier)
-    write_vectors(
-        job.folder, blocks, job.embedder.dimension, names, job.embedder.record(), table, fts
-    )
-    join_journals(
-        job.folder,
-        [Entry(image.name, image.size, image.mtime_ns, image.sha256, {}) for image in table],
-    )
+    embedder = job.embedder
+    blocks = vector_blocks(job.folder, embedder.dimension, report.rows, earlier)
+    write_vectors(job.folder, blocks, embedder.dimension, names, embedder.record(), table, fts)
+    entries = []
+    for image in table:
+        entries.append(Entry(image.name, image.size, image.mtime_ns, image.sha256, {}))
+    join_journals(job.folder, entries)
     parts = [
         *job.folder.glob(f"vectors-*{PARTIAL}"),
         *job.folder.glob("part-*.safetensors"),
@@ -278,31 +256,3 @@ def _compose(
     ]
     for part in parts:
         part.unlink(missing_ok=True)
-
-
-def _blocks(
-    job: EmbedJob, rows: Sequence[tuple[str, dict[str, Any]]], earlier: VectorStore | None
-) -> Iterator[Vector]:
-    """Yield blocks of vectors from the parts and the earlier store."""
-    labels = earlier.labels if earlier is not None else []
-    earlier_rows = {label: row for row, label in enumerate(labels)}
-    parts: dict[str, Vector] = {}
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = []
-        for name, row in rows[start : start + BLOCK_ROWS]:
-            if "part" not in row:
-                assert earlier is not None
-                block.append(earlier.matrix[earlier_rows[name]])
-                continue
-            part = row["part"]
-            if part not in parts:
-                parts[part] = _open_part(job.folder / part, job.embedder.dimension)
-            block.append(parts[part][row["row"]])
-        yield np.stack(block)
-
-
-def _open_part(file: Path, dimension: int) -> Vector:
-    if file.suffix != PARTIAL:
-        return open_part(file)
-    count = file.stat().st_size // (4 * dimension)
-    return np.memmap(file, "<f4", "r", shape=(count, dimension))

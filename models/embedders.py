@@ -94,7 +94,10 @@ class Embedder(nn.Module):
         vectors = self.network(views.to(module_device(self.network), dtype))
         if not isinstance(vectors, Tensor) or vectors.ndim != 2:
             shape = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
-            msg = f"the network gives {shape} instead of one vector for each image; choose one that describes whole images"
+            msg = (
+                f"the network gives {shape} instead of one vector for each image; "
+                "choose one that describes whole images"
+            )
             raise ValueError(msg)
         return F.normalize(vectors.float(), dim=1) if self.unit else vectors.float()
 
@@ -107,7 +110,10 @@ class Embedder(nn.Module):
         """
         embed: Any = getattr(self.network, "embed_texts", None)
         if embed is None or self.appearance:
-            msg = f"{self.config.name} has no text encoder; search by text with clip, siglip or another image-text model"
+            msg = (
+                f"{self.config.name} has no text encoder; search by text with clip, "
+                "siglip or another image-text model"
+            )
             raise ValueError(msg)
         vectors = embed(texts).float()
         return F.normalize(vectors, dim=1) if self.unit else vectors
@@ -188,7 +194,10 @@ def open_embedder(config: EmbedderConfig | str, appearance: bool = False) -> Emb
     try:
         _ = embedder.dimension
     except (RuntimeError, AssertionError) as error:
-        msg = f"{config.name} refuses images of {preprocess.side} pixels ({first_line(error)}); give the side it was made for as size"
+        msg = (
+            f"{config.name} refuses images of {preprocess.side} pixels ({first_line(error)}); "
+            "give the side it was made for as size"
+        )
         raise ValueError(msg) from error
     return embedder
 
@@ -217,9 +226,9 @@ class _TextAwareEmbedder(nn.Module):
         self.appearance = appearance
 
     def forward(self, views: Tensor) -> Tensor:
-        return (
-            self.network.appearance(views) if self.appearance else self.network.embed_images(views)
-        )
+        if self.appearance:
+            return self.network.appearance(views)
+        return self.network.embed_images(views)
 
 
 def _open(config: EmbedderConfig, appearance: bool) -> _Opened:
@@ -251,7 +260,10 @@ def _open_folder(name: str, appearance: bool) -> _Opened:
         network, preprocess = open_towers(folder, config)
         return _Opened(network, preprocess, True, digest)
     known = "CLIP, SigLIP, ViT (DINO), DINOv2, CopyNet and ImageTextNet"
-    msg = f"{name} is a {own or config.get('model_type') or 'model of an unknown kind'}; {known} can be used"
+    msg = (
+        f"{name} is a {own or config.get('model_type') or 'model of an unknown kind'}; "
+        f"{known} can be used"
+    )
     raise ValueError(msg)
 
 
@@ -262,7 +274,10 @@ def _open_checkpoint(path: Path, appearance: bool) -> _Opened:
     kinds = [str(config.get("model")) for config in read_checkpoint(path)[1].values()]
     known = [kind for kind in kinds if kind in PROJECT_MODELS]
     if len(known) != 1:
-        msg = f"{path}: holds {', '.join(kinds) or 'no model of this project'}; give a checkpoint with one {' or '.join(PROJECT_MODELS)}"
+        msg = (
+            f"{path}: holds {', '.join(kinds) or 'no model of this project'}; "
+            f"give a checkpoint with one {' or '.join(PROJECT_MODELS)}"
+        )
         raise ValueError(msg)
     return _open_own(known[0], path, file_digest(path), appearance)
 

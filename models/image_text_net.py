@@ -229,7 +229,8 @@ def _one_line(
     for first in range(len(spots)):
         line = [spots[first]]
         for spot in spots[first + 1 :]:
-            x, y = spot[0] - line[-1][0], spot[1] - line[-1][1]
+            x = spot[0] - line[-1][0]
+            y = spot[1] - line[-1][1]
             if 0.02 < x < 0.3 and abs(y) <= 0.5 * x + 0.01:
                 line.append(spot)
         best = max(best, line, key=len)

@@ -84,7 +84,10 @@ def pipeline_outputs(folder: Path) -> Outputs:
     try:
         return _answers(folder)
     except Exception as error:  # diffusers raises nearly anything on damaged or hostile settings
-        msg = f"{folder}: not a pipeline that opens ({str(error).strip().splitlines()[0]}); get it again"
+        msg = (
+            f"{folder}: not a pipeline that opens ({str(error).strip().splitlines()[0]}); "
+            "get it again"
+        )
         raise ValueError(msg) from error
 
 

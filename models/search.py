@@ -91,12 +91,17 @@ def check_comparable(
         ValueError: If length or embedder differ.
     """
     if dimension != expected:
-        msg = f"{what} have {dimension} values each, the index's descriptors {expected}; use the extractor it was built with"
+        msg = (
+            f"{what} have {dimension} values each, the index's descriptors {expected}; "
+            "use the extractor it was built with"
+        )
         raise ValueError(msg)
     if fingerprint and known.get("fingerprint") and fingerprint != known["fingerprint"]:
         msg = (
-            f"{what} are of another extractor than the index, which was built with {known.get('name')} (size {known.get('size')}, "
-            f"antialias {known.get('antialias')}, unit {known.get('unit')}); distances between the two mean nothing"
+            f"{what} are of another extractor than the index, "
+            f"which was built with {known.get('name')} (size {known.get('size')}, "
+            f"antialias {known.get('antialias')}, unit {known.get('unit')}); "
+            "distances between the two mean nothing"
         )
         raise ValueError(msg)
 
@@ -212,10 +217,10 @@ class ExactIndex:
         ids = np.empty((len(queries), 0), np.int64)
         for block_ids, matrix in self.blocks:
             if matrix.shape[1] != queries.shape[1]:
-                lengths = (
-                    f"the queries have {queries.shape[1]} values, the vectors {matrix.shape[1]}"
+                msg = (
+                    f"the queries have {queries.shape[1]} values, the vectors {matrix.shape[1]}; "
+                    "use the vectors' embedder"
                 )
-                msg = f"{lengths}; use the vectors' embedder"
                 raise ValueError(msg)
             near, rows = self._nearest(queries, np.ascontiguousarray(matrix, dtype=np.float32), k)
             near_ids = np.where(rows < 0, -1, block_ids[rows])
@@ -232,9 +237,10 @@ class ExactIndex:
         """Find the ``k`` nearest rows and all ties with the last of them."""
         asked = min(k + 1, len(matrix))
         while True:
+            is_inner_product = self.metric == "ip"
             with (
                 faiss_errors("these vectors cannot be searched"),
-                _matrix_products(self.metric == "ip"),
+                _matrix_products(is_inner_product),
             ):
                 distances, rows = faiss.knn(queries, matrix, asked, METRICS[self.metric])
             if asked == len(matrix) or (distances[:, -1] != distances[:, k - 1]).all():

@@ -17,27 +17,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.file_sets import NEXT, move_staged_files, write_set
 from engine.files import check_digest, read_lines
 from engine.records import parse_json, read_json, to_json
+from models.store_files import (
+    MATRIX,
+    REMEDY,
+    TORCH_MATRICES,
+    Vectors,
+    matrix_file,
+    read_matrix,
+    write_fts,
+    write_lines,
+    write_matrix,
+)
 from models.store_parts import Parts, holds_parts
 
-MATRIX = "features.npy"
 NAMES = "filenames.txt"
 RECORD = "features.json"
 IMAGES = "images.jsonl"
 
-TORCH_MATRICES = ("fts.pt", "fts.pth")
-"""Files of the matrix as written by active indexing's published code."""
-
-REMEDY = "extract the features again"
-
 BLOCK_ROWS = 4096
 """Rows written at a time."""
-
-Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -127,15 +129,20 @@ class VectorStore:
         Raises:
             ValueError: If the store is of another embedder.
         """
-        sums = self.embedder.get("sha256")  # the only identification in the first format
-        same = (
-            digest == combined_digest(sums)
-            if isinstance(sums, dict)
-            else self.fingerprint in ("", fingerprint)
-        )
-        if not same:
-            msg = f"{folder} holds vectors of another model or view ({self.embedder.get('name')}): name that one, or use another folder"
+        if not self._is_of(fingerprint, digest):
+            msg = (
+                f"{folder} holds vectors of another model or view ({self.embedder.get('name')}): "
+                "name that one, or use another folder"
+            )
             raise ValueError(msg)
+
+    def _is_of(self, fingerprint: str, digest: str) -> bool:
+        """Return True if the store is of an embedder, or of an unknown one."""
+        # The first format identifies the embedder by the sha256 of its weights only.
+        sums = self.embedder.get("sha256")
+        if isinstance(sums, dict):
+            return digest == combined_digest(sums)
+        return self.fingerprint in ("", fingerprint)
 
     @classmethod
     def open(cls, folder: Path, verify: bool = True) -> VectorStore:
@@ -150,44 +157,49 @@ class VectorStore:
             ValueError: If a file is damaged or empty, or names and rows do not match.
         """
         # Read the record.
-        record = (
-            read_json(folder / RECORD, dict[str, Any], REMEDY)
-            if (folder / RECORD).is_file()
-            else {}
-        )
-        sums, embedder = record.get("sha256", {}), record.get("extractor", {})
+        record: dict[str, Any] = {}
+        if (folder / RECORD).is_file():
+            record = read_json(folder / RECORD, dict[str, Any], REMEDY)
+        sums = record.get("sha256", {})
+        embedder = record.get("extractor", {})
         if not isinstance(sums, dict) or not isinstance(embedder, dict):
             msg = f"{folder / RECORD}: damaged; {REMEDY}"
             raise ValueError(msg)
         move_staged_files(folder, sums)
-        file = next(
-            (folder / name for name in (MATRIX, *TORCH_MATRICES) if (folder / name).is_file()), None
-        )
+        file = matrix_file(folder)
         if file is None and holds_parts(folder):
-            parts = Parts.open(folder)
-            images = [
-                StoredImage(row.name, row.path, row.size, row.mtime_ns, row.sha256)
-                for row in parts.rows
-            ]
-            return cls(
-                parts.matrix(), [image.path for image in images], parts.model, lambda: images
-            )
+            return cls._of_parts(Parts.open(folder))
         if file is None or not (folder / NAMES).is_file():
-            msg = f"{folder}: no features here; a folder of python -m indexing extract has {MATRIX} (or {TORCH_MATRICES[0]}) and {NAMES}"
+            msg = (
+                f"{folder}: no features here; a folder of python -m indexing extract has {MATRIX} "
+                f"(or {TORCH_MATRICES[0]}) and {NAMES}"
+            )
             raise FileNotFoundError(msg)
         # Verify and open the files.
         if verify:
             for one in (file, folder / NAMES):
                 check_digest(one, sums.get(one.name), REMEDY)
-        matrix = _matrix(file)
+        matrix = read_matrix(file)
         names = [name.removesuffix("\r") for name in read_lines(folder / NAMES)]
         if matrix.ndim != 2 or 0 in matrix.shape or len(matrix) != len(names):
             shape = tuple(matrix.shape)
-            msg = f"{folder}: {shape} vectors for {len(names)} names; there must be one row for each name, and at least one"
+            msg = (
+                f"{folder}: {shape} vectors for {len(names)} names; "
+                "there must be one row for each name, and at least one"
+            )
             raise ValueError(msg)
         return cls(
             matrix, names, embedder, lambda: _read_images(folder, sums.get(IMAGES), len(names))
         )
+
+    @classmethod
+    def _of_parts(cls, parts: Parts) -> VectorStore:
+        """Open a store of the first format."""
+        images = []
+        for row in parts.rows:
+            images.append(StoredImage(row.name, row.path, row.size, row.mtime_ns, row.sha256))
+        names = [image.path for image in images]
+        return cls(parts.matrix(), names, parts.model, lambda: images)
 
     def write(self, folder: Path, fts: bool = False) -> None:
         """Write a folder of vectors; see :func:`write_vectors`."""
@@ -221,15 +233,14 @@ def write_vectors(
     for name in names:
         check_name(name)
     files: dict[str, Callable[[Path], None]] = {
-        MATRIX: lambda target: _write_matrix(target, blocks, len(names), dimension),
-        NAMES: lambda target: _write_lines(target, names),
+        MATRIX: lambda target: write_matrix(target, blocks, len(names), dimension),
+        NAMES: lambda target: write_lines(target, names),
     }
     if images:
-        files[IMAGES] = lambda target: _write_lines(
-            target, (json.dumps(asdict(image)) for image in images)
-        )
+        lines = (json.dumps(asdict(image)) for image in images)
+        files[IMAGES] = lambda target: write_lines(target, lines)
     if fts:
-        files[TORCH_MATRICES[0]] = lambda target: _write_fts(folder / (MATRIX + NEXT), target)
+        files[TORCH_MATRICES[0]] = lambda target: write_fts(folder / (MATRIX + NEXT), target)
     write_set(
         folder, files, RECORD, lambda sums: to_json({"extractor": dict(embedder), "sha256": sums})
     )
@@ -244,7 +255,10 @@ def check_name(name: str) -> None:
         ValueError: If the name has a line break.
     """
     if "\n" in name or "\r" in name:
-        msg = f"the name {name!r} has a line break in it, which a list of names cannot hold; rename the file"
+        msg = (
+            f"the name {name!r} has a line break in it, which a list of names cannot hold; "
+            "rename the file"
+        )
         raise ValueError(msg)
 
 
@@ -253,30 +267,6 @@ def combined_digest(sums: Mapping[str, str]) -> str:
     if len(sums) == 1:
         return next(iter(sums.values()))
     return hashlib.sha256(json.dumps(dict(sums), sort_keys=True).encode()).hexdigest()
-
-
-def _matrix(file: Path) -> Vectors:
-    try:
-        matrix = np.load(file, mmap_mode="r") if file.name == MATRIX else _tensor(file)
-    except Exception as error:  # damaged headers make NumPy raise nearly anything
-        msg = f"{file}: damaged or not a matrix of vectors ({error}); {REMEDY}"
-        raise ValueError(msg) from error
-    if matrix.dtype.kind not in "fiu":
-        msg = f"{file}: holds {matrix.dtype} instead of numbers; {REMEDY}"
-        raise ValueError(msg)
-    return matrix
-
-
-def _tensor(file: Path) -> Vectors:
-    import torch
-
-    from checkpoints.safe import read_pickled
-
-    tensor = read_pickled(file)
-    if not isinstance(tensor, torch.Tensor):
-        msg = f"it holds a {type(tensor).__name__}"
-        raise ValueError(msg)
-    return tensor.float().numpy()
 
 
 def _read_images(folder: Path, expected: str | None, count: int) -> list[StoredImage]:
@@ -289,31 +279,3 @@ def _read_images(folder: Path, expected: str | None, count: int) -> list[StoredI
         msg = f"{file}: {len(images)} images for {count} vectors; {REMEDY}"
         raise ValueError(msg)
     return images
-
-
-def _write_matrix(target: Path, blocks: Iterable[Vectors], count: int, dimension: int) -> None:
-    """Write a matrix in ``np.save``'s format, block by block."""
-    with target.open("wb") as stream:
-        head = {"descr": "<f4", "fortran_order": False, "shape": (count, dimension)}
-        np.lib.format.write_array_header_1_0(stream, head)
-        written = 0
-        for block in blocks:
-            stream.write(np.ascontiguousarray(block, dtype="<f4").data)
-            written += len(block)
-    if written != count:
-        msg = f"{written} vectors for {count} names"
-        raise ValueError(msg)
-
-
-def _write_lines(target: Path, lines: Iterable[str]) -> None:
-    with target.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
-        stream.writelines(f"{line}\n" for line in lines)
-
-
-def _write_fts(matrix: Path, target: Path) -> None:
-    import torch
-
-    with target.open("wb") as stream:
-        torch.save(
-            torch.from_numpy(np.load(matrix)), stream
-        )  # given a path, torch would store its name

@@ -128,7 +128,10 @@ def load_pretrained(kind: Any, folder: Path, **settings: Any) -> Any:
     finally:
         logging.set_verbosity(level)
     if missing := sorted(report["missing_keys"]):
-        msg = f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; get a whole copy of it"
+        msg = (
+            f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}; "
+            "get a whole copy of it"
+        )
         raise ValueError(msg)
     return model.eval().requires_grad_(False)
 
@@ -160,5 +163,8 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
         for key, most in limits.items():
             value = part.get(key, 1)
             if not isinstance(value, int) or not 1 <= value <= most:
-                msg = f"{folder / 'config.json'}: {key} is {value!r}, which does not fit its weights; get a whole copy of it"
+                msg = (
+                    f"{folder / 'config.json'}: {key} is {value!r}, "
+                    "which does not fit its weights; get a whole copy of it"
+                )
                 raise ValueError(msg)

@@ -70,7 +70,8 @@ def mask_patches(rgb: RGBImage, max_share: float, rng: np.random.Generator) -> R
     Returns:
         (H, W, 3) uint8.
     """
-    rows, columns = rgb.shape[0] // PATCH, rgb.shape[1] // PATCH
+    rows = rgb.shape[0] // PATCH
+    columns = rgb.shape[1] // PATCH
     order = rng.permutation(rows * columns)
     masked = order[: int(rows * columns * rng.uniform(0, max_share))]
     keep = np.ones(rows * columns, dtype=np.uint8)

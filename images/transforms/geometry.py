@@ -42,7 +42,8 @@ def resize(
     Returns:
         (height, width, 3) or (height, width) uint8.
     """
-    height, width = max(1, height), max(1, width)
+    height = max(1, height)
+    width = max(1, width)
     if resample in OPENCV:
         scaled = cv2.resize(pixels, (width, height), interpolation=OPENCV[resample])
         return np.asarray(scaled, dtype=np.uint8)
@@ -186,7 +187,8 @@ def random_resized_window(size: Size, min_area: float, rng: np.random.Generator)
     for _ in range(10):
         area = height * width * rng.uniform(min_area, 1)
         aspect = float(np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3))))
-        tall, wide = round((area / aspect) ** 0.5), round((area * aspect) ** 0.5)
+        tall = round((area / aspect) ** 0.5)
+        wide = round((area * aspect) ** 0.5)
         if 0 < tall <= height and 0 < wide <= width:
             return random_window(size, (tall, wide), rng)
     side = min(height, width)

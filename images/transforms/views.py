@@ -154,7 +154,8 @@ class View:
         """Crop a square from the edited image, resized first if needed."""
         if self.policy not in ("crop", "tile_crop") or min(size) < self.size:
             window = self._resized(rows(size[0]))
-            size, rows = window.shape[:2], lambda bottom: window[:bottom]
+            size = window.shape[:2]
+            rows = lambda bottom: window[:bottom]  # noqa: E731
         top = self._corner(size[0], rng)
         left = self._corner(size[1], rng)
         # Edit only the pixels that affect the square.

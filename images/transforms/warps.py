@@ -54,8 +54,10 @@ def inscribed_box(width: float, height: float, angle: float) -> tuple[float, flo
     Returns:
         Width and height.
     """
-    sine, cosine = abs(np.sin(angle)), abs(np.cos(angle))
-    long, short = max(width, height), min(width, height)
+    sine = abs(np.sin(angle))
+    cosine = abs(np.cos(angle))
+    long = max(width, height)
+    short = min(width, height)
     # Two of its corners touch the long sides.
     if short <= 2 * sine * cosine * long or abs(sine - cosine) < 1e-9:
         half = short / 2
@@ -78,7 +80,8 @@ def perspective(rgb: RGBImage, inward: NDArray[np.float64]) -> RGBImage:
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.functional import perspective as torchvision_perspective
 
-    right, bottom = rgb.shape[1] - 1, rgb.shape[0] - 1
+    right = rgb.shape[1] - 1
+    bottom = rgb.shape[0] - 1
     corners = np.array([(0, 0), (right, 0), (right, bottom), (0, bottom)])
     starts = (corners + inward * [(1, 1), (-1, 1), (-1, -1), (1, -1)]).round().astype(int)
     edges = np.roll(starts, -1, axis=0) - starts

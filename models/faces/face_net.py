@@ -44,7 +44,9 @@ class FaceNet(SavedModel, tags=["face-recognition"]):
     PURPOSE = Purpose(
         "Face detector and embedder",
         use="Measuring whether a person is recognizable in images like its training data.",
-        limits="For measurements only, not for recognizing people; invalid on other kinds of images.",
+        limits=(
+            "For measurements only, not for recognizing people; invalid on other kinds of images."
+        ),
     )
 
     def __init__(

@@ -25,13 +25,14 @@ def insightface_folder(name: str) -> Path:
     Raises:
         FileNotFoundError: If the pack is missing.
     """
-    folder = (
-        Path(name).resolve()
-        if Path(name).is_dir()
-        else Path.home() / ".insightface" / "models" / name
-    )
+    folder = Path.home() / ".insightface" / "models" / name
+    if Path(name).is_dir():
+        folder = Path(name).resolve()
     if not list(folder.glob("*.onnx")):
-        msg = f"no InsightFace models in {folder}: get them once with: insightface-cli model.download {name} (for research only)"
+        msg = (
+            f"no InsightFace models in {folder}: get them once with: "
+            f"insightface-cli model.download {name} (for research only)"
+        )
         raise FileNotFoundError(msg)
     return folder
 
@@ -59,7 +60,10 @@ class InsightFaces(PhotographFaces):
             )
             self.app.prepare(ctx_id=0, det_thresh=threshold, det_size=(640, 640))
         except Exception as error:  # ONNX Runtime raises kinds of its own, the library assertions
-            msg = f"{folder}: InsightFace cannot read these models ({type(error).__name__}); get complete copies"
+            msg = (
+                f"{folder}: InsightFace cannot read these models ({type(error).__name__}); "
+                "get complete copies"
+            )
             raise ValueError(msg) from error
 
     def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:

@@ -40,11 +40,14 @@ class OpenCVFaces(PhotographFaces):
             self.detector = cv2.FaceDetectorYN.create(
                 str(detector), "", (MIN_SIDE, MIN_SIDE), threshold
             )
-            self.recognizer: Any = (
-                cv2.FaceRecognizerSF.create(str(recognizer), "") if recognizer else None
-            )
+            self.recognizer: Any = None
+            if recognizer:
+                self.recognizer = cv2.FaceRecognizerSF.create(str(recognizer), "")
         except cv2.error as error:
-            msg = f"OpenCV cannot read the face models {detector} and {recognizer}: get complete copies"
+            msg = (
+                f"OpenCV cannot read the face models {detector} and {recognizer}: "
+                "get complete copies"
+            )
             raise ValueError(msg) from error
 
     def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:
@@ -54,9 +57,7 @@ class OpenCVFaces(PhotographFaces):
             return None
         face = max(faces, key=lambda row: row[2] * row[3])
         left, top, wide, high = face[:4]
-        embedding = (
-            []
-            if self.recognizer is None
-            else self.recognizer.feature(self.recognizer.alignCrop(bgr, face))
-        )
+        embedding = []
+        if self.recognizer is not None:
+            embedding = self.recognizer.feature(self.recognizer.alignCrop(bgr, face))
         return float(face[-1]), (left, top, left + wide, top + high), embedding

@@ -195,7 +195,7 @@ def test_a_checkpoint_that_is_not_there_or_of_another_model(photos, detector, tm
         assert run(checkpoints, verb) == 2
         assert "none.ckpt: no such checkpoint" in told(capsys)
     assert run(rid, ["protect", photos, "-o", str(tmp_path / "out"), "--weights", detector]) == 2
-    assert "holds Detector, not one PerturbationGenerator" in told(capsys)
+    assert "contains Detector, not one PerturbationGenerator" in told(capsys)
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="is a file; give the folder of a model"):
         model_folder(detector)

@@ -58,7 +58,7 @@ def test_a_model_is_pulled_opened_and_found_again_without_a_network(hub, network
     assert "opened as a FaceNet" in capsys.readouterr().out
     assert len(hub.seen) == asked
     assert run(door, ["pull", "hf://lab/others"]) == 2
-    assert "HF_HUB_OFFLINE forbids to fetch it" in told(capsys)
+    assert "HF_HUB_OFFLINE forbids downloads" in told(capsys)
 
 
 def test_a_cut_connection_is_resumed(hub, network, monkeypatch):
@@ -84,7 +84,7 @@ def test_a_file_with_another_hash_is_refused_and_removed(hub, network, capsys):
     digest = sha256(network["model.safetensors"]).hexdigest()
     hub.swaps[digest] = bytes(wrong)
     assert run(door, ["pull", "hf://lab/faces"]) == 2
-    assert "not what the Hub's hash says" in told(capsys)
+    assert "differs from the Hub's hash" in told(capsys)
     assert not [
         path
         for path in cache_folder("lab/faces").rglob("*")
@@ -280,7 +280,7 @@ def test_a_dry_run_writes_what_would_go_and_sends_nothing(hub, trained, tmp_path
     assert (
         run(door, ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]) == 0
     )
-    assert "nothing was sent" in capsys.readouterr().out
+    assert "nothing was uploaded" in capsys.readouterr().out
     assert {file.name for file in (tmp_path / "look").iterdir()} == {
         "config.json",
         "model.safetensors",
@@ -302,7 +302,7 @@ def test_converted_weights_go_under_their_own_licence(hub, trained, tmp_path, ca
     )
     command = ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]
     assert run(door, command) == 2
-    assert "are someone else's: give their licence" in told(capsys)
+    assert "are someone else's: give their license" in told(capsys)
     assert run(door, [*command, "--licence", "mit"]) == 0
     assert "license: mit" in (tmp_path / "look" / "README.md").read_text()
 

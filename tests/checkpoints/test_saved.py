@@ -105,7 +105,7 @@ def test_a_checkpoint_that_does_not_tell_its_settings(tmp_path):
         FaceNet.from_pretrained(tmp_path / "old.ckpt")
     settings = {"image_size": 16, "channels": (8, 8), "embedding": 4, "threshold": 0.3}
     assert same(FaceNet.from_pretrained(tmp_path / "old.ckpt", **settings), made("FaceNet"))
-    with pytest.raises(ValueError, match="holds no FaceNet of these settings"):
+    with pytest.raises(ValueError, match="contains no FaceNet of these settings"):
         FaceNet.from_pretrained(tmp_path / "old.ckpt", **settings | {"channels": (8, 8, 8)})
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="not a Lightning checkpoint"):

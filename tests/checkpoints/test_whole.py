@@ -138,6 +138,6 @@ def test_the_registrys_hash_of_an_index_is_compared(tmp_path, monkeypatch, capsy
     content = bytearray((folder / "index.faiss").read_bytes())
     content[5000] ^= 4
     (folder / "index.faiss").write_bytes(content)
-    monkeypatch.setattr("checkpoints.pull.place", lambda found: folder)
+    monkeypatch.setattr("checkpoints.pull.folder_outside_hub", lambda found: folder)
     assert run(door, ["verify", "tiny-index"]) == 2
     assert "index.faiss has sha256" in told(capsys)
