@@ -1,4 +1,4 @@
-"""A server on this machine that speaks the Hub's routes, with faults on demand; the real client talks to it."""
+"""Local server with the Hub's routes and faults on demand, for the real client."""
 
 import base64
 import hashlib
@@ -27,14 +27,23 @@ def sha256(content):
 class Hub:
     """Repositories, stored blobs, and what goes wrong.
 
-    ``faults``: by repository, the status, error code and headers of every answer about it. ``cuts``: by a file's sha256, after how
-    many bytes each further answer breaks off. ``swaps``: by sha256, other content to send. ``troubles``: by a part of method and path,
-    the answers of the next requests there: a status, with headers, a page, or a connection that is reset.
+    ``faults``: by repository, the status, error code and headers of every answer about it.
+    ``cuts``: by a file's sha256, after how many bytes each further answer breaks off.
+    ``swaps``: by sha256, other content to send.
+    ``troubles``: by a part of method and path, the answers of the next requests there: a status,
+    with headers, a page, or a connection that is reset.
     """
 
     def __init__(self):
-        self.repositories, self.blobs, self.plain, self.private = {}, {}, {}, set()
-        self.faults, self.cuts, self.swaps, self.seen, self.troubles = {}, {}, {}, [], {}
+        self.repositories = {}
+        self.blobs = {}
+        self.plain = {}
+        self.private = set()
+        self.faults = {}
+        self.cuts = {}
+        self.swaps = {}
+        self.seen = []
+        self.troubles = {}
         self.token = "hf_sesame"
         self.commits = {}
         self.weak = False
@@ -217,7 +226,8 @@ class Handler(BaseHTTPRequestHandler):
                 )
             if name.endswith(LARGE):
                 digest = sha256(content)
-                storage = f"http://localhost:{self.server.server_port}/cdn/{digest}"  # another host, as the Hub's is
+                # another host, as the Hub's is
+                storage = f"http://localhost:{self.server.server_port}/cdn/{digest}"
                 where = {"Location": storage, "X_Linked_Etag": f'"{digest}"'}
                 return self.answer(
                     302, X_Repo_Commit=commit, X_Linked_Size=str(len(content)), **where

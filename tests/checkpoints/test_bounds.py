@@ -1,4 +1,4 @@
-"""Strangers' settings: whatever they say, a model opens or is refused in one line, at once and in little memory."""
+"""Untrusted settings: a model loads or is refused in one line, fast and in little memory."""
 
 import contextlib
 import json
@@ -19,7 +19,8 @@ from models.pipelines import pipeline_outputs
 from tests.checkpoints.test_saved import MAKERS, made
 
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "tiny"
-SECONDS, BYTES = 1.0, 400 * 2**20
+SECONDS = 1.0
+BYTES = 400 * 2**20
 HUGE = [10**9, 10**5, 3000, 2**31, 2**63, 10**30, -1, 0, 1.5, -1e308, float("nan"), float("inf")]
 ODD = [
     None,
@@ -55,7 +56,8 @@ def put(value, path, new):
 
 def opened_or_refused(kind, config, weights):
     """Build a network of settings, or be told of them; time and memory are bounded."""
-    start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with contextlib.suppress(ValueError):
         kind.from_config_and_weights(config, weights, Path("folder"))
     assert time.process_time() - start < SECONDS

@@ -170,7 +170,10 @@ def test_calibrating_a_checkpoint_makes_a_folder_and_says_so(shards, detector, t
     assert sorted(codes) == [0, 2], "one of the two calls grain generated"
     good = ways[codes.index(0)]
     folder = good.removesuffix(".ckpt")
-    words = f"{good}: a checkpoint cannot hold a calibration; the calibrated detector will be saved as the folder {folder}"
+    words = (
+        f"{good}: a checkpoint cannot hold a calibration; "
+        f"the calibrated detector will be saved as the folder {folder}"
+    )
     assert words in capsys.readouterr().err
     assert Detector.from_pretrained(folder).calibration.pictures == 24
     assert run(checkpoints, ["verify", folder]) == 0

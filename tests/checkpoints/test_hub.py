@@ -436,9 +436,8 @@ def test_a_page_instead_of_data_is_told(hub, network, trained, slept, capsys, mo
 
 def test_the_hub_sends_nobody_into_their_own_network(hub, network, monkeypatch, capsys):
     hub.add("lab/faces", network)
-    monkeypatch.setattr(
-        "checkpoints.redirects._is_private", lambda host: host == "localhost"
-    )  # where the server keeps large files
+    # where the server keeps large files
+    monkeypatch.setattr("checkpoints.redirects._is_private", lambda host: host == "localhost")
     assert run(door, ["pull", "hf://lab/faces"]) == 2
     assert "127.0.0.1 redirects to localhost, which is inside this machine's own network" in told(
         capsys

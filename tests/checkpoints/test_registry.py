@@ -1,4 +1,4 @@
-"""The registry is sound, the shipped models are the registered ones, and verify sees when they are not."""
+"""The registry is valid, the shipped models are registered, and verify finds differences."""
 
 import json
 import re

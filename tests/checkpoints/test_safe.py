@@ -1,4 +1,4 @@
-"""Strangers' weight files: read if they are plain, refused with the reason otherwise, and never run."""
+"""Untrusted weight files: read if plain, else refused with the reason, and never run."""
 
 import contextlib
 import io
@@ -31,7 +31,8 @@ def mean_of_nothing(history):
     return 0.0
 
 
-mean_of_nothing.__module__, mean_of_nothing.__qualname__ = "somelog", "History.mean"
+mean_of_nothing.__module__ = "somelog"
+mean_of_nothing.__qualname__ = "History.mean"
 
 
 @pytest.mark.parametrize("modern", [True, False])
@@ -93,7 +94,8 @@ def test_a_trainers_leftovers_are_passed_over_if_they_are_named(tmp_path, monkey
     module.History = type("History", (), {"__module__": "somelog", "mean": mean_of_nothing})
     monkeypatch.setitem(sys.modules, "somelog", module)
     history = module.History()
-    history.values, history.how = np.ones(3), module.History.mean
+    history.values = np.ones(3)
+    history.how = module.History.mean
     weights = {"a": torch.ones(3)}
     torch.save(
         {"state_dict": weights, "log": {"x": history}, "loss": np.float64(2)}, tmp_path / "w.pth"
@@ -121,9 +123,8 @@ def test_damaged_files_are_told(tmp_path, content):
 def test_an_archive_in_several_parts_is_told(tmp_path):
     torch.save({"x": torch.zeros(4)}, tmp_path / "w.pt")
     content = (tmp_path / "w.pt").read_bytes()
-    place = content.rindex(
-        b"PK\x06\x07"
-    )  # the locator of a 64-bit archive; its last number counts the parts
+    # the locator of a 64-bit archive; its last number counts the parts
+    place = content.rindex(b"PK\x06\x07")
     (tmp_path / "w.pt").write_bytes(
         content[: place + 16] + b"\x07\x00\x00\x00" + content[place + 20 :]
     )

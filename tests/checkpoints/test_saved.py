@@ -1,4 +1,4 @@
-"""Every model class: to a folder and back, out of Lightning checkpoints, over formats, and strictly."""
+"""Every model class: saved, loaded strictly, from checkpoints and from older formats."""
 
 import json
 import shutil
@@ -53,7 +53,8 @@ def made(name, half=False):
 
 
 def same(one, other):
-    found, expected = compute_outputs(one), compute_outputs(other)
+    found = compute_outputs(one)
+    expected = compute_outputs(other)
     return found.keys() == expected.keys() and all(
         torch.allclose(found[key], expected[key], atol=1e-6) for key in expected
     )

@@ -82,10 +82,11 @@ def test_a_half_downloaded_snapshot_is_told_offline(hub, offline, tmp_path, caps
     (weights,) = cache_folder("lab/faces").glob("snapshots/*/model.safetensors")
     weights.unlink()
     offline()
+    # with the client's list of the repository, and as older clients leave a cache
     for lists in (
         True,
         False,
-    ):  # with the client's list of the repository, and as older clients leave a cache
+    ):
         if not lists:
             shutil.rmtree(Path(constants.HF_HUB_CACHE) / "models--lab--faces" / "trees")
         for verb in ("verify", "pull"):

@@ -45,7 +45,8 @@ class Shout(Job):
     unit = "text"
 
     def __init__(self, output, slow=0.0):
-        self.output, self.slow = output, slow
+        self.output = output
+        self.slow = slow
         self.batches = []
 
     def prepare(self, source):

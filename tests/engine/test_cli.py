@@ -1,4 +1,4 @@
-"""Each way a command can end has one line and one exit code; results, notes and errors have one place each."""
+"""Exit codes, one-line errors, and the streams of results, notes and errors."""
 
 import json
 import signal
@@ -112,7 +112,10 @@ def test_development_mode_shows_the_traceback():
 
 
 def test_sigterm_ends_a_command_at_once():
-    script = "import time\nfrom engine.cli import run\nimport sys\nsys.exit(run(lambda _: print('begun', flush=True) or time.sleep(60)))"
+    script = (
+        "import time\nfrom engine.cli import run\nimport sys\nsys.exit(run(lambda _: "
+        "print('begun', flush=True) or time.sleep(60)))"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, stdout=-1, stderr=-1, text=True
     ) as process:
@@ -125,7 +128,10 @@ def test_sigterm_ends_a_command_at_once():
 
 
 def test_a_reader_that_leaves_is_no_error():
-    script = "import sys\nfrom engine.cli import run\nsys.exit(run(lambda _: [print('line') for _ in range(100000)] and 0))"
+    script = (
+        "import sys\nfrom engine.cli import run\nsys.exit(run(lambda _: [print('line') "
+        "for _ in range(100000)] and 0))"
+    )
     done = subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -c "{script}" | head -1; exit ${{PIPESTATUS[0]}}'],
         cwd=ROOT,
@@ -310,7 +316,8 @@ def main(arguments):
     return 0
 
 def names():
-    return {open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")}
+    tasks = os.listdir("/proc/self/task")
+    return {open(f"/proc/self/task/{task}/comm").read().strip() for task in tasks}
 
 atexit.register(lambda: print(distributed.is_initialized(), "pt_gloo_runloop" in names()))
 sys.exit(run(main))

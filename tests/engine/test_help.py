@@ -48,10 +48,10 @@ def options(parser):
 def test_the_options_shown_are_those_accepted(command):
     room, name = command.split()
     verb = import_module(f"{room}.__main__").VERBS[name]
-    outlined, real = verb.parser(command, outline=True), accepted(command)
-    ours = (
-        {"--json", "--quiet", "--version", "--help-all"} if isinstance(verb, Training) else set()
-    )  # taken before LightningCLI sees them
+    outlined = verb.parser(command, outline=True)
+    real = accepted(command)
+    # taken before LightningCLI sees them
+    ours = {"--json", "--quiet", "--version", "--help-all"} if isinstance(verb, Training) else set()
     assert options(outlined) - ours == options(real)
 
 

@@ -1,4 +1,4 @@
-"""Jobs lose nothing, go on where they stopped, and come to the same with any number of processes."""
+"""Jobs lose nothing, resume, and give the same results with any number of processes."""
 
 import errno
 import json
@@ -113,9 +113,8 @@ def test_an_input_whose_line_in_the_journal_is_damaged_is_done_again(texts, tmp_
     output = tmp_path / "out"
     run(texts, output)
     whole = (output / "journal.jsonl").read_text()
-    (output / "journal.jsonl").write_text(
-        whole.replace('"row": {', '"row": {"left": 3, ', 1)
-    )  # well-formed all the same
+    # well-formed all the same
+    (output / "journal.jsonl").write_text(whole.replace('"row": {', '"row": {"left": 3, ', 1))
     job, report = run(texts, output)
     assert len(job.batches) == 1
     assert (report.done_before, report.counts()["done"]) == (6, 7)
@@ -170,7 +169,8 @@ def test_a_full_disk_ends_the_job_and_the_same_command_goes_on(texts, tmp_path):
 
 
 def test_unfinished_files_of_killed_runs_are_taken_away(texts, tmp_path):
-    out, other = tmp_path / "out", tmp_path / "out" / "other"
+    out = tmp_path / "out"
+    other = tmp_path / "out" / "other"
     beside = tmp_path / "table.csv"
     with (
         atomic_write(out / "5.txt") as left,
@@ -222,9 +222,8 @@ def test_sigterm_is_obeyed_between_batches(texts, tmp_path):
     assert report.done_before >= 2
 
 
-@pytest.mark.parametrize(
-    "sign", ["manifest.json", "1.txt"]
-)  # while the processes look for each other, and at work
+# while the processes look for each other, and at work
+@pytest.mark.parametrize("sign", ["manifest.json", "1.txt"])
 def test_sigterm_for_all_processes_of_a_job_is_told_by_the_first(texts, tmp_path, sign):
     words = command(texts, tmp_path / "out", "--devices", "2", "--slow", "1")
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)

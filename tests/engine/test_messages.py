@@ -1,4 +1,4 @@
-"""Messages about options and settings: which one, which value, what is allowed, what was perhaps meant."""
+"""Messages about options: the option, its value, the allowed values, and a suggestion."""
 
 from dataclasses import dataclass
 from pathlib import Path

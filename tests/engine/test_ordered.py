@@ -1,4 +1,4 @@
-"""Results come in the order of the work, never too many wait, and a failure is the caller's to see."""
+"""Ordered thread pools: order of results, limit of waiting results, and errors."""
 
 import pytest
 
@@ -6,7 +6,9 @@ from engine.ordered import OrderedThreadPool, map_ahead
 
 
 def test_a_pool_hands_results_on_in_order_and_holds_no_more_than_its_limit():
-    taken, held, most = [], [], []
+    taken = []
+    held = []
+    most = []
 
     def work(number):
         held.append(number)

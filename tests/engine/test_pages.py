@@ -112,7 +112,10 @@ def test_the_shell_is_written_once_and_loads_jinja_late():
                 else [getattr(node, "module", "") or ""]
             )
             assert not any(found.split(".")[0] == "jinja2" for found in names), name
-    code = "import sys, engine.pages.shell, engine.pages.data_urls, engine.pages.markdown; print(*sys.modules)"
+    code = (
+        "import sys, engine.pages.shell, engine.pages.data_urls, "
+        "engine.pages.markdown; print(*sys.modules)"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

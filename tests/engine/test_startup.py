@@ -1,4 +1,7 @@
-"""Commands of a laptop import nothing they do not use. What is counted are modules: times differ from machine to machine."""
+"""Commands of a laptop import nothing that they do not use.
+
+The tests count modules, as times differ between machines.
+"""
 
 import json
 import subprocess
@@ -34,7 +37,7 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
 
 
 def imported(*command, folder=ROOT):
-    """Exit code of a command that is run in a process of its own, and the modules that are imported when it ends."""
+    """Run a command in a new process; return its exit code and the imported modules."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *map(str, command)],
         cwd=folder,

@@ -34,7 +34,8 @@ from engine.statistics.ranking import auc_influence, clustered_variance
 
 
 def test_against_worked_numbers():
-    a, b = np.array([0.5, 0.7, 0.9, 0.4]), np.array([0.4, 0.4, 0.8, 0.3])
+    a = np.array([0.5, 0.7, 0.9, 0.4])
+    b = np.array([0.4, 0.4, 0.8, 0.3])
     result = paired_difference(a, b)
     assert result.mean == pytest.approx(0.15)
     low, high = stats.t.interval(0.95, 3, loc=0.15, scale=stats.sem(a - b))
@@ -115,7 +116,8 @@ def test_intervals_of_proportions():
 @pytest.mark.parametrize("count", [4, 8, 12])
 def test_pairings_are_those_of_the_written_out_test(count):
     similarity = np.random.default_rng(count).normal(0, 0.2, (count, count)) + 0.08 * np.eye(count)
-    rows, own = np.arange(count), np.trace(similarity) / count
+    rows = np.arange(count)
+    own = np.trace(similarity) / count
     found = pairing_test(similarity, seed=1)
     if count <= 9:
         orders = np.array(list(itertools.permutations(range(count))))

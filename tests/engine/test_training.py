@@ -31,7 +31,7 @@ LAUNCHERS = {
 
 
 def build(monkeypatch, tmp_path, launcher, devices, where):
-    """The training command's trainer under a launcher, with devices from a flag, a YAML file or the environment."""
+    """Build the trainer under a launcher, with devices from a flag, YAML or the environment."""
     for name, value in LAUNCHERS.get(launcher, {}).items():
         monkeypatch.setenv(name, value)
     settings = {"accelerator": "cpu", "logger": False, "default_root_dir": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""Runs a verb on damaged inputs: it ends right, or in a line that names the file; and everything that went in is counted."""
+"""Verbs on damaged inputs: a correct end or one line with the file, and complete counts."""
 
 import json
 import os
@@ -19,7 +19,8 @@ WARM = Path(__file__).with_name("warm.py")
 MEMORY = 2 << 20
 """Kilobytes that a command on damaged files may take."""
 
-LINES, LENGTH = 12, 2000
+LINES = 12
+LENGTH = 2000
 """Lines of errors, and characters of one, that a person reads."""
 
 NEVER = (
@@ -50,7 +51,9 @@ class Warm:
     """
 
     def __init__(self, root: Path) -> None:
-        self.place, self.sound, self.said = root / "place", root / "sound", root / "said"
+        self.place = root / "place"
+        self.sound = root / "sound"
+        self.said = root / "said"
         self.place.mkdir(parents=True)
         quiet = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
@@ -89,7 +92,8 @@ class Warm:
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir()
         for name in (*case.parts, *case.needs):
-            source, target = self.sound / name, self.place / name
+            source = self.sound / name
+            target = self.place / name
             if target.exists():
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +106,10 @@ def words_of(case: Case) -> list[str]:
 
 
 def things(place: Path, part: str, images: int, alone: set[str]) -> int:
-    """How many things to be done, failed or skipped a part has; ``alone`` are those that failed or were skipped as a whole."""
+    """Count the entries of a part that are done, failed or skipped.
+
+    ``alone`` are the inputs that failed or were skipped as a whole.
+    """
     root = place / part
     count = 0
     for folder, folders, files in os.walk(root):
@@ -194,7 +201,10 @@ def judged(case: Case, ended: Ended, hurt: Damage | None, place: Path) -> tuple[
 
 
 def is_one_of_many(hurt: Damage, case: Case) -> bool:
-    """Whether the others are to be done all the same; two images whose results would have one name are refused before anything is."""
+    """Return True if the other inputs must be done all the same.
+
+    Two images with the same result name are refused before anything is done.
+    """
     return hurt.file.parts[0] in case.counted and len(hurt.file.parts) > 1 and hurt.kind != "twin"
 
 
@@ -249,7 +259,9 @@ def finished(warm: Warm, case: Case, earlier: dict[str, Path]) -> Path | None:
 def run(warm: Warm, cases: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
     """Run cases; counts by verb, and a line for each fault: seed, verb and words."""
     counts: dict[str, Counter[str]] = {}
-    faults, earlier, here = [], {}, Path.cwd()
+    faults = []
+    earlier = {}
+    here = Path.cwd()
     for number, case in enumerate(order(cases, str(seed))):
         name = f"{seed}/{number}/{case.name}"
         try:

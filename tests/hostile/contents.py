@@ -1,4 +1,4 @@
-"""What files may hold instead of what they should: odd images, odd tar files, and files of other kinds."""
+"""Unexpected contents of files: odd images, odd tar files, and files of other kinds."""
 
 import io
 import zipfile
@@ -11,10 +11,8 @@ from tests.hostile.readers import picture, tar
 
 
 def _frames(kind: str) -> bytes:
-    buffer, frames = (
-        io.BytesIO(),
-        [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue", "green")],
-    )
+    buffer = io.BytesIO()
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue", "green")]
     frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
     return buffer.getvalue()
 

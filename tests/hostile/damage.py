@@ -1,4 +1,4 @@
-"""Damage to the files that a command reads: what is in them, what they are, what they are called, and whether they are there."""
+"""Damage to the files that a command reads: content, kind, name and existence."""
 
 import io
 import os
@@ -38,7 +38,10 @@ class Damage:
 
 
 Kind = Callable[[Path, random.Random], "set[str] | None"]
-"""Damages a file; returns further names that a message may have, None if it does not fit this file."""
+"""Function that damages a file, and returns more names that a message may have.
+
+None if the damage does not apply to the file.
+"""
 
 
 def damage(part: Path, rng: random.Random) -> Damage:
@@ -73,11 +76,11 @@ def bytes_changed(file: Path, rng: random.Random) -> set[str]:
 
 def swapped(file: Path, rng: random.Random) -> set[str] | None:
     content = bytearray(file.read_bytes())
-    if (
-        len(content) < 8 or file.suffix == ".tar"
-    ):  # two bytes of a header that change places leave its sum as it was
+    # two bytes of a header that change places leave its sum as it was
+    if len(content) < 8 or file.suffix == ".tar":
         return None
-    one, two = rng.randrange(len(content)), rng.randrange(len(content))
+    one = rng.randrange(len(content))
+    two = rng.randrange(len(content))
     content[one], content[two] = content[two], content[one]
     file.write_bytes(content)
     return set()
@@ -140,7 +143,7 @@ def file_instead(file: Path, rng: random.Random) -> set[str]:
 
 
 def pipe_fits(file: Path) -> bool:
-    """Whether a program comes upon a file by itself; who names a pipe or a device wants it to be read."""
+    """Return True if a program finds the file itself; a named pipe or device is wanted."""
     return len(file.parts) > 1 and file.parts[0] not in ("configs", "released", "out", "checkpoint")
 
 

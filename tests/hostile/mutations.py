@@ -40,7 +40,7 @@ def _damage(content: bytearray, rng: random.Random) -> None:
 
 
 def mutated_json(content: bytes, rng: random.Random, named: set[str] | None = None) -> bytes:
-    """A JSON text that is well-formed, but not what it should be; now and then one that is damaged."""
+    """Return well-formed JSON of a wrong structure, and sometimes damaged JSON."""
     if rng.random() < 0.2:
         return mutated(content, rng)
     value = json.loads(content)
@@ -75,7 +75,10 @@ def odd(rng: random.Random):
 
 
 def changed(value, rng: random.Random, named: set[str] | None = None):
-    """A value with one change anywhere in it; the names of keys on the way to it, and its text, are added to ``named``."""
+    """Return a value with one change anywhere in it.
+
+    The keys on the way to it, and its text, are added to ``named``.
+    """
     named = set() if named is None else named
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = rng.choice(sorted(value))

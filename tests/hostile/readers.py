@@ -125,8 +125,8 @@ def record_readers(work: Path) -> list[Reader]:
     write_manifest(work, command="rid protect", settings={"a": [1, 2]}, counts={"done": 1})
     manifest = (work / "manifest.json").read_bytes()
     journal = (
-        b'{"name": "a.png", "size": 3, "mtime_ns": 4, "sha256": "ab", "row": {"output": "a.png"}, "error": ""}\n'
-        * 3
+        b'{"name": "a.png", "size": 3, "mtime_ns": 4, "sha256": "ab", '
+        b'"row": {"output": "a.png"}, "error": ""}\n' * 3
     )
     Calibration(2.0, 0.1, 0.3, 0.7, 100).save(work)
     record = Record(work / "record.json", {"a.png": Sentinel("BCDFGH", "a.png", "b.png")})

@@ -10,10 +10,12 @@ class Case:
     Attributes:
         line: Its command in the world's folder; results go to ``out``.
         parts: The world's files and folders that it reads.
-        counted: Those whose images are counted: done + failed + skipped of the run's manifest is how many there are.
+        counted: Those whose images are counted: done + failed + skipped of the run's manifest is
+            how many there are.
         needs: Further parts, which are not damaged.
         share: How often it is tried, beside the others; less where it takes seconds.
-        goes_on: Whether the same command goes on in its folder, so that an earlier run's records may be damaged, too.
+        goes_on: Whether the same command goes on in its folder, so that an earlier run's records
+            may be damaged, too.
         code: Exit codes of a run in which all is well.
     """
 
@@ -88,11 +90,13 @@ CASES = [
         goes_on=False,
     ),
     Case(
-        "detectors test detector --data [shards/val-*.tar] -o out --resamples 40 --workers 0 --accelerator cpu",
+        "detectors test detector --data [shards/val-*.tar] -o out --resamples 40 --workers 0 "
+        "--accelerator cpu",
         ("detector", "shards"),
     ),
     Case(
-        "detectors robustness detector --data [shards/val-*-000000.tar] -o out --workers 0 --accelerator cpu",
+        "detectors robustness detector --data [shards/val-*-000000.tar] -o out --workers 0 "
+        "--accelerator cpu",
         ("detector", "shards"),
         share=1,
     ),
@@ -110,7 +114,8 @@ CASES = [
         share=2,
     ),
     Case(
-        "detectors convert released/head.pth out --kind univfd --network test_vit2 --backbone released/backbone.pth",
+        "detectors convert released/head.pth out --kind univfd --network test_vit2 --backbone "
+        "released/backbone.pth",
         ("released/head.pth", "released/backbone.pth"),
         goes_on=False,
     ),
@@ -127,12 +132,14 @@ CASES = [
         share=2,
     ),
     Case(
-        "datamodules synthesize captions.txt -o out --model sd --name x --steps 1 --accelerator cpu",
+        "datamodules synthesize captions.txt -o out --model sd --name x --steps 1 --accelerator "
+        "cpu",
         ("captions.txt", "sd"),
         share=2,
     ),
     Case(
-        "datamodules reconstruct shards/val-photos-*.tar -o out --autoencoder sd --name x --accelerator cpu",
+        "datamodules reconstruct shards/val-photos-*.tar -o out --autoencoder sd --name x "
+        "--accelerator cpu",
         ("shards", "sd"),
         share=2,
     ),
@@ -149,7 +156,8 @@ CASES = [
     Case("indexing build features -o out --factory IVF1,Flat", ("features",)),
     Case("indexing add index more", ("index", "more"), goes_on=False),
     Case(
-        f"indexing activate photos -o out --index index --extractor.name extractor --activation.iterations 1 {ONE}",
+        "indexing activate photos -o out --index index --extractor.name extractor "
+        f"--activation.iterations 1 {ONE}",
         ("photos", "index", "extractor"),
         ("photos",),
     ),
@@ -204,7 +212,8 @@ CASES = [
     ),
     Case(f"eval purify photos -o out --method Jpeg {ONE}", ("photos",), ("photos",), share=6),
     Case(
-        "eval retrieval -o out --index index --originals collection --arms.passive collection --strangers people "
+        "eval retrieval -o out --index index --originals collection --arms.passive collection "
+        "--strangers people "
         "--resamples 40 --workers 0 --extractor.name extractor --accelerator cpu",
         ("index", "collection", "people", "extractor"),
         share=1,

@@ -1,6 +1,7 @@
-"""A process that has imported everything once, and forks a child for every command; started by its path.
+"""Process with all imports that forks a child for every command; started by its path.
 
-It reads a JSON object a line: the folder to work in, and either the words of a command or null, for which it builds the world there.
+It reads a JSON object a line: the folder to work in, and either the words of a command or null, for
+which it builds the world there.
 It answers with one: how the child ended, what it said, and how much memory it took.
 """
 
@@ -22,7 +23,7 @@ PATIENCE = int(os.environ.get("HOSTILE_PATIENCE", "120"))
 """Seconds after which a command hangs."""
 
 ADDRESSES = 6 << 30
-"""Bytes of address space that a command may take beyond this process's: the machine outlives what would take more."""
+"""Address space in bytes that a command may take beyond that of this process."""
 
 IMPORTS = (
     "datamodules.fake2m.datamodule",

@@ -1,4 +1,4 @@
-"""A small world that every verb finds its inputs in; built once, in the folder that the cases run in."""
+"""Small inputs of every verb, built once in the working folder of the cases."""
 
 import io
 import json
@@ -96,10 +96,8 @@ def _models() -> None:
     Path("released").mkdir()
     torch.save(to_released(generator), "released/ASDS-eps-12_255.bin")
     tokenizer = build_tokenizer(["photo of a person", "photo of nobody"])
-    autoencoder, text_encoder = (
-        build_autoencoder((8, 8, 16, 16), 4).eval(),
-        build_text_encoder(tokenizer, 16, 1).eval(),
-    )
+    autoencoder = build_autoencoder((8, 8, 16, 16), 4).eval()
+    text_encoder = build_text_encoder(tokenizer, 16, 1).eval()
     unet = build_unet(autoencoder.config.latent_channels, 8, (16, 16), 16, head_width=8).eval()
     save_half(pipeline(autoencoder, unet, text_encoder, tokenizer), Path("sd"))
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained("faces")
@@ -139,7 +137,8 @@ def _collection() -> None:
             (120, 80), Image.Resampling.BICUBIC
         )
         save_png(Photo(np.asarray(coarse)), Path("collection") / f"{number % 2}" / f"{number}.png")
-    record, system = Record(Path("sentinels/record.json")), Trials(Path("answers"))
+    record = Record(Path("sentinels/record.json"))
+    system = Trials(Path("answers"))
     for number in range(4):
         shown = np.kron(
             rng.integers(0, 255, (4, 4, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8)
@@ -388,7 +387,8 @@ def _made_by_verbs() -> None:
     verb("indexing build features -o index --factory IVF1,PQ4x2")
     verb("sentinels embed collection -o vectors --model embedder --workers 0")
     verb(
-        "rid pairs collection -o pairs --models [sd] --side 64 --ascent.steps 1 --workers 0 --accelerator cpu"
+        "rid pairs collection -o pairs --models [sd] --side 64 --ascent.steps 1 --workers 0 "
+        "--accelerator cpu"
     )
     verb("eval personalize -c configs/personalize.yaml -o study")
     _detector_checkpoint(verb)

@@ -86,7 +86,8 @@ def profile(space):
         matrix = struct.pack(">9i", *(65536 * value for value in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
         tags[b"A2B0"] = b"mft1\0\0\0\0\x04\x03\x02\0" + matrix + 4 * straight + table + 3 * straight
         kind = b"prtrCMYKLab "
-    places, data = struct.pack(">I", len(tags)), b""
+    places = struct.pack(">I", len(tags))
+    data = b""
     for name, content in tags.items():
         places += name + struct.pack(">2I", 132 + 12 * len(tags) + len(data), len(content))
         data += content + bytes(-len(content) % 4)

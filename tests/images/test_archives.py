@@ -1,4 +1,4 @@
-"""Reading tar files: whole, or an error that names the archive; whatever harm is done to one, nothing is lost in silence."""
+"""Tar files are read completely, or an error names the archive; nothing is lost silently."""
 
 import gzip
 import io
@@ -40,9 +40,10 @@ def tar_bytes(format_=tarfile.PAX_FORMAT, names=NAMES, kind="w"):
 
 
 def everything(content, path):
-    """Names and bytes by both ways of reading; they must agree, in what they find and in the error."""
+    """Read names and bytes in both ways, which must agree in content and errors."""
     path.write_bytes(content)
-    found, errors = [], []
+    found = []
+    errors = []
     ways = (
         lambda: [(member.name, member.read()) for member in index_tar(path)],
         lambda: [
@@ -155,7 +156,8 @@ def test_sizes_are_not_believed(tmp_path):
         content = member.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
         assert everything(content, tmp_path / "x.tar") is None
     header = tarfile.TarInfo("x")
-    header.type, header.size = tarfile.XHDTYPE, 5 << 20
+    header.type = tarfile.XHDTYPE
+    header.size = 5 << 20
     assert (
         everything(header.tobuf(tarfile.USTAR_FORMAT) + bytes(6 << 20), tmp_path / "x.tar") is None
     )
@@ -174,7 +176,8 @@ def test_links_and_special_entries_are_members_to_be_skipped(tmp_path):
         }
         for name, kind in kinds.items():
             member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, "to.png"
+            member.type = kind
+            member.linkname = "to.png"
             archive.addfile(member)
     with (tmp_path / "x.tar").open("rb") as stream:
         streamed = list(read_tar(stream, "x.tar"))
@@ -235,7 +238,8 @@ def test_a_split_archive_is_whole_or_an_error(tmp_path_factory, data):
     else:
         del content[place:]
     part.write_bytes(content)
-    names, told = [], ""
+    names = []
+    told = ""
     try:
         names = [member.name for member in read_source(str(folder))]
     except ValueError as error:

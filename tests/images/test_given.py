@@ -87,7 +87,8 @@ def test_pillow_images_of_other_modes_are_as_their_files(mode, tmp_path):
     image = image or Image.fromarray(RGB).convert(mode)
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     image.save(path)
-    photo, from_file = from_pillow(image), open_photo(path)
+    photo = from_pillow(image)
+    from_file = open_photo(path)
     assert (photo.rgb == from_file.rgb).all()
     assert (photo.alpha is None) == (from_file.alpha is None)
 

@@ -1,4 +1,4 @@
-"""Inputs of jobs: everything in a folder, list or tar file is an image, failed or skipped, by name."""
+"""Inputs of jobs: every entry of a folder, list or tar file is an image, failed or skipped."""
 
 import io
 import json
@@ -35,7 +35,8 @@ def write_tar(path, names, links=()):
             archive.addfile(member, io.BytesIO(content))
         for name, target, kind in links:
             member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, target
+            member.type = kind
+            member.linkname = target
             archive.addfile(member)
     return path
 
@@ -256,5 +257,8 @@ def test_a_single_file_of_ones_own(tmp_path):
 
 
 def test_looking_for_inputs_needs_no_torch():
-    code = "import sys, images.inputs, images.outputs; sys.exit('torch' in sys.modules or 'PIL' in sys.modules)"
+    code = (
+        "import sys, images.inputs, images.outputs; sys.exit('torch' in sys.modules or 'PIL' in "
+        "sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

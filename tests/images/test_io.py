@@ -1,4 +1,4 @@
-"""One image a file, of the promised formats only, in bounded memory, whatever the file's name and its notes are."""
+"""Decoding: one image a file, supported formats only, in bounded memory."""
 
 import io
 import os
@@ -126,7 +126,10 @@ def test_no_interpreter_is_started_for_postscript(tmp_path):
     spy.chmod(spy.stat().st_mode | stat.S_IXUSR)
     script = tmp_path / "a.png"
     script.write_bytes(saved(drawn(), "EPS"))
-    program = "import sys; from pathlib import Path; from PIL import Image; from images.io import open_photo\n"
+    program = (
+        "import sys; from pathlib import Path; from PIL import Image; "
+        "from images.io import open_photo\n"
+    )
     run = {
         "capture_output": True,
         "text": True,
@@ -270,10 +273,11 @@ def with_types(content, types):
 
 def test_previews_and_maps_in_a_phones_photo_are_left_out_and_said():
     photo = frames("MPO")
+    # undefined, as phones say of maps of depth and light, and large thumbnails
     for kinds_ in (
         (0, 0),
         (0x010001, 0x010002),
-    ):  # undefined, as phones say of maps of depth and light, and large thumbnails
+    ):
         opened = decode_photo(with_types(photo, kinds_))
         assert np.array_equal(opened.rgb, decode_photo(saved(drawn(), "JPEG")).rgb)
         assert opened.notes == (
@@ -303,7 +307,8 @@ def test_a_small_copy_in_a_tiff_is_left_out_and_a_camera_raw_is_refused():
     with pytest.raises(UnreadableImage, match="camera raw"):
         decode_photo(pages(1, 0))
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[50706], tags.tagtype[50706] = b"\x01\x04\0\0", 1
+    tags[50706] = b"\x01\x04\0\0"
+    tags.tagtype[50706] = 1
     with pytest.raises(UnreadableImage, match="camera raw"):
         decode_photo(saved(drawn(), "TIFF", tiffinfo=tags))
 
@@ -324,10 +329,11 @@ def test_damaged_notes_are_dropped_and_the_rest_is_kept():
         assert np.array_equal(photo.rgb, np.asarray(drawn()))
         assert photo.metadata.texts == {"Copyright": "(c) Example"}
         assert "damaged metadata" in photo.notes[-1]
+    # whole, and without sense
     for damaged in (
         chunk(b"zTXt", b"Comment\0\x07words"),
         chunk(b"gAMA", b"\0"),
-    ):  # whole, and without sense
+    ):
         photo = decode_photo(with_chunks(plain, whole, damaged))
         assert np.array_equal(photo.rgb, np.asarray(drawn()))
         assert "damaged metadata" in photo.notes[-1]
@@ -393,7 +399,10 @@ def test_hidden_files_and_other_files_are_told_apart(tmp_path):
 
 
 def test_opening_needs_neither_torch_nor_other_decoders():
-    program = "import sys, images.io, images.inputs, images.uploads; print([m for m in sys.modules if m in sys.argv[1:]])"
+    program = (
+        "import sys, images.io, images.inputs, images.uploads; "
+        "print([m for m in sys.modules if m in sys.argv[1:]])"
+    )
     unwanted = (
         "torch",
         "torchvision",

@@ -1,4 +1,4 @@
-"""What files say beside the image is kept in PNG and JPEG, or named as dropped; small copies of the image are left out."""
+"""Metadata is kept in PNG and JPEG, or named as dropped; thumbnails are left out."""
 
 import io
 import struct
@@ -13,7 +13,10 @@ from images.metadata import Metadata, read_marks
 from images.photo import Photo
 from tests.images.files import chunk, drawn, saved, with_chunks
 
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:dc="d"><dc:rights>(c) Example</dc:rights></rdf:RDF></x:xmpmeta>'
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:dc="d">'
+    b"<dc:rights>(c) Example</dc:rights></rdf:RDF></x:xmpmeta>"
+)
 IPTC = b"\x1c\x02\x74\x00\x0b(c) Example"
 
 
@@ -61,9 +64,8 @@ def test_every_orientation(orientation, kind, mode):
     if mode == "LA":
         image = image.convert("LA")
         image.putalpha(drawn(seed=1).convert("L"))
-    turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}[
-        orientation
-    ]  # Pillow's numbers of transpositions
+    # Pillow's numbers of transpositions
+    turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}[orientation]
     photo = decode_photo(
         saved(
             image,
@@ -96,7 +98,9 @@ def test_an_orientation_in_xmp_is_applied_and_reset():
 @pytest.mark.parametrize("output", ["png", "jpeg"])
 def test_xmp_iptc_resolution_and_texts_are_kept(output):
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[700], tags[33723], tags[0x8298] = XMP, IPTC, "(c) Example"
+    tags[700] = XMP
+    tags[33723] = IPTC
+    tags[0x8298] = "(c) Example"
     block = b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(IPTC)) + IPTC
     segment = b"\xff\xed" + struct.pack(">H", len(block) + 16) + b"Photoshop 3.0\0" + block
     info = PngImagePlugin.PngInfo()

@@ -1,4 +1,4 @@
-"""Damaged files end as an image or as UnreadableImage: nothing else is raised, and nothing is said on stderr."""
+"""Damaged files give an image or UnreadableImage, no other error, and no output."""
 
 import contextlib
 import io
@@ -32,7 +32,8 @@ def whole_files():
     info = PngImagePlugin.PngInfo()
     info.add_text("Copyright", "(c) Example")
     info.add_itxt("Title", "words", zip=True)
-    exif, icc = notes().tobytes(), profile("RGB")
+    exif = notes().tobytes()
+    icc = profile("RGB")
     plain = drawn(40, 30)
     marked = encode_photo(
         decode_photo(saved(plain, "JPEG", xmp=XMP, exif=exif, dpi=(72, 72))).marked(MARKS[0]),
@@ -68,7 +69,7 @@ def whole_files():
 
 
 def mutated(content, source):
-    """The bytes of a file, damaged: cut, flipped, overwritten, repeated or left out; in headers more often than elsewhere."""
+    """Damage a file's bytes, in headers more often: cut, flip, overwrite, repeat, drop."""
     damaged = bytearray(content)
     for _ in range(source.choice([1, 1, 2, 4])):
         if not damaged:
@@ -140,7 +141,8 @@ def handled(content):
 
 @pytest.mark.parametrize("name", list(whole_files()))
 def test_mutated_files_are_images_or_refused(name, capfd):
-    content, source = whole_files()[name], random.Random(name)
+    content = whole_files()[name]
+    source = random.Random(name)
     assert handled(content) == (name != "animated.png")
     counts = [0, 0]
     with warnings.catch_warnings():

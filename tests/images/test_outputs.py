@@ -1,4 +1,4 @@
-"""Outputs of jobs: one file for each image, one tar file for each tar file, and everything else of it."""
+"""Outputs of jobs: a file for each image, and a tar file with all entries for each tar file."""
 
 import io
 import os

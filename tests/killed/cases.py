@@ -1,4 +1,4 @@
-"""What is killed: a small run of every command that can be gone on with, and what it is to leave."""
+"""Cases: a small run of every command that resumes, and its expected outputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Kills commands at random moments, lets the same command go on, and compares what it leaves with an unbroken run's."""
+"""Kill commands at random moments, resume them, and compare with unbroken runs."""
 
 import json
 import os
@@ -36,16 +36,18 @@ class Server:
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
+        # a process with threads must not be forked
         alone = {
             "OMP_NUM_THREADS": "1",
             "JE_ARROW_MALLOC_CONF": "background_thread:false",
-        }  # a process with threads must not be forked
+        }
         environment = os.environ | alone | {"HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": str(seed)}
         words = [sys.executable, str(Path(__file__).with_name("server.py"))]
         self.process = subprocess.Popen(
             words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self.log, self.told = folder / "log.txt", folder / "count.txt"
+        self.log = folder / "log.txt"
+        self.told = folder / "count.txt"
 
     def threads(self) -> int:
         """How many the process has, once it has imported everything."""
@@ -54,7 +56,10 @@ class Server:
     def start(
         self, words: list[str], output: Path, last: int = 0, number: int = signal.SIGKILL
     ) -> int:
-        """Start ``python -m WORDS``, to be ended at an operation on files below its output; returns its process's number."""
+        """Start ``python -m WORDS``, to end at an operation on its output files.
+
+        Returns the process id.
+        """
         moments = {"folder": str(output), "last": last, "signal": number, "told": str(self.told)}
         self.told.unlink(missing_ok=True)
         asked = {"room": words[0], "arguments": words[1:], "log": str(self.log), "moments": moments}
@@ -63,7 +68,7 @@ class Server:
         return self._answer(PATIENCE)["process"]
 
     def ended(self, seconds: float) -> int | None:
-        """The exit code, negative for a signal; None if the command is at work still after so many seconds."""
+        """Return the exit code, negative for a signal; None if the command is still running."""
         answer = self._answer(seconds)
         return None if answer is None else answer["code"]
 
@@ -82,7 +87,10 @@ class Server:
 
 @dataclass
 class Unbroken:
-    """A run that nobody disturbed: what it left, its exit code, seconds until its claim and from there to its last file, operations."""
+    """Undisturbed run: outputs, exit code, times and operations.
+
+    The times are the seconds until its claim, and from there to its last file.
+    """
 
     files: Files
     code: int
@@ -93,7 +101,7 @@ class Unbroken:
 
 @dataclass
 class Tally:
-    """What came of a case's kills: those that struck while work was undone, and those that came too late and were made again."""
+    """Outcome of a case's kills: those during work, and those too late, which are repeated."""
 
     struck: int = 0
     missed: int = 0
@@ -120,7 +128,7 @@ class Aim:
 
 
 def aims(count: int, cases: int, seed: int) -> list[list[Aim]]:
-    """Kills of each case by turns: at a moment, at an operation on files, and by SIGTERM at a moment."""
+    """Alternate kills: at a moment, at an operation on files, and by SIGTERM."""
     rng = random.Random(seed)
     kinds = [(signal.SIGKILL, False), (signal.SIGKILL, True), (signal.SIGTERM, False)]
     made: list[list[Aim]] = [[] for _ in range(cases)]
@@ -142,7 +150,10 @@ class Range:
     """
 
     def __init__(self, world: World, folder: Path, unbroken: Server, broken: Server) -> None:
-        self.world, self.folder, self.unbroken, self.broken = world, folder, unbroken, broken
+        self.world = world
+        self.folder = folder
+        self.unbroken = unbroken
+        self.broken = broken
 
     def whole(self, case: Case) -> Unbroken:
         """Run a case to its end."""
@@ -162,7 +173,7 @@ class Range:
         )
 
     def kill(self, case: Case, whole: Unbroken, rounds: list[Aim], tally: Tally) -> None:
-        """Kill a run, and what goes on with it, as often as is asked for; then let it end, and compare.
+        """Kill a run and its resumed runs as often as requested, then compare its end.
 
         A kill that meets no work any more is made again in a run of its own.
         """
@@ -176,14 +187,16 @@ class Range:
                 tally.missed += 1
                 if left == 1:
                     whole.seconds = min(whole.seconds, last_written(output) - began)
-                output, left = self._emptied(case), 1.0
+                output = self._emptied(case)
+                left = 1.0
             else:
                 continue
             expected = -signal.SIGKILL if aim.signal == signal.SIGKILL else TERMINATED
             tally.struck += code == expected
             if code == whole.code:
                 tally.faults.append(
-                    f"{case.name}, {aim}: ended by itself: {'; '.join(compare(whole.files, case.found(output)))}"
+                    f"{case.name}, {aim}: ended by itself: "
+                    f"{'; '.join(compare(whole.files, case.found(output)))}"
                 )
             elif code != expected:
                 tally.faults.append(

@@ -13,7 +13,7 @@ Files = dict[str, bytes]
 
 
 def every_file(output: Path) -> Files:
-    """All files below a folder, but for the times in manifests, in pages that show them, and in sentinels' records."""
+    """Return all files below a folder, without times in manifests, pages and records."""
     files = {
         str(path.relative_to(output)): path.read_bytes()
         for path in output.rglob("*")
@@ -37,7 +37,8 @@ def every_file(output: Path) -> Files:
 def trained(output: Path) -> Files:
     """The model that a training run leaves, and the state it ended in.
 
-    Every start of fit has a folder of its own for logs, checkpoints and the model, which stays as a kill leaves it: the last counts.
+    Every start of fit has its own folder for logs, checkpoints and the model, which stays as a
+    kill leaves it: the last counts.
     """
     files: Files = {}
     starts = sorted(
@@ -65,7 +66,10 @@ def trained(output: Path) -> Files:
 
 
 def trained_alike(output: Path) -> Files:
-    """The same without the weights' values, where the data are streams, which draw anew after each start."""
+    """Return the same without the weights' values, for streamed data.
+
+    Streams draw anew after each start.
+    """
     shapes = {}
     for name, content in trained(output).items():
         if name.endswith("safetensors"):

@@ -1,7 +1,8 @@
-"""Starts commands by forking: a process that has imported what all of them import, so that a run takes no seconds to begin.
+"""Fork server for commands: a process with all imports, so that runs begin at once.
 
-Started as a program. A line of JSON on its input starts a command in a process group of its own; it answers with the process's
-number, and with the exit code when it ends. The child does what ``python -m ROOM VERB …`` does, from ``__main__`` on.
+Started as a program. A line of JSON on its input starts a command in a process group of its own; it
+answers with the process's number, and with the exit code when it ends. The child does what
+``python -m ROOM VERB …`` does, from ``__main__`` on.
 """
 
 import json
@@ -82,7 +83,11 @@ class Moments:
     """
 
     def __init__(self, folder: str, last: int, number: int, told: Path) -> None:
-        self.folder, self.last, self.number, self.told, self.count = folder, last, number, told, 0
+        self.folder = folder
+        self.last = last
+        self.number = number
+        self.told = told
+        self.count = 0
         self.owner = os.getpid()
 
     def __call__(self, event: str, arguments: tuple) -> None:

@@ -1,6 +1,7 @@
 """Three kills; ``make killed`` makes fifty, over all jobs and fit.
 
-``KILLED_CASES`` is how many, ``KILLED_SEED`` draws others, ``KILLED_ONLY`` is a pattern of the cases to take.
+``KILLED_CASES`` is how many, ``KILLED_SEED`` draws others, ``KILLED_ONLY`` is a pattern of the
+cases to take.
 """
 
 import os
@@ -47,7 +48,10 @@ def test_killed_runs_end_as_unbroken_ones(place):
             place.kill(case, whole, aimed, tallies[case.name])
         tally = tallies[case.name]
         result = "; ".join(tally.faults) or "the same"
-        row = f"{case.name:24} {len(mine):3} kills {tally.struck:3} struck {tally.missed:3} too late  {whole.seconds:5.1f} s"
+        row = (
+            f"{case.name:24} {len(mine):3} kills {tally.struck:3} struck {tally.missed:3} too late "
+            f" {whole.seconds:5.1f} s"
+        )
         print(f"{row} {whole.operations:4} operations  {result}", flush=True)
     struck = sum(tally.struck for tally in tallies.values())
     print(f"seed {SEED}: {struck} of {KILLS} kills struck; {time.monotonic() - began:.0f} s")
@@ -56,6 +60,7 @@ def test_killed_runs_end_as_unbroken_ones(place):
 
 
 def test_files_that_differ_are_named():
-    whole, broken = {"a": b"1", "b": b"2", "c": b"3"}, {"a": b"1", "b": b"0", ".9.partial": b""}
+    whole = {"a": b"1", "b": b"2", "c": b"3"}
+    broken = {"a": b"1", "b": b"0", ".9.partial": b""}
     assert compare(whole, broken) == ["c is not there", ".9.partial is left behind", "b differs"]
     assert compare(whole, dict(whole)) == []

@@ -60,7 +60,7 @@ class World:
 
     @cached_property
     def shards(self) -> str:
-        """Shards for training and tests of photographs, and of generated images, which are darker."""
+        """Write shards of photographs and of generated images, which are darker."""
         folder = self.folder / "shards"
         for split, count in (("train", 24), ("val", 12)):
             for name, label in (("photos", 0), ("copies", 1)):
@@ -77,7 +77,8 @@ class World:
     @cached_property
     def index(self) -> str:
         """The shipped index with the portraits in it."""
-        features, index = self.folder / "features", self.folder / "index"
+        features = self.folder / "features"
+        index = self.folder / "index"
         shutil.copytree(TINY / "index", index)
         words = [
             "extract",

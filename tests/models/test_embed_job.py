@@ -84,7 +84,8 @@ def test_a_later_run_takes_no_row_of_an_earlier_ones_parts(photos, model, tmp_pa
         save_png(Photo(collage(100 + number, 24)), photos / f"{number}.png")
         embed(photos, tmp_path / "v", model)
     embed(photos, tmp_path / "new", model)
-    one, other = VectorStore.open(tmp_path / "v"), VectorStore.open(tmp_path / "new")
+    one = VectorStore.open(tmp_path / "v")
+    other = VectorStore.open(tmp_path / "new")
     assert one.images == other.images
     assert np.allclose(one.matrix, other.matrix, atol=1e-6)
 
@@ -139,11 +140,11 @@ def test_a_vector_that_is_not_finite_is_named(photos, model, tmp_path, monkeypat
 
 def test_a_first_store_is_gone_on_with(photos, model, tmp_path):
     embed(photos, tmp_path / "new", model)
-    store, old = VectorStore.open(tmp_path / "new"), tmp_path / "old"
+    store = VectorStore.open(tmp_path / "new")
+    old = tmp_path / "old"
     old.mkdir()
-    save_file(
-        {"vectors": np.full((7, 8), 5, np.float32)}, old / "part-00001.safetensors"
-    )  # marks what is not done again
+    # marks what is not done again
+    save_file({"vectors": np.full((7, 8), 5, np.float32)}, old / "part-00001.safetensors")
     rows = [
         {
             "name": image.name,
@@ -243,7 +244,8 @@ def test_torchrun_embeds_what_one_process_embeds(photos, model, tmp_path):
 
 
 def test_retrieve_takes_the_model_from_the_store(photos, tmp_path, capsys, monkeypatch):
-    vectors, model = str(tmp_path / "v"), str(ROOT / "checkpoints" / "tiny" / "embedder")
+    vectors = str(tmp_path / "v")
+    model = str(ROOT / "checkpoints" / "tiny" / "embedder")
     assert (
         run(main, ["embed", str(photos), "-o", vectors, "--model", model, "--accelerator=cpu"]) == 0
     )
@@ -270,14 +272,18 @@ def test_nothing_heavy_is_imported(verb, photos, tmp_path):
         "scipy",
         "accelerate",
     )
-    vectors, model = str(tmp_path / "v"), "checkpoints/tiny/embedder"
+    vectors = str(tmp_path / "v")
+    model = "checkpoints/tiny/embedder"
     embedding = ["embed", str(photos), "-o", vectors, "--model", model, "--accelerator=cpu"]
     assert run(main, embedding) == 0
     if verb == "embed":
         (photos / "6.png").unlink()
         shutil.copy(photos / "5.png", photos / "8.png")
     arguments = embedding if verb == "embed" else ["retrieve", vectors, "red"]
-    program = f"import sys; from sentinels.__main__ import main; main({arguments!r}); print([n for n in {heavy!r} if n in sys.modules])"
+    program = (
+        f"import sys; from sentinels.__main__ import main; main({arguments!r}); "
+        f"print([n for n in {heavy!r} if n in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -33,7 +33,8 @@ VISION = SMALL | {"image_size": 32, "patch_size": 8}
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     torch.manual_seed(0)
-    folder, tokenizer = tmp_path_factory.mktemp("clip"), build_tokenizer(["a red thing"])
+    folder = tmp_path_factory.mktemp("clip")
+    tokenizer = build_tokenizer(["a red thing"])
     ends = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
     text = SMALL | ends | {"vocab_size": len(tokenizer), "max_position_embeddings": 12}
     CLIPModel(
@@ -75,7 +76,8 @@ def test_fingerprints_tell_weights_and_views_apart(tmp_path):
 
 
 def test_images_are_normalized_and_then_resized_for_copy_detection():
-    rgb, view = image(), Preprocessing(32, antialias=False)
+    rgb = image()
+    view = Preprocessing(32, antialias=False)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (view.mean, view.std))
     plain = (torch.from_numpy(rgb).permute(2, 0, 1).float() / 255 - mean) / std
     expected = nn.functional.interpolate(plain[None], (32, 32), mode="bilinear", antialias=False)
@@ -211,7 +213,8 @@ def test_a_checkpoint_opens_as_its_folder_does(name, tmp_path):
     torch.save(
         {"state_dict": whole.state_dict(), "models": model_configs(whole)}, tmp_path / "last.ckpt"
     )
-    one, other = open_embedder(str(tmp_path / "last.ckpt")), open_embedder(str(SHIPPED / name))
+    one = open_embedder(str(tmp_path / "last.ckpt"))
+    other = open_embedder(str(SHIPPED / name))
     assert torch.equal(one.embed_arrays([image()]), other.embed_arrays([image()]))
     torch.save({"state_dict": whole.state_dict(), "models": {}}, tmp_path / "none.ckpt")
     with pytest.raises(ValueError, match="holds no model of this project"):

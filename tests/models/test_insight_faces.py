@@ -1,4 +1,4 @@
-"""The optional InsightFace backend, against a stand-in for the library, and the real one where it is installed."""
+"""InsightFace backend, with a stand-in for the library, or the real one if installed."""
 
 import sys
 import types
@@ -23,7 +23,8 @@ def library(monkeypatch):
 
     class FaceAnalysis:
         def __init__(self, name, allowed_modules):
-            self.name, self.modules = name, allowed_modules
+            self.name = name
+            self.modules = allowed_modules
 
         def prepare(self, ctx_id, det_thresh, det_size):
             self.threshold = det_thresh

@@ -1,4 +1,4 @@
-"""OpenCV's backend on a photograph that ships with an installed package, where the model files are present."""
+"""OpenCV backend on a photograph of an installed package, if the models are present."""
 
 import os
 from pathlib import Path

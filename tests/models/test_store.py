@@ -16,7 +16,7 @@ MODEL = {"name": "some/model", "fingerprint": "f", "size": 32}
 
 
 def in_parts(folder, used=(0, 2, 1)):
-    """A store as the sentinels' first version wrote it: two parts, with a row that is not used any more."""
+    """Write a store of the first format: two parts, with one unused row."""
     folder.mkdir()
     save_file({"vectors": ROWS[:3]}, folder / "part-00001.safetensors")
     save_file({"vectors": ROWS[3:]}, folder / "part-00002.safetensors")

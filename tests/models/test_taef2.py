@@ -63,10 +63,8 @@ def test_other_autoencoders_and_broken_files_are_told(released, tmp_path):
     not (SHARED / "weights" / "taef2").is_dir(), reason="the released TAEF2 files are not here"
 )
 def test_the_released_weights_bring_faces_back():
-    network, files = (
-        open_released(SHARED / "weights" / "taef2"),
-        ImageFiles([str(SHARED / "data" / "faces")], 128),
-    )
+    network = open_released(SHARED / "weights" / "taef2")
+    files = ImageFiles([str(SHARED / "data" / "faces")], 128)
     images = torch.stack([files[index]["image"] for index in range(0, 32, 2)])
     with torch.no_grad():
         output = network.decode(network.encode(images * 2 - 1).latent_dist.mode()).sample / 2 + 0.5

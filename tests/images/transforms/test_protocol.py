@@ -29,7 +29,10 @@ def test_a_name_need_not_be_utf_8():
 
 
 def test_edits_are_imported_without_heavy_libraries():
-    source = f"import images.transforms.views, sys; print([name for name in {HEAVY} if name in sys.modules])"
+    source = (
+        f"import images.transforms.views, sys; print([name for name in {HEAVY} if name in "
+        "sys.modules])"
+    )
     output = subprocess.run(
         [sys.executable, "-c", source], capture_output=True, text=True, check=True
     ).stdout

@@ -23,7 +23,8 @@ def rng(seed=0):
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 9))
 def test_any_picture_in_a_picture_out_and_the_same_again(kind, level, height, width, seed):
     rgb = rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    before, edit = rgb.copy(), ROBUSTNESS[kind][level]
+    before = rgb.copy()
+    edit = ROBUSTNESS[kind][level]
     edited = edit(rgb, rng(seed))
     assert edited.dtype == np.uint8
     assert edited.ndim == 3

@@ -66,7 +66,8 @@ def test_a_small_picture_is_repeated_for_tile_crop():
 @pytest.mark.parametrize("quality", [30, 75, 95])
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (37, 51), (96, 100)])
 def test_jpeg_of_the_neighbourhood_is_jpeg_of_the_whole_picture(quality, top, left):
-    rgb, edits = picture(200, 230), BlurJPEG(0.0, quality)
+    rgb = picture(200, 230)
+    edits = BlurJPEG(0.0, quality)
     rows, columns = edits.neighborhood(top, left, 64, (200, 230))
     part = edits(rgb[rows, columns])[top - rows.start :, left - columns.start :][:64, :64]
     assert np.array_equal(part, jpeg(rgb, quality)[top : top + 64, left : left + 64])
@@ -134,14 +135,13 @@ def test_masks_are_whole_squares_of_up_to_three_quarters():
 
 
 def test_sentry_flips_before_the_edits_and_cnndetection_after(monkeypatch):
-    """JPEG's blocks begin at the left of what is coded: the left edge of the picture, or of its mirror image."""
+    """JPEG blocks begin at the left edge of the image, or of its mirror image."""
     coded = []
     monkeypatch.setattr(
         "images.transforms.views.jpeg", lambda rgb, quality: (coded.append(rgb.copy()), rgb)[1]
     )
-    rgb = np.tile(
-        np.linspace(0, 255, 32).astype(np.uint8)[None, :, None], (32, 1, 3)
-    )  # brighter to the right
+    # brighter to the right
+    rgb = np.tile(np.linspace(0, 255, 32).astype(np.uint8)[None, :, None], (32, 1, 3))
     mirrored = {}
     for policy in ("random_resized_crop", "crop"):
         view = View(policy, size=32, resize=32, random=True, jpeg=1.0, least_area=1.0)
