@@ -29,7 +29,8 @@ from benchmarks.rows import run_row
 from indexing.build import build
 from indexing.faiss_files import read_faiss, write_faiss
 from indexing.index import TRAINED, Index
-from models.store import MATRIX, NAMES
+from models.store import NAMES
+from models.store_files import MATRIX
 
 COUNT = 1_000_000
 LENGTH = 128

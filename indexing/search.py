@@ -8,7 +8,8 @@ from checkpoints.folders import project_path
 from indexing.index import FACTS, Index
 from indexing.matches import Match, match_queries
 from models.search import ExactIndex, Searchable
-from models.store import MATRIX, VectorStore
+from models.store import VectorStore
+from models.store_files import MATRIX
 
 
 def open_searchable(folder: Path, mapped: bool = False, verify: bool = True) -> Searchable:
