@@ -1,6 +1,5 @@
 """Detectors trained through the real entry point on small shards, saved, opened again, and refused where damaged."""
 
-import io
 import json
 import os
 import re
@@ -10,106 +9,20 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
 
 from checkpoints.safe import foreign_objects
-from datamodules.fake2m.origin import Origin
-from datamodules.fake2m.sharding import shard_images
-from datamodules.fake2m.subset_writer import Limits
 from detectors.__main__ import main as door
 from detectors.calibration import Calibration
 from detectors.cli import main
 from detectors.detector import Detector, load_detector
 from detectors.module import decay_groups
-from detectors.scores import Scores
 from engine.cli import run as run_command
-from images.archives import Member
 from images.transforms.views import View
 
 ROOT = Path(__file__).parents[2]
-
-
-def picture(generated, seed):
-    """Smooth clouds; generated ones are half as large and enlarged by repeating pixels, which up-sampling detectors live by."""
-    rng = np.random.default_rng(seed)
-    side = 16 if generated else 32
-    small = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize(
-        (side, side), Image.Resampling.BICUBIC
-    )
-    buffer = io.BytesIO()
-    small.resize((32, 32), Image.Resampling.NEAREST).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    for split, count, first in (("train", 80, 0), ("val", 20, 1000)):
-        for name, label in (("photos", 0), ("copies", 1)):
-            members = [Member(f"{name}/{n}.png", picture(label, first + n)) for n in range(count)]
-            origin = Origin(
-                split,
-                name,
-                label,
-                generator="copies" if label else None,
-                family="gan" if label else "real",
-            )
-            shard_images(
-                members, folder, lambda path, origin=origin: origin, limits=Limits(samples=40)
-            )
-    return folder
-
-
-@pytest.fixture
-def config(shards, tmp_path):
-    def write(network, options, trainer=None, **model):
-        view = {"policy": "crop", "size": 32, "resize": 32}
-        init = {
-            "network": network,
-            "options": options,
-            "view": view,
-            "train_view": view | {"random": True},
-        }
-        settings = {
-            "seed_everything": 3,
-            "trainer": {
-                "accelerator": "cpu",
-                "max_epochs": 2,
-                "default_root_dir": str(tmp_path / "run"),
-                "enable_progress_bar": False,
-                "enable_model_summary": False,
-                "num_sanity_val_steps": 0,
-                "log_every_n_steps": 1,
-            }
-            | (trainer or {}),
-            "model": {
-                "detector": {"class_path": "detectors.detector.Detector", "init_args": init},
-                "lr": 0.002,
-            }
-            | model,
-            "data": {
-                "real": [{"urls": f"{shards}/train-photos-*.tar"}],
-                "generated": [{"urls": f"{shards}/train-copies-*.tar"}],
-                "val": [f"{shards}/val-*.tar"],
-                "batch_size": 16,
-                "epoch_samples": 320,
-                "num_workers": 0,
-            },
-        }
-        path = tmp_path / "config.yaml"
-        path.write_text(yaml.safe_dump(settings))
-        return str(path)
-
-    return write
-
-
-@pytest.fixture
-def trained(config):
-    return main(["fit", "-c", config("tiny_patches", {}, lr=0.02)])
 
 
 def test_a_detector_learns_to_see_repeated_pixels(trained):
@@ -320,100 +233,3 @@ def test_foreign_and_damaged_folders_are_told(tmp_path):
     with pytest.raises(FloatingPointError, match="not finite"):
         bad.save_pretrained(tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
-
-
-def test_the_door_tells_mistakes_in_one_line(config, capsys):
-    path = config("nothing", {})
-    assert run_command(door, ["fit", "-c", path]) == 2
-    assert "no network 'nothing'; choose one of timm," in capsys.readouterr().err
-    assert run_command(door, ["paint"]) == 2
-
-
-def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
-    folder = str(Path(trained.trainer.log_dir) / "detector")
-    quick = ["--accelerator", "cpu", "--num_workers", "0", "--batch_size", "16"]
-    assert (
-        run_command(door, ["calibrate", folder, "--data", f"[{shards}/train-*.tar]", *quick]) == 0
-    )
-    assert "on 160 images" in capsys.readouterr().out
-    opened = load_detector(folder)
-    assert opened.calibration.pictures == 160
-    assert (
-        run_command(
-            door,
-            [
-                "test",
-                folder,
-                "--data",
-                f"[{shards}/val-*.tar]",
-                "-o",
-                str(tmp_path / "out"),
-                *quick,
-            ],
-        )
-        == 0
-    )
-    told = capsys.readouterr().out
-    assert "20 real and 20 generated images" in told
-    assert "copies: AUC" in told
-    scores = Scores.read(tmp_path / "out" / "scores.parquet")
-    assert len(scores) == len(set(scores.facts["key"])) == 40
-    record = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert record["ranking"]["auc"] > 0.95
-    assert record["calibration"]["pictures"] == 160
-    assert set(record["slices"]["codec"]) == {"png"}
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["images"] == {
-        "done": 40,
-        "failed": 0,
-    }
-    for wrong in ("1", "-3"):
-        arguments = [
-            "--data",
-            f"[{shards}/val-*.tar]",
-            "-o",
-            str(tmp_path / "out"),
-            "--resamples",
-            wrong,
-        ]
-        assert run_command(door, ["test", folder, *arguments, *quick]) == 2
-        assert "at least 40" in capsys.readouterr().err
-    assert (
-        run_command(
-            door, ["test", folder, "--data", "[nowhere/*.tar]", "-o", str(tmp_path / "out"), *quick]
-        )
-        == 2
-    )
-    assert "no shards at nowhere" in capsys.readouterr().err
-
-
-def test_several_detectors_are_tested_as_one(trained, shards, tmp_path):
-    first = Path(trained.trainer.log_dir) / "detector"
-    Calibration(scale=3.0, bias=1.0, pictures=100).save(first)
-    other = Detector("tiny_patches", view=View("crop", size=16, resize=16))
-    other.calibration = Calibration(scale=0.5, bias=-2.0, pictures=70)
-    other.save_pretrained(tmp_path / "other")
-    quick = [
-        "--accelerator",
-        "cpu",
-        "--num_workers",
-        "0",
-        "--batch_size",
-        "16",
-        "--data",
-        f"[{shards}/val-*.tar]",
-    ]
-    for name, detectors in (
-        ("a", [first]),
-        ("b", [tmp_path / "other"]),
-        ("both", [first, tmp_path / "other"]),
-    ):
-        assert (
-            run_command(door, ["test", *map(str, detectors), "-o", str(tmp_path / name), *quick])
-            == 0
-        )
-    a, b, both = (Scores.read(tmp_path / name / "scores.parquet") for name in ("a", "b", "both"))
-    assert both.logit == pytest.approx((3 * a.logit + 1 + 0.5 * b.logit - 2) / 2)
-    record = json.loads((tmp_path / "both" / "summary.json").read_text())
-    assert record["calibration"]["pictures"] == 70
-    assert record["calibrated"]["balanced_accuracy"] == record["uncalibrated"]["balanced_accuracy"]
-    assert len(json.loads((tmp_path / "both" / "manifest.json").read_text())["detectors"]) == 2

@@ -1,27 +1,14 @@
 """Sets of generated pictures made with really running pipelines and autoencoders, through the commands."""
 
-import io
 import json
 import shutil
 from functools import partial
 
-import numpy as np
 import pytest
-import torch
-from huggingface_hub.utils import filter_repo_objects
-from PIL import Image
 
-from checkpoints.folders import PIPELINE_FILES
 from datamodules.__main__ import main
-from datamodules.fake2m import reconstruct
 from datamodules.fake2m.facts import read_facts
-from datamodules.fake2m.origin import REAL, Origin
-from datamodules.fake2m.sharding import shard_images
-from datamodules.fake2m.subset_writer import Limits
 from engine.cli import run as run_command
-from images.archives import Member
-from images.samples import read_samples
-from models.taef2 import TAEF2
 
 run = partial(run_command, main)
 CPU = ["--accelerator", "cpu"]
@@ -94,156 +81,6 @@ def test_a_stopped_run_goes_on_and_other_settings_are_refused(
     assert "holds results of other settings" in capsys.readouterr().err
 
 
-CODED = [
-    ("JPEG", {"quality": 83, "subsampling": 1}),
-    ("PNG", {}),
-    ("BMP", {}),
-    ("WEBP", {"quality": 80}),
-]
-
-
-def photographs(folder):
-    members = []
-    for number, (codec, options) in enumerate(CODED):
-        buffer = io.BytesIO()
-        small = np.random.default_rng(number).integers(0, 255, (9, 11, 3), dtype=np.uint8)
-        Image.fromarray(small).resize((45, 37)).save(buffer, format=codec, **options)
-        members.append(Member(f"photos/{number}.x", buffer.getvalue()))
-    shard_images(
-        members,
-        folder,
-        lambda path: Origin("train", "photos", REAL, family="real"),
-        limits=Limits(samples=3),
-    )
-
-
-def records(folder):
-    return {key: facts for path in sorted(folder.glob("*.tar")) for key, facts in read_facts(path)}
-
-
-@pytest.mark.parametrize("kind", ["pipeline", "taef2"])
-def test_reconstructions_are_coded_as_the_real_ones(pipelines, tmp_path, kind):
-    photographs(tmp_path / "real")
-    autoencoder = pipelines[0]
-    if kind == "taef2":
-        autoencoder = str(tmp_path / "taef2")
-        (tmp_path / "taef2").mkdir()
-        for part in ("encoder", "decoder"):
-            torch.save(
-                getattr(TAEF2(), part).state_dict(), tmp_path / "taef2" / f"taef2_{part}.pth"
-            )
-    arguments = ["--autoencoder", autoencoder, "--name", "twins", *CPU]
-    assert (
-        run(
-            [
-                "reconstruct",
-                str(tmp_path / "real" / "*.tar"),
-                "-o",
-                str(tmp_path / "out"),
-                *arguments,
-            ]
-        )
-        == 0
-    )
-    real, made = records(tmp_path / "real"), records(tmp_path / "out")
-    assert set(real) == set(made)
-    for key, facts in made.items():
-        same = ("codec", "width", "height", "jpeg_quality", "chroma")
-        assert {name: facts[name] for name in same} == {name: real[key][name] for name in same}
-        assert facts["label"] == 1
-        assert facts["twin"] == real[key]["sha256"] != facts["sha256"]
-        assert facts["caption_id"] == f"{real[key]['subset']}/{real[key]['source_path']}", (
-            "a picture and its twin are resampled together"
-        )
-    assert len(list((tmp_path / "out").glob("*.tar"))) == 2
-    assert len(read_samples(tmp_path / "out" / "train-twins-000000.tar")) == 3
-
-
-def test_pictures_that_cannot_have_a_twin_are_counted(pipelines, tmp_path, capsys):
-    photographs(tmp_path / "real")
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(
-        buffer, format="JPEG"
-    )
-    odd = [Member("grey.jpg", buffer.getvalue()), Member("cut.jpg", buffer.getvalue()[:-1500])]
-    shard_images(odd, tmp_path / "real", lambda path: Origin("train", "odd", REAL, family="real"))
-    arguments = ["--autoencoder", pipelines[0], "--name", "twins", *CPU]
-    assert (
-        run(
-            [
-                "reconstruct",
-                str(tmp_path / "real" / "*.tar"),
-                "-o",
-                str(tmp_path / "out"),
-                *arguments,
-            ]
-        )
-        == 1
-    )
-    told = capsys.readouterr().err
-    assert "1 images left out: cannot be coded as it was" in told
-    assert "grey" in told
-    assert "1 images left out: unreadable" in told
-    assert len(records(tmp_path / "out")) == 4
-
-
-def test_photos_with_camera_notes_have_twins_with_the_same_notes(pipelines, tmp_path, capsys):
-    notes = Image.Exif()
-    notes[0x010F] = "a camera"
-    notes[0x0112] = 6  # turned
-    buffer = io.BytesIO()
-    levels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
-    Image.fromarray(levels).save(buffer, format="JPEG", exif=notes)
-    shard_images(
-        [Member("a.jpg", buffer.getvalue())],
-        tmp_path / "real",
-        lambda path: Origin("train", "x", REAL, family="real"),
-    )
-    arguments = ["--autoencoder", pipelines[0], "--name", "twins", *CPU]
-    assert (
-        run(
-            [
-                "reconstruct",
-                str(tmp_path / "real" / "*.tar"),
-                "-o",
-                str(tmp_path / "out"),
-                *arguments,
-            ]
-        )
-        == 0
-    )
-    (sample,) = read_samples(next((tmp_path / "out").glob("*.tar")))
-    with Image.open(io.BytesIO(sample.image.read())) as twin:
-        assert twin.getexif()[0x010F] == "a camera"
-        assert twin.size == (64, 96)
-
-
-def test_a_source_without_an_image_to_reconstruct_is_an_error(pipelines, tmp_path, capsys):
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(
-        buffer, format="JPEG"
-    )
-    shard_images(
-        [Member("grey.jpg", buffer.getvalue())],
-        tmp_path / "real",
-        lambda path: Origin("train", "x", REAL, family="real"),
-    )
-    arguments = ["--autoencoder", pipelines[0], "--name", "twins", *CPU]
-    assert (
-        run(
-            [
-                "reconstruct",
-                str(tmp_path / "real" / "*.tar"),
-                "-o",
-                str(tmp_path / "out"),
-                *arguments,
-            ]
-        )
-        == 2
-    )
-    assert "no image could be made" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -277,44 +114,3 @@ def test_names_are_made_safe_for_shards(captions, pipelines, tmp_path, capsys):
     }
     assert synthesis(captions, pipelines[0], tmp_path / "out", "--name", "///") == 2
     assert "no letter or digit" in capsys.readouterr().err
-
-
-def test_only_what_is_opened_is_downloaded():
-    files = [
-        *(
-            "model_index.json",
-            "README.md",
-            "v1-5-pruned.safetensors",
-            "v1-5-pruned.ckpt",
-            "unet/config.json",
-        ),
-        *(
-            "unet/diffusion_pytorch_model.safetensors",
-            "unet/diffusion_pytorch_model.fp16.safetensors",
-            "unet/diffusion_pytorch_model.bin",
-        ),
-        *(
-            "text_encoder/model-00001-of-00002.safetensors",
-            "text_encoder/model.fp16-00001-of-00002.safetensors",
-        ),
-        *(
-            "text_encoder/model.safetensors.index.json",
-            "tokenizer/spiece.model",
-            "tokenizer/merges.txt",
-        ),
-        *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
-    ]
-    pipeline = set(filter_repo_objects(files, allow_patterns=PIPELINE_FILES))
-    assert set(files) - pipeline == {
-        *(
-            "README.md",
-            "v1-5-pruned.safetensors",
-            "v1-5-pruned.ckpt",
-            "unet/diffusion_pytorch_model.fp16.safetensors",
-        ),
-        *("unet/diffusion_pytorch_model.bin", "text_encoder/model.fp16-00001-of-00002.safetensors"),
-    }
-    assert set(filter_repo_objects(files, allow_patterns=reconstruct.AUTOENCODER_FILES)) == {
-        "vae/config.json",
-        "vae/diffusion_pytorch_model.safetensors",
-    }
