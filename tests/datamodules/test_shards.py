@@ -1,4 +1,4 @@
-"""Finding and reading shards: what is missing, damaged or empty is an error that names it."""
+"""Finding and reading shards; errors name missing, damaged and empty ones."""
 
 import io
 import json

@@ -15,7 +15,7 @@ from images.archives import Member
 
 
 def picture(generated, seed):
-    """Smooth clouds; generated ones are half as large and enlarged by repeating pixels, which up-sampling detectors live by."""
+    """Draw smooth clouds as PNG; generated ones are up-sampled by repeating pixels."""
     rng = np.random.default_rng(seed)
     side = 16 if generated else 32
     small = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize(

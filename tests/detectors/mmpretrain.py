@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 
 def mm_convnext(depths, widths):
-    """Names and shapes of mmpretrain's ConvNeXt with a linear head of two answers."""
+    """List names and shapes of mmpretrain's ConvNeXt with a head of two logits."""
     shapes = {
         "backbone.downsample_layers.0.0": (widths[0], 3, 4, 4),
         "backbone.downsample_layers.0.1": (widths[0],),
@@ -34,7 +34,7 @@ def mm_convnext(depths, widths):
 
 
 def mm_clip(width, depth, patch, tokens):
-    """The same of mmpretrain's vision transformer with the norm before it, as CLIP's."""
+    """List names and shapes of mmpretrain's vision transformer with CLIP's first norm."""
     shapes = {"backbone.pre_norm": (width,), "backbone.ln1": (width,), "head.fc": (2, width)}
     for layer in range(depth):
         place = f"backbone.layers.{layer}"
@@ -69,7 +69,7 @@ def norm_over_channels(x, state, name):
 
 
 def mm_convnext_answers(state, depths, images):
-    """mmpretrain's forward pass, written from its names: logits of generated and photograph."""
+    """Compute mmpretrain's two logits, generated and real, from its parameter names."""
     x = images
     for stage, depth in enumerate(depths):
         place = f"backbone.downsample_layers.{stage}"

@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, kept and trained on, are what the backbone says of the pictures."""
+"""Precomputed backbone features, equal to those of the backbone."""
 
 import io
 import json
@@ -135,7 +135,8 @@ def test_kept_features_are_the_backbones(kept):
 def test_the_same_features_are_the_same_bytes_in_every_process(tmp_path):
     script = (
         "import sys, pathlib, torch; from datamodules.features import write_features; "
-        "write_features(pathlib.Path(sys.argv[1]), torch.arange(6.0).view(1, 2, 3), [{'key': 'ü', 'label': 1}], {'views': 2})"
+        "features = torch.arange(6.0).view(1, 2, 3); records = [{'key': 'ü', 'label': 1}]; "
+        "write_features(pathlib.Path(sys.argv[1]), features, records, {'views': 2})"
     )
     files = [tmp_path / f"{number}.safetensors" for number in range(3)]
     for file in files:

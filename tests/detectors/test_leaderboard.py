@@ -1,4 +1,4 @@
-"""Tests, foreign score files and the paper's rows in one order."""
+"""Leaderboard of tests, foreign score files and the paper's rows."""
 
 import json
 from functools import partial
@@ -16,7 +16,7 @@ run = partial(run_command, main)
 
 
 def score_file(path, right):
-    """Every MPBench set, recognised in so many of ten."""
+    """Write scores of every MPBench set, with so many of ten recognized."""
     rows = ["label,score,column,generator"]
     for name in columns("real") + columns("generated"):
         label = int(name in columns("generated"))

@@ -1,4 +1,4 @@
-"""The paper's table, recomputed from its own rows."""
+"""MPBench's table, recomputed from the paper's rows."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from detectors.mpbench import Row, columns, paper_rows, printed_averages
 
 
 def cut_off(value):
-    """After one digit, as printed there."""
+    """Round to one digit, as printed in the paper."""
     return int(value * 10 + 1e-6) / 10
 
 

@@ -1,4 +1,4 @@
-"""Every network: shapes, what is fixed against numpy and scipy, what is frozen, what it can see."""
+"""Networks: shapes, agreement with numpy and scipy, frozen parts, receptive fields."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A detector asked from Python answers as ``scan`` does."""
+"""Predictions from Python, equal to those of ``scan``."""
 
 import numpy as np
 import pytest

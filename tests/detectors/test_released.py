@@ -86,12 +86,12 @@ SIZE, SMALL, VIT = ((1, 2, 4, 2), (24, 32, 48, 64)), "test_convnext", "test_vit"
 
 @pytest.fixture
 def small(monkeypatch):
-    """A ConvNeXt of test size among the released ones."""
+    """Add a ConvNeXt of test size to the released ones."""
     monkeypatch.setitem(released.CONVNEXTS, (SIZE[0], SIZE[1][0]), SMALL)
 
 
 def leftovers(monkeypatch):
-    """A log as the trainer leaves it: an object of a package that is not here, with arrays and functions."""
+    """Build a trainer's log: an object of a missing package, with arrays and functions."""
     for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     module = sys.modules["mmengine.logging.history_buffer"]

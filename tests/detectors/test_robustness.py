@@ -1,4 +1,4 @@
-"""The sweep: clean as the test says, worse after strong edits, resumed, and honest about what files give away."""
+"""Robustness sweep: clean metrics, strong edits, resuming, and codec alignment."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ from images.transforms.views import View
 
 
 class Grain(torch.nn.Module):
-    """Calls grainy pictures generated."""
+    """Network that calls grainy images generated."""
 
     def __init__(self):
         super().__init__()

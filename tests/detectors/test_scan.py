@@ -1,4 +1,4 @@
-"""Verdicts on a folder of odd files, through the command."""
+"""Scan of a folder with damaged and foreign files, through the command."""
 
 import csv
 import json

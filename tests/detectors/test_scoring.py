@@ -1,4 +1,4 @@
-"""Tests of shards: a stopped one goes on, what cannot be read is named and counted, and processes share shards out."""
+"""Scoring of shards: resuming, unreadable images, and several processes."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def picture(label, number):
 
 @pytest.fixture
 def world(tmp_path):
-    """Two shards of six images of each class, one of them cut short, and a detector."""
+    """Write two shards of each class, one image truncated, and a detector."""
     for label, name in enumerate(("real", "fake")):
         members = [Member(f"p/{number}", picture(label, number)) for number in range(12)]
         if label:

@@ -1,4 +1,4 @@
-"""Detectors trained through the real entry point on small shards, saved, opened again, and refused where damaged."""
+"""Training of detectors through the command, on small shards."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_a_strangers_checkpoint_is_refused_unrun(config, tmp_path, capsys):
 
 @pytest.mark.parametrize("schedule", ["cosine", "step", "plateau", "constant"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_schedules_and_optimisers_run(config, schedule, optimizer):
+def test_schedules_and_optimizers_run(config, schedule, optimizer):
     run = main(
         [
             "fit",

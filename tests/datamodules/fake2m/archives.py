@@ -38,7 +38,7 @@ FakeImageDataset/ImageData/val/IF-CC95K/IF-ddim-25-15K/gone.png 0
 
 
 def split_archive(folder, files, stem="IF-CC95K.tar.gz", parts=12):
-    """Cut into so many parts with unpadded numbers, so that their order as text is wrong."""
+    """Write an archive in parts with unpadded numbers, whose order as text is wrong."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, content in files.items():
@@ -53,7 +53,7 @@ def split_archive(folder, files, stem="IF-CC95K.tar.gz", parts=12):
 
 
 def samples(folder):
-    """Every sample as WebDataset itself reads them."""
+    """Read all samples with WebDataset."""
     return list(
         wds.WebDataset([str(path) for path in sorted(folder.glob("*.tar"))], shardshuffle=False)
     )

@@ -1,4 +1,4 @@
-"""Label files as they are found."""
+"""Label files in several layouts."""
 
 import pytest
 

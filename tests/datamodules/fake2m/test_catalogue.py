@@ -1,4 +1,4 @@
-"""The table of Fake2M and MPBench."""
+"""Table of Fake2M and MPBench."""
 
 from datamodules.fake2m.catalogue import columns, groups
 from datamodules.fake2m.origin import slug

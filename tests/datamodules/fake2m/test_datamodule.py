@@ -1,4 +1,4 @@
-"""Streams of shards: both classes evenly, nothing repeated, everything once where it must be; also over two processes."""
+"""Streams of shards: balanced classes, no repetition, every sample once, on several processes."""
 
 import functools
 import http.server
@@ -202,12 +202,16 @@ class Collects(LightningModule):
         self.norm, self.seen = torch.nn.BatchNorm2d(3), []
     def validation_step(self, batch, _):
         self.norm(batch["image"])
-        self.seen += [record["source_path"] for record in batch["record"] if "source_path" in record]
+        for record in batch["record"]:
+            if "source_path" in record:
+                self.seen.append(record["source_path"])
 
 module = Collects()
-trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", **quiet)
 view = View("crop", size=8, resize=8)
-trainer.validate(module, Fake2MDataModule(val=[sys.argv[1]], test_view=view, batch_size=4, num_workers=2), verbose=False)
+data = Fake2MDataModule(val=[sys.argv[1]], test_view=view, batch_size=4, num_workers=2)
+trainer.validate(module, data, verbose=False)
 with open(f"{sys.argv[2]}/{trainer.global_rank}.json", "w") as file:
     json.dump(module.seen, file)
 """

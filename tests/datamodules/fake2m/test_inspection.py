@@ -1,4 +1,4 @@
-"""The shortcut gate fires on what betrays a class without a look at it, and only then; the page shows what there is."""
+"""Shortcut test, which fails only on headers that reveal the class, and its page."""
 
 import io
 import json

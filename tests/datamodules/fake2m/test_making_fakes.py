@@ -1,4 +1,4 @@
-"""Sets of generated pictures made with really running pipelines and autoencoders, through the commands."""
+"""Synthesis of images with small pipelines, through the command."""
 
 import json
 import shutil

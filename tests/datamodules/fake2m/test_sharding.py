@@ -1,4 +1,4 @@
-"""Split archives, folders and shards into WebDataset shards, through the command, with every trap of the published data set."""
+"""Sharding of folders, archives and shards, through the command."""
 
 import json
 from functools import partial
