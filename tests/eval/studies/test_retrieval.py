@@ -117,10 +117,13 @@ def test_two_arms(world, tmp_path, capsys):
         "-1"
     ] * 6
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["differences"]["same - passive"]["mean"] == {
-        "recall_at_1": 0.0,
-        "interval": [0.0, 0.0],
-    }
+    change = summary["differences"]["same - passive"]
+    assert change["mean"]["recall_at_1"] == 0.0
+    low, high = change["mean"]["interval"]
+    assert low < 0 < high, "images that did not change say so only up to what they can miss"
+    assert all(row["interval"][0] < 0 < row["interval"][1] for row in change["edits"])
+    assert {row["p_holm"] for row in change["edits"]} == {1.0}
+    assert summary["comparisons"] == len(change["edits"])
     assert (tmp_path / "out" / "report.html").read_text().count("<img") == 2
 
 
