@@ -13,6 +13,8 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from engine import statistics as st
+from sentinels.against import means_interval, single_query_interval
+from sentinels.decide_config import DecideConfig
 
 Values = NDArray[np.float64]
 Study = Callable[[np.random.Generator], bool]
@@ -79,6 +81,15 @@ def key_shares(rng: np.random.Generator, keys: int, trials: int, concentration: 
 def key_means(rng: np.random.Generator, keys: int) -> bool:
     """Mean similarity of few keys."""
     return holds(st.mean_interval(rng.normal(0.5, 0.15, keys), (-1, 1)), 0.5)
+
+
+def against_keys(rng: np.random.Generator, keys: int, queries: int) -> bool:
+    """AUC of means of so many queries against a control that lacks the sentinels, over keys."""
+    scores, others = rng.normal(0.35, 0.1, keys), rng.normal(0.3, 0.1, keys)
+    config = DecideConfig(queries=queries, seed=int(rng.integers(2**31)))
+    single = single_query_interval(scores, others)
+    truth = norm.cdf(0.5 * np.sqrt(queries / 2))
+    return holds(means_interval(scores, others, config, single), float(truth))
 
 
 def pairing(rng: np.random.Generator, keys: int, shift: float) -> bool:

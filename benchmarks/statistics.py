@@ -71,6 +71,11 @@ def simulations() -> list[Simulation]:
         Simulation("pairing test, 20 keys, use", 3, partial(draw.pairing, keys=20, shift=1.0), "finds"),
     ]  # fmt: skip
     made += [
+        Simulation(f"AUC against a control, {keys} keys, {queries} queries a score", 4,
+                   partial(draw.against_keys, keys=keys, queries=queries), replicates=100 if queries == 1 else 40)
+        for keys, queries in ((20, 1), (20, 10), (50, 10))
+    ]  # fmt: skip
+    made += [
         Simulation(f"trigger rate, {keys} keys x {trials} trials, {words}", 5,
                    partial(draw.key_shares, keys=keys, trials=trials, concentration=concentration))
         for keys, trials, concentration, words in (

@@ -75,7 +75,7 @@ def rag_options(parser: Parser) -> None:
     parser.add_argument(
         "--estimate", action="store_true", help="only estimate the requests to a service, and stop"
     )
-    parser.add_call("sentinels.decide:DecideConfig", "decide")
+    parser.add_call("sentinels.decide_config:DecideConfig", "decide")
     parser.add_call("eval.studies.rag:run_rag", skip={"output"})
 
 
@@ -83,7 +83,8 @@ def rag(settings: Any, output: Output) -> int:
     """Run the retrieval attack, and decide; return 0 if complete."""
     from eval.reports.rag import write_rag_report
     from eval.studies.rag import estimate, run_rag, summary
-    from sentinels.decide import decide, in_words
+    from sentinels.decide import decide
+    from sentinels.decision_text import in_words
     from sentinels.record import Record
 
     config = settings.pop("decide")

@@ -44,9 +44,10 @@ def main() -> None:
     decider = Decider.from_pretrained(EMBEDDER)
     for name, answers in (("thief", thief), ("honest", honest)):
         decision = decider.decide(answers, sentinels)
-        print(
-            f"{name}: {'used' if decision.used else 'no evidence of use'}, p = {decision.p:.2g}, {decision.keys} keys"
-        )
+        verdict = "used" if decision.used else "no evidence of use"
+        if decision.used is None:
+            verdict = f"undecided, at least {decision.keys_needed} keys are needed"
+        print(f"{name}: {verdict}, p = {decision.p:.2g}, {decision.keys} keys")
 
 
 if __name__ == "__main__":

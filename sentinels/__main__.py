@@ -163,13 +163,14 @@ def decide_options(parser: Parser) -> None:
     parser.add_argument(
         "--name", type=str, default="out", help="name of the answers' JSON file, without .json"
     )
-    parser.add_call("sentinels.decide:DecideConfig")
+    parser.add_call("sentinels.decide_config:DecideConfig")
 
 
 def decide(settings: Any, output: Output) -> int:
     """Test a system's answers; return 0 if the test ran, whatever its result."""
-    from sentinels.decide import DecideConfig, in_words
     from sentinels.decide import decide as run_test
+    from sentinels.decide_config import DecideConfig
+    from sentinels.decision_text import in_words
 
     config = dataclass_from(settings, DecideConfig)
     decision = run_test(

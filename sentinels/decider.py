@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from images.given import Images, given_images
 from models.embedders import Embedder, open_embedder
-from sentinels.permutation import LEVEL, permutation_test, sequential_test
+from sentinels.permutation import LEVEL, permutation_test, reach_of, sequential_test
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Decision:
 
     Attributes:
         used: True if ``p`` is at most ``level``. False means no evidence of use, not proof of the
-            contrary.
+            contrary. None if so many keys cannot reach the level; see ``keys_needed``.
         p: p-value of the permutation test, in (0, 1].
         level: Accepted probability of a false accusation.
         keys: Number of compared sources.
@@ -28,15 +28,17 @@ class Decision:
         mismatched: Mean cosine similarity of outputs to other sentinels, in [-1, 1].
         stop_after: Number of keys after which a sequential test at the same level stops; None if
             it never does.
+        keys_needed: Fewest keys that can reach the level.
     """
 
-    used: bool
+    used: bool | None
     p: float
     level: float
     keys: int
     matched: float
     mismatched: float
     stop_after: int | None
+    keys_needed: int
 
     @classmethod
     def of(cls, cosines: NDArray[np.float64], level: float = LEVEL, seed: int = 0) -> Self:
@@ -53,14 +55,16 @@ class Decision:
         """
         permutation = permutation_test(cosines, seed)
         sequential = sequential_test(cosines, level)
+        reach = reach_of(permutation, len(cosines), level)
         return cls(
-            used=permutation.p <= level,
+            used=None if reach["words"] else permutation.p <= level,
             p=permutation.p,
             level=level,
             keys=len(cosines),
             matched=permutation.matched,
             mismatched=permutation.mismatched,
             stop_after=sequential.stop,
+            keys_needed=reach["least_keys"],
         )
 
 

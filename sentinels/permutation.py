@@ -8,11 +8,12 @@ Letters: n = keys; cosines are (n, n), outputs by sentinels, the true pairs on t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.statistics import pairing_test
+from engine.statistics import least_keys, pairing_test
 
 Cosines = NDArray[np.float64]
 
@@ -84,3 +85,44 @@ def sequential_test(cosines: Cosines, level: float = LEVEL) -> Sequential:
         evidence.append(float(total))
     stop = next((place + 1 for place, value in enumerate(evidence) if value >= 1 / level), None)
     return Sequential(evidence, level, stop)
+
+
+def greatest_evidence(keys: int) -> float:
+    """Evidence that a sequential test has gathered at most after so many keys, all of which came first."""
+    factors = [0.5 * np.sqrt(left) for left in range(keys, 0, -1)]
+    return float(np.prod([factor for factor in factors if factor > 1]))
+
+
+def least_sequential_keys(level: float) -> int:
+    """Fewest keys with which a sequential test can reach a level."""
+    keys = 1
+    while greatest_evidence(keys) < 1 / level:
+        keys += 1
+    return keys
+
+
+def reach_of(permuted: Permuted, keys: int, level: float) -> dict[str, Any]:
+    """What a permutation test of so many keys can show at most.
+
+    Args:
+        permuted: The test.
+        keys: Number of keys.
+        level: Chance of a false accusation that is accepted.
+
+    Returns:
+        ``least_p`` that it can give; ``least_keys`` and ``sequential_keys`` that can reach the level; and ``words``, which say
+        why it cannot, empty if it can.
+    """
+    least = 1 / permuted.pairings if permuted.exact else 1 / (permuted.pairings + 1)
+    needed = least_keys(level)
+    words = ""
+    if keys < needed:
+        words = f"{keys} keys cannot reach level {level:g}, at least {needed} can"
+    elif least > level:
+        words = f"{permuted.pairings:,} drawn pairings cannot reach level {level:g}"
+    return {
+        "least_p": least,
+        "least_keys": needed,
+        "sequential_keys": least_sequential_keys(level),
+        "words": words,
+    }

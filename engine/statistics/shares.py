@@ -41,7 +41,8 @@ def share_interval(
 
     Unit: one value, such as a person's share of images without a face, or a key's share of hits.
     Assumes: independent units, weighted by ``sizes`` or equally. The interval is Clopper and Pearson's for as many trials as have the
-    variance that was seen between units; they are no more than the units where no variance was seen.
+    variance that was seen between units. It is exact over units that are all or nothing, and they count as one trial each
+    where no variance was seen.
     Fails: too narrow with fewer than about ten units if failures are rare and all in a few of them.
 
     Args:
@@ -67,7 +68,8 @@ def share_interval(
     weights = np.full(count, 1 / count) if sizes is None else sizes / sizes.sum()
     mean = min(1.0, float((weights * values).sum()))
     variance = float(((weights * (values - mean)) ** 2).sum()) * count / (count - 1)
-    if mean in (0.0, 1.0) or variance < 1e-12:
+    whole = np.isin(values, (0, 1)).all() and np.ptp(weights) < 1e-12
+    if whole or mean in (0.0, 1.0) or variance < 1e-12:
         return beta_interval(mean, count, confidence)
     tail = (1 + confidence) / 2
     fewer = (norm.ppf(tail) / t.ppf(tail, count - 1)) ** 2

@@ -9,6 +9,7 @@ from engine.manifest import read_manifest
 from engine.pages.data_urls import image_url
 from engine.pages.shell import MISSING, number, write_page
 from images.io import open_photo
+from sentinels.decision_text import verdict
 from sentinels.record import Record, Sentinel
 from sentinels.trials import Trials, triggered
 
@@ -22,6 +23,7 @@ SYSTEMS = [
     "system",
     "verdict",
     "p",
+    "keys",
     "own sentinel",
     "others",
     "looked into its database",
@@ -90,14 +92,30 @@ def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
     stop = facts["sequential"]["stop_after_keys"]
     return [
         name,
-        "used" if facts["used"] else "no evidence",
+        verdict(facts),
         f"{facts['permutation']['p']:.2g}",
-        number(facts["similarity"]["mean"]),
+        str(facts.get("keys", MISSING)),
+        number(facts["similarity"]["mean"]) + _span(facts["similarity"], 1, ".3f"),
         number(facts["similarity"]["mismatched"]),
-        f"{100 * facts['triggered']['share']:.0f} %",
-        f"{100 * facts['hits']['hit@1']['share']:.0f} %",
+        f"{100 * facts['triggered']['share']:.0f} %" + _span(facts["triggered"], 100, ".0f"),
+        f"{100 * facts['hits']['hit@1']['share']:.0f} %"
+        + _span(facts["hits"]["hit@1"], 100, ".0f"),
         f"{stop} keys" if stop else MISSING,
     ]
+
+
+def _span(figure: dict[str, Any], scale: float, form: str) -> str:
+    """Format a figure's interval over keys; empty without one.
+
+    Args:
+        figure: With an ``interval``, if it has one.
+        scale: Factor of the bounds.
+        form: Format of a bound.
+    """
+    interval = figure.get("interval")
+    if interval is None:
+        return ""
+    return f" ({format(scale * interval[0], form)} to {format(scale * interval[1], form)})"
 
 
 def _thumbnail(path: Path | None) -> str:

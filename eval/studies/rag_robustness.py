@@ -23,7 +23,8 @@ from images.transforms import edit_generator
 from models.embedders import identify_model, open_embedder
 from models.search import ExactIndex, Ranking, rankings
 from models.store import VectorStore
-from sentinels.decide import DecideConfig, decide
+from sentinels.decide import decide
+from sentinels.decide_config import DecideConfig
 from sentinels.reader import load_network
 from sentinels.record import Record
 from sentinels.retrieve import read_captions
@@ -138,10 +139,19 @@ def run_robustness(
 def _decision_columns(system: Mapping[str, Any]) -> dict[str, Any]:
     """Select the columns of ``robustness.csv`` from a decision about a system."""
     return {
+        "keys": system["keys"],
         "hit_at_1": system["hits"]["hit@1"]["share"],
+        "hit_at_1_interval": _words(system["hits"]["hit@1"]["interval"]),
         "p": system["permutation"]["p"],
+        "least_p": system["reach"]["least_p"],
         "similarity": system["similarity"]["mean"],
+        "similarity_interval": _words(system["similarity"]["interval"]),
     }
+
+
+def _words(interval: Sequence[float] | None) -> str:
+    """Format a 95 % interval over keys; empty without one."""
+    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
 @dataclass

@@ -13,7 +13,8 @@ import numpy as np
 from engine.files import file_digest
 from engine.job import JobOptions, Report
 from engine.run_job import run_job
-from eval.reports.retrieval import Answers, write_report
+from eval.reports.retrieval import write_report
+from eval.reports.retrieval_figures import Answers
 from eval.studies.lookup_job import CHAINS, EDITS, LookUpJob, Query
 from eval.studies.retrieval_tables import write_detection, write_retrieval
 from images.inputs import find_images, inputs_digest

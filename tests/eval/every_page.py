@@ -171,7 +171,8 @@ def rag(folder):
 
 
 def retrieval(folder):
-    from eval.reports.retrieval import Answers, write_report
+    from eval.reports.retrieval import write_report
+    from eval.reports.retrieval_figures import Answers
 
     rng = np.random.default_rng(0)
     labels = [("blur", str(n)) for n in range(6)] + [("<b>crop</b>", "0.5")]

@@ -9,7 +9,16 @@ from engine.cli import run
 from images.io import save_png
 from images.photo import Photo
 from sentinels.__main__ import main
-from sentinels.permutation import permutation_test, sequential_test
+from sentinels.against import against_control
+from sentinels.compared import Compared
+from sentinels.decide_config import DecideConfig
+from sentinels.permutation import (
+    greatest_evidence,
+    least_sequential_keys,
+    permutation_test,
+    reach_of,
+    sequential_test,
+)
 from sentinels.record import Record, Sentinel
 from sentinels.roc import degenerate, resampled, separation, threshold
 from sentinels.trials import Trials
@@ -174,8 +183,56 @@ def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys)
     assert system["triggered"]["share"] == pytest.approx(7 / 8)
     assert system["hits"]["hit@1"]["share"] == pytest.approx(7 / 8)  # the untriggered one is a miss
     assert system["permutation"]["p"] == pytest.approx(1 / 5040)
-    assert found["against_control"]["single_query_auc"] == 1.0
+    assert system["reach"]["least_p"] == pytest.approx(1 / 5040)
+    assert "not decided; 7 keys cannot, at least 15" in told
+    assert "over keys" in told
+    low, high = system["triggered"]["interval"]
+    assert (low, high) == pytest.approx((0.4735, 0.9968), abs=1e-3), "one of eight keys"
+    against = found["against_control"]
+    assert against["single_query_auc"] == 1.0
+    assert against["auc_interval"][0] < 0.8, "seven keys, all told apart"
+    assert against["auc_interval"][1] == 1
+    assert against["tpr_at_1_fpr"] is against["tpr_at_10_fpr"] is None, "of seven keys"
+    assert "TPR - at 1 % FPR, - at 10 %" in told
     assert json.loads((answered / "out" / "manifest.json").read_text())["model"]["sha256"]
+
+
+def test_perfect_use_is_undecided_where_so_many_keys_cannot_reach_the_level(
+    answered, looks, capsys
+):
+    assert decide(answered, looks, "--level", "0.0001") == 0
+    told = capsys.readouterr().out
+    assert "system: undecided: 7 keys cannot reach level 0.0001, at least 8 can" in told
+    found = json.loads((answered / "out" / "decision.json").read_text())["system"]
+    assert found["used"] is None
+    assert found["reach"]["least_keys"] == 8
+
+
+def test_fewest_keys_reach_their_level_and_one_less_does_not():
+    for keys in range(2, 9):
+        test = permutation_test(np.eye(keys), 0)
+        assert bool(reach_of(test, keys, 0.001)["words"]) == (keys < 7) == (test.p > 0.001)
+    assert least_sequential_keys(0.001) == 19
+    for keys in (18, 19):
+        evidence = sequential_test(np.eye(keys), 0.001)
+        assert max(evidence.evidence) == pytest.approx(greatest_evidence(keys))
+        assert (evidence.stop is None) == (keys == 18)
+    drawn = permutation_test(np.eye(12), 0, draws=999)
+    assert "999 drawn pairings cannot reach level 0.0001" in reach_of(drawn, 12, 1e-4)["words"]
+
+
+def test_the_interval_against_a_control_is_over_keys_not_over_draws():
+    rng = np.random.default_rng(0)
+    scores, others = rng.normal(0.35, 0.1, 20), rng.normal(0.3, 0.1, 20)
+    config = DecideConfig(queries=10)
+    sides = [
+        Compared([f"{n}" for n in range(20)], np.diag(values), {}, {})
+        for values in (scores, others)
+    ]
+    found = against_control(*sides, config)
+    low, high = found["auc_interval"]
+    assert high - low > 6 * found["deviation_of_draws"]["auc"]
+    assert low < found["auc"] < high
 
 
 def test_compat_writes_the_published_file(answered, looks, capsys):

@@ -63,4 +63,6 @@ def test_a_decision_is_the_permutation_tests():
         True,
         0.01,
     )
-    assert not Decision.of(np.ones((8, 8))).used
+    assert Decision.of(np.ones((8, 8))).used is False
+    few = Decision.of(np.eye(6))
+    assert (few.used, few.keys_needed) == (None, 7), "six keys cannot reach 0.001"
