@@ -12,13 +12,6 @@ import numpy as np
 
 from engine.files import write_text
 from engine.manifest import write_manifest
-<<<<<<< HEAD
-from engine.statistics import bootstrap_interval, proportion_interval
-from images.io import open_photo
-from images.kinds import UnreadableImage
-from models.embedders import Embedder, identify_model, open_embedder
-from sentinels.permutation import permutation_test, sequential_test
-=======
 from engine.records import to_json
 from engine.statistics import mean_interval
 from models.embedders import identify_model, open_embedder
@@ -26,7 +19,6 @@ from sentinels.against import against_control
 from sentinels.compared import Compared, compare, embedded
 from sentinels.decide_config import DecideConfig
 from sentinels.permutation import permutation_test, reach_of, sequential_test
->>>>>>> 63b0994 (Decisions: a key is the unit of rates and of figures against a control, undecided where so many keys cannot reach the level; no rate from few keys)
 from sentinels.record import Record
 from sentinels.trials import Trials
 
