@@ -10,36 +10,35 @@ from eval.human.design import Design
 from eval.human.pictures import Stimulus
 from eval.human.store import Answer
 
+ANSWER_COLUMNS = (
+    "participant",
+    "place",
+    "files",
+    "labels",
+    "category",
+    "choice",
+    "reasons",
+    "seconds",
+)
+
 
 def as_csv(answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
-    """Write a line for each answer: participant, place, files and labels in the order shown, choice, reasons, seconds, about."""
+    """Format all answers, one line each.
+
+    Files and labels are in the order shown. The participants' answers about themselves are the last
+    columns.
+    """
     text = io.StringIO()
     about = list(answers[0].about)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "participant",
-            "place",
-            "files",
-            "labels",
-            "category",
-            "choice",
-            "reasons",
-            "seconds",
-            *about,
-        ]
-    )
+    writer.writerow([*ANSWER_COLUMNS, *about])
     for answer in answers:
         shown = [stimuli[number] for number in answer.pictures]
-        files, labels = (
-            ";".join(str(found.file) for found in shown),
-            ";".join(found.label for found in shown),
-        )
         row = [
             answer.participant,
             answer.place,
-            files,
-            labels,
+            ";".join(str(stimulus.file) for stimulus in shown),
+            ";".join(stimulus.label for stimulus in shown),
             shown[0].category,
             answer.choice,
             ";".join(answer.reasons),
@@ -50,19 +49,27 @@ def as_csv(answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
 
 
 def scores(design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
-    """Write the answers as a file of scores for ``python -m detectors leaderboard``, with who answered about which image."""
+    """Format the answers as scores for ``python -m detectors leaderboard``.
+
+    Each score has its participant and its image.
+
+    Args:
+        design: The study, of kind ``label``.
+        answers: All answers.
+        stimuli: All images, by index.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["label", "score", "subset", "participant", "source_path"])
     for answer in answers:
-        found = stimuli[answer.pictures[0]]
+        stimulus = stimuli[answer.pictures[0]]
         writer.writerow(
             [
-                int(found.label == design.target),
+                int(stimulus.label == design.target),
                 int(answer.choice == design.target),
-                found.category,
+                stimulus.category,
                 answer.participant,
-                f"{answer.pictures[0]}:{found.file}",
+                f"{answer.pictures[0]}:{stimulus.file}",
             ]
         )
     return text.getvalue()

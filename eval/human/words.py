@@ -1,64 +1,74 @@
-"""Figures of a human test in a few lines."""
+"""Main figures of a human test in a few lines of text."""
 
 from __future__ import annotations
 
 from typing import Any
 
+PAIR_SHARES = ("target_chosen",)
+LABEL_SHARES = ("accuracy", "precision", "recall", "specificity", "false_omission")
 INTERVALS = "95 % intervals: two-way bootstrap over people and images"
 
 
 def in_words(record: dict[str, Any]) -> str:
-    """The main figures with their intervals, numbers and units."""
+    """Format the main figures with their intervals, numbers and units."""
+    kind = record["kind"]
+    units = "images" if kind == "label" else "items"
     lines = [
-        f"{record['people']} people, {record['images']} {'images' if record['kind'] == 'label' else 'items'}, "
-        f"{record['answers']} answers, {record['seconds_median']:.1f} s each (median)",
+        f"{record['people']} people, {record['images']} {units}, {record['answers']} answers, "
+        f"{record['seconds_median']:.1f} s each (median)",
         INTERVALS if record["people"] > 1 else "no intervals: they need at least 2 people",
     ]
-    if record["kind"] == "rating":
+    if kind == "rating":
         return "\n".join(lines + _ratings(record))
-    names = (
-        ("target_chosen",)
-        if record["kind"] == "pair"
-        else ("accuracy", "precision", "recall", "specificity", "false_omission")
-    )
-    lines += [f"{name.replace('_', ' ')}: {_said(record[name])}" for name in names]
-    main = names[0]
-    if record["kind"] == "pair":
+
+    # Shares of all answers, and the main share by category.
+    names = PAIR_SHARES if kind == "pair" else LABEL_SHARES
+    lines += [f"{name.replace('_', ' ')}: {_share(record[name])}" for name in names]
+    if kind == "pair":
         lines.append(f"p of telling no better than guessing on average: {_p(record['p_guessing'])}")
-    lines += [f"  {group}: {_said(found[main])}" for group, found in record["by_category"].items()]
-    if told := record.get("detector"):
+    for category, shares in record["by_category"].items():
+        lines.append(f"  {category}: {_share(shares[names[0]])}")
+
+    # The same shares of a detector.
+    if detector := record.get("detector"):
         lines.append(
-            f"{told['name']} on the same {told['images']} distinct images, exact intervals over images:"
+            f"{detector['name']} on the same {detector['images']} distinct images, "
+            "exact intervals over images:"
         )
-        lines += [f"  {name.replace('_', ' ')}: {_said(told[name])}" for name in names]
+        lines += [f"  {name.replace('_', ' ')}: {_share(detector[name])}" for name in names]
     return "\n".join(lines)
 
 
 def _ratings(record: dict[str, Any]) -> list[str]:
-    """Mean ratings and their differences, a line each."""
-    lines = [
-        f"{label}: {found['mean']:.2f} ({_span(found, '.2f')}; {found['answers']} answers)"
-        for label, found in record["ratings"].items()
-    ]
-    return lines + [
-        f"{pair}: {found['mean']:+.2f} ({_span(found, '+.2f')}), p = {_p(found['p'])}; "
-        f"{len(record['differences'])} comparison(s) in all"
-        for pair, found in record["differences"].items()
-    ]
+    """Format mean ratings and their differences, one line each."""
+    lines = []
+    for label, rating in record["ratings"].items():
+        span = _span(rating, ".2f")
+        lines.append(f"{label}: {rating['mean']:.2f} ({span}; {rating['answers']} answers)")
+    total = len(record["differences"])
+    for pair, difference in record["differences"].items():
+        span = _span(difference, "+.2f")
+        lines.append(
+            f"{pair}: {difference['mean']:+.2f} ({span}), p = {_p(difference['p'])}; "
+            f"{total} comparison(s) in all"
+        )
+    return lines
 
 
-def _said(found: dict[str, Any] | None) -> str:
-    if found is None:
+def _share(share: dict[str, Any] | None) -> str:
+    """Format a share with its interval and counts."""
+    if share is None:
         return "-"
-    return f"{found['share']:.1%} ({_span(found, '.1%')}; {found['count']} of {found['of']})"
+    return f"{share['share']:.1%} ({_span(share, '.1%')}; {share['count']} of {share['of']})"
 
 
-def _span(found: dict[str, Any], form: str) -> str:
-    """An interval in words."""
-    if found["low"] is None:
+def _span(interval: dict[str, Any], form: str) -> str:
+    """Format an interval, its bounds in one number format."""
+    if interval["low"] is None:
         return "no interval"
-    return f"{format(found['low'], form)} to {format(found['high'], form)}"
+    return f"{format(interval['low'], form)} to {format(interval['high'], form)}"
 
 
 def _p(value: float | None) -> str:
+    """Format a p-value."""
     return "not known from one person or image" if value is None else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""Paired comparisons of arms over people, their intervals, and what so many people can show."""
+"""Paired comparisons of arms over people."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ from engine.statistics import Interval, PairedDifference, holm, least_people, pa
 Values = NDArray[np.float64]
 
 LEVEL = 0.05
-"""Level that pages speak of."""
+"""Significance level of the pages."""
 
 HEAD = ["difference", "mean", "95 % interval", "people", "p", "least p", "Holm's p"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arm ``a`` minus arm ``b`` over people, and its p after Holm over all comparisons of the page."""
+    """Paired comparison of two arms over people.
+
+    Attributes:
+        a: Name of an arm.
+        b: Name of the arm that is subtracted.
+        difference: Difference ``a`` minus ``b`` over people.
+        adjusted: p-value after Holm over all comparisons of the page.
+        metric: Name of the compared values.
+    """
 
     a: str
     b: str
@@ -31,33 +39,37 @@ class Comparison:
 
     @property
     def cells(self) -> list[str]:
-        """A row of a table that is headed by :data:`HEAD`."""
-        found = self.difference
+        """Cells of a table row, with the columns :data:`HEAD`."""
+        difference = self.difference
         return [
             f"{self.a} - {self.b}",
-            f"{found.mean:+.3f}",
-            span(found.interval, signed=True) or MISSING,
-            str(found.n),
-            f"{found.p:.4f}",
-            f"{found.least_p:.4f}",
+            f"{difference.mean:+.3f}",
+            span(difference.interval, signed=True) or MISSING,
+            str(difference.n),
+            f"{difference.p:.4f}",
+            f"{difference.least_p:.4f}",
             f"{self.adjusted:.4f}",
         ]
 
     @property
     def words(self) -> str:
-        """The comparison in one line."""
-        found = self.difference
-        interval = f"95 % CI [{span(found.interval, signed=True)}]" if found.interval else "no CI"
+        """Comparison in one line of text."""
+        difference = self.difference
+        interval = "no CI"
+        if difference.interval:
+            interval = f"95 % CI [{span(difference.interval, signed=True)}]"
         return (
-            f"{self.a} - {self.b}: {self.metric} {found.mean:+.3f}, {interval}, {found.n} people, p = {found.p:.4f} "
-            f"(least possible {found.least_p:.4f}), after Holm {self.adjusted:.4f}"
+            f"{self.a} - {self.b}: {self.metric} {difference.mean:+.3f}, {interval}, "
+            f"{difference.n} people, p = {difference.p:.4f} "
+            f"(least possible {difference.least_p:.4f}), after Holm {self.adjusted:.4f}"
         )
 
 
 def identity_score(ism_all: Sequence[float | None]) -> Values:
-    """ISM of each person with images without a face counted as 0, and no less than 0; NaN where it is not known.
+    """ISM of each person, at least 0; NaN if unknown.
 
-    A wrong face scores below 0, so an arm that draws other people would otherwise rank above one that draws nobody.
+    Images without a face count as 0. A wrong face scores below 0, so without the bound an arm with
+    other people's faces would rank above an arm without faces.
     """
     values = np.array([np.nan if value is None else value for value in ism_all], dtype=np.float64)
     return np.where(values < 0, 0.0, values)
@@ -66,30 +78,38 @@ def identity_score(ism_all: Sequence[float | None]) -> Values:
 def compare(
     values: Mapping[str, Values], baseline: str = "clean", metric: str = "ISM"
 ) -> list[Comparison]:
-    """Compare every arm with the baseline, and RID with noise, paired over the people who have both values.
+    """Compare every arm with the baseline, and RID with noise.
+
+    The comparisons are paired over the people with values in both arms.
 
     Args:
-        values: By arm, a value for each person, (n,); NaN where there is none.
+        values: Values of all persons by arm, (n,) each; NaN for a missing value.
         baseline: Arm that the others are compared with.
         metric: Name of the values.
     """
     pairs = [(arm, baseline) for arm in values if arm != baseline and baseline in values]
     pairs += [("rid", "noise")] if {"rid", "noise"} <= set(values) else []
-    found = {}
+    differences = {}
     for a, b in pairs:
         both = np.isfinite(values[a]) & np.isfinite(values[b])
         if both.any():
-            found[a, b] = paired_difference(values[a][both], values[b][both])
-    adjusted = holm([difference.p for difference in found.values()])
-    return [
-        Comparison(*pair, difference, p, metric)
-        for (pair, difference), p in zip(found.items(), adjusted, strict=True)
-    ]
+            differences[a, b] = paired_difference(values[a][both], values[b][both])
+    adjusted = holm([difference.p for difference in differences.values()])
+    comparisons = []
+    for ((a, b), difference), p in zip(differences.items(), adjusted, strict=True):
+        comparisons.append(Comparison(a, b, difference, p, metric))
+    return comparisons
 
 
 def reach(people: int, comparisons: int) -> str:
-    """What so many people cannot show, in a sentence; empty if the level is within reach of every comparison."""
-    if not comparisons or people >= (all_of := least_people(LEVEL, comparisons)):
+    """Explain that so few people cannot reach the level.
+
+    The text is empty if every comparison can reach it.
+    """
+    if not comparisons:
+        return ""
+    all_of = least_people(LEVEL, comparisons)
+    if people >= all_of:
         return ""
     alone = least_people(LEVEL)
     holms = f"{all_of} after Holm over {comparisons} comparisons"
@@ -101,12 +121,18 @@ def reach(people: int, comparisons: int) -> str:
 
 
 def count(people: int) -> str:
-    """So many people, in words."""
+    """Format a number of people."""
     return f"{people} {'person' if people == 1 else 'people'}"
 
 
 def span(interval: Interval | None, digits: int = 3, *, signed: bool = False) -> str:
-    """An interval in words; empty without one."""
+    """Format an interval.
+
+    Args:
+        interval: The interval; None gives an empty text.
+        digits: Digits after the decimal point.
+        signed: Write the sign of positive bounds.
+    """
     if interval is None:
         return ""
     form = f"{{:{'+' if signed else ''}.{digits}f}}"

@@ -1,4 +1,4 @@
-"""A protection study in numbers: means of every arm, intervals over people, and paired comparisons."""
+"""Table of a protection study: means, intervals and comparisons."""
 
 from __future__ import annotations
 
@@ -32,62 +32,67 @@ METRICS = {
     "fid": "FID",
     "kid": "KID",
 }
-"""Every metric a table may have, as it is headed; a study without one has no such column."""
+"""Columns of the table, by metric; a study has only columns of its own metrics."""
 
 
 @dataclass(frozen=True)
 class StudyTable:
-    """The study in numbers: metric means of each arm, intervals, paired comparisons of ISM, the real pictures' ISM."""
+    """Numbers of a protection study.
+
+    Attributes:
+        arms: Names of the arms.
+        rows: Mean of each metric, by arm.
+        intervals: Intervals of ISM and FDFR over people, by arm.
+        comparisons: Comparisons of ISM (no face = 0, at least 0), or of FDFR if no faces are
+            recognized.
+        real_ism: ISM between the real images.
+        people: Number of people.
+        partial: Notes on means for which some people have no value.
+        access: Access of each arm to the attacked model.
+        attacked: Name of the attacked model.
+        references: Note on the number of real images that an ISM is measured against; empty if it
+            was not recorded.
+    """
 
     arms: list[str]
     rows: dict[str, dict[str, float]]
     intervals: dict[str, dict[str, Interval | None]]
-    """Of ISM and FDFR over people, by arm."""
     comparisons: list[Comparison]
-    """Of ISM, no face = 0, at least 0; of FDFR where no faces are recognized."""
     real_ism: float
     people: int
     partial: list[str]
-    """Means that not every person had a value for, in words."""
     access: dict[str, Access]
-    """What each arm knew of the attacked model."""
     attacked: str
-    """Name of the attacked model."""
     references: str = ""
-    """Number of real pictures that an ISM is measured against, in words; empty where it was not recorded."""
 
     @property
     def access_words(self) -> list[str]:
-        """What each arm knew of the attacked model, a sentence an arm."""
-        return [words for arm in self.arms if (words := self.access[arm].words(arm, self.attacked))]
+        """Access of each arm to the attacked model, one sentence each."""
+        sentences = [self.access[arm].words(arm, self.attacked) for arm in self.arms]
+        return [sentence for sentence in sentences if sentence]
 
     @property
     def metrics(self) -> dict[str, str]:
-        """The table's columns: names and headings."""
-        return {
-            metric: heading
-            for metric, heading in METRICS.items()
-            if metric in next(iter(self.rows.values()))
-        }
+        """Columns of the table: names and headings."""
+        present = next(iter(self.rows.values()))
+        return {metric: heading for metric, heading in METRICS.items() if metric in present}
 
     def text(self) -> str:
-        """The table as aligned plain text."""
-        head = ["arm", *self.metrics.values(), "box"]
-        lines = [
-            [
-                arm,
-                *(number(self.rows[arm][metric], "-") for metric in self.metrics),
-                self.access[arm].box,
-            ]
-            for arm in self.arms
-        ]
-        widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
-        table = [
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in [head, *lines]
-        ]
+        """Format the table as aligned plain text."""
+        rows = [["arm", *self.metrics.values(), "box"]]
+        for arm in self.arms:
+            cells = [number(self.rows[arm][metric], "-") for metric in self.metrics]
+            rows.append([arm, *cells, self.access[arm].box])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = []
+        for row in rows:
+            cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+            table.append("  ".join(cells))
+
+        # Notes below the table.
         notes = [
-            f"{count(self.people)}{self.references}; ISM between real pictures of the same person {self.real_ism:.3f}"
+            f"{count(self.people)}{self.references}; "
+            f"ISM between real pictures of the same person {self.real_ism:.3f}"
         ]
         notes += self.access_words + self.partial + self.interval_words
         notes += [comparison.words for comparison in self.comparisons]
@@ -97,91 +102,92 @@ class StudyTable:
 
     @property
     def interval_words(self) -> list[str]:
-        """Intervals of ISM and FDFR over people, a line an arm; none of one person."""
+        """Intervals of ISM and FDFR over people, one line for each arm."""
         if self.people < 2:
             return ["no intervals: they need at least 2 people"]
-        return [
-            f"{arm}: 95 % over {count(self.people)}: "
-            + ", ".join(
-                f"{name} {span(found) or 'none'}"
-                for name, found in (
-                    ("ISM", self.intervals[arm]["ism_all"]),
-                    ("FDFR", self.intervals[arm]["fdfr"]),
-                )
-            )
-            for arm in self.arms
-        ]
+        lines = []
+        for arm in self.arms:
+            ism = span(self.intervals[arm]["ism_all"]) or "none"
+            fdfr = span(self.intervals[arm]["fdfr"]) or "none"
+            lines.append(f"{arm}: 95 % over {count(self.people)}: ISM {ism}, FDFR {fdfr}")
+        return lines
 
 
 def summarise(
     results: Sequence[PersonResult], sets: dict[str, dict[str, float]], manifest: dict[str, Any]
 ) -> StudyTable:
-    """Average over people, and compare every arm with the clean one and RID with noise, paired over people.
+    """Average over people, and compare the arms.
+
+    Every arm is compared with the clean arm, and RID with noise, paired over people.
 
     Args:
-        results: What :func:`eval.studies.results.read_results` gives.
-        sets: Metrics of all people's pictures together, by arm.
-        manifest: The study's.
+        results: Result of :func:`eval.studies.results.read_results`.
+        sets: Metrics of all people's images together, by arm.
+        manifest: Manifest of the study.
     """
     arms = list(results[0]["measured"])
     metrics = list(results[0]["measured"][arms[0]])
-    rows = {
-        arm: {metric: mean_of(results, arm, metric) for metric in metrics} | sets.get(arm, {})
-        for arm in arms
-    }
-    scores = {
-        arm: identity_score([result["measured"][arm]["ism_all"] for result in results])
-        for arm in arms
-    }
-    if "ism_all" in metrics:
-        for arm in arms:
+    rows: dict[str, dict[str, float]] = {}
+    scores: dict[str, NDArray[np.float64]] = {}
+    intervals: dict[str, dict[str, Interval | None]] = {}
+    partial: list[str] = []
+    for arm in arms:
+        measured = [result["measured"][arm] for result in results]
+
+        # Means, and notes on missing values.
+        rows[arm] = {metric: mean_of(results, arm, metric) for metric in metrics}
+        rows[arm] |= sets.get(arm, {})
+        notes = [_partial(results, arm, metric) for metric in metrics]
+        partial += [note for note in notes if note]
+
+        # Identity scores are at least 0, also in the table.
+        scores[arm] = identity_score([values["ism_all"] for values in measured])
+        if "ism_all" in metrics:
             rows[arm]["ism_all"] = mean_of_known(scores[arm])
+        intervals[arm] = {
+            "ism_all": mean_interval(known(scores[arm]), (0.0, 1.0)),
+            "fdfr": share_interval(known([values["fdfr"] for values in measured])),
+        }
     return StudyTable(
         arms=arms,
         rows=rows,
-        intervals={
-            arm: {
-                "ism_all": mean_interval(known(scores[arm]), (0.0, 1.0)),
-                "fdfr": share_interval(known([r["measured"][arm]["fdfr"] for r in results])),
-            }
-            for arm in arms
-        },
+        intervals=intervals,
         comparisons=comparisons_of(results, scores),
         real_ism=float(np.mean([result["real_ism"] for result in results])),
         people=len(results),
         access=boxes(manifest, arms),
         attacked=attacked_model(manifest),
         references=references_of(results),
-        partial=[
-            note for arm in arms for metric in metrics if (note := _partial(results, arm, metric))
-        ],
+        partial=partial,
     )
 
 
 def comparisons_of(
     results: Sequence[PersonResult], scores: dict[str, NDArray[np.float64]]
 ) -> list[Comparison]:
-    """Comparisons of ISM, or of FDFR where no faces are recognized."""
+    """Compare the ISM of all arms, or the FDFR if no faces are recognized."""
     if any(np.isfinite(values).any() for values in scores.values()):
         return compare(scores)
-    lost = {arm: [result["measured"][arm]["fdfr"] for result in results] for arm in scores}
-    return compare({arm: np.array(values) for arm, values in lost.items()}, metric="FDFR")
+    rates = {}
+    for arm in scores:
+        rates[arm] = np.array([result["measured"][arm]["fdfr"] for result in results])
+    return compare(rates, metric="FDFR")
 
 
 def references_of(results: Sequence[PersonResult]) -> str:
-    """Number of real pictures an ISM is measured against, in words; ISM grows with it."""
+    """Note on the number of reference images, with which ISM grows."""
     numbers = sorted({result["references"] for result in results if "references" in result})
     return f", {' or '.join(map(str, numbers))} reference pictures each" if numbers else ""
 
 
 def known(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values that are numbers."""
+    """Select the finite values."""
     array = np.asarray(values, dtype=np.float64)
     return array[np.isfinite(array)]
 
 
 def mean_of_known(values: Sequence[float] | NDArray[np.float64]) -> float:
-    """Mean of the values that are numbers; NaN if there are none."""
+    """Mean of the finite values; NaN if there are none."""
     numbers = known(values)
     return float(numbers.mean()) if len(numbers) else float("nan")
 
@@ -193,9 +199,9 @@ def attacked_model(manifest: dict[str, Any]) -> str:
 
 
 def _partial(results: Sequence[PersonResult], arm: str, metric: str) -> str:
-    known = sum(not np.isnan(result["measured"][arm][metric]) for result in results)
-    return (
-        f"{arm}: {METRICS.get(metric, metric)} is a mean over {known} of {len(results)} people"
-        if 0 < known < len(results)
-        else ""
-    )
+    """Note on a mean over some of the people; empty for a mean over all or none."""
+    available = sum(not np.isnan(result["measured"][arm][metric]) for result in results)
+    if not 0 < available < len(results):
+        return ""
+    heading = METRICS.get(metric, metric)
+    return f"{arm}: {heading} is a mean over {available} of {len(results)} people"

@@ -31,7 +31,10 @@ class PersonResult(TypedDict):
 
 
 class StoredResult(TypedDict):
-    """The same in JSON: null for a metric that is not a finite number, as JSON has none."""
+    """Numbers of one person as stored in JSON.
+
+    JSON has no NaN or infinity, so a metric that is not a finite number is null.
+    """
 
     name: str
     measured: dict[str, dict[str, float | None]]
@@ -121,7 +124,10 @@ def _metric_names(result: PersonResult) -> dict[str, set[str]]:
 
 
 def _from_json(stored: StoredResult) -> PersonResult:
-    """Read null as NaN, and as infinity where it is the PSNR of an unchanged image."""
+    """Read null as NaN.
+
+    A null PSNR of unchanged images is infinity.
+    """
     measured: dict[str, dict[str, float]] = {}
     for arm, values in stored["measured"].items():
         unchanged = values.get("levels") == 0
