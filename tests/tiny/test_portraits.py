@@ -98,7 +98,7 @@ def test_training_and_evaluation_people_do_not_mix():
 
 
 def test_every_shipped_recipe_trains_on_training_people_only():
-    from tiny.train import TRAINING_PEOPLE, VALIDATION_FIRST
+    from tiny.train_sources import TRAINING_PEOPLE, VALIDATION_FIRST
 
     assert TRAINING_PEOPLE < VALIDATION_FIRST < EVALUATION_START
 

@@ -14,6 +14,9 @@ from PIL import Image
 import datamodules.fake2m.shortcuts
 import tiny.cards
 import tiny.train
+import tiny.train_diffusion
+import tiny.train_recognition
+import tiny.train_systems
 from datamodules.datamodule import ImageDataModule
 from detectors.detector import Detector
 from engine.cli import run
@@ -27,7 +30,7 @@ from tiny import fitting
 from tiny.__main__ import main
 from tiny.dataset import PortraitDataset
 from tiny.detection import DetectionSizes
-from tiny.train import DiffusionRecipe
+from tiny.train_diffusion import DiffusionRecipe
 
 
 def lighter(config, folder):
@@ -50,7 +53,7 @@ def smaller_batches(config, folder):
 
 @pytest.mark.slow
 def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr(tiny.train, "TRAINING_PEOPLE", 40)
+    monkeypatch.setattr(tiny.train_diffusion, "TRAINING_PEOPLE", 40)
     monkeypatch.setattr(datamodules.fake2m.shortcuts, "MIN_IMAGES", 20)
     small = {
         name: (
@@ -61,25 +64,29 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
         for name, r in tiny.train.RECIPES.items()
         if name != "probe"
     }
-    small["faces"] = partial(tiny.train.train_faces, people=16, pictures=4)
-    small["ddpm"] = partial(tiny.train.train_unconditional, people=8, pictures=4)
-    small["upscaler"] = partial(tiny.train.train_upscaler, people=16)
+    small["faces"] = partial(tiny.train_recognition.train_faces, people=16, pictures=4)
+    small["ddpm"] = partial(tiny.train_diffusion.train_unconditional, people=8, pictures=4)
+    small["upscaler"] = partial(tiny.train_diffusion.train_upscaler, people=16)
     sizes = DetectionSizes(
         40, 24, 6, 6
     )  # a few steps may end worse than chance, which calibration refuses; sixty do not
-    small["detector"] = lambda place, name, steps: tiny.train.train_detector(
+    small["detector"] = lambda place, name, steps: tiny.train_systems.train_detector(
         place, name, 30 * steps, sizes
     )
-    small["copies"] = partial(tiny.train.train_copies, collages=60, portraits=4, windows=4)
-    small["index"] = partial(tiny.train.train_index, training=80, entries=20)
-    small["rid"] = partial(tiny.train.train_rid, people=8, pictures=4)
+    small["copies"] = partial(
+        tiny.train_recognition.train_copies, collages=60, portraits=4, windows=4
+    )
+    small["index"] = partial(tiny.train_recognition.train_index, training=80, entries=20)
+    small["rid"] = partial(tiny.train_systems.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
     for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
-        monkeypatch.setattr(tiny.train, config, lighter(getattr(tiny.train, config), tmp_path))
+        monkeypatch.setattr(
+            tiny.train_systems, config, lighter(getattr(tiny.train_systems, config), tmp_path)
+        )
     monkeypatch.setattr(
-        tiny.train,
+        tiny.train_systems,
         "DETECTOR_CONFIGS",
-        [smaller_batches(config, tmp_path) for config in tiny.train.DETECTOR_CONFIGS],
+        [smaller_batches(config, tmp_path) for config in tiny.train_systems.DETECTOR_CONFIGS],
     )
     places = ["--output", str(tmp_path / "shipped"), "--work", str(tmp_path / "work")]
     assert run(main, ["train", "all", "--steps", "2", *places]) == 0
@@ -112,7 +119,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
 
 def test_the_face_recipe(tmp_path):
     place = fitting.Place(tmp_path / "shipped", tmp_path / "work")
-    tiny.train.train_faces(place, "faces", steps=1, people=16, pictures=4)
+    tiny.train_recognition.train_faces(place, "faces", steps=1, people=16, pictures=4)
     faces = load_faces(str(tmp_path / "shipped" / "faces"))(torch.rand(2, 3, 64, 64))
     assert faces.embeddings.shape == (2, 96)
 
