@@ -1,1 +1,1 @@
-"""The embedded world: procedural portraits and the recipes that trained the weights in ``checkpoints/tiny``."""
+"""The toy world: procedural portraits, and the recipes of the weights in ``checkpoints/tiny``."""

@@ -1,4 +1,4 @@
-"""``python -m tiny VERB``: draw people, rebuild the shipped models, grade them, show them."""
+"""Commands of ``python -m tiny``: draw images, and train, measure and show the toy models."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any, Literal
 from engine.cli import Output, Parser, Room, Training, Verb, run
 
 SHIPPED = Path("checkpoints/tiny")
+"""Folder of the shipped models, relative to the repository."""
 
 
 def portraits_options(parser: Parser) -> None:
-    """What ``portraits`` asks for."""
+    """Add the options of ``portraits``."""
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
     parser.add_call("tiny.export:export_portraits", skip={"output"})
 
 
 def portraits(settings: Any, output: Output) -> int:
-    """Draw portraits, with captions and attributes in ``portraits.json``."""
+    """Draw portraits; return 0."""
     from tiny.export import export_portraits
 
     count = export_portraits(**settings.as_dict())
@@ -29,13 +30,13 @@ def portraits(settings: Any, output: Output) -> int:
 
 
 def pictures_options(parser: Parser) -> None:
-    """What ``pictures`` asks for."""
+    """Add the options of ``pictures``."""
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
     parser.add_call("tiny.collages:export_pictures", skip={"output"})
 
 
 def pictures(settings: Any, output: Output) -> int:
-    """Draw what copy detection is measured on."""
+    """Draw the images of a copy-detection study; return 0."""
     from tiny.collages import export_pictures
 
     counts = export_pictures(**settings.as_dict())
@@ -45,7 +46,7 @@ def pictures(settings: Any, output: Output) -> int:
 
 
 def demo_options(parser: Parser) -> None:
-    """What ``demo`` asks for."""
+    """Add the options of ``demo``."""
     parser.add_argument(
         "-o",
         "--output",
@@ -57,7 +58,7 @@ def demo_options(parser: Parser) -> None:
 
 
 def demo(settings: Any, output: Output) -> int:
-    """Active indexing for the demo's page."""
+    """Add active indexing to the page of a study; return 0."""
     from tiny.demo import indexing_demo
 
     indexing_demo(**settings.as_dict())
@@ -67,23 +68,28 @@ def demo(settings: Any, output: Output) -> int:
 
 
 def train_options(parser: Parser) -> None:
-    """What ``train`` asks for."""
-    parser.add_argument("model", type=str, help="a model's name, or all; a wrong name lists them")
+    """Add the options of ``train``."""
+    parser.add_argument(
+        "model", type=str, help="name of a model, or all; an unknown name lists them"
+    )
     parser.add_argument(
         "--output", type=Path, default=SHIPPED, help="folder of the finished models"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace models that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing models")
     parser.add_argument(
-        "--work", type=Path, default=Path("outputs/tiny"), help="folder of parts on the way there"
+        "--work", type=Path, default=Path("outputs/tiny"), help="folder of intermediate results"
     )
     parser.add_argument(
         "--data",
         type=Path | None,
         default=None,
-        help="learn from the images in this folder instead of drawn portraits",
+        help="train on the images in this folder instead of drawn portraits",
     )
     parser.add_argument(
-        "--size", type=Literal[64, 128], default=64, help="side of the images, with --data"
+        "--size",
+        type=Literal[64, 128],
+        default=64,
+        help="side of the images in pixels, with --data",
     )
     parser.add_argument(
         "--autoencoder",
@@ -95,12 +101,12 @@ def train_options(parser: Parser) -> None:
         "--steps", type=int | None, default=None, help="fewer optimizer steps, for a trial"
     )
     parser.add_argument(
-        "--threads", type=int | None, default=None, help="processor threads; all if not given"
+        "--threads", type=int | None, default=None, help="CPU threads; all by default"
     )
 
 
 def train(settings: Any, output: Output) -> int:
-    """Rebuild weights."""
+    """Train one or all toy models; return 0."""
     import torch
 
     from checkpoints.folders import project_path
@@ -111,16 +117,22 @@ def train(settings: Any, output: Output) -> int:
         msg = f"no model '{settings.model}'; choose one of {', '.join(RECIPES)}, or all"
         raise ValueError(msg)
     if settings.data and settings.model not in FROM_FOLDERS:
-        msg = f"{settings.model} learns who is in a picture, which only drawn portraits tell; --data is for {', '.join(FROM_FOLDERS)}"
+        msg = (
+            f"{settings.model} needs identities, which only drawn portraits have; "
+            f"--data is for {', '.join(FROM_FOLDERS)}"
+        )
         raise ValueError(msg)
     if (settings.data or settings.autoencoder) and settings.output == SHIPPED:
         msg = f"give --output: {SHIPPED} holds the models of drawn portraits"
         raise ValueError(msg)
     settings.output = project_path(settings.output)
     names = list(RECIPES) if settings.model == "all" else [settings.model]
-    there = [settings.output / name for name in names if (settings.output / name).exists()]
-    if there and not settings.overwrite:
-        msg = f"{there[0]} exists already: add --overwrite to replace it, or give another --output"
+    folders = [settings.output / name for name in names]
+    existing = [folder for folder in folders if folder.exists()]
+    if existing and not settings.overwrite:
+        msg = (
+            f"{existing[0]} exists already: add --overwrite to replace it, or give another --output"
+        )
         raise ValueError(msg)
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -134,12 +146,12 @@ def train(settings: Any, output: Output) -> int:
 
 
 def measure_options(parser: Parser) -> None:
-    """What ``measure`` asks for."""
+    """Add the options of ``measure``."""
     parser.add_argument(
         "models",
         type=str,
         nargs="*",
-        help="models' names; all if none is given; a wrong one lists them",
+        help="names of models; all by default; an unknown name lists them",
     )
     parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the shipped models")
     parser.add_argument(
@@ -149,21 +161,22 @@ def measure_options(parser: Parser) -> None:
         "--work",
         type=Path,
         default=Path("outputs/tiny"),
-        help="folder with the probe, and the detector's shards",
+        help="folder of the probe and the detector's shards",
     )
 
 
 def measure(settings: Any, output: Output) -> int:
-    """Grade the shipped models."""
+    """Measure the shipped models; return 0."""
     from checkpoints.folders import project_path
     from engine.records import to_json
     from tiny.cards import MEASURES
-    from tiny.cards import measure as grade
+    from tiny.cards import measure as measure_models
 
-    if unknown := [name for name in settings.models if name not in MEASURES]:
+    unknown = [name for name in settings.models if name not in MEASURES]
+    if unknown:
         msg = f"no measure for '{unknown[0]}'; choose of {', '.join(MEASURES)}"
         raise ValueError(msg)
-    figures = grade(
+    figures = measure_models(
         settings.models or list(MEASURES),
         project_path(settings.output),
         settings.work,
@@ -174,15 +187,15 @@ def measure(settings: Any, output: Output) -> int:
 
 
 def fit_options(parser: Parser) -> None:
-    """What LightningCLI takes for a small model."""
+    """Add the options of LightningCLI."""
     parser.add_lightning(None, None)
 
 
 def fit(arguments: list[str], quiet: bool) -> dict[str, float] | None:
-    """Hand over to LightningCLI."""
-    from tiny.training import main as trainer
+    """Train with LightningCLI; return the logged metrics."""
+    from tiny.training import main as run_training
 
-    return trainer(arguments, quiet=quiet).logged()
+    return run_training(arguments, quiet=quiet).logged()
 
 
 VERBS: dict[str, Verb | Training] = {
@@ -211,13 +224,13 @@ VERBS: dict[str, Verb | Training] = {
         train,
     ),
     "measure": Verb(
-        "Measure shipped models, and write their cards if asked to.",
+        "Measure shipped models; --overwrite writes the figures into their cards.",
         "tiny measure rid faces",
         measure_options,
         measure,
     ),
     "demo": Verb(
-        "Release drawn images, look edited copies up, and add that to a study's page.",
+        "Search edited copies of drawn images with and without activation; adds to a study's page.",
         "tiny demo -o outputs/demo",
         demo_options,
         demo,
@@ -225,7 +238,7 @@ VERBS: dict[str, Verb | Training] = {
 }
 
 ROOM = Room(
-    "tiny", "The toy world: drawn portraits and the recipes of the small shipped models.", VERBS
+    "tiny", "The toy world: drawn portraits and the recipes of the shipped toy models.", VERBS
 )
 
 main = ROOM.main

@@ -1,4 +1,4 @@
-"""The cards of the shipped models: what each is, how it was trained, what was measured."""
+"""Cards of the shipped models: description, training and measured figures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from checkpoints.card import card_body, record, table
 from engine.files import write_text
 from engine.records import read_json
 from eval.attacks.purification import DiffPure, NoisyUpscale
-from tiny.detection import UNSEEN
-from tiny.faces import ATTRIBUTES, AttributeProbe, FacePictures
+from tiny.detection import TEST_PIPELINE
+from tiny.faces import ATTRIBUTES, AttributeProbe, FaceImages
 from tiny.identity import EVALUATION_START
 from tiny.index import index_quality
 from tiny.quality import (
@@ -33,12 +33,17 @@ from tiny.quality import (
 
 
 def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -> None:
-    """Write ``README.md`` beside the weights: what they are, how they were trained, what was measured."""
+    """Write ``README.md`` beside the weights.
+
+    Args:
+        folder: Folder of the model.
+        title: Heading.
+        about: Description.
+        measured: Figures by name.
+    """
     training = read_json(folder / "training.json", dict[str, Any], "train it again")
-    training |= {
-        f"autoencoder: {key}": value
-        for key, value in record(folder / "vae", "training.json").items()
-    }
+    for key, value in record(folder / "vae", "training.json").items():
+        training[f"autoencoder: {key}"] = value
     sections = {
         "Training": table(training, ".3f"),
         "Measured on evaluation identities": table(measured, ".3f"),
@@ -46,109 +51,129 @@ def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -
     write_text(folder / "README.md", card_body(f"# {title}\n\n{about}", sections))
 
 
-def measure_faces(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
-    """Title, description and figures of the face network."""
-    return (
-        "Face detector and embedder",
-        "For drawn portraits of 64 pixels; says nothing of real faces.",
-        face_quality(str(shipped / "faces")),
-    )
+Measured = tuple[str, str, dict[str, Any]]
+"""Title, description and figures of a model."""
+
+
+def measure_faces(shipped: Path, work: Path) -> Measured:
+    """Measure the face network."""
+    about = "For drawn portraits of 64 pixels; says nothing of real faces."
+    return "Face detector and embedder", about, face_quality(str(shipped / "faces"))
 
 
 @cache
-def graded_probe(file: Path) -> tuple[AttributeProbe, dict[str, float]]:
-    """The attribute probe, and the share of each attribute that it reads right off real renders."""
+def load_probe(file: Path) -> tuple[AttributeProbe, dict[str, float]]:
+    """Load the attribute probe, and measure its accuracy on portraits, by attribute."""
     probe = AttributeProbe()
     probe.load_state_dict(torch.load(file, weights_only=True))
     probe.eval()
-    held_out = FacePictures(EVALUATION_START, 200, 2)
+    held_out = FaceImages(EVALUATION_START, 200, 2)
     with torch.no_grad():
-        answers = [answer.argmax(dim=1) for answer in probe(held_out.images.float() / 255)]
-    graded = zip(ATTRIBUTES, answers, held_out.attributes.T, strict=True)
-    return probe, {
-        key: float((answer == truth)[truth >= 0].float().mean()) for key, answer, truth in graded
-    }
+        predictions = [logits.argmax(dim=1) for logits in probe(held_out.images.float() / 255)]
+    accuracy = {}
+    for name, predicted, labels in zip(ATTRIBUTES, predictions, held_out.attributes.T, strict=True):
+        accuracy[name] = float((predicted == labels)[labels >= 0].float().mean())
+    return probe, accuracy
 
 
-def measure_pipeline(shipped: Path, work: Path, name: str) -> tuple[str, str, dict[str, Any]]:
-    """The same of a pipeline."""
-    probe, renders = graded_probe(work / "probe" / "probe.pt")
+def measure_pipeline(shipped: Path, work: Path, name: str) -> Measured:
+    """Measure a pipeline.
+
+    Args:
+        shipped: Folder of the models.
+        work: Folder with the probe.
+        name: Name of the pipeline.
+    """
+    probe, probe_accuracy = load_probe(work / "probe" / "probe.pt")
     images = evaluation_portraits(64)
-    vae = (
-        AutoencoderKL.from_pretrained(shipped / name, subfolder="vae").eval().requires_grad_(False)
-    )
+    vae = AutoencoderKL.from_pretrained(shipped / name, subfolder="vae")
+    vae.eval().requires_grad_(False)
     quality: dict[str, Any] = {"vae_psnr": reconstruction_psnr(vae, images)}
-    quality |= {
-        f"latents_moved_by_{key}": value
-        for key, value in latent_sensitivity(vae, images[:32]).items()
-    }
+    for perturbation, value in latent_sensitivity(vae, images[:32]).items():
+        quality[f"latents_moved_by_{perturbation}"] = value
     quality |= sample_quality(shipped / name, str(shipped / "faces"), probe)
-    quality["probe_right_on_real_renders"] = renders
-    about = "A latent-diffusion pipeline for drawn portraits of 64 pixels; `StableDiffusionPipeline.from_pretrained` opens it."
+    quality["probe_right_on_real_renders"] = probe_accuracy
+    about = (
+        "A latent-diffusion pipeline for drawn portraits of 64 pixels; "
+        "`StableDiffusionPipeline.from_pretrained` opens it."
+    )
     return f"Small pipeline {name}", about, quality
 
 
-def measure_rid(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
-    """The same of the generator."""
-    pipelines = [str(shipped / name) for name in ("sd-a1", "sd-a2", "sd-b")]
-    about = "Protects drawn portraits of 64 pixels against the three pipelines beside it; defends against nothing else."
-    return (
-        "Small RID generator",
-        about,
-        generator_quality(str(shipped / "rid"), pipelines, evaluation_portraits(64)),
+def measure_rid(shipped: Path, work: Path) -> Measured:
+    """Measure the RID generator."""
+    pipelines = [str(shipped / name) for name in PIPELINES]
+    about = (
+        "Protects drawn portraits of 64 pixels against the three pipelines beside it; "
+        "defends against nothing else."
     )
+    figures = generator_quality(str(shipped / "rid"), pipelines, evaluation_portraits(64))
+    return "Small RID generator", about, figures
 
 
-def measure_ddpm(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
-    """The same of the unconditional model."""
-    about = "Draws portraits, or parts of them, of 32 pixels from noise; DiffPure and GrIDPure wash drawn portraits with it."
-    return (
-        "Small unconditional model",
-        about,
-        purifier_quality(
-            DiffPure(str(shipped / "ddpm")), evaluation_portraits(32), str(shipped / "faces")
-        ),
+def measure_ddpm(shipped: Path, work: Path) -> Measured:
+    """Measure the unconditional model."""
+    about = (
+        "Samples portraits, or crops of them, of 32 pixels; "
+        "DiffPure and GrIDPure purify drawn portraits with it."
     )
+    method = DiffPure(str(shipped / "ddpm"))
+    figures = purifier_quality(method, evaluation_portraits(32), str(shipped / "faces"))
+    return "Small unconditional model", about, figures
 
 
-def measure_upscaler(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
-    """The same of the upscaler."""
+def measure_upscaler(shipped: Path, work: Path) -> Measured:
+    """Measure the upscaler."""
     method = NoisyUpscale(str(shipped / "upscaler"), "photo of a person", steps=25, guidance=3.0)
-    about = "Draws portraits of 256 pixels from noisy ones of 64; `StableDiffusionUpscalePipeline.from_pretrained` opens it."
-    return (
-        "Small x4 upscaler",
-        about,
-        purifier_quality(method, evaluation_portraits(16), str(shipped / "faces")),
+    about = (
+        "Samples portraits of 256 pixels from noisy ones of 64; "
+        "`StableDiffusionUpscalePipeline.from_pretrained` opens it."
     )
+    figures = purifier_quality(method, evaluation_portraits(16), str(shipped / "faces"))
+    return "Small x4 upscaler", about, figures
 
 
-def measure_detector(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
-    """The same of the real-or-generated detector."""
-    about = f"Tells drawn portraits from what the small pipelines draw; it has never seen {UNSEEN}. Says nothing of photographs."
+def measure_detector(shipped: Path, work: Path) -> Measured:
+    """Measure the detector."""
+    about = (
+        "Separates drawn portraits from samples of the small pipelines; "
+        f"{TEST_PIPELINE} is not in its training data. Says nothing of photographs."
+    )
     return "Small detector", about, detector_quality(str(shipped / "detector"), work / "detection")
 
 
-def measure_copies(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
-    """The same of the copy-detection network."""
-    about = "Describes drawn pictures for copy detection, 64 values of unit length, for `python -m indexing`. Little use on photographs."
+def measure_copies(shipped: Path, work: Path) -> Measured:
+    """Measure the copy-detection network."""
+    about = (
+        "Describes drawn images for copy detection by unit vectors of 64 values, for "
+        "`python -m indexing`. Little use on photographs."
+    )
     return "Small copy-detection network", about, copy_quality(str(shipped / "copies"))
 
 
-def measure_index(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
-    """The same of the index."""
-    about = "Descriptors of drawn pictures that are not kept, by the copy-detection network beside it; for the demo's tab Find."
+def measure_index(shipped: Path, work: Path) -> Measured:
+    """Measure the index."""
+    about = (
+        "Descriptors of drawn images by the copy-detection network beside it, without the images; "
+        "for the demo's tab Find."
+    )
     return "Small index of drawn pictures", about, index_quality(str(shipped / "index"))
 
 
-def measure_embedder(shipped: Path, work: Path) -> tuple[str, str, dict[str, Any]]:
-    """The same of the embedder that reads."""
-    about = "Finds drawn portraits by what they look like and by keys set into them as `sentinels.plate` does; reads no other lettering."
+def measure_embedder(shipped: Path, work: Path) -> Measured:
+    """Measure the image-text embedder."""
+    about = (
+        "Finds drawn portraits by appearance and by keys lettered as `sentinels.plate` does; "
+        "reads no other lettering."
+    )
     return "Small image-text embedder", about, embedder_quality(shipped / "embedder")
 
 
-MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
+PIPELINES = ("sd-a1", "sd-a2", "sd-b")
+
+MEASURES: dict[str, Callable[[Path, Path], Measured]] = {
     "faces": measure_faces,
-    **{name: partial(measure_pipeline, name=name) for name in ("sd-a1", "sd-a2", "sd-b")},
+    **{name: partial(measure_pipeline, name=name) for name in PIPELINES},
     "ddpm": measure_ddpm,
     "upscaler": measure_upscaler,
     "rid": measure_rid,
@@ -160,13 +185,16 @@ MEASURES: dict[str, Callable[[Path, Path], tuple[str, str, dict[str, Any]]]] = {
 
 
 def measure(names: Sequence[str], shipped: Path, work: Path, write: bool) -> dict[str, Any]:
-    """Measure shipped models, and write their cards if asked to.
+    """Measure shipped models.
 
     Args:
         names: Models of :data:`MEASURES`.
         shipped: Folder of the models.
-        work: Folder of parts that do not ship.
-        write: Replace the cards.
+        work: Folder of intermediate results.
+        write: Write the figures into the models' cards.
+
+    Returns:
+        Figures by model.
     """
     measured = {}
     for name in names:

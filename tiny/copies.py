@@ -1,4 +1,4 @@
-"""Training of the embedded world's copy-detection network: a picture and its edited copy are to lie close, others far."""
+"""Training of the toy copy-detection network with contrastive learning."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from images.io import to_uint8
+from images.transforms import RGBImage
 from images.transforms.codecs import jpeg
 from images.transforms.views import to_tensor
 from models.copy_net import CopyNet
@@ -23,8 +24,8 @@ from tiny.collages import collage
 from tiny.dataset import PortraitDataset
 from tiny.schedule import one_cycle
 
-SIDE = 96
-"""Pictures are kept at this side; the network sees views of its own side."""
+STORED_SIDE_PX = 96
+"""Side of the stored images; the network gets views of its input size."""
 
 PHOTOGRAPHS = (
     "chelsea",
@@ -38,29 +39,29 @@ PHOTOGRAPHS = (
     "gravel",
     "coins",
 )
-"""Photographs without people that ship inside scikit-image's package."""
+"""Photographs without people in the package of scikit-image."""
 
 
 class CopyPictures(Dataset[dict[str, Tensor]]):
-    """Collages, portraits and windows of photographs, drawn once and kept as bytes.
+    """Collages, portraits and crops of photographs, drawn once and stored as bytes.
 
     Args:
         first: Number of the first collage and portrait.
-        collages: How many.
-        portraits: How many, one of each person.
-        windows: Windows of photographs, at random places and scales.
+        collages: Number of collages.
+        portraits: Number of portraits, one of each person.
+        windows: Number of crops of photographs, at random places and scales.
     """
 
     def __init__(self, first: int, collages: int, portraits: int, windows: int) -> None:
-        drawn = [
-            torch.from_numpy(collage(first + number, SIDE)).permute(2, 0, 1)
-            for number in range(collages)
-        ]
-        people = PortraitDataset(first, max(1, portraits), 1, size=SIDE)
+        images = []
+        for number in range(first, first + collages):
+            rgb = torch.from_numpy(collage(number, STORED_SIDE_PX))
+            images.append(rgb.permute(2, 0, 1))
+        people = PortraitDataset(first, max(1, portraits), 1, size=STORED_SIDE_PX)
         for start in range(0, portraits, 32):
             items = people.__getitems__(list(range(start, min(start + 32, portraits))))
-            drawn += [to_uint8(item["image"]) for item in items]
-        self.images = torch.stack(drawn + photograph_windows(windows, seed=first))
+            images += [to_uint8(item["image"]) for item in items]
+        self.images = torch.stack(images + photograph_windows(windows, seed=first))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,49 +71,76 @@ class CopyPictures(Dataset[dict[str, Tensor]]):
 
 
 def photograph_windows(count: int, seed: int) -> list[Tensor]:
-    """Windows of the photographs in scikit-image and scikit-learn, (3, SIDE, SIDE) uint8 each."""
-    photos = [*sklearn.datasets.load_sample_images().images]
-    for name in PHOTOGRAPHS:
-        levels = getattr(skimage.data, name)()
-        photos.append(
-            np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels[..., :3]
-        )
-    rng, made = np.random.default_rng([13, seed]), []
+    """Crop the photographs of scikit-image and scikit-learn at random.
+
+    Args:
+        count: Number of crops.
+        seed: Seed of places and scales.
+
+    Returns:
+        Crops (3, STORED_SIDE_PX, STORED_SIDE_PX) uint8.
+    """
+    photos = _load_photographs()
+    rng = np.random.default_rng([13, seed])
+    crops = []
     for _ in range(count):
         photo = photos[rng.integers(len(photos))]
-        side = int(rng.integers(SIDE, min(photo.shape[:2]) + 1))
+        side = int(rng.integers(STORED_SIDE_PX, min(photo.shape[:2]) + 1))
         top, left = (int(rng.integers(length - side + 1)) for length in photo.shape[:2])
-        window = Image.fromarray(photo[top : top + side, left : left + side]).resize(
-            (SIDE, SIDE), Image.Resampling.BILINEAR
-        )
-        made.append(torch.from_numpy(np.array(window)).permute(2, 0, 1))
-    return made
+        crop = Image.fromarray(photo[top : top + side, left : left + side])
+        small = crop.resize((STORED_SIDE_PX, STORED_SIDE_PX), Image.Resampling.BILINEAR)
+        crops.append(torch.from_numpy(np.array(small)).permute(2, 0, 1))
+    return crops
 
 
-def edited(images: Tensor, side: int) -> Tensor:
-    """Copies as they are met on the net, turned, framed, recoloured, coded; (B, 3, H, W) to (B, 3, side, side) in [0, 1]."""
+def _load_photographs() -> list[RGBImage]:
+    """Load the photographs, (H, W, 3) uint8 each; gray ones get three channels."""
+    photos = list(sklearn.datasets.load_sample_images().images)
+    for name in PHOTOGRAPHS:
+        pixels = getattr(skimage.data, name)()
+        if pixels.ndim == 2:
+            pixels = np.repeat(pixels[..., None], 3, axis=2)
+        photos.append(pixels[..., :3])
+    return photos
+
+
+def random_edit(images: Tensor, side: int) -> Tensor:
+    """Edit images as copies on the web are: rotated, framed, recolored, blurred, compressed.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        side: Side of the result in pixels.
+
+    Returns:
+        (B, 3, side, side) in [0, 1].
+    """
     count = len(images)
-    views = _moved(images, side)
-    views = _recoloured(views)
-    blurred = F.avg_pool2d(F.pad(views, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
-    blurred = torch.where(
-        _chosen(count, 0.5),
-        F.avg_pool2d(F.pad(blurred, (1, 1, 1, 1), mode="reflect"), 3, stride=1),
-        blurred,
-    )
-    views = torch.where(_chosen(count, 0.3), blurred, views)
+    views = _change_geometry(images, side)
+    views = _change_colors(views)
+    # Blur three in ten, half of them twice.
+    blurred = _blur(views)
+    blurred = torch.where(_random_mask(count, 0.5), _blur(blurred), blurred)
+    views = torch.where(_random_mask(count, 0.3), blurred, views)
+    # Compress three in ten.
     for index in torch.nonzero(torch.rand(count) < 0.3).flatten().tolist():
-        views[index] = _coded(views[index], quality=int(torch.randint(25, 90, ())))
+        views[index] = _compress(views[index], quality=int(torch.randint(25, 90, ())))
     return views
 
 
-def _chosen(count: int, share: float) -> Tensor:
+def _random_mask(count: int, share: float) -> Tensor:
+    """Draw a mask (count, 1, 1, 1) that is true for a share of the images."""
     return torch.rand(count, 1, 1, 1) < share
 
 
-def _moved(images: Tensor, side: int) -> Tensor:
-    """Rotation, mirroring, crop, and now and then a frame around the whole."""
+def _blur(images: Tensor) -> Tensor:
+    """Average 3x3 pixels."""
+    return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+
+
+def _change_geometry(images: Tensor, side: int) -> Tensor:
+    """Rotate, mirror, crop and stretch images at random; frame one in five."""
     count = len(images)
+    # Draw the parameters.
     angle = (torch.rand(count) * 2 - 1) * 0.6 * (torch.rand(count) < 0.4)
     angle = angle + (torch.randint(0, 4, (count,)) * (torch.rand(count) < 0.25)) * (torch.pi / 2)
     scale = 1 - (1 - 0.5 * torch.rand(count)) * 0.5 * (torch.rand(count) < 0.5)
@@ -122,52 +150,61 @@ def _moved(images: Tensor, side: int) -> Tensor:
     mirror = 1 - 2.0 * (torch.rand(count) < 0.15)
     room = (scale - 1).abs().unsqueeze(1)
     shift = (torch.rand(count, 2) * 2 - 1) * room
-    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    # Sample the images through an affine map, over a random background.
+    cos = torch.cos(angle) * scale
+    sin = torch.sin(angle) * scale
     rows = [
         torch.stack([cos * stretch * mirror, -sin, shift[:, 0]], 1),
         torch.stack([sin * stretch * mirror, cos, shift[:, 1]], 1),
     ]
     grid = F.affine_grid(torch.stack(rows, 1), [count, 3, side, side], align_corners=False)
     soft = F.interpolate(images, scale_factor=0.75, mode="bilinear", antialias=True)
-    ground = torch.rand(count, 3, 1, 1).round() * _chosen(count, 0.7)
+    ground = torch.rand(count, 3, 1, 1).round() * _random_mask(count, 0.7)
     return F.grid_sample(soft - ground, grid, align_corners=False) + ground
 
 
-def _recoloured(images: Tensor) -> Tensor:
-    """Contrast, brightness, hue and saturation."""
+def _change_colors(images: Tensor) -> Tensor:
+    """Change contrast, brightness, hue and saturation at random."""
     count = len(images)
 
     def factor(spread: float, share: float) -> Tensor:
-        return torch.exp((torch.rand(count, 1, 1, 1) * 2 - 1) * spread * _chosen(count, share))
+        return torch.exp((torch.rand(count, 1, 1, 1) * 2 - 1) * spread * _random_mask(count, share))
 
-    grey = images.mean(dim=(1, 2, 3), keepdim=True)
-    images = (grey + (images - grey) * factor(0.75, 0.4)).clamp(0, 1)
+    # Contrast and brightness.
+    gray = images.mean(dim=(1, 2, 3), keepdim=True)
+    images = (gray + (images - gray) * factor(0.75, 0.4)).clamp(0, 1)
     images = (images * factor(0.75, 0.4)).clamp(0, 1)
+    # Hue: a rotation about the gray axis.
     turn = (torch.rand(count) * 2 - 1) * 1.4 * (torch.rand(count) < 0.3)
-    cos, third = torch.cos(turn).view(-1, 1, 1), (1 - torch.cos(turn)).view(-1, 1, 1) / 3
+    cos = torch.cos(turn).view(-1, 1, 1)
+    third = (1 - torch.cos(turn)).view(-1, 1, 1) / 3
     side = torch.sin(turn).view(-1, 1, 1) / 3**0.5
     cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]])
-    rotation = cos * torch.eye(3) + third + side * cross  # about the grey axis
+    rotation = cos * torch.eye(3) + third + side * cross
     images = torch.einsum("bij,bjhw->bihw", rotation, images)
-    grey = images.mean(dim=1, keepdim=True)
-    return (grey + (images - grey) * factor(0.9, 0.2) * ~_chosen(count, 0.08)).clamp(0, 1)
+    # Saturation; eight in a hundred become gray.
+    gray = images.mean(dim=1, keepdim=True)
+    saturation = factor(0.9, 0.2) * ~_random_mask(count, 0.08)
+    return (gray + (images - gray) * saturation).clamp(0, 1)
 
 
-def _coded(image: Tensor, quality: int) -> Tensor:
-    """Code as JPEG with red and blue exchanged, as the shipped network was trained."""
+def _compress(image: Tensor, quality: int) -> Tensor:
+    """Encode as JPEG with red and blue swapped, as in the shipped network's training."""
     bgr = to_uint8(image.flip(0)).permute(1, 2, 0).numpy()
     return to_tensor(jpeg(bgr, quality)).flip(0)
 
 
 class CopyTask(LightningModule):
-    """InfoNCE between two edits of each picture, and a push away from the nearest stranger (SSCD, arXiv 2202.10261, section 4).
+    """Train with InfoNCE between two edits of each image, and entropy regularization.
+
+    Both terms are those of SSCD (arXiv 2202.10261, section 4).
 
     Args:
-        network: What is trained.
-        steps: Optimiser steps of the run.
-        lr: Largest rate.
-        temperature: Of the similarities.
-        spread: Weight of the push, which keeps descriptors evenly spread.
+        network: Network to train.
+        steps: Length of the one-cycle schedule, in optimizer steps.
+        lr: Peak learning rate.
+        temperature: Temperature of the similarities.
+        spread: Weight of the entropy term, which spreads descriptors evenly.
     """
 
     def __init__(
@@ -179,43 +216,46 @@ class CopyTask(LightningModule):
         spread: float = 0.5,
     ) -> None:
         super().__init__()
-        self.network, self.steps, self.lr, self.temperature, self.spread = (
-            network,
-            steps,
-            lr,
-            temperature,
-            spread,
-        )
+        self.network = network
+        self.steps = steps
+        self.lr = lr
+        self.temperature = temperature
+        self.spread = spread
 
     def embed(self, images: Tensor) -> Tensor:
-        """Descriptors of (B, 3, H, W) pictures in [0, 1]; what :class:`eval.callbacks.RetrievalCallback` asks for."""
+        """Describe images (B, 3, H, W) in [0, 1], for :class:`eval.callbacks.RetrievalCallback`."""
         return self.network(normalize(resize(images, self.network.image_size, antialias=True)))
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """Both terms, and the share of copies that are nearest to their original."""
+        """Compute both losses, and the share of copies that retrieve their original."""
         side = self.network.image_size
-        mild = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        first = torch.where(_chosen(len(images), 0.5), mild, edited(images, side))
-        both = self.network(normalize(torch.cat([first, edited(images, side)])))
-        one, two = both.chunk(2)
-        logits = one @ two.T / self.temperature
-        own = torch.arange(len(images))
-        contrast = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
-        alike = one @ one.T - 2 * torch.eye(len(images))
-        nearest = (2 - 2 * alike.max(dim=1).values).clamp_min(1e-6).sqrt()
+        # Two views of each image; half of the first ones are not edited.
+        resized = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+        is_unedited = _random_mask(len(images), 0.5)
+        first_views = torch.where(is_unedited, resized, random_edit(images, side))
+        second_views = random_edit(images, side)
+        descriptors = self.network(normalize(torch.cat([first_views, second_views])))
+        first, second = descriptors.chunk(2)
+        # InfoNCE, and the distance to the nearest other image.
+        logits = first @ second.T / self.temperature
+        labels = torch.arange(len(images))
+        contrast = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+        cosines = first @ first.T - 2 * torch.eye(len(images))
+        nearest = (2 - 2 * cosines.max(dim=1).values).clamp_min(1e-6).sqrt()
         return {
             "contrast": contrast,
             "spread": -nearest.log().mean(),
-            "found": (logits.argmax(1) == own).float().mean(),
+            "found": (logits.argmax(1) == labels).float().mean(),
         }
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        parts = self.losses(batch["image"])
-        self.log_dict(parts)
-        return parts["contrast"] + self.spread * parts["spread"]
+        losses = self.losses(batch["image"])
+        self.log_dict(losses)
+        return losses["contrast"] + self.spread * losses["spread"]
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        self.log_dict({f"val_{name}": value for name, value in self.losses(batch["image"]).items()})
+        losses = self.losses(batch["image"])
+        self.log_dict({f"val_{name}": value for name, value in losses.items()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return one_cycle(self.network, self.lr, self.steps)
@@ -225,42 +265,43 @@ class CopyTask(LightningModule):
 def fit_projection(
     network: CopyNet, pictures: CopyPictures, count: int = 2000, copies: int = 4, seed: int = 12
 ) -> None:
-    """Fit the linear layer in closed form: the directions in which pictures differ most for what edits change (Fisher's discriminant).
+    """Fit the projection in closed form by Fisher's linear discriminant.
+
+    It keeps the directions in which images differ most, relative to the effect of edits.
 
     Args:
-        network: Trained; its layer is replaced, and it standardises its pictures from now on.
-        pictures: To fit on.
-        count: How many of them.
-        copies: Edits of each.
-        seed: Of the choice and the edits.
+        network: Trained network. Its projection is replaced, and it standardizes its inputs from
+            now on.
+        pictures: Images to fit on.
+        count: Number of images to use.
+        copies: Edits of each image.
+        seed: Seed of the choice and the edits.
     """
     network.eval().standardise = True
-    source = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(pictures), generator=source)[:count].tolist()
-    rows = []
+    generator = torch.Generator().manual_seed(seed)
+    indices = torch.randperm(len(pictures), generator=generator)[:count].tolist()
+    # Features of the images and their edits, (count, 1 + copies, D).
+    batches = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for start in range(0, len(chosen), 100):
-            images = torch.stack(
-                [pictures[index]["image"] for index in chosen[start : start + 100]]
-            )
-            views = [resize(images, network.image_size, antialias=True)] + [
-                edited(images, network.image_size) for _ in range(copies)
-            ]
-            rows.append(
-                torch.stack(
-                    [network.pooled_features(normalize(view)) for view in views], dim=1
-                ).double()
-            )
-    features = torch.cat(rows)
+        for start in range(0, len(indices), 100):
+            batch = indices[start : start + 100]
+            images = torch.stack([pictures[index]["image"] for index in batch])
+            views = [resize(images, network.image_size, antialias=True)]
+            views += [random_edit(images, network.image_size) for _ in range(copies)]
+            view_features = [network.pooled_features(normalize(view)) for view in views]
+            batches.append(torch.stack(view_features, dim=1).double())
+    features = torch.cat(batches)
+    # Covariances within the views of an image, and of all views.
     mean = features.mean(dim=(0, 1))
     within = (features - features.mean(dim=1, keepdim=True)).flatten(0, 1)
-    whole = (features - mean).flatten(0, 1)
-    noise, total = (part.T @ part / len(part) for part in (within, whole))
+    centered = (features - mean).flatten(0, 1)
+    noise = within.T @ within / len(within)
+    total = centered.T @ centered / len(centered)
+    # The generalized eigenvectors with the largest eigenvalues; eigh sorts them ascending.
     ridge = 1e-3 * noise.diagonal().mean() * torch.eye(len(noise), dtype=torch.float64)
-    _, directions = linalg.eigh(total.numpy(), (noise + ridge).numpy())  # ascending
-    weight = torch.from_numpy(
-        np.ascontiguousarray(directions[:, -network.project.out_features :].T)
-    )
+    _, directions = linalg.eigh(total.numpy(), (noise + ridge).numpy())
+    largest = directions[:, -network.project.out_features :].T
+    weight = torch.from_numpy(np.ascontiguousarray(largest))
     network.project.weight.copy_(weight)
     network.project.bias.copy_(-weight @ mean)

@@ -1,4 +1,4 @@
-"""Portraits as a map-style data set, drawn on demand."""
+"""Map-style data sets of portraits, drawn on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tiny.scene import scene
 
 
 class PortraitItem(TypedDict):
-    """One drawn picture: ``image`` is (3, S, S) float32 in [0, 1], ``identity`` a whole number."""
+    """A portrait: ``image`` is (3, S, S) float32 in [0, 1], ``identity`` a whole number."""
 
     image: Tensor
     caption: str
@@ -24,17 +24,18 @@ class PortraitItem(TypedDict):
 
 
 class PortraitDataset(Dataset[PortraitItem]):
-    """Every picture of a range of identities, drawn when asked for.
+    """Portraits of a range of identities, drawn on access.
 
     Args:
         first: First identity number.
-        identities: How many identities, counted up from ``first``.
-        pictures: Pictures of each identity.
+        identities: Number of identities, counted up from ``first``.
+        pictures: Images of each identity.
         size: Side in pixels, 64 to 512.
-        first_picture: Number of each identity's first picture.
+        first_picture: Number of each identity's first image.
 
     Raises:
-        ValueError: If a count is not positive, or the range mixes training and evaluation identities.
+        ValueError: If a count is not positive, or the range mixes training and evaluation
+            identities.
     """
 
     def __init__(
@@ -44,8 +45,11 @@ class PortraitDataset(Dataset[PortraitItem]):
             msg = f"identities and pictures must be at least 1, got {identities} and {pictures}"
             raise ValueError(msg)
         check_range(first, identities)
-        self.first, self.identities, self.pictures = first, identities, pictures
-        self.size, self.first_picture = size, first_picture
+        self.first = first
+        self.identities = identities
+        self.pictures = pictures
+        self.size = size
+        self.first_picture = first_picture
 
     def __len__(self) -> int:
         return self.identities * self.pictures
@@ -54,47 +58,58 @@ class PortraitDataset(Dataset[PortraitItem]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: list[int]) -> list[PortraitItem]:
-        """Draw a whole batch at once, several times faster than one by one."""
-        if outside := [index for index in indices if not 0 <= index < len(self)]:
-            msg = f"picture {outside[0]} of {len(self)}"
-            raise IndexError(msg)
-        people = [self.first + index // self.pictures for index in indices]
-        pictures = [self.first_picture + index % self.pictures for index in indices]
-        drawn = draw(people, pictures, self.size)
-        return [
-            PortraitItem(
-                image=image, caption=caption, identity=person, __key__=f"{person:07d}_{picture:03d}"
+        """Draw a batch at once, several times faster than one by one.
+
+        Raises:
+            IndexError: If an index is out of range.
+        """
+        for index in indices:
+            if not 0 <= index < len(self):
+                msg = f"image {index} of {len(self)}"
+                raise IndexError(msg)
+        people = [self._identity(index) for index in indices]
+        pictures = [self._picture(index) for index in indices]
+        portraits = draw(people, pictures, self.size)
+        items = []
+        for row, (person, picture) in enumerate(zip(people, pictures, strict=True)):
+            item = PortraitItem(
+                image=portraits.images[row],
+                caption=portraits.captions[row],
+                identity=person,
+                __key__=f"{person:07d}_{picture:03d}",
             )
-            for image, caption, person, picture in zip(
-                drawn.images, drawn.captions, people, pictures, strict=True
-            )
-        ]
+            items.append(item)
+        return items
 
     def caption(self, index: int) -> str:
-        """A picture's caption, without drawing the picture."""
-        person, picture = (
-            self.first + index // self.pictures,
-            self.first_picture + index % self.pictures,
-        )
-        return caption(identity(person), scene(person, picture))
+        """Return an image's caption without drawing the image."""
+        person = self._identity(index)
+        return caption(identity(person), scene(person, self._picture(index)))
 
     def images_of(self, identity: int) -> Tensor:
-        """All pictures of one identity, (pictures, 3, S, S)."""
+        """Draw all images of one identity, (pictures, 3, S, S)."""
         start = (identity - self.first) * self.pictures
-        return torch.stack(
-            [item["image"] for item in self.__getitems__(list(range(start, start + self.pictures)))]
-        )
+        items = self.__getitems__(list(range(start, start + self.pictures)))
+        return torch.stack([item["image"] for item in items])
+
+    def _identity(self, index: int) -> int:
+        """Return the identity number of an item."""
+        return self.first + index // self.pictures
+
+    def _picture(self, index: int) -> int:
+        """Return the image number of an item."""
+        return self.first_picture + index % self.pictures
 
 
 class PortraitPeople(Dataset[Person]):
-    """Evaluation or training identities as persons to protect and attack.
+    """Identities as people to protect and attack.
 
     Args:
         first: First identity number.
-        identities: How many people.
-        train_pictures: Pictures of each that are protected and attacked.
-        reference_pictures: Further pictures of each that show who it is.
-        size: Side in pixels.
+        identities: Number of people.
+        train_pictures: Images of each person that are protected and attacked.
+        reference_pictures: Further images of each person, for the identity metrics.
+        size: Side in pixels, 64 to 512.
     """
 
     def __init__(
@@ -105,15 +120,12 @@ class PortraitPeople(Dataset[Person]):
         reference_pictures: int = 12,
         size: int = 64,
     ) -> None:
-        self.portraits = PortraitDataset(
-            first, identities, train_pictures + reference_pictures, size
-        )
-        self.first, self.train_pictures, self.reference_pictures, self.size = (
-            first,
-            train_pictures,
-            reference_pictures,
-            size,
-        )
+        pictures = train_pictures + reference_pictures
+        self.portraits = PortraitDataset(first, identities, pictures, size)
+        self.first = first
+        self.train_pictures = train_pictures
+        self.reference_pictures = reference_pictures
+        self.size = size
 
     def __len__(self) -> int:
         return self.portraits.identities

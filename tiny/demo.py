@@ -1,4 +1,4 @@
-"""Active indexing on drawn images, in less than a minute: the part of the demo's page on copies that are found again."""
+"""Active indexing on collages in less than a minute, for the demo's page."""
 
 from __future__ import annotations
 
@@ -25,47 +25,52 @@ def indexing_demo(
     factory: str = "IVF16,PQ8x4",
     resamples: int = 1000,
 ) -> None:
-    """Release drawn pictures unchanged and activated, look edited copies of both up, and write the study's page with what came of it.
+    """Compare the retrieval of edited copies with and without activation.
 
-    A stopped run goes on.
+    Images are released unchanged and activated, edited copies of both are searched, and the results
+    are added to the study's page. A stopped run is resumed.
 
     Args:
-        output: Folder of a finished study (``python -m eval personalize``); its ``indexing`` folder is written.
-        references: Entries of the index that nobody looks for; it is trained on them.
-        originals: Pictures released.
-        factory: Of the index.
-        resamples: Bootstrap samples of the intervals.
+        output: Folder of a finished study (``python -m eval personalize``); its ``indexing`` folder
+            is written.
+        references: Number of distractors in the index, which is trained on them.
+        originals: Number of released images.
+        factory: faiss index factory string.
+        resamples: Bootstrap resamples of the intervals.
 
     Raises:
         FileNotFoundError: If there is no study.
-        ValueError: If it was stopped before its end, or the folder holds results of other settings.
+        ValueError: If the study is unfinished, or the folder holds results of other settings.
     """
-    write_report(output)  # before the work: it fails where there is no finished study
-    folder, extractor = output / INDEXING, EmbedderConfig()
-    pictures, released, index = folder / "pictures", folder / "active", folder / "index"
-    export_pictures(pictures, training=0, references=references, originals=originals, strangers=0)
-    described = extract(
-        [pictures / "references"],
-        folder / "features",
-        extractor,
-        JobOptions(DeviceOptions("cpu"), workers=0),
-    )
-    assert described is not None  # one process
+    # The report fails early if there is no finished study.
+    write_report(output)
+    # Draw the images, and build an index of the distractors.
+    folder = output / INDEXING
+    images = folder / "pictures"
+    activated = folder / "active"
+    index = folder / "index"
+    extractor = EmbedderConfig()
+    export_pictures(images, training=0, references=references, originals=originals, strangers=0)
+    extract_options = JobOptions(DeviceOptions("cpu"), workers=0)
+    features = extract([images / "references"], folder / "features", extractor, extract_options)
+    assert features is not None, "the demo runs in one process"
     if not (index / "names.txt").is_file():
         build([folder / "features"], index, factory)
-    change = ActivationConfig(min_psnr=42.0, distortion=Distortion(scaling=2.0))
-    here = JobOptions(DeviceOptions("cpu", 1), batch_size=16, workers=0)
-    activate_photos([pictures / "originals"], released, [index], [extractor], change, options=here)
+    # Activate the originals, and add them to the index.
+    originals_folder = images / "originals"
+    config = ActivationConfig(min_psnr=42.0, distortion=Distortion(scaling=2.0))
+    options = JobOptions(DeviceOptions("cpu", 1), batch_size=16, workers=0)
+    activate_photos([originals_folder], activated, [index], [extractor], config, options=options)
     if len(Index.open(index)) == references:
-        add(index, [released / ORIGINALS])
-    arms = {"unchanged": pictures / "originals", "activated": released}
+        add(index, [activated / ORIGINALS])
+    # Search edited copies of both.
     run_retrieval(
         index,
-        pictures / "originals",
+        originals_folder,
         folder / "retrieval",
-        arms,
+        {"unchanged": originals_folder, "activated": activated},
         extractor,
         resamples=resamples,
-        options=here,
+        options=options,
     )
     write_report(output)

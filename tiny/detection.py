@@ -1,4 +1,8 @@
-"""The embedded world's real-or-generated data: drawn portraits against what the small pipelines draw and their autoencoders return."""
+"""Shards of real and generated portraits for the toy detector.
+
+Drawn portraits are the real class. Samples of the toy pipelines and reconstructions by their
+autoencoders are the generated class.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +24,25 @@ from images.io import encode_as, to_uint8
 from tiny.dataset import PortraitDataset
 
 CODEC: Codec = "bmp"
-"""Of every file: without compression its size tells nothing of what is in it, as it would of PNG."""
+"""Codec of all files. Its file size does not depend on the content, unlike that of PNG."""
 
-SEEN, UNSEEN = ("sd-a1", "sd-a2"), "sd-b"
-"""Pipelines whose pictures are trained on, and the one that is kept for the test."""
+TRAIN_PIPELINES = ("sd-a1", "sd-a2")
+"""Pipelines of all splits."""
+
+TEST_PIPELINE = "sd-b"
+"""Pipeline of the test split alone."""
 
 
 @dataclass(frozen=True)
 class DetectionSizes:
-    """How many pictures.
+    """Numbers of real portraits by split.
 
     Attributes:
-        train: Photographs to train on; half as many of each seen pipeline's samples, and as many reconstructions.
-        calibration: Photographs to calibrate on; a third as many of each kind of generated ones.
-        val: The same for choosing between recipes.
-        test: The same for the test, the unseen pipeline included.
+        train: Portraits to train on, with half as many samples of each training pipeline and as
+            many reconstructions.
+        calibration: Portraits to calibrate on, with a third as many samples of each pipeline.
+        val: Portraits to choose between recipes, likewise.
+        test: Portraits of the test, likewise, with the test pipeline.
     """
 
     train: int = 2000
@@ -43,60 +51,72 @@ class DetectionSizes:
     test: int = 600
 
 
-FIRST: dict[Split, int] = {
+FIRST_IDENTITY: dict[Split, int] = {
     "train": 30_000,
     "calibration": 40_000,
     "val": 910_000,
     "test": 1_200_000,
 }
-"""First identity of each split: people of one split are in no other."""
+"""First identity of each split; the splits share no people."""
 
 
 def make_detection_shards(
     pipelines: Path, output: Path, sizes: DetectionSizes = DetectionSizes()
 ) -> None:
-    """Draw, sample and reconstruct everything into shards; a stopped run goes on.
+    """Draw, sample and reconstruct all images into shards, or resume a stopped run.
 
     Args:
-        pipelines: Folder with the small pipelines.
+        pipelines: Folder of the toy pipelines.
         output: Folder of the shards.
-        sizes: How many.
+        sizes: Numbers of portraits by split.
 
     Raises:
-        ValueError: If headers tell the classes apart; see :func:`datamodules.fake2m.shortcuts.shortcut_gate`.
+        ValueError: If file headers alone separate the classes; see
+            :func:`datamodules.fake2m.shortcuts.shortcut_gate`.
     """
-    here = JobOptions(DeviceOptions("cpu", 1))
-    for split in FIRST:
+    options = JobOptions(DeviceOptions("cpu", 1))
+    for split in FIRST_IDENTITY:
         count = getattr(sizes, split)
-        portraits = PortraitDataset(FIRST[split], count, 1)
+        portraits = PortraitDataset(FIRST_IDENTITY[split], count, 1)
         origin = Origin(split, "portraits", REAL, family="real")
         shard_images(_members(portraits), output, lambda path, origin=origin: origin)  # type: ignore[misc]
-        each = count // 2 if split == "train" else count // 3
-        for name in (*SEEN, UNSEEN) if split == "test" else SEEN:
-            captions = [portraits.caption(index) for index in range(each)]
-            seed = FIRST[split] + 100_000 * (*SEEN, UNSEEN).index(
-                name
-            )  # no two pictures begin from the same noise
-            how = {"steps": 25, "guidance": 3.0, "per_shard": 500, "batch_size": 16}
-            config = SynthesisConfig(
-                str(pipelines / name),
-                name,
-                split,
-                seed=seed,
-                codec=CODEC,
-                **how,  # type: ignore[arg-type]
-            )
-            synthesize(captions, output, config, here)
-        for name in (SEEN[0], UNSEEN) if split == "test" else (SEEN[0],):
-            twins = ReconstructionConfig(str(pipelines / name), f"{name}-vae", split)
-            reconstruct([str(output / f"{split}-portraits-*.tar")], output, twins, here)
+        # Samples of the pipelines.
+        sample_count = count // 2 if split == "train" else count // 3
+        captions = [portraits.caption(index) for index in range(sample_count)]
+        is_test = split == "test"
+        for name in (*TRAIN_PIPELINES, TEST_PIPELINE) if is_test else TRAIN_PIPELINES:
+            synthesize(captions, output, _synthesis(pipelines, name, split), options)
+        # Reconstructions of the real portraits.
+        shards = [str(output / f"{split}-portraits-*.tar")]
+        for name in (TRAIN_PIPELINES[0], TEST_PIPELINE) if is_test else TRAIN_PIPELINES[:1]:
+            config = ReconstructionConfig(str(pipelines / name), f"{name}-vae", split)
+            reconstruct(shards, output, config, options)
+    # Refuse shards whose file headers give the class away.
     gate = inspect_shards([str(output / "train-*.tar")], output / "inspection")
     if not gate.passed:
         raise ValueError(gate.verdict())
 
 
+def _synthesis(pipelines: Path, name: str, split: Split) -> SynthesisConfig:
+    """Return the settings of a pipeline's samples; no two samples share their initial noise."""
+    number = (*TRAIN_PIPELINES, TEST_PIPELINE).index(name)
+    return SynthesisConfig(
+        str(pipelines / name),
+        name,
+        split,
+        seed=FIRST_IDENTITY[split] + 100_000 * number,
+        codec=CODEC,
+        steps=25,
+        guidance=3.0,
+        per_shard=500,
+        batch_size=16,
+    )
+
+
 def _members(portraits: PortraitDataset, batch: int = 64) -> Iterator[Member]:
+    """Draw portraits in batches, and encode each as a member of a shard."""
     for start in range(0, len(portraits), batch):
-        for item in portraits.__getitems__(list(range(start, min(start + batch, len(portraits))))):
-            levels = to_uint8(item["image"]).permute(1, 2, 0).numpy()
-            yield Member(f"portraits/{item['__key__']}.{CODEC}", encode_as(levels, CODEC))
+        indices = list(range(start, min(start + batch, len(portraits))))
+        for item in portraits.__getitems__(indices):
+            rgb = to_uint8(item["image"]).permute(1, 2, 0).numpy()
+            yield Member(f"portraits/{item['__key__']}.{CODEC}", encode_as(rgb, CODEC))

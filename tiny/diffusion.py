@@ -1,4 +1,4 @@
-"""Training of the embedded world's latent-diffusion pipelines: a UNet and its text encoder, on portraits' latents."""
+"""Training of the toy latent-diffusion pipelines: a UNet and its text encoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from models.taef2 import TAEF2
 from tiny.dataset import PortraitDataset
-from tiny.folder import CaptionedPictures
+from tiny.folder import CaptionedImages
 from tiny.schedule import one_cycle
 
 SCHEDULE = {
@@ -40,10 +40,15 @@ SCHEDULE = {
 """Stable Diffusion's noise schedule."""
 
 CAPTION_TOKENS = 40
+"""Length of a tokenized caption."""
 
 
 class LatentItem(TypedDict):
-    """``mean`` and ``std`` of a picture's scaled posterior, (C, h, w), and its caption's tokens (CAPTION_TOKENS,)."""
+    """An encoded image.
+
+    ``mean`` and ``std`` of the scaled posterior are (C, h, w), ``tokens`` of the caption
+    (CAPTION_TOKENS,).
+    """
 
     mean: Tensor
     std: Tensor
@@ -52,7 +57,13 @@ class LatentItem(TypedDict):
 
 @dataclass
 class LatentDataset(Dataset[LatentItem]):
-    """Portraits encoded once."""
+    """Images encoded once.
+
+    Attributes:
+        mean: Means of the scaled posteriors, (N, C, h, w).
+        std: Standard deviations of the scaled posteriors, (N, C, h, w).
+        tokens: Tokens of the captions, (N, CAPTION_TOKENS).
+    """
 
     mean: Tensor
     std: Tensor
@@ -68,18 +79,26 @@ class LatentDataset(Dataset[LatentItem]):
     @torch.no_grad()
     def encode(
         cls,
-        portraits: PortraitDataset | CaptionedPictures,
+        portraits: PortraitDataset | CaptionedImages,
         vae: AutoencoderKL | TAEF2,
         tokenizer: CLIPTokenizer,
         batch: int = 32,
     ) -> LatentDataset:
-        """Draw or read, encode and tokenize every picture."""
-        means, stds, captions = [], [], []
+        """Draw or read, encode and tokenize all images.
+
+        Args:
+            portraits: N images with captions.
+            vae: Autoencoder.
+            tokenizer: Tokenizer of the captions.
+            batch: Images encoded at once.
+        """
+        means = []
+        stds = []
+        captions = []
         for start in range(0, len(portraits), batch):
             items = portraits.__getitems__(list(range(start, min(start + batch, len(portraits)))))
-            posterior = vae.encode(
-                torch.stack([item["image"] for item in items]) * 2 - 1
-            ).latent_dist
+            images = torch.stack([item["image"] for item in items])
+            posterior = vae.encode(images * 2 - 1).latent_dist
             means.append(posterior.mean * vae.config.scaling_factor)
             stds.append(posterior.std * vae.config.scaling_factor)
             captions += [item["caption"] for item in items]
@@ -87,7 +106,10 @@ class LatentDataset(Dataset[LatentItem]):
 
 
 def build_tokenizer(captions: list[str], size: int = 600) -> CLIPTokenizer:
-    """A CLIP tokenizer with a small vocabulary learned from captions; any other text is spelled out."""
+    """Train a CLIP tokenizer with a small vocabulary on captions.
+
+    Other text is spelled letter by letter.
+    """
     alphabet = list(string.ascii_lowercase + string.digits + string.punctuation)
     texts = [*captions, "photo of a sks person", *alphabet]
     tokenizer = CLIPTokenizer().train_new_from_iterator(
@@ -98,7 +120,7 @@ def build_tokenizer(captions: list[str], size: int = 600) -> CLIPTokenizer:
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """Token ids, (captions, CAPTION_TOKENS)."""
+    """Tokenize captions to ids, (N, CAPTION_TOKENS)."""
     return tokenizer(
         captions,
         padding="max_length",
@@ -109,9 +131,15 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLIPTextModel:
-    """An untrained CLIP text encoder whose words stand out from their places.
+    """Build an untrained CLIP text encoder with token embeddings of unit variance.
 
-    The library's start gives words and places the same tiny scale; at this size the words were then never attended to.
+    The library initializes tokens and positions at the same small scale; at this size the tokens
+    were then never attended to.
+
+    Args:
+        tokenizer: Tokenizer with the vocabulary.
+        width: Width of the hidden states.
+        layers: Number of layers.
     """
     encoder = CLIPTextModel(
         CLIPTextConfig(
@@ -134,7 +162,15 @@ def build_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLI
 def build_unet(
     latent_channels: int, side: int, channels: tuple[int, ...], text_width: int, head_width: int
 ) -> UNet2DConditionModel:
-    """An untrained text-conditioned UNet for (latent_channels, side, side) latents."""
+    """Build an untrained text-conditioned UNet.
+
+    Args:
+        latent_channels: Channels of the latents.
+        side: Height and width of the latents.
+        channels: Widths by level.
+        text_width: Width of the text encoder's hidden states.
+        head_width: Width of an attention head.
+    """
     return UNet2DConditionModel(
         sample_size=side,
         in_channels=latent_channels,
@@ -146,26 +182,27 @@ def build_unet(
         cross_attention_dim=text_width,
         attention_head_dim=[width // head_width for width in channels],
         norm_num_groups=16,
-        addition_embed_type="text",  # a pooled caption beside the timestep: cross-attention alone learns too slowly here
+        # A pooled caption is added to the timestep: cross-attention alone learns too slowly here.
+        addition_embed_type="text",
         addition_embed_type_num_heads=4,
     )
 
 
 class DiffusionTask(LightningModule):
-    """Noise prediction on cached latents, weighted by min-SNR-5 (arXiv 2303.09556) so that structure comes before detail.
+    """Train noise prediction on cached latents with min-SNR-5 weights (arXiv 2303.09556).
 
-    One caption in ten is replaced by the empty one, for guidance.
+    One caption in ten is replaced by the empty one, for classifier-free guidance.
 
     Args:
-        unet: The denoiser.
-        text_encoder: Trained together with it.
+        unet: Denoiser.
+        text_encoder: Text encoder, trained with the denoiser.
         empty: Tokens of the empty caption, (CAPTION_TOKENS,).
-        steps: Length of the schedule.
+        steps: Length of the one-cycle schedule, in optimizer steps.
         lr: Peak learning rate.
     """
 
     empty: Tensor
-    signal: Tensor
+    alphas_cumprod: Tensor
 
     def __init__(
         self,
@@ -176,44 +213,42 @@ class DiffusionTask(LightningModule):
         lr: float,
     ) -> None:
         super().__init__()
-        self.unet, self.text_encoder = unet, text_encoder
+        self.unet = unet
+        self.text_encoder = text_encoder
+        self.steps = steps
+        self.lr = lr
+        alphas_cumprod = DDPMScheduler(**SCHEDULE).alphas_cumprod
         self.register_buffer("empty", empty, persistent=False)
-        self.register_buffer("signal", DDPMScheduler(**SCHEDULE).alphas_cumprod, persistent=False)
-        self.steps, self.lr = steps, lr
+        self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
 
     def training_step(self, batch: LatentItem, _: int) -> Tensor:
         latents = batch["mean"] + batch["std"] * torch.randn_like(batch["std"])
         dropped = torch.rand(len(latents), 1, device=self.device) < 0.1
         tokens = torch.where(dropped, self.empty, batch["tokens"])
-        steps = torch.randint(len(self.signal), (len(latents),), device=self.device)
-        errors = self._errors(latents, tokens, steps, torch.randn_like(latents))
-        signal = self.signal[steps]
-        ratio = signal / (1 - signal)
+        timesteps = torch.randint(len(self.alphas_cumprod), (len(latents),), device=self.device)
+        errors = self._errors(latents, tokens, timesteps, torch.randn_like(latents))
+        alphas_cumprod = self.alphas_cumprod[timesteps]
+        snr = alphas_cumprod / (1 - alphas_cumprod)
         self.log("train/loss", errors.mean(), prog_bar=True)
-        return (errors * ratio.clamp(max=5) / ratio).mean()
+        return (errors * snr.clamp(max=5) / snr).mean()
 
     def validation_step(self, batch: LatentItem, index: int) -> None:
         latents = batch["mean"]
-        steps = torch.linspace(0, len(self.signal) - 1, len(latents), device=self.device).long()
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(index)).to(
-            latents
-        )
-        self.log(
-            "val/loss",
-            self._errors(latents, batch["tokens"], steps, noise).mean(),
-            batch_size=len(steps),
-        )
+        last = len(self.alphas_cumprod) - 1
+        timesteps = torch.linspace(0, last, len(latents), device=self.device).long()
+        generator = torch.Generator().manual_seed(index)
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        errors = self._errors(latents, batch["tokens"], timesteps, noise)
+        self.log("val/loss", errors.mean(), batch_size=len(latents))
 
-    def _errors(self, latents: Tensor, tokens: Tensor, steps: Tensor, noise: Tensor) -> Tensor:
-        """Mean squared error of the predicted noise, per picture."""
-        signal = self.signal[steps].view(-1, 1, 1, 1)
-        noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
-        with sdpa_kernel(
-            SDPBackend.MATH
-        ):  # the fused kernel's bfloat16 backward pass is several times slower on a CPU
-            predicted = self.unet(
-                noisy, steps, self.text_encoder(tokens).last_hidden_state
-            ).sample.float()
+    def _errors(self, latents: Tensor, tokens: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """Return the mean squared error of the predicted noise per image, (B,)."""
+        alphas_cumprod = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        noisy = alphas_cumprod.sqrt() * latents + (1 - alphas_cumprod).sqrt() * noise
+        # The fused kernel's bfloat16 backward pass is several times slower on a CPU.
+        with sdpa_kernel(SDPBackend.MATH):
+            text = self.text_encoder(tokens).last_hidden_state
+            predicted = self.unet(noisy, timesteps, text).sample.float()
         return (predicted - noise).square().mean(dim=(1, 2, 3))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -226,33 +261,38 @@ def pipeline(
     text_encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
 ) -> StableDiffusionPipeline:
-    """The parts as a pipeline that ``StableDiffusionPipeline.from_pretrained`` opens once saved."""
+    """Assemble a Stable Diffusion pipeline.
+
+    Args:
+        vae: Autoencoder.
+        unet: Denoiser.
+        text_encoder: Text encoder.
+        tokenizer: Tokenizer.
+    """
+    schedule = {key: value for key, value in SCHEDULE.items() if key != "clip_sample"}
     return StableDiffusionPipeline(
         vae=vae,
         unet=unet,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
-        scheduler=PNDMScheduler(
-            **{key: value for key, value in SCHEDULE.items() if key != "clip_sample"},
-            skip_prk_steps=True,
-        ),
+        scheduler=PNDMScheduler(**schedule, skip_prk_steps=True),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
 
 
-def save_half(whole: StableDiffusionPipeline, folder: Path) -> None:
-    """Save a pipeline with 16-bit weights that open as 32-bit ones unless asked otherwise.
+def save_half(pipe: StableDiffusionPipeline, folder: Path) -> None:
+    """Save a pipeline in float16; it loads in float32 by default.
 
-    diffusers opens its networks in float32; transformers would open the text encoder in the precision its config names.
+    diffusers loads networks in float32. transformers loads the text encoder in the precision of its
+    config, so that is set to float32.
     """
-    whole.to(torch.float16).save_pretrained(folder)
+    pipe.to(torch.float16).save_pretrained(folder)
     for path in folder.rglob("*.json"):
         config = json.loads(path.read_text())
         if path.parent.name == "text_encoder":
             config["dtype"] = "float32"
-        config.pop(
-            "_name_or_path", None
-        )  # where the parts came from on this machine concerns nobody
+        # Paths of this machine do not belong into the model.
+        config.pop("_name_or_path", None)
         path.write_text(json.dumps(config, indent=2) + "\n")

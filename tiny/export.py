@@ -1,4 +1,4 @@
-"""Portraits as files."""
+"""Export of portraits as files."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ def export_portraits(
     size: int = 64,
     first: int = EVALUATION_START,
 ) -> int:
-    """Write ``OUTPUT/IDENTITY/NN.png`` and ``OUTPUT/portraits.json`` with every picture's caption and attributes.
+    """Write ``OUTPUT/IDENTITY/NN.png`` and ``OUTPUT/portraits.json``.
+
+    The JSON file holds every image's caption and attributes.
 
     Args:
         output: Folder to write to.
-        people: How many identities.
-        pictures: Pictures of each.
+        people: Number of identities.
+        pictures: Images of each identity.
         size: Side in pixels, 64 to 512.
         first: First identity number; 1000000 and above are never trained on.
 
     Returns:
-        How many pictures were written.
+        Number of images.
     """
     rows = []
     for person in range(first, first + people):
-        drawn = draw([person] * pictures, list(range(pictures)), size)
-        for index, levels in enumerate(to_uint8(drawn.images)):
+        portraits = draw([person] * pictures, list(range(pictures)), size)
+        for index, image in enumerate(to_uint8(portraits.images)):
             name = f"{person:07d}/{index:02d}.png"
-            save_png(Photo(levels.permute(1, 2, 0).numpy()), output / name)
-            facts = {"identity": asdict(drawn.people[index]), "scene": asdict(drawn.scenes[index])}
-            rows.append(
-                {
-                    "image_file": name,
-                    "caption": drawn.captions[index],
-                    "box": drawn.boxes[index].tolist(),
-                }
-                | facts
-            )
+            save_png(Photo(image.permute(1, 2, 0).numpy()), output / name)
+            row = {
+                "image_file": name,
+                "caption": portraits.captions[index],
+                "box": portraits.boxes[index].tolist(),
+                "identity": asdict(portraits.people[index]),
+                "scene": asdict(portraits.scenes[index]),
+            }
+            rows.append(row)
     write_text(output / "portraits.json", json.dumps(rows, indent=1) + "\n")
     return len(rows)

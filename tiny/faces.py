@@ -1,4 +1,4 @@
-"""Training of the embedded world's face detector and embedder, and of the probe that reads attributes off a picture."""
+"""Training of the toy face detector and embedder, and of the attribute probe."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from models.faces.face_net import FaceNet
 from tiny.identity import (
     BEARD,
-    EYE_COLOUR,
+    EYE_COLORS,
     GLASSES,
-    HAIR_COLOUR,
+    HAIR_COLORS,
     HAIR_STYLE,
     SKIN,
     check_range,
@@ -27,41 +27,42 @@ from tiny.schedule import one_cycle
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "skin": SKIN,
-    "hair_colour": HAIR_COLOUR,
+    "hair_colour": HAIR_COLORS,
     "hair_style": HAIR_STYLE,
-    "eye_colour": EYE_COLOUR,
+    "eye_colour": EYE_COLORS,
     "beard": BEARD,
     "glasses": GLASSES,
 }
-"""What the probe reads, and the possible answers."""
+"""Attributes that the probe predicts, with their values."""
 
 
-class FacePictures(Dataset[dict[str, Tensor]]):
-    """Portraits drawn once and kept as bytes, with identity, face box and attribute numbers.
+class FaceImages(Dataset[dict[str, Tensor]]):
+    """Portraits with identities, face boxes and attributes, drawn once and stored as bytes.
 
     Args:
         first: First identity number.
-        identities: How many.
-        pictures: Pictures of each.
-        empty: Leave the people out.
+        identities: Number of identities.
+        pictures: Images of each identity.
+        empty: Draw scenes without people.
     """
 
     def __init__(self, first: int, identities: int, pictures: int, *, empty: bool = False) -> None:
         check_range(first, identities)
-        images, boxes = [], []
-        people = [first + index // pictures for index in range(identities * pictures)]
-        for start in range(0, len(people), 32):
-            numbers = people[start : start + 32]
-            drawn = draw(
-                numbers,
-                [(start + index) % pictures for index in range(len(numbers))],
-                64,
-                empty=empty,
-            )
-            images.append((drawn.images * 255).round().byte())
-            boxes.append(drawn.boxes)
-        self.images, self.boxes = torch.cat(images), torch.cat(boxes)
-        self.labels = torch.tensor([index // pictures for index in range(len(people))])
+        count = identities * pictures
+        # Draw the images in batches.
+        images = []
+        boxes = []
+        for start in range(0, count, 32):
+            indices = range(start, min(start + 32, count))
+            people = [first + index // pictures for index in indices]
+            numbers = [index % pictures for index in indices]
+            portraits = draw(people, numbers, 64, empty=empty)
+            images.append((portraits.images * 255).round().byte())
+            boxes.append(portraits.boxes)
+        self.images = torch.cat(images)
+        self.boxes = torch.cat(boxes)
+        # Label them.
+        self.labels = torch.tensor([index // pictures for index in range(count)])
         per_person = [attribute_numbers(number) for number in range(first, first + identities)]
         self.attributes = torch.tensor(per_person)[self.labels]
 
@@ -78,76 +79,85 @@ class FacePictures(Dataset[dict[str, Tensor]]):
 
 
 def attribute_numbers(number: int) -> list[int]:
-    """Place of each of a person's attributes in :data:`ATTRIBUTES`; -1 where it cannot be seen (a bald head's hair colour)."""
+    """Return the index of each attribute's value in :data:`ATTRIBUTES`.
+
+    The hair color of a bald head is invisible: -1.
+    """
     person = identity(number)
-    places = [values.index(getattr(person, name)) for name, values in ATTRIBUTES.items()]
+    indices = [values.index(getattr(person, name)) for name, values in ATTRIBUTES.items()]
     if person.hair_style == "bald":
-        places[list(ATTRIBUTES).index("hair_colour")] = -1
-    return places
+        indices[list(ATTRIBUTES).index("hair_colour")] = -1
+    return indices
 
 
-def weathered(images: Tensor) -> Tensor:
-    """Pictures as they come out of cameras and codecs: some softened, some noisy, exposure shifted; (B, 3, S, S) in [0, 1]."""
-    count, side = len(images), images.shape[-1]
+def degrade(images: Tensor) -> Tensor:
+    """Degrade images as cameras and codecs do: random blur, noise, shift and exposure.
+
+    Args:
+        images: (B, 3, S, S) in [0, 1].
+
+    Returns:
+        Degraded images of the same shape and range.
+    """
+    count = len(images)
+    side = images.shape[-1]
     small = F.interpolate(images, scale_factor=0.5, mode="bilinear", antialias=True)
     soft = F.interpolate(small, (side, side), mode="bilinear")
     share = torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < 0.6)
-    noise = (
-        torch.randn_like(images)
-        * 0.06
-        * torch.rand(count, 1, 1, 1)
-        * (torch.rand(count, 1, 1, 1) < 0.5)
-    )
-    gain, tint = 0.85 + 0.3 * torch.rand(count, 1, 1, 1), 0.06 * torch.randn(count, 3, 1, 1)
+    noise = torch.randn_like(images) * 0.06
+    noise = noise * torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < 0.5)
+    gain = 0.85 + 0.3 * torch.rand(count, 1, 1, 1)
+    tint = 0.06 * torch.randn(count, 3, 1, 1)
     shift = [int(step) for step in torch.randint(-2, 3, (2,))]
-    return (torch.lerp(images, soft, share).roll(shift, dims=(-2, -1)) * gain + tint + noise).clamp(
-        0, 1
-    )
+    blurred = torch.lerp(images, soft, share).roll(shift, dims=(-2, -1))
+    return (blurred * gain + tint + noise).clamp(0, 1)
 
 
 def faceless(images: Tensor, empty: Tensor) -> Tensor:
-    """As many pictures without a face: empty scenes, noise, and portraits broken beyond recognition.
+    """Make images without a face: empty scenes, noise, and portraits beyond recognition.
 
     Args:
         images: Portraits, (B, 3, S, S) in [0, 1].
         empty: Scenes without a person, same shape.
+
+    Returns:
+        B images, an equal share of each kind of :data:`FACELESS`.
     """
-    parts, scenes = images.tensor_split(len(FACELESS)), empty.tensor_split(len(FACELESS))
-    return torch.cat(
-        [
-            way(part, scene)
-            for way, part, scene in zip(FACELESS.values(), parts, scenes, strict=True)
-            if len(part)
-        ]
-    )
+    portraits = images.tensor_split(len(FACELESS))
+    scenes = empty.tensor_split(len(FACELESS))
+    parts = []
+    for make, portrait_part, scene_part in zip(FACELESS.values(), portraits, scenes, strict=True):
+        if len(portrait_part):
+            parts.append(make(portrait_part, scene_part))
+    return torch.cat(parts)
 
 
 def _clouds(images: Tensor) -> Tensor:
+    """Draw soft noisy clouds of color."""
     coarse = torch.rand(len(images), 3, 6, 6)
-    return (
-        F.interpolate(coarse, images.shape[-2:], mode="bicubic") + 0.15 * torch.randn_like(images)
-    ).clamp(0, 1)
+    clouds = F.interpolate(coarse, images.shape[-2:], mode="bicubic")
+    return (clouds + 0.15 * torch.randn_like(images)).clamp(0, 1)
 
 
-def _tiles(images: Tensor, tile: int) -> Tensor:
-    pieces = F.unfold(images, tile, stride=tile)
-    order = torch.rand(len(images), pieces.shape[-1]).argsort(dim=1)
-    return F.fold(
-        pieces.gather(2, order.unsqueeze(1).expand_as(pieces)), images.shape[-2:], tile, stride=tile
-    )
+def _shuffle_tiles(images: Tensor, tile: int) -> Tensor:
+    """Shuffle the square tiles of each image."""
+    tiles = F.unfold(images, tile, stride=tile)
+    order = torch.rand(len(images), tiles.shape[-1]).argsort(dim=1)
+    shuffled = tiles.gather(2, order.unsqueeze(1).expand_as(tiles))
+    return F.fold(shuffled, images.shape[-2:], tile, stride=tile)
 
 
-def _warped(images: Tensor) -> Tensor:
+def _warp(images: Tensor) -> Tensor:
+    """Warp images by a smooth random field."""
     coarse = torch.randn(len(images), 2, 7, 7) * 0.28
     field = F.interpolate(coarse, images.shape[-2:], mode="bicubic").permute(0, 2, 3, 1)
-    straight = F.affine_grid(
-        torch.eye(2, 3).expand(len(images), -1, -1), list(images.shape), align_corners=False
-    )
-    return F.grid_sample(images, straight + field, padding_mode="reflection", align_corners=False)
+    identity_map = torch.eye(2, 3).expand(len(images), -1, -1)
+    grid = F.affine_grid(identity_map, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid + field, padding_mode="reflection", align_corners=False)
 
 
-def _hollow(images: Tensor, filling: Tensor) -> Tensor:
-    """The inner face replaced by another picture's texture."""
+def _replace_inner_face(images: Tensor, filling: Tensor) -> Tensor:
+    """Replace the inner face by another image's texture."""
     side = images.shape[-1]
     axis = torch.linspace(-1, 1, side)
     inside = ((axis.view(-1, 1) / 0.62).square() + (axis.view(1, -1) / 0.52).square() < 1).float()
@@ -158,45 +168,54 @@ FACELESS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "empty scene": lambda images, scenes: scenes,
     "white noise": lambda images, scenes: torch.rand_like(images),
     "clouds": lambda images, scenes: _clouds(images),
-    "small tiles shuffled": lambda images, scenes: _tiles(images, 8),
-    "large tiles shuffled": lambda images, scenes: _tiles(images, 16),
+    "small tiles shuffled": lambda images, scenes: _shuffle_tiles(images, 8),
+    "large tiles shuffled": lambda images, scenes: _shuffle_tiles(images, 16),
     "buried in noise": lambda images, scenes: 0.25 * images + 0.75 * torch.rand_like(images),
     "blurred away": lambda images, scenes: F.interpolate(
         F.avg_pool2d(images, 16), scale_factor=16.0, mode="bilinear"
     ),
-    "warped": lambda images, scenes: _warped(images),
-    "inner face replaced": _hollow,
+    "warped": lambda images, scenes: _warp(images),
+    "inner face replaced": _replace_inner_face,
 }
-"""Ways to a picture without a face, from portraits and scenes without a person."""
+"""Functions from portraits and scenes without a person to images without a face."""
 
 
-class SamePeople(Dataset[dict[str, Tensor]]):
-    """Several pictures of one person per item, chosen at random, so that a batch holds pairs to be told together and apart."""
+class PersonGroups(Dataset[dict[str, Tensor]]):
+    """Groups of random images of one person, so that batches hold positive pairs.
 
-    def __init__(self, pictures: FacePictures, together: int) -> None:
-        self.pictures, self.together = pictures, together
-        self.each = int(pictures.labels.bincount()[0])
+    Args:
+        faces: Portraits, equally many of each person.
+        group_size: Images in an item.
+    """
+
+    def __init__(self, faces: FaceImages, group_size: int) -> None:
+        self.faces = faces
+        self.group_size = group_size
+        self.images_per_person = int(faces.labels.bincount()[0])
 
     def __len__(self) -> int:
-        return len(self.pictures) // self.each
+        return len(self.faces) // self.images_per_person
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        chosen = index * self.each + torch.randperm(self.each)[: self.together]
-        items = [self.pictures[int(number)] for number in chosen]
-        return {
-            key: torch.stack([item[key] for item in items]) for key in ("image", "box", "label")
-        }
+        order = torch.randperm(self.images_per_person)[: self.group_size]
+        items = [self.faces[int(number)] for number in index * self.images_per_person + order]
+        group = {}
+        for key in ("image", "box", "label"):
+            group[key] = torch.stack([item[key] for item in items])
+        return group
 
 
 class FaceTask(LightningModule):
-    """Face or none (cross-entropy), where (L1), and whose (supervised contrastive loss, arXiv 2004.11362).
+    """Train detection (cross-entropy), box (L1) and embedding of faces.
+
+    The embedding's loss is the supervised contrastive one (arXiv 2004.11362).
 
     Args:
-        network: The detector and embedder.
+        network: Detector and embedder.
         empty: Scenes without people, uint8 (N, 3, S, S).
-        steps: Length of the schedule.
+        steps: Length of the one-cycle schedule, in optimizer steps.
         lr: Peak learning rate.
-        temperature: Of the cosines in the contrastive loss.
+        temperature: Temperature of the cosines in the contrastive loss.
     """
 
     def __init__(
@@ -209,24 +228,30 @@ class FaceTask(LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self.empty, self.steps, self.lr, self.temperature = empty, steps, lr, temperature
+        self.empty = empty
+        self.steps = steps
+        self.lr = lr
+        self.temperature = temperature
 
     def training_step(self, items: dict[str, Tensor], _: int) -> Tensor:
+        # Degraded portraits, and half as many images without a face.
         batch = {key: value.flatten(0, 1) for key, value in items.items()}
-        images = weathered(batch["image"])
+        images = degrade(batch["image"])
         count = len(images)
         scenes = self.empty[torch.randint(len(self.empty), (count // 2,))].float() / 255
-        nobody = weathered(faceless(images[torch.randperm(count)[: count // 2]], scenes))
-        logits, boxes, embeddings = self.network.heads(torch.cat([images, nobody]))
-        truth = torch.cat([torch.ones(count), torch.zeros(len(nobody))]).to(logits)
-        face = F.binary_cross_entropy_with_logits(logits, truth)
-        where = F.l1_loss(boxes[:count], batch["box"])
-        who = contrastive_loss(embeddings[:count], batch["label"], self.temperature)
-        self.log_dict({"train/face": face, "train/where": where, "train/who": who}, prog_bar=True)
-        return face + 2 * where + who
+        negatives = degrade(faceless(images[torch.randperm(count)[: count // 2]], scenes))
+        # Three losses.
+        logits, boxes, embeddings = self.network.heads(torch.cat([images, negatives]))
+        labels = torch.cat([torch.ones(count), torch.zeros(len(negatives))]).to(logits)
+        detection = F.binary_cross_entropy_with_logits(logits, labels)
+        box = F.l1_loss(boxes[:count], batch["box"])
+        identity_loss = contrastive_loss(embeddings[:count], batch["label"], self.temperature)
+        losses = {"train/face": detection, "train/box": box, "train/identity": identity_loss}
+        self.log_dict(losses, prog_bar=True)
+        return detection + 2 * box + identity_loss
 
     def embed(self, images: Tensor) -> Tensor:
-        """Face embeddings of (B, 3, S, S) pictures in [0, 1], (B, D), not normalised."""
+        """Embed faces (B, 3, S, S) in [0, 1]; return (B, D), not normalized."""
         return self.network.heads(images)[2]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -234,23 +259,23 @@ class FaceTask(LightningModule):
 
 
 def contrastive_loss(embeddings: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """How badly each picture tells the others of its person from those of other people.
+    """Compute the supervised contrastive loss (arXiv 2004.11362).
 
     Args:
         embeddings: (B, D), of any length.
-        labels: (B,) person numbers; every person at least twice.
-        temperature: Of the cosines.
+        labels: Person numbers, (B,); every person at least twice.
+        temperature: Temperature of the cosines.
     """
     unit = F.normalize(embeddings, dim=1)
-    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
-    same = (labels.view(-1, 1) == labels) & ~itself
+    diagonal = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    logits = (unit @ unit.T / temperature).masked_fill(diagonal, -torch.inf)
+    same = (labels.view(-1, 1) == labels) & ~diagonal
     likelihood = logits.log_softmax(dim=1).masked_fill(~same, 0)
     return -(likelihood.sum(dim=1) / same.sum(dim=1)).mean()
 
 
 class AttributeProbe(nn.Module):
-    """Reads the attributes of :data:`ATTRIBUTES` off a picture."""
+    """Classifier of the attributes in :data:`ATTRIBUTES`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -258,23 +283,30 @@ class AttributeProbe(nn.Module):
         self.trunk = FaceNet(channels=(24, 48, 96, 96), embedding=sum(self.sizes))
 
     def forward(self, images: Tensor) -> Sequence[Tensor]:
-        """Logits of each attribute for (B, 3, S, S) pictures in [0, 1]."""
+        """Return the logits of each attribute for images (B, 3, S, S) in [0, 1]."""
         return self.trunk.embed(self.trunk.features(images)).split(self.sizes, dim=1)
 
 
 class ProbeTask(LightningModule):
-    """Cross-entropy of every visible attribute."""
+    """Train the probe with cross-entropy of every visible attribute.
+
+    Args:
+        probe: Classifier.
+        steps: Length of the one-cycle schedule, in optimizer steps.
+        lr: Peak learning rate.
+    """
 
     def __init__(self, probe: AttributeProbe, steps: int, lr: float = 2e-3) -> None:
         super().__init__()
-        self.probe, self.steps, self.lr = probe, steps, lr
+        self.probe = probe
+        self.steps = steps
+        self.lr = lr
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        answers = self.probe(weathered(batch["image"]))
-        losses = [
-            F.cross_entropy(a, t, ignore_index=-1)
-            for a, t in zip(answers, batch["attributes"].T, strict=True)
-        ]
+        predictions = self.probe(degrade(batch["image"]))
+        losses = []
+        for logits, labels in zip(predictions, batch["attributes"].T, strict=True):
+            losses.append(F.cross_entropy(logits, labels, ignore_index=-1))
         loss = torch.stack(losses).sum()
         self.log("train/loss", loss, prog_bar=True)
         return loss
@@ -284,7 +316,7 @@ class ProbeTask(LightningModule):
 
 
 @torch.no_grad()
-def calibrated_threshold(network: FaceNet, portraits: FacePictures) -> float:
-    """A half, or less where that would miss more than one clean portrait in a hundred."""
+def calibrated_threshold(network: FaceNet, portraits: FaceImages) -> float:
+    """Return the threshold that misses at most 1 % of clean portraits, at most 0.5."""
     scores = torch.cat([network(part.float() / 255).score for part in portraits.images.split(100)])
     return min(0.5, float(scores.quantile(0.01)))

@@ -1,4 +1,4 @@
-"""How a recipe runs: where things are, the training loop that goes on after a stop, and the note beside the weights."""
+"""Training loop of the recipes, with resuming, and the note beside the weights."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from engine.files import write_text
 
 logger = logging.getLogger(__name__)
 
-SAVE_EVERY = 500
-"""Steps between two saves of a run that may be stopped."""
+SAVE_INTERVAL_STEPS = 500
+"""Optimizer steps between two checkpoints."""
+
+LOG_INTERVAL_STEPS = 100
+"""Optimizer steps between two lines of the log."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where weights go and pictures come from.
+    """Folders of weights and training images.
 
     Attributes:
-        shipped: Finished models; ``checkpoints/tiny`` for what the repository carries.
-        work: Parts on the way there.
-        data: Folder of pictures to learn from; drawn portraits if None.
-        size: Side of the pictures, with ``data``.
-        autoencoder: Folder of a ready autoencoder for the pipelines; None takes the one that was trained before.
+        shipped: Folder of finished models; ``checkpoints/tiny`` in the repository.
+        work: Folder of intermediate results.
+        data: Folder of training images; None trains on drawn portraits.
+        size: Side of the images in pixels, with ``data``.
+        autoencoder: Folder of an autoencoder for the pipelines; None takes the recipe's.
     """
 
     shipped: Path
@@ -42,51 +45,69 @@ class Place:
 
 
 class StepLog(Callback):
-    """A line every hundred steps, for runs whose output goes to a file."""
+    """Log the metrics every hundred steps, for output to a file."""
 
     def __init__(self) -> None:
         self.start = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        if trainer.global_step % 100 == 0:
-            values = " ".join(
-                f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items()
-            )
-            logger.info(
-                "step %d after %.0f s: %s",
-                trainer.global_step,
-                time.monotonic() - self.start,
-                values,
-            )
+        if trainer.global_step % LOG_INTERVAL_STEPS == 0:
+            metrics = trainer.callback_metrics.items()
+            values = " ".join(f"{name} {float(value):.4f}" for name, value in metrics)
+            seconds = time.monotonic() - self.start
+            logger.info("step %d after %.0f s: %s", trainer.global_step, seconds, values)
 
 
 def fit(task: LightningModule, data: ImageDataModule, steps: int, folder: Path) -> float:
-    """Train for so many steps, going on from ``resume.ckpt`` in a folder if a run broke off there; the wall time in seconds."""
+    """Train a model, or resume a stopped training.
+
+    Args:
+        task: The task.
+        data: Training and validation images.
+        steps: Optimizer steps.
+        folder: Folder of ``resume.ckpt``, which exists only while training is unfinished.
+
+    Returns:
+        Wall time in seconds.
+    """
     start = time.monotonic()
     resume = folder / "resume.ckpt"
+    is_terminal = sys.stdout.isatty()
+    callbacks: list[Callback] = [
+        ModelCheckpoint(folder, "resume", every_n_train_steps=SAVE_INTERVAL_STEPS)
+    ]
+    if not is_terminal:
+        callbacks.append(StepLog())
     Trainer(
         max_steps=steps,
         precision="bf16-mixed",
-        accelerator="cpu",  # where the shipped weights come from; batches are drawn and broken there
+        # The shipped weights come from a CPU; batches are drawn and edited there, too.
+        accelerator="cpu",
         devices=1,
         gradient_clip_val=1.0,
         logger=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        val_check_interval=min(SAVE_EVERY, steps),
+        val_check_interval=min(SAVE_INTERVAL_STEPS, steps),
         check_val_every_n_epoch=None,
-        enable_progress_bar=sys.stdout.isatty(),
-        callbacks=[
-            ModelCheckpoint(folder, "resume", every_n_train_steps=SAVE_EVERY),
-            *([] if sys.stdout.isatty() else [StepLog()]),
-        ],
+        enable_progress_bar=is_terminal,
+        callbacks=callbacks,
     ).fit(task, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
     resume.unlink(missing_ok=True)
     return time.monotonic() - start
 
 
 def record(folder: Path, seed: int, steps: int, batch: int, seconds: float, data: str) -> None:
-    """Leave beside the weights how they were trained."""
+    """Write ``training.json`` beside the weights.
+
+    Args:
+        folder: Folder of the weights.
+        seed: Seed of initialization and data.
+        steps: Optimizer steps.
+        batch: Images per step.
+        seconds: Wall time.
+        data: Description of the training images.
+    """
     note = {
         "data": data,
         "seed": seed,

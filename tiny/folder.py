@@ -1,4 +1,4 @@
-"""Anybody's pictures as training data: any folder in place of the drawn portraits."""
+"""Folders of images as training data, in place of drawn portraits."""
 
 from __future__ import annotations
 
@@ -12,63 +12,68 @@ from engine.files import read_text
 from images.inputs import ImageInput, find_images
 from images.transforms.geometry import center_crop_photo
 
-CAPTION = "photo of a person"
-HELD_OUT = 50
-"""Every so-manieth picture is for validation."""
+DEFAULT_CAPTION = "photo of a person"
+VALIDATION_INTERVAL = 50
+"""Every fiftieth image is for validation."""
 
 
-class CaptionedPicture(TypedDict):
-    """``image`` (3, S, S) in [0, 1], and what it shows in words."""
+class CaptionedImage(TypedDict):
+    """An image (3, S, S) in [0, 1] with its caption."""
 
     image: Tensor
     caption: str
 
 
-class CaptionedPictures(Dataset[CaptionedPicture]):
-    """Picture files, the shorter side resized to ``size``, then centre-cropped.
+class CaptionedImages(Dataset[CaptionedImage]):
+    """Image files with captions.
 
-    The caption is in a text file beside the picture, ``NAME.txt`` for ``NAME.jpg``; without one it is :data:`CAPTION`.
+    The shorter side is resized to ``size``, and the image is center-cropped. The caption is in a
+    text file beside the image, ``NAME.txt`` for ``NAME.jpg``; the default is
+    :data:`DEFAULT_CAPTION`.
 
     Args:
-        files: The pictures.
+        files: The image files.
         size: Side in pixels.
     """
 
     def __init__(self, files: list[ImageInput], size: int) -> None:
-        self.files, self.size = files, size
+        self.files = files
+        self.size = size
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> CaptionedPicture:
-        return CaptionedPicture(
-            image=center_crop_photo(self.files[index].open(), self.size).tensor(),
-            caption=self.caption(index),
-        )
+    def __getitem__(self, index: int) -> CaptionedImage:
+        photo = center_crop_photo(self.files[index].open(), self.size)
+        return CaptionedImage(image=photo.tensor(), caption=self.caption(index))
 
-    def __getitems__(self, indices: list[int]) -> list[CaptionedPicture]:
+    def __getitems__(self, indices: list[int]) -> list[CaptionedImage]:
         return [self[index] for index in indices]
 
     def caption(self, index: int) -> str:
-        """A picture's caption, without opening the picture."""
+        """Return an image's caption without opening the image."""
         file = self.files[index]
         text = file.path.with_suffix(".txt")
-        return read_text(text).strip() if file.member is None and text.is_file() else CAPTION
+        if file.member is None and text.is_file():
+            return read_text(text).strip()
+        return DEFAULT_CAPTION
 
 
-def captioned_folder(folder: Path, size: int) -> tuple[CaptionedPictures, CaptionedPictures]:
-    """The pictures in a folder and its sub-folders, to train on and held out.
+def split_folder(folder: Path, size: int) -> tuple[CaptionedImages, CaptionedImages]:
+    """Split the images of a folder and its sub-folders into training and validation.
 
     Raises:
-        FileNotFoundError: If it has none.
-        ValueError: If it has fewer than ``HELD_OUT``.
+        FileNotFoundError: If there are no images.
+        ValueError: If there are fewer than :data:`VALIDATION_INTERVAL`.
     """
     files = find_images([folder]).complete()
-    if len(files) < HELD_OUT:
-        msg = f"{folder}: {len(files)} pictures; training a model takes at least {HELD_OUT}, and thousands for a good one"
+    if len(files) < VALIDATION_INTERVAL:
+        msg = (
+            f"{folder}: {len(files)} images; training needs at least {VALIDATION_INTERVAL}, "
+            "and a good model thousands"
+        )
         raise ValueError(msg)
-    held_out = files[HELD_OUT - 1 :: HELD_OUT]
-    kept = set(held_out)
-    return CaptionedPictures([file for file in files if file not in kept], size), CaptionedPictures(
-        held_out, size
-    )
+    validation = files[VALIDATION_INTERVAL - 1 :: VALIDATION_INTERVAL]
+    excluded = set(validation)
+    training = [file for file in files if file not in excluded]
+    return CaptionedImages(training, size), CaptionedImages(validation, size)

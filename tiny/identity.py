@@ -1,8 +1,8 @@
-"""Who is in a portrait: the lasting attributes of a drawn person, and the words that describe them.
+"""Identities: the permanent attributes of drawn people, and phrases that describe them.
 
-An identity is a whole number. Its attributes are drawn from a generator seeded with that number, so the
-same number is the same person everywhere. Identities below :data:`EVALUATION_START` are for training,
-those from it on for evaluation; nothing in this world is ever trained on the latter.
+An identity is a whole number, which seeds the generator of its attributes. So the same number is
+the same person everywhere. Identities below :data:`EVALUATION_START` are for training, those from
+it on for evaluation; no model of the toy world is trained on the latter.
 """
 
 from __future__ import annotations
@@ -16,11 +16,18 @@ EVALUATION_START = 1_000_000
 """First identity reserved for evaluation."""
 
 SKIN = ("pale", "light", "tan", "brown", "dark")
-HAIR_COLOUR = ("black", "brown", "blond", "red", "grey")
+HAIR_COLORS = ("black", "brown", "blond", "red", "grey")
 HAIR_STYLE = ("bald", "short", "fringed", "curly", "long")
-EYE_COLOUR = ("brown", "blue", "green", "grey")
+EYE_COLORS = ("brown", "blue", "green", "grey")
 BEARD = ("none", "stubble", "moustache", "goatee", "full")
 GLASSES = ("none", "round", "square")
+
+BEARD_PHRASES = {
+    "stubble": "stubble",
+    "moustache": "a moustache",
+    "goatee": "a goatee",
+    "full": "a full beard",
+}
 
 SKIN_RGB = np.array(
     [
@@ -67,7 +74,10 @@ _EYES_GIVEN_SKIN = np.array(
 
 @dataclass(frozen=True)
 class Identity:
-    """The lasting attributes of one person. Lengths are in half picture widths, colours are RGB in [0, 1]."""
+    """Permanent attributes of one person.
+
+    Lengths are in half image widths, colors are RGB in [0, 1].
+    """
 
     number: int
     skin: str
@@ -107,13 +117,16 @@ class Identity:
 
 
 def identity(number: int) -> Identity:
-    """Draw the person with this number.
+    """Draw the attributes of a person.
 
     Args:
-        number: Any whole number >= 0; from :data:`EVALUATION_START` on it belongs to the evaluation set.
+        number: Identity, at least 0; from :data:`EVALUATION_START` on it is for evaluation.
 
     Returns:
-        The same attributes for the same number, on every machine.
+        The same attributes for the same number on every machine.
+
+    Raises:
+        ValueError: If the number is negative.
     """
     if number < 0:
         msg = f"an identity is a whole number >= 0, got {number}"
@@ -121,7 +134,7 @@ def identity(number: int) -> Identity:
     rng = np.random.default_rng([7, number])
     skin = int(rng.choice(5, p=(0.22, 0.26, 0.20, 0.17, 0.15)))
     tone = np.clip(skin + rng.uniform(-0.45, 0.45), 0, 4)
-    skin_rgb = _between(SKIN_RGB, tone) * rng.uniform(0.95, 1.05)
+    skin_rgb = _interpolate(SKIN_RGB, tone) * rng.uniform(0.95, 1.05)
     hair = int(rng.choice(5, p=_HAIR_GIVEN_SKIN[skin] / _HAIR_GIVEN_SKIN[skin].sum()))
     eyes = int(rng.choice(4, p=_EYES_GIVEN_SKIN[skin] / _EYES_GIVEN_SKIN[skin].sum()))
     bearded = rng.uniform() < 0.42
@@ -130,9 +143,9 @@ def identity(number: int) -> Identity:
     return Identity(
         number=number,
         skin=SKIN[skin],
-        skin_rgb=_colour(skin_rgb),
-        hair_colour=HAIR_COLOUR[hair],
-        hair_rgb=_colour(HAIR_RGB[hair] * rng.uniform(0.85, 1.15) + rng.uniform(-0.02, 0.02, 3)),
+        skin_rgb=_clip_rgb(skin_rgb),
+        hair_colour=HAIR_COLORS[hair],
+        hair_rgb=_clip_rgb(HAIR_RGB[hair] * rng.uniform(0.85, 1.15) + rng.uniform(-0.02, 0.02, 3)),
         hair_style=HAIR_STYLE[int(rng.choice(5, p=(0.10, 0.26, 0.20, 0.18, 0.26)))],
         hair_volume=rng.uniform(0.05, 0.17),
         hair_curl=rng.uniform(0.0, 1.0),
@@ -141,8 +154,8 @@ def identity(number: int) -> Identity:
         face_length=rng.uniform(0.50, 0.62),
         jaw=rng.uniform(0.10, 0.50),
         chin=rng.uniform(2.0, 2.9),
-        eye_colour=EYE_COLOUR[eyes],
-        eye_rgb=_colour(EYE_RGB[eyes] * rng.uniform(0.85, 1.15)),
+        eye_colour=EYE_COLORS[eyes],
+        eye_rgb=_clip_rgb(EYE_RGB[eyes] * rng.uniform(0.85, 1.15)),
         eye_size=rng.uniform(0.070, 0.115),
         eye_spacing=rng.uniform(0.155, 0.215),
         eye_height=rng.uniform(-0.13, -0.04),
@@ -154,11 +167,11 @@ def identity(number: int) -> Identity:
         mouth_width=rng.uniform(0.11, 0.21),
         lip_thickness=rng.uniform(0.018, 0.052),
         mouth_height=rng.uniform(0.25, 0.33),
-        lip_rgb=_colour(lips),
+        lip_rgb=_clip_rgb(lips),
         ear_size=rng.uniform(0.06, 0.12),
         beard=BEARD[int(rng.integers(1, 5))] if bearded else "none",
         glasses=GLASSES[int(rng.integers(1, 3))] if has_glasses else "none",
-        glasses_rgb=_colour(GLASSES_RGB[int(rng.integers(4))]),
+        glasses_rgb=_clip_rgb(GLASSES_RGB[int(rng.integers(4))]),
         glasses_size=rng.uniform(0.125, 0.170),
         freckles=float(rng.uniform(0.35, 0.75)) if skin <= 2 and rng.uniform() < 0.4 else 0.0,
         mole_x=rng.uniform(-0.28, 0.28),
@@ -167,52 +180,47 @@ def identity(number: int) -> Identity:
 
 
 def check_range(first: int, count: int) -> None:
-    """Refuse a range of identities that mixes training and evaluation people.
+    """Refuse a range of identities that mixes training and evaluation.
 
     Raises:
-        ValueError: If it does.
+        ValueError: If the range has identities of both.
     """
     if first < EVALUATION_START < first + count:
-        msg = f"identities {first} to {first + count - 1} mix training (below {EVALUATION_START}) and evaluation ones"
+        msg = (
+            f"identities {first} to {first + count - 1} mix training (below {EVALUATION_START}) "
+            "and evaluation ones"
+        )
         raise ValueError(msg)
 
 
 def phrases(person: Identity) -> list[str]:
-    """The attributes of a person a caption may name, one short phrase each."""
-    said = [f"{person.skin} skin"]
-    said.append(
-        "a bald head"
-        if person.hair_style == "bald"
-        else f"{person.hair_style} {person.hair_colour} hair"
-    )
-    said.append(f"{person.eye_colour} eyes")
+    """List the visible attributes of a person, one short phrase each."""
+    hair = f"{person.hair_style} {person.hair_colour} hair"
+    if person.hair_style == "bald":
+        hair = "a bald head"
+    attributes = [f"{person.skin} skin", hair, f"{person.eye_colour} eyes"]
     if person.beard != "none":
-        said.append(
-            {
-                "stubble": "stubble",
-                "moustache": "a moustache",
-                "goatee": "a goatee",
-                "full": "a full beard",
-            }[person.beard]
-        )
+        attributes.append(BEARD_PHRASES[person.beard])
     if person.glasses != "none":
-        said.append(f"{person.glasses} glasses")
+        attributes.append(f"{person.glasses} glasses")
     if person.freckles > 0:
-        said.append("freckles")
-    return said
+        attributes.append("freckles")
+    return attributes
 
 
 def stack(people: list[Identity], name: str) -> NDArray[np.float32]:
-    """One numeric attribute of many people: shape (B,), or (B, 3) for a colour."""
+    """Stack a numeric attribute of B people, (B,), or a color, (B, 3)."""
     return np.array([getattr(person, name) for person in people], dtype=np.float32)
 
 
-def _between(table: NDArray[np.float64], position: float) -> NDArray[np.float64]:
+def _interpolate(table: NDArray[np.float64], position: float) -> NDArray[np.float64]:
+    """Interpolate linearly between the rows of a table."""
     low = min(int(position), len(table) - 2)
     share = position - low
     return (1 - share) * table[low] + share * table[low + 1]
 
 
-def _colour(rgb: NDArray[np.float64]) -> tuple[float, float, float]:
+def _clip_rgb(rgb: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Clip a color to [0.02, 0.98]."""
     red, green, blue = np.clip(rgb, 0.02, 0.98)
     return float(red), float(green), float(blue)

@@ -1,4 +1,4 @@
-"""A small index of drawn pictures, for trying out copy detection without a collection of one's own."""
+"""Toy index of collages, to try copy detection without a collection."""
 
 from __future__ import annotations
 
@@ -22,58 +22,64 @@ from tiny.collages import CollageDataset, collage
 from tiny.identity import EVALUATION_START
 
 FACTORY = "IVF64,PQ8x6"
-FIRST = EVALUATION_START + 10_000
-"""Number of the first entry; the benchmarks' pictures have other numbers."""
+"""faiss index factory string."""
+FIRST_COLLAGE = EVALUATION_START + 10_000
+"""Number of the first entry; the benchmarks use other numbers."""
 
 
 def build_drawn_index(
     folder: Path, network: str, training: int = 3_000, entries: int = 2_000
 ) -> None:
-    """Train an index on collages the network may have learnt from, and fill it with others.
+    """Train an index on collages of the network's training, and fill it with others.
 
     Args:
-        folder: Of the index.
+        folder: Folder of the index.
         network: Folder of the copy-detection network.
-        training: Collages that train it.
-        entries: Collages that fill it.
+        training: Number of collages to train on.
+        entries: Number of entries.
     """
     extractor = open_embedder(network)
     index = make_index(FACTORY, extractor.dimension, "l2")
     index.train(_descriptors(extractor, 0, training))
-    known = extractor.record()
-    filled = Index(
-        index,
-        [],
-        {
-            "factory": FACTORY,
-            "metric": "l2",
-            "training": f"{training} collages",
-            "extractor": known,
-        },
-    )
-    names = [f"collage_{number:07d}.png" for number in range(FIRST, FIRST + entries)]
-    filled.add(VectorStore(_descriptors(extractor, FIRST, entries), names, known))
-    filled.save(folder)
+    extractor_record = extractor.record()
+    facts = {
+        "factory": FACTORY,
+        "metric": "l2",
+        "training": f"{training} collages",
+        "extractor": extractor_record,
+    }
+    numbers = range(FIRST_COLLAGE, FIRST_COLLAGE + entries)
+    names = [f"collage_{number:07d}.png" for number in numbers]
+    vectors = _descriptors(extractor, FIRST_COLLAGE, entries)
+    collage_index = Index(index, [], facts)
+    collage_index.add(VectorStore(vectors, names, extractor_record))
+    collage_index.save(folder)
 
 
 @torch.no_grad()
 def _descriptors(extractor: Embedder, first: int, count: int) -> NDArray[np.float32]:
-    pictures = DataLoader(CollageDataset(first, count), batch_size=100)
-    return torch.cat([extractor(batch["image"]) for batch in pictures]).numpy()
+    """Describe collages by number, (count, D)."""
+    batches = DataLoader(CollageDataset(first, count), batch_size=100)
+    return torch.cat([extractor(batch["image"]) for batch in batches]).numpy()
 
 
 def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
-    """Share of some entries that are the nearest of their own picture, as it is and as a JPEG of quality 50."""
+    """Measure the recall at 1 of the entries' images and of their JPEGs of quality 50.
+
+    Args:
+        folder: Folder of the index.
+        pictures: Number of queries.
+
+    Returns:
+        Number of entries, and the recall by edit.
+    """
     index = Index.open(Path(folder))
     extractor = open_embedder(EmbedderConfig.from_record(index.facts["extractor"]))
-    drawn = [collage(FIRST + number) for number in range(pictures)]
-    found: dict[str, Any] = {"entries": len(index)}
-    for edit, views in {
-        "itself": drawn,
-        "jpeg 50": [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in drawn],
-    }.items():
-        rows = descriptors(extractor, [Photo(rgb).tensor() for rgb in views])
-        found[f"found by {edit}"] = float(
-            (index.search(rows, 1)[1][:, 0] == np.arange(pictures)).mean()
-        )
-    return found
+    originals = [collage(FIRST_COLLAGE + number) for number in range(pictures)]
+    compressed = [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in originals]
+    figures: dict[str, Any] = {"entries": len(index)}
+    for edit, images in (("itself", originals), ("jpeg 50", compressed)):
+        queries = descriptors(extractor, [Photo(rgb).tensor() for rgb in images])
+        _, ids = index.search(queries, 1)
+        figures[f"found by {edit}"] = float((ids[:, 0] == np.arange(pictures)).mean())
+    return figures

@@ -1,6 +1,7 @@
-"""Procedural portraits: a batch of drawn people, painted layer by layer with antialiased analytic shapes.
+"""Procedural portraits: batches of people, painted in layers of antialiased shapes.
 
-Letters: B = pictures, S = picture side in pixels. Coordinates run from -1 (left, top) to 1 (right, bottom).
+Letters: B = images, S = image side in pixels. Coordinates run from -1 (left, top) to 1 (right,
+bottom).
 """
 
 from __future__ import annotations
@@ -18,16 +19,21 @@ from tiny.hair import HairPainter
 from tiny.identity import Identity, identity, phrases
 from tiny.scene import Scene, scene, scene_phrases
 
-SIDES = (64, 512)
-"""Smallest and largest picture side in pixels."""
+MIN_SIDE_PX = 64
+MAX_SIDE_PX = 512
 
 
 @dataclass(frozen=True)
 class Portraits:
-    """A drawn batch.
+    """A batch of portraits.
 
-    ``images`` is (B, 3, S, S) float32 RGB in [0, 1]; ``boxes`` is (B, 4), the face's centre x, centre y, width and
-    height as shares of the side, all zero where nobody was drawn.
+    Attributes:
+        images: (B, 3, S, S) float32 RGB in [0, 1].
+        captions: A caption for each image.
+        people: B identities.
+        scenes: B scenes.
+        boxes: The faces' center x, center y, width and height as shares of the side, (B, 4); zeros
+            for images without a person.
     """
 
     images: Tensor
@@ -40,52 +46,70 @@ class Portraits:
 def draw(
     people: Sequence[int], pictures: Sequence[int], size: int = 64, *, empty: bool = False
 ) -> Portraits:
-    """Draw one picture for each pair of identity number and picture number.
+    """Draw an image for each pair of an identity number and an image number.
 
     Args:
         people: B identity numbers (see :mod:`tiny.identity`).
-        pictures: B picture numbers; the same pair always gives the same picture.
-        size: Side in pixels, from 64 to 512.
-        empty: Leave the person out: the place and an empty garment only.
+        pictures: B image numbers; the same pair always gives the same image.
+        size: Side in pixels, 64 to 512.
+        empty: Draw background and clothes without the person.
 
     Raises:
         ValueError: If the two lists differ in length or the size is out of range.
     """
     if len(people) != len(pictures):
-        msg = f"each picture needs one identity: got {len(people)} identities and {len(pictures)} picture numbers"
+        msg = (
+            "each image needs one identity: "
+            f"got {len(people)} identities and {len(pictures)} image numbers"
+        )
         raise ValueError(msg)
-    if not SIDES[0] <= size <= SIDES[1]:
-        msg = f"a portrait's side is {SIDES[0]} to {SIDES[1]} pixels, got {size}"
+    if not MIN_SIDE_PX <= size <= MAX_SIDE_PX:
+        msg = f"a portrait's side is {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels, got {size}"
         raise ValueError(msg)
+    # Draw the attributes.
     persons = [identity(number) for number in people]
-    scenes = [scene(number, picture) for number, picture in zip(people, pictures, strict=True)]
+    scenes = [scene(number, image) for number, image in zip(people, pictures, strict=True)]
+    # Paint the layers.
     painter = Painter(persons, scenes, size)
     painter.background()
-    if not empty:
-        painter.person()
-    else:
+    if empty:
         painter.clothes()
-    captions = [caption(p, s, empty=empty) for p, s in zip(persons, scenes, strict=True)]
+    else:
+        painter.person()
     boxes = torch.zeros(len(persons), 4) if empty else painter.boxes()
+    # Describe them.
+    captions = []
+    for person, view in zip(persons, scenes, strict=True):
+        captions.append(caption(person, view, empty=empty))
     return Portraits(painter.photograph(), captions, persons, scenes, boxes)
 
 
 def caption(person: Identity, view: Scene, *, empty: bool = False) -> str:
-    """A sentence that names some attributes; which ones is drawn from the scene's seed, one in five names none."""
-    rng = np.random.default_rng([13, view.seed])
+    """Compose a caption that names some of the attributes.
+
+    The scene's seed decides which; one caption in five names none.
+
+    Args:
+        person: The identity.
+        view: The scene.
+        empty: The image shows nobody.
+    """
     if empty:
         return "photo of nobody, " + scene_phrases(view)[1]
-    said = phrases(person) + scene_phrases(view)
-    keep = rng.uniform(size=len(said)) < rng.choice([0.0, 0.5, 0.9], p=[0.2, 0.4, 0.4])
-    chosen = [phrase for phrase, kept in zip(said, keep, strict=True) if kept]
-    return "photo of a person" + (" with " + ", ".join(chosen) if chosen else "")
+    rng = np.random.default_rng([13, view.seed])
+    candidates = phrases(person) + scene_phrases(view)
+    is_named = rng.uniform(size=len(candidates)) < rng.choice([0.0, 0.5, 0.9], p=[0.2, 0.4, 0.4])
+    named = [phrase for phrase, keep in zip(candidates, is_named, strict=True) if keep]
+    return "photo of a person" + (" with " + ", ".join(named) if named else "")
 
 
 class Painter(BackdropPainter, HairPainter, FeaturePainter):
-    """The layers of a portrait, from the back to the front."""
+    """Paint the layers of a portrait, from back to front."""
 
     def person(self) -> None:
-        skin = self.colour(self.people, "skin_rgb")
+        """Paint a person with clothes."""
+        skin = self.color(self.people, "skin_rgb")
+        # Behind the face: hair, neck, clothes and ears.
         self._hair_behind()
         neck = self.cover((self.u.abs() - 0.62 * self.half_width).maximum(-(self.v - 0.2)))
         self.paint(neck, skin * 0.80)
@@ -93,6 +117,7 @@ class Painter(BackdropPainter, HairPainter, FeaturePainter):
         collar = self.cover(self.ellipse(self.u, self.v - 0.70, 0.66 * self.half_width, 0.17))
         self.paint(collar, skin * 0.82)
         self._ears(skin)
+        # The face and its features.
         self.paint(self.face, skin)
         self._skin_detail()
         self._eyes()
@@ -100,6 +125,7 @@ class Painter(BackdropPainter, HairPainter, FeaturePainter):
         self._mouth()
         self._beard()
         self._brows()
+        # Over the face: light, hair and glasses.
         self._light()
         self._hair_front()
         self._glasses()

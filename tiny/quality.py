@@ -1,4 +1,4 @@
-"""What the shipped models are worth, measured on evaluation identities."""
+"""Quality of the shipped models, measured on evaluation identities."""
 
 from __future__ import annotations
 
@@ -35,50 +35,53 @@ from tiny.faces import (
     ATTRIBUTES,
     FACELESS,
     AttributeProbe,
-    FacePictures,
+    FaceImages,
     attribute_numbers,
     faceless,
 )
 from tiny.identity import EVALUATION_START, identity, phrases
 
-LEVELS = 6
-"""Budget of the sensitivity figures, in grey levels."""
+BUDGET_LEVELS = 6
+"""Budget of the sensitivity figures, in gray levels of 255."""
 
 
 def latent_sensitivity(vae: AutoencoderKL, images: Tensor, steps: int = 15) -> dict[str, float]:
-    """How far a perturbation of 6 grey levels moves unit-variance latents, as a root mean square.
+    """Measure how far a perturbation of 6 gray levels moves the latents.
+
+    The distance is the root mean square of latents of unit variance. A real autoencoder (TAEF2,
+    faces at 64 pixels) has 0.19 to 0.33 for noise and 0.97 for PGD.
 
     Args:
-        vae: The autoencoder.
+        vae: Autoencoder.
         images: (B, 3, S, S) in [0, 1].
-        steps: Of gradient ascent on the distance, each a quarter of the budget long.
+        steps: Steps of PGD, each a quarter of the budget long.
 
     Returns:
-        ``noise``: uniform random noise; ``pgd``: ascent. A real autoencoder (TAEF2, faces at 64 pixels) has 0.19 to 0.33 and 0.97.
+        ``noise``: distance for uniform noise; ``pgd``: distance for PGD.
     """
-    source, bound = torch.Generator().manual_seed(0), LEVELS / 255
+    generator = torch.Generator().manual_seed(0)
+    bound = BUDGET_LEVELS / 255
     with torch.no_grad():
         clean = vae.encode(images * 2 - 1).latent_dist.mode()
-    unit = clean.std()
+    std = clean.std()
 
-    def moved(pictures: Tensor) -> Tensor:
-        return (
-            (vae.encode(pictures * 2 - 1).latent_dist.mode() - clean).square().mean().sqrt()
-        ) / unit
+    def distance(perturbed: Tensor) -> Tensor:
+        latents = vae.encode(perturbed * 2 - 1).latent_dist.mode()
+        return (latents - clean).square().mean().sqrt() / std
 
-    noise = (2 * torch.rand(images.shape, generator=source) - 1) * bound
-    change = noise / 10
+    noise = (2 * torch.rand(images.shape, generator=generator) - 1) * bound
+    delta = noise / 10
     for _ in range(steps):
-        change.requires_grad_(True)
-        (gradient,) = torch.autograd.grad(moved(images + change), change)
-        change = (change.detach() + bound / 4 * gradient.sign()).clamp(-bound, bound)
+        delta.requires_grad_(True)
+        (gradient,) = torch.autograd.grad(distance(images + delta), delta)
+        delta = (delta.detach() + bound / 4 * gradient.sign()).clamp(-bound, bound)
     with torch.no_grad():
-        return {"noise": float(moved(images + noise)), "pgd": float(moved(images + change))}
+        return {"noise": float(distance(images + noise)), "pgd": float(distance(images + delta))}
 
 
 @torch.no_grad()
 def reconstruction_psnr(vae: AutoencoderKL, images: Tensor) -> float:
-    """Mean over pictures of the PSNR of the round trip, in dB."""
+    """Compute the mean PSNR of reconstructions in dB, for images (B, 3, S, S) in [0, 1]."""
     output = vae.decode(vae.encode(images * 2 - 1).latent_dist.mode()).sample
     error = ((output / 2 + 0.5).clamp(0, 1) - images).square().mean(dim=(1, 2, 3))
     return float((-10 * error.log10()).mean())
@@ -88,208 +91,242 @@ def reconstruction_psnr(vae: AutoencoderKL, images: Tensor) -> float:
 def sample_quality(
     folder: Path, faces: str, probe: AttributeProbe, count: int = 96
 ) -> dict[str, Any]:
-    """Pictures drawn from evaluation people's captions: share with a face, and share of named attributes that are right."""
+    """Measure samples of a pipeline for captions of evaluation identities.
+
+    Args:
+        folder: Folder of the pipeline.
+        faces: Folder of the face network.
+        probe: Attribute probe.
+        count: Number of samples, one for each identity.
+
+    Returns:
+        Share of samples with a face, and the probe's accuracy for each attribute in the captions.
+    """
+    # Sample an image for each caption.
     pipeline = StableDiffusionPipeline.from_pretrained(folder)
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
     pipeline.set_progress_bar_config(disable=True)
     people = list(range(EVALUATION_START, EVALUATION_START + count))
-    captions = [
-        "photo of a person with " + ", ".join(phrases(identity(number))) for number in people
-    ]
-    images = torch.cat(
-        [
-            pipeline(
-                captions[start : start + 16],
-                num_inference_steps=25,
-                guidance_scale=3.0,
-                generator=torch.Generator().manual_seed(start),
-                output_type="pt",
-            ).images.float()
-            for start in range(0, count, 16)
-        ]
-    )
-    wanted = torch.tensor([attribute_numbers(number) for number in people])
-    answers = torch.stack([answer.argmax(dim=1) for answer in probe(images)], dim=1)
-    right = {}
+    captions = []
+    for number in people:
+        captions.append("photo of a person with " + ", ".join(phrases(identity(number))))
+    batches = []
+    for start in range(0, count, 16):
+        samples = pipeline(
+            captions[start : start + 16],
+            num_inference_steps=25,
+            guidance_scale=3.0,
+            generator=torch.Generator().manual_seed(start),
+            output_type="pt",
+        )
+        batches.append(samples.images.float())
+    images = torch.cat(batches)
+    # Compare the probe's predictions with the attributes. Captions never name absent ones.
+    labels = torch.tensor([attribute_numbers(number) for number in people])
+    predictions = torch.stack([logits.argmax(dim=1) for logits in probe(images)], dim=1)
+    accuracy = {}
     for index, (name, values) in enumerate(ATTRIBUTES.items()):
-        named = wanted[:, index] >= (
-            1 if values[0] == "none" else 0
-        )  # a caption never says that something is not there
-        right[name] = float((answers[named, index] == wanted[named, index]).float().mean())
+        first_named = 1 if values[0] == "none" else 0
+        is_named = labels[:, index] >= first_named
+        correct = predictions[is_named, index] == labels[is_named, index]
+        accuracy[name] = float(correct.float().mean())
     return {
         "face_share": float(load_faces(faces)(images).detected.float().mean()),
-        "attributes_right": right,
+        "attributes_right": accuracy,
     }
 
 
 @torch.no_grad()
 def face_quality(faces: str) -> dict[str, Any]:
-    """Verification AUC, misses on clean portraits, and false alarms on each kind of picture without a face."""
+    """Measure a face network: verification AUC, misses, and false alarms by kind of image.
+
+    Misses are on clean portraits, false alarms on the kinds of :data:`tiny.faces.FACELESS`.
+    """
+    # Verification on portraits of evaluation identities.
     network = load_face_net(model_folder(faces))
-    people = FacePictures(EVALUATION_START, 100, 8)
+    people = FaceImages(EVALUATION_START, 100, 8)
     images = people.images.float() / 255
-    seen = [network(part) for part in images.split(100)]
-    embeddings, found = (
-        torch.cat([f.embeddings for f in seen]),
-        torch.cat([f.detected for f in seen]),
-    )
-    cosine, same = embeddings @ embeddings.T, people.labels.view(-1, 1) == people.labels
+    results = [network(part) for part in images.split(100)]
+    embeddings = torch.cat([result.embeddings for result in results])
+    detected = torch.cat([result.detected for result in results])
+    cosine = embeddings @ embeddings.T
+    same = people.labels.view(-1, 1) == people.labels
     pairs = torch.ones_like(same).triu(1)
-    mine, others = cosine[same & pairs].numpy(), np.sort(cosine[~same & pairs].numpy())
+    genuine = cosine[same & pairs].numpy()
+    impostor = np.sort(cosine[~same & pairs].numpy())
+    # False alarms on images without a face.
     torch.manual_seed(0)
-    scenes = FacePictures(EVALUATION_START, 400, 1, empty=True).images.float() / 255
-    broken = network(faceless(images[::2], scenes)).detected.float()
-    alarms = {
-        kind: float(part.mean())
-        for kind, part in zip(FACELESS, broken.tensor_split(len(FACELESS)), strict=True)
-    }
+    scenes = FaceImages(EVALUATION_START, 400, 1, empty=True).images.float() / 255
+    detections = network(faceless(images[::2], scenes)).detected.float()
+    false_alarms = {}
+    for kind, part in zip(FACELESS, detections.tensor_split(len(FACELESS)), strict=True):
+        false_alarms[kind] = float(part.mean())
     return {
-        "auc": float(np.searchsorted(others, mine).mean() / len(others)),
-        "same_person_cosine": float(mine.mean()),
-        "other_person_cosine": float(others.mean()),
-        "misses": float(1 - found.float().mean()),
-        "false_alarms": alarms,
+        "auc": float(np.searchsorted(impostor, genuine).mean() / len(impostor)),
+        "same_person_cosine": float(genuine.mean()),
+        "other_person_cosine": float(impostor.mean()),
+        "misses": float(1 - detected.float().mean()),
+        "false_alarms": false_alarms,
         "threshold": network.threshold,
     }
 
 
 @torch.no_grad()
 def generator_quality(name: str, surrogates: list[str], images: Tensor) -> dict[str, Any]:
-    """Denoising error of the surrogates on clean pictures, with uniform noise of the generator's budget, and protected by it; fidelity."""
-    generator, ensemble = load_generator(name), DiffusionEnsemble(surrogates)
+    """Measure the denoising error of surrogates on clean, noisy and protected images.
+
+    The noise is uniform within the generator's budget.
+
+    Args:
+        name: Folder of the generator.
+        surrogates: Folders of the surrogate pipelines.
+        images: (B, 3, S, S) in [0, 1].
+
+    Returns:
+        The budget, the errors, and the fidelity of the protected images.
+    """
+    generator = load_generator(name)
+    ensemble = DiffusionEnsemble(surrogates)
     bound = generator.budget / 255
-    noise = (2 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) - 1) * bound
+    uniform = torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
+    noise = (2 * uniform - 1) * bound
     protected = quantize(generator.protect(images))
-    shown = {"clean": images, "noise": (images + noise).clamp(0, 1), "protected": protected}
-    errors = {name: denoising_error(ensemble, pictures) for name, pictures in shown.items()}
-    return {"budget_levels": generator.budget, "denoising_error": errors} | fidelity(
-        protected, quantize(images)
-    )
+    errors = {
+        "clean": denoising_error(ensemble, images),
+        "noise": denoising_error(ensemble, (images + noise).clamp(0, 1)),
+        "protected": denoising_error(ensemble, protected),
+    }
+    figures = {"budget_levels": generator.budget, "denoising_error": errors}
+    return figures | fidelity(protected, quantize(images))
 
 
 @torch.no_grad()
 def purifier_quality(method: Purifier, images: Tensor, faces: str) -> dict[str, float]:
-    """What a purification by a shipped model does to clean portraits: PSNR, and the share in which a face is still found."""
-    washed = torch.cat([method(part, torch.Generator().manual_seed(0)) for part in images.split(8)])
-    error = (washed - images).square().mean(dim=(1, 2, 3))
-    seen = load_faces(faces)(washed).detected.float().mean()
+    """Measure the effect of a purification on clean portraits.
+
+    Args:
+        method: The purification.
+        images: Portraits, (B, 3, S, S) in [0, 1].
+        faces: Folder of the face network.
+
+    Returns:
+        PSNR in dB, and the share of purified portraits with a detected face.
+    """
+    batches = [method(part, torch.Generator().manual_seed(0)) for part in images.split(8)]
+    purified = torch.cat(batches)
+    error = (purified - images).square().mean(dim=(1, 2, 3))
     return {
         "psnr_of_clean_portraits": float((-10 * error.log10()).mean()),
-        "face_share": float(seen),
+        "face_share": float(load_faces(faces)(purified).detected.float().mean()),
     }
 
 
 def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
-    """Keys set into evaluation portraits and read again, letters seen where none are, and portraits found by keys and by captions."""
-    network, rng = load_network(str(folder)), np.random.default_rng(0)
-    items = PortraitDataset(EVALUATION_START + 300_000, count, 1, 128).__getitems__(
-        list(range(count))
-    )
+    """Measure the reading of keys, and retrieval by key and by caption.
+
+    Args:
+        folder: Folder of the embedder.
+        count: Number of evaluation portraits; each is shown with and without a key.
+    """
+    network = load_network(str(folder))
+    rng = np.random.default_rng(0)
+    # Portraits with and without a key.
+    portraits = PortraitDataset(EVALUATION_START + 300_000, count, 1, 128)
+    items = portraits.__getitems__(list(range(count)))
     plain = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in items]
     keys = ["".join(rng.choice(list(ALPHABET), 6)) for _ in plain]
-    keyed = [
-        set_key(np.ascontiguousarray(rgb), key, rng).rgb
-        for rgb, key in zip(plain, keys, strict=True)
-    ]
-    images, bare = (
-        torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 255
-        for part in (keyed, plain)
-    )
-    read = network.read(images)
-    letters = sum(
-        seen == true
-        for text, key in zip(read, keys, strict=True)
-        for seen, true in zip(text, key, strict=False)
-    )
-    vectors, order = network.embed_images(torch.cat([images, bare])), torch.arange(count)
+    keyed = []
+    for rgb, key in zip(plain, keys, strict=True):
+        keyed.append(set_key(np.ascontiguousarray(rgb), key, rng).rgb)
+    keyed_images = torch.from_numpy(np.stack(keyed)).permute(0, 3, 1, 2).float() / 255
+    plain_images = torch.from_numpy(np.stack(plain)).permute(0, 3, 1, 2).float() / 255
+    # Read the keys.
+    texts = network.read(keyed_images)
+    correct_keys = 0
+    correct_letters = 0
+    for text, key in zip(texts, keys, strict=True):
+        correct_keys += text == key
+        correct_letters += sum(a == b for a, b in zip(text, key, strict=False))
+    false_letters = sum(len(text) for text in network.read(plain_images))
+    # Retrieve portraits by their keys and captions.
+    vectors = network.embed_images(torch.cat([keyed_images, plain_images]))
+    labels = torch.arange(count)
     by_key = (network.embed_texts(keys) @ vectors.T).argmax(dim=1)
-    by_caption = (
-        network.embed_texts([item["caption"] for item in items]) @ vectors[count:].T
-    ).argsort(dim=1, descending=True)
+    captions = network.embed_texts([item["caption"] for item in items])
+    by_caption = (captions @ vectors[count:].T).argsort(dim=1, descending=True)
+    in_top_10 = (by_caption[:, :10] == labels.unsqueeze(1)).any(dim=1)
     return {
-        "keys_read": sum(text == key for text, key in zip(read, keys, strict=True)) / count,
-        "letters_read": letters / (6 * count),
-        "letters_seen_without_a_key": sum(len(text) for text in network.read(bare)) / count,
-        "found_by_key": float((by_key == order).float().mean()),
-        "found_by_caption_among_first_ten": float(
-            (by_caption[:, :10] == order.unsqueeze(1)).any(dim=1).float().mean()
-        ),
+        "keys_read": correct_keys / count,
+        "letters_read": correct_letters / (6 * count),
+        "letters_seen_without_a_key": false_letters / count,
+        "found_by_key": float((by_key == labels).float().mean()),
+        "found_by_caption_among_first_ten": float(in_top_10.float().mean()),
     }
 
 
 def detector_quality(name: str, shards: Path) -> dict[str, Any]:
-    """The test of the real-or-generated detector, the pipeline it has not seen included."""
+    """Test the detector on the test shards, which include an unseen pipeline.
+
+    Args:
+        name: Folder of the detector.
+        shards: Folder of the shards.
+    """
     detector = load_detector(name)
     questions = shard_by_shard(detector, find_stored([detector], [f"{shards}/test-*.tar"]))
+    options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
     with TemporaryDirectory() as folder:
-        job = ScoreJob(
-            "tiny quality",
-            Path(folder) / "shards",
-            JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0),
-        )
+        job = ScoreJob("tiny quality", Path(folder) / "shards", options)
         answers = score(job, questions, Path(folder), detector_settings(name, detector))
     assert answers is not None
     record = summarise(answers.of(questions), detector.calibration)
-    by_subset = {
-        name: facts
-        for name, facts in record["slices"]["subset"].items()
-        if facts["auc"] is not None
-    }
-    shown = {
-        name: {key: facts[key] for key in ("auc", "generated_accuracy")}
-        for name, facts in by_subset.items()
-    }
-    chosen = ("balanced_accuracy", "real_accuracy", "generated_accuracy", "calibration_error")
-    told = {
-        kind: {key: record[kind][key] for key in chosen} for kind in ("uncalibrated", "calibrated")
-    }
-    return record["ranking"] | told | shown
+    # Figures of all images, before and after calibration, and by subset.
+    figures = dict(record["ranking"])
+    names = ("balanced_accuracy", "real_accuracy", "generated_accuracy", "calibration_error")
+    for kind in ("uncalibrated", "calibrated"):
+        figures[kind] = {key: record[kind][key] for key in names}
+    for subset, metrics in record["slices"]["subset"].items():
+        if metrics["auc"] is not None:
+            figures[subset] = {key: metrics[key] for key in ("auc", "generated_accuracy")}
+    return figures
 
 
 def evaluation_portraits(count: int) -> Tensor:
-    """Portraits of people nobody trained on, one each, (count, 3, 64, 64) in [0, 1]."""
-    return torch.stack(
-        [
-            item["image"]
-            for item in PortraitDataset(EVALUATION_START, count, 1).__getitems__(list(range(count)))
-        ]
-    )
+    """Draw portraits of evaluation identities, one each, (count, 3, 64, 64) in [0, 1]."""
+    portraits = PortraitDataset(EVALUATION_START, count, 1)
+    return torch.stack([item["image"] for item in portraits.__getitems__(list(range(count)))])
 
 
 @torch.no_grad()
 def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
-    """How often a copy's nearest original among evaluation collages is its own, by exact search.
+    """Measure the recall at 1 of edited copies among evaluation collages, by exact search.
 
     Args:
         name: Folder of the copy-detection network.
-        pictures: How many originals.
+        pictures: Number of originals.
 
     Returns:
-        ``found`` by edit: share of copies; ``strangers``: mean cosine of two different pictures.
+        ``found``: recall by edit; ``strangers``: mean cosine of two different images.
     """
     extractor = open_embedder(name)
     originals = [collage(EVALUATION_START + number) for number in range(pictures)]
 
-    def described(edit: Edit) -> Tensor:
-        views = [
-            extractor.preprocess(edit(rgb, np.random.default_rng(number)))
-            for number, rgb in enumerate(originals)
-        ]
-        return torch.cat(
-            [
-                extractor.embed_images(torch.stack(views[start : start + 100]))
-                for start in range(0, pictures, 100)
-            ]
-        )
+    def describe(edit: Edit) -> Tensor:
+        views = []
+        for number, rgb in enumerate(originals):
+            views.append(extractor.preprocess(edit(rgb, np.random.default_rng(number))))
+        batches = []
+        for start in range(0, pictures, 100):
+            batches.append(extractor.embed_images(torch.stack(views[start : start + 100])))
+        return torch.cat(batches)
 
-    known, own = described(Chain(())), torch.arange(pictures)
-    edits = {f"{kind} {parameter}".strip(): edit for kind, parameter, edit in flatten_suite(PAPER)}
-    found = {
-        edit: float(((described(change) @ known.T).argmax(dim=1) == own).float().mean())
-        for edit, change in edits.items()
-    }
-    cosines = known @ known.T
+    references = describe(Chain(()))
+    labels = torch.arange(pictures)
+    recall = {}
+    for kind, parameter, edit in flatten_suite(PAPER):
+        nearest = (describe(edit) @ references.T).argmax(dim=1)
+        recall[f"{kind} {parameter}".strip()] = float((nearest == labels).float().mean())
+    cosines = references @ references.T
     return {
-        "found": found,
+        "found": recall,
         "strangers": float((cosines.sum() - pictures) / (pictures * (pictures - 1))),
     }

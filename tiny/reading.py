@@ -1,4 +1,4 @@
-"""Training of the small image-text embedder: portraits with and without keys, to be read and to be told apart."""
+"""Training of the toy image-text embedder, which reads keys and compares appearance."""
 
 from __future__ import annotations
 
@@ -19,42 +19,61 @@ from images.transforms.codecs import jpeg
 from models.image_text_net import LETTERS, STRIDE, ImageTextNet
 from sentinels.plate import PlateStyle, set_key
 from tiny.dataset import PortraitDataset
-from tiny.faces import weathered
+from tiny.faces import degrade
 from tiny.schedule import one_cycle
 
-NOTHING = len(LETTERS)
+NO_LETTER = len(LETTERS)
+"""Class of places without a letter."""
+
 IGNORED = -100
+"""Label of places beside a letter, which the loss ignores."""
 
 
 def vocabulary(captions: Sequence[str]) -> list[str]:
-    """Every word of some captions, sorted."""
-    return sorted({word for text in captions for word in re.findall(r"[a-z]+", text.lower())})
+    """List the distinct words of captions, sorted."""
+    words: set[str] = set()
+    for text in captions:
+        words.update(re.findall(r"[a-z]+", text.lower()))
+    return sorted(words)
 
 
 def reading_network(first: int, people: int) -> ImageTextNet:
-    """Build an untrained network that knows the words of some people's captions."""
+    """Build an untrained network with the vocabulary of people's captions.
+
+    Args:
+        first: First identity number.
+        people: Number of identities.
+    """
     portraits = PortraitDataset(first, people, 1)
     return ImageTextNet(vocabulary([portraits.caption(index) for index in range(people)]))
 
 
 class KeyedPortraits(Dataset[dict[str, Any]]):
-    """Portraits, drawn once, each time with another key in them or with none.
+    """Portraits, drawn once, with a new random key or none on every access.
 
-    An item has ``image``, (3, S, S) in [0, 1]; ``plain``, the same without the key; ``letters`` (S / 4, S / 4), which letter each place
-    is the middle of; and ``index``, the picture's number.
+    An item has ``image``, (3, S, S) in [0, 1]; ``plain``, the same without the key; ``letters``,
+    the class of the letter centered at each place, (S / 4, S / 4); and ``index``, the number of the
+    portrait.
+
+    Args:
+        first: First identity number.
+        people: Number of portraits, one of each identity.
+        side: Side S in pixels.
+        seed: Seed of keys and places.
+        keyed: Share of items with a key, 0 to 1.
     """
 
     def __init__(self, first: int, people: int, side: int, seed: int, keyed: float = 0.8) -> None:
-        portraits, step = PortraitDataset(first, people, 1, side), 32
-        drawn = [
-            portraits.__getitems__(list(range(start, min(start + step, people))))
-            for start in range(0, people, step)
-        ]
-        self.images = [
-            to_uint8(item["image"]).permute(1, 2, 0).numpy() for part in drawn for item in part
-        ]
-        self.captions = [item["caption"] for part in drawn for item in part]
-        self.side, self.seed, self.keyed = side, seed, keyed
+        portraits = PortraitDataset(first, people, 1, side)
+        self.images = []
+        self.captions = []
+        for start in range(0, people, 32):
+            for item in portraits.__getitems__(list(range(start, min(start + 32, people)))):
+                self.images.append(to_uint8(item["image"]).permute(1, 2, 0).numpy())
+                self.captions.append(item["caption"])
+        self.side = side
+        self.seed = seed
+        self.keyed = keyed
 
     def __len__(self) -> int:
         return 64 * len(self.images)
@@ -63,8 +82,9 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
         rng = np.random.default_rng([23, self.seed, number])
         index = number % len(self.images)
         plain = self.images[index][:, :: rng.choice([-1, 1])]
-        letters = np.full((self.side // STRIDE,) * 2, NOTHING)
+        letters = np.full((self.side // STRIDE,) * 2, NO_LETTER)
         image = plain
+        # Letter a random key into it, and label the places of its letters.
         if rng.random() < self.keyed:
             key = "".join(rng.choice(list(LETTERS), int(rng.integers(4, 9))))
             style = PlateStyle(
@@ -76,13 +96,12 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
             plate = set_key(np.ascontiguousarray(plain), key, rng, style)
             image = plate.rgb
             for (x, y), letter in zip(plate.centers / STRIDE, key, strict=True):
-                column, row = (
-                    int(np.clip(x, 0, letters.shape[1] - 1)),
-                    int(np.clip(y, 0, letters.shape[0] - 1)),
-                )
+                column = int(np.clip(x, 0, letters.shape[1] - 1))
+                row = int(np.clip(y, 0, letters.shape[0] - 1))
                 near = letters[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-                near[near == NOTHING] = IGNORED
+                near[near == NO_LETTER] = IGNORED
                 letters[row, column] = LETTERS.index(letter)
+        # Compress three in ten.
         if rng.random() < 0.3:
             image = jpeg(image, int(rng.integers(40, 96)))
         return {
@@ -94,12 +113,14 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
 
 
 class ReadingTask(LightningModule):
-    """Letters by cross-entropy of places, appearance by InfoNCE between two views of a picture, and between it and its caption.
+    """Train reading with cross-entropy, and appearance with InfoNCE.
+
+    InfoNCE compares two views of an image, and an image with its caption.
 
     Args:
-        network: The embedder.
-        captions: Of every image; those of the data module's training images if None.
-        steps: Length of the schedule.
+        network: Embedder to train.
+        captions: Captions of all images; None takes those of the data module's training images.
+        steps: Length of the one-cycle schedule, in optimizer steps.
         lr: Peak learning rate.
     """
 
@@ -107,46 +128,54 @@ class ReadingTask(LightningModule):
         self, network: ImageTextNet, captions: Sequence[str] | None, steps: int, lr: float = 3e-3
     ) -> None:
         super().__init__()
-        self.network, self.captions, self.steps, self.lr = network, captions, steps, lr
+        self.network = network
+        self.captions = captions
+        self.steps = steps
+        self.lr = lr
 
     def setup(self, stage: str) -> None:
         if self.captions is None:
-            self.captions = self.trainer.datamodule.datasets["train"].captions  # type: ignore[attr-defined]
+            datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.captions = datamodule.datasets["train"].captions
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         assert self.captions is not None
-        logits = self.network.letter_map(_dimmed(batch["image"]))
-        letter = place_loss(logits, batch["letters"])
-        half = self.network.side // 2
-        views = [
-            weathered(F.interpolate(batch[kind], (half, half), mode="bilinear", antialias=True))
-            for kind in ("image", "plain")
-        ]
-        seen = [self.network.appearance(view) for view in views]
-        texts = F.normalize(
-            self.network.text_appearance([self.captions[int(index)] for index in batch["index"]]),
-            dim=1,
-        )
+        # Letters.
+        logits = self.network.letter_map(_change_exposure(batch["image"]))
+        reading = place_loss(logits, batch["letters"])
+        # Appearance of degraded views with and without the key, and of the captions.
+        keyed = self.network.appearance(self._view(batch["image"]))
+        plain = self.network.appearance(self._view(batch["plain"]))
+        captions = [self.captions[int(index)] for index in batch["index"]]
+        texts = F.normalize(self.network.text_appearance(captions), dim=1)
+        # Losses.
         scale = self.network.scale.exp()
         same = (batch["index"].view(-1, 1) == batch["index"]).float()
-        alike = contrast(seen[0], seen[1], same, scale)
-        told = contrast(seen[1], texts, same, scale)
-        self.log_dict(
-            {"train/letters": letter, "train/alike": alike, "train/told": told}, prog_bar=True
-        )
-        return letter + 0.3 * alike + 0.3 * told
+        between_views = contrast(keyed, plain, same, scale)
+        to_caption = contrast(plain, texts, same, scale)
+        losses = {
+            "train/letters": reading,
+            "train/views": between_views,
+            "train/captions": to_caption,
+        }
+        self.log_dict(losses, prog_bar=True)
+        return reading + 0.3 * between_views + 0.3 * to_caption
+
+    def _view(self, images: Tensor) -> Tensor:
+        """Degrade images at half the network's side."""
+        half = self.network.side // 2
+        return degrade(F.interpolate(images, (half, half), mode="bilinear", antialias=True))
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        self.log(
-            "val/letters", place_loss(self.network.letter_map(batch["image"]), batch["letters"])
-        )
+        logits = self.network.letter_map(batch["image"])
+        self.log("val/letters", place_loss(logits, batch["letters"]))
 
     def embed(self, images: Tensor) -> Tensor:
-        """Reading and appearance of (B, 3, H, W) pictures in [0, 1], unit length, (B, D)."""
+        """Embed images (B, 3, H, W) in [0, 1] to unit vectors (B, D)."""
         return self.network.embed_images(images)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Texts in the same space, (N, D)."""
+        """Embed texts in the same space, (N, D)."""
         return self.network.embed_texts(texts)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -154,22 +183,35 @@ class ReadingTask(LightningModule):
 
 
 def place_loss(logits: Tensor, letters: Tensor) -> Tensor:
-    """Cross-entropy of letters' middles and of the other places, each a mean of its own; (B, 27, h, w) and (B, h, w)."""
-    each = F.cross_entropy(logits, letters, ignore_index=IGNORED, reduction="none")
-    is_letter, is_none = (letters >= 0) & (letters != NOTHING), letters == NOTHING
-    middle = (each * is_letter).sum() / is_letter.sum().clamp(min=1)
-    return middle + 10 * (each * is_none).sum() / is_none.sum()
+    """Compute the cross-entropy of letter places and of empty places, each averaged separately.
+
+    Args:
+        logits: Logits of 26 letters and no letter, (B, 27, h, w).
+        letters: Class of each place, (B, h, w).
+    """
+    losses = F.cross_entropy(logits, letters, ignore_index=IGNORED, reduction="none")
+    is_letter = (letters >= 0) & (letters != NO_LETTER)
+    is_empty = letters == NO_LETTER
+    letter_loss = (losses * is_letter).sum() / is_letter.sum().clamp(min=1)
+    return letter_loss + 10 * (losses * is_empty).sum() / is_empty.sum()
 
 
 def contrast(first: Tensor, second: Tensor, same: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric InfoNCE of two lots of unit vectors, (B, D); ``same`` (B, B) is 1 for pairs that belong together."""
+    """Compute the symmetric InfoNCE of two sets of unit vectors.
+
+    Args:
+        first: (B, D).
+        second: (B, D).
+        same: 1 for matching pairs, else 0, (B, B).
+        scale: Inverse temperature.
+    """
     logits = scale * first @ second.T
     targets = same / same.sum(dim=1, keepdim=True)
     return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
 
 
-def _dimmed(images: Tensor) -> Tensor:
-    """Exposure shifted and a little noise, place by place as it was."""
+def _change_exposure(images: Tensor) -> Tensor:
+    """Change exposure and tint, and add noise, without moving pixels."""
     count = len(images)
     gain = 0.8 + 0.4 * torch.rand(count, 1, 1, 1)
     noise = 0.04 * torch.rand(count, 1, 1, 1) * torch.randn_like(images)

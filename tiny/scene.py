@@ -1,4 +1,4 @@
-"""What changes from one portrait of a person to the next: pose, expression, light, clothes, place and camera."""
+"""Scenes of portraits: pose, expression, light, clothes, background and camera."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CLOTHES_COLOUR = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black", "grey")
+CLOTHES_COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black", "grey")
 CLOTHES_PATTERN = ("plain", "striped", "checked", "dotted")
 BACKGROUND = ("plain", "brick", "leafy", "striped", "bokeh")
 
@@ -35,7 +35,10 @@ _BACKGROUND_RGB = {
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture's circumstances. Angles in radians, lengths in half picture widths, colours RGB in [0, 1]."""
+    """Variable attributes of one image.
+
+    Angles are in radians, lengths in half image widths, colors are RGB in [0, 1].
+    """
 
     seed: int
     roll: float
@@ -71,11 +74,16 @@ class Scene:
 
 
 def scene(identity_number: int, picture: int) -> Scene:
-    """Draw the circumstances of picture number ``picture`` of a person; the same numbers give the same scene."""
+    """Draw the scene of a person's image.
+
+    Args:
+        identity_number: Number of the person.
+        picture: Number of the image; the same numbers always give the same scene.
+    """
     rng = np.random.default_rng([11, identity_number, picture])
-    clothes = int(rng.integers(len(CLOTHES_COLOUR)))
+    clothes = int(rng.integers(len(CLOTHES_COLORS)))
     background = BACKGROUND[int(rng.integers(len(BACKGROUND)))]
-    near, far = (np.array(rgb) for rgb in _BACKGROUND_RGB[background])
+    near, far = np.array(_BACKGROUND_RGB[background])
     tint = rng.uniform(-0.16, 0.16, 3)
     return Scene(
         seed=int(rng.integers(2**31)),
@@ -96,14 +104,14 @@ def scene(identity_number: int, picture: int) -> Scene:
         ambient=rng.uniform(0.50, 0.80),
         exposure=rng.uniform(0.88, 1.12),
         warmth=rng.uniform(-0.06, 0.06),
-        clothes_colour=CLOTHES_COLOUR[clothes],
-        clothes_rgb=_colour(CLOTHES_RGB[clothes] + rng.uniform(-0.06, 0.06, 3)),
-        trim_rgb=_colour(rng.uniform(0.05, 0.95, 3)),
+        clothes_colour=CLOTHES_COLORS[clothes],
+        clothes_rgb=_clip_rgb(CLOTHES_RGB[clothes] + rng.uniform(-0.06, 0.06, 3)),
+        trim_rgb=_clip_rgb(rng.uniform(0.05, 0.95, 3)),
         clothes_pattern=CLOTHES_PATTERN[int(rng.integers(len(CLOTHES_PATTERN)))],
         pattern_scale=rng.uniform(11.0, 20.0),
         background=background,
-        near_rgb=_colour(near + tint),
-        far_rgb=_colour(far + tint * rng.uniform(-1, 1)),
+        near_rgb=_clip_rgb(near + tint),
+        far_rgb=_clip_rgb(far + tint * rng.uniform(-1, 1)),
         background_angle=rng.uniform(0, np.pi),
         background_scale=rng.uniform(0.8, 1.3),
         texture=rng.uniform(0.6, 1.3),
@@ -113,16 +121,19 @@ def scene(identity_number: int, picture: int) -> Scene:
 
 
 def scene_phrases(view: Scene) -> list[str]:
-    """The circumstances a caption may name."""
+    """List clothes, background and smile, one short phrase each."""
     pattern = "" if view.clothes_pattern == "plain" else f"{view.clothes_pattern} "
     article = "an" if not pattern and view.clothes_colour == "orange" else "a"
-    return [
+    attributes = [
         f"{article} {pattern}{view.clothes_colour} shirt",
         f"a {view.background} background",
-        *(["a smile"] if view.smile > 0.5 else []),
     ]
+    if view.smile > 0.5:
+        attributes.append("a smile")
+    return attributes
 
 
-def _colour(rgb: NDArray[np.float64]) -> tuple[float, float, float]:
+def _clip_rgb(rgb: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Clip a color to [0.03, 0.97]."""
     red, green, blue = np.clip(rgb, 0.03, 0.97)
     return float(red), float(green), float(blue)

@@ -1,4 +1,4 @@
-"""The recipes that trained ``checkpoints/tiny``, each from its seed."""
+"""Recipes of the weights in ``checkpoints/tiny``, each with a seed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "index": train_index,
     "embedder": train_embedder,
 }
-"""Every shipped model and the parts on the way there, in the order of need."""
+"""Recipes of the shipped models and their intermediate results, in the order of dependence."""
 
 FROM_FOLDERS = ("vae-a", "vae-b", "sd-a1", "sd-a2", "sd-b", "ddpm")
-"""Models that can learn from any pictures; the others need to know who is drawn."""
+"""Models that can be trained on any images; the others need the portraits' identities."""

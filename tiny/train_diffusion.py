@@ -1,4 +1,4 @@
-"""Recipes of autoencoders and diffusion models."""
+"""Recipes of the autoencoders and diffusion models."""
 
 from __future__ import annotations
 
@@ -26,13 +26,20 @@ from tiny.diffusion import (
 )
 from tiny.fitting import Place, fit, record
 from tiny.train_sources import TRAINING_PEOPLE, VALIDATION_FIRST, sources
-from tiny.unconditional import UnconditionalTask, Views, build_denoiser, save_unconditional
-from tiny.upscaler import Crops, UpscalerTask, build_upscaler, rescale, save_upscaler
+from tiny.unconditional import PurifierViews, UnconditionalTask, build_denoiser, save_unconditional
+from tiny.upscaler import UpscalerCrops, UpscalerTask, build_upscaler, rescale, save_upscaler
 
 
 @dataclass(frozen=True)
 class AutoencoderRecipe:
-    """Widths per level, latent channels, optimiser steps at a batch of 8, and seed."""
+    """Recipe of an autoencoder.
+
+    Attributes:
+        channels: Widths by level.
+        latent_channels: Channels of the latents.
+        steps: Optimizer steps with 8 images each.
+        seed: Seed of initialization and data.
+    """
 
     channels: tuple[int, ...]
     latent_channels: int
@@ -40,30 +47,43 @@ class AutoencoderRecipe:
     seed: int
 
     def __call__(self, place: Place, name: str, steps: int | None = None) -> None:
+        """Train the autoencoder.
+
+        Args:
+            place: Folders.
+            name: Name of the model.
+            steps: Optimizer steps; None takes the recipe's.
+        """
+        # Train.
         seed_everything(self.seed, verbose=False)
         network = build_autoencoder(self.channels, self.latent_channels)
         total = steps or self.steps
         task = AutoencoderTask(network, total, lr=1.5e-3, edge_weight=0.15, kl_weight=1e-6)
         train, held_out, note = sources(place, TRAINING_PEOPLE, 8, 64)
-        seconds = fit(
-            task, ImageDataModule(train, held_out, batch_size=8), total, place.work / name
-        )
+        data = ImageDataModule(train, held_out, batch_size=8)
+        seconds = fit(task, data, total, place.work / name)
+        # Whiten the latents by the first image of each drawn person.
         network.eval()
-        some = range(0, min(4096, len(train)), 8)  # of drawn people the first picture of each
-        whiten(network, torch.stack([item["image"] for item in train.__getitems__(list(some))]))
+        first_images = list(range(0, min(4096, len(train)), 8))
+        images = torch.stack([item["image"] for item in train.__getitems__(first_images)])
+        whiten(network, images)
         network.save_pretrained(place.work / name)
         record(place.work / name, self.seed, total, 8, seconds, note)
 
 
 @dataclass(frozen=True)
 class DiffusionRecipe:
-    """A pipeline on an autoencoder: trained anew, or continued from another one, as Stable Diffusion's versions were.
+    """Recipe of a latent-diffusion pipeline.
 
     Attributes:
-        autoencoder: Name of the autoencoder recipe.
-        steps: Optimiser steps at a batch of 32.
-        seed: Of initialisation and data.
-        origin: Shipped pipeline to go on from; None trains anew.
+        autoencoder: Name of the autoencoder's recipe.
+        steps: Optimizer steps with 32 images each.
+        seed: Seed of initialization and data.
+        origin: Shipped pipeline to continue from, as later versions of Stable Diffusion do; None
+            trains from scratch.
+        channels: Widths of the UNet by level.
+        text_width: Width of the text encoder's hidden states.
+        pictures: Number of training portraits, four of each identity.
     """
 
     autoencoder: str
@@ -75,14 +95,22 @@ class DiffusionRecipe:
     pictures: int = 24_000
 
     def __call__(self, place: Place, name: str, steps: int | None = None) -> None:
+        """Train the pipeline.
+
+        Args:
+            place: Folders.
+            name: Name of the model.
+            steps: Optimizer steps; None takes the recipe's.
+        """
         seed_everything(self.seed, verbose=False)
         total = steps or self.steps
+        # Open the autoencoder; build or open the other networks.
         vae = open_autoencoder(place.autoencoder or place.work / self.autoencoder)
         train, held_out, note = sources(place, self.pictures // 4, 4, 128)
         if self.origin is None:
-            tokenizer = build_tokenizer(
-                [train.caption(index) for index in range(0, min(8000, len(train)), 2)]
-            )
+            lr = 1.5e-3
+            captions = [train.caption(index) for index in range(0, min(8000, len(train)), 2)]
+            tokenizer = build_tokenizer(captions)
             text_encoder = build_text_encoder(tokenizer, self.text_width, layers=2)
             unet = build_unet(
                 vae.config.latent_channels,
@@ -92,76 +120,82 @@ class DiffusionRecipe:
                 head_width=16,
             )
         else:
+            lr = 5e-4
             origin = place.shipped / self.origin
             tokenizer = CLIPTokenizer.from_pretrained(origin / "tokenizer")
-            text_encoder = CLIPTextModel.from_pretrained(
-                origin / "text_encoder", dtype=torch.float32
-            )
+            text_folder = origin / "text_encoder"
+            text_encoder = CLIPTextModel.from_pretrained(text_folder, dtype=torch.float32)
             unet = UNet2DConditionModel.from_pretrained(origin / "unet", dtype=torch.float32)
             note += f"; continued from {self.origin}"
-        latents, unseen = (LatentDataset.encode(part, vae, tokenizer) for part in (train, held_out))
+        # Encode the images, and train.
+        latents = LatentDataset.encode(train, vae, tokenizer)
+        held_out_latents = LatentDataset.encode(held_out, vae, tokenizer)
         empty = tokenize(tokenizer, [""])[0]
-        task = DiffusionTask(
-            unet, text_encoder, empty, total, lr=1.5e-3 if self.origin is None else 5e-4
-        )
-        seconds = fit(
-            task, ImageDataModule(latents, unseen, batch_size=32), total, place.work / name
-        )
+        task = DiffusionTask(unet, text_encoder, empty, total, lr)
+        data = ImageDataModule(latents, held_out_latents, batch_size=32)
+        seconds = fit(task, data, total, place.work / name)
+        # Save the pipeline with the notes of both trainings.
         save_half(pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer), place.shipped / name)
-        if (first := place.work / self.autoencoder / "training.json").is_file():
-            shutil.copy(first, place.shipped / name / "vae")
+        vae_note = place.work / self.autoencoder / "training.json"
+        if vae_note.is_file():
+            shutil.copy(vae_note, place.shipped / name / "vae")
         record(place.shipped / name, self.seed, total, 32, seconds, note)
 
 
 def train_unconditional(
     place: Place, name: str, steps: int | None = None, people: int = 6000, pictures: int = 4
 ) -> None:
-    """The unconditional model of the diffusion purifiers."""
+    """Train the unconditional model of the diffusion purifiers.
+
+    Args:
+        place: Folders.
+        name: Name of the model.
+        steps: Optimizer steps; None takes the recipe's.
+        people: Number of identities to train on.
+        pictures: Images of each identity.
+    """
     seed_everything(9, verbose=False)
     total = steps or 6000
     network = build_denoiser((32, 64, 96))
     train, held_out, note = sources(place, people, pictures, 128)
     task = UnconditionalTask(network, total, lr=1e-3)
-    seconds = fit(
-        task,
-        ImageDataModule(Views(train), Views(held_out), batch_size=32),
-        total,
-        place.work / name,
-    )
+    data = ImageDataModule(PurifierViews(train), PurifierViews(held_out), batch_size=32)
+    seconds = fit(task, data, total, place.work / name)
     save_unconditional(network.eval(), place.shipped / name)
     record(place.shipped / name, 9, total, 32, seconds, note)
 
 
 def train_upscaler(place: Place, name: str, steps: int | None = None, people: int = 2000) -> None:
-    """The x4 upscaler of the noisy upscaling purifier, told what to draw by the first pipeline's text encoder."""
+    """Train the x4 upscaler of the noisy-upscaling purifier.
+
+    It uses tokenizer and text encoder of the pipeline sd-a1.
+
+    Args:
+        place: Folders.
+        name: Name of the model.
+        steps: Optimizer steps; None takes the recipe's.
+        people: Number of portraits to train on, one of each identity.
+    """
     seed_everything(11, verbose=False)
     total = steps or 4500
+    # Open the autoencoder and the text encoder.
     vae = AutoencoderKL.from_pretrained(place.work / "vae-up").eval()
     rescale(vae)
-    tokenizer = CLIPTokenizer.from_pretrained(place.shipped / "sd-a1" / "tokenizer")
-    encoder = CLIPTextModel.from_pretrained(
-        place.shipped / "sd-a1" / "text_encoder", dtype=torch.float32
-    ).eval()
-    portraits = (
-        PortraitDataset(first, count, 1, size=256)
-        for first, count in ((0, people), (VALIDATION_FIRST, 32))
-    )
-    data, held_out = (Crops.encode(drawn, vae, tokenizer, encoder) for drawn in portraits)
+    origin = place.shipped / "sd-a1"
+    tokenizer = CLIPTokenizer.from_pretrained(origin / "tokenizer")
+    encoder = CLIPTextModel.from_pretrained(origin / "text_encoder", dtype=torch.float32).eval()
+    # Encode the portraits.
+    train_portraits = PortraitDataset(0, people, 1, size=256)
+    held_out_portraits = PortraitDataset(VALIDATION_FIRST, 32, 1, size=256)
+    train = UpscalerCrops.encode(train_portraits, vae, tokenizer, encoder)
+    held_out = UpscalerCrops.encode(held_out_portraits, vae, tokenizer, encoder)
     with torch.no_grad():
         empty = encoder(tokenize(tokenizer, [""])).last_hidden_state[0]
+    # Train.
     unet = build_upscaler((32, 64, 96), encoder.config.hidden_size)
-    seconds = fit(
-        UpscalerTask(unet, empty, total, lr=1e-3),
-        ImageDataModule(data, held_out, batch_size=16),
-        total,
-        place.work / name,
-    )
+    task = UpscalerTask(unet, empty, total, lr=1e-3)
+    data = ImageDataModule(train, held_out, batch_size=16)
+    seconds = fit(task, data, total, place.work / name)
     save_upscaler(vae, unet.eval(), encoder, tokenizer, place.shipped / name)
-    record(
-        place.shipped / name,
-        11,
-        total,
-        16,
-        seconds,
-        f"{people} portraits of 256 pixels, one of each identity, in windows",
-    )
+    note = f"{people} portraits of 256 pixels, one of each identity, in crops"
+    record(place.shipped / name, 11, total, 16, seconds, note)

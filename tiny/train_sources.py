@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from tiny.dataset import PortraitDataset
 from tiny.fitting import Place
-from tiny.folder import CaptionedPictures, captioned_folder
+from tiny.folder import CaptionedImages, split_folder
 
 TRAINING_PEOPLE = 20_000
-VALIDATION_FIRST = 900_000
-"""Identities from here on are trained on by nothing, but are not evaluation identities either: they choose and calibrate."""
+"""Number of identities that the autoencoders are trained on."""
 
-Captioned = PortraitDataset | CaptionedPictures
+VALIDATION_FIRST = 900_000
+"""First identity of validation and calibration, which are neither for training nor evaluation."""
+
+Captioned = PortraitDataset | CaptionedImages
+"""Images with captions."""
 
 
 def sources(
     place: Place, people: int, pictures: int, unseen: int
 ) -> tuple[Captioned, Captioned, str]:
-    """Pictures to train on, others that are held out, and where they are from in words."""
+    """Choose the training and validation images of a recipe.
+
+    Args:
+        place: Folders; with ``data``, its images replace the portraits.
+        people: Number of identities to train on.
+        pictures: Images of each identity.
+        unseen: Number of validation portraits.
+
+    Returns:
+        Training images, validation images, and a description of their source.
+    """
     if place.data is not None:
-        train, held_out = captioned_folder(place.data, place.size)
-        return train, held_out, f"{len(train)} pictures of a folder"
-    drawn = PortraitDataset(0, people, pictures), PortraitDataset(VALIDATION_FIRST, unseen, 1)
-    return *drawn, f"{people} identities x {pictures} pictures"
+        images, held_out_images = split_folder(place.data, place.size)
+        return images, held_out_images, f"{len(images)} images of a folder"
+    train = PortraitDataset(0, people, pictures)
+    held_out = PortraitDataset(VALIDATION_FIRST, unseen, 1)
+    return train, held_out, f"{people} identities x {pictures} images"

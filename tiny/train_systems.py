@@ -11,91 +11,109 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from checkpoints.folders import ROOT
-from detectors.cli import main as sentry
+from detectors.cli import main as run_detectors
 from detectors.evaluate import calibrate
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from engine.training import TrainingCLI
 from rid.pairs.config import PairConfig
 from rid.pairs.job import make_pairs
-from rid.training.cli import main as rid
+from rid.training.cli import main as run_rid
 from rid.weights import save_generator
-from tiny.detection import SEEN, DetectionSizes, make_detection_shards
+from tiny.detection import TRAIN_PIPELINES, DetectionSizes, make_detection_shards
 from tiny.export import export_portraits
 from tiny.fitting import Place, record
 
 PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
 REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
 COMBINED_CONFIG = ROOT / "configs" / "rid" / "tiny_combined.yaml"
-DETECTOR_CONFIGS = tuple(
-    ROOT / "configs" / "detectors" / f"tiny_{name}.yaml" for name in ("npr", "patches")
+DETECTOR_CONFIGS = (
+    ROOT / "configs" / "detectors" / "tiny_npr.yaml",
+    ROOT / "configs" / "detectors" / "tiny_patches.yaml",
 )
 
 
 def train_rid(
     place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 4
 ) -> None:
-    """The protecting generator: gradient-based perturbations of training people are made, learned, and then joined by Adv-SDS."""
-    start, work = time.monotonic(), place.work / name
+    """Train the RID generator.
+
+    PGD perturbations of training portraits are made, the generator learns them by regression, and
+    then training goes on with Adv-SDS.
+
+    Args:
+        place: Folders.
+        name: Name of the model.
+        steps: Optimizer steps; None takes the recipe's.
+        people: Number of identities to train on.
+        pictures: Images of each identity.
+    """
+    start = time.monotonic()
+    work = place.work / name
+    # Draw portraits, and make pairs of clean and perturbed images.
     surrogates = [str(place.shipped / pipeline) for pipeline in ("sd-a1", "sd-a2", "sd-b")]
     export_portraits(work / "portraits", people, pictures, first=0)
-    reader = ArgumentParser(exit_on_error=False)
-    reader.add_class_arguments(PairConfig, "pairs")
-    parsed = reader.parse_object(
-        {"pairs": yaml.safe_load(PAIRS_CONFIG.read_text()) | {"models": surrogates}}
-    )
-    make_pairs(
-        [work / "portraits"],
-        work / "pairs",
-        reader.instantiate_classes(parsed).pairs,
-        JobOptions(DeviceOptions("cpu", 1)),
-    )
-    pairs, common = (
-        str(work / "pairs" / "pairs.json"),
-        {"model.surrogates": json.dumps(surrogates), "trainer.accelerator": "cpu"},
-    )
+    options = JobOptions(DeviceOptions("cpu", 1))
+    make_pairs([work / "portraits"], work / "pairs", _pair_config(surrogates), options)
+    pairs = str(work / "pairs" / "pairs.json")
+    # Train by regression.
+    settings = {"model.surrogates": json.dumps(surrogates), "trainer.accelerator": "cpu"}
     if steps:
-        common |= {
+        settings |= {
             "trainer.max_steps": str(steps),
             "model.warmup_steps": "0",
             "trainer.val_check_interval": "1",
         }
-    first = _fit(
-        REGRESSION_CONFIG,
-        work / "regression",
-        common | {"data.init_args.train.init_args.path": pairs},
+    regression_settings = settings | {"data.init_args.train.init_args.path": pairs}
+    regression = _fit(REGRESSION_CONFIG, work / "regression", regression_settings)
+    # Continue with Adv-SDS.
+    combined_settings = settings | {
+        "model.generator.init_args.name": f"{regression.trainer.log_dir}/generator",
+        "data.init_args.train.init_args.pairs.init_args.path": pairs,
+    }
+    combined = _fit(COMBINED_CONFIG, work / "combined", combined_settings)
+    # Ship the generator in float16.
+    generator_folder = Path(combined.trainer.log_dir or "") / "generator"
+    shutil.copytree(generator_folder, place.shipped / name, dirs_exist_ok=True)
+    save_generator(combined.model.generator.half(), place.shipped / name)
+    note = (
+        f"{people * pictures} pairs of {people} identities; "
+        f"{regression.trainer.global_step} steps of regression before"
     )
-    taught = {"model.generator.init_args.name": f"{first.trainer.log_dir}/generator"}
-    run = _fit(
-        COMBINED_CONFIG,
-        work / "combined",
-        common | taught | {"data.init_args.train.init_args.pairs.init_args.path": pairs},
-    )
-    shutil.copytree(
-        Path(run.trainer.log_dir or "") / "generator", place.shipped / name, dirs_exist_ok=True
-    )
-    save_generator(run.model.generator.half(), place.shipped / name)
-    note = f"{people * pictures} pairs of {people} identities; {first.trainer.global_step} steps of regression before"
-    record(
-        place.shipped / name,
-        0,
-        run.trainer.global_step,
-        run.datamodule.batch_size,
-        time.monotonic() - start,
-        note,
-    )
+    _record_run(place.shipped / name, combined, time.monotonic() - start, note)
+
+
+def _pair_config(surrogates: list[str]) -> PairConfig:
+    """Read the settings of pairs from the config, with other surrogates."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(PairConfig, "pairs")
+    settings = yaml.safe_load(PAIRS_CONFIG.read_text()) | {"models": surrogates}
+    parsed = parser.parse_object({"pairs": settings})
+    config: PairConfig = parser.instantiate_classes(parsed).pairs
+    return config
 
 
 def train_detector(
     place: Place, name: str, steps: int | None = None, sizes: DetectionSizes = DetectionSizes()
 ) -> None:
-    """The real-or-generated detector: two recipes are trained on the same shards, the better one on validation pictures is calibrated."""
-    start, shards = time.monotonic(), place.work / "detection"
+    """Train the detector.
+
+    Two configs are trained on the same shards; the one with the better validation AUC is
+    calibrated.
+
+    Args:
+        place: Folders.
+        name: Name of the model.
+        steps: Optimizer steps; None takes the recipe's.
+        sizes: Numbers of portraits by split.
+    """
+    start = time.monotonic()
+    # Make the shards. The 0 begins a shard's number.
+    shards = place.work / "detection"
     make_detection_shards(place.shipped, shards, sizes)
-    parts = [
-        *(f"{pipeline}-0*" for pipeline in SEEN),
-        f"{SEEN[0]}-vae-*",
-    ]  # the 0 begins a shard's number
+    parts = [f"{pipeline}-0*" for pipeline in TRAIN_PIPELINES]
+    parts.append(f"{TRAIN_PIPELINES[0]}-vae-*")
+    # Train both configs.
     settings = {
         "data.real": json.dumps([{"urls": f"{shards}/train-portraits-*.tar"}]),
         "data.generated": json.dumps([{"urls": f"{shards}/train-{part}.tar"} for part in parts]),
@@ -106,38 +124,37 @@ def train_detector(
             "trainer.max_steps": str(steps),
             "trainer.max_epochs": "-1",
             "model.warmup_steps": "0",
-        }
-        settings |= {
             "trainer.val_check_interval": str(steps),
             "trainer.check_val_every_n_epoch": "null",
         }
     runs = {}
     for config in DETECTOR_CONFIGS:
-        given = settings | {"trainer.default_root_dir": str(place.work / config.stem)}
-        runs[config.stem] = sentry(
-            ["fit", "-c", str(config), *(f"--{key}={value}" for key, value in given.items())]
-        )
-    reached = {key: float(run.trainer.callback_metrics["val/auc"]) for key, run in runs.items()}
-    best = max(reached, key=lambda key: reached[key])
-    runs[best].model.detector.half().save_pretrained(place.shipped / name)
-    calibrate(
-        str(place.shipped / name),
-        [f"{shards}/calibration-*.tar"],
-        JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0),
+        runs[config.stem] = run_detectors(_arguments(config, place.work / config.stem, settings))
+    # Ship and calibrate the better one.
+    auc = {key: float(run.trainer.callback_metrics["val/auc"]) for key, run in runs.items()}
+    best = runs[max(auc, key=lambda key: auc[key])]
+    best.model.detector.half().save_pretrained(place.shipped / name)
+    options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
+    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], options)
+    auc_text = ", ".join(f"{key} {value:.3f}" for key, value in auc.items())
+    note = (
+        f"{sizes.train} portraits, samples of {' and '.join(TRAIN_PIPELINES)}, "
+        f"reconstructions by {TRAIN_PIPELINES[0]}; validation AUC: {auc_text}"
     )
-    words = ", ".join(f"{key} {value:.3f}" for key, value in reached.items())
-    note = f"{sizes.train} portraits, samples of {' and '.join(SEEN)}, reconstructions by {SEEN[0]}; validation AUC: {words}"
-    run = runs[best]
-    record(
-        place.shipped / name,
-        0,
-        run.trainer.global_step,
-        run.datamodule.batch_size,
-        time.monotonic() - start,
-        note,
-    )
+    _record_run(place.shipped / name, best, time.monotonic() - start, note)
 
 
 def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
+    """Train RID from a config with some settings replaced."""
+    return run_rid(_arguments(config, root, settings))
+
+
+def _arguments(config: Path, root: Path, settings: dict[str, str]) -> list[str]:
+    """Return the arguments of ``fit`` for a config, an output folder and settings."""
     settings = settings | {"trainer.default_root_dir": str(root)}
-    return rid(["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())])
+    return ["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())]
+
+
+def _record_run(folder: Path, run: TrainingCLI, seconds: float, note: str) -> None:
+    """Write ``training.json`` of a run from a config, whose seed is 0."""
+    record(folder, 0, run.trainer.global_step, run.datamodule.batch_size, seconds, note)

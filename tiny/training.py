@@ -1,4 +1,4 @@
-"""The training door of the embedded world: any of its tasks with any data module, from a config."""
+"""Training of the toy world's tasks from a config."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from engine.training import TrainingCLI
 
 
 def main(args: ArgsType = None, run: bool = True, quiet: bool = False) -> TrainingCLI:
-    """Parse the arguments and run the verb; with ``run=False`` only build what the config names."""
+    """Parse the arguments, and run the subcommand.
+
+    Args:
+        args: Arguments; None takes the command line's.
+        run: False builds the objects of the config without running.
+        quiet: Print less.
+    """
     return TrainingCLI(
         LightningModule,
         LightningDataModule,

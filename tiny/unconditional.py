@@ -1,4 +1,7 @@
-"""The embedded world's unconditional pixel diffusion model, at half the pictures' side, as ADM's 256 is to 512: what purifies them."""
+"""Training of the toy unconditional pixel diffusion model, for the purifiers.
+
+Its side is half the images' side, as ADM's 256 pixels are of 512.
+"""
 
 from __future__ import annotations
 
@@ -14,91 +17,97 @@ from torch.utils.data import Dataset
 
 from images.io import to_uint8
 from tiny.dataset import PortraitDataset
-from tiny.folder import CaptionedPictures
+from tiny.folder import CaptionedImages
 from tiny.schedule import one_cycle
 
 SIDE = 32
+"""Side of the model's images in pixels."""
+
 SCHEDULE = {
     "num_train_timesteps": 1000,
     "beta_start": 1e-4,
     "beta_end": 0.02,
     "beta_schedule": "linear",
 }
-"""ADM's."""
+"""ADM's noise schedule."""
 
 
-class Views(Dataset[dict[str, Tensor]]):
-    """Pictures as the purifiers show them to the model: whole at half their side, or a window at their own.
+class PurifierViews(Dataset[dict[str, Tensor]]):
+    """Views of images for the purifiers: the whole at half its side, or a crop.
 
-    Every picture is read or drawn once, and kept as 8-bit values.
+    Every image is read or drawn once, and stored as 8-bit values.
 
     Args:
-        pictures: Items with ``image``, (3, S, S) in [0, 1], S at least ``SIDE``.
+        images: Items with ``image``, (3, S, S) in [0, 1], S at least ``SIDE``.
     """
 
-    def __init__(self, pictures: PortraitDataset | CaptionedPictures) -> None:
-        batches = torch.arange(len(pictures)).split(64)
-        drawn = [
-            torch.stack([item["image"] for item in pictures.__getitems__(batch.tolist())])
-            for batch in batches
-        ]
-        self.images = torch.cat([to_uint8(images) for images in drawn])
+    def __init__(self, images: PortraitDataset | CaptionedImages) -> None:
+        batches = []
+        for indices in torch.arange(len(images)).split(64):
+            items = images.__getitems__(indices.tolist())
+            batches.append(to_uint8(torch.stack([item["image"] for item in items])))
+        self.images = torch.cat(batches)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``image``, (3, SIDE, SIDE) in [-1, 1]; which view is drawn from torch's generator."""
+        """Return a random view as ``image``, (3, SIDE, SIDE) in [-1, 1]."""
         image = self.images[index].float() / 127.5 - 1
         if torch.rand(()) < 0.5:
-            return {
-                "image": F.interpolate(image[None], (SIDE, SIDE), mode="bilinear", antialias=True)[
-                    0
-                ]
-            }
+            small = F.interpolate(image[None], (SIDE, SIDE), mode="bilinear", antialias=True)
+            return {"image": small[0]}
         top, left = torch.randint(image.shape[-1] - SIDE + 1, (2,)).tolist()
         return {"image": image[:, top : top + SIDE, left : left + SIDE]}
 
 
 class UnconditionalTask(LightningModule):
-    """Noise prediction (arXiv 2006.11239).
+    """Train noise prediction (arXiv 2006.11239).
 
     Args:
-        network: The denoiser.
-        steps: Length of the schedule.
+        network: Denoiser.
+        steps: Length of the one-cycle schedule, in optimizer steps.
         lr: Peak learning rate.
     """
 
-    signal: Tensor
+    alphas_cumprod: Tensor
 
     def __init__(self, network: UNet2DModel, steps: int, lr: float) -> None:
         super().__init__()
-        self.network, self.steps, self.lr = network, steps, lr
-        self.register_buffer("signal", DDPMScheduler(**SCHEDULE).alphas_cumprod, persistent=False)
+        self.network = network
+        self.steps = steps
+        self.lr = lr
+        alphas_cumprod = DDPMScheduler(**SCHEDULE).alphas_cumprod
+        self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        steps = torch.randint(len(self.signal), (len(batch["image"]),), device=self.device)
-        loss = self._errors(batch["image"], steps, torch.randn_like(batch["image"])).mean()
+        images = batch["image"]
+        timesteps = torch.randint(len(self.alphas_cumprod), (len(images),), device=self.device)
+        loss = self._errors(images, timesteps, torch.randn_like(images)).mean()
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        images, source = batch["image"], torch.Generator().manual_seed(index)
-        steps = torch.linspace(0, len(self.signal) - 1, len(images), device=self.device).long()
-        noise = torch.randn(images.shape, generator=source).to(images)
-        self.log("val/loss", self._errors(images, steps, noise).mean(), batch_size=len(images))
+        images = batch["image"]
+        generator = torch.Generator().manual_seed(index)
+        last = len(self.alphas_cumprod) - 1
+        timesteps = torch.linspace(0, last, len(images), device=self.device).long()
+        noise = torch.randn(images.shape, generator=generator).to(images)
+        self.log("val/loss", self._errors(images, timesteps, noise).mean(), batch_size=len(images))
 
-    def _errors(self, images: Tensor, steps: Tensor, noise: Tensor) -> Tensor:
-        signal = self.signal[steps].view(-1, 1, 1, 1)
-        noisy = signal.sqrt() * images + (1 - signal).sqrt() * noise
-        return (self.network(noisy, steps).sample.float() - noise).square().mean(dim=(1, 2, 3))
+    def _errors(self, images: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """Return the mean squared error of the predicted noise per image, (B,)."""
+        alphas_cumprod = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        noisy = alphas_cumprod.sqrt() * images + (1 - alphas_cumprod).sqrt() * noise
+        predicted = self.network(noisy, timesteps).sample.float()
+        return (predicted - noise).square().mean(dim=(1, 2, 3))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return one_cycle(self, self.lr, self.steps)
 
 
 def build_denoiser(channels: tuple[int, ...]) -> UNet2DModel:
-    """An untrained denoiser with attention at its lowest side."""
+    """Build an untrained denoiser with attention at its lowest resolution."""
     plain = len(channels) - 1
     return UNet2DModel(
         sample_size=SIDE,
@@ -112,5 +121,5 @@ def build_denoiser(channels: tuple[int, ...]) -> UNet2DModel:
 
 
 def save_unconditional(network: UNet2DModel, folder: Path) -> None:
-    """As a folder that ``DDPMPipeline.from_pretrained`` opens, with 16-bit weights that open as 32-bit ones."""
+    """Save as a ``DDPMPipeline`` in float16; it loads in float32."""
     DDPMPipeline(network.half(), DDPMScheduler(**SCHEDULE)).save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""The embedded world's x4 upscaler: latents of large portraits, drawn from a small picture that may be noisy."""
+"""Training of the toy x4 upscaler, which samples latents given a small noisy image."""
 
 from __future__ import annotations
 
@@ -33,21 +33,30 @@ SCHEDULE = {
     "beta_end": 0.02,
     "clip_sample": False,
 }
-"""Stable Diffusion's upscaler's, for the latents and for the small picture's noise."""
+"""Noise schedule of Stable Diffusion's upscaler, for the latents and for the small image."""
 
 SCALING = 0.08333
-"""What diffusers' upscaling pipeline multiplies latents by, whatever its autoencoder says."""
+"""Scaling factor of the latents, fixed in diffusers' upscaling pipeline."""
 
-MAX_LEVEL = 350
-"""The largest timestep whose noise the small picture may have."""
+MAX_NOISE_LEVEL = 350
+"""Largest timestep of the small image's noise."""
 
 CROP = 32
-"""Side of the windows it is trained on, in latents and in pixels of the small picture."""
+"""Side of the training crops, in latents and in pixels of the small image."""
 
 
 @dataclass
-class Crops(Dataset[dict[str, Tensor]]):
-    """Windows of encoded portraits: ``latents`` (4, CROP, CROP), ``low`` (3, CROP, CROP) in [-1, 1] and ``text`` (tokens, width)."""
+class UpscalerCrops(Dataset[dict[str, Tensor]]):
+    """Random crops of encoded portraits.
+
+    An item has ``latents`` (4, CROP, CROP), ``low`` (3, CROP, CROP) in [-1, 1] and ``text``
+    (tokens, width).
+
+    Attributes:
+        latents: Scaled latents, (N, 4, h, w) float16.
+        low: Images at a quarter of the side, (N, 3, h, w) in [-1, 1], float16.
+        text: Hidden states of the captions, (N, tokens, width).
+    """
 
     latents: Tensor
     low: Tensor
@@ -74,31 +83,39 @@ class Crops(Dataset[dict[str, Tensor]]):
         tokenizer: CLIPTokenizer,
         encoder: CLIPTextModel,
         batch: int = 16,
-    ) -> Crops:
-        """Draw and encode every portrait, and shrink it to a quarter."""
-        latents, low, text = [], [], []
+    ) -> UpscalerCrops:
+        """Draw, encode and downscale all portraits.
+
+        Args:
+            portraits: N portraits of 256 pixels.
+            vae: Autoencoder.
+            tokenizer: Tokenizer of the captions.
+            encoder: Text encoder.
+            batch: Images encoded at once.
+        """
+        latents = []
+        low = []
+        text = []
         for start in range(0, len(portraits), batch):
             items = portraits.__getitems__(list(range(start, min(start + batch, len(portraits)))))
             images = torch.stack([item["image"] for item in items]) * 2 - 1
             latents.append((vae.encode(images).latent_dist.mode() * SCALING).half())
-            low.append(
-                F.interpolate(images, scale_factor=0.25, mode="bilinear", antialias=True).half()
-            )
-            text.append(
-                encoder(tokenize(tokenizer, [item["caption"] for item in items])).last_hidden_state
-            )
+            small = F.interpolate(images, scale_factor=0.25, mode="bilinear", antialias=True)
+            low.append(small.half())
+            tokens = tokenize(tokenizer, [item["caption"] for item in items])
+            text.append(encoder(tokens).last_hidden_state)
         return cls(torch.cat(latents), torch.cat(low), torch.cat(text))
 
 
 class UpscalerTask(LightningModule):
-    """Velocity prediction, told the small picture, the caption and how noisy the small picture was made.
+    """Train velocity prediction, conditioned on a small noisy image, its noise level and caption.
 
-    One caption in ten is replaced by the empty one, for guidance.
+    One caption in ten is replaced by the empty one, for classifier-free guidance.
 
     Args:
-        unet: The denoiser, over latents and the small picture together.
+        unet: Denoiser of latents and small image together.
         empty: Hidden states of the empty caption, (tokens, width).
-        steps: Length of the schedule.
+        steps: Length of the one-cycle schedule, in optimizer steps.
         lr: Peak learning rate.
     """
 
@@ -106,7 +123,9 @@ class UpscalerTask(LightningModule):
 
     def __init__(self, unet: UNet2DConditionModel, empty: Tensor, steps: int, lr: float) -> None:
         super().__init__()
-        self.unet, self.steps, self.lr = unet, steps, lr
+        self.unet = unet
+        self.steps = steps
+        self.lr = lr
         self.register_buffer("empty", empty, persistent=False)
         self.schedule = DDPMScheduler(**SCHEDULE)
 
@@ -114,38 +133,38 @@ class UpscalerTask(LightningModule):
         count = len(batch["low"])
         dropped = torch.rand(count, 1, 1, device=self.device) < 0.1
         text = torch.where(dropped, self.empty, batch["text"])
-        steps, levels = (
-            torch.randint(top, (count,), device=self.device) for top in (1000, MAX_LEVEL + 1)
-        )
+        timesteps = torch.randint(1000, (count,), device=self.device)
+        noise_levels = torch.randint(MAX_NOISE_LEVEL + 1, (count,), device=self.device)
         noise = [torch.randn_like(batch[key]) for key in ("latents", "low")]
-        loss = self._errors(batch | {"text": text}, steps, levels, noise).mean()
+        loss = self._errors(batch | {"text": text}, timesteps, noise_levels, noise).mean()
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        count, source = len(batch["low"]), torch.Generator().manual_seed(index)
-        steps, levels = (
-            torch.linspace(0, top, count, device=self.device).long() for top in (999, MAX_LEVEL)
-        )
-        noise = [
-            torch.randn(batch[key].shape, generator=source).to(self.device)
-            for key in ("latents", "low")
-        ]
-        self.log("val/loss", self._errors(batch, steps, levels, noise).mean(), batch_size=count)
+        count = len(batch["low"])
+        generator = torch.Generator().manual_seed(index)
+        timesteps = torch.linspace(0, 999, count, device=self.device).long()
+        noise_levels = torch.linspace(0, MAX_NOISE_LEVEL, count, device=self.device).long()
+        noise = []
+        for key in ("latents", "low"):
+            noise.append(torch.randn(batch[key].shape, generator=generator).to(self.device))
+        loss = self._errors(batch, timesteps, noise_levels, noise).mean()
+        self.log("val/loss", loss, batch_size=count)
 
     def _errors(
-        self, batch: dict[str, Tensor], steps: Tensor, levels: Tensor, noise: list[Tensor]
+        self,
+        batch: dict[str, Tensor],
+        timesteps: Tensor,
+        noise_levels: Tensor,
+        noise: list[Tensor],
     ) -> Tensor:
-        noisy = self.schedule.add_noise(batch["latents"], noise[0], steps)
-        low = self.schedule.add_noise(batch["low"], noise[1], levels)
-        told = self.unet(
-            torch.cat([noisy, low], dim=1), steps, batch["text"], class_labels=levels
-        ).sample.float()
-        return (
-            (told - self.schedule.get_velocity(batch["latents"], noise[0], steps))
-            .square()
-            .mean(dim=(1, 2, 3))
-        )
+        """Return the mean squared error of the predicted velocity per image, (B,)."""
+        noisy = self.schedule.add_noise(batch["latents"], noise[0], timesteps)
+        low = self.schedule.add_noise(batch["low"], noise[1], noise_levels)
+        inputs = torch.cat([noisy, low], dim=1)
+        output = self.unet(inputs, timesteps, batch["text"], class_labels=noise_levels)
+        velocity = self.schedule.get_velocity(batch["latents"], noise[0], timesteps)
+        return (output.sample.float() - velocity).square().mean(dim=(1, 2, 3))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return one_cycle(self, self.lr, self.steps)
@@ -154,15 +173,24 @@ class UpscalerTask(LightningModule):
 def build_upscaler(
     channels: tuple[int, ...], text_width: int, side: int = 64
 ) -> UNet2DConditionModel:
-    """An untrained denoiser whose levels of noise start from the embedding of timesteps, so that near ones are alike."""
-    attending = len(channels) - 1
+    """Build an untrained denoiser.
+
+    The embedding of noise levels is initialized by that of timesteps, so that near levels have
+    similar embeddings.
+
+    Args:
+        channels: Widths by level.
+        text_width: Width of the text encoder's hidden states.
+        side: Height and width of the latents.
+    """
+    attention_levels = len(channels) - 1
     unet = UNet2DConditionModel(
         sample_size=side,
         in_channels=7,
         out_channels=4,
         block_out_channels=channels,
-        down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * attending,
-        up_block_types=("CrossAttnUpBlock2D",) * attending + ("UpBlock2D",),
+        down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * attention_levels,
+        up_block_types=("CrossAttnUpBlock2D",) * attention_levels + ("UpBlock2D",),
         layers_per_block=1,
         cross_attention_dim=text_width,
         attention_head_dim=[width // 16 for width in channels],
@@ -176,7 +204,10 @@ def build_upscaler(
 
 @torch.no_grad()
 def rescale(vae: AutoencoderKL) -> None:
-    """Fold the autoencoder's own scaling into the convolutions around its latents, in place, so that ``SCALING`` fits."""
+    """Fold the scaling factor into the convolutions around the latents, in place.
+
+    Afterwards the factor is :data:`SCALING`.
+    """
     ratio = vae.config.scaling_factor / SCALING
     channels = vae.config.latent_channels
     vae.quant_conv.weight[:channels] *= ratio
@@ -193,17 +224,25 @@ def save_upscaler(
     tokenizer: CLIPTokenizer,
     folder: Path,
 ) -> None:
-    """As a folder that ``StableDiffusionUpscalePipeline.from_pretrained`` opens, with 16-bit weights that open as 32-bit ones."""
+    """Save as a ``StableDiffusionUpscalePipeline`` in float16; it loads in float32.
+
+    Args:
+        vae: Autoencoder.
+        unet: Denoiser.
+        encoder: Text encoder.
+        tokenizer: Tokenizer.
+        folder: Folder to write to.
+    """
     schedule = DDIMScheduler(
         **SCHEDULE, prediction_type="v_prediction", set_alpha_to_one=False, steps_offset=1
     )
-    whole = StableDiffusionUpscalePipeline(
+    pipe = StableDiffusionUpscalePipeline(
         vae,
         encoder,
         tokenizer,
         unet,
         DDPMScheduler(**SCHEDULE),
         schedule,
-        max_noise_level=MAX_LEVEL,
+        max_noise_level=MAX_NOISE_LEVEL,
     )
-    save_half(whole, folder)
+    save_half(pipe, folder)

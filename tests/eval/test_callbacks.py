@@ -22,7 +22,7 @@ from models.faces.face_net import FaceNet
 from rid.training.cli import main
 from tests.eval.small_training import Shifts, train
 from tiny.dataset import PortraitDataset, PortraitPeople
-from tiny.faces import FacePictures, FaceTask, SamePeople
+from tiny.faces import FaceImages, FaceTask, PersonGroups
 
 ROOT = Path(__file__).parents[2]
 
@@ -214,10 +214,10 @@ def test_retrieval_during_the_training_of_an_embedder_changes_nothing():
         torch.manual_seed(0)
         task = FaceTask(
             FaceNet(channels=(4, 4, 4, 4), embedding=8),
-            FacePictures(100, 4, 1, empty=True).images,
+            FaceImages(100, 4, 1, empty=True).images,
             steps=4,
         )
-        data = DataLoader(SamePeople(FacePictures(0, 8, 4), 2), batch_size=4)
+        data = DataLoader(PersonGroups(FaceImages(0, 8, 4), 2), batch_size=4)
         torch.manual_seed(1)
         Trainer(
             accelerator="cpu",
