@@ -15,13 +15,11 @@ from engine.files import write_text
 from engine.records import read_json
 from eval.attacks.purification import DiffPure, NoisyUpscale
 from tiny.detection import TEST_PIPELINE
-from tiny.faces import ATTRIBUTES, AttributeProbe, FaceImages
+from tiny.faces import ATTRIBUTES, FaceImages
 from tiny.identity import EVALUATION_START
 from tiny.index import index_quality
+from tiny.probe import AttributeProbe
 from tiny.quality import (
-    copy_quality,
-    detector_quality,
-    embedder_quality,
     evaluation_portraits,
     face_quality,
     generator_quality,
@@ -30,6 +28,7 @@ from tiny.quality import (
     reconstruction_psnr,
     sample_quality,
 )
+from tiny.recognition_quality import copy_quality, detector_quality, embedder_quality
 
 
 def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -> None:

@@ -1,17 +1,16 @@
-"""Training of the toy face detector and embedder, and of the attribute probe."""
+"""Training of the toy face detector and embedder."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.faces.face_net import FaceNet
+from tiny.faceless import faceless
 from tiny.identity import (
     BEARD,
     EYE_COLORS,
@@ -113,73 +112,6 @@ def degrade(images: Tensor) -> Tensor:
     return (blurred * gain + tint + noise).clamp(0, 1)
 
 
-def faceless(images: Tensor, empty: Tensor) -> Tensor:
-    """Make images without a face: empty scenes, noise, and portraits beyond recognition.
-
-    Args:
-        images: Portraits, (B, 3, S, S) in [0, 1].
-        empty: Scenes without a person, same shape.
-
-    Returns:
-        B images, an equal share of each kind of :data:`FACELESS`.
-    """
-    portraits = images.tensor_split(len(FACELESS))
-    scenes = empty.tensor_split(len(FACELESS))
-    parts = []
-    for make, portrait_part, scene_part in zip(FACELESS.values(), portraits, scenes, strict=True):
-        if len(portrait_part):
-            parts.append(make(portrait_part, scene_part))
-    return torch.cat(parts)
-
-
-def _clouds(images: Tensor) -> Tensor:
-    """Draw soft noisy clouds of color."""
-    coarse = torch.rand(len(images), 3, 6, 6)
-    clouds = F.interpolate(coarse, images.shape[-2:], mode="bicubic")
-    return (clouds + 0.15 * torch.randn_like(images)).clamp(0, 1)
-
-
-def _shuffle_tiles(images: Tensor, tile: int) -> Tensor:
-    """Shuffle the square tiles of each image."""
-    tiles = F.unfold(images, tile, stride=tile)
-    order = torch.rand(len(images), tiles.shape[-1]).argsort(dim=1)
-    shuffled = tiles.gather(2, order.unsqueeze(1).expand_as(tiles))
-    return F.fold(shuffled, images.shape[-2:], tile, stride=tile)
-
-
-def _warp(images: Tensor) -> Tensor:
-    """Warp images by a smooth random field."""
-    coarse = torch.randn(len(images), 2, 7, 7) * 0.28
-    field = F.interpolate(coarse, images.shape[-2:], mode="bicubic").permute(0, 2, 3, 1)
-    identity_map = torch.eye(2, 3).expand(len(images), -1, -1)
-    grid = F.affine_grid(identity_map, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid + field, padding_mode="reflection", align_corners=False)
-
-
-def _replace_inner_face(images: Tensor, filling: Tensor) -> Tensor:
-    """Replace the inner face by another image's texture."""
-    side = images.shape[-1]
-    axis = torch.linspace(-1, 1, side)
-    inside = ((axis.view(-1, 1) / 0.62).square() + (axis.view(1, -1) / 0.52).square() < 1).float()
-    return torch.lerp(images, filling.roll(side // 2, dims=-1), inside)
-
-
-FACELESS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "empty scene": lambda images, scenes: scenes,
-    "white noise": lambda images, scenes: torch.rand_like(images),
-    "clouds": lambda images, scenes: _clouds(images),
-    "small tiles shuffled": lambda images, scenes: _shuffle_tiles(images, 8),
-    "large tiles shuffled": lambda images, scenes: _shuffle_tiles(images, 16),
-    "buried in noise": lambda images, scenes: 0.25 * images + 0.75 * torch.rand_like(images),
-    "blurred away": lambda images, scenes: F.interpolate(
-        F.avg_pool2d(images, 16), scale_factor=16.0, mode="bilinear"
-    ),
-    "warped": lambda images, scenes: _warp(images),
-    "inner face replaced": _replace_inner_face,
-}
-"""Functions from portraits and scenes without a person to images without a face."""
-
-
 class PersonGroups(Dataset[dict[str, Tensor]]):
     """Groups of random images of one person, so that batches hold positive pairs.
 
@@ -272,47 +204,6 @@ def contrastive_loss(embeddings: Tensor, labels: Tensor, temperature: float) -> 
     same = (labels.view(-1, 1) == labels) & ~diagonal
     likelihood = logits.log_softmax(dim=1).masked_fill(~same, 0)
     return -(likelihood.sum(dim=1) / same.sum(dim=1)).mean()
-
-
-class AttributeProbe(nn.Module):
-    """Classifier of the attributes in :data:`ATTRIBUTES`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sizes = [len(values) for values in ATTRIBUTES.values()]
-        self.trunk = FaceNet(channels=(24, 48, 96, 96), embedding=sum(self.sizes))
-
-    def forward(self, images: Tensor) -> Sequence[Tensor]:
-        """Return the logits of each attribute for images (B, 3, S, S) in [0, 1]."""
-        return self.trunk.embed(self.trunk.features(images)).split(self.sizes, dim=1)
-
-
-class ProbeTask(LightningModule):
-    """Train the probe with cross-entropy of every visible attribute.
-
-    Args:
-        probe: Classifier.
-        steps: Length of the one-cycle schedule, in optimizer steps.
-        lr: Peak learning rate.
-    """
-
-    def __init__(self, probe: AttributeProbe, steps: int, lr: float = 2e-3) -> None:
-        super().__init__()
-        self.probe = probe
-        self.steps = steps
-        self.lr = lr
-
-    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        predictions = self.probe(degrade(batch["image"]))
-        losses = []
-        for logits, labels in zip(predictions, batch["attributes"].T, strict=True):
-            losses.append(F.cross_entropy(logits, labels, ignore_index=-1))
-        loss = torch.stack(losses).sum()
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return one_cycle(self, self.lr, self.steps)
 
 
 @torch.no_grad()

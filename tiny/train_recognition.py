@@ -13,15 +13,14 @@ from models.faces.face_net import FaceNet
 from models.image_text_net import ImageTextNet
 from tiny.copies import CopyPictures, CopyTask, fit_projection
 from tiny.faces import (
-    AttributeProbe,
     FaceImages,
     FaceTask,
     PersonGroups,
-    ProbeTask,
     calibrated_threshold,
 )
 from tiny.fitting import Place, fit, record
 from tiny.index import build_drawn_index
+from tiny.probe import AttributeProbe, ProbeTask
 from tiny.reading import KeyedPortraits, ReadingTask, vocabulary
 from tiny.train_sources import VALIDATION_FIRST
 

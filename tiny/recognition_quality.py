@@ -1,0 +1,131 @@
+"""Quality of the shipped embedder, detector and copy-detection network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detectors.detector import load_detector
+from detectors.scoring import ScoreJob, detector_settings, find_stored, score, shard_by_shard
+from detectors.summary import summarise
+from engine.devices import DeviceOptions
+from engine.job import JobOptions
+from images.io import to_uint8
+from images.transforms import PAPER, Chain, Edit, flatten_suite
+from models.embedders import open_embedder
+from sentinels.keys import ALPHABET
+from sentinels.plate import set_key
+from sentinels.reader import load_network
+from tiny.collages import collage
+from tiny.dataset import PortraitDataset
+from tiny.identity import EVALUATION_START
+
+
+def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
+    """Measure the reading of keys, and retrieval by key and by caption.
+
+    Args:
+        folder: Folder of the embedder.
+        count: Number of evaluation portraits; each is shown with and without a key.
+    """
+    network = load_network(str(folder))
+    rng = np.random.default_rng(0)
+    # Portraits with and without a key.
+    portraits = PortraitDataset(EVALUATION_START + 300_000, count, 1, 128)
+    items = portraits.__getitems__(list(range(count)))
+    plain = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in items]
+    keys = ["".join(rng.choice(list(ALPHABET), 6)) for _ in plain]
+    keyed = []
+    for rgb, key in zip(plain, keys, strict=True):
+        keyed.append(set_key(np.ascontiguousarray(rgb), key, rng).rgb)
+    keyed_images = torch.from_numpy(np.stack(keyed)).permute(0, 3, 1, 2).float() / 255
+    plain_images = torch.from_numpy(np.stack(plain)).permute(0, 3, 1, 2).float() / 255
+    # Read the keys.
+    texts = network.read(keyed_images)
+    correct_keys = 0
+    correct_letters = 0
+    for text, key in zip(texts, keys, strict=True):
+        correct_keys += text == key
+        correct_letters += sum(a == b for a, b in zip(text, key, strict=False))
+    false_letters = sum(len(text) for text in network.read(plain_images))
+    # Retrieve portraits by their keys and captions.
+    vectors = network.embed_images(torch.cat([keyed_images, plain_images]))
+    labels = torch.arange(count)
+    by_key = (network.embed_texts(keys) @ vectors.T).argmax(dim=1)
+    captions = network.embed_texts([item["caption"] for item in items])
+    by_caption = (captions @ vectors[count:].T).argsort(dim=1, descending=True)
+    in_top_10 = (by_caption[:, :10] == labels.unsqueeze(1)).any(dim=1)
+    return {
+        "keys_read": correct_keys / count,
+        "letters_read": correct_letters / (6 * count),
+        "letters_seen_without_a_key": false_letters / count,
+        "found_by_key": float((by_key == labels).float().mean()),
+        "found_by_caption_among_first_ten": float(in_top_10.float().mean()),
+    }
+
+
+def detector_quality(name: str, shards: Path) -> dict[str, Any]:
+    """Test the detector on the test shards, which include an unseen pipeline.
+
+    Args:
+        name: Folder of the detector.
+        shards: Folder of the shards.
+    """
+    detector = load_detector(name)
+    questions = shard_by_shard(detector, find_stored([detector], [f"{shards}/test-*.tar"]))
+    options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
+    with TemporaryDirectory() as folder:
+        job = ScoreJob("tiny quality", Path(folder) / "shards", options)
+        answers = score(job, questions, Path(folder), detector_settings(name, detector))
+    assert answers is not None
+    record = summarise(answers.of(questions), detector.calibration)
+    # Figures of all images, before and after calibration, and by subset.
+    figures = dict(record["ranking"])
+    names = ("balanced_accuracy", "real_accuracy", "generated_accuracy", "calibration_error")
+    for kind in ("uncalibrated", "calibrated"):
+        figures[kind] = {key: record[kind][key] for key in names}
+    for subset, metrics in record["slices"]["subset"].items():
+        if metrics["auc"] is not None:
+            figures[subset] = {key: metrics[key] for key in ("auc", "generated_accuracy")}
+    return figures
+
+
+@torch.no_grad()
+def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
+    """Measure the recall at 1 of edited copies among evaluation collages, by exact search.
+
+    Args:
+        name: Folder of the copy-detection network.
+        pictures: Number of originals.
+
+    Returns:
+        ``found``: recall by edit; ``strangers``: mean cosine of two different images.
+    """
+    extractor = open_embedder(name)
+    originals = [collage(EVALUATION_START + number) for number in range(pictures)]
+
+    def describe(edit: Edit) -> Tensor:
+        views = []
+        for number, rgb in enumerate(originals):
+            views.append(extractor.preprocess(edit(rgb, np.random.default_rng(number))))
+        batches = []
+        for start in range(0, pictures, 100):
+            batches.append(extractor.embed_images(torch.stack(views[start : start + 100])))
+        return torch.cat(batches)
+
+    references = describe(Chain(()))
+    labels = torch.arange(pictures)
+    recall = {}
+    for kind, parameter, edit in flatten_suite(PAPER):
+        nearest = (describe(edit) @ references.T).argmax(dim=1)
+        recall[f"{kind} {parameter}".strip()] = float((nearest == labels).float().mean())
+    cosines = references @ references.T
+    return {
+        "found": recall,
+        "strangers": float((cosines.sum() - pictures) / (pictures * (pictures - 1))),
+    }
