@@ -200,6 +200,7 @@ def _resized_originals(images: Sequence[Tensor], objective: DescriptorObjective)
 
 
 def _distance(descriptors: Tensor, targets: Tensor, loss: Loss) -> Tensor:
+    """Compute the distance of descriptors (B, D) to their targets."""
     if loss == "cossim":
         return -F.cosine_similarity(descriptors, targets, dim=1).mean()
     return F.pairwise_distance(descriptors, targets).square().mean()
@@ -208,7 +209,8 @@ def _distance(descriptors: Tensor, targets: Tensor, loss: Loss) -> Tensor:
 def apply_limits(original: Tensor, changed: Tensor, config: ActivationConfig) -> Tensor:
     """Round a changed image to 8 bits within the limits.
 
-    The limits are ``min_psnr`` and ``max_levels``. The change is scaled down, found by bisection, until they hold.
+    The limits are ``min_psnr`` and ``max_levels``. Bisection finds the largest scale of the change
+    at which they hold.
 
     Args:
         original: (3, H, W) in [0, 1], of 8-bit values.

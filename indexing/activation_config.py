@@ -54,14 +54,17 @@ class ActivationConfig:
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.views < 0 or self.lambda_f <= 0 or self.lambda_i < 0:
             msg = (
-                "iterations must be at least 1, views and lambda_i at least 0 and lambda_f above 0, "
-                f"got {self.iterations}, {self.views}, {self.lambda_i} and {self.lambda_f}"
+                "iterations must be at least 1, views and lambda_i at least 0 and lambda_f above "
+                f"0, got {self.iterations}, {self.views}, {self.lambda_i} and {self.lambda_f}"
             )
             raise ValueError(msg)
         levels_valid = self.max_levels is None or self.max_levels >= 1
         psnr_valid = self.min_psnr is None or 0 < self.min_psnr < 100
         if not levels_valid or not psnr_valid:
-            msg = f"max_levels must be at least 1 and min_psnr between 0 and 100 dB, got {self.max_levels} and {self.min_psnr}"
+            msg = (
+                "max_levels must be at least 1 and min_psnr between 0 and 100 dB, got "
+                f"{self.max_levels} and {self.min_psnr}"
+            )
             raise ValueError(msg)
         # unknown optimizers and schedulers fail here, not in the middle of a job
         probe = torch.zeros(1, requires_grad=True)
@@ -89,7 +92,10 @@ def instantiate(text: str, module: Any, first: Any) -> Any:
     name, *settings = (part.strip() for part in text.split(","))
     kind = getattr(module, name, None)
     if not isinstance(kind, type) or name.startswith("_"):
-        msg = f"{module.__name__} has no class '{name}'; write a name and settings, such as Adam,lr=1 or CosineAnnealingLR,T_max=10"
+        msg = (
+            f"{module.__name__} has no class '{name}'; write a name and settings, such as Adam,lr=1 "
+            "or CosineAnnealingLR,T_max=10"
+        )
         raise ValueError(msg)
     # keyword arguments
     try:

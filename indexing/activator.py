@@ -84,8 +84,8 @@ class ActivatedImage(ChangedImage):
 class Activator:
     """Activation of images for one or more indices.
 
-    :meth:`open` opens indices on disk. :meth:`activate_images` takes files, Pillow images, arrays and
-    tensors.
+    :meth:`open` opens indices on disk. :meth:`activate_images` takes files, Pillow images, arrays
+    and tensors.
 
     Args:
         indices: The indices.
@@ -206,7 +206,10 @@ def apply_result(photo: Photo, result: ActivationResult) -> tuple[Photo, dict[st
     changed = result.image_u8.permute(1, 2, 0).contiguous().numpy()
     metrics = compare_images(photo.rgb, changed)
     if metrics["levels"] == 0:
-        msg = "the limits leave no change in this photo, so it would not be activated; raise max_levels or lower min_psnr"
+        msg = (
+            "the limits leave no change in this photo, so it would not be activated; raise "
+            "max_levels or lower min_psnr"
+        )
         raise ValueError(msg)
     return replace(photo, rgb=changed), metrics
 
@@ -242,7 +245,10 @@ def open_target_indices(
             another extractor, or an extractor is not differentiable.
     """
     if len(extractors) not in (1, len(folders)):
-        msg = f"{len(folders)} indices and {len(extractors)} extractors: give one extractor for all, or one for each index"
+        msg = (
+            f"{len(folders)} indices and {len(extractors)} extractors: give one extractor for all, "
+            "or one for each index"
+        )
         raise ValueError(msg)
     opened = [open_embedder(config) for config in extractors]
     indices = []
@@ -251,7 +257,10 @@ def open_target_indices(
         extractor = opened[number if len(opened) > 1 else 0]
         name = extractor.config.name
         if extractor.preprocess.on != "float":
-            msg = f"{name} resizes 8-bit values, which is not differentiable; activate for an index of another extractor"
+            msg = (
+                f"{name} resizes 8-bit values, which is not differentiable; activate for an index "
+                "of another extractor"
+            )
             raise ValueError(msg)
         # trained index; its entries are not needed
         facts = read_facts(folder)
@@ -289,8 +298,8 @@ def refuse_exact(
         if find_targets(index.trained, probe, kind).kind == "feature":
             msg = (
                 f"{folder}: {index.facts.get('factory')} stores exact descriptors, so a photo's "
-                "only target is its own descriptor; set views to 4 or more to pull its edited copies "
-                "there, or use an index with cells or codes"
+                "only target is its own descriptor; set views to 4 or more to pull its edited "
+                "copies there, or use an index with cells or codes"
             )
             raise ValueError(msg)
 

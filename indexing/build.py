@@ -63,10 +63,16 @@ def build(
             or the folder holds another index.
     """
     if min(memory_mb, shards, processes) < 1:
-        msg = f"memory_mb, shards and processes must be at least 1, got {memory_mb}, {shards} and {processes}"
+        msg = (
+            f"memory_mb, shards and processes must be at least 1, got {memory_mb}, {shards} and "
+            f"{processes}"
+        )
         raise ValueError(msg)
     if processes > shards:
-        msg = f"{processes} processes need at least as many shards, got {shards}; lower processes or raise shards"
+        msg = (
+            f"{processes} processes need at least as many shards, got {shards}; lower processes or "
+            "raise shards"
+        )
         raise ValueError(msg)
     # descriptors
     stores = [VectorStore.open(folder) for folder in features]
@@ -162,7 +168,10 @@ def _train_or_read(
     if (output / FACTS).is_file():
         earlier = read_facts(output)
         if any(earlier.get(key) != facts[key] for key in facts):
-            msg = f"{output} holds an index of other settings or descriptors; choose another folder or delete it"
+            msg = (
+                f"{output} holds an index of other settings or descriptors; choose another folder "
+                "or delete it"
+            )
             raise ValueError(msg)
         if (output / TRAINED).is_file():
             expected = earlier.get("sha256", {}).get(TRAINED)

@@ -25,7 +25,10 @@ from models.search import Metric, Neighbors, check_comparable, faiss_errors
 from models.store import VectorStore, check_name
 
 FORMAT = 1
-INDEX, TRAINED, NAMES, FACTS = "index.faiss", "trained.faiss", "names.txt", "index.json"
+INDEX = "index.faiss"
+TRAINED = "trained.faiss"
+NAMES = "names.txt"
+FACTS = "index.json"
 
 
 class IndexFacts(TypedDict, total=False):
@@ -55,7 +58,9 @@ class Index:
     """
 
     def __init__(self, index: Any, names: list[str], facts: dict[str, Any]) -> None:
-        self.index, self.names, self.facts = index, names, facts
+        self.index = index
+        self.names = names
+        self.facts = facts
         self._ids: dict[str, int] = {}
 
     @property
@@ -77,19 +82,18 @@ class Index:
         Raises:
             KeyError: If no entry has this name.
         """
-        if len(self._ids) < len(self.names):  # built on first use, as it takes memory
-            self._ids = {name: place for place, name in enumerate(self.names)}
+        # The table takes memory, so it is built on first use.
+        if len(self._ids) < len(self.names):
+            self._ids = {name: number for number, name in enumerate(self.names)}
         return self._ids[name]
 
     @property
     def parts(self) -> list[Any]:
         """Parts of the faiss index, one per file."""
-        whole = self.index
-        return (
-            [faiss.downcast_index(whole.at(n)) for n in range(whole.count())]
-            if is_joined(whole)
-            else [whole]
-        )
+        if not is_joined(self.index):
+            return [self.index]
+        count = self.index.count()
+        return [faiss.downcast_index(self.index.at(number)) for number in range(count)]
 
     @classmethod
     def open(cls, folder: Path | str, mapped: bool = False, verify: bool = True) -> Self:
@@ -107,15 +111,17 @@ class Index:
         """
         folder = project_path(folder)
         facts = read_facts(folder)
-        of_kind = (
-            faiss.IO_FLAG_MMAP if "IVF" in str(facts.get("factory")) else faiss.IO_FLAG_MMAP_IFC
-        )
+        # Read the files, memory-mapped or not.
+        flags = 0
+        if mapped:
+            is_ivf = "IVF" in str(facts.get("factory"))
+            flags = faiss.IO_FLAG_MMAP if is_ivf else faiss.IO_FLAG_MMAP_IFC
         sums = facts.get("sha256", {}) if verify else {}
-        parts = [
-            read_faiss(file, of_kind if mapped else 0, sums.get(file.name))
-            for file in index_files(folder, facts)
-        ]
+        parts = []
+        for file in index_files(folder, facts):
+            parts.append(read_faiss(file, flags, sums.get(file.name)))
         index = parts[0] if len(parts) == 1 else joined(parts)
+        # Read the names.
         check_digest(folder / NAMES, sums.get(NAMES), REMEDY)
         names = read_lines(folder / NAMES)
         if index.ntotal != len(names):
@@ -128,35 +134,30 @@ class Index:
         parts = self.parts
         self.facts = self.facts | {"shards": len(parts)}
         files = index_files(folder, self.facts)
-        self._save(
-            folder,
-            {
-                file.name: partial(write_part, part, file)
-                for part, file in zip(parts, files, strict=True)
-            },
-        )
+        writers = {}
+        for part, file in zip(parts, files, strict=True):
+            writers[file.name] = partial(write_part, part, file)
+        self._save(folder, writers)
 
     def save_names(self, folder: Path) -> None:
         """Write names and facts beside existing index files."""
         self._save(folder, {})
 
     def _save(self, folder: Path, writers: dict[str, Callable[[Path], None]]) -> None:
+        """Write files of the index by name, with names and facts; hash the existing others."""
         files = index_files(folder, self.facts)
-        there = [
-            file
-            for file in (folder / TRAINED, *files)
-            if file.name not in writers and file.is_file()
-        ]
-        known = {file.name: file_digest(file) for file in there}
+        digests = {}
+        for file in (folder / TRAINED, *files):
+            if file.name not in writers and file.is_file():
+                digests[file.name] = file_digest(file)
         facts = self.facts | {"entries": len(self.names), "faiss": faiss.__version__}
         lines = "".join(f"{name}\n" for name in self.names)
         names = {NAMES: lambda target: write_text(target, lines)}
-        write_set(
-            folder,
-            writers | names,
-            FACTS,
-            lambda sums: facts_text(facts | {"sha256": known | sums}),
-        )
+
+        def facts_with(sums: dict[str, str]) -> str:
+            return facts_text(facts | {"sha256": digests | sums})
+
+        write_set(folder, writers | names, FACTS, facts_with)
         for stale in set(folder.glob("index*.faiss")) - set(files):
             stale.unlink()
 
@@ -203,9 +204,8 @@ class Index:
         Raises:
             ValueError: If the length or the extractor differs.
         """
-        check_comparable(
-            self.facts.get("extractor", {}), self.dimension, fingerprint, dimension, what
-        )
+        record = self.facts.get("extractor", {})
+        check_comparable(record, self.dimension, fingerprint, dimension, what)
 
     def search(self, queries: NDArray[np.float32], k: int, parameters: str = "") -> Neighbors:
         """Search the nearest entries of each query.
@@ -245,11 +245,9 @@ class Index:
         given = given_images(images)
         rgb = [image.photo.rgb for image in given]
         names = [image.name for image in given]
-        vectors = (
-            self.embedder.embed_arrays(rgb).numpy()
-            if rgb
-            else np.zeros((0, self.dimension), np.float32)
-        )
+        vectors = np.zeros((0, self.dimension), np.float32)
+        if rgb:
+            vectors = self.embedder.embed_arrays(rgb).numpy()
         described = VectorStore(vectors, names, self.embedder.record())
         self.check(described.fingerprint, described.dimension, "these images' descriptors")
         return described
@@ -293,21 +291,21 @@ class Index:
 
     def tune(self, parameters: str) -> None:
         """Set faiss's search parameters; see :meth:`search`."""
-        if parameters:
-            with faiss_errors(
-                f"the index {self.facts.get('factory', '')} does not take the search parameters '{parameters}'"
-            ):
-                faiss.ParameterSpace().set_index_parameters(self.index, parameters)  # type: ignore[arg-type]  # its stub knows another overload alone
+        if not parameters:
+            return
+        factory = self.facts.get("factory", "")
+        fault = f"the index {factory} does not take the search parameters '{parameters}'"
+        with faiss_errors(fault):
+            # faiss's stub lacks this overload.
+            faiss.ParameterSpace().set_index_parameters(self.index, parameters)  # type: ignore[arg-type]
 
 
 def index_files(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     """List the files of an index: ``index.faiss``, or its shards."""
     count = int(facts.get("shards", 1))
-    return (
-        [folder / INDEX]
-        if count == 1
-        else [folder / f"index-{place:05d}-of-{count:05d}.faiss" for place in range(count)]
-    )
+    if count == 1:
+        return [folder / INDEX]
+    return [folder / f"index-{number:05d}-of-{count:05d}.faiss" for number in range(count)]
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

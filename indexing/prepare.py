@@ -48,17 +48,26 @@ def prepare_disc(
     existing = [data / name for name in names if (data / name).is_file()]
     matches = truth or next(iter(existing), None)
     if matches is None or not matches.is_file():
-        msg = f"{matches or data}: no list of matches; looked for {' and '.join(names)}; or name it with --truth"
+        msg = (
+            f"{matches or data}: no list of matches; looked for {' and '.join(names)}; or name it "
+            "with --truth"
+        )
         raise FileNotFoundError(msg)
     matched = read_matches(matches)
     references = {path.stem: path for path in list_images(data / "references")[0]}
     if missing := sorted(matched - set(references)):
-        msg = f"{data / 'references'}: {len(missing)} of the listed references are missing, the first is {missing[0]}"
+        msg = (
+            f"{data / 'references'}: {len(missing)} of the listed references are missing, the first "
+            f"is {missing[0]}"
+        )
         raise FileNotFoundError(msg)
     # random training images
     training = list_images(data / "train")[0]
     if len(training) < queries:
-        msg = f"{data / 'train'}: {len(training)} images, but {queries} are requested; lower --queries"
+        msg = (
+            f"{data / 'train'}: {len(training)} images, but {queries} are requested; lower "
+            "--queries"
+        )
         raise ValueError(msg)
     sampled = random.Random(seed).sample(training, queries)
     # links
@@ -109,7 +118,10 @@ def link(paths: list[Path], folder: Path) -> int:
         if link_path.is_symlink() and Path(os.readlink(link_path)) == target:
             continue
         if link_path.is_symlink() or link_path.exists():
-            msg = f"{link_path} exists already and is another image; choose another output folder or delete it"
+            msg = (
+                f"{link_path} exists already and is another image; choose another output folder or "
+                "delete it"
+            )
             raise ValueError(msg)
         link_path.symlink_to(target)
     return len(paths)

@@ -86,7 +86,10 @@ def fill_shards(
             for future in progress(as_completed(futures), total=len(futures), unit="shard"):
                 future.result()
     except BrokenProcessPool as error:
-        msg = "a process that filled a shard was killed, most likely for lack of memory; give more shards, or fewer processes"
+        msg = (
+            "a process that filled a shard was killed, most likely for lack of memory; give more "
+            "shards, or fewer processes"
+        )
         raise ValueError(msg) from error
 
 

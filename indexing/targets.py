@@ -66,9 +66,9 @@ def find_targets(trained: Any, features: Vectors, kind: Kind = "auto") -> Target
     if kind == "feature":
         return Targets(features.copy(), kind)
     centers = centroids(index, features)
-    return Targets(
-        centers if kind == "centroid" else ((centers + features) / 2).astype(np.float32), kind
-    )
+    if kind == "centroid":
+        return Targets(centers, kind)
+    return Targets(((centers + features) / 2).astype(np.float32), kind)
 
 
 def coarse(index: Any) -> Any:
@@ -81,9 +81,8 @@ def coarse(index: Any) -> Any:
 
 def reconstruct(index: Any, features: Vectors) -> Vectors:
     """Encode and decode descriptors with an index, (N, D)."""
-    with faiss_errors(
-        "this index cannot decode its entries; use another target than the reconstruction"
-    ):
+    fault = "this index cannot decode its entries; use another target than the reconstruction"
+    with faiss_errors(fault):
         empty = linked(faiss.clone_index(index))
         empty.reset()
         empty.add(np.ascontiguousarray(features))
@@ -109,12 +108,15 @@ def centroids(index: Any, vectors: Vectors) -> Vectors:
         ValueError: If the index has no cells.
     """
     if not has_cells(index):
-        msg = "this index has no cells, so there is no centroid; use the target reconstruction, or auto"
+        msg = (
+            "this index has no cells, so there is no centroid; use the target reconstruction, or "
+            "auto"
+        )
         raise ValueError(msg)
     _, ivf = _inner(index)
     numbers = cells(index, vectors)
-    middles = np.stack([ivf.quantizer.reconstruct(int(number)) for number in numbers])
-    return _backward(index, middles)
+    centers = np.stack([ivf.quantizer.reconstruct(int(number)) for number in numbers])
+    return _backward(index, centers)
 
 
 def within_own_cells(index: Any, features: Vectors, decoded: Vectors) -> tuple[Vectors, int]:
@@ -137,9 +139,10 @@ def within_own_cells(index: Any, features: Vectors, decoded: Vectors) -> tuple[V
     astray = np.flatnonzero(cells(index, decoded) != own)
     if not len(astray):
         return decoded, 0
-    result, middles = decoded.copy(), centroids(index, features[astray])
-    inside = cells(index, middles) == own[astray]
-    anchors = np.where(inside[:, None], middles, features[astray])
+    result = decoded.copy()
+    centers = centroids(index, features[astray])
+    inside = cells(index, centers) == own[astray]
+    anchors = np.where(inside[:, None], centers, features[astray])
     waiting = np.ones(len(astray), dtype=bool)
     for share in STEPS:
         tried = (anchors + share * (decoded[astray] - anchors)).astype(np.float32)
@@ -155,21 +158,21 @@ def _inner(index: Any) -> tuple[list[Any], Any]:
     chain: list[Any] = []
     while isinstance(index, faiss.IndexPreTransform):
         transforms: Any = index.chain
-        chain += [
-            faiss.downcast_VectorTransform(transforms.at(place))
-            for place in range(transforms.size())
-        ]
+        for number in range(transforms.size()):
+            chain.append(faiss.downcast_VectorTransform(transforms.at(number)))
         index = faiss.downcast_index(index.index)
     return chain, faiss.extract_index_ivf(index)
 
 
 def _forward(index: Any, vectors: Vectors) -> Vectors:
+    """Apply an index's transforms."""
     for transform in _inner(index)[0]:
         vectors = transform.apply(np.ascontiguousarray(vectors))
     return np.ascontiguousarray(vectors)
 
 
 def _backward(index: Any, vectors: Vectors) -> Vectors:
+    """Invert an index's transforms."""
     for transform in reversed(_inner(index)[0]):
         vectors = transform.reverse_transform(np.ascontiguousarray(vectors))
     return np.ascontiguousarray(vectors)

@@ -71,7 +71,10 @@ def budget_of(source: Path, given: float | None, force: bool) -> float:
 
     named = named_budget(source)
     if given is None and named is None:
-        msg = f"{source}: give --budget, in gray levels of 255: 6 for the releases named eps-12, 4 for eps-8, 3 for eps-6"
+        msg = (
+            f"{source}: give --budget, in gray levels of 255: 6 for the releases named eps-12, 4 "
+            "for eps-8, 3 for eps-6"
+        )
         raise ValueError(msg)
     if given is not None and named is not None and given != named and not force:
         msg = (

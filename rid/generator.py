@@ -51,9 +51,15 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
     MIGRATIONS = {0: say_that_it_is_not_folded}  # noqa: RUF012 - as the base declares it
     PURPOSE = Purpose(
         "RID's perturbation generator",
-        use="Protecting one's own portraits before they are published: `python -m rid protect PHOTOS/ -o OUT/ --weights FOLDER`.",
-        limits="It hinders personalization by models like those it was trained against. Protection against other models is not certain. "
-        "Image edits and adaptive attacks weaken it; measure it against your own attack.",
+        use=(
+            "Protecting one's own portraits before they are published: "
+            "`python -m rid protect PHOTOS/ -o OUT/ --weights FOLDER`."
+        ),
+        limits=(
+            "It hinders personalization by models like those it was trained against. Protection "
+            "against other models is not certain. Image edits and adaptive attacks weaken it; "
+            "measure it against your own attack."
+        ),
     )
 
     origin: str | None = None
@@ -71,7 +77,10 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
     ) -> None:
         super().__init__()
         if min(image_size, patch_size, width, depth, heads) < 1:
-            sizes = f"image_size {image_size}, patch_size {patch_size}, width {width}, depth {depth}, heads {heads}"
+            sizes = (
+                f"image_size {image_size}, patch_size {patch_size}, width {width}, depth {depth}, "
+                f"heads {heads}"
+            )
             msg = f"a generator's sizes must be at least 1, got {sizes}"
             raise ValueError(msg)
         if not 1 <= budget <= 255:
@@ -81,12 +90,17 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
             msg = f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}"
             raise ValueError(msg)
         if image_size // patch_size > MOST_PATCHES:
-            msg = f"image_size may be at most {MOST_PATCHES} times patch_size, got {image_size} and {patch_size}"
+            msg = (
+                f"image_size may be at most {MOST_PATCHES} times patch_size, got {image_size} and "
+                f"{patch_size}"
+            )
             raise ValueError(msg)
         if width % heads or width % 4:
             msg = f"width must be a multiple of heads and of 4, got width {width} and heads {heads}"
             raise ValueError(msg)
-        self.budget, self.image_size, self.patch_size = budget, image_size, patch_size
+        self.budget = budget
+        self.image_size = image_size
+        self.patch_size = patch_size
         self.checkpointing = False
         """Activation checkpointing: recompute the blocks in the backward pass."""
         self.settings = {
@@ -98,9 +112,8 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
             "heads": heads,
         }
         self.patches = nn.Conv2d(3, width, patch_size, patch_size)
-        self.register_buffer(
-            "positions", sincos_positions(image_size // patch_size, width), persistent=False
-        )
+        positions = sincos_positions(image_size // patch_size, width)
+        self.register_buffer("positions", positions, persistent=False)
         self.blocks = nn.ModuleList(Block(width, heads, folded) for _ in range(depth))
         self.modulation = None if folded else nn.Parameter(torch.zeros(2, width))
         self.to_pixels = nn.Linear(width, 3 * patch_size**2)
@@ -131,7 +144,10 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         """
         if images.shape[-2:] != (self.image_size, self.image_size):
             height, width = images.shape[-2:]
-            msg = f"this generator takes {self.image_size}x{self.image_size} images, got {width}x{height}: resize them first"
+            msg = (
+                f"this generator takes {self.image_size}x{self.image_size} images, got "
+                f"{width}x{height}: resize them first"
+            )
             raise ValueError(msg)
         views = (images * 2 - 1).to(self.patches.weight.dtype)
         tokens = self.patches(views).flatten(2).transpose(1, 2) + self.positions

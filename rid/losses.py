@@ -42,7 +42,10 @@ def predicted_noise(output: Tensor, noisy: Tensor, signal: Tensor, prediction_ty
     if prediction_type == "v_prediction":
         signal = signal.view(-1, 1, 1, 1)
         return signal.sqrt() * output + (1 - signal).sqrt() * noisy
-    msg = f"prediction type '{prediction_type}' is not supported; use a model with epsilon or v_prediction"
+    msg = (
+        f"prediction type '{prediction_type}' is not supported; use a model with epsilon or "
+        "v_prediction"
+    )
     raise ValueError(msg)
 
 
@@ -60,12 +63,12 @@ def ancestral_step(
         signal: Cumulative alpha now, (B,).
         before: Cumulative alpha of the previous timestep, (B,); 1 means clean.
     """
-    signal, before = signal.view(-1, 1, 1, 1), before.view(-1, 1, 1, 1)
+    signal = signal.view(-1, 1, 1, 1)
+    before = before.view(-1, 1, 1, 1)
     alpha = signal / before
     clean = (noisy - (1 - signal).sqrt() * predicted) / signal.sqrt()
-    mean = (before.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - before) * noisy) / (
-        1 - signal
-    )
+    weighted = before.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - before) * noisy
+    mean = weighted / (1 - signal)
     return mean + ((1 - before) / (1 - signal) * (1 - alpha)).sqrt() * fresh
 
 

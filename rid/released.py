@@ -75,24 +75,17 @@ def released_shapes(
         for name, (outputs, inputs) in rows.items():
             shapes[f"blocks.{index}.{name}.weight"] = (outputs * width, inputs * width)
             shapes[f"blocks.{index}.{name}.bias"] = (outputs * width,)
-    shapes["final_layer.linear.weight"], shapes["final_layer.linear.bias"] = (
-        (pixels, width),
-        (pixels,),
-    )
-    (
-        shapes["final_layer.adaLN_modulation.1.weight"],
-        shapes["final_layer.adaLN_modulation.1.bias"],
-    ) = (2 * width, width), (2 * width,)
+    shapes["final_layer.linear.weight"] = (pixels, width)
+    shapes["final_layer.linear.bias"] = (pixels,)
+    shapes["final_layer.adaLN_modulation.1.weight"] = (2 * width, width)
+    shapes["final_layer.adaLN_modulation.1.bias"] = (2 * width,)
     return shapes
 
 
 def own_name(key: str) -> str:
     """Translate a released entry's name; empty for unused entries."""
-    if (
-        key == "pos_embed"
-        or key.startswith(("t_embedder.", "y_embedder."))
-        or key.endswith(MODULATION + "weight")
-    ):
+    is_conditioning = key.startswith(("t_embedder.", "y_embedder."))
+    if key == "pos_embed" or is_conditioning or key.endswith(MODULATION + "weight"):
         return ""
     if key.endswith(MODULATION + "bias"):
         return key.removesuffix(MODULATION + "bias").removeprefix("final_layer.") + "modulation"
@@ -199,7 +192,8 @@ def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
     Unused entries are zero. A folded generator gets shift 0, scale 0 and gate 1, the same function.
     """
     sizes = generator.settings
-    width, tokens = int(sizes["width"]), (generator.image_size // generator.patch_size) ** 2
+    width = int(sizes["width"])
+    tokens = (generator.image_size // generator.patch_size) ** 2
     shapes = released_shapes(width, int(sizes["depth"]), generator.patch_size, tokens)
     state = {key: torch.zeros(shape) for key, shape in shapes.items()}
     state["pos_embed"] = sincos_positions(generator.image_size // generator.patch_size, width)
@@ -208,7 +202,8 @@ def to_released(generator: PerturbationGenerator) -> dict[str, Tensor]:
         name = own_name(key)
         if name in own:
             state[key] = own[name].reshape(shape).clone()
-        elif name.startswith("blocks."):  # a folded block's modulation
+        elif name.startswith("blocks."):
+            # The modulation of a folded block.
             state[key].view(6, width)[[2, 5]] = 1.0
     return state
 
@@ -223,20 +218,27 @@ def _check(state: dict[str, Tensor]) -> dict[str, int]:
             msg = f"{name} is missing or misshapen: not a released generator"
             raise ValueError(msg)
     width, _, patch, _ = state["x_embedder.proj.weight"].shape
-    tokens, labels = state["pos_embed"].shape[1], len(state["y_embedder.embedding_table.weight"])
+    tokens = state["pos_embed"].shape[1]
+    labels = len(state["y_embedder.embedding_table.weight"])
     blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
     shapes = released_shapes(width, len(blocks), patch, tokens, labels)
     if fault := first_mismatch("generator", shapes, state):
         raise ValueError(fault)
-    if learned := [
-        key for key in shapes if key.endswith(MODULATION + "weight") and state[key].any()
-    ]:
-        msg = f"{learned[0]} is not zero: the file holds a conditioned network, but RID's generator is unconditional"
+    modulations = [key for key in shapes if key.endswith(MODULATION + "weight")]
+    learned = [key for key in modulations if state[key].any()]
+    if learned:
+        msg = (
+            f"{learned[0]} is not zero: the file holds a conditioned network, but RID's generator "
+            "is unconditional"
+        )
         raise ValueError(msg)
-    side, table = math.isqrt(tokens), state["pos_embed"]
-    if side**2 != tokens or not torch.allclose(
-        table.float(), sincos_positions(side, width), atol=max(1e-5, torch.finfo(table.dtype).eps)
-    ):
+    side = math.isqrt(tokens)
+    table = state["pos_embed"]
+    tolerance = max(1e-5, torch.finfo(table.dtype).eps)
+    is_fixed_table = side**2 == tokens and torch.allclose(
+        table.float(), sincos_positions(side, width), atol=tolerance
+    )
+    if not is_fixed_table:
         msg = "pos_embed is not the fixed sine-cosine table of a square image"
         raise ValueError(msg)
     return {"width": width, "depth": len(blocks), "patch": patch, "tokens": tokens}

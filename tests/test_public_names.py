@@ -28,7 +28,10 @@ def test_public_names_are_there_and_documented(system):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_importing_a_system_imports_nothing_heavy(system):
-    script = f"import sys, {system}; {system}.__version__; print(sum(n.split('.')[0] in ('torch', 'numpy', 'PIL') for n in sys.modules))"
+    script = (
+        f"import sys, {system}; {system}.__version__; print(sum(n.split('.')[0] in ('torch', "
+        "'numpy', 'PIL') for n in sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )

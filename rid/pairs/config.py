@@ -40,7 +40,10 @@ class PGDConfig:
     def __post_init__(self) -> None:
         counts_valid = min(self.steps, self.rounds) >= 1
         if not counts_valid or self.step_levels <= 0 or not 0 <= self.momentum <= 1:
-            msg = f"steps and rounds must be at least 1, step_levels above 0 and momentum from 0 to 1, got {self}"
+            msg = (
+                "steps and rounds must be at least 1, step_levels above 0 and momentum from 0 to "
+                f"1, got {self}"
+            )
             raise ValueError(msg)
 
 
@@ -127,5 +130,8 @@ class PairConfig:
             raise ValueError(msg)
         span_valid = 0 <= self.span[0] < self.span[1] <= 1
         if not self.models or self.batch_size < 1 or self.draws < 1 or not span_valid:
-            msg = "models must not be empty, batch_size and draws at least 1, and span two fractions from 0 to 1, the lower first"
+            msg = (
+                "models must not be empty, batch_size and draws at least 1, and span two fractions "
+                "from 0 to 1, the lower first"
+            )
             raise ValueError(msg)

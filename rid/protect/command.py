@@ -61,9 +61,9 @@ def act(settings: Any, output: Output) -> int:
         )
     if model_path(config.weights).resolve().is_relative_to(ROOT / TINY):
         output.note(
-            "note: these are the toy weights that ship with the code. They protect only against the "
-            "toy models beside them, not against Stable Diffusion or any other model in use; give "
-            "released weights with --weights for that."
+            "note: these are the toy weights that ship with the code. They protect only against "
+            "the toy models beside them, not against Stable Diffusion or any other model in use; "
+            "give released weights with --weights for that."
         )
     return code
 

@@ -31,8 +31,8 @@ class Protected(ChangedImage):
 class Protector(nn.Module):
     """Protection of images of any size by a generator.
 
-    :meth:`protect` takes files, Pillow images, arrays and tensors, and bounds the saved 8-bit values.
-    Calling the module protects batches of tensors.
+    :meth:`protect` takes files, Pillow images, arrays and tensors, and bounds the saved 8-bit
+    values. Calling the module protects batches of tensors.
 
     Args:
         generator: The network; it is folded and set to evaluation mode.

@@ -27,7 +27,10 @@ def refuse_changed(photo: Photo, location: str) -> None:
     """
     if photo.metadata.marks:
         mark = photo.metadata.marks[-1]
-        msg = f"{location}: changed by this project before ({mark.job}); the changes would add up beyond the budget. Give the original photo"
+        msg = (
+            f"{location}: changed by this project before ({mark.job}); the changes would add up "
+            "beyond the budget. Give the original photo"
+        )
         raise ValueError(msg)
 
 
@@ -54,7 +57,9 @@ def cover_photo(photo: Photo, side: int, fit: Fit) -> tuple[Windows, Tensor]:
 
 
 def protect_photo(photo: Photo, perturbation: Tensor, mark: Mark) -> Photo:
-    """Add a perturbation to a photo, and the mark that names weights, source and budget.
+    """Add a perturbation to a photo, and a mark of its origin.
+
+    The mark names weights, source and budget.
 
     Args:
         photo: The decoded photo.
@@ -66,7 +71,10 @@ def protect_photo(photo: Photo, perturbation: Tensor, mark: Mark) -> Photo:
     """
     protected = add_perturbation(photo, perturbation, mark.levels or 0.0)
     if np.array_equal(protected, photo.rgb):
-        msg = "the weights do not change this photo, so it would not be protected; use trained weights"
+        msg = (
+            "the weights do not change this photo, so it would not be protected; use trained "
+            "weights"
+        )
         raise ValueError(msg)
     return replace(photo, rgb=protected).marked(mark)
 

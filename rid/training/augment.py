@@ -40,7 +40,10 @@ class RobustnessConfig:
             msg = f"jpeg must be the lowest and highest quality, from 1 to 100, got {self.jpeg}"
             raise ValueError(msg)
         if self.blur < 0 or not 0.1 <= self.resize <= 1:
-            msg = f"blur must be at least 0 and resize from 0.1 to 1, got {self.blur} and {self.resize}"
+            msg = (
+                f"blur must be at least 0 and resize from 0.1 to 1, got {self.blur} and "
+                f"{self.resize}"
+            )
             raise ValueError(msg)
 
     def kinds(self) -> list[str]:

@@ -66,7 +66,10 @@ class RIDTask(LightningModule):
     ) -> None:
         super().__init__()
         if min(sds_weight, regression_weight) < 0 or sds_weight + regression_weight == 0:
-            msg = f"sds_weight and regression_weight must be >= 0 and not both 0, got {sds_weight} and {regression_weight}"
+            msg = (
+                f"sds_weight and regression_weight must be >= 0 and not both 0, got {sds_weight} "
+                f"and {regression_weight}"
+            )
             raise ValueError(msg)
         if not surrogates:
             msg = "surrogates is empty: name at least one diffusion pipeline folder or Hub id"
@@ -95,7 +98,10 @@ class RIDTask(LightningModule):
         terms = self._terms(batch, self._noise_source())
         loss = torch.stack(list(terms.values())).sum()
         if self.global_step % 50 == 0 and not loss.isfinite():
-            msg = f"the loss became {loss.item()} at step {self.global_step}: lower lr or use precision 32-true"
+            msg = (
+                f"the loss became {loss.item()} at step {self.global_step}: lower lr or use "
+                "precision 32-true"
+            )
             raise FloatingPointError(msg)
         metrics = {f"train/{name}": value for name, value in terms.items()}
         self.log_dict(metrics, prog_bar=True)
