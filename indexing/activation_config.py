@@ -93,8 +93,8 @@ def instantiate(text: str, module: Any, first: Any) -> Any:
     kind = getattr(module, name, None)
     if not isinstance(kind, type) or name.startswith("_"):
         msg = (
-            f"{module.__name__} has no class '{name}'; write a name and settings, such as Adam,lr=1 "
-            "or CosineAnnealingLR,T_max=10"
+            f"{module.__name__} has no class '{name}'; write a name and settings, such as "
+            "Adam,lr=1 or CosineAnnealingLR,T_max=10"
         )
         raise ValueError(msg)
     # keyword arguments

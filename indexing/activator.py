@@ -19,7 +19,8 @@ from images.photo import Photo
 from indexing.activation import DescriptorObjective, activate
 from indexing.activation_config import ActivationConfig
 from indexing.faiss_files import read_faiss
-from indexing.index import TRAINED, Index, index_files, read_facts
+from indexing.index import Index
+from indexing.index_facts import TRAINED, index_files, read_facts
 from indexing.targets import Kind, find_targets
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder

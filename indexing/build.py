@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from engine.files import file_digest
 from engine.progress import progress
 from indexing.faiss_files import make_index, read_faiss, write_faiss
-from indexing.index import FACTS, TRAINED, Index, index_files, read_facts, write_facts
+from indexing.index import Index
+from indexing.index_facts import FACTS, TRAINED, index_files, read_facts, write_facts
 from indexing.shards import fill_shards
 from models.search import Metric, faiss_errors
 from models.store import VectorStore

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, Self, TypedDict
+from typing import Any, Self
 
 import faiss
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from checkpoints.folders import project_path
-from engine.file_sets import move_staged_files, write_set
+from engine.file_sets import write_set
 from engine.files import check_digest, file_digest, read_lines, write_text
-from engine.records import read_json, to_json
 from images.given import Images, given_images
 from indexing.faiss_files import REMEDY, is_joined, joined, read_faiss, write_part
+from indexing.index_facts import FACTS, NAMES, TRAINED, facts_text, index_files, read_facts
 from indexing.matches import Match, match_queries
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder
 from models.search import Metric, Neighbors, check_comparable, faiss_errors
 from models.store import VectorStore, check_name
-
-FORMAT = 1
-INDEX = "index.faiss"
-TRAINED = "trained.faiss"
-NAMES = "names.txt"
-FACTS = "index.json"
-
-
-class IndexFacts(TypedDict, total=False):
-    """Content of ``index.json``.
-
-    ``sha256`` holds the digests of the folder's other files, ``extractor`` the embedder's record.
-    """
-
-    format: int
-    factory: str
-    metric: Metric
-    extractor: dict[str, Any]
-    training: Any
-    shards: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
-    entries: int
-    faiss: str
-    sha256: dict[str, str]
 
 
 class Index:
@@ -298,40 +274,3 @@ class Index:
         with faiss_errors(fault):
             # faiss's stub lacks this overload.
             faiss.ParameterSpace().set_index_parameters(self.index, parameters)  # type: ignore[arg-type]
-
-
-def index_files(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
-    """List the files of an index: ``index.faiss``, or its shards."""
-    count = int(facts.get("shards", 1))
-    if count == 1:
-        return [folder / INDEX]
-    return [folder / f"index-{number:05d}-of-{count:05d}.faiss" for number in range(count)]
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """Read ``index.json`` of an index's folder.
-
-    Raises:
-        FileNotFoundError: If the file is missing.
-        ValueError: If it is damaged or of another format.
-    """
-    file = folder / FACTS
-    if not file.is_file():
-        msg = f"{folder}: no index here ({FACTS} is missing); python -m indexing build makes one"
-        raise FileNotFoundError(msg)
-    facts = read_json(file, IndexFacts, REMEDY)
-    if facts.get("format") != FORMAT:
-        msg = f"{file}: not an index of this project (format {FORMAT}); {REMEDY}"
-        raise ValueError(msg)
-    move_staged_files(folder, facts.get("sha256", {}))
-    return dict(facts)
-
-
-def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write ``index.json``."""
-    write_text(folder / FACTS, facts_text(facts))
-
-
-def facts_text(facts: Mapping[str, Any]) -> str:
-    """Format the content of ``index.json``."""
-    return to_json({"format": FORMAT} | dict(facts))

@@ -57,8 +57,8 @@ def prepare_disc(
     references = {path.stem: path for path in list_images(data / "references")[0]}
     if missing := sorted(matched - set(references)):
         msg = (
-            f"{data / 'references'}: {len(missing)} of the listed references are missing, the first "
-            f"is {missing[0]}"
+            f"{data / 'references'}: {len(missing)} of the listed references are missing, the "
+            f"first is {missing[0]}"
         )
         raise FileNotFoundError(msg)
     # random training images

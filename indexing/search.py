@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from checkpoints.folders import project_path
-from indexing.index import FACTS, Index
+from indexing.index import Index
+from indexing.index_facts import FACTS
 from indexing.matches import Match, match_queries
 from models.search import ExactIndex, Searchable
 from models.store import VectorStore

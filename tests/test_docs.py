@@ -165,7 +165,7 @@ def columns():
     from eval.studies.retrieval_tables import DETECTION, RETRIEVAL
     from images.headers import Header
     from indexing.activate import ActivateJob
-    from indexing.index import IndexFacts
+    from indexing.index_facts import IndexFacts
     from indexing.matches import COLUMNS as MATCH
     from models.store import StoredImage
     from rid.protect.job import ProtectJob

@@ -20,7 +20,8 @@ from eval.studies.retrieval_tables import write_detection, write_retrieval
 from images.inputs import find_images, inputs_digest
 from images.outputs import output_names
 from images.transforms import SUITES, flatten_suite
-from indexing.index import Index, index_files
+from indexing.index import Index
+from indexing.index_facts import index_files
 from models.embedder_config import EmbedderConfig
 from models.embedders import open_embedder
 
