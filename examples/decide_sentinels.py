@@ -1,7 +1,8 @@
-"""Decide in Python whether a system used your images: plant keys, read them back, and test what a system answered.
+"""Decide in Python whether a system used your images.
 
-Two systems are played here. One returns a disturbed copy of the sentinel whose key it is asked for, as a generator does that
-searches your images. The other returns portraits of its own. Run it in the repository:
+Plant keys, read them back, and test a system's answers. Two systems are simulated. One returns a
+noisy copy of the sentinel whose key it is asked for, as a generator that retrieves from your images
+does. The other returns other portraits. Run it in the repository:
 
     python -m examples.decide_sentinels
 """
@@ -25,15 +26,15 @@ def draw(first: int) -> list[RGBImage]:
 
 
 def main() -> None:
-    """Plant, read, decide."""
+    """Plant keys, read them, and decide."""
     rng = np.random.default_rng(0)
-    sentinels = {
-        key: set_key(image, key, rng).rgb for key, image in zip(KEYS, draw(1_000_000), strict=True)
-    }
+    sentinels = {}
+    for key, image in zip(KEYS, draw(1_000_000), strict=True):
+        sentinels[key] = set_key(image, key, rng).rgb
 
     readings = KeyReader.from_pretrained(EMBEDDER).read(list(sentinels.values()))
-    found = sum(reading.has(key) for reading, key in zip(readings, KEYS, strict=True))
-    print(f"keys read back: {found} of {len(KEYS)}")
+    correct = sum(reading.has(key) for reading, key in zip(readings, KEYS, strict=True))
+    print(f"keys read back: {correct} of {len(KEYS)}")
 
     thief = {}
     for key, sentinel in sentinels.items():

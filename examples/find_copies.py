@@ -1,6 +1,6 @@
-"""Find copies of images in Python: activate an image, add it to an index, and look its edited copy up.
+"""Find copies of images in Python.
 
-The small index that ships holds 2,000 drawn images. Run it in the repository:
+Activate an image, add it to an index, and search its edited copy. The toy index that ships holds 2,000 drawn images. Run it in the repository:
 
     python -m examples.find_copies               # a drawn image, into outputs/examples/copies
     python -m examples.find_copies OUT/ ME.jpg   # an image of yours
@@ -19,10 +19,10 @@ INDEX = "checkpoints/tiny/index"
 
 
 def main(output: Path = Path("outputs/examples/copies"), photo: Path | None = None) -> None:
-    """Activate an image, release it, and find a copy that somebody edited."""
+    """Activate an image, release it, and find an edited copy."""
     original = given_images(photo or collage(123_456))[0].photo
 
-    # Change the image a little, so that its descriptor comes to lie where the index keeps it.
+    # Change the image slightly, so that its descriptor moves towards the index's code for it.
     activator = Activator.open(INDEX, ActivationConfig(min_psnr=42))
     activated = activator.activate_images(original)[0]
     output.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Protect a portrait in Python: a Pillow image in, a Pillow image out.
 
-No value changes by more than the weights' budget. The small weights that ship defend only against the small models beside
-them; name released weights for real use. Run it in the repository:
+No value changes by more than the weights' budget. The shipped toy weights protect only against the
+toy models beside them; use released weights for real images. Run it in the repository:
 
     python -m examples.protect               # a drawn portrait, into outputs/examples/protect
     python -m examples.protect OUT/ ME.jpg   # a photo of yours
@@ -20,7 +20,7 @@ from tiny.dataset import PortraitDataset
 
 
 def draw_portrait() -> Image.Image:
-    """Draw somebody that no shipped model was trained on."""
+    """Draw a portrait of an evaluation identity."""
     tensor = PortraitDataset(first=1_000_000, identities=1, pictures=1, size=128)[0]["image"]
     return to_pillow(Photo(to_uint8(tensor).permute(1, 2, 0).contiguous().numpy()))
 
@@ -30,14 +30,17 @@ def main(output: Path = Path("outputs/examples/protect"), photo: Path | None = N
     image = Image.open(photo) if photo else draw_portrait()
 
     protector = Protector.from_pretrained("checkpoints/tiny/rid")
-    protected = protector.protect(image)[0]  # images in a list are protected one by one
+    # Images in a list are protected one by one.
+    protected = protector.protect(image)[0]
 
     output.mkdir(parents=True, exist_ok=True)
     image.save(output / "original.png")
-    protected.save(output / "protected.png")  # with the mark that refuses to protect it twice
+    # The saved file has a mark, by which a second protection is refused.
+    protected.save(output / "protected.png")
     print(f"{output / 'protected.png'}, {protected.image.width} x {protected.image.height} pixels")
     print(
-        f"largest change {protected.levels} of 255 levels, budget {protector.budget:g}; PSNR {protected.psnr:.1f} dB"
+        f"largest change {protected.levels} of 255 levels, budget {protector.budget:g}; "
+        f"PSNR {protected.psnr:.1f} dB"
     )
 
 

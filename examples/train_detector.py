@@ -1,7 +1,8 @@
-"""Train a small detector in Python, and ask it.
+"""Train a small detector in Python, and apply it.
 
-It learns to tell drawn portraits from the same portraits after the autoencoder of a small diffusion pipeline. A few steps are
-enough to see it work and too few for a good detector. Run it in the repository:
+It learns to separate drawn portraits from their reconstructions by the autoencoder of a toy
+diffusion pipeline. The few steps show the workflow; a good detector needs more. Run it in the
+repository:
 
     python -m examples.train_detector        # into outputs/examples/detector
     python -m examples.train_detector OUT/
@@ -31,10 +32,17 @@ from tiny.dataset import PortraitDataset
 
 
 def make_shards(folder: Path, split: Split, first: int, count: int) -> None:
-    """Draw portraits into a shard, and recode them into another."""
+    """Draw portraits into a shard, and reconstruct them into another.
+
+    Args:
+        folder: Folder of the shards.
+        split: Name of the split.
+        first: First identity number.
+        count: Number of portraits.
+    """
     portraits = PortraitDataset(first, count, 1).__getitems__(list(range(count)))
-    levels = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in portraits]
-    members = [Member(f"{number}.bmp", encode_as(rgb, "bmp")) for number, rgb in enumerate(levels)]
+    arrays = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in portraits]
+    members = [Member(f"{number}.bmp", encode_as(rgb, "bmp")) for number, rgb in enumerate(arrays)]
     shard_images(members, folder, lambda _: Origin(split, "drawn", REAL, family="real"))
     recoded = ReconstructionConfig("checkpoints/tiny/sd-a1", "recoded", split)
     reconstruct(
@@ -43,7 +51,7 @@ def make_shards(folder: Path, split: Split, first: int, count: int) -> None:
 
 
 def main(output: Path = Path("outputs/examples/detector")) -> None:
-    """Make data, train for eight epochs, open the result and ask."""
+    """Make shards, train for eight epochs, and apply the detector to a portrait."""
     quiet_libraries()
     seed_everything(0, verbose=False)
     shards = output / "shards"
@@ -73,10 +81,10 @@ def main(output: Path = Path("outputs/examples/detector")) -> None:
     trainer.fit(task, datamodule=data)
     print(f"AUC on portraits of other people: {trainer.callback_metrics['val/auc']:.3f}")
 
-    # The trainer left the trained detector beside its logs.
+    # The trainer has saved the detector beside its logs.
     portrait = PortraitDataset(1_000_000, 1, 1)[0]["image"]
-    answer = Detector.from_pretrained(output / "detector").predict(portrait)[0]
-    print(f"a drawn portrait: P(generated) = {answer.probability:.2f}, not calibrated yet")
+    prediction = Detector.from_pretrained(output / "detector").predict(portrait)[0]
+    print(f"a drawn portrait: P(generated) = {prediction.probability:.2f}, not calibrated yet")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ settings.load_profile("tests")  # a busy machine is no failure, and a failure co
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup():
-    """Every test and its fixtures start from one seed, whichever tests ran before in the same process."""
+    """Seed every test and its fixtures, whichever tests ran before in the process."""
     random.seed(0)
     np.random.seed(0)  # libraries draw from it
     torch.manual_seed(0)

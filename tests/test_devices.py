@@ -1,4 +1,4 @@
-"""Every verb over images comes to the same files with one process, ``--devices 2``, torchrun and ``fabric run``."""
+"""Jobs write the same files with one process, ``--devices 2``, torchrun and ``fabric run``."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The documentation: generated pages are current, links lead somewhere, Python examples run, the site builds strictly."""
+"""Documentation: current generated pages, valid links, running examples, a strict build."""
 
 import importlib.util
 import os
@@ -153,7 +153,7 @@ def test_messages_of_the_faq_are_those_of_the_code():
 
 
 def columns():
-    """Columns of every table that a command writes, and keys of every record, by what writes them."""
+    """Columns of the tables and keys of the records that commands write, by their writer."""
     from dataclasses import fields
 
     from datamodules.fake2m.origin import Origin

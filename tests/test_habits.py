@@ -1,4 +1,4 @@
-"""What is written for contributors is true: paths exist, files parse, figures of the style report are right."""
+"""Texts for contributors: paths exist, files parse, the style report counts correctly."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The repository as an editable install: console scripts, requirements, and defaults that do not depend on the working directory."""
+"""Editable install: console scripts, requirements, defaults from any working directory."""
 
 import subprocess
 import sys

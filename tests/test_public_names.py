@@ -1,4 +1,4 @@
-"""What the packages offer to Python programs: every name is there, documented, and costs nothing until it is asked for."""
+"""Public names of the packages: present, documented, imported on first use."""
 
 import subprocess
 import sys

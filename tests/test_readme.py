@@ -1,4 +1,4 @@
-"""The commands that documents, configs and examples show are right: launchers, verbs, options, values, and the paths they name."""
+"""Commands in documents, configs and examples: launchers, verbs, options, values, paths."""
 
 import re
 import shlex
@@ -78,7 +78,7 @@ def command(text):
 
 
 def code_lines():
-    """Lines of code blocks, configs' headers and the Makefile, and what the models' registry says is next."""
+    """Commands of code blocks, configs' headers, the Makefile and the registry's next steps."""
     lines = []
     for file in DOCUMENTS:
         for language, block in FENCE.findall(file.read_text()):

@@ -25,7 +25,7 @@ def asked():
 
 
 def locked():
-    """Versions of each package in the lock, which may differ from Python to Python, and how many hashes each has."""
+    """Versions of each package in the lock by Python version, with their numbers of hashes."""
     found = {}
     for entry in lines(LOCK.replace("\\\n", " ")):
         requirement, *hashes = entry.split(" --hash=")

@@ -14,7 +14,7 @@ from rid.weights import load_generator
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, torch.Tensor]:
-    """The golden filling of specs: every entry a sine wave; adaLN matrices zero, as training leaves them."""
+    """Golden weights: every entry a sine wave, adaLN matrices zero as after training."""
     shapes = released_shapes(width=48, depth=2, patch=16, tokens=16, labels=11)
     filled = {}
     for j, key in enumerate(sorted(shapes)):

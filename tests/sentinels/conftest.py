@@ -1,4 +1,4 @@
-"""A service on this machine that answers as OpenAI's does, and as badly as services do."""
+"""A local service that answers like OpenAI's, with scripted faults."""
 
 import base64
 import io
@@ -18,7 +18,10 @@ from sentinels.service import Service
 
 KEY = "sk-very-secret-0123456789"
 
-DESCRIPTION = '```json\n{"subject": {"type": "thing", "brief description": "a thing"}, "technical": {"resolution": {"width": 9, "height": 9}}}\n```'
+DESCRIPTION = (
+    '```json\n{"subject": {"type": "thing", "brief description": "a thing"}, '
+    '"technical": {"resolution": {"width": 9, "height": 9}}}\n```'
+)
 
 
 def picture_bytes(colour=(200, 30, 30), kind="PNG", size=(96, 64)) -> bytes:
@@ -28,10 +31,11 @@ def picture_bytes(colour=(200, 30, 30), kind="PNG", size=(96, 64)) -> bytes:
 
 
 class StubService:
-    """Counts requests, and plays the scripted faults first, one a request: a name of :meth:`_fault`, or None for a good answer.
+    """A local service that counts requests and plays scripted faults first.
 
-    ``questions`` are the bodies it was asked with, without what differs each time, and ``answered`` those it gave an answer to; after
-    ``most`` of these it says nothing more, and keeps whoever asks waiting.
+    ``faults`` has one entry for each request: a name of :meth:`fault`, or None for a good answer.
+    ``questions`` are the bodies of the requests without random boundaries, and ``answered`` those
+    with an answer. After ``most`` answers it stays silent and keeps clients waiting.
     """
 
     def __init__(self) -> None:
@@ -205,7 +209,7 @@ def service(stub) -> Service:
 
 @pytest.fixture(scope="session")
 def collection(tmp_path_factory) -> Path:
-    """Nine pictures with textures of their own, two of one name in two sub-folders, one JPEG."""
+    """Nine images with different textures, two with one name in two sub-folders, one JPEG."""
     folder, rng = tmp_path_factory.mktemp("collection"), np.random.default_rng(0)
     for number in range(9):
         coarse = Image.fromarray(rng.integers(30, 220, (4, 6, 3), dtype=np.uint8)).resize(

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def killed_half_way(module, arguments, stub, answers, count):
-    """Start a command, and kill it when so many answers are on its disk and others are waited for."""
+    """Kill a command once a number of answers is on disk and others are pending."""
     stub.most = count
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -46,7 +46,7 @@ def killed_half_way(module, arguments, stub, answers, count):
 
 
 class Painter:
-    """Draws again what it was shown, whoever it is asked by the description, and reads the key it was last asked to set into that."""
+    """Draw the image shown before, and read the key requested last."""
 
     def __init__(self, stub):
         self.seen, self.keys = {}, {}

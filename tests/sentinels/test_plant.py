@@ -121,7 +121,7 @@ def test_a_stopped_job_ends_as_an_unbroken_one(collection, tmp_path, monkeypatch
 def test_a_folder_of_an_earlier_version_goes_on_and_a_changed_source_is_planted_anew(
     collection, tmp_path
 ):
-    """Earlier versions kept no journal: what the record has is done, if its source has the recorded sha256."""
+    """Records without a journal: entries are done if their source has the recorded sha256."""
     photos, out = shutil.copytree(collection, tmp_path / "photos"), tmp_path / "out"
     config = PlantConfig(count=5, seed=5, order="first")
     planted(photos, out, config)
@@ -148,7 +148,7 @@ def test_a_folder_of_an_earlier_version_goes_on_and_a_changed_source_is_planted_
 def test_a_refused_key_ends_the_job_when_what_is_under_way_is_kept(
     collection, tmp_path, monkeypatch
 ):
-    """Of three sources side by side the second meets the end; the third is kept, and is not made again."""
+    """A reached limit at the second of three sources keeps the third, which is not repeated."""
     calls = []
 
     class Refused(LocalPlanter):
@@ -223,7 +223,7 @@ def test_a_sentinel_that_looks_like_another_source_is_refused(collection, tmp_pa
 
 @pytest.mark.parametrize("names", ["neutral", "prefixed"])
 def test_odd_files_are_planted_and_never_written_over(collection, tmp_path, names):
-    """Blanks, other alphabets, capitals, one name in two folders and in two codecs, a file that is no picture, and nothing at all."""
+    """Blanks, other scripts, capitals, repeated names, and files that are not images."""
     png, jpg = (collection / "00000" / name for name in ("000000001.png", "000000004.jpg"))
     odd = [
         "Summer 2019/photo (1).png",
@@ -272,7 +272,7 @@ def service_plant(collection, output, service, config, reader="service"):
 def test_a_service_plants_through_every_fault_and_a_stop_pays_for_nothing_twice(
     collection, stub, tmp_path
 ):
-    """The service draws the source's own colours, so that its picture is known for the source's; its key is read by the service."""
+    """The service generates images in the source's colors, and reads their keys."""
     source = open_photo(collection / "00000" / "000000000.png").rgb
     buffer = io.BytesIO()
     Image.fromarray(source).resize((512, 512)).save(buffer, format="WEBP", quality=95)

@@ -1,4 +1,4 @@
-"""Every recipe runs through the real command, a few steps each, and what it leaves opens as what it is."""
+"""Every recipe runs through its command for a few steps, and its result loads."""
 
 import json
 from functools import partial
@@ -67,9 +67,8 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["faces"] = partial(tiny.train_recognition.train_faces, people=16, pictures=4)
     small["ddpm"] = partial(tiny.train_diffusion.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train_diffusion.train_upscaler, people=16)
-    sizes = DetectionSizes(
-        40, 24, 6, 6
-    )  # a few steps may end worse than chance, which calibration refuses; sixty do not
+    # After a few steps a detector may be worse than chance, which calibration refuses; not after 60.
+    sizes = DetectionSizes(40, 24, 6, 6)
     small["detector"] = lambda place, name, steps: tiny.train_systems.train_detector(
         place, name, 30 * steps, sizes
     )
@@ -155,7 +154,7 @@ class Stops(LightningModule):
 
 
 def test_a_stopped_recipe_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "SAVE_EVERY", 2)
+    monkeypatch.setattr(fitting, "SAVE_INTERVAL_STEPS", 2)
     data = ImageDataModule(PortraitDataset(0, 8, 1), batch_size=1)
     with pytest.raises(RuntimeError):
         fitting.fit(Stops(3), data, 6, tmp_path)
@@ -166,7 +165,7 @@ def test_a_stopped_recipe_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_folder_of_pictures_trains_a_pipeline_over_a_released_autoencoder(tmp_path):
-    """Grey pictures of any shape, some with captions; what comes out is attacked and protected against like any other pipeline."""
+    """Gray images of any shape, some with captions, give a pipeline like any other."""
     rng = np.random.default_rng(0)
     for number in range(60):
         Image.fromarray(rng.integers(0, 255, (70, 90 + number), dtype=np.uint8)).save(
@@ -197,7 +196,7 @@ def test_a_folder_of_pictures_trains_a_pipeline_over_a_released_autoencoder(tmp_
     folder = str(tmp_path / "out" / "sd-a1")
     assert (
         json.loads((tmp_path / "out" / "sd-a1" / "training.json").read_text())["data"]
-        == "59 pictures of a folder"
+        == "59 images of a folder"
     )
 
     ensemble = DiffusionEnsemble([folder])

@@ -1,4 +1,4 @@
-"""What ``protect`` keeps: every kind of input, its metadata, its tree; and what it does when it is stopped."""
+"""``protect`` keeps formats, metadata and folders, and resumes after a stop."""
 
 import csv
 import io

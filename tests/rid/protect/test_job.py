@@ -14,7 +14,7 @@ from rid.__main__ import main
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder of odd files: sizes, modes, sub-folders, an upside-down camera, and three that are no pictures."""
+    """A folder of sizes, modes, sub-folders, rotated photos, and three that are not images."""
     root = tmp_path / "photos"
     (root / "holiday").mkdir(parents=True)
     rng = np.random.default_rng(0)

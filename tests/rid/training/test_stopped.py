@@ -1,4 +1,4 @@
-"""SIGTERM during fit: exit code 143, a checkpoint, and a continued run that ends as an unbroken one."""
+"""SIGTERM during fit: exit code 143, a checkpoint, and a resumed run with equal results."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from pathlib import Path
 from lightning import Callback
 
 class Progress(Callback):
-    \"\"\"Writes how far training and validation are, and takes a while, so that a signal meets a chosen moment.\"\"\"
+    \"\"\"Write the progress slowly, so that a signal meets a chosen moment.\"\"\"
 
     def __init__(self, folder: str, seconds: float = 0.3) -> None:
         self.folder, self.seconds = Path(folder), seconds
@@ -92,7 +92,7 @@ def test_a_fit_that_is_stopped_again_and_again_ends_in_the_same_weights(run, tmp
         "limit_val_batches": 3,
     }
     cut, more = {"default_root_dir": str(tmp_path / "cut")}, []
-    # in the middle of an accumulated step, in a validation under averaged weights, and at the end of a step
+    # in an accumulated step, in a validation under averaged weights, and at the end of a step
     for mark, step in (("batch-2", 1), ("validating-4", 4), ("batch-11", 7)):
         shutil.rmtree(tmp_path / "marks")
         (tmp_path / "marks").mkdir()
@@ -101,7 +101,8 @@ def test_a_fit_that_is_stopped_again_and_again_ends_in_the_same_weights(run, tmp
         lines = [line for line in said.splitlines() if "SIGTERM" in line]
         assert len(lines) == 1
         found = re.search(
-            r"stopped by SIGTERM after step (\d+): (.*last\.ckpt) is written; .* --ckpt_path last goes on",
+            r"stopped by SIGTERM after step (\d+): (.*last\.ckpt) is written; "
+            r".* --ckpt_path last goes on",
             lines[0],
         )
         assert found is not None, lines
