@@ -110,7 +110,7 @@ class Index:
         parts = self.parts
         self.facts = self.facts | {"shards": len(parts)}
         files = index_files(folder, self.facts)
-        writers = {}
+        writers: dict[str, Callable[[Path], None]] = {}
         for part, file in zip(parts, files, strict=True):
             writers[file.name] = partial(write_part, part, file)
         self._save(folder, writers)

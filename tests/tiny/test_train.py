@@ -223,7 +223,7 @@ def test_a_folder_of_pictures_trains_a_pipeline_over_a_released_autoencoder(tmp_
     [
         (
             ["faces", "--data", "D", "--output", "O"],
-            "faces learns who is in a picture, which only drawn portraits tell",
+            "faces needs identities, which only drawn portraits have",
         ),
         (
             ["sd-a1", "--data", "D"],
@@ -231,7 +231,7 @@ def test_a_folder_of_pictures_trains_a_pipeline_over_a_released_autoencoder(tmp_
         ),
         (
             ["vae-a", "--data", "D", "--output", "O"],
-            "D: 1 pictures; training a model takes at least 50",
+            "D: 1 images; training needs at least 50",
         ),
         (["vae-a", "--data", "nowhere", "--output", "O"], "nowhere: no such file or folder"),
     ],
