@@ -6,26 +6,31 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import importlib
-import inspect
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from page_tables import class_section, plain, table  # noqa: E402
+from page_texts import (  # noqa: E402
+    ATTACKS,
+    CONFIGS,
+    EDITS,
+    LIGHTNING,
+    METRICS,
+    MODELS,
+    NOTE,
+    PERSONALIZATION,
+    PURIFICATION,
+    RAG,
+)
 
 ROOMS = ("rid", "detectors", "indexing", "sentinels", "datamodules", "checkpoints", "eval", "tiny")
-
-NOTE = "<!-- Written by docs/generate.py. Do not edit: change the code and run `make docs`. -->\n"
-
-LIGHTNING = (
-    "`--trainer.*` takes every argument of Lightning's "
-    "[Trainer](https://lightning.ai/docs/pytorch/stable/common/trainer.html); `--help-all` lists them."
-)
 
 
 def pages() -> dict[str, str]:
@@ -37,24 +42,6 @@ def pages() -> dict[str, str]:
     found["reference/attacks.md"] = attacks_page()
     found["reference/models.md"] = models_page()
     return found
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return (
-        "\n".join(
-            "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in line) + " |"
-            for line in lines
-        )
-        + "\n"
-    )
-
-
-def plain(text: str) -> str:
-    """A docstring's text for a table cell: one line, no roles, no double backticks."""
-    text = re.sub(r":\w+:`~?\.?([^`]+)`", r"`\1`", text)
-    return " ".join(text.replace("``", "`").split())
 
 
 # ---- commands ----
@@ -146,21 +133,6 @@ CONFIG_ROOMS = {
     "tiny": "Toy models",
 }
 
-CONFIGS = """# Configs
-
-Each YAML file in `configs/` is one experiment. Its header says what it does and how to start it. A config sets the same
-names as the command line, with underscores. Options after `-c FILE` override it.
-
-```
-python -m rid fit -c configs/rid/tiny_adv_sds.yaml --print_config          # print the settings
-python -m rid fit -c configs/rid/tiny_adv_sds.yaml --trainer.max_steps 50    # change one
-```
-
-`class_path` names any Python class, which is then built with `init_args`. A config can therefore run code: use one only
-if you trust its source. `callbacks:` in a second config replaces the list of the first; `callbacks+:` appends to it.
-
-"""
-
 
 def configs_page() -> str:
     """Every config with its purpose and its commands."""
@@ -177,13 +149,6 @@ def configs_page() -> str:
 
 
 # ---- metrics ----
-
-METRICS = """# Metrics
-
-`python -m eval metrics` prints this list. It says which way a defender wants each metric to move, and which weights it needs.
-Metrics that need downloaded weights, or much time, are named in `--extra-metrics`.
-
-"""
 
 
 def metrics_page() -> str:
@@ -208,51 +173,6 @@ def metrics_page() -> str:
 
 
 # ---- attacks ----
-
-ATTACKS = """# Attacks
-
-Every attack is a class with its published settings as defaults. Name it in YAML by `class_path`, or on the command line.
-
-```
-python -m eval purify PHOTOS/ -o OUT/ --method Jpeg --method.quality 75
-```
-
-"""
-
-PERSONALIZATION = """## Personalization
-
-These attacks teach a diffusion model one person from a few images. They are in `eval.attacks.personalization`; each takes
-a `config` with the settings below.
-
-"""
-
-PURIFICATION = """## Purification
-
-These attacks wash a protection off before the model learns from the images. They are in `eval.attacks.purification`.
-
-"""
-
-RAG = """## Retrieval-augmented generation
-
-These classes are the parts of the system that is suspected of using a collection. They are in `eval.attacks.rag`, and
-`generator` and `judge` of `python -m eval rag` name them.
-
-"""
-
-EDITS = """## Edits of a stolen collection
-
-The option `--edits` of `python -m eval rag-robustness` takes these names. `python -m detectors robustness` and `python -m eval retrieval`
-have suites of their own, in `images.transforms.suites`.
-
-| edit | what the thief does |
-| --- | --- |
-| `none` | uses the collection as it is |
-| `jpeg` | codes every image again, quality 50 |
-| `halved` | scales every image to half and back |
-| `cropped` | keeps the middle 80 % |
-| `inpainted` | finds letters with a reader and paints over them |
-| `deleted` | removes every image in which a reader finds letters |
-"""
 
 
 def attacks_page() -> str:
@@ -288,88 +208,7 @@ def attacks_page() -> str:
     return "\n".join([*parts, EDITS])
 
 
-def class_section(kind: type, settings: type | None = None) -> str:
-    """A class's summary and the table of its settings."""
-    rows = [list(row) for row in (fields_of(settings) if settings else arguments_of(kind))]
-    head = f"### {kind.__name__}\n\n{plain(inspect.getdoc(kind).split(chr(10) * 2)[0])}\n"
-    return head + ("\n" + table(["setting", "default", "meaning"], rows) if rows else "")
-
-
-def fields_of(kind: type) -> Iterator[tuple[str, str, str]]:
-    """Fields of a dataclass, with the text of the docstrings of its bases."""
-    about = documented(kind)
-    for field in dataclasses.fields(kind):
-        default = field.default if field.default is not dataclasses.MISSING else None
-        if field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-        required = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        yield (
-            f"`{field.name}`",
-            "required" if required else shown_default(default),
-            about.get(field.name, ""),
-        )
-
-
-def arguments_of(kind: type) -> Iterator[tuple[str, str, str]]:
-    """Arguments of a class's constructor."""
-    about = documented(kind)
-    for name, parameter in inspect.signature(kind).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        required = parameter.default is parameter.empty
-        yield (
-            f"`{name}`",
-            "required" if required else shown_default(parameter.default),
-            about.get(name, ""),
-        )
-
-
-def documented(kind: type) -> dict[str, str]:
-    """Collect the descriptions of arguments in the docstrings of a class and its bases."""
-    from docstring_parser import parse
-
-    about: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        texts = [
-            base.__dict__.get("__doc__") or "",
-            getattr(base.__dict__.get("__init__"), "__doc__", "") or "",
-        ]
-        for text in texts:
-            about |= {part.arg_name: plain(part.description or "") for part in parse(text).params}
-    return about
-
-
-def shown_default(value: Any) -> str:
-    """A default in the spelling of YAML."""
-    if value is None:
-        return "`null`"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, tuple | list):
-        return f"`[{', '.join(map(str, value))}]`"
-    if isinstance(value, str | int | float):
-        return f"`{value}`" if str(value).strip() else "one blank" if value else "empty"
-    return f"`{type(value).__name__}()`"
-
-
 # ---- models ----
-
-MODELS = """# Model zoo
-
-`python -m checkpoints list` prints this list, and says which models are on your machine. A command or `from_pretrained` takes any of
-these names. Models in the first table ship with the repository. The others are downloaded on request, under their own licenses:
-see [Hub and offline use](../how-to/hub-and-offline.md).
-
-```
-python -m checkpoints list sd-1.5     # source, license, input, hashes
-python -m checkpoints pull sd-1.5 taef2
-```
-
-The shipped toy models work on the drawn portraits only. See [the toy models](../explanation/toy-models.md).
-
-"""
 
 
 def models_page() -> str:
