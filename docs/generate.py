@@ -1,6 +1,6 @@
-"""Write the reference pages that are read off the code: commands, configs, metrics, attacks, models.
+"""Generate the reference pages from the code: commands, configs, metrics, attacks, models.
 
-``python docs/generate.py`` writes them, and ``make docs`` calls it. A test compares the pages with what it would write.
+``make docs`` calls ``python docs/generate.py``. A test checks that the pages are current.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ ROOMS = ("rid", "detectors", "indexing", "sentinels", "datamodules", "checkpoint
 
 
 def pages() -> dict[str, str]:
-    """Every generated page: its path below docs/, and its text."""
-    found = {f"reference/cli/{room}.md": cli_page(room) for room in ROOMS}
-    found["reference/cli/index.md"] = cli_index()
-    found["reference/configs.md"] = configs_page()
-    found["reference/metrics.md"] = metrics_page()
-    found["reference/attacks.md"] = attacks_page()
-    found["reference/models.md"] = models_page()
-    return found
+    """Generate the texts of all pages, by path below docs/."""
+    texts = {f"reference/cli/{room}.md": cli_page(room) for room in ROOMS}
+    texts["reference/cli/index.md"] = cli_index()
+    texts["reference/configs.md"] = configs_page()
+    texts["reference/metrics.md"] = metrics_page()
+    texts["reference/attacks.md"] = attacks_page()
+    texts["reference/models.md"] = models_page()
+    return texts
 
 
 # ---- commands ----
 
 
 def cli_index() -> str:
-    """All verbs in one table."""
+    """List all commands in one table."""
     rows = []
     for room in ROOMS:
         for name, verb in importlib.import_module(f"{room}.__main__").VERBS.items():
@@ -56,14 +56,15 @@ def cli_index() -> str:
     return (
         NOTE
         + "# Commands\n\n"
-        + "Every command is `python -m PACKAGE VERB`. See [Using the commands](../../how-to/commands.md) for the options "
+        + "Every command is `python -m PACKAGE VERB`. "
+        + "See [Using the commands](../../how-to/commands.md) for the options "
         + "that all of them share, for exit codes and for configs.\n\n"
         + table(["command", "purpose"], rows)
     )
 
 
 def cli_page(room: str) -> str:
-    """One package's verbs with their options, defaults and examples."""
+    """Describe the commands of a package with options, defaults and examples."""
     module = importlib.import_module(f"{room}.__main__")
     parts = [NOTE, f"# python -m {room}\n", plain(module.ROOM.about) + "\n"]
     for name, verb in module.VERBS.items():
@@ -73,7 +74,7 @@ def cli_page(room: str) -> str:
 
 
 def options(parser: Any) -> Iterator[str]:
-    """The options of a verb as tables, one for each group."""
+    """Yield the options of a command as tables, one for each group."""
     from engine.cli import help as shown
 
     actions = [
@@ -81,29 +82,32 @@ def options(parser: Any) -> Iterator[str]:
     ]
     trainer = [action for action in actions if action.dest.startswith("trainer.")]
     needed = [action for action in actions if not action.option_strings or action.required]
-    rest = [action for action in actions if action not in needed and action not in trainer]
-    groups = {"Required": needed, "Options": [action for action in rest if "." not in action.dest]}
-    for action in rest:
+    # Group the other options by the object that they configure.
+    groups: dict[str, list[Any]] = {"Required": needed, "Options": []}
+    for action in actions:
+        if action in needed or action in trainer:
+            continue
+        title = "Options"
         if "." in action.dest:
-            groups.setdefault(f"`--{shown.kebab(action.dest.split('.')[0])}.*`", []).append(action)
+            title = f"`--{shown.kebab(action.dest.split('.')[0])}.*`"
+        groups.setdefault(title, []).append(action)
     for title, members in groups.items():
         if members:
             rows = [option_row(action) for action in members]
+            options_table = table(["option", "value", "default", "meaning"], rows)
             yield f"**{title}**\n"
-            yield f'<div class="options" markdown>\n\n{table(["option", "value", "default", "meaning"], rows)}\n</div>\n'
+            yield f'<div class="options" markdown>\n\n{options_table}\n</div>\n'
     if trainer:
         yield LIGHTNING + "\n"
 
 
 def option_row(action: Any) -> list[str]:
-    """One option: how it is written, what it takes, its default, what it means."""
+    """Describe an option: spellings, values, default and meaning."""
     from engine.cli import help as shown
     from engine.cli.option_types import choices, one_of
 
-    name = (
-        ", ".join(f"`{spelling}`" for spelling in shown.spellings(action))
-        or f"`{action.dest.upper()}`"
-    )
+    spellings = ", ".join(f"`{spelling}`" for spelling in shown.spellings(action))
+    name = spellings or f"`{action.dest.upper()}`"
     kind = shown.type_source(action)
     value = shown.placeholder(action) + (" ..." if action.nargs in ("+", "*") else "")
     allowed = choices(kind) if value.startswith("VALUE") else []
@@ -111,14 +115,9 @@ def option_row(action: Any) -> list[str]:
     if allowed:
         about += f" ({one_of(allowed)})"
     default = shown.default_text(action)
-    value = (
-        value.strip()
-        .replace("|", " or ")
-        .replace("{", "")
-        .replace("}", "")
-        .replace(",", ", ")
-        .replace("  ", " ")
-    )
+    value = value.strip()
+    for old, new in (("|", " or "), ("{", ""), ("}", ""), (",", ", "), ("  ", " ")):
+        value = value.replace(old, new)
     return [name, f"`{value}`" if value else "", f"`{default}`" if default.strip() else "", about]
 
 
@@ -135,14 +134,19 @@ CONFIG_ROOMS = {
 
 
 def configs_page() -> str:
-    """Every config with its purpose and its commands."""
+    """Describe every config with its purpose and commands."""
     parts = [NOTE, CONFIGS]
     for room, title in CONFIG_ROOMS.items():
         parts.append(f"## {title}\n")
         for file in sorted((ROOT / "configs" / room).glob("*.yaml")):
             lines = [line[1:] for line in file.read_text().splitlines() if line.startswith("#")]
-            commands = [line.strip() for line in lines if re.match(r"\s{2,}\S", line)]
-            about = " ".join(line.strip() for line in lines if not re.match(r"\s{2,}\S", line))
+            # Indented lines of a header are commands.
+            commands = []
+            sentences = []
+            for line in lines:
+                is_command = re.match(r"\s{2,}\S", line)
+                (commands if is_command else sentences).append(line.strip())
+            about = " ".join(sentences)
             parts.append(f"### {file.name}\n\n{about}\n")
             parts.append("```\n" + "\n".join(commands) + "\n```\n")
     return "\n".join(parts)
@@ -176,7 +180,7 @@ def metrics_page() -> str:
 
 
 def attacks_page() -> str:
-    """Attack classes with their settings."""
+    """Describe the attack classes with their settings."""
     personalization = importlib.import_module("eval.attacks.personalization")
     purification = importlib.import_module("eval.attacks.purification")
     rag = importlib.import_module("eval.attacks.rag")
@@ -212,17 +216,17 @@ def attacks_page() -> str:
 
 
 def models_page() -> str:
-    """The registry."""
+    """List the models of the registry."""
     from checkpoints.registry import registry
 
     entries = list(registry().values())
-    here = [entry for entry in entries if entry.path]
+    shipped = [entry for entry in entries if entry.path]
     others = [entry for entry in entries if not entry.path]
     parts = [NOTE, MODELS, "## Shipped\n\n"]
     parts.append(
         table(
             ["name", "what it is", "use", "input"],
-            [[f"`{e.name}`", e.title, plain(e.use), e.input] for e in here],
+            [[f"`{e.name}`", e.title, plain(e.use), e.input] for e in shipped],
         )
     )
     parts.append("\n## On request\n\n")
@@ -241,31 +245,33 @@ def models_page() -> str:
 
 
 def source(entry: Any) -> str:
-    """Where a model is from."""
+    """Format the source of a model: Hub id or URL."""
     if entry.hub:
         return f"Hub: `{entry.hub}`"
     return f"<{entry.url or entry.page}>"
 
 
 def stale() -> list[str]:
-    """Paths of pages that differ from what would be written."""
-    return [
-        path
-        for path, text in pages().items()
-        if not (ROOT / "docs" / path).is_file() or (ROOT / "docs" / path).read_text() != text
-    ]
+    """List the paths of outdated or missing pages."""
+    outdated = []
+    for path, text in pages().items():
+        file = ROOT / "docs" / path
+        if not file.is_file() or file.read_text() != text:
+            outdated.append(path)
+    return outdated
 
 
 def main() -> int:
-    """Write the pages, or compare them."""
+    """Write the pages, or with ``--check`` compare them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if a page is out of date"
     )
     if parser.parse_args().check:
-        for path in (found := stale()):
+        outdated = stale()
+        for path in outdated:
             print(f"docs/{path} is out of date: run make docs", file=sys.stderr)
-        return 1 if found else 0
+        return 1 if outdated else 0
     for path, text in pages().items():
         target = ROOT / "docs" / path
         target.parent.mkdir(parents=True, exist_ok=True)

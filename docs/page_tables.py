@@ -10,32 +10,32 @@ from typing import Any
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return (
-        "\n".join(
-            "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in line) + " |"
-            for line in lines
-        )
-        + "\n"
-    )
+    """Format a Markdown table."""
+    lines = [_table_row(cells) for cells in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _table_row(cells: Sequence[str]) -> str:
+    """Format a row; a cell cannot hold bars or line breaks."""
+    escaped = [cell.replace("|", "/").replace("\n", " ") for cell in cells]
+    return "| " + " | ".join(escaped) + " |"
 
 
 def plain(text: str) -> str:
-    """A docstring's text for a table cell: one line, no roles, no double backticks."""
+    """Convert a docstring's text to one line of Markdown."""
     text = re.sub(r":\w+:`~?\.?([^`]+)`", r"`\1`", text)
     return " ".join(text.replace("``", "`").split())
 
 
 def class_section(kind: type, settings: type | None = None) -> str:
-    """A class's summary and the table of its settings."""
+    """Format a class's summary and the table of its settings."""
     rows = [list(row) for row in (fields_of(settings) if settings else arguments_of(kind))]
     head = f"### {kind.__name__}\n\n{plain(inspect.getdoc(kind).split(chr(10) * 2)[0])}\n"
     return head + ("\n" + table(["setting", "default", "meaning"], rows) if rows else "")
 
 
 def fields_of(kind: type) -> Iterator[tuple[str, str, str]]:
-    """Fields of a dataclass, with the text of the docstrings of its bases."""
+    """Yield name, default and description of a dataclass's fields."""
     about = documented(kind)
     for field in dataclasses.fields(kind):
         default = field.default if field.default is not dataclasses.MISSING else None
@@ -52,7 +52,7 @@ def fields_of(kind: type) -> Iterator[tuple[str, str, str]]:
 
 
 def arguments_of(kind: type) -> Iterator[tuple[str, str, str]]:
-    """Arguments of a class's constructor."""
+    """Yield name, default and description of a constructor's arguments."""
     about = documented(kind)
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -66,7 +66,7 @@ def arguments_of(kind: type) -> Iterator[tuple[str, str, str]]:
 
 
 def documented(kind: type) -> dict[str, str]:
-    """Collect the descriptions of arguments in the docstrings of a class and its bases."""
+    """Collect the descriptions of arguments from a class and its bases."""
     from docstring_parser import parse
 
     about: dict[str, str] = {}
@@ -81,7 +81,7 @@ def documented(kind: type) -> dict[str, str]:
 
 
 def shown_default(value: Any) -> str:
-    """A default in the spelling of YAML."""
+    """Format a default as in YAML."""
     if value is None:
         return "`null`"
     if isinstance(value, bool):
@@ -89,5 +89,7 @@ def shown_default(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"`[{', '.join(map(str, value))}]`"
     if isinstance(value, str | int | float):
-        return f"`{value}`" if str(value).strip() else "one blank" if value else "empty"
+        if str(value).strip():
+            return f"`{value}`"
+        return "one blank" if value else "empty"
     return f"`{type(value).__name__}()`"

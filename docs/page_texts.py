@@ -4,34 +4,39 @@ NOTE = "<!-- Written by docs/generate.py. Do not edit: change the code and run `
 
 LIGHTNING = (
     "`--trainer.*` takes every argument of Lightning's "
-    "[Trainer](https://lightning.ai/docs/pytorch/stable/common/trainer.html); `--help-all` lists them."
+    "[Trainer](https://lightning.ai/docs/pytorch/stable/common/trainer.html); "
+    "`--help-all` lists them."
 )
 
 CONFIGS = """# Configs
 
-Each YAML file in `configs/` is one experiment. Its header says what it does and how to start it. A config sets the same
-names as the command line, with underscores. Options after `-c FILE` override it.
+Each YAML file in `configs/` is one experiment. Its header says what it does and how to start it.
+A config sets the same names as the command line, with underscores. Options after `-c FILE`
+override it.
 
 ```
 python -m rid fit -c configs/rid/tiny_adv_sds.yaml --print_config          # print the settings
 python -m rid fit -c configs/rid/tiny_adv_sds.yaml --trainer.max_steps 50    # change one
 ```
 
-`class_path` names any Python class, which is then built with `init_args`. A config can therefore run code: use one only
-if you trust its source. `callbacks:` in a second config replaces the list of the first; `callbacks+:` appends to it.
+`class_path` names any Python class, which is then built with `init_args`. A config can therefore
+run code: use one only if you trust its source. `callbacks:` in a second config replaces the list
+of the first; `callbacks+:` appends to it.
 
 """
 
 METRICS = """# Metrics
 
-`python -m eval metrics` prints this list. It says which way a defender wants each metric to move, and which weights it needs.
-Metrics that need downloaded weights, or much time, are named in `--extra-metrics`.
+`python -m eval metrics` prints this list. It says which way a defender wants each metric to move,
+and which weights it needs. Metrics that need downloaded weights, or much time, are named in
+`--extra-metrics`.
 
 """
 
 ATTACKS = """# Attacks
 
-Every attack is a class with its published settings as defaults. Name it in YAML by `class_path`, or on the command line.
+Every attack is a class with its published settings as defaults. Name it in YAML by `class_path`,
+or on the command line.
 
 ```
 python -m eval purify PHOTOS/ -o OUT/ --method Jpeg --method.quality 75
@@ -41,50 +46,54 @@ python -m eval purify PHOTOS/ -o OUT/ --method Jpeg --method.quality 75
 
 PERSONALIZATION = """## Personalization
 
-These attacks teach a diffusion model one person from a few images. They are in `eval.attacks.personalization`; each takes
-a `config` with the settings below.
+These attacks teach a diffusion model one person from a few images. They are in
+`eval.attacks.personalization`; each takes a `config` with the settings below.
 
 """
 
 PURIFICATION = """## Purification
 
-These attacks wash a protection off before the model learns from the images. They are in `eval.attacks.purification`.
+These attacks remove a protection before the model learns from the images. They are in
+`eval.attacks.purification`.
 
 """
 
 RAG = """## Retrieval-augmented generation
 
-These classes are the parts of the system that is suspected of using a collection. They are in `eval.attacks.rag`, and
-`generator` and `judge` of `python -m eval rag` name them.
+These classes are the parts of the system that is suspected of using a collection. They are in
+`eval.attacks.rag`, and `generator` and `judge` of `python -m eval rag` name them.
 
 """
 
 EDITS = """## Edits of a stolen collection
 
-The option `--edits` of `python -m eval rag-robustness` takes these names. `python -m detectors robustness` and `python -m eval retrieval`
-have suites of their own, in `images.transforms.suites`.
+The option `--edits` of `python -m eval rag-robustness` takes these names. `python -m detectors
+robustness` and `python -m eval retrieval` have suites of their own, in
+`images.transforms.suites`.
 
-| edit | what the thief does |
+| edit | effect on the stolen collection |
 | --- | --- |
-| `none` | uses the collection as it is |
-| `jpeg` | codes every image again, quality 50 |
-| `halved` | scales every image to half and back |
-| `cropped` | keeps the middle 80 % |
+| `none` | none |
+| `jpeg` | compresses every image as JPEG of quality 50 |
+| `halved` | scales every image to half its size and back |
+| `cropped` | keeps the central 80 % of every image |
 | `inpainted` | finds letters with a reader and paints over them |
 | `deleted` | removes every image in which a reader finds letters |
 """
 
 MODELS = """# Model zoo
 
-`python -m checkpoints list` prints this list, and says which models are on your machine. A command or `from_pretrained` takes any of
-these names. Models in the first table ship with the repository. The others are downloaded on request, under their own licenses:
-see [Hub and offline use](../how-to/hub-and-offline.md).
+`python -m checkpoints list` prints this list, and says which models are on your machine. A
+command or `from_pretrained` takes any of these names. Models in the first table ship with the
+repository. The others are downloaded on request, under their own licenses: see [Hub and offline
+use](../how-to/hub-and-offline.md).
 
 ```
 python -m checkpoints list sd-1.5     # source, license, input, hashes
 python -m checkpoints pull sd-1.5 taef2
 ```
 
-The shipped toy models work on the drawn portraits only. See [the toy models](../explanation/toy-models.md).
+The shipped toy models work on the drawn portraits only. See [the toy
+models](../explanation/toy-models.md).
 
 """
