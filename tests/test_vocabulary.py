@@ -26,8 +26,11 @@ def test_no_verb_or_option_changes_unnoticed():
     current = {line_of(command) for command in VERBS}
     gone, new = sorted(frozen - current), sorted(current - frozen)
     assert frozen == current, (
-        "verbs or options have changed; if this is meant, keep the old spelling working, write it into CHANGELOG.md, and "
-        f"edit {FROZEN.name}. No longer so:\n" + "\n".join(gone) + "\nNow:\n" + "\n".join(new)
+        "verbs or options have changed; if this is meant, keep the old spelling working, "
+        f"write it into CHANGELOG.md, and edit {FROZEN.name}. No longer so:\n"
+        + "\n".join(gone)
+        + "\nNow:\n"
+        + "\n".join(new)
     )
 
 

@@ -232,9 +232,8 @@ def test_a_stopped_extraction_goes_on(references, extractor, tmp_path):
     (out / "journal.jsonl").write_text(
         "".join(json.dumps(line) + "\n" for line in marked) + '{"name": "cut sho'
     )
-    np.full((60, 16), 7, np.float32).tofile(
-        out / "vectors-0.partial"
-    )  # marked values show what is not done again
+    # Marked values show which rows are not computed again.
+    np.full((60, 16), 7, np.float32).tofile(out / "vectors-0.partial")
     for name in ("features.npy", "features.json", "filenames.txt", "images.jsonl"):
         (out / name).unlink()
     assert indexing("extract", references, "-o", out, *arguments) == 0
@@ -531,9 +530,8 @@ def test_fast_scan_indices_are_activated_for(factory, originals, references, ext
         "--workers=0",
     ]
     command = [sys.executable, "-m", "indexing", *arguments, "--extractor.name", str(extractor)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False
-    )  # it ended the process with SIGSEGV
+    # This command once ended its process with SIGSEGV.
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = table(tmp_path / "out" / "activated.csv")
     assert all(float(row["distance_after"]) < float(row["distance_before"]) for row in rows)

@@ -58,9 +58,8 @@ def test_two_processes_build_the_index_that_one_builds(features, tmp_path):
     for folder in ("one", "three"):
         assert len(add(tmp_path / folder, [tmp_path / "further"])) == 1206
     same(Index.open(tmp_path / "one"), Index.open(tmp_path / "three"), "nprobe=3")
-    assert (
-        run(main, ["build", *common, "-o", f"{tmp_path}/three"]) == 0
-    )  # back to one file: the shards are gone
+    # Back to one file: the shards are deleted.
+    assert run(main, ["build", *common, "-o", f"{tmp_path}/three"]) == 0
     assert [path.name for path in (tmp_path / "three").glob("index*.faiss")] == ["index.faiss"]
     same(one, Index.open(tmp_path / "three"), "nprobe=8")
 

@@ -85,9 +85,8 @@ def test_centroids_come_back_through_a_rotation():
     index = trained("RR16,IVF8,PQ4x4")
     middles = centroids(index, PICTURES)
     assert (cells(index, middles) == cells(index, PICTURES)).all()
-    assert (
-        np.square(middles - PICTURES).sum(axis=1).mean() < 1
-    )  # unit vectors at random are 2 apart
+    # Random unit vectors have a squared distance of 2.
+    assert np.square(middles - PICTURES).sum(axis=1).mean() < 1
 
 
 @pytest.mark.parametrize("factory", ["Flat", "HNSW8"])

@@ -101,14 +101,8 @@ def test_a_killed_planting_asks_for_no_answer_again_and_ends_as_an_unbroken_one(
         "--service.timeout",
         "500",
     ]
-    arguments = [
-        str(collection),
-        "--count",
-        "4",
-        *parts,
-        "--concurrency",
-        "2",
-    ]  # no seed: keys nobody can guess
+    # Without a seed keys are unpredictable.
+    arguments = [str(collection), "--count", "4", *parts, "--concurrency", "2"]
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     said = killed_half_way(
         "sentinels", ["plant", *arguments, "-o", str(broken)], stub, broken / "answers", 5
@@ -122,10 +116,8 @@ def test_a_killed_planting_asks_for_no_answer_again_and_ends_as_an_unbroken_one(
     assert not set(paid) & set(stub.questions)
     assert json.loads((broken / "manifest.json").read_text())["finished"]
     whole.mkdir()
-    for name in (
-        "sources.json",
-        "manifest.json",
-    ):  # a job that has drawn its seed, and nothing else yet
+    # A job that has drawn its seed, and nothing else yet.
+    for name in ("sources.json", "manifest.json"):
         shutil.copy(broken / name, whole)
     assert run(main, ["plant", *arguments, "-o", str(whole)]) == 0
     assert contents(broken) == contents(whole)

@@ -373,7 +373,6 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(tmp_path, generator_f
             assert (tmp_path / "whole" / name).read_bytes() == (
                 tmp_path / "cut" / name
             ).read_bytes(), name
-    untouched = sorted(kept)[
-        :-1
-    ]  # photos are done in order: the last may lack its line in the table, and is done again
+    # Photos are done in order. The last may lack its line in the table, and is done again.
+    untouched = sorted(kept)[:-1]
     assert all((tmp_path / "cut" / name).stat().st_mtime_ns == kept[name] for name in untouched)
