@@ -101,7 +101,7 @@ def ours(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list
 
 
 ROWS: dict[str, tuple[Callable[[Sequence[Tensor], Tensor, Embedder], list[Tensor]], int]] = {
-    "published, one picture at a time": (published, 1),
+    "published, one image at a time": (published, 1),
     "published, 16 at a time": (published, 16),
     "ours, 16 at a time": (ours, 16),
 }

@@ -58,13 +58,12 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
     """
 
     PURPOSE = Purpose(
-        "Detector of generated pictures",
-        use="Telling generated pictures from photographs: "
-        "`python -m detectors scan PHOTOS/ -o scores.csv --weights FOLDER`. Label 1 and "
-        "scores near 1 mean generated.",
-        limits="Pictures of generators, cameras and codecs unlike those it was trained and "
-        "calibrated on are judged worse, and nobody "
-        "should be accused on its word alone: `unsure` is an answer.",
+        "Detector of generated images",
+        use="Distinguishes generated images from photographs: "
+        "`python -m detectors scan PHOTOS/ -o scores.csv --weights FOLDER`. "
+        "Label 1 and scores near 1 mean generated.",
+        limits="Less accurate on images of generators, cameras and codecs unlike those of its "
+        "training and calibration. Accuse nobody on its verdict alone; `unsure` is an answer.",
     )
 
     def __init__(

@@ -25,11 +25,11 @@ class TruncatedResNet50(nn.Module):
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__()
-        whole = ResNet50()
+        resnet = ResNet50()
         first = nn.Conv2d(channels, 64, 3, stride=2, padding=1, bias=False)
         init_conv(first)
-        self.stem = nn.Sequential(first, whole.bn1, whole.relu, whole.maxpool)
-        self.layers = nn.Sequential(whole.layer1, whole.layer2)
+        self.stem = nn.Sequential(first, resnet.bn1, resnet.relu, resnet.maxpool)
+        self.layers = nn.Sequential(resnet.layer1, resnet.layer2)
         self.head = nn.Linear(512, 1)
 
     def forward(self, x: Tensor) -> Tensor:

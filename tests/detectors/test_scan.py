@@ -177,10 +177,8 @@ def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
         if name == "broken.png":
             assert row["error"] == first[name]["error"]
             continue
-        odds = [
-            np.log(p / (1 - p))
-            for p in (float(part[name]["probability"]) for part in (first, second))
-        ]
+        probabilities = [float(part[name]["probability"]) for part in (first, second)]
+        odds = [np.log(p / (1 - p)) for p in probabilities]
         assert float(row["logit"]) == pytest.approx(np.mean(odds), abs=1e-4)
         verdicts = {part[name]["verdict"] for part in (first, second)}
         assert row["verdict"] == (verdicts.pop() if len(verdicts) == 1 else "unsure")

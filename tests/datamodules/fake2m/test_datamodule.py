@@ -90,7 +90,10 @@ def test_epochs_differ_and_a_seed_repeats_a_run(shards, workers):
     def epochs(seed):
         torch.manual_seed(seed)
         loader = training(shards, epoch_samples=50, num_workers=workers).train_dataloader()
-        return [[record["key"] for batch in loader for record in batch["record"]] for _ in range(2)]
+        keys = []
+        for _ in range(2):
+            keys.append([record["key"] for batch in loader for record in batch["record"]])
+        return keys
 
     first, second = epochs(1)
     assert len(first) == len(second) == 50

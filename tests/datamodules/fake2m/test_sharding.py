@@ -118,14 +118,11 @@ def test_a_share_of_a_training_set_is_kept_for_calibration(tmp_path):
     }
     assert found["train-sd"] + found["calibration-sd"] == 60
     assert 8 < found["calibration-sd"] < 30
-    kept = [
-        {
-            json.loads(s["json"])["source_path"]
-            for s in shard(tmp_path / "out", f"calibration-{name}")
-        }
-        for name in ("sd", "if")
-    ]
-    assert kept[0] == kept[1], "pictures of one caption are on one side"
+    held_out = []
+    for name in ("sd", "if"):
+        calibration = shard(tmp_path / "out", f"calibration-{name}")
+        held_out.append({json.loads(sample["json"])["source_path"] for sample in calibration})
+    assert held_out[0] == held_out[1], "images of one caption are on one side"
 
 
 def shard(folder, stem):
