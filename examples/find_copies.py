@@ -1,6 +1,7 @@
 """Find copies of images in Python.
 
-Activate an image, add it to an index, and search its edited copy. The toy index that ships holds 2,000 drawn images. Run it in the repository:
+Activate an image, add it to an index, and search its edited copy. The shipped toy index holds 2,000
+drawn images. Run it in the repository:
 
     python -m examples.find_copies               # a drawn image, into outputs/examples/copies
     python -m examples.find_copies OUT/ ME.jpg   # an image of yours

@@ -20,10 +20,9 @@ from indexing.activator import (
     ActivationResult,
     Activator,
     apply_result,
-    open_target_indices,
-    refuse_exact,
 )
 from indexing.extract import extract
+from indexing.target_indices import open_target_indices, refuse_exact
 from indexing.targets import Kind
 from models.embedder_config import EmbedderConfig
 

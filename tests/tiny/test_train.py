@@ -67,7 +67,8 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["faces"] = partial(tiny.train_recognition.train_faces, people=16, pictures=4)
     small["ddpm"] = partial(tiny.train_diffusion.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train_diffusion.train_upscaler, people=16)
-    # After a few steps a detector may be worse than chance, which calibration refuses; not after 60.
+    # After a few steps a detector may be worse than chance, which calibration refuses.
+    # After sixty it is not.
     sizes = DetectionSizes(40, 24, 6, 6)
     small["detector"] = lambda place, name, steps: tiny.train_systems.train_detector(
         place, name, 30 * steps, sizes
