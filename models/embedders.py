@@ -7,8 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,33 +15,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from checkpoints.folders import model_folder, read_config
-from engine.files import file_digest
 from engine.manifest import fingerprint
 from models.backbones import (
-    TORCHSCRIPT_SUFFIXES,
     first_line,
-    open_timm,
-    open_torchscript,
-    open_torchvision,
-    state_digest,
 )
-from models.embedder_config import SHORT_NAMES, EmbedderConfig
+from models.embedder_config import EmbedderConfig
+from models.embedder_networks import embedder_folder, open_network
 from models.preprocessing import Preprocessing, module_device
-from models.store import combined_digest
-from models.towers import KINDS, open_towers, shorter_side
-
-PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors"]
-"""Files to download from the Hub."""
-
-PROJECT_MODELS = ("CopyNet", "ImageTextNet")
-"""Class names of this project's embedders in config.json."""
-
-CHECKPOINT_SUFFIX = ".ckpt"
-"""File name ending of Lightning checkpoints."""
-
-DEFAULT_SIDE = 288
-"""Input side of networks without a known one, as in active indexing, in pixels."""
+from models.towers import shorter_side
 
 
 class Embedder(nn.Module):
@@ -177,7 +157,7 @@ def open_embedder(config: EmbedderConfig | str, appearance: bool = False) -> Emb
     # Open network and preprocessing.
     if isinstance(config, str):
         config = EmbedderConfig(config)
-    opened = _open(config, appearance)
+    opened = open_network(config, appearance)
     preprocess = opened.preprocess
     # Apply the settings that differ from the model's own.
     if config.antialias is False and preprocess.on == "uint8":
@@ -204,101 +184,4 @@ def open_embedder(config: EmbedderConfig | str, appearance: bool = False) -> Emb
 
 def identify_model(name: str) -> dict[str, Any]:
     """Identify the weights behind a folder or Hub id; see :func:`engine.manifest.fingerprint`."""
-    return fingerprint(name, _folder(name))
-
-
-class _Opened(NamedTuple):
-    """Opened network with its preprocessing and normalization."""
-
-    network: nn.Module
-    preprocess: Preprocessing
-    unit: bool
-    digest: str
-
-
-class _TextAwareEmbedder(nn.Module):
-    """ImageTextNet as an embedder of text and appearance, or appearance alone."""
-
-    def __init__(self, network: Any, appearance: bool) -> None:
-        super().__init__()
-        self.network = network
-        self.embed_texts = network.embed_texts
-        self.appearance = appearance
-
-    def forward(self, views: Tensor) -> Tensor:
-        if self.appearance:
-            return self.network.appearance(views)
-        return self.network.embed_images(views)
-
-
-def _open(config: EmbedderConfig, appearance: bool) -> _Opened:
-    kind, _, rest = config.name.partition(":")
-    path = Path(config.name)
-    library = kind in ("timm", "torchvision") and bool(rest)
-    if config.weights is not None and not library:
-        msg = f"weights are for the networks of timm and torchvision; {config.name} brings its own"
-        raise ValueError(msg)
-    if path.suffix == CHECKPOINT_SUFFIX and path.is_file():
-        return _open_checkpoint(path, appearance)
-    if path.is_file() or path.suffix in TORCHSCRIPT_SUFFIXES:
-        network = open_torchscript(path, config.trust_torchscript)
-        return _Opened(network, Preprocessing(DEFAULT_SIDE), False, file_digest(path))
-    if library:
-        network = (open_timm if kind == "timm" else open_torchvision)(rest, config.weights)
-        return _Opened(network, Preprocessing(DEFAULT_SIDE), False, state_digest(network))
-    return _open_folder(config.name, appearance)
-
-
-def _open_folder(name: str, appearance: bool) -> _Opened:
-    folder = _folder(name)
-    config = read_config(folder)
-    digest = combined_digest(fingerprint("", folder)["sha256"])
-    own = config.get("model", "ImageTextNet" if "words" in config else "")
-    if own in PROJECT_MODELS:
-        return _open_own(own, folder, digest, appearance)
-    if config.get("model_type") in KINDS:
-        network, preprocess = open_towers(folder, config)
-        return _Opened(network, preprocess, True, digest)
-    known = "CLIP, SigLIP, ViT (DINO), DINOv2, CopyNet and ImageTextNet"
-    msg = (
-        f"{name} is a {own or config.get('model_type') or 'model of an unknown kind'}; "
-        f"{known} can be used"
-    )
-    raise ValueError(msg)
-
-
-def _open_checkpoint(path: Path, appearance: bool) -> _Opened:
-    """Open the embedder in a Lightning checkpoint."""
-    from checkpoints.lightning_files import read_checkpoint
-
-    kinds = [str(config.get("model")) for config in read_checkpoint(path)[1].values()]
-    known = [kind for kind in kinds if kind in PROJECT_MODELS]
-    if len(known) != 1:
-        msg = (
-            f"{path}: holds {', '.join(kinds) or 'no model of this project'}; "
-            f"give a checkpoint with one {' or '.join(PROJECT_MODELS)}"
-        )
-        raise ValueError(msg)
-    return _open_own(known[0], path, file_digest(path), appearance)
-
-
-def _open_own(kind: str, source: Path, digest: str, appearance: bool) -> _Opened:
-    """Open a network of this project from its folder or a checkpoint."""
-    if kind == "CopyNet":
-        from models.copy_net import CopyNet
-
-        copy_net = CopyNet.from_pretrained(source, dtype=torch.float32).to(
-            memory_format=torch.channels_last
-        )
-        return _Opened(copy_net, Preprocessing(copy_net.image_size), False, digest)
-    from models.image_text_net import ImageTextNet
-
-    network = ImageTextNet.from_pretrained(source, dtype=torch.float32)
-    plain = Preprocessing(
-        network.side, None, "bilinear", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8"
-    )
-    return _Opened(_TextAwareEmbedder(network, appearance), plain, False, digest)
-
-
-def _folder(name: str) -> Path:
-    return model_folder(SHORT_NAMES.get(name, name), "config.json", patterns=PATTERNS)
+    return fingerprint(name, embedder_folder(name))

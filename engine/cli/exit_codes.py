@@ -84,7 +84,7 @@ def exit_status(error: BaseException) -> tuple[int, str]:
         return _of_system_exit(error)
     if isinstance(error, _user_errors()):
         return USER_ERROR, f"error: {one_line(error)}"
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] not in ROOMS:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in ROOMS:
         message = (
             f"error: {error.name} is not installed: run make install, or make install-pages for the "
             "web pages"
