@@ -138,9 +138,9 @@ def open_for_reading(path: Path) -> Iterator[BufferedReader]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read the bytes of a file; I/O errors name it."""
-    with naming_errors(path):
-        return path.read_bytes()
+    """Read the bytes of a file; errors are those of :func:`open_for_reading`."""
+    with open_for_reading(path) as stream:
+        return stream.read()
 
 
 def read_text(path: Path) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from datamodules.fake2m.origin import Origin, sample_record
-from datamodules.fake2m.subset_writer import LeftOutFiles, index_shards
+from datamodules.fake2m.subset_writer import LeftOutFiles, finished_shards, index_shards
 from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report
@@ -178,16 +177,25 @@ def run_shard_job(
         return None
     # the index, with all samples that are missing
     left_out = LeftOutFiles()
+    origins = {shard.name: shard.source.name for shard in inputs if shard.source is not None}
     for name, row in report.rows:
         for reason, keys in row["left_out"].items():
             for key in keys:
-                left_out.add(reason, f"{name}, {key}")
+                left_out.add(reason, f"{origins.get(name, name)}, {key}")
     for error in report.failed.values():
         left_out.add("shards that failed", error)
     index = index_shards(job.output, job.origin, left_out)
     if not index["samples"]:
-        reasons = dict(Counter(left_out.counts)) or "the source is empty"
-        example = next((names[0] for names in left_out.names.values()), "")
-        msg = f"no image could be made: {reasons}; {example}"
-        raise ValueError(msg)
+        raise ValueError(_no_samples_message(job, left_out))
     return index, report
+
+
+def _no_samples_message(job: ShardJob, left_out: LeftOutFiles) -> str:
+    """Explain why the shards of a finished job hold no samples."""
+    if left_out.counts:
+        example = next(iter(left_out.names.values()))[0]
+        return f"no image could be made: {dict(left_out.counts)}; {example}"
+    if shards := finished_shards(job.output, job.origin.stem):
+        names = ", ".join(shard.name for shard in shards[:3])
+        return f"{job.output}: no samples in {names}: delete these shards and run again"
+    return "no image could be made: the source is empty"

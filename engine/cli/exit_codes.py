@@ -31,6 +31,9 @@ MAX_MESSAGE_CHARS = 900
 WORKER_TRACEBACK = "Original Traceback (most recent call last):"
 """Text that PyTorch inserts into the message of an error raised in a loader process."""
 
+SYMLINK_LOOP = "Symlink loop from "
+"""Beginning of pathlib's RuntimeError for a link that leads to itself."""
+
 
 class UsageError(ArgumentError):
     """Error of a command line or config, with a one-line message for the user."""
@@ -82,6 +85,9 @@ def exit_status(error: BaseException) -> tuple[int, str]:
         return INTERRUPTED, "stopped by Ctrl-C"
     if isinstance(error, SystemExit):
         return _of_system_exit(error)
+    if isinstance(error, RuntimeError) and str(error).startswith(SYMLINK_LOOP):
+        looped = str(error).removeprefix(SYMLINK_LOOP).strip("'\"")
+        return USER_ERROR, f"error: {looped}: too many levels of symbolic links"
     if isinstance(error, _user_errors()):
         return USER_ERROR, f"error: {one_line(error)}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in ROOMS:

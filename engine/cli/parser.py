@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -41,17 +42,20 @@ class ForPeople(ArgumentParser):
     Attributes:
         outermost: True for the parser of a command.
         configs: Config files that were read so far.
+        given: The command line that is parsed.
         in_file: True while a config file is parsed.
     """
 
     outermost = False
     configs: Sequence[str] = ()
+    given: Sequence[str] = ()
     in_file = False
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
         if self.outermost and args is not None:
             args = normalize_options(args, self)
             self.configs = ()
+            self.given = args
         parsed = super().parse_args(args, *more, **how)
         if self.outermost and args is not None:
             self._refuse_nulls(self, parsed)
@@ -103,12 +107,20 @@ class ForPeople(ArgumentParser):
             raise ex
         cleaned = clean(message, self, self.in_file)
         files = self.files_read()
-        is_missing = cleaned.startswith("missing: ")  # its name may be misspelled in the config
-        if files and (is_missing or message.startswith(IN_CONFIG)):
+        if files and (message.startswith(IN_CONFIG) or self._concerns_config(cleaned)):
             cleaned = f"{', '.join(files)}: {cleaned}"
         elif message.startswith(NO_CONFIG) and files and not self.in_file:
             cleaned = f"{files[-1]}: {cleaned}"
         raise UsageError(cleaned) from ex
+
+    def _concerns_config(self, cleaned: str) -> bool:
+        """Return True if a message is about a missing option or one that a config has set."""
+        if cleaned.startswith("missing: "):  # its name may be misspelled in the config
+            return True
+        option = re.match(r"--[\w.-]+", cleaned)
+        if option is None or self.in_file:
+            return False
+        return not any(word.replace("_", "-").startswith(option[0]) for word in self.given)
 
     def files_read(self) -> list[str]:
         """Return the config files that were read so far, also those of subcommands."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.detector import Detector
-from engine.files import write_text
+from engine.files import open_for_reading, write_text
 from engine.records import to_json
 from engine.statistics import bootstrap_interval, crossed_difference, crossed_interval, crossed_test
 from eval.human.design import Design, design_of
@@ -219,8 +219,9 @@ def beside(
     seen = sorted({answer.pictures[0] for answer in answers})
     machine = np.zeros(len(seen))
     for place, number in enumerate(seen):
-        with (folder / f"{number}.bin").open("rb") as stream:
-            picture = decode_photo(stream, f"picture {number}").tensor()
+        file = folder / f"{number}.bin"
+        with open_for_reading(file) as stream:
+            picture = decode_photo(stream, str(file)).tensor()
         machine[place] = float(detector.probability(picture.unsqueeze(0))[0])
     record = confusion(
         [stimuli[number].label == design.target for number in seen],

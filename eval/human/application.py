@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from engine.files import read_bytes
 from engine.pages.shell import SERVED_POLICY, render
 from eval.human.admission import MAX_PER_ADDRESS, Admission
 from eval.human.design import Design, draw
@@ -169,7 +170,7 @@ class _Pages:
         number = self.store.image_index(request.path_params["token"])
         if number is None:
             return refuse("no such image", 404)
-        content = (self.output / "pictures" / f"{number}.bin").read_bytes()
+        content = read_bytes(self.output / "pictures" / f"{number}.bin")
         return Response(content, media_type=f"image/{self.design.codec}", headers=HEADERS)
 
     def _page(self, template: str, status: int = 200, **values: object) -> Response:

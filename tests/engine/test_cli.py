@@ -325,3 +325,10 @@ sys.exit(run(main))
     ended = started(script)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "False False\n"
+
+
+def test_a_link_to_itself_is_one_line(tmp_path, capsys):
+    (tmp_path / "out").symlink_to(tmp_path / "out")
+    assert run(lambda _: len(str((tmp_path / "out").resolve())), []) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: {tmp_path / 'out'}: too many levels of symbolic links\n"

@@ -51,3 +51,9 @@ def test_text_is_utf8_with_or_without_its_mark_or_the_file_is_named(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"ab\xff")
     with pytest.raises(ValueError, match=r"a\.csv: not text in UTF-8 \(byte 2\)"):
         read_text(tmp_path / "a.csv")
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a file, but a pipe, socket or device"):
+        read_bytes(tmp_path / "pipe")

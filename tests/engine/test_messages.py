@@ -1,5 +1,6 @@
 """Messages about options: the option, its value, the allowed values, and a suggestion."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -214,6 +215,17 @@ def test_a_config_without_a_needed_setting_is_named(capsys, tmp_path):
     assert run(ROOM.main, ["go", "p", "-c", str(config)]) == 2
     said = capsys.readouterr().err
     assert said == f"error: {config}: missing: -o/--output (folder of the results)\n"
+
+
+def test_a_training_config_with_a_wrong_value_is_named(tmp_path):
+    from tests.commands import lightning
+
+    config = tmp_path / "c.yaml"
+    text = Path("configs/tiny/copies.yaml").read_text()
+    config.write_text(text.replace("class_path: tiny.copies", "class_path: tiny.copie"))
+    assert config.read_text() != text
+    with pytest.raises(UsageError, match=f"^{re.escape(str(config))}: --model"):
+        lightning("tiny", ["fit", "-c", str(config)])
 
 
 def test_the_cause_inside_a_training_config_is_shown(monkeypatch, tmp_path):
