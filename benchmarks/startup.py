@@ -41,7 +41,7 @@ JOBS = {
     "rid protect": "rid protect PHOTOS -o OUT/p",
     "detectors scan": "detectors scan PHOTOS -o OUT/s.csv --weights checkpoints/tiny/detector",
     "indexing search": "indexing search PHOTOS -o OUT/m.csv --index checkpoints/tiny/index",
-    "sentinels embed": "sentinels embed PHOTOS -o OUT/v --model checkpoints/tiny/embedder",
+    "sentinels embed": "sentinels embed PHOTOS -o OUT/v --weights checkpoints/tiny/embedder",
 }
 """Commands on three images each."""
 

@@ -144,7 +144,7 @@ def push_options(parser: Parser) -> None:
         help="create a public repository; the default is private",
     )
     about = "license of the weights, as the Hub abbreviates it; apache-2.0 for your own"
-    parser.add_argument("--licence", type=str | None, default=None, help=about)
+    parser.add_argument("--license", type=str | None, default=None, help=about)
     parser.add_argument("--message", type=str | None, default=None, help="message of the commit")
     parser.add_argument(
         "--dry-run",
@@ -174,7 +174,7 @@ def push(settings: Any, output: Output) -> int:
     if kind is None:
         msg = f"{settings.folder}: not a model of this project, which are {', '.join(MODELS)}"
         raise ValueError(msg)
-    license_id = choose_license(settings.folder, settings.licence)
+    license_id = choose_license(settings.folder, settings.license)
 
     # stage, then upload
     with TemporaryDirectory() as folder:
@@ -266,6 +266,7 @@ VERBS = {
         "checkpoints push RID/ org/model --dry-run OUT/",
         push_options,
         push,
+        renamed={"licence": "license"},
     ),
     "convert": Convert(
         "Convert a released checkpoint to a model folder, or back.",

@@ -58,7 +58,7 @@ def choose_license(source: Path, chosen: str | None) -> str:
     if chosen is None and record(source, "manifest.json").get("command") == "checkpoints convert":
         msg = (
             f"the weights in {source} are someone else's: give their license, "
-            "as the Hub abbreviates it, such as --licence mit"
+            "as the Hub abbreviates it, such as --license mit"
         )
         raise ValueError(msg)
     return chosen or DEFAULT_LICENSE

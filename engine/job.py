@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from engine.devices import DeviceOptions, Process
+from engine.renaming import Renamed
 
 
 class Input(Protocol):
@@ -74,6 +75,9 @@ class Job(ABC, Generic[In, Prepared, Result, Finished]):
 
     command: ClassVar[str]
     """Command of the job, such as ``rid protect``."""
+
+    renamed: ClassVar[Renamed] = {}
+    """Present names of settings by former ones, for folders of earlier versions."""
 
     unit: ClassVar[str] = "image"
     """Noun that the progress bar counts."""

@@ -12,6 +12,7 @@ from typing import Any
 from engine import __version__
 from engine.files import LOCK, file_digest, is_partial, write_text
 from engine.records import read_json, to_json
+from engine.renaming import Renamed, present_settings
 
 MANIFEST = "manifest.json"
 
@@ -60,13 +61,16 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return read_json(file, dict[str, Any], "choose another output folder, or delete this one")
 
 
-def claim(folder: Path, command: str, settings: dict[str, Any]) -> bool:
+def claim(
+    folder: Path, command: str, settings: dict[str, Any], renamed: Renamed | None = None
+) -> bool:
     """Claim an output folder for a job with these settings, or resume a job in it.
 
     Args:
         folder: The folder; created if it does not exist.
         command: The job's command, such as ``rid protect``.
         settings: All settings that the results depend on, except the inputs.
+        renamed: Present names of settings by those of earlier versions.
 
     Returns:
         True if an earlier run of the job used the folder.
@@ -80,7 +84,7 @@ def claim(folder: Path, command: str, settings: dict[str, Any]) -> bool:
         check_unused(folder)
         folder.mkdir(parents=True, exist_ok=True)
     else:
-        check_same(folder, earlier, command, settings)
+        check_same(folder, earlier, command, settings, renamed)
     write_manifest(folder, command=command, finished=False, settings=settings)
     return earlier is not None
 
@@ -106,7 +110,11 @@ def check_unused(folder: Path) -> None:
 
 
 def check_same(
-    folder: Path, earlier: dict[str, Any], command: str, settings: dict[str, Any]
+    folder: Path,
+    earlier: dict[str, Any],
+    command: str,
+    settings: dict[str, Any],
+    renamed: Renamed | None = None,
 ) -> None:
     """Refuse a folder with the results of another job.
 
@@ -115,6 +123,7 @@ def check_same(
         earlier: Its manifest.
         command: Command of the present job.
         settings: Settings of the present job.
+        renamed: Present names of settings by those of earlier versions.
 
     Raises:
         ValueError: If the command or a setting differs; the message names the first that does.
@@ -126,6 +135,7 @@ def check_same(
     if not isinstance(earlier_settings, dict):
         msg = f"{folder / MANIFEST}: has no settings of its run; choose another output folder"
         raise ValueError(msg)
+    earlier_settings = present_settings(earlier_settings, renamed or {})
     for name, value in json.loads(to_json(settings)).items():
         if earlier_settings.get(name) != value:
             msg = (

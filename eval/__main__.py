@@ -9,13 +9,14 @@ from typing import Any
 
 from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
 from eval.studies import protection_command, purify_command
+from eval.studies.renamed import RETRIEVAL_RENAMED
 
 RETRIEVAL_SETTINGS = (
     "index",
     "originals",
     "output",
     "arms",
-    "strangers",
+    "distractor_queries",
     "suite",
     "k",
     "parameters",
@@ -240,6 +241,7 @@ VERBS: dict[str, Verb | Training] = {
         "eval retrieval -c configs/indexing/tiny_retrieval.yaml -o OUT/",
         retrieval_options,
         retrieval,
+        renamed=RETRIEVAL_RENAMED,
     ),
     "rag": Verb(
         "Query a retrieval-augmented generator for every key, with and without the sentinels in "

@@ -63,7 +63,7 @@ def embed_options(parser: Parser) -> None:
     parser.add_argument("photos", type=Path, nargs="+", help="folders and images")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the vectors")
     parser.add_argument(
-        "--model",
+        "--weights",
         type=str,
         default="clip",
         help="clip, siglip, dino, dinov2, timm:NAME, a folder or a Hub id",
@@ -83,7 +83,7 @@ def embed(settings: Any, output: Output) -> int:
     report = embed_images(
         images,
         settings.output,
-        open_embedder(settings.model),
+        open_embedder(settings.weights),
         "sentinels embed",
         job_options(settings),
     )
@@ -107,7 +107,7 @@ def retrieve_options(parser: Parser) -> None:
     )
     parser.add_argument("text", type=str, help="search text")
     parser.add_argument(
-        "--model",
+        "--weights",
         type=str | None,
         default=None,
         help="model of the vectors, if its name has changed",
@@ -129,7 +129,7 @@ def retrieve(settings: Any, output: Output) -> int:
     from models.store import VectorStore
 
     store = VectorStore.open(settings.vectors)
-    embedder = open_embedder(settings.model or EmbedderConfig.from_record(store.embedder))
+    embedder = open_embedder(settings.weights or EmbedderConfig.from_record(store.embedder))
     store.check_embedder(settings.vectors, embedder.fingerprint, embedder.digest)
     query = embedder.embed_texts([settings.text]).cpu().numpy()
     index = ExactIndex([(store.labels, store.matrix)])
@@ -191,15 +191,17 @@ VERBS = {
     ),
     "embed": Verb(
         "Embed the images of a collection; only new and changed ones are embedded.",
-        "sentinels embed PHOTOS/ -o VECTORS/ --model clip",
+        "sentinels embed PHOTOS/ -o VECTORS/ --weights clip",
         embed_options,
         embed,
+        renamed={"model": "weights"},
     ),
     "retrieve": Verb(
         "Search an embedded collection by text; prints score and image, best first.",
         "sentinels retrieve VECTORS/ 'a red house' --top-k 20",
         retrieve_options,
         retrieve,
+        renamed={"model": "weights"},
     ),
     "decide": Verb(
         "Decide from a system's answers to the keys whether it used the collection, with a "

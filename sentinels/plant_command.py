@@ -39,7 +39,8 @@ def options(parser: Parser) -> None:
         default=None,
         help="text-to-image pipeline of the diffusion planter: a folder or Hub id",
     )
-    parser.add_argument("--device", type=str, default="cpu", help="device of that pipeline")
+    about = "device of that pipeline: auto, cpu, gpu, cuda, mps, or one of several, such as cuda:1"
+    parser.add_argument("--accelerator", type=str, default="cpu", help=about)
     parser.add_argument(
         "--describer",
         type=Literal["measured", "service"],
@@ -86,7 +87,7 @@ def plant(settings: Any, output: Output) -> int:
 
 
 def open_planter(settings: Any, client: Any) -> Any:
-    """Create the planter of the options ``planter``, ``model``, ``describer`` and ``device``."""
+    """Create the planter of the options ``planter``, ``model``, ``describer`` and ``accelerator``."""
     from sentinels.planters import DiffusionPlanter, LocalPlanter, ServicePlanter
 
     if settings.planter == "local":
@@ -97,7 +98,14 @@ def open_planter(settings: Any, client: Any) -> Any:
         msg = "the diffusion planter needs --model: a text-to-image pipeline's folder or Hub id"
         raise ValueError(msg)
     describer = client if settings.describer == "service" else None
-    return DiffusionPlanter(settings.model, describer, device=settings.device)
+    return DiffusionPlanter(settings.model, describer, device=device_of(settings.accelerator))
+
+
+def device_of(accelerator: str) -> str:
+    """Return the PyTorch device of an accelerator; the name of a device stands for itself."""
+    from engine.devices import ACCELERATORS, pick_device
+
+    return str(pick_device(accelerator)) if accelerator in ACCELERATORS else accelerator
 
 
 def open_ocr(name: str, client: Any) -> Any:
@@ -136,4 +144,5 @@ VERB = Verb(
     "sentinels plant PHOTOS/ -o SENTINELS/ --count 20",
     options,
     plant,
+    renamed={"device": "accelerator"},
 )

@@ -72,7 +72,7 @@ VERBS = {
         "PHOTOS",
         "-o",
         "OUT/vectors",
-        "--model",
+        "--weights",
         str(SHIPPED / "embedder"),
     ],
 }

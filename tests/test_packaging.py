@@ -64,7 +64,7 @@ def test_a_console_script_runs_its_package(command, tmp_path):
         "rid protect PHOTOS -o OUT",
         "detectors scan PHOTOS -o OUT/s.csv --weights checkpoints/tiny/detector",
         "indexing search PHOTOS -o OUT/m.csv --index checkpoints/tiny/index",
-        "sentinels embed PHOTOS -o OUT --model checkpoints/tiny/embedder",
+        "sentinels embed PHOTOS -o OUT --weights checkpoints/tiny/embedder",
     ],
 )
 def test_shipped_models_are_found_from_any_folder(command, tmp_path):

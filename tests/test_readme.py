@@ -209,7 +209,7 @@ def test_examples_of_help_parse(line, monkeypatch):
         "sentinels retrieve V/ 'a red house' another",
         "sentinels decide record.json -o O/",
         "checkpoints list rid sd-1.5",
-        "rid protect P/ -o O/ --fit window",  # choices
+        "rid protect P/ -o O/ --resize-mode window",  # choices
         "rid protect P/ -o O/ --devices many",
         "sentinels plant P/ -o O/ --planter remote",
         "datamodules shard P/ -o O/ --label fake",

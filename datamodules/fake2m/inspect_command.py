@@ -52,4 +52,5 @@ VERB = Verb(
     "datamodules inspect 'SHARDS/train-*.tar' -o OUT/",
     options,
     inspect,
+    renamed={"pictures": "images", "most": "max_records"},
 )

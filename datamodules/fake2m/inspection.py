@@ -43,8 +43,8 @@ Sheet = list[tuple[str, str]]
 def inspect_shards(
     urls: Sequence[str],
     output: Path,
-    pictures: int = 24,
-    most: int = 20_000,
+    images: int = 24,
+    max_records: int = 20_000,
     seed: int = 0,
     aesthetics: Path | None = None,
     scorer: Scorer | None = None,
@@ -55,8 +55,8 @@ def inspect_shards(
     Args:
         urls: Patterns of local shards.
         output: Folder to write to.
-        pictures: Images of each class on the contact sheet.
-        most: Largest number of records to use, equally many of each shard, at random.
+        images: Images of each class on the contact sheet.
+        max_records: Largest number of records to use, equally many of each shard, at random.
         seed: Seed of the random choices.
         aesthetics: Table of scores by path, or a zip archive of such tables, such as Fake2M's
             AestheticQuality.zip.
@@ -72,13 +72,13 @@ def inspect_shards(
     """
     table = None if aesthetics is None else read_aesthetics(aesthetics)
     rng = random.Random(seed)
-    records = _sample_records(local_shards(urls), most, rng)
+    records = _sample_records(local_shards(urls), max_records, rng)
     gate = shortcut_gate(records)
     output.mkdir(parents=True, exist_ok=True)
     # contact sheets, histograms and facts of the shortcut test
     sheets = {}
     for label, name in CLASSES.items():
-        sheets[name] = contact_sheet(draw_records(records, label, pictures, rng))
+        sheets[name] = contact_sheet(draw_records(records, label, images, rng))
     counts = {name: histogram(records, name) for name in HISTOGRAMS}
     facts: dict[str, Any] = {
         "pictures": gate.pictures,

@@ -7,6 +7,7 @@ import importlib
 import os
 import re
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -20,6 +21,7 @@ from engine.cli.outline import parameters
 from engine.cli.short_help import short_help
 from engine.cli.spelling import normalize_options
 from engine.files import naming_errors
+from engine.renaming import JOB_RENAMED, Renamed, present_settings
 
 NO_CONFIG = ("Problems parsing config:", "Unexpected config:", "Spaces not allowed in keys")
 """Beginnings of jsonargparse's messages about a file that is no config."""
@@ -44,22 +46,43 @@ class ForPeople(ArgumentParser):
         configs: Config files that were read so far.
         given: The command line that is parsed.
         in_file: True while a config file is parsed.
+        renamed: Present names of settings by former ones, which stay accepted.
     """
 
     outermost = False
     configs: Sequence[str] = ()
     given: Sequence[str] = ()
     in_file = False
+    renamed: Renamed = MappingProxyType({})
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
         if self.outermost and args is not None:
-            args = normalize_options(args, self)
+            args = normalize_options(args, self, self.renamed)
             self.configs = ()
             self.given = args
         parsed = super().parse_args(args, *more, **how)
         if self.outermost and args is not None:
             self._refuse_nulls(self, parsed)
         return parsed
+
+    def _apply_actions(self, cfg: Any, parent_key: str = "", *more: Any, **how: Any) -> Namespace:
+        """Read settings of a config, under former names as well."""
+        if isinstance(cfg, dict) and self.renamed:
+            cfg = self._present(cfg, parent_key)
+        return super()._apply_actions(cfg, parent_key, *more, **how)
+
+    def _present(self, settings: dict[str, Any], group: str) -> dict[str, Any]:
+        """Replace former names of settings that stand in a group, or in none."""
+        prefix = f"{group}." if group else ""
+        renamed = {
+            former.removeprefix(prefix): present.removeprefix(prefix)
+            for former, present in self.renamed.items()
+            if former.startswith(prefix) and present.startswith(prefix)
+        }
+        try:
+            return present_settings(settings, renamed)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     def _refuse_nulls(self, parser: ArgumentParser, parsed: Namespace) -> None:
         """Refuse null for a setting that needs a value; jsonargparse accepts it anywhere."""
@@ -148,7 +171,14 @@ class Parser(ForPeople):
         self.example = example
 
     @classmethod
-    def of_verb(cls, program: str, about: str, example: str = "", outline: bool = False) -> Parser:
+    def of_verb(
+        cls,
+        program: str,
+        about: str,
+        example: str = "",
+        outline: bool = False,
+        renamed: Renamed | None = None,
+    ) -> Parser:
         """Create the parser of a verb with the common options.
 
         Args:
@@ -156,6 +186,7 @@ class Parser(ForPeople):
             about: First line of the help.
             example: A complete command line, without ``python -m``.
             outline: See :class:`Parser`.
+            renamed: Present names of settings by former ones.
         """
         parser = cls(
             prog=program,
@@ -166,6 +197,7 @@ class Parser(ForPeople):
             allow_abbrev=False,
         )
         parser.outermost = True
+        parser.renamed = {**JOB_RENAMED, **(renamed or {})}
         parser.add_argument("-c", "--config", action="config", help=CONFIG_HELP)
         parser._option_string_actions["--print_config"].help = "print the settings as YAML and stop"
         parser.add_argument(

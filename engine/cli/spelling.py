@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from jsonargparse import ArgumentParser
 
 from engine.cli.actions import subparsers
+from engine.renaming import Renamed, present_name
 
 REMOVED_SWITCHES = {"--resume"}
 """Switches of earlier versions that are ignored: every job resumes without them."""
 
-RENAMED_OPTIONS = {"--num-workers": "--workers"}
-"""Options of earlier versions that stay accepted, with their present names."""
 
-
-def normalize_options(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
+def normalize_options(
+    arguments: Sequence[str], parser: ArgumentParser, renamed: Renamed = MappingProxyType({})
+) -> list[str]:
     """Rewrite the options of a command line to the parser's spelling.
 
     Kebab case, snake case and names of earlier versions are accepted.
+
+    Args:
+        arguments: The command line.
+        parser: The parser of the command.
+        renamed: Present names of settings by former ones.
     """
     # the options of the parser, or of the subcommand
     subparser = subparsers(parser).get(arguments[0]) if arguments else None
@@ -32,23 +38,20 @@ def normalize_options(arguments: Sequence[str], parser: ArgumentParser) -> list[
         if name in REMOVED_SWITCHES - known:
             continue
         if name.startswith("--"):
-            argument = _normalize_option(name, known) + equals + value
+            argument = _normalize_option(name, known, renamed) + equals + value
         normalized.append(argument)
     return normalized
 
 
-def _normalize_option(name: str, known: set[str]) -> str:
+def _normalize_option(name: str, known: set[str], renamed: Renamed) -> str:
     """Return the known spelling of an option; an unknown option keeps its name."""
-    kebab_case = _kebab(name)
     snake_case = _snake(name)
-    candidates = [name, snake_case, kebab_case]
-    if kebab_case in RENAMED_OPTIONS:
-        renamed = RENAMED_OPTIONS[kebab_case]
-        candidates += [renamed, _snake(renamed)]
+    present = "--" + present_name(snake_case[2:], renamed)
+    candidates = [name, snake_case, _kebab(name), present, _kebab(present)]
     for candidate in candidates:
         if candidate in known:
             return candidate
-    return snake_case if "." in name else name
+    return present if "." in name else name
 
 
 def _kebab(option: str) -> str:

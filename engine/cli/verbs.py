@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.exit_codes import UsageError, exit_status, one_line, run
 from engine.cli.option_types import did_you_mean
 from engine.cli.output import Output
+from engine.renaming import Renamed
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -35,12 +36,14 @@ class Verb:
         options: Function that adds the options to a parser, without heavy imports.
         act: Function that runs the verb with the parsed settings; it returns the exit code, or
             None for 0.
+        renamed: Present names of settings by former ones; see :mod:`engine.renaming`.
     """
 
     about: str
     example: str
     options: Options
     act: Act
+    renamed: Renamed = field(default_factory=dict)
 
     def parser(self, command: str, outline: bool = False) -> Parser:
         """Create the parser of the verb.
@@ -51,7 +54,9 @@ class Verb:
         """
         from engine.cli.parser import Parser
 
-        parser = Parser.of_verb(f"python -m {command}", self.about, self.example, outline)
+        parser = Parser.of_verb(
+            f"python -m {command}", self.about, self.example, outline, self.renamed
+        )
         self.options(parser)
         return parser
 

@@ -15,7 +15,7 @@ from rid.pairs.config import PGDConfig
 from rid.pairs.objectives import Denoising
 from rid.pairs.pgd import pgd
 from rid.protect.protector import Protector
-from rid.protect.windows import Fit
+from rid.protect.windows import ResizeMode
 
 ARMS = ("clean", "noise", "rid", "rid_tile", "pgd")
 """Names of the arms.
@@ -68,8 +68,8 @@ def build_arms(
         source = torch.Generator().manual_seed(seed)
         return pgd(images, [Denoising(ensemble)], budget, config, source)
 
-    def feed_forward(fit: Fit) -> Arm:
-        protector = Protector(generator, fit)
+    def feed_forward(resize_mode: ResizeMode) -> Arm:
+        protector = Protector(generator, resize_mode)
         return lambda images, seed: protector.to(images.device)(images)
 
     protections: dict[str, Arm] = {

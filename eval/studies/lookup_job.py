@@ -16,6 +16,7 @@ from torch import Tensor
 from engine.devices import Process
 from engine.files import write_bytes
 from engine.job import Batch, Job
+from eval.studies.renamed import RETRIEVAL_RENAMED
 from images.inputs import ImageInput
 from images.job import count_pixels
 from images.transforms import Edit, RandomChain, RGBImage, edit_generator
@@ -84,6 +85,7 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
     """
 
     command = "eval retrieval"
+    renamed = RETRIEVAL_RENAMED
 
     def __init__(
         self,

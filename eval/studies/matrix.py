@@ -52,7 +52,7 @@ def run_matrix(
     faces: str,
     attacks: dict[str, Personalization],
     purifications: dict[str, Purifier | None],
-    crosses: Sequence[Grid] = (),
+    grid: Sequence[Grid] = (),
     clean_fraction: float = 0.0,
     extra_metrics: Sequence[str] = (),
     metric_weights: MetricWeights = MetricWeights(),
@@ -75,7 +75,7 @@ def run_matrix(
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         attacks: Personalization attacks, by their names in the table.
         purifications: Purifications before the attack, by name; null for none.
-        crosses: Combinations of attacks and purifications; empty for all combinations.
+        grid: Combinations of attacks and purifications; empty for all combinations.
         clean_fraction: Share of each person's images that the attacker has unprotected, 0 to 1.
         extra_metrics: Metrics of ``python -m eval metrics`` that are slow or need downloaded
             weights: ser_fiq, clip_iqa, fid, ...
@@ -89,13 +89,13 @@ def run_matrix(
         The table as text; None on every process but the first.
 
     Raises:
-        ValueError: If a cross names an unknown attack or purification, the folder holds a matrix
+        ValueError: If a grid names an unknown attack or purification, the folder holds a matrix
             with other settings, or another run is at work in it.
         FileNotFoundError: If a model is missing.
     """
     # Check data and models before the first cell, which takes long.
     as_people(people)
-    cells = plan(attacks, purifications, crosses)
+    cells = plan(attacks, purifications, grid)
     for attack, _ in cells:
         pipeline_folder(attacks[attack].config.model)
 
@@ -149,14 +149,14 @@ def _owned(output: Path) -> Iterator[None]:
 
 
 def plan(
-    attacks: Mapping[str, Any], purifications: Mapping[str, Any], crosses: Sequence[Grid]
+    attacks: Mapping[str, Any], purifications: Mapping[str, Any], grids: Sequence[Grid]
 ) -> list[Cell]:
     """List all cells, each once, in the order of the grids.
 
     Args:
         attacks: Attacks by name.
         purifications: Purifications by name.
-        crosses: Combinations of both; empty for all.
+        grids: Combinations of both; empty for all.
 
     Raises:
         ValueError: If there are no cells, or a grid names an unknown attack or purification.
@@ -168,7 +168,7 @@ def plan(
         )
         raise ValueError(msg)
     cells: list[Cell] = []
-    for grid in crosses or [Grid(tuple(attacks), tuple(purifications))]:
+    for grid in grids or [Grid(tuple(attacks), tuple(purifications))]:
         _check_names("attack", grid.attacks, attacks)
         _check_names("purification", grid.purifications, purifications)
         for attack in grid.attacks:
@@ -183,7 +183,7 @@ def _check_names(kind: str, names: Sequence[str], known: Mapping[str, Any]) -> N
         ValueError: If there is one.
     """
     if unknown := [name for name in names if name not in known]:
-        msg = f"a cross names the {kind} {unknown[0]}; there are {', '.join(known)}"
+        msg = f"a grid names the {kind} {unknown[0]}; there are {', '.join(known)}"
         raise ValueError(msg)
 
 

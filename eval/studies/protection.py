@@ -26,6 +26,7 @@ from eval.reports.protection_table import StudyTable
 from eval.studies.access import access_of_arms
 from eval.studies.arms import build_arms
 from eval.studies.protection_job import PersonInput, ProtectionStudy
+from eval.studies.renamed import PROTECTION_RENAMED
 from eval.studies.results import load_all
 from rid.lineage import Lineage, lineage_of
 from rid.pairs.config import PGDConfig
@@ -110,7 +111,7 @@ def run_study(
         "weights": weights,
     }
     if protected is not None:
-        claim(protected, "eval matrix", _protection_settings(settings))
+        claim(protected, "eval matrix", _protection_settings(settings), PROTECTION_RENAMED)
     surrogate_lineage = Lineage(list(_with_role(weights, "surrogate").values()), complete=True)
     access = access_of_arms(arms, weights["attacked"], lineage_of(generator), surrogate_lineage)
     facts = {

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli import Output, Parser, Verb, add_job_arguments, job_options
+from eval.studies.renamed import MATRIX_RENAMED, PROTECTION_RENAMED
 
 JOB = ("accelerator", "devices", "num_nodes", "precision", "batch_size", "workers")
 """Options of :func:`engine.cli.add_job_arguments`."""
@@ -70,6 +71,7 @@ PERSONALIZE = Verb(
     "eval personalize -c configs/eval/tiny_four_arms.yaml -o OUT/",
     options_of_study,
     personalize,
+    renamed=PROTECTION_RENAMED,
 )
 
 MATRIX = Verb(
@@ -77,4 +79,5 @@ MATRIX = Verb(
     "eval matrix -c configs/eval/tiny_matrix.yaml -o OUT/",
     options_of_matrix,
     matrix,
+    renamed=MATRIX_RENAMED,
 )

@@ -23,6 +23,7 @@ from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding, similarities
 from eval.metrics.quality import brisque, fidelity, quantize
 from eval.studies.arms import Arm
+from eval.studies.renamed import PROTECTION_RENAMED
 from eval.studies.results import result_file, save_all
 from images.io import open_photo
 
@@ -87,6 +88,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
     """
 
     command = "eval personalize"
+    renamed = PROTECTION_RENAMED
     unit = "person"
 
     def __init__(

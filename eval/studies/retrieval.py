@@ -32,7 +32,7 @@ def run_retrieval(
     output: Path,
     arms: Mapping[str, Path],
     extractor: EmbedderConfig,
-    strangers: Path | None = None,
+    distractor_queries: Path | None = None,
     suite: Literal["paper", "sweep"] = "paper",
     k: int = 100,
     parameters: str = "nprobe=1",
@@ -54,7 +54,7 @@ def run_retrieval(
         arms: Folders of released images by name: the originals themselves (passive), or results of
             ``python -m indexing activate``.
         extractor: The network that the index was built with.
-        strangers: Folder of distractor images, which are not in the index; with it, random chains
+        distractor_queries: Folder of images that are not in the index; with it, random chains
             of edits are looked up as well (copy detection).
         suite: Suite of edits: ``paper`` with 15 edits, ``sweep`` with 104.
         k: Number of neighbors, at least 1.
@@ -89,7 +89,7 @@ def run_retrieval(
 
     # List the queries.
     queries = {arm: released(arm, originals, folder, opened) for arm, folder in arms.items()}
-    distractors = _distractors(strangers)
+    distractors = _distractors(distractor_queries)
     settings = {
         "index": {
             "sha256": index_digest(index, opened.facts),
@@ -98,7 +98,7 @@ def run_retrieval(
         },
         "extractor": facts,
         "arms": {arm: _digest(of_arm) for arm, of_arm in queries.items()},
-        "strangers": _digest(distractors),
+        "distractor_queries": _digest(distractors),
         "search": {"k": k, "parameters": parameters, "beta": beta},
         "suite": suite,
         "seed": seed,

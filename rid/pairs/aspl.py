@@ -59,7 +59,7 @@ class FineTunedSurrogate(nn.Module):
         if self.clean is None or not torch.equal(self.clean, clean):
             self.clean = clean
             self.trainable.load_state_dict(self.initial_state)
-            self.fine_tune(clean, self.config.before, generator)
+            self.fine_tune(clean, self.config.warmup_steps, generator)
         self.saved_state = copy.deepcopy(self.trainable.state_dict())
         self.fine_tune(clean, self.config.steps, generator)
 

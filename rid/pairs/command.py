@@ -14,7 +14,7 @@ from engine.cli import (
     dataclass_from,
     job_options,
 )
-from rid.pairs.config import PairConfig
+from rid.pairs.config import RENAMED, PairConfig
 
 
 def options(parser: Parser) -> None:
@@ -45,4 +45,5 @@ VERB = Verb(
     "rid pairs PHOTOS/ -o OUT/ -c configs/rid/pairs_momentum.yaml",
     options,
     act,
+    renamed=RENAMED,
 )

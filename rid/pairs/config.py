@@ -5,6 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.renaming import within
+
+PGD_RENAMED = {"step_levels": "step_size", "rounds": "outer_steps", "shared": "universal"}
+"""Former names of :class:`PGDConfig`'s settings."""
+
+RENAMED = {
+    "in_turn": "alternate_models",
+    "span": "timestep_range",
+    "draws": "num_noise_samples",
+    "ascent": "pgd",
+    **within("pgd", PGD_RENAMED),
+    "surrogate.before": "surrogate.warmup_steps",
+}
+"""Former names of :class:`PairConfig`'s settings."""
+
 Method = Literal["denoising", "surrogate", "encoder", "targeted"]
 """Objective of the attack.
 
@@ -19,30 +34,30 @@ class PGDConfig:
 
     Attributes:
         steps: Gradient steps per objective and round.
-        step_levels: Step size in gray levels of 255.
+        step_size: Step size in gray levels of 255.
         momentum: Decay of the accumulated gradient, from 0 to 1; 0 uses the plain sign. Gradients
             are normalized by their mean magnitude per image and accumulate across objectives and
             rounds.
-        rounds: Outer rounds. In each, every objective runs its steps from the same images, and the
+        outer_steps: Outer rounds. In each, every objective runs its steps from the same images, and the
             results are averaged.
-        shared: Optimize one universal perturbation for all images, image by image.
+        universal: Optimize one universal perturbation for all images, image by image.
 
     Raises:
         ValueError: If a value is out of range.
     """
 
     steps: int = 100
-    step_levels: float = 0.6
+    step_size: float = 0.6
     momentum: float = 0.99
-    rounds: int = 1
-    shared: bool = False
+    outer_steps: int = 1
+    universal: bool = False
 
     def __post_init__(self) -> None:
-        counts_valid = min(self.steps, self.rounds) >= 1
-        if not counts_valid or self.step_levels <= 0 or not 0 <= self.momentum <= 1:
+        counts_valid = min(self.steps, self.outer_steps) >= 1
+        if not counts_valid or self.step_size <= 0 or not 0 <= self.momentum <= 1:
             msg = (
-                "steps and rounds must be at least 1, step_levels above 0 and momentum from 0 to "
-                f"1, got {self}"
+                "steps and outer_steps must be at least 1, step_size above 0 and momentum from 0 "
+                f"to 1, got {self}"
             )
             raise ValueError(msg)
 
@@ -54,7 +69,7 @@ class SurrogateConfig:
     The defaults are those of Anti-DreamBooth's ASPL scripts (arXiv 2303.15433).
 
     Attributes:
-        before: Warm-up steps on the clean images before the first round; FSMG uses 1000, and 0
+        warmup_steps: Warm-up steps on the clean images before the first round; FSMG uses 1000, and 0
             steps per round.
         steps: Steps on the clean images before each round, and on the protected ones after it.
         lr: AdamW's learning rate; its moments are reset before each training.
@@ -67,7 +82,7 @@ class SurrogateConfig:
         guidance: Classifier-free guidance scale of generated images.
     """
 
-    before: int = 0
+    warmup_steps: int = 0
     steps: int = 3
     lr: float = 5e-7
     train_text_encoder: bool = True
@@ -90,13 +105,13 @@ class PairConfig:
         budget: Bound of the perturbation in gray levels of 255.
         side: Side in pixels to which images are resized and center-cropped, as in RID's programs.
         method: Objective: denoising, surrogate, encoder or targeted.
-        ascent: Settings of PGD.
-        in_turn: Attack the models one after another in each round and average the results, as the
+        pgd: Settings of PGD.
+        alternate_models: Attack the models one after another in each round and average the results, as the
             published ensembles do; otherwise each step uses the mean of all models.
         prompt: Prompt of the models, with the methods denoising and targeted.
-        span: Lowest and highest timestep to draw, as fractions of the noise schedule from 0 to 1,
+        timestep_range: Lowest and highest timestep to draw, as fractions of the noise schedule from 0 to 1,
             with the method denoising.
-        draws: Samples of timestep and noise per gradient, with the method denoising.
+        num_noise_samples: Samples of timestep and noise per gradient, with the method denoising.
         surrogate: Fine-tuning of the surrogate, with the method surrogate.
         target: Target image file, with the method targeted.
         batch_size: Images attacked together.
@@ -112,11 +127,11 @@ class PairConfig:
     budget: float = 6.0
     side: int = 512
     method: Method = "denoising"
-    ascent: PGDConfig = PGDConfig(steps=9, rounds=50)
-    in_turn: bool = True
+    pgd: PGDConfig = PGDConfig(steps=9, outer_steps=50)
+    alternate_models: bool = True
     prompt: str = "a photo of sks person"
-    span: tuple[float, float] = (0.0, 1.0)
-    draws: int = 1
+    timestep_range: tuple[float, float] = (0.0, 1.0)
+    num_noise_samples: int = 1
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
     target: str | None = None
     batch_size: int = 8
@@ -128,10 +143,10 @@ class PairConfig:
         if (self.target is not None) != (self.method == "targeted"):
             msg = "give target with the method targeted, and only with it"
             raise ValueError(msg)
-        span_valid = 0 <= self.span[0] < self.span[1] <= 1
-        if not self.models or self.batch_size < 1 or self.draws < 1 or not span_valid:
-            msg = (
-                "models must not be empty, batch_size and draws at least 1, and span two fractions "
-                "from 0 to 1, the lower first"
-            )
+        lowest, highest = self.timestep_range
+        if not 0 <= lowest < highest <= 1:
+            msg = "timestep_range must be two fractions from 0 to 1, the lower first"
+            raise ValueError(msg)
+        if not self.models or self.batch_size < 1 or self.num_noise_samples < 1:
+            msg = "models must not be empty, and batch_size and num_noise_samples at least 1"
             raise ValueError(msg)

@@ -30,7 +30,7 @@ from images.shard_writer import ShardWriter
 from images.transforms.geometry import center_crop_photo
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.aspl import FineTunedSurrogate
-from rid.pairs.config import PairConfig
+from rid.pairs.config import RENAMED, PairConfig
 from rid.pairs.objectives import Denoising, EncoderAttack, Targeted
 from rid.pairs.pgd import Objective, pgd
 
@@ -81,6 +81,7 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
     """
 
     command = "rid pairs"
+    renamed = RENAMED
 
     def __init__(
         self,
@@ -109,17 +110,17 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
 
     def step(self, batch: Batch[PairInput, Tensor]) -> list[tuple[Tensor, Tensor]]:
         budget = self.config.budget
-        ascent = self.config.ascent
+        config = self.config.pgd
         images = torch.stack(batch.prepared).to(self.device)
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + batch.number)
         # progress: one tick per gradient step
-        steps = ascent.steps * ascent.rounds * len(self.objectives)
+        steps = config.steps * config.outer_steps * len(self.objectives)
         counter = iter(range(1, steps + 1))
         attacked = pgd(
             images.clone(),
             self.objectives,
             budget,
-            ascent,
+            config,
             generator,
             on_step=lambda: self.report_step(next(counter), steps),
         )
@@ -198,7 +199,7 @@ def build_objectives(
         config: Settings of the attack.
         dtype: Precision of frozen UNets.
     """
-    groups = [[name] for name in config.models] if config.in_turn else [config.models]
+    groups = [[name] for name in config.models] if config.alternate_models else [config.models]
     if config.method == "encoder":
         return [EncoderAttack(group) for group in groups]
     if config.method == "surrogate":
@@ -209,7 +210,10 @@ def build_objectives(
     ensembles = [DiffusionEnsemble(group, config.prompt, dtype) for group in groups]
     if target is not None:
         return [Targeted(ensemble, target) for ensemble in ensembles]
-    return [Denoising(ensemble, config.draws, config.span) for ensemble in ensembles]
+    return [
+        Denoising(ensemble, config.num_noise_samples, config.timestep_range)
+        for ensemble in ensembles
+    ]
 
 
 def make_pairs(

@@ -63,12 +63,12 @@ def pgd(
         Protected images in [0, 1], same shape, within the budget.
     """
     bound = budget / 255
-    step_size = config.step_levels / 255
+    step_size = config.step_size / 255
     # one perturbation per image, or a universal one that visits image after image
-    perturbation = torch.zeros_like(images[:1] if config.shared else images)
-    batches = images.split(1) if config.shared else [images]
+    perturbation = torch.zeros_like(images[:1] if config.universal else images)
+    batches = images.split(1) if config.universal else [images]
     velocity = torch.zeros_like(perturbation)
-    for _ in range(config.rounds):
+    for _ in range(config.outer_steps):
         results = []
         for objective in objectives:
             # each objective starts from the round's perturbation
@@ -81,7 +81,7 @@ def pgd(
                     velocity = config.momentum * velocity + gradient
                     result = (result + step_size * velocity.sign()).clamp(-bound, bound)
                     # projection onto valid pixel values
-                    if not config.shared:
+                    if not config.universal:
                         result = (batch + result).clamp(0, 1) - batch
                 if on_step is not None:
                     on_step()

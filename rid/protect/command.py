@@ -14,7 +14,7 @@ from engine.cli import (
     dataclass_from,
     job_options,
 )
-from rid.protect.config import ProtectConfig
+from rid.protect.config import RENAMED, ProtectConfig
 
 TINY = Path("checkpoints") / "tiny"
 """Folder of the toy weights, relative to the repository."""
@@ -73,4 +73,5 @@ VERB = Verb(
     "rid protect PHOTOS/ -o OUT/",
     options,
     act,
+    renamed=RENAMED,
 )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+RENAMED = {"fit": "resize_mode"}
+"""Former names of settings."""
+
 
 @dataclass(frozen=True)
 class ProtectConfig:
@@ -12,8 +15,8 @@ class ProtectConfig:
 
     Attributes:
         weights: Generator: a folder, a registry name, a Hub id or a .ckpt file.
-        fit: resize computes the perturbation at the generator's resolution and resizes it to the
-            photo; tile computes it at the photo's resolution in overlapping windows; crop resizes
+        resize_mode: resize computes the perturbation at the generator's resolution and resizes it
+            to the photo; tile computes it at the photo's resolution in overlapping windows; crop resizes
             and center-crops the photo itself, as RID's programs do.
         format: png (lossless) or jpeg (quality 95, 4:4:4 chroma), which weakens the protection.
         strip_metadata: Drop EXIF, other metadata and the color profile, and convert colors to sRGB.
@@ -21,7 +24,7 @@ class ProtectConfig:
     """
 
     weights: str = "checkpoints/tiny/rid"
-    fit: Literal["resize", "tile", "crop"] = "resize"
+    resize_mode: Literal["resize", "tile", "crop"] = "resize"
     format: Literal["png", "jpeg"] = "png"
     strip_metadata: bool = False
     compile: bool = False

@@ -17,10 +17,10 @@ from images.metrics import compare_images
 from images.outputs import ImageTree
 from images.photo import Photo
 from images.transforms.geometry import center_crop_photo
-from rid.protect.config import ProtectConfig
+from rid.protect.config import RENAMED, ProtectConfig
 from rid.protect.protector import Protector
 from rid.protect.steps import cover_photo, protect_photo, refuse_changed
-from rid.protect.windows import Fit, Windows
+from rid.protect.windows import ResizeMode, Windows
 
 SUFFIXES = {"png": "png", "jpeg": "jpg"}
 """File suffix of each output format."""
@@ -55,6 +55,7 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
     """
 
     command = "rid protect"
+    renamed = RENAMED
     unit = "photo"
     table = "protected.csv"
     columns = ("source", "output", "width", "height", "levels", "psnr", "ssim", "notes", "error")
@@ -82,10 +83,10 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
         if self.config.strip_metadata:
             photo = without_metadata(photo)
         side = self.protector.generator.image_size
-        if self.config.fit == "crop":
+        if self.config.resize_mode == "crop":
             photo = center_crop_photo(photo, side)
         # windows of the generator on the scaled photo
-        windows, scaled = cover_photo(photo, side, window_fit(self.config))
+        windows, scaled = cover_photo(photo, side, window_mode(self.config))
         return OpenedPhoto(photo, windows, scaled, source.digest())
 
     def step(self, batch: Batch[ImageInput, OpenedPhoto]) -> list[Tensor]:
@@ -105,9 +106,9 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
         return SavedImage(content, compare_images(photo.rgb, saved) | {"notes": notes})
 
 
-def window_fit(config: ProtectConfig) -> Fit:
+def window_mode(config: ProtectConfig) -> ResizeMode:
     """Return the layout of the windows; cropped photos are resized."""
-    return "resize" if config.fit == "crop" else config.fit
+    return "resize" if config.resize_mode == "crop" else config.resize_mode
 
 
 def protect(
@@ -136,13 +137,13 @@ def protect(
     """
     options = options or JobOptions()
     # generator, inputs and output files
-    protector = Protector.from_pretrained(config.weights, window_fit(config))
+    protector = Protector.from_pretrained(config.weights, window_mode(config))
     protector.window_batch = options.batch_size
     found, tree = plan_image_job(inputs, output, SUFFIXES[config.format])
     # settings that the results depend on
     settings = {
         "weights": {"name": config.weights, "sha256": protector.weights},
-        "fit": config.fit,
+        "resize_mode": config.resize_mode,
         "format": config.format,
         "strip_metadata": config.strip_metadata,
     }

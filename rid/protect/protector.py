@@ -17,7 +17,7 @@ from images.marks import Mark
 from images.metrics import compare_images
 from rid.generator import PerturbationGenerator
 from rid.protect.steps import cover_photo, protect_photo, refuse_changed
-from rid.protect.windows import Fit, Merger, Windows
+from rid.protect.windows import Merger, ResizeMode, Windows
 from rid.weights import load_generator
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
@@ -36,8 +36,8 @@ class Protector(nn.Module):
 
     Args:
         generator: The network; it is folded and set to evaluation mode.
-        fit: Handling of images of other sizes than the generator's; see
-            :data:`rid.protect.windows.Fit`.
+        resize_mode: Handling of images of other sizes than the generator's; see
+            :data:`rid.protect.windows.ResizeMode`.
         window_batch: Windows per forward pass.
         weights: Hexadecimal sha256 of each weight file by name, recorded in protected files.
     """
@@ -45,23 +45,25 @@ class Protector(nn.Module):
     def __init__(
         self,
         generator: PerturbationGenerator,
-        fit: Fit = "resize",
+        resize_mode: ResizeMode = "resize",
         window_batch: int = 8,
         weights: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.generator = generator.fold().eval()
-        self.fit = fit
+        self.resize_mode = resize_mode
         self.window_batch = window_batch
         self.weights = dict(weights or {})
 
     @classmethod
-    def from_pretrained(cls, name: str, fit: Fit = "resize", precision: str = "32") -> Self:
+    def from_pretrained(
+        cls, name: str, resize_mode: ResizeMode = "resize", precision: str = "32"
+    ) -> Self:
         """Load a generator from a folder or the Hub.
 
         Args:
             name: Folder or Hub id.
-            fit: See the class.
+            resize_mode: See the class.
             precision: Precision of the network: "32", "bf16" or "16".
 
         Raises:
@@ -73,7 +75,7 @@ class Protector(nn.Module):
             raise ValueError(msg)
         dtype = PRECISIONS[precision]
         generator = load_generator(name, dtype).fold().to(dtype)
-        return cls(generator, fit, weights=fingerprint(name, model_path(name))["sha256"])
+        return cls(generator, resize_mode, weights=fingerprint(name, model_path(name))["sha256"])
 
     @property
     def budget(self) -> float:
@@ -107,7 +109,7 @@ class Protector(nn.Module):
 
     def _protect(self, given: GivenImage) -> Protected:
         refuse_changed(given.photo, given.name)
-        windows, scaled = cover_photo(given.photo, self.generator.image_size, self.fit)
+        windows, scaled = cover_photo(given.photo, self.generator.image_size, self.resize_mode)
         perturbation = windows.enlarge(self.perturb([(windows, scaled)])[0])
         photo = protect_photo(given.photo, perturbation, self.mark(given.sha256))
         change = compare_images(given.photo.rgb, photo.rgb)
@@ -124,7 +126,7 @@ class Protector(nn.Module):
             Same shape, in [0, 1], not rounded to 8 bits; each value changes by at most the budget.
         """
         size = (images.shape[-2], images.shape[-1])
-        windows = Windows.cover(size, self.generator.image_size, self.fit)
+        windows = Windows.cover(size, self.generator.image_size, self.resize_mode)
         scaled = self.perturb([(windows, windows.scale(image.cpu())) for image in images])
         perturbations = torch.stack([windows.enlarge(perturbation) for perturbation in scaled])
         return (images + perturbations.to(images)).clamp(0, 1)

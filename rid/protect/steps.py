@@ -12,7 +12,7 @@ from torch import Tensor
 from images.io import clamp_to_budget
 from images.marks import Mark
 from images.photo import Photo
-from rid.protect.windows import Fit, Windows
+from rid.protect.windows import ResizeMode, Windows
 
 
 def refuse_changed(photo: Photo, location: str) -> None:
@@ -34,13 +34,13 @@ def refuse_changed(photo: Photo, location: str) -> None:
         raise ValueError(msg)
 
 
-def cover_photo(photo: Photo, side: int, fit: Fit) -> tuple[Windows, Tensor]:
+def cover_photo(photo: Photo, side: int, resize_mode: ResizeMode) -> tuple[Windows, Tensor]:
     """Lay a generator's windows over a photo.
 
     Args:
         photo: The decoded photo.
         side: Side of a window in pixels.
-        fit: Layout of the windows; see :data:`rid.protect.windows.Fit`.
+        resize_mode: Layout of the windows; see :data:`rid.protect.windows.ResizeMode`.
 
     Returns:
         The windows, and the scaled photo, (3, *windows.scaled): float in [0, 1], or uint8 in
@@ -50,7 +50,7 @@ def cover_photo(photo: Photo, side: int, fit: Fit) -> tuple[Windows, Tensor]:
         ValueError: If it takes too many windows.
     """
     height, width = photo.rgb.shape[:2]
-    windows = Windows.cover((height, width), side, fit)
+    windows = Windows.cover((height, width), side, resize_mode)
     unscaled = windows.scaled == windows.size
     rgb_u8 = torch.from_numpy(photo.rgb).permute(2, 0, 1)
     return windows, rgb_u8 if unscaled else windows.scale(photo.tensor())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from images.transforms.differentiable import resize
 
-Fit = Literal["resize", "tile"]
+ResizeMode = Literal["resize", "tile"]
 """Handling of images of other sizes than S.
 
 ``resize``: scale the image until its shorter side is S.
@@ -52,20 +52,20 @@ class Windows:
     lefts: list[int]
 
     @classmethod
-    def cover(cls, size: tuple[int, int], side: int, fit: Fit) -> Windows:
+    def cover(cls, size: tuple[int, int], side: int, resize_mode: ResizeMode) -> Windows:
         """Cover an image with the fewest evenly spaced windows.
 
         Args:
             size: Height and width of the image in pixels.
             side: Side of a window in pixels.
-            fit: See :data:`Fit`.
+            resize_mode: See :data:`ResizeMode`.
 
         Raises:
             ValueError: If the image needs too many windows, as very elongated images do.
         """
         # size of the scaled image
         shorter = min(size)
-        factor = side / shorter if fit == "resize" or shorter < side else 1.0
+        factor = side / shorter if resize_mode == "resize" or shorter < side else 1.0
         height, width = (max(side, round(length * factor)) for length in size)
         # number of windows
         count = _count(height, side) * _count(width, side)

@@ -127,7 +127,7 @@ def test_converted_weights_go_under_their_own_licence(hub, trained, tmp_path, ca
     command = ["push", str(trained), "ada/protector", "--dry_run", str(tmp_path / "look")]
     assert run(door, command) == 2
     assert "are someone else's: give their license" in told(capsys)
-    assert run(door, [*command, "--licence", "mit"]) == 0
+    assert run(door, [*command, "--license", "mit"]) == 0
     assert "license: mit" in (tmp_path / "look" / "README.md").read_text()
 
 

@@ -110,7 +110,7 @@ def test_study_configs_build(name):
 def test_matrix_configs_build(name):
     made = MATRIX.parser("eval matrix")
     settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
-    cells = plan(settings.attacks, settings.purifications, settings.crosses)
+    cells = plan(settings.attacks, settings.purifications, settings.grid)
     assert {attack for attack, _ in cells} == set(settings.attacks)
     assert {purification for _, purification in cells} == set(settings.purifications)
     assert len(settings.people[0]["train"]) > 0

@@ -64,7 +64,7 @@ def photos(tmp_path_factory):
         "detectors scan PHOTOS -o OUT.csv --weights checkpoints/tiny/detector",
         "indexing search PHOTOS -o OUT.csv --index checkpoints/tiny/index",
         "indexing extract PHOTOS -o OUT",
-        "sentinels embed PHOTOS -o OUT --model checkpoints/tiny/embedder",
+        "sentinels embed PHOTOS -o OUT --weights checkpoints/tiny/embedder",
     ],
 )
 def test_jobs_in_one_process_import_nothing_slow(command, photos, tmp_path):
@@ -118,7 +118,7 @@ def test_light_settings_are_checked_before_torch_is_imported():
             "P/",
             "-o",
             "O/",
-            "--fit",
+            "--resize-mode",
             "rezise",
         ],
         cwd=ROOT,
@@ -128,6 +128,6 @@ def test_light_settings_are_checked_before_torch_is_imported():
     assert done.returncode == 2
     assert (
         done.stderr.splitlines()[-1]
-        == "error: --fit: 'rezise' is not one of resize, tile, crop; did you mean resize?"
+        == "error: --resize-mode: 'rezise' is not one of resize, tile, crop; did you mean resize?"
     )
     assert "torch" not in {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

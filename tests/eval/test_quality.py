@@ -33,7 +33,7 @@ def test_brisque_calls_a_blurred_picture_worse(portraits):
 def test_all_arms_stay_within_one_budget_and_repeat(portraits, pipelines, generator_folder):
     generator = load_generator(str(generator_folder))
     arms = build_arms(
-        ["clean", "noise", "rid", "pgd"], generator, pipelines, PGDConfig(steps=2, step_levels=6)
+        ["clean", "noise", "rid", "pgd"], generator, pipelines, PGDConfig(steps=2, step_size=6)
     )
     clean = quantize(portraits)
     for name, arm in arms.items():

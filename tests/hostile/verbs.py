@@ -39,7 +39,7 @@ ONE = "--workers 0 --accelerator cpu"
 SHORT = "--trainer.max_steps 1 --trainer.accelerator cpu"
 """One step, whatever is left of the config."""
 
-SD = "--models [sd] --side 64 --ascent.steps 1 --accelerator cpu --workers 0"
+SD = "--models [sd] --side 64 --pgd.steps 1 --accelerator cpu --workers 0"
 
 RAG = ("sentinels", "collection", "captions.json", "embedder", "sd")
 
@@ -143,9 +143,7 @@ CASES = [
         ("shards", "sd"),
         share=2,
     ),
-    Case(
-        "datamodules inspect many/*.tar -o out --pictures 2", ("many",), goes_on=False, code=(0, 1)
-    ),
+    Case("datamodules inspect many/*.tar -o out --images 2", ("many",), goes_on=False, code=(0, 1)),
     Case("indexing prepare disc -o out --queries 2", ("disc",)),
     Case(
         f"indexing extract photos -o out --extractor.name extractor {ONE} --fts true",
@@ -175,7 +173,7 @@ CASES = [
         code=(0, 1),
     ),
     Case(
-        f"sentinels embed photos -o out --model embedder {ONE}",
+        f"sentinels embed photos -o out --weights embedder {ONE}",
         ("photos", "embedder"),
         ("photos",),
         share=6,
@@ -213,7 +211,7 @@ CASES = [
     Case(f"eval purify photos -o out --method Jpeg {ONE}", ("photos",), ("photos",), share=6),
     Case(
         "eval retrieval -o out --index index --originals collection --arms.passive collection "
-        "--strangers people "
+        "--distractor-queries people "
         "--resamples 40 --workers 0 --extractor.name extractor --accelerator cpu",
         ("index", "collection", "people", "extractor"),
         share=1,

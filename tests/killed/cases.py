@@ -77,12 +77,12 @@ def _protect_in_two(world: World, output: str) -> list[str]:
 
 
 def _pairs(world: World, output: str, **more) -> list[str]:
-    ascent = {"steps": 2, "rounds": 1, "step_levels": 2.0}
+    pgd = {"steps": 2, "outer_steps": 1, "step_size": 2.0}
     settings = {
         "models": [str(TINY / "sd-a1")],
         "side": 64,
-        "in_turn": False,
-        "ascent": ascent,
+        "alternate_models": False,
+        "pgd": pgd,
         "batch_size": 3,
     } | more
     return [
@@ -134,7 +134,7 @@ def _embed(world: World, output: str) -> list[str]:
         world.photos,
         "-o",
         output,
-        "--model",
+        "--weights",
         f"{TINY}/embedder",
         "--batch_size",
         "1",

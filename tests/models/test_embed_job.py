@@ -195,7 +195,7 @@ def test_two_processes_embed_what_one_embeds(photos, model, tmp_path):
     arguments = [
         "embed",
         str(photos),
-        "--model",
+        "--weights",
         model,
         "--accelerator=cpu",
         "--batch-size=2",
@@ -221,7 +221,7 @@ def test_torchrun_embeds_what_one_process_embeds(photos, model, tmp_path):
     arguments = [
         "embed",
         str(photos),
-        "--model",
+        "--weights",
         model,
         "--accelerator=cpu",
         "--batch-size=2",
@@ -247,7 +247,8 @@ def test_retrieve_takes_the_model_from_the_store(photos, tmp_path, capsys, monke
     vectors = str(tmp_path / "v")
     model = str(ROOT / "checkpoints" / "tiny" / "embedder")
     assert (
-        run(main, ["embed", str(photos), "-o", vectors, "--model", model, "--accelerator=cpu"]) == 0
+        run(main, ["embed", str(photos), "-o", vectors, "--weights", model, "--accelerator=cpu"])
+        == 0
     )
     monkeypatch.setattr("checkpoints.folders.fetch", lambda *_: pytest.fail("the Hub was asked"))
     capsys.readouterr()
@@ -255,7 +256,8 @@ def test_retrieve_takes_the_model_from_the_store(photos, tmp_path, capsys, monke
     assert len(capsys.readouterr().out.splitlines()) == 3
     shutil.copytree(model, tmp_path / "elsewhere")
     assert (
-        run(main, ["retrieve", vectors, "a red thing", "--model", str(tmp_path / "elsewhere")]) == 0
+        run(main, ["retrieve", vectors, "a red thing", "--weights", str(tmp_path / "elsewhere")])
+        == 0
     )
 
 
@@ -274,7 +276,7 @@ def test_nothing_heavy_is_imported(verb, photos, tmp_path):
     )
     vectors = str(tmp_path / "v")
     model = "checkpoints/tiny/embedder"
-    embedding = ["embed", str(photos), "-o", vectors, "--model", model, "--accelerator=cpu"]
+    embedding = ["embed", str(photos), "-o", vectors, "--weights", model, "--accelerator=cpu"]
     assert run(main, embedding) == 0
     if verb == "embed":
         (photos / "6.png").unlink()

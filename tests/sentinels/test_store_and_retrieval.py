@@ -239,11 +239,11 @@ def test_captions_are_read_from_both_kinds_of_lists(tmp_path):
 
 
 def test_the_commands(copied, models, tmp_path, capsys):
-    vectors, model = str(tmp_path / "v"), ["--model", str(models / "reads")]
+    vectors, model = str(tmp_path / "v"), ["--weights", str(models / "reads")]
     assert run(main, ["embed", str(copied), "-o", vectors, "--accelerator", "cpu", *model]) == 0
     assert "9 embedded, 0 kept" in capsys.readouterr().out
     assert run(main, ["retrieve", vectors, "a red thing", "--top_k", "3", *model]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert run(main, ["retrieve", str(tmp_path / "none"), "x", *model]) == 2
-    assert run(main, ["retrieve", vectors, "x", "--model", str(models / "dino")]) == 2
+    assert run(main, ["retrieve", vectors, "x", "--weights", str(models / "dino")]) == 2
     assert "another model" in capsys.readouterr().err

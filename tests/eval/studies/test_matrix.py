@@ -49,7 +49,7 @@ def config(pipelines, generator_folder, tmp_path):
                 "init_args": {"quality": 75},
             },
         },
-        "crosses": [
+        "grid": [
             {"attacks": ["lora_ti", "ti"], "purifications": ["none"]},
             {"attacks": ["lora_ti"], "purifications": ["none", "jpeg75"]},
         ],
@@ -61,7 +61,7 @@ def config(pipelines, generator_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_crosses_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_path, capsys):
+def test_two_grids_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_path, capsys):
     arguments = ["matrix", "-c", str(config), "-o", str(tmp_path / "out")]
     assert run(main, arguments) == 0
     assert "Purification: jpeg75" in capsys.readouterr().out
@@ -89,16 +89,16 @@ def test_two_crosses_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_p
     assert [row["ism_all"] for row in again] == [row["ism_all"] for row in rows]
 
 
-def test_a_cross_that_names_what_is_not_there():
+def test_a_grid_that_names_what_is_not_there():
     with pytest.raises(
-        ValueError, match="a cross names the purification bleach; there are none, jpeg"
+        ValueError, match="a grid names the purification bleach; there are none, jpeg"
     ):
         plan({"ti": 1}, {"none": None, "jpeg": 1}, [Grid(("ti",), ("bleach",))])
     with pytest.raises(ValueError, match="at least one attack"):
         plan({}, {"none": None}, [])
 
 
-def test_without_crosses_everything_meets_everything():
+def test_without_grids_everything_meets_everything():
     assert plan({"a": 1, "b": 1}, {"x": None, "y": None}, []) == [
         ("a", "x"),
         ("a", "y"),

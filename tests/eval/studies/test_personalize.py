@@ -53,7 +53,7 @@ def settings(pipelines, generator_folder, tmp_path_factory):
                 }
             },
         },
-        "pgd": {"steps": 2, "step_levels": 3.0},
+        "pgd": {"steps": 2, "step_size": 3.0},
     }
 
 

@@ -94,7 +94,10 @@ def rows(file):
 def test_two_arms(world, tmp_path, capsys):
     released = shutil.copytree(world / "originals", tmp_path / "released")
     arms = ("--arms.passive", world / "originals", "--arms.same", released)
-    assert study(world, tmp_path / "out", *arms, "--strangers", world / "strangers", "--k=7") == 0
+    assert (
+        study(world, tmp_path / "out", *arms, "--distractor-queries", world / "strangers", "--k=7")
+        == 0
+    )
     told = capsys.readouterr().out
     assert "| none | " in told
     assert "muAP, random chains and strangers" in told
@@ -165,7 +168,7 @@ def test_two_processes_write_what_one_does(world, tmp_path):
     arms = [
         "--arms.passive",
         world / "originals",
-        "--strangers",
+        "--distractor-queries",
         world / "strangers",
         "--k=7",
         "--batch-size=2",

@@ -25,7 +25,7 @@ from rid.pairs.objectives import Targeted
 from rid.pairs.pgd import pgd
 
 FAST = {
-    "ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0},
+    "pgd": {"steps": 1, "outer_steps": 2, "step_size": 4.0},
     "side": 64,
     "batch_size": 2,
     "accelerator": "cpu",
@@ -65,10 +65,15 @@ def levels(path):
     "settings",
     [
         {"method": "denoising"},
-        {"method": "denoising", "in_turn": False, "draws": 2, "span": [0.05, 0.95]},
         {
             "method": "denoising",
-            "ascent": {"steps": 1, "rounds": 2, "step_levels": 4.0, "shared": True},
+            "alternate_models": False,
+            "num_noise_samples": 2,
+            "timestep_range": [0.05, 0.95],
+        },
+        {
+            "method": "denoising",
+            "pgd": {"steps": 1, "outer_steps": 2, "step_size": 4.0, "universal": True},
             "batch_size": 5,
         },
         {"method": "surrogate", "surrogate": SURROGATE, "by_folder": True},
@@ -106,7 +111,7 @@ def test_a_universal_perturbation_is_the_same_for_all(pipelines, portraits):
             images,
             [Denoising(ensemble)],
             6,
-            PGDConfig(2, 2.0, shared=True),
+            PGDConfig(2, 2.0, universal=True),
             torch.Generator().manual_seed(0),
         )
         - images
@@ -147,8 +152,8 @@ def test_shards_and_a_file_that_is_no_picture(photos, pipelines, tmp_path, capsy
     ("settings", "words"),
     [
         ({"method": "targeted"}, "give target with the method targeted"),
-        ({"span": [0.9, 0.1]}, "the lower first"),
-        ({"ascent": {"steps": 0}}, "steps and rounds must be at least 1"),
+        ({"timestep_range": [0.9, 0.1]}, "the lower first"),
+        ({"pgd": {"steps": 0}}, "steps and outer_steps must be at least 1"),
         ({"models": ["no/model"]}, "hf download no/model"),
         ({"colour": 1}, "colour"),
     ],

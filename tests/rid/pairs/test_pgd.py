@@ -15,7 +15,7 @@ def ensemble(pipelines):
 
 @pytest.mark.parametrize("budget", [2, 6])
 def test_the_bound_holds_after_rounding(ensemble, portraits, budget):
-    config = PGDConfig(steps=4, step_levels=3.0)
+    config = PGDConfig(steps=4, step_size=3.0)
     protected = pgd(
         portraits, [Denoising(ensemble)], budget, config, torch.Generator().manual_seed(0)
     )
@@ -41,7 +41,7 @@ def test_without_momentum_a_step_is_the_gradients_sign(ensemble, portraits):
             images,
             [Denoising(ensemble)],
             6,
-            PGDConfig(steps=1, step_levels=1, momentum=0),
+            PGDConfig(steps=1, step_size=1, momentum=0),
             torch.Generator().manual_seed(0),
         )
         - images
@@ -57,7 +57,7 @@ def test_it_raises_the_loss_it_climbs(ensemble, portraits):
         portraits,
         [Denoising(ensemble)],
         12,
-        PGDConfig(steps=15, step_levels=2),
+        PGDConfig(steps=15, step_size=2),
         torch.Generator().manual_seed(0),
     )
     with torch.no_grad():

@@ -212,7 +212,7 @@ def test_crop_prepares_as_the_papers_programs(tmp_path, generator_folder, size):
             tmp_path / "out",
             "--weights",
             generator_folder,
-            "--fit",
+            "--resize-mode",
             "crop",
         )
         == 0
@@ -225,7 +225,13 @@ def test_a_wide_photo_keeps_its_size_and_changes_everywhere(tmp_path, generator_
     picture(400, 100).save(tmp_path / "a.png")
     assert (
         protect(
-            tmp_path / "a.png", "-o", tmp_path / "out", "--weights", generator_folder, "--fit", fit
+            tmp_path / "a.png",
+            "-o",
+            tmp_path / "out",
+            "--weights",
+            generator_folder,
+            "--resize-mode",
+            fit,
         )
         == 0
     )
@@ -354,7 +360,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(tmp_path, generator_f
     process.wait()
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cut").glob("*.png")}
     assert 4 <= len(kept) < 40
-    assert run(main, [*command, "-o", str(tmp_path / "cut"), "--fit", "tile"]) == 2
+    assert run(main, [*command, "-o", str(tmp_path / "cut"), "--resize-mode", "tile"]) == 2
     assert "other settings or weights" in capsys.readouterr().err
     assert run(main, [*command, "-o", str(tmp_path / "cut")]) == 1
     assert run(main, [*command, "-o", str(tmp_path / "whole")]) == 1

@@ -27,11 +27,11 @@ def merge(windows, changes):
 @given(
     height=st.integers(1, 300),
     width=st.integers(1, 300),
-    fit=st.sampled_from(["resize", "tile"]),
+    resize_mode=st.sampled_from(["resize", "tile"]),
     seed=st.integers(0, 99),
 )
-def test_windows_cover_every_pixel_and_never_raise_the_bound(height, width, fit, seed):
-    windows = Windows.cover((height, width), 32, fit)
+def test_windows_cover_every_pixel_and_never_raise_the_bound(height, width, resize_mode, seed):
+    windows = Windows.cover((height, width), 32, resize_mode)
     covered = torch.zeros(windows.scaled)
     for top, left in windows.corners:
         covered[top : top + 32, left : left + 32] += 1
@@ -55,10 +55,10 @@ def test_one_window_is_the_network_itself(generator_folder, portraits):
     assert torch.allclose(protector(portraits), plain, atol=1e-6)
 
 
-@pytest.mark.parametrize("fit", ["resize", "tile"])
+@pytest.mark.parametrize("resize_mode", ["resize", "tile"])
 @pytest.mark.parametrize("size", [(64, 150), (200, 130), (20, 31)])
-def test_any_size_comes_back_within_the_budget(generator_folder, fit, size):
-    protector = Protector.from_pretrained(str(generator_folder), fit=fit)
+def test_any_size_comes_back_within_the_budget(generator_folder, resize_mode, size):
+    protector = Protector.from_pretrained(str(generator_folder), resize_mode=resize_mode)
     images = torch.rand(2, 3, *size)
     protected = protector(images)
     assert protected.shape == images.shape
@@ -68,7 +68,7 @@ def test_any_size_comes_back_within_the_budget(generator_folder, fit, size):
 
 
 def test_a_larger_picture_gets_the_small_ones_perturbation_scaled(generator_folder, portraits):
-    protector = Protector.from_pretrained(str(generator_folder), fit="resize")
+    protector = Protector.from_pretrained(str(generator_folder), resize_mode="resize")
     large = torch.nn.functional.interpolate(
         portraits[:1] * 0.5 + 0.25, scale_factor=3, mode="nearest"
     )
