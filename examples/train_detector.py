@@ -1,8 +1,7 @@
 """Train a small detector in Python, and apply it.
 
-It learns to separate drawn portraits from their reconstructions by the autoencoder of a toy
-diffusion pipeline. The few steps show the workflow; a good detector needs more. Run it in the
-repository:
+It learns to separate drawn portraits from their reconstructions by a toy autoencoder. A good
+detector needs more steps than these. Run it in the repository:
 
     python -m examples.train_detector        # into outputs/examples/detector
     python -m examples.train_detector OUT/
@@ -80,7 +79,6 @@ def main(output: Path = Path("outputs/examples/detector")) -> None:
     )
     trainer.fit(task, datamodule=data)
     print(f"AUC on portraits of other people: {trainer.callback_metrics['val/auc']:.3f}")
-
     # The trainer has saved the detector beside its logs.
     portrait = PortraitDataset(1_000_000, 1, 1)[0]["image"]
     prediction = Detector.from_pretrained(output / "detector").predict(portrait)[0]
