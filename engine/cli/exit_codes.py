@@ -91,8 +91,9 @@ def exit_status(error: BaseException) -> tuple[int, str]:
     if isinstance(error, _user_errors()):
         return USER_ERROR, f"error: {one_line(error)}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in ROOMS:
+        module = error.name
         message = (
-            f"error: {error.name} is not installed: run make install, or make install-pages for the "
+            f"error: {module} is not installed: run make install, or make install-pages for the "
             "web pages"
         )
         return USER_ERROR, message
