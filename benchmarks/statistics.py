@@ -179,7 +179,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a figure's name")
     options = parser.parse_args()
     head = ["figure and data", "promise", "reached, ± its standard error", "studies", "known limit"]
-    print(markdown_table(head, rows(options.times, options.only)))
+    print(markdown_table(head, []), flush=True)
+    for row in rows(options.times, options.only):
+        print(markdown_table(head, [row]).splitlines()[-1], flush=True)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,13 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     sets = output / "sets.json"
     manifest = read_manifest(output) or {}
     table = summarise(
-        results, read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {}, manifest
+        results,
+        read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {},
+        manifest,
+        min(
+            len(list(output.glob(f"people/*/{arm}/generated_*.png")))
+            for arm in results[0]["measured"]
+        ),
     )
     if not manifest.get("finished"):
         msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"

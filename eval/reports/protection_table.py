@@ -114,7 +114,10 @@ class StudyTable:
 
 
 def summarise(
-    results: Sequence[PersonResult], sets: dict[str, dict[str, float]], manifest: dict[str, Any]
+    results: Sequence[PersonResult],
+    sets: dict[str, dict[str, float]],
+    manifest: dict[str, Any],
+    images: int | None = None,
 ) -> StudyTable:
     """Average over people, and compare the arms.
 
@@ -124,6 +127,7 @@ def summarise(
         results: Result of :func:`eval.studies.results.read_results`.
         sets: Metrics of all people's images together, by arm.
         manifest: Manifest of the study.
+        images: Generated images of an arm that ``sets`` is of; not known if None.
     """
     arms = list(results[0]["measured"])
     metrics = list(results[0]["measured"][arms[0]])
@@ -158,8 +162,34 @@ def summarise(
         access=boxes(manifest, arms),
         attacked=attacked_model(manifest),
         references=references_of(results),
-        partial=partial,
+        partial=partial + set_notes({metric for row in sets.values() for metric in row}, images),
     )
+
+
+FID_IMAGES = 2048
+"""Images below which FID is biased: the number of Inception's features."""
+KID_IMAGES = 100
+"""Images below which KID's subsets are all the same."""
+
+
+def set_notes(metrics: set[str], images: int | None) -> list[str]:
+    """What FID and KID of so many images are worth, in words; neither has an interval.
+
+    Args:
+        metrics: Metrics of sets that the table has.
+        images: Generated images of an arm; not known if None.
+    """
+    notes = []
+    number = "an unrecorded number of" if images is None else str(images)
+    if "fid" in metrics and (images is None or images < FID_IMAGES):
+        notes.append(
+            f"FID over {number} images is biased below {FID_IMAGES} and has no interval: compare KID"
+        )
+    if "kid" in metrics:
+        note = f"KID is one value over {number} images of all people together, without an interval"
+        few = images is not None and images < KID_IMAGES
+        notes.append(note + (f"; below {KID_IMAGES} all its subsets are the same" if few else ""))
+    return notes
 
 
 def comparisons_of(
