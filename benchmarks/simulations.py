@@ -1,6 +1,7 @@
 """Studies drawn with a known truth, in the shapes of this project's data, for :mod:`benchmarks.statistics`.
 
-Each study is a function of a random generator. It returns True if the interval holds the truth, or if the test rejects.
+Each study is a function of a random generator. It returns True if the interval holds the truth, or
+if the test rejects.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Coverage of every interval and error rate of every test, by simulation with a known truth, as a Markdown table.
 
-``python -m benchmarks.statistics`` draws ten times as many studies as ``tests/statistics``; docs/results/statistics.md has its output.
+``python -m benchmarks.statistics`` draws ten times as many studies as ``tests/statistics``;
+docs/results/statistics.md has its output.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ class Simulation:
         name: The figure and the data's shape.
         kind: Number of the fault in the list of misread figures that it answers; 0 for none.
         study: Draws one study.
-        promise: ``covers``: True in at least 95 %. ``errs``: True in at most ``level``. ``finds``: reported only.
+        promise: ``covers``: True in at least 95 %. ``errs``: True in at most ``level``. ``finds``:
+            reported only.
         level: Of a test.
-        limit: Why less is reached than promised, where that is known. The table shows the shortfall; tests ask for 0.85.
+        limit: Why less is reached than promised, where that is known. The table shows the
+            shortfall; tests ask for 0.85.
         replicates: Studies that the tests draw; the table draws ten times as many.
     """
 
@@ -159,7 +162,10 @@ def share_true(simulation: Simulation, replicates: int, seed: int) -> float:
 
 
 def rows(times: int, only: str = "") -> Iterator[list[str]]:
-    """A row for each kind of study: figure, what is promised, what is reached, and how many studies were drawn."""
+    """A row for each kind of study.
+
+    Figure, what is promised, what is reached, and how many studies were drawn.
+    """
     for seed, simulation in enumerate(simulations()):
         if only not in simulation.name:
             continue

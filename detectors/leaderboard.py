@@ -1,4 +1,7 @@
-"""``python -m detectors leaderboard``: our tests, anybody's score files and the paper's rows in one table."""
+"""``python -m detectors leaderboard``.
+
+Our tests, anybody's score files and the paper's rows in one table.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ class Entry:
 
     Attributes:
         name: How it is called.
-        table: As :func:`detectors.summary.table` gives it: MPBench's columns and averages, in per cent.
+        table: As :func:`detectors.summary.table` gives it: MPBench's columns and averages, in per
+            cent.
         record: The whole record of its test; None for what is only known from the paper's table.
     """
 
@@ -36,7 +40,10 @@ class Entry:
 
     @property
     def rank(self) -> float:
-        """What entries are ordered by: the mean of real and generated accuracy; over MPBench's sets, or else over the whole test."""
+        """What entries are ordered by.
+
+        The mean of real and generated accuracy; over MPBench's sets, or else over the whole test.
+        """
         if self.table["balanced"] is not None:
             return float(self.table["balanced"])
         told = self.record and judged(self.record)["balanced_accuracy"]
@@ -52,8 +59,8 @@ def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
     """Rank tests and write ``leaderboard.md`` and ``leaderboard.html``; a test whose labels seem flipped comes last, unranked.
 
     Args:
-        results: Folders of ``python -m detectors test``, and score files (.csv, .parquet) with ``label`` and ``score`` or ``logit``,
-            and, for MPBench's columns, ``column``.
+        results: Folders of ``python -m detectors test``, and score files (.csv, .parquet) with
+            ``label`` and ``score`` or ``logit``, and, for MPBench's columns, ``column``.
         output: Folder to write to.
 
     Returns:
@@ -155,7 +162,10 @@ def calibration_words(told: Mapping[str, Any]) -> str:
 
 
 def oracle_words(record: Mapping[str, Any]) -> str:
-    """The oracle's true-positive rate; a dash below the real images that it takes, in older records, too."""
+    """The oracle's true-positive rate.
+
+    A dash below the real images that it takes, in older records, too.
+    """
     value = record["oracle"]["tpr_at_fpr_1"]
     if value is None or record["pictures"].get("real", 0) < least_negatives(0.01):
         return "-"
@@ -205,7 +215,10 @@ def table_rows(entries: Sequence[Entry]) -> list[list[str]]:
 
 
 def bounds_rows(entries: Sequence[Entry]) -> list[list[str]]:
-    """Intervals of MPBench's columns, in per cent, and numbers of images; the paper's rows have none."""
+    """Intervals of MPBench's columns, in per cent, and numbers of images.
+
+    The paper's rows have none.
+    """
     rows = []
     for entry in entries:
         bounds = entry.table.get("bounds") or {}
@@ -248,7 +261,10 @@ def unranked(entries: Sequence[Entry]) -> list[str]:
 
 
 def tables(entries: Sequence[Entry]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Tables: name, head and rows; in the first and the last only entries with a record of their own."""
+    """Tables.
+
+    Name, head and rows; in the first and the last only entries with a record of their own.
+    """
     ours = [
         row
         for row, entry in zip(ranking_rows(entries), entries, strict=True)

@@ -1,6 +1,7 @@
 """Metrics of real-or-generated detectors, most of them scikit-learn's.
 
-What is undefined, as with one class only, is None, never 0 or 1. scikit-learn is imported where it runs: it takes seconds to load.
+What is undefined, as with one class only, is None, never 0 or 1. scikit-learn is imported where it
+runs: it takes seconds to load.
 """
 
 from __future__ import annotations
@@ -71,7 +72,10 @@ def balanced_accuracy(label: Labels, score: Values, threshold: float) -> float |
 
 
 def tpr_at_fpr(label: Labels, score: Values, rate: float) -> float | None:
-    """Oracle's true-positive rate at a false-positive rate; None below 3 / rate real images, 300 for 1 %."""
+    """Oracle's true-positive rate at a false-positive rate.
+
+    None below 3 / rate real images, 300 for 1 %.
+    """
     return statistics.tpr_at_fpr(score[label == 1], score[label == 0], rate)
 
 
@@ -102,7 +106,8 @@ def calibration_error(
 ) -> float:
     """Expected calibration error: mean distance of P(generated) from the generated share, over equal-width bins.
 
-    It is above 0 even for true probabilities: :func:`engine.statistics.calibration_error` has its floor.
+    It is above 0 even for true probabilities: :func:`engine.statistics.calibration_error` has its
+    floor.
 
     Args:
         label: 1 generated, 0 real.

@@ -1,4 +1,7 @@
-"""``python -m detectors robustness``: what a detector's answers are worth after edits, and once both classes are coded alike."""
+"""``python -m detectors robustness``.
+
+What a detector's answers are worth after edits, and once both classes are coded alike.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,10 @@ Row = dict[str, Any]
 
 
 def tracks(urls: Sequence[str]) -> dict[str, Edit]:
-    """Three ways to show the same pictures: as they are; both classes with equal sizes and the real ones' qualities; all as one JPEG."""
+    """Three ways to show the same pictures.
+
+    As they are; both classes with equal sizes and the real ones' qualities; all as one JPEG.
+    """
     sides, found = [], []
     for shard in local_shards(urls):
         for _, record in read_facts(shard):
@@ -74,7 +80,8 @@ def sweep(
         name: The detector's folder or Hub id.
         data: Patterns of shards that are here.
         output: Folder of the results.
-        edits: By kind and level; :data:`images.transforms.suites.ROBUSTNESS` and the three tracks if None.
+        edits: By kind and level; :data:`images.transforms.suites.ROBUSTNESS` and the three tracks
+            if None.
         options: How it runs.
 
     Returns:
@@ -82,7 +89,8 @@ def sweep(
 
     Raises:
         FileNotFoundError: If the detector or the shards are not there.
-        ValueError: If the folder holds the sweep of another detector, or no image can be scored as it is.
+        ValueError: If the folder holds the sweep of another detector, or no image can be scored as
+            it is.
     """
     detector = load_detector(name)
     shards = find_stored([detector], data)
@@ -118,7 +126,8 @@ def sweep(
 def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calibration) -> Row:
     """Metrics after an edit, at thresholds fixed beforehand, with intervals over images, and the share of changed verdicts.
 
-    Rates at 1 % false positives are None for a detector without a calibration, which has no such threshold.
+    Rates at 1 % false positives are None for a detector without a calibration, which has no such
+    threshold.
 
     Args:
         kind: Of the edit.
@@ -179,7 +188,10 @@ def at_one_percent(
 
 
 def change_interval(scores: Scores, clean: Scores, units: NDArray[np.str_]) -> Interval | None:
-    """Interval of the change of AUC on the same images; None if some could not be read after the edit."""
+    """Interval of the change of AUC on the same images.
+
+    None if some could not be read after the edit.
+    """
     same = len(scores) == len(clean) and (scores.facts["key"] == clean.facts["key"]).all()
     if not same or not metrics.both_classes(scores.label):
         return None

@@ -1,4 +1,7 @@
-"""Record of a detector's test: ranking, accuracies, calibration, slices, the paper's table, and intervals."""
+"""Record of a detector's test.
+
+Ranking, accuracies, calibration, slices, the paper's table, and intervals.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +40,14 @@ def summarise(
 ) -> dict[str, Any]:
     """The record of a test.
 
-    Thresholds come from the calibration or are fixed at P = 0.5; none is chosen on the test itself, but for those under ``oracle``.
+    Thresholds come from the calibration or are fixed at P = 0.5; none is chosen on the test itself,
+    but for those under ``oracle``.
 
     Args:
         scores: Of the test pictures.
         calibration: Fitted on other pictures; the figures that need one are None without.
-        resamples: Bootstrap samples of the worst generator's correction and of the oracle's rate, drawn by caption where it is
-            known, otherwise by picture; 0 for no intervals at all.
+        resamples: Bootstrap samples of the worst generator's correction and of the oracle's rate,
+            drawn by caption where it is known, otherwise by picture; 0 for no intervals at all.
         seed: Of the bootstrap.
     """
     label, probability = scores.label, scores.probability
@@ -81,7 +85,10 @@ def summarise(
 
 
 def counts(scores: Scores) -> dict[str, int]:
-    """Number of real and of generated images; of people's answers, distinct images, people and answers."""
+    """Number of real and of generated images.
+
+    Of people's answers, distinct images, people and answers.
+    """
     people = np.unique(scores.facts["participant"])
     if not people.astype(bool).any():
         return {
@@ -196,7 +203,10 @@ def slices(scores: Scores, name: str) -> dict[str, dict[str, Any]]:
 
 
 def table(scores: Scores) -> dict[str, Any]:
-    """MPBench's columns at P = 0.5, in per cent, with the paper's averages; None for sets that are not in the test."""
+    """MPBench's columns at P = 0.5, in per cent, with the paper's averages.
+
+    None for sets that are not in the test.
+    """
 
     def column(name: str, of: int) -> float | None:
         mine = (scores.facts["column"] == name) & (scores.label == of)

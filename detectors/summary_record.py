@@ -1,4 +1,7 @@
-"""Parts of a test's ``summary.json`` that are read again; what newer versions added may be missing."""
+"""Parts of a test's ``summary.json`` that are read again.
+
+What newer versions added may be missing.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class Worst(TypedDict):
 
 
 class Table(TypedDict):
-    """MPBench's columns and averages, in per cent; ``bounds`` are low, high and number of images of each column."""
+    """MPBench's columns and averages, in per cent.
+
+    ``bounds`` are low, high and number of images of each column.
+    """
 
     real: dict[str, PerCent | None]
     generated: dict[str, PerCent | None]

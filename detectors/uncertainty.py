@@ -31,8 +31,8 @@ WORST = 3
 def intervals(scores: Scores, confidence: float = 0.95) -> dict[str, Interval | None]:
     """Intervals of AUC and of accuracies at P = 0.5.
 
-    Unit: an image with all that shares its :func:`resampling_units`. Where people answered, whose names are the fact
-    ``participant``, a person and an image at once.
+    Unit: an image with all that shares its :func:`resampling_units`. Where people answered, whose
+    names are the fact ``participant``, a person and an image at once.
     """
     if scores.facts["participant"].astype(bool).any():
         return answer_intervals(scores, confidence)
@@ -181,7 +181,10 @@ def worst(
 
 
 def chosen(scores: Scores, name: str, value: str) -> NDArray[np.bool_]:
-    """Mask of a slice: its generated images against its own real ones, or against all if it has none."""
+    """Mask of a slice.
+
+    Its generated images against its own real ones, or against all if it has none.
+    """
     mine = scores.facts[name] == value
     return mine if (scores.label[mine] == 0).any() else mine | (scores.label == 0)
 
@@ -189,8 +192,8 @@ def chosen(scores: Scores, name: str, value: str) -> NDArray[np.bool_]:
 def resampling_units(scores: Scores) -> NDArray[np.str_]:
     """Name of each image's bootstrap unit: its caption if it has one, else its subset and path, else the image itself.
 
-    A reconstruction has its original's subset and path as caption, so that both are resampled together. Shards of version 0.1
-    have the bare path there; an original is then named by it, too.
+    A reconstruction has its original's subset and path as caption, so that both are resampled
+    together. Shards of version 0.1 have the bare path there; an original is then named by it, too.
     """
     captions, paths, subsets = (
         scores.facts[name] for name in ("caption_id", "source_path", "subset")

@@ -22,9 +22,10 @@ RESAMPLES = 1000
 def against_control(protected: Compared, control: Compared, config: DecideConfig) -> dict[str, Any]:
     """Tell the systems apart by the keys that both answered.
 
-    Unit: a key. Intervals are over keys, which are resampled with both systems' scores before means are drawn from them; the
-    deviation of the draws alone says nothing of other keys. A rate at 1 % false positives is None below 300 keys, at 10 %
-    below 30. The published protocol (``compat``) has no interval.
+    Unit: a key. Intervals are over keys, which are resampled with both systems' scores before means
+    are drawn from them; the deviation of the draws alone says nothing of other keys. A rate at 1 %
+    false positives is None below 300 keys, at 10 % below 30. The published protocol (``compat``)
+    has no interval.
 
     Args:
         protected: The system.
@@ -84,7 +85,8 @@ def means_interval(
         scores: The system's, (N,).
         others: The control's, (N,).
         config: How.
-        single: Interval for single queries, which stands in where every resample separates the systems.
+        single: Interval for single queries, which stands in where every resample separates the
+            systems.
     """
     if config.queries == 1:
         return single

@@ -10,14 +10,17 @@ class DecideConfig:
     """How it is decided.
 
     Attributes:
-        similarity: Model that compares pictures: dino (the paper's), dinov2, clip, siglip, a folder or a Hub id.
+        similarity: Model that compares pictures: dino (the paper's), dinov2, clip, siglip, a folder
+            or a Hub id.
         level: Chance of a false accusation that is accepted.
         fpr: False positives that the threshold from a control system allows.
-        queries: Keys whose mean is one score, for the figures against a control system; 1 for single queries.
+        queries: Keys whose mean is one score, for the figures against a control system; 1 for
+            single queries.
         times: Means of each system in one ROC curve.
         runs: ROC curves.
         seed: Of all draws.
-        compat: Compute AUC and rates as the published evaluation does: first trials only, keys drawn without replacement.
+        compat: Compute AUC and rates as the published evaluation does: first trials only, keys
+            drawn without replacement.
         batch_size: Pictures embedded at a time.
     """
 

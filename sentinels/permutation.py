@@ -1,6 +1,7 @@
 """Did a system use the sentinels? Answered without any other system, from which output looks like which sentinel.
 
-If it did not, any pairing of outputs with sentinels is as good as the true one, since keys were given to sources at random.
+If it did not, any pairing of outputs with sentinels is as good as the true one, since keys were
+given to sources at random.
 
 Letters: n = keys; cosines are (n, n), outputs by sentinels, the true pairs on the diagonal.
 """
@@ -30,7 +31,10 @@ class Permuted:
     p: float
     pairings: int
     exact: bool
-    """Whether all pairings were gone through; else they were drawn at random, which keeps the p-value valid."""
+    """Whether all pairings were gone through.
+
+    Else they were drawn at random, which keeps the p-value valid.
+    """
 
 
 def permutation_test(cosines: Cosines, seed: int, draws: int = 99_999) -> Permuted:
@@ -58,7 +62,8 @@ def permutation_test(cosines: Cosines, seed: int, draws: int = 99_999) -> Permut
 class Sequential:
     """Evidence after each key, and after how many one could have stopped; None if never.
 
-    ``evidence`` are e-values: under no use they exceed 1 / level ever with a chance of at most ``level``, whenever one looks.
+    ``evidence`` are e-values: under no use they exceed 1 / level ever with a chance of at most
+    ``level``, whenever one looks.
     """
 
     evidence: list[float]
@@ -74,8 +79,9 @@ class Sequential:
 def sequential_test(cosines: Cosines, level: float = LEVEL) -> Sequential:
     """The same question asked after each key, in the order they were asked.
 
-    The rank of the true sentinel among those not asked for yet is uniform if they were not used, whatever came before; the calibrator
-    1 / (2 sqrt(p)) (Vovk and Wang, 2021) makes evidence of it, which multiplies.
+    The rank of the true sentinel among those not asked for yet is uniform if they were not used,
+    whatever came before; the calibrator 1 / (2 sqrt(p)) (Vovk and Wang, 2021) makes evidence of it,
+    which multiplies.
     """
     evidence, total = [], 1.0
     for place, row in enumerate(cosines):
@@ -110,8 +116,8 @@ def reach_of(permuted: Permuted, keys: int, level: float) -> dict[str, Any]:
         level: Chance of a false accusation that is accepted.
 
     Returns:
-        ``least_p`` that it can give; ``least_keys`` and ``sequential_keys`` that can reach the level; and ``words``, which say
-        why it cannot, empty if it can.
+        ``least_p`` that it can give; ``least_keys`` and ``sequential_keys`` that can reach the
+        level; and ``words``, which say why it cannot, empty if it can.
     """
     least = 1 / permuted.pairings if permuted.exact else 1 / (permuted.pairings + 1)
     needed = least_keys(level)

@@ -1,8 +1,8 @@
 """Intervals and tests of every report, thin over scipy.
 
-Each function names its unit: the thing that is drawn from a population, such as a person, a key or an image.
-An interval is None where none can be had, is never of zero width, and stays inside the quantity's range.
-scipy is imported where it runs, since it takes long to load.
+Each function names its unit: the thing that is drawn from a population, such as a person, a key or
+an image. An interval is None where none can be had, is never of zero width, and stays inside the
+quantity's range. scipy is imported where it runs, since it takes long to load.
 """
 
 from engine.statistics.bootstrap import Interval, bootstrap_interval, clusters

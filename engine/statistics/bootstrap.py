@@ -35,14 +35,16 @@ def bootstrap_interval(
 ) -> Interval | None:
     """Expanded percentile bootstrap interval of a statistic.
 
-    Unit: what a row number stands for. Rows that depend on each other are resampled together; see :func:`clusters`.
-    Assumes: units are independent draws from the population that is spoken of. The tails are those of Student's t
-    for the smallest sample (Hesterberg 2015), since plain percentiles are too narrow for few units.
+    Unit: what a row number stands for. Rows that depend on each other are resampled together; see
+    :func:`clusters`.
+    Assumes: units are independent draws from the population that is spoken of. The tails are those
+    of Student's t for the smallest sample (Hesterberg 2015), since plain percentiles are too narrow
+    for few units.
     Fails: below about 10 units, and near the end of a scale, such as an AUC close to 1.
 
     Args:
-        statistic: Takes an array of row numbers for each sample, (rows,); with a parameter ``axis`` also (resamples, rows).
-            NaN where it is undefined; such resamples are left out.
+        statistic: Takes an array of row numbers for each sample, (rows,); with a parameter ``axis``
+            also (resamples, rows). NaN where it is undefined; such resamples are left out.
         sizes: Number of rows of each sample. Several samples are resampled independently.
         resamples: How many; at least 40 for 95 %, 0 for no interval.
         seed: Of the draws. Statistics with the same sizes, seed and resamples see the same draws.

@@ -21,7 +21,8 @@ class CalibrationError:
         error: Mean distance of probability from share, over bins.
         floor: Mean error of perfectly calibrated probabilities like these.
         floor_high: Error that perfectly calibrated ones exceed in 1 of 40 samples.
-        rms: Root mean square error without the part that chance adds (Kumar 2019); 0 where chance explains all.
+        rms: Root mean square error without the part that chance adds (Kumar 2019); 0 where chance
+            explains all.
         n: Images.
     """
 
@@ -48,9 +49,10 @@ def calibration_error(
     """Measure the expected calibration error and its floor.
 
     Unit: one image.
-    Assumes: independent images. The floor is simulated: labels are drawn with the very probabilities that are judged.
-    Fails: equal-width bins see nothing of errors within a bin. With class weights the floor is of the probabilities as if
-    they were meant for balanced classes, and only rough.
+    Assumes: independent images. The floor is simulated: labels are drawn with the very
+    probabilities that are judged.
+    Fails: equal-width bins see nothing of errors within a bin. With class weights the floor is of
+    the probabilities as if they were meant for balanced classes, and only rough.
 
     Args:
         label: (n,) 1 generated, 0 real.
@@ -76,7 +78,8 @@ def rms_error(label: NDArray[np.int64], probability: Values, bins: int = BINS) -
     """Debiased root mean square calibration error (Kumar, Liang and Ma 2019).
 
     Unit: one image.
-    Assumes: independent images. Bins hold equally many images; each bin's squared gap is reduced by the variance of its share.
+    Assumes: independent images. Bins hold equally many images; each bin's squared gap is reduced by
+    the variance of its share.
     Fails: bins hold at least two images, so fewer are made of small samples.
 
     Args:

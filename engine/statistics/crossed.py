@@ -41,12 +41,15 @@ def crossed_interval(
 ) -> Interval | None:
     """Two-way cluster bootstrap: people and images are resampled at once (Owen 2007).
 
-    Unit: a person and an image. Use it, too, for images by edits, where edits are drawn from a population of edits.
+    Unit: a person and an image. Use it, too, for images by edits, where edits are drawn from a
+    population of edits.
     Assumes: people are independent of each other, and so are images.
-    Fails: too wide, up to 1.7 times, where neither people nor images differ. Too narrow below about ten of either.
+    Fails: too wide, up to 1.7 times, where neither people nor images differ. Too narrow below about
+    ten of either.
 
     Args:
-        statistic: Takes sums of each table over resampled people and images, (k, resamples); NaN where undefined.
+        statistic: Takes sums of each table over resampled people and images, (k, resamples); NaN
+            where undefined.
         tables: (k, P, I) sums by person and image; see :func:`crossed_table`.
         resamples: How many, at least 40.
         seed: Of the draws.
@@ -82,8 +85,8 @@ def crossed_share_interval(
 ) -> Interval | None:
     """Interval of a share of answers, over people and images at once; see :func:`crossed_interval`.
 
-    Unit: a person and an image. Where all answers are alike, the bound is Clopper and Pearson's over the people or the
-    images, whichever are fewer, on "any failure".
+    Unit: a person and an image. Where all answers are alike, the bound is Clopper and Pearson's
+    over the people or the images, whichever are fewer, on "any failure".
     Assumes: as :func:`crossed_interval`.
     Fails: as :func:`crossed_interval`.
 
@@ -127,11 +130,13 @@ def crossed_test(
 ) -> CrossedTest:
     """Test the mean of answers against a value, with variances of people and images added.
 
-    Unit: a person and an image. The variance is the two-way cluster-robust one (Cameron, Gelbach and Miller 2011): that
-    between people plus that between images minus that between answers, but no less than the larger of the first two.
-    Assumes: Student's t with as many degrees of freedom as the fewer of people and images, less one.
-    Fails: with fewer than about ten of either it is rough. If all answers are alike, there is no interval, and p is that of
-    a sign-flip test over the fewer of them.
+    Unit: a person and an image. The variance is the two-way cluster-robust one (Cameron, Gelbach
+    and Miller 2011): that between people plus that between images minus that between answers, but
+    no less than the larger of the first two.
+    Assumes: Student's t with as many degrees of freedom as the fewer of people and images, less
+    one.
+    Fails: with fewer than about ten of either it is rough. If all answers are alike, there is no
+    interval, and p is that of a sign-flip test over the fewer of them.
 
     Args:
         total: (P, I) sums of answers by person and image.

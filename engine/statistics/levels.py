@@ -12,8 +12,10 @@ def holm(p: Sequence[float]) -> list[float]:
     """Adjust the p-values of all comparisons that a page shows, by Holm's method (1979).
 
     Unit: one comparison.
-    Assumes: nothing of how the comparisons depend on each other. Keeps the chance of any false rejection.
-    Fails: if comparisons were made and not passed. With few people it cannot reject at all; see :func:`least_people`.
+    Assumes: nothing of how the comparisons depend on each other. Keeps the chance of any false
+    rejection.
+    Fails: if comparisons were made and not passed. With few people it cannot reject at all; see
+    :func:`least_people`.
 
     Args:
         p: Each from 0 to 1.
@@ -29,7 +31,10 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def least_p_of_people(people: int, draws: int = 9999) -> float:
-    """Least two-sided p of a sign-flip test over so many people; ``draws`` sign patterns bound it, too."""
+    """Least two-sided p of a sign-flip test over so many people.
+
+    ``draws`` sign patterns bound it, too.
+    """
     return 1.0 if people < 2 else max(2 / 2**people, 2 / (draws + 1))
 
 

@@ -23,7 +23,8 @@ def mean_interval(
 
     Unit: one value, such as a key or a person.
     Assumes: independent values, nearly normal or many.
-    Fails: too narrow for three to five values that are all or nothing; see :func:`engine.statistics.share_interval`.
+    Fails: too narrow for three to five values that are all or nothing; see
+    :func:`engine.statistics.share_interval`.
 
     Args:
         values: (n,), finite.
@@ -67,10 +68,11 @@ def paired_difference(a: Values, b: Values) -> PairedDifference:
     """Compare two measurements of the same units, both of shape (n,).
 
     Unit: one pair, such as a person under two conditions.
-    Assumes: independent pairs. The interval is Student's t; ``p`` is of a two-sided sign-flip permutation test, exact up to
-    13 pairs, which assumes that the difference is as likely to be positive as negative.
-    Fails: ``p`` cannot be below 2 / 2^n, so that five pairs never reach 0.05. One pair, and equal differences, have no
-    interval.
+    Assumes: independent pairs. The interval is Student's t; ``p`` is of a two-sided sign-flip
+    permutation test, exact up to 13 pairs, which assumes that the difference is as likely to be
+    positive as negative.
+    Fails: ``p`` cannot be below 2 / 2^n, so that five pairs never reach 0.05. One pair, and equal
+    differences, have no interval.
 
     Raises:
         ValueError: If the shapes differ, there are no pairs, or a value is not finite.

@@ -33,7 +33,8 @@ def pairing_test(similarity: Values, seed: int, draws: int = 99_999) -> PairingT
     Args:
         similarity: (n, n) in [-1, 1]; own pairs on the diagonal.
         seed: Of the drawn pairings.
-        draws: How many pairings are drawn above :data:`ENUMERATED` rows; below, all are gone through.
+        draws: How many pairings are drawn above :data:`ENUMERATED` rows; below, all are gone
+            through.
     """
     from scipy.stats import permutation_test
 

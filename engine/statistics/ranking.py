@@ -16,9 +16,10 @@ def tpr_at_fpr(positives: Values, negatives: Values, rate: float) -> float | Non
     """Largest true-positive rate whose false-positive rate is at most ``rate``, at a threshold chosen on these scores.
 
     Unit: one score.
-    Assumes: nothing. The threshold is an oracle's, since it is chosen on the very scores that are counted.
-    Fails: below ``3 / rate`` negatives, where it is None: 300 for 1 %. At that number the true false-positive rate at the
-    threshold may still be twice as large.
+    Assumes: nothing. The threshold is an oracle's, since it is chosen on the very scores that are
+    counted.
+    Fails: below ``3 / rate`` negatives, where it is None: 300 for 1 %. At that number the true
+    false-positive rate at the threshold may still be twice as large.
 
     Args:
         positives: (m,) scores.
@@ -46,11 +47,13 @@ def auc_interval(
 ) -> Interval | None:
     """DeLong's interval of the AUC on the logit scale, over clusters (Obuchowski 1997).
 
-    Unit: one score, or a cluster of scores with one name in ``units``, such as an image and its reconstruction.
+    Unit: one score, or a cluster of scores with one name in ``units``, such as an image and its
+    reconstruction.
     Assumes: independent clusters. Quantiles are Student's t of the clusters in the smaller class.
-    Fails: below about ten clusters of a class; too narrow near 1, where few errors decide (0.92 instead of 0.95 at an AUC
-    of 0.998 with 200 images of a class). At an AUC of 0 or 1, and without any variance, the interval is the exact
-    one of as many disjoint pairs of a positive and a negative as there are, which covers more than it says.
+    Fails: below about ten clusters of a class; too narrow near 1, where few errors decide (0.92
+    instead of 0.95 at an AUC of 0.998 with 200 images of a class). At an AUC of 0 or 1, and without
+    any variance, the interval is the exact one of as many disjoint pairs of a positive and a
+    negative as there are, which covers more than it says.
 
     Args:
         label: (n,) 1 for positives, 0 for negatives.
@@ -88,7 +91,8 @@ def auc_difference_interval(
 
     Unit: as :func:`auc_interval`.
     Assumes: independent clusters; a nearly normal difference.
-    Fails: near AUC 1 of both. Where no variance was seen the bounds are those of disjoint pairs, as of :func:`auc_interval`.
+    Fails: near AUC 1 of both. Where no variance was seen the bounds are those of disjoint pairs, as
+    of :func:`auc_interval`.
 
     Args:
         label: (n,) 1 for positives, 0 for negatives.

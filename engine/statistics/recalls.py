@@ -29,8 +29,8 @@ def paired_recall(
     """Compare which images two systems find, by McNemar's exact test.
 
     Unit: one image, found or not by each system.
-    Assumes: independent images. The interval adds Clopper and Pearson's bounds of both kinds of discordant images by square
-    and add; it covers at least what it says and is never of zero width.
+    Assumes: independent images. The interval adds Clopper and Pearson's bounds of both kinds of
+    discordant images by square and add; it covers at least what it says and is never of zero width.
     Fails: p and interval are made differently, so they may disagree near the level.
 
     Args:

@@ -36,10 +36,12 @@ def worst_of(
     """Correct the mean of the few lowest values for their selection.
 
     Unit: that of the resamples, such as an image.
-    Assumes: the intervals are simultaneous, each at 1 - 0.05 / k; see :func:`simultaneous`. The mean of the lowest of their
-    bounds then bounds the mean of the lowest true values, whatever is true.
-    Fails: the correction is by bootstrap with re-selection, which removes most but not all of the bias if all are equal. The
-    interval is wide, since nothing is assumed of how the values are distributed.
+    Assumes: the intervals are simultaneous, each at 1 - 0.05 / k; see :func:`simultaneous`. The
+    mean of the lowest of their bounds then bounds the mean of the lowest true values, whatever is
+    true.
+    Fails: the correction is by bootstrap with re-selection, which removes most but not all of the
+    bias if all are equal. The interval is wide, since nothing is assumed of how the values are
+    distributed.
 
     Args:
         values: (k,) estimates.

@@ -18,12 +18,14 @@ def proportion_interval(
 
     Unit: one trial.
     Assumes: independent trials with one probability.
-    Fails: far too narrow where trials cluster, such as many answers by one person or about one image.
+    Fails: far too narrow where trials cluster, such as many answers by one person or about one
+    image.
 
     Args:
         count: Successes.
         total: Trials; of none, the interval is 0 to 1.
-        method: ``exact`` never covers less than ``confidence``; ``wilson`` covers it on average and is narrower.
+        method: ``exact`` never covers less than ``confidence``; ``wilson`` covers it on average and
+            is narrower.
         confidence: Between 0 and 1.
     """
     from scipy.stats import binomtest
@@ -40,14 +42,15 @@ def share_interval(
     """Interval of the mean of units' shares, after Korn and Graubard (1998).
 
     Unit: one value, such as a person's share of images without a face, or a key's share of hits.
-    Assumes: independent units, weighted by ``sizes`` or equally. The interval is Clopper and Pearson's for as many trials as have the
-    variance that was seen between units. It is exact over units that are all or nothing, and they count as one trial each
-    where no variance was seen.
+    Assumes: independent units, weighted by ``sizes`` or equally. The interval is Clopper and
+    Pearson's for as many trials as have the variance that was seen between units. It is exact over
+    units that are all or nothing, and they count as one trial each where no variance was seen.
     Fails: too narrow with fewer than about ten units if failures are rare and all in a few of them.
 
     Args:
         values: (n,), each from 0 to 1.
-        sizes: (n,) numbers of trials that the units' shares are of, by which they are weighted; equal if None.
+        sizes: (n,) numbers of trials that the units' shares are of, by which they are weighted;
+            equal if None.
         confidence: Between 0 and 1.
 
     Returns:
@@ -95,7 +98,8 @@ def average_of_shares(
 
     Unit: that of the intervals, such as the images of one class.
     Assumes: the shares are of different units; it is used for balanced accuracy.
-    Fails: conservative if units of the shares are alike, as an image and its reconstruction that are both called right.
+    Fails: conservative if units of the shares are alike, as an image and its reconstruction that
+    are both called right.
 
     Args:
         shares: (k,), each from 0 to 1.

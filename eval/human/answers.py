@@ -26,7 +26,8 @@ def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:
 
     Args:
         output: The study's folder.
-        detector: Folder or Hub id of a detector to be asked about the served pictures; for kind ``label``.
+        detector: Folder or Hub id of a detector to be asked about the served pictures; for kind
+            ``label``.
 
     Returns:
         The record that is in ``summary.json``.
@@ -77,7 +78,10 @@ def crossing_of(design: Design, answers: Sequence[Answer], stimuli: Sequence[Sti
 def labelled(
     design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]
 ) -> dict[str, Any]:
-    """Figures of a study that asks for labels, as HPBench's (arXiv 2304.13023, section 5); the target class is the positive one."""
+    """Figures of a study that asks for labels, as HPBench's (arXiv 2304.13023, section 5).
+
+    The target class is the positive one.
+    """
 
     def figures(chosen: Sequence[Answer]) -> dict[str, Any]:
         truth = [stimuli[answer.pictures[0]].label == design.target for answer in chosen]
@@ -113,7 +117,8 @@ def paired(
 ) -> dict[str, Any]:
     """Figures of a study that asks which of two is the target.
 
-    They are how often it was chosen, and how likely people and pairs that do not tell on average would come as far from a half.
+    They are how often it was chosen, and how likely people and pairs that do not tell on average
+    would come as far from a half.
     """
 
     def right(answer: Answer) -> bool:

@@ -1,4 +1,7 @@
-"""Statistics of answers: shares with intervals over people and images, and how well labels were told apart."""
+"""Statistics of answers.
+
+Shares with intervals over people and images, and how well labels were told apart.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,9 @@ def share(counted: Truth, of: Truth, crossing: Crossing | None = None) -> Share 
     Args:
         counted: (n,) answers that count.
         of: (n,) answers among which they count.
-        crossing: Who answered about what: the interval is a two-way bootstrap over people and images, None for one of
-            either. Without it each entry is a distinct image, and the interval is Clopper and Pearson's.
+        crossing: Who answered about what: the interval is a two-way bootstrap over people and
+            images, None for one of either. Without it each entry is a distinct image, and the
+            interval is Clopper and Pearson's.
     """
     among = np.asarray(of, dtype=bool)
     hits = np.asarray(counted, dtype=bool) & among
@@ -78,9 +82,10 @@ def confusion(positive: Truth, said: Truth, crossing: Crossing | None = None) ->
         crossing: Who answered about what; see :func:`share`.
 
     Returns:
-        Accuracy, precision, recall, specificity and false omission (of all images taken for negative, the positive share), each
-        with its interval; d' with its interval, and the criterion c of signal detection, with half an
-        answer added to every cell, so that they are finite.
+        Accuracy, precision, recall, specificity and false omission (of all images taken for
+        negative, the positive share), each with its interval; d' with its interval, and the
+        criterion c of signal detection, with half an answer added to every cell, so that they are
+        finite.
     """
     truth, told = np.asarray(positive, dtype=bool), np.asarray(said, dtype=bool)
     right, every = truth == told, np.ones(len(truth), dtype=bool)
@@ -127,7 +132,10 @@ def _d_prime_interval(
 
 
 def over_people(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Mean of people's shares with its 95 % interval over people, the images being fixed; the best and the worst of them."""
+    """Mean of people's shares with its 95 % interval over people, the images being fixed.
+
+    The best and the worst of them.
+    """
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     low, high = share_interval(array) or (None, None)
     return {

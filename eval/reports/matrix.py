@@ -1,4 +1,7 @@
-"""The matrix as Markdown and as one self-contained HTML page: methods as rows, attacks as columns, a table for each purification."""
+"""The matrix as Markdown and as one self-contained HTML page.
+
+Methods as rows, attacks as columns, a table for each purification.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,11 @@ def unique(rows: Sequence[Row], key: str) -> list[str]:
 
 
 def tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[tuple[str, list[str]]]]]:
-    """For each purification: its name, the attacks run after it, and for each arm a cell's figures in words, attack by attack."""
+    """For each purification.
+
+    Its name, the attacks run after it, and for each arm a cell's figures in words, attack by
+    attack.
+    """
     made = []
     for purification in unique(rows, "purification"):
         here = [row for row in rows if row["purification"] == purification]
@@ -119,7 +126,10 @@ def _cells(rows: Sequence[Row], arm: str, attack: str) -> list[str]:
 
 
 def by_person(rows: Sequence[Row], metric: str) -> dict[str, dict[str, float]]:
-    """A metric's values by arm and person; ISM is no less than 0, and what is not a number is NaN."""
+    """A metric's values by arm and person.
+
+    ISM is no less than 0, and what is not a number is NaN.
+    """
     found: dict[str, dict[str, float]] = {}
     for row in rows:
         value = row[metric]
@@ -153,7 +163,8 @@ def figure(values: Sequence[float | None], *, share: bool = False) -> str:
     """Mean over people; of a share, its interval, too. A dash where nothing was measurable.
 
     Args:
-        values: Of the people; those that are no numbers are left out, and then the number of the others is given.
+        values: Of the people; those that are no numbers are left out, and then the number of the
+            others is given.
         share: If the values are shares of images.
     """
     known = np.array([value for value in values if value is not None and np.isfinite(value)])
@@ -217,7 +228,10 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def curve(rows: Sequence[Row]) -> str:
-    """ISM of every arm over the purifications, for each attack that met at least two of them; SVG, empty if none did."""
+    """ISM of every arm over the purifications, for each attack that met at least two of them.
+
+    SVG, empty if none did.
+    """
     attacks = [
         attack
         for attack in unique(rows, "attack")
@@ -266,7 +280,10 @@ def curve(rows: Sequence[Row]) -> str:
 
 
 def _bars(values: Values, mean: float) -> tuple[float, float]:
-    """Distances of a mean from its interval's ends; NaN, which draws no bar, without an interval."""
+    """Distances of a mean from its interval's ends.
+
+    NaN, which draws no bar, without an interval.
+    """
     interval = mean_interval(values, (0.0, 1.0))
     return (np.nan, np.nan) if interval is None else (mean - interval.low, interval.high - mean)
 

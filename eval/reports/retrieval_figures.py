@@ -34,7 +34,8 @@ class Answers:
         truth: (N,) entry that each picture shows.
         distances: (N, E, k).
         ids: (N, E, k).
-        chains: The same, (N + M, k) each, after random chains, strangers last; None if there were none.
+        chains: The same, (N + M, k) each, after random chains, strangers last; None if there were
+            none.
     """
 
     labels: list[tuple[str, str]]
@@ -59,15 +60,17 @@ def summarise(
 ) -> dict[str, Any]:
     """Compute all figures of all arms, and differences from the first arm, with intervals over images.
 
-    Edits are weighted equally in the means; they are the edits that were tried, not a sample of others. The same images are in
-    all arms, so that differences are paired. Recalls have exact intervals, differences of recall McNemar's exact p, and Holm's
-    over all edits and arms. A micro average precision of an edit has no interval, the one of random chains has.
+    Edits are weighted equally in the means; they are the edits that were tried, not a sample of
+    others. The same images are in all arms, so that differences are paired. Recalls have exact
+    intervals, differences of recall McNemar's exact p, and Holm's over all edits and arms. A micro
+    average precision of an edit has no interval, the one of random chains has.
 
     Args:
         answers: By arm.
         beta: Of the scores; see :func:`indexing.matches.scores`.
         metric: Of the index.
-        resamples: Bootstrap samples of micro average precision, at most :data:`MICRO_RESAMPLES`; 0 for no intervals there.
+        resamples: Bootstrap samples of micro average precision, at most :data:`MICRO_RESAMPLES`; 0
+            for no intervals there.
         seed: Of the bootstrap.
     """
     first = next(iter(answers))
@@ -154,7 +157,10 @@ def gains(one: Answers, other: Answers) -> dict[str, Any]:
 
 
 def gain_interval(values: NDArray[np.float64]) -> Interval | None:
-    """Interval of images' mean gain, by Student's t; where no image changed, what so many images can miss."""
+    """Interval of images' mean gain, by Student's t.
+
+    Where no image changed, what so many images can miss.
+    """
     found = mean_interval(values, (-1.0, 1.0))
     if found is None and len(values) > 1 and not values.any():
         missed = proportion_interval(0, len(values)).high

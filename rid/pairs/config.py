@@ -38,8 +38,8 @@ class PGDConfig:
         momentum: Decay of the accumulated gradient, from 0 to 1; 0 uses the plain sign. Gradients
             are normalized by their mean magnitude per image and accumulate across objectives and
             rounds.
-        outer_steps: Outer rounds. In each, every objective runs its steps from the same images, and the
-            results are averaged.
+        outer_steps: Outer rounds. In each, every objective runs its steps from the same images, and
+            the results are averaged.
         universal: Optimize one universal perturbation for all images, image by image.
 
     Raises:
@@ -69,8 +69,8 @@ class SurrogateConfig:
     The defaults are those of Anti-DreamBooth's ASPL scripts (arXiv 2303.15433).
 
     Attributes:
-        warmup_steps: Warm-up steps on the clean images before the first round; FSMG uses 1000, and 0
-            steps per round.
+        warmup_steps: Warm-up steps on the clean images before the first round; FSMG uses 1000, and
+            0 steps per round.
         steps: Steps on the clean images before each round, and on the protected ones after it.
         lr: AdamW's learning rate; its moments are reset before each training.
         train_text_encoder: Also train the text encoder.
@@ -106,11 +106,11 @@ class PairConfig:
         side: Side in pixels to which images are resized and center-cropped, as in RID's programs.
         method: Objective: denoising, surrogate, encoder or targeted.
         pgd: Settings of PGD.
-        alternate_models: Attack the models one after another in each round and average the results, as the
-            published ensembles do; otherwise each step uses the mean of all models.
+        alternate_models: Attack the models one after another in each round and average the results,
+            as the published ensembles do; otherwise each step uses the mean of all models.
         prompt: Prompt of the models, with the methods denoising and targeted.
-        timestep_range: Lowest and highest timestep to draw, as fractions of the noise schedule from 0 to 1,
-            with the method denoising.
+        timestep_range: Lowest and highest timestep to draw, as fractions of the noise schedule from
+            0 to 1, with the method denoising.
         num_noise_samples: Samples of timestep and noise per gradient, with the method denoising.
         surrogate: Fine-tuning of the surrogate, with the method surrogate.
         target: Target image file, with the method targeted.

@@ -16,8 +16,8 @@ class ProtectConfig:
     Attributes:
         weights: Generator: a folder, a registry name, a Hub id or a .ckpt file.
         resize_mode: resize computes the perturbation at the generator's resolution and resizes it
-            to the photo; tile computes it at the photo's resolution in overlapping windows; crop resizes
-            and center-crops the photo itself, as RID's programs do.
+            to the photo; tile computes it at the photo's resolution in overlapping windows; crop
+            resizes and center-crops the photo itself, as RID's programs do.
         format: png (lossless) or jpeg (quality 95, 4:4:4 chroma), which weakens the protection.
         strip_metadata: Drop EXIF, other metadata and the color profile, and convert colors to sRGB.
         compile: Compile the network first; worthwhile for large jobs.

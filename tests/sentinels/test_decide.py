@@ -109,7 +109,10 @@ def test_asking_one_by_one_stops_early_and_seldom_wrongly():
 
 @pytest.fixture
 def answered(tmp_path):
-    """Sentinels of flat colours; a system that gives their colour back, one that does not, and answers that lack something."""
+    """Sentinels of flat colours.
+
+    A system that gives their colour back, one that does not, and answers that lack something.
+    """
     colours = np.random.default_rng(0).integers(0, 255, (8, 4, 4, 3), dtype=np.uint8)
     record = Record(tmp_path / "record.json")
     system, control = Trials(tmp_path / "system"), Trials(tmp_path / "control")
