@@ -174,7 +174,7 @@ def at_one_percent(
         units: Name of each image's unit, (N,).
     """
     threshold = calibration.threshold_fpr_1
-    names = {"found_at_1_percent": 1, "accused_at_1_percent": 0}
+    names = {"tpr_at_1pct_threshold": 1, "fpr_at_1pct_threshold": 0}
     if threshold is None:
         return dict.fromkeys(names), dict.fromkeys(names)
     rates: Row = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +13,8 @@ from lightning.pytorch.callbacks import WeightAveraging
 
 from engine.cli.exit_codes import TERMINATED
 from engine.stopping import Stopping, stop_on_sigterm
+
+log = logging.getLogger(__name__)
 
 
 class StopOnSigterm(Callback):
@@ -88,7 +90,7 @@ class StopOnSigterm(Callback):
         nothing_new = self._progress is None or trainer.fast_dev_run  # type: ignore[attr-defined]
         saved = "nothing is saved" if nothing_new else self._save(trainer)
         if trainer.is_global_zero:
-            print(f"stopped by SIGTERM after step {self._step}: {saved}", file=sys.stderr)
+            log.info("stopped by SIGTERM after step %d: %s", self._step, saved)
         # exit with 0 where Lightning would kill the first process after another code
         environment = getattr(trainer.strategy, "cluster_environment", None)
         started_by_first = (

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from engine.cli.noise import ROOMS, quiet_libraries
+from engine.cli.noise import ROOMS, log_notes, quiet_libraries
 from engine.devices import leave_process_group, started_by_first
 from engine.stopping import Stopped
 
@@ -56,7 +56,9 @@ def run(command: Callable[[list[str]], int], arguments: Sequence[str] | None = N
         # prepare the process
         if arguments is None:
             signal.signal(signal.SIGTERM, _raise_stopped)
-            if not sys.flags.dev_mode:
+            if sys.flags.dev_mode:
+                log_notes(of_libraries=True)
+            else:
                 quiet_libraries()
         code = command(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -194,7 +195,7 @@ def format_row(action: argparse.Action, about: str | None = None) -> str:
         about: Text about it; None for all of its help.
     """
     about = (action.help or "") if about is None else about
-    about = " ".join(about.replace("``", "").split()).rstrip(".")
+    about = plain_text(about).rstrip(".")
     notes = []
     allowed = choices(type_source(action)) if placeholder(action) == "VALUE" else []
     if allowed:
@@ -214,6 +215,13 @@ def columns(option: str, about: str) -> str:
         return head
     lines = _fill(about, " " * HELP_COLUMN)
     return head + lines[len(head) :] if len(head) < HELP_COLUMN - 1 else f"{head}\n{lines}"
+
+
+def plain_text(text: str) -> str:
+    """Remove Sphinx roles, backquotes and line breaks from a docstring's text."""
+    text = re.sub(r":\w+:`~(?:[^`.]*\.)*([^`.]+)`", r"\1", text)  # ~ stands for the last name
+    text = re.sub(r":\w+:`([^`]+)`", r"\1", text)
+    return " ".join(text.replace("`", "").split())
 
 
 def text_width() -> int:

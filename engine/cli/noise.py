@@ -34,6 +34,28 @@ ENVIRONMENT = {
 """Environment variables of a command's child processes, unless the user has set them."""
 
 
+_notes_hidden = False
+"""True after ``--quiet``."""
+
+
+def log_notes(of_libraries: bool = False) -> None:
+    """Send log records to stderr: this project's notes and warnings, and all errors.
+
+    Args:
+        of_libraries: Also show warnings of libraries, as ``python -X dev`` does.
+    """
+    handler = logging.StreamHandler()
+    handler.addFilter(_is_shown_in_dev_mode if of_libraries else _is_shown)
+    handler.setFormatter(_Formatter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+
+
+def hide_notes() -> None:
+    """Hide log records below warnings from now on, for ``--quiet``."""
+    global _notes_hidden
+    _notes_hidden = True
+
+
 def quiet_libraries() -> None:
     """Hide the output of libraries on stderr, except errors.
 
@@ -46,18 +68,23 @@ def quiet_libraries() -> None:
     # replace the function: libraries that set warning filters would undo a filter
     warnings.showwarning = _ignore
 
-    handler = logging.StreamHandler()
-    handler.addFilter(_is_shown)
-    handler.setFormatter(_Formatter())
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    log_notes()
 
     # replace the class: some libraries, such as Lightning, add handlers to their loggers
     logging.setLoggerClass(_Logger)
 
 
 def _is_shown(record: logging.LogRecord) -> bool:
-    """Return True for errors and for log records of this project."""
-    return record.levelno >= logging.ERROR or record.name.partition(".")[0] in ROOMS
+    """Return True for errors and for log records of this project that are not hidden."""
+    if record.levelno >= logging.ERROR:
+        return True
+    lowest = logging.WARNING if _notes_hidden else logging.INFO
+    return record.levelno >= lowest and record.name.partition(".")[0] in ROOMS
+
+
+def _is_shown_in_dev_mode(record: logging.LogRecord) -> bool:
+    """Return True for the records that are shown, and for warnings of libraries."""
+    return record.levelno >= logging.WARNING or _is_shown(record)
 
 
 class _Logger(logging.Logger):

@@ -6,6 +6,7 @@ import sys
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.cli.noise import hide_notes
 from engine.progress import hide_bars
 from engine.records import to_json
 
@@ -45,6 +46,7 @@ class Output:
         """Hide notes and progress bars from now on."""
         self.quiet = True
         hide_bars()
+        hide_notes()
 
     def result(self, text: str | None = None, **values: Any) -> None:
         """Print a result.

@@ -14,6 +14,7 @@ from engine.cli.help import (
     format_row,
     heading,
     kebab,
+    plain_text,
     section,
     sort_options,
     text_width,
@@ -49,7 +50,7 @@ def short_help(parser: ArgumentParser, example: str) -> str:
 
 def first_sentence(text: str) -> str:
     """Shorten the text about an option to :data:`MAX_CHARACTERS`."""
-    sentence = re.split(r"(?<=[a-z0-9)])[.;] ", " ".join(text.split()))[0]
+    sentence = re.split(r"(?<=[a-z0-9)])[.;] ", plain_text(text))[0]
     if len(sentence) <= MAX_CHARACTERS:
         return sentence
     cut = sentence[:MAX_CHARACTERS]

@@ -101,8 +101,8 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     assert float(rows["track", "native"]["verdicts_changed"]) == 0
     assert float(rows["blur", "4.0"]["generated_accuracy"]) == 0, "no grain is left"
     assert float(rows["blur", "4.0"]["verdicts_changed"]) == 0.5
-    assert float(rows["blur", "4.0"]["found_at_1_percent"]) == 0
-    assert float(rows["blur", "4.0"]["found_at_1_percent_high"]) > 0.1, "of 24 images"
+    assert float(rows["blur", "4.0"]["tpr_at_1pct_threshold"]) == 0
+    assert float(rows["blur", "4.0"]["tpr_at_1pct_threshold_high"]) > 0.1, "of 24 images"
     assert (rows["blur", "4.0"]["real"], rows["blur", "4.0"]["generated"]) == ("24", "24")
     assert float(rows["blur", "4.0"]["generated_changed"]) == 1
     assert float(rows["blur", "4.0"]["real_changed"]) == 0
@@ -128,7 +128,7 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
 def test_without_a_calibration_there_is_no_rate_at_one_percent():
     clean = Scores.of([{"label": n % 2, "logit": n % 7 - 3.0, "key": f"{n}"} for n in range(40)])
     made = row("blur", "1", clean, clean, Calibration())
-    for name in ("found_at_1_percent", "accused_at_1_percent", "accused_at_1_percent_low"):
+    for name in ("tpr_at_1pct_threshold", "fpr_at_1pct_threshold", "fpr_at_1pct_threshold_low"):
         assert made[name] is None
     assert made["generated_accuracy"] is not None
 

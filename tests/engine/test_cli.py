@@ -226,8 +226,33 @@ def test_results_are_on_stdout_and_the_rest_on_stderr(capsys):
     assert capsys.readouterr() == ("a.png: real\n1 judged\n", "a note\nwarning: mind the gap\n")
 
 
+def test_quiet_hides_logged_notes_and_keeps_warnings():
+    script = """
+import logging, sys
+from engine.cli import Room, Verb, run
+
+def act(settings, output):
+    for name in ("rid.training", "some.library"):
+        logging.getLogger(name).info("note of %s", name)
+        logging.getLogger(name).warning("mind %s", name)
+
+room = Room("room", "A room.", {"act": Verb("Act.", "room act", lambda parser: None, act)})
+sys.argv[1:] = ARGUMENTS
+sys.exit(run(room.main))
+"""
+    told = [
+        started(script.replace("ARGUMENTS", repr(["act", *more]))).stderr
+        for more in ([], ["--quiet"])
+    ]
+    assert told == [
+        "note of rid.training\nwarning: mind rid.training\n",
+        "warning: mind rid.training\n",
+    ]
+
+
 def test_quiet_leaves_out_notes_and_bars(capsys, monkeypatch):
     monkeypatch.setattr("engine.progress._hidden", False)
+    monkeypatch.setattr("engine.cli.noise._notes_hidden", False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert bars_shown()
     assert run(ROOM.main, ["judge", "--quiet"]) == 1

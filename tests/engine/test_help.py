@@ -1,5 +1,6 @@
 """Help is read from source without imports, and shows the very options that are accepted."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -7,7 +8,7 @@ from importlib import import_module
 import pytest
 
 from engine.cli import Training
-from engine.cli.help import COMMON, kebab, visible_actions
+from engine.cli.help import COMMON, kebab, plain_text, visible_actions
 from engine.cli.short_help import DEVICES, MAX_CHARACTERS, first_sentence
 from tests.commands import ROOMS, VERBS, accepted
 
@@ -135,6 +136,19 @@ def test_device_options_have_one_entry_and_groups_one_line():
     assert "settings: accelerator, strategy, " in groups
     search = outlined("indexing search").format_help()
     assert "5 settings: name, weights, size, antialias, unit\n" in search
+
+
+@pytest.mark.parametrize("command", VERBS)
+def test_help_has_no_markup_of_docstrings(command):
+    parser = outlined(command)
+    for text in (parser.format_help(), parser.format_help(everything=True)):
+        assert not re.findall(r".*`.*", text)
+        assert not re.findall(r":(?:class|data|func|meth|mod|paramref|attr|exc):", text)
+
+
+def test_roles_become_names():
+    assert plain_text("one of :data:`~a.b.KINDS`; see\n:func:`a.f`") == "one of KINDS; see a.f"
+    assert plain_text("``.bin`` or `N`") == ".bin or N"
 
 
 def test_first_sentences():
