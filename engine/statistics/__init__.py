@@ -1,8 +1,13 @@
-"""Intervals and tests of every report, thin over scipy.
+"""Confidence intervals and tests of all reports, built on scipy.
 
-Each function names its unit: the thing that is drawn from a population, such as a person, a key or
-an image. An interval is None where none can be had, is never of zero width, and stays inside the
-quantity's range. scipy is imported where it runs, since it takes long to load.
+Each docstring states three things:
+
+* Unit: the thing that is sampled from a population, such as a person, a key or an image.
+* Assumes: the conditions under which the interval covers, or the p-value is valid.
+* Fails: the known cases in which it does not.
+
+Intervals are None where they are undefined. They never have zero width and never leave the range
+of the quantity. Functions import scipy when they are called, because loading it is slow.
 """
 
 from engine.statistics.bootstrap import Interval, bootstrap_interval, clusters

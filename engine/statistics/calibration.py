@@ -1,4 +1,4 @@
-"""Calibration error with its floor: how large it is for probabilities that are exactly right."""
+"""Expected calibration error and its floor under perfect calibration."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from numpy.typing import NDArray
 from engine.statistics.bootstrap import Values
 
 BINS = 15
-"""Equal-width bins of the expected calibration error."""
+"""Default number of equal-width bins of the expected calibration error."""
 
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """Expected calibration error beside what perfect calibration would give.
+    """Expected calibration error and its distribution under perfect calibration.
 
     Attributes:
-        error: Mean distance of probability from share, over bins.
-        floor: Mean error of perfectly calibrated probabilities like these.
-        floor_high: Error that perfectly calibrated ones exceed in 1 of 40 samples.
-        rms: Root mean square error without the part that chance adds (Kumar 2019); 0 where chance
-            explains all.
-        n: Images.
+        error: Mean absolute gap between probability and share of generated images, over bins.
+        floor: Mean error if these probabilities were perfectly calibrated.
+        floor_high: 97.5 % quantile of the error if they were perfectly calibrated.
+        rms: Debiased root mean square error (Kumar et al. 2019); 0 if chance explains all of it.
+        n: Number of images.
     """
 
     error: float
@@ -34,7 +33,7 @@ class CalibrationError:
 
     @property
     def above_floor(self) -> bool:
-        """True if chance alone hardly explains the error."""
+        """Return True if the error exceeds 97.5 % of errors under perfect calibration."""
         return self.error > self.floor_high
 
 
@@ -48,44 +47,49 @@ def calibration_error(
 ) -> CalibrationError:
     """Measure the expected calibration error and its floor.
 
+    The floor is simulated: labels are drawn from the given probabilities.
+
     Unit: one image.
-    Assumes: independent images. The floor is simulated: labels are drawn with the very
-    probabilities that are judged.
-    Fails: equal-width bins see nothing of errors within a bin. With class weights the floor is of
-    the probabilities as if they were meant for balanced classes, and only rough.
+    Assumes: independent images.
+    Fails: equal-width bins hide errors within a bin. With class weights the floor treats the
+    probabilities as if they were meant for balanced classes, and is only rough.
 
     Args:
         label: (n,) 1 generated, 0 real.
         probability: (n,) P(generated), 0 to 1.
-        weights: (n,) of the images; equal if None.
-        bins: How many.
-        resamples: Simulated samples.
-        seed: Of the simulation.
+        weights: (n,) weight of each image; equal if None.
+        bins: Number of bins.
+        resamples: Number of simulated label sets.
+        seed: Seed of the simulation.
     """
     count = len(label)
     weights = np.full(count, 1 / count) if weights is None else weights / weights.sum()
-    place = np.minimum((probability * bins).astype(int), bins - 1)
-    drawn = np.random.default_rng(seed).random((resamples, count)) < probability
-    gaps = weights * (probability - np.vstack([label[None], drawn]))
-    in_bin = np.eye(bins)[place]
+    # Row 0 holds the given labels, the other rows simulated ones.
+    simulated = np.random.default_rng(seed).random((resamples, count)) < probability
+    gaps = weights * (probability - np.vstack([label[None], simulated]))
+    # Sum the gaps of each bin.
+    bin_index = np.minimum((probability * bins).astype(int), bins - 1)
+    in_bin = np.eye(bins)[bin_index]
     errors = np.abs(gaps @ in_bin).sum(axis=1)
-    floor, high = errors[1:].mean(), np.quantile(errors[1:], 0.975)
+    floor = errors[1:].mean()
+    high = np.quantile(errors[1:], 0.975)
     rms = rms_error(label, probability, bins)
     return CalibrationError(float(errors[0]), float(floor), float(high), rms, count)
 
 
 def rms_error(label: NDArray[np.int64], probability: Values, bins: int = BINS) -> float:
-    """Debiased root mean square calibration error (Kumar, Liang and Ma 2019).
+    """Compute the debiased root mean square calibration error (Kumar, Liang and Ma 2019).
+
+    Bins hold equally many images. The variance of a bin's share is subtracted from its squared gap.
 
     Unit: one image.
-    Assumes: independent images. Bins hold equally many images; each bin's squared gap is reduced by
-    the variance of its share.
-    Fails: bins hold at least two images, so fewer are made of small samples.
+    Assumes: independent images.
+    Fails: for small samples, which get fewer bins, because a bin holds at least two images.
 
     Args:
         label: (n,) 1 generated, 0 real.
         probability: (n,) P(generated), 0 to 1.
-        bins: How many, at most n / 2.
+        bins: Number of bins, reduced to n / 2 if larger.
     """
     order = np.argsort(probability, kind="stable")
     parts = np.array_split(order, max(1, min(bins, len(order) // 2)))

@@ -1,4 +1,4 @@
-"""Intervals and tests of answers that cluster in two ways, such as by person and by image."""
+"""Intervals and tests of answers that cluster by person and by image."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ def crossed_table(
     images: Sequence[object] | NDArray[Any],
     values: Sequence[float] | NDArray[Any],
 ) -> Values:
-    """Sums of values by person and image, (P, I).
+    """Sum the values of answers by person and image.
 
     Args:
-        people: Name of each answer's person, (n,).
-        images: Name of each answer's image, (n,).
-        values: What is summed, (n,); ones count the answers.
+        people: Person of each answer, (n,).
+        images: Image of each answer, (n,).
+        values: Value of each answer, (n,); ones give the number of answers.
+
+    Returns:
+        The sums, (P, I).
     """
     rows = np.unique(np.asarray(people), return_inverse=True)[1]
     columns = np.unique(np.asarray(images), return_inverse=True)[1]
@@ -39,29 +42,30 @@ def crossed_interval(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval | None:
-    """Two-way cluster bootstrap: people and images are resampled at once (Owen 2007).
+    """Resample people and images at once: the two-way cluster bootstrap (Owen 2007).
 
-    Unit: a person and an image. Use it, too, for images by edits, where edits are drawn from a
-    population of edits.
-    Assumes: people are independent of each other, and so are images.
-    Fails: too wide, up to 1.7 times, where neither people nor images differ. Too narrow below about
-    ten of either.
+    It also fits images by edits, if the edits are a sample from a population of edits.
+
+    Unit: a person and an image.
+    Assumes: people are independent of each other, and images are independent of each other.
+    Fails: up to 1.7 times too wide if neither people nor images differ; too narrow with fewer than
+    about ten people or images.
 
     Args:
-        statistic: Takes sums of each table over resampled people and images, (k, resamples); NaN
-            where undefined.
+        statistic: Function of the tables' sums over resampled people and images, (k, resamples); it
+            returns NaN where it is undefined.
         tables: (k, P, I) sums by person and image; see :func:`crossed_table`.
-        resamples: How many, at least 40.
-        seed: Of the draws.
-        confidence: Between 0 and 1.
+        resamples: Number of resamples, at least 40.
+        seed: Seed of the resampling.
+        confidence: Confidence level, between 0 and 1.
 
     Returns:
-        The interval. None for one person or one image, or without any spread.
+        The interval, or None for one person, one image, or no spread.
     """
     _, people, images = tables.shape
 
     def resampled(rows: NDArray[np.int64], columns: NDArray[np.int64], axis: int = -1) -> Values:
-        """Statistic of resamples, (resamples,); scipy asks for one unresampled value, too."""
+        """Compute the statistic of resamples, (resamples,), or of one unresampled sample."""
         by_person = _counts(np.atleast_2d(rows), people)
         by_image = _counts(np.atleast_2d(columns), images)
         totals = np.einsum("kri,ri->kr", by_person @ tables, by_image)
@@ -74,41 +78,46 @@ def crossed_interval(
     )
 
 
-def _counts(drawn: NDArray[np.int64], size: int) -> Values:
-    """How often each unit was drawn, (resamples, size)."""
-    places = drawn + size * np.arange(len(drawn))[:, None]
-    return np.bincount(places.ravel(), minlength=size * len(drawn)).reshape(-1, size).astype(float)
+def _counts(indices: NDArray[np.int64], size: int) -> Values:
+    """Count the draws of each unit in each resample, (resamples, size)."""
+    resamples = len(indices)
+    cells = indices + size * np.arange(resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=size * resamples)
+    return counts.reshape(-1, size).astype(float)
 
 
 def crossed_share_interval(
     counted: Values, of: Values, resamples: int = 1000, seed: int = 0, confidence: float = 0.95
 ) -> Interval | None:
-    """Interval of a share of answers, over people and images at once; see :func:`crossed_interval`.
+    """Compute the interval of a share of answers over people and images.
 
-    Unit: a person and an image. Where all answers are alike, the bound is Clopper and Pearson's
-    over the people or the images, whichever are fewer, on "any failure".
+    If all answers agree, the interval is Clopper and Pearson's with one trial for each person or
+    each image, whichever are fewer. Otherwise see :func:`crossed_interval`.
+
+    Unit: a person and an image.
     Assumes: as :func:`crossed_interval`.
     Fails: as :func:`crossed_interval`.
 
     Args:
-        counted: (P, I) answers that count.
-        of: (P, I) answers among which they count.
-        resamples: How many.
-        seed: Of the draws.
-        confidence: Between 0 and 1.
+        counted: (P, I) number of answers that count, such as right ones.
+        of: (P, I) number of all answers.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
+        confidence: Confidence level, between 0 and 1.
 
     Returns:
-        Bounds from 0 to 1. None for fewer than two people or images, or of no answers.
+        Bounds in [0, 1], or None for no answers or fewer than two people or images.
     """
-    asked = of > 0
-    units = min(int(asked.any(axis=1).sum()), int(asked.any(axis=0).sum()))
+    answered = of > 0
+    people = answered.any(axis=1)
+    images = answered.any(axis=0)
+    units = min(int(people.sum()), int(images.sum()))
     if units < 2:
         return None
     share = float(counted.sum() / of.sum())
     if share in (0.0, 1.0):
         return beta_interval(share, units, confidence)
-    rows, columns = asked.any(axis=1), asked.any(axis=0)
-    tables = np.stack([counted, of])[:, rows][:, :, columns]
+    tables = np.stack([counted, of])[:, people][:, :, images]
     return crossed_interval(
         lambda totals: totals[0] / totals[1], tables, resamples, seed, confidence
     )
@@ -116,7 +125,15 @@ def crossed_share_interval(
 
 @dataclass(frozen=True)
 class CrossedTest:
-    """Estimate over answers, its interval, two-sided p, and over how many people and images."""
+    """Result of a two-way clustered t test.
+
+    Attributes:
+        estimate: Mean, or difference of means, over answers.
+        interval: Its confidence interval; None if undefined.
+        p: Two-sided p-value; None for one person or one image.
+        people: Number of people who answered.
+        images: Number of images with an answer.
+    """
 
     estimate: float
     interval: Interval | None
@@ -128,68 +145,84 @@ class CrossedTest:
 def crossed_test(
     total: Values, count: Values, null: float, confidence: float = 0.95
 ) -> CrossedTest:
-    """Test the mean of answers against a value, with variances of people and images added.
+    """Test the mean of answers with two-way cluster-robust variance (Cameron et al. 2011).
 
-    Unit: a person and an image. The variance is the two-way cluster-robust one (Cameron, Gelbach
-    and Miller 2011): that between people plus that between images minus that between answers, but
-    no less than the larger of the first two.
-    Assumes: Student's t with as many degrees of freedom as the fewer of people and images, less
-    one.
-    Fails: with fewer than about ten of either it is rough. If all answers are alike, there is no
-    interval, and p is that of a sign-flip test over the fewer of them.
+    The variance is that between people plus that between images minus that between answers, and at
+    least the larger of the first two. If all answers agree, there is no interval, and p is that of
+    a sign-flip test over the people or the images, whichever are fewer.
+
+    Unit: a person and an image.
+    Assumes: Student's t with min(people, images) - 1 degrees of freedom.
+    Fails: rough with fewer than about ten people or images.
 
     Args:
         total: (P, I) sums of answers by person and image.
-        count: (P, I) numbers of answers.
+        count: (P, I) number of answers by person and image.
         null: Mean under the null hypothesis.
-        confidence: Between 0 and 1.
+        confidence: Confidence level, between 0 and 1.
 
     Returns:
-        The test; interval and p are None for one person or one image.
+        The test; its interval and p are None for one person or one image.
     """
-    mean = float(total.sum() / count.sum())
-    influence = (total - mean * count) / count.sum()
-    return _tested(mean, influence, count, null, confidence)
+    mean, influence = _mean_and_influence(total, count)
+    return _t_test(mean, influence, count, null, confidence)
 
 
 def crossed_difference(
     a: tuple[Values, Values], b: tuple[Values, Values], confidence: float = 0.95
 ) -> CrossedTest:
-    """Compare the means of two kinds of answers by the same people about the same items; see :func:`crossed_test`.
+    """Compare two kinds of answers by the same people about the same items.
 
-    Unit: a person and an item, such as a photograph of which both kinds show a version.
+    See :func:`crossed_test` for the variance.
+
+    Unit: a person and an item, such as a photograph of which each kind shows a version.
     Assumes: as :func:`crossed_test`.
     Fails: as :func:`crossed_test`.
 
     Args:
-        a: Sums and numbers of answers of the first kind, (P, I) each.
-        b: Of the second kind.
-        confidence: Between 0 and 1.
+        a: Sums and number of answers of the first kind, (P, I) each.
+        b: Sums and number of answers of the second kind, (P, I) each.
+        confidence: Confidence level, between 0 and 1.
     """
-    means = [float(total.sum() / count.sum()) for total, count in (a, b)]
-    first, second = (
-        (total - mean * count) / count.sum()
-        for (total, count), mean in zip((a, b), means, strict=True)
-    )
-    return _tested(means[0] - means[1], first - second, a[1] + b[1], 0.0, confidence)
+    first_mean, first = _mean_and_influence(*a)
+    second_mean, second = _mean_and_influence(*b)
+    return _t_test(first_mean - second_mean, first - second, a[1] + b[1], 0.0, confidence)
 
 
-def _tested(
+def _mean_and_influence(total: Values, count: Values) -> tuple[float, Values]:
+    """Return the mean of answers and each cell's influence on it, (P, I)."""
+    mean = float(total.sum() / count.sum())
+    return mean, (total - mean * count) / count.sum()
+
+
+def _t_test(
     estimate: float, influence: Values, count: Values, null: float, confidence: float
 ) -> CrossedTest:
-    """Student's t from each person's and image's influence on an estimate, (P, I)."""
+    """Test an estimate by Student's t, given the influence of each person and image.
+
+    Args:
+        estimate: The mean, or the difference of means.
+        influence: (P, I) influence of each cell on the estimate.
+        count: (P, I) number of answers.
+        null: Estimate under the null hypothesis.
+        confidence: Confidence level, between 0 and 1.
+    """
     from scipy.stats import t
 
-    people, images = int(count.any(axis=1).sum()), int(count.any(axis=0).sum())
+    people = int(count.any(axis=1).sum())
+    images = int(count.any(axis=0).sum())
     units = min(people, images)
     if units < 2:
         return CrossedTest(estimate, None, None, people, images)
+    # Two-way cluster-robust variance, with a correction for few clusters.
     by_person = (influence.sum(axis=1) ** 2).sum() * people / (people - 1)
     by_image = (influence.sum(axis=0) ** 2).sum() * images / (images - 1)
     variance = max(by_person + by_image - (influence**2).sum(), by_person, by_image)
+    # Without variance: a sign-flip test.
     if variance < 1e-15:
         p = 1.0 if abs(estimate - null) < 1e-12 else 2 / 2**units
         return CrossedTest(estimate, None, p, people, images)
+    # With variance: Student's t.
     error = float(np.sqrt(variance))
     p = 2 * float(t.sf(abs(estimate - null) / error, units - 1))
     half = float(t.ppf((1 + confidence) / 2, units - 1)) * error

@@ -1,4 +1,4 @@
-"""Multiplicity, and the least p-values that so many people or keys can give."""
+"""Multiple comparisons, and the least p-values that few people or keys can reach."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import numpy as np
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjust the p-values of all comparisons that a page shows, by Holm's method (1979).
+    """Adjust p-values for multiple comparisons (Holm 1979).
+
+    The method bounds the probability of any false rejection.
 
     Unit: one comparison.
-    Assumes: nothing of how the comparisons depend on each other. Keeps the chance of any false
-    rejection.
-    Fails: if comparisons were made and not passed. With few people it cannot reject at all; see
+    Assumes: nothing about the dependence between comparisons.
+    Fails: if some comparisons of the report are left out. With few people it can never reject; see
     :func:`least_people`.
 
     Args:
-        p: Each from 0 to 1.
+        p: P-values of all comparisons of a report, in [0, 1].
 
     Returns:
         Adjusted p-values in the same order, at most 1.
@@ -31,35 +32,36 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def least_p_of_people(people: int, draws: int = 9999) -> float:
-    """Least two-sided p of a sign-flip test over so many people.
+    """Return the least two-sided p of a sign-flip test of ``people`` people.
 
-    ``draws`` sign patterns bound it, too.
+    If ``draws`` sign patterns are drawn instead of all, p is at least 2 / (draws + 1).
     """
     return 1.0 if people < 2 else max(2 / 2**people, 2 / (draws + 1))
 
 
 def least_people(level: float, comparisons: int = 1) -> int:
-    """Fewest people whose sign-flip test can reach a level, after Holm over so many comparisons.
+    """Return the fewest people whose sign-flip test can reach a level after Holm.
 
     Raises:
         ValueError: If the level is not between 0 and 1, or there is no comparison.
     """
     if not 0 < level < 1 or comparisons < 1:
-        msg = (
-            f"a level is between 0 and 1 and comparisons at least 1, got {level} and {comparisons}"
-        )
+        msg = "level must lie between 0 and 1, and comparisons must be at least 1; "
+        msg += f"got level {level}, comparisons {comparisons}"
         raise ValueError(msg)
     return int(np.ceil(1 - np.log2(level / comparisons) - 1e-9))
 
 
 def least_keys(level: float) -> int:
-    """Fewest keys whose pairing test can reach a level: n pairings of n keys give at least 1 / n!.
+    """Return the fewest keys whose pairing test can reach a level.
+
+    n keys have n! pairings, so p is at least 1 / n!.
 
     Raises:
         ValueError: If the level is not between 0 and 1.
     """
     if not 0 < level < 1:
-        msg = f"a level is between 0 and 1, got {level}"
+        msg = f"level must lie between 0 and 1, got {level}"
         raise ValueError(msg)
     keys = 2
     while 1 / factorial(keys) > level:

@@ -1,4 +1,4 @@
-"""Permutation test of a pairing of rows with columns."""
+"""Permutation test of the pairing of rows with columns."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.statistics.bootstrap import BATCH, Values
+from engine.statistics.bootstrap import MAX_BATCH_VALUES, Values
 
-ENUMERATED = 9
-"""Pairs up to which a pairing test goes through all pairings."""
+MAX_ENUMERATED_PAIRS = 9
+"""Most pairs for which a pairing test enumerates all pairings."""
 
 
 @dataclass(frozen=True)
 class PairingTest:
-    """P-value of a pairing, over how many pairings it was computed, and whether these were all there are."""
+    """Result of a pairing test.
+
+    Attributes:
+        p: One-sided p-value.
+        pairings: Number of pairings that it was computed from.
+        exact: True if these are all pairings; False if they were drawn.
+    """
 
     p: float
     pairings: int
@@ -24,36 +30,38 @@ class PairingTest:
 
 
 def pairing_test(similarity: Values, seed: int, draws: int = 99_999) -> PairingTest:
-    """One-sided permutation test that each row is more similar to its own column than chance would have it.
+    """Test if rows are more similar to their own columns than by chance.
+
+    It is a one-sided permutation test.
 
     Unit: one row with its column.
-    Assumes: without a link, every pairing of rows with columns was equally likely.
-    Fails: if rows and columns are alike for another reason than the link in question.
+    Assumes: under the null hypothesis, all pairings of rows with columns are equally likely.
+    Fails: if rows and columns are similar for another reason than the tested one.
 
     Args:
-        similarity: (n, n) in [-1, 1]; own pairs on the diagonal.
-        seed: Of the drawn pairings.
-        draws: How many pairings are drawn above :data:`ENUMERATED` rows; below, all are gone
-            through.
+        similarity: (n, n) in [-1, 1]; true pairs on the diagonal.
+        seed: Seed of the drawn pairings.
+        draws: Number of drawn pairings. Up to :data:`MAX_ENUMERATED_PAIRS` rows, all pairings are
+            enumerated instead.
     """
     from scipy.stats import permutation_test
 
     count = len(similarity)
     rows = np.arange(count)
-    exact = count <= ENUMERATED
+    exact = count <= MAX_ENUMERATED_PAIRS
+    pairings = factorial(count) if exact else draws
 
     def mean(columns: NDArray[np.int64], axis: int = -1) -> Values:
-        return 1 + similarity[rows, columns].mean(
-            axis=axis
-        )  # away from 0, as scipy's tolerance for ties is relative
+        # Shifted away from 0, because scipy's tolerance for ties is relative.
+        return 1 + similarity[rows, columns].mean(axis=axis)
 
-    found = permutation_test(
+    test = permutation_test(
         (rows,),
         mean,
         permutation_type="pairings",
         alternative="greater",
-        n_resamples=factorial(count) if exact else draws,
-        batch=max(1, BATCH // count),
+        n_resamples=pairings,
+        batch=max(1, MAX_BATCH_VALUES // count),
         rng=np.random.default_rng(seed),
     )
-    return PairingTest(float(found.pvalue), factorial(count) if exact else draws, exact)
+    return PairingTest(float(test.pvalue), pairings, exact)

@@ -1,30 +1,34 @@
-"""Intervals of the area under the ROC curve, and true-positive rates at a false-positive rate."""
+"""Intervals of the AUC, and true-positive rates at a false-positive rate."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.statistics.bootstrap import Interval, Values, within
+from engine.statistics.bootstrap import Interval, Values, clip_interval
 from engine.statistics.shares import beta_interval
 
-NEGATIVES_PER_RATE = 3
-"""Negatives times rate below which a true-positive rate at that rate is noise."""
+MIN_FALSE_POSITIVES = 3
+"""Least expected number of false positives for which a true-positive rate is computed."""
 
 
 def tpr_at_fpr(positives: Values, negatives: Values, rate: float) -> float | None:
-    """Largest true-positive rate whose false-positive rate is at most ``rate``, at a threshold chosen on these scores.
+    """Return the largest true-positive rate at a false-positive rate of at most ``rate``.
+
+    The threshold is chosen on the same scores, so it is an oracle threshold.
 
     Unit: one score.
-    Assumes: nothing. The threshold is an oracle's, since it is chosen on the very scores that are
-    counted.
-    Fails: below ``3 / rate`` negatives, where it is None: 300 for 1 %. At that number the true
-    false-positive rate at the threshold may still be twice as large.
+    Assumes: nothing.
+    Fails: with little more than ``3 / rate`` negatives, the true false-positive rate at the
+    threshold may be twice ``rate``.
 
     Args:
-        positives: (m,) scores.
-        negatives: (n,) scores.
-        rate: Between 0 and 1.
+        positives: (m,) scores of positives.
+        negatives: (n,) scores of negatives.
+        rate: False-positive rate, between 0 and 1.
+
+    Returns:
+        The rate, or None below ``3 / rate`` negatives (300 for 1 %) or without positives.
     """
     count = len(negatives)
     if not len(positives) or count < least_negatives(rate):
@@ -35,8 +39,8 @@ def tpr_at_fpr(positives: Values, negatives: Values, rate: float) -> float | Non
 
 
 def least_negatives(rate: float) -> int:
-    """Fewest negatives from which a true-positive rate at a false-positive rate is computed."""
-    return int(np.ceil(NEGATIVES_PER_RATE / rate - 1e-9))
+    """Return the fewest negatives for a true-positive rate at a false-positive rate."""
+    return int(np.ceil(MIN_FALSE_POSITIVES / rate - 1e-9))
 
 
 def auc_interval(
@@ -45,39 +49,41 @@ def auc_interval(
     units: NDArray[np.str_] | None = None,
     confidence: float = 0.95,
 ) -> Interval | None:
-    """DeLong's interval of the AUC on the logit scale, over clusters (Obuchowski 1997).
+    """Compute DeLong's interval of the AUC over clusters (Obuchowski 1997).
+
+    It is symmetric on the logit scale, with quantiles of Student's t. At an AUC of 0 or 1, and
+    without variance, it is the exact interval of a proportion whose trials are disjoint pairs of a
+    positive and a negative; that one covers more than ``confidence``.
 
     Unit: one score, or a cluster of scores with one name in ``units``, such as an image and its
     reconstruction.
-    Assumes: independent clusters. Quantiles are Student's t of the clusters in the smaller class.
-    Fails: below about ten clusters of a class; too narrow near 1, where few errors decide (0.92
-    instead of 0.95 at an AUC of 0.998 with 200 images of a class). At an AUC of 0 or 1, and without
-    any variance, the interval is the exact one of as many disjoint pairs of a positive and a
-    negative as there are, which covers more than it says.
+    Assumes: independent clusters.
+    Fails: below about ten clusters of a class. Near 1 a few errors decide, and it is too narrow: it
+    covers 0.92 instead of 0.95 at an AUC of 0.998 with 200 images of each class.
 
     Args:
         label: (n,) 1 for positives, 0 for negatives.
-        score: (n,).
-        units: (n,) names; each score on its own if None.
-        confidence: Between 0 and 1.
+        score: (n,) larger for positives.
+        units: (n,) cluster name of each score; every score is a cluster if None.
+        confidence: Confidence level, between 0 and 1.
 
     Returns:
-        Bounds from 0 to 1. None if a class has fewer than two clusters.
+        Bounds in [0, 1], or None if a class has fewer than two clusters.
     """
     from scipy.special import expit, logit
     from scipy.stats import t
 
-    place = unit_places(len(label), units)
-    pairs = disjoint_pairs(label, place)
+    cluster = cluster_indices(len(label), units)
+    pairs = disjoint_pairs(label, cluster)
     if pairs < 2:
         return None
     auc, influence = auc_influence(label, np.asarray(score, dtype=np.float64))
-    error = np.sqrt(clustered_variance(influence, label, place))
+    error = np.sqrt(clustered_variance(influence, label, cluster))
     if auc in (0.0, 1.0) or error < 1e-9:
         return beta_interval(auc, pairs, confidence)
     half = t.ppf((1 + confidence) / 2, pairs - 1) * error / (auc * (1 - auc))
     low, high = expit(logit(auc) + np.array([-half, half]))
-    return within(low, high, (0.0, 1.0))
+    return clip_interval(low, high, (0.0, 1.0))
 
 
 def auc_difference_interval(
@@ -87,47 +93,60 @@ def auc_difference_interval(
     units: NDArray[np.str_] | None = None,
     confidence: float = 0.95,
 ) -> Interval | None:
-    """DeLong's interval of the difference of two AUCs on the same images.
+    """Compute DeLong's interval of the difference of two AUCs on the same images.
 
-    Unit: as :func:`auc_interval`.
+    Without variance its half-width is that of an exact interval over disjoint pairs; see
+    :func:`auc_interval`.
+
+    Unit: one image, or a cluster of images with one name in ``units``.
     Assumes: independent clusters; a nearly normal difference.
-    Fails: near AUC 1 of both. Where no variance was seen the bounds are those of disjoint pairs, as
-    of :func:`auc_interval`.
+    Fails: if both AUCs are close to 1.
 
     Args:
         label: (n,) 1 for positives, 0 for negatives.
         a: (n,) scores of the first system.
-        b: (n,) scores of the second one.
-        units: (n,) names; each image on its own if None.
-        confidence: Between 0 and 1.
+        b: (n,) scores of the second system.
+        units: (n,) cluster name of each image; every image is a cluster if None.
+        confidence: Confidence level, between 0 and 1.
 
     Returns:
-        Bounds from -1 to 1. None if a class has fewer than two clusters.
+        Bounds in [-1, 1] of the AUC of ``a`` minus that of ``b``, or None if a class has fewer than
+        two clusters.
     """
     from scipy.stats import t
 
-    place = unit_places(len(label), units)
-    pairs = disjoint_pairs(label, place)
+    cluster = cluster_indices(len(label), units)
+    pairs = disjoint_pairs(label, cluster)
     if pairs < 2:
         return None
-    (first, one), (second, other) = (
-        auc_influence(label, np.asarray(score, dtype=np.float64)) for score in (a, b)
-    )
-    difference = first - second
-    half = t.ppf((1 + confidence) / 2, pairs - 1) * np.sqrt(
-        clustered_variance(one - other, label, place)
-    )
+    first_auc, first = auc_influence(label, np.asarray(a, dtype=np.float64))
+    second_auc, second = auc_influence(label, np.asarray(b, dtype=np.float64))
+    difference = first_auc - second_auc
+    error = np.sqrt(clustered_variance(first - second, label, cluster))
+    half = t.ppf((1 + confidence) / 2, pairs - 1) * error
     if half < 1e-9:
         half = beta_interval(0.0, pairs, confidence).high
-    return within(difference - half, difference + half, (-1.0, 1.0))
+    return clip_interval(difference - half, difference + half, (-1.0, 1.0))
 
 
 def auc_influence(label: NDArray[np.int64], score: Values) -> tuple[float, Values]:
-    """AUC and each score's own contribution to its error, DeLong's structural components over the class's size."""
+    """Compute the AUC and each score's influence on it (DeLong 1988).
+
+    The influence is the centered structural component of a score, divided by the size of its class.
+    Influences sum to zero within each class.
+
+    Args:
+        label: (n,) 1 for positives, 0 for negatives.
+        score: (n,) larger for positives.
+
+    Returns:
+        The AUC and the influences, (n,).
+    """
     from scipy.stats import rankdata
 
     positive = label == 1
-    m, n = int(positive.sum()), int((~positive).sum())
+    m = int(positive.sum())
+    n = int((~positive).sum())
     ranks = rankdata(score)
     wins = np.empty(len(score))
     wins[positive] = (ranks[positive] - rankdata(score[positive])) / n
@@ -137,25 +156,36 @@ def auc_influence(label: NDArray[np.int64], score: Values) -> tuple[float, Value
 
 
 def clustered_variance(
-    influence: Values, label: NDArray[np.int64], place: NDArray[np.int64]
+    influence: Values, label: NDArray[np.int64], cluster: NDArray[np.int64]
 ) -> float:
-    """Variance of a sum over clusters, with each class's own correction for few clusters."""
-    size = place.max() + 1
-    sums = [
-        np.bincount(place, np.where(label == of, influence, 0.0), minlength=size) for of in (1, 0)
-    ]
-    counts = [len(np.unique(place[label == of])) for of in (1, 0)]
-    own = sum((part**2).sum() * c / (c - 1) for part, c in zip(sums, counts, strict=True))
-    both = 2 * (sums[0] * sums[1]).sum() * size / (size - 1)
-    return max(0.0, float(own + both))
+    """Compute the variance of the sum of influences over clusters.
+
+    Each class has its correction for few clusters.
+
+    Args:
+        influence: (n,) influence of each score.
+        label: (n,) 1 for positives, 0 for negatives.
+        cluster: (n,) cluster index of each score.
+    """
+    size = cluster.max() + 1
+    sums = []
+    within_class = 0
+    for class_label in (1, 0):
+        members = label == class_label
+        sums.append(np.bincount(cluster, np.where(members, influence, 0.0), minlength=size))
+        count = len(np.unique(cluster[members]))
+        within_class += (sums[-1] ** 2).sum() * count / (count - 1)
+    between_classes = 2 * (sums[0] * sums[1]).sum() * size / (size - 1)
+    return max(0.0, float(within_class + between_classes))
 
 
-def unit_places(count: int, units: NDArray[np.str_] | None) -> NDArray[np.int64]:
-    """Number of each row's cluster, (n,)."""
+def cluster_indices(count: int, units: NDArray[np.str_] | None) -> NDArray[np.int64]:
+    """Return the cluster index of each of ``count`` rows, (n,)."""
     return np.arange(count) if units is None else np.unique(units, return_inverse=True)[1]
 
 
-def disjoint_pairs(label: NDArray[np.int64], place: NDArray[np.int64]) -> int:
-    """Independent pairs of a positive and a negative that can be formed of distinct clusters."""
-    of_class = [len(np.unique(place[label == of])) for of in (0, 1)]
-    return min(*of_class, len(np.unique(place)) // 2)
+def disjoint_pairs(label: NDArray[np.int64], cluster: NDArray[np.int64]) -> int:
+    """Count pairs of a positive and a negative that share no cluster."""
+    positives = len(np.unique(cluster[label == 1]))
+    negatives = len(np.unique(cluster[label == 0]))
+    return min(negatives, positives, len(np.unique(cluster)) // 2)

@@ -1,4 +1,4 @@
-"""Intervals of shares: of independent trials, and of units that each hold many trials."""
+"""Intervals of proportions and of means of shares."""
 
 from __future__ import annotations
 
@@ -14,47 +14,49 @@ from engine.statistics.bootstrap import Interval, Values
 def proportion_interval(
     count: int, total: int, method: Literal["exact", "wilson"] = "exact", confidence: float = 0.95
 ) -> Interval:
-    """Interval of a proportion: Clopper and Pearson's (exact) or Wilson's.
+    """Compute the exact (Clopper-Pearson) or Wilson interval of a proportion.
 
     Unit: one trial.
-    Assumes: independent trials with one probability.
-    Fails: far too narrow where trials cluster, such as many answers by one person or about one
+    Assumes: independent trials with equal probability.
+    Fails: far too narrow for clustered trials, such as many answers by one person or about one
     image.
 
     Args:
-        count: Successes.
-        total: Trials; of none, the interval is 0 to 1.
-        method: ``exact`` never covers less than ``confidence``; ``wilson`` covers it on average and
-            is narrower.
-        confidence: Between 0 and 1.
+        count: Number of successes.
+        total: Number of trials; for 0 the interval is [0, 1].
+        method: ``exact`` covers at least ``confidence``; ``wilson`` covers it on average and is
+            narrower.
+        confidence: Confidence level, between 0 and 1.
     """
     from scipy.stats import binomtest
 
     if total == 0:
         return Interval(0.0, 1.0)
-    found = binomtest(count, total).proportion_ci(confidence, method=method)
-    return Interval(float(found.low), float(found.high))
+    bounds = binomtest(count, total).proportion_ci(confidence, method=method)
+    return Interval(float(bounds.low), float(bounds.high))
 
 
 def share_interval(
     values: Values, sizes: NDArray[np.int64] | None = None, confidence: float = 0.95
 ) -> Interval | None:
-    """Interval of the mean of units' shares, after Korn and Graubard (1998).
+    """Compute the interval of a mean of shares (Korn and Graubard 1998).
 
-    Unit: one value, such as a person's share of images without a face, or a key's share of hits.
-    Assumes: independent units, weighted by ``sizes`` or equally. The interval is Clopper and
-    Pearson's for as many trials as have the variance that was seen between units. It is exact over
-    units that are all or nothing, and they count as one trial each where no variance was seen.
-    Fails: too narrow with fewer than about ten units if failures are rare and all in a few of them.
+    It is the Clopper-Pearson interval of the effective number of trials, at which a proportion has
+    the variance measured between units. Units count as one trial each if their shares do not vary,
+    or if all shares are 0 or 1 with equal weights, where the interval is exact.
+
+    Unit: one share, such as a person's share of images without a face, or a key's share of hits.
+    Assumes: independent units, weighted by ``sizes`` or equally.
+    Fails: too narrow with fewer than about ten units if failures are rare and concentrated in a few
+    units.
 
     Args:
-        values: (n,), each from 0 to 1.
-        sizes: (n,) numbers of trials that the units' shares are of, by which they are weighted;
-            equal if None.
-        confidence: Between 0 and 1.
+        values: (n,) shares in [0, 1].
+        sizes: (n,) number of trials of each share, its weight; equal if None.
+        confidence: Confidence level, between 0 and 1.
 
     Returns:
-        Bounds from 0 to 1. None for fewer than two units.
+        Bounds in [0, 1], or None for fewer than two units.
 
     Raises:
         ValueError: If a value is outside [0, 1] or not finite.
@@ -63,7 +65,7 @@ def share_interval(
 
     values = np.asarray(values, dtype=np.float64)
     if not ((values >= 0) & (values <= 1)).all():
-        msg = f"shares are from 0 to 1, got {values}"
+        msg = f"shares must be from 0 to 1, got {values}"
         raise ValueError(msg)
     count = len(values)
     if count < 2:
@@ -71,16 +73,25 @@ def share_interval(
     weights = np.full(count, 1 / count) if sizes is None else sizes / sizes.sum()
     mean = min(1.0, float((weights * values).sum()))
     variance = float(((weights * (values - mean)) ** 2).sum()) * count / (count - 1)
-    whole = np.isin(values, (0, 1)).all() and np.ptp(weights) < 1e-12
-    if whole or mean in (0.0, 1.0) or variance < 1e-12:
+    # One trial for each unit.
+    all_or_nothing = np.isin(values, (0, 1)).all() and np.ptp(weights) < 1e-12
+    if all_or_nothing or mean in (0.0, 1.0) or variance < 1e-12:
         return beta_interval(mean, count, confidence)
+    # Effective number of trials, reduced because the variance is estimated from few units.
     tail = (1 + confidence) / 2
-    fewer = (norm.ppf(tail) / t.ppf(tail, count - 1)) ** 2
-    return beta_interval(mean, mean * (1 - mean) / variance * fewer, confidence)
+    reduction = (norm.ppf(tail) / t.ppf(tail, count - 1)) ** 2
+    trials = mean * (1 - mean) / variance * reduction
+    return beta_interval(mean, trials, confidence)
 
 
 def beta_interval(share: float, trials: float, confidence: float) -> Interval:
-    """Clopper and Pearson's interval for a number of trials that need not be whole."""
+    """Compute the Clopper-Pearson interval of a real number of trials.
+
+    Args:
+        share: Share of successes, in [0, 1].
+        trials: Number of trials, above 0.
+        confidence: Confidence level, between 0 and 1.
+    """
     from scipy.stats import beta
 
     tail = (1 - confidence) / 2
@@ -94,21 +105,29 @@ def beta_interval(share: float, trials: float, confidence: float) -> Interval:
 def average_of_shares(
     shares: Sequence[float], intervals: Sequence[Interval | None]
 ) -> Interval | None:
-    """Interval of the mean of independent shares, by square and add (Newcombe 1998).
+    """Compute the interval of a mean of independent shares (Newcombe 1998).
+
+    Balanced accuracy is such a mean. The bounds are combined by square-and-add.
 
     Unit: that of the intervals, such as the images of one class.
-    Assumes: the shares are of different units; it is used for balanced accuracy.
-    Fails: conservative if units of the shares are alike, as an image and its reconstruction that
-    are both called right.
+    Assumes: no unit belongs to two shares.
+    Fails: too wide if units of different shares are related, such as an image and its
+    reconstruction that are both classified correctly.
 
     Args:
-        shares: (k,), each from 0 to 1.
-        intervals: Of each of them; None gives None.
+        shares: (k,) shares in [0, 1].
+        intervals: Interval of each share.
+
+    Returns:
+        Bounds in [0, 1], or None if an interval is None.
     """
-    known = [interval for interval in intervals if interval is not None]
-    if len(known) < len(shares):
+    defined = [interval for interval in intervals if interval is not None]
+    if len(defined) < len(shares):
         return None
-    values, bounds = np.asarray(shares, dtype=np.float64), np.asarray(known)
-    below, above = (np.sqrt(((values - bounds[:, side]) ** 2).sum()) for side in (0, 1))
-    mean, count = values.mean(), len(values)
+    values = np.asarray(shares, dtype=np.float64)
+    bounds = np.asarray(defined)
+    below = np.sqrt(((values - bounds[:, 0]) ** 2).sum())
+    above = np.sqrt(((values - bounds[:, 1]) ** 2).sum())
+    mean = values.mean()
+    count = len(values)
     return Interval(max(0.0, float(mean - below / count)), min(1.0, float(mean + above / count)))
