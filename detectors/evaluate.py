@@ -23,10 +23,10 @@ from detectors.scoring import (
 )
 from detectors.summary import (
     auc_interval,
+    calibrated_metrics,
     figure,
-    flipped,
+    flipped_labels,
     interval_of,
-    judged,
     summarise,
 )
 from engine.files import write_text
@@ -171,7 +171,7 @@ def measure(
 def summary_text(record: dict[str, Any]) -> str:
     """Format the main metrics of a test as text."""
     calibrated = bool(record["calibrated"])
-    metrics = judged(record)
+    metrics = calibrated_metrics(record)
     interval = auc_interval(record)
     counts = record["pictures"]
     auc = f"AUC {figure(record['ranking']['auc'])}"
@@ -199,7 +199,7 @@ def summary_text(record: dict[str, Any]) -> str:
         )
     if record["worst"]:
         lines.append(_worst(record["worst"]))
-    if warning := flipped(record):
+    if warning := flipped_labels(record):
         lines.append(warning)
     return "\n".join(lines)
 

@@ -1,7 +1,7 @@
-"""Metrics of real-or-generated detectors, most of them scikit-learn's.
+"""Metrics of real-or-generated detectors, most of them from scikit-learn.
 
-What is undefined, as with one class only, is None, never 0 or 1. scikit-learn is imported where it
-runs: it takes seconds to load.
+An undefined metric is None, never 0 or 1; most are undefined on one class. scikit-learn is imported
+inside the functions because its import takes seconds.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ Labels = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 BINS = 15
-"""Bins of calibration error and reliability."""
+"""Number of bins of calibration error and reliability."""
 
 
 def both_classes(label: Labels) -> bool:
-    """True if there are real and generated images."""
+    """Return True if there are both real and generated images."""
     return bool(label.any() and not label.all())
 
 
@@ -31,14 +31,17 @@ def auc(label: Labels, score: Values) -> float | None:
 
 
 def average_precision(label: Labels, score: Values) -> float | None:
-    """Average precision of finding the generated images; it depends on their share."""
+    """Average precision of the generated images.
+
+    It depends on their share of all images.
+    """
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(label, score)) if both_classes(label) else None
 
 
 def balanced_average_precision(label: Labels, score: Values) -> float | None:
-    """Average precision as if both classes were equally many."""
+    """Average precision with equal weights of both classes."""
     from sklearn.metrics import average_precision_score
 
     if not both_classes(label):
@@ -47,40 +50,63 @@ def balanced_average_precision(label: Labels, score: Values) -> float | None:
 
 
 def accuracy(label: Labels, score: Values, threshold: float) -> float:
-    """Share of correct images; at the threshold itself an image counts as generated."""
+    """Share of correctly classified images.
+
+    Args:
+        label: (N,) 1 generated, 0 real.
+        score: (N,) probability or logit of being generated.
+        threshold: Least score of an image that counts as generated.
+    """
     return float(((score >= threshold) == (label == 1)).mean())
 
 
 def recall(label: Labels, score: Values, threshold: float, of: int) -> float | None:
-    """Share of the generated (``of=1``) or real (``of=0``) images that are recognised."""
+    """Share of one class that is classified correctly; None without images.
+
+    Args:
+        label: (N,) 1 generated, 0 real.
+        score: (N,) probability or logit of being generated.
+        threshold: Least score of an image that counts as generated.
+        of: The class, 0 for real and 1 for generated.
+    """
     from sklearn.metrics import recall_score
 
-    return (
-        float(recall_score(label, score >= threshold, pos_label=of))
-        if (label == of).any()
-        else None
-    )
+    if not (label == of).any():
+        return None
+    return float(recall_score(label, score >= threshold, pos_label=of))
 
 
 def balanced_accuracy(label: Labels, score: Values, threshold: float) -> float | None:
-    """Mean of both recalls."""
+    """Mean of the recalls of both classes; None on one class.
+
+    Args:
+        label: (N,) 1 generated, 0 real.
+        score: (N,) probability or logit of being generated.
+        threshold: Least score of an image that counts as generated.
+    """
     from sklearn.metrics import balanced_accuracy_score
 
-    return (
-        float(balanced_accuracy_score(label, score >= threshold)) if both_classes(label) else None
-    )
+    if not both_classes(label):
+        return None
+    return float(balanced_accuracy_score(label, score >= threshold))
 
 
 def tpr_at_fpr(label: Labels, score: Values, rate: float) -> float | None:
-    """Oracle's true-positive rate at a false-positive rate.
+    """True-positive rate at a false-positive rate.
 
-    None below 3 / rate real images, 300 for 1 %.
+    The threshold is the oracle's: it is chosen on the same images. With fewer than 3 / rate real
+    images (300 for 1 %) the result is None.
+
+    Args:
+        label: (N,) 1 generated, 0 real.
+        score: (N,) probability or logit of being generated.
+        rate: False-positive rate, between 0 and 1.
     """
     return statistics.tpr_at_fpr(score[label == 1], score[label == 0], rate)
 
 
 def equal_error_rate(label: Labels, score: Values) -> float | None:
-    """Error rate where false positives and false negatives have equal rates, interpolated."""
+    """Interpolated rate at which false positives equal false negatives."""
     from sklearn.metrics import roc_curve
 
     if not both_classes(label):
@@ -95,7 +121,7 @@ def equal_error_rate(label: Labels, score: Values) -> float | None:
 
 
 def class_weights(label: Labels) -> Values:
-    """Weights that give both classes half the sum, which is 1."""
+    """Weights with sum 1 that give each class one half."""
     from sklearn.utils import compute_sample_weight
 
     return np.asarray(compute_sample_weight("balanced", label)) / len(label)
@@ -104,48 +130,61 @@ def class_weights(label: Labels) -> Values:
 def calibration_error(
     label: Labels, probability: Values, bins: int = BINS, *, balanced: bool = False
 ) -> float:
-    """Expected calibration error: mean distance of P(generated) from the generated share, over equal-width bins.
+    """Expected calibration error over bins of equal width.
 
-    It is above 0 even for true probabilities: :func:`engine.statistics.calibration_error` has its
-    floor.
+    It is the mean distance of P(generated) from the share of generated images. Even perfectly
+    calibrated probabilities have an error above 0; see :func:`engine.statistics.calibration_error`
+    for this floor. torchmetrics' calibration error has no class weights.
 
     Args:
-        label: 1 generated, 0 real.
-        probability: P(generated), 0 to 1.
-        bins: How many.
-        balanced: Weight both classes equally, whatever their numbers; torchmetrics' has no weights.
+        label: (N,) 1 generated, 0 real.
+        probability: (N,) P(generated), 0 to 1.
+        bins: Number of bins.
+        balanced: Weight both classes equally, independent of their numbers of images.
     """
     weights = class_weights(label) if balanced else np.full(len(label), 1 / len(label))
-    place = np.minimum((probability * bins).astype(int), bins - 1)
-    gap = np.bincount(place, weights * (probability - label), minlength=bins)
+    bin_of = _bins(probability, bins)
+    gap = np.bincount(bin_of, weights * (probability - label), minlength=bins)
     return float(np.abs(gap).sum() / weights.sum())
+
+
+def _bins(probability: Values, bins: int) -> NDArray[np.int64]:
+    """Number of each probability's bin, (N,)."""
+    return np.minimum((probability * bins).astype(int), bins - 1)
 
 
 def reliability(
     label: Labels, probability: Values, bins: int = BINS
 ) -> list[tuple[float, float, int]]:
-    """Mean P(generated), share that is generated, and number of images of each bin that is not empty."""
-    place = np.minimum((probability * bins).astype(int), bins - 1)
-    return [
-        (
-            float(probability[place == index].mean()),
-            float(label[place == index].mean()),
-            int((place == index).sum()),
-        )
-        for index in range(bins)
-        if (place == index).any()
-    ]
+    """Points of a reliability diagram, one for each bin with images.
+
+    Args:
+        label: (N,) 1 generated, 0 real.
+        probability: (N,) P(generated), 0 to 1.
+        bins: Number of bins.
+
+    Returns:
+        Mean P(generated), share of generated images, and number of images of each bin.
+    """
+    bin_of = _bins(probability, bins)
+    points = []
+    for index in range(bins):
+        mask = bin_of == index
+        if mask.any():
+            mean = float(probability[mask].mean())
+            points.append((mean, float(label[mask].mean()), int(mask.sum())))
+    return points
 
 
 def log_loss(label: Labels, probability: Values) -> float:
-    """Mean negative log-likelihood; certain and wrong answers cost as much as P = 1e-12."""
+    """Mean negative log-likelihood, of probabilities clipped to [1e-12, 1 - 1e-12]."""
     from sklearn.metrics import log_loss as loss
 
     return float(loss(label, np.clip(probability, 1e-12, 1 - 1e-12), labels=[0, 1]))
 
 
 def brier(label: Labels, probability: Values) -> float:
-    """Mean squared distance of P(generated) from the truth."""
+    """Brier score: mean squared distance of P(generated) from the label."""
     from sklearn.metrics import brier_score_loss
 
     return float(brier_score_loss(label, probability, labels=[0, 1]))

@@ -1,11 +1,10 @@
-"""``python -m detectors robustness``.
+"""``python -m detectors robustness``: score a detector on edited images.
 
-What a detector's answers are worth after edits, and once both classes are coded alike.
+One track shows both classes with equal sizes and codecs.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from datamodules.shards import local_shards
 from detectors import metrics
 from detectors.calibration import Calibration
 from detectors.detector import load_detector
+from detectors.robustness_curves import write_curves
 from detectors.scores import Scores
 from detectors.scoring import (
     OPTIONS,
@@ -29,7 +29,6 @@ from detectors.scoring import (
     score,
 )
 from detectors.uncertainty import intervals, resampling_units, share_over_units
-from engine.files import write_bytes
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
 from engine.statistics import Interval, auc_difference_interval
@@ -39,30 +38,31 @@ from images.transforms.codecs import JPEG, RandomJPEG
 from images.transforms.geometry import CenterSquare
 
 FIXED_QUALITY = 96
-"""JPEG quality of the track that codes everything once, and of aligned pictures where the real ones are no JPEGs."""
+"""JPEG quality of the track ``all JPEG``, and of ``aligned`` if no real image is a JPEG."""
 
 Row = dict[str, Any]
 
 
 def tracks(urls: Sequence[str]) -> dict[str, Edit]:
-    """Three ways to show the same pictures.
+    """Edits of the three tracks.
 
-    As they are; both classes with equal sizes and the real ones' qualities; all as one JPEG.
+    ``native`` keeps images as they are. ``aligned`` gives both classes equal sizes and the JPEG
+    qualities of the real images. ``all JPEG`` encodes all images at one quality.
     """
-    sides, found = [], []
+    sides = []
+    real_qualities = []
     for shard in local_shards(urls):
         for _, record in read_facts(shard):
             sides.append(min(record["width"], record["height"]))
             if record["label"] == 0 and record["jpeg_quality"]:
-                found.append(record["jpeg_quality"])
-    side = int(
-        np.percentile(sides, 5)
-    )  # one thumbnail must not shrink all the others; the few smaller ones stay smaller
-    qualities = (
-        tuple(np.percentile(found, np.arange(0.5, 100), method="nearest").astype(int).tolist())
-        if found
-        else (FIXED_QUALITY,)
-    )
+                real_qualities.append(record["jpeg_quality"])
+
+    # One thumbnail must not shrink all other images: the few smaller ones stay smaller.
+    side = int(np.percentile(sides, 5))
+    qualities: tuple[int, ...] = (FIXED_QUALITY,)
+    if real_qualities:
+        percentiles = np.percentile(real_qualities, np.arange(0.5, 100), method="nearest")
+        qualities = tuple(percentiles.astype(int).tolist())
     aligned = Chain((CenterSquare(side), RandomJPEG(qualities)))
     return {"native": Chain(()), "aligned": aligned, "all JPEG": JPEG(FIXED_QUALITY)}
 
@@ -74,89 +74,95 @@ def sweep(
     edits: Mapping[str, Mapping[str, Edit]] | None = None,
     options: JobOptions = OPTIONS,
 ) -> tuple[list[Row], Answers] | None:
-    """Score every image after every edit, and write ``robustness.csv`` and ``robustness.svg``; a stopped sweep goes on edit by edit.
+    """Score every image after every edit, and write ``robustness.csv`` and ``robustness.svg``.
+
+    A stopped sweep is resumed at the first edit without scores.
 
     Args:
-        name: The detector's folder or Hub id.
-        data: Patterns of shards that are here.
+        name: Folder or Hub id of the detector.
+        data: Patterns of local shards.
         output: Folder of the results.
-        edits: By kind and level; :data:`images.transforms.suites.ROBUSTNESS` and the three tracks
-            if None.
-        options: How it runs.
+        edits: Edits by kind and level, in addition to the three tracks;
+            :data:`images.transforms.suites.ROBUSTNESS` if None.
+        options: Options of the job.
 
     Returns:
-        The rows and the answers; None on every process but the first.
+        Rows and answers; None on every process but the first.
 
     Raises:
-        FileNotFoundError: If the detector or the shards are not there.
-        ValueError: If the folder holds the sweep of another detector, or no image can be scored as
-            it is.
+        FileNotFoundError: If the detector or the shards do not exist.
+        ValueError: If the folder holds the sweep of another detector, or no unedited image can be
+            scored.
     """
     detector = load_detector(name)
     shards = find_stored([detector], data)
-    wanted = {"track": tracks(data)} | dict(edits or ROBUSTNESS)
-    asked = {
-        (kind, level): Question(f"{kind}, {level}", detector, shards, edit)
-        for kind, levels in wanted.items()
-        for level, edit in levels.items()
-    }
+
+    # One question for each edit.
+    questions = {}
+    for kind, levels in ({"track": tracks(data)} | dict(edits or ROBUSTNESS)).items():
+        for level, edit in levels.items():
+            questions[kind, level] = Question(f"{kind}, {level}", detector, shards, edit)
     job = ScoreJob("detectors robustness", output / "scores", options, unit="edit")
-    answers = score(job, list(asked.values()), output, detector_settings(name, detector), data=data)
+    settings = detector_settings(name, detector)
+    answers = score(job, list(questions.values()), output, settings, data=data)
     if answers is None:
         return None
-    clean = answers.of([asked["track", "native"]])
-    scored = {
-        place: answers.scores[question.name]
-        for place, question in asked.items()
-        if question.name in answers.scores
-    }
-    rows = [row(*place, scores, clean, detector.calibration) for place, scores in scored.items()]
+
+    # One row for each edit with scores.
+    clean = answers.of([questions["track", "native"]])
+    rows = []
+    for (kind, level), question in questions.items():
+        if question.name in answers.scores:
+            scores = answers.scores[question.name]
+            rows.append(row(kind, level, scores, clean, detector.calibration))
     write_table(output / "robustness.csv", list(rows[0]), rows)
     write_curves(output / "robustness.svg", rows)
-    areas = {
-        kind: float(np.mean([one["auc"] for one in rows if one["kind"] == kind]))
-        for kind, _ in scored
-        if rows[0]["auc"] is not None
-    }
+
+    # Mean AUC of each kind.
+    areas: dict[str, float] = {}
+    if rows[0]["auc"] is not None:
+        for kind in dict.fromkeys(one["kind"] for one in rows):
+            areas[kind] = float(np.mean([one["auc"] for one in rows if one["kind"] == kind]))
     images = {"done": len(clean), "failed": len(answers.unread)}
     write_manifest(output, **(read_manifest(output) or {}) | {"mean_auc": areas, "images": images})
     return rows, answers
 
 
 def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calibration) -> Row:
-    """Metrics after an edit, at thresholds fixed beforehand, with intervals over images, and the share of changed verdicts.
+    """Metrics after an edit, at thresholds that were fixed beforehand.
 
-    Rates at 1 % false positives are None for a detector without a calibration, which has no such
-    threshold.
+    They have intervals over images, and come with the share of changed verdicts. Rates at 1 % false
+    positives are None for a detector without a calibration.
 
     Args:
-        kind: Of the edit.
-        level: Of the edit.
-        scores: After the edit.
-        clean: Before it.
-        calibration: The detector's.
+        kind: Kind of the edit.
+        level: Level of the edit.
+        scores: Scores after the edit.
+        clean: Scores before the edit.
+        calibration: Calibration of the detector.
     """
     probability = calibration.probability(scores.logit)
     units = resampling_units(scores)
-    auc, before = metrics.auc(scores.label, scores.logit), metrics.auc(clean.label, clean.logit)
+    auc = metrics.auc(scores.label, scores.logit)
+    clean_auc = metrics.auc(clean.label, clean.logit)
     shifted = Scores(
         scores.label, calibration.scale * scores.logit + calibration.bias, scores.facts
     )
     bounds = intervals(shifted)
-    found = {
+    figures = {
         "kind": kind,
         "level": level,
         "real": int((scores.label == 0).sum()),
         "generated": int(scores.label.sum()),
         "auc": auc,
-        "auc_change": None if auc is None or before is None else auc - before,
+        "auc_change": None if auc is None or clean_auc is None else auc - clean_auc,
         "balanced_accuracy": metrics.balanced_accuracy(scores.label, probability, 0.5),
         "real_accuracy": metrics.recall(scores.label, probability, 0.5, 0),
         "generated_accuracy": metrics.recall(scores.label, probability, 0.5, 1),
     }
     rates, rate_bounds = at_one_percent(scores, probability, calibration, units)
     bounds |= rate_bounds | {"auc_change": change_interval(scores, clean, units)}
-    return found | rates | changed_verdicts(scores, clean, calibration) | ends(bounds)
+    return figures | rates | changed_verdicts(scores, clean, calibration) | ends(bounds)
 
 
 def at_one_percent(
@@ -165,13 +171,13 @@ def at_one_percent(
     calibration: Calibration,
     units: NDArray[np.str_],
 ) -> tuple[Row, dict[str, Interval | None]]:
-    """Rates at the calibration's threshold of 1 % false positives, and their intervals; None without a calibration.
+    """Rates and intervals at the calibration's threshold for 1 % false positives.
 
     Args:
-        scores: After the edit.
-        probability: Calibrated, (N,).
-        calibration: The detector's.
-        units: Name of each image's unit, (N,).
+        scores: Scores of N images after the edit.
+        probability: (N,) calibrated P(generated).
+        calibration: Calibration of the detector; without a threshold all rates are None.
+        units: (N,) name of each image's unit.
     """
     threshold = calibration.threshold_fpr_1
     names = {"tpr_at_1pct_threshold": 1, "fpr_at_1pct_threshold": 0}
@@ -180,17 +186,23 @@ def at_one_percent(
     rates: Row = {}
     bounds: dict[str, Interval | None] = {}
     for name, of in names.items():
-        mine = scores.label == of
-        called = probability[mine] >= threshold
-        rates[name] = float(called.mean()) if mine.any() else None
-        bounds[name] = share_over_units(called, units[mine]) if mine.any() else None
+        mask = scores.label == of
+        positive = probability[mask] >= threshold
+        rates[name] = float(positive.mean()) if mask.any() else None
+        bounds[name] = share_over_units(positive, units[mask]) if mask.any() else None
     return rates, bounds
 
 
 def change_interval(scores: Scores, clean: Scores, units: NDArray[np.str_]) -> Interval | None:
     """Interval of the change of AUC on the same images.
 
-    None if some could not be read after the edit.
+    Args:
+        scores: Scores of N images after the edit.
+        clean: Scores before the edit.
+        units: (N,) name of each image's unit.
+
+    Returns:
+        The interval; None if an image was not scored after the edit, or one class is missing.
     """
     same = len(scores) == len(clean) and (scores.facts["key"] == clean.facts["key"]).all()
     if not same or not metrics.both_classes(scores.label):
@@ -199,76 +211,42 @@ def change_interval(scores: Scores, clean: Scores, units: NDArray[np.str_]) -> I
 
 
 def changed_verdicts(scores: Scores, clean: Scores, calibration: Calibration) -> Row:
-    """Shares of verdicts that an edit changes, of all images and of each class, and of those that it turns into the opposite.
+    """Shares of verdicts that an edit changes or reverses.
 
     A change to or from "unsure" counts as changed, but not as reversed.
+
+    Args:
+        scores: Scores after the edit.
+        clean: Scores before the edit.
+        calibration: Calibration of the detector.
+
+    Returns:
+        Share of changed verdicts of all images and of each class, and share of reversed ones; None
+        if an image was not scored after the edit.
     """
     if len(scores) != len(clean):
         names = ("verdicts_changed", "real_changed", "generated_changed", "verdicts_reversed")
         return dict.fromkeys(names)
-    after, before = (
-        np.array([calibration.verdict(p) for p in calibration.probability(part.logit)])
-        for part in (scores, clean)
-    )
+    after = _verdicts(scores, calibration)
+    before = _verdicts(clean, calibration)
     changed = after != before
     reversed_ = changed & (after != "unsure") & (before != "unsure")
-    found: Row = {"verdicts_changed": float(changed.mean())}
+    shares: Row = {"verdicts_changed": float(changed.mean())}
     for name, of in (("real_changed", 0), ("generated_changed", 1)):
-        mine = scores.label == of
-        found[name] = float(changed[mine].mean()) if mine.any() else None
-    return found | {"verdicts_reversed": float(reversed_.mean())}
+        mask = scores.label == of
+        shares[name] = float(changed[mask].mean()) if mask.any() else None
+    return shares | {"verdicts_reversed": float(reversed_.mean())}
+
+
+def _verdicts(scores: Scores, calibration: Calibration) -> NDArray[np.str_]:
+    """Verdict on each image, (N,)."""
+    return np.array([calibration.verdict(p) for p in calibration.probability(scores.logit)])
 
 
 def ends(bounds: Mapping[str, Interval | None]) -> Row:
-    """Both ends of intervals, as columns NAME_low and NAME_high."""
+    """Columns NAME_low and NAME_high of intervals."""
     return {
         f"{name}_{end}": None if interval is None else getattr(interval, end)
         for name, interval in bounds.items()
         for end in ("low", "high")
     }
-
-
-def write_curves(target: Path, rows: Sequence[Row]) -> None:
-    """AUC and balanced accuracy over the levels of each kind, beside the native ones."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    native = rows[0]
-    with mpl.rc_context({"svg.hashsalt": "robustness", "font.size": 8}):
-        drawing = Figure(figsize=(11, 2.5 * -(-len(kinds) // 3)), layout="constrained")
-        for index, kind in enumerate(kinds):
-            axes = drawing.add_subplot(-(-len(kinds) // 3), 3, index + 1)
-            mine = [row for row in rows if row["kind"] == kind]
-            for figure, colour in (("auc", "tab:blue"), ("balanced_accuracy", "tab:orange")):
-                values = [np.nan if row[figure] is None else row[figure] for row in mine]
-                lows, highs = (
-                    [
-                        np.nan if one[f"{figure}_{end}"] is None else one[f"{figure}_{end}"]
-                        for one in mine
-                    ]
-                    for end in ("low", "high")
-                )
-                axes.errorbar(
-                    range(len(mine)),
-                    values,
-                    yerr=np.maximum([np.subtract(values, lows), np.subtract(highs, values)], 0),
-                    marker="o",
-                    capsize=2,
-                    color=colour,
-                    label=f"{figure.replace('_', ' ')}, 95 %",
-                )
-                if native[figure] is not None:
-                    axes.axhline(native[figure], color=colour, linewidth=0.7, linestyle=":")
-            axes.set_xticks(
-                range(len(mine)),
-                [row["level"] for row in mine],
-                rotation=20 if kind == "social" else 0,
-            )
-            axes.set_ylim(0.3, 1.02)
-            axes.set_title(kind)
-            axes.grid(alpha=0.3)
-        axes.legend()
-        buffer = io.BytesIO()
-        drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    write_bytes(target, buffer.getvalue())

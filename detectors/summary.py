@@ -1,6 +1,6 @@
 """Record of a detector's test.
 
-Ranking, accuracies, calibration, slices, the paper's table, and intervals.
+It holds ranking metrics, accuracies, calibration, slices, MPBench's table, and intervals.
 """
 
 from __future__ import annotations
@@ -18,61 +18,55 @@ from detectors.mpbench import Row, columns
 from detectors.scores import Scores
 from detectors.uncertainty import (
     accuracy_interval,
-    chosen,
     intervals,
     oracle_interval,
     resampling_units,
-    worst,
+    slice_mask,
+    worst_generator,
 )
 from engine.statistics import calibration_error
 
 SLICES = ("generator", "subset", "family", "sampler", "codec")
 
-FEWEST = 2
-"""Images of a class below which a slice has no figure of it."""
+MIN_CLASS_IMAGES = 2
+"""Least number of images of a class for a slice's figures of it."""
 
-FLIPPED = 0.4
-"""AUC below which a test ranks so wrongly that its labels are more likely flipped than the detector that bad."""
+FLIPPED_AUC = 0.4
+"""AUC below which flipped labels are a likelier cause than a bad detector."""
 
 
 def summarise(
     scores: Scores, calibration: Calibration | None = None, resamples: int = 200, seed: int = 0
 ) -> dict[str, Any]:
-    """The record of a test.
+    """Compute the record of a test.
 
-    Thresholds come from the calibration or are fixed at P = 0.5; none is chosen on the test itself,
-    but for those under ``oracle``.
+    Thresholds come from the calibration or are fixed at P = 0.5. Only those under ``oracle`` are
+    chosen on the test itself.
 
     Args:
-        scores: Of the test pictures.
-        calibration: Fitted on other pictures; the figures that need one are None without.
-        resamples: Bootstrap samples of the worst generator's correction and of the oracle's rate,
-            drawn by caption where it is known, otherwise by picture; 0 for no intervals at all.
-        seed: Of the bootstrap.
+        scores: Scores of the test images.
+        calibration: Calibration that was fitted on other images; without it the figures that need
+            one are None.
+        resamples: Bootstrap samples for the correction of the worst generator and for the oracle's
+            rate. They are drawn by caption if it is known, otherwise by image. 0 gives no
+            intervals at all.
+        seed: Seed of the bootstrap.
     """
-    label, probability = scores.label, scores.probability
+    label = scores.label
+    probability = scores.probability
     record: dict[str, Any] = {"pictures": counts(scores)}
     record["ranking"] = ranking(scores)
     record["uncalibrated"] = at_threshold(label, probability, 0.5) | quality(label, probability)
     record["calibrated"] = None
     if calibration is not None and calibration.pictures:
-        better = calibration.probability(scores.logit)
-        record["calibrated"] = at_threshold(label, better, 0.5) | quality(label, better)
-        for name, threshold in (
-            ("1", calibration.threshold_fpr_1),
-            ("5", calibration.threshold_fpr_5),
-        ):
-            if threshold is not None:
-                record["calibrated"][f"at_fpr_{name}_of_calibration"] = at_threshold(
-                    label, better, threshold
-                )
+        record["calibrated"] = _calibrated(scores, calibration)
         record["calibration"] = asdict(calibration)
     record["oracle"] = {
         f"tpr_at_fpr_{int(rate * 100)}": metrics.tpr_at_fpr(label, scores.logit, rate)
         for rate in (0.01, 0.05, 0.10)
     }
     record["slices"] = {name: slices(scores, name) for name in SLICES}
-    record["worst"] = worst(scores, record["slices"]["generator"], resamples, seed)
+    record["worst"] = worst_generator(scores, record["slices"]["generator"], resamples, seed)
     record["mpbench"] = table(scores)
     record["intervals"] = None
     if resamples:
@@ -84,10 +78,25 @@ def summarise(
     return record
 
 
-def counts(scores: Scores) -> dict[str, int]:
-    """Number of real and of generated images.
+def _calibrated(scores: Scores, calibration: Calibration) -> dict[str, Any]:
+    """Accuracies and quality of the calibrated probabilities."""
+    label = scores.label
+    probability = calibration.probability(scores.logit)
+    figures = at_threshold(label, probability, 0.5) | quality(label, probability)
+    for name, threshold in (
+        ("1", calibration.threshold_fpr_1),
+        ("5", calibration.threshold_fpr_5),
+    ):
+        if threshold is not None:
+            accuracies = at_threshold(label, probability, threshold)
+            figures[f"at_fpr_{name}_of_calibration"] = accuracies
+    return figures
 
-    Of people's answers, distinct images, people and answers.
+
+def counts(scores: Scores) -> dict[str, int]:
+    """Count the real and the generated images.
+
+    If people gave the scores: distinct images, people and answers.
     """
     people = np.unique(scores.facts["participant"])
     if not people.astype(bool).any():
@@ -103,26 +112,31 @@ def counts(scores: Scores) -> dict[str, int]:
     return distinct | {"people": len(people), "answers": len(scores)}
 
 
-def judged(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's figures at P = 0.5, calibrated where they are."""
+def calibrated_metrics(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a record at P = 0.5.
+
+    They are calibrated if the record has calibrated ones.
+    """
     return dict(record["calibrated"] or record["uncalibrated"])
 
 
 def interval_of(record: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    """A record's interval of a figure of :func:`judged`: calibrated where that is."""
-    calibrated = (record["calibrated"] or {}).get("intervals")
-    return (calibrated or (not record["calibrated"] and record["intervals"]) or {}).get(name)
+    """Interval of one of the :func:`calibrated_metrics`; None if the record has none."""
+    figures = record["calibrated"]
+    bounds = figures.get("intervals") if figures else record["intervals"]
+    return (bounds or {}).get(name)
 
 
 def auc_interval(record: Mapping[str, Any]) -> tuple[float, float] | None:
-    """A record's interval of the AUC, if it has one."""
+    """Interval of a record's AUC; None if the record has none."""
     return (record["intervals"] or {}).get("auc")
 
 
-def flipped(record: Mapping[str, Any]) -> str:
-    """What to say of a test whose labels seem flipped; empty if they do not."""
-    auc, interval = record["ranking"]["auc"], auc_interval(record)
-    if auc is None or auc >= FLIPPED or (interval is not None and interval[1] >= 0.5):
+def flipped_labels(record: Mapping[str, Any]) -> str:
+    """Warning that a test's labels seem flipped; empty if they do not."""
+    auc = record["ranking"]["auc"]
+    interval = auc_interval(record)
+    if auc is None or auc >= FLIPPED_AUC or (interval is not None and interval[1] >= 0.5):
         return ""
     return (
         f"AUC {auc:.3f} is far below 0.5: its labels seem flipped (1 must mean generated, 0 real)"
@@ -130,13 +144,14 @@ def flipped(record: Mapping[str, Any]) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A share in three digits; a dash where it is undefined."""
+    """Format a share with three digits; a dash if it is undefined."""
     return "-" if value is None else f"{value:.3f}"
 
 
 def ranking(scores: Scores) -> dict[str, float | None]:
-    """Figures that no threshold touches."""
-    label, logit = scores.label, scores.logit
+    """Metrics without a threshold."""
+    label = scores.label
+    logit = scores.logit
     return {
         "auc": metrics.auc(label, logit),
         "average_precision": metrics.average_precision(label, logit),
@@ -148,7 +163,13 @@ def ranking(scores: Scores) -> dict[str, float | None]:
 def at_threshold(
     label: NDArray[np.int64], probability: NDArray[np.float64], threshold: float
 ) -> dict[str, float | None]:
-    """Accuracies at a threshold."""
+    """Accuracies at a threshold.
+
+    Args:
+        label: (N,) 1 generated, 0 real.
+        probability: (N,) P(generated), 0 to 1.
+        threshold: Least P(generated) of an image that counts as generated, 0 to 1.
+    """
     return {
         "threshold": threshold,
         "accuracy": metrics.accuracy(label, probability, threshold),
@@ -159,16 +180,20 @@ def at_threshold(
 
 
 def quality(label: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[str, Any]:
-    """How true the probabilities are, beside what chance makes of probabilities that are exactly true."""
-    found = calibration_error(label, probability)
+    """Calibration error, log loss and Brier score of probabilities.
+
+    The floor is the calibration error that chance gives perfectly calibrated probabilities.
+    """
+    error = calibration_error(label, probability)
+    balanced = None
+    if metrics.both_classes(label):
+        balanced = metrics.calibration_error(label, probability, balanced=True)
     return {
         "calibration_error": metrics.calibration_error(label, probability),
-        "calibration_error_floor": found.floor,
-        "calibration_error_floor_97": found.floor_high,
-        "debiased_rms_calibration_error": found.rms,
-        "balanced_calibration_error": metrics.calibration_error(label, probability, balanced=True)
-        if metrics.both_classes(label)
-        else None,
+        "calibration_error_floor": error.floor,
+        "calibration_error_floor_97": error.floor_high,
+        "debiased_rms_calibration_error": error.rms,
+        "balanced_calibration_error": balanced,
         "log_loss": metrics.log_loss(label, probability),
         "brier": metrics.brier(label, probability),
         "reliability": metrics.reliability(label, probability),
@@ -176,74 +201,89 @@ def quality(label: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[
 
 
 def slices(scores: Scores, name: str) -> dict[str, dict[str, Any]]:
-    """Figures for each value of a fact: its generated images against its own real ones, or against all if it has none.
+    """Figures of the images with each value of a fact.
 
-    Figures of fewer than :data:`FEWEST` images of a class are None.
+    A value's generated images are compared with its own real ones, or with all real images if it
+    has none. A figure over fewer than :data:`MIN_CLASS_IMAGES` images of a class is None.
     """
-    values = scores.facts[name]
-    found = {}
-    for value in sorted(set(values) - {""}):
-        part = scores.where(chosen(scores, name, value))
+    parts = {}
+    for value in sorted(set(scores.facts[name]) - {""}):
+        part = scores.where(slice_mask(scores, name, value))
         numbers = {"real": int((part.label == 0).sum()), "generated": int(part.label.sum())}
         figures = ranking(part) | at_threshold(part.label, part.probability, 0.5)
-        few = {kind for kind, count in numbers.items() if count < FEWEST}
+        few = {kind for kind, count in numbers.items() if count < MIN_CLASS_IMAGES}
         if few:
-            of_one_class = {"threshold", "real_accuracy", "generated_accuracy"} - {
-                f"{kind}_accuracy" for kind in few
-            }
-            figures = {
-                key: value if key in of_one_class else None for key, value in figures.items()
-            }
-        bounds = {
-            key: bound if figures[key] is not None else None
-            for key, bound in intervals(part).items()
-        }
-        found[str(value)] = numbers | figures | {"intervals": bounds}
-    return found
+            figures = _of_one_class(figures, few)
+
+        # A figure that is None has no interval either.
+        bounds = intervals(part)
+        for key in bounds:
+            if figures[key] is None:
+                bounds[key] = None
+        parts[str(value)] = numbers | figures | {"intervals": bounds}
+    return parts
+
+
+def _of_one_class(figures: Mapping[str, float | None], few: set[str]) -> dict[str, float | None]:
+    """Set figures that need a too small class to None."""
+    valid = {"threshold", "real_accuracy", "generated_accuracy"}
+    valid -= {f"{kind}_accuracy" for kind in few}
+    return {key: value if key in valid else None for key, value in figures.items()}
 
 
 def table(scores: Scores) -> dict[str, Any]:
-    """MPBench's columns at P = 0.5, in per cent, with the paper's averages.
+    """MPBench's columns at P = 0.5, in per cent, with its averages.
 
-    None for sets that are not in the test.
+    A column is None if the test has no images of its set.
     """
-
-    def column(name: str, of: int) -> float | None:
-        mine = (scores.facts["column"] == name) & (scores.label == of)
-        share = (
-            metrics.recall(scores.label[mine], scores.probability[mine], 0.5, of)
-            if mine.any()
-            else None
-        )
-        return None if share is None else 100 * share
-
     row = Row(
-        {name: column(name, 0) for name in columns("real")},
-        {name: column(name, 1) for name in columns("generated")},
+        {name: _column(scores, name, 0) for name in columns("real")},
+        {name: _column(scores, name, 1) for name in columns("generated")},
     )
-    averages = {
-        name: getattr(row, name)
-        for name in ("real_average", "generated_average", "total", "balanced")
+    bounds = {name: column_bounds(scores, name, 0) for name in columns("real")}
+    bounds |= {name: column_bounds(scores, name, 1) for name in columns("generated")}
+    return {
+        "real": row.real,
+        "generated": row.generated,
+        "real_average": row.real_average,
+        "generated_average": row.generated_average,
+        "total": row.total,
+        "balanced": row.balanced,
+        "bounds": bounds,
     }
-    bounds = {
-        name: column_bounds(scores, name, of)
-        for of, kind in enumerate(("real", "generated"))
-        for name in columns(kind)
-    }
-    return {"real": row.real, "generated": row.generated} | averages | {"bounds": bounds}
+
+
+def _column(scores: Scores, name: str, of: int) -> float | None:
+    """Accuracy of a column in per cent; None without images."""
+    mask = _in_column(scores, name, of)
+    if not mask.any():
+        return None
+    part = scores.where(mask)
+    share = metrics.recall(part.label, part.probability, 0.5, of)
+    return None if share is None else 100 * share
+
+
+def _in_column(scores: Scores, name: str, of: int) -> NDArray[np.bool_]:
+    """Mask of a column's images of one class, (N,)."""
+    return (scores.facts["column"] == name) & (scores.label == of)
 
 
 def column_bounds(scores: Scores, name: str, of: int) -> tuple[float, float, int] | None:
-    """Interval of a column's accuracy in per cent, and its number of images; None without an interval.
+    """Interval, in per cent, of a column's accuracy, and its size.
 
     Args:
-        scores: Of all images.
-        name: The column.
-        of: Its class, 0 for real and 1 for generated.
+        scores: Scores of all images.
+        name: Name of the column.
+        of: Class of the column, 0 for real and 1 for generated.
+
+    Returns:
+        Low end, high end and number of images; None without an interval.
     """
-    mine = (scores.facts["column"] == name) & (scores.label == of)
-    if not mine.any():
+    mask = _in_column(scores, name, of)
+    if not mask.any():
         return None
-    part = scores.where(mine)
-    found = accuracy_interval(part, resampling_units(part), of)
-    return None if found is None else (100 * found.low, 100 * found.high, int(mine.sum()))
+    part = scores.where(mask)
+    interval = accuracy_interval(part, resampling_units(part), of)
+    if interval is None:
+        return None
+    return 100 * interval.low, 100 * interval.high, len(part)

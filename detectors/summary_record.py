@@ -1,6 +1,6 @@
-"""Parts of a test's ``summary.json`` that are read again.
+"""Schema of a test's ``summary.json``.
 
-What newer versions added may be missing.
+It lists the parts that are read again. Fields that earlier versions did not write are optional.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class Ranking(TypedDict):
-    """Figures of a record that no threshold touches."""
+    """Metrics without a threshold."""
 
     auc: Share | None
 
 
 class AtHalf(TypedDict):
-    """Figures of a record at P = 0.5."""
+    """Figures at P = 0.5."""
 
     balanced_accuracy: Share | None
     calibration_error: Share
@@ -30,7 +30,10 @@ class AtHalf(TypedDict):
 
 
 class Worst(TypedDict):
-    """The generator with the lowest AUC; what corrects it is not in records of version 0.1."""
+    """Generator with the lowest AUC.
+
+    Records of version 0.1 lack its correction for selection.
+    """
 
     generator: str
     auc: Share
@@ -43,7 +46,7 @@ class Worst(TypedDict):
 class Table(TypedDict):
     """MPBench's columns and averages, in per cent.
 
-    ``bounds`` are low, high and number of images of each column.
+    ``bounds`` holds each column's low end, high end and number of images.
     """
 
     real: dict[str, PerCent | None]
@@ -62,7 +65,7 @@ class Oracle(TypedDict):
 
 
 class Intervals(TypedDict):
-    """95 % intervals."""
+    """95 % intervals of a test's figures."""
 
     auc: tuple[Share, Share] | None
     balanced_accuracy: NotRequired[tuple[Share, Share] | None]
@@ -70,7 +73,7 @@ class Intervals(TypedDict):
 
 
 class Record(TypedDict):
-    """What is read of a ``summary.json``, which may be anybody's."""
+    """Parts of a ``summary.json`` that the leaderboard reads."""
 
     pictures: dict[str, Count]
     ranking: Ranking

@@ -59,7 +59,7 @@ def test_entries_stand_where_their_balanced_accuracy_puts_them(tmp_path, capsys)
     assert "best<b>" not in page
     assert page.count('class="ours"') == 9, "three detectors in three tables"
     assert "| oracle TPR at 1 % FPR (95 %) |" in text
-    assert "a dash stands below 300 real images" in text
+    assert "below 300 real images there is a dash" in text
     assert "corrected" in text
     assert "n = 10; lowest of 11" in text
     assert "(floor 0." in text
