@@ -1,6 +1,6 @@
-"""Statistics of answers.
+"""Statistics of people's answers.
 
-Shares with intervals over people and images, and how well labels were told apart.
+They are shares with intervals over people and images, and signal detection.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Truth = Sequence[bool] | NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Crossing:
-    """Who answered about what.
+    """Person and image of each answer.
 
     Attributes:
         people: (n,) person of each answer.
-        images: (n,) image, or pair, that each answer is about.
+        images: (n,) image or item of each answer.
     """
 
     people: Sequence[object]
@@ -44,97 +44,120 @@ class Crossing:
 
 
 def share(counted: Truth, of: Truth, crossing: Crossing | None = None) -> Share | None:
-    """Share of some answers among others, with its 95 % interval; None of nothing.
+    """Share of answers that count, with its 95 % interval.
 
     Args:
-        counted: (n,) answers that count.
-        of: (n,) answers among which they count.
-        crossing: Who answered about what: the interval is a two-way bootstrap over people and
-            images, None for one of either. Without it each entry is a distinct image, and the
-            interval is Clopper and Pearson's.
+        counted: (n,) True for answers that count.
+        of: (n,) True for answers among which they count.
+        crossing: Person and image of each answer. The interval is then a two-way bootstrap over
+            people and images; it is None for one person or one image. If ``crossing`` is None,
+            each entry is a distinct image, and the interval is Clopper and Pearson's.
+
+    Returns:
+        Share, ends of its interval, and numbers; None if ``of`` is never True.
     """
     among = np.asarray(of, dtype=bool)
     hits = np.asarray(counted, dtype=bool) & among
-    count, total = int(hits.sum()), int(among.sum())
+    count = int(hits.sum())
+    total = int(among.sum())
     if total == 0:
         return None
     units: dict[str, int]
-    found: Interval | None
+    interval: Interval | None
     if crossing is None:
-        found, units = proportion_interval(count, total), {"images": total}
+        interval = proportion_interval(count, total)
+        units = {"images": total}
     else:
         table = crossing.table(among)
-        found = crossed_share_interval(crossing.table(hits), table)
+        interval = crossed_share_interval(crossing.table(hits), table)
         units = {
             "people": int(table.any(axis=1).sum()),
             "images": int(table.any(axis=0).sum()),
         }
-    low, high = found or (None, None)
+    low, high = interval or (None, None)
     return {"share": count / total, "low": low, "high": high, "count": count, "of": total} | units
 
 
-def confusion(positive: Truth, said: Truth, crossing: Crossing | None = None) -> dict[str, Any]:
-    """Figures of yes-or-no answers; those that are undefined are None.
+def confusion(truth: Truth, answers: Truth, crossing: Crossing | None = None) -> dict[str, Any]:
+    """Figures of yes-or-no answers; undefined ones are None.
 
     Args:
-        positive: True where the image is of the target class, (n,).
-        said: True where it was taken for one, (n,).
-        crossing: Who answered about what; see :func:`share`.
+        truth: (n,) True if the image is of the target class.
+        answers: (n,) True if the image was taken for one of the target class.
+        crossing: Person and image of each answer; see :func:`share`.
 
     Returns:
-        Accuracy, precision, recall, specificity and false omission (of all images taken for
-        negative, the positive share), each with its interval; d' with its interval, and the
-        criterion c of signal detection, with half an answer added to every cell, so that they are
-        finite.
+        Accuracy, precision, recall, specificity and false omission, each with its interval. False
+        omission is the share of positives among all images taken for negative. The sensitivity d'
+        with its interval and the criterion c come from signal detection; half an answer is added
+        to every cell, so that they are finite.
     """
-    truth, told = np.asarray(positive, dtype=bool), np.asarray(said, dtype=bool)
-    right, every = truth == told, np.ones(len(truth), dtype=bool)
-    hits, false = int((truth & told).sum()), int((~truth & told).sum())
-    both = bool(truth.any() and not truth.all())
-    counts = np.array([[hits], [truth.sum()], [false], [(~truth).sum()]], dtype=np.float64)
-    place = signal_detection(counts) if both else None
+    actual = np.asarray(truth, dtype=bool)
+    predicted = np.asarray(answers, dtype=bool)
+    right = actual == predicted
+    every = np.ones(len(actual), dtype=bool)
+    sensitivity: dict[str, Any] = dict.fromkeys(("d_prime", "d_prime_interval", "criterion"))
+    if actual.any() and not actual.all():
+        cells = _signal_cells(actual, predicted)
+        d_prime, criterion = signal_detection(cells.sum(axis=1, keepdims=True))
+        sensitivity = {
+            "d_prime": float(d_prime[0]),
+            "d_prime_interval": _d_prime_interval(cells, crossing),
+            "criterion": float(criterion[0]),
+        }
     return {
         "accuracy": share(right, every, crossing),
-        "precision": share(truth, told, crossing),
-        "recall": share(told, truth, crossing),
-        "specificity": share(~told, ~truth, crossing),
-        "false_omission": share(truth, ~told, crossing),
-        "d_prime": None if place is None else float(place[0, 0]),
-        "d_prime_interval": _d_prime_interval(truth, told, crossing) if both else None,
-        "criterion": None if place is None else float(place[1, 0]),
+        "precision": share(actual, predicted, crossing),
+        "recall": share(predicted, actual, crossing),
+        "specificity": share(~predicted, ~actual, crossing),
+        "false_omission": share(actual, ~predicted, crossing),
+        **sensitivity,
     }
 
 
+def _signal_cells(truth: NDArray[np.bool_], answers: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Masks of hits, positives, false alarms and negatives, (4, n)."""
+    return np.stack([truth & answers, truth, ~truth & answers, ~truth]).astype(np.float64)
+
+
 def signal_detection(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sensitivity d' and criterion c, (2, k), of k times hits, positives, false alarms and negatives, (4, k)."""
+    """Sensitivity d' and criterion c of signal detection, (2, k).
+
+    Half an answer is added to every cell.
+
+    Args:
+        counts: (4, k) numbers of hits, positives, false alarms and negatives.
+    """
     from scipy.special import ndtri
 
-    hits, positives, false, negatives = counts
-    found = ndtri([(hits + 0.5) / (positives + 1), (false + 0.5) / (negatives + 1)])
-    return np.stack([found[0] - found[1], -found.mean(axis=0)])
+    hits, positives, false_alarms, negatives = counts
+    z = ndtri([(hits + 0.5) / (positives + 1), (false_alarms + 0.5) / (negatives + 1)])
+    return np.stack([z[0] - z[1], -z.mean(axis=0)])
 
 
-def _d_prime_interval(
-    truth: NDArray[np.bool_], told: NDArray[np.bool_], crossing: Crossing | None
-) -> Interval | None:
-    """Interval of d' over people and images, or over distinct images."""
-    cells = np.stack([truth & told, truth, ~truth & told, ~truth]).astype(np.float64)
+def _d_prime_interval(cells: NDArray[np.float64], crossing: Crossing | None) -> Interval | None:
+    """Interval of d' over people and images, or over distinct images.
+
+    Args:
+        cells: (4, n) result of :func:`_signal_cells`.
+        crossing: Person and image of each answer; None if each answer is a distinct image.
+    """
     if crossing is not None:
         tables = np.stack([crossing.table(cell) for cell in cells])
         return crossed_interval(lambda totals: signal_detection(totals)[0], tables)
 
     def of_rows(rows: NDArray[np.int64], axis: int = -1) -> NDArray[np.float64]:
         counts = cells[:, np.atleast_2d(rows)].sum(axis=-1)
-        found = signal_detection(counts)[0]
-        return found if rows.ndim > 1 else found[0]
+        d_prime = signal_detection(counts)[0]
+        return d_prime if rows.ndim > 1 else d_prime[0]
 
-    return bootstrap_interval(of_rows, len(truth), resamples=1000, seed=0)
+    return bootstrap_interval(of_rows, cells.shape[1], resamples=1000, seed=0)
 
 
 def over_people(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Mean of people's shares with its 95 % interval over people, the images being fixed.
+    """Mean, 95 % interval, best and worst of people's shares.
 
-    The best and the worst of them.
+    The interval is over people, for fixed images.
     """
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     low, high = share_interval(array) or (None, None)

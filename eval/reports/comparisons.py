@@ -91,9 +91,9 @@ def compare(
     pairs += [("rid", "noise")] if {"rid", "noise"} <= set(values) else []
     differences = {}
     for a, b in pairs:
-        both = np.isfinite(values[a]) & np.isfinite(values[b])
-        if both.any():
-            differences[a, b] = paired_difference(values[a][both], values[b][both])
+        known = np.isfinite(values[a]) & np.isfinite(values[b])
+        if known.any():
+            differences[a, b] = paired_difference(values[a][known], values[b][known])
     adjusted = holm([difference.p for difference in differences.values()])
     comparisons = []
     for ((a, b), difference), p in zip(differences.items(), adjusted, strict=True):

@@ -50,8 +50,8 @@ def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
         arm: _hits_by_image(folder / "retrieval" / arm / "retr_df.csv", len(edits)) for arm in ARMS
     }
     rows = []
-    for place, row in enumerate(released[:shown]):
-        rows.append(_images_of(folder, row) | {arm: hits[arm][place] for arm in ARMS})
+    for index, row in enumerate(released[:shown]):
+        rows.append(_images_of(folder, row) | {arm: hits[arm][index] for arm in ARMS})
 
     psnr = [float(row["psnr"]) for row in released]
     return {

@@ -1,4 +1,4 @@
-"""The study as a table and as one self-contained HTML page."""
+"""Report of a personalization study, as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from images.io import open_photo
 from images.metrics import amplify_change
 
 INDEXING = "indexing"
-"""Folder in a study's that a page's section on copy detection is made from, if it is there."""
+"""Folder, within a study's, of the results on copy detection; it is optional."""
+
 DESCRIPTIONS = {
     "clean": "not protected",
     "noise": "uniform random noise of the same budget",
@@ -28,50 +29,47 @@ DESCRIPTIONS = {
     "rid_tile": "RID generator, in windows at the picture's own size",
     "pgd": "gradient ascent per picture (upper reference)",
 }
+"""Descriptions of the arms."""
 
 
 def write_report(output: Path, pictures: int = 4) -> StudyTable:
-    """Read a study's results and manifest, and write ``report.html`` beside them.
+    """Write ``report.html`` from a study's results and manifest.
 
     Args:
-        output: The study's folder.
-        pictures: Pictures shown for each person and arm.
+        output: Folder of the study.
+        pictures: Images shown for each person and arm.
+
+    Returns:
+        The table of the report.
+
+    Raises:
+        ValueError: If the study is not finished.
     """
     results = read_results(output)
     sets = output / "sets.json"
     manifest = read_manifest(output) or {}
+    generated = [
+        len(list(output.glob(f"people/*/{arm}/generated_*.png"))) for arm in results[0]["measured"]
+    ]
     table = summarise(
         results,
         read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {},
         manifest,
-        min(
-            len(list(output.glob(f"people/*/{arm}/generated_*.png")))
-            for arm in results[0]["measured"]
-        ),
+        min(generated),
     )
     if not manifest.get("finished"):
-        msg = f"{output}: the study was stopped before its end; start it again with the same settings and -o to finish it"
+        msg = (
+            f"{output}: the study was stopped before its end; "
+            "start it again with the same settings and -o to finish it"
+        )
         raise ValueError(msg)
     write_page(
         output / "report.html",
         "eval/personalization.html",
         table=table,
         head=["arm", *table.metrics.values(), "box"],
-        means=[
-            [
-                arm,
-                *(number(table.rows[arm][metric]) for metric in table.metrics),
-                table.access[arm].box,
-            ]
-            for arm in table.arms
-        ],
-        intervals=[
-            [
-                arm,
-                *(span(table.intervals[arm][metric]) or MISSING for metric in ("ism_all", "fdfr")),
-            ]
-            for arm in table.arms
-        ],
+        means=[_means_row(table, arm) for arm in table.arms],
+        intervals=[_intervals_row(table, arm) for arm in table.arms],
         comparison_head=HEAD,
         comparisons=[comparison.cells for comparison in table.comparisons],
         reach=reach(table.people, len(table.comparisons)),
@@ -86,21 +84,38 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     return table
 
 
+def _means_row(table: StudyTable, arm: str) -> list[str]:
+    """Format the means of an arm, and its box."""
+    means = [number(table.rows[arm][metric]) for metric in table.metrics]
+    return [arm, *means, table.access[arm].box]
+
+
+def _intervals_row(table: StudyTable, arm: str) -> list[str]:
+    """Format the intervals of an arm's ISM and FDFR."""
+    intervals = table.intervals[arm]
+    return [arm, *(span(intervals[metric]) or MISSING for metric in ("ism_all", "fdfr"))]
+
+
 def _person(folder: Path, result: PersonResult, arms: list[str], count: int) -> dict[str, Any]:
+    """Images and metrics of a person, one row for each arm."""
     original = first_images(folder, "original", count)
     rows = []
     for arm in arms:
         protected = first_images(folder / arm, "protected", count)
         if len(protected) != len(original) or protected[0].shape != original[0].shape:
-            msg = f"{folder / arm}: not as many images as {folder / 'original'}, or of another size; {REMEDY}"
+            msg = (
+                f"{folder / arm}: not as many images as {folder / 'original'}, "
+                f"or of another size; {REMEDY}"
+            )
             raise ValueError(msg)
+        differences = []
+        for before, after in zip(original, protected, strict=True):
+            differences.append(amplify_change(before, after))
         rows.append(
             {
                 "arm": arm,
                 "protected": strip_url(protected),
-                "difference": strip_url(
-                    [amplify_change(*pair) for pair in zip(original, protected, strict=True)]
-                ),
+                "difference": strip_url(differences),
                 "generated": strip_url(first_images(folder / arm, "generated", count)),
                 "measured": result["measured"][arm],
             }
@@ -114,11 +129,19 @@ def _person(folder: Path, result: PersonResult, arms: list[str], count: int) -> 
 
 
 def first_images(folder: Path, kind: str, count: int) -> list[NDArray[np.uint8]]:
-    """The first images of a kind in a folder, (H, W, 3), all of one size.
+    """Open the first images of a kind in a folder.
+
+    Args:
+        folder: Folder of the images.
+        kind: Start of their names, such as ``original`` or ``generated``.
+        count: Number of images.
+
+    Returns:
+        At most ``count`` images, (H, W, 3), all of one size.
 
     Raises:
-        FileNotFoundError: If there are none.
-        ValueError: If one is damaged or of another size.
+        FileNotFoundError: If the folder has no such image.
+        ValueError: If an image is damaged or of another size.
     """
     files = sorted(folder.glob(f"{kind}_*.png"))[:count]
     images = [open_photo(path).rgb for path in files]

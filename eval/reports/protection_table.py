@@ -102,7 +102,7 @@ class StudyTable:
 
     @property
     def interval_words(self) -> list[str]:
-        """Intervals of ISM and FDFR over people, one line for each arm."""
+        """Lines with each arm's intervals of ISM and FDFR."""
         if self.people < 2:
             return ["no intervals: they need at least 2 people"]
         lines = []
@@ -173,7 +173,7 @@ KID_IMAGES = 100
 
 
 def set_notes(metrics: set[str], images: int | None) -> list[str]:
-    """What FID and KID of so many images are worth, in words; neither has an interval.
+    """Notes on FID and KID of few images; neither has an interval.
 
     Args:
         metrics: Metrics of sets that the table has.
@@ -183,7 +183,8 @@ def set_notes(metrics: set[str], images: int | None) -> list[str]:
     number = "an unrecorded number of" if images is None else str(images)
     if "fid" in metrics and (images is None or images < FID_IMAGES):
         notes.append(
-            f"FID over {number} images is biased below {FID_IMAGES} and has no interval: compare KID"
+            f"FID over {number} images is biased below {FID_IMAGES} and has no interval: "
+            "compare KID"
         )
     if "kid" in metrics:
         note = f"KID is one value over {number} images of all people together, without an interval"
@@ -195,7 +196,10 @@ def set_notes(metrics: set[str], images: int | None) -> list[str]:
 def comparisons_of(
     results: Sequence[PersonResult], scores: dict[str, NDArray[np.float64]]
 ) -> list[Comparison]:
-    """Compare the ISM of all arms, or the FDFR if no faces are recognized."""
+    """Compare the ISM of all arms.
+
+    Without recognized faces the FDFR is compared instead.
+    """
     if any(np.isfinite(values).any() for values in scores.values()):
         return compare(scores)
     rates = {}
@@ -229,7 +233,10 @@ def attacked_model(manifest: dict[str, Any]) -> str:
 
 
 def _partial(results: Sequence[PersonResult], arm: str, metric: str) -> str:
-    """Note on a mean over some of the people; empty for a mean over all or none."""
+    """Note on a mean that leaves out some of the people.
+
+    The note is empty for a mean over all people or none.
+    """
     available = sum(not np.isnan(result["measured"][arm][metric]) for result in results)
     if not 0 < available < len(results):
         return ""

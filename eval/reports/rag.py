@@ -50,11 +50,11 @@ def write_rag_report(
     """
     planted = Record.open(record)
     arms = {arm: Trials.open(folder) for arm, folder in answers.items()}
-    shown = []
+    keys = []
     for name, sentinel in list(planted.sentinels.items())[:rows]:
         images = _sentinel_figures(planted, sentinel)
         images += [_answer_figure(arm, trials, name) for arm, trials in arms.items()]
-        shown.append({"name": name, "key": sentinel.key, "images": images})
+        keys.append({"name": name, "key": sentinel.key, "images": images})
     systems = [name for name in ("system", "control") if name in decision]
     report = output / "report.html"
     write_page(
@@ -63,7 +63,7 @@ def write_rag_report(
         head=SYSTEMS,
         systems=[_system_row(name, decision[name]) for name in systems],
         against=decision.get("against_control"),
-        rows=shown,
+        rows=keys,
         arms=list(arms),
         total=len(planted.sentinels),
         record=read_manifest(output) or decision,
