@@ -186,7 +186,7 @@ def _rating(total: NDArray[np.float64], count: NDArray[np.float64]) -> dict[str,
 
 def accuracies(answers: Sequence[Answer], right: Callable[[Answer], bool]) -> list[float]:
     """Share of each participant's answers that are right."""
-    results: dict[str, list[bool]] = {}
+    results: dict[int, list[bool]] = {}
     for answer in answers:
         results.setdefault(answer.participant, []).append(right(answer))
     return [float(np.mean(results[person])) for person in sorted(results)]
