@@ -1,4 +1,4 @@
-"""Report of a matrix, as Markdown and as one self-contained HTML page.
+"""Report of a matrix, as Markdown and as a self-contained page.
 
 Each purification has a table, with methods as rows and attacks as columns.
 """
@@ -128,7 +128,7 @@ def tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[tuple[str, li
 
 
 def _cells(rows: Sequence[Row], arm: str, attack: str) -> list[str]:
-    """Cells of one arm under one attack, one for each of :data:`HEADS`."""
+    """Cells of one arm under one attack; see :data:`HEADS`."""
     here = [row for row in rows if row["attack"] == attack]
     boxes = {str(row.get("box", unrecorded_box(arm))) for row in here if row["arm"] == arm}
     cells = []

@@ -1,4 +1,4 @@
-"""The figures of a copy-detection study with their intervals, as a table, a plot and a page."""
+"""Report of a copy-detection study: table, plots and page."""
 
 from __future__ import annotations
 
@@ -20,49 +20,68 @@ from models.search import Metric
 
 
 def text(summary: Mapping[str, Any]) -> str:
-    """Recall at 1 of every edit and arm as a table, Markdown, and what its figures are."""
+    """Format the table of recall at 1 and its notes as Markdown."""
     return markdown_table(*table(summary)) + "\n\n" + note(summary)
 
 
 def note(summary: Mapping[str, Any]) -> str:
-    """Numbers, units and comparisons of the table, in a few sentences."""
+    """Note on the numbers, units and comparisons of the table."""
     return (
-        f"Unit: an image, {summary['pictures']} of them. In brackets 95 % intervals: of a recall at 1 exact, "
-        "of a difference over the images that only one arm found, of means by image. "
-        f"p: McNemar's exact test after Holm over {summary['comparisons']} comparisons. "
+        f"Unit: an image; {summary['pictures']} images. In brackets 95 % intervals: exact for a "
+        "recall at 1, over the images that only one arm found for a difference, and by image for "
+        f"means. p: McNemar's exact test after Holm over {summary['comparisons']} comparisons. "
         "One index and one network: other training runs may differ by more than these intervals."
     )
 
 
 def table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of recall at 1 of every edit and arm, their means, and what chains and strangers gave."""
+    """Head and rows of the table of recall at 1.
+
+    There is a row for each edit, and one for the means. Studies with chains also have a row for
+    their micro average precision.
+    """
     arms = list(summary["arms"].values())
     changes = list(summary["differences"].values())
     head = ["edit", *summary["arms"], *(f"{name} (95 %)" for name in summary["differences"])]
+
+    # Recall at 1 of each edit.
     rows = []
-    for place, edit in enumerate(arms[0]["edits"]):
+    for index, edit in enumerate(arms[0]["edits"]):
         name = f"{edit['attack']} {edit['attack_param']}".strip()
-        values = [arm["edits"][place] for arm in arms]
-        rows.append(_line(name, "recall_at_1", values, [c["edits"][place] for c in changes]))
+        values = [arm["edits"][index] for arm in arms]
+        rows.append(_line(name, "recall_at_1", values, [c["edits"][index] for c in changes]))
+
+    # Means over the edits.
     means = [arm["mean"] for arm in arms]
     rows.append(_line("mean", "recall_at_1", means, [change["mean"] for change in changes]))
+
+    # Micro average precision after chains.
     if all("detection" in arm for arm in arms):
-        found = [
-            {"mu_ap": arm["detection"]["mu_ap"], "mu_ap_interval": arm["detection"].get("interval")}
-            for arm in arms
-        ]
+        values = []
+        for arm in arms:
+            detection = arm["detection"]
+            interval = detection.get("interval")
+            values.append({"mu_ap": detection["mu_ap"], "mu_ap_interval": interval})
         name = "muAP, random chains and strangers"
-        rows.append(_line(name, "mu_ap", found, [change["detection"] for change in changes]))
+        rows.append(_line(name, "mu_ap", values, [change["detection"] for change in changes]))
     return head, rows
 
 
 def _line(
     name: str, figure: str, values: list[dict[str, Any]], gains: list[dict[str, Any]]
 ) -> list[str]:
-    """Cells of one row: values of the arms, and their differences."""
-    cells = [
-        f"{value[figure]:.3f}" + _span(value.get(f"{figure}_interval"), ".3f") for value in values
-    ]
+    """Format a row: the values of the arms, and their differences.
+
+    Args:
+        name: First cell.
+        figure: Name of the figure in values and differences.
+        values: Values of each arm.
+        gains: Differences of each arm from the first one.
+    """
+    cells = []
+    for value in values:
+        interval = value.get(f"{figure}_interval")
+        cells.append(f"{value[figure]:.3f}" + _span(interval, ".3f"))
     for gain in gains:
         p = f", p = {gain['p_holm']:.2g}" if "p_holm" in gain else ""
         cells.append(f"{gain[figure]:+.3f}" + _span(gain.get("interval"), "+.3f") + p)
@@ -70,7 +89,7 @@ def _line(
 
 
 def _span(interval: Sequence[float] | None, form: str) -> str:
-    """An interval in brackets; empty without one."""
+    """Format an interval in brackets; empty if it is None."""
     if interval is None:
         return ""
     return f" ({format(interval[0], form)} to {format(interval[1], form)})"
@@ -84,16 +103,28 @@ def write_report(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Write ``summary.json``, ``table.md`` and ``report.html``."""
+    """Write ``summary.json``, ``table.md`` and ``report.html``.
+
+    Args:
+        output: Folder to write to.
+        answers: Search results by arm, the reference arm first.
+        beta: Parameter of the scores; see :func:`indexing.matches.scores`.
+        metric: Metric of the index.
+        resamples: Bootstrap samples; see :func:`eval.reports.retrieval_figures.summarise`.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The summary.
+    """
     summary = summarise(answers, beta, metric, resamples, seed)
     head, rows = table(summary)
     write_text(output / "summary.json", to_json(summary))
     write_text(output / "table.md", text(summary) + "\n")
-    drawn = {
+    figures = {
         "recall at 1 of every edit and arm": _bars(summary),
         "precision over recall after random chains": _curves(answers, beta, metric),
     }
-    plots = [(url, alt) for alt, url in drawn.items() if url]
+    plots = [(url, alt) for alt, url in figures.items() if url]
     write_page(
         output / "report.html",
         "eval/retrieval.html",
@@ -107,26 +138,28 @@ def write_report(
 
 
 def _bars(summary: Mapping[str, Any]) -> str:
+    """Plot the recall at 1 of each edit and arm, as SVG."""
     from matplotlib.figure import Figure
 
     arms = list(summary["arms"])
     rows = summary["arms"][arms[0]]["edits"]
+    width = 1 / (len(arms) + 1)
     figure = Figure(figsize=(9, 0.22 * len(rows) + 1.2), layout="constrained")
     axes = figure.subplots()
-    for place, arm in enumerate(arms):
-        values = [row["recall_at_1"] for row in summary["arms"][arm]["edits"]]
-        bounds = np.array([row["recall_at_1_interval"] for row in summary["arms"][arm]["edits"]])
+    for index, arm in enumerate(arms):
+        edits = summary["arms"][arm]["edits"]
+        values = np.array([edit["recall_at_1"] for edit in edits])
+        bounds = np.array([edit["recall_at_1_interval"] for edit in edits])
         axes.barh(
-            np.arange(len(rows)) + place / (len(arms) + 1),
+            np.arange(len(rows)) + index / (len(arms) + 1),
             values,
-            1 / (len(arms) + 1),
-            xerr=np.maximum([np.array(values) - bounds[:, 0], bounds[:, 1] - values], 0),
+            width,
+            xerr=np.maximum([values - bounds[:, 0], bounds[:, 1] - values], 0),
             error_kw={"elinewidth": 0.6},
             label=arm,
         )
-    axes.set_yticks(
-        np.arange(len(rows)), [f"{row['attack']} {row['attack_param']}" for row in rows], fontsize=7
-    )
+    names = [f"{row['attack']} {row['attack_param']}" for row in rows]
+    axes.set_yticks(np.arange(len(rows)), names, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("recall at 1, 95 % over images")
     axes.legend()
@@ -134,21 +167,19 @@ def _bars(summary: Mapping[str, Any]) -> str:
 
 
 def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> str:
-    """Precision over recall after random chains; empty without strangers."""
-    if any(found.chains is None for found in answers.values()):
+    """Plot precision over recall after random chains, as SVG; empty without chains."""
+    if any(answer.chains is None for answer in answers.values()):
         return ""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
-    for arm, found in answers.items():
-        own = pairs(
-            scores(*chained(found), beta=beta, metric=metric),
-            chained(found)[1],
-            padded_truth(found),
-        )
-        precision, recall, _ = precision_recall(*own)
-        axes.plot(recall, precision, label=f"{arm}, muAP {micro_average_precision(*own):.3f}")
+    for arm, answer in answers.items():
+        distances, ids = chained(answer)
+        matches = pairs(scores(distances, ids, beta, metric), ids, padded_truth(answer))
+        precision, recall, _ = precision_recall(*matches)
+        mu_ap = micro_average_precision(*matches)
+        axes.plot(recall, precision, label=f"{arm}, muAP {mu_ap:.3f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend()
     return figure_url(figure)
