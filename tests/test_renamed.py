@@ -1,4 +1,4 @@
-"""Former names of settings work in command lines, in configs and for folders of earlier versions."""
+"""Former names of settings work in command lines, configs and earlier folders."""
 
 import json
 from importlib import import_module
@@ -28,13 +28,7 @@ CASES = [
     ("rid pairs", PAIRS, "ascent.step_levels", "pgd.step_size", 0.5),
     ("rid pairs", PAIRS, "pgd.rounds", "pgd.outer_steps", 2),
     ("rid pairs", PAIRS, "ascent.shared", "pgd.universal", True),
-    (
-        "rid pairs",
-        PAIRS,
-        "surrogate.before",
-        "surrogate.warmup_steps",
-        9,
-    ),
+    ("rid pairs", PAIRS, "surrogate.before", "surrogate.warmup_steps", 9),
     ("rid protect", {"photos": ["p"]}, "fit", "resize_mode", "tile"),
     ("rid protect", {"photos": ["p"]}, "num_workers", "workers", 0),
     (
@@ -47,20 +41,8 @@ CASES = [
     ("eval personalize", STUDY, "pgd.step_levels", "pgd.step_size", 0.5),
     ("eval personalize", STUDY, "pgd.rounds", "pgd.outer_steps", 2),
     ("eval personalize", STUDY, "pgd.shared", "pgd.universal", True),
-    (
-        "eval matrix",
-        MATRIX,
-        "pgd.shared",
-        "pgd.universal",
-        True,
-    ),
-    (
-        "eval matrix",
-        MATRIX,
-        "crosses",
-        "grid",
-        [{"attacks": ["a"], "purifications": ["none"]}],
-    ),
+    ("eval matrix", MATRIX, "pgd.shared", "pgd.universal", True),
+    ("eval matrix", MATRIX, "crosses", "grid", [{"attacks": ["a"], "purifications": ["none"]}]),
     ("sentinels embed", {"photos": ["p"]}, "model", "weights", "dino"),
     ("sentinels retrieve", {"vectors": "v", "text": "t"}, "model", "weights", "dino"),
     ("sentinels plant", {"photos": "p"}, "device", "accelerator", "cuda:1"),
@@ -76,18 +58,30 @@ def verb_parser(command):
 
 
 def words(command, settings, option, value):
-    """A command line: positional settings, the needed options, and one option more."""
+    """Command line of a verb with one more option.
+
+    Args:
+        command: Package and verb.
+        settings: Positional arguments and required options.
+        option: Name of the additional option.
+        value: Value of the additional option.
+    """
     parser = verb_parser(command)
     positional = [action.dest for action in parser._actions if not action.option_strings]
     line = []
     for name in positional:
         line += settings[name] if isinstance(settings[name], list) else [settings[name]]
-    for name, given in settings.items():
+    for name, setting in settings.items():
         if name not in positional:
-            line.append(f"--{name}={given if isinstance(given, str) else json.dumps(given)}")
+            line.append(f"--{name}={as_text(setting)}")
     if any(action.dest == "output" for action in parser._actions):
         line.append("--output=out")
-    return [*line, f"--{option}={value if isinstance(value, str) else json.dumps(value)}"]
+    return [*line, f"--{option}={as_text(value)}"]
+
+
+def as_text(value):
+    """Format a setting for a command line."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def parsed(command, arguments):

@@ -1,4 +1,4 @@
-"""Every shipped config builds what it names, and names only models that are shipped or on the Hub."""
+"""Shipped configs build, and name only models that are shipped or on the Hub."""
 
 import re
 from pathlib import Path
@@ -40,10 +40,9 @@ def test_there_are_no_other_kinds_of_config():
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("rid/pairs_")])
 def test_pair_configs_build(name):
-    made = PAIRS.parser("rid pairs")
-    settings = made.instantiate_classes(
-        made.parse_args(["photos", "-o", "x", "-c", str(CONFIGS / name)])
-    )
+    parser = PAIRS.parser("rid pairs")
+    arguments = ["photos", "-o", "x", "-c", str(CONFIGS / name)]
+    settings = parser.instantiate_classes(parser.parse_args(arguments))
     assert dataclass_from(settings, PairConfig).models
 
 
@@ -54,11 +53,8 @@ def test_training_configs_build(name, generator_folder, tmp_path, monkeypatch):
     levels = torch.full((40, 40, 3), 90, dtype=torch.uint8).numpy()
     for file in ("data/faces/1.png", "data/validation/2.png"):
         save_png(Photo(levels), tmp_path / file)
-    for pairs in (
-        tmp_path / "data/pairs",
-        tmp_path / "outputs/pairs",
-        tmp_path / "outputs/photos/pairs",
-    ):
+    for folder in ("data/pairs", "outputs/pairs", "outputs/photos/pairs"):
+        pairs = tmp_path / folder
         save_png(Photo(levels), pairs / "1.png")
         (pairs / "pairs.json").write_text('[{"source_path": "1.png", "attacked_path": "1.png"}]')
     monkeypatch.chdir(tmp_path)
@@ -67,14 +63,14 @@ def test_training_configs_build(name, generator_folder, tmp_path, monkeypatch):
         "--model.generator.init_args.depth=1",
         "--model.generator.init_args.heads=2",
     ]
-    if "load_generator" in (CONFIGS / name).read_text():  # goes on from a trained one
+    # Fine-tuning starts from a trained generator.
+    if "load_generator" in (CONFIGS / name).read_text():
         small = [f"--model.generator.init_args.name={generator_folder}"]
     cli = rid(args=["-c", str(CONFIGS / name), *small], run=False)
     assert cli.model.generator.budget == 6
     item = cli.datamodule.datasets["train"][0]
-    assert {value.shape[-1] for value in item.values() if isinstance(value, torch.Tensor)} == {
-        cli.model.generator.image_size
-    }
+    sizes = {value.shape[-1] for value in item.values() if isinstance(value, torch.Tensor)}
+    assert sizes == {cli.model.generator.image_size}
     assert ("image" in item) >= (cli.model.hparams["sds_weight"] > 0)
     assert ("attacked" in item) == (cli.model.hparams["regression_weight"] > 0)
 
@@ -98,8 +94,8 @@ def someone(tmp_path, monkeypatch):
     ],
 )
 def test_study_configs_build(name):
-    made = PERSONALIZE.parser("eval personalize")
-    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
+    parser = PERSONALIZE.parser("eval personalize")
+    settings = parser.instantiate_classes(parser.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     person = settings.people[0]
     assert len(person["train"]) > 0
     assert settings.attack.config.model in settings.surrogates
@@ -108,8 +104,8 @@ def test_study_configs_build(name):
 @pytest.mark.usefixtures("someone")
 @pytest.mark.parametrize("name", [name for name in everything() if "matrix" in name])
 def test_matrix_configs_build(name):
-    made = MATRIX.parser("eval matrix")
-    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
+    parser = MATRIX.parser("eval matrix")
+    settings = parser.instantiate_classes(parser.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     cells = plan(settings.attacks, settings.purifications, settings.grid)
     assert {attack for attack, _ in cells} == set(settings.attacks)
     assert {purification for _, purification in cells} == set(settings.purifications)
@@ -119,8 +115,8 @@ def test_matrix_configs_build(name):
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("sentinels/")])
 def test_sentinel_configs_build(name):
     verb = "rag-robustness" if "robustness" in name else "rag"
-    made = EVAL[verb].parser(f"eval {verb}")
-    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
+    parser = EVAL[verb].parser(f"eval {verb}")
+    settings = parser.instantiate_classes(parser.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     hosted = settings.generator.needs_service or settings.judge.needs_service
     assert (settings.service is not None) == hosted
     assert (settings.decision if "robustness" in name else settings.decide).similarity
@@ -128,13 +124,10 @@ def test_sentinel_configs_build(name):
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("eval/human_")])
 def test_human_test_configs_build(name):
-    made = EVAL["study"].parser("eval study")
-    settings = made.instantiate_classes(made.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
-    arms = (
-        settings.pictures.folders
-        if hasattr(settings.pictures, "folders")
-        else settings.pictures.arms
-    )
+    parser = EVAL["study"].parser("eval study")
+    settings = parser.instantiate_classes(parser.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
+    images = settings.pictures
+    arms = images.folders if hasattr(images, "folders") else images.arms
     assert list(settings.design.labels) == list(arms)
 
 
@@ -145,14 +138,11 @@ def test_detector_configs_build(name, monkeypatch):
     def small(name, pretrained=False, **options):
         assert timm.is_model(name.split(".")[0])
         assert name in timm.list_pretrained() or not pretrained
-        stand_in = (
-            "vit_tiny_patch16_224"
-            if "vit" in name
-            else "convnext_atto"
-            if "convnext" in name
-            else "resnet10t"
-        )
-        return real(stand_in, **options)
+        if "vit" in name:
+            return real("vit_tiny_patch16_224", **options)
+        if "convnext" in name:
+            return real("convnext_atto", **options)
+        return real("resnet10t", **options)
 
     monkeypatch.setattr(timm, "create_model", small)
     cli = sentry(
@@ -171,10 +161,9 @@ def test_detector_configs_build(name, monkeypatch):
     "name", [name for name in everything() if name.startswith("indexing/") and "activate" in name]
 )
 def test_activation_configs_build(name):
-    made = ACTIVATE.parser("indexing activate")
-    settings = made.instantiate_classes(
-        made.parse_args(["PHOTOS", "-o", "OUT", "-c", str(CONFIGS / name)])
-    )
+    parser = ACTIVATE.parser("indexing activate")
+    arguments = ["PHOTOS", "-o", "OUT", "-c", str(CONFIGS / name)]
+    settings = parser.instantiate_classes(parser.parse_args(arguments))
     assert settings.activation.iterations == 10
     assert settings.index
 
@@ -183,8 +172,9 @@ def test_activation_configs_build(name):
     "name", [name for name in everything() if name.startswith("indexing/") and "retrieval" in name]
 )
 def test_retrieval_configs_build(name):
-    made = EVAL["retrieval"].parser("eval retrieval")
-    settings = made.instantiate_classes(made.parse_args(["-o", "OUT", "-c", str(CONFIGS / name)]))
+    parser = EVAL["retrieval"].parser("eval retrieval")
+    arguments = ["-o", "OUT", "-c", str(CONFIGS / name)]
+    settings = parser.instantiate_classes(parser.parse_args(arguments))
     assert list(settings.arms) == ["passive", "active"]
     assert settings.parameters == "nprobe=1"
 

@@ -1,4 +1,4 @@
-"""Every evaluation callback in a shipped config, run for a step through the real entry points."""
+"""Evaluation callbacks of shipped configs run through the real entry points."""
 
 from pathlib import Path
 
@@ -18,7 +18,13 @@ CONFIGS = ROOT / "configs"
 
 
 def shortened(name, tmp_path, **init_args):
-    """A shipped config with one optimiser step, every evaluation after it, and other settings of classes, by class name."""
+    """Write a shipped config with one optimizer step and every evaluation after it.
+
+    Args:
+        name: File of the config.
+        tmp_path: Folder to write to.
+        init_args: Settings to replace, by class name.
+    """
     settings = yaml.safe_load((CONFIGS / name).read_text())
     shorter = {
         "max_steps": 1,
@@ -40,10 +46,11 @@ def shortened(name, tmp_path, **init_args):
             part.get("init_args", {}).update(init_args.get(kind, {}))
             if "every_n_steps" in part.get("init_args", {}):
                 part["init_args"]["every_n_steps"] = 1
-        for inner in (
-            part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
-        ):
-            change(inner)
+            for inner in part.values():
+                change(inner)
+        elif isinstance(part, list):
+            for inner in part:
+                change(inner)
 
     change(settings)
     path = tmp_path / "config.yaml"

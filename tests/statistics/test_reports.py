@@ -1,4 +1,4 @@
-"""Words of reports about few people, few images and few comparisons."""
+"""Notes of reports on few people, few images and few comparisons."""
 
 import json
 
@@ -14,20 +14,17 @@ from eval.reports.retrieval_figures import gain_interval
 
 
 def results(people, fdfr=0.0):
-    """A study's results, in which RID lowers ISM for everybody."""
+    """Results of a study in which RID lowers everybody's ISM."""
     rng = np.random.default_rng(0)
-    return [
-        {
-            "name": f"{place}",
-            "measured": {
-                arm: {"ism_all": 0.8 - loss * rng.uniform(0.8, 1.2), "ism": 0.8, "fdfr": fdfr}
-                for arm, loss in (("clean", 0.01), ("noise", 0.01), ("rid", 0.3))
-            },
-            "real_ism": 0.97,
-            "references": 12,
-        }
-        for place in range(people)
-    ]
+    persons = []
+    for number in range(people):
+        measured = {}
+        for arm, loss in (("clean", 0.01), ("noise", 0.01), ("rid", 0.3)):
+            ism_all = 0.8 - loss * rng.uniform(0.8, 1.2)
+            measured[arm] = {"ism_all": ism_all, "ism": 0.8, "fdfr": fdfr}
+        person = {"name": f"{number}", "measured": measured, "real_ism": 0.97, "references": 12}
+        persons.append(person)
+    return persons
 
 
 def test_few_people_are_told_what_they_cannot_show():
@@ -58,31 +55,33 @@ def test_one_person_has_no_interval_and_no_nan():
 
 def test_a_person_without_a_value_is_left_out_and_counted():
     values = {"clean": np.array([0.8, 0.9, 0.7]), "rid": np.array([0.5, np.nan, 0.4])}
-    (found,) = compare(values)
-    assert found.difference.n == 2
-    assert found.difference.mean == pytest.approx(-0.3)
+    (comparison,) = compare(values)
+    assert comparison.difference.n == 2
+    assert comparison.difference.mean == pytest.approx(-0.3)
 
 
 def test_fid_and_kid_of_few_images_are_warned_of_on_the_page():
     assert set_notes({"fid", "kid"}, 36) == [
         "FID over 36 images is biased below 2048 and has no interval: compare KID",
-        "KID is one value over 36 images of all people together, without an interval; below 100 all its subsets are the same",
+        "KID is one value over 36 images of all people together, without an interval; "
+        "below 100 all its subsets are the same",
     ]
     assert set_notes(set(), 36) == []
     assert set_notes({"fid"}, 4096) == []
-    table = summarise(
-        results(2), {arm: {"fid": 3.0} for arm in ("clean", "noise", "rid")}, {}, images=24
-    )
+    sets = {arm: {"fid": 3.0} for arm in ("clean", "noise", "rid")}
+    table = summarise(results(2), sets, {}, images=24)
     assert "FID over 24 images" in table.text()
 
 
 def test_a_detectors_verdict_on_an_image_counts_once():
-    truth, said = [True, False] * 5, [True, True] + [True, False] * 4
-    once = confusion(truth, said)["accuracy"]
-    people, images = np.repeat(np.arange(20), 10), np.tile(np.arange(10), 20)
-    answered = confusion(truth * 20, said * 20, Crossing(people, images))["accuracy"]
-    assert (once["of"], answered["of"], answered["images"]) == (10, 200, 10)
-    assert answered["high"] - answered["low"] > 0.3, "twenty people add no images"
+    truth = [True, False] * 5
+    verdicts = [True, True] + [True, False] * 4
+    once = confusion(truth, verdicts)["accuracy"]
+    people = np.repeat(np.arange(20), 10)
+    images = np.tile(np.arange(10), 20)
+    crossed = confusion(truth * 20, verdicts * 20, Crossing(people, images))["accuracy"]
+    assert (once["of"], crossed["of"], crossed["images"]) == (10, 200, 10)
+    assert crossed["high"] - crossed["low"] > 0.3, "twenty people add no images"
 
 
 def test_gains_that_nobody_saw_have_a_width():
@@ -92,5 +91,5 @@ def test_gains_that_nobody_saw_have_a_width():
 
 
 def test_equal_differences_have_a_mean_and_no_interval():
-    found = paired_difference(np.full(6, 0.3), np.full(6, 0.1))
-    assert (found.mean, found.interval) == (pytest.approx(0.2), None)
+    difference = paired_difference(np.full(6, 0.3), np.full(6, 0.1))
+    assert (difference.mean, difference.interval) == (pytest.approx(0.2), None)

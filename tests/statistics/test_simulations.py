@@ -1,4 +1,7 @@
-"""Intervals hold the truth and tests err no oftener than they say, on studies drawn in the shapes of the project's data."""
+"""Coverage of intervals and error rates of tests, on simulated studies.
+
+The studies have the shapes of the project's data.
+"""
 
 import numpy as np
 import pytest
