@@ -1,7 +1,7 @@
-"""Studies drawn with a known truth, in the shapes of this project's data, for :mod:`benchmarks.statistics`.
+"""Random studies with a known truth, for :mod:`benchmarks.statistics`.
 
-Each study is a function of a random generator. It returns True if the interval holds the truth, or
-if the test rejects.
+The data have the shapes of this project's data. Each study is a function of a random generator. It
+returns True if the interval holds the truth, or if the test rejects.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Study = Callable[[np.random.Generator], bool]
 
 
 def holds(interval: st.Interval | None, truth: float) -> bool:
-    """True if an interval holds the truth; none holds nothing."""
+    """Return True if an interval exists and holds the truth."""
     return interval is not None and interval.low <= truth <= interval.high
 
 
 def logistic_mean(mean: float, sd: float) -> float:
-    """Mean of the logistic of a normal variable, by quadrature."""
+    """Compute the mean of the logistic of a normal variable by quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     return float((expit(mean + sd * nodes) * weights).sum() / weights.sum())
 
@@ -38,7 +38,18 @@ def logistic_mean(mean: float, sd: float) -> float:
 def answers(
     rng: np.random.Generator, people: int, images: int, sds: tuple[float, float], mean: float
 ) -> Values:
-    """Right answers, (people, images), with effects of people and images on the logit."""
+    """Draw answers with effects of people and images on the logit.
+
+    Args:
+        rng: Random generator.
+        people: Number of people.
+        images: Number of images.
+        sds: Standard deviations of the effects of people and of images.
+        mean: Mean logit.
+
+    Returns:
+        (people, images), 1 for right answers, 0 for wrong ones.
+    """
     effects = rng.normal(0, sds[0], (people, 1)) + rng.normal(0, sds[1], (1, images))
     return (rng.random((people, images)) < expit(mean + effects)).astype(float)
 
@@ -46,27 +57,41 @@ def answers(
 def human_share(
     rng: np.random.Generator, people: int, images: int, sds: tuple[float, float], seen: float = 1.0
 ) -> bool:
-    """Interval of the share of right answers; each person sees a part of the images."""
+    """Check the interval of the share of right answers.
+
+    Args:
+        rng: Random generator.
+        people: Number of people.
+        images: Number of images.
+        sds: Standard deviations of the effects of people and of images.
+        seen: Share of the images that each person sees.
+    """
     right = answers(rng, people, images, sds, 0.55)
-    asked = (rng.random(right.shape) < seen).astype(float)
+    answered = (rng.random(right.shape) < seen).astype(float)
     truth = logistic_mean(0.55, float(np.hypot(*sds)))
-    found = st.crossed_share_interval(
-        right * asked, asked, resamples=400, seed=int(rng.integers(2**31))
-    )
-    return holds(found, truth)
+    seed = int(rng.integers(2**31))
+    interval = st.crossed_share_interval(right * answered, answered, resamples=400, seed=seed)
+    return holds(interval, truth)
 
 
 def human_guessing(
     rng: np.random.Generator, people: int, sds: tuple[float, float], mean: float
 ) -> bool:
-    """Test that people are right in half of 40 pairs on average."""
+    """Test if people are right in half of 40 pairs on average.
+
+    Args:
+        rng: Random generator.
+        people: Number of people.
+        sds: Standard deviations of the effects of people and of images.
+        mean: Mean logit; 0 is guessing.
+    """
     right = answers(rng, people, 40, sds, mean)
     p = st.crossed_test(right, np.ones_like(right), 0.5).p
     return p is not None and p <= 0.05
 
 
 def verdicts(rng: np.random.Generator, images: int) -> bool:
-    """A detector beside people: exact interval over distinct images."""
+    """Check the exact interval of a detector's accuracy over distinct images."""
     return holds(st.proportion_interval(int(rng.binomial(images, 0.8)), images), 0.8)
 
 
@@ -74,19 +99,33 @@ def verdicts(rng: np.random.Generator, images: int) -> bool:
 
 
 def key_shares(rng: np.random.Generator, keys: int, trials: int, concentration: float) -> bool:
-    """Share of triggered trials, over keys; a low concentration makes keys all or nothing."""
+    """Check the interval of the trigger rate over keys.
+
+    Args:
+        rng: Random generator.
+        keys: Number of keys.
+        trials: Number of trials of each key.
+        concentration: Concentration of the keys' rates; a low one gives rates near 0 or 1.
+    """
     rates = rng.beta(0.7 * concentration, 0.3 * concentration, keys)
     return holds(st.share_interval(rng.binomial(trials, rates) / trials), 0.7)
 
 
 def key_means(rng: np.random.Generator, keys: int) -> bool:
-    """Mean similarity of few keys."""
+    """Check the interval of the mean similarity of few keys."""
     return holds(st.mean_interval(rng.normal(0.5, 0.15, keys), (-1, 1)), 0.5)
 
 
 def against_keys(rng: np.random.Generator, keys: int, queries: int) -> bool:
-    """AUC of means of so many queries against a control that lacks the sentinels, over keys."""
-    scores, others = rng.normal(0.35, 0.1, keys), rng.normal(0.3, 0.1, keys)
+    """Check the interval of the AUC against a control without the sentinels.
+
+    Args:
+        rng: Random generator.
+        keys: Number of keys.
+        queries: Number of queries in the mean that is one score.
+    """
+    scores = rng.normal(0.35, 0.1, keys)
+    others = rng.normal(0.3, 0.1, keys)
     config = DecideConfig(queries=queries, seed=int(rng.integers(2**31)))
     single = single_query_interval(scores, others)
     truth = norm.cdf(0.5 * np.sqrt(queries / 2))
@@ -94,10 +133,17 @@ def against_keys(rng: np.random.Generator, keys: int, queries: int) -> bool:
 
 
 def pairing(rng: np.random.Generator, keys: int, shift: float) -> bool:
-    """Pairing test at a level of 0.05, with sentinels and outputs that are alike for other reasons."""
-    cosines = (
-        rng.normal(size=(keys, keys)) + rng.normal(size=(1, keys)) + rng.normal(size=(keys, 1))
-    )
+    """Run the pairing test at level 0.05, with shared effects of outputs and sentinels.
+
+    Args:
+        rng: Random generator.
+        keys: Number of keys.
+        shift: Effect of use on the similarity of a true pair, in standard deviations.
+    """
+    cosines = rng.normal(size=(keys, keys))
+    sentinel_effects = rng.normal(size=(1, keys))
+    output_effects = rng.normal(size=(keys, 1))
+    cosines = cosines + sentinel_effects + output_effects
     return st.pairing_test((cosines + shift * np.eye(keys)) / 20, 0, draws=199).p <= 0.05
 
 
@@ -105,38 +151,51 @@ def pairing(rng: np.random.Generator, keys: int, shift: float) -> bool:
 
 
 def lost_faces(rng: np.random.Generator, people: int, truth: float, concentration: float) -> bool:
-    """FDFR over people of twelve images each."""
+    """Check the interval of the FDFR over people with twelve images each.
+
+    Args:
+        rng: Random generator.
+        people: Number of people.
+        truth: Mean rate.
+        concentration: Concentration of the people's rates; a low one gives rates near 0 or 1.
+    """
     rates = rng.beta(truth * concentration, (1 - truth) * concentration, people)
     return holds(st.share_interval(rng.binomial(12, rates) / 12), truth)
 
 
 def skewed(rng: np.random.Generator, people: int) -> Values:
-    """Losses of ISM of people, bounded and skewed: each person loses some faces altogether."""
+    """Draw bounded and skewed losses of ISM; some images lose the face."""
     base = rng.beta(6, 3, (people, 12)) * 0.4
     return np.where(rng.random((people, 12)) < rng.beta(1, 4, (people, 1)), 0.8, base).mean(axis=1)
 
 
 SKEWED_MEAN = 0.2 * 0.8 + 0.8 * 0.4 * 6 / 9
-"""Of :func:`skewed`."""
+"""True mean of :func:`skewed`."""
 
 
 def loss_of_ism(rng: np.random.Generator, people: int) -> bool:
-    """Paired difference of ISM over few people."""
+    """Check the interval of a paired difference of ISM over few people."""
     return holds(st.paired_difference(skewed(rng, people), np.zeros(people)).interval, SKEWED_MEAN)
 
 
 def no_loss(rng: np.random.Generator, people: int) -> bool:
-    """Sign-flip test without any difference."""
+    """Run the sign-flip test without a difference."""
     return st.paired_difference(skewed(rng, people), skewed(rng, people)).p <= 0.05
 
 
 def a_loss(rng: np.random.Generator, people: int) -> bool:
-    """Sign-flip test of a loss like RID's."""
+    """Run the sign-flip test on a loss of RID's size."""
     return st.paired_difference(skewed(rng, people), np.zeros(people)).p <= 0.05
 
 
 def many_looks(rng: np.random.Generator, people: int, comparisons: int) -> bool:
-    """Any rejection among many comparisons without a difference, after Holm."""
+    """Check for a rejection after Holm among comparisons without a difference.
+
+    Args:
+        rng: Random generator.
+        people: Number of people.
+        comparisons: Number of comparisons.
+    """
     noise = rng.normal(size=(comparisons, people))
     p = [st.paired_difference(row, np.zeros(people)).p for row in noise]
     return min(st.holm(p)) <= 0.05
@@ -146,22 +205,34 @@ def many_looks(rng: np.random.Generator, people: int, comparisons: int) -> bool:
 
 
 def scored(rng: np.random.Generator, count: int, auc: float) -> tuple[NDArray[np.int64], Values]:
-    """Labels and normal scores of as many real as generated images."""
+    """Draw labels and normal scores of equally many real and generated images.
+
+    Args:
+        rng: Random generator.
+        count: Number of images of each class.
+        auc: True AUC.
+    """
     label = np.repeat([0, 1], count)
     return label, rng.normal(size=2 * count) + label * norm.ppf(auc) * np.sqrt(2)
 
 
 def ranked(rng: np.random.Generator, count: int, auc: float) -> bool:
-    """Interval of the AUC."""
+    """Check the interval of the AUC of normal scores.
+
+    Args:
+        rng: Random generator.
+        count: Number of images of each class.
+        auc: True AUC.
+    """
     return holds(st.auc_interval(*scored(rng, count, auc)), auc)
 
 
 TIED = (np.array([0.55, 0.3, 0.1, 0.05]), np.array([0.1, 0.2, 0.3, 0.4]))
-"""Chances of four answers for real and for generated images."""
+"""Probabilities of four score values for real and for generated images."""
 
 
 def tied(rng: np.random.Generator, count: int) -> bool:
-    """Interval of the AUC of scores with four values."""
+    """Check the interval of the AUC of scores with four values."""
     real, generated = TIED
     wins = generated * (np.cumsum(real) - real / 2)
     label = np.repeat([0, 1], count)
@@ -170,7 +241,10 @@ def tied(rng: np.random.Generator, count: int) -> bool:
 
 
 def clustered_ranking(rng: np.random.Generator, clusters: int) -> bool:
-    """Interval of the AUC where each photograph has three reconstructions that share its difficulty."""
+    """Check the interval of the AUC of clustered images.
+
+    Each photograph has three reconstructions, which share its effect on the score.
+    """
     label = np.tile([0, 1, 1, 1], clusters)
     shared = np.repeat(rng.normal(0, 0.8, clusters), 4)
     score = shared + rng.normal(0, 0.6, 4 * clusters) + 1.5 * label
@@ -179,7 +253,7 @@ def clustered_ranking(rng: np.random.Generator, clusters: int) -> bool:
 
 
 def edited_ranking(rng: np.random.Generator, count: int) -> bool:
-    """Difference of AUC after an edit, on the same images."""
+    """Check the interval of the change of AUC after an edit of the same images."""
     label, score = scored(rng, count, 0.95)
     edited = score + rng.normal(0, 1.0, 2 * count)
     truth = norm.cdf(norm.ppf(0.95) / np.sqrt(2)) - 0.95
@@ -189,22 +263,37 @@ def edited_ranking(rng: np.random.Generator, count: int) -> bool:
 def worst_generator(
     rng: np.random.Generator, generators: int, images: int, spread: float = 0.0
 ) -> bool:
-    """Interval of the lowest AUC of several generators against the same 500 photographs."""
+    """Check the interval of the lowest AUC of several generators.
+
+    All are compared with the same 500 photographs.
+
+    Args:
+        rng: Random generator.
+        generators: Number of generators.
+        images: Number of images of each generator.
+        spread: Largest distance of a generator's AUC from 0.9.
+    """
     real = rng.normal(size=500)
     aucs = 0.9 + spread * np.linspace(-1, 1, generators)
+    level = st.simultaneous(generators)
     intervals = []
     for auc in aucs:
         label = np.repeat([0, 1], [500, images])
-        made = rng.normal(norm.ppf(auc) * np.sqrt(2), 1, images)
-        score = np.concatenate([real, made])
-        level = st.simultaneous(generators)
+        generated = rng.normal(norm.ppf(auc) * np.sqrt(2), 1, images)
+        score = np.concatenate([real, generated])
         intervals.append(st.auc_interval(label, score, confidence=level))
-    found = st.worst_of(np.zeros(generators), np.empty((0, generators)), intervals)
-    return holds(found.interval, aucs[0])
+    worst = st.worst_of(np.zeros(generators), np.empty((0, generators)), intervals)
+    return holds(worst.interval, aucs[0])
 
 
 def calibrated(rng: np.random.Generator, images: int, shape: float) -> bool:
-    """Perfectly calibrated probabilities whose error is called above the floor."""
+    """Check if perfectly calibrated probabilities have an error above the floor.
+
+    Args:
+        rng: Random generator.
+        images: Number of images.
+        shape: Both parameters of the beta distribution of the probabilities.
+    """
     probability = rng.beta(shape, shape, images)
     label = (rng.random(images) < probability).astype(int)
     return st.calibration_error(label, probability, seed=int(rng.integers(2**31))).above_floor
@@ -213,37 +302,59 @@ def calibrated(rng: np.random.Generator, images: int, shape: float) -> bool:
 # ---- copies ----
 
 
-def found_copies(
+def found_images(
     rng: np.random.Generator, images: int, gain: float, lost: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Images that each of two systems finds, (images,) each."""
+    """Draw the images that each of two systems finds.
+
+    Args:
+        rng: Random generator.
+        images: Number of images.
+        gain: True difference of the recalls.
+        lost: Probability that only the second system finds an image.
+
+    Returns:
+        (images,) True for found images, for each system.
+    """
     fate = rng.choice(4, images, p=[0.5, gain + lost, lost, 0.5 - gain - 2 * lost])
     return (fate == 0) | (fate == 1), (fate == 0) | (fate == 2)
 
 
 def recall_gain(rng: np.random.Generator, images: int, gain: float) -> bool:
-    """Interval of a gain of recall."""
-    return holds(st.paired_recall(*found_copies(rng, images, gain, 0.0)).interval, gain)
+    """Check the interval of a gain of recall.
+
+    Args:
+        rng: Random generator.
+        images: Number of images.
+        gain: True difference of the recalls.
+    """
+    return holds(st.paired_recall(*found_images(rng, images, gain, 0.0)).interval, gain)
 
 
 def recall_tested(rng: np.random.Generator, images: int, gain: float) -> bool:
-    """McNemar's test."""
-    return st.paired_recall(*found_copies(rng, images, gain, 0.05)).p <= 0.05
+    """Run McNemar's test at level 0.05.
+
+    Args:
+        rng: Random generator.
+        images: Number of images.
+        gain: True difference of the recalls.
+    """
+    return st.paired_recall(*found_images(rng, images, gain, 0.05)).p <= 0.05
 
 
 def mean_of_edits(rng: np.random.Generator, images: int) -> bool:
-    """Share over images of fifteen edits each."""
+    """Check the interval of mean recall over images with fifteen edits each."""
     rates = rng.beta(2, 2, (images, 1))
     return holds(st.share_interval((rng.random((images, 15)) < rates).mean(axis=1)), 0.5)
 
 
 def resampled_mean(rng: np.random.Generator, units: int) -> bool:
-    """Bootstrap interval of a mean of skewed values."""
+    """Check the bootstrap interval of the mean of skewed values."""
     values = rng.exponential(size=units)
-    found = st.bootstrap_interval(
+    interval = st.bootstrap_interval(
         lambda rows, axis=-1: values[rows].mean(axis=axis),
         units,
         resamples=400,
         seed=int(rng.integers(2**31)),
     )
-    return holds(found, 1.0)
+    return holds(interval, 1.0)

@@ -1,4 +1,4 @@
-"""Figures of a system against a control system without the sentinels, with their uncertainty over keys."""
+"""Comparison of a system with a control system that lacks the sentinels."""
 
 from __future__ import annotations
 
@@ -16,46 +16,52 @@ from sentinels.roc import degenerate, resampled, separation, threshold
 Scores = NDArray[np.float64]
 
 RESAMPLES = 1000
-"""Resamples of the keys for the interval of an AUC; a fifth for those of rates."""
+"""Resamples of the keys for the interval of an AUC."""
+
+RATE_RESAMPLES = RESAMPLES // 5
+"""Resamples of the keys for the interval of a true-positive rate, which takes longer."""
 
 
 def against_control(protected: Compared, control: Compared, config: DecideConfig) -> dict[str, Any]:
-    """Tell the systems apart by the keys that both answered.
+    """Compute ROC figures over the keys that both systems answered.
 
-    Unit: a key. Intervals are over keys, which are resampled with both systems' scores before means
-    are drawn from them; the deviation of the draws alone says nothing of other keys. A rate at 1 %
-    false positives is None below 300 keys, at 10 % below 30. The published protocol (``compat``)
-    has no interval.
+    The unit is a key. Intervals resample keys, with the scores of both systems, before means are
+    drawn from them; the deviation between draws does not carry over to other keys. The published
+    protocol (``compat``) has no intervals. The true-positive rate at 1 % false positives is None
+    below 300 keys, that at 10 % below 30.
 
     Args:
-        protected: The system.
+        protected: The tested system.
         control: The system without the sentinels.
-        config: How.
+        config: Settings of the decision.
     """
     common = [name for name in protected.names if name in control.own]
-    scores, others = (
-        np.array([side.own[name] for name in common]) for side in (protected, control)
-    )
+    scores = np.array([protected.own[name] for name in common])
+    others = np.array([control.own[name] for name in common])
+    # ROC curves and the threshold at the configured false-positive rate.
     curve = resampled(
         scores, others, config.queries, config.times, config.runs, config.seed, config.compat
     )
     eta = threshold(others, config.queries, config.fpr, config.seed)
+    # AUC with its interval.
     single = single_query_interval(scores, others)
     bounds = None if config.compat else means_interval(scores, others, config, single)
-    rates = {1: curve.mean.tpr_at_1, 10: curve.mean.tpr_at_10}
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "common_keys": len(common),
         "queries": config.queries,
         "auc": curve.mean.auc,
         "auc_interval": bounds,
     }
+    # True-positive rates, if there are enough keys.
+    rates = {1: curve.mean.tpr_at_1, 10: curve.mean.tpr_at_10}
     for rate, value in rates.items():
         enough = len(common) >= least_negatives(rate / 100)
-        found[f"tpr_at_{rate}_fpr"] = value if enough else None
-        found[f"tpr_at_{rate}_fpr_interval"] = (
-            rate_interval(scores, others, config, rate) if enough and not config.compat else None
-        )
-    return found | {
+        interval = None
+        if enough and not config.compat:
+            interval = rate_interval(scores, others, config, rate)
+        figures[f"tpr_at_{rate}_fpr"] = value if enough else None
+        figures[f"tpr_at_{rate}_fpr_interval"] = interval
+    return figures | {
         "deviation_of_draws": asdict(curve.deviation),
         "single_query_auc": separation(scores, others).auc,
         "single_query_auc_interval": single,
@@ -70,7 +76,10 @@ def against_control(protected: Compared, control: Compared, config: DecideConfig
 
 
 def single_query_interval(scores: Scores, others: Scores) -> Interval | None:
-    """DeLong's interval of the AUC of single queries; both scores of a key are one unit."""
+    """Compute DeLong's interval of the AUC of single queries.
+
+    The scores of both systems for a key form one unit.
+    """
     keys = np.tile(np.arange(len(scores)), 2).astype(str)
     label = np.repeat([1, 0], len(scores))
     return auc_interval(label, np.concatenate([scores, others]), keys)
@@ -79,51 +88,53 @@ def single_query_interval(scores: Scores, others: Scores) -> Interval | None:
 def means_interval(
     scores: Scores, others: Scores, config: DecideConfig, single: Interval | None
 ) -> Interval | None:
-    """Interval over keys of the AUC of means of ``queries`` keys.
+    """Compute the interval of the AUC of means of several keys.
 
     Args:
-        scores: The system's, (N,).
-        others: The control's, (N,).
-        config: How.
-        single: Interval for single queries, which stands in where every resample separates the
-            systems.
+        scores: Similarities of the system, (N,).
+        others: Similarities of the control, (N,).
+        config: Settings; a mean is over ``queries`` keys.
+        single: Interval for single queries, the fallback if all resamples have the same AUC.
     """
     if config.queries == 1:
         return single
     rng = np.random.default_rng(config.seed)
-    count, shape = len(scores), (config.times, config.queries)
+    count = len(scores)
+    shape = (config.times, config.queries)
 
     def statistic(keys: NDArray[np.int64]) -> float:
-        first, second = (keys[rng.integers(count, size=shape)] for _ in range(2))
+        first = keys[rng.integers(count, size=shape)]
+        second = keys[rng.integers(count, size=shape)]
         return mann_whitney(scores[first].mean(axis=1), others[second].mean(axis=1))
 
-    found = bootstrap_interval(statistic, count, resamples=RESAMPLES, seed=config.seed)
-    return single if found is None else found
+    interval = bootstrap_interval(statistic, count, resamples=RESAMPLES, seed=config.seed)
+    return single if interval is None else interval
 
 
 def mann_whitney(positives: Scores, negatives: Scores) -> float:
-    """AUC of two samples; ties count one half."""
+    """Compute the AUC of two samples; ties count one half."""
     ordered = np.sort(negatives)
-    below, up_to = (np.searchsorted(ordered, positives, side) for side in ("left", "right"))
+    below = np.searchsorted(ordered, positives, "left")
+    up_to = np.searchsorted(ordered, positives, "right")
     return float((below + up_to).mean() / (2 * len(negatives)))
 
 
 def rate_interval(
     scores: Scores, others: Scores, config: DecideConfig, rate: int
 ) -> Interval | None:
-    """Interval over keys of the true-positive rate at a false-positive rate.
+    """Compute the interval of the true-positive rate at a false-positive rate.
 
     Args:
-        scores: The system's, (N,).
-        others: The control's, (N,).
-        config: How.
-        rate: 1 or 10 per cent.
+        scores: Similarities of the system, (N,).
+        others: Similarities of the control, (N,).
+        config: Settings of the decision.
+        rate: False-positive rate in percent, 1 or 10.
     """
 
     def statistic(keys: NDArray[np.int64]) -> float:
-        found = resampled(
+        curve = resampled(
             scores[keys], others[keys], config.queries, config.times, 1, config.seed, compat=False
         )
-        return found.mean.tpr_at_1 if rate == 1 else found.mean.tpr_at_10
+        return curve.mean.tpr_at_1 if rate == 1 else curve.mean.tpr_at_10
 
-    return bootstrap_interval(statistic, len(scores), resamples=RESAMPLES // 5, seed=config.seed)
+    return bootstrap_interval(statistic, len(scores), resamples=RATE_RESAMPLES, seed=config.seed)

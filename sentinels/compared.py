@@ -1,4 +1,4 @@
-"""Similarities of a system's outputs to all sentinels, and how often it searched and found them, by key."""
+"""Similarities of a system's outputs to the sentinels, with retrieval rates over keys."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from sentinels.trials import Trials, retrieved, triggered
 
 @dataclass
 class Compared:
-    """One system's outputs against all sentinels.
+    """Similarities of one system's outputs to all sentinels.
 
     Attributes:
-        names: Keys' sources that could be compared, n of them.
-        cosines: (n, n) outputs by sentinels, means over trials.
-        facts: Counts, trigger rate and hits.
-        missing: What could not be compared, and why.
+        names: Source images of the n compared keys.
+        cosines: (n, n) cosine similarities, outputs by sentinels; outputs are means over trials.
+        facts: Number of keys and trials, trigger rate and Hit@k.
+        missing: Reason for each source that could not be compared.
     """
 
     names: list[str]
@@ -37,7 +37,7 @@ class Compared:
 
     @property
     def own(self) -> dict[str, float]:
-        """Each output's similarity to its own sentinel."""
+        """Return the similarity of each output to its own sentinel, by source."""
         return {
             name: float(value)
             for name, value in zip(self.names, np.diag(self.cosines), strict=True)
@@ -51,77 +51,120 @@ def compare(
     embedder: Embedder,
     config: DecideConfig,
 ) -> Compared:
-    """Similarities of a system's outputs to all sentinels, an untriggered trial's first picture included.
+    """Compare a system's outputs with all sentinels.
+
+    The first image of an untriggered trial counts as its output.
 
     Args:
-        trials: The system's answers.
-        record: The sentinels.
+        trials: Answers of the system.
+        record: Record of the sentinels.
         sentinels: Unit vectors of the sentinels, by source.
-        embedder: Compares.
-        config: How.
+        embedder: Model that compares images.
+        config: Settings of the decision.
 
     Raises:
         ValueError: If fewer than two keys can be compared.
     """
     vectors: dict[str, NDArray[np.float64]] = {}
     missing: dict[str, str] = {}
-    woken: list[int] = []
+    triggered_trials: list[int] = []
     hits: list[Hits] = []
     for name in trials.entries:
         if name not in record.sentinels:
             missing[name] = "not in the record"
             continue
         if name not in sentinels:
-            missing[name] = "its sentinel is not there"
+            missing[name] = "the file of its sentinel is missing"
             continue
+        # Trigger rate and hits, over all trials of the key.
         outputs = list(trials.outputs(name))[: 1 if config.compat else None]
         if outputs:
-            woken.append(sum(triggered(trial) for trial, _ in outputs))
-            wanted = Path(record.sentinels[name].generated).name
-            rankings = [[Path(path).name for path in retrieved(trial)] for trial, _ in outputs]
-            hits.append(Hits.of(rankings, [wanted] * len(outputs)))
-        paths = {f"{place}": path for place, (_, path) in enumerate(outputs) if path is not None}
-        if len(paths) < len(outputs) or not outputs:
-            missing[name] = (
-                f"{len(outputs) - len(paths)} of {len(outputs)} pictures are not there"
-                if outputs
-                else "never asked"
-            )
-        if paths:
-            try:
-                mean = np.mean(list(embedded(paths, embedder, config.batch_size).values()), axis=0)
-            except UnreadableImage as error:
-                missing[name] = str(error)
-            else:
-                vectors[name] = mean
+            triggered_trials.append(sum(triggered(trial) for trial, _ in outputs))
+            hits.append(_hits_of_key(outputs, Path(record.sentinels[name].generated).name))
+        # Mean vector of the output images.
+        vector, reason = _mean_vector([path for _, path in outputs], embedder, config.batch_size)
+        if reason:
+            missing[name] = reason
+        if vector is not None:
+            vectors[name] = vector
     if len(vectors) < 2:
-        msg = f"{trials.folder}: outputs of {len(vectors)} keys could be compared with their sentinels; at least two are needed"
+        msg = f"{trials.folder}: a decision needs outputs and sentinels of at least two keys, "
+        msg += f"got {len(vectors)}"
         raise ValueError(msg)
+    # Similarity of every output to every sentinel.
     names = list(vectors)
-    cosines = (
-        np.stack([vectors[name] for name in names])
-        @ np.stack([sentinels[name] for name in names]).T
-    )
-    trials_of_key = [hit.total for hit in hits]
-    facts = {
-        "keys": len(names),
+    output_vectors = np.stack([vectors[name] for name in names])
+    sentinel_vectors = np.stack([sentinels[name] for name in names])
+    cosines = output_vectors @ sentinel_vectors.T
+    return Compared(names, cosines, _rates(len(names), triggered_trials, hits), missing)
+
+
+def _mean_vector(
+    outputs: list[Path | None], embedder: Embedder, batch_size: int
+) -> tuple[NDArray[np.float64] | None, str]:
+    """Average the vectors of a key's output images.
+
+    Args:
+        outputs: Image of each trial; None if it is missing.
+        embedder: Model that compares images.
+        batch_size: Number of images in one batch.
+
+    Returns:
+        The mean vector, None without a readable image; and the reason if images are missing or
+        unreadable, else an empty text.
+    """
+    if not outputs:
+        return None, "no trials"
+    paths = {f"{index}": path for index, path in enumerate(outputs) if path is not None}
+    reason = ""
+    if len(paths) < len(outputs):
+        reason = f"{len(outputs) - len(paths)} of {len(outputs)} output images are missing"
+    if not paths:
+        return None, reason
+    try:
+        vectors = embedded(paths, embedder, batch_size)
+    except UnreadableImage as error:
+        return None, str(error)
+    return np.mean(list(vectors.values()), axis=0), reason
+
+
+def _hits_of_key(outputs: list[tuple[dict[str, Any], Path | None]], wanted: str) -> Hits:
+    """Count the trials of a key that retrieved the sentinel file ``wanted``."""
+    rankings = []
+    for trial, _ in outputs:
+        rankings.append([Path(path).name for path in retrieved(trial)])
+    return Hits.of(rankings, [wanted] * len(outputs))
+
+
+def _rates(keys: int, triggered_trials: list[int], hits: list[Hits]) -> dict[str, Any]:
+    """Compute the trigger rate and Hit@k over keys.
+
+    Args:
+        keys: Number of compared keys.
+        triggered_trials: Number of triggered trials of each key with trials.
+        hits: Hits of each key with trials.
+    """
+    trials = [hit.total for hit in hits]
+    hit_rates = {}
+    for depth in hits[0].at:
+        hit_rates[f"hit@{depth}"] = share_of_keys([hit.at[depth] for hit in hits], trials)
+    return {
+        "keys": keys,
         "asked_keys": len(hits),
-        "trials": sum(trials_of_key),
-        "triggered": share_of_keys(woken, trials_of_key),
-        "hits": {
-            f"hit@{depth}": share_of_keys([hit.at[depth] for hit in hits], trials_of_key)
-            for depth in hits[0].at
-        },
+        "trials": sum(trials),
+        "triggered": share_of_keys(triggered_trials, trials),
+        "hits": hit_rates,
     }
-    return Compared(names, cosines, facts, missing)
 
 
 def share_of_keys(counts: list[int], trials: list[int]) -> dict[str, Any]:
-    """Share of trials with its interval over keys, since the trials of one key are alike.
+    """Compute a share of trials with its interval over keys.
+
+    Keys are the units, because the trials of one key are similar.
 
     Args:
-        counts: Trials of each key that count.
-        trials: Trials of each key.
+        counts: Number of trials of each key that count, such as triggered ones.
+        trials: Number of trials of each key.
     """
     sizes = np.array(trials)
     share = np.array(counts) / sizes
@@ -131,16 +174,18 @@ def share_of_keys(counts: list[int], trials: list[int]) -> dict[str, Any]:
 def embedded(
     paths: dict[str, Path], embedder: Embedder, batch_size: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Unit vectors of images, by name.
+    """Embed image files as unit vectors.
 
     Args:
-        paths: Images by name.
-        embedder: Compares.
-        batch_size: Images embedded at a time.
+        paths: Image files by name.
+        embedder: Model that compares images.
+        batch_size: Number of images in one batch.
+
+    Returns:
+        Unit vectors by the names of ``paths``.
     """
-    pictures = [open_photo(path).rgb for path in paths.values()]
-    if not pictures:
+    images = [open_photo(path).rgb for path in paths.values()]
+    if not images:
         return {}
-    return dict(
-        zip(paths, embedder.embed_arrays(pictures, batch_size).double().numpy(), strict=True)
-    )
+    vectors = embedder.embed_arrays(images, batch_size).double().numpy()
+    return dict(zip(paths, vectors, strict=True))

@@ -1,4 +1,4 @@
-"""``python -m sentinels decide``: did a system use the data set?"""
+"""``python -m sentinels decide``: test if a system used the data set."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from sentinels.permutation import permutation_test, reach_of, sequential_test
 from sentinels.record import Record
 from sentinels.trials import Trials
 
+COMPAT_NAMES = {"auc": "ROC-AUC", "tpr_at_1": "TPR@1%FPR", "tpr_at_10": "TPR@10%FPR"}
+"""Names of the ROC figures in the published evaluation's file."""
+
 
 def decide(
     record: Path,
@@ -31,36 +34,40 @@ def decide(
     control: Path | None = None,
     name: str = "out",
 ) -> dict[str, Any]:
-    """Compare a system's answers with the sentinels, test, and write ``decision.json`` with every figure.
+    """Test if a system used the sentinels, and write ``decision.json``.
 
     Args:
-        record: The record of the sentinels.
+        record: Record of the sentinels, a JSON file.
         answers: Folder of the system's answers.
         output: Folder of the results.
-        config: How.
-        control: Folder of the answers of a system that does not have the sentinels.
-        name: Of the answers' JSON files.
+        config: Settings of the decision.
+        control: Folder of the answers of a system without the sentinels.
+        name: Name of the JSON file in the folders of answers, without its ending.
+
+    Returns:
+        The content of ``decision.json``.
 
     Raises:
-        FileNotFoundError: If something is not there.
-        ValueError: If too little can be compared.
+        FileNotFoundError: If the record, or the answers of a system, are missing.
+        ValueError: If fewer than two keys can be compared.
     """
+    # Embed the sentinels whose files exist.
     planted = Record.open(record)
     embedder = open_embedder(config.similarity, appearance=True)
-    located = {
-        entry: planted.locate(sentinel.generated) for entry, sentinel in planted.sentinels.items()
-    }
-    sentinels = embedded(
-        {entry: path for entry, path in located.items() if path is not None},
-        embedder,
-        config.batch_size,
-    )
+    paths: dict[str, Path] = {}
+    for entry, sentinel in planted.sentinels.items():
+        path = planted.locate(sentinel.generated)
+        if path is not None:
+            paths[entry] = path
+    sentinels = embedded(paths, embedder, config.batch_size)
+    # Test the system, and the control if there is one.
     protected = compare(Trials.open(answers, name), planted, sentinels, embedder, config)
-    found: dict[str, Any] = {"system": _tested(protected, config)}
+    decision: dict[str, Any] = {"system": _test_system(protected, config)}
     if control is not None:
         other = compare(Trials.open(control, name), planted, sentinels, embedder, config)
-        found["control"] = _tested(other, config)
-        found["against_control"] = against_control(protected, other, config)
+        decision["control"] = _test_system(other, config)
+        decision["against_control"] = against_control(protected, other, config)
+    # Write the results.
     output.mkdir(parents=True, exist_ok=True)
     kind = Path(config.similarity).name
     similarities = {
@@ -68,9 +75,9 @@ def decide(
         for entry, value in protected.own.items()
     }
     write_text(output / f"{kind}_similarities.json", json.dumps(similarities, indent=4) + "\n")
-    write_text(output / "decision.json", to_json(found))
+    write_text(output / "decision.json", to_json(decision))
     if control is not None and config.compat:
-        _write_compat(output, kind, found, config)
+        _write_compat(output, kind, decision, config)
     settings = {
         "record": str(record),
         "answers": str(answers),
@@ -84,14 +91,13 @@ def decide(
         settings=settings,
         model=identify_model(config.similarity),
     )
-    return found
+    return decision
 
 
-def _tested(compared: Compared, config: DecideConfig) -> dict[str, Any]:
-    permuted, watched = (
-        permutation_test(compared.cosines, config.seed),
-        sequential_test(compared.cosines, config.level),
-    )
+def _test_system(compared: Compared, config: DecideConfig) -> dict[str, Any]:
+    """Run the permutation test and the sequential test of one system."""
+    permuted = permutation_test(compared.cosines, config.seed)
+    sequential = sequential_test(compared.cosines, config.level)
     scores = np.diag(compared.cosines)
     reach = reach_of(permuted, len(scores), config.level)
     return compared.facts | {
@@ -104,22 +110,34 @@ def _tested(compared: Compared, config: DecideConfig) -> dict[str, Any]:
         "used": None if reach["words"] else permuted.p <= config.level,
         "reach": reach,
         "sequential": {
-            "p": watched.p,
-            "level": watched.level,
-            "stop_after_keys": watched.stop,
-            "evidence": watched.evidence,
+            "p": sequential.p,
+            "level": sequential.level,
+            "stop_after_keys": sequential.stop,
+            "evidence": sequential.evidence,
         },
         "missing": compared.missing,
     }
 
 
-def _write_compat(output: Path, kind: str, found: dict[str, Any], config: DecideConfig) -> None:
-    """The published evaluation's result file."""
-    against, hits = found["against_control"], found["system"]["hits"]
-    hit = {f"Sentinel_Hit@{depth}": hits[f"hit@{depth}"]["share"] for depth in (1, 3, 5, 10)}
-    fixed = hit | {"Sentinel_Total_Queries": found["system"]["keys"]}
-    names = {"auc": "ROC-AUC", "tpr_at_1": "TPR@1%FPR", "tpr_at_10": "TPR@10%FPR"}
-    runs = [{names[key]: value for key, value in run.items()} | fixed for run in against["runs"]]
+def _write_compat(output: Path, kind: str, decision: dict[str, Any], config: DecideConfig) -> None:
+    """Write the results in the format of the published evaluation.
+
+    Args:
+        output: Folder of the results.
+        kind: Name of the model that compares images.
+        decision: Content of ``decision.json``, with a control.
+        config: Settings of the decision.
+    """
+    # Figures that are the same for all runs.
+    hits = decision["system"]["hits"]
+    shared = {f"Sentinel_Hit@{depth}": hits[f"hit@{depth}"]["share"] for depth in (1, 3, 5, 10)}
+    shared["Sentinel_Total_Queries"] = decision["system"]["keys"]
+    # ROC figures of each run, under their published names.
+    runs = []
+    for run in decision["against_control"]["runs"]:
+        figures = {COMPAT_NAMES[key]: value for key, value in run.items()}
+        runs.append(figures | shared)
+    means = {metric: {"mean": _mean([run[metric] for run in runs])} for metric in runs[0]}
     content = {
         "parameters": {
             "num_samples": config.queries,
@@ -127,14 +145,14 @@ def _write_compat(output: Path, kind: str, found: dict[str, Any], config: Decide
             "total_runs": config.runs,
             "similarity_type": kind,
         },
-        "metrics_statistics": {
-            metric: {"mean": _mean([run[metric] for run in runs])} for metric in runs[0]
-        },
+        "metrics_statistics": means,
         "all_runs_results": runs,
     }
-    file = f"{kind}_evaluation_results_samples{config.queries}_times{config.times}_totalruns{config.runs}.json"
+    sizes = f"samples{config.queries}_times{config.times}_totalruns{config.runs}"
+    file = f"{kind}_evaluation_results_{sizes}.json"
     write_text(output / file, json.dumps(content, indent=4) + "\n")
 
 
 def _mean(values: Sequence[float]) -> float:
+    """Average values as a Python float."""
     return float(np.mean(values))

@@ -1,4 +1,4 @@
-"""Settings of a decision."""
+"""Settings of ``python -m sentinels decide``."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DecideConfig:
-    """How it is decided.
+    """Settings of the tests that decide whether a system used the sentinels.
 
     Attributes:
-        similarity: Model that compares pictures: dino (the paper's), dinov2, clip, siglip, a folder
+        similarity: Model that compares images: dino (the paper's), dinov2, clip, siglip, a folder
             or a Hub id.
-        level: Chance of a false accusation that is accepted.
-        fpr: False positives that the threshold from a control system allows.
-        queries: Keys whose mean is one score, for the figures against a control system; 1 for
-            single queries.
-        times: Means of each system in one ROC curve.
-        runs: ROC curves.
-        seed: Of all draws.
-        compat: Compute AUC and rates as the published evaluation does: first trials only, keys
-            drawn without replacement.
-        batch_size: Pictures embedded at a time.
+        level: Accepted probability of a false accusation.
+        fpr: False-positive rate of the threshold that is set on the control system.
+        queries: Number of keys whose mean similarity is one score of the ROC curve; 1 for single
+            queries.
+        times: Number of scores of each system in one ROC curve.
+        runs: Number of ROC curves.
+        seed: Seed of all random draws.
+        compat: Follow the published evaluation: first trials only, keys drawn without replacement,
+            no intervals.
+        batch_size: Number of images in one batch of the model.
     """
 
     similarity: str = "dino"
@@ -35,9 +35,11 @@ class DecideConfig:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        if (
-            not (0 < self.level < 1 and 0 < self.fpr < 1)
-            or min(self.queries, self.times, self.runs, self.batch_size) < 1
-        ):
-            msg = f"level and fpr are between 0 and 1, the counts at least 1: {self}"
+        rates_are_valid = 0 < self.level < 1 and 0 < self.fpr < 1
+        least_count = min(self.queries, self.times, self.runs, self.batch_size)
+        if not rates_are_valid or least_count < 1:
+            msg = (
+                "level and fpr must lie between 0 and 1; queries, times, runs and batch_size must "
+            )
+            msg += f"be at least 1: {self}"
             raise ValueError(msg)

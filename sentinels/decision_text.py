@@ -1,4 +1,4 @@
-"""A decision in words for a person."""
+"""Text of a decision for the terminal."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def in_words(found: dict[str, Any]) -> str:
-    """Say what was decided, from how many keys, and what could not be decided."""
+def in_words(decision: dict[str, Any]) -> str:
+    """Format the verdicts, their evidence and the comparison with the control."""
     lines = []
     for side in ("system", "control"):
-        if side in found:
-            lines += _side(side, found[side])
-    if "against_control" in found:
-        lines += _against(found["against_control"])
+        if side in decision:
+            lines += _system_lines(side, decision[side])
+    if "against_control" in decision:
+        lines += _control_lines(decision["against_control"])
     return "\n".join(lines)
 
 
 def verdict(facts: dict[str, Any]) -> str:
-    """Say if the sentinels were used; with too few keys nothing can be said."""
+    """Return the verdict on one system; it is undecided with too few keys."""
     if facts["used"] is None:
         return f"undecided: {facts['reach']['words']}"
     if facts["used"]:
@@ -26,56 +26,70 @@ def verdict(facts: dict[str, Any]) -> str:
     return "no evidence that the sentinels were used"
 
 
-def _side(side: str, facts: dict[str, Any]) -> list[str]:
-    """Lines of one system."""
-    test, similarity, hits = facts["permutation"], facts["similarity"], facts["hits"]["hit@1"]
+def _system_lines(side: str, facts: dict[str, Any]) -> list[str]:
+    """Format the verdict on one system and its evidence."""
+    keys = facts["keys"]
+    reach = facts["reach"]
+    # Verdict and permutation test.
+    test = facts["permutation"]
     pairings = "all" if test["exact"] else "drawn"
     lines = [
-        f"{side}: {verdict(facts)}: p = {test['p']:.2g} ({pairings} pairings, {facts['keys']} keys, "
-        f"least possible p {facts['reach']['least_p']:.2g})",
-        f"  similarity to the own sentinel {similarity['mean']:.3f}{_span(similarity['interval'])}, to others {similarity['mismatched']:.3f}",
-        f"  looked into its database {_share(facts['triggered'])}; Hit@1 {_share(hits)}; "
-        f"{facts['trials']} trials of {facts['asked_keys']} keys, 95 % over keys",
+        f"{side}: {verdict(facts)}: p = {test['p']:.2g} ({pairings} pairings, {keys} keys, "
+        f"least possible p {reach['least_p']:.2g})"
     ]
+    # Similarities and rates.
+    similarity = facts["similarity"]
+    own = f"{similarity['mean']:.3f}{_span(similarity['interval'])}"
+    others = f"{similarity['mismatched']:.3f}"
+    lines.append(f"  mean similarity: own sentinel {own}, other sentinels {others}")
+    lines.append(
+        f"  trigger rate {_share(facts['triggered'])}; Hit@1 {_share(facts['hits']['hit@1'])}; "
+        f"{facts['trials']} trials of {facts['asked_keys']} keys, 95 % intervals over keys"
+    )
+    # Sequential test.
     stop = facts["sequential"]["stop_after_keys"]
+    needed = reach["sequential_keys"]
     if stop:
-        lines.append(f"  asked one by one: decided after {stop} keys")
+        lines.append(f"  sequential test: decided after {stop} keys")
+    elif keys < needed:
+        lines.append(f"  sequential test: undecided; {keys} keys are too few, it takes {needed}")
     else:
-        needed = facts["reach"]["sequential_keys"]
-        few = f"; {facts['keys']} keys cannot, at least {needed}" if facts["keys"] < needed else ""
-        lines.append(f"  asked one by one: not decided{few}")
+        lines.append("  sequential test: undecided")
     if facts["missing"]:
         lines.append(f"  not compared: {len(facts['missing'])} keys")
     return lines
 
 
-def _against(facts: dict[str, Any]) -> list[str]:
-    """Lines of the comparison with the control."""
-    rates = [
-        f"{_number(facts[f'tpr_at_{rate}_fpr'])}{_span(facts[f'tpr_at_{rate}_fpr_interval'])} at {rate} %"
-        for rate in (1, 10)
-    ]
+def _control_lines(facts: dict[str, Any]) -> list[str]:
+    """Format the comparison with the control system."""
+    rates = []
+    for rate in (1, 10):
+        value = _number(facts[f"tpr_at_{rate}_fpr"])
+        interval = _span(facts[f"tpr_at_{rate}_fpr_interval"])
+        rates.append(f"{value}{interval} at {rate} %")
     lines = [
-        f"against control, {facts['common_keys']} keys, {facts['queries']} queries a score: "
+        f"against control ({facts['common_keys']} keys, {facts['queries']} queries per score): "
         f"AUC {facts['auc']:.3f}{_span(facts['auc_interval'])}, TPR {rates[0]} FPR, {rates[1]}"
     ]
     if facts["tpr_at_1_fpr"] is None:
-        lines.append("  a dash: 1 % wants at least 300 keys, 10 % at least 30")
+        lines.append("  '-': too few keys; TPR at 1 % FPR takes 300 keys, at 10 % FPR 30 keys")
     if facts["warning"]:
         lines.append(f"  {facts['warning']}")
     return lines
 
 
-def _share(found: dict[str, Any]) -> str:
-    return f"{found['share']:.0%}{_span(found['interval'], '.0%')}"
+def _share(rate: dict[str, Any]) -> str:
+    """Format a share in percent with its interval."""
+    return f"{rate['share']:.0%}{_span(rate['interval'], '.0%')}"
 
 
 def _number(value: float | None) -> str:
+    """Format a figure; a dash if it is None."""
     return "-" if value is None else f"{value:.3f}"
 
 
 def _span(interval: Sequence[float] | None, form: str = ".3f") -> str:
-    """An interval in brackets; empty without one."""
+    """Format an interval in brackets; empty if it is None."""
     if interval is None:
         return ""
     return f" ({format(interval[0], form)} to {format(interval[1], form)})"

@@ -1,9 +1,9 @@
-"""Did a system use the sentinels? Answered without any other system, from which output looks like which sentinel.
+"""Permutation test of sentinel use, without a control system.
 
-If it did not, any pairing of outputs with sentinels is as good as the true one, since keys were
-given to sources at random.
+Keys are assigned to sources at random. If a system does not use the sentinels, all pairings of
+outputs with sentinels are therefore equally likely.
 
-Letters: n = keys; cosines are (n, n), outputs by sentinels, the true pairs on the diagonal.
+Cosine similarities are (n, n) for n keys: outputs by sentinels, true pairs on the diagonal.
 """
 
 from __future__ import annotations
@@ -19,51 +19,60 @@ from engine.statistics import least_keys, pairing_test
 Cosines = NDArray[np.float64]
 
 LEVEL = 1e-3
-"""Chance of a false accusation that is accepted, unless another is asked for."""
+"""Default of the accepted probability of a false accusation."""
 
 
 @dataclass(frozen=True)
 class Permuted:
-    """Mean similarity of the true pairs and of the others, the p-value, and over how many pairings it was computed."""
+    """Result of a permutation test.
+
+    Attributes:
+        matched: Mean cosine similarity of true pairs, in [-1, 1].
+        mismatched: Mean cosine similarity of other pairs, in [-1, 1].
+        p: One-sided p-value.
+        pairings: Number of pairings that p was computed from.
+        exact: True if these are all pairings. False if they were drawn at random; p is valid
+            nevertheless.
+    """
 
     matched: float
     mismatched: float
     p: float
     pairings: int
     exact: bool
-    """Whether all pairings were gone through.
-
-    Else they were drawn at random, which keeps the p-value valid.
-    """
 
 
 def permutation_test(cosines: Cosines, seed: int, draws: int = 99_999) -> Permuted:
-    """One-sided test that outputs are more like their own sentinels than chance would have it.
+    """Test if outputs are more similar to their own sentinels than by chance.
 
     Args:
-        cosines: Similarity of each output to each sentinel.
-        seed: Of the drawn pairings.
-        draws: How many are drawn where there are too many to go through.
+        cosines: (n, n) similarity of each output to each sentinel, in [-1, 1].
+        seed: Seed of the drawn pairings.
+        draws: Number of drawn pairings, if there are too many to enumerate.
 
     Raises:
-        ValueError: If there are fewer than two keys.
+        ValueError: If there are fewer than two keys, or a similarity is not finite.
     """
     count = len(cosines)
     if count < 2 or cosines.shape != (count, count) or not np.isfinite(cosines).all():
-        msg = f"a permutation test needs at least two keys whose outputs could be compared with every sentinel, got {count}"
+        msg = "a permutation test needs finite similarities of the outputs of at least two keys to "
+        msg += f"their sentinels; got {count} keys, similarities of shape {cosines.shape}"
         raise ValueError(msg)
     matched = float(np.trace(cosines) / count)
     mismatched = float((cosines.sum() - np.trace(cosines)) / (count * (count - 1)))
-    found = pairing_test(cosines, seed, draws)
-    return Permuted(matched, mismatched, found.p, found.pairings, found.exact)
+    test = pairing_test(cosines, seed, draws)
+    return Permuted(matched, mismatched, test.p, test.pairings, test.exact)
 
 
 @dataclass(frozen=True)
 class Sequential:
-    """Evidence after each key, and after how many one could have stopped; None if never.
+    """Result of a sequential test.
 
-    ``evidence`` are e-values: under no use they exceed 1 / level ever with a chance of at most
-    ``level``, whenever one looks.
+    Attributes:
+        evidence: E-value after each key. If the sentinels were not used, the probability that any
+            of them ever exceeds 1 / level is at most ``level``.
+        level: Accepted probability of a false accusation.
+        stop: Number of keys after which the test stops; None if it never does.
     """
 
     evidence: list[float]
@@ -72,35 +81,45 @@ class Sequential:
 
     @property
     def p(self) -> float:
-        """A p-value that holds whenever one looked."""
+        """Return the anytime-valid p-value."""
         return min(1.0, 1 / max([1.0, *self.evidence]))
 
 
 def sequential_test(cosines: Cosines, level: float = LEVEL) -> Sequential:
-    """The same question asked after each key, in the order they were asked.
+    """Test after each key, in query order, with anytime-valid e-values.
 
-    The rank of the true sentinel among those not asked for yet is uniform if they were not used,
-    whatever came before; the calibrator 1 / (2 sqrt(p)) (Vovk and Wang, 2021) makes evidence of it,
-    which multiplies.
+    If the sentinels were not used, the rank of the true sentinel among those of the keys that
+    remain is uniform, given all earlier keys. The calibrator 1 / (2 sqrt(p)) (Vovk and Wang 2021)
+    turns each rank into an e-value, and the evidence is their product.
+
+    Args:
+        cosines: (n, n) similarity of each output to each sentinel, in query order.
+        level: Accepted probability of a false accusation, in (0, 1).
     """
-    evidence, total = [], 1.0
-    for place, row in enumerate(cosines):
-        left = row[place:]
-        p = float((left >= left[0] - 1e-12).mean())
+    evidence: list[float] = []
+    stop = None
+    total = 1.0
+    for index, row in enumerate(cosines):
+        remaining = row[index:]
+        p = float((remaining >= remaining[0] - 1e-12).mean())
         total *= 0.5 / np.sqrt(p)
         evidence.append(float(total))
-    stop = next((place + 1 for place, value in enumerate(evidence) if value >= 1 / level), None)
+        if stop is None and total >= 1 / level:
+            stop = len(evidence)
     return Sequential(evidence, level, stop)
 
 
 def greatest_evidence(keys: int) -> float:
-    """Evidence that a sequential test has gathered at most after so many keys, all of which came first."""
-    factors = [0.5 * np.sqrt(left) for left in range(keys, 0, -1)]
+    """Return the largest e-value that a sequential test of ``keys`` keys can reach.
+
+    It is reached if every true sentinel ranks first.
+    """
+    factors = [0.5 * np.sqrt(remaining) for remaining in range(keys, 0, -1)]
     return float(np.prod([factor for factor in factors if factor > 1]))
 
 
 def least_sequential_keys(level: float) -> int:
-    """Fewest keys with which a sequential test can reach a level."""
+    """Return the fewest keys whose sequential test can reach a level."""
     keys = 1
     while greatest_evidence(keys) < 1 / level:
         keys += 1
@@ -108,22 +127,23 @@ def least_sequential_keys(level: float) -> int:
 
 
 def reach_of(permuted: Permuted, keys: int, level: float) -> dict[str, Any]:
-    """What a permutation test of so many keys can show at most.
+    """Compute the least p-value and the fewest keys that a decision needs.
 
     Args:
-        permuted: The test.
+        permuted: Result of the permutation test.
         keys: Number of keys.
-        level: Chance of a false accusation that is accepted.
+        level: Accepted probability of a false accusation.
 
     Returns:
-        ``least_p`` that it can give; ``least_keys`` and ``sequential_keys`` that can reach the
-        level; and ``words``, which say why it cannot, empty if it can.
+        ``least_p``, the least p-value of this test; ``least_keys`` and ``sequential_keys``, the
+        fewest keys with which the permutation and the sequential test can reach the level; and
+        ``words``, the reason why this test cannot reach it, empty if it can.
     """
     least = 1 / permuted.pairings if permuted.exact else 1 / (permuted.pairings + 1)
     needed = least_keys(level)
     words = ""
     if keys < needed:
-        words = f"{keys} keys cannot reach level {level:g}, at least {needed} can"
+        words = f"{keys} keys cannot reach level {level:g}, which takes at least {needed} keys"
     elif least > level:
         words = f"{permuted.pairings:,} drawn pairings cannot reach level {level:g}"
     return {

@@ -87,7 +87,7 @@ def plant(settings: Any, output: Output) -> int:
 
 
 def open_planter(settings: Any, client: Any) -> Any:
-    """Create the planter of the options ``planter``, ``model``, ``describer`` and ``accelerator``."""
+    """Create the planter that the command line names."""
     from sentinels.planters import DiffusionPlanter, LocalPlanter, ServicePlanter
 
     if settings.planter == "local":

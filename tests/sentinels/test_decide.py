@@ -71,9 +71,8 @@ def test_the_threshold_keeps_its_rate():
     rng = np.random.default_rng(1)
     exceeded = [rng.normal() > threshold(rng.normal(size=39), 1, 0.05, 0) for _ in range(2000)]
     assert 0.03 < np.mean(exceeded) < 0.07
-    assert threshold(np.arange(10.0), 1, 0.05, 0) == float(
-        "inf"
-    )  # ten controls cannot promise one in twenty
+    # Ten controls cannot promise one in twenty.
+    assert threshold(np.arange(10.0), 1, 0.05, 0) == float("inf")
     assert threshold(np.arange(10.0), 5, 0.05, 0) == pytest.approx(6.6, abs=0.5)
 
 
@@ -90,9 +89,8 @@ def test_small_tests_go_through_every_pairing():
 @pytest.mark.parametrize("count", [5, 20])
 def test_without_use_the_p_value_is_uniform(count):
     rng = np.random.default_rng(7)
-    base = rng.normal(size=(400, count, count)) + rng.normal(
-        size=(400, 1, count)
-    )  # some sentinels are like everything
+    base = rng.normal(size=(400, count, count))
+    base = base + rng.normal(size=(400, 1, count))  # some sentinels resemble every output
     values = [permutation_test(cosines, seed, draws=499).p for seed, cosines in enumerate(base)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -109,22 +107,22 @@ def test_asking_one_by_one_stops_early_and_seldom_wrongly():
 
 @pytest.fixture
 def answered(tmp_path):
-    """Sentinels of flat colours.
+    """Write sentinels of flat colors with the answers of a system and a control.
 
-    A system that gives their colour back, one that does not, and answers that lack something.
+    The system returns their colors, the control does not, and some answers are incomplete.
     """
-    colours = np.random.default_rng(0).integers(0, 255, (8, 4, 4, 3), dtype=np.uint8)
+    colors = np.random.default_rng(0).integers(0, 255, (8, 4, 4, 3), dtype=np.uint8)
     record = Record(tmp_path / "record.json")
     system, control = Trials(tmp_path / "system"), Trials(tmp_path / "control")
-    for number, coarse in enumerate(colours):
-        name, picture = f"{number}.png", np.kron(coarse, np.ones((16, 16, 1), np.uint8))
-        save_png(Photo(picture), tmp_path / f"images/sentinel_{number}.png")
+    for number, coarse in enumerate(colors):
+        name, image = f"{number}.png", np.kron(coarse, np.ones((16, 16, 1), np.uint8))
+        save_png(Photo(image), tmp_path / f"images/sentinel_{number}.png")
         record.sentinels[name] = Sentinel(
             "BCDFG" + "HJKMNPRS"[number], f"s/{name}", f"images/sentinel_{number}.png"
         )
         for trials, shown in (
-            (system, picture),
-            (control, np.roll(np.kron(colours[number - 3], np.ones((16, 16, 1), np.uint8)), 5, 0)),
+            (system, image),
+            (control, np.roll(np.kron(colors[number - 3], np.ones((16, 16, 1), np.uint8)), 5, 0)),
         ):
             final = f"{number}_trial_1.png"
             save_png(Photo(shown), trials.folder / "images" / final)
@@ -163,22 +161,15 @@ def looks(tmp_path_factory):
 
 
 def decide(answered, looks, *more):
-    args = [
-        str(answered / "record.json"),
-        str(answered / "system"),
-        "-o",
-        str(answered / "out"),
-        "--similarity",
-        looks,
-    ]
-    return run(main, ["decide", *args, "--level", "0.01", *more])
+    folders = [str(answered / "record.json"), str(answered / "system"), "-o", str(answered / "out")]
+    return run(main, ["decide", *folders, "--similarity", looks, "--level", "0.01", *more])
 
 
 def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys):
     assert decide(answered, looks, "--control", str(answered / "control")) == 0
-    told = capsys.readouterr().out
-    assert "system: the sentinels were used" in told
-    assert "control: no evidence" in told
+    printed = capsys.readouterr().out
+    assert "system: the sentinels were used" in printed
+    assert "control: no evidence" in printed
     found = json.loads((answered / "out" / "decision.json").read_text())
     system = found["system"]
     assert system["keys"] == 7
@@ -187,16 +178,16 @@ def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys)
     assert system["hits"]["hit@1"]["share"] == pytest.approx(7 / 8)  # the untriggered one is a miss
     assert system["permutation"]["p"] == pytest.approx(1 / 5040)
     assert system["reach"]["least_p"] == pytest.approx(1 / 5040)
-    assert "not decided; 7 keys cannot, at least 15" in told
-    assert "over keys" in told
+    assert "undecided; 7 keys are too few, it takes 15" in printed
+    assert "over keys" in printed
     low, high = system["triggered"]["interval"]
     assert (low, high) == pytest.approx((0.4735, 0.9968), abs=1e-3), "one of eight keys"
     against = found["against_control"]
     assert against["single_query_auc"] == 1.0
-    assert against["auc_interval"][0] < 0.8, "seven keys, all told apart"
+    assert against["auc_interval"][0] < 0.8, "seven keys, all separated"
     assert against["auc_interval"][1] == 1
     assert against["tpr_at_1_fpr"] is against["tpr_at_10_fpr"] is None, "of seven keys"
-    assert "TPR - at 1 % FPR, - at 10 %" in told
+    assert "TPR - at 1 % FPR, - at 10 %" in printed
     assert json.loads((answered / "out" / "manifest.json").read_text())["model"]["sha256"]
 
 
@@ -204,8 +195,9 @@ def test_perfect_use_is_undecided_where_so_many_keys_cannot_reach_the_level(
     answered, looks, capsys
 ):
     assert decide(answered, looks, "--level", "0.0001") == 0
-    told = capsys.readouterr().out
-    assert "system: undecided: 7 keys cannot reach level 0.0001, at least 8 can" in told
+    printed = capsys.readouterr().out
+    reason = "7 keys cannot reach level 0.0001, which takes at least 8 keys"
+    assert f"system: undecided: {reason}" in printed
     found = json.loads((answered / "out" / "decision.json").read_text())["system"]
     assert found["used"] is None
     assert found["reach"]["least_keys"] == 8
@@ -239,21 +231,8 @@ def test_the_interval_against_a_control_is_over_keys_not_over_draws():
 
 
 def test_compat_writes_the_published_file(answered, looks, capsys):
-    assert (
-        decide(
-            answered,
-            looks,
-            "--control",
-            str(answered / "control"),
-            "--compat",
-            "true",
-            "--queries",
-            "7",
-            "--times",
-            "20",
-        )
-        == 0
-    )
+    options = ["--compat", "true", "--queries", "7", "--times", "20"]
+    assert decide(answered, looks, "--control", str(answered / "control"), *options) == 0
     assert "degenerate" in capsys.readouterr().out
     (file,) = (answered / "out").glob("*_evaluation_results_samples7_times20_totalruns5.json")
     content = json.loads(file.read_text())
