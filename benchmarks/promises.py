@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from benchmarks import image_simulations as draw_images
 from benchmarks import simulations as draw
 from benchmarks.simulations import Study
 
@@ -128,26 +129,26 @@ def _detector_studies() -> Iterator[Simulation]:
     # AUC.
     for auc in (0.9, 0.98, 0.998):
         for count in (20, 50, 200):
-            study = partial(draw.ranked, count=count, auc=auc)
+            study = partial(draw_images.ranked, count=count, auc=auc)
             limit = FEW_ERRORS if (auc, count) == (0.998, 200) else ""
             yield Simulation(f"AUC {auc:g}, {count} + {count} images", study, limit=limit)
-    yield Simulation("AUC of tied scores, 50 + 50 images", partial(draw.tied, count=50))
-    study = partial(draw.clustered_ranking, clusters=50)
+    yield Simulation("AUC of tied scores, 50 + 50 images", partial(draw_images.tied, count=50))
+    study = partial(draw_images.clustered_ranking, clusters=50)
     yield Simulation("AUC, 50 photographs with 3 reconstructions each", study)
-    study = partial(draw.edited_ranking, count=100)
+    study = partial(draw_images.edited_ranking, count=100)
     yield Simulation("change of AUC after an edit, 100 + 100 images", study)
     # Worst generator.
     for generators, images in ((5, 20), (10, 50), (29, 200)):
         for spread, words in ((0.0, "all equal"), (0.05, "spread")):
             study = partial(
-                draw.worst_generator, generators=generators, images=images, spread=spread
+                draw_images.worst_generator, generators=generators, images=images, spread=spread
             )
             name = f"worst of {generators} generators x {images} images, {words}"
             yield Simulation(name, study, replicates=100)
     # Calibration error.
     for images in (50, 600):
         for shape, words in ((1.0, "uniform"), (0.2, "sharp")):
-            study = partial(draw.calibrated, images=images, shape=shape)
+            study = partial(draw_images.calibrated, images=images, shape=shape)
             name = f"calibration error of {images} calibrated images, {words}"
             yield Simulation(name, study, "errs")
 
@@ -155,17 +156,17 @@ def _detector_studies() -> Iterator[Simulation]:
 def _recall_studies() -> Iterator[Simulation]:
     """Yield studies of recall over images, and of the bootstrap."""
     for gain in (0.005, 0.01, 0.02, 0.05):
-        study = partial(draw.recall_gain, images=200, gain=gain)
+        study = partial(draw_images.recall_gain, images=200, gain=gain)
         yield Simulation(f"gain of recall {gain:g}, 200 images", study)
-    study = partial(draw.recall_tested, images=200, gain=0.0)
+    study = partial(draw_images.recall_tested, images=200, gain=0.0)
     yield Simulation("McNemar's test, 200 images, no gain", study, "errs")
-    study = partial(draw.recall_tested, images=200, gain=0.1)
+    study = partial(draw_images.recall_tested, images=200, gain=0.1)
     yield Simulation("McNemar's test, 200 images, gain 0.1", study, "finds")
-    study = partial(draw.mean_of_edits, images=200)
+    study = partial(draw_images.mean_of_edits, images=200)
     yield Simulation("mean recall of 15 edits, 200 images", study)
-    study = partial(draw.resampled_mean, units=20)
+    study = partial(draw_images.resampled_mean, units=20)
     yield Simulation("bootstrap of a skewed mean, 20 units", study, limit=SKEW)
-    study = partial(draw.resampled_mean, units=200)
+    study = partial(draw_images.resampled_mean, units=200)
     yield Simulation("bootstrap of a skewed mean, 200 units", study)
 
 
