@@ -59,7 +59,7 @@ def clustered_ranking(rng: np.random.Generator, clusters: int) -> bool:
 
 
 def edited_ranking(rng: np.random.Generator, count: int) -> bool:
-    """Check the interval of the change of AUC after an edit of the same images."""
+    """Check the interval of the change of AUC by an edit."""
     label, score = scored(rng, count, 0.95)
     edited = score + rng.normal(0, 1.0, 2 * count)
     truth = norm.cdf(norm.ppf(0.95) / np.sqrt(2)) - 0.95

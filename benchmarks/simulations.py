@@ -133,7 +133,7 @@ def against_keys(rng: np.random.Generator, keys: int, queries: int) -> bool:
 
 
 def pairing(rng: np.random.Generator, keys: int, shift: float) -> bool:
-    """Run the pairing test at level 0.05, with shared effects of outputs and sentinels.
+    """Run the pairing test at level 0.05 on similarities with shared effects.
 
     Args:
         rng: Random generator.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -137,7 +136,10 @@ def _write_compat(output: Path, kind: str, decision: dict[str, Any], config: Dec
     for run in decision["against_control"]["runs"]:
         figures = {COMPAT_NAMES[key]: value for key, value in run.items()}
         runs.append(figures | shared)
-    means = {metric: {"mean": _mean([run[metric] for run in runs])} for metric in runs[0]}
+    means = {}
+    for metric in runs[0]:
+        values = [run[metric] for run in runs]
+        means[metric] = {"mean": float(np.mean(values))}
     content = {
         "parameters": {
             "num_samples": config.queries,
@@ -151,8 +153,3 @@ def _write_compat(output: Path, kind: str, decision: dict[str, Any], config: Dec
     sizes = f"samples{config.queries}_times{config.times}_totalruns{config.runs}"
     file = f"{kind}_evaluation_results_{sizes}.json"
     write_text(output / file, json.dumps(content, indent=4) + "\n")
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Average values as a Python float."""
-    return float(np.mean(values))

@@ -102,7 +102,7 @@ def open_planter(settings: Any, client: Any) -> Any:
 
 
 def device_of(accelerator: str) -> str:
-    """Return the PyTorch device of an accelerator; the name of a device stands for itself."""
+    """Return the PyTorch device of an accelerator; device names are kept."""
     from engine.devices import ACCELERATORS, pick_device
 
     return str(pick_device(accelerator)) if accelerator in ACCELERATORS else accelerator

@@ -25,12 +25,15 @@ class Interval(NamedTuple):
 def clip_interval(
     low: float, high: float, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> Interval | None:
-    """Clip an interval to a range, or return None if it has no width.
+    """Clip an interval to a range.
 
     Args:
         low: Lower bound.
         high: Upper bound.
         bounds: Range of the quantity.
+
+    Returns:
+        The interval, or None if it has no width.
     """
     low = max(float(low), bounds[0])
     high = min(float(high), bounds[1])

@@ -65,7 +65,16 @@ def crossed_interval(
     _, people, images = tables.shape
 
     def resampled(rows: NDArray[np.int64], columns: NDArray[np.int64], axis: int = -1) -> Values:
-        """Compute the statistic of resamples, (resamples,), or of one unresampled sample."""
+        """Compute the statistic of resamples or of one sample.
+
+        Args:
+            rows: Indices of people, (resamples, P) or (P,).
+            columns: Indices of images, (resamples, I) or (I,).
+            axis: Ignored; scipy passes it to vectorized statistics.
+
+        Returns:
+            The statistic, (resamples,) or a number.
+        """
         by_person = _counts(np.atleast_2d(rows), people)
         by_image = _counts(np.atleast_2d(columns), images)
         totals = np.einsum("kri,ri->kr", by_person @ tables, by_image)
@@ -198,7 +207,7 @@ def _mean_and_influence(total: Values, count: Values) -> tuple[float, Values]:
 def _t_test(
     estimate: float, influence: Values, count: Values, null: float, confidence: float
 ) -> CrossedTest:
-    """Test an estimate by Student's t, given the influence of each person and image.
+    """Test an estimate by Student's t with two-way clustered variance.
 
     Args:
         estimate: The mean, or the difference of means.
