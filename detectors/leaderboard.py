@@ -54,8 +54,8 @@ class Entry:
     def rank(self) -> float:
         """Balanced accuracy in per cent; -1 if unknown.
 
-        It orders the entries. It is the mean of real and generated accuracy over MPBench's sets. Without those sets it is
-        the balanced accuracy of the whole test.
+        It orders the entries. It is the mean of real and generated accuracy over MPBench's sets.
+        Without those sets it is the balanced accuracy of the whole test.
         """
         if self.table["balanced"] is not None:
             return float(self.table["balanced"])
