@@ -23,6 +23,7 @@ HOSTILE = "</title></script><img src=x onerror=alert(1)>\"'&"
 def page(**changes):
     values = {
         "count": 3,
+        "note": "",
         "head": ["edit", HOSTILE],
         "rows": [[HOSTILE, "0.5"]],
         "plots": [("data:image/png;base64,", HOSTILE)],
@@ -59,7 +60,7 @@ def test_text_is_escaped_wherever_it_stands():
 
 def test_a_value_that_is_missing_is_a_fault():
     with pytest.raises(UndefinedError):
-        render("eval/retrieval.html", count=3, head=["edit"], rows=[])
+        render("eval/retrieval.html", count=3, note="", head=["edit"], rows=[])
 
 
 def test_names_that_are_no_text_are_written(tmp_path):
@@ -67,6 +68,7 @@ def test_names_that_are_no_text_are_written(tmp_path):
         tmp_path / "deep" / "a.html",
         "eval/retrieval.html",
         count=1,
+        note="",
         head=["edit"],
         rows=[["caf\udce9.png"]],
         plots=[],
