@@ -18,20 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.cli.noise import ROOMS
+
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = (
-    "engine",
-    "images",
-    "checkpoints",
-    "models",
-    "datamodules",
-    "rid",
-    "detectors",
-    "indexing",
-    "sentinels",
-    "eval",
-    "tiny",
-)
 LEFT_OUT = {"tests", "docs", "examples", "experiments", "benchmarks", "build"}
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
