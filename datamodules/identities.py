@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from images.io import list_images, open_photo
-from images.transforms.differentiable import resize_center_crop
+from images.transforms.squares import center_square
 
 
 class Person(TypedDict):
@@ -109,7 +109,7 @@ class IdentityFolders(Dataset[Person]):
         name, paths = list(self.people.items())[index]
         if self.reference_pictures is not None:
             paths = paths[: self.train_pictures + self.reference_pictures]
-        crops = [resize_center_crop(open_photo(path).tensor(), self.size) for path in paths]
+        crops = [center_square(open_photo(path).rgb, self.size) for path in paths]
         images = torch.stack(crops)
         return Person(
             name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :]

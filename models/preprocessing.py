@@ -100,8 +100,7 @@ class Preprocessing:
         if self.resize is None:
             square = geometry.resize(rgb, self.side, self.side, self.filter)
         else:
-            longest = MAX_ASPECT * min(rgb.shape[:2])
-            rgb = geometry.center_crop(rgb, longest, longest)
+            rgb = geometry.limit_aspect(rgb, ratio=MAX_ASPECT)
             covering = geometry.covering_size(
                 (rgb.shape[0], rgb.shape[1]), (self.resize, self.resize)
             )

@@ -13,7 +13,7 @@ from torch import Tensor
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from images.inputs import find_images
 from images.io import open_photo
-from images.transforms.differentiable import resize_center_crop
+from images.transforms.squares import center_square
 from sentinels.record import Record, Sentinel
 
 IMAGES_SHOWN = 8
@@ -109,9 +109,7 @@ class RAGCallback(PeriodicEvaluation):
 
     def _load(self, paths: list[Path]) -> Tensor:
         """Load images, (n, 3, size, size) in [0, 1]."""
-        return torch.stack(
-            [resize_center_crop(open_photo(path).tensor(), self.size) for path in paths]
-        )
+        return torch.stack([center_square(open_photo(path).rgb, self.size) for path in paths])
 
     def _parts(self, paths: list[Path]) -> list[list[Path]]:
         """Split files into batches."""

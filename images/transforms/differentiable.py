@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from images.io import to_uint8
 from images.transforms.codecs import Chroma
 from images.transforms.codecs import jpeg as jpeg_file
-from images.transforms.geometry import center_window, covering_size
+from images.transforms.geometry import center_window
 
 MCU = 16
 """Side of the blocks of kornia's JPEG codec, in pixels."""
@@ -159,24 +159,6 @@ def center_crop_resize(images: Tensor, share: float) -> Tensor:
     inner = max(1, round(height * share)), max(1, round(width * share))
     rows, columns = center_window((height, width), inner)
     return resize(images[..., rows, columns], height, width, "bicubic")
-
-
-def resize_center_crop(image: Tensor, side: int) -> Tensor:
-    """Resize the shorter side, bilinearly, and crop the center square.
-
-    Args:
-        image: (3, H, W) in [0, 1].
-        side: Side of the square, in pixels.
-
-    Returns:
-        (3, side, side) in [0, 1].
-    """
-    height, width = image.shape[-2:]
-    size = covering_size((height, width), (side, side))
-    if size != (height, width):
-        image = resize(image.unsqueeze(0), *size)[0].clamp(0, 1)
-    rows, columns = center_window(size, (side, side))
-    return image[:, rows, columns]
 
 
 def random_edits() -> nn.Module:

@@ -22,6 +22,9 @@ Size = tuple[int, int]
 Window = tuple[slice, slice]
 """Rows and columns of a part of an image."""
 
+MAX_ASPECT = 100
+"""Longer side over the shorter side of the part of an image from which its center is taken."""
+
 OPENCV = {"cv2_area": cv2.INTER_AREA, "cv2_cubic": cv2.INTER_CUBIC}
 
 
@@ -115,6 +118,27 @@ def center_crop(rgb: RGBImage, height: int, width: int) -> RGBImage:
     return rgb[center_window((rgb.shape[0], rgb.shape[1]), (height, width))]
 
 
+def limit_aspect(
+    pixels: NDArray[np.uint8], target: Size = (1, 1), ratio: int = MAX_ASPECT
+) -> NDArray[np.uint8]:
+    """Crop the ends of a long strip whose center is to cover a target.
+
+    Enlarging a strip of one pixel would fill the memory.
+
+    Args:
+        pixels: (H, W, 3) or (H, W) uint8.
+        target: Height and width to cover; only their ratio counts.
+        ratio: How many times as long as needed an image may be.
+
+    Returns:
+        The image, or its middle part.
+    """
+    size = pixels.shape[:2]
+    tight = 0 if size[0] * target[1] <= size[1] * target[0] else 1
+    height, width = (max(1, ratio * side * size[tight] // target[tight]) for side in target)
+    return center_crop(pixels, height, width)
+
+
 def cover_crop(
     rgb: RGBImage,
     height: int,
@@ -132,6 +156,7 @@ def cover_crop(
     Returns:
         (height, width, 3) uint8.
     """
+    rgb = limit_aspect(rgb, (height, width))
     covering = covering_size((rgb.shape[0], rgb.shape[1]), (height, width))
     return np.ascontiguousarray(center_crop(resize(rgb, *covering, resample), height, width))
 
@@ -140,7 +165,8 @@ def resize_center_crop(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8
     """Resize the shorter side, bilinearly, and crop the center square.
 
     Equal to the bit to RID's code: torchvision's ``Resize(side)`` and ``CenterCrop(side)`` on a
-    Pillow image, which truncate the longer side and round half pixels to even.
+    Pillow image, which truncate the longer side and round half pixels to even. Of images longer
+    than :data:`MAX_ASPECT` times their width, the middle part is taken.
 
     Args:
         pixels: (H, W, 3) or (H, W) uint8.
@@ -149,6 +175,7 @@ def resize_center_crop(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8
     Returns:
         (side, side, 3) or (side, side) uint8.
     """
+    pixels = limit_aspect(pixels)
     height, width = pixels.shape[:2]
     shorter = min(height, width)
     size = int(side * height / shorter), int(side * width / shorter)

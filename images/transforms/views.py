@@ -14,8 +14,8 @@ from images.transforms.filters import gaussian_blur, mask_patches
 from images.transforms.geometry import (
     Size,
     Window,
-    center_crop,
     covering_size,
+    limit_aspect,
     random_resized_window,
     resize,
 )
@@ -178,9 +178,7 @@ class View:
         height, width = rgb.shape[:2]
         if self.policy == "tile_crop":
             return np.tile(rgb, (-(-self.size // height), -(-self.size // width), 1))
-        # Limit the aspect ratio: enlarging a strip of one pixel would fill the memory.
-        longest = MAX_ASPECT * min(height, width)
-        rgb = center_crop(rgb, longest, longest)
+        rgb = limit_aspect(rgb, ratio=MAX_ASPECT)
         shorter = self.size if self.policy == "crop" else self.resize
         return self._scaled(rgb, covering_size((rgb.shape[0], rgb.shape[1]), (shorter, shorter)))
 

@@ -10,7 +10,7 @@ from datamodules.identities import IdentityFolders, as_people
 from datamodules.image_files import ImageFiles
 from datamodules.order import PairedSampler
 from datamodules.pairs import PairList, WithPairs
-from images.transforms.differentiable import resize_center_crop
+from images.transforms.squares import center_square
 
 
 def picture(path, size=(30, 40), value=100):
@@ -61,8 +61,8 @@ def test_people_that_cannot_be_used(tmp_path):
     ("size", "expected"), [((1080, 1920), 512), ((200, 300), 512), ((512, 512), 512)]
 )
 def test_squares_are_cut_from_the_middle(size, expected):
-    image = torch.linspace(0, 1, size[1]).expand(3, *size)
-    square = resize_center_crop(image, expected)
+    levels = np.linspace(0, 255, size[1]).round().astype(np.uint8)
+    square = center_square(np.broadcast_to(levels[:, None], (*size, 3)), expected)
     assert square.shape == (3, expected, expected)
     assert square.mean().item() == pytest.approx(0.5, abs=0.01)
     assert square[0, 0, 0].item() == pytest.approx(1 - square[0, 0, -1].item(), abs=0.01)

@@ -17,7 +17,6 @@ from images.transforms.differentiable import (
     jpeg,
     random_edits,
     resize,
-    resize_center_crop,
     round_levels,
     scale_round_trip,
 )
@@ -106,14 +105,3 @@ def test_random_edits_repeat_by_seed_and_keep_the_size(portraits):
     assert torch.equal(*drawn)
     assert drawn[0].shape == portraits.shape
     assert not torch.equal(drawn[0], portraits)
-
-
-def test_the_square_in_the_middle_of_a_tensor():
-    image = torch.rand(3, 40, 60)
-    assert torch.equal(resize_center_crop(image, 40), image[:, :, 10:50])
-    assert resize_center_crop(image, 16).shape == (3, 16, 16)
-    assert resize_center_crop(image, 64).shape == (3, 64, 64)
-    tilted = image.clone().requires_grad_()
-    resize_center_crop(tilted, 16).sum().backward()
-    assert tilted.grad is not None
-    assert tilted.grad.abs().sum() > 0

@@ -21,6 +21,7 @@ from images.transforms.geometry import (
     center_window,
     cover_crop,
     covering_size,
+    limit_aspect,
     random_resized_window,
     resize,
     resize_center_crop,
@@ -43,6 +44,21 @@ def test_the_square_in_the_middle_is_torchvision_s_on_pillow_images(height, widt
     rgb = image(height, width)
     expected = vision.center_crop(vision.resize(Image.fromarray(rgb), [side]), [side, side])
     assert np.array_equal(resize_center_crop(rgb, side), np.asarray(expected))
+
+
+def test_strips_are_cut_to_the_middle_that_counts():
+    strip = np.arange(60_000, dtype=np.uint32).astype(np.uint8)[None, :, None].repeat(3, axis=2)
+    assert limit_aspect(strip).shape == (1, 100, 3)
+    assert limit_aspect(strip.swapaxes(0, 1), ratio=20).shape == (20, 1, 3)
+    assert limit_aspect(strip[..., 0]).shape == (1, 100)
+    assert limit_aspect(strip, (1, 1000)).shape == strip.shape
+    assert limit_aspect(strip, (10, 20)).shape == (1, 200, 3)
+    assert limit_aspect(strip, (1000, 1)).shape == (1, 1, 3)
+    assert np.array_equal(limit_aspect(strip), strip[:, 29_950:30_050])
+    ordinary = image(30, 90)
+    assert limit_aspect(ordinary).shape == ordinary.shape
+    assert resize_center_crop(strip, 512).shape == (512, 512, 3)
+    assert cover_crop(strip, 400, 600).shape == (400, 600, 3)
 
 
 def test_transparency_is_cropped_with_its_photo():
