@@ -100,7 +100,7 @@ class Store:
                 connection.execute("begin immediate")
                 with connection:
                     yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # messages quote damaged bytes
             msg = (
                 f"{self.file}: not the database of a study, or damaged ({error}); "
                 "restore a copy of it"

@@ -20,6 +20,7 @@ from engine.pages.shell import SERVED_POLICY
 from eval.human.admission import Admission, network
 from eval.human.application import application
 from eval.human.server import prepare_study
+from eval.human.store import Store
 from tests.eval.human_study import begin, design, study
 
 run = partial(run_command, main)
@@ -136,3 +137,12 @@ def test_a_damaged_manifest_is_named(folders, tmp_path, capsys):
     (tmp_path / "manifest.json").write_text('{"settings": {"design": {"kind": "label"}}}')
     assert run(["answers", str(tmp_path)]) == 2
     assert f"{tmp_path / 'manifest.json'}: damaged" in capsys.readouterr().err
+
+
+def test_a_database_whose_schema_is_no_text_is_named(tmp_path):
+    store = Store(tmp_path / "study.sqlite")
+    store.create([], [])
+    content = store.file.read_bytes()
+    store.file.write_bytes(content.replace(b"CREATE TABLE pictures", b"CREATE TABL\xff pictures"))
+    with pytest.raises(ValueError, match=r"study\.sqlite: not the database of a study, or damaged"):
+        store.stimuli()
