@@ -180,7 +180,7 @@ def resize_center_crop(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8
     shorter = min(height, width)
     size = int(side * height / shorter), int(side * width / shorter)
     window = center_window(size, (side, side), half_to_even=True)
-    return np.ascontiguousarray(resize(pixels, *size, "bilinear")[window])
+    return resize(pixels, *size, "bilinear")[window].copy()
 
 
 def center_crop_photo(photo: Photo, side: int) -> Photo:

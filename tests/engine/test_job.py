@@ -210,7 +210,7 @@ def test_a_disk_that_fails_under_one_input_does_not_end_the_job(texts, tmp_path)
 
 def test_sigterm_is_obeyed_between_batches(texts, tmp_path):
     process = subprocess.Popen(
-        command(texts, tmp_path / "out", "--slow", "1"), stderr=subprocess.PIPE
+        command(texts, tmp_path / "out", "--slow", "1"), stderr=subprocess.DEVNULL
     )
     while not (tmp_path / "out" / "1.txt").is_file():
         time.sleep(0.05)
@@ -242,7 +242,7 @@ def test_sigterm_for_all_processes_of_a_job_is_told_by_the_first(texts, tmp_path
 def test_a_killed_job_ends_as_an_unbroken_one(texts, tmp_path):
     run(texts, tmp_path / "whole")
     process = subprocess.Popen(
-        command(texts, tmp_path / "out", "--slow", "0.5"), stderr=subprocess.PIPE
+        command(texts, tmp_path / "out", "--slow", "0.5"), stderr=subprocess.DEVNULL
     )
     while not (tmp_path / "out" / "1.txt").is_file():
         time.sleep(0.02)

@@ -140,7 +140,8 @@ def test_a_stopped_tar_file_is_begun_anew(tmp_path):
     tree.write(images[0], b"x" * 2000)
     assert not tree.exists(images[0])
     (leftover,) = (tmp_path / "out").iterdir()
-    del tree  # killed: what it left is overwritten
+    with pytest.warns(ResourceWarning, match="unclosed file"):
+        del tree  # killed: what it left is overwritten
     whole = run(tmp_path / "out", images)
     assert whole.exists(images[1])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["s.tar"]
@@ -155,8 +156,10 @@ def test_a_tar_file_that_changes_under_way_fails_by_name(tmp_path):
     write_tar(tmp_path / "in" / "s.tar", ["a.jpg"])
     images = find_images([tmp_path / "in"]).images
     write_tar(tmp_path / "in" / "s.tar", ["0.txt", "a.jpg"])
+    tree = ImageTree(tmp_path / "out", images, "png")
     with pytest.raises(ValueError, match=r"s\.tar: changed since the job began"):
-        ImageTree(tmp_path / "out", images, "png").write(images[0], b"x")
+        tree.write(images[0], b"x")
+    tree.abandon_group()
 
 
 def test_the_same_images_give_the_same_bytes(tmp_path):
