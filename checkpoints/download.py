@@ -44,8 +44,12 @@ class HTTPSRedirects(HTTPRedirectHandler):
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> Request | None:
-        check_address(newurl)
-        refuse_private_redirect(newurl, req.full_url)
+        try:
+            check_address(newurl)
+            refuse_private_redirect(newurl, req.full_url)
+        except ValueError:
+            fp.close()  # a redirect that is followed closes it
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
@@ -120,6 +124,8 @@ def _receive_with_retries(
         try:
             return _receive(opener, address, partial, etag_file, max_bytes, bar)
         except (HTTPException, OSError) as error:
+            if isinstance(error, HTTPError):
+                error.close()  # it is the server's answer
             # 416: the server has no more bytes, so the partial file is of another version
             if isinstance(error, HTTPError) and error.code == 416:
                 partial.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,18 +72,20 @@ def shard_images(
     output.mkdir(parents=True, exist_ok=True)
     writers: dict[str, SubsetWriter] = {}
     left_out = LeftOutFiles()
-    for member in members:
-        origin = _find_origin(member, origin_of, left_out)
-        if origin is None:
-            continue
-        if origin.stem not in writers:
-            writers[origin.stem] = SubsetWriter(output, origin, limits)
-        label = _find_label(member, annotations, left_out)
-        if label is not None:
-            origin = with_label(origin, label)
-        _add_image(member, writers[origin.stem], origin, left_out, decode)
-    for writer in writers.values():
-        writer.close()
+    with ExitStack() as unfinished:
+        for member in members:
+            origin = _find_origin(member, origin_of, left_out)
+            if origin is None:
+                continue
+            if origin.stem not in writers:
+                writers[origin.stem] = SubsetWriter(output, origin, limits)
+                unfinished.callback(writers[origin.stem].abandon)
+            label = _find_label(member, annotations, left_out)
+            if label is not None:
+                origin = with_label(origin, label)
+            _add_image(member, writers[origin.stem], origin, left_out, decode)
+        for writer in writers.values():
+            writer.close()
     if not any(writer.finished for writer in writers.values()):
         raise NoImages(str(dict(left_out.counts) or "it is empty"))
     if annotations:

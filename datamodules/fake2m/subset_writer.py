@@ -100,6 +100,12 @@ class SubsetWriter:
             self.finished.append(self.shard.target)
             self.shard = None
 
+    def abandon(self) -> None:
+        """Delete the unfinished shard, if any; the next run starts it again."""
+        if self.shard is not None:
+            self.shard.abandon()
+            self.shard = None
+
 
 @dataclass
 class LeftOutFiles:

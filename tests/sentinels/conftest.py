@@ -200,6 +200,7 @@ def stub(monkeypatch):
     yield made
     made.closing.set()
     made.server.shutdown()
+    made.server.server_close()
 
 
 @pytest.fixture

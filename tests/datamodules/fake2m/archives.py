@@ -4,8 +4,8 @@ import io
 import tarfile
 
 import numpy as np
-import webdataset as wds
 from PIL import Image
+from webdataset import tariterators
 
 
 def encoded(codec, seed=0, size=(24, 16), **options):
@@ -52,8 +52,11 @@ def split_archive(folder, files, stem="IF-CC95K.tar.gz", parts=12):
     return folder
 
 
-def samples(folder):
-    """Read all samples with WebDataset."""
-    return list(
-        wds.WebDataset([str(path) for path in sorted(folder.glob("*.tar"))], shardshuffle=False)
-    )
+def samples(folder, names="*.tar"):
+    """Read all samples with WebDataset, which leaves files open that it opens itself."""
+    found = []
+    for path in sorted(folder.glob(names)):
+        with path.open("rb") as stream:
+            members = tariterators.tar_file_expander([{"url": str(path), "stream": stream}])
+            found += tariterators.group_by_keys(members)
+    return found

@@ -248,6 +248,7 @@ def test_shards_on_a_web_server(shards):
         assert keys == [f"gan/{n}" for n in range(12)]
     finally:
         server.shutdown()
+        server.server_close()
 
 
 def test_an_index_that_does_not_fit_is_told(tmp_path):

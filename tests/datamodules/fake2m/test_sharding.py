@@ -120,17 +120,9 @@ def test_a_share_of_a_training_set_is_kept_for_calibration(tmp_path):
     assert 8 < found["calibration-sd"] < 30
     held_out = []
     for name in ("sd", "if"):
-        calibration = shard(tmp_path / "out", f"calibration-{name}")
+        calibration = samples(tmp_path / "out", f"calibration-{name}-*.tar")
         held_out.append({json.loads(sample["json"])["source_path"] for sample in calibration})
     assert held_out[0] == held_out[1], "images of one caption are on one side"
-
-
-def shard(folder, stem):
-    return list(
-        wds.WebDataset(
-            [str(path) for path in sorted(folder.glob(f"{stem}-*.tar"))], shardshuffle=False
-        )
-    )
 
 
 @pytest.mark.parametrize(

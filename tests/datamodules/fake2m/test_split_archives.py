@@ -101,6 +101,7 @@ def test_incomplete_archives_are_errors(archive, tmp_path, harm, words, capsys):
     assert run(["shard", str(archive), "-o", str(tmp_path / "out"), "--set", "IF-CC95K"]) == 2
     assert words in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*.json")), "no index claims that the set is whole"
+    assert not list((tmp_path / "out").glob(".*.partial")), "nothing half-written is left"
 
 
 def cut(path):
