@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import time
 from functools import partial
 
 import numpy as np
@@ -99,11 +100,14 @@ def test_every_picture_has_a_line_and_broken_ones_a_reason(photos, weights, tmp_
 def test_a_stopped_scan_goes_on(photos, weights, tmp_path, monkeypatch):
     (photos / "broken.png").unlink()
     assert scan(photos, tmp_path / "whole.csv", weights) == 0
+    journal = tmp_path / "again.csv.run" / "journal.jsonl"
     real, calls = Detector.forward, []
 
     def stops(self, images):
         calls.append(len(images))
         if len(calls) == 3:
+            while journal.read_bytes().count(b"\n") < 2:  # threads write the first two results
+                time.sleep(0.01)
             raise KeyboardInterrupt
         return real(self, images)
 

@@ -160,7 +160,10 @@ def test_missing_weights_are_an_error_that_says_what_to_do(faces, portraits, tmp
         faces,
         "",
     )
-    with pytest.raises(FileNotFoundError, match=r"--metric_weights\.inception FILE"):
+    with (
+        pytest.warns(UserWarning, match="FID over 8 images is biased"),
+        pytest.raises(FileNotFoundError, match=r"--metric_weights\.inception FILE"),
+    ):
         extra.set_metrics(portraits, portraits)
     with pytest.raises(FileNotFoundError, match="no model at"):
         extra.person_metrics(portraits, PROMPTS, portraits, portraits)

@@ -84,8 +84,10 @@ class Warm:
     def close(self) -> None:
         """End it."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
     def lay_out(self, case: Case) -> None:
         """Put a case's sound inputs into the place, at the same paths each time."""

@@ -79,6 +79,7 @@ class Server:
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
     def _answer(self, seconds: float) -> dict | None:
         ready, _, _ = select.select([self.process.stdout], [], [], max(seconds, 0))

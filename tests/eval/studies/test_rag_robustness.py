@@ -85,9 +85,8 @@ def test_every_edit_is_a_row(stolen, collection, tmp_path, capsys, monkeypatch):
         str(tmp_path / "out"),
     ]
     assert run(main, arguments) == 0, capsys.readouterr().err
-    rows = {
-        row["edit"]: row for row in csv.DictReader((tmp_path / "out" / "robustness.csv").open())
-    }
+    with (tmp_path / "out" / "robustness.csv").open() as stream:
+        rows = {row["edit"]: row for row in csv.DictReader(stream)}
     assert list(rows) == ["none", "jpeg", "inpainted", "deleted"]
     for name in ("none", "jpeg", "inpainted"):
         assert (

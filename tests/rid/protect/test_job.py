@@ -84,7 +84,8 @@ def test_every_pixel_of_the_saved_files_is_within_the_budget(photos, tmp_path, g
 def test_orientation_is_applied_and_alpha_kept(photos, tmp_path, generator_folder):
     out = tmp_path / "out"
     protect(photos, "-o", out, "--weights", generator_folder)
-    assert Image.open(out / "turned.png").size == (90, 120)
+    with Image.open(out / "turned.png") as turned:
+        assert turned.size == (90, 120)
     before, after = Image.open(photos / "glass.png"), Image.open(out / "glass.png")
     assert after.mode == "RGBA"
     assert np.array_equal(np.asarray(before.getchannel("A")), np.asarray(after.getchannel("A")))
@@ -276,7 +277,8 @@ def test_a_colour_profile_goes_along(photos, tmp_path, generator_folder):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.open(photos / "beach.png").save(photos / "profiled.png", icc_profile=profile)
     protect(photos, "-o", tmp_path / "out", "--weights", generator_folder)
-    assert Image.open(tmp_path / "out" / "profiled.png").info["icc_profile"] == profile
+    with Image.open(tmp_path / "out" / "profiled.png") as after:
+        assert after.info["icc_profile"] == profile
 
 
 def test_protecting_twice_is_refused_by_name_and_never_adds_up(
