@@ -1,13 +1,17 @@
 """Jobs write the same files with one process, ``--devices 2``, torchrun and ``fabric run``."""
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr
+from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,6 +69,7 @@ VERBS = {
             "5",
         ),
         *("--arms.released", "PHOTOS", "--extractor.name", "WORLD/extractor", "--resamples", "20"),
+        *("--distractor-queries", "WORLD/strangers"),
     ],
     "embed": [
         "sentinels",
@@ -78,7 +83,6 @@ VERBS = {
 }
 
 LAUNCHERS = {
-    "one": lambda room: [str(BIN / "python"), "-m", room],
     "devices": lambda room: [str(BIN / "python"), "-m", room],
     "torchrun": lambda room: [
         str(BIN / "torchrun"),
@@ -114,6 +118,11 @@ def world(photos, tmp_path_factory):
     network.eval().save_pretrained(root / "extractor")
     shutil.copytree(photos, root / "originals")
     shutil.copy(photos / "0.png", root / "originals" / "5.png")
+    (root / "strangers").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        noise = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        save_png(Photo(noise), root / "strangers" / f"{number}.png")
     originals = [
         f"{root}/originals",
         "-o",
@@ -133,14 +142,19 @@ def world(photos, tmp_path_factory):
 
 
 def start(launcher, verb, photos, world, output):
-    """Run a verb in processes of its own; the exit code."""
+    """Run a verb in two processes of its own, or in this one; the exit code."""
     places = {"PHOTOS": photos, "OUT": output, "WORLD": world}
     room, *words = (
         re.sub("PHOTOS|OUT|WORLD", lambda name: str(places[name.group()]), word)
         for word in VERBS[verb]
     )
     words += ["--accelerator", "cpu", "--batch-size", "2", "--workers", "0"]
-    words += [] if launcher == "one" else ["--devices", "2"]
+    if launcher == "one":
+        with redirect_stderr(io.StringIO()) as told:
+            code = run(import_module(f"{room}.__main__").main, words)
+        assert "5.png" in told.getvalue()
+        return code
+    words += ["--devices", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*LAUNCHERS[launcher](room), *words],
@@ -187,8 +201,15 @@ def alone(photos, world, tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("launcher", ["devices", "torchrun", "fabric"])
+RUNS = [
+    *(("devices", verb) for verb in VERBS),
+    *(("torchrun", verb) for verb in ("protect", "scan", "retrieval")),
+    *(("fabric", verb) for verb in ("protect", "activate", "embed")),
+]
+"""Every verb by ``--devices``, and by one more launcher; ``protect`` by all."""
+
+
+@pytest.mark.parametrize(("launcher", "verb"), RUNS)
 def test_two_processes_write_what_one_writes(verb, launcher, photos, world, alone, tmp_path):
     code = start(launcher, verb, photos, world, tmp_path)
     assert code == 1 or launcher == "fabric"

@@ -190,59 +190,6 @@ def test_a_first_store_of_another_model_is_refused(photos, model, tmp_path):
     assert (old / "index.json").exists()
 
 
-def test_two_processes_embed_what_one_embeds(photos, model, tmp_path):
-    (photos / "3.png").write_text("no image")
-    arguments = [
-        "embed",
-        str(photos),
-        "--weights",
-        model,
-        "--accelerator=cpu",
-        "--batch-size=2",
-        "--workers=0",
-    ]
-    assert run(main, [*arguments, "-o", str(tmp_path / "one")]) == 1
-    command = [
-        sys.executable,
-        "-m",
-        "sentinels",
-        *arguments,
-        "-o",
-        str(tmp_path / "two"),
-        "--devices=2",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
-    assert "3.png" in done.stderr
-    assert same(tmp_path / "one", tmp_path / "two")
-
-
-def test_torchrun_embeds_what_one_process_embeds(photos, model, tmp_path):
-    arguments = [
-        "embed",
-        str(photos),
-        "--weights",
-        model,
-        "--accelerator=cpu",
-        "--batch-size=2",
-        "--workers=0",
-    ]
-    assert run(main, [*arguments, "-o", str(tmp_path / "one")]) == 0
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=2",
-        "-m",
-        "sentinels",
-    ]
-    command = [*launch, *arguments, "-o", str(tmp_path / "two"), "--devices=2"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert same(tmp_path / "one", tmp_path / "two")
-
-
 def test_retrieve_takes_the_model_from_the_store(photos, tmp_path, capsys, monkeypatch):
     vectors = str(tmp_path / "v")
     model = str(ROOT / "checkpoints" / "tiny" / "embedder")

@@ -63,6 +63,14 @@ def personalize(settings, folder, out, *more):
     return run(main, ["personalize", "-c", str(path), "-o", str(out), *more])
 
 
+@pytest.fixture(scope="module")
+def finished(settings, tmp_path_factory):
+    """A finished study, which tests copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert personalize(settings, folder, folder / "out") == 0
+    return folder / "out"
+
+
 def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys):
     out = tmp_path / "out"
     assert personalize(settings, tmp_path, out) == 0
@@ -117,10 +125,9 @@ def test_a_model_that_no_protection_has_seen_is_a_black_box(settings, tmp_path, 
     assert "shares its vae with one of them" in told
 
 
-def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, tmp_path):
-    whole, again = tmp_path / "whole", tmp_path / "again"
-    personalize(settings, tmp_path, whole)
-    personalize(settings, tmp_path, again)
+def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, finished, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(finished, again)
     lost = again / "people" / "1000001" / "result.json"
     lost.unlink()
     kept = (again / "people" / "1000000" / "result.json").stat().st_mtime_ns
@@ -128,15 +135,14 @@ def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, tmp_path):
     assert (again / "people" / "1000000" / "result.json").stat().st_mtime_ns == kept
     for text in ("NaN", "Infinity"):
         assert text not in lost.read_text(), "JSON has no such numbers"
-    unbroken, resumed = (read_results(folder)[1] for folder in (whole, again))
+    unbroken, resumed = (read_results(folder)[1] for folder in (finished, again))
     assert unbroken["measured"]["clean"]["psnr"] == float("inf")
     for arm, measured in resumed["measured"].items():
         assert measured == pytest.approx(unbroken["measured"][arm], rel=1e-6, nan_ok=True)
 
 
-def test_a_folder_of_another_study_is_refused(settings, tmp_path, capsys):
-    personalize(settings, tmp_path, tmp_path / "out")
-    assert personalize(settings | {"seed": 5}, tmp_path, tmp_path / "out") == 2
+def test_a_folder_of_another_study_is_refused(settings, finished, tmp_path, capsys):
+    assert personalize(settings | {"seed": 5}, tmp_path, finished) == 2
     assert "holds results of other settings" in capsys.readouterr().err
 
 
@@ -169,9 +175,9 @@ def test_clean_pictures_extra_metrics_and_a_purification_are_in_the_study(settin
     )
 
 
-def test_the_report_can_be_written_again(settings, tmp_path, capsys):
+def test_the_report_can_be_written_again(finished, tmp_path, capsys):
     out = tmp_path / "out"
-    personalize(settings, tmp_path, out)
+    shutil.copytree(finished, out)
     (out / "report.html").unlink()
     assert run(main, ["report", str(out), "--pictures", "1"]) == 0
     assert (out / "report.html").is_file()
@@ -211,27 +217,17 @@ def test_two_processes_share_the_people_out_and_come_to_the_same(settings, tmp_p
     people = settings["people"] | {"init_args": settings["people"]["init_args"] | {"identities": 3}}
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(settings | {"people": people, "arms": ["clean", "noise"]}))
-    for devices in ("1", "2"):
-        ended = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "eval",
-                "personalize",
-                "-c",
-                str(path),
-                "-o",
-                str(tmp_path / devices),
-                "--devices",
-                devices,
-            ],
-            cwd=Path(__file__).parents[3],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        assert ended.returncode == 0, ended.stderr[-2000:]
+    assert run(main, ["personalize", "-c", str(path), "-o", str(tmp_path / "1")]) == 0
+    words = ["personalize", "-c", str(path), "-o", str(tmp_path / "2"), "--devices", "2"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "eval", *words],
+        cwd=Path(__file__).parents[3],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
     for name in ("1000000", "1000001", "1000002"):
         one, two = (
             json.loads((tmp_path / devices / "people" / name / "result.json").read_text())

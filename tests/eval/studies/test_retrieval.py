@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -161,49 +158,6 @@ def found_at(out):
         str(file.relative_to(folder)): file.stat().st_mtime_ns
         for file in sorted(folder.rglob("*.safetensors"))
     }
-
-
-@pytest.mark.slow
-def test_two_processes_write_what_one_does(world, tmp_path):
-    arms = [
-        "--arms.passive",
-        world / "originals",
-        "--distractor-queries",
-        world / "strangers",
-        "--k=7",
-        "--batch-size=2",
-    ]
-    assert study(world, tmp_path / "one", *arms) == 0
-    arguments = [
-        "retrieval",
-        "-o",
-        tmp_path / "two",
-        "--index",
-        world / "index",
-        "--originals",
-        world / "originals",
-        "--resamples=20",
-    ]
-    words = [
-        sys.executable,
-        "-m",
-        "eval",
-        *arguments,
-        "--extractor.name",
-        world / "extractor",
-        *arms,
-        "--accelerator=cpu",
-        "--devices=2",
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    assert (
-        subprocess.run(
-            list(map(str, words)), cwd=ROOT, env=environment, capture_output=True, check=False
-        ).returncode
-        == 0
-    )
-    for name in ("summary.json", "passive/retr_df.csv", "passive/icd_df.csv"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
