@@ -1,5 +1,7 @@
 """Checks of every page: contrast, labels, no sideways scrolling."""
 
+import time
+
 PHONE = {"width": 375, "height": 740}
 
 CONTRAST = """() => {
@@ -49,3 +51,15 @@ def readable(page):
     assert page.evaluate(UNLABELED) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("[...document.images].every((image) => image.alt !== '')")
+
+
+def wait_for_images(page):
+    """Wait until all images are there, by questions from outside.
+
+    Playwright's own waiting evaluates in the page, which our pages forbid.
+    """
+    loaded = "[...document.images].every((image) => image.complete && image.naturalWidth)"
+    end = time.monotonic() + 30
+    while not page.evaluate(loaded):
+        assert time.monotonic() < end, "images do not load"
+        page.wait_for_timeout(20)

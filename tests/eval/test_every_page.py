@@ -4,7 +4,7 @@ import pytest
 
 from engine.pages.shell import FILE_POLICY
 from tests.eval.every_page import NAME, PAGES, personalization
-from tests.eval.pages import readable
+from tests.eval.pages import readable, wait_for_images
 
 SIZES = {"width": 1280, "height": 900}, {"width": 390, "height": 844}, {"width": 360, "height": 640}
 CUT = """() => [...document.querySelectorAll("table.sortable")].filter((table) => {
@@ -25,7 +25,7 @@ def opened(page, file):
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: said.append(dialog.message))
     page.goto(file.as_uri())
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    wait_for_images(page)
     assert said == []
 
 

@@ -18,7 +18,7 @@ from eval.human.design import Design
 from eval.human.pictures import LabelledFolders
 from eval.human.server import prepare_study
 from eval.reports.matrix import write_matrix_report
-from tests.eval.pages import readable
+from tests.eval.pages import readable, wait_for_images
 from tests.ports import free_port
 
 
@@ -67,9 +67,8 @@ def test_a_study_is_done_by_keyboard_on_a_phone(study, visit, scheme):
     readable(page)
     for number in range(1, 7):
         assert page.get_by_text(f"Question {number} of 6").is_visible()
-        page.wait_for_function(
-            "[...document.images].every((image) => image.complete && image.naturalWidth === 64)"
-        )
+        wait_for_images(page)
+        assert page.evaluate("[...document.images].every((image) => image.naturalWidth === 64)")
         assert not page.get_by_role("checkbox", name="Blur").is_visible(), (
             "reasons are asked for only after 'generated'"
         )
