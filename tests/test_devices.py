@@ -204,9 +204,9 @@ def alone(photos, world, tmp_path_factory):
 RUNS = [
     *(("devices", verb) for verb in VERBS),
     *(("torchrun", verb) for verb in ("protect", "scan", "retrieval")),
-    *(("fabric", verb) for verb in ("protect", "activate", "embed")),
+    *(("fabric", verb) for verb in ("activate", "embed")),
 ]
-"""Every verb by ``--devices``, and by one more launcher; ``protect`` by all."""
+"""Every verb by ``--devices``, and by one more launcher; tests/engine/test_job.py tries all."""
 
 
 @pytest.mark.parametrize(("launcher", "verb"), RUNS)
