@@ -20,7 +20,7 @@ The engine does the rest:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -78,6 +78,9 @@ class Job(ABC, Generic[In, Prepared, Result, Finished]):
 
     renamed: ClassVar[Renamed] = {}
     """Present names of settings by former ones, for folders of earlier versions."""
+
+    implied: ClassVar[Mapping[str, Any]] = {}
+    """Values of settings that earlier versions did not have, for their folders."""
 
     unit: ClassVar[str] = "image"
     """Noun that the progress bar counts."""

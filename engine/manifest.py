@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -62,7 +63,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def claim(
-    folder: Path, command: str, settings: dict[str, Any], renamed: Renamed | None = None
+    folder: Path,
+    command: str,
+    settings: dict[str, Any],
+    renamed: Renamed | None = None,
+    implied: Mapping[str, Any] | None = None,
 ) -> bool:
     """Claim an output folder for a job with these settings, or resume a job in it.
 
@@ -71,6 +76,7 @@ def claim(
         command: The job's command, such as ``rid protect``.
         settings: All settings that the results depend on, except the inputs.
         renamed: Present names of settings by those of earlier versions.
+        implied: Values of settings that earlier versions did not have.
 
     Returns:
         True if an earlier run of the job used the folder.
@@ -84,7 +90,7 @@ def claim(
         check_unused(folder)
         folder.mkdir(parents=True, exist_ok=True)
     else:
-        check_same(folder, earlier, command, settings, renamed)
+        check_same(folder, earlier, command, settings, renamed, implied)
     write_manifest(folder, command=command, finished=False, settings=settings)
     return earlier is not None
 
@@ -115,6 +121,7 @@ def check_same(
     command: str,
     settings: dict[str, Any],
     renamed: Renamed | None = None,
+    implied: Mapping[str, Any] | None = None,
 ) -> None:
     """Refuse a folder with the results of another job.
 
@@ -124,6 +131,7 @@ def check_same(
         command: Command of the present job.
         settings: Settings of the present job.
         renamed: Present names of settings by those of earlier versions.
+        implied: Values of settings that earlier versions did not have.
 
     Raises:
         ValueError: If the command or a setting differs; the message names the first that does.
@@ -135,7 +143,7 @@ def check_same(
     if not isinstance(earlier_settings, dict):
         msg = f"{folder / MANIFEST}: has no settings of its run; choose another output folder"
         raise ValueError(msg)
-    earlier_settings = present_settings(earlier_settings, renamed or {})
+    earlier_settings = {**(implied or {}), **present_settings(earlier_settings, renamed or {})}
     for name, value in json.loads(to_json(settings)).items():
         if earlier_settings.get(name) != value:
             msg = (
@@ -157,6 +165,14 @@ def fingerprint(name: str, source: Path) -> dict[str, Any]:
     files = sorted([*source.rglob("*.safetensors"), *source.rglob("*.pth")])
     digests = {str(path.relative_to(source)): file_digest(path) for path in files}
     return {"name": name, "sha256": digests}
+
+
+def describe(thing: Any) -> dict[str, Any]:
+    """Describe an object's class and plain settings, for the record."""
+    values = {
+        key: value for key, value in vars(thing).items() if isinstance(value, str | int | float)
+    }
+    return {"class": f"{type(thing).__module__}.{type(thing).__qualname__}"} | values
 
 
 def _version(name: str) -> str | None:

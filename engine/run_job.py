@@ -51,7 +51,7 @@ def run_job(
         return None
     with locked(record):
         # claim the folder, and delete unfinished files of a killed run
-        claim(record, job.command, settings, job.renamed)
+        claim(record, job.command, settings, job.renamed, job.implied)
         remove_partials(record)
         remove_partials_of(job.output_files)
 

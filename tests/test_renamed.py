@@ -10,7 +10,7 @@ import yaml
 from engine.cli import UsageError
 from engine.manifest import check_same, claim, write_manifest
 from engine.renaming import present_name, present_settings, within
-from rid.pairs.config import RENAMED
+from rid.pairs.renamed import PAIRS_RENAMED
 
 ROOT = Path(__file__).parent.parent
 
@@ -159,15 +159,15 @@ def test_folders_of_earlier_versions_are_resumed(place, former, present, tmp_pat
 
 
 def test_names_change_in_the_order_of_the_table():
-    assert present_name("ascent.step_levels", RENAMED) == "pgd.step_size"
-    assert present_name("ascent", RENAMED) == "pgd"
-    assert present_name("ascents", RENAMED) == "ascents"
+    assert present_name("ascent.step_levels", PAIRS_RENAMED) == "pgd.step_size"
+    assert present_name("ascent", PAIRS_RENAMED) == "pgd"
+    assert present_name("ascents", PAIRS_RENAMED) == "ascents"
     assert within("a", {"b": "c"}) == {"a.b": "a.c"}
 
 
 def test_settings_are_copied_and_groups_joined():
     settings = {"ascent": {"rounds": 2}, "pgd": {"steps": 1}, "models": ["sd"]}
-    assert present_settings(settings, RENAMED) == {
+    assert present_settings(settings, PAIRS_RENAMED) == {
         "models": ["sd"],
         "pgd": {"steps": 1, "outer_steps": 2},
     }

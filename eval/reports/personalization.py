@@ -27,7 +27,8 @@ DESCRIPTIONS = {
     "noise": "uniform random noise of the same budget",
     "rid": "RID generator, one forward pass",
     "rid_tile": "RID generator, in windows at the picture's own size",
-    "pgd": "gradient ascent per picture (upper reference)",
+    "pgd": "gradient ascent per image (upper reference)",
+    "pgd_eot": "gradient ascent through edits, per image (upper reference after edits)",
 }
 """Descriptions of the arms."""
 

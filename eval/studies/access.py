@@ -69,7 +69,7 @@ def access_of_arms(
         generator: Models that the RID generator was trained against.
         surrogates: Models that the PGD arm works against.
     """
-    lineages = {"rid": generator, "rid_tile": generator, "pgd": surrogates}
+    lineages = {"rid": generator, "rid_tile": generator, "pgd": surrogates, "pgd_eot": surrogates}
     return {arm: access(attacked, lineages.get(arm, NOTHING)) for arm in arms}
 
 

@@ -57,6 +57,8 @@ def run_matrix(
     extra_metrics: Sequence[str] = (),
     metric_weights: MetricWeights = MetricWeights(),
     pgd: PGDConfig = PGDConfig(),
+    pgd_edits: Sequence[Purifier | None] = (),
+    budget: float | None = None,
     arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
     options: JobOptions | None = None,
@@ -70,7 +72,7 @@ def run_matrix(
     Args:
         people: Data set of persons (see datamodules.identities).
         output: Folder of the results; an interrupted matrix in it goes on.
-        generator: Folder or Hub id of the RID generator; its budget is that of all arms.
+        generator: Folder or Hub id of the RID generator.
         surrogates: Pipelines that the PGD arm works against.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         attacks: Personalization attacks, by their names in the table.
@@ -81,7 +83,11 @@ def run_matrix(
             weights: ser_fiq, clip_iqa, fid, ...
         metric_weights: Locations of those weights.
         pgd: Settings of the PGD arm.
-        arms: Names of the arms: clean, noise, rid, rid_tile, pgd.
+        pgd_edits: Differentiable edits that the arm pgd_eot averages over; null stands for the
+            image as it is.
+        budget: Bound of all arms in gray levels of 255; None takes the generator's. Another bound
+            scales the generator's perturbation.
+        arms: Names of the arms: clean, noise, rid, rid_tile, pgd, pgd_eot.
         seed: Seed of the arms' noise.
         options: Devices, batch size and workers of the jobs; people are shared out over processes.
 
@@ -115,6 +121,8 @@ def run_matrix(
                 extra_metrics=extra_metrics,
                 metric_weights=metric_weights,
                 pgd=pgd,
+                pgd_edits=pgd_edits,
+                budget=budget,
                 arms=arms,
                 seed=seed,
                 options=options,

@@ -15,7 +15,7 @@ from checkpoints.folders import model_folder, model_path, pipeline_folder
 from datamodules.identities import IdentityDataset, as_people
 from engine.files import file_digest, write_text
 from engine.job import JobOptions
-from engine.manifest import claim, fingerprint
+from engine.manifest import claim, describe, fingerprint
 from engine.run_job import run_job
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
@@ -26,8 +26,9 @@ from eval.reports.protection_table import StudyTable
 from eval.studies.access import access_of_arms
 from eval.studies.arms import build_arms
 from eval.studies.protection_job import PersonInput, ProtectionStudy
-from eval.studies.renamed import PROTECTION_RENAMED
+from eval.studies.renamed import PROTECTION_IMPLIED, PROTECTION_RENAMED
 from eval.studies.results import load_all
+from rid.edits import record
 from rid.lineage import Lineage, lineage_of
 from rid.pairs.config import PGDConfig
 from rid.weights import load_generator
@@ -45,6 +46,8 @@ def run_study(
     extra_metrics: Sequence[str] = (),
     metric_weights: MetricWeights = MetricWeights(),
     pgd: PGDConfig = PGDConfig(),
+    pgd_edits: Sequence[Purifier | None] = (),
+    budget: float | None = None,
     arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
     options: JobOptions | None = None,
@@ -57,7 +60,7 @@ def run_study(
     Args:
         people: Data set of persons (see datamodules.identities).
         output: Folder of the results; an interrupted study in it goes on.
-        generator: Folder or Hub id of the RID generator; its budget is that of all arms.
+        generator: Folder or Hub id of the RID generator.
         surrogates: Pipelines that the PGD arm works against.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         attack: The personalization attack.
@@ -67,7 +70,11 @@ def run_study(
             weights: ser_fiq, clip_iqa, fid, ...
         metric_weights: Locations of those weights.
         pgd: Settings of the PGD arm.
-        arms: Names of the arms: clean, noise, rid, rid_tile, pgd.
+        pgd_edits: Differentiable edits that the arm pgd_eot averages over; null stands for the
+            image as it is.
+        budget: Bound of all arms in gray levels of 255; None takes the generator's. Another bound
+            scales the generator's perturbation.
+        arms: Names of the arms: clean, noise, rid, rid_tile, pgd, pgd_eot.
         seed: Seed of the arms' noise.
         options: Devices, batch size and workers of the job; people are shared out over processes.
         protected: Folder that keeps protected images for other studies with the same people, arms
@@ -77,19 +84,24 @@ def run_study(
         The table; None on every process but the first.
 
     Raises:
-        ValueError: If ``people`` is not such a data set, ``clean_fraction`` is out of range, or the
-            folder holds a study with other settings.
+        ValueError: If ``people`` is not such a data set, ``clean_fraction`` or ``budget`` is out of
+            range, or the folder holds a study with other settings.
         FileNotFoundError: If a model is missing.
     """
     if not 0 <= clean_fraction <= 1:
         msg = f"clean_fraction is a share from 0 to 1, got {clean_fraction}"
+        raise ValueError(msg)
+    if budget is not None and not 1 <= budget <= 255:
+        msg = f"budget is in gray levels and must be from 1 to 255, got {budget}"
         raise ValueError(msg)
 
     # Open the models and the data.
     persons = as_people(people)
     seed_everything(seed, verbose=False)
     network = load_generator(generator)
-    protections = build_arms(arms, network, surrogates, pgd)
+    if budget is not None:
+        network.budget = budget
+    protections = build_arms(arms, network, surrogates, pgd, pgd_edits)
     backend = load_faces(faces)
     extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.config.model)
     study = ProtectionStudy(
@@ -106,12 +118,20 @@ def run_study(
         "extra_metrics": list(extra_metrics),
         "metric_weights": asdict(metric_weights) if extra_metrics else None,
         "pgd": asdict(pgd),
+        "pgd_edits": record(pgd_edits),
+        "budget": budget,
         "arms": list(arms),
         "seed": seed,
         "weights": weights,
     }
     if protected is not None:
-        claim(protected, "eval matrix", _protection_settings(settings), PROTECTION_RENAMED)
+        claim(
+            protected,
+            "eval matrix",
+            _protection_settings(settings),
+            PROTECTION_RENAMED,
+            PROTECTION_IMPLIED,
+        )
     surrogate_lineage = Lineage(list(_with_role(weights, "surrogate").values()), complete=True)
     access = access_of_arms(arms, weights["attacked"], lineage_of(generator), surrogate_lineage)
     facts = {
@@ -138,14 +158,6 @@ def run_study(
         }
         write_text(output / "sets.json", json.dumps(values, indent=2) + "\n")
     return write_report(output)
-
-
-def describe(thing: Any) -> dict[str, Any]:
-    """Describe an object's class and plain settings, for the record."""
-    values = {
-        key: value for key, value in vars(thing).items() if isinstance(value, str | int | float)
-    }
-    return {"class": f"{type(thing).__module__}.{type(thing).__qualname__}"} | values
 
 
 def _weights(
@@ -177,7 +189,7 @@ def _with_role(weights: dict[str, Any], *prefixes: str) -> dict[str, Any]:
 
 def _protection_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Select the settings that decide the protected images."""
-    selected = {key: settings[key] for key in ("people", "pgd", "seed")}
+    selected = {key: settings[key] for key in ("people", "pgd", "pgd_edits", "budget", "seed")}
     return selected | {"weights": _with_role(settings["weights"], "generator", "surrogate")}
 
 

@@ -23,7 +23,7 @@ from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding, similarities
 from eval.metrics.quality import brisque, fidelity, quantize
 from eval.studies.arms import Arm
-from eval.studies.renamed import PROTECTION_RENAMED
+from eval.studies.renamed import PROTECTION_IMPLIED, PROTECTION_RENAMED
 from eval.studies.results import result_file, save_all
 from images.io import open_photo
 
@@ -89,6 +89,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
 
     command = "eval personalize"
     renamed = PROTECTION_RENAMED
+    implied = PROTECTION_IMPLIED
     unit = "person"
 
     def __init__(

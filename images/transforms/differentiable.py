@@ -161,6 +161,25 @@ def center_crop_resize(images: Tensor, share: float) -> Tensor:
     return resize(images[..., rows, columns], height, width, "bicubic")
 
 
+def random_crop_resize(images: Tensor, share: float, source: torch.Generator) -> Tensor:
+    """Crop one random window of all images and restore their size, bicubically.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        share: Part of each side that is kept, above 0 and at most 1.
+        source: CPU generator of the window's top and left.
+
+    Returns:
+        (B, 3, H, W) in [0, 1].
+    """
+    height, width = images.shape[-2:]
+    rows, columns = max(1, round(height * share)), max(1, round(width * share))
+    top = int(torch.randint(height - rows + 1, (), generator=source))
+    left = int(torch.randint(width - columns + 1, (), generator=source))
+    window = images[..., top : top + rows, left : left + columns]
+    return resize(window, height, width, "bicubic")
+
+
 def random_edits() -> nn.Module:
     """Build random copy augmentations, each applied with probability 0.5.
 

@@ -14,7 +14,7 @@ from engine.cli import (
     dataclass_from,
     job_options,
 )
-from rid.pairs.config import RENAMED, PairConfig
+from rid.pairs.renamed import PAIRS_RENAMED
 
 
 def options(parser: Parser) -> None:
@@ -27,12 +27,13 @@ def options(parser: Parser) -> None:
         required=True,
         help="folder of the pairs; repeat the command to resume",
     )
-    parser.add_class_arguments(PairConfig, as_group=False)
+    parser.add_call("rid.pairs.config:PairConfig")
     add_job_arguments(parser, batch_size=None)
 
 
 def act(settings: Any, output: Output) -> int:
     """Make pairs; return 0 only if every image has one."""
+    from rid.pairs.config import PairConfig
     from rid.pairs.job import make_pairs
 
     config = dataclass_from(settings, PairConfig)
@@ -45,5 +46,5 @@ VERB = Verb(
     "rid pairs PHOTOS/ -o OUT/ -c configs/rid/pairs_momentum.yaml",
     options,
     act,
-    renamed=RENAMED,
+    renamed=PAIRS_RENAMED,
 )

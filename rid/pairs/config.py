@@ -5,20 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.renaming import within
-
-PGD_RENAMED = {"step_levels": "step_size", "rounds": "outer_steps", "shared": "universal"}
-"""Former names of :class:`PGDConfig`'s settings."""
-
-RENAMED = {
-    "in_turn": "alternate_models",
-    "span": "timestep_range",
-    "draws": "num_noise_samples",
-    "ascent": "pgd",
-    **within("pgd", PGD_RENAMED),
-    "surrogate.before": "surrogate.warmup_steps",
-}
-"""Former names of :class:`PairConfig`'s settings."""
+from images.transforms.purifier import Purifier
 
 Method = Literal["denoising", "surrogate", "encoder", "targeted"]
 """Objective of the attack.
@@ -112,7 +99,12 @@ class PairConfig:
         timestep_range: Lowest and highest timestep to draw, as fractions of the noise schedule from
             0 to 1, with the method denoising.
         num_noise_samples: Samples of timestep and noise per gradient, with the method denoising.
+        edits: Differentiable edits whose mean objective every step follows, so that the
+            perturbation survives them; null stands for the image as it is. Empty is as published.
         surrogate: Fine-tuning of the surrogate, with the method surrogate.
+        reference: Folder of other clean images of the same people, in folders of the same names, on
+            which the surrogate is fine-tuned (set A of Anti-DreamBooth's protocol); needs the
+            method surrogate and by_folder. Without it, the images to protect serve.
         target: Target image file, with the method targeted.
         batch_size: Images attacked together.
         by_folder: Attack each folder of images as one batch, as one person's surrogate needs.
@@ -120,7 +112,8 @@ class PairConfig:
         seed: Seed of all random draws.
 
     Raises:
-        ValueError: If a value is out of range, or ``target`` does not fit ``method``.
+        ValueError: If a value is out of range, or ``reference`` or ``target`` does not fit
+            ``method``.
     """
 
     models: list[str]
@@ -132,7 +125,9 @@ class PairConfig:
     prompt: str = "a photo of sks person"
     timestep_range: tuple[float, float] = (0.0, 1.0)
     num_noise_samples: int = 1
+    edits: list[Purifier | None] = field(default_factory=list)
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
+    reference: str | None = None
     target: str | None = None
     batch_size: int = 8
     by_folder: bool = False
@@ -142,6 +137,9 @@ class PairConfig:
     def __post_init__(self) -> None:
         if (self.target is not None) != (self.method == "targeted"):
             msg = "give target with the method targeted, and only with it"
+            raise ValueError(msg)
+        if self.reference is not None and not (self.method == "surrogate" and self.by_folder):
+            msg = "reference needs the method surrogate and by_folder: one folder per person"
             raise ValueError(msg)
         lowest, highest = self.timestep_range
         if not 0 <= lowest < highest <= 1:

@@ -6,9 +6,10 @@ The pairs are targets of the regression term of RID's training.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,11 +29,14 @@ from images.overlap import refuse_overlap
 from images.photo import Photo
 from images.shard_writer import ShardWriter
 from images.transforms.geometry import center_crop_photo
+from rid.edits import OverEdits, record
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.aspl import FineTunedSurrogate
-from rid.pairs.config import RENAMED, PairConfig
+from rid.pairs.config import PairConfig
 from rid.pairs.objectives import Denoising, EncoderAttack, Targeted
 from rid.pairs.pgd import Objective, pgd
+from rid.pairs.references import find_references, reference_digest
+from rid.pairs.renamed import PAIRS_RENAMED
 
 KINDS = ("source", "attacked")
 """Folders of a pair's two images; their names in ``pairs.json`` and shards begin likewise."""
@@ -78,10 +82,12 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
         objectives: Objectives of the ascent.
         output: Folder of the pairs.
         names: File name of each input's pair, by the input's name.
+        references: Reference images of each folder of inputs.
     """
 
     command = "rid pairs"
-    renamed = RENAMED
+    renamed = PAIRS_RENAMED
+    implied = MappingProxyType({"edits": []})
 
     def __init__(
         self,
@@ -89,7 +95,9 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
         objectives: list[Objective],
         output: Path,
         names: dict[str, str],
+        references: Mapping[str, Sequence[ImageInput]] = MappingProxyType({}),
     ) -> None:
+        self.references = references
         self.config = config
         self.objectives = objectives
         self.output = output
@@ -123,11 +131,21 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
             config,
             generator,
             on_step=lambda: self.report_step(next(counter), steps),
+            reference=self._reference(batch.inputs[0]),
         )
         # rounding to 8 bits, within the budget
         clean_u8 = to_uint8(images).cpu()
         attacked_u8 = clamp_to_budget(attacked, images, budget).cpu()
         return list(zip(clean_u8, attacked_u8, strict=True))
+
+    def _reference(self, source: PairInput) -> Tensor | None:
+        """Load the reference images of an input's person; None without a reference folder."""
+        if self.config.reference is None:
+            return None
+        images = self.references[str(Path(source.name).parent)]
+        side = self.config.side
+        loaded = [center_crop_photo(image.open(), side).tensor() for image in images]
+        return torch.stack(loaded).to(self.device)
 
     def finish(self, prepared: Tensor, result: tuple[Tensor, Tensor]) -> dict[str, bytes]:
         encoded = {}
@@ -199,6 +217,14 @@ def build_objectives(
         config: Settings of the attack.
         dtype: Precision of frozen UNets.
     """
+    objectives = _plain_objectives(config, dtype)
+    if config.edits:
+        return [OverEdits(objective, config.edits) for objective in objectives]
+    return objectives
+
+
+def _plain_objectives(config: PairConfig, dtype: torch.dtype) -> list[Objective]:
+    """Build the objectives on unedited images."""
     groups = [[name] for name in config.models] if config.alternate_models else [config.models]
     if config.method == "encoder":
         return [EncoderAttack(group) for group in groups]
@@ -255,7 +281,14 @@ def make_pairs(
         raise ValueError(msg)
     use_bf16 = precision == "bf16-mixed"
     weights = [fingerprint(name, Path(pipeline_folder(name))) for name in config.models]
-    settings = asdict(config) | {"weights": weights, "precision": "bf16" if use_bf16 else "32"}
+    settings = asdict(replace(config, edits=[])) | {
+        "edits": record(config.edits),
+        "weights": weights,
+        "precision": "bf16" if use_bf16 else "32",
+    }
+    references = find_references(config, found.images)
+    if references:
+        settings["reference"] = reference_digest(references)
     # one group of inputs per shard
     groups = [""] * len(found.images)
     if config.shards:
@@ -265,7 +298,7 @@ def make_pairs(
     sources = [PairInput(image, group) for image, group in zip(found.images, groups, strict=True)]
     # the job, and the list of pairs that training reads
     objectives = build_objectives(config, torch.bfloat16 if use_bf16 else torch.float32)
-    job = PairJob(config, objectives, output, names)
+    job = PairJob(config, objectives, output, names, references)
     report = run_job(job, sources, output, settings, options, found.skipped, found.failed)
     if report is not None and not config.shards:
         pairs = [list_entry(row["name"]) for _, row in report.rows]

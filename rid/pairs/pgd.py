@@ -48,6 +48,7 @@ def pgd(
     config: PGDConfig,
     generator: torch.Generator,
     on_step: Callable[[], None] | None = None,
+    reference: Tensor | None = None,
 ) -> Tensor:
     """Protect images by projected gradient ascent.
 
@@ -58,6 +59,8 @@ def pgd(
         config: Steps, step size, momentum, rounds.
         generator: Source of all random draws.
         on_step: Called after each step, for a progress bar.
+        reference: Clean images for the objectives to learn from, (n, 3, S, S) in [0, 1]; the images
+            themselves if None.
 
     Returns:
         Protected images in [0, 1], same shape, within the budget.
@@ -72,7 +75,7 @@ def pgd(
         results = []
         for objective in objectives:
             # each objective starts from the round's perturbation
-            objective.start_round(images, generator)
+            objective.start_round(images if reference is None else reference, generator)
             result = perturbation
             for _ in range(config.steps):
                 for batch in batches:

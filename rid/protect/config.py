@@ -18,6 +18,8 @@ class ProtectConfig:
         resize_mode: resize computes the perturbation at the generator's resolution and resizes it
             to the photo; tile computes it at the photo's resolution in overlapping windows; crop
             resizes and center-crops the photo itself, as RID's programs do.
+        strength: Factor of the perturbation and its bound, above 0 and at most 1. Less is less
+            visible and protects less.
         format: png (lossless) or jpeg (quality 95, 4:4:4 chroma), which weakens the protection.
         strip_metadata: Drop EXIF, other metadata and the color profile, and convert colors to sRGB.
         compile: Compile the network first; worthwhile for large jobs.
@@ -25,6 +27,7 @@ class ProtectConfig:
 
     weights: str = "checkpoints/tiny/rid"
     resize_mode: Literal["resize", "tile", "crop"] = "resize"
+    strength: float = 1.0
     format: Literal["png", "jpeg"] = "png"
     strip_metadata: bool = False
     compile: bool = False

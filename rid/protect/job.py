@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -56,6 +57,7 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
 
     command = "rid protect"
     renamed = RENAMED
+    implied = MappingProxyType({"strength": 1.0})
     unit = "photo"
     table = "protected.csv"
     columns = ("source", "output", "width", "height", "levels", "psnr", "ssim", "notes", "error")
@@ -137,7 +139,9 @@ def protect(
     """
     options = options or JobOptions()
     # generator, inputs and output files
-    protector = Protector.from_pretrained(config.weights, window_mode(config))
+    protector = Protector.from_pretrained(
+        config.weights, window_mode(config), strength=config.strength
+    )
     protector.window_batch = options.batch_size
     found, tree = plan_image_job(inputs, output, SUFFIXES[config.format])
     # settings that the results depend on
@@ -145,6 +149,7 @@ def protect(
         "weights": {"name": config.weights, "sha256": protector.weights},
         "resize_mode": config.resize_mode,
         "format": config.format,
+        "strength": config.strength,
         "strip_metadata": config.strip_metadata,
     }
     job = ProtectJob(config, protector, tree)

@@ -40,6 +40,10 @@ class Protector(nn.Module):
             :data:`rid.protect.windows.ResizeMode`.
         window_batch: Windows per forward pass.
         weights: Hexadecimal sha256 of each weight file by name, recorded in protected files.
+        strength: Factor of the perturbation and its bound, above 0 and at most 1.
+
+    Raises:
+        ValueError: If the strength is out of range, or leaves less than one gray level.
     """
 
     def __init__(
@@ -48,8 +52,19 @@ class Protector(nn.Module):
         resize_mode: ResizeMode = "resize",
         window_batch: int = 8,
         weights: Mapping[str, str] | None = None,
+        strength: float = 1.0,
     ) -> None:
         super().__init__()
+        if not 0 < strength <= 1:
+            msg = f"strength is above 0 and at most 1, got {strength}"
+            raise ValueError(msg)
+        if strength * generator.budget < 1:
+            msg = (
+                f"strength {strength} leaves {strength * generator.budget:.2f} of 255 gray levels, "
+                f"less than a file can hold: use at least {1 / generator.budget:.2f}"
+            )
+            raise ValueError(msg)
+        self.strength = strength
         self.generator = generator.fold().eval()
         self.resize_mode = resize_mode
         self.window_batch = window_batch
@@ -57,7 +72,11 @@ class Protector(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, name: str, resize_mode: ResizeMode = "resize", precision: str = "32"
+        cls,
+        name: str,
+        resize_mode: ResizeMode = "resize",
+        precision: str = "32",
+        strength: float = 1.0,
     ) -> Self:
         """Load a generator from a folder or the Hub.
 
@@ -65,22 +84,25 @@ class Protector(nn.Module):
             name: Folder or Hub id.
             resize_mode: See the class.
             precision: Precision of the network: "32", "bf16" or "16".
+            strength: See the class.
 
         Raises:
             FileNotFoundError: If there is no such model.
-            ValueError: If the model is not a generator, or the precision is unknown.
+            ValueError: If the model is not a generator, the precision is unknown, or the strength
+                is out of range.
         """
         if precision not in PRECISIONS:
             msg = f"precision '{precision}' is not one of {', '.join(PRECISIONS)}"
             raise ValueError(msg)
         dtype = PRECISIONS[precision]
         generator = load_generator(name, dtype).fold().to(dtype)
-        return cls(generator, resize_mode, weights=fingerprint(name, model_path(name))["sha256"])
+        weights = fingerprint(name, model_path(name))["sha256"]
+        return cls(generator, resize_mode, weights=weights, strength=strength)
 
     @property
     def budget(self) -> float:
         """Largest change of a value in gray levels of 255."""
-        return self.generator.budget
+        return self.strength * self.generator.budget
 
     def mark(self, original: str) -> Mark:
         """Return the mark of a protected file.
@@ -149,7 +171,7 @@ class Protector(nn.Module):
         windows_to_do = _cut_windows(images, mergers)
         while batch := list(islice(windows_to_do, self.window_batch)):
             stacked = torch.stack([window for window, _ in batch])
-            perturbations = self.generator(stacked.to(device)).cpu()
+            perturbations = self.generator(stacked.to(device)).cpu() * self.strength
             for (_, merger), perturbation in zip(batch, perturbations, strict=True):
                 merger.add(perturbation)
         return [merger.result() for merger in mergers]

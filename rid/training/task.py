@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,30 +14,38 @@ from torch import Tensor
 from checkpoints.folders import pipeline_folder
 from datamodules.pairs import PairList, WithPairs
 from engine.manifest import fingerprint, write_manifest
+from images.transforms.purifier import Purifier
+from rid.edits import move, record, share_out
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.lineage import NOTHING, UNKNOWN, Fingerprint, Lineage, lineage_of, lineage_of_pairs
 from rid.losses import regression_loss
 from rid.noise import ShardedGenerator
-from rid.training.augment import RobustnessConfig, edit
 from rid.weights import save_generator
 
 
 class RIDTask(LightningModule):
     """Training of the generator (arXiv 2412.09844, section on training).
 
-    The loss is ``sds_weight * mean over models of Adv-SDS + regression_weight * regression``.
-    With Adv-SDS, a batch holds ``image``, (B, 3, S, S) RGB in [0, 1].
-    With regression, it holds ``source`` and ``attacked``, of the same shape and range.
+    The loss is ``sds_weight * Adv-SDS + denoising_weight * denoising + regression_weight *
+    regression``. The first two are means over the models and need ``image`` in a batch, (B, 3, S,
+    S) RGB in [0, 1]. Regression needs ``source`` and ``attacked``, of the same shape and range.
+
+    The denoising term is the negative mean logarithm of the denoising error, with its gradient
+    through the UNets. It is an addition to the paper. The logarithm gives edits and timesteps with
+    small errors the same weight as those with large ones.
 
     Args:
         generator: The network to train; its budget is the bound.
         surrogates: Diffusion pipelines to train against, folders or Hub ids; loaded in ``setup``.
         sds_weight: Weight of Adv-SDS; 0 turns it off.
+        denoising_weight: Weight of the denoising term; 0 turns it off.
         regression_weight: Weight of the regression term; 0 turns it off.
         regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
         prompt: Prompt of the surrogates; the paper uses one blank.
-        robustness: Random edits of protected images; None trains as the paper.
+        edits: Differentiable edits that protected images meet before the surrogates, each image of
+            a batch the next one in turn; null leaves its images as they are. Empty trains as the
+            paper.
         activation_checkpointing: Recompute the generator's blocks in the backward pass.
         compiled: Compile the generator.
         offload: Keep each surrogate's UNet in main memory except while it predicts.
@@ -45,7 +54,7 @@ class RIDTask(LightningModule):
         warmup_steps: Optimizer steps of linear warm-up, followed by linear decay to zero.
 
     Raises:
-        ValueError: If both weights are 0 or one is negative, or if surrogates are missing.
+        ValueError: If all weights are 0 or one is negative, or if surrogates are missing.
     """
 
     def __init__(
@@ -53,10 +62,11 @@ class RIDTask(LightningModule):
         generator: PerturbationGenerator,
         surrogates: list[str],
         sds_weight: float = 1.0,
+        denoising_weight: float = 0.0,
         regression_weight: float = 0.0,
         regression_norm: Literal["l1", "l2"] = "l1",
         prompt: str = " ",
-        robustness: RobustnessConfig | None = None,
+        edits: Sequence[Purifier | None] = (),
         activation_checkpointing: bool = False,
         compiled: bool = False,
         offload: bool = False,
@@ -65,18 +75,19 @@ class RIDTask(LightningModule):
         warmup_steps: int = 500,
     ) -> None:
         super().__init__()
-        if min(sds_weight, regression_weight) < 0 or sds_weight + regression_weight == 0:
+        weights = (sds_weight, denoising_weight, regression_weight)
+        if min(weights) < 0 or sum(weights) == 0:
             msg = (
-                f"sds_weight and regression_weight must be >= 0 and not both 0, got {sds_weight} "
-                f"and {regression_weight}"
+                "sds_weight, denoising_weight and regression_weight must be >= 0 and not all 0, "
+                f"got {sds_weight}, {denoising_weight} and {regression_weight}"
             )
             raise ValueError(msg)
         if not surrogates:
             msg = "surrogates is empty: name at least one diffusion pipeline folder or Hub id"
             raise ValueError(msg)
-        self.save_hyperparameters(ignore=["generator", "robustness"])
+        self.save_hyperparameters(ignore=["generator", "edits"])
         self.generator = generator
-        self.robustness = robustness
+        self.edits = edits
         # a loaded generator is in evaluation mode
         generator.train().checkpointing = activation_checkpointing
         self.ensemble: DiffusionEnsemble | None = None
@@ -92,7 +103,9 @@ class RIDTask(LightningModule):
             )
             if self.hparams["compiled"]:
                 self.generator.compile()
-        self.ensemble.to(self.trainer.strategy.root_device)  # self.device is still the CPU here
+        device = self.trainer.strategy.root_device  # self.device is still the CPU here
+        self.ensemble.to(device)
+        move(self.edits, device)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         terms = self._terms(batch, self._noise_source())
@@ -109,37 +122,55 @@ class RIDTask(LightningModule):
 
     def _terms(self, batch: dict[str, Tensor], noise: ShardedGenerator) -> dict[str, Tensor]:
         """Compute the enabled loss terms with one generator pass."""
-        sds_weight = self.hparams["sds_weight"]
+        self._check(batch)
         regression_weight = self.hparams["regression_weight"]
-        # entries of the batch that the terms need
-        remedy = "use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
-        if regression_weight and not {"source", "attacked"} <= set(batch):
-            msg = f"regression_weight needs pairs: {remedy}"
-            raise ValueError(msg)
-        if sds_weight and "image" not in batch:
-            msg = f"sds_weight needs images in addition to the pairs: {remedy}"
-            raise ValueError(msg)
+        attacked = self._meets_models
         # perturbations of all images
         inputs = []
-        if sds_weight:
+        if attacked:
             inputs.append(batch["image"])
         if regression_weight:
             inputs.append(batch["source"])
         sizes = [len(images) for images in inputs]
         perturbations = self.generator(torch.cat(inputs)).split(sizes)
         # weighted losses
-        terms = {}
-        if sds_weight:
-            assert self.ensemble is not None
-            protected = (batch["image"] + perturbations[0]).clamp(0, 1)
-            if self.robustness is not None:
-                protected = edit(protected, self.robustness, noise.generator)
-            terms["adv_sds"] = sds_weight * self.ensemble.adv_sds(protected, noise)
+        terms: dict[str, Tensor] = {}
+        if attacked:
+            terms |= self._model_terms((batch["image"] + perturbations[0]).clamp(0, 1), noise)
         if regression_weight:
             target = batch["attacked"] - batch["source"]
             norm = self.hparams["regression_norm"]
             error = regression_loss(2 * perturbations[-1], 2 * target, norm)
             terms["regression"] = regression_weight * error
+        return terms
+
+    @property
+    def _meets_models(self) -> bool:
+        return bool(self.hparams["sds_weight"] or self.hparams["denoising_weight"])
+
+    def _check(self, batch: dict[str, Tensor]) -> None:
+        """Refuse a batch without the entries that the terms need."""
+        remedy = "use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
+        if self.hparams["regression_weight"] and not {"source", "attacked"} <= set(batch):
+            msg = f"regression_weight needs pairs: {remedy}"
+            raise ValueError(msg)
+        if self._meets_models and "image" not in batch:
+            name = "sds_weight" if self.hparams["sds_weight"] else "denoising_weight"
+            msg = f"{name} needs images in addition to the pairs: {remedy}"
+            raise ValueError(msg)
+
+    def _model_terms(self, protected: Tensor, noise: ShardedGenerator) -> dict[str, Tensor]:
+        """Compute the terms of the surrogates on protected images, (B, 3, S, S)."""
+        assert self.ensemble is not None
+        if self.edits:
+            seed = 0 if noise.generator is None else noise.generator.initial_seed()
+            protected = share_out(protected, self.edits, seed, noise.rank, noise.world_size)
+        terms: dict[str, Tensor] = {}
+        if weight := self.hparams["sds_weight"]:
+            terms["adv_sds"] = weight * self.ensemble.adv_sds(protected, noise)
+        if weight := self.hparams["denoising_weight"]:
+            errors = self.ensemble.denoising_losses(protected, noise)
+            terms["denoising"] = -weight * errors.log().mean()
         return terms
 
     def protect(self, images: Tensor) -> Tensor:
@@ -184,7 +215,7 @@ class RIDTask(LightningModule):
                 seed=torch.initial_seed(),
                 budget_levels=self.generator.budget,
                 steps=self.global_step,
-                settings=dict(self.hparams),
+                settings=dict(self.hparams) | {"edits": record(self.edits)},
                 surrogates=self._surrogates(),
                 **self._lineage().record(),
             )
@@ -200,7 +231,7 @@ class RIDTask(LightningModule):
         """
         origin = self.generator.origin
         lineage = NOTHING if origin is None else lineage_of(origin)
-        if self.hparams["sds_weight"]:
+        if self.hparams["sds_weight"] or self.hparams["denoising_weight"]:
             lineage += Lineage(self._surrogates(), complete=True)
         if self.hparams["regression_weight"]:
             datasets = getattr(self.trainer.datamodule, "datasets", {})  # type: ignore[attr-defined]

@@ -16,9 +16,11 @@ from eval.studies.protection_command import MATRIX, PERSONALIZE
 from images.io import save_png
 from images.photo import Photo
 from indexing.activate_command import VERB as ACTIVATE
+from rid.generator import PerturbationGenerator
 from rid.pairs.command import VERB as PAIRS
 from rid.pairs.config import PairConfig
 from rid.training.cli import main as rid
+from rid.weights import save_generator
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -65,13 +67,18 @@ def test_training_configs_build(name, generator_folder, tmp_path, monkeypatch):
     ]
     # Fine-tuning starts from a trained generator.
     if "load_generator" in (CONFIGS / name).read_text():
-        small = [f"--model.generator.init_args.name={generator_folder}"]
+        start = generator_folder
+        if "512" in name:
+            start = tmp_path / "generator"
+            save_generator(PerturbationGenerator(width=16, depth=1, heads=2), start)
+        small = [f"--model.generator.init_args.name={start}"]
     cli = rid(args=["-c", str(CONFIGS / name), *small], run=False)
     assert cli.model.generator.budget == 6
     item = cli.datamodule.datasets["train"][0]
     sizes = {value.shape[-1] for value in item.values() if isinstance(value, torch.Tensor)}
     assert sizes == {cli.model.generator.image_size}
-    assert ("image" in item) >= (cli.model.hparams["sds_weight"] > 0)
+    meets_models = cli.model.hparams["sds_weight"] + cli.model.hparams["denoising_weight"] > 0
+    assert ("image" in item) >= meets_models
     assert ("attacked" in item) == (cli.model.hparams["regression_weight"] > 0)
 
 

@@ -22,6 +22,7 @@ from eval.attacks import purification as methods
 from eval.attacks.purification.diffusion import cut, origins, paste
 from eval.attacks.purification.latent import ReducedNoise
 from images.io import to_uint8
+from tests.conftest import SHIPPED
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_text_encoder, build_tokenizer
 
@@ -107,6 +108,7 @@ def test_jpeg_is_pillows_file_and_passes_gradients(portraits):
         methods.GaussianBlur(),
         methods.GaussianNoise(),
         methods.Crop(),
+        methods.RandomCrop(),
         methods.Rounding(4),
     ],
     ids=lambda method: type(method).__name__,
@@ -122,6 +124,37 @@ def test_pixel_edits_keep_size_and_range_repeat_and_are_differentiable(method, p
     assert not torch.equal(edited, images)
 
 
+def test_a_random_crop_shows_one_window_of_every_image(portraits):
+    windows = set()
+    for seed in range(6):
+        cropped = methods.RandomCrop(0.5)(portraits[:2], source(seed))
+        small = torch.nn.functional.interpolate(cropped, (32, 32), mode="bilinear", antialias=True)
+        errors = {}
+        for top in range(33):
+            for left in range(33):
+                window = portraits[:2, :, top : top + 32, left : left + 32]
+                errors[top, left] = float((window - small).abs().mean())
+        windows.add(min(errors, key=errors.get))
+    assert len(windows) > 1, "the window moves"
+
+
+def test_one_step_of_diffusion_is_the_models_estimate(portraits):
+    method = methods.OneStepDiffusion(str(SHIPPED / "ddpm"), timestep=60)
+    images = portraits[:2].clone().requires_grad_()
+    purified = method(images, source())
+    # by hand: x0 = (x_t - sqrt(1 - a) * predicted noise) / sqrt(a)
+    signal = method.schedule.alphas_cumprod[60]
+    clean = images.detach() * 2 - 1
+    noise = torch.randn(clean.shape, generator=source())
+    noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
+    with torch.no_grad():
+        predicted = method.network(noisy, torch.tensor([60, 60])).sample
+    expected = (noisy - (1 - signal).sqrt() * predicted) / signal.sqrt()
+    assert torch.allclose(purified, ((expected + 1) / 2).clamp(0, 1), atol=1e-5)
+    purified.sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -130,6 +163,8 @@ def test_pixel_edits_keep_size_and_range_repeat_and_are_differentiable(method, p
         (lambda: methods.GaussianBlur(0), "sigma"),
         (lambda: methods.Rounding(9), "bits"),
         (lambda: methods.Crop(1.5), "keep"),
+        (lambda: methods.RandomCrop(0), "keep"),
+        (lambda: methods.OneStepDiffusion(timestep=-1), "steps"),
         (lambda: methods.GridPure(gamma=1), "gamma"),
         (lambda: methods.DiffPure(steps=0), "steps"),
         (lambda: methods.ImageToImage(strength=0), "strength"),

@@ -102,3 +102,17 @@ def test_sizes_that_do_not_fit_are_refused(settings_, words):
 def test_a_picture_of_another_size_is_refused():
     with pytest.raises(ValueError, match="64x64 images, got 32x48"):
         PerturbationGenerator(**SMALL)(torch.rand(1, 3, 48, 32))
+
+
+def test_checkpointed_blocks_give_the_same_gradient(portraits):
+    torch.manual_seed(0)
+    generator = PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=2, heads=2)
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    gradients = []
+    for again in (False, True):
+        generator.checkpointing = again
+        generator.zero_grad()
+        generator(portraits[:2]).square().sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in generator.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))

@@ -2,15 +2,17 @@
 
 from eval.attacks.purification.diffusion import DiffPure, GridPure
 from eval.attacks.purification.latent import ImageToImage, NoisyUpscale
+from eval.attacks.purification.one_step import OneStepDiffusion
 from eval.attacks.purification.pixels import (
     Crop,
     DownUp,
     GaussianBlur,
     GaussianNoise,
     Jpeg,
+    RandomCrop,
     Rounding,
 )
-from eval.attacks.purification.purifier import Purifier
+from images.transforms.purifier import Purifier
 
 __all__ = [
     "Crop",
@@ -22,6 +24,8 @@ __all__ = [
     "ImageToImage",
     "Jpeg",
     "NoisyUpscale",
+    "OneStepDiffusion",
     "Purifier",
+    "RandomCrop",
     "Rounding",
 ]

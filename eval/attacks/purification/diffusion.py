@@ -13,8 +13,8 @@ from torch import Tensor
 
 from checkpoints.folders import model_folder
 from checkpoints.whole import explaining_load_errors
-from eval.attacks.purification.purifier import Purifier
 from images.transforms.differentiable import resize
+from images.transforms.purifier import Purifier
 
 UNCONDITIONAL = "xutongda/adm_imagenet_256x256_unconditional"
 """ADM at 256 pixels (arXiv 2105.05233), converted to diffusers; both papers use it.

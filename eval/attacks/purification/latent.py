@@ -12,8 +12,8 @@ from torch import Tensor
 
 from checkpoints.folders import model_folder
 from checkpoints.whole import explaining_load_errors
-from eval.attacks.purification.purifier import Purifier
 from images.transforms.differentiable import resize
+from images.transforms.purifier import Purifier
 from models.pipelines import open_pipeline
 
 

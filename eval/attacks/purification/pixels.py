@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from eval.attacks.purification.purifier import Purifier
 from images.transforms import differentiable
 from images.transforms.codecs import Chroma, check_quality
+from images.transforms.purifier import Purifier
 
 
 class Jpeg(Purifier):
@@ -111,3 +111,20 @@ class Crop(Purifier):
 
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
         return differentiable.center_crop_resize(images, self.keep)
+
+
+class RandomCrop(Purifier):
+    """Crop at a random place, resized to the image's size.
+
+    Args:
+        keep: Share of each side that is kept, above 0 and at most 1.
+    """
+
+    def __init__(self, keep: float = 0.75) -> None:
+        if not 0 < keep <= 1:
+            msg = f"keep is above 0 and at most 1, got {keep}"
+            raise ValueError(msg)
+        self.keep = keep
+
+    def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
+        return differentiable.random_crop_resize(images, self.keep, source)

@@ -224,3 +224,42 @@ def test_two_processes_make_the_same_pairs(photos, pipelines, tmp_path):
         assert (difference > 0).mean() < 0.01, (
             "up to rounding, as two processes use fewer threads each"
         )
+
+
+def test_a_surrogate_learns_the_reference_images(photos, pipelines, tmp_path, capsys, portraits):
+    settings = {"method": "surrogate", "by_folder": True, "surrogate": SURROGATE}
+    reference = tmp_path / "reference"
+    assert pairs(photos, tmp_path / "without", pipelines[:1], **settings) == 0
+    for person, index in (("person0", 6), ("person1", 7)):
+        image = to_uint8(portraits[index]).permute(1, 2, 0).numpy()
+        save_png(Photo(image), reference / person / "a.png")
+    settings |= {"reference": str(reference)}
+    assert pairs(photos, tmp_path / "with", pipelines[:1], **settings) == 0
+    name = "attacked/person0/0.png"
+    assert not np.array_equal(levels(tmp_path / "with" / name), levels(tmp_path / "without" / name))
+    # other reference images are another job
+    save_png(Photo(image), reference / "person0" / "b.png")
+    assert pairs(photos, tmp_path / "with", pipelines[:1], **settings) == 2
+    assert "reference differs" in capsys.readouterr().err
+    # every person needs some
+    (reference / "person1" / "a.png").unlink()
+    assert pairs(photos, tmp_path / "new", pipelines[:1], **settings) == 2
+    assert "has no images in 'person1'" in capsys.readouterr().err
+    assert pairs(photos, tmp_path / "new", pipelines[:1], reference=str(reference)) == 2
+    assert "reference needs the method surrogate and by_folder" in capsys.readouterr().err
+
+
+def test_pairs_through_edits_name_them_and_differ(photos, pipelines, tmp_path, capsys):
+    edit = {
+        "class_path": "eval.attacks.purification.DownUp",
+        "init_args": {"scale": 0.5},
+    }
+    assert pairs(photos, tmp_path / "plain", pipelines[:1]) == 0
+    assert pairs(photos, tmp_path / "edited", pipelines[:1], edits=[None, edit]) == 0
+    settings = json.loads((tmp_path / "edited" / "manifest.json").read_text())["settings"]
+    assert settings["edits"][0] is None
+    assert settings["edits"][1]["scale"] == 0.5
+    name = "attacked/person0/0.png"
+    assert not np.array_equal(levels(tmp_path / "plain" / name), levels(tmp_path / "edited" / name))
+    assert pairs(photos, tmp_path / "plain", pipelines[:1], edits=[edit]) == 2
+    assert "edits differs" in capsys.readouterr().err

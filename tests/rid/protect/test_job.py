@@ -81,6 +81,30 @@ def test_every_pixel_of_the_saved_files_is_within_the_budget(photos, tmp_path, g
         assert 0 < np.abs(before - after).max() <= 6
 
 
+def test_strength_bounds_what_is_saved(photos, tmp_path, generator_folder, capsys):
+    arguments = [photos, "-o", tmp_path / "half", "--weights", generator_folder]
+    protect(*arguments, "--strength", 0.5)
+    assert "no value changed by more than 3 of 255 levels" in capsys.readouterr().out
+    manifest = json.loads((tmp_path / "half" / "manifest.json").read_text())
+    assert manifest["budget_levels"] == 3.0
+    assert protect(*arguments) == 2, "another strength is another job"
+    assert "strength differs" in capsys.readouterr().err
+    for strength, words in (("0", "above 0 and at most 1"), ("0.1", "use at least 0.17")):
+        assert protect(*arguments[:2], tmp_path / "new", "--strength", strength) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_folder_of_a_version_without_strength_goes_on(photos, tmp_path, generator_folder):
+    arguments = [photos, "-o", tmp_path / "out", "--weights", generator_folder]
+    protect(*arguments)
+    file = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["settings"]["strength"]
+    file.write_text(json.dumps(manifest))
+    assert protect(*arguments, "--strength", 0.5) == 2
+    assert protect(*arguments) == 1, "two photos cannot be read; nothing else is wrong"
+
+
 def test_orientation_is_applied_and_alpha_kept(photos, tmp_path, generator_folder):
     out = tmp_path / "out"
     protect(photos, "-o", out, "--weights", generator_folder)

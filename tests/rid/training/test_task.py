@@ -130,7 +130,7 @@ def test_regression_trains_alone_and_together_with_adv_sds(pipelines):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"sds_weight": 0}, "not both 0"),
+        ({"sds_weight": 0}, "not all 0"),
         ({"regression_weight": -1}, "must be >= 0"),
         ({"surrogates": []}, "name at least one"),
     ],

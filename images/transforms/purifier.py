@@ -1,4 +1,4 @@
-"""Interface of all purifications."""
+"""Interface of edits that may remove a protection."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor
 class Purifier(ABC):
     """Purification: maps protected images to images of the same size.
 
+    Attackers apply purifications (:mod:`eval.attacks.purification`). Protections that shall survive
+    them are trained through differentiable ones (:mod:`rid.edits`).
     Models are loaded on first use.
     """
 
