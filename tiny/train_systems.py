@@ -26,7 +26,7 @@ from tiny.fitting import Place, record
 
 PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
 REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
-ROBUST_CONFIG = ROOT / "configs" / "rid" / "tiny_robust.yaml"
+COMBINED_CONFIG = ROOT / "configs" / "rid" / "tiny_combined.yaml"
 DETECTOR_CONFIGS = (
     ROOT / "configs" / "detectors" / "tiny_npr.yaml",
     ROOT / "configs" / "detectors" / "tiny_patches.yaml",
@@ -34,13 +34,12 @@ DETECTOR_CONFIGS = (
 
 
 def train_rid(
-    place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 2
+    place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 4
 ) -> None:
     """Train the RID generator.
 
     PGD perturbations of training portraits are made, the generator learns them by regression, and
-    then training goes on with the denoising error after edits. ``sd-b`` takes no part, so that a
-    pipeline is left that the protection has not seen.
+    then training goes on with Adv-SDS.
 
     Args:
         place: Folders.
@@ -52,7 +51,7 @@ def train_rid(
     start = time.monotonic()
     work = place.work / name
     # Draw portraits, and make pairs of clean and perturbed images.
-    surrogates = [str(place.shipped / pipeline) for pipeline in ("sd-a1", "sd-a2")]
+    surrogates = [str(place.shipped / pipeline) for pipeline in ("sd-a1", "sd-a2", "sd-b")]
     export_portraits(work / "portraits", people, pictures, first=0)
     options = JobOptions(DeviceOptions("cpu", 1))
     make_pairs([work / "portraits"], work / "pairs", _pair_config(surrogates), options)
@@ -67,19 +66,21 @@ def train_rid(
         }
     regression_settings = settings | {"data.init_args.train.init_args.path": pairs}
     regression = _fit(REGRESSION_CONFIG, work / "regression", regression_settings)
-    # Continue through edits.
-    start_weights = f"{regression.trainer.log_dir}/generator"
-    robust_settings = settings | {"model.generator.init_args.name": start_weights}
-    robust = _fit(ROBUST_CONFIG, work / "robust", robust_settings)
+    # Continue with Adv-SDS.
+    combined_settings = settings | {
+        "model.generator.init_args.name": f"{regression.trainer.log_dir}/generator",
+        "data.init_args.train.init_args.pairs.init_args.path": pairs,
+    }
+    combined = _fit(COMBINED_CONFIG, work / "combined", combined_settings)
     # Ship the generator in float16.
-    generator_folder = Path(robust.trainer.log_dir or "") / "generator"
+    generator_folder = Path(combined.trainer.log_dir or "") / "generator"
     shutil.copytree(generator_folder, place.shipped / name, dirs_exist_ok=True)
-    save_generator(robust.model.generator.half(), place.shipped / name)
+    save_generator(combined.model.generator.half(), place.shipped / name)
     note = (
         f"{people * pictures} pairs of {people} identities; "
         f"{regression.trainer.global_step} steps of regression before"
     )
-    _record_run(place.shipped / name, robust, time.monotonic() - start, note)
+    _record_run(place.shipped / name, combined, time.monotonic() - start, note)
 
 
 def _pair_config(surrogates: list[str]) -> PairConfig:

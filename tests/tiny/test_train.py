@@ -79,7 +79,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["index"] = partial(tiny.train_recognition.train_index, training=80, entries=20)
     small["rid"] = partial(tiny.train_systems.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
-    for config in ("REGRESSION_CONFIG", "ROBUST_CONFIG"):
+    for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
         monkeypatch.setattr(
             tiny.train_systems, config, lighter(getattr(tiny.train_systems, config), tmp_path)
         )
