@@ -13,8 +13,8 @@ from torch import Tensor
 from checkpoints.folders import model_folder
 from eval.attacks.purification import Purifier
 from eval.metrics.denoising import denoising_error
-from eval.metrics.identity import load_face_net, load_faces
 from eval.metrics.quality import fidelity, quantize
+from models.faces.backends import load_face_net, load_faces
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
 from tiny.dataset import PortraitDataset

@@ -15,8 +15,9 @@ from checkpoints.folders import pipeline_folder
 from datamodules.identities import as_people
 from eval.attacks.personalization import Personalization
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
-from eval.metrics.identity import FaceBackend, IdentityPreservation, load_faces, mean_embedding
+from eval.metrics.identity import IdentityPreservation, mean_embedding
 from eval.metrics.quality import quantize
+from models.faces.backends import FaceBackend, load_faces
 
 
 class PersonalizationCallback(PeriodicEvaluation):

@@ -20,8 +20,8 @@ from torchmetrics.image import FrechetInceptionDistance, KernelInceptionDistance
 
 from eval.metrics.denoising import denoising_error
 from eval.metrics.face_quality import PASSES, ser_fiq
-from eval.metrics.identity import FaceBackend
 from models.clip import CLIP, ClipMetrics
+from models.faces.backends import FaceBackend
 from models.faces.face_net import FaceNet
 from rid.ensemble import DiffusionEnsemble
 

@@ -20,7 +20,6 @@ from engine.run_job import run_job
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import SET_METRICS, ExtraMetrics, MetricWeights
-from eval.metrics.identity import face_files, load_faces
 from eval.reports.personalization import write_report
 from eval.reports.protection_table import StudyTable
 from eval.studies.access import access_of_arms
@@ -28,6 +27,7 @@ from eval.studies.arms import build_arms
 from eval.studies.protection_job import PersonInput, ProtectionStudy
 from eval.studies.renamed import PROTECTION_IMPLIED, PROTECTION_RENAMED
 from eval.studies.results import load_all
+from models.faces.backends import face_files, load_faces
 from rid.edits import record
 from rid.lineage import Lineage, lineage_of
 from rid.pairs.config import PGDConfig

@@ -20,12 +20,13 @@ from engine.records import to_json
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
-from eval.metrics.identity import FaceBackend, IdentityPreservation, mean_embedding, similarities
+from eval.metrics.identity import IdentityPreservation, mean_embedding, similarities
 from eval.metrics.quality import brisque, fidelity, quantize
 from eval.studies.arms import Arm
 from eval.studies.renamed import PROTECTION_IMPLIED, PROTECTION_RENAMED
 from eval.studies.results import result_file, save_all
 from images.io import open_photo
+from models.faces.backends import FaceBackend
 
 
 @dataclass(frozen=True)

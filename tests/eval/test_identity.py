@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.metrics.identity import IdentityPreservation, load_faces, mean_embedding
+from eval.metrics.identity import IdentityPreservation, mean_embedding
+from models.faces.backends import load_faces
 from models.faces.face_net import FaceNet, Faces
 
 

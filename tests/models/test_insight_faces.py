@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from eval.metrics.identity import face_files, load_faces
+from models.faces.backends import face_files, load_faces
 
 
 @pytest.fixture

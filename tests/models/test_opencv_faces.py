@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eval.metrics.identity import IdentityPreservation, load_faces
+from eval.metrics.identity import IdentityPreservation
+from models.faces.backends import load_faces
 from models.faces.opencv import OpenCVFaces
 
 FOLDER = Path(

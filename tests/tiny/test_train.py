@@ -21,8 +21,8 @@ from datamodules.datamodule import ImageDataModule
 from detectors.detector import Detector
 from engine.cli import run
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
-from eval.metrics.identity import load_faces
 from models.embedders import open_embedder
+from models.faces.backends import load_faces
 from models.taef2 import TAEF2
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
