@@ -66,6 +66,10 @@ class InsightFaces(PhotographFaces):
             )
             raise ValueError(msg) from error
 
+    def find(self, bgr: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
+        boxes = [face.bbox for face in self.app.get(bgr)]
+        return [(float(box[0]), float(box[1]), float(box[2]), float(box[3])) for box in boxes]
+
     def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:
         faces = self.app.get(bgr)
         if not faces:

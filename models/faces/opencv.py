@@ -50,10 +50,21 @@ class OpenCVFaces(PhotographFaces):
             )
             raise ValueError(msg) from error
 
-    def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:
+    def find(self, bgr: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
+        found = []
+        for left, top, wide, high in (row[:4].tolist() for row in self._detect(bgr)):
+            found.append((left, top, left + wide, top + high))
+        return found
+
+    def _detect(self, bgr: NDArray[np.uint8]) -> Any:
+        """Return a row for each face: box, landmarks, score."""
         self.detector.setInputSize((bgr.shape[1], bgr.shape[0]))
         faces = self.detector.detect(bgr)[1]
-        if faces is None:
+        return [] if faces is None else faces
+
+    def largest(self, bgr: NDArray[np.uint8]) -> tuple[float, Any, Any] | None:
+        faces = self._detect(bgr)
+        if not len(faces):
             return None
         face = max(faces, key=lambda row: row[2] * row[3])
         left, top, wide, high = face[:4]

@@ -31,6 +31,26 @@ class PhotographFaces(ABC):
             without a face.
         """
 
+    @abstractmethod
+    def find(self, bgr: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
+        """Find all faces of an (H, W, 3) BGR uint8 image.
+
+        Returns:
+            (left, top, right, bottom) of each, in pixels.
+        """
+
+    def boxes(self, bgr: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
+        """Find all faces of an (H, W, 3) BGR uint8 image of any size.
+
+        Returns:
+            (left, top, right, bottom) of each, in pixels.
+        """
+        enlarged, scale = _enlarged(np.ascontiguousarray(bgr))
+        found = []
+        for left, top, right, bottom in self.find(enlarged):
+            found.append((left / scale, top / scale, right / scale, bottom / scale))
+        return found
+
     def __call__(self, images: Tensor) -> Faces:
         """Detect and embed faces in (B, 3, H, W) RGB images in [0, 1]."""
         # Process image by image, as 8-bit BGR.
@@ -53,12 +73,7 @@ class PhotographFaces(ABC):
         self, bgr: NDArray[np.uint8]
     ) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
         """Return score, relative box and embedding of an image; score 0 without a face."""
-        scale = max(1.0, MIN_SIDE / min(bgr.shape[:2]))
-        if scale > 1:
-            bgr = np.asarray(
-                cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC),
-                dtype=np.uint8,
-            )
+        bgr, _ = _enlarged(bgr)
         face = self.largest(bgr)
         if face is None:
             return 0.0, np.zeros(4, np.float32), np.zeros(0, np.float32)
@@ -73,3 +88,12 @@ class PhotographFaces(ABC):
             ]
         )
         return score, box.astype(np.float32), np.asarray(embedding, np.float32).reshape(-1)
+
+
+def _enlarged(bgr: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """Enlarge an image that is too small for detection; return it and the factor."""
+    scale = max(1.0, MIN_SIDE / min(bgr.shape[:2]))
+    if scale == 1:
+        return bgr, 1.0
+    enlarged = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(enlarged, dtype=np.uint8), scale

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from engine.devices import Process
+from engine.files import file_digest
 from engine.job import Batch, JobOptions, Report
 from images.inputs import ImageInput
 from images.io import decode_photo, encode_photo, unsaved_metadata, without_metadata
@@ -19,9 +21,11 @@ from images.outputs import ImageTree
 from images.photo import Photo
 from images.transforms.geometry import center_crop_photo
 from rid.protect.config import RENAMED, ProtectConfig
+from rid.protect.face_search import FaceSearch
+from rid.protect.layout import Layout
 from rid.protect.protector import Protector
-from rid.protect.steps import cover_photo, protect_photo, refuse_changed
-from rid.protect.windows import ResizeMode, Windows
+from rid.protect.steps import protect_photo, refuse_changed
+from rid.protect.windows import ResizeMode
 
 SUFFIXES = {"png": "png", "jpeg": "jpg"}
 """File suffix of each output format."""
@@ -35,18 +39,16 @@ class OpenedPhoto:
 
     Attributes:
         photo: The decoded photo.
-        windows: Layout of the generator's windows.
-        scaled: The scaled photo, (3, *windows.scaled): float in [0, 1], or uint8 in [0, 255].
+        layout: Areas of the photo at the generator's scale.
         sha256: Digest of the file.
     """
 
     photo: Photo
-    windows: Windows
-    scaled: Tensor
+    layout: Layout
     sha256: str
 
 
-class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
+class ProtectJob(ImageJob[OpenedPhoto, list[Tensor]]):
     """Batch job that adds a generator's perturbation to photos.
 
     Args:
@@ -57,7 +59,7 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
 
     command = "rid protect"
     renamed = RENAMED
-    implied = MappingProxyType({"strength": 1.0})
+    implied = MappingProxyType({"strength": 1.0, "face_detector": None})
     unit = "photo"
     table = "protected.csv"
     columns = ("source", "output", "width", "height", "levels", "psnr", "ssim", "notes", "error")
@@ -87,30 +89,42 @@ class ProtectJob(ImageJob[OpenedPhoto, Tensor]):
         side = self.protector.generator.image_size
         if self.config.resize_mode == "crop":
             photo = center_crop_photo(photo, side)
-        # windows of the generator on the scaled photo
-        windows, scaled = cover_photo(photo, side, window_mode(self.config))
-        return OpenedPhoto(photo, windows, scaled, source.digest())
+        # areas that the generator sees
+        layout = self.protector.layout(torch.from_numpy(photo.rgb).permute(2, 0, 1))
+        return OpenedPhoto(photo, layout, source.digest())
 
-    def step(self, batch: Batch[ImageInput, OpenedPhoto]) -> list[Tensor]:
-        return self.protector.perturb([(item.windows, item.scaled) for item in batch.prepared])
+    def step(self, batch: Batch[ImageInput, OpenedPhoto]) -> list[list[Tensor]]:
+        return self.protector.perturb([item.layout for item in batch.prepared])
 
-    def finish(self, prepared: OpenedPhoto, result: Tensor) -> SavedImage:
+    def finish(self, prepared: OpenedPhoto, result: list[Tensor]) -> SavedImage:
         # protected pixels
         photo = prepared.photo
         mark = self.protector.mark(prepared.sha256)
-        protected = protect_photo(photo, prepared.windows.enlarge(result), mark)
+        protected = protect_photo(photo, prepared.layout.assemble(result), mark)
         # encoded file
         kind = self.config.format
         content = encode_photo(protected, kind, JPEG_QUALITY)
         # change of the saved pixels
         saved = protected.rgb if kind == "png" else decode_photo(content, "the result").rgb
-        notes = "; ".join((*photo.notes, *unsaved_metadata(photo, kind)))
+        faces = prepared.layout.faces
+        found = [] if faces is None else [f"faces found: {faces}"]
+        notes = "; ".join((*photo.notes, *unsaved_metadata(photo, kind), *found))
         return SavedImage(content, compare_images(photo.rgb, saved) | {"notes": notes})
 
 
 def window_mode(config: ProtectConfig) -> ResizeMode:
     """Return the layout of the windows; cropped photos are resized."""
     return "resize" if config.resize_mode == "crop" else config.resize_mode
+
+
+def _face_weights(protector: Protector) -> dict[str, str] | None:
+    """Return the sha256 of the face detector's files; None without a detector."""
+    if not isinstance(protector.faces, FaceSearch):
+        return None
+    from models.faces.backends import face_files
+
+    files = face_files(protector.faces.name)
+    return {role: file_digest(file) for role, file in files.items()}
 
 
 def protect(
@@ -140,7 +154,10 @@ def protect(
     options = options or JobOptions()
     # generator, inputs and output files
     protector = Protector.from_pretrained(
-        config.weights, window_mode(config), strength=config.strength
+        config.weights,
+        window_mode(config),
+        strength=config.strength,
+        face_detector=config.face_detector,
     )
     protector.window_batch = options.batch_size
     found, tree = plan_image_job(inputs, output, SUFFIXES[config.format])
@@ -150,6 +167,7 @@ def protect(
         "resize_mode": config.resize_mode,
         "format": config.format,
         "strength": config.strength,
+        "face_detector": _face_weights(protector),
         "strip_metadata": config.strip_metadata,
     }
     job = ProtectJob(config, protector, tree)

@@ -16,8 +16,10 @@ from images.given import ChangedImage, GivenImage, Images, given_images
 from images.marks import Mark
 from images.metrics import compare_images
 from rid.generator import PerturbationGenerator
-from rid.protect.steps import cover_photo, protect_photo, refuse_changed
-from rid.protect.windows import Merger, ResizeMode, Windows
+from rid.protect.face_search import FaceSearch, FindFaces
+from rid.protect.layout import Area, Layout
+from rid.protect.steps import protect_photo, refuse_changed
+from rid.protect.windows import Merger, ResizeMode
 from rid.weights import load_generator
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
@@ -41,9 +43,11 @@ class Protector(nn.Module):
         window_batch: Windows per forward pass.
         weights: Hexadecimal sha256 of each weight file by name, recorded in protected files.
         strength: Factor of the perturbation and its bound, above 0 and at most 1.
+        faces: Face detector, with the mode ``faces``.
 
     Raises:
-        ValueError: If the strength is out of range, or leaves less than one gray level.
+        ValueError: If the strength is out of range, or leaves less than one gray level; or if the
+            mode ``faces`` has no detector.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Protector(nn.Module):
         window_batch: int = 8,
         weights: Mapping[str, str] | None = None,
         strength: float = 1.0,
+        faces: FindFaces | None = None,
     ) -> None:
         super().__init__()
         if not 0 < strength <= 1:
@@ -64,7 +69,11 @@ class Protector(nn.Module):
                 f"less than a file can hold: use at least {1 / generator.budget:.2f}"
             )
             raise ValueError(msg)
+        if resize_mode == "faces" and faces is None:
+            msg = "the resize mode faces needs a face detector"
+            raise ValueError(msg)
         self.strength = strength
+        self.faces = faces if resize_mode == "faces" else None
         self.generator = generator.fold().eval()
         self.resize_mode = resize_mode
         self.window_batch = window_batch
@@ -77,6 +86,7 @@ class Protector(nn.Module):
         resize_mode: ResizeMode = "resize",
         precision: str = "32",
         strength: float = 1.0,
+        face_detector: str = "opencv",
     ) -> Self:
         """Load a generator from a folder or the Hub.
 
@@ -85,6 +95,8 @@ class Protector(nn.Module):
             resize_mode: See the class.
             precision: Precision of the network: "32", "bf16" or "16".
             strength: See the class.
+            face_detector: Name of the detector, with the mode ``faces``; see
+                :func:`models.faces.backends.face_files`.
 
         Raises:
             FileNotFoundError: If there is no such model.
@@ -97,7 +109,8 @@ class Protector(nn.Module):
         dtype = PRECISIONS[precision]
         generator = load_generator(name, dtype).fold().to(dtype)
         weights = fingerprint(name, model_path(name))["sha256"]
-        return cls(generator, resize_mode, weights=weights, strength=strength)
+        faces = FaceSearch(face_detector) if resize_mode == "faces" else None
+        return cls(generator, resize_mode, weights=weights, strength=strength, faces=faces)
 
     @property
     def budget(self) -> float:
@@ -131,8 +144,9 @@ class Protector(nn.Module):
 
     def _protect(self, given: GivenImage) -> Protected:
         refuse_changed(given.photo, given.name)
-        windows, scaled = cover_photo(given.photo, self.generator.image_size, self.resize_mode)
-        perturbation = windows.enlarge(self.perturb([(windows, scaled)])[0])
+        rgb_u8 = torch.from_numpy(given.photo.rgb).permute(2, 0, 1)
+        layout = self.layout(rgb_u8)
+        perturbation = layout.assemble(self.perturb([layout])[0])
         photo = protect_photo(given.photo, perturbation, self.mark(given.sha256))
         change = compare_images(given.photo.rgb, photo.rgb)
         return Protected(given.name, photo, change["levels"], change["psnr"], change["ssim"])
@@ -147,41 +161,59 @@ class Protector(nn.Module):
         Returns:
             Same shape, in [0, 1], not rounded to 8 bits; each value changes by at most the budget.
         """
-        size = (images.shape[-2], images.shape[-1])
-        windows = Windows.cover(size, self.generator.image_size, self.resize_mode)
-        scaled = self.perturb([(windows, windows.scale(image.cpu())) for image in images])
-        perturbations = torch.stack([windows.enlarge(perturbation) for perturbation in scaled])
+        layouts = [self.layout(image.cpu()) for image in images]
+        parts = self.perturb(layouts)
+        perturbations = torch.stack(
+            [layout.assemble(part) for layout, part in zip(layouts, parts, strict=True)]
+        )
         return (images + perturbations.to(images)).clamp(0, 1)
 
+    def layout(self, image: Tensor) -> Layout:
+        """Lay the generator's windows over an image, and over the faces in it.
+
+        Args:
+            image: (3, H, W), float in [0, 1] or uint8 in [0, 255].
+
+        Raises:
+            ValueError: If it takes too many windows.
+        """
+        boxes = None if self.faces is None else self.faces(image)
+        return Layout.cover(image, self.generator.image_size, self.resize_mode, boxes)
+
     @torch.no_grad()
-    def perturb(self, images: Sequence[tuple[Windows, Tensor]]) -> list[Tensor]:
-        """Compute the perturbations of scaled images.
+    def perturb(self, layouts: Sequence[Layout]) -> list[list[Tensor]]:
+        """Compute the perturbations of all areas of some images.
 
         At most ``window_batch`` windows are held in memory at a time.
 
         Args:
-            images: Window layout and scaled image of each: (3, *windows.scaled), float in [0, 1] or
-                uint8 in [0, 255].
+            layouts: Areas of each image.
 
         Returns:
-            Perturbation of each scaled image, (3, *windows.scaled) float32, for values in [0, 1].
+            For each image, the perturbation of each scaled area, (3, *windows.scaled) float32, for
+            values in [0, 1].
         """
         device = self.generator.to_pixels.weight.device
-        mergers = [Merger(windows) for windows, _ in images]
-        windows_to_do = _cut_windows(images, mergers)
+        areas: list[Area] = []
+        for layout in layouts:
+            areas += layout.areas
+        mergers = [Merger(area.windows) for area in areas]
+        windows_to_do = _cut_windows(areas, mergers)
         while batch := list(islice(windows_to_do, self.window_batch)):
             stacked = torch.stack([window for window, _ in batch])
             perturbations = self.generator(stacked.to(device)).cpu() * self.strength
             for (_, merger), perturbation in zip(batch, perturbations, strict=True):
                 merger.add(perturbation)
-        return [merger.result() for merger in mergers]
+        # results, grouped by image
+        results = iter([merger.result() for merger in mergers])
+        return [list(islice(results, len(layout.areas))) for layout in layouts]
 
 
 def _cut_windows(
-    images: Sequence[tuple[Windows, Tensor]],
+    areas: Sequence[Area],
     mergers: Sequence[Merger],
 ) -> Iterator[tuple[Tensor, Merger]]:
-    """Yield all images' windows, each with its merger."""
-    for (windows, scaled), merger in zip(images, mergers, strict=True):
-        for window in windows.cut(scaled):
+    """Yield all areas' windows, each with its merger."""
+    for area, merger in zip(areas, mergers, strict=True):
+        for window in area.windows.cut(area.scaled):
             yield window, merger

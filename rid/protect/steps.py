@@ -12,7 +12,6 @@ from torch import Tensor
 from images.io import clamp_to_budget
 from images.marks import Mark
 from images.photo import Photo
-from rid.protect.windows import ResizeMode, Windows
 
 
 def refuse_changed(photo: Photo, location: str) -> None:
@@ -32,28 +31,6 @@ def refuse_changed(photo: Photo, location: str) -> None:
             "beyond the budget. Give the original photo"
         )
         raise ValueError(msg)
-
-
-def cover_photo(photo: Photo, side: int, resize_mode: ResizeMode) -> tuple[Windows, Tensor]:
-    """Lay a generator's windows over a photo.
-
-    Args:
-        photo: The decoded photo.
-        side: Side of a window in pixels.
-        resize_mode: Layout of the windows; see :data:`rid.protect.windows.ResizeMode`.
-
-    Returns:
-        The windows, and the scaled photo, (3, *windows.scaled): float in [0, 1], or uint8 in
-        [0, 255], which saves memory where nothing is scaled.
-
-    Raises:
-        ValueError: If it takes too many windows.
-    """
-    height, width = photo.rgb.shape[:2]
-    windows = Windows.cover((height, width), side, resize_mode)
-    unscaled = windows.scaled == windows.size
-    rgb_u8 = torch.from_numpy(photo.rgb).permute(2, 0, 1)
-    return windows, rgb_u8 if unscaled else windows.scale(photo.tensor())
 
 
 def protect_photo(photo: Photo, perturbation: Tensor, mark: Mark) -> Photo:

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from images.transforms.differentiable import resize
 
-ResizeMode = Literal["resize", "tile"]
+ResizeMode = Literal["resize", "faces", "tile"]
 """Handling of images of other sizes than S.
 
 ``resize``: scale the image until its shorter side is S.
+``faces``: the same, and once more for the area around each face, see :mod:`rid.protect.layout`.
 ``tile``: keep the image's size, unless its shorter side is below S.
 """
 
@@ -65,7 +66,7 @@ class Windows:
         """
         # size of the scaled image
         shorter = min(size)
-        factor = side / shorter if resize_mode == "resize" or shorter < side else 1.0
+        factor = side / shorter if resize_mode != "tile" or shorter < side else 1.0
         height, width = (max(side, round(length * factor)) for length in size)
         # number of windows
         count = _count(height, side) * _count(width, side)

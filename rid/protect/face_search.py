@@ -1,0 +1,60 @@
+"""Search for all faces of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from images.io import to_uint8
+from rid.protect.layout import Box
+
+FindFaces = Callable[[Tensor], list[Box]]
+"""Finds the faces of an image, (3, H, W) float in [0, 1] or uint8; boxes are in pixels."""
+
+
+class FaceSearch:
+    """Face detector that finds all faces of an image; safe to call from several threads.
+
+    Args:
+        name: Face detector; see :func:`models.faces.backends.face_files`.
+
+    Raises:
+        FileNotFoundError: If it cannot be found.
+        ValueError: If the files are not those of a face network.
+    """
+
+    def __init__(self, name: str) -> None:
+        from models.faces.backends import load_faces
+
+        self.name = name
+        self.backend = load_faces(name)
+        self.lock = Lock()
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> list[Box]:
+        """Find the faces of an image.
+
+        Args:
+            image: (3, H, W) RGB, float in [0, 1] or uint8 in [0, 255].
+
+        Returns:
+            Boxes in pixels. The toy face network finds the largest face only.
+        """
+        from models.faces.photographs import PhotographFaces
+
+        if isinstance(self.backend, PhotographFaces):
+            image_u8 = image if image.dtype == torch.uint8 else to_uint8(image)
+            with self.lock:
+                return self.backend.boxes(image_u8.permute(1, 2, 0).numpy()[..., ::-1])
+        values = image.float() / 255 if image.dtype == torch.uint8 else image
+        faces = self.backend(values.unsqueeze(0))
+        if not faces.detected[0]:
+            return []
+        height, width = image.shape[-2:]
+        x, y, wide, high = faces.boxes[0].tolist()
+        left, right = (x - wide / 2) * width, (x + wide / 2) * width
+        top, bottom = (y - high / 2) * height, (y + high / 2) * height
+        return [(left, top, right, bottom)]
