@@ -128,6 +128,6 @@ def test_light_settings_are_checked_before_torch_is_imported():
     assert done.returncode == 2
     assert (
         done.stderr.splitlines()[-1]
-        == "error: --resize-mode: 'rezise' is not one of resize, tile, crop; did you mean resize?"
+        == "error: --resize-mode: 'rezise' is not one of resize, faces, tile, crop; did you mean resize?"
     )
     assert "torch" not in {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -140,7 +140,8 @@ def test_a_random_crop_shows_one_window_of_every_image(portraits):
 
 def test_one_step_of_diffusion_is_the_models_estimate(portraits):
     method = methods.OneStepDiffusion(str(SHIPPED / "ddpm"), timestep=60)
-    images = portraits[:2].clone().requires_grad_()
+    small = torch.nn.functional.interpolate(portraits[:2], scale_factor=0.5, mode="area")
+    images = small.requires_grad_()  # the model's own side
     purified = method(images, source())
     # by hand: x0 = (x_t - sqrt(1 - a) * predicted noise) / sqrt(a)
     signal = method.schedule.alphas_cumprod[60]
