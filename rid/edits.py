@@ -78,25 +78,28 @@ def share_out(
     images: Tensor,
     edits: Sequence[Purifier | None],
     seed: int,
+    first: int = 0,
     rank: int = 0,
     world_size: int = 1,
 ) -> Tensor:
-    """Edit the images of a batch in turn, the same number with every edit.
+    """Edit images in turn, the same number with every edit.
 
-    The rows of a global batch meet the same edits on any number of processes, with the same crop
-    windows. Noise on a row depends on the number.
+    The turn goes on from batch to batch, so that small batches meet all edits, too. The rows of a
+    global batch meet the same edits on any number of processes, with the same crop windows. Noise
+    on a row depends on the number.
 
     Args:
         images: This process's rows, (B, 3, S, S) in [0, 1].
         edits: The edits; None leaves its images as they are.
         seed: Seed of the edits' random draws, at least 0.
+        first: Number of images, of all processes, in the batches before.
         rank: Index of this process.
         world_size: Number of processes.
 
     Returns:
         (B, 3, S, S) in [0, 1], in the order of the images.
     """
-    rows = torch.arange(len(images)) * world_size + rank
+    rows = first + torch.arange(len(images)) * world_size + rank
     edited = torch.empty_like(images)
     for number, edit in enumerate(edits):
         chosen = (rows % len(edits) == number).nonzero().flatten().to(images.device)

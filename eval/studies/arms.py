@@ -22,8 +22,8 @@ from rid.protect.windows import ResizeMode
 ARMS = ("clean", "noise", "rid", "rid_tile", "pgd", "pgd_eot")
 """Names of the arms.
 
-``clean``: no protection. ``noise``: uniform random noise. ``rid``: the generator with fit
-``resize``. ``rid_tile``: the generator with fit ``tile``, which differs on images larger than the
+``clean``: no protection. ``noise``: uniform random noise. ``rid``: the generator with resize mode
+``resize``. ``rid_tile``: with resize mode ``tile``, which differs on images larger than the
 generator's. ``pgd``: gradient ascent against the ensemble, the upper reference. ``pgd_eot``: the
 same ascent on the mean over edits, the upper reference after edits.
 """

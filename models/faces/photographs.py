@@ -18,6 +18,9 @@ from models.faces.face_net import Faces
 MIN_SIDE = 320
 """Shortest side of an image for detection, in pixels; smaller images are enlarged."""
 
+SEARCHED_SIDE = 1600
+"""Longest side of an image in which all faces are searched, in pixels."""
+
 
 class PhotographFaces(ABC):
     """Detector and embedder of the largest face of each image."""
@@ -42,12 +45,20 @@ class PhotographFaces(ABC):
     def boxes(self, bgr: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
         """Find all faces of an (H, W, 3) BGR uint8 image of any size.
 
+        Large images are searched at a longer side of :data:`SEARCHED_SIDE` pixels, where faces
+        below a hundredth of it are not found.
+
         Returns:
             (left, top, right, bottom) of each, in pixels.
         """
-        enlarged, scale = _enlarged(np.ascontiguousarray(bgr))
+        height, width = bgr.shape[:2]
+        scale = max(1.0, MIN_SIDE / min(height, width))
+        scale = min(scale, SEARCHED_SIDE / max(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+        resized = cv2.resize(np.ascontiguousarray(bgr), size, interpolation=method)
         found = []
-        for left, top, right, bottom in self.find(enlarged):
+        for left, top, right, bottom in self.find(np.asarray(resized, dtype=np.uint8)):
             found.append((left / scale, top / scale, right / scale, bottom / scale))
         return found
 
@@ -73,7 +84,12 @@ class PhotographFaces(ABC):
         self, bgr: NDArray[np.uint8]
     ) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
         """Return score, relative box and embedding of an image; score 0 without a face."""
-        bgr, _ = _enlarged(bgr)
+        scale = max(1.0, MIN_SIDE / min(bgr.shape[:2]))
+        if scale > 1:
+            bgr = np.asarray(
+                cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC),
+                dtype=np.uint8,
+            )
         face = self.largest(bgr)
         if face is None:
             return 0.0, np.zeros(4, np.float32), np.zeros(0, np.float32)
@@ -88,12 +104,3 @@ class PhotographFaces(ABC):
             ]
         )
         return score, box.astype(np.float32), np.asarray(embedding, np.float32).reshape(-1)
-
-
-def _enlarged(bgr: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Enlarge an image that is too small for detection; return it and the factor."""
-    scale = max(1.0, MIN_SIDE / min(bgr.shape[:2]))
-    if scale == 1:
-        return bgr, 1.0
-    enlarged = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    return np.asarray(enlarged, dtype=np.uint8), scale

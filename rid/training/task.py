@@ -108,7 +108,7 @@ class RIDTask(LightningModule):
         move(self.edits, device)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        terms = self._terms(batch, self._noise_source())
+        terms = self._terms(batch, self._noise_source(), self._batches())
         loss = torch.stack(list(terms.values())).sum()
         if self.global_step % 50 == 0 and not loss.isfinite():
             msg = (
@@ -120,8 +120,16 @@ class RIDTask(LightningModule):
         self.log_dict(metrics, prog_bar=True)
         return loss
 
-    def _terms(self, batch: dict[str, Tensor], noise: ShardedGenerator) -> dict[str, Tensor]:
-        """Compute the enabled loss terms with one generator pass."""
+    def _terms(
+        self, batch: dict[str, Tensor], noise: ShardedGenerator, batches: int = 0
+    ) -> dict[str, Tensor]:
+        """Compute the enabled loss terms with one generator pass.
+
+        Args:
+            batch: See the class.
+            noise: Source of timesteps and noise.
+            batches: Number of batches before.
+        """
         self._check(batch)
         regression_weight = self.hparams["regression_weight"]
         attacked = self._meets_models
@@ -136,7 +144,14 @@ class RIDTask(LightningModule):
         # weighted losses
         terms: dict[str, Tensor] = {}
         if attacked:
-            terms |= self._model_terms((batch["image"] + perturbations[0]).clamp(0, 1), noise)
+            protected = (batch["image"] + perturbations[0]).clamp(0, 1)
+            if self.edits:
+                seed = 0 if noise.generator is None else noise.generator.initial_seed()
+                first = batches * len(protected) * noise.world_size
+                protected = share_out(
+                    protected, self.edits, seed, first, noise.rank, noise.world_size
+                )
+            terms |= self._model_terms(protected, noise)
         if regression_weight:
             target = batch["attacked"] - batch["source"]
             norm = self.hparams["regression_norm"]
@@ -160,11 +175,8 @@ class RIDTask(LightningModule):
             raise ValueError(msg)
 
     def _model_terms(self, protected: Tensor, noise: ShardedGenerator) -> dict[str, Tensor]:
-        """Compute the terms of the surrogates on protected images, (B, 3, S, S)."""
+        """Compute the terms of the surrogates on protected and edited images, (B, 3, S, S)."""
         assert self.ensemble is not None
-        if self.edits:
-            seed = 0 if noise.generator is None else noise.generator.initial_seed()
-            protected = share_out(protected, self.edits, seed, noise.rank, noise.world_size)
         terms: dict[str, Tensor] = {}
         if weight := self.hparams["sds_weight"]:
             terms["adv_sds"] = weight * self.ensemble.adv_sds(protected, noise)
@@ -264,13 +276,17 @@ class RIDTask(LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def _batches(self) -> int:
+        """Number of batches seen, also by the runs that this one resumes."""
+        ready: int = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        return ready
+
     def _noise_source(self) -> ShardedGenerator:
         """Seed a generator by the number of batches seen.
 
         A resumed run thus draws the same noise as an uninterrupted one, and several processes draw
         the same as one.
         """
-        batches = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        seed = (torch.initial_seed() * 1_000_003 + batches) % 2**63
+        seed = (torch.initial_seed() * 1_000_003 + self._batches()) % 2**63
         generator = torch.Generator().manual_seed(seed)
         return ShardedGenerator(generator, self.global_rank, self.trainer.world_size)

@@ -126,8 +126,7 @@ def test_light_settings_are_checked_before_torch_is_imported():
         text=True,
     )
     assert done.returncode == 2
-    assert (
-        done.stderr.splitlines()[-1]
-        == "error: --resize-mode: 'rezise' is not one of resize, faces, tile, crop; did you mean resize?"
-    )
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("error: --resize-mode: 'rezise' is not one of resize, ")
+    assert error.endswith("; did you mean resize?")
     assert "torch" not in {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

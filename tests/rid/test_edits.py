@@ -74,6 +74,9 @@ def test_images_of_a_batch_meet_the_edits_in_turn(portraits):
     assert torch.equal(edited[::2], images[::2])
     expected = DownUp(0.5)(images[1::2], torch.Generator())
     assert torch.allclose(edited[1::2], expected, atol=1e-6)
+    # a batch of one image meets the next edit
+    halved = share_out(images[:1], [None, DownUp(0.5)], seed=0, first=1)
+    assert torch.allclose(halved, DownUp(0.5)(images[:1], torch.Generator()), atol=1e-6)
 
 
 def test_two_processes_meet_the_edits_of_one(portraits):
