@@ -156,6 +156,20 @@ def test_one_step_of_diffusion_is_the_models_estimate(portraits):
     assert images.grad.abs().sum() > 0
 
 
+def test_one_step_in_windows_keeps_the_images_detail(portraits):
+    images = portraits[:2].clone().requires_grad_()
+    windows = methods.OneStepDiffusion(str(SHIPPED / "ddpm"), timestep=5, windows=True)
+    whole = methods.OneStepDiffusion(str(SHIPPED / "ddpm"), timestep=5)
+    errors = []
+    for method in (windows, whole):
+        purified = method(images, source())
+        assert purified.shape == images.shape
+        errors.append(float((purified - images).detach().abs().mean()))
+    assert errors[0] < errors[1], "the model has 32 pixels, the images 64"
+    windows(images, source()).sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
