@@ -101,3 +101,22 @@ def regression_loss(perturbation: Tensor, target: Tensor, norm: Literal["l1", "l
         norm: "l1" for the mean absolute, "l2" for the mean squared distance.
     """
     return F.l1_loss(perturbation, target) if norm == "l1" else F.mse_loss(perturbation, target)
+
+
+def common_share(perturbations: Tensor) -> Tensor:
+    """Estimate the share of energy that perturbations of different images have in common.
+
+    It is the mean product of two images' perturbations over their mean square: 1 if all are the
+    same pattern, 0 on average if they are independent. An attacker's model learns a common pattern
+    together with the person, and it protects nobody.
+
+    Args:
+        perturbations: (B, 3, S, S), B at least 2.
+
+    Returns:
+        A scalar, from -1 / (B - 1) to 1.
+    """
+    count = len(perturbations)
+    energy = perturbations.square().mean().clamp(min=1e-12)
+    of_mean = perturbations.mean(dim=0).square().mean()
+    return (count * of_mean / energy - 1) / (count - 1)

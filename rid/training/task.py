@@ -19,28 +19,33 @@ from rid.edits import move, record, share_out
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.lineage import NOTHING, UNKNOWN, Fingerprint, Lineage, lineage_of, lineage_of_pairs
-from rid.losses import regression_loss
+from rid.losses import common_share, regression_loss
 from rid.noise import ShardedGenerator
+from rid.training.schedule import warm_up_and_decay
 from rid.weights import save_generator
 
 
 class RIDTask(LightningModule):
     """Training of the generator (arXiv 2412.09844, section on training).
 
-    The loss is ``sds_weight * Adv-SDS + denoising_weight * denoising + regression_weight *
-    regression``. The first two are means over the models and need ``image`` in a batch, (B, 3, S,
-    S) RGB in [0, 1]. Regression needs ``source`` and ``attacked``, of the same shape and range.
+    The loss is a weighted sum of terms. Adv-SDS and regression are the paper's:
 
-    The denoising term is the negative mean logarithm of the denoising error, with its gradient
-    through the UNets. It is an addition to the paper. The logarithm gives edits and timesteps with
-    small errors the same weight as those with large ones.
+    - ``sds_weight``: Adv-SDS, mean over the models.
+    - ``denoising_weight``: negative logarithm of the denoising error, mean over models and images,
+      with the gradient through the UNets. Small errors weigh as much as large ones.
+    - ``diversity_weight``: :func:`rid.losses.common_share` of a process's perturbations.
+    - ``regression_weight``: distance to gradient-attacked versions.
+
+    Regression needs ``source`` and ``attacked`` in a batch, the others ``image``: (B, 3, S, S) RGB
+    in [0, 1].
 
     Args:
         generator: The network to train; its budget is the bound.
         surrogates: Diffusion pipelines to train against, folders or Hub ids; loaded in ``setup``.
-        sds_weight: Weight of Adv-SDS; 0 turns it off.
-        denoising_weight: Weight of the denoising term; 0 turns it off.
-        regression_weight: Weight of the regression term; 0 turns it off.
+        sds_weight: Weight of Adv-SDS; 0 turns it off, as for the other terms.
+        denoising_weight: Weight of the denoising term.
+        diversity_weight: Weight of the diversity term.
+        regression_weight: Weight of the regression term.
         regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
         prompt: Prompt of the surrogates; the paper uses one blank.
         edits: Differentiable edits that protected images meet before the surrogates, each image of
@@ -63,6 +68,7 @@ class RIDTask(LightningModule):
         surrogates: list[str],
         sds_weight: float = 1.0,
         denoising_weight: float = 0.0,
+        diversity_weight: float = 0.0,
         regression_weight: float = 0.0,
         regression_norm: Literal["l1", "l2"] = "l1",
         prompt: str = " ",
@@ -76,10 +82,11 @@ class RIDTask(LightningModule):
     ) -> None:
         super().__init__()
         weights = (sds_weight, denoising_weight, regression_weight)
-        if min(weights) < 0 or sum(weights) == 0:
+        if min(*weights, diversity_weight) < 0 or sum(weights) == 0:
             msg = (
                 "sds_weight, denoising_weight and regression_weight must be >= 0 and not all 0, "
-                f"got {sds_weight}, {denoising_weight} and {regression_weight}"
+                f"got {sds_weight}, {denoising_weight} and {regression_weight}; diversity_weight "
+                f"must be >= 0, got {diversity_weight}"
             )
             raise ValueError(msg)
         if not surrogates:
@@ -144,6 +151,8 @@ class RIDTask(LightningModule):
         # weighted losses
         terms: dict[str, Tensor] = {}
         if attacked:
+            if weight := self.hparams["diversity_weight"]:
+                terms["common_share"] = weight * self._common_share(perturbations[0])
             protected = (batch["image"] + perturbations[0]).clamp(0, 1)
             if self.edits:
                 seed = 0 if noise.generator is None else noise.generator.initial_seed()
@@ -158,6 +167,17 @@ class RIDTask(LightningModule):
             error = regression_loss(2 * perturbations[-1], 2 * target, norm)
             terms["regression"] = regression_weight * error
         return terms
+
+    def _common_share(self, perturbations: Tensor) -> Tensor:
+        """Compute the common share of a batch's perturbations, (B, 3, S, S).
+
+        Raises:
+            ValueError: If there is one image only.
+        """
+        if len(perturbations) > 1:
+            return common_share(perturbations)
+        msg = "diversity_weight compares the images of a batch: use a batch_size of at least 2"
+        raise ValueError(msg)
 
     @property
     def _meets_models(self) -> bool:
@@ -258,28 +278,16 @@ class RIDTask(LightningModule):
             lr=self.hparams["lr"],
             weight_decay=self.hparams["weight_decay"],
         )
-        # length of the run
         if self.trainer.estimated_stepping_batches == float("inf"):
             msg = "the schedule needs a finite run: set trainer.max_steps (or max_epochs)"
             raise ValueError(msg)
-        warmup = self.hparams["warmup_steps"]
         total = int(self.trainer.estimated_stepping_batches)
-        if total <= warmup:
-            msg = f"the run has {total} steps, but warmup_steps is {warmup}: lower warmup_steps"
-            raise ValueError(msg)
-
-        # linear warm-up, then linear decay
-        def lr_factor(step: int) -> float:
-            decay = (total - step) / (total - warmup)
-            return min((step + 1) / warmup, decay) if warmup else decay
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_factor)
+        schedule = warm_up_and_decay(optimizer, total, self.hparams["warmup_steps"])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _batches(self) -> int:
         """Number of batches seen, also by the runs that this one resumes."""
-        ready: int = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        return ready
+        return int(self.trainer.fit_loop.epoch_loop.batch_progress.total.ready)
 
     def _noise_source(self) -> ShardedGenerator:
         """Seed a generator by the number of batches seen.

@@ -129,3 +129,26 @@ def test_a_denoising_step_raises_the_surrogates_error(pipelines, portraits):
         optimizer.step()
         values.append(float(loss.detach()))
     assert values[-1] < values[0]
+
+
+def test_the_diversity_term_keeps_perturbations_apart(pipelines, portraits):
+    torch.manual_seed(0)
+    generator = PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=1, heads=2)
+    torch.nn.init.normal_(generator.to_pixels.weight, std=0.1)
+    torch.nn.init.normal_(generator.to_pixels.bias)  # a common pattern
+    settings = {"sds_weight": 0.0, "denoising_weight": 1e-6, "diversity_weight": 1.0}
+    task = RIDTask(generator, pipelines[:1], **settings)
+    task.ensemble = DiffusionEnsemble(pipelines[:1])
+    optimizer = torch.optim.Adam(generator.parameters(), lr=2e-2)
+    shares = []
+    for seed in range(12):
+        noise = ShardedGenerator(torch.Generator().manual_seed(seed))
+        terms = task._terms({"image": portraits[:4]}, noise)
+        optimizer.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        shares.append(float(terms["common_share"].detach()))
+    assert shares[0] > 0.5
+    assert shares[-1] < shares[0] / 2
+    with pytest.raises(ValueError, match="batch_size of at least 2"):
+        task._terms({"image": portraits[:1]}, ShardedGenerator(torch.Generator()))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rid.losses import adv_sds_loss, diffuse, predicted_noise, regression_loss
+from rid.losses import adv_sds_loss, common_share, diffuse, predicted_noise, regression_loss
 
 
 def test_adv_sds_value_and_gradient_are_the_closed_forms():
@@ -61,3 +61,13 @@ def test_regression_norms():
     a, b = torch.tensor([0.0, 1.0]), torch.tensor([0.0, 3.0])
     assert regression_loss(a, b, "l1") == 1
     assert regression_loss(a, b, "l2") == 2
+
+
+def test_the_common_share_is_1_for_one_pattern_and_0_for_independent_ones():
+    torch.manual_seed(0)
+    pattern = torch.randn(1, 3, 16, 16)
+    assert float(common_share(pattern.expand(5, -1, -1, -1))) == pytest.approx(1, abs=1e-6)
+    shares = torch.stack([common_share(torch.randn(5, 3, 16, 16)) for _ in range(200)])
+    assert abs(float(shares.mean())) < 0.005
+    half = (pattern + torch.randn(4000, 3, 16, 16)) / 2**0.5
+    assert float(common_share(half)) == pytest.approx(0.5, abs=0.05)
