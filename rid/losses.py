@@ -115,8 +115,14 @@ def common_share(perturbations: Tensor) -> Tensor:
 
     Returns:
         A scalar, from -1 / (B - 1) to 1.
+
+    Raises:
+        ValueError: If there is one image only.
     """
     count = len(perturbations)
+    if count < 2:
+        msg = "diversity_weight compares the images of a batch: use a batch_size of at least 2"
+        raise ValueError(msg)
     energy = perturbations.square().mean().clamp(min=1e-12)
     of_mean = perturbations.mean(dim=0).square().mean()
     return (count * of_mean / energy - 1) / (count - 1)

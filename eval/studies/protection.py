@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from checkpoints.folders import model_folder, model_path, pipeline_folder
 from datamodules.identities import IdentityDataset, as_people
-from engine.files import file_digest, write_text
+from engine.files import write_text
 from engine.job import JobOptions
 from engine.manifest import claim, describe, fingerprint
 from engine.run_job import run_job
@@ -27,7 +27,7 @@ from eval.studies.arms import build_arms
 from eval.studies.protection_job import PersonInput, ProtectionStudy
 from eval.studies.renamed import PROTECTION_IMPLIED, PROTECTION_RENAMED
 from eval.studies.results import load_all
-from models.faces.backends import face_files, load_faces
+from models.faces.backends import face_fingerprints, load_faces
 from rid.edits import record
 from rid.lineage import Lineage, lineage_of
 from rid.pairs.config import PGDConfig
@@ -176,9 +176,7 @@ def _weights(
     weights["generator"] = fingerprint(generator, model_path(generator))
     if purification is not None and purification.model is not None:
         weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
-    weights["faces"] = {}
-    for role, file in face_files(faces).items():
-        weights["faces"][role] = {"name": faces, "sha256": file_digest(file)}
+    weights["faces"] = face_fingerprints(faces)
     return weights
 
 

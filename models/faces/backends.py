@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from checkpoints.folders import model_folder
+from engine.files import file_digest
 from models.faces.face_net import FaceNet, Faces
 from models.faces.insight import InsightFaces, insightface_folder
 from models.faces.opencv import OpenCVFaces
@@ -52,6 +53,13 @@ def face_files(name: str) -> dict[str, Path]:
         complete = model_folder(name, "config.json", "model.safetensors")
         return {"network": complete / "model.safetensors"}
     return _onnx_files(folder)
+
+
+def face_fingerprints(name: str) -> dict[str, dict[str, str]]:
+    """Return name and sha256 of each weight file of a face backend, by role."""
+    return {
+        role: {"name": name, "sha256": file_digest(file)} for role, file in face_files(name).items()
+    }
 
 
 def _onnx_files(folder: Path) -> dict[str, Path]:

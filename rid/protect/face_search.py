@@ -10,6 +10,7 @@ from torch import Tensor
 
 from images.io import to_uint8
 from rid.protect.layout import Box
+from rid.protect.windows import unit_range
 
 FindFaces = Callable[[Tensor], list[Box]]
 """Finds the faces of an image, (3, H, W) float in [0, 1] or uint8; boxes are in pixels."""
@@ -33,6 +34,12 @@ class FaceSearch:
         self.backend = load_faces(name)
         self.lock = Lock()
 
+    def fingerprints(self) -> dict[str, dict[str, str]]:
+        """Return name and sha256 of the detector's files, by role."""
+        from models.faces.backends import face_fingerprints
+
+        return face_fingerprints(self.name)
+
     @torch.no_grad()
     def __call__(self, image: Tensor) -> list[Box]:
         """Find the faces of an image.
@@ -49,8 +56,7 @@ class FaceSearch:
             image_u8 = image if image.dtype == torch.uint8 else to_uint8(image)
             with self.lock:
                 return self.backend.boxes(image_u8.permute(1, 2, 0).numpy()[..., ::-1])
-        values = image.float() / 255 if image.dtype == torch.uint8 else image
-        faces = self.backend(values.unsqueeze(0))
+        faces = self.backend(unit_range(image).unsqueeze(0))
         if not faces.detected[0]:
             return []
         height, width = image.shape[-2:]

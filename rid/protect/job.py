@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from engine.devices import Process
-from engine.files import file_digest
 from engine.job import Batch, JobOptions, Report
 from images.inputs import ImageInput
 from images.io import decode_photo, encode_photo, unsaved_metadata, without_metadata
@@ -117,16 +116,6 @@ def window_mode(config: ProtectConfig) -> ResizeMode:
     return "resize" if config.resize_mode == "crop" else config.resize_mode
 
 
-def _face_weights(protector: Protector) -> dict[str, str] | None:
-    """Return the sha256 of the face detector's files; None without a detector."""
-    if not isinstance(protector.faces, FaceSearch):
-        return None
-    from models.faces.backends import face_files
-
-    files = face_files(protector.faces.name)
-    return {role: file_digest(file) for role, file in files.items()}
-
-
 def protect(
     inputs: Sequence[Path],
     output: Path,
@@ -162,12 +151,13 @@ def protect(
     protector.window_batch = options.batch_size
     found, tree = plan_image_job(inputs, output, SUFFIXES[config.format])
     # settings that the results depend on
+    faces = protector.faces
     settings = {
         "weights": {"name": config.weights, "sha256": protector.weights},
         "resize_mode": config.resize_mode,
         "format": config.format,
         "strength": config.strength,
-        "face_detector": _face_weights(protector),
+        "face_detector": faces.fingerprints() if isinstance(faces, FaceSearch) else None,
         "strip_metadata": config.strip_metadata,
     }
     job = ProtectJob(config, protector, tree)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rid.protect.windows import ResizeMode, Windows
+from rid.protect.windows import ResizeMode, Windows, unit_range
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a face, in pixels."""
@@ -134,5 +134,4 @@ def _area(part: Tensor, top: int, left: int, side: int, resize_mode: ResizeMode)
     windows = Windows.cover((part.shape[-2], part.shape[-1]), side, resize_mode)
     if windows.scaled == windows.size:
         return Area(top, left, windows, part)
-    image = part.float() / 255 if part.dtype == torch.uint8 else part
-    return Area(top, left, windows, windows.scale(image))
+    return Area(top, left, windows, windows.scale(unit_range(part)))

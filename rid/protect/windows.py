@@ -95,7 +95,7 @@ class Windows:
         """
         for top, left in self.corners:
             window = scaled[:, top : top + self.side, left : left + self.side]
-            yield window.float() / 255 if window.dtype == torch.uint8 else window
+            yield unit_range(window)
 
     def enlarge(self, perturbation: Tensor) -> Tensor:
         """Resize a perturbation, (3, *scaled) to (3, H, W).
@@ -134,6 +134,12 @@ class Merger:
     def result(self) -> Tensor:
         """Return the perturbation of the scaled image, (3, *scaled)."""
         return self.weighted_sum.div_(self.weight_sum)
+
+
+def unit_range(image: Tensor) -> Tensor:
+    """Convert uint8 values to floats in [0, 1]; floats are kept as they are."""
+    # in place: photos are large, and a second copy would double the memory
+    return image.float().div_(255) if image.dtype == torch.uint8 else image
 
 
 def _count(length: int, side: int) -> int:

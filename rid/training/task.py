@@ -139,10 +139,9 @@ class RIDTask(LightningModule):
         """
         self._check(batch)
         regression_weight = self.hparams["regression_weight"]
-        attacked = self._meets_models
         # perturbations of all images
         inputs = []
-        if attacked:
+        if self._meets_models:
             inputs.append(batch["image"])
         if regression_weight:
             inputs.append(batch["source"])
@@ -150,9 +149,9 @@ class RIDTask(LightningModule):
         perturbations = self.generator(torch.cat(inputs)).split(sizes)
         # weighted losses
         terms: dict[str, Tensor] = {}
-        if attacked:
+        if self._meets_models:
             if weight := self.hparams["diversity_weight"]:
-                terms["common_share"] = weight * self._common_share(perturbations[0])
+                terms["common_share"] = weight * common_share(perturbations[0])
             protected = (batch["image"] + perturbations[0]).clamp(0, 1)
             if self.edits:
                 seed = 0 if noise.generator is None else noise.generator.initial_seed()
@@ -167,17 +166,6 @@ class RIDTask(LightningModule):
             error = regression_loss(2 * perturbations[-1], 2 * target, norm)
             terms["regression"] = regression_weight * error
         return terms
-
-    def _common_share(self, perturbations: Tensor) -> Tensor:
-        """Compute the common share of a batch's perturbations, (B, 3, S, S).
-
-        Raises:
-            ValueError: If there is one image only.
-        """
-        if len(perturbations) > 1:
-            return common_share(perturbations)
-        msg = "diversity_weight compares the images of a batch: use a batch_size of at least 2"
-        raise ValueError(msg)
 
     @property
     def _meets_models(self) -> bool:

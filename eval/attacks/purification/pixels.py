@@ -113,7 +113,7 @@ class Crop(Purifier):
         return differentiable.center_crop_resize(images, self.keep)
 
 
-class RandomCrop(Purifier):
+class RandomCrop(Crop):
     """Crop at a random place, resized to the image's size.
 
     Args:
@@ -121,10 +121,7 @@ class RandomCrop(Purifier):
     """
 
     def __init__(self, keep: float = 0.75) -> None:
-        if not 0 < keep <= 1:
-            msg = f"keep is above 0 and at most 1, got {keep}"
-            raise ValueError(msg)
-        self.keep = keep
+        super().__init__(keep)
 
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:
         return differentiable.random_crop_resize(images, self.keep, source)
