@@ -1,11 +1,11 @@
-"""``python -m rid VERB``: training, protection, training pairs, conversion."""
+"""``python -m rid VERB``: training, protection, training pairs, conversion, export."""
 
 from __future__ import annotations
 
 import sys
 
 from engine.cli import Parser, Room, Training, Verb, run
-from rid import convert
+from rid import convert, export
 from rid.pairs import command as pairs
 from rid.protect import command as protect
 
@@ -43,6 +43,7 @@ VERBS: dict[str, Verb | Training] = {
     "protect": protect.VERB,
     "pairs": pairs.VERB,
     "convert": convert.VERB,
+    "export": export.VERB,
 }
 
 ROOM = Room(
