@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -44,6 +44,7 @@ class Member:
         mtime_ns: Modification time of the local file, in nanoseconds.
         skip: Reason for skipping the member; empty for a regular file.
         fault: Reason why the member cannot be read; empty if it can.
+        columns: Label and generator of an image in a table, as far as it has them.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Member:
     mtime_ns: int = 0
     skip: str = ""
     fault: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

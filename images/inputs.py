@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 LISTS = (".txt", ".json")
 """File name endings of image lists."""
 
-COMPRESSED = (".tar.gz", ".tgz")
-"""File name endings of compressed archives, which are not read."""
+COMPRESSED = (".tar.gz", ".tgz", ".zip", ".parquet")
+"""File name endings of archives and tables, which only sharding reads."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _add_folder(result: JobInputs, root: Path, prefix: str) -> None:
             result.images.append(image)
         elif lower.endswith(COMPRESSED):
             remedy = "make shards of it with python -m datamodules shard"
-            result.skipped[name] = f"a compressed archive; {remedy}"
+            result.skipped[name] = f"a compressed archive or table; {remedy}"
         else:
             result.skipped[name] = "not an image by its name"
     # Refuse a folder without images.
@@ -221,7 +221,7 @@ def _add_file(result: JobInputs, path: Path, name: str) -> None:
         result.images.append(ImageInput.from_file(path, name))
     elif path.name.lower().endswith(COMPRESSED):
         remedy = "make shards of it with python -m datamodules shard, and give those"
-        msg = f"{path}: a compressed archive; {remedy}"
+        msg = f"{path}: a compressed archive or table; {remedy}"
         raise ValueError(msg)
     else:
         kinds = "an image by its name, a folder, a .tar shard or a .txt or .json list"

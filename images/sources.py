@@ -1,4 +1,4 @@
-"""Image sources for sharding: archives, shards or folders, local or remote."""
+"""Image sources for sharding: archives, tables, shards or folders, local or remote."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ from fsspec.implementations.local import LocalFileSystem
 
 from engine.files import naming_errors, refuse_special
 from images.archives import DamagedArchive, Member, read_tar, walk_folder
+from images.formats import has_image_suffix
+from images.tables import ANY_COLUMNS, Columns, read_table
+from images.zips import read_zip
 
 PART = re.compile(r"^(?P<stem>.+\.(?:tar\.gz|tgz))(?:\.(?P<number>\d+))?$")
 """File name of an archive, ``NAME.tar.gz``, or of its part, ``NAME.tar.gz.N``."""
+
+KINDS = (".tar", ".zip", ".parquet")
+"""File name endings of archives and tables that are one file."""
 
 
 @contextmanager
@@ -158,31 +164,55 @@ def find_archives(source: str) -> list[SplitArchive]:
     ]
 
 
-def read_source(source: str) -> Iterator[Member]:
+def read_source(source: str, columns: Columns = ANY_COLUMNS) -> Iterator[Member]:
     """Yield every file of a source, in a fixed order.
 
     Args:
-        source: Folder or fsspec URL (``hf://datasets/OWNER/NAME/FOLDER``, ``https://…/x.tar``) of
-            ``.tar.gz`` archives, whole or in parts, or of ``.tar`` shards; a single ``.tar`` file;
-            or a local folder of images, searched recursively.
+        source: A ``.tar``, ``.zip`` or ``.parquet`` file; a folder or fsspec URL
+            (``hf://datasets/OWNER/NAME/FOLDER``) of such files of one kind, or of ``.tar.gz``
+            archives, whole or in parts; or a local folder of images, searched recursively.
+        columns: Columns of ``.parquet`` files.
 
     Raises:
         FileNotFoundError: If the source has no such files.
-        ValueError: If an archive or shard is incomplete or damaged.
+        ValueError: If an archive is incomplete or damaged, or a folder mixes kinds.
     """
     system, root = fsspec.url_to_fs(source)
-    if source.endswith(".tar"):
-        shards = [root]
-    elif archives := find_archives(source):
+    if source.lower().endswith(KINDS):
+        return _file_members(system, root, columns)
+    if archives := find_archives(source):
         return _archive_members(archives)
-    else:
-        shards = sorted(path for path in system.ls(root, detail=False) if path.endswith(".tar"))
-    if shards:
-        return chain.from_iterable(_shard_members(system, shard) for shard in shards)
+    if files := _single_files(system, root, source):
+        several = len(files) > 1
+        return chain.from_iterable(_file_members(system, path, columns, several) for path in files)
     if "://" in source:
-        msg = f"{source}: no .tar.gz archives and no .tar shards here"
+        msg = f"{source}: no .tar.gz archives and no {', '.join(KINDS)} files here"
         raise FileNotFoundError(msg)
     return walk_folder(Path(source))
+
+
+def _single_files(system: fsspec.AbstractFileSystem, root: str, source: str) -> list[str]:
+    """List the archives and tables of a folder, which must be of one kind.
+
+    A remote folder is searched recursively if it has none itself.
+
+    Raises:
+        ValueError: If they are of several kinds, or images lie beside zip archives or tables.
+    """
+    listed = sorted(system.ls(root, detail=False))
+    found = [path for path in listed if path.lower().endswith(KINDS)]
+    if not found and "://" in source:
+        listed = sorted(system.find(root))
+        found = [path for path in listed if path.lower().endswith(KINDS)]
+    kinds = {PurePosixPath(path).suffix.lower() for path in found}
+    if ".tar" in kinds:
+        return [path for path in found if path.endswith(".tar")]
+    images = [path for path in listed if has_image_suffix(path)] if found else []
+    if len(kinds) > 1 or images:
+        first = PurePosixPath((images or found)[0]).name
+        msg = f"{source}: holds files of several kinds, such as {first}; give them one by one"
+        raise ValueError(msg)
+    return found
 
 
 def read_text(source: str) -> str:
@@ -204,12 +234,25 @@ def _archive_members(archives: list[SplitArchive]) -> Iterator[Member]:
             yield _prefixed(member, "" if len(archives) == 1 else f"{archive.stem}/")
 
 
-def _shard_members(system: fsspec.AbstractFileSystem, shard: str) -> Iterator[Member]:
-    """Yield the files of a shard, prefixed with the shard's name."""
-    name = PurePosixPath(shard)
-    with open_path(system, shard, shard) as stream:
-        for member in read_tar(stream, shard):
-            yield _prefixed(member, f"{name.stem}/")
+def _file_members(
+    system: fsspec.AbstractFileSystem, file: str, columns: Columns, several: bool = False
+) -> Iterator[Member]:
+    """Yield the files of an archive or table, prefixed with its name.
+
+    The members of a single zip archive keep their names.
+    """
+    name = PurePosixPath(file)
+    prefix = f"{name.stem}/"
+    with open_path(system, file, file) as stream:
+        if name.suffix.lower() == ".zip":
+            members = read_zip(stream, file)
+            prefix = prefix if several else ""
+        elif name.suffix.lower() == ".parquet":
+            members = read_table(stream, file, columns)
+        else:
+            members = read_tar(stream, file)
+        for member in members:
+            yield _prefixed(member, prefix)
 
 
 def _prefixed(member: Member, prefix: str) -> Member:

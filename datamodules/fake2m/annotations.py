@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Generic, TypeVar
 
-Value = TypeVar("Value")
+from datamodules.fake2m.labels import SAY_IT, LabelMap
 
-REAL_WORDS = ("real", "photo", "photograph", "nature", "natural", "authentic", "human")
-GENERATED_WORDS = ("generated", "fake", "ai", "synthetic", "ai-generated", "ai_generated")
-WORDS = dict.fromkeys(REAL_WORDS, 0) | dict.fromkeys(GENERATED_WORDS, 1)
-"""Labels with a known meaning: 0 real, 1 generated. Numbers have none: data sets differ."""
+Value = TypeVar("Value")
 
 
 class Annotations:
@@ -26,22 +22,16 @@ class Annotations:
 
     Args:
         text: Content of the label file.
-        labels: Map from the file's labels to 0 (real) or 1 (generated). None accepts words alone,
-            such as real and fake.
+        labels: Meaning of the file's labels.
         name: Name of the file in error messages.
 
     Raises:
         ValueError: If a row has no known label or no path, or there are no rows.
     """
 
-    def __init__(self, text: str, labels: Mapping[str, int] | None, name: str = "metadata") -> None:
+    def __init__(self, text: str, labels: LabelMap, name: str = "metadata") -> None:
         self.name = name
-        self.numbers_known = labels is not None
-        stated = WORDS if labels is None else labels
-        self.labels = {key.lower(): value for key, value in stated.items()}
-        if wrong := {key: value for key, value in self.labels.items() if value not in (0, 1)}:
-            msg = f"a label means 1, generated, or 0, real; {wrong} does not"
-            raise ValueError(msg)
+        self.labels = labels
         self.rows: PathTable[int] = PathTable()
         self.used: set[tuple[str, ...]] = set()
         for number, line in enumerate(text.split("\n"), start=1):
@@ -58,18 +48,14 @@ class Annotations:
             ValueError: If it has no known label or no path.
         """
         path, value = split_row(line)
-        label = self.labels.get(value.lower())
+        label = self.labels.meaning(value)
         if label is None:
-            if not self.numbers_known and value.isdigit():
-                msg = (
-                    f"{self.name}: row {number} is labelled {value}, "
-                    "and data sets differ in what that means: "
-                    """say it, such as --label-map '{"0": 0, "1": 1}' where 1 is generated"""
-                )
+            if self.labels.lacks(value):
+                msg = f"{self.name}: row {number} is labelled {value}, {SAY_IT}"
                 raise ValueError(msg)
             if number == 1:
                 return
-            known = ", ".join(self.labels)
+            known = ", ".join(self.labels.known)
             msg = f"{self.name}: row {number} has no label of {known}: {line.strip()[:80]}"
             raise ValueError(msg)
         if not path.strip():

@@ -27,7 +27,15 @@ from images.headers import read_header
 from images.io import decode_photo
 from images.kinds import UnreadableImage
 
-FAILED = ("unreadable", "damaged", "in no known folder")
+FAILED = (
+    "unreadable",
+    "damaged",
+    "in no known folder",
+    "in no labelled folder",
+    "in folders of both classes",
+    "without a label in its row",
+    "with an unknown label in its row",
+)
 """Reasons for leaving out images that belong into a shard."""
 
 SKIPPED = ("no file", "no picture")
@@ -43,7 +51,7 @@ class NoImages(ValueError):
 def shard_images(
     members: Iterable[Member],
     output: Path,
-    origin_of: Callable[[str], Origin | None],
+    origin_of: Callable[[Member], Origin | str],
     annotations: Annotations | None = None,
     limits: Limits = DEFAULT_LIMITS,
     decode: bool = False,
@@ -56,7 +64,7 @@ def shard_images(
     Args:
         members: Files of the source, always in the same order.
         output: Folder of the shards.
-        origin_of: Returns the origin of a file by its path; None leaves the file out.
+        origin_of: Returns the origin of a file, or the reason for leaving it out.
         annotations: Labels of single images, which override their origin's.
         limits: Size limits of a shard.
         decode: Decode every image as a check, which takes several times as long; otherwise only
@@ -96,7 +104,7 @@ def shard_images(
 
 
 def _find_origin(
-    member: Member, origin_of: Callable[[str], Origin | None], left_out: LeftOutFiles
+    member: Member, origin_of: Callable[[Member], Origin | str], left_out: LeftOutFiles
 ) -> Origin | None:
     """Return a file's origin, or count it as left out."""
     named_image = has_image_suffix(member.name)
@@ -104,9 +112,10 @@ def _find_origin(
         reason = "unreadable" if named_image or member.fault else "no file"
         left_out.add(reason, f"{member.name}: {member.skip or member.fault}")
         return None
-    origin = origin_of(member.name)
-    if origin is None:
-        left_out.add("in no known folder" if named_image else "no picture", member.name)
+    origin = origin_of(member)
+    if isinstance(origin, str):
+        left_out.add(origin if named_image else "no picture", member.name)
+        return None
     return origin
 
 

@@ -4,11 +4,14 @@ import io
 import json
 import random
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.hostile.mutations import mutated, mutated_json
@@ -58,6 +61,23 @@ def tar(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def zipped() -> bytes:
+    """A zip archive of images."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.png", picture("PNG"))
+    return buffer.getvalue()
+
+
+def table() -> bytes:
+    """A parquet table of images with labels, as of the Hub."""
+    buffer = io.BytesIO()
+    images = [{"bytes": picture("PNG"), "path": f"{number}.png"} for number in range(3)]
+    pq.write_table(pa.table({"image": images, "label": ["real", "fake", None]}), buffer)
+    return buffer.getvalue()
+
+
 def saved(write: Callable[[Path], object], folder: Path, name: str) -> bytes:
     """The bytes of a file that something writes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +109,7 @@ def archive_readers() -> list[Reader]:
     from datamodules.shards import read_shards
     from images.inputs import find_images
     from images.samples import read_samples
+    from images.sources import read_source
 
     shard = tar(
         {
@@ -111,6 +132,8 @@ def archive_readers() -> list[Reader]:
             lambda path: [image.read() for image in find_images([path]).images],
         ),
         Reader("stream of a tar", "a.tar", shard, lambda path: list(read_shards([str(path)]))),
+        Reader("zip archive", "a.zip", zipped(), lambda path: list(read_source(str(path)))),
+        Reader("table", "a.parquet", table(), lambda path: list(read_source(str(path)))),
     ]
 
 

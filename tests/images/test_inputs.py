@@ -78,7 +78,8 @@ def test_everything_in_a_folder_is_found_failed_or_skipped_by_name(tmp_path):
         ".hidden.png": "a hidden file",
         "linked": "a link to a folder; name that folder among the inputs",
         "notes.txt": "not an image by its name",
-        "old.tar.gz": "a compressed archive; make shards of it with python -m datamodules shard",
+        "old.tar.gz": "a compressed archive or table; "
+        "make shards of it with python -m datamodules shard",
         "pipe.png": "not a file, but a pipe, socket or device",
     }
     with pytest.raises(ValueError, match="not an uncompressed tar"):

@@ -129,7 +129,7 @@ def test_a_share_of_a_training_set_is_kept_for_calibration(tmp_path):
     ("arguments", "words"),
     [
         (["nowhere", "--label", "real"], "nowhere: no such folder"),
-        (["."], "give --set with the name of a Fake2M or MPBench archive, or a source and --label"),
+        (["."], "give --set with the name of a published set, or a source and --label"),
         ([".", "--set", "IF"], "no set 'IF'; choose one of SDv15R-CC1M,"),
         ([".", "--label", "real"], "no images in the source .: "),
         ([".", "--label", "real", "--limits.samples", "0"], "at least 1 image"),
