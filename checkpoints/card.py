@@ -95,7 +95,7 @@ def model_card(
     elif "## Measured" not in written:
         sections["Measured"] = "Nothing was measured."
     if calibration := record(folder, "calibration.json"):
-        fitted = calibration.get("pictures", 0)
+        fitted = calibration.get("images", calibration.get("pictures", 0))
         none = "Not calibrated: its probabilities are raw scores."
         sections["Calibration"] = table(calibration) if fitted else none
 

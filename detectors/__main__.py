@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detectors import convert, features_command, scan_command
+from detectors.verdict_options import add_max_fpr, add_prevalence
 from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
 
 DETECTOR = "the detector's folder or Hub id"
@@ -46,33 +47,43 @@ def calibrate_options(parser: Parser) -> None:
     """Add the options of ``calibrate``."""
     parser.add_argument("detector", type=str, help=DETECTOR)
     scoring_options(parser)
+    parser.add_argument(
+        "--max-fpr",
+        type=float,
+        nargs="+",
+        default=[0.01, 0.05],
+        help="error rates to keep verdict thresholds for: of real images called generated, and of "
+        "generated ones called real; a rate r takes 1/r - 1 images of a class",
+    )
 
 
 def calibrate(settings: Any, output: Output) -> int:
     """Run ``calibrate``; return 0 only if every image could be read."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from detectors.evaluate import calibrate as fit
     from detectors.evaluate import calibration_folder
+    from detectors.guarantee import NOT_BOUNDED, bound_words, prior_words
 
-    name = settings.pop("detector")
+    name = settings.detector
     target = calibration_folder(name)
     if not target.is_dir():
         output.note(
             f"{name}: a checkpoint cannot hold a calibration; "
             f"the calibrated detector will be saved as the folder {target}"
         )
-    outcome = fit(name, settings.data, job_options(settings))
+    outcome = fit(name, settings.data, settings.max_fpr, job_options(settings))
     if outcome is None:
         return 0
     calibration, answers = outcome
-    output.result(
-        f"on {calibration.pictures} images: scale {calibration.scale:.3f}, "
-        f"bias {calibration.bias:.3f}\n"
-        f"real below P = {calibration.real_below:.3f}, "
-        f"generated from P = {calibration.generated_above:.3f}, unsure between",
-        calibration=asdict(calibration),
-    )
+    lines = [
+        f"on {calibration.images} images: scale {calibration.scale:.3f}, "
+        f"bias {calibration.bias:.3f}; {prior_words(calibration)}"
+    ]
+    for point in calibration.points:
+        chosen = replace(calibration, max_fpr=point.max_fpr)
+        lines.append(f"at --max-fpr {point.max_fpr:g}: {bound_words(chosen)}")
+    output.result("\n".join([*lines, NOT_BOUNDED]), calibration=asdict(calibration))
     return report_answers(answers, "shards scored", output)
 
 
@@ -102,6 +113,8 @@ def test_options(parser: Parser) -> None:
     parser.add_argument(
         "--resamples", type=int, default=200, help="bootstrap samples of the intervals; 0 for none"
     )
+    add_max_fpr(parser)
+    add_prevalence(parser)
 
 
 def test(settings: Any, output: Output) -> int:
@@ -113,18 +126,21 @@ def test(settings: Any, output: Output) -> int:
         settings.data,
         settings.output,
         settings.resamples,
+        settings.max_fpr,
         job_options(settings),
     )
     if outcome is None:
         return 0
     record, answers = outcome
-    output.result(summary_text(record), summary=record)
+    output.result(summary_text(record, settings.prevalence), summary=record)
     return report_answers(answers, f"shards scored in {settings.output}", output)
 
 
 def robustness_options(parser: Parser) -> None:
     """Add the options of ``robustness``."""
-    calibrate_options(parser)
+    parser.add_argument("detector", type=str, help=DETECTOR)
+    scoring_options(parser)
+    add_max_fpr(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -139,17 +155,22 @@ def robustness(settings: Any, output: Output) -> int:
     from detectors.robustness import sweep
 
     outcome = sweep(
-        settings.detector, settings.data, settings.output, options=job_options(settings)
+        settings.detector,
+        settings.data,
+        settings.output,
+        max_fpr=settings.max_fpr,
+        options=job_options(settings),
     )
     if outcome is None:
         return 0
     rows, answers = outcome
     for row in rows:
         figures = []
-        for key in ("auc", "balanced_accuracy"):
+        for key in ("auc", "balanced_accuracy", "real_accused", "generated_found"):
             if row[key] is not None:
                 figures.append(f"{key.replace('_', ' ')} {row[key]:.3f}")
-        figures.append(f"verdicts changed {row['verdicts_changed']:.1%}")
+        if row["verdicts_changed"] is not None:
+            figures.append(f"verdicts changed {row['verdicts_changed']:.1%}")
         output.row("rows", f"{row['kind']} {row['level']}: {', '.join(figures)}", **row)
     return report_answers(answers, f"edits scored in {settings.output}", output)
 
@@ -169,13 +190,16 @@ def leaderboard_options(parser: Parser) -> None:
         required=True,
         help="folder of leaderboard.md and leaderboard.html",
     )
+    add_max_fpr(parser)
+    add_prevalence(parser)
 
 
 def leaderboard(settings: Any, output: Output) -> int:
     """Run ``leaderboard``."""
     from detectors.leaderboard import leaderboard as rank
 
-    for place, entry in enumerate(rank(settings.results, settings.output), start=1):
+    ranked = rank(settings.results, settings.output, settings.max_fpr, settings.prevalence)
+    for place, entry in enumerate(ranked, start=1):
         if entry.trouble:
             output.warning(f"{entry.name} is not ranked: {entry.trouble}")
         elif entry.record is not None or place <= 3:

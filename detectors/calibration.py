@@ -1,42 +1,77 @@
-"""Platt scaling and verdict thresholds, fitted on held-out images."""
+"""Calibration of a detector: Platt scaling, and verdicts with conformal error bounds."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration_format_1 import read_format_1
 from detectors.metrics import both_classes
-from detectors.scores import Scores, sigmoid
+from detectors.operating_points import OperatingPoint
+from detectors.platt import fit_platt
+from detectors.scores import Scores, log_odds, sigmoid
 from engine.files import write_text
 from engine.records import read_json, to_json
+from engine.statistics import least_scores
 
 Verdict = Literal["real", "unsure", "generated"]
 
 FILE = "calibration.json"
 
-MAX_ERROR_RATE = 0.05
-"""Largest share of either class with a wrong verdict; "unsure" takes the rest."""
+FORMAT = 2
+"""Format of ``calibration.json``; 1 is that of files without a format."""
+
+RATES = (0.01, 0.05)
+"""Error rates that a calibration keeps operating points for, unless others are asked for."""
+
+VERDICT_RATE = 0.05
+"""Error rate of verdicts, unless another is asked for."""
+
+PRIOR = 0.5
+"""Share of generated images that a fitted P assumes: both classes have equal weight in the fit."""
+
+REMEDY = "fit it again with python -m detectors calibrate"
+
+
+@dataclass(frozen=True)
+class CalibrationData:
+    """Images that a calibration was fitted on.
+
+    Attributes:
+        real: Number of real images.
+        generated: Number of generated images.
+        date: Date of the fit, YYYY-MM-DD, in UTC.
+        shards: SHA-256 of each shard, by file name; empty for a remote one.
+    """
+
+    real: int
+    generated: int
+    date: str = ""
+    shards: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Platt scaling and verdict thresholds.
+    """Platt scaling and operating points.
 
     Detectors are usually mis-offset, which temperature scaling cannot correct.
 
     Attributes:
         scale: Factor of the logit, above 0.
         bias: Offset of the scaled logit.
-        real_below: Calibrated P(generated) below which the verdict is "real".
-        generated_above: Calibrated P(generated) from which the verdict is "generated". Between the
-            two it is "unsure".
-        threshold_fpr_1: Threshold with a false positive rate of 1 % on the calibration set.
-        threshold_fpr_5: Threshold with a false positive rate of 5 %.
-        pictures: Number of images of the calibration set; 0 if not calibrated.
+        prior: Share of generated images that P assumes, between 0 and 1.
+        images: Number of images of the calibration set; 0 if not calibrated.
+        points: Operating points, by ascending rate.
+        conformal: Whether the thresholds bound the error rate on new images. Those of files of
+            earlier versions do not: they are quantiles of the calibration set.
+        data: Images of the calibration set; None if unknown.
+        max_fpr: Rate of the operating point that verdicts use; None for :data:`VERDICT_RATE`, or
+            the largest one below. It is a choice of the user and not stored.
 
     Raises:
         ValueError: If a value is out of range.
@@ -44,31 +79,33 @@ class Calibration:
 
     scale: float = 1.0
     bias: float = 0.0
-    real_below: float = 0.5
-    generated_above: float = 0.5
-    threshold_fpr_1: float | None = None
-    threshold_fpr_5: float | None = None
-    pictures: int = 0
+    prior: float = PRIOR
+    images: int = 0
+    points: tuple[OperatingPoint, ...] = ()
+    conformal: bool = True
+    data: CalibrationData | None = None
+    max_fpr: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale < np.inf or not np.isfinite(self.bias) or self.pictures < 0:
+        if not 0 < self.scale < np.inf or not np.isfinite(self.bias) or self.images < 0:
             msg = (
-                "scale must be above 0, bias finite and pictures at least 0, "
-                f"got {self.scale}, {self.bias} and {self.pictures}"
+                "scale must be above 0, bias finite and images at least 0, "
+                f"got {self.scale}, {self.bias} and {self.images}"
             )
             raise ValueError(msg)
-        if not 0 <= self.real_below <= self.generated_above <= 1:
-            msg = (
-                "0 <= real_below <= generated_above <= 1 must hold, "
-                f"got {self.real_below} and {self.generated_above}"
-            )
+        if not 0 < self.prior < 1:
+            msg = f"the share of generated images is between 0 and 1, got {self.prior}"
             raise ValueError(msg)
 
     @classmethod
-    def fit(cls, scores: Scores) -> Calibration:
+    def fit(cls, scores: Scores, rates: Sequence[float] = RATES) -> Calibration:
         """Fit to the scores of a calibration set.
 
         Both classes have equal weight.
+
+        Args:
+            scores: Scores of images that neither training nor the choice of the detector used.
+            rates: Error rates of the operating points, between 0 and 1.
 
         Raises:
             ValueError: If the set holds one class only, or the detector ranks the classes the
@@ -80,40 +117,95 @@ class Calibration:
                 "the calibration set has one of them only"
             )
             raise ValueError(msg)
-        scale, bias = _fit_platt(scores)
-        probability = sigmoid(scale * scores.logit + bias)
-        real = probability[scores.label == 0]
-        generated = probability[scores.label == 1]
-        generated_above = float(np.quantile(real, 1 - MAX_ERROR_RATE))
-        real_below = float(np.quantile(generated, MAX_ERROR_RATE))
-        # well separated classes need no "unsure": both thresholds meet in the middle
-        if real_below > generated_above:
-            middle = (generated_above + real_below) / 2
-            generated_above = middle
-            real_below = middle
-        return cls(
-            scale=scale,
-            bias=bias,
-            real_below=real_below,
-            generated_above=generated_above,
-            threshold_fpr_1=threshold_at_fpr(real, 0.01),
-            threshold_fpr_5=threshold_at_fpr(real, 0.05),
-            pictures=len(scores),
-        )
+        scale, bias = fit_platt(scores)
+        real = scores.logit[scores.label == 0]
+        generated = scores.logit[scores.label == 1]
+        points = [OperatingPoint.fit(real, generated, rate) for rate in sorted(set(rates))]
+        data = CalibrationData(len(real), len(generated))
+        return cls(scale, bias, images=len(scores), points=tuple(points), data=data)
+
+    def at(self, max_fpr: float | None = None, prevalence: float | None = None) -> Calibration:
+        """Return the calibration with verdicts at a rate, and P for a share of generated images.
+
+        Args:
+            max_fpr: Rate of an operating point; None changes nothing.
+            prevalence: Share of generated images that P assumes, between 0 and 1; None changes
+                nothing. It moves the log-odds of P, and no verdict.
+
+        Raises:
+            ValueError: If there is no such operating point, or no calibration to move.
+        """
+        chosen = self
+        if max_fpr is not None:
+            self._check_point(max_fpr)
+            chosen = replace(chosen, max_fpr=max_fpr)
+        if prevalence is not None:
+            if not self.images:
+                msg = f"--prevalence needs a calibrated detector: {REMEDY}"
+                raise ValueError(msg)
+            if not 0 < prevalence < 1:
+                msg = f"--prevalence is a share between 0 and 1, got {prevalence}"
+                raise ValueError(msg)
+            bias = self.bias + log_odds(prevalence) - log_odds(self.prior)
+            chosen = replace(chosen, bias=bias, prior=prevalence)
+        return chosen
+
+    def _check_point(self, rate: float) -> None:
+        """Raise ValueError if no image can be called generated at a rate."""
+        point = next((point for point in self.points if point.max_fpr == rate), None)
+        kept = ", ".join(f"{one.max_fpr:g}" for one in self.points) or "none"
+        if point is None:
+            msg = (
+                f"no operating point at --max-fpr {rate:g}, kept are: {kept}; "
+                f"python -m detectors calibrate --max-fpr {rate:g} adds it"
+            )
+            raise ValueError(msg)
+        if point.generated_above is None:
+            images = "" if self.data is None else f", it had {self.data.real}"
+            msg = (
+                f"--max-fpr {rate:g} takes a calibration on at least {least_scores(rate)} "
+                f"real images{images}"
+            )
+            raise ValueError(msg)
+
+    @property
+    def point(self) -> OperatingPoint | None:
+        """Operating point of the verdicts; None without a calibration."""
+        rate = VERDICT_RATE if self.max_fpr is None else self.max_fpr
+        below = [point for point in self.points if point.max_fpr <= rate]
+        return below[-1] if below else next(iter(self.points), None)
 
     def probability(self, logit: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Compute the calibrated P(generated)."""
+        """Compute the calibrated P(generated), at the share of generated images in ``prior``."""
         return sigmoid(self.scale * logit + self.bias)
 
-    def verdict(self, probability: float) -> Verdict:
-        """Return the verdict on an image with this calibrated P(generated)."""
-        if probability >= self.generated_above:
-            return "generated"
-        return "real" if probability < self.real_below else "unsure"
+    def verdicts(
+        self, logit: NDArray[np.float64], point: OperatingPoint | None = None
+    ) -> NDArray[np.str_]:
+        """Return the verdicts on images, (N,); all "unsure" without a calibration.
+
+        Args:
+            logit: (N,) outputs of the network.
+            point: Operating point; None for that of :attr:`point`.
+        """
+        point = point or self.point
+        verdicts = np.full(np.shape(logit), "unsure", dtype="<U9")
+        if point is not None and point.real_below is not None:
+            verdicts[logit < point.real_below] = "real"
+        if point is not None and point.generated_above is not None:
+            verdicts[logit > point.generated_above] = "generated"
+        return verdicts
+
+    def verdict(self, logit: float) -> Verdict:
+        """Return the verdict on an image with this output of the network."""
+        verdict: Verdict = self.verdicts(np.array([logit]))[0].item()
+        return verdict
 
     def save(self, folder: Path) -> None:
         """Write ``calibration.json`` into a model folder."""
-        write_text(folder / FILE, to_json(asdict(self)))
+        values = {"format": FORMAT} | asdict(self)
+        del values["max_fpr"]
+        write_text(folder / FILE, to_json(values))
 
     @classmethod
     def open(cls, folder: Path) -> Calibration:
@@ -125,50 +217,32 @@ class Calibration:
         file = folder / FILE
         if not file.is_file():
             return cls()
-        remedy = "fit it again with python -m detectors calibrate"
-        names = {field.name for field in fields(cls)}
-        if wrong := set(read_json(file, dict[str, Any], remedy)) ^ names:
-            wrong_names = ", ".join(sorted(wrong))
-            msg = f"{file}: not a calibration (unknown or missing: {wrong_names}); {remedy}"
+        values = read_json(file, dict[str, Any], REMEDY)
+        if "format" not in values:
+            return parse_calibration(read_format_1(file, REMEDY), str(file))
+        if values.pop("format") != FORMAT:
+            msg = f"{file}: of a format that this version does not read; update it, or {REMEDY}"
             raise ValueError(msg)
-        return read_json(file, cls, remedy)
+        known = {field.name for field in fields(cls)} - {"max_fpr"}
+        if wrong := set(values) ^ known:
+            msg = (
+                f"{file}: not a calibration (unknown or missing: {', '.join(sorted(wrong))}); "
+                f"{REMEDY}"
+            )
+            raise ValueError(msg)
+        return parse_calibration(values, str(file))
 
 
-def _fit_platt(scores: Scores) -> tuple[float, float]:
-    """Fit Platt's scale and bias (Platt 1999) by weighted logistic regression.
+def parse_calibration(values: dict[str, Any], name: str) -> Calibration:
+    """Convert the values of a calibration file.
 
     Raises:
-        ValueError: If the scale is not above 0.
+        ValueError: If one is of another type or out of range; the message begins with ``name``.
     """
-    from sklearn.linear_model import LogisticRegression
+    import msgspec
 
-    # Platt's targets are just short of 0 and 1: separable classes would else have no finite scale.
-    # A soft target t is one row labelled y of weight t and one labelled 1 - y of weight 1 - t.
-    count = np.where(scores.label == 1, scores.label.sum(), (1 - scores.label).sum())
-    target = (count + 1) / (count + 2)
-    weight = len(scores) / (2 * count)
-    logits = np.tile(scores.logit, 2).reshape(-1, 1)
-    labels = np.concatenate([scores.label, 1 - scores.label])
-    weights = np.concatenate([weight * target, weight * (1 - target)])
-    fitted = LogisticRegression(C=np.inf).fit(logits, labels, sample_weight=weights)
-    if fitted.coef_[0, 0] <= 0:
-        msg = (
-            "the detector calls real images generated more often than generated ones; "
-            "are the labels the wrong way round?"
-        )
-        raise ValueError(msg)
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-
-
-def threshold_at_fpr(real: NDArray[np.float64], rate: float) -> float:
-    """Find the lowest threshold whose false positive rate is at most ``rate``.
-
-    A score at or above the threshold is positive.
-
-    Args:
-        real: (N,) scores of real images.
-        rate: Largest false positive rate, in [0, 1].
-    """
-    allowed = int(np.floor(rate * len(real)))
-    descending = np.sort(real)[::-1]
-    return float(np.nextafter(descending[allowed], np.inf)) if allowed < len(real) else 0.0
+    try:
+        return msgspec.convert(values, Calibration)
+    except msgspec.MsgspecError as error:
+        msg = f"{name}: damaged, or not of the expected structure ({error}); {REMEDY}"
+        raise ValueError(msg) from error

@@ -30,7 +30,8 @@ class Prediction:
 
     Attributes:
         name: File of the image; ``image 1``, ``image 2``, ... without one.
-        verdict: ``real``, ``generated`` or ``unsure``, by the thresholds of the calibration.
+        verdict: ``real``, ``generated`` or ``unsure``, by the operating point of the calibration;
+            always ``unsure`` without one.
         probability: Calibrated P(generated), in [0, 1].
         logit: Output of the network, not calibrated; above 0 for generated.
     """
@@ -147,7 +148,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
             views = [self.view(image.photo.rgb, np.random.default_rng(0)) for image in batch]
             for image, logit in zip(batch, self.logits_of(views), strict=True):
                 probability = float(self.calibration.probability(np.array(logit)))
-                verdict = self.calibration.verdict(probability)
+                verdict = self.calibration.verdict(logit)
                 predictions.append(Prediction(image.name, verdict, probability, logit))
         return predictions
 

@@ -8,12 +8,10 @@ from functools import reduce
 import numpy as np
 
 from detectors.calibration import Calibration
-from detectors.scores import Scores, log_odds, sigmoid
+from detectors.scores import Scores
 
 
-def combine_scores(
-    scored: Sequence[Scores], calibrations: Sequence[Calibration]
-) -> tuple[Scores, Calibration]:
+def combine_scores(scored: Sequence[Scores], calibrations: Sequence[Calibration]) -> Scores:
     """Combine the scores of several detectors.
 
     Args:
@@ -22,8 +20,8 @@ def combine_scores(
         calibrations: Calibration of each detector.
 
     Returns:
-        Mean log-odds of the images that all could read, and an identity calibration. It counts as
-        fitted only if all of them are.
+        Mean log-odds of the images that all could read. They are not calibrated, even if those of
+        each detector are: an average of calibrated probabilities is not.
     """
     # keep the images that all detectors have read
     names = [np.char.add(np.char.add(s.facts["subset"], "/"), s.facts["key"]) for s in scored]
@@ -34,14 +32,12 @@ def combine_scores(
         part = scores.where(np.isin(name, common))
         parts.append(part)
         log_odds_of_each.append(calibration.scale * part.logit + calibration.bias)
-    combined = Scores(parts[0].label, np.mean(log_odds_of_each, axis=0), parts[0].facts)
-    fewest = min(calibration.pictures for calibration in calibrations)
-    return combined, Calibration(pictures=fewest)
+    return Scores(parts[0].label, np.mean(log_odds_of_each, axis=0), parts[0].facts)
 
 
 def combine_verdicts(
     logits: Sequence[float], calibrations: Sequence[Calibration]
-) -> tuple[str, float, float]:
+) -> tuple[str, float | None, float]:
     """Combine the logits of detectors for one image.
 
     Args:
@@ -49,17 +45,13 @@ def combine_verdicts(
         calibrations: Calibration of each detector.
 
     Returns:
-        The verdict, "unsure" where detectors disagree; P(generated); and its log-odds, or the
-        logit of a single detector.
+        The verdict, "unsure" where detectors disagree; P(generated), None for several detectors;
+        and the logit, or the mean log-odds of several.
     """
-    probabilities = []
-    verdicts = set()
-    for logit, calibration in zip(logits, calibrations, strict=True):
-        probability = float(calibration.probability(np.array(logit)))
-        probabilities.append(probability)
-        verdicts.add(calibration.verdict(probability))
+    pairs = list(zip(logits, calibrations, strict=True))
+    verdicts = {calibration.verdict(logit) for logit, calibration in pairs}
     verdict = verdicts.pop() if len(verdicts) == 1 else "unsure"
-    if len(probabilities) == 1:
-        return verdict, probabilities[0], logits[0]
-    mean = float(np.mean([log_odds(probability) for probability in probabilities]))
-    return verdict, float(sigmoid(np.array(mean))), mean
+    if len(pairs) == 1:
+        return verdict, float(calibrations[0].probability(np.array(logits[0]))), logits[0]
+    log_odds = [calibration.scale * logit + calibration.bias for logit, calibration in pairs]
+    return verdict, None, float(np.mean(log_odds))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from checkpoints.folders import model_path
-from detectors.calibration import Calibration
+from datamodules.shards import StoredShard
+from detectors.calibration import RATES, Calibration
 from detectors.detector import load_detector
 from detectors.ensemble import combine_scores
 from detectors.scoring import (
@@ -29,6 +32,7 @@ from detectors.summary import (
     interval_of,
     summarise,
 )
+from detectors.verdicts import row_at, verdict_lines
 from engine.files import write_text
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
@@ -39,7 +43,10 @@ MIN_RESAMPLES = 40
 
 
 def calibrate(
-    name: str, data: list[str], options: JobOptions = OPTIONS
+    name: str,
+    data: list[str],
+    rates: Sequence[float] = RATES,
+    options: JobOptions = OPTIONS,
 ) -> tuple[Calibration, Answers] | None:
     """Calibrate a detector on held-out images, and store the calibration.
 
@@ -50,6 +57,7 @@ def calibrate(
         name: Folder of the detector, or a checkpoint (``.ckpt``), beside which a folder of its
             name is written.
         data: Patterns of shards.
+        rates: Error rates of the operating points, between 0 and 1.
         options: Options of the job.
 
     Returns:
@@ -57,19 +65,20 @@ def calibrate(
 
     Raises:
         FileNotFoundError: If the detector or shards are missing.
-        ValueError: If the shards hold one class only.
+        ValueError: If the shards hold one class only, or a rate is not between 0 and 1.
     """
     detector = load_detector(name)
     target = calibration_folder(name)
     settings = detector_settings(name, detector)
-    questions = shard_by_shard(detector, find_stored([detector], data))
+    shards = find_stored([detector], data)
+    questions = shard_by_shard(detector, shards)
     record = target.with_name(f"{target.name}.calibration-{settings['weights'][:8]}")
     job = ScoreJob("detectors calibrate", record / "shards", options)
     answers = score(job, questions, record, settings)
     if answers is None:
         return None
     shutil.rmtree(record)
-    calibration = Calibration.fit(answers.of(questions))
+    calibration = with_data(Calibration.fit(answers.of(questions), rates), shards)
     if target.is_dir():
         calibration.save(target)
     else:
@@ -77,6 +86,16 @@ def calibrate(
         detector.calibration = calibration
         detector.save_pretrained(target)
     return calibration, answers
+
+
+def with_data(calibration: Calibration, shards: Sequence[StoredShard]) -> Calibration:
+    """Add date and shards to the record of a calibration's images."""
+    data = calibration.data
+    if data is None:
+        return calibration
+    hashes = {PurePosixPath(shard.url).name: shard.sha256 for shard in shards}
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return replace(calibration, data=replace(data, date=today, shards=hashes))
 
 
 def calibration_folder(name: str) -> Path:
@@ -106,6 +125,7 @@ def measure(
     data: list[str],
     output: Path,
     resamples: int = 200,
+    max_fpr: float | None = None,
     options: JobOptions = OPTIONS,
 ) -> tuple[dict[str, Any], Answers] | None:
     """Evaluate a detector, or an ensemble, on shards.
@@ -114,12 +134,13 @@ def measure(
     kept in ``shards/``: a stopped test is continued, and a changed shard is scored again.
 
     Args:
-        names: Folders or Hub ids of the detectors; several are combined by their mean calibrated
-            log-odds.
+        names: Folders or Hub ids of the detectors; several are combined by their mean log-odds,
+            which is not calibrated as a whole.
         data: Patterns of shards.
         output: Folder of the results.
         resamples: Bootstrap samples of the intervals; 0 for none, or at least
             :data:`MIN_RESAMPLES`.
+        max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
         options: Options of the job.
 
     Returns:
@@ -136,6 +157,8 @@ def measure(
         raise ValueError(msg)
     # a question for each detector and shard
     detectors = [load_detector(name) for name in names]
+    for detector in detectors:
+        detector.calibration.at(max_fpr)
     shards = find_stored(detectors, data)
     by_detector: list[list[Question]] = []
     settings = []
@@ -154,9 +177,10 @@ def measure(
         return None
     # combine several detectors, and write the results
     scores = answers.of(by_detector[0])
-    calibration = detectors[0].calibration
+    calibration = detectors[0].calibration.at(max_fpr)
     if len(names) > 1:
-        scores, calibration = combine_scores(
+        calibration = Calibration()
+        scores = combine_scores(
             [answers.of(of_detector) for of_detector in by_detector],
             [detector.calibration for detector in detectors],
         )
@@ -168,8 +192,14 @@ def measure(
     return record, answers
 
 
-def summary_text(record: dict[str, Any]) -> str:
-    """Format the main metrics of a test as text."""
+def summary_text(record: dict[str, Any], prevalence: float | None = None) -> str:
+    """Format the main metrics of a test as text.
+
+    Args:
+        record: Record of the test.
+        prevalence: Share of generated images for which the share of wrong verdicts is stated; None
+            for several.
+    """
     calibrated = bool(record["calibrated"])
     metrics = calibrated_metrics(record)
     interval = auc_interval(record)
@@ -186,6 +216,8 @@ def summary_text(record: dict[str, Any]) -> str:
         f"calibration error {figure(metrics['calibration_error'])} ({note}), "
         f"of which chance makes {figure(metrics['calibration_error_floor'])}",
     ]
+    if row := row_at(record, None):
+        lines += verdict_lines(row, prevalence)
     generators = record["slices"]["generator"]
     if generators:
         when = " before calibration:" if calibrated else ":"

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from detectors.leaderboard_cells import (
+    NOTE,
     calibration_words,
     image_counts,
     oracle_words,
     per_cent,
     span,
+    verdict_cells,
+    verdict_head,
     worst_words,
 )
 from detectors.mpbench import columns, paper_rows
@@ -28,12 +31,19 @@ from detectors.summary import (
     summarise,
 )
 from detectors.summary_record import Record
+from detectors.verdicts import row_at
 from engine.files import write_text
 from engine.pages import shell
 from engine.pages.markdown import markdown_table
 from engine.records import read_json
 
 REFERENCE = "arXiv 2304.13023"
+
+PREVALENCE = 0.01
+"""Share of generated images that the share of wrong verdicts is stated for."""
+
+Table = tuple[str, list[str], list[list[str]]]
+"""Name, head and rows of a table."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,12 @@ class Entry:
         return "" if self.record is None else flipped_labels(self.record)
 
 
-def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
+def leaderboard(
+    results: Sequence[Path],
+    output: Path,
+    max_fpr: float | None = None,
+    prevalence: float | None = None,
+) -> list[Entry]:
     """Rank tests, and write ``leaderboard.md`` and ``leaderboard.html``.
 
     A test whose labels seem flipped is listed last, without a rank.
@@ -77,6 +92,9 @@ def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
         results: Folders of ``python -m detectors test``, and score files (.csv, .parquet). A score
             file has ``label``, and ``score`` or ``logit``; for MPBench's columns also ``column``.
         output: Folder to write to.
+        max_fpr: Rate of the operating points of the verdicts; None for that of each test.
+        prevalence: Share of generated images for which the share of wrong verdicts is stated; None
+            for 0.01.
 
     Returns:
         Entries with the best first, the paper's rows among them.
@@ -101,8 +119,9 @@ def leaderboard(results: Sequence[Path], output: Path) -> list[Entry]:
         [*entries, *references()],
         key=lambda entry: (bool(entry.trouble), entry.table["balanced"] is None, -entry.rank),
     )
-    write_text(output / "leaderboard.md", markdown(ordered))
-    write_page(output / "leaderboard.html", ordered)
+    parts = tables(ordered, max_fpr, PREVALENCE if prevalence is None else prevalence)
+    write_text(output / "leaderboard.md", markdown(ordered, parts))
+    write_page(output / "leaderboard.html", ordered, parts)
     return ordered
 
 
@@ -234,37 +253,31 @@ def table_head() -> list[str]:
     ]
 
 
-NOTE = (
-    "Ordered by balanced accuracy: the mean over real and over generated sets, so that predicting "
-    "'generated' everywhere does not help. The paper's own total weighs generated sets 11 to 3. "
-    "Like the paper's, accuracies of the MPBench table are at P = 0.5 without calibration. "
-    "Detectors that were not scored on all of MPBench's sets come last, in the order of their own "
-    "tests; these cannot be compared with each other. "
-    "Intervals are over images (DeLong, Korn and Graubard); for people's answers, over people and "
-    "images. Each is one detector's own, and not adjusted for the number of detectors compared. "
-    "The oracle's threshold is chosen on the test itself; below 300 real images there is a dash. "
-    "The floor is the calibration error that perfectly calibrated probabilities would have on as "
-    "many images. The lowest of several AUCs is biased downwards by selection: it is corrected by "
-    "repeating the selection in resamples, and its interval holds for all generators at once."
-)
-"""Explanation above the tables."""
-
-
 def unranked(entries: Sequence[Entry]) -> list[str]:
     """Sentences that explain the entries without a rank."""
     return [f"{entry.name} is not ranked: {entry.trouble}." for entry in entries if entry.trouble]
 
 
-def tables(entries: Sequence[Entry]) -> list[tuple[str, list[str], list[list[str]]]]:
+def tables(entries: Sequence[Entry], max_fpr: float | None, prevalence: float) -> list[Table]:
     """Name, head and rows of the leaderboard's tables.
 
-    The ranking and the table of intervals list only entries with a record.
+    The tables of ranking, verdicts and intervals list only entries with a record.
+
+    Args:
+        entries: Entries in their order.
+        max_fpr: Rate of the verdicts; None for that of each test.
+        prevalence: Share of generated images for the share of wrong verdicts.
     """
     ranked = []
     for row, entry in zip(ranking_rows(entries), entries, strict=True):
         if entry.record is not None:
             ranked.append(row)
-    parts = [("Ranking", RANKING, ranked), ("MPBench", table_head(), table_rows(entries))]
+    parts = [("Ranking", RANKING, ranked)]
+    judged = [(entry.name, row_at(entry.record, max_fpr)) for entry in entries if entry.record]
+    verdicts = [[name, *verdict_cells(row, prevalence)] for name, row in judged if row]
+    if verdicts:
+        parts.append(("Verdicts", verdict_head(prevalence), verdicts))
+    parts.append(("MPBench", table_head(), table_rows(entries)))
     bounds = bounds_rows(entries)
     if bounds:
         head = ["detector", *columns("real"), *columns("generated")]
@@ -272,19 +285,19 @@ def tables(entries: Sequence[Entry]) -> list[tuple[str, list[str], list[list[str
     return parts
 
 
-def markdown(entries: Sequence[Entry]) -> str:
+def markdown(entries: Sequence[Entry], listed: Sequence[Table]) -> str:
     """Format the tables as Markdown."""
     parts = ["# Leaderboard\n", f"{NOTE}\n"]
     parts += [f"{sentence}\n" for sentence in unranked(entries)]
-    parts += [markdown_table(head, rows) + "\n" for _, head, rows in tables(entries)]
+    parts += [markdown_table(head, rows) + "\n" for _, head, rows in listed]
     return "\n".join(parts)
 
 
-def write_page(file: Path, entries: Sequence[Entry]) -> None:
+def write_page(file: Path, entries: Sequence[Entry], listed: Sequence[Table]) -> None:
     """Write the tables as one self-contained page."""
     known = {entry.name for entry in entries if entry.record is not None}
     parts = []
-    for name, head, rows in tables(entries):
+    for name, head, rows in listed:
         kinds = ["ours" if row[0] in known else "reference" for row in rows]
         parts.append((name, head, rows, kinds))
     shell.write_page(

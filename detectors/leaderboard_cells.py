@@ -5,8 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from detectors.guarantee import per_cent as share_words
 from detectors.summary import figure
+from detectors.verdicts import CLASSES, wrong_share
 from engine.statistics import least_negatives
+
+NOTE = (
+    "Ordered by balanced accuracy: the mean over real and over generated sets, so that predicting "
+    "'generated' everywhere does not help. The paper's own total weighs generated sets 11 to 3. "
+    "Like the paper's, accuracies of the MPBench table are at P = 0.5 without calibration. "
+    "Detectors that were not scored on all of MPBench's sets come last, in the order of their own "
+    "tests; these cannot be compared with each other. "
+    "Intervals are over images (DeLong, Korn and Graubard); for people's answers, over people and "
+    "images. Each is one detector's own, and not adjusted for the number of detectors compared. "
+    "The oracle's threshold is chosen on the test itself; below 300 real images there is a dash. "
+    "The floor is the calibration error that perfectly calibrated probabilities would have on as "
+    "many images. The lowest of several AUCs is biased downwards by selection: it is corrected by "
+    "repeating the selection in resamples, and its interval holds for all generators at once. "
+    "Verdicts are by the calibration that a detector brought to its test. The rate bounds errors "
+    "on each class of images like the calibration's; the table shows what it was on the test."
+)
+"""Explanation above the tables."""
 
 
 def image_counts(pictures: Mapping[str, int]) -> str:
@@ -60,3 +79,30 @@ def worst_words(worst: Mapping[str, Any] | None) -> str:
 def per_cent(value: float | None) -> str:
     """Format a percentage with one digit; a dash if it is undefined."""
     return "-" if value is None else f"{value:.1f}"
+
+
+def verdict_head(prevalence: float) -> list[str]:
+    """Columns of the table of verdicts, at a share of generated images."""
+    wrong = f"wrong among verdicts generated, {share_words(prevalence)} being generated"
+    columns = ["detector", "max FPR"]
+    for kind, called in zip(CLASSES, ("accused", "found"), strict=True):
+        columns += [f"{kind} {called} (95 %)", f"{kind} unsure", f"n {kind}"]
+    return [*columns, wrong]
+
+
+def verdict_cells(row: Mapping[str, Any], prevalence: float) -> list[str]:
+    """Cells of a detector in the table of verdicts, without its name.
+
+    Args:
+        row: Row of :func:`detectors.verdicts.verdict_table`.
+        prevalence: Share of generated images, between 0 and 1.
+    """
+    cells = [f"{row['max_fpr']:g}"]
+    for kind in CLASSES:
+        shares = row[kind]
+        if shares is None:
+            cells += ["-", "-", "0"]
+            continue
+        called = f"{figure(shares['generated'])} ({span(shares['generated_interval'])})"
+        cells += [called, figure(shares["unsure"]), str(shares["images"])]
+    return [*cells, figure(wrong_share(row, prevalence))]

@@ -28,7 +28,8 @@ from detectors.scoring import (
     find_stored,
     score,
 )
-from detectors.uncertainty import intervals, resampling_units, share_over_units
+from detectors.uncertainty import intervals, resampling_units
+from detectors.verdicts import verdict_rates, verdicts_on
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
 from engine.statistics import Interval, auc_difference_interval
@@ -72,6 +73,7 @@ def sweep(
     data: list[str],
     output: Path,
     edits: Mapping[str, Mapping[str, Edit]] | None = None,
+    max_fpr: float | None = None,
     options: JobOptions = OPTIONS,
 ) -> tuple[list[Row], Answers] | None:
     """Score every image after every edit, and write ``robustness.csv`` and ``robustness.svg``.
@@ -84,6 +86,7 @@ def sweep(
         output: Folder of the results.
         edits: Edits by kind and level, in addition to the three tracks;
             :data:`images.transforms.suites.ROBUSTNESS` if None.
+        max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
         options: Options of the job.
 
     Returns:
@@ -95,6 +98,7 @@ def sweep(
             scored.
     """
     detector = load_detector(name)
+    calibration = detector.calibration.at(max_fpr)
     shards = find_stored([detector], data)
 
     # One question for each edit.
@@ -114,7 +118,7 @@ def sweep(
     for (kind, level), question in questions.items():
         if question.name in answers.scores:
             scores = answers.scores[question.name]
-            rows.append(row(kind, level, scores, clean, detector.calibration))
+            rows.append(row(kind, level, scores, clean, calibration))
     write_table(output / "robustness.csv", list(rows[0]), rows)
     write_curves(output / "robustness.svg", rows)
 
@@ -131,8 +135,8 @@ def sweep(
 def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calibration) -> Row:
     """Metrics after an edit, at thresholds that were fixed beforehand.
 
-    They have intervals over images, and come with the share of changed verdicts. Rates at 1 % false
-    positives are None for a detector without a calibration.
+    They have intervals over images, and come with the share of changed verdicts. Shares of verdicts
+    are None for a detector without a calibration.
 
     Args:
         kind: Kind of the edit.
@@ -160,37 +164,28 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
         "real_accuracy": metrics.recall(scores.label, probability, 0.5, 0),
         "generated_accuracy": metrics.recall(scores.label, probability, 0.5, 1),
     }
-    rates, rate_bounds = at_one_percent(scores, probability, calibration, units)
+    rates, rate_bounds = rates_of_verdicts(scores, calibration)
     bounds |= rate_bounds | {"auc_change": change_interval(scores, clean, units)}
     return figures | rates | changed_verdicts(scores, clean, calibration) | ends(bounds)
 
 
-def at_one_percent(
-    scores: Scores,
-    probability: NDArray[np.float64],
-    calibration: Calibration,
-    units: NDArray[np.str_],
+def rates_of_verdicts(
+    scores: Scores, calibration: Calibration
 ) -> tuple[Row, dict[str, Interval | None]]:
-    """Rates and intervals at the calibration's threshold for 1 % false positives.
+    """Shares of the verdicts after an edit, and intervals of those called generated.
 
-    Args:
-        scores: Scores of N images after the edit.
-        probability: (N,) calibrated P(generated).
-        calibration: Calibration of the detector; without a threshold all rates are None.
-        units: (N,) name of each image's unit.
+    All are None for a detector without a calibration.
     """
-    threshold = calibration.threshold_fpr_1
-    names = {"tpr_at_1pct_threshold": 1, "fpr_at_1pct_threshold": 0}
-    if threshold is None:
-        return dict.fromkeys(names), dict.fromkeys(names)
-    rates: Row = {}
+    point = calibration.point
+    row: Row = {"max_fpr": None if point is None else point.max_fpr}
     bounds: dict[str, Interval | None] = {}
-    for name, of in names.items():
-        mask = scores.label == of
-        positive = probability[mask] >= threshold
-        rates[name] = float(positive.mean()) if mask.any() else None
-        bounds[name] = share_over_units(positive, units[mask]) if mask.any() else None
-    return rates, bounds
+    known = {} if point is None else verdict_rates(scores, verdicts_on(scores, calibration))
+    for kind, called in (("real", "accused"), ("generated", "found")):
+        shares = known.get(kind) or {}
+        row[f"{kind}_{called}"] = shares.get("generated")
+        row[f"{kind}_unsure"] = shares.get("unsure")
+        bounds[f"{kind}_{called}"] = shares.get("generated_interval")
+    return row, bounds
 
 
 def change_interval(scores: Scores, clean: Scores, units: NDArray[np.str_]) -> Interval | None:
@@ -222,13 +217,13 @@ def changed_verdicts(scores: Scores, clean: Scores, calibration: Calibration) ->
 
     Returns:
         Share of changed verdicts of all images and of each class, and share of reversed ones; None
-        if an image was not scored after the edit.
+        if an image was not scored after the edit, or the detector has no calibration.
     """
-    if len(scores) != len(clean):
+    if len(scores) != len(clean) or calibration.point is None:
         names = ("verdicts_changed", "real_changed", "generated_changed", "verdicts_reversed")
         return dict.fromkeys(names)
-    after = _verdicts(scores, calibration)
-    before = _verdicts(clean, calibration)
+    after = verdicts_on(scores, calibration)
+    before = verdicts_on(clean, calibration)
     changed = after != before
     reversed_ = changed & (after != "unsure") & (before != "unsure")
     shares: Row = {"verdicts_changed": float(changed.mean())}
@@ -236,11 +231,6 @@ def changed_verdicts(scores: Scores, clean: Scores, calibration: Calibration) ->
         mask = scores.label == of
         shares[name] = float(changed[mask].mean()) if mask.any() else None
     return shares | {"verdicts_reversed": float(reversed_.mean())}
-
-
-def _verdicts(scores: Scores, calibration: Calibration) -> NDArray[np.str_]:
-    """Verdict on each image, (N,)."""
-    return np.array([calibration.verdict(p) for p in calibration.probability(scores.logit)])
 
 
 def ends(bounds: Mapping[str, Interval | None]) -> Row:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -31,13 +31,15 @@ BYTES_PER_PIXEL = 6
 class Finding:
     """One row of the table: the outcome for a single image.
 
-    ``probability`` is the calibrated P(generated), in [0, 1]. For an unreadable file it and
-    ``verdict`` are empty, and ``error`` is not.
+    ``probability`` is the calibrated P(generated), in [0, 1], where a share of ``prior`` of the
+    images is generated; several detectors have none. For an unreadable file it and ``verdict`` are
+    empty, and ``error`` is not.
     """
 
     file: str
     verdict: Verdict | str = ""
     probability: float | None = None
+    prior: float | None = None
     logit: float | None = None
     width: int | None = None
     height: int | None = None
@@ -71,6 +73,7 @@ class ScanJob(Job[ImageInput, OpenedViews, list[float], dict[str, Any]]):
     """
 
     command = "detectors scan"
+    implied: ClassVar[Mapping[str, Any]] = {"max_fpr": None, "prevalence": None}
 
     def __init__(self, detectors: Sequence[Detector], output: Path) -> None:
         self.detectors = detectors
@@ -101,6 +104,7 @@ class ScanJob(Job[ImageInput, OpenedViews, list[float], dict[str, Any]]):
         return {
             "verdict": verdict,
             "probability": probability,
+            "prior": None if probability is None else calibrations[0].prior,
             "logit": logit,
             "width": prepared.width,
             "height": prepared.height,
@@ -111,7 +115,12 @@ class ScanJob(Job[ImageInput, OpenedViews, list[float], dict[str, Any]]):
 
 
 def scan(
-    inputs: Sequence[Path], output: Path, names: Sequence[str], options: JobOptions | None = None
+    inputs: Sequence[Path],
+    output: Path,
+    names: Sequence[str],
+    options: JobOptions | None = None,
+    max_fpr: float | None = None,
+    prevalence: float | None = None,
 ) -> tuple[list[Finding], Report] | None:
     """Score every image into a CSV file.
 
@@ -122,6 +131,8 @@ def scan(
         output: CSV file to write.
         names: Folders, Hub ids or .ckpt files of the detectors; several form an ensemble.
         options: Options of the job.
+        max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
+        prevalence: Share of generated images that P assumes; None for the calibration's.
 
     Returns:
         A finding for each image, in the inputs' order, and the job's report; None on every process
@@ -130,7 +141,8 @@ def scan(
     Raises:
         FileNotFoundError: If an input, its images or a detector are missing.
         ValueError: If the file exists and is no earlier run's, a detector is given twice or lacks
-            the calibration that an ensemble needs, or a stopped run used other detectors.
+            the calibration that an ensemble needs, there is no such operating point, or a stopped
+            run used other detectors or settings.
     """
     # refuse one detector twice, and foreign files
     digests = [weights_digest(name) for name in names]
@@ -142,15 +154,17 @@ def scan(
         msg = f"{output} exists already: choose another name or delete it"
         raise ValueError(msg)
     # score the images
-    detectors = [load_detector(name) for name in names]
-    if len(names) > 1:
-        _check_calibrated(names, detectors)
+    detectors = open_detectors(names, max_fpr, prevalence)
     found = find_images(inputs)
     report = run_job(
         ScanJob(detectors, output),
         found.images,
         record,
-        {"detectors": dict(zip(map(str, names), digests, strict=True))},
+        {
+            "detectors": dict(zip(map(str, names), digests, strict=True)),
+            "max_fpr": max_fpr,
+            "prevalence": prevalence,
+        },
         options or JobOptions(batch_size=16),
         found.skipped,
         found.failed,
@@ -166,10 +180,36 @@ def scan(
     return findings, report
 
 
+def open_detectors(
+    names: Sequence[str], max_fpr: float | None, prevalence: float | None
+) -> list[Detector]:
+    """Open detectors with the operating point and the prior that were asked for.
+
+    Args:
+        names: Folders, Hub ids or .ckpt files; several form an ensemble.
+        max_fpr: Rate of the operating point; None for the calibration's.
+        prevalence: Share of generated images that P assumes; None for the calibration's.
+
+    Raises:
+        FileNotFoundError: If a detector is missing.
+        ValueError: If a detector lacks a calibration that is needed, or there is no such operating
+            point.
+    """
+    detectors = [load_detector(name) for name in names]
+    if len(names) > 1:
+        _check_calibrated(names, detectors)
+        if prevalence is not None:
+            msg = "--prevalence: several detectors have no P that it could change"
+            raise ValueError(msg)
+    for detector in detectors:
+        detector.calibration = detector.calibration.at(max_fpr, prevalence)
+    return detectors
+
+
 def _check_calibrated(names: Sequence[str], detectors: Sequence[Detector]) -> None:
     """Raise ValueError if a detector of an ensemble has no calibration."""
     for name, detector in zip(names, detectors, strict=True):
-        if not detector.calibration.pictures:
+        if not detector.calibration.images:
             msg = (
                 f"{name} has no calibration, so that its answers cannot be compared with others': "
                 "python -m detectors calibrate"

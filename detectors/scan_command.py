@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from detectors.verdict_options import add_max_fpr, add_prevalence
 from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options
 
 
@@ -26,22 +27,27 @@ def options(parser: Parser) -> None:
         help="detector: folder, Hub id or .ckpt file; several form an ensemble",
     )
     parser.add_argument("--html", action="store_true", help="also write a page with the images")
+    add_max_fpr(parser)
+    add_prevalence(parser)
     add_job_arguments(parser, batch_size=16)
 
 
 def act(settings: Any, output: Output) -> int:
     """Run the verb; return 0 only if every image could be read."""
-    from detectors.detector import load_detector
-    from detectors.scan import scan
+    from detectors.guarantee import NOT_BOUNDED, ensemble_words, prior_words
+    from detectors.scan import open_detectors, scan
     from detectors.scan_page import write_page
 
-    outcome = scan(settings.photos, settings.output, settings.weights, job_options(settings))
+    rule = (settings.max_fpr, settings.prevalence)
+    outcome = scan(settings.photos, settings.output, settings.weights, job_options(settings), *rule)
     if outcome is None:
         return 0
     findings, report = outcome
+    opened = open_detectors(settings.weights, *rule)
+    detectors = dict(zip(settings.weights, opened, strict=True))
+    calibrations = [detector.calibration for detector in opened]
     if settings.html:
         page = settings.output.with_suffix(".html")
-        detectors = {name: load_detector(name) for name in settings.weights}
         write_page(settings.photos, findings, detectors, page)
         output.result(page=page)
     code = output.report(report, f"judged in {settings.output}")
@@ -50,6 +56,11 @@ def act(settings: Any, output: Output) -> int:
         counts[verdict] = sum(row.verdict == verdict for row in findings)
     text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     output.result(text, **counts)
+    words = {
+        "verdicts_mean": ensemble_words(calibrations),
+        "prior": prior_words(calibrations[0]) if len(opened) == 1 else None,
+    }
+    output.result("\n".join([*filter(None, words.values()), NOT_BOUNDED]), **words)
     return code
 
 

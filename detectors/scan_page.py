@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration import VERDICT_RATE
+from detectors.guarantee import NOT_BOUNDED, ensemble_words, per_cent, prior_words
+from detectors.operating_points import OperatingPoint
 from engine.pages import shell
 from engine.pages.data_urls import image_url
 from images.inputs import ImageInput, find_images
@@ -46,7 +49,7 @@ def write_page(
     files = {file.name: file for file in find_images(inputs).images}
     # readable images, the most suspicious first
     readable = [row for row in findings if not row.error]
-    ordered = sorted(readable, key=lambda row: -(row.probability or 0))
+    ordered = sorted(readable, key=lambda row: -(row.logit or 0))
     figures = []
     for row in ordered[:MAX_IMAGES]:
         figures.append((row, _images(files.get(row.file), row.file, detectors)))
@@ -60,8 +63,9 @@ def write_page(
         total=len(findings),
         counts=counts,
         failed=[row for row in findings if row.error],
-        calibrated=all(calibration.pictures for calibration in calibrations),
         legend=legend(calibrations),
+        bounds=[ensemble_words(calibrations), NOT_BOUNDED],
+        prior=prior_words(calibrations[0]) if len(calibrations) == 1 else "",
         detectors=[_detector_row(name, detector) for name, detector in detectors.items()],
         findings=ordered[:MAX_ROWS],
         figures=figures,
@@ -80,22 +84,32 @@ def legend(calibrations: Sequence[Calibration]) -> dict[str, str]:
             "unsure": "the detectors disagree, or one of them is unsure",
         }
     calibration = calibrations[0]
-    unsure = "P is between the two"
-    if calibration.real_below >= calibration.generated_above:
-        unsure = "never said by this detector: its two thresholds are one"
+    point = calibration.point or OperatingPoint(VERDICT_RATE)
     return {
-        "generated": f"P is {calibration.generated_above:.3f} or more",
-        "real": f"P is below {calibration.real_below:.3f}",
-        "unsure": unsure,
+        "generated": _at(calibration, "above", point.generated_above),
+        "real": _at(calibration, "below", point.real_below),
+        "unsure": "everything else",
     }
+
+
+def _at(calibration: Calibration, side: str, logit: float | None) -> str:
+    """Describe a threshold on the logit and on P; "never" without one."""
+    if logit is None:
+        return "never"
+    probability = float(calibration.probability(np.array(logit)))
+    return f"the logit is {side} {logit:.3f}, P {side} {probability:.3g}"
 
 
 def _detector_row(name: str, detector: Detector) -> list[Any]:
     """Build a row of the detectors' table."""
     calibration = detector.calibration
-    fitted = f"{calibration.pictures} images" if calibration.pictures else "nothing"
-    thresholds = [f"{calibration.real_below:.3f}", f"{calibration.generated_above:.3f}"]
-    return [name, detector.kind, fitted, *thresholds]
+    data = calibration.data
+    fitted = f"{calibration.images} images" if calibration.images else "nothing"
+    if data is not None:
+        fitted = f"{data.real} real and {data.generated} generated images, {data.date}"
+    point = calibration.point
+    rate = "-" if point is None else per_cent(point.max_fpr)
+    return [name, detector.kind, fitted, rate]
 
 
 def _images(

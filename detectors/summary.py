@@ -24,6 +24,7 @@ from detectors.uncertainty import (
     slice_mask,
     worst_generator,
 )
+from detectors.verdicts import verdict_table
 from engine.statistics import calibration_error
 
 SLICES = ("generator", "subset", "family", "sampler", "codec")
@@ -58,9 +59,13 @@ def summarise(
     record["ranking"] = ranking(scores)
     record["uncalibrated"] = at_threshold(label, probability, 0.5) | quality(label, probability)
     record["calibrated"] = None
-    if calibration is not None and calibration.pictures:
-        record["calibrated"] = _calibrated(scores, calibration)
+    record["verdicts"] = record["max_fpr"] = None
+    if calibration is not None and calibration.images:
+        calibrated = calibration.probability(scores.logit)
+        record["calibrated"] = at_threshold(label, calibrated, 0.5) | quality(label, calibrated)
         record["calibration"] = asdict(calibration)
+        record["verdicts"] = verdict_table(scores, calibration)
+        record["max_fpr"] = None if calibration.point is None else calibration.point.max_fpr
     record["oracle"] = {
         f"tpr_at_fpr_{int(rate * 100)}": metrics.tpr_at_fpr(label, scores.logit, rate)
         for rate in (0.01, 0.05, 0.10)
@@ -76,21 +81,6 @@ def summarise(
             shifted = calibration.scale * scores.logit + calibration.bias
             record["calibrated"]["intervals"] = intervals(Scores(label, shifted, scores.facts))
     return record
-
-
-def _calibrated(scores: Scores, calibration: Calibration) -> dict[str, Any]:
-    """Accuracies and quality of the calibrated probabilities."""
-    label = scores.label
-    probability = calibration.probability(scores.logit)
-    figures = at_threshold(label, probability, 0.5) | quality(label, probability)
-    for name, threshold in (
-        ("1", calibration.threshold_fpr_1),
-        ("5", calibration.threshold_fpr_5),
-    ):
-        if threshold is not None:
-            accuracies = at_threshold(label, probability, threshold)
-            figures[f"at_fpr_{name}_of_calibration"] = accuracies
-    return figures
 
 
 def counts(scores: Scores) -> dict[str, int]:

@@ -72,6 +72,24 @@ class Intervals(TypedDict):
     oracle_tpr_at_fpr_1: NotRequired[tuple[Share, Share] | None]
 
 
+class ClassVerdicts(TypedDict):
+    """Shares of the verdicts on one class."""
+
+    images: Count
+    generated: Share
+    unsure: Share
+    real: Share
+    generated_interval: tuple[Share, Share] | None
+
+
+class Verdicts(TypedDict):
+    """Shares of the verdicts at one operating point."""
+
+    max_fpr: Share
+    real: ClassVerdicts | None
+    generated: ClassVerdicts | None
+
+
 class Record(TypedDict):
     """Parts of a ``summary.json`` that the leaderboard reads."""
 
@@ -83,3 +101,5 @@ class Record(TypedDict):
     worst: Worst | None
     mpbench: Table
     intervals: Intervals | None
+    verdicts: NotRequired[list[Verdicts] | None]
+    max_fpr: NotRequired[Share | None]

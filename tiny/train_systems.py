@@ -135,7 +135,7 @@ def train_detector(
     best = runs[max(auc, key=lambda key: auc[key])]
     best.model.detector.half().save_pretrained(place.shipped / name)
     options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
-    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], options)
+    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], options=options)
     auc_text = ", ".join(f"{key} {value:.3f}" for key, value in auc.items())
     note = (
         f"{sizes.train} portraits, samples of {' and '.join(TRAIN_PIPELINES)}, "

@@ -12,6 +12,7 @@ of the quantity. Functions import scipy when they are called, because loading it
 
 from engine.statistics.bootstrap import Interval, bootstrap_interval, clusters
 from engine.statistics.calibration import CalibrationError, calibration_error, rms_error
+from engine.statistics.conformal import conformal_bound, least_scores
 from engine.statistics.crossed import (
     CrossedTest,
     crossed_difference,
@@ -47,6 +48,7 @@ __all__ = [
     "bootstrap_interval",
     "calibration_error",
     "clusters",
+    "conformal_bound",
     "crossed_difference",
     "crossed_interval",
     "crossed_share_interval",
@@ -57,6 +59,7 @@ __all__ = [
     "least_negatives",
     "least_p_of_people",
     "least_people",
+    "least_scores",
     "mean_interval",
     "paired_difference",
     "paired_recall",

@@ -49,6 +49,8 @@ def demo(
     detector: str | None = "checkpoints/tiny/detector",
     index: str | None = "checkpoints/tiny/index",
     reader: str | None = "checkpoints/tiny/embedder",
+    max_fpr: float | None = None,
+    prevalence: float | None = None,
     trust_torchscript: bool = False,
     host: str = "127.0.0.1",
     port: int = 7860,
@@ -63,6 +65,9 @@ def demo(
         index: Index of the tab Find: a folder of ``python -m indexing build``; matching images are
             shown if they are on this machine.
         reader: Network of the tab Sentinel that reads keys: a folder or Hub id.
+        max_fpr: Largest rate of real images called generated, and of generated ones called real,
+            of the tab Detect; one of those that the detector's calibration kept.
+        prevalence: Share of generated images that P assumes in the tab Detect.
         trust_torchscript: Execute the program of the index's extractor, if it is a TorchScript
             file.
         host: Address to listen on; only this machine can reach the default.
@@ -70,9 +75,10 @@ def demo(
     """
     with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as folder:
         add_index = partial(find.add, index, trust_torchscript=trust_torchscript) if index else None
+        judge = partial(detect.add, max_fpr=max_fpr, prevalence=prevalence)
         tabs: dict[str, Tab] = {
             "protector": (protect.NAME, partial(protect.add, protector) if protector else None),
-            "detector": (detect.NAME, partial(detect.add, detector) if detector else None),
+            "detector": (detect.NAME, partial(judge, detector) if detector else None),
             "index": (find.NAME, add_index),
             "reader": (sentinel.NAME, partial(sentinel.add, reader) if reader else None),
         }

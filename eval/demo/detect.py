@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from detectors.detector import Detector
+from detectors.guarantee import NOT_BOUNDED, bound_words, prior_words
 from detectors.scan_page import heat_image
 from eval.demo.image_files import save_thumbnail
 from eval.demo.sessions import Sessions
@@ -12,18 +13,26 @@ from eval.demo.sessions import Sessions
 NAME = "Detect"
 
 
-def add(model: str, sessions: Sessions) -> None:
+def add(
+    model: str,
+    sessions: Sessions,
+    max_fpr: float | None = None,
+    prevalence: float | None = None,
+) -> None:
     """Add the components of the tab.
 
     Args:
         model: Detector: a folder or Hub id.
         sessions: Visitors' files.
+        max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
+        prevalence: Share of generated images that P assumes; None for the calibration's.
 
     Raises:
         FileNotFoundError: If the model is missing.
-        ValueError: If it is not a detector.
+        ValueError: If it is not a detector, or has no such operating point.
     """
     detector = Detector.from_pretrained(model)
+    detector.calibration = detector.calibration.at(max_fpr, prevalence)
 
     def detect(
         paths: list[str] | None, request: gr.Request
@@ -34,11 +43,10 @@ def add(model: str, sessions: Sessions) -> None:
         rows: list[list[str]] = []
         gallery: list[tuple[str, str]] = []
         for number, (name, photo) in enumerate(photos):
-            probability = float(detector.probability(photo.tensor().unsqueeze(0))[0])
-            verdict = detector.calibration.verdict(probability)
-            rows.append([name, verdict, f"{probability:.3f}"])
+            (seen,) = detector.predict(photo.rgb)
+            rows.append([name, seen.verdict, f"{seen.probability:.3f}"])
             file = save_thumbnail(photo.rgb, folder / f"{number}-seen.png")
-            gallery.append((file, f"{name}: {verdict}, P = {probability:.3f}"))
+            gallery.append((file, f"{name}: {seen.verdict}, P = {seen.probability:.3f}"))
             heat = heat_image(photo.rgb, detector)
             if heat is not None:
                 file = save_thumbnail(heat, folder / f"{number}-heat.png")
@@ -46,12 +54,9 @@ def add(model: str, sessions: Sessions) -> None:
         return rows, gallery, "\n".join([*report, f"{len(photos)} judged"])
 
     # Lay out the tab.
-    images = detector.calibration.pictures
-    calibration = "**not calibrated**: its probabilities are raw scores"
-    if images:
-        calibration = f"calibrated on {images} images"
     gr.Markdown(
-        f"Detector: **{model}**, {calibration}. Bright places of a heat map look generated to it; "
+        f"Detector: **{model}**. {bound_words(detector.calibration)}. {NOT_BOUNDED} "
+        f"{prior_words(detector.calibration)}. Bright places of a heat map look generated to it; "
         "some networks have no heat map. The small weights that ship with the project are trained "
         "on drawn portraits only."
     )

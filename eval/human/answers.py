@@ -118,7 +118,7 @@ def detector_figures(
     record |= {
         "name": name,
         "images": len(numbers),
-        "calibrated_on": detector.calibration.pictures,
+        "calibrated_on": detector.calibration.images,
     }
     return record | _agreement(people, machine)
 

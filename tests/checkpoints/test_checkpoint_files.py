@@ -175,7 +175,7 @@ def test_calibrating_a_checkpoint_makes_a_folder_and_says_so(shards, detector, t
         f"the calibrated detector will be saved as the folder {folder}"
     )
     assert words in capsys.readouterr().err
-    assert Detector.from_pretrained(folder).calibration.pictures == 24
+    assert Detector.from_pretrained(folder).calibration.images == 24
     assert run(checkpoints, ["verify", folder]) == 0
     assert run(detection, ["calibrate", good, "--data", shards, *QUICK]) == 2
     assert f"and {folder}, where the detector would be saved with it, exists" in told(capsys)

@@ -127,7 +127,7 @@ def test_half_precision_is_kept_in_the_file_and_opened_as_asked(tmp_path):
 
 def test_a_calibration_travels_with_its_detector(tmp_path):
     model = made("Detector")
-    model.calibration = Calibration(scale=2.0, bias=-1.0, pictures=9)
+    model.calibration = Calibration(scale=2.0, bias=-1.0, images=9)
     model.save_pretrained(tmp_path)
     assert Detector.from_pretrained(tmp_path).calibration == model.calibration
     assert "| scale | 2 |" in model_card(tmp_path, Detector.PURPOSE)

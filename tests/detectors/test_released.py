@@ -131,7 +131,7 @@ def test_a_trainers_file_becomes_a_detector(tmp_path, monkeypatch, small, capsys
     )
     assert f"{SMALL}; label 1 is generated" in capsys.readouterr().out
     opened = Detector.from_pretrained(tmp_path / "D")
-    assert opened.calibration.pictures == 0
+    assert opened.calibration.images == 0
     assert opened.view == released.SENTRY_VIEW
     head = state["head.fc.weight"]
     assert torch.equal(opened.network.network.head.fc.weight, head[:1] - head[1:])

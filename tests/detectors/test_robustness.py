@@ -14,6 +14,7 @@ from datamodules.fake2m.sharding import shard_images
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
+from detectors.operating_points import OperatingPoint
 from detectors.robustness import row, tracks
 from detectors.scores import Scores
 from detectors.scoring import Question, ScoreJob, find_stored, score
@@ -68,7 +69,7 @@ def shards(tmp_path):
 def weights(tmp_path, monkeypatch):
     monkeypatch.setitem(detectors.detector.NETWORKS, "grain", Grain)
     detector = Detector("grain", view=View("crop", size=32, resize=32))
-    detector.calibration = Calibration(threshold_fpr_1=0.6, pictures=10)
+    detector.calibration = Calibration(images=10, points=(OperatingPoint(0.05, -0.4, 0.4),))
     detector.save_pretrained(tmp_path / "weights")
     return str(tmp_path / "weights")
 
@@ -101,8 +102,8 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     assert float(rows["track", "native"]["verdicts_changed"]) == 0
     assert float(rows["blur", "4.0"]["generated_accuracy"]) == 0, "no grain is left"
     assert float(rows["blur", "4.0"]["verdicts_changed"]) == 0.5
-    assert float(rows["blur", "4.0"]["tpr_at_1pct_threshold"]) == 0
-    assert float(rows["blur", "4.0"]["tpr_at_1pct_threshold_high"]) > 0.1, "of 24 images"
+    assert float(rows["blur", "4.0"]["generated_found"]) == 0
+    assert float(rows["blur", "4.0"]["generated_found_high"]) > 0.1, "of 24 images"
     assert (rows["blur", "4.0"]["real"], rows["blur", "4.0"]["generated"]) == ("24", "24")
     assert float(rows["blur", "4.0"]["generated_changed"]) == 1
     assert float(rows["blur", "4.0"]["real_changed"]) == 0
@@ -125,10 +126,16 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     assert "holds results of other settings or weights" in capsys.readouterr().err
 
 
-def test_without_a_calibration_there_is_no_rate_at_one_percent():
+def test_without_a_calibration_there_are_no_verdicts():
     clean = Scores.of([{"label": n % 2, "logit": n % 7 - 3.0, "key": f"{n}"} for n in range(40)])
     made = row("blur", "1", clean, clean, Calibration())
-    for name in ("tpr_at_1pct_threshold", "fpr_at_1pct_threshold", "fpr_at_1pct_threshold_low"):
+    for name in (
+        "generated_found",
+        "real_accused",
+        "real_accused_low",
+        "verdicts_changed",
+        "max_fpr",
+    ):
         assert made[name] is None
     assert made["generated_accuracy"] is not None
 

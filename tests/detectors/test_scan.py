@@ -15,19 +15,21 @@ from PIL import Image
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector
+from detectors.operating_points import OperatingPoint
 from engine.cli import run as run_command
 from images.transforms.views import View
 
 run = partial(run_command, main)
+
+POINTS = (OperatingPoint(0.01, None, 0.03), OperatingPoint(0.05, -0.0226, -0.0024))
+"""At 5 % unsure for P from 0.4 to 0.6, at scale 40 and bias 0.5."""
 
 
 @pytest.fixture
 def weights(tmp_path):
     torch.manual_seed(0)
     detector = Detector("tiny_patches", view=View("crop", size=32, resize=32))
-    detector.calibration = Calibration(
-        scale=40.0, bias=0.5, real_below=0.4, generated_above=0.6, pictures=100
-    )
+    detector.calibration = Calibration(scale=40.0, bias=0.5, images=100, points=POINTS)
     detector.save_pretrained(tmp_path / "weights")
     return tmp_path / "weights"
 
@@ -84,7 +86,8 @@ def test_every_picture_has_a_line_and_broken_ones_a_reason(photos, weights, tmp_
             detector.probability(torch.from_numpy(rgb.copy()).permute(2, 0, 1).unsqueeze(0) / 255)
         )
         assert float(row["probability"]) == pytest.approx(expected, abs=1e-5)
-        assert row["verdict"] == detector.calibration.verdict(float(row["probability"]))
+        assert row["verdict"] == detector.calibration.verdict(float(row["logit"]))
+        assert float(row["prior"]) == 0.5
         assert (int(row["height"]), int(row["width"])) == rgb.shape[:2]
     page = (tmp_path / "out.html").read_text()
     assert page.count("<figure>") == 5
@@ -146,6 +149,29 @@ def test_mistakes_are_one_line(photos, weights, tmp_path, capsys):
     assert "damaged" in told(photos, tmp_path / "y.csv", tmp_path / "cut")
 
 
+def test_verdicts_and_p_are_as_asked(photos, weights, tmp_path, capsys):
+    (photos / "broken.png").unlink()
+    assert scan(photos, tmp_path / "plain.csv", weights) == 0
+    told = capsys.readouterr().out
+    assert "the thresholds bound" in told or "is called generated with a probability" in told
+    assert "P assumes that 50 % of the images are generated" in told
+    asked = ("--max-fpr", "0.01", "--prevalence", "0.1", "--html")
+    assert scan(photos, tmp_path / "asked.csv", weights, *asked) == 0
+    assert "P assumes that 10 % of the images are generated" in capsys.readouterr().out
+    assert "P assumes that 10 %" in (tmp_path / "asked.html").read_text()
+    plain, other = table(tmp_path / "plain.csv"), table(tmp_path / "asked.csv")
+    for name, row in other.items():
+        assert row["prior"] == "0.1"
+        odds = [float(r["probability"]) / (1 - float(r["probability"])) for r in (plain[name], row)]
+        assert odds[0] == pytest.approx(9 * odds[1])
+        expected = "generated" if float(row["logit"]) > 0.03 else "unsure"
+        assert row["verdict"] == expected
+    assert scan(photos, tmp_path / "asked.csv", weights) == 2, "other settings"
+    capsys.readouterr()
+    assert scan(photos, tmp_path / "z.csv", weights, "--max-fpr", "0.2") == 2
+    assert "kept are: 0.01, 0.05" in capsys.readouterr().err
+
+
 def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
     torch.manual_seed(1)
     other = Detector(
@@ -157,7 +183,7 @@ def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
     assert scan(photos, tmp_path / "x.csv", weights, str(weights)) == 2
     assert "given twice" in capsys.readouterr().err
     other.calibration = Calibration(
-        scale=2.0, bias=-0.1, real_below=0.45, generated_above=0.55, pictures=50
+        scale=2.0, bias=-0.1, images=50, points=(OperatingPoint(0.05, -0.05, 0.15),)
     )
     other.save_pretrained(tmp_path / "other")
     assert scan(photos, tmp_path / "both.csv", weights, str(tmp_path / "other"), "--html") == 1
@@ -183,6 +209,7 @@ def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
             continue
         probabilities = [float(part[name]["probability"]) for part in (first, second)]
         odds = [np.log(p / (1 - p)) for p in probabilities]
+        assert row["probability"] == row["prior"] == "", "not calibrated as a whole"
         assert float(row["logit"]) == pytest.approx(np.mean(odds), abs=1e-4)
         verdicts = {part[name]["verdict"] for part in (first, second)}
         assert row["verdict"] == (verdicts.pop() if len(verdicts) == 1 else "unsure")

@@ -115,7 +115,7 @@ def test_going_on_from_a_saved_detector(trained, config, tmp_path):
 
 def test_new_weights_forget_what_the_old_ones_answers_meant(trained, config, tmp_path):
     folder = Path(trained.trainer.log_dir) / "detector"
-    Calibration(scale=7.0, bias=3.0, pictures=500).save(folder)
+    Calibration(scale=7.0, bias=3.0, images=500).save(folder)
     settings = yaml.safe_load(Path(config("tiny_patches", {}, {"max_epochs": 1})).read_text())
     settings["model"]["detector"] = {
         "class_path": "detectors.detector.load_detector",

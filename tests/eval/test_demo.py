@@ -16,6 +16,7 @@ import httpx
 
 from detectors.calibration import Calibration
 from detectors.detector import Detector
+from detectors.operating_points import OperatingPoint
 from eval.demo import detect, find, protect, sentinel
 from eval.demo.app import build, launch
 from images.transforms.views import View
@@ -35,7 +36,7 @@ def demo(generator_folder, tmp_path_factory):
     torch.manual_seed(0)
     weights, folder = tmp_path_factory.mktemp("detector"), tmp_path_factory.mktemp("visitors")
     detector = Detector("tiny_patches", view=View("crop", size=32, resize=32))
-    detector.calibration = Calibration(real_below=0.4, generated_above=0.6, pictures=100)
+    detector.calibration = Calibration(images=100, points=(OperatingPoint(0.05, -0.4, 0.4),))
     detector.save_pretrained(weights)
     tabs = {
         "protector": (protect.NAME, partial(protect.add, str(generator_folder))),

@@ -139,6 +139,7 @@ def archive_readers() -> list[Reader]:
 
 def record_readers(work: Path) -> list[Reader]:
     from detectors.calibration import Calibration
+    from detectors.operating_points import OperatingPoint
     from engine.journal import read_journal
     from engine.manifest import read_manifest, write_manifest
     from sentinels.record import Record, Sentinel
@@ -151,7 +152,8 @@ def record_readers(work: Path) -> list[Reader]:
         b'{"name": "a.png", "size": 3, "mtime_ns": 4, "sha256": "ab", '
         b'"row": {"output": "a.png"}, "error": ""}\n' * 3
     )
-    Calibration(2.0, 0.1, 0.3, 0.7, 100).save(work)
+    points = (OperatingPoint(0.05, -0.4, 0.4),)
+    Calibration(2.0, 0.1, images=100, points=points).save(work)
     record = Record(work / "record.json", {"a.png": Sentinel("BCDFGH", "a.png", "b.png")})
     record.write()
     trials = {"a": {"key": "BCDFGH"}}

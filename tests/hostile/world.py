@@ -77,6 +77,7 @@ def _models() -> None:
 
     from detectors.calibration import Calibration
     from detectors.detector import Detector
+    from detectors.operating_points import OperatingPoint
     from images.transforms.views import View
     from models.copy_net import CopyNet
     from models.faces.face_net import FaceNet
@@ -103,9 +104,8 @@ def _models() -> None:
     FaceNet(channels=(4, 4, 4, 4), embedding=8, threshold=0.0).save_pretrained("faces")
     view = View("crop", size=32, resize=32)
     detector = Detector("tiny_patches", view=view)
-    detector.calibration = Calibration(
-        scale=40.0, bias=0.5, real_below=0.4, generated_above=0.6, pictures=100
-    )
+    points = (OperatingPoint(0.05, -0.0226, -0.0024),)
+    detector.calibration = Calibration(scale=40.0, bias=0.5, images=100, points=points)
     detector.save_pretrained("detector")
     Detector("frozen_linear", {"name": "test_vit2", "size": 32}, view, view).save_pretrained(
         "frozen"

@@ -106,7 +106,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     assert (note["steps"], note["seed"]) == (2, 7)
     assert load_generator(str(tmp_path / "shipped" / "rid")).to_pixels.weight.any()
     detector = Detector.from_pretrained(str(tmp_path / "shipped" / "detector"))
-    assert detector.calibration.pictures == 24 + 2 * 8 + 24
+    assert detector.calibration.images == 24 + 2 * 8 + 24
     assert detector.kind in ("npr", "patches")
     assert (
         json.loads((tmp_path / "shipped" / "detector" / "training.json").read_text())["steps"] == 60

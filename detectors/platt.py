@@ -1,0 +1,33 @@
+"""Platt scaling: logits to probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detectors.scores import Scores
+
+
+def fit_platt(scores: Scores) -> tuple[float, float]:
+    """Fit Platt's scale and bias (Platt 1999) by weighted logistic regression.
+
+    Raises:
+        ValueError: If the scale is not above 0.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    # Platt's targets are just short of 0 and 1: separable classes would else have no finite scale.
+    # A soft target t is one row labelled y of weight t and one labelled 1 - y of weight 1 - t.
+    count = np.where(scores.label == 1, scores.label.sum(), (1 - scores.label).sum())
+    target = (count + 1) / (count + 2)
+    weight = len(scores) / (2 * count)
+    logits = np.tile(scores.logit, 2).reshape(-1, 1)
+    labels = np.concatenate([scores.label, 1 - scores.label])
+    weights = np.concatenate([weight * target, weight * (1 - target)])
+    fitted = LogisticRegression(C=np.inf).fit(logits, labels, sample_weight=weights)
+    if fitted.coef_[0, 0] <= 0:
+        msg = (
+            "the detector calls real images generated more often than generated ones; "
+            "are the labels the wrong way round?"
+        )
+        raise ValueError(msg)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

@@ -1,0 +1,27 @@
+"""Options of every verb that gives or shows verdicts."""
+
+from __future__ import annotations
+
+from engine.cli import Parser
+
+
+def add_max_fpr(parser: Parser) -> None:
+    """Add ``--max-fpr``."""
+    parser.add_argument(
+        "--max-fpr",
+        type=float | None,
+        default=None,
+        help="largest rate of real images called generated, and of generated ones called real; one "
+        "of those that calibrate kept; 0.05 by default",
+    )
+
+
+def add_prevalence(parser: Parser) -> None:
+    """Add ``--prevalence``."""
+    parser.add_argument(
+        "--prevalence",
+        type=float | None,
+        default=None,
+        help="share of generated images among those to judge, which P and the share of wrong "
+        "verdicts depend on; P assumes 0.5 by default",
+    )
