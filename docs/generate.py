@@ -20,6 +20,7 @@ from page_tables import class_section, plain, table  # noqa: E402
 from page_texts import (  # noqa: E402
     ATTACKS,
     CONFIGS,
+    DATASETS,
     EDITS,
     LIGHTNING,
     METRICS,
@@ -41,6 +42,7 @@ def pages() -> dict[str, str]:
     texts["reference/metrics.md"] = metrics_page()
     texts["reference/attacks.md"] = attacks_page()
     texts["reference/models.md"] = models_page()
+    texts["reference/datasets.md"] = datasets_page()
     return texts
 
 
@@ -241,6 +243,40 @@ def models_page() -> str:
         [f"`{e.name}`", plain(e.use), e.input, e.labels or "", plain(e.steps or "")] for e in others
     ]
     parts.append(table(["name", "use", "input", "output", "next step"], rows))
+    return "".join(parts)
+
+
+def datasets_page() -> str:
+    """List the published data sets that sharding knows by name."""
+    from datamodules.fake2m.labels import MEANINGS
+    from datamodules.fake2m.published import published_sets
+
+    parts = [NOTE, DATASETS]
+    head = ["set", "images", "generators", "released", "license", "where labels stand"]
+    rows = []
+    for entry in published_sets().values():
+        counts = {"": entry.images, " generated": entry.generated, " real": entry.real}
+        images = [f"{count:,}{word}" for word, count in counts.items() if count]
+        meanings = (entry.label_map or {}).items()
+        stated = [f"{key} is {MEANINGS[value]}" for key, value in meanings]
+        labels = ": ".join(filter(None, [entry.label, ", ".join(stated)]))
+        generators = str(entry.generators or "")
+        name = f"[{entry.name}](#{entry.name.lower()})"
+        row = [
+            name,
+            ", ".join(images),
+            generators,
+            entry.released or "",
+            entry.license or "",
+            labels,
+        ]
+        rows.append(row)
+    parts.append(table(head, rows))
+    for entry in published_sets().values():
+        pages = " ".join(f"<{page}>" for page in dict.fromkeys([entry.home, *entry.facts]))
+        texts = [entry.paper, entry.classes, entry.notes, f"Pages: {pages}"]
+        parts.append(f"\n## {entry.name}\n\n")
+        parts.append("".join(f"* {text}\n" for text in texts if text))
     return "".join(parts)
 
 

@@ -81,6 +81,16 @@ robustness` and `python -m eval retrieval` have suites of their own, in
 | `deleted` | removes every image in which a reader finds letters |
 """
 
+DATASETS = """# Data sets
+
+`python -m datamodules shard --set NAME SOURCE -o OUT/` reads these sets as they are published. The
+source may be left out for those that can be read from the Hub. Archives of Fake2M and MPBench have
+names of their own: see `shard --help`. Only what the pages named below state is here; an empty cell
+was not found. Sets with one label are generated images alone: shard their reals with
+`--label real`. The licenses are those of the images and bind whoever uses them.
+
+"""
+
 MODELS = """# Model zoo
 
 `python -m checkpoints list` prints this list, and says which models are on your machine. A

@@ -102,21 +102,22 @@ def folder_generator(path: str, labels: LabelMap) -> str | None:
     """Return the folder that names a generator.
 
     This is the outermost one above the label, or the one below it: ``GENERATOR/train/ai``,
-    ``GENERATOR/CATEGORY/1_fake``, ``fake/GENERATOR``. Folders of splits do not count.
+    ``GENERATOR/CATEGORY/1_fake``, ``fake/GENERATOR``. Folders of splits do not count. Without a
+    label in the path, it is the outermost folder.
     """
     folders = PurePosixPath(path).parts[:-1]
     place = next((n for n, name in enumerate(folders) if labels.meaning(name) is not None), None)
-    if place is None:
-        return None
-    above = [folder for folder in folders[:place] if folder.lower() not in SPLITS]
-    below = [folder for folder in folders[place + 1 :] if folder.lower() not in SPLITS]
-    return next(iter([*above, *below]), None)
+    above = [folder for folder in folders[:place] if _split_word(folder) is None]
+    below = [] if place is None else folders[place + 1 :]
+    return next((folder for folder in [*above, *below] if _split_word(folder) is None), None)
 
 
 def path_split(path: str) -> Literal["train", "val", "test"] | None:
     """Return the split that a folder or a table's name states; None if none does."""
-    for part in PurePosixPath(path).parts[:-1]:
-        word = part.lower().partition("-")[0]
-        if word in SPLITS:
-            return SPLITS[word]
-    return None
+    words = [_split_word(part) for part in PurePosixPath(path).parts[:-1]]
+    return next((word for word in words if word is not None), None)
+
+
+def _split_word(folder: str) -> Literal["train", "val", "test"] | None:
+    """Return the split of a name such as ``train``, ``val2017`` or ``test-00000-of-00004``."""
+    return SPLITS.get(folder.lower().partition("-")[0].rstrip("0123456789"))

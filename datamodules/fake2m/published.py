@@ -12,26 +12,27 @@ import yaml
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """A published data set; what no source states is None.
+    """A published data set; what its pages do not state is None.
 
     Attributes:
         name: Name of the set.
-        paper: Paper, as an arXiv number or a title.
+        paper: Its paper.
         home: Page where the images are to be had.
         facts: Pages that the facts are from.
-        label: Where labels stand: ``folders``, ``column``, or the class of all images.
-        source: URL of its files on the Hub, if it is read from there.
-        license: License of the images, in the publisher's words.
+        label: Where labels stand, ``folders`` or ``column``; or the class of all images.
+        source: URL of its files, if they can be read from there.
+        license: License of the images.
         released: Date of release, ``YYYY-MM`` or ``YYYY-MM-DD``.
+        split: Split of its images, if it has one.
         images: Number of images.
         generated: Number of generated images.
         real: Number of real images.
         generators: Number of generators.
-        classes: What the images show, or where the reals are from.
+        classes: What the images show, and where the reals are from.
         columns: Columns of its tables: image, label, generator.
         label_map: Meaning of its labels, where they are no words: 0 real, 1 generated.
-        generator: Name of the generator, where folders do not name one.
-        notes: What to know before use.
+        generator_folders: True if folders name generators.
+        notes: Layout, and what to know before use.
     """
 
     name: str
@@ -42,6 +43,7 @@ class PublishedSet:
     source: str | None = None
     license: str | None = None
     released: str | None = None
+    split: str | None = None
     images: int | None = None
     generated: int | None = None
     real: int | None = None
@@ -49,16 +51,19 @@ class PublishedSet:
     classes: str | None = None
     columns: dict[str, str] | None = None
     label_map: dict[str, int] | None = None
-    generator: str | None = None
+    generator_folders: bool = True
     notes: str | None = None
 
 
 @cache
 def published_sets() -> dict[str, PublishedSet]:
     """Return all sets by name."""
-    table: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    text = Path(__file__).with_suffix(".yaml").read_text()
+    table: dict[str, dict[str, Any]] = yaml.safe_load(text)
     sets = {}
     for name, entry in table.items():
         facts = tuple(entry.pop("facts"))
-        sets[name] = PublishedSet(name=name, facts=facts, **entry)
+        released = entry.pop("released", None)
+        date = None if released is None else str(released)
+        sets[name] = PublishedSet(name=name, facts=facts, released=date, **entry)
     return sets

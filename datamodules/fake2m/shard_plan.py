@@ -81,7 +81,7 @@ def make_plan(settings: Any) -> Plan:
     if metadata:
         annotations = Annotations(read_text(metadata), labels, metadata)
     plain = _plain_origin(settings, source)
-    rule = _group_rule(group) if group else _rule(settings.label, settings, plain, labels)
+    rule = _group_rule(group) if group else _given_rule(settings, plain, labels)
     return Plan(
         plain.stem,
         source,
@@ -94,21 +94,29 @@ def make_plan(settings: Any) -> Plan:
 
 
 def _published_plan(settings: Any, entry: PublishedSet) -> Plan:
-    """Make the plan of a published set."""
+    """Make the plan of a published set; options override its entry.
+
+    Raises:
+        ValueError: If its source is missing.
+    """
+    license_ = entry.license or "no license stated"
     source = settings.source or entry.source
     if source is None:
-        msg = (
-            f"--set {entry.name}: give its folder or archive; it is to be had at {entry.home} "
-            f"({entry.license or 'its license is not stated'})"
-        )
+        msg = f"--set {entry.name}: give its folder or archive; it is at {entry.home} ({license_})"
         raise ValueError(msg)
-    settings = settings.clone()
-    settings.name = settings.name or entry.name
-    settings.generator = settings.generator or entry.generator
     labels = LabelMap(settings.label_map or entry.label_map)
-    plain = _plain_origin(settings, source)
-    rule = _rule(settings.label or entry.label, settings, plain, labels)
-    terms = f"{entry.name} ({entry.paper}), {entry.home}: {entry.license or 'no license stated'}"
+    plain = _plain_origin(settings, entry.name)
+    wrapper = entry.name.lower()
+
+    def generator_of(member: Member) -> str | None:
+        # archives may wrap everything in a folder of the set's name
+        name = member.name
+        if name.lower().startswith(f"{wrapper}/"):
+            name = name[len(wrapper) + 1 :]
+        return folder_generator(name, labels) if entry.generator_folders else None
+
+    split = settings.split or entry.split
+    rule = _rule(settings.label or entry.label, plain, split, labels, generator_of)
     return Plan(
         plain.stem,
         source,
@@ -116,7 +124,7 @@ def _published_plan(settings: Any, entry: PublishedSet) -> Plan:
         labels,
         columns=_columns((entry.columns or {}) | (settings.columns or {})),
         recorded=_recorded(settings, source, None, plain),
-        terms=terms,
+        terms=f"{entry.name} ({entry.paper}), {entry.home}: {license_}",
     )
 
 
@@ -146,7 +154,7 @@ def _recorded(settings: Any, source: str, metadata: str | None, plain: Origin) -
 
 
 def _plain_origin(settings: Any, source: str) -> Origin:
-    """Build the origin of images without an archive's ``--set``."""
+    """Build the origin of images without an archive's ``--set``, named after their source."""
     real = settings.label == "real"
     name = settings.name or Path(source.rstrip("/")).name or Path(source).resolve().name
     return Origin(
@@ -170,23 +178,49 @@ def _group_rule(group: Group) -> Rule:
     return origin_of
 
 
-def _rule(label: str, settings: Any, plain: Origin, labels: LabelMap) -> Rule:
-    """Return the rule of a source whose images have one label, or their own."""
-    if label in ("real", "generated"):
+def _given_rule(settings: Any, plain: Origin, labels: LabelMap) -> Rule:
+    """Return the rule of a source that is described by options."""
+    if settings.label in ("real", "generated"):
         return lambda _: plain
+    by_folder = settings.label == "folders"
+
+    def generator_of(member: Member) -> str | None:
+        return folder_generator(member.name, labels) if by_folder else None
+
+    return _rule(settings.label, plain, settings.split, labels, generator_of)
+
+
+def _rule(
+    label: str,
+    plain: Origin,
+    split: str | None,
+    labels: LabelMap,
+    generator_of: Callable[[Member], str | None],
+) -> Rule:
+    """Return the rule of a source whose images have one label, or their own.
+
+    Args:
+        label: real, generated, folders or column.
+        plain: Origin with what is the same for all images; its generator is kept if it has one.
+        split: Split of all images; that of their folders if None.
+        labels: Meaning of labels.
+        generator_of: Returns the generator of a file that has none in its table.
+    """
+
+    def label_of(member: Member) -> int | str:
+        if label == "folders":
+            return folder_label(member.name, labels)
+        if label == "column":
+            return _row_label(member, labels)
+        return GENERATED if label == "generated" else REAL
 
     def origin_of(member: Member) -> Origin | str:
-        found = (
-            folder_label(member.name, labels) if label == "folders" else _row_label(member, labels)
-        )
+        found = label_of(member)
         if isinstance(found, str):
             return found
-        generator = settings.generator or member.columns.get("generator")
-        if generator is None and label == "folders":
-            generator = folder_generator(member.name, labels)
-        origin = replace(plain, generator=generator)
-        if settings.split is None:
-            origin = replace(origin, split=path_split(member.name) or plain.split)
+        named = plain.generator or member.columns.get("generator") or generator_of(member)
+        place = split or path_split(member.name) or plain.split
+        origin = replace(plain, label=GENERATED, generator=named, split=place)
         return with_label(origin, found)
 
     return origin_of

@@ -1,6 +1,7 @@
 """Tables, zip archives and trees of other data sets, through the command."""
 
 import json
+import re
 import zipfile
 from functools import partial
 
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datamodules.__main__ import main
+from datamodules.fake2m.published import published_sets
 from engine.cli import run as run_command
 from tests.datamodules.fake2m.archives import encoded, samples
 
@@ -192,3 +194,110 @@ def test_a_folder_of_mixed_kinds_is_not_half_read(tmp_path, capsys):
     command = ["shard", str(tmp_path / "set"), "-o", str(tmp_path / "out"), "--label", "real"]
     assert run(command) == 2
     assert "holds files of several kinds, such as a.png" in capsys.readouterr().err
+
+
+SETS = published_sets()
+
+
+def test_every_published_set_says_where_its_facts_are_from():
+    assert list(SETS) == [
+        "GenImage",
+        "ForenSynths",
+        "DRCT-2M",
+        "Synthbuster",
+        "Chameleon",
+        "WildRF",
+        "AI-GenBench",
+        "AIGIBench",
+        "CommunityForensics",
+        "CommunityForensics-Small",
+        "CommunityForensics-Eval",
+        "OpenFake",
+        "DDA-COCO",
+        "EvalGEN",
+    ]
+    for entry in SETS.values():
+        assert entry.home.startswith("https://")
+        assert all(page.startswith("https://") for page in entry.facts)
+        assert entry.facts
+        assert entry.label in ("folders", "column", "generated")
+        assert entry.label != "column" or entry.columns
+        assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", entry.released or "2020-01")
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "expected"),
+    [
+        (
+            "GenImage",
+            ["ADM/train/ai/1.png", "ADM/val/nature/2.png"],
+            [("train", 1, "ADM"), ("val", 0, None)],
+        ),
+        (
+            "ForenSynths",
+            ["biggan/0_real/1.png", "progan/cat/1_fake/2.png"],
+            [("train", 0, None), ("train", 1, "progan")],
+        ),
+        (
+            "DRCT-2M",
+            ["DRCT-2M/sdxl-turbo/train2017/1.png", "DRCT-2M/ldm/val2017/2.png"],
+            [("train", 1, "sdxl-turbo"), ("val", 1, "ldm")],
+        ),
+        (
+            "Synthbuster",
+            ["synthbuster/dalle3/1.png", "synthbuster/firefly/2.png"],
+            [("test", 1, "dalle3"), ("test", 1, "firefly")],
+        ),
+        ("Chameleon", ["0_real/1.png", "1_fake/2.png"], [("test", 0, None), ("test", 1, None)]),
+        (
+            "WildRF",
+            ["WildRF/test/reddit/0_real/1.png", "WildRF/val/1_fake/2.png"],
+            [("test", 0, None), ("val", 1, None)],
+        ),
+        (
+            "AIGIBench",
+            ["test/R3GAN/1_fake/1.png", "train/car/0_real/2.png"],
+            [("test", 1, "R3GAN"), ("train", 0, None)],
+        ),
+        (
+            "EvalGEN",
+            ["Infinity/1.png", "NOVA/2.png"],
+            [("test", 1, "Infinity"), ("test", 1, "NOVA")],
+        ),
+    ],
+)
+def test_a_published_tree_by_name(name, files, expected, tmp_path, capsys):
+    folder = tree(tmp_path / "set", files)
+    code, records, _ = sharded(folder, tmp_path / "out", "--set", name)
+    assert code == 0
+    found = [records[file] for file in files]
+    assert [(one["split"], one["label"], one["generator"]) for one in found] == expected
+    assert {one["subset"] for one in found} == {name}
+    assert SETS[name].home in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [name for name in SETS if SETS[name].columns])
+def test_a_published_table_by_name(name, tmp_path):
+    columns = SETS[name].columns
+    table = {columns["image"]: [encoded("PNG", 0), encoded("PNG", 1)]}
+    table[columns["generator"]] = ["SDXL", "SDXL"]
+    labels = [1, 1]
+    if "label" in columns:
+        labels = [0, 1]
+        table[columns["label"]] = labels if SETS[name].label_map else ["real", "fake"]
+    pq.write_table(pa.table(table), tmp_path / "test-0000.parquet")
+    code, records, manifest = sharded(
+        tmp_path / "test-0000.parquet", tmp_path / "out", "--set", name
+    )
+    assert code == 0
+    assert [record["label"] for record in records.values()] == labels
+    assert [record["generator"] for record in records.values()][1] == "SDXL"
+    assert {record["split"] for record in records.values()} == {"test"}
+    assert len(manifest["labels"]) == ("label" in columns) * 2
+
+
+def test_a_set_without_a_source_says_where_it_is(tmp_path, capsys):
+    assert run(["shard", "--set", "Chameleon", "-o", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "give its folder or archive; it is at https://github.com/shilinyan99/AIDE" in told
+    assert "commercial use in any form is prohibited" in told
