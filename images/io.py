@@ -227,6 +227,7 @@ def encode_as(
     quality: int | None = None,
     chroma: str | None = None,
     exif: bytes | None = None,
+    grayscale: bool = False,
 ) -> bytes:
     """Encode an image with the encoding parameters of another file.
 
@@ -238,6 +239,7 @@ def encode_as(
         quality: Quality of jpg and webp, 1 to 100; 95 if None.
         chroma: Subsampling of jpg: 4:4:4, 4:2:2 or 4:2:0; 4:2:0 if None.
         exif: EXIF metadata to save; ignored for bmp.
+        grayscale: Encode the luma alone, without colors.
 
     Returns:
         The encoded file.
@@ -251,7 +253,11 @@ def encode_as(
         options["exif"] = exif
     buffer = io.BytesIO()
     format_ = {"jpg": "JPEG", "tif": "TIFF"}.get(codec, codec.upper())
-    Image.fromarray(rgb).save(buffer, format=format_, **options)
+    image = Image.fromarray(rgb)
+    if grayscale:
+        image = image.convert("L")
+        options.pop("subsampling", None)
+    image.save(buffer, format=format_, **options)
     return buffer.getvalue()
 
 

@@ -67,8 +67,13 @@ class ReconstructionConfig:
             released files.
         name: Name of the subset; part of the shards' names.
         split: Split of the shards.
+        align: ``dda`` also compresses and mixes some reconstructions with their originals, so that
+            frequencies tell them apart less; see :mod:`datamodules.fake2m.alignment`.
+        seed: Seed of the alignment.
     """
 
     autoencoder: str
     name: str
     split: Split = "train"
+    align: Literal["none", "dda"] = "none"
+    seed: int = 0

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from checkpoints.folders import model_folder
+from datamodules.fake2m.alignment import align
 from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.making import ReconstructionConfig
 from datamodules.fake2m.origin import GENERATED, Origin, slug
@@ -55,6 +58,7 @@ class Reconstruction(ShardJob):
     """
 
     command = "datamodules reconstruct"
+    implied: ClassVar = {"align": "none", "seed": 0}
 
     def __init__(self, config: ReconstructionConfig, output: Path) -> None:
         origin = Origin(
@@ -95,20 +99,26 @@ class Reconstruction(ShardJob):
     ) -> NewSample | SkippedSample:
         """Reconstruct an image, coded like its original."""
         image_u8 = to_uint8(self._round_trip(photo.tensor()))
-        content = encode_as(
-            image_u8.permute(1, 2, 0).cpu().numpy(),
-            record["codec"],
-            record["jpeg_quality"],
-            record["chroma"],
-            photo.metadata.exif if record["exif"] else None,
-        )
-        # a gray original, for example, has no chroma to repeat
-        if not coded_alike(content, record):
-            return SkippedSample(key, "cannot be coded as it was")
+        rgb = image_u8.permute(1, 2, 0).cpu().numpy()
         facts = {
             "caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}",
             "twin": record["sha256"],
         }
+        if self.config.align == "dda":
+            aligned = align(photo.rgb, rgb, record, self.config.seed)
+            rgb = aligned.rgb
+            facts |= aligned.facts
+        content = encode_as(
+            rgb,
+            record["codec"],
+            record["jpeg_quality"],
+            record["chroma"],
+            photo.metadata.exif if record["exif"] else None,
+            grayscale=is_gray_jpeg(photo.rgb, record),
+        )
+        # CMYK and rare kinds of chroma subsampling, for example, cannot be repeated
+        if not coded_alike(content, record):
+            return SkippedSample(key, "cannot be coded as it was")
         return NewSample(key, record["codec"], content, facts)
 
     @torch.no_grad()
@@ -123,6 +133,13 @@ class Reconstruction(ShardJob):
         images = F.pad(image.unsqueeze(0), padding, mode=mode).to(next(vae.parameters()).device)
         output = vae.decode(vae.encode(images * 2 - 1).latent_dist.mode()).sample
         return (output[0, :, :height, :width].float() / 2 + 0.5).clamp(0, 1)
+
+
+def is_gray_jpeg(rgb: NDArray[np.uint8], record: dict[str, Any]) -> bool:
+    """Check whether an image, (H, W, 3), with a record is from a grayscale JPEG."""
+    if record["codec"] != "jpg" or record["chroma"] is not None:
+        return False
+    return bool((rgb == rgb[..., :1]).all())
 
 
 def coded_alike(content: bytes, record: dict[str, Any]) -> bool:

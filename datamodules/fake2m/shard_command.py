@@ -28,11 +28,16 @@ RECORDED = (
     "captions",
     "column",
     "label_map",
+    "columns",
     "decode",
     "calibration_share",
     "dev_share",
 )
 """Settings of the manifest; a run with other values does not continue an earlier one."""
+
+
+IMPLIED = {"columns": None}
+"""Settings that earlier versions did not have."""
 
 
 def options(parser: Parser) -> None:
@@ -118,7 +123,7 @@ def shard(settings: Any, output: Output) -> int:
     record = settings.output / f"{settings.set or plan.name}.run"
     with locked(record):
         # refuse other settings: finished shards would be kept whatever they hold
-        is_new = not claim(record, COMMAND, recorded)
+        is_new = not claim(record, COMMAND, recorded, implied=IMPLIED)
         remove_partials(record)
         before = set(settings.output.glob("*.tar"))
         try:

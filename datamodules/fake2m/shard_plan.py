@@ -143,14 +143,12 @@ def _columns(names: dict[str, str] | None) -> Columns:
 
 def _recorded(settings: Any, source: str, metadata: str | None, plain: Origin) -> dict[str, Any]:
     """Return the settings of the manifest that are not the options' own values."""
-    recorded = {
+    return {
         "source": source,
         "metadata": metadata,
         "split": plain.split,
         "limits": asdict(settings.limits),
     }
-    # runs before these options did not record them
-    return recorded | ({"columns": settings.columns} if settings.columns else {})
 
 
 def _plain_origin(settings: Any, source: str) -> Origin:
