@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from images.containers import png_chunks
+from images.media_boxes import read_properties
 from images.profiles import png_profile
 
 Pixels = NDArray[np.uint8]
@@ -29,6 +30,12 @@ MODE_OF_SPACE = {"GRAY": "L", "CMYK": "CMYK", "Lab": "LAB", "RGB": "RGB"}
 
 MODE_NAMES = {"L": "gray"}
 """Names of modes in messages, where they differ from Pillow's."""
+
+SRGB_PRIMARIES = (None, 1, 2)
+"""Codes of color primaries (ITU-T H.273) that are sRGB's, or not stated."""
+
+HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
+"""Names of transfer functions of high dynamic range, by code."""
 
 OPAQUE_MODES = {"1": "L", "L": "L", "LA": "L", "La": "L", "CMYK": "CMYK", "LAB": "LAB"}
 """Mode without transparency, for modes that are not RGB or palette."""
@@ -59,6 +66,8 @@ def read_colors(
     if image.mode in ("I", "F"):
         msg = f"its {depth}-bit values have no known range; save it with 8 or 16 bits"
         raise ValueError(msg)
+    if image.format in ("AVIF", "HEIF"):
+        depth = _note_media_colors(image, stream, notes)
     if depth > 8:
         notes.append(f"{depth} bits a channel were reduced to 8")
     # Separate the transparency.
@@ -76,6 +85,19 @@ def read_colors(
     rgb = _banded(image, _converter(mode, profile, notes), (3,))
     is_rgb = profile is not None and profile_mode(profile) == "RGB"
     return rgb, alpha, profile if is_rgb else None
+
+
+def _note_media_colors(image: Image.Image, stream: BinaryIO, notes: list[str]) -> int:
+    """Note colors that are not converted, and return the bits a channel of AVIF and HEIC.
+
+    The decoder reduces them to 8 itself.
+    """
+    properties = read_properties(stream)
+    if name := HIGH_DYNAMIC_RANGE.get(properties.transfer or 0):
+        notes.append(f"its high dynamic range ({name}) is not converted, so its colors are off")
+    elif "icc_profile" not in image.info and properties.primaries not in SRGB_PRIMARIES:
+        notes.append("its wide color gamut without a profile is read as sRGB")
+    return properties.bits or 8
 
 
 def to_srgb(rgb: Pixels, icc: bytes) -> Pixels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PIL import Image, MpoImagePlugin, TiffImagePlugin
+from PIL import GifImagePlugin, Image, MpoImagePlugin, TiffImagePlugin
 
 from images.kinds import UnreadableImage
 
@@ -13,14 +13,15 @@ REDUCED_OR_MASK = 1 | 4
 
 
 def refuse_frames(image: Image.Image, name: str, notes: list[str]) -> None:
-    """Refuse files with several frames or pages.
+    """Refuse files with several frames or pages, except GIF files.
 
-    Previews and depth maps beside the image are allowed.
+    Previews and depth maps beside the image are allowed. The first frame of a GIF is read, since
+    most GIF files are animations.
 
     Args:
         image: Image opened by Pillow.
         name: Name of the file in error messages.
-        notes: Receives a sentence about ignored images.
+        notes: Receives a sentence about ignored images or frames.
 
     Raises:
         UnreadableImage: If the file has several frames or pages, or is a camera raw.
@@ -37,6 +38,9 @@ def refuse_frames(image: Image.Image, name: str, notes: list[str]) -> None:
         frames = getattr(image, "n_frames", 1)
         left_out = int("mp" in image.info)  # gain map of a high-dynamic-range image
     # Refuse several frames.
+    if frames > 1 and isinstance(image, GifImagePlugin.GifImageFile):
+        notes.append(f"the first of its {frames} frames is read")
+        frames = 1
     if frames > 1:
         msg = f"{name}: has {frames} frames or pages; save each image as its own file"
         raise UnreadableImage(msg)

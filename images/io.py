@@ -1,7 +1,8 @@
 """Decoding and encoding of image files.
 
-This is the only decoder beside :mod:`images.png`. Formats are PNG, JPEG, WebP, TIFF and BMP,
-recognized by content. One file holds one image.
+This is the only decoder beside :mod:`images.png`. Formats are PNG, JPEG, WebP, TIFF, BMP, GIF and
+AVIF, and HEIC with an optional library, recognized by content. One file holds one image; of a GIF,
+the first frame is read.
 """
 
 from __future__ import annotations

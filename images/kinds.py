@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from images.containers import PNG_SIGNATURE, Source, jpeg_segments, open_source
+from images.media_boxes import MAX_BRANDS_BYTES, read_brands, read_properties
 
 MAX_PIXELS = 300_000_000
 """Size limit of decoded images; phone cameras reach 200 megapixels."""
@@ -20,11 +21,11 @@ MAGIC = {
     b"MM\0*": "tif",
     b"II+\0": "tif",
     b"MM\0+": "tif",
+    b"GIF8": "gif",
 }
-"""First bytes of supported formats, except WebP."""
+"""First bytes of supported formats, except WebP, AVIF and HEIC."""
 
 FOREIGN = {
-    b"GIF8": "GIF",
     b"8BPS": "Photoshop",
     b"%!PS": "PostScript",
     b"\xc5\xd0\xd3\xc6": "PostScript",
@@ -41,11 +42,11 @@ FOREIGN = {
 }
 """First bytes of unsupported image formats."""
 
-HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
-BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "camera raw"} | dict.fromkeys(HEIC, "HEIC")
-"""Brands of ISO media files that hold images."""
+AVIF_BRANDS = {b"avif", b"avis"}
+HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
+"""Brands of ISO media files that hold images; AVIF files may name those of HEIC too."""
 
-SUPPORTED_KINDS = "a PNG, JPEG, WebP, TIFF or BMP image"
+SUPPORTED_KINDS = "a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC image"
 DAMAGED = "damaged, cut short or of an unknown kind"
 
 
@@ -54,7 +55,7 @@ class UnreadableImage(ValueError):
 
 
 def image_codec(source: Source, name: str = "the image") -> str:
-    """Recognize the codec by content: png, jpg, webp, bmp or tif.
+    """Recognize the codec by content: png, jpg, webp, bmp, tif, gif, avif or heic.
 
     Args:
         source: File, bytes or stream.
@@ -64,15 +65,19 @@ def image_codec(source: Source, name: str = "the image") -> str:
         UnreadableImage: If the codec is another; the message names it if known.
     """
     with open_source(source) as stream:
-        begin = stream.read(32)
+        begin = stream.read(MAX_BRANDS_BYTES)
     codec = next((codec for magic, codec in MAGIC.items() if begin.startswith(magic)), None)
     if codec is not None:
         return codec
     if begin[:4] == b"RIFF" and begin[8:12] == b"WEBP":
         return "webp"
     foreign = next((kind for magic, kind in FOREIGN.items() if begin.startswith(magic)), None)
-    if begin[4:8] == b"ftyp":
-        foreign = BRANDS.get(begin[8:12], "video")
+    if brands := read_brands(begin):
+        if brands & AVIF_BRANDS:
+            return "avif"
+        if brands & HEIC_BRANDS:
+            return "heic"
+        foreign = "camera raw" if b"crx " in brands else "video"
     if foreign is not None:
         msg = (
             f"{name}: its content is {foreign}, not {SUPPORTED_KINDS}; "
@@ -186,11 +191,22 @@ def _tiff_size(stream: BinaryIO) -> tuple[int, int]:
     return sizes[256], sizes[257]
 
 
+def _gif_size(stream: BinaryIO) -> tuple[int, int]:
+    return struct.unpack("<2H", stream.read(10)[6:])
+
+
+def _media_size(stream: BinaryIO) -> tuple[int, int]:
+    return read_properties(stream).size
+
+
 SIZES: dict[str, Callable[[BinaryIO], tuple[int, int]]] = {
     "png": _png_size,
     "jpg": _jpeg_size,
     "webp": _webp_size,
     "bmp": _bmp_size,
     "tif": _tiff_size,
+    "gif": _gif_size,
+    "avif": _media_size,
+    "heic": _media_size,
 }
 """Readers of width and height, by codec."""

@@ -9,11 +9,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 # imported here, so that Pillow loads no other decoder
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
+    GifImagePlugin,
     Image,
     JpegImagePlugin,
     MpoImagePlugin,
@@ -23,7 +26,7 @@ from PIL import (
 )
 
 from images.containers import Source, open_source
-from images.kinds import MAX_PIXELS, header_size, refuse_large
+from images.kinds import MAX_PIXELS, UnreadableImage, header_size, image_codec, refuse_large
 
 CODECS = {
     PngImagePlugin.PngImageFile.format: "png",
@@ -32,11 +35,19 @@ CODECS = {
     WebPImagePlugin.WebPImageFile.format: "webp",
     TiffImagePlugin.TiffImageFile.format: "tif",
     BmpImagePlugin.BmpImageFile.format: "bmp",
+    GifImagePlugin.GifImageFile.format: "gif",
+    AvifImagePlugin.AvifImageFile.format: "avif",
+    "HEIF": "heic",
 }
 """Codec by Pillow's name of the format."""
 
-FORMATS = tuple(format_ for format_ in CODECS if format_ != MpoImagePlugin.MpoImageFile.format)
+FORMATS = tuple(
+    format_ for format_ in CODECS if format_ not in (MpoImagePlugin.MpoImageFile.format, "HEIF")
+)
 """Formats that Pillow may try; it recognizes MPO while opening a JPEG."""
+
+INSTALL_HEIC = "pip install -r requirements-heic.txt"
+"""Command that installs the decoder of HEIC."""
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's default is below a phone's 108 megapixels
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # errors are raised as well
@@ -64,10 +75,38 @@ def open_image(source: Source, name: str, notes: list[str]) -> Iterator[Image.Im
     """
     with open_source(source) as stream, _warnings_in(notes):
         refuse_large(*header_size(stream, name), name)
+        formats = _heic_formats(name) if image_codec(stream, name) == "heic" else FORMATS
         stream.seek(0)
-        with Image.open(stream, formats=FORMATS) as image:
+        with Image.open(stream, formats=formats) as image:
             refuse_large(*image.size, name)
             yield image
+
+
+def _heic_formats(name: str) -> tuple[str, ...]:
+    """Load the decoder of HEIC, an optional library, and return its format.
+
+    Raises:
+        UnreadableImage: If it is not installed.
+    """
+    if not _has_heic():
+        msg = f"{name}: a HEIC image; reading it needs pillow-heif: {INSTALL_HEIC}"
+        raise UnreadableImage(msg)
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return ("HEIF",)
+
+
+def needs_heic(content: bytes) -> bool:
+    """Check whether a file is a HEIC image and its decoder is not installed."""
+    try:
+        return image_codec(content) == "heic" and not _has_heic()
+    except UnreadableImage:
+        return False
+
+
+def _has_heic() -> bool:
+    return find_spec("pillow_heif") is not None
 
 
 class _Collector(threading.local):

@@ -13,6 +13,9 @@ from images.photo import Photo
 MAX_UPLOAD_BYTES = 25_000_000
 """Default size limit of an uploaded file."""
 
+CODECS = ("png", "jpg", "webp", "bmp", "tif")
+"""Codecs of uploaded images, whose ends are known."""
+
 MAX_UPLOAD_PIXELS = 30_000_000
 """Default size limit of an uploaded image."""
 
@@ -40,6 +43,9 @@ def open_upload(
         raise UnreadableImage(msg)
     content = path.read_bytes()
     codec = image_codec(content, name)
+    if codec not in CODECS:
+        msg = f"{name}: a {codec.upper()} image; save it as PNG, JPEG, WebP, TIFF or BMP first"
+        raise UnreadableImage(msg)
     width, height = header_size(content, name)
     if width * height > max_pixels:
         size = f"{width} by {height}, more than {max_pixels / 1e6:.0f} million pixels"

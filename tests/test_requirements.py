@@ -37,7 +37,10 @@ def locked():
 def test_the_files_are_found():
     assert [file.name for file in FILES] == [
         f"requirements{kind}.txt"
-        for kind in ("-brisque", "-dev", "-docs", "-insightface", "-pages", "-uv", "")
+        for kind in (
+            *("-brisque", "-c2pa", "-dev", "-docs", "-heic", "-insightface", "-onnx"),
+            *("-pages", "-uv", ""),
+        )
     ]
     assert len(locked()) > 100
 

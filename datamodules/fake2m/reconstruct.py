@@ -49,6 +49,9 @@ AUTOENCODER_FILES = [
 ]
 """Files to download of a pipeline or an autoencoder."""
 
+ENCODED = ("jpg", "png", "webp", "bmp", "tif")
+"""Codecs that reconstructions are coded with."""
+
 
 class Reconstruction(ShardJob):
     """Job that writes a shard of reconstructions for each real shard.
@@ -91,6 +94,9 @@ class Reconstruction(ShardJob):
                 photo = decode_photo(sample.image.read(), f"{shard.source}, {sample.key}")
             except UnreadableImage:
                 yield SkippedSample(key, "unreadable")
+                continue
+            if record["codec"] not in ENCODED:
+                yield SkippedSample(key, "cannot be coded as it was")
                 continue
             yield self._reconstruct(key, photo, record)
 

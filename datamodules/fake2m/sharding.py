@@ -26,9 +26,14 @@ from images.formats import has_image_suffix
 from images.headers import read_header
 from images.io import decode_photo
 from images.kinds import UnreadableImage
+from images.pillow import INSTALL_HEIC, needs_heic
+
+NO_HEIC = f"HEIC, which needs {INSTALL_HEIC}"
+"""Reason for leaving out images whose decoder is not installed."""
 
 FAILED = (
     "unreadable",
+    NO_HEIC,
     "damaged",
     "in no known folder",
     "in no labelled folder",
@@ -144,7 +149,8 @@ def _add_image(
     header = read_header(content)
     if header is None:
         named_image = has_image_suffix(member.name)
-        left_out.add("unreadable" if named_image else "no picture", member.name)
+        reason = "unreadable" if named_image else "no picture"
+        left_out.add(NO_HEIC if needs_heic(content) else reason, member.name)
         return
     if decode and not is_decodable(content, member.name):
         left_out.add("damaged", member.name)

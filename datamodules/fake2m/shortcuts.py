@@ -34,7 +34,7 @@ FEATURES = (
     "exif",
 )
 
-CODECS = ("jpg", "png", "webp", "bmp", "tif")
+CODECS = ("jpg", "png", "webp", "bmp", "tif", "gif", "avif", "heic")
 CHROMAS = (None, "4:4:4", "4:2:2", "4:2:0")
 
 TREE_DEPTH = 4

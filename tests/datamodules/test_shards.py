@@ -136,7 +136,7 @@ def test_samples_with_dots_in_their_names_are_read_and_troubles_told(tmp_path):
         "two.jpg": b"x",
         "two.png": b"x",
         "two.json": RECORD,
-        "anim.gif": b"x",
+        "anim.psd": b"x",
         "anim.json": RECORD,
     }
     shard = write_tar(tmp_path / "x.tar", files)
@@ -149,7 +149,7 @@ def test_samples_with_dots_in_their_names_are_read_and_troubles_told(tmp_path):
         (
             "anim",
             False,
-            ".gif files are not supported; convert it to PNG, JPEG, WebP or TIFF first",
+            ".psd files are not supported; convert it to PNG, JPEG, WebP or TIFF first",
         ),
     ]
     assert count_samples(shard) == 5

@@ -44,7 +44,7 @@ def picture(kind: str, size: tuple[int, int] = (48, 40), **options: object) -> b
     buffer = io.BytesIO()
     exif = Image.Exif()
     exif[0x010F] = "camera"
-    if kind != "BMP":
+    if kind not in ("BMP", "GIF"):
         options["exif"] = exif
     Image.fromarray(levels).save(buffer, format=kind, **options)
     return buffer.getvalue()
@@ -91,6 +91,7 @@ def image_readers() -> list[Reader]:
     from images.kinds import header_size
 
     kinds = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "TIFF": "tif", "BMP": "bmp"}
+    kinds |= {"AVIF": "avif", "GIF": "gif"}
     readers = [
         Reader(f"open {kind}", f"a.{ending}", picture(kind), open_photo)
         for kind, ending in kinds.items()

@@ -92,12 +92,10 @@ def test_a_path_bytes_and_streams_are_one(tmp_path, kind):
 
 def test_only_the_promised_formats_are_ever_tried(tmp_path):
     words = {
-        "GIF": "its content is GIF",
         "PPM": "not a valid image file",
         "ICO": "its content is icon",
         "TGA": "not a valid image file",
         "JPEG2000": "its content is JPEG 2000",
-        "AVIF": "its content is AVIF",
         "EPS": "its content is PostScript",
         "PDF": "its content is PDF",
         "DDS": "not a valid image file",
@@ -159,7 +157,7 @@ def test_names_do_not_matter_but_those_of_formats_that_are_not_read(tmp_path):
     assert open_photo(tmp_path / "a.png").rgb.shape == (70, 90, 3)
     for name in ("a.jfif", "a.JPE"):
         (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
-    for name in ("a.HEIC", "a.avif", "a.gif"):
+    for name in ("a.JXL", "a.psd", "a.jp2"):
         (tmp_path / name).write_bytes(saved(drawn(), "JPEG"))
         with pytest.raises(
             UnreadableImage, match=rf"a\.\w+: \.{name[2:]} files are not supported; convert it to"

@@ -170,7 +170,7 @@ RIGHT = {
     "exif-damaged.jpg": ("its EXIF is damaged and was dropped",),
     "exif-notes.tif": (),
     "icc-garbage.png": ("its color profile is damaged and was dropped",),
-    "photo.avif": "files are not supported",
+    "photo.avif": (),
     "photo.jfif": (),
     "postscript-named.png": "its content is PostScript",
     "thin-60000x1.png": (),

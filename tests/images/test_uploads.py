@@ -48,7 +48,7 @@ def test_uploads_are_what_they_say(tmp_path):
         "drawing.png": "not a PNG",
         "page.png": "not a PNG",
         "script.png": "not a PNG",
-        "film.gif": "not a PNG",
+        "film.gif": "a GIF image; save it as PNG",
     }.items():
         with pytest.raises(UnreadableImage, match=words):
             open_upload(tmp_path / name)
