@@ -89,6 +89,7 @@ def image_readers() -> list[Reader]:
     from images.headers import read_header
     from images.io import open_photo
     from images.kinds import header_size
+    from images.provenance import read_provenance
 
     kinds = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "TIFF": "tif", "BMP": "bmp"}
     kinds |= {"AVIF": "avif", "GIF": "gif"}
@@ -103,6 +104,12 @@ def image_readers() -> list[Reader]:
     return [
         *readers,
         Reader("header", "a.jpg", picture("JPEG"), lambda path: read_header(path.read_bytes())),
+        Reader(
+            "provenance",
+            "a.jpg",
+            picture("JPEG"),
+            lambda path: read_provenance(path.read_bytes(), open_photo(path).metadata),
+        ),
     ]
 
 
