@@ -71,21 +71,31 @@ class Provenance:
         c2pa: State of its content credentials: ``valid`` (the signature fits the file; its signer
             is on no trust list), ``trusted``, ``invalid``, ``present, not checked``, or
             ``remote, not fetched``; with the signer.
-        source_type: IPTC digital source types, such as ``trainedAlgorithmicMedia``.
-        generator: Program that wrote parameters of generation, and their beginning.
+        digital_source_type: IPTC digital source types, such as ``trainedAlgorithmicMedia``.
+        parameters: Program that wrote parameters of generation, and their beginning.
         software: EXIF Software.
     """
 
     c2pa: str = ""
-    source_type: str = ""
-    generator: str = ""
+    digital_source_type: str = ""
+    parameters: str = ""
     software: str = ""
+
+    def __str__(self) -> str:
+        """List the entries that say something."""
+        named = {
+            "C2PA": self.c2pa,
+            "source type": self.digital_source_type,
+            "parameters": self.parameters,
+            "software": self.software,
+        }
+        return "; ".join(f"{name}: {value}" for name, value in named.items() if value)
 
     @property
     def says_generated(self) -> bool:
         """True if the file itself says that it is generated, in whole or in part."""
-        types = self.source_type.split(", ")
-        return bool(self.generator) or not GENERATED_TYPES.isdisjoint(types)
+        types = self.digital_source_type.split(", ")
+        return bool(self.parameters) or not GENERATED_TYPES.isdisjoint(types)
 
 
 def read_provenance(content: bytes, metadata: Metadata) -> Provenance:
@@ -101,7 +111,7 @@ def read_provenance(content: bytes, metadata: Metadata) -> Provenance:
     return Provenance(
         c2pa,
         ", ".join(list(dict.fromkeys(types))[:MAX_SOURCE_TYPES]),
-        _generator(metadata.texts, _user_comment(exif)),
+        _parameters(metadata.texts, _user_comment(exif)),
         _plain(exif.get(ExifTags.Base.Software) or metadata.texts.get("Software", "")),
     )
 
@@ -157,7 +167,7 @@ def _source_types(content: bytes) -> list[str]:
     return [match.decode() for match in SOURCE_TYPE.findall(content)]
 
 
-def _generator(texts: Mapping[str, str], comment: str) -> str:
+def _parameters(texts: Mapping[str, str], comment: str) -> str:
     """Name the program that wrote parameters of generation, with their beginning."""
     for keyword, program in GENERATOR_TEXTS.items():
         if texts.get(keyword):

@@ -1,6 +1,6 @@
 """Parquet tables with an image in each row, as data sets of the Hub have them.
 
-Rows are read a few at a time, whatever the size of a row group.
+Rows are read a few at a time. One page of the file, at most a row group, is in memory at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 16
 """Rows decoded at a time."""
+
+BUFFER_BYTES = 1 << 20
+"""Bytes that are read at a time, instead of a whole column of a row group."""
 
 MAX_CELL_CHARACTERS = 1000
 """Longest label or generator that is read."""
@@ -64,7 +67,7 @@ def read_table(stream: IO[bytes], name: str, columns: Columns = ANY_COLUMNS) -> 
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(stream)
+        table = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES, pre_buffer=False)
         schema = table.schema_arrow
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(name, 0, error) from error

@@ -30,15 +30,17 @@ def with_text(**texts):
     return saved(drawn(), "PNG", pnginfo=info)
 
 
-def store(source_type=b"trainedAlgorithmicMedia"):
+def store(digital_source_type=b"trainedAlgorithmicMedia"):
     """The beginning of a manifest store, unsigned."""
-    return CREDENTIALS + b"\x03c2pa\0" + b"digitalsourcetype/" + source_type + b"\xa0"
+    return CREDENTIALS + b"\x03c2pa\0" + b"digitalsourcetype/" + digital_source_type + b"\xa0"
 
 
 def test_a_file_that_says_nothing_has_empty_entries():
     for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"):
         assert read(saved(drawn(), kind)) == Provenance()
     assert not Provenance().says_generated
+    assert str(Provenance()) == ""
+    assert str(Provenance("valid", software="x")) == "C2PA: valid; software: x"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
@@ -51,10 +53,10 @@ def test_the_source_type_of_iptc(kind):
     if kind == "TIFF":
         options = {"tiffinfo": {700: GENERATED}}
     found = read(saved(drawn(), kind, **options))
-    assert found == Provenance(source_type="trainedAlgorithmicMedia")
+    assert found == Provenance(digital_source_type="trainedAlgorithmicMedia")
     assert found.says_generated
     camera = read(saved(drawn(), "JPEG", xmp=XMP % b"digitalCapture"))
-    assert camera.source_type == "digitalCapture"
+    assert camera.digital_source_type == "digitalCapture"
     assert not camera.says_generated
 
 
@@ -71,7 +73,7 @@ def test_the_source_type_of_iptc(kind):
 )
 def test_parameters_of_generators(texts, expected):
     found = read(with_text(**texts))
-    assert found.generator == expected
+    assert found.parameters == expected
     assert found.says_generated == bool(expected)
 
 
@@ -81,7 +83,7 @@ def test_parameters_in_a_jpegs_comment():
     exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
     exif[0x0131] = "a program 1.0"
     found = read(saved(drawn(), "JPEG", exif=exif))
-    assert found.generator == f"Stable Diffusion WebUI: {' '.join(text.split())}"
+    assert found.parameters == f"Stable Diffusion WebUI: {' '.join(text.split())}"
     assert found.software == "a program 1.0"
 
 
@@ -153,7 +155,9 @@ def test_credentials_with_their_library(state, expected, monkeypatch):
     found = read(content)
     provenance._offline_context.cache_clear()
     assert found.c2pa == expected
-    assert found.source_type == ("trainedAlgorithmicMedia" if state is None else "humanEdits")
+    assert found.digital_source_type == (
+        "trainedAlgorithmicMedia" if state is None else "humanEdits"
+    )
     assert library.contexts == [{"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}]
 
 
