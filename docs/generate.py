@@ -274,7 +274,9 @@ def datasets_page() -> str:
     parts.append(table(head, rows))
     for entry in published_sets().values():
         pages = " ".join(f"<{page}>" for page in dict.fromkeys([entry.home, *entry.facts]))
-        texts = [entry.paper, entry.classes, entry.notes, f"Pages: {pages}"]
+        listed = ", ".join(f"{name} {date}" for name, date in entry.release_dates.items())
+        dates = listed and f"Release dates of its generators: {listed}"
+        texts = [entry.paper, entry.classes, entry.notes, dates, f"Pages: {pages}"]
         parts.append(f"\n## {entry.name}\n\n")
         parts.append("".join(f"* {text}\n" for text in texts if text))
     return "".join(parts)

@@ -44,7 +44,7 @@ class Member:
         mtime_ns: Modification time of the local file, in nanoseconds.
         skip: Reason for skipping the member; empty for a regular file.
         fault: Reason why the member cannot be read; empty if it can.
-        columns: Label and generator of an image in a table, as far as it has them.
+        columns: Label, generator and release date of an image in a table, as far as it has them.
     """
 
     name: str

@@ -6,7 +6,7 @@ Rows are read a few at a time. One page of the file, at most a row group, is in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -38,18 +38,20 @@ class Columns:
         image: The image's bytes, alone or as ``bytes`` in a struct; the only such column if None.
         label: The class; a column ``label`` if None.
         generator: The model's name; not read if None.
+        released: The model's release date; not read if None.
     """
 
     image: str | None = None
     label: str | None = None
     generator: str | None = None
+    released: str | None = None
 
 
 ANY_COLUMNS = Columns()
 
 
 def read_table(stream: IO[bytes], name: str, columns: Columns = ANY_COLUMNS) -> Iterator[Member]:
-    """Yield the image of every row of a parquet file, with its label and generator.
+    """Yield the image of every row of a parquet file, with its label, generator and its date.
 
     A member is named by its row, ``000000012.png``. A row without an image is faulty. Numbers of a
     label with names in the file, as ``datasets`` writes them, are given as these names.
@@ -73,7 +75,7 @@ def read_table(stream: IO[bytes], name: str, columns: Columns = ANY_COLUMNS) -> 
         raise _damaged(name, 0, error) from error
     image = columns.image or _image_column(schema, name)
     label = columns.label or ("label" if "label" in schema.names else None)
-    roles = {"image": image, "label": label, "generator": columns.generator}
+    roles = asdict(columns) | {"image": image, "label": label}
     wanted = {role: column for role, column in roles.items() if column is not None}
     for role, column in wanted.items():
         if column not in schema.names:
@@ -115,9 +117,9 @@ def _member(row: int, cell: Any, facts: Mapping[str, str]) -> Member:
 
 
 def _facts(values: dict[str, Any], wanted: dict[str, str], names: list[str]) -> dict[str, str]:
-    """Return a row's label and generator, as far as it has them."""
+    """Return a row's label, generator and release date, as far as it has them."""
     facts = {}
-    for role in ("label", "generator"):
+    for role in ("label", "generator", "released"):
         value = values.get(wanted[role]) if role in wanted else None
         if value is None or value == "" or isinstance(value, bytes | dict | list):
             continue

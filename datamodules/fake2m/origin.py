@@ -29,6 +29,7 @@ class Origin:
         steps: Sampling steps, if any.
         captions: Set of captions whose numbers are the file names, if any.
         column: Column of MPBench's table, if any.
+        released: Release date of the generator, ``YYYY-MM-DD``, if known.
     """
 
     split: str
@@ -40,6 +41,7 @@ class Origin:
     steps: int | None = None
     captions: str | None = None
     column: str | None = None
+    released: str | None = None
 
     @classmethod
     def of(cls, group: Group, subset: Subset) -> Origin:
@@ -55,6 +57,13 @@ class Origin:
             captions=group.captions,
             column=subset.column,
         )
+
+    def record(self) -> dict[str, Any]:
+        """Return the facts as plain values; a release date only if there is one."""
+        record = asdict(self)
+        if self.released is None:
+            del record["released"]
+        return record
 
     @property
     def stem(self) -> str:
@@ -72,7 +81,14 @@ def with_label(origin: Origin, label: int) -> Origin:
     if label == GENERATED:
         return replace(origin, label=GENERATED, family="unknown", column=None)
     return replace(
-        origin, label=REAL, generator=None, family="real", sampler=None, steps=None, column=None
+        origin,
+        label=REAL,
+        generator=None,
+        family="real",
+        sampler=None,
+        steps=None,
+        column=None,
+        released=None,
     )
 
 
@@ -84,7 +100,7 @@ def sample_record(path: str, content: bytes, origin: Origin) -> dict[str, Any]:
         content: Bytes of the file.
         origin: Origin of the image.
     """
-    record = asdict(origin)
+    record = origin.record()
     captions = record.pop("captions")
     stem = PurePosixPath(path).stem
     return record | {

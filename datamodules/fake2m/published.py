@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ class PublishedSet:
         real: Number of real images.
         generators: Number of generators.
         classes: What the images show, and where the reals are from.
-        columns: Columns of its tables: image, label, generator.
+        columns: Columns of its tables: image, label, generator, released.
         label_map: Meaning of its labels, where they are no words: 0 real, 1 generated.
         generator_folders: True if folders name generators.
+        release_dates: Release dates of its generators, by name, ``YYYY-MM-DD``.
         notes: Layout, and what to know before use.
     """
 
@@ -52,6 +53,7 @@ class PublishedSet:
     columns: dict[str, str] | None = None
     label_map: dict[str, int] | None = None
     generator_folders: bool = True
+    release_dates: dict[str, str] = field(default_factory=dict)
     notes: str | None = None
 
 
@@ -65,5 +67,8 @@ def published_sets() -> dict[str, PublishedSet]:
         facts = tuple(entry.pop("facts"))
         released = entry.pop("released", None)
         date = None if released is None else str(released)
-        sets[name] = PublishedSet(name=name, facts=facts, released=date, **entry)
+        dates = {key: str(value) for key, value in entry.pop("release_dates", {}).items()}
+        sets[name] = PublishedSet(
+            name=name, facts=facts, released=date, release_dates=dates, **entry
+        )
     return sets

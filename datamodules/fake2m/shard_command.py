@@ -94,7 +94,7 @@ def _add_source_options(parser: Parser) -> None:
     parser.add_argument("--generator", type=str | None, default=None, help=about)
     about = "latent_diffusion, pixel_diffusion, autoregressive, gan, ..."
     parser.add_argument("--family", type=str, default="unknown", help=about)
-    about = "columns of .parquet files: image, label and generator"
+    about = "columns of .parquet files: image, label, generator and released"
     parser.add_argument("--columns", type=dict[str, str] | None, default=None, help=about)
 
 

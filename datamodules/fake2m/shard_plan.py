@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -117,10 +117,11 @@ def _published_plan(settings: Any, entry: PublishedSet) -> Plan:
 
     split = settings.split or entry.split
     rule = _rule(settings.label or entry.label, plain, split, labels, generator_of)
+    dated = _dated(rule, entry.release_dates)
     return Plan(
         plain.stem,
         source,
-        _held_out(rule, settings),
+        _held_out(dated, settings),
         labels,
         columns=_columns((entry.columns or {}) | (settings.columns or {})),
         recorded=_recorded(settings, source, None, plain),
@@ -218,8 +219,21 @@ def _rule(
             return found
         named = plain.generator or member.columns.get("generator") or generator_of(member)
         place = split or path_split(member.name) or plain.split
-        origin = replace(plain, label=GENERATED, generator=named, split=place)
+        date = member.columns.get("released")
+        origin = replace(plain, label=GENERATED, generator=named, split=place, released=date)
         return with_label(origin, found)
+
+    return origin_of
+
+
+def _dated(rule: Rule, dates: Mapping[str, str]) -> Rule:
+    """Return a rule that adds the release dates of generators, by name."""
+
+    def origin_of(member: Member) -> Origin | str:
+        origin = rule(member)
+        if isinstance(origin, str) or origin.released is not None:
+            return origin
+        return replace(origin, released=dates.get(origin.generator or ""))
 
     return origin_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -176,7 +176,7 @@ def index_shards(
         }
         shards.append(entry)
     index = {
-        "origin": asdict(origin),
+        "origin": origin.record(),
         "samples": sum(shard["samples"] for shard in shards),
         "shards": shards,
         "counts": {name: dict(counter.most_common(MAX_VALUES)) for name, counter in counts.items()},

@@ -93,7 +93,10 @@ def test_numbers_of_a_table_need_a_stated_map(tmp_path, capsys):
     [
         (["--columns", '{"image": "gone"}'], "no column 'gone' for the image; it has a, b"),
         ([], "the columns a, b hold bytes of files, and one column of images is read"),
-        (["--columns", '{"pixels": "a"}'], "--columns names image, label, generator; 'pixels'"),
+        (
+            ["--columns", '{"pixels": "a"}'],
+            "--columns names image, label, generator, released; 'pixels'",
+        ),
     ],
 )
 def test_a_column_that_is_not_there_is_one_line(options, words, tmp_path, capsys):
@@ -222,6 +225,9 @@ def test_every_published_set_says_where_its_facts_are_from():
         assert entry.facts
         assert entry.label in ("folders", "column", "generated")
         assert entry.label != "column" or entry.columns
+        dates = entry.release_dates.values()
+        assert all(re.fullmatch(r"20\d\d-\d\d-\d\d", date) for date in dates)
+        assert len(dates) in (0, entry.generators)
         assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", entry.released or "2020-01")
 
 
@@ -280,7 +286,9 @@ def test_a_published_tree_by_name(name, files, expected, tmp_path, capsys):
 def test_a_published_table_by_name(name, tmp_path):
     columns = SETS[name].columns
     table = {columns["image"]: [encoded("PNG", 0), encoded("PNG", 1)]}
-    table[columns["generator"]] = ["SDXL", "SDXL"]
+    table[columns["generator"]] = ["ProGAN", "ProGAN"]
+    if "released" in columns:
+        table[columns["released"]] = ["2024-08-01", "2024-08-01"]
     labels = [1, 1]
     if "label" in columns:
         labels = [0, 1]
@@ -291,7 +299,9 @@ def test_a_published_table_by_name(name, tmp_path):
     )
     assert code == 0
     assert [record["label"] for record in records.values()] == labels
-    assert [record["generator"] for record in records.values()][1] == "SDXL"
+    assert [record["generator"] for record in records.values()][1] == "ProGAN"
+    dates = {"OpenFake": "2024-08-01", "AI-GenBench": "2017-10-27"}
+    assert list(records.values())[1].get("released") == dates.get(name)
     assert {record["split"] for record in records.values()} == {"test"}
     assert len(manifest["labels"]) == ("label" in columns) * 2
 
