@@ -45,6 +45,9 @@ VALUES_AT_ONCE = 1 << 24
 MAX_REPAIR_BYTES = 1 << 30
 """Size limit of files whose damaged metadata is removed; they are read into memory."""
 
+ENCODED = ("jpg", "png", "webp", "bmp", "tif")
+"""Codecs that :func:`encode_as` writes."""
+
 UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -236,7 +239,7 @@ def encode_as(
 
     Args:
         rgb: (H, W, 3) uint8.
-        codec: jpg, png, webp, bmp or tif.
+        codec: One of :data:`ENCODED`.
         quality: Quality of jpg and webp, 1 to 100; 95 if None.
         chroma: Subsampling of jpg: 4:4:4, 4:2:2 or 4:2:0; 4:2:0 if None.
         exif: EXIF metadata to save; ignored for bmp.

@@ -19,7 +19,7 @@ from engine.files import file_digest, name_bytes, write_bytes
 from engine.job import Batch, Job
 from images.headers import Header, read_header
 from images.inputs import ImageInput
-from images.io import encode_as
+from images.io import ENCODED, encode_as
 from images.job import count_pixels
 from images.kinds import UnreadableImage
 from images.transforms.protocol import RGBImage
@@ -203,9 +203,11 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
 
     def _save(self, photo: ImageInput, candidate: Planted, key: str, facts: dict[str, Any]) -> Row:
         """Write a sentinel and its entry in the record; return the row."""
-        # Encode the sentinel as its source is.
+        # Encode the sentinel as its source is, or as PNG.
         content = photo.path.read_bytes()
-        header = read_header(content) or Header("png", 0, 0)
+        header = read_header(content)
+        if header is None or header.codec not in ENCODED:
+            header = Header("png", 0, 0)
         name = self.names.draw(photo.name, header.codec)
         target = self.output / "images" / name
         encoded = encode_as(candidate.rgb, header.codec, header.jpeg_quality, header.chroma)

@@ -34,7 +34,7 @@ from engine.files import file_digest
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.headers import read_header
-from images.io import decode_photo, encode_as, to_uint8
+from images.io import ENCODED, decode_photo, encode_as, to_uint8
 from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.samples import read_samples
@@ -48,9 +48,6 @@ AUTOENCODER_FILES = [
     "taef2_*.pth",
 ]
 """Files to download of a pipeline or an autoencoder."""
-
-ENCODED = ("jpg", "png", "webp", "bmp", "tif")
-"""Codecs that reconstructions are coded with."""
 
 
 class Reconstruction(ShardJob):

@@ -409,3 +409,15 @@ def test_names_that_are_no_text_are_planted(collection, tmp_path):
         == 0
     )
     assert len(Record.open(tmp_path / "out" / "record.json").sentinels) == 9
+
+
+def test_sources_of_codecs_that_are_not_written_get_png_sentinels(collection, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, path in enumerate(sorted(collection.rglob("*.png"))[:2]):
+        with Image.open(path) as image:
+            image.save(photos / f"{number}{('.gif', '.avif')[number]}")
+    assert not planted(photos, tmp_path / "out", PlantConfig(count=2, seed=1)).failed
+    for _, _, path in Record.open(tmp_path / "out" / "record.json").pairs():
+        assert path.suffix == ".png"
+        assert read_header(path.read_bytes()).codec == "png"
