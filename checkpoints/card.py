@@ -19,6 +19,7 @@ MODEL_FILES = (
     "config.json",
     "model.safetensors",
     "calibration.json",
+    "domain.safetensors",
     "training.json",
     "manifest.json",
     "summary.json",
@@ -145,6 +146,19 @@ def handwritten_text(card: Path) -> str:
 
     content = card.read_text(encoding="utf-8", errors="replace").partition(GENERATED_MARK)[0]
     return ModelCard(content, ignore_metadata_errors=True).text.strip()
+
+
+def made_for(folder: Path) -> str:
+    """Say what the weights in a folder were made for: the first paragraph of the card.
+
+    Without a handwritten one, what they were trained on; empty if that is not recorded either.
+    """
+    for paragraph in handwritten_text(folder / "README.md").split("\n\n"):
+        text = " ".join(paragraph.split())
+        if text and text[0] not in "#|!<`-":
+            return text
+    data = record(folder, "training.json").get("data") or ""
+    return f"Trained on {strip_folders(str(data))}." if data else ""
 
 
 def measured_figures(folder: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ PUSHED_FILES = (
     "model.safetensors",
     DIGEST,
     "calibration.json",
+    "domain.safetensors",
     "README.md",
     GOLDEN,
     *RECORDS,

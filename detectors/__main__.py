@@ -45,8 +45,16 @@ def scoring_options(parser: Parser) -> None:
 
 def calibrate_options(parser: Parser) -> None:
     """Add the options of ``calibrate``."""
-    parser.add_argument("detector", type=str, help=DETECTOR)
+    about = f"{DETECTOR}; several are calibrated as one, and need -o"
+    parser.add_argument("detectors", type=str, nargs="+", help=about)
     scoring_options(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path | None,
+        default=None,
+        help="of several detectors: folder for the ensemble, its ensemble.json",
+    )
     parser.add_argument(
         "--max-fpr",
         type=float,
@@ -61,18 +69,25 @@ def calibrate(settings: Any, output: Output) -> int:
     """Run ``calibrate``; return 0 only if every image could be read."""
     from dataclasses import asdict, replace
 
-    from detectors.evaluate import calibrate as fit
-    from detectors.evaluate import calibration_folder
-    from detectors.guarantee import NOT_BOUNDED, bound_words, prior_words
+    from detectors.calibrate import calibrate as fit
+    from detectors.calibrate import calibrate_ensemble, calibration_folder
+    from detectors.guarantee import NOT_BOUNDED, bound_words, domain_words, prior_words
 
-    name = settings.detector
-    target = calibration_folder(name)
-    if not target.is_dir():
-        output.note(
-            f"{name}: a checkpoint cannot hold a calibration; "
-            f"the calibrated detector will be saved as the folder {target}"
-        )
-    outcome = fit(name, settings.data, settings.max_fpr, job_options(settings))
+    names = settings.detectors
+    job = (settings.max_fpr, job_options(settings))
+    if (len(names) > 1) != (settings.output is not None):
+        msg = "several detectors need -o, the folder of their ensemble; one detector has none"
+        raise ValueError(msg)
+    if settings.output is not None:
+        outcome = calibrate_ensemble(names, settings.data, settings.output, *job)
+    else:
+        target = calibration_folder(names[0])
+        if not target.is_dir():
+            output.note(
+                f"{names[0]}: a checkpoint cannot hold a calibration; "
+                f"the calibrated detector will be saved as the folder {target}"
+            )
+        outcome = fit(names[0], settings.data, *job)
     if outcome is None:
         return 0
     calibration, answers = outcome
@@ -83,6 +98,8 @@ def calibrate(settings: Any, output: Output) -> int:
     for point in calibration.points:
         chosen = replace(calibration, max_fpr=point.max_fpr)
         lines.append(f"at --max-fpr {point.max_fpr:g}: {bound_words(chosen)}")
+    if settings.output is None:
+        lines.append(domain_words(calibration))
     output.result("\n".join([*lines, NOT_BOUNDED]), calibration=asdict(calibration))
     return report_answers(answers, "shards scored", output)
 

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.calibration_format_1 import read_format_1
-from detectors.metrics import both_classes
+from detectors.calibration_record import (
+    BETWEEN,
+    OUTSIDE,
+    UNCALIBRATED,
+    CalibrationData,
+    DomainData,
+    Output,
+)
 from detectors.operating_points import OperatingPoint
 from detectors.platt import fit_platt
 from detectors.scores import Scores, log_odds, sigmoid
@@ -39,23 +46,6 @@ REMEDY = "fit it again with python -m detectors calibrate"
 
 
 @dataclass(frozen=True)
-class CalibrationData:
-    """Images that a calibration was fitted on.
-
-    Attributes:
-        real: Number of real images.
-        generated: Number of generated images.
-        date: Date of the fit, YYYY-MM-DD, in UTC.
-        shards: SHA-256 of each shard, by file name; empty for a remote one.
-    """
-
-    real: int
-    generated: int
-    date: str = ""
-    shards: dict[str, str] | None = None
-
-
-@dataclass(frozen=True)
 class Calibration:
     """Platt scaling and operating points.
 
@@ -70,6 +60,7 @@ class Calibration:
         conformal: Whether the thresholds bound the error rate on new images. Those of files of
             earlier versions do not: they are quantiles of the calibration set.
         data: Images of the calibration set; None if unknown.
+        domain: Guard against images unlike those; None if there is none.
         max_fpr: Rate of the operating point that verdicts use; None for :data:`VERDICT_RATE`, or
             the largest one below. It is a choice of the user and not stored.
 
@@ -84,6 +75,7 @@ class Calibration:
     points: tuple[OperatingPoint, ...] = ()
     conformal: bool = True
     data: CalibrationData | None = None
+    domain: DomainData | None = None
     max_fpr: float | None = None
 
     def __post_init__(self) -> None:
@@ -111,12 +103,6 @@ class Calibration:
             ValueError: If the set holds one class only, or the detector ranks the classes the
                 wrong way round.
         """
-        if not both_classes(scores.label):
-            msg = (
-                "calibration needs real and generated images; "
-                "the calibration set has one of them only"
-            )
-            raise ValueError(msg)
         scale, bias = fit_platt(scores)
         real = scores.logit[scores.label == 0]
         generated = scores.logit[scores.label == 1]
@@ -180,12 +166,17 @@ class Calibration:
         return sigmoid(self.scale * logit + self.bias)
 
     def verdicts(
-        self, logit: NDArray[np.float64], point: OperatingPoint | None = None
+        self,
+        logit: NDArray[np.float64],
+        distances: NDArray[np.float64] | None = None,
+        point: OperatingPoint | None = None,
     ) -> NDArray[np.str_]:
         """Return the verdicts on images, (N,); all "unsure" without a calibration.
 
         Args:
             logit: (N,) outputs of the network.
+            distances: (N, 2) distances from the classes; see :class:`Output`. An image is not
+                called real or generated if it is unlike those of the calibration.
             point: Operating point; None for that of :attr:`point`.
         """
         point = point or self.point
@@ -194,18 +185,29 @@ class Calibration:
             verdicts[logit < point.real_below] = "real"
         if point is not None and point.generated_above is not None:
             verdicts[logit > point.generated_above] = "generated"
+        if distances is not None:
+            for of, name in enumerate(("real", "generated")):
+                verdicts[(verdicts == name) & ~(distances[:, of] <= 1)] = "unsure"
         return verdicts
 
+    def judge(self, output: Output) -> tuple[Verdict, str]:
+        """Return the verdict on an image, and the reason if it is "unsure"."""
+        logit = np.array([output.logit])
+        verdict: Verdict = self.verdicts(logit)[0].item()
+        if verdict == "unsure":
+            return verdict, BETWEEN if self.points else UNCALIBRATED
+        if output.distances is None:
+            return verdict, ""
+        inside: Verdict = self.verdicts(logit, np.array([output.distances]))[0].item()
+        return inside, "" if inside == verdict else OUTSIDE
+
     def verdict(self, logit: float) -> Verdict:
-        """Return the verdict on an image with this output of the network."""
-        verdict: Verdict = self.verdicts(np.array([logit]))[0].item()
-        return verdict
+        """Return the verdict on an image with this output, if it is like the calibration's."""
+        return self.judge(Output(logit))[0]
 
     def save(self, folder: Path) -> None:
         """Write ``calibration.json`` into a model folder."""
-        values = {"format": FORMAT} | asdict(self)
-        del values["max_fpr"]
-        write_text(folder / FILE, to_json(values))
+        write_text(folder / FILE, to_json({"format": FORMAT} | calibration_values(self)))
 
     @classmethod
     def open(cls, folder: Path) -> Calibration:
@@ -223,6 +225,7 @@ class Calibration:
         if values.pop("format") != FORMAT:
             msg = f"{file}: of a format that this version does not read; update it, or {REMEDY}"
             raise ValueError(msg)
+        values = {"domain": None} | values
         known = {field.name for field in fields(cls)} - {"max_fpr"}
         if wrong := set(values) ^ known:
             msg = (
@@ -231,6 +234,13 @@ class Calibration:
             )
             raise ValueError(msg)
         return parse_calibration(values, str(file))
+
+
+def calibration_values(calibration: Calibration) -> dict[str, Any]:
+    """Return the stored values of a calibration."""
+    values = asdict(calibration)
+    del values["max_fpr"]
+    return values
 
 
 def parse_calibration(values: dict[str, Any], name: str) -> Calibration:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,10 @@ from torch import Tensor
 from checkpoints.card import Purpose
 from checkpoints.saved import SavedModel
 from detectors.calibration import Calibration, Verdict
+from detectors.calibration_record import Output
+from detectors.domain import FILE as DOMAIN
+from detectors.domain import Domain, Floats
+from detectors.domain_features import recorded_features, view_statistics
 from detectors.networks import NETWORKS
 from detectors.networks.patches import heat_map
 from images.given import Images, given_images
@@ -34,12 +38,21 @@ class Prediction:
             always ``unsure`` without one.
         probability: Calibrated P(generated), in [0, 1].
         logit: Output of the network, not calibrated; above 0 for generated.
+        reason: Reason of ``unsure``; empty for other verdicts.
     """
 
     name: str
     verdict: Verdict
     probability: float
     logit: float
+    reason: str = ""
+
+
+def batched(views: Sequence[Tensor]) -> list[Tensor]:
+    """Stack views of equal sizes to one batch, others to batches of one."""
+    if len({view.shape for view in views}) == 1:
+        return [torch.stack(list(views))]
+    return [view.unsqueeze(0) for view in views]
 
 
 class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
@@ -83,6 +96,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         self.view = view or View()
         self.train_view = train_view or View(random=True)
         self.calibration = Calibration()
+        self.domain: Domain | None = None
         try:
             self.network = NETWORKS[network](**self.options)
         except TypeError as error:
@@ -120,11 +134,38 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
                 one by one.
         """
         weight = next(self.parameters())
-        batches = [view.unsqueeze(0) for view in views]
-        if len({view.shape for view in views}) == 1:
-            batches = [torch.cat(batches)]
-        logits = [self(batch.to(weight.device, weight.dtype)) for batch in batches]
+        logits = [self(batch.to(weight.device, weight.dtype)) for batch in batched(views)]
         return torch.cat(logits).double().tolist()
+
+    @torch.no_grad()
+    def logits_and_features_of(self, views: Sequence[Tensor]) -> tuple[list[float], Floats]:
+        """Compute the logits of N views, and their features for :class:`detectors.domain.Domain`.
+
+        Args:
+            views: See :meth:`logits_of`.
+
+        Returns:
+            Logits, and (N, D) features: those of the network, then statistics of the views.
+        """
+        with recorded_features(self.network) as recorded:
+            logits = self.logits_of(views)
+        parts = [torch.cat(recorded).float().cpu()] if recorded else []
+        if views[0].ndim == 3:
+            statistics = [view_statistics(batch.float()) for batch in batched(views)]
+            parts.append(torch.cat(statistics).cpu())
+        return logits, torch.cat(parts, dim=1).double().numpy()
+
+    def outputs_of(self, views: Sequence[Tensor]) -> list[Output]:
+        """Compute logits, and distances from the classes of the calibration.
+
+        Args:
+            views: See :meth:`logits_of`.
+        """
+        if self.domain is None:
+            return [Output(logit) for logit in self.logits_of(views)]
+        logits, features = self.logits_and_features_of(views)
+        distances = self.domain.distances(features).tolist()
+        return [Output(*one) for one in zip(logits, map(tuple, distances), strict=True)]
 
     def predict(self, images: Images) -> list[Prediction]:
         """Predict verdicts on images.
@@ -146,10 +187,12 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         for start in range(0, len(given), PREDICT_BATCH_SIZE):
             batch = given[start : start + PREDICT_BATCH_SIZE]
             views = [self.view(image.photo.rgb, np.random.default_rng(0)) for image in batch]
-            for image, logit in zip(batch, self.logits_of(views), strict=True):
-                probability = float(self.calibration.probability(np.array(logit)))
-                verdict = self.calibration.verdict(logit)
-                predictions.append(Prediction(image.name, verdict, probability, logit))
+            for image, output in zip(batch, self.outputs_of(views), strict=True):
+                probability = float(self.calibration.probability(np.array(output.logit)))
+                verdict, reason = self.calibration.judge(output)
+                predictions.append(
+                    Prediction(image.name, verdict, probability, output.logit, reason)
+                )
         return predictions
 
     def heat_map(self, views: Tensor) -> Tensor | None:
@@ -185,12 +228,21 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         return cls(**config | views | {"options": options})
 
     def save_extras(self, folder: Path) -> None:
-        """Write the calibration."""
-        self.calibration.save(folder)
+        """Write the calibration, and the domain if there is one."""
+        calibration = self.calibration
+        if self.domain is None or calibration.domain is None:
+            (folder / DOMAIN).unlink(missing_ok=True)
+            calibration = replace(calibration, domain=None)
+        else:
+            record = replace(calibration.domain, sha256=self.domain.save(folder))
+            calibration = replace(calibration, domain=record)
+        calibration.save(folder)
 
     def read_extras(self, folder: Path) -> None:
-        """Read the calibration."""
+        """Read the calibration, and the domain that it names."""
         self.calibration = Calibration.open(folder)
+        if self.calibration.domain is not None:
+            self.domain = Domain.open(folder, self.calibration.domain.sha256)
 
 
 def _without_pretrained(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,28 +1,19 @@
-"""Calibration and evaluation of detectors on held-out shards."""
+"""Evaluation of detectors on held-out shards."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from checkpoints.folders import model_path
-from datamodules.shards import StoredShard
-from detectors.calibration import RATES, Calibration
-from detectors.detector import load_detector
-from detectors.ensemble import combine_scores
+from detectors.ensemble import Ensemble
+from detectors.ensemble_questions import ensemble_questions
 from detectors.scoring import (
     OPTIONS,
     Answers,
-    Question,
     ScoreJob,
-    detector_settings,
     find_stored,
     score,
-    shard_by_shard,
 )
 from detectors.summary import (
     auc_interval,
@@ -42,84 +33,6 @@ MIN_RESAMPLES = 40
 """Smallest number of bootstrap samples with 2.5 % and 97.5 % quantiles."""
 
 
-def calibrate(
-    name: str,
-    data: list[str],
-    rates: Sequence[float] = RATES,
-    options: JobOptions = OPTIONS,
-) -> tuple[Calibration, Answers] | None:
-    """Calibrate a detector on held-out images, and store the calibration.
-
-    A stopped run is continued. Its record is a folder beside the detector's, which is deleted when
-    all images are scored.
-
-    Args:
-        name: Folder of the detector, or a checkpoint (``.ckpt``), beside which a folder of its
-            name is written.
-        data: Patterns of shards.
-        rates: Error rates of the operating points, between 0 and 1.
-        options: Options of the job.
-
-    Returns:
-        The calibration and the answers it is fitted on; None on every process but the first.
-
-    Raises:
-        FileNotFoundError: If the detector or shards are missing.
-        ValueError: If the shards hold one class only, or a rate is not between 0 and 1.
-    """
-    detector = load_detector(name)
-    target = calibration_folder(name)
-    settings = detector_settings(name, detector)
-    shards = find_stored([detector], data)
-    questions = shard_by_shard(detector, shards)
-    record = target.with_name(f"{target.name}.calibration-{settings['weights'][:8]}")
-    job = ScoreJob("detectors calibrate", record / "shards", options)
-    answers = score(job, questions, record, settings)
-    if answers is None:
-        return None
-    shutil.rmtree(record)
-    calibration = with_data(Calibration.fit(answers.of(questions), rates), shards)
-    if target.is_dir():
-        calibration.save(target)
-    else:
-        detector = load_detector(name)
-        detector.calibration = calibration
-        detector.save_pretrained(target)
-    return calibration, answers
-
-
-def with_data(calibration: Calibration, shards: Sequence[StoredShard]) -> Calibration:
-    """Add date and shards to the record of a calibration's images."""
-    data = calibration.data
-    if data is None:
-        return calibration
-    hashes = {PurePosixPath(shard.url).name: shard.sha256 for shard in shards}
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return replace(calibration, data=replace(data, date=today, shards=hashes))
-
-
-def calibration_folder(name: str) -> Path:
-    """Return the folder that holds a detector's calibration.
-
-    It is the detector's folder, or, for a checkpoint, a new folder of its name beside it.
-
-    Raises:
-        FileNotFoundError: If there is no such detector.
-        ValueError: If the new folder exists already.
-    """
-    location = model_path(name)
-    if location.is_dir():
-        return location
-    folder = location.with_suffix("")
-    if folder.exists():
-        msg = (
-            f"{location}: a checkpoint cannot hold a calibration, and {folder}, "
-            "where the detector would be saved with it, exists; name that"
-        )
-        raise ValueError(msg)
-    return folder
-
-
 def measure(
     names: Sequence[str],
     data: list[str],
@@ -134,8 +47,8 @@ def measure(
     kept in ``shards/``: a stopped test is continued, and a changed shard is scored again.
 
     Args:
-        names: Folders or Hub ids of the detectors; several are combined by their mean log-odds,
-            which is not calibrated as a whole.
+        names: Folder or Hub id of a detector; folder of an ensemble; or several detectors, which
+            are combined by their mean log-odds and not calibrated as a whole.
         data: Patterns of shards.
         output: Folder of the results.
         resamples: Bootstrap samples of the intervals; 0 for none, or at least
@@ -156,18 +69,12 @@ def measure(
         msg = f"resamples is 0, for no intervals, or at least {MIN_RESAMPLES}; got {resamples}"
         raise ValueError(msg)
     # a question for each detector and shard
-    detectors = [load_detector(name) for name in names]
-    for detector in detectors:
-        detector.calibration.at(max_fpr)
-    shards = find_stored(detectors, data)
-    by_detector: list[list[Question]] = []
-    settings = []
+    ensemble = Ensemble.open(names, max_fpr)
+    shards = find_stored(list(ensemble.detectors.values()), data)
+    by_detector, settings = ensemble_questions(ensemble, shards)
     weights = []
-    for number, (name, detector) in enumerate(zip(names, detectors, strict=True)):
-        prefix = f"{number}/" if len(names) > 1 else ""
-        by_detector.append(shard_by_shard(detector, shards, prefix))
-        settings.append(detector_settings(name, detector))
-        weights.append({"name": name, "sha256": settings[-1]["weights"]})
+    for name, of_detector in zip(ensemble.detectors, settings, strict=True):
+        weights.append({"name": name, "sha256": of_detector["weights"]})
     # score all of them
     job = ScoreJob("detectors test", output / "shards", options)
     questions = [question for of_detector in by_detector for question in of_detector]
@@ -176,14 +83,8 @@ def measure(
     if answers is None:
         return None
     # combine several detectors, and write the results
-    scores = answers.of(by_detector[0])
-    calibration = detectors[0].calibration.at(max_fpr)
-    if len(names) > 1:
-        calibration = Calibration()
-        scores = combine_scores(
-            [answers.of(of_detector) for of_detector in by_detector],
-            [detector.calibration for detector in detectors],
-        )
+    scores = ensemble.combine_scores([answers.of(of_detector) for of_detector in by_detector])
+    calibration = ensemble.calibration
     scores.write(output / "scores.parquet")
     record = summarise(scores, calibration, resamples) | {"failed": answers.unread}
     write_text(output / "summary.json", to_json(record))

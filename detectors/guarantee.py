@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from detectors.calibration import REMEDY, Calibration
 from engine.statistics import least_scores
+
+if TYPE_CHECKING:
+    from detectors.ensemble import Ensemble
 
 
 def bound_words(calibration: Calibration) -> str:
@@ -20,7 +23,7 @@ def bound_words(calibration: Calibration) -> str:
         )
     rate = per_cent(point.max_fpr)
     data = calibration.data
-    real, generated = (0, 0) if data is None else (data.real, data.generated)
+    real, generated = (None, None) if data is None else (data.real, data.generated)
     parts = []
     for kind, wrong, count, threshold in (
         ("real", "generated", real, point.generated_above),
@@ -29,24 +32,40 @@ def bound_words(calibration: Calibration) -> str:
         if threshold is None:
             parts.append(
                 f"no image is called {wrong}: at {rate} that takes {least_scores(point.max_fpr)} "
-                f"{kind} images of calibration, there are {count}"
+                f"{kind} images of calibration" + ("" if count is None else f", there are {count}")
             )
         else:
             parts.append(
-                f"a {kind} image like the {count} of the calibration is called {wrong} "
+                f"a {kind} image like {'those' if count is None else f'the {count}'} of the "
+                f"calibration is called {wrong} "
                 f"with a probability of at most {rate}"
             )
     return ", and ".join(parts)
 
 
-def ensemble_words(calibrations: Sequence[Calibration]) -> str:
-    """Say which error rates the verdicts of one or several detectors bound."""
-    if len(calibrations) == 1:
-        return bound_words(calibrations[0])
-    return (
-        "several detectors, not calibrated as a whole: no P; a verdict is given where all agree, "
-        f"so that the bounds of each hold. The first: {bound_words(calibrations[0])}"
-    )
+def ensemble_words(ensemble: Ensemble) -> list[str]:
+    """Say what the verdicts of one or several detectors bound, and what their P assumes."""
+    if ensemble.calibration is not None:
+        domains = [detector.calibration for detector in ensemble.detectors.values()]
+        return [
+            bound_words(ensemble.calibration),
+            *dict.fromkeys(map(domain_words, domains)),
+            prior_words(ensemble.calibration),
+            NOT_BOUNDED,
+        ]
+    words = [
+        "several detectors that are not calibrated as a whole: no P, and a verdict only where all "
+        "agree, so that the bounds of each hold"
+    ]
+    for name, detector in ensemble.detectors.items():
+        words.append(f"{name}: {bound_words(detector.calibration)}")
+    return [*words, NOT_BOUNDED]
+
+
+def purpose_words(name: str, purpose: str) -> str:
+    """Say what a detector was made for."""
+    unknown = "nothing says what it was made for; it has no card"
+    return f"{name}: {purpose or unknown}"
 
 
 def prior_words(calibration: Calibration) -> str:
@@ -54,6 +73,19 @@ def prior_words(calibration: Calibration) -> str:
     if not calibration.images:
         return "not calibrated: P is a raw score"
     return f"P assumes that {per_cent(calibration.prior)} of the images are generated"
+
+
+def domain_words(calibration: Calibration) -> str:
+    """Say how often an image like those of the calibration is called unlike them."""
+    domain = calibration.domain
+    if domain is None:
+        return (
+            "no guard against images unlike those of the calibration: a verdict on them is a guess"
+        )
+    return (
+        "an image unlike those of the calibration is unsure; one like them is taken for unlike "
+        f"with a probability of at most {per_cent(domain.rate)}"
+    )
 
 
 NOT_BOUNDED = (

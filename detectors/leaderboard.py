@@ -12,6 +12,7 @@ from typing import Any
 
 from detectors.leaderboard_cells import (
     NOTE,
+    bounds_cell,
     calibration_words,
     image_counts,
     oracle_words,
@@ -228,16 +229,8 @@ def bounds_rows(entries: Sequence[Entry]) -> list[list[str]]:
         bounds = entry.table.get("bounds") or {}
         values = [bounds.get(name) for name in (*columns("real"), *columns("generated"))]
         if any(values):
-            rows.append([entry.name, *map(_bounds_cell, values)])
+            rows.append([entry.name, *map(bounds_cell, values)])
     return rows
-
-
-def _bounds_cell(bounds: tuple[float, float, int] | None) -> str:
-    """Format an interval in per cent and its number of images."""
-    if not bounds:
-        return "-"
-    low, high, images = bounds
-    return f"{low:.1f} to {high:.1f}, n = {images}"
 
 
 def table_head() -> list[str]:

@@ -106,3 +106,11 @@ def verdict_cells(row: Mapping[str, Any], prevalence: float) -> list[str]:
         called = f"{figure(shares['generated'])} ({span(shares['generated_interval'])})"
         cells += [called, figure(shares["unsure"]), str(shares["images"])]
     return [*cells, figure(wrong_share(row, prevalence))]
+
+
+def bounds_cell(bounds: tuple[float, float, int] | None) -> str:
+    """Format an interval in per cent and its number of images."""
+    if not bounds:
+        return "-"
+    low, high, images = bounds
+    return f"{low:.1f} to {high:.1f}, n = {images}"

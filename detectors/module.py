@@ -85,6 +85,7 @@ class SentryModule(LightningModule):
     def on_fit_start(self) -> None:
         """Reset the calibration; compute DCT statistics if missing."""
         self.detector.calibration = Calibration()
+        self.detector.domain = None
         network = self.detector.network
         if not isinstance(network, DCTClassifier):
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from detectors.metrics import both_classes
 from detectors.scores import Scores
 
 
@@ -11,8 +12,13 @@ def fit_platt(scores: Scores) -> tuple[float, float]:
     """Fit Platt's scale and bias (Platt 1999) by weighted logistic regression.
 
     Raises:
-        ValueError: If the scale is not above 0.
+        ValueError: If one class is missing, or the scale is not above 0.
     """
+    if not both_classes(scores.label):
+        msg = (
+            "calibration needs real and generated images; the calibration set has one of them only"
+        )
+        raise ValueError(msg)
     from sklearn.linear_model import LogisticRegression
 
     # Platt's targets are just short of 0 and 1: separable classes would else have no finite scale.

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from checkpoints.folders import model_path
 from detectors.calibration import Verdict
-from detectors.detector import Detector, load_detector
-from detectors.ensemble import combine_verdicts
+from detectors.calibration_record import Output
+from detectors.ensemble import FILE as ENSEMBLE
+from detectors.ensemble import Ensemble
+from detectors.stable import stable_judgement, stable_views
 from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report
@@ -31,6 +33,7 @@ BYTES_PER_PIXEL = 6
 class Finding:
     """One row of the table: the outcome for a single image.
 
+    ``reason`` says why the verdict is "unsure"; it is empty for other verdicts.
     ``probability`` is the calibrated P(generated), in [0, 1], where a share of ``prior`` of the
     images is generated; several detectors have none. For an unreadable file it and ``verdict`` are
     empty, and ``error`` is not.
@@ -38,6 +41,7 @@ class Finding:
 
     file: str
     verdict: Verdict | str = ""
+    reason: str = ""
     probability: float | None = None
     prior: float | None = None
     logit: float | None = None
@@ -54,29 +58,33 @@ class OpenedViews:
     """Views of an opened image.
 
     Attributes:
-        views: View of each detector, (3, S, S) in [0, 1].
+        views: For each round of :mod:`detectors.stable`, or one, the view of each detector,
+            (3, S, S) in [0, 1].
         width: Width of the image, in pixels.
         height: Height of the image, in pixels.
     """
 
-    views: list[Tensor]
+    views: list[list[Tensor]]
     width: int
     height: int
 
 
-class ScanJob(Job[ImageInput, OpenedViews, list[float], dict[str, Any]]):
+class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
     """Job that scores images with detectors.
 
     Args:
-        detectors: One detector, or an ensemble.
+        ensemble: One detector, or several.
         output: File of the table.
+        stable: Judge further views of every image.
     """
 
     command = "detectors scan"
-    implied: ClassVar[Mapping[str, Any]] = {"max_fpr": None, "prevalence": None}
+    implied: ClassVar[Mapping[str, Any]] = {"max_fpr": None, "prevalence": None, "stable": False}
 
-    def __init__(self, detectors: Sequence[Detector], output: Path) -> None:
-        self.detectors = detectors
+    def __init__(self, ensemble: Ensemble, output: Path, stable: bool = False) -> None:
+        self.ensemble = ensemble
+        self.detectors = list(ensemble.detectors.values())
+        self.stable = stable
         self.output_files = [output, output.with_suffix(".html")]
 
     def setup(self, process: Process) -> None:
@@ -88,24 +96,29 @@ class ScanJob(Job[ImageInput, OpenedViews, list[float], dict[str, Any]]):
 
     def prepare(self, source: ImageInput) -> OpenedViews:
         rgb = source.open().rgb
-        views = [detector.view(rgb, np.random.default_rng(0)) for detector in self.detectors]
+        if self.stable:
+            by_detector = [stable_views(detector.view, rgb) for detector in self.detectors]
+            views = [list(one) for one in zip(*by_detector, strict=True)]
+        else:
+            views = [[one.view(rgb, np.random.default_rng(0)) for one in self.detectors]]
         return OpenedViews(views, width=rgb.shape[1], height=rgb.shape[0])
 
-    def step(self, batch: Batch[ImageInput, OpenedViews]) -> list[list[float]]:
-        logits = []
-        for number, detector in enumerate(self.detectors):
-            views = [opened.views[number] for opened in batch.prepared]
-            logits.append(detector.logits_of(views))
-        return [list(row) for row in zip(*logits, strict=True)]
+    def step(self, batch: Batch[ImageInput, OpenedViews]) -> list[list[list[Output]]]:
+        results: list[list[list[Output]]] = [[] for _ in batch.prepared]
+        for turn in range(len(batch.prepared[0].views)):
+            outputs = []
+            for number, detector in enumerate(self.detectors):
+                views = [opened.views[turn][number] for opened in batch.prepared]
+                outputs.append(detector.outputs_of(views))
+            for result, row in zip(results, zip(*outputs, strict=True), strict=True):
+                result.append(list(row))
+        return results
 
-    def finish(self, prepared: OpenedViews, result: list[float]) -> dict[str, Any]:
-        calibrations = [detector.calibration for detector in self.detectors]
-        verdict, probability, logit = combine_verdicts(result, calibrations)
-        return {
-            "verdict": verdict,
-            "probability": probability,
-            "prior": None if probability is None else calibrations[0].prior,
-            "logit": logit,
+    def finish(self, prepared: OpenedViews, result: list[list[Output]]) -> dict[str, Any]:
+        judged = stable_judgement([self.ensemble.judge(outputs) for outputs in result])
+        calibration = self.ensemble.calibration
+        return asdict(judged) | {
+            "prior": None if calibration is None else calibration.prior,
             "width": prepared.width,
             "height": prepared.height,
         }
@@ -121,6 +134,7 @@ def scan(
     options: JobOptions | None = None,
     max_fpr: float | None = None,
     prevalence: float | None = None,
+    stable: bool = False,
 ) -> tuple[list[Finding], Report] | None:
     """Score every image into a CSV file.
 
@@ -129,10 +143,12 @@ def scan(
     Args:
         inputs: Folders, image files, shards and lists; see :func:`images.inputs.find_images`.
         output: CSV file to write.
-        names: Folders, Hub ids or .ckpt files of the detectors; several form an ensemble.
+        names: Folder, Hub id or .ckpt file of a detector; folder of an ensemble; or several
+            detectors.
         options: Options of the job.
         max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
         prevalence: Share of generated images that P assumes; None for the calibration's.
+        stable: Say "unsure" where the verdict on another crop, or after a mild encoding, differs.
 
     Returns:
         A finding for each image, in the inputs' order, and the job's report; None on every process
@@ -154,16 +170,17 @@ def scan(
         msg = f"{output} exists already: choose another name or delete it"
         raise ValueError(msg)
     # score the images
-    detectors = open_detectors(names, max_fpr, prevalence)
+    ensemble = Ensemble.open(names, max_fpr, prevalence)
     found = find_images(inputs)
     report = run_job(
-        ScanJob(detectors, output),
+        ScanJob(ensemble, output, stable),
         found.images,
         record,
         {
             "detectors": dict(zip(map(str, names), digests, strict=True)),
             "max_fpr": max_fpr,
             "prevalence": prevalence,
+            "stable": stable,
         },
         options or JobOptions(batch_size=16),
         found.skipped,
@@ -180,47 +197,11 @@ def scan(
     return findings, report
 
 
-def open_detectors(
-    names: Sequence[str], max_fpr: float | None, prevalence: float | None
-) -> list[Detector]:
-    """Open detectors with the operating point and the prior that were asked for.
-
-    Args:
-        names: Folders, Hub ids or .ckpt files; several form an ensemble.
-        max_fpr: Rate of the operating point; None for the calibration's.
-        prevalence: Share of generated images that P assumes; None for the calibration's.
-
-    Raises:
-        FileNotFoundError: If a detector is missing.
-        ValueError: If a detector lacks a calibration that is needed, or there is no such operating
-            point.
-    """
-    detectors = [load_detector(name) for name in names]
-    if len(names) > 1:
-        _check_calibrated(names, detectors)
-        if prevalence is not None:
-            msg = "--prevalence: several detectors have no P that it could change"
-            raise ValueError(msg)
-    for detector in detectors:
-        detector.calibration = detector.calibration.at(max_fpr, prevalence)
-    return detectors
-
-
-def _check_calibrated(names: Sequence[str], detectors: Sequence[Detector]) -> None:
-    """Raise ValueError if a detector of an ensemble has no calibration."""
-    for name, detector in zip(names, detectors, strict=True):
-        if not detector.calibration.images:
-            msg = (
-                f"{name} has no calibration, so that its answers cannot be compared with others': "
-                "python -m detectors calibrate"
-            )
-            raise ValueError(msg)
-
-
 def weights_digest(name: str) -> str:
-    """Hash a detector: its weights, views and calibration."""
+    """Hash a detector: its weights, views and calibration; or an ensemble."""
     location = model_path(name)
     if location.is_file():
         return file_digest(location)
-    files = [location / part for part in ("model.safetensors", "config.json", "calibration.json")]
+    names = ("model.safetensors", "config.json", "calibration.json", ENSEMBLE)
+    files = [location / part for part in names]
     return " ".join(file_digest(file) for file in files if file.is_file())

@@ -24,31 +24,43 @@ def options(parser: Parser) -> None:
         type=str,
         nargs="+",
         required=True,
-        help="detector: folder, Hub id or .ckpt file; several form an ensemble",
+        help="detector: folder, Hub id or .ckpt file; folder of an ensemble; or several detectors",
     )
     parser.add_argument("--html", action="store_true", help="also write a page with the images")
     add_max_fpr(parser)
     add_prevalence(parser)
+    parser.add_argument(
+        "--stable",
+        action="store_true",
+        help="say unsure where another crop or a mild JPEG encoding changes the verdict; six times "
+        "the work",
+    )
     add_job_arguments(parser, batch_size=16)
 
 
 def act(settings: Any, output: Output) -> int:
     """Run the verb; return 0 only if every image could be read."""
-    from detectors.guarantee import NOT_BOUNDED, ensemble_words, prior_words
-    from detectors.scan import open_detectors, scan
+    from detectors.ensemble import Ensemble
+    from detectors.guarantee import ensemble_words, purpose_words
+    from detectors.scan import scan
     from detectors.scan_page import write_page
 
     rule = (settings.max_fpr, settings.prevalence)
-    outcome = scan(settings.photos, settings.output, settings.weights, job_options(settings), *rule)
+    outcome = scan(
+        settings.photos,
+        settings.output,
+        settings.weights,
+        job_options(settings),
+        *rule,
+        stable=settings.stable,
+    )
     if outcome is None:
         return 0
     findings, report = outcome
-    opened = open_detectors(settings.weights, *rule)
-    detectors = dict(zip(settings.weights, opened, strict=True))
-    calibrations = [detector.calibration for detector in opened]
+    ensemble = Ensemble.open(settings.weights, *rule)
     if settings.html:
         page = settings.output.with_suffix(".html")
-        write_page(settings.photos, findings, detectors, page)
+        write_page(settings.photos, findings, ensemble, page)
         output.result(page=page)
     code = output.report(report, f"judged in {settings.output}")
     counts = {}
@@ -56,11 +68,10 @@ def act(settings: Any, output: Output) -> int:
         counts[verdict] = sum(row.verdict == verdict for row in findings)
     text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     output.result(text, **counts)
-    words = {
-        "verdicts_mean": ensemble_words(calibrations),
-        "prior": prior_words(calibrations[0]) if len(opened) == 1 else None,
-    }
-    output.result("\n".join([*filter(None, words.values()), NOT_BOUNDED]), **words)
+    words = ensemble_words(ensemble)
+    purposes = ensemble.purposes()
+    lines = [purpose_words(*purpose) for purpose in purposes.items()]
+    output.result("\n".join([*lines, *words]), made_for=purposes, verdicts_mean=words)
     return code
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.calibration import VERDICT_RATE
-from detectors.guarantee import NOT_BOUNDED, ensemble_words, per_cent, prior_words
+from detectors.guarantee import ensemble_words, per_cent, purpose_words
 from detectors.operating_points import OperatingPoint
 from engine.pages import shell
 from engine.pages.data_urls import image_url
@@ -20,6 +20,7 @@ from images.kinds import UnreadableImage
 if TYPE_CHECKING:
     from detectors.calibration import Calibration
     from detectors.detector import Detector
+    from detectors.ensemble import Ensemble
     from detectors.scan import Finding
 
 MAX_IMAGES = 300
@@ -35,7 +36,7 @@ THUMBNAIL_SIDE = 180
 def write_page(
     inputs: Sequence[Path],
     findings: Sequence[Finding],
-    detectors: Mapping[str, Detector],
+    ensemble: Ensemble,
     target: Path,
 ) -> None:
     """Write a self-contained HTML file, with the images in it.
@@ -43,9 +44,10 @@ def write_page(
     Args:
         inputs: Inputs of the scan.
         findings: Its findings.
-        detectors: Its detectors by name, also for heat maps.
+        ensemble: Its detectors, also for heat maps.
         target: File to write.
     """
+    detectors = ensemble.detectors
     files = {file.name: file for file in find_images(inputs).images}
     # readable images, the most suspicious first
     readable = [row for row in findings if not row.error]
@@ -56,16 +58,15 @@ def write_page(
     counts = {}
     for verdict in ("generated", "unsure", "real"):
         counts[verdict] = sum(row.verdict == verdict for row in ordered)
-    calibrations = [detector.calibration for detector in detectors.values()]
     shell.write_page(
         target,
         "detectors/scan.html",
         total=len(findings),
         counts=counts,
         failed=[row for row in findings if row.error],
-        legend=legend(calibrations),
-        bounds=[ensemble_words(calibrations), NOT_BOUNDED],
-        prior=prior_words(calibrations[0]) if len(calibrations) == 1 else "",
+        legend=legend(ensemble.calibration),
+        bounds=ensemble_words(ensemble),
+        purposes=[purpose_words(*purpose) for purpose in ensemble.purposes().items()],
         detectors=[_detector_row(name, detector) for name, detector in detectors.items()],
         findings=ordered[:MAX_ROWS],
         figures=figures,
@@ -75,20 +76,19 @@ def write_page(
     )
 
 
-def legend(calibrations: Sequence[Calibration]) -> dict[str, str]:
-    """Explain each verdict of detectors with these calibrations."""
-    if len(calibrations) > 1:
+def legend(calibration: Calibration | None) -> dict[str, str]:
+    """Explain each verdict of a detector, or of several without a common calibration."""
+    if calibration is None:
         return {
             "generated": "every detector says so",
             "real": "every detector says so",
             "unsure": "the detectors disagree, or one of them is unsure",
         }
-    calibration = calibrations[0]
     point = calibration.point or OperatingPoint(VERDICT_RATE)
     return {
         "generated": _at(calibration, "above", point.generated_above),
         "real": _at(calibration, "below", point.real_below),
-        "unsure": "everything else",
+        "unsure": "everything else; the column why says the reason",
     }
 
 

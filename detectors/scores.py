@@ -31,6 +31,10 @@ FACTS = (
 """Facts of an image beside its label; empty if unknown."""
 
 
+DISTANCES = ("real_distance", "generated_distance")
+"""Columns of :attr:`Scores.distances`."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """Labels, logits and facts of N images.
@@ -39,6 +43,8 @@ class Scores:
         label: (N,) 1 generated, 0 real.
         logit: (N,) output of the detector, above 0 for generated.
         facts: (N,) strings by name of :data:`FACTS`.
+        distances: (N, 2) distances from the real and the generated images of the calibration, above
+            1 for images unlike them; None if unknown.
 
     Raises:
         ValueError: If there are no images, or a label or logit is invalid.
@@ -47,6 +53,7 @@ class Scores:
     label: NDArray[np.int64]
     logit: NDArray[np.float64]
     facts: dict[str, NDArray[np.str_]]
+    distances: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         labels_valid = np.isin(self.label, (0, 1)).all()
@@ -68,7 +75,8 @@ class Scores:
     def where(self, mask: NDArray[np.bool_]) -> Scores:
         """Select the entries of a mask, (N,)."""
         facts = {name: values[mask] for name, values in self.facts.items()}
-        return Scores(self.label[mask], self.logit[mask], facts)
+        distances = None if self.distances is None else self.distances[mask]
+        return Scores(self.label[mask], self.logit[mask], facts, distances)
 
     @classmethod
     def joined(cls, parts: Sequence[Scores]) -> Scores:
@@ -78,7 +86,9 @@ class Scores:
         facts = {}
         for name in FACTS:
             facts[name] = np.concatenate([part.facts[name] for part in parts])
-        return cls(label, logit, facts)
+        known = [part.distances for part in parts if part.distances is not None]
+        distances = np.concatenate(known) if len(known) == len(parts) else None
+        return cls(label, logit, facts, distances)
 
     @classmethod
     def of(cls, rows: Sequence[dict[str, Any]]) -> Scores:
@@ -101,7 +111,7 @@ class Scores:
         facts = {}
         for name in FACTS:
             facts[name] = np.array([str(row.get(name) or "") for row in rows])
-        return cls(labels, logits, facts)
+        return cls(labels, logits, facts, _distances(rows))
 
     @classmethod
     def read(cls, file: Path) -> Scores:
@@ -125,6 +135,8 @@ class Scores:
     def write(self, file: Path) -> None:
         """Write a ``.parquet`` file atomically."""
         columns = {"label": self.label, "logit": self.logit, "score": self.probability} | self.facts
+        if self.distances is not None:
+            columns |= dict(zip(DISTANCES, self.distances.T, strict=True))
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
         with atomic_write(file) as partial:
             pq.write_table(table, partial)
@@ -145,6 +157,14 @@ def log_odds(probability: float) -> float:
     """Invert :func:`sigmoid`; probabilities are clipped to [1e-12, 1 - 1e-12]."""
     clipped = min(max(probability, 1e-12), 1 - 1e-12)
     return float(np.log(clipped) - np.log1p(-clipped))
+
+
+def _distances(rows: Sequence[dict[str, Any]]) -> NDArray[np.float64] | None:
+    """Return the distances of rows, (N, 2); None if one has none."""
+    values = [[row.get(name) for name in DISTANCES] for row in rows]
+    if any(value in (None, "") for pair in values for value in pair):
+        return None
+    return np.array(values, dtype=np.float64)
 
 
 def _logit(row: dict[str, Any]) -> float:

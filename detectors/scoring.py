@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from checkpoints.folders import weight_file
 from datamodules.exact import feature_width, read_batches, read_exactly
 from datamodules.shards import StoredShard, count_samples, find_shards
 from detectors.detector import Detector
 from detectors.feature_shards import check_features
-from detectors.scores import Scores
+from detectors.scores import DISTANCES, Scores
 from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report
@@ -102,12 +104,20 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
         samples = read_exactly(urls, detector.view, self.options.workers, question.edit)
         for batch in read_batches(self.options.batch_size, samples):
             failed += [record["error"] for record in batch.unread]
-            logits = detector.logits_of(batch.inputs) if batch.inputs else []
-            for sample, logit in zip(batch.samples, logits, strict=True):
-                rows.append(sample["record"] | {"label": sample["label"], "logit": logit})
+            outputs = self.outputs(detector, batch.inputs) if batch.inputs else []
+            for sample, output in zip(batch.samples, outputs, strict=True):
+                rows.append(sample["record"] | {"label": sample["label"]} | output)
             done += len(batch.samples) + len(batch.unread)
             self.report_step(done, total)
         return rows, failed
+
+    def outputs(self, detector: Detector, views: Sequence[Tensor]) -> Rows:
+        """Compute a row's values of the detector, for each view."""
+        rows = []
+        for output in detector.outputs_of(views):
+            distances = dict(zip(DISTANCES, output.distances or (), strict=False))
+            rows.append({"logit": output.logit} | distances)
+        return rows
 
     def finish(self, prepared: Question, result: tuple[Rows, list[str]]) -> tuple[Rows, list[str]]:
         return result
@@ -195,7 +205,9 @@ def shard_by_shard(
 
 def detector_settings(name: str, detector: Detector) -> dict[str, Any]:
     """Return the settings of a manifest that a detector's logits depend on."""
-    return {"weights": file_digest(weight_file(name)), "view": asdict(detector.view)}
+    settings = {"weights": file_digest(weight_file(name)), "view": asdict(detector.view)}
+    guard = detector.calibration.domain
+    return settings if guard is None else settings | {"domain": guard.sha256}
 
 
 def score(

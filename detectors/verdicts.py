@@ -31,7 +31,7 @@ def verdicts_on(
         calibration: Calibration of the detector.
         point: Operating point; None for the calibration's.
     """
-    return calibration.verdicts(scores.logit, point)
+    return calibration.verdicts(scores.logit, scores.distances, point)
 
 
 def verdict_rates(scores: Scores, verdicts: NDArray[np.str_]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class DetectionSizes:
     """
 
     train: int = 2000
-    calibration: int = 300
+    calibration: int = 1000
     val: int = 300
     test: int = 600
 

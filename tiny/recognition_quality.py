@@ -13,6 +13,7 @@ from torch import Tensor
 from detectors.detector import load_detector
 from detectors.scoring import ScoreJob, detector_settings, find_stored, score, shard_by_shard
 from detectors.summary import summarise
+from detectors.verdicts import row_at
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from images.io import to_uint8
@@ -89,6 +90,10 @@ def detector_quality(name: str, shards: Path) -> dict[str, Any]:
     names = ("balanced_accuracy", "real_accuracy", "generated_accuracy", "calibration_error")
     for kind in ("uncalibrated", "calibrated"):
         figures[kind] = {key: record[kind][key] for key in names}
+    row = row_at(record, None) or {}
+    for kind in ("real", "generated"):
+        shares = {key: row[kind][key] for key in ("images", "generated", "unsure", "real")}
+        figures[f"verdicts_on_{kind}_at_max_fpr_{row['max_fpr']:g}"] = shares
     for subset, metrics in record["slices"]["subset"].items():
         if metrics["auc"] is not None:
             figures[subset] = {key: metrics[key] for key in ("auc", "generated_accuracy")}

@@ -11,8 +11,8 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from checkpoints.folders import ROOT
+from detectors.calibrate import calibrate
 from detectors.cli import main as run_detectors
-from detectors.evaluate import calibrate
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from engine.training import TrainingCLI
@@ -27,6 +27,9 @@ from tiny.fitting import Place, record
 PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
 REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
 COMBINED_CONFIG = ROOT / "configs" / "rid" / "tiny_combined.yaml"
+RATES = (0.001, 0.01, 0.05)
+"""Error rates of the detector's operating points."""
+
 DETECTOR_CONFIGS = (
     ROOT / "configs" / "detectors" / "tiny_npr.yaml",
     ROOT / "configs" / "detectors" / "tiny_patches.yaml",
@@ -135,7 +138,7 @@ def train_detector(
     best = runs[max(auc, key=lambda key: auc[key])]
     best.model.detector.half().save_pretrained(place.shipped / name)
     options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
-    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], options=options)
+    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], RATES, options)
     auc_text = ", ".join(f"{key} {value:.3f}" for key, value in auc.items())
     note = (
         f"{sizes.train} portraits, samples of {' and '.join(TRAIN_PIPELINES)}, "

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import gradio as gr
 
+from checkpoints.card import made_for
+from checkpoints.folders import model_path
 from detectors.detector import Detector
-from detectors.guarantee import NOT_BOUNDED, bound_words, prior_words
+from detectors.guarantee import (
+    NOT_BOUNDED,
+    bound_words,
+    domain_words,
+    prior_words,
+    purpose_words,
+)
 from detectors.scan_page import heat_image
 from eval.demo.image_files import save_thumbnail
 from eval.demo.sessions import Sessions
@@ -44,7 +52,7 @@ def add(
         gallery: list[tuple[str, str]] = []
         for number, (name, photo) in enumerate(photos):
             (seen,) = detector.predict(photo.rgb)
-            rows.append([name, seen.verdict, f"{seen.probability:.3f}"])
+            rows.append([name, seen.verdict, f"{seen.probability:.3f}", seen.reason])
             file = save_thumbnail(photo.rgb, folder / f"{number}-seen.png")
             gallery.append((file, f"{name}: {seen.verdict}, P = {seen.probability:.3f}"))
             heat = heat_image(photo.rgb, detector)
@@ -54,17 +62,19 @@ def add(
         return rows, gallery, "\n".join([*report, f"{len(photos)} judged"])
 
     # Lay out the tab.
+    path = model_path(model)
+    purpose = made_for(path) if path.is_dir() else ""
+    calibration = detector.calibration
     gr.Markdown(
-        f"Detector: **{model}**. {bound_words(detector.calibration)}. {NOT_BOUNDED} "
-        f"{prior_words(detector.calibration)}. Bright places of a heat map look generated to it; "
-        "some networks have no heat map. The small weights that ship with the project are trained "
-        "on drawn portraits only."
+        f"Detector: **{purpose_words(model, purpose)}**\n\n{bound_words(calibration)}; "
+        f"{domain_words(calibration)}. {NOT_BOUNDED} {prior_words(calibration)}. "
+        "Bright places of a heat map look generated to it; some networks have no heat map."
     )
     files = sessions.files("Images to judge", "detect-files")
     button = gr.Button("Detect", variant="primary", elem_id="detect-button")
     report = gr.Textbox(label="Report", elem_id="detect-report")
     table = gr.Dataframe(
-        headers=["image", "verdict", "P(generated)"],
+        headers=["image", "verdict", "P(generated)", "why unsure"],
         datatype="str",
         interactive=False,
         elem_id="detect-table",

@@ -172,6 +172,19 @@ def test_verdicts_and_p_are_as_asked(photos, weights, tmp_path, capsys):
     assert "kept are: 0.01, 0.05" in capsys.readouterr().err
 
 
+def test_stable_verdicts_are_those_of_every_crop(photos, weights, tmp_path):
+    (photos / "broken.png").unlink()
+    assert scan(photos, tmp_path / "plain.csv", weights) == 0
+    assert scan(photos, tmp_path / "stable.csv", weights, "--stable", "--batch_size", "4") == 0
+    plain, stable = table(tmp_path / "plain.csv"), table(tmp_path / "stable.csv")
+    flipped = [name for name, row in stable.items() if row["verdict"] != plain[name]["verdict"]]
+    assert 0 < len(flipped) < len(plain)
+    assert all(" after " in stable[name]["reason"] for name in flipped)
+    for name, row in stable.items():
+        assert row["verdict"] in ("unsure", plain[name]["verdict"])
+        assert float(row["logit"]) == pytest.approx(float(plain[name]["logit"]), abs=1e-5)
+
+
 def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
     torch.manual_seed(1)
     other = Detector(

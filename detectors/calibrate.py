@@ -1,0 +1,225 @@
+"""``python -m detectors calibrate``: calibrate a detector on held-out shards."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from checkpoints.folders import model_path
+from datamodules.shards import StoredShard
+from detectors.calibration import RATES, Calibration
+from detectors.calibration_record import DomainData
+from detectors.detector import Detector, load_detector
+from detectors.domain import RATE, Domain, Floats, halves
+from detectors.ensemble import Ensemble, Member, common_images, weights_sha256
+from detectors.ensemble_questions import ensemble_questions
+from detectors.platt import fit_platt
+from detectors.scores import Scores
+from detectors.scoring import (
+    OPTIONS,
+    Answers,
+    Question,
+    Rows,
+    ScoreJob,
+    detector_settings,
+    find_stored,
+    score,
+    shard_by_shard,
+)
+from detectors.uncertainty import resampling_units
+from engine.files import write_bytes
+from engine.job import JobOptions
+
+
+class CalibrationJob(ScoreJob):
+    """Job that writes scores and features of every question."""
+
+    def outputs(self, detector: Detector, views: Sequence[Tensor]) -> Rows:
+        logits, features = detector.logits_and_features_of(views)
+        return [{"logit": a, "features": b} for a, b in zip(logits, features, strict=True)]
+
+    def write(self, source: Question, finished: tuple[Rows, list[str]]) -> dict[str, Any]:
+        rows, _ = finished
+        features = [row.pop("features") for row in rows]
+        if rows:
+            buffer = io.BytesIO()
+            np.save(buffer, np.stack(features).astype(np.float32))
+            write_bytes(self.feature_file(source.name), buffer.getvalue())
+        return super().write(source, finished)
+
+    def exists(self, source: Question, row: dict[str, Any]) -> bool:
+        there = not row["images"] or self.feature_file(source.name).is_file()
+        return there and super().exists(source, row)
+
+    def feature_file(self, name: str) -> Path:
+        """Return the file of a question's features."""
+        return self.folder / f"{name}.npy"
+
+    def features(self, answers: Answers, questions: Sequence[Question]) -> Floats:
+        """Read the features of questions, (N, D), in the order of :meth:`Answers.of`."""
+        names = [question.name for question in questions if question.name in answers.scores]
+        parts = [np.load(self.feature_file(name), allow_pickle=False) for name in names]
+        return np.concatenate(parts).astype(np.float64)
+
+
+def calibrate(
+    name: str,
+    data: list[str],
+    rates: Sequence[float] = RATES,
+    options: JobOptions = OPTIONS,
+) -> tuple[Calibration, Answers] | None:
+    """Calibrate a detector on held-out images, and store the calibration.
+
+    A stopped run is continued. Its record is a folder beside the detector's, which is deleted when
+    all images are scored.
+
+    Args:
+        name: Folder of the detector, or a checkpoint (``.ckpt``), beside which a folder of its
+            name is written.
+        data: Patterns of shards.
+        rates: Error rates of the operating points, between 0 and 1.
+        options: Options of the job.
+
+    Returns:
+        The calibration and the answers it is fitted on; None on every process but the first.
+
+    Raises:
+        FileNotFoundError: If the detector or shards are missing.
+        ValueError: If the shards hold one class only, or a rate is not between 0 and 1.
+    """
+    detector = load_detector(name)
+    target = calibration_folder(name)
+    settings = detector_settings(name, detector)
+    shards = find_stored([detector], data)
+    questions = shard_by_shard(detector, shards)
+    record = target.with_name(f"{target.name}.calibration-{settings['weights'][:8]}")
+    job = CalibrationJob("detectors calibrate", record / "shards", options)
+    answers = score(job, questions, record, settings)
+    if answers is None:
+        return None
+    scores = answers.of(questions)
+    features = job.features(answers, questions)
+    shutil.rmtree(record)
+    detector = load_detector(name)
+    calibration = with_data(Calibration.fit(scores, rates), shards)
+    detector.domain, guard = fit_domain(scores, features)
+    detector.calibration = replace(calibration, domain=guard)
+    if target.is_dir():
+        detector.save_extras(target)
+    else:
+        detector.save_pretrained(target)
+    return detector.calibration, answers
+
+
+def fit_domain(scores: Scores, features: Floats) -> tuple[Domain | None, DomainData | None]:
+    """Fit the guard against images unlike those of the calibration, with its record.
+
+    Args:
+        scores: Scores of N images.
+        features: (N, D) features of them.
+
+    Returns:
+        The guard and its record, whose hash is set when it is saved; None if there are too few
+        images or no features.
+    """
+    units = resampling_units(scores)
+    domain = Domain.fit(features, scores.label, units) if features.shape[1] else None
+    if domain is None:
+        return None, None
+    fitted = int(halves(units).sum())
+    return domain, DomainData(RATE, fitted, len(scores) - fitted, "")
+
+
+def with_data(calibration: Calibration, shards: Sequence[StoredShard]) -> Calibration:
+    """Add date and shards to the record of a calibration's images."""
+    data = calibration.data
+    if data is None:
+        return calibration
+    hashes = {PurePosixPath(shard.url).name: shard.sha256 for shard in shards}
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return replace(calibration, data=replace(data, date=today, shards=hashes))
+
+
+def calibration_folder(name: str) -> Path:
+    """Return the folder that holds a detector's calibration.
+
+    It is the detector's folder, or, for a checkpoint, a new folder of its name beside it.
+
+    Raises:
+        FileNotFoundError: If there is no such detector.
+        ValueError: If the new folder exists already.
+    """
+    location = model_path(name)
+    if location.is_dir():
+        return location
+    folder = location.with_suffix("")
+    if folder.exists():
+        msg = (
+            f"{location}: a checkpoint cannot hold a calibration, and {folder}, "
+            "where the detector would be saved with it, exists; name that"
+        )
+        raise ValueError(msg)
+    return folder
+
+
+def calibrate_ensemble(
+    names: Sequence[str],
+    data: list[str],
+    output: Path,
+    rates: Sequence[float] = RATES,
+    options: JobOptions = OPTIONS,
+) -> tuple[Calibration, Answers] | None:
+    """Calibrate several detectors as one, and store them as an ensemble.
+
+    Each detector's log-odds are fitted on one half of the images. The calibration of their mean is
+    fitted on the other half, so that its bounds hold. A stopped run is continued.
+
+    Args:
+        names: Folders or Hub ids of the detectors.
+        data: Patterns of shards.
+        output: Folder of ``ensemble.json``.
+        rates: Error rates of the operating points, between 0 and 1.
+        options: Options of the job.
+
+    Returns:
+        The calibration and the answers it is fitted on; None on every process but the first.
+
+    Raises:
+        FileNotFoundError: If a detector or shards are missing.
+        ValueError: If a half of the images is of one class only, a rate is not between 0 and 1, or
+            one detector is given twice.
+    """
+    detectors = {name: load_detector(name) for name in names}
+    if len(set(map(weights_sha256, names))) < len(names):
+        msg = f"one detector is given twice: {', '.join(names)}"
+        raise ValueError(msg)
+    members = tuple(Member(name, "") for name in names)
+    ensemble = Ensemble(detectors, members, None)
+    shards = find_stored(list(detectors.values()), data)
+    by_detector, settings = ensemble_questions(ensemble, shards)
+    record = output / "calibration.run"
+    job = ScoreJob("detectors calibrate", record / "shards", options)
+    questions = [question for of_detector in by_detector for question in of_detector]
+    answers = score(job, questions, record, {"detectors": settings})
+    if answers is None:
+        return None
+    scored = common_images([answers.of(of_detector) for of_detector in by_detector])
+    first_half = halves(resampling_units(scored[0]))
+    fitted = []
+    for name, scores in zip(names, scored, strict=True):
+        scale, bias = fit_platt(scores.where(first_half))
+        fitted.append(Member(name, "", scale, bias))
+    ensemble = replace(ensemble, members=tuple(fitted))
+    combined = ensemble.combine_scores([scores.where(~first_half) for scores in scored])
+    calibration = with_data(Calibration.fit(combined, rates), shards)
+    replace(ensemble, calibration=calibration).save(output)
+    shutil.rmtree(record)
+    return calibration, answers

@@ -1,0 +1,156 @@
+"""Guard against images unlike those of the calibration: rate, file, and real photographs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from detectors.detector import Detector, load_detector
+from detectors.domain import RATE, Domain, halves
+from detectors.domain_features import head_of, view_statistics
+from detectors.networks import NETWORKS
+from images.transforms.views import View
+from tiny.dataset import PortraitDataset
+
+SHIPPED = "checkpoints/tiny/detector"
+
+PHOTOS = next(
+    (
+        folder
+        for parent in Path(__file__).parents
+        if (folder := parent / "shared" / "data" / "photos").is_dir()
+    ),
+    None,
+)
+
+
+def drawn(rng, count, size=12):
+    """Features of two classes; every class has two directions of large variance."""
+    label = np.arange(count) % 2
+    features = rng.normal(size=(count, size)) * np.r_[9, 4, np.full(size - 2, 0.3)]
+    features[label == 1, 2] += 3
+    return features, label, np.arange(count).astype(str)
+
+
+def test_images_like_the_calibration_are_outside_as_rarely_as_promised():
+    rng = np.random.default_rng(0)
+    outside = []
+    for _ in range(300):
+        domain = Domain.fit(*drawn(rng, 120))
+        features, label, _ = drawn(rng, 20)
+        own = domain.distances(features)[np.arange(20), label]
+        outside.append((own > 1).mean())
+    error = np.std(outside) / np.sqrt(len(outside))
+    assert np.mean(outside) < RATE + 3 * error
+    assert np.mean(outside) > RATE / 3
+
+
+def test_images_unlike_the_calibration_are_outside_of_both_classes():
+    rng = np.random.default_rng(0)
+    domain = Domain.fit(*drawn(rng, 400))
+    other, _, _ = drawn(rng, 50)
+    other[:, 5] += 3
+    assert (domain.distances(other) > 1).all(axis=1).mean() > 0.95
+
+
+def test_a_feature_that_never_varied_tells_an_image_apart():
+    rng = np.random.default_rng(0)
+    features, label, units = drawn(rng, 400)
+    domain = Domain.fit(np.c_[features, np.zeros(400)], label, units)
+    other, _, _ = drawn(rng, 20)
+    assert (domain.distances(np.c_[other, np.full(20, 0.3)]) > 1).all()
+
+
+@pytest.mark.parametrize("count", [4, 40, 70])
+def test_few_images_give_no_guard(count):
+    assert Domain.fit(*drawn(np.random.default_rng(0), count)) is None
+
+
+def test_an_image_and_its_reconstruction_are_in_one_half():
+    units = np.array([f"{number // 2}" for number in range(100)])
+    first = halves(units)
+    assert first.sum() == 50
+    assert (first[::2] == first[1::2]).all()
+
+
+def test_the_file_keeps_every_distance_and_is_checked(tmp_path):
+    rng = np.random.default_rng(0)
+    domain = Domain.fit(*drawn(rng, 200))
+    sha256 = domain.save(tmp_path)
+    opened = Domain.open(tmp_path, sha256)
+    features, _, _ = drawn(rng, 30)
+    assert (opened.distances(features) == domain.distances(features)).all()
+    with pytest.raises(ValueError, match=r"domain\.safetensors is of 12 features"):
+        domain.distances(features[:, :5])
+    file = tmp_path / "domain.safetensors"
+    file.write_bytes(file.read_bytes()[:-8] + b"somebody")
+    with pytest.raises(ValueError, match=r"domain\.safetensors: not the one that"):
+        Domain.open(tmp_path, sha256)
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match=r"domain\.safetensors: missing"):
+        Domain.open(tmp_path, sha256)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("npr", {}),
+        ("dct", {"size": 32}),
+        ("residual", {}),
+        ("patches", {"width": 8, "depths": (1, 1, 1, 1)}),
+        ("tiny_patches", {}),
+        ("timm", {"name": "test_convnext"}),
+        ("frozen_linear", {"name": "test_vit2", "size": 32}),
+    ],
+)
+def test_every_network_has_features(name, options):
+    assert head_of(NETWORKS[name](**options)) is not None
+    view = View("crop", size=32, resize=32)
+    detector = Detector(name, options, view, view).eval()
+    views = [view(np.full((40, 40, 3), level, np.uint8), None) for level in (9, 200)]
+    logits, features = detector.logits_and_features_of(views)
+    assert logits == detector.logits_of(views)
+    assert len(features) == 2
+    assert features.shape[1] > view_statistics(views[0].unsqueeze(0)).shape[1]
+    assert np.isfinite(features).all()
+
+
+def textures(count):
+    """Stand-ins for photographs: clouds at every scale, stripes, gradients and grain."""
+    rng = np.random.default_rng(0)
+    images = []
+    for number in range(count):
+        side = int(2 ** rng.uniform(2, 7))
+        levels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        image = Image.fromarray(levels).resize((160, 120), Image.Resampling.BICUBIC)
+        if number % 3 == 1:
+            image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 4)))
+        if number % 3 == 2:
+            wave = 127 + 120 * np.sin(np.arange(160) / rng.uniform(1, 20))
+            stripes = np.broadcast_to(wave[None, :, None], (120, 160, 3)).astype(np.uint8)
+            image = Image.blend(image, Image.fromarray(stripes), 0.6)
+        images.append(image)
+    return images
+
+
+def test_the_shipped_detector_is_unsure_of_what_it_was_not_made_for():
+    found = load_detector(SHIPPED).predict(textures(150))
+    assert np.mean([one.verdict == "unsure" for one in found]) >= 0.95
+    reasons = {one.reason for one in found if one.verdict == "unsure"}
+    assert "unlike the images of the calibration" in reasons
+
+
+def test_the_shipped_detector_still_judges_drawn_portraits():
+    """Of people that neither training nor calibration has seen."""
+    portraits = PortraitDataset(1_300_000, 120, 1)
+    images = [item["image"] for item in portraits.__getitems__(list(range(120)))]
+    found = load_detector(SHIPPED).predict(images)
+    assert np.mean([one.verdict == "real" for one in found]) > 0.8
+    assert np.mean([one.verdict == "generated" for one in found]) < 0.1
+
+
+@pytest.mark.skipif(PHOTOS is None, reason="needs the photographs beside the repository")
+def test_the_shipped_detector_is_unsure_of_photographs():
+    found = load_detector(SHIPPED).predict(sorted(PHOTOS.iterdir()))
+    assert np.mean([one.verdict == "unsure" for one in found]) >= 0.95
