@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detectors import convert, features_command, scan_command
-from detectors.verdict_options import add_max_fpr, add_prevalence
+from detectors.verdict_options import add_gate, add_max_fpr, add_prevalence
 from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
 
 DETECTOR = "the detector's folder or Hub id"
@@ -21,6 +21,7 @@ LINKED = ("test_view", "train_view")
 def fit_options(parser: Parser) -> None:
     """Add the options of ``fit``: LightningCLI's."""
     parser.add_lightning(TASK, DATA, LINKED)
+    add_gate(parser)
 
 
 def validate_options(parser: Parser) -> None:
@@ -132,12 +133,20 @@ def test_options(parser: Parser) -> None:
     )
     add_max_fpr(parser)
     add_prevalence(parser)
+    add_gate(parser)
 
 
 def test(settings: Any, output: Output) -> int:
     """Run ``test``; return 0 only if every image could be read."""
     from detectors.evaluate import measure, summary_text
+    from detectors.gate import shortcut_warning
+    from engine.devices import is_first_process
 
+    note = ""
+    if settings.gate == "on" and is_first_process():
+        warning, note = shortcut_warning(settings.data)
+        if warning:
+            output.warning(warning)
     outcome = measure(
         settings.detectors,
         settings.data,
@@ -148,6 +157,8 @@ def test(settings: Any, output: Output) -> int:
     )
     if outcome is None:
         return 0
+    if note:
+        output.note(note)
     record, answers = outcome
     output.result(summary_text(record, settings.prevalence), summary=record)
     return report_answers(answers, f"shards scored in {settings.output}", output)

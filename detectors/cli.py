@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Literal
+
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
 from checkpoints.safe import read_pickled
 from checkpoints.training import RememberModels
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from detectors.detector import Detector
+from detectors.gate import shortcut_warning
 from detectors.module import SentryModule
+from detectors.verdict_options import GATE
 from engine.training import TrainingCLI
 from images.transforms.views import View
+
+logger = logging.getLogger(__name__)
 
 
 def test_view_of(detector: Detector) -> View:
@@ -27,12 +34,26 @@ class SentryCLI(TrainingCLI):
     """Training CLI that links the detector's views to the data module."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--gate", type=Literal["on", "off"], default="on", help=GATE)
         parser.link_arguments(
             "model.detector", "data.test_view", compute_fn=test_view_of, apply_on="instantiate"
         )
         parser.link_arguments(
             "model.detector", "data.train_view", compute_fn=train_view_of, apply_on="instantiate"
         )
+
+    def before_fit(self) -> None:
+        """Warn if file headers alone tell the classes apart, unless ``--gate off``."""
+        super().before_fit()
+        if self._get(self.config, "gate") == "off" or not self.trainer.is_global_zero:
+            return
+        data: Fake2MDataModule = self.datamodule
+        urls = [source.urls for of_class in data.sources for source in of_class]
+        warning, note = shortcut_warning(urls)
+        if warning:
+            logger.warning("%s; --gate off silences this", warning)
+        elif note:
+            logger.info("%s", note)
 
 
 def main(args: ArgsType = None, run: bool = True, quiet: bool = False) -> SentryCLI:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from engine.cli import Parser
+
+GATE = "test first whether file headers alone tell the classes apart, and warn; off: do not"
+"""Help of ``--gate``."""
+
+
+def add_gate(parser: Parser) -> None:
+    """Add ``--gate``."""
+    parser.add_argument("--gate", type=Literal["on", "off"], default="on", help=GATE)
 
 
 def add_max_fpr(parser: Parser) -> None:
