@@ -24,6 +24,7 @@ from engine.run_job import run_job
 from engine.tables import write_table
 from images.inputs import ImageInput, find_images
 from images.job import count_pixels
+from images.provenance import Provenance, input_provenance
 
 BYTES_PER_PIXEL = 6
 """Memory that an opened image takes, per pixel."""
@@ -47,7 +48,17 @@ class Finding:
     logit: float | None = None
     width: int | None = None
     height: int | None = None
+    c2pa: str = ""
+    digital_source_type: str = ""
+    parameters: str = ""
+    software: str = ""
+    notes: str = ""
     error: str = ""
+
+    @property
+    def provenance(self) -> Provenance:
+        """What the file says of its own origin, which is no part of the verdict."""
+        return Provenance(self.c2pa, self.digital_source_type, self.parameters, self.software)
 
 
 COLUMNS = [field.name for field in fields(Finding)]
@@ -62,11 +73,13 @@ class OpenedViews:
             (3, S, S) in [0, 1].
         width: Width of the image, in pixels.
         height: Height of the image, in pixels.
+        facts: What the file says of its own origin, and notes of its decoding; by column.
     """
 
     views: list[list[Tensor]]
     width: int
     height: int
+    facts: dict[str, str]
 
 
 class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
@@ -95,13 +108,16 @@ class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
         return BYTES_PER_PIXEL * count_pixels(source)
 
     def prepare(self, source: ImageInput) -> OpenedViews:
-        rgb = source.open().rgb
+        photo = source.open()
+        rgb = photo.rgb
         if self.stable:
             by_detector = [stable_views(detector.view, rgb) for detector in self.detectors]
             views = [list(one) for one in zip(*by_detector, strict=True)]
         else:
             views = [[one.view(rgb, np.random.default_rng(0)) for one in self.detectors]]
-        return OpenedViews(views, width=rgb.shape[1], height=rgb.shape[0])
+        notes = {"notes": "; ".join(photo.notes)}
+        facts = asdict(input_provenance(source, photo)) | notes
+        return OpenedViews(views, width=rgb.shape[1], height=rgb.shape[0], facts=facts)
 
     def step(self, batch: Batch[ImageInput, OpenedViews]) -> list[list[list[Output]]]:
         results: list[list[list[Output]]] = [[] for _ in batch.prepared]
@@ -121,6 +137,7 @@ class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
             "prior": None if calibration is None else calibration.prior,
             "width": prepared.width,
             "height": prepared.height,
+            **prepared.facts,
         }
 
     def write(self, source: ImageInput, finished: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detectors.verdict_options import add_max_fpr, add_prevalence
 from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options
+
+if TYPE_CHECKING:
+    from detectors.scan import Finding
 
 
 def options(parser: Parser) -> None:
@@ -68,11 +72,32 @@ def act(settings: Any, output: Output) -> int:
         counts[verdict] = sum(row.verdict == verdict for row in findings)
     text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     output.result(text, **counts)
+    output.result(None, **_tell_facts(findings, output))
     words = ensemble_words(ensemble)
     purposes = ensemble.purposes()
     lines = [purpose_words(*purpose) for purpose in purposes.items()]
     output.result("\n".join([*lines, *words]), made_for=purposes, verdicts_mean=words)
     return code
+
+
+def _tell_facts(findings: Sequence[Finding], output: Output) -> dict[str, int]:
+    """Print what files say of themselves and how they were decoded, beside the verdicts.
+
+    Returns:
+        The counts.
+    """
+    said = [row for row in findings if row.provenance.says_generated]
+    signed = [row for row in findings if row.c2pa]
+    noted = [row for row in findings if row.notes]
+    if said:
+        output.tell(
+            f"{len(said)} files say themselves that they are generated, such as {said[0].file}; "
+            "this is no part of the verdicts"
+        )
+    if noted:
+        output.tell(f"{len(noted)} files have notes, such as {noted[0].file}: {noted[0].notes}")
+    counts = {"says_generated": len(said), "with_c2pa": len(signed), "with_notes": len(noted)}
+    return counts
 
 
 VERB = Verb(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from detectors.__main__ import main
 from detectors.calibration import Calibration
@@ -226,3 +227,27 @@ def test_several_detectors_judge_together(photos, weights, tmp_path, capsys):
         assert float(row["logit"]) == pytest.approx(np.mean(odds), abs=1e-4)
         verdicts = {part[name]["verdict"] for part in (first, second)}
         assert row["verdict"] == (verdicts.pop() if len(verdicts) == 1 else "unsure")
+
+
+def test_what_a_file_says_of_itself_stands_beside_the_verdict(photos, weights, tmp_path, capsys):
+    text = PngInfo()
+    text.add_text("parameters", "a dog, Steps: 20")
+    with Image.open(photos / "a.png") as image:
+        image.save(photos / "said.png", pnginfo=text)
+        image.quantize().save(
+            photos / "film.gif", save_all=True, append_images=[Image.new("P", image.size)]
+        )
+    assert scan(photos, tmp_path / "out.csv", weights, "--html", "--json") == 1
+    told = capsys.readouterr()
+    rows = table(tmp_path / "out.csv")
+    assert rows["said.png"]["parameters"] == "Stable Diffusion WebUI: a dog, Steps: 20"
+    same = ("verdict", "probability", "logit")
+    assert [rows["said.png"][key] for key in same] == [rows["a.png"][key] for key in same]
+    assert rows["film.gif"]["notes"] == "the first of its 2 frames is read"
+    assert not rows["a.png"]["parameters"]
+    counts = json.loads(told.out)
+    assert (counts["says_generated"], counts["with_c2pa"], counts["with_notes"]) == (1, 0, 1)
+    assert "such as film.gif: the first of its 2 frames is read" in told.err
+    assert "said.png; this is no part of the verdicts" in told.err
+    page = (tmp_path / "out.html").read_text()
+    assert "parameters: Stable Diffusion WebUI: a dog, Steps: 20" in page
