@@ -121,8 +121,8 @@ def summary_text(record: dict[str, Any], prevalence: float | None = None) -> str
         lines += verdict_lines(row, prevalence)
     generators = record["slices"]["generator"]
     if generators:
-        when = " before calibration:" if calibrated else ":"
-        lines.append("by generator, recall at P = 0.5" + when)
+        when = "calibrated P" if calibrated else "P"
+        lines.append(f"by generator, recall at {when} = 0.5:")
     for name, facts in generators.items():
         recall = f"recall {figure(facts['generated_accuracy'])} of {facts['generated']}"
         bounds = _brackets(facts["intervals"].get("auc"))

@@ -42,7 +42,8 @@ def summarise(
     """Compute the record of a test.
 
     Thresholds come from the calibration or are fixed at P = 0.5. Only those under ``oracle`` are
-    chosen on the test itself.
+    chosen on the test itself. Slices are at the calibrated P if there is one; MPBench's table is at
+    the network's own, as the paper's.
 
     Args:
         scores: Scores of the test images.
@@ -60,8 +61,11 @@ def summarise(
     record["uncalibrated"] = at_threshold(label, probability, 0.5) | quality(label, probability)
     record["calibrated"] = None
     record["verdicts"] = record["max_fpr"] = None
+    log_odds = scores
     if calibration is not None and calibration.images:
-        calibrated = calibration.probability(scores.logit)
+        shifted = calibration.scale * scores.logit + calibration.bias
+        log_odds = Scores(label, shifted, scores.facts)
+        calibrated = log_odds.probability
         record["calibrated"] = at_threshold(label, calibrated, 0.5) | quality(label, calibrated)
         record["calibration"] = asdict(calibration)
         record["verdicts"] = verdict_table(scores, calibration)
@@ -70,16 +74,15 @@ def summarise(
         f"tpr_at_fpr_{int(rate * 100)}": metrics.tpr_at_fpr(label, scores.logit, rate)
         for rate in (0.01, 0.05, 0.10)
     }
-    record["slices"] = {name: slices(scores, name) for name in SLICES}
+    record["slices"] = {name: slices(log_odds, name) for name in SLICES}
     record["worst"] = worst_generator(scores, record["slices"]["generator"], resamples, seed)
     record["mpbench"] = table(scores)
     record["intervals"] = None
     if resamples:
         oracle = oracle_interval(scores, 0.01, resamples, seed)
         record["intervals"] = intervals(scores) | {"oracle_tpr_at_fpr_1": oracle}
-        if calibration is not None and record["calibrated"]:
-            shifted = calibration.scale * scores.logit + calibration.bias
-            record["calibrated"]["intervals"] = intervals(Scores(label, shifted, scores.facts))
+        if record["calibrated"]:
+            record["calibrated"]["intervals"] = intervals(log_odds)
     return record
 
 

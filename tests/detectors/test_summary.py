@@ -167,7 +167,21 @@ def test_what_is_calibrated_is_said():
     assert 'wrong among the verdicts "generated": ' in text
     assert "where 1 % of the images are generated" in text
     assert "(calibrated)" in text
-    assert "by generator, recall at P = 0.5 before calibration:" in text
+    assert "by generator, recall at calibrated P = 0.5:" in text
+
+
+def test_lines_are_calibrated_where_the_headline_is():
+    answers = simulated(400, 8, 0)
+    generator = np.where(answers.label == 1, "g", "")
+    answers = Scores(answers.label, answers.logit, answers.facts | {"generator": generator})
+    plain = summarise(answers, resamples=0)
+    record = summarise(answers, Calibration.fit(answers), resamples=0)
+    line, headline = record["slices"]["generator"]["g"], record["calibrated"]
+    assert line["balanced_accuracy"] == headline["balanced_accuracy"]
+    assert (
+        line["generated_accuracy"] > plain["slices"]["generator"]["g"]["generated_accuracy"] + 0.3
+    )
+    assert line["auc"] == plain["slices"]["generator"]["g"]["auc"]
 
 
 def test_flipped_labels_are_told():
