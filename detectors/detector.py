@@ -158,12 +158,17 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
     def outputs_of(self, views: Sequence[Tensor]) -> list[Output]:
         """Compute logits, and distances from the classes of the calibration.
 
+        Precomputed features have no distances for a detector that was calibrated on images, whose
+        views its guard describes, too.
+
         Args:
             views: See :meth:`logits_of`.
         """
         if self.domain is None:
             return [Output(logit) for logit in self.logits_of(views)]
         logits, features = self.logits_and_features_of(views)
+        if features.shape[1] < len(self.domain.scale):
+            return [Output(logit) for logit in logits]
         distances = self.domain.distances(features).tolist()
         return [Output(*one) for one in zip(logits, map(tuple, distances), strict=True)]
 

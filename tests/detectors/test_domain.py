@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFilter
 
 from detectors.detector import Detector, load_detector
@@ -114,6 +115,17 @@ def test_every_network_has_features(name, options):
     assert len(features) == 2
     assert features.shape[1] > view_statistics(views[0].unsqueeze(0)).shape[1]
     assert np.isfinite(features).all()
+
+
+def test_a_guard_of_images_leaves_precomputed_features_alone():
+    detector = Detector("frozen_linear", {"name": "test_vit2", "size": 32}).eval()
+    width = detector.network.linear.in_features
+    rng = np.random.default_rng(0)
+    detector.domain = Domain.fit(*drawn(rng, 200, width + 5))
+    features = [torch.zeros(width), torch.ones(width)]
+    assert [one.distances for one in detector.outputs_of(features)] == [None, None]
+    detector.domain = Domain.fit(*drawn(rng, 200, width))
+    assert all(one.distances is not None for one in detector.outputs_of(features))
 
 
 def textures(count):
