@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.folders import model_path
+from datamodules.pairs import PairList, WithPairs
 from engine.manifest import read_manifest
 
 Fingerprint = dict[str, Any]
@@ -74,6 +75,16 @@ def lineage_of_pairs(pairs: Path) -> Lineage:
     settings = {} if manifest is None else manifest.get("settings")
     models = fingerprints(settings.get("weights") if isinstance(settings, dict) else None)
     return Lineage(models, complete=bool(models))
+
+
+def lineage_of_training_data(train: Any) -> Lineage:
+    """Read the models that a training set's pairs were attacked with.
+
+    Args:
+        train: Training set of pairs; of any other, the models are unknown.
+    """
+    pairs = train.pairs if isinstance(train, WithPairs) else train
+    return lineage_of_pairs(pairs.path) if isinstance(pairs, PairList) else UNKNOWN
 
 
 def fingerprints(values: Any) -> list[Fingerprint]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,17 +12,17 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from checkpoints.folders import pipeline_folder
-from datamodules.pairs import PairList, WithPairs
 from engine.manifest import fingerprint, write_manifest
 from images.transforms.purifier import Purifier
 from rid.edits import move, record, share_out
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
-from rid.lineage import NOTHING, UNKNOWN, Fingerprint, Lineage, lineage_of, lineage_of_pairs
+from rid.lineage import NOTHING, Fingerprint, Lineage, lineage_of, lineage_of_training_data
 from rid.losses import common_share, regression_loss
 from rid.noise import ShardedGenerator
+from rid.training.checks import check_batch, check_settings
 from rid.training.schedule import warm_up_and_decay
-from rid.weights import save_generator
+from rid.weights import load_generator, save_generator
 
 
 class RIDTask(LightningModule):
@@ -35,6 +35,7 @@ class RIDTask(LightningModule):
       with the gradient through the UNets. Small errors weigh as much as large ones.
     - ``diversity_weight``: :func:`rid.losses.common_share` of a process's perturbations.
     - ``regression_weight``: distance to gradient-attacked versions.
+    - ``distillation_weight``: distance to the perturbations of a trained generator, the teacher.
 
     Regression needs ``source`` and ``attacked`` in a batch, the others ``image``: (B, 3, S, S) RGB
     in [0, 1].
@@ -46,7 +47,10 @@ class RIDTask(LightningModule):
         denoising_weight: Weight of the denoising term.
         diversity_weight: Weight of the diversity term.
         regression_weight: Weight of the regression term.
-        regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one.
+        regression_norm: "l1" as in the combined recipe, "l2" as in the regression-only one; also of
+            distillation.
+        distillation_weight: Weight of the distillation term.
+        teacher: Trained generator of the same input size: folder, Hub id or checkpoint.
         prompt: Prompt of the surrogates; the paper uses one blank.
         edits: Differentiable edits that protected images meet before the surrogates, each image of
             a batch the next one in turn; null leaves its images as they are. Empty trains as the
@@ -59,7 +63,7 @@ class RIDTask(LightningModule):
         warmup_steps: Optimizer steps of linear warm-up, followed by linear decay to zero.
 
     Raises:
-        ValueError: If all weights are 0 or one is negative, or if surrogates are missing.
+        ValueError: If all weights are 0, one is negative, or surrogates or teacher are missing.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class RIDTask(LightningModule):
         diversity_weight: float = 0.0,
         regression_weight: float = 0.0,
         regression_norm: Literal["l1", "l2"] = "l1",
+        distillation_weight: float = 0.0,
+        teacher: str | None = None,
         prompt: str = " ",
         edits: Sequence[Purifier | None] = (),
         activation_checkpointing: bool = False,
@@ -81,23 +87,15 @@ class RIDTask(LightningModule):
         warmup_steps: int = 500,
     ) -> None:
         super().__init__()
-        weights = (sds_weight, denoising_weight, regression_weight)
-        if min(*weights, diversity_weight) < 0 or sum(weights) == 0:
-            msg = (
-                "sds_weight, denoising_weight and regression_weight must be >= 0 and not all 0, "
-                f"got {sds_weight}, {denoising_weight} and {regression_weight}; diversity_weight "
-                f"must be >= 0, got {diversity_weight}"
-            )
-            raise ValueError(msg)
-        if not surrogates:
-            msg = "surrogates is empty: name at least one diffusion pipeline folder or Hub id"
-            raise ValueError(msg)
         self.save_hyperparameters(ignore=["generator", "edits"])
+        check_settings(self.hparams)
         self.generator = generator
         self.edits = edits
         # a loaded generator is in evaluation mode
         generator.train().checkpointing = activation_checkpointing
         self.ensemble: DiffusionEnsemble | None = None
+        # a bound method: its network is in no checkpoint and is not trained
+        self.teach: Callable[[Tensor], Tensor] | None = None
 
     def setup(self, stage: str) -> None:
         if self.ensemble is None:
@@ -113,6 +111,8 @@ class RIDTask(LightningModule):
         device = self.trainer.strategy.root_device  # self.device is still the CPU here
         self.ensemble.to(device)
         move(self.edits, device)
+        if self.hparams["distillation_weight"]:
+            self.teach = load_generator(self.hparams["teacher"]).to(device).forward
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         terms = self._terms(batch, self._noise_source(), self._batches())
@@ -137,11 +137,11 @@ class RIDTask(LightningModule):
             noise: Source of timesteps and noise.
             batches: Number of batches before.
         """
-        self._check(batch)
+        check_batch(batch, self.hparams)
         regression_weight = self.hparams["regression_weight"]
         # perturbations of all images
         inputs = []
-        if self._meets_models:
+        if self._takes_images:
             inputs.append(batch["image"])
         if regression_weight:
             inputs.append(batch["source"])
@@ -160,27 +160,25 @@ class RIDTask(LightningModule):
                     protected, self.edits, seed, first, noise.rank, noise.world_size
                 )
             terms |= self._model_terms(protected, noise)
+        norm = self.hparams["regression_norm"]
         if regression_weight:
             target = batch["attacked"] - batch["source"]
-            norm = self.hparams["regression_norm"]
             error = regression_loss(2 * perturbations[-1], 2 * target, norm)
             terms["regression"] = regression_weight * error
+        if self.teach is not None:
+            with torch.no_grad():
+                target = self.teach(batch["image"])
+            error = regression_loss(2 * perturbations[0], 2 * target, norm)
+            terms["distillation"] = self.hparams["distillation_weight"] * error
         return terms
 
     @property
     def _meets_models(self) -> bool:
         return bool(self.hparams["sds_weight"] or self.hparams["denoising_weight"])
 
-    def _check(self, batch: dict[str, Tensor]) -> None:
-        """Refuse a batch without the entries that the terms need."""
-        remedy = "use datamodules.pairs.WithPairs as data.init_args.train, or set it to 0"
-        if self.hparams["regression_weight"] and not {"source", "attacked"} <= set(batch):
-            msg = f"regression_weight needs pairs: {remedy}"
-            raise ValueError(msg)
-        if self._meets_models and "image" not in batch:
-            name = "sds_weight" if self.hparams["sds_weight"] else "denoising_weight"
-            msg = f"{name} needs images in addition to the pairs: {remedy}"
-            raise ValueError(msg)
+    @property
+    def _takes_images(self) -> bool:
+        return self._meets_models or bool(self.hparams["distillation_weight"])
 
     def _model_terms(self, protected: Tensor, noise: ShardedGenerator) -> dict[str, Tensor]:
         """Compute the terms of the surrogates on protected and edited images, (B, 3, S, S)."""
@@ -247,17 +245,17 @@ class RIDTask(LightningModule):
     def _lineage(self) -> Lineage:
         """Collect the models that the generator was trained against.
 
-        They are those of earlier training, this run's surrogates, and those of the training pairs.
+        They are those of earlier training, of the teacher, of this run and of its training pairs.
         """
-        origin = self.generator.origin
-        lineage = NOTHING if origin is None else lineage_of(origin)
-        if self.hparams["sds_weight"] or self.hparams["denoising_weight"]:
+        earlier = [self.generator.origin] if self.generator.origin else []
+        if self.hparams["distillation_weight"]:
+            earlier.append(self.hparams["teacher"])
+        lineage = sum((lineage_of(name) for name in earlier), start=NOTHING)
+        if self._meets_models:
             lineage += Lineage(self._surrogates(), complete=True)
         if self.hparams["regression_weight"]:
             datasets = getattr(self.trainer.datamodule, "datasets", {})  # type: ignore[attr-defined]
-            train = datasets.get("train")
-            pairs = getattr(train, "pairs", None) if isinstance(train, WithPairs) else train
-            lineage += lineage_of_pairs(pairs.path) if isinstance(pairs, PairList) else UNKNOWN
+            lineage += lineage_of_training_data(datasets.get("train"))
         return lineage
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

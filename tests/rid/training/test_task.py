@@ -92,6 +92,33 @@ def test_a_generator_inherits_what_it_was_made_against_before(config, tmp_path, 
     assert found.complete
 
 
+def test_a_student_comes_close_to_its_teacher_and_inherits_its_lineage(config, tmp_path, pipelines):
+    torch.manual_seed(1)
+    teacher = PerturbationGenerator(image_size=64, patch_size=16, width=16, depth=1, heads=2)
+    torch.nn.init.normal_(teacher.to_pixels.weight, std=0.5)
+    save_generator(teacher, tmp_path / "teacher")
+    older = [fingerprint("older", Path(pipelines[2]))]
+    write_manifest(tmp_path / "teacher", made_against={"models": older, "complete": True})
+    settings = yaml.safe_load(config(max_steps=60).read_text())
+    settings["trainer"]["callbacks"] = []
+    settings["model"] |= {"sds_weight": 0, "distillation_weight": 1.0}
+    path = tmp_path / "student.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    with pytest.raises(ValueError, match="needs a teacher"):
+        door(["fit", "-c", str(path)])
+    settings["model"]["teacher"] = str(tmp_path / "teacher")
+    path.write_text(yaml.safe_dump(settings))
+    cli = main(["fit", "-c", str(path)])
+    images = next(iter(cli.datamodule.train_dataloader()))["image"]
+    with torch.no_grad():
+        target = teacher(images)
+        left = (cli.model.generator(images) - target).abs().mean() / target.abs().mean()
+    assert left < 0.7  # an untrained generator leaves 1
+    assert all(name.startswith("generator.") for name in cli.model.state_dict())
+    found = lineage_of(str(Path(cli.trainer.log_dir) / "generator"))
+    assert [model["name"] for model in found.models] == ["older"]
+
+
 def test_a_checkpoint_holds_only_the_generator(config, tmp_path):
     main(["fit", "-c", str(config(max_steps=3))])
     state = torch.load(next((tmp_path / "run").rglob("step=3.ckpt")), weights_only=True)
