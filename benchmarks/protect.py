@@ -4,6 +4,9 @@ Run ``python -m benchmarks.protect``.
 
 The generator has the paper's size. Each row is a process of its own, so that its peak memory can be
 measured. The weights are random, since speed does not depend on them.
+
+The small generator has 14 blocks of half the width, a quarter of the multiply-adds. It stands for a
+student that imitates the paper's generator; see ``configs/rid/tiny_small.yaml``.
 """
 
 from __future__ import annotations
@@ -28,12 +31,13 @@ from rid.weights import load_generator, save_generator
 IMAGES = 8
 BATCH = 4
 SIDE = 512
+SMALL = 576
 
 
-def build() -> PerturbationGenerator:
+def build(width: int = 1152) -> PerturbationGenerator:
     """Build the paper's network, not folded, with non-zero random weights."""
     torch.manual_seed(0)
-    generator = PerturbationGenerator()
+    generator = PerturbationGenerator(width=width)
     for block in [*generator.blocks, generator]:
         torch.nn.init.normal_(block.modulation, std=0.02)  # type: ignore[arg-type]
     torch.nn.init.normal_(generator.to_pixels.weight, std=0.02)
@@ -91,12 +95,38 @@ def whole_job(weights: Path, precision: str) -> float:
         return (IMAGES - 1) / (time.perf_counter() - start - overhead)
 
 
+def exported(int8: bool) -> float:
+    """Measure the small network as an ONNX file, a batch at a time."""
+    import onnxruntime
+
+    from rid.export import export_onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "small.onnx"
+        export_onnx(build(SMALL), file, int8)
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        images = torch.rand(BATCH, 3, SIDE, SIDE).numpy()
+        return rate(lambda: session.run(None, {"images": images}), BATCH)
+
+
+@torch.inference_mode()
+def small(dtype: torch.dtype) -> float:
+    """Measure the small network, a batch at a time."""
+    network = build(SMALL).fold().to(dtype)
+    images = torch.rand(BATCH, 3, SIDE, SIDE)
+    return rate(lambda: network(images), BATCH)
+
+
 ROWS: dict[str, Callable[[Path], float]] = {
     "published way, float32, one at a time": reference,
     "ours, float32": lambda weights: ours(weights, torch.float32),
     "ours, bfloat16": lambda weights: ours(weights, torch.bfloat16),
     "ours, folder to folder, float32": lambda weights: whole_job(weights, "32"),
     "ours, folder to folder, bfloat16": lambda weights: whole_job(weights, "bf16"),
+    "small, float32": lambda _: small(torch.float32),
+    "small, bfloat16": lambda _: small(torch.bfloat16),
+    "small, ONNX, float32": lambda _: exported(int8=False),
+    "small, ONNX, 8-bit integers": lambda _: exported(int8=True),
 }
 
 
