@@ -41,6 +41,7 @@ def options(parser: Parser) -> None:
 def act(settings: Any, output: Output) -> int:
     """Protect photos; return 0 only if every one is protected."""
     from checkpoints.folders import ROOT, model_path
+    from rid.protect.face_search import DETECTOR, detector_is_here
     from rid.protect.job import JPEG_QUALITY, protect
 
     config = dataclass_from(settings, ProtectConfig)
@@ -58,6 +59,12 @@ def act(settings: Any, output: Output) -> int:
         output.result(
             f"no value changed by more than {max_levels} of 255 levels",
             max_levels=max_levels,
+        )
+    if config.resize_mode == "auto" and config.face_detector is None and not detector_is_here():
+        output.note(
+            "note: no face detector is on this machine, so large photos were protected as a whole. "
+            "Attackers who crop to a face learn more from them: python -m checkpoints pull "
+            f"{DETECTOR}, then protect the originals again"
         )
     if model_path(config.weights).resolve().is_relative_to(ROOT / TINY):
         output.note(

@@ -18,8 +18,10 @@ class ProtectConfig:
         resize_mode: resize computes the perturbation at the generator's resolution and resizes it
             to the photo; faces does so once more for the area around each face, against attackers
             who crop; tile computes it at the photo's resolution in overlapping windows; crop
-            resizes and center-crops the photo itself, as RID's programs do.
-        face_detector: Face detector of the mode faces: opencv, insightface, or a folder.
+            resizes and center-crops the photo itself, as RID's programs do; auto is faces if a face
+            detector is given or on this machine, else resize.
+        face_detector: Face detector of the mode faces: yunet, opencv, insightface, or a folder; by
+            default yunet.
         strength: Factor of the perturbation and its bound, above 0 and at most 1. Less is less
             visible and protects less.
         format: png (lossless) or jpeg (quality 95, 4:4:4 chroma), which weakens the protection.
@@ -28,8 +30,8 @@ class ProtectConfig:
     """
 
     weights: str = "checkpoints/tiny/rid"
-    resize_mode: Literal["resize", "faces", "tile", "crop"] = "resize"
-    face_detector: str = "opencv"
+    resize_mode: Literal["auto", "resize", "faces", "tile", "crop"] = "auto"
+    face_detector: str | None = None
     strength: float = 1.0
     format: Literal["png", "jpeg"] = "png"
     strip_metadata: bool = False

@@ -12,8 +12,36 @@ from images.io import to_uint8
 from rid.protect.layout import Box
 from rid.protect.windows import unit_range
 
+DETECTOR = "yunet"
+"""Face detector of the mode ``faces``, unless another is named."""
+
 FindFaces = Callable[[Tensor], list[Box]]
 """Finds the faces of an image, (3, H, W) float in [0, 1] or uint8; boxes are in pixels."""
+
+
+def choose_mode(mode: str, detector: str | None) -> tuple[str, str | None]:
+    """Resolve the resize mode ``auto``, and the face detector.
+
+    Args:
+        mode: A resize mode, or ``auto``: ``faces`` if a detector is named or on this machine, else
+            ``resize``. Nothing is downloaded for ``auto``.
+        detector: Name of the face detector; None takes :data:`DETECTOR`.
+
+    Returns:
+        The mode, and the name of its detector, None if it needs none.
+    """
+    if mode == "auto":
+        mode = "faces" if detector is not None or detector_is_here() else "resize"
+    return mode, (detector or DETECTOR) if mode == "faces" else None
+
+
+def detector_is_here() -> bool:
+    """Return True if :data:`DETECTOR` is in the Hub's cache of this machine."""
+    from huggingface_hub import try_to_load_from_cache
+
+    from models.faces.backends import YUNET
+
+    return isinstance(try_to_load_from_cache(*YUNET), str)
 
 
 class FaceSearch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,11 +20,10 @@ from images.outputs import ImageTree
 from images.photo import Photo
 from images.transforms.geometry import center_crop_photo
 from rid.protect.config import RENAMED, ProtectConfig
-from rid.protect.face_search import FaceSearch
+from rid.protect.face_search import FaceSearch, choose_mode
 from rid.protect.layout import Layout
 from rid.protect.protector import Protector
 from rid.protect.steps import protect_photo, refuse_changed
-from rid.protect.windows import ResizeMode
 
 SUFFIXES = {"png": "png", "jpeg": "jpg"}
 """File suffix of each output format."""
@@ -111,11 +110,6 @@ class ProtectJob(ImageJob[OpenedPhoto, list[Tensor]]):
         return SavedImage(content, compare_images(photo.rgb, saved) | {"notes": notes})
 
 
-def window_mode(config: ProtectConfig) -> ResizeMode:
-    """Return the layout of the windows; cropped photos are resized."""
-    return "resize" if config.resize_mode == "crop" else config.resize_mode
-
-
 def protect(
     inputs: Sequence[Path],
     output: Path,
@@ -142,11 +136,13 @@ def protect(
     """
     options = options or JobOptions()
     # generator, inputs and output files
+    mode, detector = choose_mode(config.resize_mode, config.face_detector)
+    config = replace(config, resize_mode=mode, face_detector=detector)  # type: ignore[arg-type]
     protector = Protector.from_pretrained(
         config.weights,
-        window_mode(config),
+        "resize" if mode == "crop" else mode,  # type: ignore[arg-type]
         strength=config.strength,
-        face_detector=config.face_detector,
+        face_detector=detector,
     )
     protector.window_batch = options.batch_size
     found, tree = plan_image_job(inputs, output, SUFFIXES[config.format])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from images.given import ChangedImage, GivenImage, Images, given_images
 from images.marks import Mark
 from images.metrics import compare_images
 from rid.generator import PerturbationGenerator
-from rid.protect.face_search import FaceSearch, FindFaces
+from rid.protect.face_search import FaceSearch, FindFaces, choose_mode
 from rid.protect.layout import Area, Layout
 from rid.protect.steps import protect_photo, refuse_changed
 from rid.protect.windows import Merger, ResizeMode
@@ -83,20 +83,21 @@ class Protector(nn.Module):
     def from_pretrained(
         cls,
         name: str,
-        resize_mode: ResizeMode = "resize",
+        resize_mode: ResizeMode | Literal["auto"] = "auto",
         precision: str = "32",
         strength: float = 1.0,
-        face_detector: str = "opencv",
+        face_detector: str | None = None,
     ) -> Self:
         """Load a generator from a folder or the Hub.
 
         Args:
             name: Folder or Hub id.
-            resize_mode: See the class.
+            resize_mode: See the class; ``auto`` is ``faces`` if a face detector is named or on this
+                machine, else ``resize``.
             precision: Precision of the network: "32", "bf16" or "16".
             strength: See the class.
             face_detector: Name of the detector, with the mode ``faces``; see
-                :func:`models.faces.backends.face_files`.
+                :func:`models.faces.backends.face_files`. None takes YuNet.
 
         Raises:
             FileNotFoundError: If there is no such model.
@@ -109,8 +110,9 @@ class Protector(nn.Module):
         dtype = PRECISIONS[precision]
         generator = load_generator(name, dtype).fold().to(dtype)
         weights = fingerprint(name, model_path(name))["sha256"]
-        faces = FaceSearch(face_detector) if resize_mode == "faces" else None
-        return cls(generator, resize_mode, weights=weights, strength=strength, faces=faces)
+        mode, detector = choose_mode(resize_mode, face_detector)
+        faces = None if detector is None else FaceSearch(detector)
+        return cls(generator, mode, weights=weights, strength=strength, faces=faces)  # type: ignore[arg-type]
 
     @property
     def budget(self) -> float:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine.cli import run
+from engine.manifest import read_manifest
 from images.io import to_uint8
 from rid.__main__ import main
+from rid.protect.face_search import choose_mode
 from rid.protect.layout import Layout, face_square
 from rid.protect.protector import Protector
 from rid.weights import load_generator
@@ -63,6 +65,37 @@ def test_a_face_that_fills_the_photo_needs_no_area_of_its_own(generator_folder, 
     generator = load_generator(str(generator_folder))
     filled = Protector(generator, "faces", faces=lambda image: [(5, 5, 60, 60)])
     assert torch.equal(filled(portraits[:1]), Protector(generator)(portraits[:1]))
+
+
+def test_faces_are_the_default_where_a_detector_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert choose_mode("auto", None) == ("resize", None)
+    assert choose_mode("auto", "checkpoints/tiny/faces") == ("faces", "checkpoints/tiny/faces")
+    assert choose_mode("faces", None) == ("faces", "yunet")
+    assert choose_mode("tile", "yunet") == ("tile", None)
+    repository = tmp_path / "models--opencv--face_detection_yunet"
+    snapshot = repository / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "face_detection_yunet_2023mar.onnx").write_bytes(b"weights")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    assert choose_mode("auto", None) == ("faces", "yunet")
+
+
+def test_without_a_detector_the_command_says_what_was_done(
+    generator_folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    Image.new("RGB", (90, 90), "gray").save(tmp_path / "a.png")
+    command = ["protect", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]
+    assert run(main, [*command, "--weights", str(generator_folder)]) == 0
+    assert "no face detector is on this machine" in capsys.readouterr().err
+    settings = read_manifest(tmp_path / "out")["settings"]
+    assert settings["resize_mode"] == "resize"
+    # the mode itself has the same results, and is the same job
+    assert run(main, [*command, "--weights", str(generator_folder), "--resize-mode", "resize"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_without_a_detector_the_mode_is_refused(generator_folder, tmp_path, capsys):
