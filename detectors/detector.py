@@ -15,6 +15,7 @@ from checkpoints.card import Purpose
 from checkpoints.saved import SavedModel
 from detectors.calibration import Calibration, Verdict
 from detectors.calibration_record import Output
+from detectors.community_forensics import read_community_forensics
 from detectors.domain import FILE as DOMAIN
 from detectors.domain import Domain, Floats
 from detectors.domain_features import recorded_features, view_statistics
@@ -71,6 +72,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         ValueError: If there is no such network, or an option is wrong.
     """
 
+    MIGRATIONS = {0: read_community_forensics}  # noqa: RUF012 - as the base declares it
     PURPOSE = Purpose(
         "Detector of generated images",
         use="Distinguishes generated images from photographs: "
