@@ -36,6 +36,8 @@ class OpenCVFaces(PhotographFaces):
             if file is not None and not file.is_file():
                 msg = f"{file}: no such face model; see python -m eval metrics for where to get it"
                 raise FileNotFoundError(msg)
+        # OpenCV warns of settings of its own that nobody here has made
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self.detector = cv2.FaceDetectorYN.create(
                 str(detector), "", (MIN_SIDE, MIN_SIDE), threshold
