@@ -134,7 +134,7 @@ class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
         judged = stable_judgement([self.ensemble.judge(outputs) for outputs in result])
         calibration = self.ensemble.calibration
         return asdict(judged) | {
-            "prior": None if calibration is None else calibration.prior,
+            "prior": calibration.prior if calibration is not None and calibration.images else None,
             "width": prepared.width,
             "height": prepared.height,
             **prepared.facts,
