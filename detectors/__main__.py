@@ -27,6 +27,7 @@ def fit_options(parser: Parser) -> None:
 def validate_options(parser: Parser) -> None:
     """Add the options of ``validate``: LightningCLI's."""
     parser.add_lightning(TASK, DATA, LINKED, validate=True)
+    add_gate(parser)
 
 
 def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:

@@ -43,12 +43,20 @@ class SentryCLI(TrainingCLI):
         )
 
     def before_fit(self) -> None:
-        """Warn if file headers alone tell the classes apart, unless ``--gate off``."""
+        """Look for shortcuts in the headers of the training images."""
         super().before_fit()
+        data: Fake2MDataModule = self.datamodule
+        self._test_headers([source.urls for of_class in data.sources for source in of_class])
+
+    def before_validate(self) -> None:
+        """Look for shortcuts in the headers of the validation images."""
+        super().before_validate()
+        self._test_headers(list(self.datamodule.splits["val"]))
+
+    def _test_headers(self, urls: list[str]) -> None:
+        """Warn if file headers alone tell the classes apart, unless ``--gate off``."""
         if self._get(self.config, "gate") == "off" or not self.trainer.is_global_zero:
             return
-        data: Fake2MDataModule = self.datamodule
-        urls = [source.urls for of_class in data.sources for source in of_class]
         warning, note = shortcut_warning(urls)
         if warning:
             logger.warning("%s; --gate off silences this", warning)

@@ -127,6 +127,6 @@ def test_light_settings_are_checked_before_torch_is_imported():
     )
     assert done.returncode == 2
     error = done.stderr.splitlines()[-1]
-    assert error.startswith("error: --resize-mode: 'rezise' is not one of resize, ")
+    assert error.startswith("error: --resize-mode: 'rezise' is not one of auto, resize, ")
     assert error.endswith("; did you mean resize?")
     assert "torch" not in {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -191,6 +191,9 @@ def retrieval(folder):
 
 
 def scan(folder):
+    from detectors.calibration import Calibration
+    from detectors.ensemble import Ensemble, Member
+    from detectors.operating_points import OperatingPoint
     from detectors.scan import Finding
     from detectors.scan_page import write_page
 
@@ -199,14 +202,18 @@ def scan(folder):
     names = sorted(path.name for path in (folder / "photos").iterdir())
     verdicts = ("generated", "unsure", "real", "real", "generated")
     found = [
-        Finding(name, verdict, value, 1.5, 200, 200)
+        Finding(name, verdict, probability=value, logit=1.5, width=200, height=200)
         for name, verdict, value in zip(names, verdicts, (0.9, 0.5, 0.1, 0.05, 0.99), strict=True)
     ]
     found += [
-        Finding(f"{number}.png", "real", 0.01 * number, -2.0, 640, 480) for number in range(40)
+        Finding(
+            f"{number}.png", "real", probability=0.01 * number, logit=-2.0, width=640, height=480
+        )
+        for number in range(40)
     ]
     found.append(Finding("broken.png", error=f"{NAME}: damaged"))
-    calibration = SimpleNamespace(pictures=500, real_below=0.4, generated_above=0.6)
+    point = OperatingPoint(0.05, real_below=-0.5, generated_above=0.5)
+    calibration = Calibration(images=500, points=(point,))
     detector = SimpleNamespace(
         kind="npr",
         calibration=calibration,
@@ -214,7 +221,13 @@ def scan(folder):
         parameters=lambda: iter([torch.zeros(1)]),
         heat_map=lambda views: torch.rand(1, 24, 24),
     )
-    write_page([folder / "photos"], found, {NAME: detector}, folder / "scan.html")
+
+    class Judged(Ensemble):
+        def purposes(self):
+            return {NAME: "for tests"}
+
+    ensemble = Judged({NAME: detector}, (Member(NAME, ""),), calibration)
+    write_page([folder / "photos"], found, ensemble, folder / "scan.html")
     return folder / "scan.html"
 
 

@@ -82,14 +82,14 @@ def test_findings_are_explained_sorted_and_searched(visit, tmp_path):
     page = visit()
     opened(page, PAGES["scan"](tmp_path))
     facts = page.locator("dl.facts").inner_text()
-    assert "0.600 or more" in facts
-    assert "below 0.400" in facts
+    assert "the logit is above 0.500, P above 0.622" in facts
+    assert "the logit is below -0.500, P below 0.378" in facts
     table = page.get_by_role("region", name="Findings").locator("table")
     names = table.locator("tbody tr:visible th")
     table.get_by_role("button", name="P", exact=True).click()
     table.get_by_role("button", name="P", exact=True).click()
     assert names.first.inner_text() == "0.png"
-    table.get_by_role("button", name="file").click()
+    table.get_by_role("button", name="file", exact=True).click()
     assert names.all_inner_texts().index("2.png") < names.all_inner_texts().index("10.png"), (
         "numbers in names count as numbers"
     )
