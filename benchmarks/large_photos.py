@@ -14,10 +14,8 @@ import argparse
 import statistics
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from checkpoints.folders import ROOT
@@ -26,8 +24,9 @@ from eval.attacks.personalization.methods import LoraTextualInversionConfig
 from eval.attacks.purification import Jpeg
 from eval.metrics.identity import IdentityPreservation
 from eval.metrics.quality import quantize
-from images.io import clamp_to_budget
+from images.io import clamp_to_budget, to_uint8
 from images.transforms.differentiable import gaussian_blur
+from images.transforms.geometry import resize
 from models.faces.backends import load_faces
 from rid.protect.layout import Box
 from rid.protect.protector import Protector
@@ -61,9 +60,9 @@ def crop(photos: Tensor, top: int, left: int, side: int) -> Tensor:
     shift = SHIFT * side // 128
     cropped = photos[..., top + shift : top + shift + side, left - shift : left - shift + side]
     rows = []
-    for image in (cropped * 255).round().byte().permute(0, 2, 3, 1).numpy():
-        scaled = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-        rows.append(torch.from_numpy(np.asarray(scaled).copy()).permute(2, 0, 1))
+    for image in to_uint8(cropped).permute(0, 2, 3, 1).numpy():
+        scaled = resize(image, SIDE, SIDE, "lanczos")
+        rows.append(torch.from_numpy(scaled.copy()).permute(2, 0, 1))
     return torch.stack(rows).float() / 255
 
 

@@ -19,7 +19,7 @@ from detectors.calibration import RATES, Calibration
 from detectors.calibration_record import DomainData
 from detectors.detector import Detector, load_detector
 from detectors.domain import RATE, Domain, Floats, halves
-from detectors.ensemble import Ensemble, Member, common_images, weights_sha256
+from detectors.ensemble import Ensemble, Member, common_images, refuse_twice, weights_sha256
 from detectors.ensemble_questions import ensemble_questions
 from detectors.platt import fit_platt
 from detectors.scores import Scores
@@ -198,9 +198,7 @@ def calibrate_ensemble(
             one detector is given twice.
     """
     detectors = {name: load_detector(name) for name in names}
-    if len(set(map(weights_sha256, names))) < len(names):
-        msg = f"one detector is given twice: {', '.join(names)}"
-        raise ValueError(msg)
+    refuse_twice(names, [weights_sha256(name) for name in names])
     members = tuple(Member(name, "") for name in names)
     ensemble = Ensemble(detectors, members, None)
     shards = find_stored(list(detectors.values()), data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
@@ -13,7 +12,7 @@ from datamodules.fake2m.datamodule import Fake2MDataModule
 from detectors.detector import Detector
 from detectors.gate import shortcut_warning
 from detectors.module import SentryModule
-from detectors.verdict_options import GATE
+from detectors.verdict_options import add_gate
 from engine.training import TrainingCLI
 from images.transforms.views import View
 
@@ -34,7 +33,7 @@ class SentryCLI(TrainingCLI):
     """Training CLI that links the detector's views to the data module."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--gate", type=Literal["on", "off"], default="on", help=GATE)
+        add_gate(parser)
         parser.link_arguments(
             "model.detector", "data.test_view", compute_fn=test_view_of, apply_on="instantiate"
         )

@@ -237,6 +237,21 @@ def common_images(scored: Sequence[Scores]) -> list[Scores]:
     return [part.where(np.isin(name, common)) for part, name in zip(scored, names, strict=True)]
 
 
+def refuse_twice(names: Sequence[str], digests: Sequence[str]) -> None:
+    """Refuse detectors of which two are the same.
+
+    Args:
+        names: Names of the detectors.
+        digests: Hash of each.
+
+    Raises:
+        ValueError: If two hashes are equal.
+    """
+    if len(set(digests)) < len(names):
+        msg = f"one detector is given twice: {', '.join(names)}"
+        raise ValueError(msg)
+
+
 def weights_sha256(name: str) -> str:
     """Hash the weights of a detector."""
     return file_digest(weight_file(name))

@@ -92,7 +92,7 @@ NOT_BOUNDED = (
     "The bound is on each class. How many of the verdicts are wrong depends on how many of the "
     'images are generated: where few are, most verdicts "generated" can be wrong.'
 )
-"""What the bound is not on."""
+"""Limits of the bound."""
 
 
 def per_cent(share: float) -> str:

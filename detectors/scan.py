@@ -14,7 +14,7 @@ from checkpoints.folders import model_path
 from detectors.calibration import Verdict
 from detectors.calibration_record import Output
 from detectors.ensemble import FILE as ENSEMBLE
-from detectors.ensemble import Ensemble
+from detectors.ensemble import Ensemble, refuse_twice
 from detectors.stable import stable_judgement, stable_views
 from engine.devices import Process
 from engine.files import file_digest
@@ -57,7 +57,7 @@ class Finding:
 
     @property
     def provenance(self) -> Provenance:
-        """What the file says of its own origin, which is no part of the verdict."""
+        """Statements of the file on its own origin, no part of the verdict."""
         return Provenance(self.c2pa, self.digital_source_type, self.parameters, self.software)
 
 
@@ -179,9 +179,7 @@ def scan(
     """
     # refuse one detector twice, and foreign files
     digests = [weights_digest(name) for name in names]
-    if len(set(digests)) < len(names):
-        msg = f"one detector is given twice: {', '.join(names)}"
-        raise ValueError(msg)
+    refuse_twice(names, digests)
     record = output.with_name(f"{output.name}.run")
     if output.exists() and read_manifest(record) is None:
         msg = f"{output} exists already: choose another name or delete it"

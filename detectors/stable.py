@@ -20,7 +20,7 @@ QUALITY = 90
 """JPEG quality of the mild encoding."""
 
 ROUNDS = ("", *["another crop"] * CROPS, f"JPEG {QUALITY}")
-"""What changes in each view, from the first, which changes nothing."""
+"""Change of each view; the first has none."""
 
 
 def stable_views(view: View, rgb: NDArray[np.uint8]) -> list[Tensor]:

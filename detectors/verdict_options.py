@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
+from jsonargparse import ArgumentParser
+
 from engine.cli import Parser
 
-GATE = "test first whether file headers alone tell the classes apart, and warn; off: do not"
-"""Help of ``--gate``."""
 
-
-def add_gate(parser: Parser) -> None:
-    """Add ``--gate``."""
-    parser.add_argument("--gate", type=Literal["on", "off"], default="on", help=GATE)
+def add_gate(parser: ArgumentParser) -> None:
+    """Add ``--gate``, also to the parser of LightningCLI."""
+    parser.add_argument(
+        "--gate",
+        type=Literal["on", "off"],
+        default="on",
+        help="test first whether file headers alone tell the classes apart, and warn; off: do not",
+    )
 
 
 def add_max_fpr(parser: Parser) -> None:

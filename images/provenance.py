@@ -1,4 +1,4 @@
-"""What an image file says of its own origin: credentials, source type, generator, software.
+"""Statements of image files on their origin: credentials, source type, generator, software.
 
 Nothing is fetched. Anyone can write or remove these entries; only a valid signature of content
 credentials (C2PA) proves who wrote them. They are facts beside a verdict, and no part of one.
@@ -65,7 +65,7 @@ CHARACTER_SETS = {b"UNICODE\0": "utf-16-be", b"ASCII\0\0\0": "ascii", b"\0" * 8:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a file says of its own origin; an entry is empty if it says nothing.
+    """Statements of a file on its own origin; an entry is empty if there is none.
 
     Attributes:
         c2pa: State of its content credentials: ``valid`` (the signature fits the file; its signer

@@ -28,7 +28,7 @@ Rule = Callable[[Member], Origin | str]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of ``shard`` does.
+    """Plan of a run of ``shard``.
 
     Attributes:
         name: Name of the run: split and subset, if the whole source has one.

@@ -41,7 +41,7 @@ def options(parser: Parser) -> None:
 def act(settings: Any, output: Output) -> int:
     """Protect photos; return 0 only if every one is protected."""
     from checkpoints.folders import ROOT, model_path
-    from rid.protect.face_search import DETECTOR, detector_is_here
+    from rid.protect.face_search import DETECTOR, choose_mode
     from rid.protect.job import JPEG_QUALITY, protect
 
     config = dataclass_from(settings, ProtectConfig)
@@ -60,7 +60,8 @@ def act(settings: Any, output: Output) -> int:
             f"no value changed by more than {max_levels} of 255 levels",
             max_levels=max_levels,
         )
-    if config.resize_mode == "auto" and config.face_detector is None and not detector_is_here():
+    mode, _ = choose_mode(config.resize_mode, config.face_detector)
+    if config.resize_mode == "auto" and mode == "resize":
         output.note(
             "note: no face detector is on this machine, so large photos were protected as a whole. "
             "Attackers who crop to a face learn more from them: python -m checkpoints pull "
