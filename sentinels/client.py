@@ -85,6 +85,7 @@ class Client:
             raise ValueError(msg)
 
     async def __aenter__(self) -> Client:
+        self._ended = asyncio.Event()
         self._slots = asyncio.Semaphore(self.service.concurrency)
         self._http = httpx2.AsyncClient(timeout=self.service.timeout, follow_redirects=False)
         return self
@@ -211,7 +212,7 @@ class Client:
             self._count_call()
             async with self._http.stream("POST", url, headers=headers, **payload) as response:
                 content = await read_bounded(response, self.service.max_megabytes * 2**20)
-                raise_for_status(response, content)
+                raise_for_status(response, self._redact(content.decode(errors="replace")))
             # A truncated body raises JSONDecodeError and is requested again.
             answer = json.loads(content)
             if not isinstance(answer, dict):
@@ -235,20 +236,22 @@ class Client:
     async def _retry(self, send: Callable[[], Awaitable[Any]], target: str) -> Any:
         """Repeat a request until it succeeds, fails for good, or has used its attempts.
 
-        The wait grows with each attempt, or is as long as the service asks for.
+        The wait grows with each attempt, or is as long as the service asks for. An error that ends
+        the run ends all waits.
         """
-        if self._final_error is not None:
-            raise self._final_error
 
         async def in_time() -> Any:
+            if self._final_error is not None:
+                raise self._final_error
             async with asyncio.timeout(self.service.timeout):
                 return await send()
 
         settings = retry_settings(self._transient_fault, self.service.attempts, self.first_wait)
         try:
-            return await AsyncRetrying(**settings)(in_time)
+            return await AsyncRetrying(sleep=self._sleep, **settings)(in_time)
         except RunEnds as error:
-            self._final_error = type(error)(self._redact(str(error)))
+            self._final_error = self._final_error or error
+            self._ended.set()
             raise self._final_error from None
         except Exception as error:
             fault = self._transient_fault(error)
@@ -260,6 +263,11 @@ class Client:
             wait = f"; it asks to wait {fault.retry_after_s:.0f} s" if too_long else ""
             msg = f"{self.service.base_url} ({target}) gave up on: {fault.message}{wait}"
             raise ServiceError(self._redact(msg)) from None
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until the run ends."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
 
     def _transient_fault(self, error: BaseException) -> TransientFault | None:
         """Describe a transient error, without the API key; return None if it is permanent."""

@@ -126,6 +126,11 @@ class StubService:
             return send(handler, int(name), {"error": "broken"})
         if name == "401":
             return send(handler, 401, {"error": f"Incorrect API key provided: {KEY}"})
+        if name == "401 long":  # the key lies across the end of what a message quotes
+            return send(handler, 401, {"error": "x" * 285 + f"\n{KEY}"})
+        if name in ("403", "403 flagged"):
+            why = "Your input was flagged" if "flagged" in name else "no access to this model"
+            return send(handler, 403, {"error": {"message": why}})
         if name == "slow":
             time.sleep(1.5)
             return send(handler, 200, chat("late"))

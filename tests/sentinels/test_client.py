@@ -279,19 +279,44 @@ def test_refusals():
     assert not is_refusal("a canopy")
 
 
-def test_a_refused_key_ends_the_run(stub, tmp_path):
+@pytest.mark.parametrize("fault", ["401", "401 long", "403"])
+def test_a_refused_key_ends_the_run_in_one_line(stub, tmp_path, fault):
     service = Service(base_url=f"{stub.root}/v1", concurrency=1)
-    stub.faults = ["401"]
-
-    async def many(client):
-        return await asyncio.gather(
-            *(client.chat(ASK, salt=str(number)) for number in range(5)), return_exceptions=True
-        )
-
+    stub.faults = [fault]
     errors, client = use(service, tmp_path, many)
     assert all(isinstance(error, KeyRefused) for error in errors)
-    assert KEY not in str(errors)
+    assert "\n" not in str(errors[0])
+    assert KEY[:6] not in str(errors).replace("[API key]", "")
     assert client.calls == len(stub.requests) == 1, "nothing is asked again"
+
+
+async def many(client):
+    asks = (client.chat(ASK, salt=str(number)) for number in range(5))
+    return await asyncio.gather(*asks, return_exceptions=True)
+
+
+def test_a_refused_key_ends_the_waits_of_other_requests(stub, tmp_path):
+    stub.faults = ["500", "500", "401"]
+    service = Service(base_url=f"{stub.root}/v1", concurrency=3)
+
+    async def go():
+        async with Client(service, tmp_path, first_wait=60) as client:
+            return await many(client)
+
+    start = time.monotonic()
+    errors = asyncio.run(go())
+    assert time.monotonic() - start < 10
+    assert all(isinstance(error, KeyRefused) for error in errors)
+    assert len(stub.requests) <= 5
+
+
+def test_a_flagged_input_ends_only_its_own_request(stub, tmp_path):
+    service = Service(base_url=f"{stub.root}/v1", concurrency=1)
+    stub.faults, stub.say = ["403 flagged"], lambda asked: "fine"
+    (error, *answers), _ = use(service, tmp_path, many)
+    assert isinstance(error, ServiceError)
+    assert not isinstance(error, KeyRefused)
+    assert answers == ["fine"] * 4
 
 
 @pytest.mark.parametrize(

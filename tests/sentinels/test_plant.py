@@ -172,6 +172,22 @@ def test_a_refused_key_ends_the_job_when_what_is_under_way_is_kept(
     assert (report.done_before, len(report.rows)) == (2, 6)
 
 
+def test_a_refused_key_ends_the_command_with_one_line(collection, tmp_path, stub, capsys):
+    """Four sources are asked for at once; no other is asked for, and the first answer is kept."""
+    stub.faults = [None, *["401"] * 20]
+    where = ["-o", str(tmp_path / "out"), "--count", "8", "--seed", "1", "--reader", "none"]
+    url = ["--planter", "service", "--service.base_url", f"{stub.root}/v1"]
+    assert run(main, ["plant", str(collection), *where, *url]) == 2
+    told = capsys.readouterr().err
+    (line,) = [line for line in told.splitlines() if line.startswith("error:")]
+    assert "status 401" in line
+    assert "check the API key" in line
+    assert "Traceback" not in told
+    assert KEY not in told
+    assert len(stub.requests) <= 5
+    assert len(list((tmp_path / "out" / "answers").rglob("*.json"))) == 1
+
+
 def test_other_settings_are_kept_out_of_a_folder(collection, tmp_path):
     planted(collection, tmp_path / "out", PlantConfig(count=2, seed=1))
     with pytest.raises(ValueError, match="other settings"):
