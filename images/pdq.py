@@ -68,10 +68,15 @@ def _box_filter(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = luma.shape
     size = (-(-width // (2 * SAMPLES)), -(-height // (2 * SAMPLES)))
     anchor = tuple(side - 1 - side // 2 for side in size)
-    options = {"normalize": False, "borderType": cv2.BORDER_CONSTANT}
-    sums = cv2.boxFilter(luma, cv2.CV_32F, size, anchor=anchor, **options)
-    counts = cv2.boxFilter(np.ones_like(luma), cv2.CV_32F, size, anchor=anchor, **options)
-    return np.asarray(sums / counts, np.float32)
+
+    def sums(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        border = cv2.BORDER_CONSTANT
+        summed = cv2.boxFilter(
+            values, cv2.CV_32F, size, anchor=anchor, normalize=False, borderType=border
+        )
+        return np.asarray(summed, np.float32)
+
+    return sums(luma) / sums(np.ones_like(luma))
 
 
 @lru_cache(maxsize=1)
