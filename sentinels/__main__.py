@@ -17,6 +17,7 @@ from engine.cli import (
     run,
 )
 from sentinels.plant_command import VERB
+from sentinels.reader_names import AUTO, HELP, NONE, SERVICE
 
 
 def verify_options(parser: Parser) -> None:
@@ -27,9 +28,10 @@ def verify_options(parser: Parser) -> None:
     parser.add_argument(
         "--reader",
         type=str,
-        default="none",
-        help="model that reads the keys: a folder, or 'none'",
+        default=AUTO,
+        help=HELP,
     )
+    parser.add_call("sentinels.service:Service", "service")
 
 
 def verify(settings: Any, output: Output) -> int:
@@ -41,7 +43,12 @@ def verify(settings: Any, output: Output) -> int:
     from sentinels.verify import verify as check
 
     record = Record.open(settings.record)
-    reader = None if settings.reader == "none" else load_reader(settings.reader)
+    client = None
+    if settings.reader == SERVICE:
+        from sentinels.client import Client
+
+        client = Client(settings.service, settings.record.parent / "answers")
+    reader = None if settings.reader == NONE else load_reader(settings.reader, client)
     findings = check(record, reader)
     for finding in findings:
         output.tell(f"{finding.level}: {finding.entry}: {finding.what}")
@@ -185,7 +192,7 @@ VERBS = {
     "verify": Verb(
         "Check a record of sentinels against the files. Errors spoil the evidence; warnings weaken "
         "it or expose sentinels.",
-        "sentinels verify SENTINELS/record.json --reader checkpoints/tiny/embedder",
+        "sentinels verify SENTINELS/record.json",
         verify_options,
         verify,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from engine.devices import is_first_process
 from engine.files import locked
@@ -15,8 +16,9 @@ from images.overlap import refuse_overlap
 from sentinels.client import Client
 from sentinels.describe import DESCRIPTION_PROMPT
 from sentinels.plant_config import PlantConfig
-from sentinels.plant_job import OCRFunction, PlantJob
+from sentinels.plant_job import PlantJob
 from sentinels.planters import Planter
+from sentinels.reader import AsyncReader
 from sentinels.record import Record
 from sentinels.sources import adopt_recorded, choose_sources
 
@@ -28,8 +30,9 @@ def plant(
     output: Path,
     planter: Planter,
     config: PlantConfig,
-    ocr: OCRFunction | None,
+    reader: AsyncReader | None,
     client: Client | None = None,
+    read_by: dict[str, Any] | None = None,
 ) -> Report | None:
     """Plant sentinels, or resume planting in the folder of a stopped job.
 
@@ -38,8 +41,9 @@ def plant(
         output: Folder of ``record.json`` and ``images/``, outside the collection.
         planter: Maker of sentinels.
         config: Settings.
-        ocr: Reads the letters of a candidate; None accepts candidates unread.
+        reader: Reads the letters of a candidate; None accepts candidates unread.
         client: Service that planter and reader use, if they do.
+        read_by: Identity of the reader, for the manifest.
 
     Returns:
         The outcome; None on every process but the first, which does all the work.
@@ -77,7 +81,7 @@ def plant(
         seed=seed,
         planter=planter,
         config=config,
-        ocr=ocr,
+        reader=reader,
         client=client,
         record=record,
     )
@@ -93,5 +97,5 @@ def plant(
         settings,
         JobOptions(batch_size=config.concurrency, alone=True),
         skipped=images.skipped | images.failed | in_archives,
-        facts={"keys_read_back": ocr is not None},
+        facts={"keys_read_back": reader is not None, "reader": read_by},
     )

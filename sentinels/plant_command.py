@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.cli import Output, Parser, Verb, dataclass_from
-
-TINY_READER = "checkpoints/tiny/embedder"
-"""Toy reader, relative to the repository."""
+from sentinels.reader_names import AUTO, HELP, NONE, SERVICE
 
 
 def options(parser: Parser) -> None:
@@ -30,8 +28,8 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--reader",
         type=str,
-        default=TINY_READER,
-        help="model that reads the keys back: a folder, 'service', or 'none'",
+        default=AUTO,
+        help=HELP,
     )
     parser.add_argument(
         "--model",
@@ -57,27 +55,31 @@ def plant(settings: Any, output: Output) -> int:
     from sentinels.client import Client
     from sentinels.plant import PlantConfig
     from sentinels.plant import plant as plant_sentinels
+    from sentinels.reader import identify_reader, open_reader, reader_name
 
-    uses_service = "service" in (settings.planter, settings.reader, settings.describer)
+    uses_service = SERVICE in (settings.planter, settings.reader, settings.describer)
     client = Client(settings.service, settings.output / "answers") if uses_service else None
-    ocr = open_ocr(settings.reader, client)
+    reader = reader_name(settings.reader)
     report = plant_sentinels(
         settings.photos,
         settings.output,
         open_planter(settings, client),
         dataclass_from(settings, PlantConfig),
-        ocr,
+        open_reader(reader, client),
         client,
+        identify_reader(reader),
     )
     if report is None:
         return 0
-    check = "keys read back" if ocr else "keys NOT read back: no reader"
+    check = "keys NOT read back: no reader"
+    if reader != NONE:
+        check = f"keys read back by {reader}"
     code = output.report(report, f"sentinels in {settings.output} ({check})")
     output.result(
         output=settings.output,
         planted=len(report.rows),
         asked=settings.count,
-        keys_read_back=ocr is not None,
+        keys_read_back=reader != NONE,
     )
     output.result(
         "copy images/ into the collection before you publish it; "
@@ -106,36 +108,6 @@ def device_of(accelerator: str) -> str:
     from engine.devices import ACCELERATORS, pick_device
 
     return str(pick_device(accelerator)) if accelerator in ACCELERATORS else accelerator
-
-
-def open_ocr(name: str, client: Any) -> Any:
-    """Create the function that reads an image (H, W, 3).
-
-    Args:
-        name: Folder of a model, ``service``, or ``none``.
-        client: Client of the service, if it reads.
-
-    Returns:
-        An :data:`sentinels.plant_job.OCRFunction`; None for ``none``.
-    """
-    if name == "none":
-        return None
-    if name == "service":
-        from images.io import encode_as
-        from sentinels.describe import ask_letters
-
-        return lambda rgb: ask_letters(client, encode_as(rgb, "jpg"))
-    import torch
-
-    from sentinels.reader import load_reader
-
-    reader = load_reader(name)
-
-    async def read(rgb: Any) -> str:
-        image = torch.from_numpy(rgb.copy()).permute(2, 0, 1).float() / 255
-        return reader(image.unsqueeze(0))[0]
-
-    return read
 
 
 VERB = Verb(

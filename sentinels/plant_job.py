@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -28,12 +28,9 @@ from sentinels.keys import KeyMaker
 from sentinels.names import SentinelNames
 from sentinels.plant_config import PlantConfig
 from sentinels.planters import Planted, Planter
-from sentinels.reader import reads_as
+from sentinels.reader import AsyncReader, reads_as
 from sentinels.record import Record, Sentinel
 from sentinels.service import RunEnds
-
-OCRFunction = Callable[[RGBImage], Awaitable[str]]
-"""Asynchronous function from an image (H, W, 3) to the letters in it."""
 
 MAX_RIVALS = 64
 """Number of other sources that a sentinel is compared with."""
@@ -60,7 +57,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         seed: Seed of keys, places and names.
         planter: Maker of candidates.
         config: Settings.
-        ocr: Reads the letters of a candidate; None accepts candidates unread.
+        reader: Reads the letters of a candidate; None accepts candidates unread.
         client: Service that planter and reader use, if they do.
         record: Record with the sentinels planted so far.
     """
@@ -76,7 +73,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         seed: int,
         planter: Planter,
         config: PlantConfig,
-        ocr: OCRFunction | None,
+        reader: AsyncReader | None,
         client: Client | None,
         record: Record,
     ) -> None:
@@ -84,7 +81,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         self.seed = seed
         self.planter = planter
         self.config = config
-        self.ocr = ocr
+        self.reader = reader
         self.client = client
         self.record = record
         self.output = record.file.parent
@@ -177,8 +174,8 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         measures: dict[str, Any] = {}
         if candidate.rgb.shape != source.shape:
             faults.append(f"{candidate.rgb.shape[:2]} where the source has {source.shape[:2]}")
-        if self.ocr is not None:
-            text = await self.ocr(candidate.rgb)
+        if self.reader is not None:
+            text = await self.reader(candidate.rgb)
             measures["read"] = text
             if not reads_as(text, key):
                 faults.append(f"the key {key} is not legible, read as '{text}'")

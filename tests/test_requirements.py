@@ -38,7 +38,7 @@ def test_the_files_are_found():
     assert [file.name for file in FILES] == [
         f"requirements{kind}.txt"
         for kind in (
-            *("-brisque", "-c2pa", "-dev", "-docs", "-heic", "-insightface", "-onnx"),
+            *("-brisque", "-c2pa", "-dev", "-docs", "-heic", "-insightface", "-ocr", "-onnx"),
             *("-pages", "-uv", ""),
         )
     ]

@@ -48,7 +48,7 @@ def demo(
     protector: str | None = "checkpoints/tiny/rid",
     detector: str | None = "checkpoints/tiny/detector",
     index: str | None = "checkpoints/tiny/index",
-    reader: str | None = "checkpoints/tiny/embedder",
+    reader: str | None = "auto",
     max_fpr: float | None = None,
     prevalence: float | None = None,
     trust_torchscript: bool = False,
@@ -64,7 +64,8 @@ def demo(
         detector: Detector of the tab Detect: a folder or Hub id.
         index: Index of the tab Find: a folder of ``python -m indexing build``; matching images are
             shown if they are on this machine.
-        reader: Network of the tab Sentinel that reads keys: a folder or Hub id.
+        reader: What reads keys in the tab Sentinel: auto (ocr if installed, else the toy reader),
+            ocr, or the folder of a model.
         max_fpr: Largest rate of real images called generated, and of generated ones called real,
             of the tab Detect; one of those that the detector's calibration kept.
         prevalence: Share of generated images that P assumes in the tab Detect.

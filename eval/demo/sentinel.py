@@ -16,7 +16,7 @@ from images.photo import Photo
 from images.transforms import RGBImage
 from sentinels.keys import KeyMaker
 from sentinels.plate import set_key
-from sentinels.reader import Reader, load_reader, reads_as
+from sentinels.reader import Reader, load_reader, reader_name, reads_as
 
 NAME = "Sentinel"
 
@@ -30,7 +30,7 @@ def add(model: str, sessions: Sessions) -> None:
     """Add the components of the tab.
 
     Args:
-        model: Network that reads keys: a folder or Hub id.
+        model: What reads keys; see :func:`sentinels.reader.load_reader`.
         sessions: Visitors' files.
 
     Raises:
@@ -38,11 +38,12 @@ def add(model: str, sessions: Sessions) -> None:
         ValueError: If it cannot read text.
     """
     reader = load_reader(model)
+    name = reader_name(model)
     # Lay out the tab.
     gr.Markdown(
         "**Plant** writes a random key into a copy of an image, as the sentinels of a collection "
         "have it. **Read** reads the letters in an image, for example one from a generator; "
-        f"**{model}** reads. The small weights that ship with the project read this lettering only."
+        f"**{name}** reads. The small weights that ship with the project read this lettering only."
     )
     files = sessions.files("Images", "sentinel-files")
     with gr.Row():

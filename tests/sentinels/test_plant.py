@@ -17,9 +17,9 @@ from sentinels.__main__ import main
 from sentinels.client import Client
 from sentinels.describe import measured_description
 from sentinels.plant import PlantConfig, plant
-from sentinels.plant_command import open_ocr
 from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size
 from sentinels.plate import PlateStyle, set_key
+from sentinels.reader import open_reader
 from sentinels.record import Record
 from sentinels.service import KeyRefused, Service
 from sentinels.verify import verify
@@ -281,7 +281,7 @@ def test_odd_files_are_planted_and_never_written_over(collection, tmp_path, name
 def service_plant(collection, output, service, config, reader="service"):
     client = Client(service, output / "answers", first_wait=0.01)
     return plant(
-        collection, output, ServicePlanter(client), config, open_ocr(reader, client), client
+        collection, output, ServicePlanter(client), config, open_reader(reader, client), client
     ), client
 
 

@@ -7,9 +7,8 @@ from images.io import save_png, to_uint8
 from images.photo import Photo
 from models.embedders import open_embedder
 from sentinels.plant import PlantConfig, plant
-from sentinels.plant_command import open_ocr
 from sentinels.planters import LocalPlanter
-from sentinels.reader import load_network, load_reader
+from sentinels.reader import load_network, load_reader, open_reader
 from sentinels.record import Record
 from sentinels.verify import verify
 from tests.conftest import SHIPPED
@@ -25,7 +24,7 @@ def test_keys_are_planted_read_back_and_found(tmp_path):
             Photo(to_uint8(item["image"]).permute(1, 2, 0).numpy()),
             tmp_path / "photos" / f"{number:04d}.png",
         )
-    letters = open_ocr(EMBEDDER, None)
+    letters = open_reader(EMBEDDER, None)
     report = plant(
         tmp_path / "photos", tmp_path / "out", LocalPlanter(), PlantConfig(count=6, seed=2), letters
     )
