@@ -83,7 +83,7 @@ def rag_options(parser: Parser) -> None:
 def rag(settings: Any, output: Output) -> int:
     """Run the retrieval attack, and decide; return 0 if complete."""
     from eval.reports.rag import write_rag_report
-    from eval.studies.rag import estimate, run_rag, summary
+    from eval.studies.rag import DECOYS, estimate, run_rag, summary
     from sentinels.decide import decide
     from sentinels.decision_text import in_words
     from sentinels.record import Record
@@ -116,8 +116,16 @@ def rag(settings: Any, output: Output) -> int:
     # Decide, and write the report.
     arms: dict[str, Path] = {arm: trials.folder for arm, trials in run.arms.items()}
     if "protected" in arms:
-        folder = settings.output / "decision"
-        decision = decide(settings.record, arms["protected"], folder, config, arms.get("control"))
+        decoys = settings.output / DECOYS / "record.json"
+        decision = decide(
+            settings.record,
+            arms["protected"],
+            settings.output / "decision",
+            config,
+            control=arms.get("control"),
+            sources=settings.database.originals,
+            decoy=(arms["decoy"], decoys) if "decoy" in arms else None,
+        )
         output.result(in_words(decision), decision=decision)
         page = write_rag_report(settings.output, settings.record, decision, arms)
         output.result(f"report: {page}", report=page)

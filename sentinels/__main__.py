@@ -168,6 +168,12 @@ def decide_options(parser: Parser) -> None:
         help="answers of a system without the sentinels",
     )
     parser.add_argument(
+        "--sources",
+        type=Path | None,
+        default=None,
+        help="folder of the original collection, if it is not where the record says",
+    )
+    parser.add_argument(
         "--name", type=str, default="out", help="name of the answers' JSON file, without .json"
     )
     parser.add_call("sentinels.decide_config:DecideConfig")
@@ -181,7 +187,13 @@ def decide(settings: Any, output: Output) -> int:
 
     config = dataclass_from(settings, DecideConfig)
     decision = run_test(
-        settings.record, settings.answers, settings.output, config, settings.control, settings.name
+        settings.record,
+        settings.answers,
+        settings.output,
+        config,
+        settings.control,
+        settings.name,
+        settings.sources,
     )
     output.result(in_words(decision), decision=decision)
     return 0
@@ -211,8 +223,8 @@ VERBS = {
         renamed={"model": "weights"},
     ),
     "decide": Verb(
-        "Decide from a system's answers to the keys whether it used the collection, with a "
-        "p-value: decision.json.",
+        "Decide from a system's answers to the keys whether it used the sentinels, with a "
+        "p-value: decision.json. Answers are compared with the sentinels' sources.",
         "sentinels decide SENTINELS/record.json ANSWERS/ -o OUT/ --control CONTROL/",
         decide_options,
         decide,

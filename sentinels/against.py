@@ -38,11 +38,11 @@ def against_control(protected: Compared, control: Compared, config: DecideConfig
     common = [name for name in protected.names if name in control.own]
     scores = np.array([protected.own[name] for name in common])
     others = np.array([control.own[name] for name in common])
-    # ROC curves and the threshold at the configured false-positive rate.
+    # ROC curves, and the threshold of the mean of all keys.
     curve = resampled(
         scores, others, config.queries, config.times, config.runs, config.seed, config.compat
     )
-    eta = threshold(others, config.queries, config.fpr, config.seed)
+    limit = threshold(scores, others, config.fpr, config.seed)
     # AUC with its interval.
     single = single_query_interval(scores, others)
     bounds = None if config.compat else means_interval(scores, others, config, single)
@@ -65,11 +65,7 @@ def against_control(protected: Compared, control: Compared, config: DecideConfig
         "deviation_of_draws": asdict(curve.deviation),
         "single_query_auc": separation(scores, others).auc,
         "single_query_auc_interval": single,
-        "threshold": {
-            "fpr": config.fpr,
-            "eta": eta if np.isfinite(eta) else None,
-            "exceeded": bool(scores.mean() > eta),
-        },
+        "threshold": asdict(limit),
         "warning": curve.warning or degenerate(config.queries, len(common), config.compat),
         "runs": [asdict(run) for run in curve.runs],
     }

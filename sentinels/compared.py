@@ -1,4 +1,4 @@
-"""Similarities of a system's outputs to the sentinels, with retrieval rates over keys."""
+"""Similarities of a system's outputs to sources, with retrieval rates over keys."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.statistics import share_interval
-from images.io import open_photo
 from images.kinds import UnreadableImage
 from models.embedders import Embedder
 from sentinels.decide_config import DecideConfig
 from sentinels.record import Record
+from sentinels.references import Kind, References, embed_files
 from sentinels.retrieve import Hits
 from sentinels.trials import Trials, retrieved, triggered
 
 
 @dataclass
 class Compared:
-    """Similarities of one system's outputs to all sentinels.
+    """Similarities of one system's outputs to all sources.
 
     Attributes:
         names: Source images of the n compared keys.
-        cosines: (n, n) cosine similarities, outputs by sentinels; outputs are means over trials.
+        cosines: (n, n) cosine similarities, outputs by references; outputs are means over trials.
         facts: Number of keys and trials, trigger rate and Hit@k.
         missing: Reason for each source that could not be compared.
+        compared_with: What the references are.
     """
 
     names: list[str]
     cosines: NDArray[np.float64]
     facts: dict[str, Any]
     missing: dict[str, str]
+    compared_with: Kind = "sources"
 
     @property
     def own(self) -> dict[str, float]:
-        """Return the similarity of each output to its own sentinel, by source."""
+        """Return the similarity of each output to its own reference, by source."""
         return {
             name: float(value)
             for name, value in zip(self.names, np.diag(self.cosines), strict=True)
@@ -47,18 +49,18 @@ class Compared:
 def compare(
     trials: Trials,
     record: Record,
-    sentinels: dict[str, NDArray[np.float64]],
+    references: References,
     embedder: Embedder,
     config: DecideConfig,
 ) -> Compared:
-    """Compare a system's outputs with all sentinels.
+    """Compare a system's outputs with all references.
 
     The first image of an untriggered trial counts as its output.
 
     Args:
         trials: Answers of the system.
-        record: Record of the sentinels.
-        sentinels: Unit vectors of the sentinels, by source.
+        record: Record of the sentinels in the system's database; hits are counted by their files.
+        references: Images that outputs are compared with.
         embedder: Model that compares images.
         config: Settings of the decision.
 
@@ -73,8 +75,8 @@ def compare(
         if name not in record.sentinels:
             missing[name] = "not in the record"
             continue
-        if name not in sentinels:
-            missing[name] = "the file of its sentinel is missing"
+        if name not in references.vectors:
+            missing[name] = references.missing.get(name, "not in the record")
             continue
         # Trigger rate and hits, over all trials of the key.
         outputs = list(trials.outputs(name))[: 1 if config.compat else None]
@@ -88,15 +90,27 @@ def compare(
         if vector is not None:
             vectors[name] = vector
     if len(vectors) < 2:
-        msg = f"{trials.folder}: a decision needs outputs and sentinels of at least two keys, "
-        msg += f"got {len(vectors)}"
-        raise ValueError(msg)
-    # Similarity of every output to every sentinel.
+        raise ValueError(_too_few_keys(trials, references, len(vectors)))
+    # Similarity of every output to every reference.
     names = list(vectors)
     output_vectors = np.stack([vectors[name] for name in names])
-    sentinel_vectors = np.stack([sentinels[name] for name in names])
-    cosines = output_vectors @ sentinel_vectors.T
-    return Compared(names, cosines, _rates(len(names), triggered_trials, hits), missing)
+    reference_vectors = np.stack([references.vectors[name] for name in names])
+    cosines = output_vectors @ reference_vectors.T
+    facts = _rates(len(names), triggered_trials, hits)
+    return Compared(names, cosines, facts, missing, references.kind)
+
+
+def _too_few_keys(trials: Trials, references: References, count: int) -> str:
+    """Say what is missing for a decision, and what to do."""
+    kind = references.kind
+    text = f"{trials.folder}: a decision needs outputs and {kind} of at least two keys, got {count}"
+    gone = [name for name in trials.entries if name in references.missing]
+    if not gone:
+        return text
+    text += f"; {len(gone)} {kind} cannot be used, such as that of {gone[0]}: "
+    text += references.missing[gone[0]]
+    remedy = "give the folder of the original collection with --sources"
+    return f"{text}; {remedy}" if kind == "sources" else text
 
 
 def _mean_vector(
@@ -115,17 +129,17 @@ def _mean_vector(
     """
     if not outputs:
         return None, "no trials"
-    paths = {f"{index}": path for index, path in enumerate(outputs) if path is not None}
+    paths = [path for path in outputs if path is not None]
     reason = ""
     if len(paths) < len(outputs):
         reason = f"{len(outputs) - len(paths)} of {len(outputs)} output images are missing"
     if not paths:
         return None, reason
     try:
-        vectors = embedded(paths, embedder, batch_size)
+        vectors = embed_files(paths, embedder, batch_size)
     except UnreadableImage as error:
         return None, str(error)
-    return np.mean(list(vectors.values()), axis=0), reason
+    return vectors.mean(axis=0), reason
 
 
 def _hits_of_key(outputs: list[tuple[dict[str, Any], Path | None]], wanted: str) -> Hits:
@@ -169,23 +183,3 @@ def share_of_keys(counts: list[int], trials: list[int]) -> dict[str, Any]:
     sizes = np.array(trials)
     share = np.array(counts) / sizes
     return {"share": sum(counts) / sum(trials), "interval": share_interval(share, sizes)}
-
-
-def embedded(
-    paths: dict[str, Path], embedder: Embedder, batch_size: int
-) -> dict[str, NDArray[np.float64]]:
-    """Embed image files as unit vectors.
-
-    Args:
-        paths: Image files by name.
-        embedder: Model that compares images.
-        batch_size: Number of images in one batch.
-
-    Returns:
-        Unit vectors by the names of ``paths``.
-    """
-    images = [open_photo(path).rgb for path in paths.values()]
-    if not images:
-        return {}
-    vectors = embedder.embed_arrays(images, batch_size).double().numpy()
-    return dict(zip(paths, vectors, strict=True))

@@ -15,10 +15,11 @@ from engine.records import to_json
 from engine.statistics import mean_interval
 from models.embedders import identify_model, open_embedder
 from sentinels.against import against_control
-from sentinels.compared import Compared, compare, embedded
+from sentinels.compared import Compared, compare
 from sentinels.decide_config import DecideConfig
 from sentinels.permutation import permutation_test, reach_of, sequential_test
 from sentinels.record import Record
+from sentinels.references import Kind, open_references
 from sentinels.trials import Trials
 
 COMPAT_NAMES = {"auc": "ROC-AUC", "tpr_at_1": "TPR@1%FPR", "tpr_at_10": "TPR@10%FPR"}
@@ -32,8 +33,13 @@ def decide(
     config: DecideConfig,
     control: Path | None = None,
     name: str = "out",
+    sources: Path | None = None,
+    decoy: tuple[Path, Path] | None = None,
 ) -> dict[str, Any]:
     """Test if a system used the sentinels, and write ``decision.json``.
+
+    Outputs are compared with the sentinels' sources; with the sentinels, as published, if
+    ``config.compat``, which is not a valid test.
 
     Args:
         record: Record of the sentinels, a JSON file.
@@ -42,6 +48,9 @@ def decide(
         config: Settings of the decision.
         control: Folder of the answers of a system without the sentinels.
         name: Name of the JSON file in the folders of answers, without its ending.
+        sources: Folder of the original collection, if it is not where the record says.
+        decoy: Folder of the answers of a system whose sentinels have the same keys but other
+            sources, and their record.
 
     Returns:
         The content of ``decision.json``.
@@ -50,37 +59,41 @@ def decide(
         FileNotFoundError: If the record, or the answers of a system, are missing.
         ValueError: If fewer than two keys can be compared.
     """
-    # Embed the sentinels whose files exist.
+    # Embed the images that outputs are compared with.
     planted = Record.open(record)
     embedder = open_embedder(config.similarity, appearance=True)
-    paths: dict[str, Path] = {}
-    for entry, sentinel in planted.sentinels.items():
-        path = planted.locate(sentinel.generated)
-        if path is not None:
-            paths[entry] = path
-    sentinels = embedded(paths, embedder, config.batch_size)
-    # Test the system, and the control if there is one.
-    protected = compare(Trials.open(answers, name), planted, sentinels, embedder, config)
+    kind: Kind = "sentinels" if config.compat else "sources"
+    references = open_references(planted, kind, embedder, sources)
+
+    def compared(folder: Path, searched: Record = planted) -> Compared:
+        return compare(Trials.open(folder, name), searched, references, embedder, config)
+
+    # Test the system, and the others if there are any.
+    protected = compared(answers)
     decision: dict[str, Any] = {"system": _test_system(protected, config)}
     if control is not None:
-        other = compare(Trials.open(control, name), planted, sentinels, embedder, config)
+        other = compared(control)
         decision["control"] = _test_system(other, config)
         decision["against_control"] = against_control(protected, other, config)
+    if decoy is not None:
+        folder, decoys = decoy
+        decision["decoy"] = _test_system(compared(folder, Record.open(decoys)), config)
     # Write the results.
     output.mkdir(parents=True, exist_ok=True)
-    kind = Path(config.similarity).name
+    model = Path(config.similarity).name
     similarities = {
         entry: {"random_key": planted.sentinels[entry].key, "similarity": value}
         for entry, value in protected.own.items()
     }
-    write_text(output / f"{kind}_similarities.json", json.dumps(similarities, indent=4) + "\n")
+    write_text(output / f"{model}_similarities.json", json.dumps(similarities, indent=4) + "\n")
     write_text(output / "decision.json", to_json(decision))
     if control is not None and config.compat:
-        _write_compat(output, kind, decision, config)
+        _write_compat(output, model, decision, config)
     settings = {
         "record": str(record),
         "answers": str(answers),
         "control": str(control) if control else None,
+        "sources": str(sources) if sources else None,
         "config": asdict(config),
     }
     write_manifest(
@@ -99,14 +112,17 @@ def _test_system(compared: Compared, config: DecideConfig) -> dict[str, Any]:
     sequential = sequential_test(compared.cosines, config.level)
     scores = np.diag(compared.cosines)
     reach = reach_of(permuted, len(scores), config.level)
+    is_test = compared.compared_with == "sources"
     return compared.facts | {
+        "compared_with": compared.compared_with,
+        "valid_test": is_test,
         "similarity": {
             "mean": float(scores.mean()),
             "interval": mean_interval(scores, (-1.0, 1.0)),
             "mismatched": permuted.mismatched,
         },
         "permutation": asdict(permuted),
-        "used": None if reach["words"] else permuted.p <= config.level,
+        "used": permuted.p <= config.level if is_test and not reach["words"] else None,
         "reach": reach,
         "sequential": {
             "p": sequential.p,

@@ -13,14 +13,14 @@ class DecideConfig:
         similarity: Model that compares images: dino (the paper's), dinov2, clip, siglip, a folder
             or a Hub id.
         level: Accepted probability of a false accusation.
-        fpr: False-positive rate of the threshold that is set on the control system.
+        fpr: Rate at which the mean similarity of a system like the control exceeds the threshold.
         queries: Number of keys whose mean similarity is one score of the ROC curve; 1 for single
             queries.
         times: Number of scores of each system in one ROC curve.
         runs: Number of ROC curves.
         seed: Seed of all random draws.
-        compat: Follow the published evaluation: first trials only, keys drawn without replacement,
-            no intervals.
+        compat: Follow the published evaluation: compare with the sentinels, which is not a valid
+            test; first trials only, keys drawn without replacement, no intervals.
         batch_size: Number of images in one batch of the model.
     """
 

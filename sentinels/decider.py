@@ -24,8 +24,8 @@ class Decision:
         p: p-value of the permutation test, in (0, 1].
         level: Accepted probability of a false accusation.
         keys: Number of compared sources.
-        matched: Mean cosine similarity of outputs to their own sentinels, in [-1, 1].
-        mismatched: Mean cosine similarity of outputs to other sentinels, in [-1, 1].
+        matched: Mean cosine similarity of outputs to their own sources, in [-1, 1].
+        mismatched: Mean cosine similarity of outputs to other sources, in [-1, 1].
         stop_after: Number of keys after which a sequential test at the same level stops; None if
             it never does.
         keys_needed: Fewest keys that can reach the level.
@@ -45,8 +45,8 @@ class Decision:
         """Decide from cosine similarities.
 
         Args:
-            cosines: Outputs by sentinels, (n, n), in the order of the queries, with each output's
-                own sentinel on the diagonal.
+            cosines: Outputs by sources, (n, n), in the order of the queries, with each output's own
+                source on the diagonal.
             level: Accepted probability of a false accusation, in (0, 1).
             seed: Seed of the random pairings.
 
@@ -90,31 +90,35 @@ class Decider:
     def decide(
         self,
         outputs: Mapping[str, Images],
-        sentinels: Mapping[str, Images],
+        *,
+        sources: Mapping[str, Images],
         level: float = LEVEL,
         seed: int = 0,
     ) -> Decision:
-        """Test whether outputs resemble their own sentinels more than others.
+        """Test whether outputs resemble their own sources more than others.
+
+        Give the images that the sentinels were made of, not the sentinels: these show the keys, and
+        so does the output of any system that letters what it is asked for.
 
         Args:
             outputs: Images that the system generated for each source's key, by source: one, or one
                 for each trial. Images are paths, Pillow images, (H, W, 3) uint8 arrays or tensors
                 in [0, 1].
-            sentinels: Sentinels by source; there may be more than outputs.
+            sources: Images without keys, by the same names; there may be more than outputs.
             level: Accepted probability of a false accusation, in (0, 1).
             seed: Seed of the random pairings.
 
         Raises:
             UnreadableImage: If an image cannot be decoded.
-            ValueError: If an output has no sentinel, or there are fewer than two.
+            ValueError: If an output has no source, or there are fewer than two.
         """
-        unmatched = sorted(set(outputs) - set(sentinels))
+        unmatched = sorted(set(outputs) - set(sources))
         if unmatched:
-            msg = f"no sentinel of {unmatched[0]}; give one for every output"
+            msg = f"no source named {unmatched[0]}; give one for every output"
             raise ValueError(msg)
-        output_vectors = self._mean_vectors([outputs[source] for source in outputs])
-        sentinel_vectors = self._mean_vectors([sentinels[source] for source in outputs])
-        return Decision.of(output_vectors @ sentinel_vectors.T, level, seed)
+        output_vectors = self._mean_vectors([outputs[name] for name in outputs])
+        source_vectors = self._mean_vectors([sources[name] for name in outputs])
+        return Decision.of(output_vectors @ source_vectors.T, level, seed)
 
     def _mean_vectors(self, sources: Sequence[Images]) -> NDArray[np.float64]:
         """Return the mean embedding of each source's images, (n, D)."""

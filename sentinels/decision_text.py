@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+NOT_A_TEST = (
+    "no verdict: outputs were compared with the sentinels, as published, which is not a valid "
+    "test: any system that letters the key resembles its sentinel"
+)
+"""Verdict on the published comparison."""
+
 
 def in_words(decision: dict[str, Any]) -> str:
     """Format the verdicts, their evidence and the comparison with the control."""
     lines = []
-    for side in ("system", "control"):
+    for side in ("system", "control", "decoy"):
         if side in decision:
             lines += _system_lines(side, decision[side])
     if "against_control" in decision:
@@ -18,7 +24,12 @@ def in_words(decision: dict[str, Any]) -> str:
 
 
 def verdict(facts: dict[str, Any]) -> str:
-    """Return the verdict on one system; it is undecided with too few keys."""
+    """Return the verdict on one system.
+
+    It is undecided with too few keys, and missing for the published comparison.
+    """
+    if not facts["valid_test"]:
+        return NOT_A_TEST
     if facts["used"] is None:
         return f"undecided: {facts['reach']['words']}"
     if facts["used"]:
@@ -31,33 +42,41 @@ def _system_lines(side: str, facts: dict[str, Any]) -> list[str]:
     keys = facts["keys"]
     reach = facts["reach"]
     # Verdict and permutation test.
-    test = facts["permutation"]
-    pairings = "all" if test["exact"] else "drawn"
-    lines = [
-        f"{side}: {verdict(facts)}: p = {test['p']:.2g} ({pairings} pairings, {keys} keys, "
-        f"least possible p {reach['least_p']:.2g})"
-    ]
+    lines = [f"{side}: {verdict(facts)}"]
+    if facts["valid_test"]:
+        test = facts["permutation"]
+        pairings = "all" if test["exact"] else "drawn"
+        lines[0] += (
+            f": p = {test['p']:.2g} ({pairings} pairings, {keys} keys, least possible p "
+            f"{reach['least_p']:.2g})"
+        )
     # Similarities and rates.
     similarity = facts["similarity"]
+    kind = facts["compared_with"]
     own = f"{similarity['mean']:.3f}{_span(similarity['interval'])}"
     others = f"{similarity['mismatched']:.3f}"
-    lines.append(f"  mean similarity: own sentinel {own}, other sentinels {others}")
+    lines.append(f"  similarity to the {kind}: to its own {own}, to others {others}")
     lines.append(
         f"  trigger rate {_share(facts['triggered'])}; Hit@1 {_share(facts['hits']['hit@1'])}; "
         f"{facts['trials']} trials of {facts['asked_keys']} keys, 95 % intervals over keys"
     )
-    # Sequential test.
-    stop = facts["sequential"]["stop_after_keys"]
-    needed = reach["sequential_keys"]
-    if stop:
-        lines.append(f"  sequential test: decided after {stop} keys")
-    elif keys < needed:
-        lines.append(f"  sequential test: undecided; {keys} keys are too few, it takes {needed}")
-    else:
-        lines.append("  sequential test: undecided")
-    if facts["missing"]:
-        lines.append(f"  not compared: {len(facts['missing'])} keys")
+    if facts["valid_test"]:
+        lines.append(f"  sequential test: {_sequential_words(facts)}")
+    if missing := facts["missing"]:
+        name, reason = next(iter(missing.items()))
+        lines.append(f"  not compared: {len(missing)} keys, such as that of {name}: {reason}")
     return lines
+
+
+def _sequential_words(facts: dict[str, Any]) -> str:
+    """Format the result of the sequential test."""
+    stop = facts["sequential"]["stop_after_keys"]
+    needed = facts["reach"]["sequential_keys"]
+    if stop:
+        return f"decided after {stop} keys"
+    if facts["keys"] < needed:
+        return f"undecided; {facts['keys']} keys are too few, it takes {needed}"
+    return "undecided"
 
 
 def _control_lines(facts: dict[str, Any]) -> list[str]:
@@ -73,9 +92,22 @@ def _control_lines(facts: dict[str, Any]) -> list[str]:
     ]
     if facts["tpr_at_1_fpr"] is None:
         lines.append("  '-': too few keys; TPR at 1 % FPR takes 300 keys, at 10 % FPR 30 keys")
+    lines.append(f"  {_threshold_words(facts['threshold'])}")
     if facts["warning"]:
         lines.append(f"  {facts['warning']}")
     return lines
+
+
+def _threshold_words(threshold: dict[str, Any]) -> str:
+    """Format whether the mean similarity exceeds the threshold set on the control."""
+    rate = f"{threshold['fpr']:g}"
+    if threshold["eta"] is None:
+        return f"threshold at a rate of {rate}: none, with so few keys"
+    exceeded = "exceeded" if threshold["exceeded"] else "not exceeded"
+    return (
+        f"threshold {threshold['eta']:.3f} of the mean over {threshold['keys']} keys, which a "
+        f"system like the control exceeds at a rate of {rate}: {exceeded}"
+    )
 
 
 def _share(rate: dict[str, Any]) -> str:

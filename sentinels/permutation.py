@@ -1,9 +1,10 @@
 """Permutation test of sentinel use, without a control system.
 
-Keys are assigned to sources at random. If a system does not use the sentinels, all pairings of
-outputs with sentinels are therefore equally likely.
+Keys are assigned to sources at random, and sources show no key. If a system does not use the
+sentinels, all pairings of outputs with sources are therefore equally likely. Pairings with
+sentinels are not: a sentinel shows the key that the query names, and so may the output.
 
-Cosine similarities are (n, n) for n keys: outputs by sentinels, true pairs on the diagonal.
+Cosine similarities are (n, n) for n keys: outputs by sources, true pairs on the diagonal.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ class Permuted:
 
 
 def permutation_test(cosines: Cosines, seed: int, draws: int = 99_999) -> Permuted:
-    """Test if outputs are more similar to their own sentinels than by chance.
+    """Test if outputs are more similar to their own sources than by chance.
 
     Args:
-        cosines: (n, n) similarity of each output to each sentinel, in [-1, 1].
+        cosines: (n, n) similarity of each output to each source, in [-1, 1].
         seed: Seed of the drawn pairings.
         draws: Number of drawn pairings, if there are too many to enumerate.
 
@@ -56,7 +57,7 @@ def permutation_test(cosines: Cosines, seed: int, draws: int = 99_999) -> Permut
     count = len(cosines)
     if count < 2 or cosines.shape != (count, count) or not np.isfinite(cosines).all():
         msg = "a permutation test needs finite similarities of the outputs of at least two keys to "
-        msg += f"their sentinels; got {count} keys, similarities of shape {cosines.shape}"
+        msg += f"their sources; got {count} keys, similarities of shape {cosines.shape}"
         raise ValueError(msg)
     matched = float(np.trace(cosines) / count)
     mismatched = float((cosines.sum() - np.trace(cosines)) / (count * (count - 1)))
@@ -88,12 +89,12 @@ class Sequential:
 def sequential_test(cosines: Cosines, level: float = LEVEL) -> Sequential:
     """Test after each key, in query order, with anytime-valid e-values.
 
-    If the sentinels were not used, the rank of the true sentinel among those of the keys that
-    remain is uniform, given all earlier keys. The calibrator 1 / (2 sqrt(p)) (Vovk and Wang 2021)
+    If the sentinels were not used, the rank of the true source among those of the keys that remain
+    is uniform, given all earlier keys. The calibrator 1 / (2 sqrt(p)) (Vovk and Wang 2021)
     turns each rank into an e-value, and the evidence is their product.
 
     Args:
-        cosines: (n, n) similarity of each output to each sentinel, in query order.
+        cosines: (n, n) similarity of each output to each source, in query order.
         level: Accepted probability of a false accusation, in (0, 1).
     """
     evidence: list[float] = []
@@ -112,7 +113,7 @@ def sequential_test(cosines: Cosines, level: float = LEVEL) -> Sequential:
 def greatest_evidence(keys: int) -> float:
     """Return the largest e-value that a sequential test of ``keys`` keys can reach.
 
-    It is reached if every true sentinel ranks first.
+    It is reached if every true source ranks first.
     """
     factors = [0.5 * np.sqrt(remaining) for remaining in range(keys, 0, -1)]
     return float(np.prod([factor for factor in factors if factor > 1]))

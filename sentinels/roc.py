@@ -14,6 +14,9 @@ Scores = NDArray[np.float64]
 FALSE_POSITIVE_RATES = (0.01, 0.10)
 """Rates at which true positives are reported."""
 
+SIGN_PATTERNS = 9999
+"""Sign patterns behind a threshold; if there are more, this many are drawn."""
+
 
 @dataclass(frozen=True)
 class Separation:
@@ -142,25 +145,59 @@ def _draw_keys(
     return rng.integers(count, size=(times, queries))
 
 
-def threshold(
-    control: Scores, queries: int, rate: float, seed: int, resamples: int = 100_000
-) -> float:
-    """Return the mean score that control systems exceed at most at a given rate.
+@dataclass(frozen=True)
+class Threshold:
+    """Threshold of a system's mean score, set on a control.
 
-    For one query it is an order statistic, which keeps the rate for a further control score of any
-    distribution; it is infinite for too few scores. For more queries it is a quantile of means of
-    control scores drawn with replacement.
+    Attributes:
+        fpr: Rate at which the mean of a system like the control exceeds it.
+        keys: Number of keys in the mean.
+        eta: The threshold; None with too few keys for the rate.
+        exceeded: Whether the system's mean exceeds it; None without a threshold.
+    """
+
+    fpr: float
+    keys: int
+    eta: float | None
+    exceeded: bool | None
+
+
+def threshold(scores: Scores, control: Scores, rate: float, seed: int) -> Threshold:
+    """Set a threshold on the mean score of all keys, and compare the system's mean with it.
+
+    It comes from the sign-flip permutation test of the keys' differences. Its size is that of the
+    mean that is compared with it.
+
+    Unit: one key, with the scores of both systems.
+    Assumes: under the null hypothesis, the system is like the control, so that the two scores of a
+    key may be exchanged.
+    Fails: for a system that differs from the control in more than the sentinels.
 
     Args:
-        control: Scores of control systems, (N,).
-        queries: Number of scores in one mean.
-        rate: Accepted false-positive rate, in (0, 1).
-        seed: Seed of the draws.
-        resamples: Number of drawn means.
+        scores: Scores of the system, (N,).
+        control: Scores of the control for the same keys, (N,).
+        rate: Accepted rate of false positives, in (0, 1).
+        seed: Seed of the drawn sign patterns, beyond 13 keys.
     """
-    if queries == 1:
-        rank = int(np.ceil((1 - rate) * (len(control) + 1)))
-        return float(np.sort(control)[rank - 1]) if rank <= len(control) else float("inf")
-    rng = np.random.default_rng(seed)
-    means = control[rng.integers(len(control), size=(resamples, queries))].mean(axis=1)
-    return float(np.quantile(means, 1 - rate, method="higher"))
+    from scipy.stats import permutation_test
+
+    differences = scores - control
+    keys = len(differences)
+    if keys < 2:
+        return Threshold(rate, keys, None, None)
+    test = permutation_test(
+        (differences,),
+        np.mean,
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=SIGN_PATTERNS,
+        rng=np.random.default_rng(seed),
+    )
+    # So many patterns may reach the mean difference at a p-value of at most the rate.
+    patterns = np.sort(test.null_distribution)[::-1]
+    is_exact = len(patterns) == 2**keys
+    allowed = int(np.floor(rate * len(patterns) if is_exact else rate * (len(patterns) + 1) - 1))
+    if allowed < (1 if is_exact else 0):
+        return Threshold(rate, keys, None, None)
+    eta = float(control.mean() + patterns[allowed])
+    return Threshold(rate, keys, eta, bool(test.pvalue <= rate))

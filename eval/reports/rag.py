@@ -24,8 +24,8 @@ SYSTEMS = [
     "verdict",
     "p",
     "keys",
-    "own sentinel",
-    "others",
+    "to its own",
+    "to others",
     "looked into its database",
     "Hit@1",
     "decided after",
@@ -55,13 +55,14 @@ def write_rag_report(
         images = _sentinel_figures(planted, sentinel)
         images += [_answer_figure(arm, trials, name) for arm, trials in arms.items()]
         keys.append({"name": name, "key": sentinel.key, "images": images})
-    systems = [name for name in ("system", "control") if name in decision]
+    systems = [name for name in ("system", "control", "decoy") if name in decision]
     report = output / "report.html"
     write_page(
         report,
         "eval/rag.html",
         head=SYSTEMS,
         systems=[_system_row(name, decision[name]) for name in systems],
+        compared_with=decision["system"]["compared_with"],
         against=decision.get("against_control"),
         rows=keys,
         arms=list(arms),
@@ -93,14 +94,14 @@ def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
     return [
         name,
         verdict(facts),
-        f"{facts['permutation']['p']:.2g}",
+        f"{facts['permutation']['p']:.2g}" if facts["valid_test"] else MISSING,
         str(facts.get("keys", MISSING)),
         number(facts["similarity"]["mean"]) + _span(facts["similarity"], 1, ".3f"),
         number(facts["similarity"]["mismatched"]),
         f"{100 * facts['triggered']['share']:.0f} %" + _span(facts["triggered"], 100, ".0f"),
         f"{100 * facts['hits']['hit@1']['share']:.0f} %"
         + _span(facts["hits"]["hit@1"], 100, ".0f"),
-        f"{stop} keys" if stop else MISSING,
+        f"{stop} keys" if stop and facts["valid_test"] else MISSING,
     ]
 
 

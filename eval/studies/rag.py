@@ -12,10 +12,14 @@ from engine.manifest import claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.studies.rag_attack import Arm, RagRun, RetrievalAttack
 from eval.studies.rag_database import Database, open_stores
+from eval.studies.rag_decoys import plant_decoys
 from models.embedders import identify_model, open_embedder
 from sentinels.record import Record
 from sentinels.service import Service
 from sentinels.trials import Trials, triggered
+
+DECOYS = "decoys"
+"""Name of the folder of decoys in the results."""
 
 CHAT_CALLS = {"draw_first": (1, 5), "search_first": (2, 4)}
 """Least and largest number of chat requests of one trial with a service's judge, by mode."""
@@ -43,7 +47,7 @@ def run_rag(
         database: The collection, and the way it is searched.
         generator: Generates images.
         judge: Compares images with prompts and writes search captions.
-        arms: Databases that are queried: protected, control, replacement.
+        arms: Databases that are queried: protected, control, replacement, decoy.
         flow: Settings of the retrieval-augmented generator.
         service: Service for the generators, judges and searches that need one.
         seed: Seed of the generator's noise.
@@ -61,10 +65,25 @@ def run_rag(
         raise ValueError(msg)
     claim(output, "eval rag", settings)
     embedder = open_embedder(database.embedder)
-    stores = open_stores(planted, database, embedder, output)
+    records = {"sentinels": planted}
+    if "decoy" in arms:
+        folder = output / DECOYS
+        records["decoys"] = plant_decoys(planted, database.originals, folder, seed)
+    stores = open_stores(records, database, embedder, output)
     run = RagRun({}, {}, 0, 0)
     attack = RetrievalAttack(
-        run, planted, output, database, embedder, stores, generator, judge, flow, service, seed
+        run=run,
+        planted=planted,
+        output=output,
+        database=database,
+        embedder=embedder,
+        stores=stores,
+        generator=generator,
+        judge=judge,
+        flow=flow,
+        service=service,
+        seed=seed,
+        decoys=records.get("decoys"),
     )
     try:
         asyncio.run(attack.query_arms(arms))

@@ -24,11 +24,12 @@ from sentinels.trials import Trials
 
 logger = logging.getLogger(__name__)
 
-Arm = Literal["protected", "control", "replacement"]
+Arm = Literal["protected", "control", "replacement", "decoy"]
 """Contents of the database.
 
 ``protected``: originals and sentinels. ``control``: originals alone. ``replacement``: originals and
-sentinels, without the sentinels' sources.
+sentinels, without the sentinels' sources. ``decoy``: originals, and the sentinels' keys on other
+originals; a test that accuses it takes shown keys for use.
 """
 
 
@@ -59,12 +60,13 @@ class RetrievalAttack:
         output: Folder of the results.
         database: The collection.
         embedder: Open embedder of the collection.
-        stores: Vectors of originals and sentinels, by these names.
+        stores: Vectors of originals, sentinels and decoys, by these names.
         generator: Generates images.
         judge: Compares images with prompts and writes search captions.
         flow: Settings of the retrieval-augmented generator.
         service: Service for the parts that need one.
         seed: Seed of the generator's noise.
+        decoys: Record of the decoys, for their arm.
     """
 
     run: RagRun
@@ -78,6 +80,7 @@ class RetrievalAttack:
     flow: FlowConfig
     service: Service | None
     seed: int
+    decoys: Record | None = None
 
     async def query_arms(self, arms: Sequence[Arm]) -> None:
         """Query all keys in all arms, and count the requests."""
@@ -111,10 +114,11 @@ class RetrievalAttack:
         self, arm: Arm, captions: Mapping[str, str] | None, client: Client | None
     ) -> Retriever:
         """Open the search of an arm's database."""
-        stores = self.stores
+        searched = ["originals"]
+        if arm != "control":
+            searched.append("decoys" if arm == "decoy" else "sentinels")
+        stores = {name: self.stores[name] for name in searched}
         without: frozenset[str] = frozenset()
-        if arm == "control":
-            stores = {"originals": stores["originals"]}
         if arm == "replacement":
             without = frozenset(f"originals/{name}" for name in self.planted.sentinels)
         database = self.database
@@ -139,7 +143,7 @@ class RetrievalAttack:
         with progress(total=len(stems), desc=arm, unit="key") as bar:
 
             async def query(name: str) -> None:
-                self._add_entry(trials, name)
+                self._add_entry(arm, name)
                 async with slots:
                     if await self._query_key(arm, flow, name, stems[name], stops):
                         bar.update()
@@ -150,16 +154,17 @@ class RetrievalAttack:
         if stops:
             raise stops[0]
 
-    def _add_entry(self, trials: Trials, name: str) -> None:
-        """Add a sentinel's entry to the answers, unless present."""
-        sentinel = self.planted.sentinels[name]
+    def _add_entry(self, arm: Arm, name: str) -> None:
+        """Add the entry of a sentinel or decoy to the arm's answers, unless present."""
+        record = self.decoys if arm == "decoy" and self.decoys else self.planted
+        sentinel = record.sentinels[name]
         entry = {
             "random_key": sentinel.key,
             "original_image": sentinel.original,
             "generated_image": sentinel.generated,
             "trials": [],
         }
-        trials.entries.setdefault(name, entry)
+        self.run.arms[arm].entries.setdefault(name, entry)
 
     async def _query_key(
         self, arm: Arm, flow: RagFlow, name: str, stem: str, stops: list[RunEnds]

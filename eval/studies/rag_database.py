@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -44,28 +45,30 @@ class Database:
 
 
 def open_stores(
-    planted: Record, database: Database, embedder: Embedder, output: Path
+    records: Mapping[str, Record], database: Database, embedder: Embedder, output: Path
 ) -> dict[str, VectorStore]:
-    """Embed originals and sentinels, unless they are up to date.
+    """Embed originals, sentinels and decoys, unless they are up to date.
 
     Args:
-        planted: Record of the sentinels.
+        records: Records of what is planted, by the name of its store.
         database: The collection.
         embedder: The open embedder.
         output: Folder of the results.
+
+    Returns:
+        Vectors by name: ``originals``, and the names of ``records``.
 
     Raises:
         ValueError: If the program runs in several processes.
     """
     folder = database.vectors or output / "vectors"
     options = JobOptions(DeviceOptions(database.accelerator), database.batch_size)
-    sentinels = []
-    for _, sentinel, path in planted.pairs():
-        sentinels.append(ImageInput.from_file(path, sentinel_name(sentinel.generated, path)))
-    inputs = {
-        "originals": find_images([database.originals]),
-        "sentinels": JobInputs(sentinels),
-    }
+    inputs = {"originals": find_images([database.originals])}
+    for name, record in records.items():
+        planted = []
+        for _, sentinel, path in record.pairs():
+            planted.append(ImageInput.from_file(path, sentinel_name(sentinel.generated, path)))
+        inputs[name] = JobInputs(planted)
     stores = {}
     for name, images in inputs.items():
         report = embed_images(images, folder / name, embedder, "sentinels embed", options)

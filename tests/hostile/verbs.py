@@ -186,8 +186,7 @@ CASES = [
     ),
     Case(
         "sentinels decide sentinels/record.json answers -o out --similarity embedder --level 0.1",
-        ("sentinels", "answers", "embedder"),
-        needs=("collection",),
+        ("sentinels", "answers", "embedder", "collection"),
         goes_on=False,
     ),
     Case("checkpoints verify rid", ("rid",), share=2, goes_on=False),

@@ -1,9 +1,10 @@
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import binomtest, kstest
 
 from engine.cli import run
 from images.io import save_png
@@ -67,13 +68,33 @@ def test_more_queries_tell_systems_apart_better():
     assert ten > 0.95
 
 
-def test_the_threshold_keeps_its_rate():
+@pytest.mark.parametrize(("keys", "studies"), [(8, 400), (20, 100)])
+def test_the_threshold_is_exceeded_at_the_rate_it_states(keys, studies):
     rng = np.random.default_rng(1)
-    exceeded = [rng.normal() > threshold(rng.normal(size=39), 1, 0.05, 0) for _ in range(2000)]
-    assert 0.03 < np.mean(exceeded) < 0.07
-    # Ten controls cannot promise one in twenty.
-    assert threshold(np.arange(10.0), 1, 0.05, 0) == float("inf")
-    assert threshold(np.arange(10.0), 5, 0.05, 0) == pytest.approx(6.6, abs=0.5)
+    exceeded = []
+    for seed in range(studies):
+        # Two innocent systems; some keys score higher in both, and scores are skewed.
+        scores, control = rng.gamma(1, 0.1, keys) + rng.gamma(1, 0.1, (2, keys))
+        names = [str(key) for key in range(keys)]
+        sides = [Compared(names, np.diag(values), {}, {}) for values in (scores, control)]
+        config = DecideConfig(fpr=0.1, seed=seed, times=2, runs=1, compat=True)
+        found = against_control(*sides, config)["threshold"]
+        assert found["keys"] == keys
+        assert found["exceeded"] == (scores.mean() > found["eta"])
+        exceeded.append(found["exceeded"])
+    assert binomtest(sum(exceeded), studies, 0.1).pvalue > 0.01
+
+
+def test_a_threshold_is_found_by_use_and_needs_enough_keys():
+    rng = np.random.default_rng(1)
+    control = rng.normal(0.2, 0.1, 20)
+    used = threshold(rng.normal(0.5, 0.1, 20), control, 0.05, 0)
+    assert used.exceeded
+    assert control.mean() < used.eta < 0.4
+    # Of four keys there are 16 sign patterns, so none is as rare as one in twenty.
+    assert threshold(np.ones(4), np.zeros(4), 0.05, 0).eta is None
+    assert threshold(np.ones(5), np.zeros(5), 0.05, 0).exceeded
+    assert threshold(np.ones(1), np.zeros(1), 0.5, 0).exceeded is None
 
 
 def test_small_tests_go_through_every_pairing():
@@ -107,16 +128,19 @@ def test_asking_one_by_one_stops_early_and_seldom_wrongly():
 
 @pytest.fixture
 def answered(tmp_path):
-    """Write sentinels of flat colors with the answers of a system and a control.
+    """Write sources of flat colors and their sentinels, with the answers of two systems.
 
-    The system returns their colors, the control does not, and some answers are incomplete.
+    The system returns the sources' colors, the control does not, and some answers are incomplete.
     """
     colors = np.random.default_rng(0).integers(0, 255, (8, 4, 4, 3), dtype=np.uint8)
     record = Record(tmp_path / "record.json")
     system, control = Trials(tmp_path / "system"), Trials(tmp_path / "control")
     for number, coarse in enumerate(colors):
         name, image = f"{number}.png", np.kron(coarse, np.ones((16, 16, 1), np.uint8))
-        save_png(Photo(image), tmp_path / f"images/sentinel_{number}.png")
+        save_png(Photo(image), tmp_path / "s" / name)
+        lettered = image.copy()
+        lettered[:9, number : number + 3] = 255
+        save_png(Photo(lettered), tmp_path / f"images/sentinel_{number}.png")
         record.sentinels[name] = Sentinel(
             "BCDFG" + "HJKMNPRS"[number], f"s/{name}", f"images/sentinel_{number}.png"
         )
@@ -180,6 +204,10 @@ def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys)
     assert system["reach"]["least_p"] == pytest.approx(1 / 5040)
     assert "undecided; 7 keys are too few, it takes 15" in printed
     assert "over keys" in printed
+    assert "similarity to the sources: to its own" in printed
+    assert system["compared_with"] == "sources"
+    assert "threshold" in printed
+    assert found["against_control"]["threshold"]["exceeded"]
     low, high = system["triggered"]["interval"]
     assert (low, high) == pytest.approx((0.4735, 0.9968), abs=1e-3), "one of eight keys"
     against = found["against_control"]
@@ -230,15 +258,53 @@ def test_the_interval_against_a_control_is_over_keys_not_over_draws():
     assert low < found["auc"] < high
 
 
-def test_compat_writes_the_published_file(answered, looks, capsys):
+def test_compat_writes_the_published_file_and_gives_no_verdict(answered, looks, capsys):
     options = ["--compat", "true", "--queries", "7", "--times", "20"]
     assert decide(answered, looks, "--control", str(answered / "control"), *options) == 0
-    assert "degenerate" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "degenerate" in printed
+    assert "system: no verdict: outputs were compared with the sentinels" in printed
+    assert "p =" not in printed
+    system = json.loads((answered / "out" / "decision.json").read_text())["system"]
+    assert (system["compared_with"], system["valid_test"], system["used"]) == (
+        "sentinels",
+        False,
+        None,
+    )
     (file,) = (answered / "out").glob("*_evaluation_results_samples7_times20_totalruns5.json")
     content = json.loads(file.read_text())
     assert content["metrics_statistics"]["ROC-AUC"] == {"mean": 1.0}
     assert content["parameters"]["num_samples"] == 7
     assert len(content["all_runs_results"]) == 5
+
+
+def test_missing_sources_are_named_with_what_to_do(answered, looks, capsys):
+    moved = answered / "elsewhere"
+    (answered / "s").rename(moved)
+    assert decide(answered, looks) == 2
+    error = capsys.readouterr().err
+    assert (
+        "8 sources cannot be used, such as that of 0.png: its source s/0.png is not there" in error
+    )
+    assert "give the folder of the original collection with --sources" in error
+    assert decide(answered, looks, "--sources", str(moved)) == 0
+    assert "the sentinels were used" in capsys.readouterr().out
+    (moved / "3.png").unlink()
+    assert decide(answered, looks, "--sources", str(moved)) == 0
+    assert "not compared: 2 keys, such as that of 3.png: its source" in capsys.readouterr().out
+
+
+def test_a_sentinel_under_its_sources_name_is_not_compared(answered, looks, capsys):
+    sentinel = (answered / "images/sentinel_2.png").read_bytes()
+    (answered / "s/2.png").write_bytes(sentinel)
+    assert decide(answered, looks) == 0
+    assert "is the sentinel itself" in capsys.readouterr().out
+    record = Record.open(answered / "record.json")
+    entry = record.sentinels["2.png"]
+    record.sentinels["2.png"] = replace(entry, provenance={"source_sha256": "0" * 64})
+    record.write()
+    assert decide(answered, looks) == 0
+    assert "its sha256 differs" in capsys.readouterr().out
 
 
 def test_answers_may_have_another_name(answered, looks, capsys):

@@ -20,11 +20,14 @@ def portraits(first):
 
 
 @pytest.fixture(scope="module")
-def sentinels():
+def sources():
+    return dict(zip(KEYS, portraits(1_600_000), strict=True))
+
+
+@pytest.fixture(scope="module")
+def sentinels(sources):
     rng = np.random.default_rng(0)
-    return {
-        key: set_key(rgb, key, rng).rgb for key, rgb in zip(KEYS, portraits(1_600_000), strict=True)
-    }
+    return {key: set_key(rgb, key, rng).rgb for key, rgb in sources.items()}
 
 
 def test_keys_are_read(sentinels):
@@ -33,27 +36,27 @@ def test_keys_are_read(sentinels):
     assert readings[0].name == "image 1"
 
 
-def test_use_is_told_from_none(sentinels):
+def test_use_is_told_from_none(sentinels, sources):
     decider = Decider.from_pretrained(EMBEDDER)
     edited = {key: [np.ascontiguousarray(rgb[4:-4, 4:-4]), rgb] for key, rgb in sentinels.items()}
-    used = decider.decide(edited, sentinels)
+    used = decider.decide(edited, sources=sources)
     assert used.used
     assert (used.p, used.keys) == (pytest.approx(1 / 5040), 7)
     assert used.matched > used.mismatched
     others = dict(zip(KEYS, portraits(1_700_000), strict=True))
-    assert not decider.decide(others, sentinels).used
+    assert not decider.decide(others, sources=sources).used
 
 
-def test_outputs_without_a_sentinel_and_too_few_are_refused(sentinels):
+def test_outputs_without_a_source_and_too_few_are_refused(sentinels, sources):
     decider = Decider.from_pretrained(EMBEDDER)
-    with pytest.raises(ValueError, match="no sentinel of WWW"):
-        decider.decide({"WWW": sentinels[KEYS[0]]}, sentinels)
+    with pytest.raises(ValueError, match="no source named WWW"):
+        decider.decide({"WWW": sentinels[KEYS[0]]}, sources=sources)
     with pytest.raises(ValueError, match="at least two keys"):
-        decider.decide({KEYS[0]: sentinels[KEYS[0]]}, sentinels)
+        decider.decide({KEYS[0]: sentinels[KEYS[0]]}, sources=sources)
     with pytest.raises(ValueError, match="at least two keys"):
-        decider.decide({}, sentinels)
+        decider.decide({}, sources=sources)
     with pytest.raises(ValueError, match="has no image"):
-        decider.decide({KEYS[0]: []}, sentinels)
+        decider.decide({KEYS[0]: []}, sources=sources)
 
 
 def test_a_decision_is_the_permutation_tests():

@@ -16,12 +16,15 @@ from eval.attacks.rag import (
     query_prompt,
 )
 from eval.attacks.rag.judges import quoted
+from eval.reports.rag import write_rag_report
 from eval.studies.rag import summary
 from eval.studies.rag_database import sentinel_name
 from images.inputs import find_images
 from models.embed_job import embed_images
 from models.embedders import open_embedder
 from sentinels.client import Client
+from sentinels.decide import decide
+from sentinels.decide_config import DecideConfig
 from sentinels.record import Record
 from tests.eval.studies.retrieval_attack import attack
 
@@ -72,6 +75,52 @@ def test_a_local_system_is_asked_in_every_arm(planted, collection, tmp_path, rea
     assert summary(again.arms["protected"])["trials"] == 8
     with pytest.raises(ValueError, match="other settings"):
         attack(planted, collection, output, reads, generator, ReadingJudge(reads), seed=1)
+
+
+def test_decoys_have_the_same_keys_on_images_that_are_no_sources(
+    planted, collection, tmp_path, reads, pipelines
+):
+    generator, output = ImageToImageGenerator(pipelines[0], steps=3), tmp_path / "out"
+    arms = ("protected", "decoy")
+    flow = FlowConfig(top_k=99)
+    judge = ReadingJudge(reads)
+    done = attack(planted, collection, output, reads, generator, judge, arms=arms, flow=flow)
+    record, decoys = Record.open(planted), Record.open(output / "decoys" / "record.json")
+    assert list(decoys.sentinels) == list(record.sentinels)
+    sources = [decoys.locate(decoy.original) for decoy in decoys.sentinels.values()]
+    assert len(set(sources)) == 4
+    assert all(str(path.relative_to(collection)) not in record.sentinels for path in sources)
+    for name, sentinel in record.sentinels.items():
+        assert decoys.sentinels[name].key == sentinel.key
+    entry = done.arms["decoy"].entries["00001/000000001.png"]
+    found = set(entry["trials"][0]["retrieved_images"])
+    assert {str(path) for _, _, path in decoys.pairs()} <= found
+    assert not {str(path) for _, _, path in record.pairs()} & found
+    config = DecideConfig(similarity=reads, level=0.1)
+    folders = [run.folder for run in done.arms.values()]
+    record_of_decoys = output / "decoys" / "record.json"
+    decision = decide(
+        planted, folders[0], tmp_path / "d", config, decoy=(folders[1], record_of_decoys)
+    )
+    assert decision["decoy"]["keys"] == 4
+    assert decision["decoy"]["compared_with"] == "sources"
+    page = write_rag_report(
+        tmp_path / "d", planted, decision, dict(zip(arms, folders, strict=True))
+    ).read_text()
+    assert "show no keys" in page
+    assert "<td>decoy" in page.replace(' class="text"', "") or "decoy</th>" in page
+
+
+def test_too_few_images_for_decoys_are_said_before_the_run(
+    planted, collection, tmp_path, reads, pipelines
+):
+    few = tmp_path / "few"
+    for name in Record.open(planted).sentinels:
+        (few / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(collection / name, few / name)
+    generator = ImageToImageGenerator(pipelines[0], steps=3)
+    with pytest.raises(ValueError, match="4 decoys need as many images that are no sources"):
+        attack(planted, few, tmp_path / "o", reads, generator, ReadingJudge(reads), arms=("decoy",))
 
 
 def test_a_picture_that_shows_the_key_needs_no_search(
