@@ -31,6 +31,7 @@ from sentinels.planters import Planted, Planter
 from sentinels.reader import AsyncReader, reads_as
 from sentinels.record import Record, Sentinel
 from sentinels.service import RunEnds
+from sentinels.view import VIEW_SIDE_PX, retriever_view
 
 MAX_RIVALS = 64
 """Number of other sources that a sentinel is compared with."""
@@ -157,7 +158,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
                 continue
             fault, measures = await self._check(photo, source, candidate, key)
             if not fault:
-                facts = {"attempt": attempt + 1, "seed": seed} | measures
+                facts = {"attempt": attempt + 1, "seed": seed, "plate": candidate.plate} | measures
                 return self._save(photo, candidate, key, facts)
         msg = f"{photo.name}: no sentinel after {self.config.attempts} attempts; the last: {fault}"
         raise ValueError(msg)
@@ -175,10 +176,10 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         if candidate.rgb.shape != source.shape:
             faults.append(f"{candidate.rgb.shape[:2]} where the source has {source.shape[:2]}")
         if self.reader is not None:
-            text = await self.reader(candidate.rgb)
-            measures["read"] = text
+            text = await self.reader(retriever_view(candidate.rgb))
+            measures |= {"read": text, "read_in_view": VIEW_SIDE_PX}
             if not reads_as(text, key):
-                faults.append(f"the key {key} is not legible, read as '{text}'")
+                faults.append(f"the key {key} is not legible in CLIP's view, read as '{text}'")
         vector = appearance_vector(candidate.rgb)
         measures["similarity"] = round(float(vector @ appearance_vector(source)), 4)
         for rival in self.sources[:MAX_RIVALS]:

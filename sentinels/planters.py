@@ -30,11 +30,14 @@ class Planted:
         rgb: The image at the source's size, (H, W, 3) uint8.
         description: The source's description; empty without one.
         prompt: The generator's prompt; empty without one.
+        plate: Corners of the key's plate, x and y in pixels, clockwise from the top left; None if
+            the planter does not know them.
     """
 
     rgb: RGBImage
     description: str = ""
     prompt: str = ""
+    plate: list[list[float]] | None = None
 
 
 class Planter(Protocol):
@@ -72,7 +75,8 @@ class LocalPlanter:
 
     async def plant(self, source: RGBImage, key: str, seed: int, attempt: int) -> Planted:
         rng = np.random.default_rng([31, seed, attempt])
-        return Planted(set_key(source, key, rng, self.style).rgb)
+        plate = set_key(source, key, rng, self.style)
+        return Planted(plate.rgb, plate=np.round(plate.corners.astype(float), 1).tolist())
 
 
 class DiffusionPlanter:

@@ -1,4 +1,6 @@
-"""Lettering of a key into an image: on a low-texture region, in perspective, in its colors.
+"""Lettering of a key into an image: on a quiet place, in perspective, in the image's colors.
+
+CLIP-like retrievers see an image's center square, so the key lies inside it.
 
 Letters: H, W = image height and width in pixels; n = letters of the key.
 """
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from images.transforms.geometry import center_window
 from images.transforms.protocol import RGBImage
 
 GrayImage = NDArray[np.uint8]
@@ -30,6 +33,15 @@ LETTER_GAP = 0.16
 PLATE_MARGIN = 0.25
 """Space around the key on its plate, in letter heights."""
 
+PLACES = 64
+"""Random places of a key that are compared."""
+
+SALIENCY_WEIGHT = 1.0
+"""Weight of the saliency of a place against its texture."""
+
+CENTER_SIGMA = 0.6
+"""Deviation of the center prior, in halves of the side."""
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (Rec. 601)."""
 
@@ -39,7 +51,7 @@ class PlateStyle:
     """Ranges of a plate's size, tilt and contrast.
 
     Attributes:
-        width: Range of the key's width, as a share of the image's, within 0.1 to 0.95.
+        width: Range of the key's width, as a share of the center square's, within 0.1 to 0.95.
         tilt: Largest rotation in the image plane, 0 to 30 degrees.
         perspective: Largest shift of a corner, as a share of the plate's height, 0 to 0.4.
         contrast: Least luma difference between letters and plate, 10 to 200 gray levels.
@@ -115,11 +127,14 @@ def set_key(
     # Render the key, and choose its size.
     mask, centers = lettering(key)
     mask_size = np.array([mask.shape[1], mask.shape[0]])
-    scale = min(rng.uniform(*style.width) * width / mask_size[0], 0.5 * height / mask_size[1])
+    side = min(height, width)
+    scale = min(rng.uniform(*style.width) * side / mask_size[0], 0.5 * side / mask_size[1])
     size = mask_size * scale
-    # Choose its place, and the perspective transform to it.
-    center = _flattest_region(rgb, size, rng)
-    corners = _perspective_corners(center, size, rng, style, (width, height))
+    # Choose its place in the center square, and the perspective transform to it.
+    rows, columns = center_window((height, width), (side, side))
+    center = _quiet_place(np.ascontiguousarray(rgb[rows, columns]), size, rng)
+    corners = _perspective_corners(center, size, rng, style, (side, side))
+    corners += np.array([columns.start, rows.start], np.float32)
     mask_corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * mask_size
     warp: NDArray[np.float64] = np.asarray(
         cv2.getPerspectiveTransform(mask_corners.astype(np.float32), corners), np.float64
@@ -173,24 +188,52 @@ def _font() -> ImageFont.FreeTypeFont:
     return font
 
 
-def _flattest_region(
-    rgb: RGBImage, size: NDArray[np.float64], rng: np.random.Generator, tries: int = 24
+def _quiet_place(
+    square: RGBImage, size: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return the center of the least textured of ``tries`` random rectangles.
+    """Return the center of the quietest of :data:`PLACES` random rectangles in a square.
 
-    The texture is the sum of absolute Sobel gradients.
+    The cost of a place is its mean texture (absolute Sobel gradients) and its mean saliency, each
+    relative to the square's.
     """
-    height, width = rgb.shape[:2]
-    frame = np.array([width, height])
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    side = len(square)
+    gray = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY).astype(np.float32)
     texture = np.abs(cv2.Sobel(gray, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(gray, cv2.CV_32F, 0, 1))
-    sums = cv2.integral(texture)
-    half = np.minimum(size * 0.56, frame / 2 - 1)
-    centers = rng.uniform(half, frame - half, (tries, 2))
+    cost = texture / max(float(texture.mean()), 1e-6) + SALIENCY_WEIGHT * saliency(square)
+    sums = cv2.integral(cost)
+    half = np.minimum(size * 0.56, side / 2 - 1)
+    centers = rng.uniform(half, side - half, (PLACES, 2))
     x0, y0 = (centers - half).astype(int).T
     x1, y1 = (centers + half).astype(int).T
-    cost = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-    return centers[int(cost.argmin())]
+    costs = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return centers[int(costs.argmin())]
+
+
+def saliency(square: RGBImage) -> NDArray[np.float32]:
+    """Estimate where a viewer looks.
+
+    The spectral residual of Hou and Zhang (CVPR 2007) at 64 pixels, times a centered Gaussian,
+    since photographers center their subject.
+
+    Args:
+        square: (S, S, 3) uint8.
+
+    Returns:
+        (S, S) with mean 1; all 1 for an image of one color.
+    """
+    side = len(square)
+    gray = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
+    spectrum = np.fft.fft2(small)
+    amplitude = np.log(np.abs(spectrum) + 1e-3).astype(np.float32)
+    residual = amplitude - cv2.blur(amplitude, (3, 3))
+    salient = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+    salient = cv2.GaussianBlur(salient.astype(np.float32), (0, 0), 4)
+    offset = (np.arange(64, dtype=np.float32) - 31.5) / 32
+    bell = np.exp(-(offset**2) / (2 * CENTER_SIGMA**2))
+    salient = salient / max(float(salient.mean()), 1e-12) * bell[:, None] * bell
+    salient /= max(float(salient.mean()), 1e-12)
+    return np.asarray(cv2.resize(salient, (side, side)), np.float32)
 
 
 def _perspective_corners(

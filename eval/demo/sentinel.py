@@ -17,6 +17,7 @@ from images.transforms import RGBImage
 from sentinels.keys import KeyMaker
 from sentinels.plate import set_key
 from sentinels.reader import Reader, load_reader, reader_name, reads_as
+from sentinels.view import retriever_view
 
 NAME = "Sentinel"
 
@@ -122,7 +123,7 @@ def plant_key(rgb: RGBImage, reader: Reader) -> tuple[RGBImage, str, str]:
     for attempt in range(MAX_ATTEMPTS):
         key = keys.draw(str(attempt))
         sentinel = set_key(rgb, key, np.random.default_rng(secrets.randbits(64))).rgb
-        text = read_text(sentinel, reader)
+        text = read_text(retriever_view(sentinel), reader)
         if reads_as(text, key):
             break
     return sentinel, key, text

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,11 +19,12 @@ from sentinels.client import Client
 from sentinels.describe import measured_description
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size
-from sentinels.plate import PlateStyle, set_key
+from sentinels.plate import PlateStyle, saliency, set_key
 from sentinels.reader import open_reader
 from sentinels.record import Record
 from sentinels.service import KeyRefused, Service
 from sentinels.verify import verify
+from sentinels.view import retriever_view
 from tests.sentinels.conftest import KEY
 
 
@@ -43,6 +45,54 @@ def test_a_key_changes_its_place_and_nothing_else(portraits):
     assert (plate.rgb != large).any()
     again = set_key(large, "BCDFGH", np.random.default_rng(1))
     assert (again.rgb == plate.rgb).all()
+
+
+@pytest.mark.parametrize("shape", [(120, 400), (400, 120), (201, 200)])
+def test_a_key_lies_in_the_square_that_retrievers_see(shape):
+    """And off what stands out, which is a disc in its lower half."""
+    rgb = np.full((*shape, 3), (60, 110, 150), np.uint8)
+    side, middle = min(shape), (shape[1] // 2, shape[0] // 2)
+    cv2.circle(rgb, (middle[0], middle[1] + side // 6), side // 5, (240, 200, 40), -1)
+    for seed in range(5):
+        plate = set_key(rgb, "BCDFGH", np.random.default_rng(seed))
+        off_center = np.abs(plate.corners - (np.array(shape[::-1]) - 1) / 2)
+        assert (off_center <= side / 2).all()
+        assert plate.centers[:, 1].mean() < middle[1]
+    assert retriever_view(rgb).shape == (224, 224, 3)
+
+
+def test_saliency_is_higher_where_something_stands_out():
+    square = np.full((100, 100, 3), 90, np.uint8)
+    square[30:50, 55:75] = (250, 240, 10)
+    heat = saliency(square)
+    assert heat.mean() == pytest.approx(1, abs=0.05)
+    assert heat[25:55, 50:80].mean() > 2 * heat[:, :30].mean()
+    assert np.isfinite(saliency(np.zeros((64, 64, 3), np.uint8))).all()
+
+
+def test_a_key_is_read_in_the_view_of_retrievers(collection, tmp_path):
+    shapes = []
+
+    async def reader(rgb):
+        shapes.append(rgb.shape)
+        return "x".join(current)
+
+    current = []
+
+    class Watched(LocalPlanter):
+        async def plant(self, source, key, *args):
+            current[:] = [key]
+            return await super().plant(source, key, *args)
+
+    config = PlantConfig(count=2, seed=1, concurrency=1)
+    report = planted(collection, tmp_path / "out", config, reader, planter=Watched())
+    assert not report.failed
+    assert set(shapes) == {(224, 224, 3)}
+    for sentinel in Record.open(tmp_path / "out" / "record.json").sentinels.values():
+        corners = np.array(sentinel.provenance["plate"])
+        assert corners.shape == (4, 2)
+        assert (np.abs(corners[:, 0] - 59.5) <= 40).all()
+        assert sentinel.provenance["read_in_view"] == 224
 
 
 def test_a_picture_may_be_too_small_for_a_key():
