@@ -31,6 +31,18 @@ def verify_options(parser: Parser) -> None:
         default=AUTO,
         help=HELP,
     )
+    parser.add_argument(
+        "--collection",
+        type=Path | None,
+        default=None,
+        help="folder of the collection; by default the one that the record names",
+    )
+    parser.add_argument(
+        "--weights",
+        type=str,
+        default="checkpoints/tiny/copies",
+        help="model that finds near copies, or 'none'",
+    )
     parser.add_call("sentinels.service:Service", "service")
 
 
@@ -43,17 +55,20 @@ def verify(settings: Any, output: Output) -> int:
     from sentinels.verify import verify as check
 
     record = Record.open(settings.record)
+    collection = find_collection(settings.collection, settings.weights, record)
+    if collection is None:
+        output.tell("names are not compared: the collection is not there; name it by --collection")
     client = None
     if settings.reader == SERVICE:
         from sentinels.client import Client
 
         client = Client(settings.service, settings.record.parent / "answers")
     reader = None if settings.reader == NONE else load_reader(settings.reader, client)
-    findings = check(record, reader)
+    findings = check(record, reader, collection=collection)
     for finding in findings:
         output.tell(f"{finding.level}: {finding.entry}: {finding.what}")
     in_error = {finding.entry for finding in findings if finding.level == "error"}
-    with_warnings = {finding.entry for finding in findings} - in_error
+    with_warnings = {finding.entry for finding in findings} & set(record.sentinels) - in_error
     output.result(
         f"{len(record.sentinels)} sentinels: {len(in_error)} in error, "
         f"{len(with_warnings)} with warnings",
@@ -63,6 +78,20 @@ def verify(settings: Any, output: Output) -> int:
         findings=[asdict(finding) for finding in findings],
     )
     return 1 if in_error else 0
+
+
+def find_collection(folder: Path | None, weights: str, record: Any) -> Any:
+    """Open the collection of a record; None if it is not there."""
+    from models.embedders import open_embedder
+    from sentinels.tells.findings import Collection
+
+    if folder is None:
+        recorded = record.provenance.get("inputs")
+        folder = Path(recorded) if isinstance(recorded, str) else None
+        if folder is None or not folder.is_dir():
+            return None
+    embedder = None if weights == "none" else open_embedder(weights, appearance=True)
+    return Collection.of(folder, record, embedder)
 
 
 def embed_options(parser: Parser) -> None:

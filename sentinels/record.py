@@ -136,6 +136,13 @@ class Record:
                 return path
         return None
 
+    def present(self) -> Iterator[tuple[str, Sentinel, Path]]:
+        """Yield the source's name, the entry and the sentinel file of entries with a file."""
+        for name, sentinel in self.sentinels.items():
+            path = self.locate(sentinel.generated)
+            if path is not None:
+                yield name, sentinel, path
+
     def pairs(self) -> Iterator[tuple[str, Sentinel, Path]]:
         """Yield the source's name, the entry and the sentinel file of every entry.
 

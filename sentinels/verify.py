@@ -12,12 +12,25 @@ from engine.files import file_digest, read_bytes
 from images.headers import read_header
 from images.io import open_photo
 from images.kinds import UnreadableImage
+from images.transforms.geometry import resize_center_crop
+from images.transforms.protocol import RGBImage
+from images.transforms.views import to_tensor
 from sentinels.keys import KeyMaker, fold
 from sentinels.reader import Reader, reads_as
 from sentinels.record import Record, Sentinel
+from sentinels.tells.findings import (
+    Collection,
+    CopyFinder,
+    file_findings,
+    key_findings,
+    name_findings,
+)
 
 MAX_ASPECT_DIFFERENCE = 0.1
 """Largest relative difference of the aspect ratios of a sentinel and its source."""
+
+VIEW_SIDE = 224
+"""Side of the center square that CLIP-like retrievers see, in pixels."""
 
 Level = Literal["error", "warning"]
 Faults = Iterator[tuple[Level, str]]
@@ -30,7 +43,7 @@ class Finding:
 
     Attributes:
         level: An ``error`` spoils the evidence; a ``warning`` weakens it or exposes the sentinel.
-        entry: Name of the source.
+        entry: Name of the source, or of the record's file.
         what: Description of the fault.
     """
 
@@ -39,18 +52,30 @@ class Finding:
     what: str
 
 
-def verify(record: Record, reader: Reader | None = None, distance: int = 2) -> list[Finding]:
-    """Check every entry of a record against the files, and the keys against each other.
+def verify(
+    record: Record,
+    reader: Reader | None = None,
+    distance: int = 2,
+    collection: Collection | None = None,
+) -> list[Finding]:
+    """Check every entry of a record against the files, and look for tells.
 
     Args:
         record: The record.
         reader: Reads the key of every sentinel; None leaves keys unread.
         distance: Least edit distance of two keys, ignoring case.
+        collection: The collection that the sentinels are hidden in; None leaves names unchecked.
     """
     findings = list(_key_findings(record, distance))
+    copies = CopyFinder(collection or Collection([]))
     for name, sentinel in record.sentinels.items():
-        for level, text in _entry_faults(record, sentinel, reader):
+        for level, text in _entry_faults(record, sentinel, reader, copies):
             findings.append(Finding(level, name, text))
+    for text in key_findings(record):
+        findings.append(Finding("warning", record.file.name, text))
+    if collection is not None:
+        for name, text in name_findings(record, collection):
+            findings.append(Finding("warning", name, text))
     return findings
 
 
@@ -74,7 +99,9 @@ def _key_findings(record: Record, distance: int) -> Iterator[Finding]:
         maker.register([sentinel.key])
 
 
-def _entry_faults(record: Record, sentinel: Sentinel, reader: Reader | None) -> Faults:
+def _entry_faults(
+    record: Record, sentinel: Sentinel, reader: Reader | None, copies: CopyFinder
+) -> Faults:
     """Check the files of an entry, and read its key."""
     path = record.locate(sentinel.generated)
     source = record.locate(sentinel.original)
@@ -89,16 +116,28 @@ def _entry_faults(record: Record, sentinel: Sentinel, reader: Reader | None) -> 
         yield "error", str(error)
         return
     yield from _name_faults(path)
-    height, width = photo.rgb.shape[:2]
     if source is not None:
-        yield from _source_faults(sentinel, path, source, (width, height))
+        yield from _source_faults(sentinel, path, source, photo.rgb, copies)
     digest = sentinel.provenance.get("sentinel_sha256")
     if digest and file_digest(path) != digest:
         yield "error", f"{path.name} is not the file that was planted: its sha256 differs"
     if reader is not None:
-        (text,) = reader(photo.tensor().unsqueeze(0))
-        if not reads_as(text, sentinel.key):
-            yield "error", f"the key {sentinel.key} is not legible in {path.name}: read as '{text}'"
+        yield from _legibility_faults(sentinel.key, path.name, photo.rgb, reader)
+
+
+def _legibility_faults(key: str, name: str, rgb: RGBImage, reader: Reader) -> Faults:
+    """Read a key in the whole image, and in the center square that retrievers see."""
+    (text,) = reader(to_tensor(rgb).unsqueeze(0))
+    if not reads_as(text, key):
+        yield "error", f"the key {key} is not legible in {name}: read as '{text}'"
+        return
+    (text,) = reader(to_tensor(resize_center_crop(rgb, VIEW_SIDE)).unsqueeze(0))
+    if not reads_as(text, key):
+        yield (
+            "warning",
+            f"the key {key} of {name} is not legible in the center square of {VIEW_SIDE} pixels "
+            f"that CLIP sees: read as '{text}'",
+        )
 
 
 def _name_faults(path: Path) -> Faults:
@@ -118,13 +157,16 @@ def _name_faults(path: Path) -> Faults:
         )
 
 
-def _source_faults(sentinel: Sentinel, path: Path, source: Path, size: tuple[int, int]) -> Faults:
-    """Compare a sentinel of a size (width, height) with its source."""
+def _source_faults(
+    sentinel: Sentinel, path: Path, source: Path, rgb: RGBImage, copies: CopyFinder
+) -> Faults:
+    """Compare a sentinel (H, W, 3) with its source."""
     try:
-        source_size = open_photo(source).rgb.shape[1::-1]
+        source_rgb = open_photo(source).rgb
     except UnreadableImage as error:
         yield "warning", str(error)
         return
+    size, source_size = rgb.shape[1::-1], source_rgb.shape[1::-1]
     sizes = f"{path.name} is {_size_text(size)}, its source {_size_text(source_size)}"
     aspect_ratio = size[0] / size[1]
     if abs(aspect_ratio / (source_size[0] / source_size[1]) - 1) > MAX_ASPECT_DIFFERENCE:
@@ -134,6 +176,8 @@ def _source_faults(sentinel: Sentinel, path: Path, source: Path, size: tuple[int
     digest = sentinel.provenance.get("source_sha256")
     if digest and file_digest(source) != digest:
         yield "warning", f"the source {source.name} has changed since: its sha256 differs"
+    for text in [*file_findings(path, source), *copies.findings(path.name, rgb, source_rgb)]:
+        yield "warning", text
     if sentinel.description:
         yield from _description_faults(sentinel, source_size)
 
