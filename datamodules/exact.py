@@ -15,10 +15,11 @@ from torch.utils.data import IterableDataset
 from datamodules.features import ENDING as FEATURES
 from datamodules.features import describe_features
 from datamodules.shards import ShardSample, count_samples, find_shards, read_shards
-from datamodules.streams import as_input, decode_sample, loader_worker
+from datamodules.streams import decode_sample, loader_worker
 from engine.ordered import map_ahead
 from images.kinds import UnreadableImage
 from images.transforms import Edit
+from images.transforms.crops import Crops
 from images.transforms.views import View
 
 PADDING = -1
@@ -29,7 +30,11 @@ DECODE_AHEAD_BYTES = 256 << 20
 
 
 def read_exactly(
-    shards: Sequence[str], view: View, workers: int = 0, edit: Edit | None = None, draw: int = 0
+    shards: Sequence[str],
+    view: View | Crops,
+    workers: int = 0,
+    edit: Edit | None = None,
+    draw: int = 0,
 ) -> Iterator[dict[str, Any]]:
     """Decode every sample of shards, in order.
 
@@ -37,7 +42,7 @@ def read_exactly(
 
     Args:
         shards: Paths or URLs.
-        view: View to take of each image.
+        view: View or crops to take of each image.
         workers: Decoding threads; 0 decodes in the caller's thread.
         edit: Edit applied to each image before the view.
         draw: Number of the draw: each gives other random choices.
@@ -54,11 +59,13 @@ def read_exactly(
     def decode(sample: ShardSample) -> dict[str, Any]:
         return _decode(sample, view, edit, draw)
 
+    # crops are as large as the image, and a view is small
+    ahead = 64 if isinstance(view, View) else 2
     for shard in shards:
         count = 0
         samples = read_shards([shard])
         decoded = map_ahead(
-            decode, samples, workers, _coded_bytes, DECODE_AHEAD_BYTES, 64 * workers
+            decode, samples, workers, _coded_bytes, DECODE_AHEAD_BYTES, ahead * workers
         )
         for _, sample in decoded:
             count += 1
@@ -71,7 +78,8 @@ class ExactBatch(NamedTuple):
 
     Attributes:
         samples: Decoded samples; see :func:`datamodules.streams.decode_sample`.
-        inputs: Their images, (3, S, S) in [0, 1], or features, (D,); float32.
+        inputs: Their images, (3, S, S) or (K, 3, S, S) uint8, or features, (D,); see
+            :func:`images.transforms.views.as_input`.
         unread: Records of the damaged samples, with ``key`` and ``error``.
     """
 
@@ -85,7 +93,7 @@ def read_batches(batch_size: int, samples: Iterator[dict[str, Any]]) -> Iterator
     while group := list(islice(samples, batch_size)):
         decoded = [sample for sample in group if "image" in sample]
         unread = [sample["record"] for sample in group if "image" not in sample]
-        yield ExactBatch(decoded, [as_input(sample["image"]) for sample in decoded], unread)
+        yield ExactBatch(decoded, [sample["image"] for sample in decoded], unread)
 
 
 def feature_width(urls: Sequence[str], shards: Sequence[str]) -> int | None:
@@ -213,7 +221,9 @@ class ExactStream(IterableDataset[dict[str, Any]]):
         }
 
 
-def _decode(sample: ShardSample, view: View, edit: Edit | None, draw: int = 0) -> dict[str, Any]:
+def _decode(
+    sample: ShardSample, view: View | Crops, edit: Edit | None, draw: int = 0
+) -> dict[str, Any]:
     """Decode a sample with a generator seeded by its key.
 
     A damaged sample gives a record of its error.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from datamodules.shards import ShardSample, ShardSource, find_shards, read_shards, refuse_empty
@@ -19,7 +19,8 @@ from images.io import decode_photo
 from images.kinds import UnreadableImage
 from images.png import decode_rows, plain_size
 from images.transforms import Edit, RGBImage
-from images.transforms.views import View
+from images.transforms.crops import Crops
+from images.transforms.views import View, as_input, channels_first
 
 MAX_CORRUPT_IN_A_ROW = 1000
 """Number of consecutive damaged images that ends a run."""
@@ -28,7 +29,7 @@ REMEDY = "write the shards with python -m datamodules shard"
 
 
 def decode_sample(
-    sample: ShardSample, view: View, rng: np.random.Generator, edit: Edit | None = None
+    sample: ShardSample, view: View | Crops, rng: np.random.Generator, edit: Edit | None = None
 ) -> dict[str, Any]:
     """Decode a sample, and take a view of its image.
 
@@ -39,7 +40,8 @@ def decode_sample(
         edit: Edit applied to the image before the view.
 
     Returns:
-        ``image``, (3, S, S) uint8, or (D,) of a shard of features; ``label`` and ``record``.
+        ``image``, (3, S, S) uint8, (K, 3, S, S) of crops, or (D,) of a shard of features; ``label``
+        and ``record``.
 
     Raises:
         UnreadableImage: If the image is damaged or missing.
@@ -62,7 +64,7 @@ def decode_sample(
     else:
         rgb = edit(_decode(content, sample.name), rng)
         image_u8 = apply_view(rgb, view, rng)
-    return {"image": torch.from_numpy(image_u8.transpose(2, 0, 1).copy())} | known
+    return {"image": channels_first(image_u8)} | known
 
 
 def _parse_record(sample: ShardSample) -> dict[str, Any]:
@@ -82,8 +84,8 @@ def _parse_record(sample: ShardSample) -> dict[str, Any]:
     return {"label": int(label), "record": record | {"key": sample.key}}
 
 
-def apply_view(rgb: RGBImage, view: View, rng: np.random.Generator) -> RGBImage:
-    """Take the view, (S, S, 3), of a decoded image.
+def apply_view(rgb: RGBImage, view: View | Crops, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Take the view, (S, S, 3), or the crops, (K, S, S, 3), of a decoded image.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -93,8 +95,10 @@ def apply_view(rgb: RGBImage, view: View, rng: np.random.Generator) -> RGBImage:
     return view.read(rgb.shape[:2], lambda rows: rgb[:rows], rng)
 
 
-def decode_view(content: bytes, name: str, view: View, rng: np.random.Generator) -> RGBImage:
-    """Take the view, (S, S, 3), of an image file.
+def decode_view(
+    content: bytes, name: str, view: View | Crops, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Take the view, (S, S, 3), or the crops, (K, S, S, 3), of an image file.
 
     Only the rows that the view needs are decoded.
 
@@ -207,11 +211,6 @@ class MixedStream(IterableDataset[dict[str, Any]]):
                     msg = f"{corrupt} damaged images in a row, the last: {error}"
                     msg += "; get the shards again"
                     raise ValueError(msg) from error
-
-
-def as_input(images: Tensor) -> Tensor:
-    """Convert uint8 images to float32 in [0, 1], and features to float32."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images.float()
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from detectors import convert, features_command, scan_command
-from detectors.verdict_options import add_gate, add_max_fpr, add_prevalence
-from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
-
-DETECTOR = "the detector's folder or Hub id"
+from detectors import calibrate_command, convert, features_command, scan_command
+from detectors.crop_rule import CropRule
+from detectors.scoring_command import DETECTOR, report_answers, scoring_options
+from detectors.verdict_options import add_crops, add_gate, add_max_fpr, add_prevalence
+from engine.cli import Output, Parser, Room, Training, Verb, job_options, run
 
 TASK = "detectors.module:SentryModule"
 DATA = "datamodules.fake2m.datamodule:Fake2MDataModule"
@@ -37,92 +37,6 @@ def train(arguments: list[str], quiet: bool) -> dict[str, float] | None:
     return trainer(arguments, quiet=quiet).logged()
 
 
-def scoring_options(parser: Parser) -> None:
-    """Add the options of every verb that scores shards."""
-    parser.add_argument(
-        "--data", type=list[str], required=True, help="patterns of shards: '[SHARDS/val-*.tar]'"
-    )
-    add_job_arguments(parser, batch_size=64, workers=4)
-
-
-def calibrate_options(parser: Parser) -> None:
-    """Add the options of ``calibrate``."""
-    about = f"{DETECTOR}; several are calibrated as one, and need -o"
-    parser.add_argument("detectors", type=str, nargs="+", help=about)
-    scoring_options(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path | None,
-        default=None,
-        help="of several detectors: folder for the ensemble, its ensemble.json",
-    )
-    parser.add_argument(
-        "--max-fpr",
-        type=float,
-        nargs="+",
-        default=[0.01, 0.05],
-        help="error rates to keep verdict thresholds for: of real images called generated, and of "
-        "generated ones called real; a rate r takes 1/r - 1 images of a class",
-    )
-
-
-def calibrate(settings: Any, output: Output) -> int:
-    """Run ``calibrate``; return 0 only if every image could be read."""
-    from dataclasses import asdict, replace
-
-    from detectors.calibrate import calibrate as fit
-    from detectors.calibrate import calibrate_ensemble, calibration_folder
-    from detectors.guarantee import NOT_BOUNDED, bound_words, domain_words, prior_words
-
-    names = settings.detectors
-    job = (settings.max_fpr, job_options(settings))
-    if (len(names) > 1) != (settings.output is not None):
-        msg = "several detectors need -o, the folder of their ensemble; one detector has none"
-        raise ValueError(msg)
-    if settings.output is not None:
-        outcome = calibrate_ensemble(names, settings.data, settings.output, *job)
-    else:
-        target = calibration_folder(names[0])
-        if not target.is_dir():
-            output.note(
-                f"{names[0]}: a checkpoint cannot hold a calibration; "
-                f"the calibrated detector will be saved as the folder {target}"
-            )
-        outcome = fit(names[0], settings.data, *job)
-    if outcome is None:
-        return 0
-    calibration, answers = outcome
-    lines = [
-        f"on {calibration.images} images: scale {calibration.scale:.3f}, "
-        f"bias {calibration.bias:.3f}; {prior_words(calibration)}"
-    ]
-    for point in calibration.points:
-        chosen = replace(calibration, max_fpr=point.max_fpr)
-        lines.append(f"at --max-fpr {point.max_fpr:g}: {bound_words(chosen)}")
-    if settings.output is None:
-        lines.append(domain_words(calibration))
-    output.result("\n".join([*lines, NOT_BOUNDED]), calibration=asdict(calibration))
-    return report_answers(answers, "shards scored", output)
-
-
-def report_answers(answers: Any, done: str, output: Output) -> int:
-    """Print the job's report and the unreadable images.
-
-    Args:
-        answers: Answers of a scoring job, :class:`detectors.scoring.Answers`.
-        done: Words after the number of finished inputs.
-        output: Where to print.
-
-    Returns:
-        The exit code: 0 only if every image could be read.
-    """
-    code = output.report(answers.report, done)
-    for error in answers.unread:
-        output.error(f"not read: {error}")
-    return 1 if answers.unread else code
-
-
 def test_options(parser: Parser) -> None:
     """Add the options of ``test``."""
     about = f"{DETECTOR}; the scores of several are combined by their mean log-odds"
@@ -134,6 +48,7 @@ def test_options(parser: Parser) -> None:
     )
     add_max_fpr(parser)
     add_prevalence(parser)
+    add_crops(parser, "the calibration's")
     add_gate(parser)
 
 
@@ -154,6 +69,7 @@ def test(settings: Any, output: Output) -> int:
         settings.output,
         settings.resamples,
         settings.max_fpr,
+        CropRule.given(settings.crops, settings.pool),
         job_options(settings),
     )
     if outcome is None:
@@ -170,6 +86,7 @@ def robustness_options(parser: Parser) -> None:
     parser.add_argument("detector", type=str, help=DETECTOR)
     scoring_options(parser)
     add_max_fpr(parser)
+    add_crops(parser, "the calibration's")
     parser.add_argument(
         "-o",
         "--output",
@@ -188,6 +105,7 @@ def robustness(settings: Any, output: Output) -> int:
         settings.data,
         settings.output,
         max_fpr=settings.max_fpr,
+        rule=CropRule.given(settings.crops, settings.pool),
         options=job_options(settings),
     )
     if outcome is None:
@@ -250,12 +168,7 @@ VERBS: dict[str, Verb | Training] = {
         validate_options,
         train,
     ),
-    "calibrate": Verb(
-        "Calibrate a detector on held-out images; the calibration is stored with its weights.",
-        "detectors calibrate DETECTOR/ --data '[SHARDS/calibration-*.tar]'",
-        calibrate_options,
-        calibrate,
-    ),
+    "calibrate": calibrate_command.VERB,
     "test": Verb(
         "Evaluate a detector on shards: scores of all images in scores.parquet, metrics in "
         "summary.json.",

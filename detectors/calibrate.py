@@ -17,6 +17,7 @@ from checkpoints.folders import model_path
 from datamodules.shards import StoredShard
 from detectors.calibration import RATES, Calibration
 from detectors.calibration_record import DomainData
+from detectors.crop_rule import CENTER, CropRule
 from detectors.detector import Detector, load_detector
 from detectors.domain import RATE, Domain, Floats, halves
 from detectors.ensemble import Ensemble, Member, common_images, refuse_twice, weights_sha256
@@ -74,6 +75,7 @@ def calibrate(
     name: str,
     data: list[str],
     rates: Sequence[float] = RATES,
+    rule: CropRule = CENTER,
     options: JobOptions = OPTIONS,
 ) -> tuple[Calibration, Answers] | None:
     """Calibrate a detector on held-out images, and store the calibration.
@@ -86,6 +88,7 @@ def calibrate(
             name is written.
         data: Patterns of shards.
         rates: Error rates of the operating points, between 0 and 1.
+        rule: Crops to judge, now and whenever the calibration is used.
         options: Options of the job.
 
     Returns:
@@ -96,6 +99,7 @@ def calibrate(
         ValueError: If the shards hold one class only, or a rate is not between 0 and 1.
     """
     detector = load_detector(name)
+    detector.calibration = replace(detector.calibration, crops=rule)
     target = calibration_folder(name)
     settings = detector_settings(name, detector)
     shards = find_stored([detector], data)
@@ -108,14 +112,15 @@ def calibrate(
     scores = answers.of(questions)
     features = job.features(answers, questions)
     shutil.rmtree(record)
-    detector = load_detector(name)
-    calibration = with_data(Calibration.fit(scores, rates), shards)
+    has_folder = target.is_dir()
+    if not has_folder:
+        # scoring may have changed the precision of the weights
+        detector = load_detector(name)
+    calibration = with_data(Calibration.fit(scores, rates, rule), shards)
     detector.domain, guard = fit_domain(scores, features)
     detector.calibration = replace(calibration, domain=guard)
-    if target.is_dir():
-        detector.save_extras(target)
-    else:
-        detector.save_pretrained(target)
+    save = detector.save_extras if has_folder else detector.save_pretrained
+    save(target)
     return detector.calibration, answers
 
 
@@ -175,6 +180,7 @@ def calibrate_ensemble(
     data: list[str],
     output: Path,
     rates: Sequence[float] = RATES,
+    rule: CropRule = CENTER,
     options: JobOptions = OPTIONS,
 ) -> tuple[Calibration, Answers] | None:
     """Calibrate several detectors as one, and store them as an ensemble.
@@ -187,6 +193,7 @@ def calibrate_ensemble(
         data: Patterns of shards.
         output: Folder of ``ensemble.json``.
         rates: Error rates of the operating points, between 0 and 1.
+        rule: Crops to judge, now and whenever the calibration is used.
         options: Options of the job.
 
     Returns:
@@ -194,10 +201,10 @@ def calibrate_ensemble(
 
     Raises:
         FileNotFoundError: If a detector or shards are missing.
-        ValueError: If a half of the images is of one class only, a rate is not between 0 and 1, or
-            one detector is given twice.
+        ValueError: If a half of the images is of one class only, a rate is not between 0 and 1,
+            one detector is given twice, or one was calibrated on other crops.
     """
-    detectors = {name: load_detector(name) for name in names}
+    detectors = {name: load_detector(name, rule) for name in names}
     refuse_twice(names, [weights_sha256(name) for name in names])
     members = tuple(Member(name, "") for name in names)
     ensemble = Ensemble(detectors, members, None)
@@ -217,7 +224,7 @@ def calibrate_ensemble(
         fitted.append(Member(name, "", scale, bias))
     ensemble = replace(ensemble, members=tuple(fitted))
     combined = ensemble.combine_scores([scores.where(~first_half) for scores in scored])
-    calibration = with_data(Calibration.fit(combined, rates), shards)
+    calibration = with_data(Calibration.fit(combined, rates, rule), shards)
     replace(ensemble, calibration=calibration).save(output)
     shutil.rmtree(record)
     return calibration, answers

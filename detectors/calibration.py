@@ -19,6 +19,7 @@ from detectors.calibration_record import (
     DomainData,
     Output,
 )
+from detectors.crop_rule import CENTER, CropRule
 from detectors.operating_points import OperatingPoint
 from detectors.platt import fit_platt
 from detectors.scores import Scores, log_odds, sigmoid
@@ -61,6 +62,7 @@ class Calibration:
             earlier versions do not: they are quantiles of the calibration set.
         data: Images of the calibration set; None if unknown.
         domain: Guard against images unlike those; None if there is none.
+        crops: Crops of an image that are judged, and how their logits become one.
         max_fpr: Rate of the operating point that verdicts use; None for :data:`VERDICT_RATE`, or
             the largest one below. It is a choice of the user and not stored.
 
@@ -76,6 +78,7 @@ class Calibration:
     conformal: bool = True
     data: CalibrationData | None = None
     domain: DomainData | None = None
+    crops: CropRule = CENTER
     max_fpr: float | None = None
 
     def __post_init__(self) -> None:
@@ -90,7 +93,9 @@ class Calibration:
             raise ValueError(msg)
 
     @classmethod
-    def fit(cls, scores: Scores, rates: Sequence[float] = RATES) -> Calibration:
+    def fit(
+        cls, scores: Scores, rates: Sequence[float] = RATES, crops: CropRule = CENTER
+    ) -> Calibration:
         """Fit to the scores of a calibration set.
 
         Both classes have equal weight.
@@ -98,6 +103,7 @@ class Calibration:
         Args:
             scores: Scores of images that neither training nor the choice of the detector used.
             rates: Error rates of the operating points, between 0 and 1.
+            crops: Crops that the scores are of.
 
         Raises:
             ValueError: If the set holds one class only, or the detector ranks the classes the
@@ -106,9 +112,9 @@ class Calibration:
         scale, bias = fit_platt(scores)
         real = scores.logit[scores.label == 0]
         generated = scores.logit[scores.label == 1]
-        points = [OperatingPoint.fit(real, generated, rate) for rate in sorted(set(rates))]
+        points = tuple(OperatingPoint.fit(real, generated, rate) for rate in sorted(set(rates)))
         data = CalibrationData(len(real), len(generated))
-        return cls(scale, bias, images=len(scores), points=tuple(points), data=data)
+        return cls(scale, bias, images=len(scores), points=points, data=data, crops=crops)
 
     def at(self, max_fpr: float | None = None, prevalence: float | None = None) -> Calibration:
         """Return the calibration with verdicts at a rate, and P for a share of generated images.
@@ -135,6 +141,26 @@ class Calibration:
             bias = self.bias + log_odds(prevalence) - log_odds(self.prior)
             chosen = replace(chosen, bias=bias, prior=prevalence)
         return chosen
+
+    def with_crops(self, rule: CropRule | None, name: str) -> Calibration:
+        """Return the calibration for crops that are asked for.
+
+        Args:
+            rule: The crops; None for the calibration's.
+            name: Name of the detector, for the message.
+
+        Raises:
+            ValueError: If the detector was calibrated on other crops.
+        """
+        if rule is None or rule == self.crops:
+            return self
+        if self.images:
+            msg = (
+                f"{name} was calibrated with {self.crops}, not {rule}: "
+                "ask for those, or calibrate it again"
+            )
+            raise ValueError(msg)
+        return replace(self, crops=rule)
 
     def _check_point(self, rate: float) -> None:
         """Raise ValueError if no image can be called generated at a rate."""
@@ -225,7 +251,7 @@ class Calibration:
         if values.pop("format") != FORMAT:
             msg = f"{file}: of a format that this version does not read; update it, or {REMEDY}"
             raise ValueError(msg)
-        values = {"domain": None} | values
+        values = {"domain": None, "crops": {}} | values
         known = {field.name for field in fields(cls)} - {"max_fpr"}
         if wrong := set(values) ^ known:
             msg = (
@@ -240,6 +266,8 @@ def calibration_values(calibration: Calibration) -> dict[str, Any]:
     """Return the stored values of a calibration."""
     values = asdict(calibration)
     del values["max_fpr"]
+    if calibration.crops == CENTER:
+        del values["crops"]
     return values
 
 

@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from checkpoints.card import Purpose
@@ -16,14 +18,14 @@ from checkpoints.saved import SavedModel
 from detectors.calibration import Calibration, Verdict
 from detectors.calibration_record import Output
 from detectors.community_forensics import read_community_forensics
+from detectors.crop_rule import CropRule
 from detectors.domain import FILE as DOMAIN
 from detectors.domain import Domain, Floats
-from detectors.domain_features import recorded_features, view_statistics
+from detectors.forward import pooled_logits
 from detectors.networks import NETWORKS
-from detectors.networks.patches import heat_map
 from images.given import Images, given_images
 from images.io import to_uint8
-from images.transforms.views import View
+from images.transforms.views import View, channels_first
 
 PREDICT_BATCH_SIZE = 16
 """Images per forward pass of :meth:`Detector.predict`."""
@@ -47,13 +49,6 @@ class Prediction:
     probability: float
     logit: float
     reason: str = ""
-
-
-def batched(views: Sequence[Tensor]) -> list[Tensor]:
-    """Stack views of equal sizes to one batch, others to batches of one."""
-    if len({view.shape for view in views}) == 1:
-        return [torch.stack(list(views))]
-    return [view.unsqueeze(0) for view in views]
 
 
 class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
@@ -112,6 +107,22 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         """
         return self.network(images)
 
+    def view_of(self, rgb: NDArray[np.uint8], anywhere: Generator | None = None) -> Tensor:
+        """Take the view of an image, or the crops that the calibration is of.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            anywhere: Generator to crop at random positions with; None for the view's own.
+
+        Returns:
+            (3, S, S), or (K, 3, S, S) of crops; uint8.
+        """
+        view = self.view if anywhere is None else replace(self.view, random=True)
+        crops = self.calibration.crops.of(view)
+        size = (rgb.shape[0], rgb.shape[1])
+        rng = anywhere or np.random.default_rng(0)
+        return channels_first(crops.read(size, lambda rows: rgb[:rows], rng))
+
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:
         """Compute the calibrated P(generated) of images.
@@ -122,40 +133,31 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         Returns:
             (B,) in [0, 1].
         """
+        self.eval()
         images_u8 = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
-        views = torch.stack([self.view(image, np.random.default_rng(0)) for image in images_u8])
-        logits = self.eval()(views.to(next(self.parameters()).device)).double().cpu().numpy()
-        return torch.from_numpy(self.calibration.probability(logits)).float()
+        logits = self.logits_of([self.view_of(image) for image in images_u8])
+        return torch.from_numpy(self.calibration.probability(np.array(logits))).float()
 
-    @torch.no_grad()
     def logits_of(self, views: Sequence[Tensor]) -> list[float]:
-        """Compute the logits of views.
+        """Compute the logits of images.
 
         Args:
-            views: (3, H, W) in [0, 1], or (D,) features. Views of different sizes are processed
-                one by one.
+            views: Results of :meth:`view_of`, or (D,) features. Views of different sizes are
+                processed one by one.
         """
-        weight = next(self.parameters())
-        logits = [self(batch.to(weight.device, weight.dtype)) for batch in batched(views)]
-        return torch.cat(logits).double().tolist()
+        return pooled_logits(self, views, features=False)[0]
 
-    @torch.no_grad()
     def logits_and_features_of(self, views: Sequence[Tensor]) -> tuple[list[float], Floats]:
-        """Compute the logits of N views, and their features for :class:`detectors.domain.Domain`.
+        """Compute the logits of N images, and their features for :class:`detectors.domain.Domain`.
 
         Args:
             views: See :meth:`logits_of`.
 
         Returns:
-            Logits, and (N, D) features: those of the network, then statistics of the views.
+            Logits, and (N, D) features: those of the network, then statistics of the views; of
+            several crops the means.
         """
-        with recorded_features(self.network) as recorded:
-            logits = self.logits_of(views)
-        parts = [torch.cat(recorded).float().cpu()] if recorded else []
-        if views[0].ndim == 3:
-            statistics = [view_statistics(batch.float()) for batch in batched(views)]
-            parts.append(torch.cat(statistics).cpu())
-        return logits, torch.cat(parts, dim=1).double().numpy()
+        return pooled_logits(self, views, features=True)
 
     def outputs_of(self, views: Sequence[Tensor]) -> list[Output]:
         """Compute logits, and distances from the classes of the calibration.
@@ -193,7 +195,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         predictions = []
         for start in range(0, len(given), PREDICT_BATCH_SIZE):
             batch = given[start : start + PREDICT_BATCH_SIZE]
-            views = [self.view(image.photo.rgb, np.random.default_rng(0)) for image in batch]
+            views = [self.view_of(image.photo.rgb) for image in batch]
             for image, output in zip(batch, self.outputs_of(views), strict=True):
                 probability = float(self.calibration.probability(np.array(output.logit)))
                 verdict, reason = self.calibration.judge(output)
@@ -201,17 +203,6 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
                     Prediction(image.name, verdict, probability, output.logit, reason)
                 )
         return predictions
-
-    def heat_map(self, views: Tensor) -> Tensor | None:
-        """Compute P(generated) of every pixel.
-
-        Args:
-            views: (B, 3, S, S) in [0, 1].
-
-        Returns:
-            (B, S, S) in [0, 1]; None for networks without patch logits.
-        """
-        return heat_map(self.network, views)
 
     def example_inputs(self) -> Tensor:
         """Return two random views, equal in every call."""
@@ -257,6 +248,16 @@ def _without_pretrained(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name != "pretrained"}
 
 
-def load_detector(name: str) -> Detector:
-    """Load a saved detector; see :meth:`Detector.from_pretrained`."""
-    return Detector.from_pretrained(name)
+def load_detector(name: str, rule: CropRule | None = None) -> Detector:
+    """Load a saved detector; see :meth:`Detector.from_pretrained`.
+
+    Args:
+        name: Folder, Hub id or .ckpt file.
+        rule: Crops to judge; None for the calibration's.
+
+    Raises:
+        ValueError: If the detector was calibrated on other crops.
+    """
+    detector = Detector.from_pretrained(name)
+    detector.calibration = detector.calibration.with_crops(rule, name)
+    return detector

@@ -14,6 +14,7 @@ from checkpoints.card import made_for
 from checkpoints.folders import model_path, weight_file
 from detectors.calibration import Calibration, Verdict, calibration_values
 from detectors.calibration_record import Output
+from detectors.crop_rule import CropRule
 from detectors.detector import Detector, load_detector
 from detectors.scores import Scores
 from engine.files import file_digest, write_text
@@ -89,7 +90,11 @@ class Ensemble:
 
     @classmethod
     def open(
-        cls, names: Sequence[str], max_fpr: float | None = None, prevalence: float | None = None
+        cls,
+        names: Sequence[str],
+        max_fpr: float | None = None,
+        prevalence: float | None = None,
+        rule: CropRule | None = None,
     ) -> Ensemble:
         """Open one detector, a calibrated ensemble, or several detectors.
 
@@ -98,24 +103,26 @@ class Ensemble:
                 detectors.
             max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
             prevalence: Share of generated images that P assumes; None for the calibration's.
+            rule: Crops to judge; None for the calibration's.
 
         Raises:
             FileNotFoundError: If a detector is missing.
             ValueError: If the record of an ensemble is damaged or of other weights, one of several
-                detectors lacks a calibration, or there is no such operating point.
+                detectors lacks a calibration, there is no such operating point, or a calibration is
+                of other crops.
         """
         if len(names) == 1:
             folder = model_path(names[0])
             if (folder / FILE).is_file():
-                return cls._open_record(folder, max_fpr, prevalence)
-            detector = load_detector(names[0])
+                return cls._open_record(folder, max_fpr, prevalence, rule)
+            detector = load_detector(names[0], rule)
             detector.calibration = detector.calibration.at(max_fpr, prevalence)
             member = Member(names[0], "")
             return cls({names[0]: detector}, (member,), detector.calibration)
         if prevalence is not None:
             msg = f"--prevalence: detectors that are not calibrated as a whole have no P; {REMEDY}"
             raise ValueError(msg)
-        detectors = {name: load_detector(name) for name in names}
+        detectors = {name: load_detector(name, rule) for name in names}
         for name, detector in detectors.items():
             if not detector.calibration.images:
                 msg = (
@@ -131,7 +138,7 @@ class Ensemble:
 
     @classmethod
     def _open_record(
-        cls, folder: Path, max_fpr: float | None, prevalence: float | None
+        cls, folder: Path, max_fpr: float | None, prevalence: float | None, rule: CropRule | None
     ) -> Ensemble:
         """Open the ensemble of a folder."""
         file = folder / FILE
@@ -140,7 +147,7 @@ class Ensemble:
             msg = f"{file}: no members, or of a format that this version does not read; {REMEDY}"
             raise ValueError(msg)
         detectors = {}
-        calibration = record.calibration.at(max_fpr, prevalence)
+        calibration = record.calibration.with_crops(rule, str(folder)).at(max_fpr, prevalence)
         ensemble = cls({}, record.members, calibration, folder)
         for member in record.members:
             name = ensemble.location(member)
@@ -149,7 +156,7 @@ class Ensemble:
                     f"{file}: {member.name} has other weights than when it was calibrated; {REMEDY}"
                 )
                 raise ValueError(msg)
-            detectors[member.name] = load_detector(name)
+            detectors[member.name] = load_detector(name, calibration.crops)
         return replace(ensemble, detectors=detectors)
 
     def location(self, member: Member) -> str:

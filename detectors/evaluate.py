@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from detectors.crop_rule import CropRule
 from detectors.ensemble import Ensemble
 from detectors.ensemble_questions import ensemble_questions
 from detectors.scoring import (
@@ -39,6 +40,7 @@ def measure(
     output: Path,
     resamples: int = 200,
     max_fpr: float | None = None,
+    rule: CropRule | None = None,
     options: JobOptions = OPTIONS,
 ) -> tuple[dict[str, Any], Answers] | None:
     """Evaluate a detector, or an ensemble, on shards.
@@ -54,6 +56,7 @@ def measure(
         resamples: Bootstrap samples of the intervals; 0 for none, or at least
             :data:`MIN_RESAMPLES`.
         max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
+        rule: Crops to judge; None for the calibration's.
         options: Options of the job.
 
     Returns:
@@ -62,14 +65,14 @@ def measure(
 
     Raises:
         FileNotFoundError: If a detector or shards are missing.
-        ValueError: If there are too few resamples, or the folder holds the test of another
-            detector.
+        ValueError: If there are too few resamples, the folder holds the test of another detector,
+            or a calibration is of other crops.
     """
     if resamples < 0 or 0 < resamples < MIN_RESAMPLES:
         msg = f"resamples is 0, for no intervals, or at least {MIN_RESAMPLES}; got {resamples}"
         raise ValueError(msg)
     # a question for each detector and shard
-    ensemble = Ensemble.open(names, max_fpr)
+    ensemble = Ensemble.open(names, max_fpr, rule=rule)
     shards = find_stored(list(ensemble.detectors.values()), data)
     by_detector, settings = ensemble_questions(ensemble, shards)
     weights = []

@@ -21,7 +21,7 @@ from engine.devices import Process
 from engine.files import file_digest
 from engine.job import Batch, Job, JobOptions, Report
 from engine.run_job import run_job
-from images.transforms.views import View
+from images.transforms.views import View, as_input
 
 
 class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
@@ -104,10 +104,11 @@ class FeatureJob(Job[ShardInput, ShardInput, dict[str, Any], dict[str, Any]]):
         return {"images": len(complete), "failed": failed}
 
     def _features(self, images: list[Tensor]) -> list[Tensor]:
-        """Compute the features, (D,) float16, of images, (3, S, S)."""
+        """Compute the features, (D,) float16, of images, (3, S, S) uint8."""
         if not images:
             return []
-        return list(self.network.features(torch.stack(images).to(self.device)).half().cpu())
+        batch = as_input(torch.stack(images).to(self.device))
+        return list(self.network.features(batch).half().cpu())
 
     def finish(self, prepared: ShardInput, result: dict[str, Any]) -> dict[str, Any]:
         return result

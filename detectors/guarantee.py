@@ -48,6 +48,7 @@ def ensemble_words(ensemble: Ensemble) -> list[str]:
     if ensemble.calibration is not None:
         domains = [detector.calibration for detector in ensemble.detectors.values()]
         return [
+            *crop_words(ensemble.calibration),
             bound_words(ensemble.calibration),
             *dict.fromkeys(map(domain_words, domains)),
             prior_words(ensemble.calibration),
@@ -60,6 +61,18 @@ def ensemble_words(ensemble: Ensemble) -> list[str]:
     for name, detector in ensemble.detectors.items():
         words.append(f"{name}: {bound_words(detector.calibration)}")
     return [*words, NOT_BOUNDED]
+
+
+def crop_words(calibration: Calibration) -> list[str]:
+    """Say which crops are judged; nothing for one center crop."""
+    rule = calibration.crops
+    if rule.crops == "center":
+        return []
+    layouts = {"five": "corners and center", "tiles": "tiles that cover it"}
+    highest = rule.pool.removeprefix("top-")
+    pools = {"mean": "the mean logit", "max": "the highest logit"}
+    pool = pools.get(rule.pool, f"the mean of the {highest} highest logits")
+    return [f"an image is judged by {layouts[rule.crops]}: {pool} of these crops"]
 
 
 def purpose_words(name: str, purpose: str) -> str:

@@ -16,6 +16,7 @@ from datamodules.fake2m.facts import read_facts
 from datamodules.shards import local_shards
 from detectors import metrics
 from detectors.calibration import Calibration
+from detectors.crop_rule import CropRule
 from detectors.detector import load_detector
 from detectors.robustness_curves import write_curves
 from detectors.scores import Scores
@@ -74,6 +75,7 @@ def sweep(
     output: Path,
     edits: Mapping[str, Mapping[str, Edit]] | None = None,
     max_fpr: float | None = None,
+    rule: CropRule | None = None,
     options: JobOptions = OPTIONS,
 ) -> tuple[list[Row], Answers] | None:
     """Score every image after every edit, and write ``robustness.csv`` and ``robustness.svg``.
@@ -87,6 +89,7 @@ def sweep(
         edits: Edits by kind and level, in addition to the three tracks;
             :data:`images.transforms.suites.ROBUSTNESS` if None.
         max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
+        rule: Crops to judge; None for the calibration's.
         options: Options of the job.
 
     Returns:
@@ -94,10 +97,10 @@ def sweep(
 
     Raises:
         FileNotFoundError: If the detector or the shards do not exist.
-        ValueError: If the folder holds the sweep of another detector, or no unedited image can be
-            scored.
+        ValueError: If the folder holds the sweep of another detector, no unedited image can be
+            scored, or the calibration is of other crops.
     """
-    detector = load_detector(name)
+    detector = load_detector(name, rule)
     calibration = detector.calibration.at(max_fpr)
     shards = find_stored([detector], data)
 

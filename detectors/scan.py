@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from checkpoints.folders import model_path
 from detectors.calibration import Verdict
 from detectors.calibration_record import Output
+from detectors.crop_rule import CropRule
 from detectors.ensemble import FILE as ENSEMBLE
 from detectors.ensemble import Ensemble, refuse_twice
 from detectors.stable import stable_judgement, stable_views
@@ -70,7 +70,7 @@ class OpenedViews:
 
     Attributes:
         views: For each round of :mod:`detectors.stable`, or one, the view of each detector,
-            (3, S, S) in [0, 1].
+            (3, S, S), or its crops, (K, 3, S, S); uint8.
         width: Width of the image, in pixels.
         height: Height of the image, in pixels.
         facts: What the file says of its own origin, and notes of its decoding; by column.
@@ -92,7 +92,12 @@ class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
     """
 
     command = "detectors scan"
-    implied: ClassVar[Mapping[str, Any]] = {"max_fpr": None, "prevalence": None, "stable": False}
+    implied: ClassVar[Mapping[str, Any]] = {
+        "max_fpr": None,
+        "prevalence": None,
+        "stable": False,
+        "crops": None,
+    }
 
     def __init__(self, ensemble: Ensemble, output: Path, stable: bool = False) -> None:
         self.ensemble = ensemble
@@ -111,10 +116,10 @@ class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
         photo = source.open()
         rgb = photo.rgb
         if self.stable:
-            by_detector = [stable_views(detector.view, rgb) for detector in self.detectors]
+            by_detector = [stable_views(detector, rgb) for detector in self.detectors]
             views = [list(one) for one in zip(*by_detector, strict=True)]
         else:
-            views = [[one.view(rgb, np.random.default_rng(0)) for one in self.detectors]]
+            views = [[detector.view_of(rgb) for detector in self.detectors]]
         notes = {"notes": "; ".join(photo.notes)}
         facts = asdict(input_provenance(source, photo)) | notes
         return OpenedViews(views, width=rgb.shape[1], height=rgb.shape[0], facts=facts)
@@ -144,6 +149,21 @@ class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
         return finished
 
 
+@dataclass(frozen=True)
+class Scan:
+    """Outcome of a scan.
+
+    Attributes:
+        findings: A finding for each image, in the order of the inputs.
+        report: Report of the job.
+        ensemble: The detectors, on the device of the scan.
+    """
+
+    findings: list[Finding]
+    report: Report
+    ensemble: Ensemble
+
+
 def scan(
     inputs: Sequence[Path],
     output: Path,
@@ -152,7 +172,8 @@ def scan(
     max_fpr: float | None = None,
     prevalence: float | None = None,
     stable: bool = False,
-) -> tuple[list[Finding], Report] | None:
+    rule: CropRule | None = None,
+) -> Scan | None:
     """Score every image into a CSV file.
 
     A stopped run is continued. Its record is ``OUTPUT.run``, a folder beside the file.
@@ -166,16 +187,16 @@ def scan(
         max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
         prevalence: Share of generated images that P assumes; None for the calibration's.
         stable: Say "unsure" where the verdict on another crop, or after a mild encoding, differs.
+        rule: Crops to judge; None for the calibration's.
 
     Returns:
-        A finding for each image, in the inputs' order, and the job's report; None on every process
-        but the first.
+        The outcome; None on every process but the first.
 
     Raises:
         FileNotFoundError: If an input, its images or a detector are missing.
         ValueError: If the file exists and is no earlier run's, a detector is given twice or lacks
-            the calibration that an ensemble needs, there is no such operating point, or a stopped
-            run used other detectors or settings.
+            the calibration that an ensemble needs, there is no such operating point, a calibration
+            is of other crops, or a stopped run used other detectors or settings.
     """
     # refuse one detector twice, and foreign files
     digests = [weights_digest(name) for name in names]
@@ -185,7 +206,7 @@ def scan(
         msg = f"{output} exists already: choose another name or delete it"
         raise ValueError(msg)
     # score the images
-    ensemble = Ensemble.open(names, max_fpr, prevalence)
+    ensemble = Ensemble.open(names, max_fpr, prevalence, rule)
     found = find_images(inputs)
     report = run_job(
         ScanJob(ensemble, output, stable),
@@ -196,6 +217,7 @@ def scan(
             "max_fpr": max_fpr,
             "prevalence": prevalence,
             "stable": stable,
+            "crops": None if rule is None else str(rule),
         },
         options or JobOptions(batch_size=16),
         found.skipped,
@@ -209,7 +231,7 @@ def scan(
     order = [*(image.name for image in found.images), *found.failed]
     findings = [rows[name] for name in order]
     write_table(output, COLUMNS, map(asdict, findings))
-    return findings, report
+    return Scan(findings, report, ensemble)
 
 
 def weights_digest(name: str) -> str:

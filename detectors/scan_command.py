@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detectors.verdict_options import add_max_fpr, add_prevalence
+from detectors.crop_rule import CropRule
+from detectors.verdict_options import add_crops, add_max_fpr, add_prevalence
 from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def options(parser: Parser) -> None:
     parser.add_argument("--html", action="store_true", help="also write a page with the images")
     add_max_fpr(parser)
     add_prevalence(parser)
+    add_crops(parser, "the calibration's")
     parser.add_argument(
         "--stable",
         action="store_true",
@@ -44,29 +46,28 @@ def options(parser: Parser) -> None:
 
 def act(settings: Any, output: Output) -> int:
     """Run the verb; return 0 only if every image could be read."""
-    from detectors.ensemble import Ensemble
     from detectors.guarantee import ensemble_words, purpose_words
     from detectors.scan import scan
     from detectors.scan_page import write_page
 
-    rule = (settings.max_fpr, settings.prevalence)
     outcome = scan(
         settings.photos,
         settings.output,
         settings.weights,
         job_options(settings),
-        *rule,
-        stable=settings.stable,
+        settings.max_fpr,
+        settings.prevalence,
+        settings.stable,
+        CropRule.given(settings.crops, settings.pool),
     )
     if outcome is None:
         return 0
-    findings, report = outcome
-    ensemble = Ensemble.open(settings.weights, *rule)
+    findings, ensemble = outcome.findings, outcome.ensemble
     if settings.html:
         page = settings.output.with_suffix(".html")
         write_page(settings.photos, findings, ensemble, page)
         output.result(page=page)
-    code = output.report(report, f"judged in {settings.output}")
+    code = output.report(outcome.report, f"judged in {settings.output}")
     counts = {}
     for verdict in ("generated", "unsure", "real"):
         counts[verdict] = sum(row.verdict == verdict for row in findings)

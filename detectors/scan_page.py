@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from detectors.calibration import VERDICT_RATE
 from detectors.guarantee import ensemble_words, per_cent, purpose_words
+from detectors.heat_maps import heat_image
 from detectors.operating_points import OperatingPoint
+from engine.ordered import map_ahead
 from engine.pages import shell
 from engine.pages.data_urls import image_url
 from images.inputs import ImageInput, find_images
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 
 MAX_IMAGES = 300
 """Images on a page."""
+
+MAX_HEAT_MAPS = 60
+"""Images with heat maps, which take as many forward passes as an image has windows."""
+
+THREADS = 4
+"""Threads that open images."""
+
+MAX_WAITING_BYTES = 512 << 20
+"""Memory of opened images that wait."""
 
 MAX_ROWS = 5000
 """Rows of the page's table."""
@@ -52,9 +63,8 @@ def write_page(
     # readable images, the most suspicious first
     readable = [row for row in findings if not row.error]
     ordered = sorted(readable, key=lambda row: -(row.logit or 0))
-    figures = []
-    for row in ordered[:MAX_IMAGES]:
-        figures.append((row, _images(files.get(row.file), row.file, detectors)))
+    shown = ordered[:MAX_IMAGES]
+    figures = list(zip(shown, _figures(shown, files, detectors), strict=True))
     counts = {}
     for verdict in ("generated", "unsure", "real"):
         counts[verdict] = sum(row.verdict == verdict for row in ordered)
@@ -70,7 +80,7 @@ def write_page(
         detectors=[_detector_row(name, detector) for name, detector in detectors.items()],
         findings=ordered[:MAX_ROWS],
         figures=figures,
-        heat=any(len(images) > 1 for _, images in figures),
+        heat=sum(len(images) > 1 for _, images in figures),
         lost=sum(not images for _, images in figures),
         shown=MAX_IMAGES,
     )
@@ -112,47 +122,39 @@ def _detector_row(name: str, detector: Detector) -> list[Any]:
     return [name, detector.kind, fitted, rate]
 
 
-def _images(
-    file: ImageInput | None, name: str, detectors: Mapping[str, Detector]
-) -> list[tuple[str, str]]:
-    """Render an image and its heat maps, as data URLs with descriptions.
+def _figures(
+    rows: Sequence[Finding],
+    files: Mapping[str, ImageInput],
+    detectors: Mapping[str, Detector],
+) -> Iterator[list[tuple[str, str]]]:
+    """Render images and heat maps, as data URLs with descriptions.
 
-    The list is empty if the file is gone.
+    Images are opened in threads. The list of an image is empty if its file is gone.
     """
-    if file is None:
-        return []
-    try:
-        rgb = file.open().rgb
-    except (UnreadableImage, OSError):
-        return []
-    images = [(image_url(rgb, THUMBNAIL_SIDE, "jpeg"), name)]
-    for detector_name, detector in detectors.items():
-        heat = heat_image(rgb, detector)
-        if heat is not None:
-            url = image_url(heat, THUMBNAIL_SIDE, "jpeg")
-            images.append((url, f"heat map of {name} by {detector_name}"))
-    return images
 
+    def open_file(row: Finding) -> tuple[NDArray[np.uint8], str] | None:
+        """Open a file and render its thumbnail; None if that fails."""
+        if row.file not in files:
+            return None
+        try:
+            rgb = files[row.file].open().rgb
+        except (UnreadableImage, OSError):
+            return None
+        return rgb, image_url(rgb, THUMBNAIL_SIDE, "jpeg")
 
-def heat_image(rgb: NDArray[np.uint8], detector: Detector) -> NDArray[np.uint8] | None:
-    """Render a heat map over the detector's view of an image.
+    def size(row: Finding) -> int:
+        return 3 * (row.width or 0) * (row.height or 0)
 
-    Args:
-        rgb: (H, W, 3) uint8.
-        detector: Detector to explain.
-
-    Returns:
-        (S, S, 3) uint8, brighter where it looks more generated; None for networks without local
-        logits.
-    """
-    import matplotlib as mpl
-    import torch
-
-    view = detector.view(rgb, np.random.default_rng(0)).unsqueeze(0)
-    with torch.no_grad():
-        heat = detector.heat_map(view.to(next(detector.parameters()).device))
-    if heat is None:
-        return None
-    colored = mpl.colormaps["inferno"](heat[0].cpu().numpy())[..., :3]
-    mixed = 0.45 * view[0].permute(1, 2, 0).numpy() + 0.55 * colored
-    return (mixed * 255).astype(np.uint8)
+    opened = map_ahead(open_file, rows, THREADS, size, MAX_WAITING_BYTES, 4 * THREADS)
+    for number, (row, image) in enumerate(opened):
+        if image is None:
+            yield []
+            continue
+        rgb, url = image
+        images = [(url, row.file)]
+        for name, detector in detectors.items() if number < MAX_HEAT_MAPS else ():
+            heat = heat_image(rgb, detector)
+            if heat is not None:
+                url = image_url(heat, THUMBNAIL_SIDE, "jpeg")
+                images.append((url, f"heat map of {row.file} by {name}"))
+        yield images

@@ -14,8 +14,10 @@ from torch import Tensor
 from checkpoints.folders import weight_file
 from datamodules.exact import feature_width, read_batches, read_exactly
 from datamodules.shards import StoredShard, count_samples, find_shards
+from detectors.crop_rule import CENTER
 from detectors.detector import Detector
 from detectors.feature_shards import check_features
+from detectors.forward import CROPS_AT_ONCE
 from detectors.scores import DISTANCES, Scores
 from engine.devices import Process
 from engine.files import file_digest
@@ -101,8 +103,13 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
         done = 0
         rows: Rows = []
         failed: list[str] = []
-        samples = read_exactly(urls, detector.view, self.options.workers, question.edit)
-        for batch in read_batches(self.options.batch_size, samples):
+        rule = detector.calibration.crops
+        images = self.options.batch_size
+        if rule.crops != "center":
+            # some of the images at a time, as crops are many
+            images = max(1, images // CROPS_AT_ONCE)
+        samples = read_exactly(urls, rule.of(detector.view), self.options.workers, question.edit)
+        for batch in read_batches(images, samples):
             failed += [record["error"] for record in batch.unread]
             outputs = self.outputs(detector, batch.inputs) if batch.inputs else []
             for sample, output in zip(batch.samples, outputs, strict=True):
@@ -174,14 +181,18 @@ def find_stored(detectors: Sequence[Detector], data: Sequence[str]) -> tuple[Sto
     Raises:
         FileNotFoundError: If one is missing.
         ValueError: If none is named, images and features are mixed, or features are of another
-            backbone.
+            backbone or of one crop where several are asked for.
     """
     shards = dict.fromkeys(shard for pattern in data for shard in find_shards(pattern))
     if not shards:
         msg = "no shards: name some with --data '[SHARDS/val-*.tar]'"
         raise ValueError(msg)
-    feature_width(data, list(shards))
+    width = feature_width(data, list(shards))
     for detector in detectors:
+        rule = detector.calibration.crops
+        if width is not None and rule.crops != "center":
+            msg = f"{rule}: features are of one crop of each image; name shards of images"
+            raise ValueError(msg)
         check_features(detector, data)
     return tuple(StoredShard(shard) for shard in shards)
 
@@ -205,9 +216,14 @@ def shard_by_shard(
 
 def detector_settings(name: str, detector: Detector) -> dict[str, Any]:
     """Return the settings of a manifest that a detector's logits depend on."""
-    settings = {"weights": file_digest(weight_file(name)), "view": asdict(detector.view)}
-    guard = detector.calibration.domain
-    return settings if guard is None else settings | {"domain": guard.sha256}
+    settings: dict[str, Any] = {"weights": file_digest(weight_file(name))}
+    settings["view"] = asdict(detector.view)
+    calibration = detector.calibration
+    if calibration.domain is not None:
+        settings["domain"] = calibration.domain.sha256
+    if calibration.crops != CENTER:
+        settings["crops"] = str(calibration.crops)
+    return settings
 
 
 def score(

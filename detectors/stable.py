@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from detectors.detector import Detector
 from detectors.ensemble import Judgement
 from images.transforms.codecs import jpeg
-from images.transforms.views import View
 
 CROPS = 4
 """Crops at random positions, beside the center."""
@@ -23,17 +23,19 @@ ROUNDS = ("", *["another crop"] * CROPS, f"JPEG {QUALITY}")
 """Change of each view; the first has none."""
 
 
-def stable_views(view: View, rgb: NDArray[np.uint8]) -> list[Tensor]:
+def stable_views(detector: Detector, rgb: NDArray[np.uint8]) -> list[Tensor]:
     """Take the views of :data:`ROUNDS`, the same ones in every call.
 
+    Of several crops, another crop is the whole grid elsewhere.
+
     Args:
-        view: View of a detector.
+        detector: Detector that judges the image.
         rgb: Image, (H, W, 3) uint8.
     """
-    views = [view(rgb, np.random.default_rng(0))]
-    anywhere = replace(view, random=True)
-    views += [anywhere(rgb, np.random.default_rng(number)) for number in range(1, CROPS + 1)]
-    return [*views, view(jpeg(rgb, QUALITY), np.random.default_rng(0))]
+    views = [detector.view_of(rgb)]
+    for number in range(1, CROPS + 1):
+        views.append(detector.view_of(rgb, np.random.default_rng(number)))
+    return [*views, detector.view_of(jpeg(rgb, QUALITY))]
 
 
 def stable_judgement(judged: Sequence[Judgement]) -> Judgement:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
+from detectors.crop_rule import Layout
 from engine.cli import Parser
 
 
@@ -38,4 +39,27 @@ def add_prevalence(parser: Parser) -> None:
         default=None,
         help="share of generated images among those to judge, which P and the share of wrong "
         "verdicts depend on; P assumes 0.5 by default",
+    )
+
+
+def add_crops(parser: Parser, default: str) -> None:
+    """Add ``--crops`` and ``--pool``.
+
+    Args:
+        parser: The parser.
+        default: Words on what is taken without them.
+    """
+    parser.add_argument(
+        "--crops",
+        type=Layout | None,
+        default=None,
+        help="crops of an image to judge: center, five (corners and center), or tiles that cover "
+        f"it; {default} by default",
+    )
+    parser.add_argument(
+        "--pool",
+        type=str | None,
+        default=None,
+        help="how the logits of several crops become one: mean, max, or top-K, the mean of the K "
+        "highest; mean by default",
     )

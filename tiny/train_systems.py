@@ -138,7 +138,8 @@ def train_detector(
     best = runs[max(auc, key=lambda key: auc[key])]
     best.model.detector.half().save_pretrained(place.shipped / name)
     options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
-    calibrate(str(place.shipped / name), [f"{shards}/calibration-*.tar"], RATES, options)
+    data = [f"{shards}/calibration-*.tar"]
+    calibrate(str(place.shipped / name), data, RATES, options=options)
     auc_text = ", ".join(f"{key} {value:.3f}" for key, value in auc.items())
     note = (
         f"{sizes.train} portraits, samples of {' and '.join(TRAIN_PIPELINES)}, "

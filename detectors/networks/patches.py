@@ -5,7 +5,6 @@ The mean of the patch logits is the image's logit; the patch logits form a heat 
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -108,18 +107,20 @@ class TinyPatchClassifier(nn.Module):
         return self.patch_logits(images).mean(dim=(1, 2))
 
 
-def heat_map(network: nn.Module, images: Tensor) -> Tensor | None:
-    """Compute P(generated) of every pixel.
+def local_logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Compute a logit of every pixel.
 
     Args:
         network: Network of a detector.
         images: (B, 3, H, W) in [0, 1].
 
     Returns:
-        (B, H, W) in [0, 1]; None for networks without patch logits.
+        (B, H, W); the logit of the whole image everywhere, for networks without patch logits.
     """
     patch_logits = getattr(network, "patch_logits", None)
     if patch_logits is None:
-        return None
-    logits = patch_logits(images).unsqueeze(1)
-    return torch.sigmoid(F.interpolate(logits, images.shape[-2:], mode="bilinear"))[:, 0]
+        logits: Tensor = network(images)
+        return logits.view(-1, 1, 1).expand(-1, *images.shape[-2:])
+    return F.interpolate(patch_logits(images).unsqueeze(1), images.shape[-2:], mode="bilinear")[
+        :, 0
+    ]

@@ -14,7 +14,7 @@ from detectors.guarantee import (
     prior_words,
     purpose_words,
 )
-from detectors.scan_page import heat_image
+from detectors.heat_maps import heat_image
 from eval.demo.image_files import save_thumbnail
 from eval.demo.sessions import Sessions
 
@@ -68,7 +68,7 @@ def add(
     gr.Markdown(
         f"Detector: **{purpose_words(model, purpose)}**\n\n{bound_words(calibration)}; "
         f"{domain_words(calibration)}. {NOT_BOUNDED} {prior_words(calibration)}. "
-        "Bright places of a heat map look generated to it; some networks have no heat map."
+        "Bright places of a heat map look generated to it; very large images have none."
     )
     files = sessions.files("Images to judge", "detect-files")
     button = gr.Button("Detect", variant="primary", elem_id="detect-button")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from images.transforms.codecs import jpeg
 from images.transforms.color import jitter
@@ -153,7 +154,7 @@ class View:
     def _cut(self, size: Size, rows: Rows, edits: BlurJPEG, rng: np.random.Generator) -> RGBImage:
         """Crop a square from the edited image, resized first if needed."""
         if self.policy not in ("crop", "tile_crop") or min(size) < self.size:
-            window = self._resized(rows(size[0]))
+            window = self.scaled(rows(size[0]))
             size = window.shape[:2]
             rows = lambda bottom: window[:bottom]  # noqa: E731
         top = self._corner(size[0], rng)
@@ -173,13 +174,19 @@ class View:
             square = mask_patches(square, MAX_MASKED, rng)
         return square
 
+    def scaled(self, rgb: RGBImage) -> RGBImage:
+        """Resize a whole image as before the crop; both sides become at least ``size``."""
+        if self.policy in ("crop", "tile_crop", "whole") and min(rgb.shape[:2]) >= self.size:
+            return rgb
+        return self._resized(rgb)
+
     def _resized(self, rgb: RGBImage) -> RGBImage:
         """Resize or repeat an image until both sides are at least ``size``."""
         height, width = rgb.shape[:2]
         if self.policy == "tile_crop":
             return np.tile(rgb, (-(-self.size // height), -(-self.size // width), 1))
         rgb = limit_aspect(rgb, ratio=MAX_ASPECT)
-        shorter = self.size if self.policy == "crop" else self.resize
+        shorter = self.size if self.policy in ("crop", "whole") else self.resize
         return self._scaled(rgb, covering_size((rgb.shape[0], rgb.shape[1]), (shorter, shorter)))
 
     def _scaled(self, rgb: RGBImage, size: Size) -> RGBImage:
@@ -239,8 +246,20 @@ class BlurJPEG:
         return span(top, size[0]), span(left, size[1])
 
 
-def to_tensor(rgb: RGBImage) -> Tensor:
-    """Convert (H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
+def channels_first(pixels: NDArray[np.uint8]) -> Tensor:
+    """Convert (..., H, W, 3) uint8 to a tensor, (..., 3, H, W) uint8."""
     import torch
 
-    return torch.from_numpy(rgb.transpose(2, 0, 1).copy()).float() / 255
+    return torch.from_numpy(np.moveaxis(pixels, -1, -3).copy())
+
+
+def as_input(images: Tensor) -> Tensor:
+    """Convert uint8 images to float32 in [0, 1], and features to float32."""
+    import torch
+
+    return images.float().div_(255) if images.dtype == torch.uint8 else images.float()
+
+
+def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """Convert (..., H, W, 3) uint8 to (..., 3, H, W) float32 in [0, 1]."""
+    return channels_first(pixels).float() / 255

@@ -15,7 +15,7 @@ from detectors.networks import (
     TimmClassifier,
 )
 from detectors.networks.frequency import dct_matrix
-from detectors.networks.patches import heat_map
+from detectors.networks.patches import local_logits
 from detectors.networks.residuals import haar_hh, npr, srm_filters
 
 SMALL = {
@@ -137,13 +137,16 @@ def test_a_patch_sees_nine_pixels():
     assert int(columns.max() - columns.min()) + 1 <= 10
 
 
-def test_heat_maps_are_there_where_answers_have_places():
+def test_every_network_has_a_logit_of_every_pixel():
     images = torch.rand(2, 3, 32, 32)
-    heat = heat_map(NETWORKS["tiny_patches"](), images)
-    assert heat.shape == (2, 32, 32)
-    assert 0 <= heat.min() <= heat.max() <= 1
-    assert heat_map(NETWORKS["npr"](), images) is None
-    assert sum(p.numel() for p in NETWORKS["tiny_patches"]().parameters()) < 1400
+    patches = NETWORKS["tiny_patches"]().eval()
+    local = local_logits(patches, images)
+    assert local.shape == (2, 32, 32)
+    assert local.std() > 0
+    whole = NETWORKS["npr"]().eval()
+    local = local_logits(whole, images)
+    assert torch.equal(local, whole(images).view(2, 1, 1).expand(2, 32, 32))
+    assert sum(p.numel() for p in patches.parameters()) < 1400
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def files(tmp_path_factory):
 
 
 def test_python_and_the_command_agree(detector, files, tmp_path):
-    findings, _ = scan([files[0].parent], tmp_path / "s.csv", [DETECTOR])
+    findings = scan([files[0].parent], tmp_path / "s.csv", [DETECTOR]).findings
     predicted = detector.predict(files)
     assert [one.name for one in predicted] == [str(file) for file in files]
     for one, finding in zip(predicted, findings, strict=True):

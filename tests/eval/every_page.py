@@ -4,12 +4,10 @@ Each builder returns the page's file.
 """
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from PIL import Image
 
 NAME = "<img src=x onerror=alert(1)>\"'&\N{RIGHT-TO-LEFT OVERRIDE}gnp.png"
@@ -192,10 +190,12 @@ def retrieval(folder):
 
 def scan(folder):
     from detectors.calibration import Calibration
+    from detectors.detector import Detector
     from detectors.ensemble import Ensemble, Member
     from detectors.operating_points import OperatingPoint
     from detectors.scan import Finding
     from detectors.scan_page import write_page
+    from images.transforms.views import View
 
     for number, name in enumerate((NAME, LONG, "a.png", "0001.png", "=cmd.png")):
         image(folder / "photos" / name[-200:], seed=number, side=200)
@@ -214,13 +214,8 @@ def scan(folder):
     found.append(Finding("broken.png", error=f"{NAME}: damaged"))
     point = OperatingPoint(0.05, real_below=-0.5, generated_above=0.5)
     calibration = Calibration(images=500, points=(point,))
-    detector = SimpleNamespace(
-        kind="npr",
-        calibration=calibration,
-        view=lambda rgb, rng: torch.zeros(3, 24, 24),
-        parameters=lambda: iter([torch.zeros(1)]),
-        heat_map=lambda views: torch.rand(1, 24, 24),
-    )
+    detector = Detector("tiny_patches", view=View("crop", size=24, resize=24)).eval()
+    detector.calibration = calibration
 
     class Judged(Ensemble):
         def purposes(self):
