@@ -12,6 +12,7 @@ from PIL import Image
 from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.calibration_record import Output
+from detectors.crop_rule import CropRule
 from detectors.detector import Detector
 from detectors.ensemble import Ensemble, Judgement, Member
 from detectors.operating_points import OperatingPoint
@@ -129,12 +130,16 @@ def test_the_whole_is_judged_by_its_own_thresholds():
 def test_stable_is_unsure_where_a_view_has_another_verdict():
     rgb = np.full((96, 96, 3), 128, np.uint8)
     rgb[32:64, 32:64] = np.random.default_rng(0).integers(0, 255, (32, 32, 3))
-    view = View("crop", size=32, resize=32)
-    views = stable_views(view, rgb)
+    detector = Detector("tiny_patches", view=View("crop", size=32, resize=32))
+    views = stable_views(detector, rgb)
     assert len(views) == len(ROUNDS) == 6
-    assert all((a == b).all() for a, b in zip(views, stable_views(view, rgb), strict=True))
-    assert (views[0] == view(rgb, np.random.default_rng(0))).all()
-    assert views[1].std() < views[0].std() > views[2].std()
+    assert all((a == b).all() for a, b in zip(views, stable_views(detector, rgb), strict=True))
+    assert (views[0].permute(1, 2, 0).numpy() == rgb[32:64, 32:64]).all()
+    assert views[1].float().std() < views[0].float().std() > views[2].float().std()
+    detector.calibration = Calibration(crops=CropRule("tiles"))
+    grids = stable_views(detector, rgb)
+    assert grids[0].shape == (9, 3, 32, 32)
+    assert not torch.equal(grids[1][0], grids[2][0]), "the grid is elsewhere"
     first = Judgement("real", "", 0.1, -2.0)
     assert stable_judgement([first]) == stable_judgement([first] * 6) == first
     flips = [first] * 5 + [Judgement("generated", "", 0.9, 2.0)]
