@@ -15,6 +15,7 @@ from detectors.heat_maps import heat_image
 from detectors.operating_points import OperatingPoint
 from engine.ordered import map_ahead
 from engine.pages import shell
+from engine.pages.charts import Bars, histogram
 from engine.pages.data_urls import image_url
 from images.inputs import ImageInput, find_images
 from images.kinds import UnreadableImage
@@ -78,12 +79,35 @@ def write_page(
         bounds=ensemble_words(ensemble),
         purposes=[purpose_words(*purpose) for purpose in ensemble.purposes().items()],
         detectors=[_detector_row(name, detector) for name, detector in detectors.items()],
+        bars=_bars(ordered),
+        band=_band(ensemble.calibration),
         findings=ordered[:MAX_ROWS],
         figures=figures,
         heat=sum(len(images) > 1 for _, images in figures),
         lost=sum(not images for _, images in figures),
         shown=MAX_IMAGES,
     )
+
+
+def _bars(readable: Sequence[Finding]) -> Bars:
+    """Histogram of P by verdict; empty if no image has one."""
+    values: dict[str, list[float]] = {"real": [], "unsure": [], "generated": []}
+    for row in readable:
+        if row.probability is not None:
+            values[row.verdict].append(row.probability)
+    return histogram(values) if any(values.values()) else []
+
+
+def _band(calibration: Calibration | None) -> list[float | None]:
+    """P at both thresholds of the verdicts; None where there is none."""
+    point = calibration.point if calibration is not None else None
+    if calibration is None or point is None:
+        return [None, None]
+    logits = (point.real_below, point.generated_above)
+    return [
+        None if logit is None else float(calibration.probability(np.array(logit)))
+        for logit in logits
+    ]
 
 
 def legend(calibration: Calibration | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from checkpoints.pickles import is_zipped
 from datamodules.fake2m.annotations import PathTable, split_row
-from engine.pages.data_urls import figure_url
+from engine.pages.charts import density_points
 from images.io import decode_photo
 from images.kinds import UnreadableImage
 from images.samples import read_samples
@@ -133,21 +133,14 @@ def summary(
     return table
 
 
-def plot(records: Sequence[dict[str, Any]], classes: dict[int, str]) -> str:
-    """Plot histograms by class, as a data URL."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
-    axes = figure.add_subplot()
+def densities(
+    records: Sequence[dict[str, Any]], classes: dict[int, str]
+) -> tuple[dict[str, str], float, float]:
+    """Densities of the scores by class, and the ends of their scale."""
     by_class = {name: _scores(records, label) for label, name in classes.items()}
     scores = [score for values in by_class.values() for score in values]
-    edges = np.linspace(min(scores), max(scores) + 1e-9, 41).tolist()
-    for name, values in by_class.items():
-        if values:
-            axes.hist(values, bins=edges, alpha=0.55, density=True, label=name)
-    axes.set_xlabel("aesthetic score")
-    axes.legend()
-    return figure_url(figure)
+    low, high = min(scores), max(scores) + 1e-9
+    return density_points(by_class, low, high), low, high
 
 
 def _scores(records: Sequence[dict[str, Any]], label: int) -> list[float]:

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from datamodules.fake2m.aesthetics import Scorer, compute, join, plot, read_aesthetics, summary
+from datamodules.fake2m.aesthetics import Scorer, compute, densities, join, read_aesthetics, summary
 from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.shortcuts import Gate, shortcut_gate
 from datamodules.shards import local_shards
 from engine.files import write_bytes
-from engine.pages.data_urls import figure_url, image_url
+from engine.pages.charts import density_points
+from engine.pages.data_urls import image_url
 from engine.pages.shell import MISSING, write_page
 from images.io import decode_photo
 from images.kinds import UnreadableImage
@@ -177,20 +176,15 @@ def contact_sheet(records: Sequence[dict[str, Any]]) -> Sheet:
     return sheet
 
 
-def sizes_plot(records: Sequence[dict[str, Any]]) -> str:
-    """Plot file sizes in bits per pixel, as a data URL."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
-    axes = figure.add_subplot()
+def size_densities(records: Sequence[dict[str, Any]]) -> tuple[dict[str, str], float]:
+    """Densities of file sizes in bits per pixel by class, and the right end of their scale."""
+    bits = {}
     for label, kind in CLASSES.items():
         of_class = [record for record in records if record["label"] == label]
-        bits = [8 * record["nbytes"] / (record["width"] * record["height"]) for record in of_class]
-        edges = np.linspace(0, max(24.0, *bits), 49).tolist()
-        axes.hist(bits, bins=edges, alpha=0.55, density=True, label=kind)
-    axes.set_xlabel("bits per pixel of the file")
-    axes.legend()
-    return figure_url(figure)
+        sizes = [8 * record["nbytes"] / (record["width"] * record["height"]) for record in of_class]
+        bits[kind] = sizes
+    high = max(24.0, *(size for sizes in bits.values() for size in sizes))
+    return density_points(bits, 0.0, high), high
 
 
 def write_inspection(
@@ -219,7 +213,7 @@ def write_inspection(
         verdict=gate.verdict(),
         passed=gate.passed,
         features=[[name, f"{value:.3f}"] for name, value in gate.features.items()],
-        sizes=sizes_plot(records),
+        sizes=size_densities(records),
         aesthetics=_aesthetics_section(records),
         histograms=histograms,
         classes=list(CLASSES.values()),
@@ -240,7 +234,7 @@ def _histogram_rows(by_class: Mapping[str, Mapping[str, int]]) -> list[list[Any]
 
 
 def _aesthetics_section(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Build plot and table of the aesthetic scores; empty without scores."""
+    """Build chart and table of the aesthetic scores; empty without scores."""
     table = summary(records, CLASSES)
     if not table:
         return {}
@@ -248,7 +242,7 @@ def _aesthetics_section(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for kind, values in table.items():
         rows.append([kind, *(f"{value:.4g}" for value in values.values())])
     return {
-        "plot": plot(records, CLASSES),
+        "densities": densities(records, CLASSES),
         "head": ["class", *next(iter(table.values()))],
         "rows": rows,
     }

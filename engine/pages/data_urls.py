@@ -1,25 +1,22 @@
-"""``data:`` URLs of image files, arrays and matplotlib figures."""
+"""``data:`` URLs of image files and arrays."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MIN_HEIGHT = 96
 """Height in pixels below which an image is shown at twice its size."""
 
 
 def data_url(content: bytes, kind: str) -> str:
-    """Return the URL of an image file's bytes; ``kind`` is png, jpeg or svg+xml."""
+    """Return the URL of an image file's bytes; ``kind`` is png or jpeg."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -47,13 +44,3 @@ def image_url(
 def strip_url(images: Sequence[NDArray[np.uint8]]) -> str:
     """Return the URL of one PNG with images of equal height, (H, W, 3), side by side."""
     return image_url(np.hstack(list(images)))
-
-
-def figure_url(figure: Figure) -> str:
-    """Return the URL of a matplotlib figure as SVG, with deterministic bytes."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "page"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return data_url(buffer.getvalue(), "svg+xml")

@@ -25,7 +25,10 @@ def csp_hash(text: str) -> str:
 
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-SCRIPT = Path(__file__).with_name("table.js").read_text(encoding="utf-8")
+SCRIPT = "".join(
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("table.js", "images.js", "copy.js")
+)
 
 FILE_POLICY = (
     f"default-src 'none'; img-src data:; style-src {csp_hash(STYLE)}; "

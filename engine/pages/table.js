@@ -28,16 +28,57 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   }
   if (rows.length < 4) continue; // nothing to look for
+  const tools = document.createElement("p");
+  tools.className = "tools";
+  table.closest(".scroll").before(tools);
+  const part = (row) => [...row.cells].map((cell) => cell.textContent.replace(/\s+/g, " ").trim());
+  const names = heads.map((head) => head.textContent.trim());
+  const download = (kind, text) => {
+    const link = document.createElement("a"), title = table.closest(".scroll").ariaLabel ?? document.title;
+    link.href = URL.createObjectURL(new Blob([text], { type: kind === "csv" ? "text/csv" : "application/json" }));
+    link.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "_")}.${kind}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  const visible = () => [...body.rows].filter((row) => !row.hidden).map(part);
+  const quoted = (text) => `"${(/^[=+@\t\r]|^-(?![\d.])/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`; // a formula is text
+  const exports = {
+    csv: () => [names, ...visible()].map((cells) => cells.map(quoted).join(",")).join("\r\n") + "\r\n",
+    json: () => JSON.stringify(visible().map((cells) => Object.fromEntries(cells.map((cell, index) => [names[index], cell]))), null, 1),
+  };
+  const savers = Object.entries(exports).map(([kind, text]) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(`Save as ${kind.toUpperCase()}`);
+    button.addEventListener("click", () => download(kind, text()));
+    return button;
+  });
   const label = document.createElement("label"), field = document.createElement("input"), shown = document.createElement("output");
   label.className = "filter";
   field.type = "search";
   label.append("Show rows with ", field);
   const words = new Map(rows.map((row) => [row, // not figures: 0.5 would find 90.5
     [...row.cells].filter((cell) => Number.isNaN(valueOf(cell).number)).map((cell) => cell.textContent).join(" ").toLowerCase()]));
-  field.addEventListener("input", () => {
-    const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) row.hidden = !wanted.every((word) => words.get(row).includes(word));
-    shown.value = wanted.length ? ` ${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+  const chosen = heads.filter((head) => "choices" in head.dataset).map((head) => { // a list of the column's values
+    const column = Number(head.dataset.column), list = document.createElement("select"), outer = document.createElement("label");
+    const values = [...new Set(rows.map((row) => row.cells[column].textContent.trim()))].sort();
+    list.append(new Option("all", ""), ...values.map((value) => new Option(value)));
+    outer.append(`${head.textContent.trim()} `, list);
+    outer.className = "filter";
+    tools.append(outer);
+    list.addEventListener("change", filter);
+    return { column, list };
   });
-  table.closest(".scroll").before(label, shown);
+  function filter() {
+    const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of rows) {
+      const fits = chosen.every(({ column, list }) => !list.value || row.cells[column].textContent.trim() === list.value);
+      row.hidden = !fits || !wanted.every((word) => words.get(row).includes(word));
+    }
+    const left = rows.filter((row) => !row.hidden).length;
+    shown.value = left < rows.length ? ` ${left} of ${rows.length}` : "";
+  }
+  field.addEventListener("input", filter);
+  tools.prepend(label);
+  tools.append(shown, ...savers);
 }

@@ -29,7 +29,7 @@ from eval.reports.comparisons import (
     reach,
     span,
 )
-from eval.reports.matrix_curve import curve
+from eval.reports.matrix_curve import charts
 from eval.reports.personalization import DESCRIPTIONS, first_images
 from eval.studies.access import unrecorded_box
 
@@ -82,7 +82,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
         better={metric.name: metric.wanted for metric in CATALOG},
         descriptions=DESCRIPTIONS,
         people=[_person(output, rows, person, pictures) for person in unique(rows, "person")],
-        curve=curve(rows),
+        charts=charts(rows),
         count=count(len(unique(rows, "person"))),
         real=float(np.mean([row["real_ism"] for row in rows])),
     )

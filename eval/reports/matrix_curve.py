@@ -1,81 +1,36 @@
-"""Plot of a matrix: ISM over the purifications."""
+"""Charts of a matrix: ISM after each purification."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from engine.pages.data_urls import figure_url
+from engine.pages.charts import IntervalChart, Mark
 from engine.statistics import mean_interval
-from eval.reports.comparisons import Values, identity_score
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from eval.reports.comparisons import identity_score
 
 Row = dict[str, Any]
 
 
-def curve(rows: Sequence[Row]) -> str:
-    """Plot the ISM of each arm over the purifications, as SVG.
-
-    Each attack with at least two purifications has a panel. Without such an attack the result is
-    empty.
-    """
-    # Rows of each attack with at least two purifications.
-    groups: dict[str, list[Row]] = {}
+def charts(rows: Sequence[Row]) -> list[IntervalChart]:
+    """Charts of the mean ISM of each arm after each purification, one for each attack."""
+    groups: dict[str, dict[tuple[str, str], list[float | None]]] = {}
     for row in rows:
-        groups.setdefault(str(row["attack"]), []).append(row)
-    panels = {}
-    for attack, here in groups.items():
-        if len({row["purification"] for row in here}) > 1:
-            panels[attack] = here
-    if not panels:
-        return ""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 9}):
-        drawing = Figure(figsize=(9, 3.2 * len(panels)), layout="constrained")
-        for index, (attack, here) in enumerate(panels.items()):
-            axes = drawing.add_subplot(len(panels), 1, index + 1)
-            purifications = list(dict.fromkeys(str(row["purification"]) for row in here))
-            for arm in dict.fromkeys(str(row["arm"]) for row in here):
-                _draw_arm(axes, [row for row in here if row["arm"] == arm], purifications, arm)
-            axes.set_xticks(range(len(purifications)), purifications)
-            axes.set_ylabel("ISM, no face = 0; 95 % over people")
-            axes.set_title(attack)
-            axes.grid(alpha=0.3)
-            axes.legend()
-        return figure_url(drawing)
+        cell = (str(row["purification"]), str(row["arm"]))
+        groups.setdefault(str(row["attack"]), {}).setdefault(cell, []).append(row["ism_all"])
+    drawn = []
+    for attack, cells in groups.items():
+        marks = [_mark(*cell, scores) for cell, scores in cells.items()]
+        name = f"{attack}: ISM after each purification, no face = 0, 95 % over people"
+        drawn.append(IntervalChart(name, marks, 0.0, 1.0))
+    return drawn
 
 
-def _draw_arm(axes: Axes, rows: Sequence[Row], purifications: Sequence[str], arm: str) -> None:
-    """Plot the means of one arm with their intervals."""
-    means = []
-    bars = []
-    for purification in purifications:
-        scores = [row["ism_all"] for row in rows if row["purification"] == purification]
-        values = identity_score(scores)
-        known = values[np.isfinite(values)]
-        mean = known.mean() if len(known) else np.nan
-        means.append(mean)
-        bars.append(_bars(known, mean))
-    axes.errorbar(
-        range(len(purifications)),
-        means,
-        yerr=np.array(bars).T,
-        marker="o",
-        capsize=3,
-        label=arm,
-    )
-
-
-def _bars(values: Values, mean: float) -> tuple[float, float]:
-    """Distances of a mean from the ends of its interval.
-
-    Both are NaN without an interval; matplotlib then draws no bar.
-    """
-    interval = mean_interval(values, (0.0, 1.0))
-    return (np.nan, np.nan) if interval is None else (mean - interval.low, interval.high - mean)
+def _mark(purification: str, arm: str, scores: Sequence[float | None]) -> Mark:
+    """Mean ISM of one arm with its interval."""
+    values = identity_score(scores)
+    known = values[np.isfinite(values)]
+    mean = float(known.mean()) if len(known) else np.nan
+    return Mark(purification, arm, mean, mean_interval(known, (0.0, 1.0)))

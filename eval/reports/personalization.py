@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.manifest import read_manifest
+from engine.pages.charts import IntervalChart, Mark
 from engine.pages.data_urls import strip_url
 from engine.pages.shell import MISSING, number, write_page
 from engine.records import read_json
-from eval.reports.comparisons import HEAD, reach, span
+from eval.reports.comparisons import HEAD, count, reach, span
 from eval.reports.indexing import indexing_section
 from eval.reports.protection_table import StudyTable, summarise
 from eval.studies.results import REMEDY, PersonResult, read_results
@@ -71,6 +72,8 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         head=["arm", *table.metrics.values(), "box"],
         means=[_means_row(table, arm) for arm in table.arms],
         intervals=[_intervals_row(table, arm) for arm in table.arms],
+        scores=_scores(table),
+        verdict=verdict(table),
         comparison_head=HEAD,
         comparisons=[comparison.cells for comparison in table.comparisons],
         reach=reach(table.people, len(table.comparisons)),
@@ -83,6 +86,30 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         manifest=manifest,
     )
     return table
+
+
+def verdict(table: StudyTable) -> str:
+    """State each arm's difference from the unprotected one."""
+    against = [one for one in table.comparisons if one.b == "clean"]
+    if not against:
+        return "Nothing to compare: the study has no unprotected arm, or no arm beside it."
+    sentences = []
+    for one in against:
+        interval = span(one.difference.interval, signed=True)
+        within = f"95 % {interval}" if interval else "no interval from so few people"
+        sentences.append(f"{one.a}: {one.metric} {one.difference.mean:+.3f} ({within})")
+    return (
+        f"Against no protection, over {count(table.people)}: {'; '.join(sentences)}. "
+        "Below zero the person comes through less."
+    )
+
+
+def _scores(table: StudyTable) -> IntervalChart:
+    """Chart of the mean ISM of each arm."""
+    marks = []
+    for arm in table.arms:
+        marks.append(Mark(arm, "ISM", table.rows[arm]["ism_all"], table.intervals[arm]["ism_all"]))
+    return IntervalChart("ISM, no face = 0: mean and 95 % interval over people", marks, 0.0, 1.0)
 
 
 def _means_row(table: StudyTable, arm: str) -> list[str]:

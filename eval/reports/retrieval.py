@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from engine.files import write_text
-from engine.pages.data_urls import figure_url
+from engine.pages.charts import IntervalChart, Mark, curve_points
 from engine.pages.markdown import markdown_table
 from engine.pages.shell import write_page
 from engine.records import to_json
@@ -120,66 +118,54 @@ def write_report(
     head, rows = table(summary)
     write_text(output / "summary.json", to_json(summary))
     write_text(output / "table.md", text(summary) + "\n")
-    figures = {
-        "recall at 1 of every edit and arm": _bars(summary),
-        "precision over recall after random chains": _curves(answers, beta, metric),
-    }
-    plots = [(url, alt) for alt, url in figures.items() if url]
     write_page(
         output / "report.html",
         "eval/retrieval.html",
         count=summary["pictures"],
+        verdict=verdict(summary),
         note=note(summary),
         head=head,
         rows=rows,
-        plots=plots,
+        recalls=_recalls(summary),
+        curves=_curves(answers, beta, metric),
     )
     return summary
 
 
-def _bars(summary: Mapping[str, Any]) -> str:
-    """Plot the recall at 1 of each edit and arm, as SVG."""
-    from matplotlib.figure import Figure
-
-    arms = list(summary["arms"])
-    rows = summary["arms"][arms[0]]["edits"]
-    width = 1 / (len(arms) + 1)
-    figure = Figure(figsize=(9, 0.22 * len(rows) + 1.2), layout="constrained")
-    axes = figure.subplots()
-    for index, arm in enumerate(arms):
-        edits = summary["arms"][arm]["edits"]
-        values = np.array([edit["recall_at_1"] for edit in edits])
-        bounds = np.array([edit["recall_at_1_interval"] for edit in edits])
-        axes.barh(
-            np.arange(len(rows)) + index / (len(arms) + 1),
-            values,
-            width,
-            xerr=np.maximum([values - bounds[:, 0], bounds[:, 1] - values], 0),
-            error_kw={"elinewidth": 0.6},
-            label=arm,
-        )
-    names = [f"{row['attack']} {row['attack_param']}" for row in rows]
-    axes.set_yticks(np.arange(len(rows)), names, fontsize=7)
-    axes.invert_yaxis()
-    axes.set_xlabel("recall at 1, 95 % over images")
-    axes.legend()
-    return figure_url(figure)
+def verdict(summary: Mapping[str, Any]) -> str:
+    """State the mean recall of each arm, and the differences between them."""
+    found = []
+    for arm, figures in summary["arms"].items():
+        mean = figures["mean"]
+        found.append(f"{arm} {mean['recall_at_1']:.3f}{_span(mean['recall_at_1_interval'], '.3f')}")
+    changes = []
+    for name, change in summary["differences"].items():
+        mean = change["mean"]
+        interval = _span(mean.get("interval"), "+.3f")
+        changes.append(f"{name}: {mean['recall_at_1']:+.3f}{interval}.")
+    return " ".join([f"Copies found, mean over the edits: {', '.join(found)}.", *changes])
 
 
-def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> str:
-    """Plot precision over recall after random chains, as SVG; empty without chains."""
+def _recalls(summary: Mapping[str, Any]) -> IntervalChart:
+    """Chart of the recall at 1 of each edit and arm."""
+    marks = []
+    for arm, figures in summary["arms"].items():
+        for edit in figures["edits"]:
+            name = f"{edit['attack']} {edit['attack_param']}".strip()
+            interval = edit["recall_at_1_interval"]
+            marks.append(Mark(name, arm, edit["recall_at_1"], interval))
+    return IntervalChart("Recall at 1 after each edit, 95 % over images", marks, 0.0, 1.0)
+
+
+def _curves(answers: Mapping[str, Answers], beta: float, metric: Metric) -> dict[str, str]:
+    """Precision over recall after random chains, by arm; empty without chains."""
     if any(answer.chains is None for answer in answers.values()):
-        return ""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
+        return {}
+    series = {}
     for arm, answer in answers.items():
         distances, ids = chained(answer)
         matches = pairs(scores(distances, ids, beta, metric), ids, padded_truth(answer))
         precision, recall, _ = precision_recall(*matches)
         mu_ap = micro_average_precision(*matches)
-        axes.plot(recall, precision, label=f"{arm}, muAP {mu_ap:.3f}")
-    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend()
-    return figure_url(figure)
+        series[f"{arm}, muAP {mu_ap:.3f}"] = curve_points(recall, precision)
+    return series

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from jinja2 import UndefinedError
 
+from engine.pages.charts import IntervalChart, Mark
 from engine.pages.data_urls import data_url, image_url, strip_url
 from engine.pages.markdown import markdown_table
 from engine.pages.shell import FILE_POLICY, SERVED_POLICY, number, render, write_page
@@ -26,7 +27,9 @@ def page(**changes):
         "note": "",
         "head": ["edit", HOSTILE],
         "rows": [[HOSTILE, "0.5"]],
-        "plots": [("data:image/png;base64,", HOSTILE)],
+        "verdict": HOSTILE,
+        "recalls": IntervalChart(HOSTILE, [Mark(HOSTILE, HOSTILE, 0.5)], 0.0, 1.0),
+        "curves": {HOSTILE: "0,0 100,100"},
     }
     return render("eval/retrieval.html", **(values | changes))
 
@@ -53,7 +56,7 @@ def test_the_policy_admits_this_style_and_script_alone():
 
 def test_text_is_escaped_wherever_it_stands():
     text = page()
-    assert text.count("onerror") == 4, "in head, row, alternative text and region"
+    assert text.count("onerror") == 6, "in head, row, verdict, and the charts' name, row and series"
     assert "<img src=x" not in text
     assert text.count("<script>") == text.count("<title>") == 1
 
@@ -69,9 +72,11 @@ def test_names_that_are_no_text_are_written(tmp_path):
         "eval/retrieval.html",
         count=1,
         note="",
+        verdict="",
         head=["edit"],
         rows=[["caf\udce9.png"]],
-        plots=[],
+        recalls=IntervalChart("", [], 0.0, 1.0),
+        curves={},
     )
     assert "caf?.png" in (tmp_path / "deep" / "a.html").read_text()
 

@@ -1,6 +1,10 @@
 """Every page in a real browser: light and dark, on a desk and on a phone, with hostile names."""
 
+import csv
+import json
+
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from engine.pages.shell import FILE_POLICY
 from tests.eval.every_page import NAME, PAGES, personalization
@@ -43,6 +47,70 @@ def test_it_can_be_read(file, visit, scheme):
     assert page.title() == page.locator("h1").inner_text()
 
 
+def test_it_keeps_the_rules_of_accessibility(file, visit, scheme):
+    page = visit(scheme)
+    opened(page, file)
+    for size in (SIZES[0], SIZES[1]):
+        page.set_viewport_size(size)
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+        broken = [
+            (rule["id"], rule["nodes"][0]["html"][:200]) for rule in found.response["violations"]
+        ]
+        assert broken == []
+
+
+def test_images_are_enlarged_and_compared(visit, tmp_path):
+    page = visit()
+    opened(page, personalization(tmp_path))
+    viewer = page.get_by_role("dialog")
+    page.get_by_role("button", name="Enlarge: protected by rid").first.click()
+    assert viewer.get_attribute("aria-label") == "protected by rid"
+    before = viewer.get_by_alt_text("real images of")
+    slider = viewer.get_by_role("slider", name="before | after")
+    slider.fill("30")
+    assert before.evaluate("(image) => image.style.clipPath") == "inset(0px 70% 0px 0px)"
+    page.keyboard.press("Escape")
+    assert viewer.count() == 0
+    page.get_by_role("button", name="Enlarge: generated after rid").first.focus()
+    page.keyboard.press("Enter")
+    assert not before.is_visible(), "an image without another to compare with has no slider"
+    last = page.locator("main img").last.get_attribute("alt")
+    page.get_by_role("button", name="Enlarge: real images of").first.evaluate("(b) => b.click()")
+    page.keyboard.press("ArrowLeft")
+    assert viewer.get_attribute("aria-label") == last, "before the first comes the last"
+    viewer.get_by_role("button", name="Close").click()
+    assert viewer.count() == 0
+
+
+def test_rows_are_chosen_and_saved(visit, tmp_path):
+    page = visit()
+    opened(page, PAGES["scan"](tmp_path))
+    page.get_by_label("verdict").select_option("generated")
+    assert page.get_by_text("2 of 45", exact=True).is_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as CSV").click()
+    rows = list(csv.DictReader(saved.value.path().read_text().splitlines()))
+    assert saved.value.suggested_filename == "Findings.csv"
+    assert [row["verdict"] for row in rows] == ["generated"] * 2
+    page.get_by_label("verdict").select_option("")
+    page.get_by_label("Show rows with").fill("cmd")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as CSV").click()
+    assert saved.value.path().read_text().splitlines()[1].startswith('"\'=cmd.png"'), "no formula"
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as JSON").click()
+    (row,) = json.loads(saved.value.path().read_text())
+    assert (row["file"], row["P"]) == ("=cmd.png", "0.100")
+
+
+def test_a_record_is_copied(visit, tmp_path):
+    page = visit()
+    opened(page, personalization(tmp_path))
+    page.get_by_text("How this was made").click()
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_text("copied").wait_for()
+
+
 def test_a_name_is_a_name(file, visit):
     page = visit()
     opened(page, file)
@@ -55,12 +123,12 @@ def test_a_name_is_a_name(file, visit):
 def test_what_was_recorded_is_folded_away(visit, tmp_path):
     page = visit()
     opened(page, personalization(tmp_path))
-    assert page.get_by_text("python -m eval personalize", exact=True).is_visible()
     whole = page.locator("details pre")
     assert not whole.is_visible()
     page.locator("summary").focus()
     page.keyboard.press("Enter")
     assert whole.is_visible()
+    assert page.get_by_text("python -m eval personalize", exact=True).is_visible()
 
 
 def test_one_person_has_no_interval(visit, tmp_path):
