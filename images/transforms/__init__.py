@@ -6,6 +6,7 @@ Edits of 8-bit images are functions of an (H, W, 3) uint8 array and a NumPy gene
 """
 
 from images.transforms.chains import Chain, RandomChain
+from images.transforms.histories import RandomHistory
 from images.transforms.protocol import Edit, RGBImage, edit_generator
 from images.transforms.suites import PAPER, ROBUSTNESS, SUITES, flatten_suite, sweep
 
@@ -17,6 +18,7 @@ __all__ = [
     "Edit",
     "RGBImage",
     "RandomChain",
+    "RandomHistory",
     "edit_generator",
     "flatten_suite",
     "sweep",
