@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,7 +50,7 @@ def decode_sample(
     if sample.image is None and sample.features is None:
         msg = f"{sample.name}: {sample.fault}"
         raise UnreadableImage(msg)
-    known = _parse_record(sample)
+    known = parse_sample_record(sample)
     # features: one of the stored views, at random
     if sample.features is not None:
         if edit is not None:
@@ -62,12 +62,12 @@ def decode_sample(
     if edit is None:
         image_u8 = decode_view(content, sample.name, view, rng)
     else:
-        rgb = edit(_decode(content, sample.name), rng)
+        rgb = edit(decode_image(content, sample.name), rng)
         image_u8 = apply_view(rgb, view, rng)
     return {"image": channels_first(image_u8)} | known
 
 
-def _parse_record(sample: ShardSample) -> dict[str, Any]:
+def parse_sample_record(sample: ShardSample) -> dict[str, Any]:
     """Return a sample's ``label`` and ``record``.
 
     Raises:
@@ -119,10 +119,10 @@ def decode_view(
         except RuntimeError:
             # fall back to the general decoder, which reports any damage
             rng.bit_generator.state = state
-    return apply_view(_decode(content, name), view, rng)
+    return apply_view(decode_image(content, name), view, rng)
 
 
-def _decode(content: bytes, name: str) -> RGBImage:
+def decode_image(content: bytes, name: str) -> RGBImage:
     """Decode an image file to (H, W, 3) uint8."""
     return decode_photo(io.BytesIO(content), name).rgb
 
@@ -140,11 +140,15 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         shuffle: Size of the shuffle buffer per process, in coded images.
         seed: Seed of all random choices; equal in all processes.
         rank: Rank of this process.
+        edit: Edit applied to each image before the view; draws of the same generator.
 
     Raises:
         FileNotFoundError: If shards are missing.
         ValueError: If a source has no samples.
     """
+
+    group = 1
+    """Samples that are drawn together."""
 
     def __init__(
         self,
@@ -155,6 +159,7 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         shuffle: int,
         seed: int,
         rank: int,
+        edit: Edit | None = None,
     ) -> None:
         self.shards: list[list[str]] = []
         self.weights: list[float] = []
@@ -172,8 +177,9 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         self.shuffle = shuffle
         self.seed = seed
         self.rank = rank
+        self.edit = edit
         self.epoch = -1
-        self.streams: list[Iterator[ShardSample]] = []
+        self.streams: list[Iterator[Any]] = []
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
@@ -188,14 +194,29 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         if not self.streams:
             buffer_size = max(1, self.shuffle // workers // len(self.shards))
             self.streams = [
-                _shuffled(_endless(shards, rng), buffer_size, rng) for shards in self.shards
+                _shuffled(_endless(shards, self.read, rng), buffer_size, rng)
+                for shards in self.shards
             ]
         own_batches = len(range(worker, self.batches, workers))
-        for _ in range(self.batch_size * own_batches):
-            yield self._next_sample(rng, view_rng)
+        for _ in range(self.batch_size * own_batches // self.group):
+            yield from self._next_samples(rng, view_rng)
 
-    def _next_sample(self, rng: random.Random, view_rng: np.random.Generator) -> dict[str, Any]:
-        """Draw and decode samples until one is readable.
+    def read(self, shard: str) -> Iterator[Any]:
+        """Yield what a shard holds, not decoded."""
+        return read_shards([shard])
+
+    def decode(self, drawn: Any, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """Decode what :meth:`read` yields to :attr:`group` samples.
+
+        Raises:
+            UnreadableImage: If an image is damaged or missing.
+        """
+        return [decode_sample(drawn, self.view, rng, self.edit)]
+
+    def _next_samples(
+        self, rng: random.Random, view_rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
+        """Draw and decode until the images are readable.
 
         Raises:
             ValueError: If :data:`MAX_CORRUPT_IN_A_ROW` images in a row are damaged.
@@ -204,7 +225,8 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         while True:
             sample = next(rng.choices(self.streams, self.weights)[0])
             try:
-                return decode_sample(sample, self.view, view_rng) | {"corrupt": corrupt}
+                first, *others = self.decode(sample, view_rng)
+                return [first | {"corrupt": corrupt}, *(other | {"corrupt": 0} for other in others)]
             except UnreadableImage as error:
                 corrupt += 1
                 if corrupt == MAX_CORRUPT_IN_A_ROW:
@@ -228,8 +250,15 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _endless(shards: list[str], rng: random.Random) -> Iterator[ShardSample]:
+def _endless(
+    shards: list[str], read: Callable[[str], Iterator[Any]], rng: random.Random
+) -> Iterator[Any]:
     """Yield the samples of shards drawn at random, without end.
+
+    Args:
+        shards: Paths or URLs.
+        read: Reader of one shard.
+        rng: Generator of the order.
 
     Raises:
         ValueError: If no shard has samples.
@@ -238,7 +267,7 @@ def _endless(shards: list[str], rng: random.Random) -> Iterator[ShardSample]:
     while True:
         shard = rng.choice(shards)
         empty.add(shard)
-        for sample in read_shards([shard]):
+        for sample in read(shard):
             empty.clear()
             yield sample
         if len(empty) == len(set(shards)):
@@ -247,11 +276,9 @@ def _endless(shards: list[str], rng: random.Random) -> Iterator[ShardSample]:
             raise ValueError(msg)
 
 
-def _shuffled(
-    samples: Iterator[ShardSample], buffer_size: int, rng: random.Random
-) -> Iterator[ShardSample]:
+def _shuffled(samples: Iterator[Any], buffer_size: int, rng: random.Random) -> Iterator[Any]:
     """Shuffle an endless stream of samples with a buffer."""
-    buffer: list[ShardSample] = []
+    buffer: list[Any] = []
     for sample in samples:
         buffer.append(sample)
         # start at a tenth of the buffer, then fill it with half of the samples

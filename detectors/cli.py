@@ -45,7 +45,7 @@ class SentryCLI(TrainingCLI):
         """Look for shortcuts in the headers of the training images."""
         super().before_fit()
         data: Fake2MDataModule = self.datamodule
-        self._test_headers([source.urls for of_class in data.sources for source in of_class])
+        self._test_headers(data.train_urls)
 
     def before_validate(self) -> None:
         """Look for shortcuts in the headers of the validation images."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.exact import PADDING
 from datamodules.fake2m.datamodule import Fake2MDataModule
@@ -23,6 +23,12 @@ from detectors.calibration import Calibration
 from detectors.detector import Detector
 from detectors.feature_shards import check_features
 from detectors.networks.frequency import DCTClassifier
+from detectors.optimization import (
+    check_for_network,
+    make_optimizer,
+    parameter_groups,
+    supervised_contrastive,
+)
 from detectors.scores import Scores
 from engine.manifest import write_manifest
 
@@ -55,6 +61,13 @@ class SentryModule(LightningModule):
         warmup_steps: Steps of linear warm-up, for ``cosine``.
         patience: Epochs; see ``schedule``.
         decay: Factor of the learning rate; see ``schedule``.
+        layer_decay: Factor of the learning rate from each layer to the one below, above 0; 1 for
+            none. For ``timm`` networks.
+        contrastive: Weight of the supervised contrastive loss, at least 0. For ``intermediate``
+            networks.
+
+    Raises:
+        ValueError: If ``layer_decay`` or ``contrastive`` is out of range, or not for the network.
     """
 
     def __init__(
@@ -69,8 +82,11 @@ class SentryModule(LightningModule):
         warmup_steps: int = 0,
         patience: int = 5,
         decay: float = 0.9,
+        layer_decay: float = 1.0,
+        contrastive: float = 0.0,
     ) -> None:
         super().__init__()
+        check_for_network(detector.network, layer_decay, contrastive)
         self.save_hyperparameters(ignore=["detector"])
         self.detector = detector
         self.rows: Rows = []
@@ -79,8 +95,7 @@ class SentryModule(LightningModule):
         """Refuse features of another backbone."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Fake2MDataModule):
-            urls = [source.urls for of_class in data.sources for source in of_class]
-            check_features(self.detector, [*urls, *data.splits["val"]])
+            check_features(self.detector, [*data.train_urls, *data.splits["val"]])
 
     def on_fit_start(self) -> None:
         """Reset the calibration; compute DCT statistics if missing."""
@@ -95,8 +110,7 @@ class SentryModule(LightningModule):
             network.prepare(batch["image"].to(self.device) for batch in batches)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        logits = self.detector(batch["image"]).float()
-        loss = F.binary_cross_entropy_with_logits(logits, batch["label"].float())
+        logits, loss = self._logits_and_loss(batch)
         if self.global_step % LOSS_CHECK_EVERY == 0 and not loss.isfinite():
             msg = f"the loss became {loss.item()} at step {self.global_step}: lower lr"
             raise FloatingPointError(msg)
@@ -106,6 +120,19 @@ class SentryModule(LightningModule):
             "train/corrupt", batch["corrupt"].float(), reduce_fx="sum", on_step=False, on_epoch=True
         )
         return loss
+
+    def _logits_and_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Compute logits, (B,), and the loss of a batch."""
+        labels = batch["label"]
+        if not self.hparams["contrastive"]:
+            logits = self.detector(batch["image"]).float()
+            return logits, F.binary_cross_entropy_with_logits(logits, labels.float())
+        network: Any = self.detector.network
+        embeddings = network.embed(batch["image"])
+        logits = network.classify(embeddings).float()
+        loss = F.binary_cross_entropy_with_logits(logits, labels.float())
+        apart = supervised_contrastive(embeddings.float(), labels)
+        return logits, loss + self.hparams["contrastive"] * apart
 
     def on_validation_epoch_start(self) -> None:
         self.rows = []
@@ -133,7 +160,8 @@ class SentryModule(LightningModule):
         """Stop a ``plateau`` run whose learning rate is below ``lr_min``."""
         if self.hparams["schedule"] != "plateau":
             return
-        if self.trainer.optimizers[0].param_groups[0]["lr"] < self.hparams["lr_min"]:
+        groups = self.trainer.optimizers[0].param_groups
+        if max(group["lr"] for group in groups) < self.hparams["lr_min"]:
             self.trainer.should_stop = True
 
     def on_fit_end(self) -> None:
@@ -162,7 +190,7 @@ class SentryModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.hparams
-        groups = decay_groups(self.detector, settings["weight_decay"])
+        groups = parameter_groups(self.detector, settings)
         optimizer = make_optimizer(settings, groups)
         if settings["schedule"] == "constant":
             return optimizer
@@ -234,24 +262,3 @@ def gather_rows(rows: Rows) -> Rows:
     texts: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(texts, json.dumps(rows))
     return [row for text in texts for row in json.loads(text)]
-
-
-def make_optimizer(
-    settings: Mapping[str, Any], groups: list[dict[str, Any]]
-) -> torch.optim.Optimizer:
-    """Build the optimizer of a module's hyperparameters."""
-    if settings["optimizer"] == "sgd":
-        return torch.optim.SGD(groups, lr=settings["lr"], momentum=settings["momentum"])
-    kind = torch.optim.AdamW if settings["optimizer"] == "adamw" else torch.optim.Adam
-    return kind(groups, lr=settings["lr"])
-
-
-def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Group trainable parameters: weights with decay, norms and biases without."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    with_decay = [parameter for parameter in trainable if parameter.ndim > 1]
-    without_decay = [parameter for parameter in trainable if parameter.ndim <= 1]
-    return [
-        {"params": with_decay, "weight_decay": weight_decay},
-        {"params": without_decay, "weight_decay": 0.0},
-    ]

@@ -41,8 +41,16 @@ class Aligned:
     facts: dict[str, Any]
 
 
+def record_generator(record: dict[str, Any], seed: int) -> np.random.Generator:
+    """Make a generator that depends on a seed and on the hash of an original alone."""
+    return np.random.default_rng([seed, int(record["sha256"][:16], 16)])
+
+
 def align(
-    original: NDArray[np.uint8], made: NDArray[np.uint8], record: dict[str, Any], seed: int
+    original: NDArray[np.uint8],
+    made: NDArray[np.uint8],
+    record: dict[str, Any],
+    draws: np.random.Generator,
 ) -> Aligned:
     """Compress a reconstruction like its original, and mix it with it, both at random.
 
@@ -52,10 +60,9 @@ def align(
     Args:
         original: (H, W, 3) uint8.
         made: Its reconstruction, (H, W, 3) uint8.
-        record: Record of the original, with ``sha256``, ``jpeg_quality`` and ``chroma``.
-        seed: Seed of the run; draws depend on it and on the original's hash alone.
+        record: Record of the original, with ``jpeg_quality`` and ``chroma``.
+        draws: Generator of all choices.
     """
-    draws = np.random.default_rng([seed, int(record["sha256"][:16], 16)])
     # compress
     quality = None
     if draws.random() < JPEG_PROBABILITY:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from datamodules.exact import ExactStream
 from datamodules.shards import ShardSource
 from datamodules.streams import MixedStream, collate
+from datamodules.twins import TwinSource, TwinStream
 from images.transforms import Edit
 from images.transforms.views import View
 
@@ -33,6 +34,10 @@ class Fake2MDataModule(LightningDataModule):
     Args:
         real: Sources of real images for training.
         generated: Sources of generated images for training; both classes are drawn equally often.
+        twins: Sources of real images and their reconstructions, in place of ``real`` and
+            ``generated``: a batch holds each original with its reconstruction.
+        align: ``dda`` aligns each drawn reconstruction of ``twins`` with its original anew; see
+            :mod:`datamodules.fake2m.alignment`.
         val: Patterns of shards for validation.
         test: Patterns of shards for prediction.
         train_view: View to take of each image in training.
@@ -42,15 +47,19 @@ class Fake2MDataModule(LightningDataModule):
         shuffle: Size of the shuffle buffer per process, in coded images.
         num_workers: Loader processes; 0 loads in the training process.
         edit: Edit applied before the view outside training; see :mod:`images.transforms`.
+        train_edit: Edit applied before the view in training, such as
+            :class:`images.transforms.histories.RandomHistory`.
 
     Raises:
-        ValueError: If a number is too small.
+        ValueError: If a number is too small, or sources exclude each other.
     """
 
     def __init__(
         self,
         real: Sequence[ShardSource] = (),
         generated: Sequence[ShardSource] = (),
+        twins: Sequence[TwinSource] = (),
+        align: Literal["none", "dda"] = "none",
         val: Sequence[str] = (),
         test: Sequence[str] = (),
         train_view: View = TRAIN_VIEW,
@@ -60,6 +69,7 @@ class Fake2MDataModule(LightningDataModule):
         shuffle: int = 2000,
         num_workers: int = 4,
         edit: Edit | None = None,
+        train_edit: Edit | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or shuffle < 1 or num_workers < 0:
@@ -68,15 +78,30 @@ class Fake2MDataModule(LightningDataModule):
                 f"got {batch_size}, {shuffle} and {num_workers}"
             )
             raise ValueError(msg)
+        if twins and (real or generated or batch_size % 2):
+            msg = "twins need an even batch_size, and no real or generated sources beside them"
+            raise ValueError(msg)
+        if align != "none" and not twins:
+            msg = f"align {align} is for twins: name sources of twins, or leave it out"
+            raise ValueError(msg)
         self.sources = (tuple(real), tuple(generated))
+        self.twins = tuple(twins)
+        self.align = align
         self.splits = {"val": tuple(val), "test": tuple(test)}
         self.train_view = train_view
         self.test_view = test_view
         self.edit = edit
+        self.train_edit = train_edit
         self.batch_size = batch_size
         self.epoch_samples = epoch_samples
         self.shuffle = shuffle
         self.num_workers = num_workers
+
+    @property
+    def train_urls(self) -> list[str]:
+        """Patterns of all shards of training."""
+        urls = [source.urls for of_class in self.sources for source in of_class]
+        return urls + [url for source in self.twins for url in (source.real, source.made)]
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Build the endless training loader.
@@ -87,8 +112,11 @@ class Fake2MDataModule(LightningDataModule):
             ValueError: If a class has no sources, or an epoch is shorter than one batch for every
                 worker of every process.
         """
-        if not all(self.sources):
-            msg = "training needs sources of both classes: set data.real and data.generated"
+        if not all(self.sources) and not self.twins:
+            msg = (
+                "training needs sources of both classes: set data.real and data.generated, "
+                "or data.twins"
+            )
             raise ValueError(msg)
         rank, world, step = self._place()
         batches = self.epoch_samples // (self.batch_size * world)
@@ -99,16 +127,18 @@ class Fake2MDataModule(LightningDataModule):
                 "raise epoch_samples, or lower batch_size or num_workers"
             )
             raise ValueError(msg)
-        stream = MixedStream(
-            self.sources,
-            self.train_view,
-            self.batch_size,
-            batches,
-            self.shuffle,
-            seed=torch.initial_seed() + step,
-            rank=rank,
-        )
-        return self._loader(stream)
+        settings: dict[str, Any] = {
+            "view": self.train_view,
+            "batch_size": self.batch_size,
+            "batches": batches,
+            "shuffle": self.shuffle,
+            "seed": torch.initial_seed() + step,
+            "rank": rank,
+            "edit": self.train_edit,
+        }
+        if self.twins:
+            return self._loader(TwinStream(self.twins, self.align == "dda", **settings))
+        return self._loader(MixedStream(self.sources, **settings))
 
     def exact_dataloader(self, split: str) -> DataLoader[Any]:
         """Build the loader of ``val`` or ``test``.

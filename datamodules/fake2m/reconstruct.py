@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from checkpoints.folders import model_folder
-from datamodules.fake2m.alignment import align
+from datamodules.fake2m.alignment import align, record_generator
 from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.making import ReconstructionConfig
 from datamodules.fake2m.origin import GENERATED, Origin, slug
@@ -108,7 +108,7 @@ class Reconstruction(ShardJob):
             "twin": record["sha256"],
         }
         if self.config.align == "dda":
-            aligned = align(photo.rgb, rgb, record, self.config.seed)
+            aligned = align(photo.rgb, rgb, record, record_generator(record, self.config.seed))
             rgb = aligned.rgb
             facts |= aligned.facts
         content = encode_as(

@@ -3,14 +3,18 @@
 A network maps images, (B, 3, H, W) in [0, 1], to logits, (B,), above 0 for generated.
 """
 
+from detectors.networks.adapters import AdaptedProbe
 from detectors.networks.backbone import LinearProbe, TimmClassifier
 from detectors.networks.frequency import DCTClassifier
+from detectors.networks.intermediate import IntermediateProbe
 from detectors.networks.patches import PatchClassifier, TinyPatchClassifier
 from detectors.networks.residuals import NPRClassifier, ResidualClassifier
 
 NETWORKS = {
     "timm": TimmClassifier,
     "frozen_linear": LinearProbe,
+    "lora": AdaptedProbe,
+    "intermediate": IntermediateProbe,
     "npr": NPRClassifier,
     "dct": DCTClassifier,
     "residual": ResidualClassifier,
@@ -21,7 +25,9 @@ NETWORKS = {
 
 __all__ = [
     "NETWORKS",
+    "AdaptedProbe",
     "DCTClassifier",
+    "IntermediateProbe",
     "LinearProbe",
     "NPRClassifier",
     "PatchClassifier",

@@ -13,6 +13,12 @@ from torch import Tensor, nn
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation that networks pretrained on ImageNet expect."""
 
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+"""Mean and standard deviation that OpenAI's CLIP expects; DDA uses them even for DINOv2."""
+
+MeanStd = Literal["model", "imagenet", "clip"]
+"""Normalization: the model's own, ImageNet's or CLIP's."""
+
 MAX_SIDE = 2048
 """Largest input side, in pixels."""
 
@@ -134,6 +140,48 @@ def _parts(network: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
     return [getattr(network, name) for name in names if hasattr(network, name)]
 
 
+def frozen_backbone(
+    name: str,
+    pretrained: bool,
+    features: Literal["embedding", "pooled"],
+    size: int | None,
+    mean_std: MeanStd,
+) -> tuple[nn.Module, int, Normalize]:
+    """Open a foundation model of timm, frozen, in evaluation mode.
+
+    Args:
+        name: timm's name.
+        pretrained: Download timm's weights.
+        features: Output: ``embedding`` or ``pooled``; see :class:`LinearProbe`.
+        size: Input side in pixels; the model's default if None.
+        mean_std: Normalization: the model's, ImageNet's or CLIP's.
+
+    Returns:
+        The model, the width of its output, and its normalization.
+
+    Raises:
+        ValueError: If timm has no such network, the size is out of range, or the network has no
+            output for ``embedding``.
+    """
+    import timm
+
+    check_name(name)
+    extra: dict[str, Any] = {} if features == "embedding" else {"num_classes": 0}
+    if size is not None and not 1 <= size <= MAX_SIDE:
+        msg = f"size is 1 to {MAX_SIDE} pixels, got {size}"
+        raise ValueError(msg)
+    extra |= {} if size is None else {"img_size": size}
+    backbone: Any = timm.create_model(name, pretrained=pretrained, **extra)
+    width = backbone.num_classes if features == "embedding" else backbone.num_features
+    if not width:
+        msg = f"{name} has no output of its own: use features: pooled"
+        raise ValueError(msg)
+    config = backbone.pretrained_cfg
+    own = (config["mean"], config["std"])
+    mean, std = {"model": own, "imagenet": IMAGENET, "clip": CLIP}[mean_std]
+    return backbone.eval().requires_grad_(False), width, Normalize(mean, std)
+
+
 class LinearProbe(nn.Module):
     """Linear layer on a frozen foundation model.
 
@@ -149,7 +197,7 @@ class LinearProbe(nn.Module):
             ``pooled``: the pooled features before it.
         dropout: Dropout rate before the linear layer, in [0, 1].
         size: Input side in pixels, for models that support other sizes than their default.
-        mean_std: Normalization: the model's, or ImageNet's, which Sentry uses even for CLIP.
+        mean_std: Normalization: the model's, CLIP's or ImageNet's; Sentry has it even for CLIP.
 
     Raises:
         ValueError: If timm has no such network, the size is out of range, or the network has no
@@ -163,26 +211,12 @@ class LinearProbe(nn.Module):
         features: Literal["embedding", "pooled"] = "pooled",
         dropout: float = 0.0,
         size: int | None = None,
-        mean_std: Literal["model", "imagenet"] = "model",
+        mean_std: MeanStd = "model",
     ) -> None:
-        import timm
-
         super().__init__()
-        check_name(name)
-        extra: dict[str, Any] = {} if features == "embedding" else {"num_classes": 0}
-        if size is not None and not 1 <= size <= MAX_SIDE:
-            msg = f"size is 1 to {MAX_SIDE} pixels, got {size}"
-            raise ValueError(msg)
-        extra |= {} if size is None else {"img_size": size}
-        backbone: Any = timm.create_model(name, pretrained=pretrained, **extra)
-        self.backbone = backbone.eval().requires_grad_(False)
-        width = backbone.num_classes if features == "embedding" else backbone.num_features
-        if not width:
-            msg = f"{name} has no output of its own: use features: pooled"
-            raise ValueError(msg)
-        config = backbone.pretrained_cfg
-        mean, std = (config["mean"], config["std"]) if mean_std == "model" else IMAGENET
-        self.normalize = Normalize(mean, std)
+        self.backbone, width, self.normalize = frozen_backbone(
+            name, pretrained, features, size, mean_std
+        )
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, 1)
 

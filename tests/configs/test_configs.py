@@ -146,7 +146,7 @@ def test_detector_configs_build(name, monkeypatch):
         assert timm.is_model(name.split(".")[0])
         assert name in timm.list_pretrained() or not pretrained
         if "vit" in name:
-            return real("vit_tiny_patch16_224", **options)
+            return real(f"vit_tiny_patch16_{384 if '_384' in name else 224}", **options)
         if "convnext" in name:
             return real("convnext_atto", **options)
         return real("resnet10t", **options)

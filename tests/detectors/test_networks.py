@@ -21,6 +21,8 @@ from detectors.networks.residuals import haar_hh, npr, srm_filters
 SMALL = {
     "timm": {"name": "resnet10t"},
     "frozen_linear": {"name": "vit_tiny_patch16_224", "size": 64},
+    "lora": {"name": "vit_tiny_patch16_224", "size": 64, "rank": 2},
+    "intermediate": {"name": "vit_tiny_patch16_224", "size": 64, "width": 16},
     "npr": {},
     "dct": {"size": 64},
     "residual": {"kind": "dwt"},

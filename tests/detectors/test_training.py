@@ -18,7 +18,7 @@ from detectors.__main__ import main as door
 from detectors.calibration import Calibration
 from detectors.cli import main
 from detectors.detector import Detector, load_detector
-from detectors.module import decay_groups
+from detectors.optimization import decay_groups
 from engine.cli import run as run_command
 from images.transforms.views import View
 

@@ -15,7 +15,7 @@ from scipy.fft import dctn, idctn
 from checkpoints.folders import PIPELINE_FILES
 from datamodules.__main__ import main
 from datamodules.fake2m import reconstruct
-from datamodules.fake2m.alignment import align
+from datamodules.fake2m.alignment import align, record_generator
 from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.origin import REAL, Origin
 from datamodules.fake2m.sharding import shard_images
@@ -248,10 +248,10 @@ def originals(count, seed=0):
 def test_alignment_compresses_half_and_mixes_a_third():
     found = []
     for original, made, record in originals(400):
-        aligned = align(original, made, record, 0)
+        aligned = align(original, made, record, record_generator(record, 0))
         found.append(aligned.facts)
         assert aligned.rgb.shape == made.shape
-        again = align(original, made, record, 0)
+        again = align(original, made, record, record_generator(record, 0))
         assert np.array_equal(aligned.rgb, again.rgb), "draws depend on seed and original alone"
         if aligned.facts == {"aligned_quality": None, "original_weight": 0.0}:
             assert np.array_equal(aligned.rgb, made)
