@@ -116,7 +116,7 @@ class TwinStream(MixedStream):
             raise ValueError(msg)
         images = [_decode(sample) for sample in drawn]
         if self.aligned:
-            images[1] = align(*images, real["record"], rng).rgb
+            images[1] = align(images[0], images[1], real["record"], rng).rgb
         # both get the same random choices
         state = rng.bit_generator.state
         samples = []

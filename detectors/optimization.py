@@ -93,7 +93,7 @@ def parameter_groups(detector: nn.Module, settings: Mapping[str, Any]) -> list[d
     """
     if settings["layer_decay"] == 1:
         return decay_groups(detector, settings["weight_decay"])
-    from timm.optim import param_groups_layer_decay
+    from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
 
     network: Any = detector.network.network  # type: ignore[union-attr]
     groups = param_groups_layer_decay(

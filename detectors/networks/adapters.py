@@ -56,7 +56,7 @@ class AdaptedProbe(nn.Module):
             if hasattr(part, "qkv_bias_separate"):
                 # otherwise DINOv3's attention reads the weights of qkv and passes its adapter by
                 part.qkv_bias_separate = True  # type: ignore[assignment]
-        config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS)  # type: ignore[arg-type]
+        config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS)
         try:
             self.backbone = inject_adapter_in_model(config, backbone)
         except ValueError as error:
