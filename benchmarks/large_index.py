@@ -28,7 +28,8 @@ import numpy as np
 from benchmarks.rows import run_row
 from indexing.build import build
 from indexing.faiss_files import read_faiss, write_faiss
-from indexing.index import TRAINED, Index
+from indexing.index import Index
+from indexing.index_facts import TRAINED
 from models.store import NAMES
 from models.store_files import MATRIX
 

@@ -85,7 +85,7 @@ class Job(ABC, Generic[In, Prepared, Result, Finished]):
     unit: ClassVar[str] = "image"
     """Noun that the progress bar counts."""
 
-    steady_batches: ClassVar[bool] = True
+    steady_batches: bool = True
     """Keep finished inputs in their batches, so that every run forms the same batches."""
 
     output_files: Sequence[Path] = ()

@@ -39,7 +39,7 @@ def main(output: Path = Path("outputs/examples/copies"), photo: Path | None = No
     published = to_pillow(activated.photo)
     copy = ImageEnhance.Brightness(published).enhance(1.5)
     for match in index.find(copy, k=3)[0]:
-        print(f"{match.rank}. {match.match}: squared distance {match.distance:.3f}")
+        print(f"{match.rank}. {match.match}: similarity {match.similarity:.3f}, {match.verdict}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The ``build`` and ``add`` jobs: training and filling indices."""
+"""The ``build`` job: training and filling indices."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,20 @@ from numpy.typing import NDArray
 
 from engine.files import file_digest
 from engine.progress import progress
-from indexing.faiss_files import make_index, read_faiss, write_faiss
+from indexing.background import open_background
+from indexing.calibrate import from_background, from_entries
+from indexing.entries import DIGESTS, Inserted, store_digests
+from indexing.faiss_files import joined, make_index, map_flags, read_faiss, write_faiss
 from indexing.index import Index
 from indexing.index_facts import FACTS, TRAINED, index_files, read_facts, write_facts
+from indexing.named_index import CHUNK
 from indexing.shards import fill_shards
+from indexing.similarity import UNIT_ROWS, similarity_kind
+from indexing.update import rows_in_memory, synchronize
 from models.search import Metric, faiss_errors
 from models.store import VectorStore
 
-MEGABYTE = 2**20
-CHUNK = 65_536
-"""Most descriptors inserted at once."""
+log = logging.getLogger(__name__)
 
 
 def build(
@@ -31,14 +36,17 @@ def build(
     factory: str = "IVF4096,PQ8x8",
     metric: Metric = "l2",
     train: Path | None = None,
+    background: Path | None = None,
+    parameters: str = "",
     memory_mb: int = 1024,
     shards: int = 1,
     processes: int = 1,
     seed: int = 0,
 ) -> Index:
-    """Train and fill an index.
+    """Train and fill an index, and calibrate its threshold.
 
-    A trained index in the folder, of the same settings and descriptors, is not trained again.
+    An index in the folder, of the same settings, is updated: only new and changed descriptors are
+    inserted, and nothing is trained again.
 
     Args:
         features: Folders of descriptors to insert; see :mod:`models.store`.
@@ -47,6 +55,10 @@ def build(
             ``HNSW32``, ``Flat``, ...
         metric: ``l2``, or ``ip`` for inner products.
         train: Folder of descriptors to train on; None trains on the first folder of ``features``.
+        background: Descriptors, or images, that are not in the index: search calibrates its
+            verdicts on them; None calibrates on the entries.
+        parameters: faiss's search parameters to calibrate with, such as ``nprobe=16``; the default
+            of searches.
         memory_mb: Memory limit for descriptors in MiB. A random sample of the training descriptors
             is used if not all fit.
         shards: Number of files, with equal numbers of entries. Results are those of a single file;
@@ -79,68 +91,79 @@ def build(
     stores = [VectorStore.open(folder) for folder in features]
     training = VectorStore.open(train) if train else stores[0]
     _check_same_extractor([training, *stores])
-    rows_in_memory = _rows_in_memory(memory_mb, training.dimension)
-    training_rows = min(len(training), rows_in_memory)
-    # trained index
+    limit = rows_in_memory(memory_mb, training.dimension)
+    chunk = min(limit, CHUNK)
+    # settings
     facts: dict[str, Any] = {
         "factory": factory,
         "metric": metric,
         "extractor": training.embedder,
         "training": {
-            "rows": training_rows,
+            "rows": min(len(training), limit),
             "of": len(training),
             "seed": seed,
-            "sha256": _digest(training, rows_in_memory),
+            "sha256": _digest(training, limit),
         },
     }
-    trained = _train_or_read(output, facts, training, training_rows, seed)
+    # an index to update
+    earlier = _earlier_index(output, facts, shards)
+    if earlier is not None:
+        changes, inserted = synchronize(earlier, stores, chunk)
+        if earlier.facts.get("training") != facts["training"] and (
+            train or changes.kept < changes.added + changes.replaced
+        ):
+            raise ValueError(_other_index(output))
+        log.info("%s: %s", output, changes)
+        _calibrate(earlier, inserted, background, parameters, seed)
+        earlier.save(output)
+        return earlier
+    # a new index
+    trained = _train_or_read(output, facts, training, seed)
+    facts["similarity"] = similarity_kind(metric, training.rows(0, UNIT_ROWS))
     index = Index(trained, [], facts)
-    # filling of a single file
+    known: set[str] = set()
+    for store in stores:
+        index.admit(store, known)
     if shards == 1:
+        inserted = []
         for store in progress(stores, unit="folder"):
-            index.add(store, min(rows_in_memory, CHUNK))
+            inserted.append(index.insert(store, np.arange(len(store)), chunk))
+        _calibrate(index, inserted, background, parameters, seed)
         index.save(output)
         return index
-    # filling of several files
-    for store in stores:
-        index.names = index.admit(store)
+    # the same in several files
     index.facts = facts | {"shards": shards}
-    chunk = max(1, min(rows_in_memory // processes, CHUNK))
+    inserted = []
+    for store in stores:
+        ids = np.arange(len(index.names), len(index.names) + len(store))
+        index.entries.append(store.names, store_digests(store))
+        inserted.append(Inserted(store, np.arange(len(store)), ids))
     files = index_files(output, index.facts)
-    fill_shards(output / TRAINED, features, len(index), files, processes, chunk)
+    rows_each = max(1, min(limit // processes, CHUNK))
+    fill_shards(output / TRAINED, features, len(index), files, processes, rows_each)
+    index.index = joined([read_faiss(file, map_flags(factory)) for file in files])
+    _calibrate(index, inserted, background, parameters, seed)
     index.save_names(output)
-    return Index.open(output, mapped=True)
-
-
-def add(folder: Path, features: Sequence[Path], memory_mb: int = 1024) -> Index:
-    """Insert descriptors into an index on disk.
-
-    The index is left unchanged if any descriptors are refused.
-
-    Args:
-        folder: Folder of the index.
-        features: Folders of descriptors.
-        memory_mb: Memory limit for descriptors in MiB.
-
-    Returns:
-        The filled index.
-
-    Raises:
-        FileNotFoundError: If a folder holds no index or no descriptors.
-        ValueError: If descriptors are of another extractor or length, or a name is in the index
-            already.
-    """
-    index = Index.open(folder)
-    chunk = min(CHUNK, _rows_in_memory(memory_mb, index.dimension))
-    for descriptor_folder in features:
-        index.add(VectorStore.open(descriptor_folder), chunk)
-    index.save(folder)
     return index
 
 
-def _rows_in_memory(memory_mb: int, dimension: int) -> int:
-    """Count the float32 descriptors that fit in memory, at least 1."""
-    return max(1, memory_mb * MEGABYTE // (4 * dimension))
+def _calibrate(
+    index: Index,
+    inserted: Sequence[Inserted],
+    background: Path | None,
+    parameters: str,
+    seed: int,
+) -> None:
+    """Calibrate the threshold of an index after insertions."""
+    earlier = index.strangers
+    if background is not None:
+        store = open_background(background, index.facts.get("extractor", {}))
+        strangers = from_background(index, store, seed)
+    elif earlier is not None and earlier.source == "background":
+        strangers = earlier
+    else:
+        strangers = from_entries(index, earlier, inserted, seed)
+    index.calibrate(strangers, parameters or index.default_parameters)
 
 
 def _check_same_extractor(stores: Sequence[VectorStore]) -> None:
@@ -157,31 +180,43 @@ def _check_same_extractor(stores: Sequence[VectorStore]) -> None:
             raise ValueError(msg)
 
 
-def _train_or_read(
-    output: Path,
-    facts: dict[str, Any],
-    training: VectorStore,
-    count: int,
-    seed: int,
-) -> Any:
+def _other_index(output: Path) -> str:
+    return (
+        f"{output} holds an index of other settings or descriptors; choose another folder or "
+        "delete it"
+    )
+
+
+def _earlier_index(output: Path, facts: dict[str, Any], shards: int) -> Index | None:
+    """Open an index to update; None if the folder has none, or an incomplete one.
+
+    Raises:
+        ValueError: If the folder holds an index of other settings.
+    """
+    if not (output / FACTS).is_file():
+        return None
+    earlier = read_facts(output)
+    if any(earlier.get(key) != facts[key] for key in ("factory", "metric", "extractor")):
+        raise ValueError(_other_index(output))
+    is_whole = DIGESTS in earlier.get("sha256", {}) and earlier.get("shards", 1) == shards
+    if is_whole and all(file.is_file() for file in index_files(output, earlier)):
+        return Index.open(output)
+    if earlier.get("training") != facts["training"]:
+        raise ValueError(_other_index(output))
+    return None
+
+
+def _train_or_read(output: Path, facts: dict[str, Any], training: VectorStore, seed: int) -> Any:
     """Read the trained, empty index of a folder, or train it."""
     # trained index of an earlier run
-    if (output / FACTS).is_file():
-        earlier = read_facts(output)
-        if any(earlier.get(key) != facts[key] for key in facts):
-            msg = (
-                f"{output} holds an index of other settings or descriptors; choose another folder "
-                "or delete it"
-            )
-            raise ValueError(msg)
-        if (output / TRAINED).is_file():
-            expected = earlier.get("sha256", {}).get(TRAINED)
-            return read_faiss(output / TRAINED, expected=expected)
+    if (output / FACTS).is_file() and (output / TRAINED).is_file():
+        expected = read_facts(output).get("sha256", {}).get(TRAINED)
+        return read_faiss(output / TRAINED, expected=expected)
     # training
     factory = facts["factory"]
     index = make_index(factory, training.dimension, facts["metric"])
     if not index.is_trained:
-        sample = training_sample(training, count, seed)
+        sample = training_sample(training, facts["training"]["rows"], seed)
         message = f"{factory} cannot be trained on {len(sample)} descriptors"
         with faiss_errors(f"{message}; give more, or choose a smaller index"):
             index = _train(index, sample)

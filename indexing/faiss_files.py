@@ -108,6 +108,20 @@ def linked(index: Any) -> Any:
     return index
 
 
+def map_flags(factory: str) -> int:
+    """Return faiss's I/O flags to memory-map an index."""
+    return int(faiss.IO_FLAG_MMAP if "IVF" in factory else faiss.IO_FLAG_MMAP_IFC)
+
+
+def search_parameters(index: Any) -> str:
+    """Return the search parameters that are in effect, such as ``nprobe=1``; empty without any."""
+    ivf = faiss.try_extract_index_ivf(index)
+    if ivf is not None:
+        return f"nprobe={ivf.nprobe}"
+    hnsw = getattr(faiss.downcast_index(index), "hnsw", None)
+    return "" if hnsw is None else f"efSearch={hnsw.efSearch}"
+
+
 def write_faiss(index: Any, file: Path) -> None:
     """Write an index atomically.
 

@@ -12,6 +12,7 @@ from engine.file_sets import move_staged_files
 from engine.files import write_text
 from engine.records import read_json, to_json
 from indexing.faiss_files import REMEDY
+from indexing.similarity import Kind
 from models.search import Metric
 
 FORMAT = 1
@@ -24,7 +25,8 @@ FACTS = "index.json"
 class IndexFacts(TypedDict, total=False):
     """Content of ``index.json``.
 
-    ``sha256`` holds the digests of the folder's other files, ``extractor`` the embedder's record.
+    ``sha256`` holds the digests of the folder's other files, ``extractor`` the embedder's record,
+    ``threshold`` that of :meth:`indexing.strangers.Strangers.record`.
     """
 
     format: int
@@ -32,6 +34,8 @@ class IndexFacts(TypedDict, total=False):
     metric: Metric
     extractor: dict[str, Any]
     training: Any
+    similarity: Kind
+    threshold: dict[str, Any]
     shards: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
     entries: int
     faiss: str

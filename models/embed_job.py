@@ -84,6 +84,8 @@ class EmbedJob(Job[ImageInput, Tensor, Vector, Vector]):
         self.folder = folder
         self.command = command  # type: ignore[misc]
         self.width = 4 * embedder.dimension
+        # one image added to a finished folder is one image embedded
+        self.steady_batches = earlier is None
         self.known = {image.name: image for image in earlier.images} if earlier is not None else {}
         self.file = folder / f"vectors-0{PARTIAL}"
 

@@ -55,7 +55,8 @@ class Searchable(Protocol):
     Implementations are :class:`ExactIndex` and :class:`indexing.index.Index`.
     """
 
-    names: list[str]
+    @property
+    def names(self) -> list[str]: ...
 
     @property
     def metric(self) -> Metric: ...

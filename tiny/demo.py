@@ -10,10 +10,11 @@ from eval.reports.personalization import INDEXING, write_report
 from eval.studies.retrieval import run_retrieval
 from indexing.activate import ORIGINALS, activate_photos
 from indexing.activation_config import ActivationConfig
-from indexing.build import add, build
+from indexing.build import build
 from indexing.extract import extract
 from indexing.index import Index
 from indexing.perturbation import Distortion
+from indexing.update import add
 from models.embedder_config import EmbedderConfig
 from tiny.collages import export_pictures
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,8 @@ def number(value: float | None, missing: str = MISSING) -> str:
     """Format a number with about three digits; None and NaN become ``missing``."""
     if value is None or math.isnan(value):
         return missing
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    places = 1 if abs(value) >= 10 else 3
+    return f"{round(value, places) + 0.0:.{places}f}"  # 0 without a sign
 
 
 @cache
@@ -94,5 +96,5 @@ def _environment(package: str) -> Environment:
         "policy": FILE_POLICY,
         "missing": MISSING,
     }
-    environment.filters |= {"number": number, "json": to_json}
+    environment.filters |= {"number": number, "json": to_json, "basename": os.path.basename}
     return environment

@@ -111,10 +111,10 @@ class Finder:
             return []
         vectors = self.embed(images)
         results: list[list[Entry]] = [[] for _ in images]
-        for index, own in ((self.index.index, False), (visitor.index, True)):
-            if index is None or index.ntotal == 0:
+        for index, own in ((self.index, False), (visitor.index, True)):
+            if index is None:
                 continue
-            distances, ids = index.search(vectors, min(k, index.ntotal))
+            distances, ids = index.search(vectors, k)
             for entries, row, numbers in zip(
                 results, distances.tolist(), ids.tolist(), strict=True
             ):

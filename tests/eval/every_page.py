@@ -4,6 +4,7 @@ Each builder returns the page's file.
 """
 
 import json
+import math
 
 import numpy as np
 import pyarrow as pa
@@ -241,8 +242,11 @@ def search(folder):
                 if rank < 3
                 else f"/gone/{rank}/{LONG}"
             )
-            matches.append(Match(str(query), rank, entry, 0.1 * rank, 1 - 0.1 * rank))
-    write_page(matches, 9, folder / "search.html")
+            verdict = ("copy", "unsure", "not in the index", "no threshold")[number % 4]
+            score = 1 - 0.1 * rank
+            matches.append(Match(str(query), rank, entry, 0.1 * rank, score, score, verdict))
+    matches.append(Match("lonely.png", 0, "", math.nan, math.nan, math.nan, "not in the index"))
+    write_page(matches, "1 of 7 images is a copy", "Scores above 0.5 are.", folder / "search.html")
     return folder / "search.html"
 
 

@@ -142,7 +142,7 @@ def test_one_person_has_no_interval(visit, tmp_path):
 def test_lost_images_are_counted_once(visit, tmp_path):
     page = visit()
     opened(page, PAGES["search"](tmp_path))
-    assert page.get_by_text("2 of the 20 files named here are not at their place").count() == 1
+    assert page.get_by_text("3 of the 21 files named here are not at their place").count() == 1
     assert page.locator("figure:not(:has(img))").count() == 12
 
 

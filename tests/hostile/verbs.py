@@ -154,6 +154,8 @@ CASES = [
     ),
     Case("indexing build features -o out --factory IVF1,Flat", ("features",)),
     Case("indexing add index more", ("index", "more"), goes_on=False),
+    Case("indexing update index more", ("index", "more"), share=2, goes_on=False),
+    Case("indexing remove index gone.txt", ("index", "gone.txt"), share=2, goes_on=False),
     Case(
         "indexing activate photos -o out --index index --extractor.name extractor "
         f"--activation.iterations 1 {ONE}",

@@ -384,7 +384,8 @@ def _made_by_verbs() -> None:
 
     verb("indexing extract collection -o features --extractor.name extractor --workers 0")
     verb("indexing extract people -o more --extractor.name extractor --workers 0")
-    verb("indexing build features -o index --factory IVF1,PQ4x2")
+    verb("indexing build features -o index --factory IVF1,PQ4x2 --background more")
+    Path("gone.txt").write_text("collection/0/0.png\n")
     verb("sentinels embed collection -o vectors --weights embedder --workers 0")
     verb(
         "rid pairs collection -o pairs --models [sd] --side 64 --pgd.steps 1 --workers 0 "

@@ -79,13 +79,14 @@ def test_released_pictures_are_found_again(originals, own_index, extractor, tmp_
         extractor,
     )
     assert indexing(*search, "--k=3", "--html", "--workers=0", "--parameters", "nprobe=4") == 0
-    assert "2 of 2 images have matches" in capsys.readouterr().out
+    assert "2 images with their nearest entries, without verdicts" in capsys.readouterr().out
     assert {row["query"]: row["match"] for row in table(found) if row["rank"] == "1"} == {
         str(out / name): str(originals / name) for name in ("0001.png", "0003.png")
     }
     page = found.with_suffix(".html").read_text()
     assert page.count('<section class="match') == 2
     assert page.count("data:image/jpeg") == 8
+    assert page.count('<div class="pair">') == 2
     assert json.loads((out / "manifest.json").read_text())["counts"] == {
         "done": 6,
         "failed": 0,

@@ -28,12 +28,14 @@ def test_find_agrees_with_search(index, extractor, originals, tmp_path):
     found = Index.open(index).find(files, k=3)
     with (tmp_path / "m.csv").open() as stream:
         rows = list(csv.DictReader(stream))
+    rows.sort(key=lambda row: (row["query"], int(row["rank"])))
     assert [(Path(row["query"]).name, int(row["rank"]), row["match"]) for row in rows] == [
         (Path(match.query).name, match.rank, match.match) for matches in found for match in matches
     ]
-    assert [float(row["distance"]) for row in rows] == pytest.approx(
-        [match.distance for part in found for match in part], rel=1e-5
-    )
+    for column in ("distance", "similarity"):
+        assert [float(row[column]) for row in rows] == pytest.approx(
+            [getattr(match, column) for part in found for match in part], abs=1e-5
+        )
 
 
 def test_images_are_added_in_memory_and_found(index, originals, tmp_path):

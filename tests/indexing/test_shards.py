@@ -7,8 +7,9 @@ import pytest
 
 from engine.cli import run
 from indexing.__main__ import main
-from indexing.build import add, build
+from indexing.build import build
 from indexing.index import Index
+from indexing.update import add
 from models.store import VectorStore
 
 RNG = np.random.default_rng(0)

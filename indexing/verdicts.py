@@ -1,0 +1,93 @@
+"""Verdicts on matches, at a stated rate of false matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.similarity import Similarity, decimal
+from models.search import METRICS, Metric
+
+Verdict = Literal["copy", "unsure", "not in the index", "no threshold"]
+
+NEAREST = 2
+"""Background images whose mean similarity is subtracted from a score."""
+
+UNSURE = 10
+"""A match is unsure up to this multiple of the rate of false matches."""
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Score normalization by a background set (SSCD, arXiv 2202.10261; ISC 2021, 2202.04007).
+
+    A query that resembles many images gets lower scores: its mean similarity to the two nearest
+    background images is subtracted.
+
+    Attributes:
+        background: (M, D) descriptors of images that are not in the index.
+        metric: Metric of the index.
+        similarity: Similarity of the index.
+    """
+
+    background: NDArray[np.float32]
+    metric: Metric
+    similarity: Similarity
+
+    def __call__(self, queries: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the mean similarity of each query to its nearest background images, (N,)."""
+        nearest = min(NEAREST, len(self.background))
+        found = faiss.knn(queries, self.background, nearest, METRICS[self.metric])
+        mean: NDArray[np.float64] = self.similarity(*found).mean(axis=1)
+        return mean
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Verdicts by score.
+
+    A stranger, an image of the kind that the thresholds are from but not in the index, is called a
+    copy with a probability of at most ``max_fpr``.
+    A copy can be called anything: how often depends on its edits.
+
+    Attributes:
+        max_fpr: The stated rate.
+        copy: Scores above are copies; None if there are too few strangers for the rate.
+        unsure: Scores above are unsure.
+        normalizer: Score normalization; None without.
+        calibration: What the thresholds are from, in words.
+    """
+
+    max_fpr: float = 0.01
+    copy: float | None = None
+    unsure: float | None = None
+    normalizer: Normalizer | None = None
+    calibration: str = ""
+
+    def verdict(self, score: float) -> Verdict:
+        """Judge a match by its score; NaN if there is no match."""
+        if self.copy is None or self.unsure is None:
+            return "no threshold"
+        if score > self.copy:
+            return "copy"
+        return "unsure" if score > self.unsure else "not in the index"
+
+    def words(self) -> str:
+        """Describe the thresholds in a sentence or two."""
+        if self.copy is None or self.unsure is None:
+            return (
+                f"No threshold for a rate of false matches of {self.max_fpr:g}. {self.calibration}"
+            )
+        return (
+            f"Scores above {decimal(self.copy, 3):.3f} are copies, at a rate of false matches of "
+            f"at most {self.max_fpr:g}; scores above {decimal(self.unsure, 3):.3f} are unsure. "
+            f"{self.calibration}"
+        )
+
+
+NO_VERDICTS = Judge(calibration="The index was not calibrated on strangers.")
+"""Judge without thresholds."""
