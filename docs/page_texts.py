@@ -77,8 +77,14 @@ robustness` and `python -m eval retrieval` have suites of their own, in
 | `jpeg` | compresses every image as JPEG of quality 50 |
 | `halved` | scales every image to half its size and back |
 | `cropped` | keeps the central 80 % of every image |
-| `inpainted` | finds letters with a reader and paints over them |
-| `deleted` | removes every image in which a reader finds letters |
+| `inpainted` | finds text with a reader and paints over it |
+| `deleted` | removes every image in which a reader finds four letters |
+| `deduplicated` | removes all images that have a near copy, by PDQ or by `--copies` |
+| `metadata` | removes files that are encoded unlike two thirds of all |
+| `names` | removes files whose names are outside the pattern of most |
+| `key_pattern` | keeps all images, and searches for no query with letters that are no word |
+
+The reader is OCR where it is installed (`--reader`).
 """
 
 DATASETS = """# Data sets

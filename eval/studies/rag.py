@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def run_rag(
     flow: FlowConfig = FlowConfig(),
     service: Service | None = None,
     seed: int = 0,
+    dropped: frozenset[str] = frozenset(),
 ) -> RagRun:
     """Query every key of a record in every arm.
 
@@ -51,6 +52,7 @@ def run_rag(
         flow: Settings of the retrieval-augmented generator.
         service: Service for the generators, judges and searches that need one.
         seed: Seed of the generator's noise.
+        dropped: Sources whose sentinels the system does not have; their keys are queried.
 
     Raises:
         ValueError: If a part needs a service or a device that is missing, or the folder holds
@@ -65,7 +67,8 @@ def run_rag(
         raise ValueError(msg)
     claim(output, "eval rag", settings)
     embedder = open_embedder(database.embedder)
-    records = {"sentinels": planted}
+    kept = {name: one for name, one in planted.sentinels.items() if name not in dropped}
+    records = {"sentinels": replace(planted, sentinels=kept)} if kept else {}
     if "decoy" in arms:
         folder = output / DECOYS
         records["decoys"] = plant_decoys(planted, database.originals, folder, seed)
@@ -119,6 +122,8 @@ def _settings(
     """Collect the settings that decide the answers, for the record."""
     irrelevant = ("vectors", "batch_size", "accelerator")
     searched = {name: value for name, value in asdict(database).items() if name not in irrelevant}
+    if not database.refuses_keys:
+        del searched["refuses_keys"]
     settings = {
         "record": str(record.resolve()),
         "database": searched,

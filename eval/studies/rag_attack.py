@@ -117,13 +117,20 @@ class RetrievalAttack:
         searched = ["originals"]
         if arm != "control":
             searched.append("decoys" if arm == "decoy" else "sentinels")
-        stores = {name: self.stores[name] for name in searched}
+        stores = {name: self.stores[name] for name in searched if name in self.stores}
         without: frozenset[str] = frozenset()
         if arm == "replacement":
             without = frozenset(f"originals/{name}" for name in self.planted.sentinels)
         database = self.database
         return Retriever(
-            stores, self.embedder, database.method, captions, client, without, database.size
+            stores,
+            self.embedder,
+            database.method,
+            captions,
+            client,
+            without,
+            database.size,
+            refuses_keys=database.refuses_keys,
         )
 
     async def _query_arm(self, arm: Arm, flow: RagFlow) -> None:

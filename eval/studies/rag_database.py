@@ -32,6 +32,7 @@ class Database:
         vectors: Folder of the vectors, for reuse; None puts it into the results.
         batch_size: Images embedded at a time.
         accelerator: Accelerator for embedding, as in Lightning: auto, cpu, gpu.
+        refuses_keys: Do not search for queries with letters that are no word, as a thief may.
     """
 
     originals: Path
@@ -42,6 +43,7 @@ class Database:
     vectors: Path | None = None
     batch_size: int = 32
     accelerator: str = "auto"
+    refuses_keys: bool = False
 
 
 def open_stores(

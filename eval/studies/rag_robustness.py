@@ -1,10 +1,9 @@
-"""``python -m eval rag-robustness``: decision after edits of the collection."""
+"""``python -m eval rag-robustness``: decision after a thief's work on the collection."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +11,23 @@ from engine.files import file_digest
 from engine.manifest import claim, write_manifest
 from engine.tables import write_table
 from eval.attacks.rag import FlowConfig, Generator, Judge
-from eval.attacks.rag.adaptive_attacks import TRANSPARENT, Attack, DropTextImages, InpaintText
+from eval.attacks.rag.text_finders import open_finder
+from eval.attacks.rag.thieves import NAMES, Thief, thieves
 from eval.studies.rag import run_rag
-from eval.studies.rag_database import Database, sentinel_name
-from images.inputs import ImageInput, find_images
-from images.io import save_png
-from images.kinds import UnreadableImage
-from images.photo import Photo
-from images.transforms import edit_generator
+from eval.studies.rag_database import Database
+from eval.studies.stolen import StolenCollection
+from images.inputs import find_images
 from models.embedders import identify_model, open_embedder
 from models.search import ExactIndex, Ranking, rankings
 from models.store import VectorStore
 from sentinels.decide import decide
 from sentinels.decide_config import DecideConfig
-from sentinels.reader import load_network
+from sentinels.reader import identify_reader
+from sentinels.reader_names import AUTO
 from sentinels.record import Record
 from sentinels.retrieve import read_captions
 from sentinels.service import Service
-
-logger = logging.getLogger(__name__)
-
-MIN_SENTINELS = 2
-"""Fewest remaining sentinels that can be tested."""
+from sentinels.tells.keys import has_key
 
 
 def run_robustness(
@@ -42,16 +36,18 @@ def run_robustness(
     database: Database,
     generator: Generator,
     judge: Judge,
-    reader: str = "checkpoints/tiny/embedder",
-    edits: tuple[str, ...] = ("none", "jpeg", "halved", "cropped", "inpainted", "deleted"),
+    reader: str = AUTO,
+    copies: str = "checkpoints/tiny/copies",
+    edits: tuple[str, ...] = NAMES,
     decision: DecideConfig = DecideConfig(),
     flow: FlowConfig = FlowConfig(),
     service: Service | None = None,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Run the retrieval attack after each edit, and decide.
+    """Run the retrieval attack after each thief's work, and decide.
 
-    Collection and sentinels are edited alike. The rows are written to ``robustness.csv``.
+    Collection and sentinels are treated alike. All keys are queried, those of dropped sentinels,
+    too. The rows are written to ``robustness.csv``.
 
     Args:
         record: File of the sentinels' record.
@@ -60,8 +56,10 @@ def run_robustness(
             ordinary users.
         generator: Generates images.
         judge: Compares images with prompts and writes search captions.
-        reader: Network by which the thief finds letters: a folder or a Hub id.
-        edits: Names of the edits: none, jpeg, halved, cropped, inpainted, deleted.
+        reader: What the thief finds text by: auto, ocr, or the folder or Hub id of a network.
+        copies: Model by which the thief finds near copies; see ``sentinels embed --weights``.
+        edits: Names of the thieves: none, jpeg, halved, cropped, inpainted, deleted, deduplicated,
+            metadata, names, key_pattern.
         decision: Settings of the decision.
         flow: Settings of the retrieval-augmented generator.
         service: Service for the generators, judges and searches that need one; its limits hold for
@@ -75,38 +73,41 @@ def run_robustness(
         ValueError: If an edit is unknown, or the folder holds the results of another record,
             collection, reader or seed.
     """
-    network = load_network(reader)
-    attacks = dict(TRANSPARENT)
-    attacks |= {"inpainted": InpaintText(network), "deleted": DropTextImages(network)}
-    if unknown := [edit for edit in edits if edit not in attacks]:
-        msg = f"no edit '{unknown[0]}'; there are {', '.join(attacks)}"
+    if unknown := [edit for edit in edits if edit not in NAMES]:
+        msg = f"no edit '{unknown[0]}'; there are {', '.join(NAMES)}"
         raise ValueError(msg)
+    known = thieves(open_finder(reader), open_embedder(copies, appearance=True))
     planted = Record.open(record)
     photos = find_images([database.originals]).complete()
     settings = {
         "record": {"file": str(record.resolve()), "sha256": file_digest(record)},
         "originals": str(database.originals.resolve()),
-        "reader": identify_model(reader),
+        "reader": identify_reader(reader),
+        "copies": identify_model(copies),
         "seed": seed,
     }
     claim(output, "eval rag-robustness", settings)
 
     rows = []
     for name in edits:
-        # Edit the collection and the sentinels.
+        # The thief goes through the collection and the sentinels.
         folder = output / name
-        stolen = _StolenCollection(folder, name, attacks[name], seed)
-        originals_kept = stolen.edit_originals(photos)
-        remaining = stolen.edit_sentinels(planted)
+        stolen = StolenCollection(folder, known[name], seed)
+        remaining = stolen.take(photos, planted)
         row: dict[str, Any] = {
             "edit": name,
-            "originals_kept": originals_kept,
-            "sentinels_kept": len(remaining.sentinels),
+            "sentinels": len(planted.sentinels),
+            "sentinels_kept": len(planted.sentinels) - len(stolen.dropped),
+            "originals": stolen.published,
+            "originals_lost": stolen.lost,
+            "originals_changed": stolen.changed,
         }
 
-        # Query the system that searches them, and decide.
-        if len(remaining.sentinels) >= MIN_SENTINELS:
+        # Query the system that searches what is left, and decide.
+        if stolen.lost < stolen.published:
             searched = replace(database, originals=folder / "originals", vectors=None)
+            searched = replace(searched, refuses_keys=known[name].refuses_keys)
+            dropped = frozenset(stolen.dropped)
             run = run_rag(
                 remaining.file,
                 folder / "run",
@@ -117,6 +118,7 @@ def run_robustness(
                 flow,
                 service,
                 seed,
+                dropped,
             )
             row["failed"] = len(run.failed)
             answers = run.arms["protected"].folder
@@ -125,6 +127,7 @@ def run_robustness(
             if database.captions:
                 captions = read_captions(database.captions)
                 row |= benign_recall(folder / "run" / "vectors", database.embedder, captions)
+                row["captions_refused"] = _refused(known[name], captions)
         rows.append(row)
 
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -136,9 +139,17 @@ def run_robustness(
     return rows
 
 
+def _refused(thief: Thief, captions: Mapping[str, str]) -> float:
+    """Compute the share of ordinary users' queries that a thief does not search for."""
+    refused = sum(has_key(caption) for caption in captions.values()) if thief.refuses_keys else 0
+    return refused / len(captions)
+
+
 def _decision_columns(system: Mapping[str, Any]) -> dict[str, Any]:
     """Select the columns of ``robustness.csv`` from a decision about a system."""
+    evades = {True: "no", False: "yes", None: "undecided"}
     return {
+        "evades": evades[system["used"]],
         "keys": system["keys"],
         "hit_at_1": system["hits"]["hit@1"]["share"],
         "hit_at_1_interval": _words(system["hits"]["hit@1"]["interval"]),
@@ -152,58 +163,6 @@ def _decision_columns(system: Mapping[str, Any]) -> dict[str, Any]:
 def _words(interval: Sequence[float] | None) -> str:
     """Format a 95 % interval over keys; empty without one."""
     return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
-
-
-@dataclass
-class _StolenCollection:
-    """Collection and sentinels after one edit.
-
-    Attributes:
-        folder: Folder of the edited images.
-        name: Name of the edit.
-        attack: The edit.
-        seed: Seed of random edits.
-    """
-
-    folder: Path
-    name: str
-    attack: Attack
-    seed: int
-
-    def edit_originals(self, photos: Sequence[ImageInput]) -> int:
-        """Edit the originals, and count those that are left."""
-        targets = self.folder / "originals"
-        return sum(self._edit(photo, targets / photo.name) for photo in photos)
-
-    def edit_sentinels(self, planted: Record) -> Record:
-        """Edit the sentinels, and record those that are left."""
-        remaining = Record(self.folder / "record.json", provenance={"edit": self.name})
-        for source, sentinel, path in planted.pairs():
-            target = self.folder / "images" / sentinel_name(sentinel.generated, path)
-            if self._edit(ImageInput.from_file(path), target):
-                remaining.sentinels[source] = replace(
-                    sentinel,
-                    generated=remaining.relative(target),
-                    original=str(planted.locate(sentinel.original)),
-                )
-        remaining.write()
-        return remaining
-
-    def _edit(self, photo: ImageInput, target: Path) -> bool:
-        """Edit and save one image.
-
-        Returns:
-            False if it is dropped or unreadable.
-        """
-        try:
-            edited = self.attack(photo.open().rgb, edit_generator(self.seed, photo.name))
-        except UnreadableImage as error:
-            logger.warning("left out: %s", error)
-            return False
-        if edited is None:
-            return False
-        save_png(Photo(edited), target)
-        return True
 
 
 def benign_recall(vectors: Path, embedder: str, captions: Mapping[str, str]) -> dict[str, float]:
@@ -220,7 +179,9 @@ def benign_recall(vectors: Path, embedder: str, captions: Mapping[str, str]) -> 
         Shares of captions whose own image is among the first ten, with and without the sentinels,
         and the share of first results that are sentinels.
     """
-    stores = {name: VectorStore.open(vectors / name) for name in ("originals", "sentinels")}
+    stores = {"originals": VectorStore.open(vectors / "originals")}
+    if (vectors / "sentinels").is_dir():
+        stores["sentinels"] = VectorStore.open(vectors / "sentinels")
     known = set(stores["originals"].labels)
     queries = {f"originals/{name}": text for name, text in captions.items() if name in known}
     vectors_of_queries = open_embedder(embedder).embed_texts(list(queries.values())).cpu().numpy()

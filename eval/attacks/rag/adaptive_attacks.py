@@ -1,4 +1,4 @@
-"""Adaptive attacks of a thief who expects sentinels."""
+"""Edits of a thief who expects sentinels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from eval.attacks.rag.text_finders import TextFinder
 from images.transforms import Chain, RGBImage
 from images.transforms.codecs import JPEG
 from images.transforms.geometry import CenterCropResize, DownUp
-from images.transforms.views import to_tensor
-from models.image_text_net import ImageTextNet
 
 Attack = Callable[[RGBImage, np.random.Generator], RGBImage | None]
 """An edit, see :data:`images.transforms.Edit`, that may also drop the image by returning None."""
@@ -26,48 +25,44 @@ TRANSPARENT: dict[str, Attack] = {
 
 
 class InpaintText:
-    """Inpaints letters, as in the paper's adaptive attack (arXiv 2510.12119).
+    """Inpaints text, as in the paper's adaptive attack (arXiv 2510.12119).
 
-    A reader replaces the OCR. The inpainting is Telea's method (2004).
+    The inpainting is Telea's method (2004).
 
     Args:
-        network: Network that finds letters.
-        radius: Half of a letter's box, as a share of the image's sides, above 0.
+        finder: Finds text.
+        margin: Border around a piece of text that is inpainted, too, as a share of its shorter
+            side, at least 0.
     """
 
-    def __init__(self, network: ImageTextNet, radius: float = 0.09) -> None:
-        self.network, self.radius = network, radius
+    def __init__(self, finder: TextFinder, margin: float = 0.15) -> None:
+        self.finder, self.margin = finder, margin
 
     def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
-        height, width = rgb.shape[:2]
-        mask = np.zeros((height, width), np.uint8)
-        for x, y, _, _ in find_letters(self.network, rgb):
-            near = (int((x - self.radius) * width), int((y - self.radius) * height))
-            far = (int((x + self.radius) * width), int((y + self.radius) * height))
-            cv2.rectangle(mask, near, far, 255, -1)
+        mask = np.zeros(rgb.shape[:2], np.uint8)
+        for found in self.finder(rgb):
+            sides = np.linalg.norm(np.diff(found.corners, axis=0), axis=1)
+            border = int(np.ceil(2 * self.margin * sides.min()))
+            corners = np.round(found.corners).astype(np.int32)
+            cv2.fillConvexPoly(mask, corners, 255)
+            if border:
+                cv2.polylines(mask, [corners], True, 255, border)
         if not mask.any():
             return rgb
         return np.asarray(cv2.inpaint(rgb, mask, 3, cv2.INPAINT_TELEA), np.uint8)
 
 
 class DropTextImages:
-    """Drops images that show letters.
+    """Drops images that show text.
 
     Args:
-        network: Network that finds letters.
+        finder: Finds text.
         letters: Least number of letters of a dropped image, at least 0.
     """
 
-    def __init__(self, network: ImageTextNet, letters: int = 4) -> None:
-        self.network, self.letters = network, letters
+    def __init__(self, finder: TextFinder, letters: int = 4) -> None:
+        self.finder, self.letters = finder, letters
 
     def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> RGBImage | None:
-        return None if len(find_letters(self.network, rgb)) >= self.letters else rgb
-
-
-def find_letters(network: ImageTextNet, rgb: RGBImage) -> list[tuple[float, float, int, float]]:
-    """Find the letters in an (H, W, 3) image.
-
-    See :meth:`ImageTextNet.find_letters`.
-    """
-    return network.find_letters(to_tensor(rgb).unsqueeze(0))[0]
+        text = "".join(found.text for found in self.finder(rgb))
+        return None if sum(map(str.isalpha, text)) >= self.letters else rgb

@@ -91,10 +91,10 @@ class RagFlow:
         first = None
 
         # Generate without retrieval, and stop if the image matches the prompt.
+        unaided = folder / f"{stem}_trial_{number}_no_imageRAG.png"
         if self.config.mode == "draw_first":
-            target = folder / f"{stem}_trial_{number}_no_imageRAG.png"
-            first = await self._generate_once(target, prompt, None, "", seed)
-            trial["initial_image"] = target.name
+            first = await self._generate_once(unaided, prompt, None, "", seed)
+            trial["initial_image"] = unaided.name
             verdict = await self.judge.matches(first, prompt, salt)
             if verdict == "yes":
                 return trial | {"result": "matches prompt"}
@@ -112,6 +112,8 @@ class RagFlow:
         caption = captions[0] if captions else prompt
         ranking = await self.retriever.search(caption, self.config.top_k, salt)
         if not ranking:
+            await self._generate_once(unaided, prompt, None, "", seed)
+            trial["initial_image"] = unaided.name
             return trial | {"caption": caption, "result": "nothing found"}
 
         # Generate from the prompt and the best match.

@@ -14,6 +14,7 @@ from sentinels.answers import parse_ranking
 from sentinels.client import Client
 from sentinels.messages import message
 from sentinels.retrieve import CaptionIndex, reciprocal_rank_fusion
+from sentinels.tells.keys import has_key
 
 Method = Literal["cosine", "bm25", "fusion", "rerank"]
 
@@ -37,6 +38,7 @@ class Retriever:
         without: Full names that are not searched.
         limit: Number of images of the first collection that are searched; None for all.
         candidates: Number of best images that the model re-ranks.
+        refuses_keys: Find nothing for queries with letters that are no word.
 
     Raises:
         ValueError: If the method lacks captions or a service.
@@ -52,12 +54,14 @@ class Retriever:
         without: frozenset[str] = frozenset(),
         limit: int | None = None,
         candidates: int = 12,
+        refuses_keys: bool = False,
     ) -> None:
         self.index = ExactIndex.from_stores(stores, without, limit)
         self.embedder = embedder
         self.method = method
         self.client = client
         self.candidates = candidates
+        self.refuses_keys = refuses_keys
         self.paths: dict[str, Path] = {}
         for label, store in stores.items():
             self.paths |= {f"{label}/{name}": path for name, path in store.paths().items()}
@@ -80,8 +84,10 @@ class Retriever:
             salt: Distinguishes trials in requests to a service.
 
         Returns:
-            Names and scores of the best images, the best first.
+            Names and scores of the best images, the best first; empty for a refused query.
         """
+        if self.refuses_keys and has_key(caption):
+            return []
         if self.method == "bm25":
             assert self.caption_index is not None
             return self.caption_index.search([caption], top_k)[0]

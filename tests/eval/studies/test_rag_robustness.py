@@ -10,7 +10,8 @@ import torch
 
 from engine.cli import run
 from eval.__main__ import main
-from eval.attacks.rag.adaptive_attacks import TRANSPARENT, DropTextImages
+from eval.attacks.rag.adaptive_attacks import TRANSPARENT, DropTextImages, InpaintText
+from eval.attacks.rag.text_finders import FoundText, open_finder
 from images.io import open_photo
 from images.transforms.codecs import jpeg
 from models.image_text_net import ImageTextNet
@@ -73,7 +74,7 @@ def stolen(collection, tmp_path, pipelines):
 
 def test_every_edit_is_a_row(stolen, collection, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
-        "eval.studies.rag_robustness.DropTextImages", partial(DropTextImages, letters=0)
+        "eval.attacks.rag.thieves.DropTextImages", partial(DropTextImages, letters=0)
     )  # an untrained reader finds any number of letters
     arguments = [
         *stolen,
@@ -90,17 +91,17 @@ def test_every_edit_is_a_row(stolen, collection, tmp_path, capsys, monkeypatch):
     assert list(rows) == ["none", "jpeg", "inpainted", "deleted"]
     for name in ("none", "jpeg", "inpainted"):
         assert (
-            rows[name]["originals_kept"],
+            rows[name]["originals_lost"],
             rows[name]["sentinels_kept"],
             rows[name]["failed"],
-        ) == ("9", "3", "0")
+        ) == ("0", "3", "0")
         assert 0 < float(rows[name]["p"]) <= 1
         assert 0 <= float(rows[name]["recall_at_10_without"]) <= 1
     assert (
-        rows["deleted"]["originals_kept"],
+        rows["deleted"]["originals_lost"],
         rows["deleted"]["sentinels_kept"],
         rows["deleted"]["p"],
-    ) == ("0", "0", "")
+    ) == (rows["deleted"]["originals"], "0", "")
     ((name, _, path), *_) = Record.open(tmp_path / "s" / "record.json").pairs()
     place = path.relative_to(tmp_path / "s")
     for edit, expected in (
@@ -151,8 +152,56 @@ def test_an_unreadable_original_is_told_and_left_out(stolen, collection, tmp_pat
         == 0
     )
     told = capsys.readouterr()
-    assert "originals_kept 9" in told.out
+    assert "originals 9" in told.out
     assert "broken.jpg" in caplog.text
+
+
+def test_thieves_who_look_at_names_files_copies_and_keys(stolen, collection, tmp_path, capsys):
+    """Prefixed sentinels beside their sources, as the published program's, are all dropped.
+
+    The owner queries all keys; a thief who searches for no key finds no sentinel.
+    """
+    config = PlantConfig(count=3, seed=3, names="prefixed")
+    plant(collection, tmp_path / "prefixed", LocalPlanter(), config, None)
+    stolen[stolen.index("--record") + 1] = str(tmp_path / "prefixed" / "record.json")
+    out = tmp_path / "out"
+    edits = "[names,metadata,key_pattern]"
+    made = [*stolen, "--reader", str(tmp_path / "none"), "--edits", edits, "-o", str(out)]
+    assert run(main, made) == 0, capsys.readouterr().err
+    with (out / "robustness.csv").open() as stream:
+        rows = {row["edit"]: row for row in csv.DictReader(stream)}
+    assert {row["keys"] for row in rows.values()} == {"3"}
+    assert {row["originals"] for row in rows.values()} == {"9"}
+    assert rows["names"]["sentinels_kept"] == "0"
+    assert rows["names"]["originals_lost"] == "1", "the only JPEG"
+    assert rows["names"]["hit_at_1"] == rows["key_pattern"]["hit_at_1"] == "0.0"
+    assert not (out / "names" / "images").exists()
+    assert rows["metadata"]["originals_lost"] == "1", "the only JPEG"
+    assert rows["key_pattern"]["sentinels_kept"] == "3"
+    assert rows["key_pattern"]["captions_refused"] == "0.0"
+    answers = json.loads((out / "key_pattern" / "run" / "protected" / "out.json").read_text())
+    (trial,) = next(iter(answers.values()))["trials"]
+    assert trial["result"] == "nothing found"
+    assert trial["initial_image"]
+    told = "".join(capsys.readouterr())
+    assert "evades" in told
+
+
+def test_text_is_found_inpainted_and_counted():
+    corners = np.array([[20, 20], [60, 20], [60, 40], [20, 40]], np.float32)
+    rgb = np.full((64, 96, 3), 200, np.uint8)
+    rgb[20:40, 20:60] = 0
+
+    def finder(image):
+        return [FoundText("AB C1", corners)]
+
+    cleaned = InpaintText(finder)(rgb, np.random.default_rng(0))
+    assert cleaned.min() > 150
+    assert InpaintText(lambda image: [])(rgb, np.random.default_rng(0)) is rgb
+    assert DropTextImages(finder, 3)(rgb, np.random.default_rng(0)) is None
+    assert DropTextImages(finder, 4)(rgb, np.random.default_rng(0)) is rgb
+    with pytest.raises(ValueError, match="finds text by ocr"):
+        open_finder("service")
 
 
 @pytest.mark.parametrize("name", ["jpeg", "halved", "cropped"])
