@@ -83,6 +83,19 @@ def partial_stem(target: Path) -> str:
     return f".{zlib.crc32(os.fsencode(target.name)):08x}"
 
 
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Let only the user read files and folders that a block creates, from their first byte on.
+
+    The setting is the whole process's. It has no effect on Windows.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def write_bytes(target: Path, content: bytes) -> None:
     """Write a file atomically; see :func:`atomic_write`."""
     with atomic_write(target) as partial:

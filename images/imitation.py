@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageOps, JpegImagePlugin
 from images.containers import jpeg_segments
 from images.grafting import graft_jpeg, graft_png, replace_embedded
 from images.io import UPRIGHT, decode_photo
+from images.kinds import DAMAGED, UnreadableImage
 from images.metadata import DESCRIPTIVE
 from images.pillow import CODECS, open_image
 from images.transforms.protocol import RGBImage
@@ -44,15 +45,27 @@ def encode_like(rgb: RGBImage, content: bytes) -> tuple[bytes, tuple[str, ...]]:
         The encoded file, and a sentence for each difference that is left.
 
     Raises:
-        UnreadableImage: If the other file cannot be decoded.
+        UnreadableImage: If the other file is damaged, be it in its metadata alone.
         ValueError: If the sizes differ.
     """
     original = decode_photo(content, "the source").rgb
     if original.shape != rgb.shape:
         msg = f"the image is {rgb.shape[:2]}, the file to imitate {original.shape[:2]}"
         raise ValueError(msg)
-    notes: list[str] = []
-    with open_image(content, "the source", notes) as source:
+    try:
+        return _encode_like(rgb, original, content)
+    except UnreadableImage:
+        raise
+    except Exception as error:  # damaged metadata makes Pillow raise nearly anything
+        msg = f"the source: its metadata is {DAMAGED} ({error}), so that no file can be like it"
+        raise UnreadableImage(msg) from error
+
+
+def _encode_like(
+    rgb: RGBImage, original: RGBImage, content: bytes
+) -> tuple[bytes, tuple[str, ...]]:
+    """Encode an image as a file whose pixels are ``original``; see :func:`encode_like`."""
+    with open_image(content, "the source", []) as source:
         source.load()
         codec = CODECS[source.format or ""]
         orientation = 1 if codec == "tif" else source.getexif().get(ExifTags.Base.Orientation, 1)
@@ -152,8 +165,10 @@ def _tiff(image: Image.Image, source: Image.Image, content: bytes) -> bytes:
 def _by_size(image: Image.Image, source: Image.Image, content: bytes) -> bytes:
     """Encode at the quality that gives about the source's size; lossless if that is lossless."""
     format_ = {"avif": "AVIF", "heic": "HEIF"}.get(CODECS[source.format or ""], "WEBP")
-    options = {name: source.info.get(name) for name in ("exif", "icc_profile", "xmp")}
-    options = {name: value for name, value in options.items() if value}
+    options: dict[str, Any] = {}
+    for name in ("exif", "icc_profile", "xmp"):
+        if source.info.get(name):
+            options[name] = source.info[name]
     if "exif" in options:
         options["exif"] = replace_embedded(options["exif"], _thumbnail_of(image))
     if format_ == "WEBP" and b"VP8L" in content[:64]:

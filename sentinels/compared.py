@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def compare(
         outputs = list(trials.outputs(name))[: 1 if config.compat else None]
         if outputs:
             triggered_trials.append(sum(triggered(trial) for trial, _ in outputs))
-            hits.append(_hits_of_key(outputs, Path(record.sentinels[name].generated).name))
+            hits.append(_hits_of_key(outputs, record, name))
         # Mean vector of the output images.
         vector, reason = _mean_vector([path for _, path in outputs], embedder, config.batch_size)
         if reason:
@@ -142,12 +142,25 @@ def _mean_vector(
     return vectors.mean(axis=0), reason
 
 
-def _hits_of_key(outputs: list[tuple[dict[str, Any], Path | None]], wanted: str) -> Hits:
-    """Count the trials of a key that retrieved the sentinel file ``wanted``."""
+def _hits_of_key(
+    outputs: list[tuple[dict[str, Any], Path | None]], record: Record, name: str
+) -> Hits:
+    """Count the trials of a key that retrieved its sentinel.
+
+    Paths are compared from their ends, as far as both go. The source may have the sentinel's name,
+    and is told apart by its place.
+    """
+    wanted = PurePath(record.sentinels[name].published).parts[::-1]
+    source = record.locate(record.sentinels[name].original)
     rankings = []
     for trial, _ in outputs:
-        rankings.append([Path(path).name for path in retrieved(trial)])
-    return Hits.of(rankings, [wanted] * len(outputs))
+        found = []
+        for path in map(Path, retrieved(trial)):
+            pairs = zip(path.parts[::-1], wanted, strict=False)
+            is_source = source is not None and path.is_absolute() and path.resolve() == source
+            found.append("" if is_source or any(a != b for a, b in pairs) else name)
+        rankings.append(found)
+    return Hits.of(rankings, [name] * len(outputs))
 
 
 def _rates(keys: int, triggered_trials: list[int], hits: list[Hits]) -> dict[str, Any]:

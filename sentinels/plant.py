@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.devices import is_first_process
-from engine.files import locked
+from engine.files import locked, private_files
 from engine.job import JobOptions, Report
 from engine.manifest import claim
 from engine.run_job import run_job
@@ -25,6 +25,7 @@ from sentinels.sources import adopt_recorded, choose_sources
 __all__ = ["PlantConfig", "plant"]
 
 
+@private_files()
 def plant(
     inputs: Path,
     output: Path,
@@ -38,7 +39,8 @@ def plant(
 
     Args:
         inputs: Folder of the collection, flat or nested.
-        output: Folder of ``record.json`` and ``images/``, outside the collection.
+        output: Folder of ``record.json`` and ``images/``, outside the collection. Only its owner
+            may read what is secret.
         planter: Maker of sentinels.
         config: Settings.
         reader: Reads the letters of a candidate; None accepts candidates unread.
@@ -71,13 +73,15 @@ def plant(
         sources, seed = choose_sources(photos_by_name, config, output / "sources.json")
         record = Record.open_or_new(output / "record.json")
         adopt_recorded(output, sources, record)
+        for file in output.iterdir():  # of earlier versions
+            if file.is_file():
+                file.chmod(0o600)
     if settings.get("planter") != "local":
         record.description_prompt = DESCRIPTION_PROMPT
     record.provenance = settings | {"key_length": config.key_length}
     # Plant, and report images that cannot be sources as skipped.
     job = PlantJob(
         sources=sources,
-        used_names={Path(photo.name).name for photo in photos},
         seed=seed,
         planter=planter,
         config=config,

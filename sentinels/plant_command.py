@@ -81,10 +81,15 @@ def plant(settings: Any, output: Output) -> int:
         asked=settings.count,
         keys_read_back=reader != NONE,
     )
-    output.result(
-        "copy images/ into the collection before you publish it; "
-        "keep everything else in that folder secret"
-    )
+    images = settings.output / "images"
+    publish = f"publish a copy of {settings.photos} with the files of {images} added"
+    if settings.names == "neutral":
+        publish = (
+            f"publish a copy of {settings.photos} in which the files of {images} replace those of "
+            "the same names, their sources (record.json: withhold); keep the sources, which decide "
+            "needs"
+        )
+    output.result(f"{publish}; keep everything else in {settings.output} secret")
     return code
 
 

@@ -17,8 +17,9 @@ class PlantConfig:
             source, so that nobody can guess it; it is stored beside the record for resuming.
         key_length: Letters of a key, 3 to 16.
         distance: Least edit distance of two keys.
-        names: ``neutral`` names look like the source's; ``prefixed`` names begin with
-            ``sentinel_``, as the published program's.
+        names: ``neutral``: a sentinel replaces its source, under the source's name. ``prefixed``:
+            it is published beside its source, with a name that begins with ``sentinel_``, as in
+            the published program.
         attempts: Candidates per source, each with a new key, before it fails.
         concurrency: Sources processed in parallel.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.devices import Process
-from engine.files import file_digest, name_bytes, write_bytes
+from engine.files import name_bytes, write_bytes
 from engine.job import Batch, Job
-from images.headers import Header, read_header
+from images.imitation import encode_like
 from images.inputs import ImageInput
-from images.io import ENCODED, encode_as
+from images.io import decode_photo
 from images.job import count_pixels
 from images.kinds import UnreadableImage
+from images.photo import Photo
 from images.transforms.protocol import RGBImage
 from sentinels.client import Client
 from sentinels.keys import KeyMaker
-from sentinels.names import SentinelNames
+from sentinels.names import sentinel_names
 from sentinels.plant_config import PlantConfig
 from sentinels.planters import Planted, Planter
 from sentinels.reader import AsyncReader, reads_as
@@ -54,7 +55,6 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
 
     Args:
         sources: Chosen sources.
-        used_names: File names of the collection.
         seed: Seed of keys, places and names.
         planter: Maker of candidates.
         config: Settings.
@@ -70,7 +70,6 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
     def __init__(
         self,
         sources: Sequence[ImageInput],
-        used_names: set[str],
         seed: int,
         planter: Planter,
         config: PlantConfig,
@@ -90,10 +89,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         self.keys = KeyMaker(config.key_length, config.distance, seed)
         self.first_keys = {photo.name: self.keys.draw(f"{photo.name}/0") for photo in sources}
         self.keys.register(sentinel.key for sentinel in record.sentinels.values())
-        taken = dict.fromkeys(used_names, "")
-        for name, sentinel in record.sentinels.items():
-            taken[Path(sentinel.generated).name] = name
-        self.names = SentinelNames(config.names, seed, [photo.name for photo in sources], taken)
+        self.names = sentinel_names(config.names, [photo.name for photo in sources])
         self.appearances: dict[str, NDArray[np.float32]] = {}
 
     def setup(self, process: Process) -> None:
@@ -144,6 +140,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         """
         digest = hashlib.sha256(name_bytes(f"{self.seed}/{photo.name}")).digest()
         seed = int.from_bytes(digest[:4], "big")
+        content = photo.path.read_bytes()
         fault = ""
         for attempt in range(self.config.attempts):
             key = self.first_keys[photo.name]
@@ -151,36 +148,38 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
                 key = self.keys.draw(f"{photo.name}/{attempt}")
             try:
                 candidate = await self.planter.plant(source, key, seed, attempt)
+                encoded, differences = encode_like(candidate.rgb, content)
             except RunEnds:
                 raise
             except ValueError as error:
                 fault = str(error)
                 continue
-            fault, measures = await self._check(photo, source, candidate, key)
+            # The file that is published is what is checked.
+            shown = decode_photo(encoded, "the sentinel")
+            fault, measures = await self._check(photo, source, shown, key)
             if not fault:
+                measures |= {"differences": list(differences)} if differences else {}
                 facts = {"attempt": attempt + 1, "seed": seed, "plate": candidate.plate} | measures
-                return self._save(photo, candidate, key, facts)
+                return self._save(photo, candidate, encoded, key, facts)
         msg = f"{photo.name}: no sentinel after {self.config.attempts} attempts; the last: {fault}"
         raise ValueError(msg)
 
     async def _check(
-        self, photo: ImageInput, source: RGBImage, candidate: Planted, key: str
+        self, photo: ImageInput, source: RGBImage, shown: Photo, key: str
     ) -> tuple[str, dict[str, Any]]:
-        """Check a candidate's size, legibility and similarity to its source.
+        """Check the legibility of a candidate and its similarity to its source.
 
         Returns:
             The first fault, empty for a good candidate; and the measured values.
         """
         faults = []
         measures: dict[str, Any] = {}
-        if candidate.rgb.shape != source.shape:
-            faults.append(f"{candidate.rgb.shape[:2]} where the source has {source.shape[:2]}")
         if self.reader is not None:
-            text = await self.reader(retriever_view(candidate.rgb))
+            text = await self.reader(retriever_view(shown))
             measures |= {"read": text, "read_in_view": VIEW_SIDE_PX}
             if not reads_as(text, key):
                 faults.append(f"the key {key} is not legible in CLIP's view, read as '{text}'")
-        vector = appearance_vector(candidate.rgb)
+        vector = appearance_vector(shown.rgb)
         measures["similarity"] = round(float(vector @ appearance_vector(source)), 4)
         for rival in self.sources[:MAX_RIVALS]:
             is_other = rival.name != photo.name
@@ -199,22 +198,33 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
             self.appearances[photo.name] = vector
         return self.appearances[photo.name]
 
-    def _save(self, photo: ImageInput, candidate: Planted, key: str, facts: dict[str, Any]) -> Row:
-        """Write a sentinel and its entry in the record; return the row."""
-        # Encode the sentinel as its source is, or as PNG.
-        content = photo.path.read_bytes()
-        header = read_header(content)
-        if header is None or header.codec not in ENCODED:
-            header = Header("png", 0, 0)
-        name = self.names.draw(photo.name, header.codec)
-        target = self.output / "images" / name
-        encoded = encode_as(candidate.rgb, header.codec, header.jpeg_quality, header.chroma)
+    def _save(
+        self,
+        photo: ImageInput,
+        candidate: Planted,
+        encoded: bytes,
+        key: str,
+        facts: dict[str, Any],
+    ) -> Row:
+        """Write a sentinel and its entry in the record; return the row.
+
+        Args:
+            photo: The source.
+            candidate: The sentinel.
+            encoded: Its file.
+            key: Its key.
+            facts: Measured values, for the record.
+        """
+        # The file has the times and permissions of its source.
+        target = self.output / "images" / self.names[photo.name]
         write_bytes(target, encoded)
+        shutil.copystat(photo.path, target)
         # Record it.
         height, width = candidate.rgb.shape[:2]
         provenance = self.planter.settings() | {"width": width, "height": height} | facts
-        provenance["source_sha256"] = hashlib.sha256(content).hexdigest()
-        provenance["sentinel_sha256"] = file_digest(target)
+        provenance["replaces_source"] = self.config.names == "neutral"
+        provenance["source_sha256"] = photo.digest()
+        provenance["sentinel_sha256"] = hashlib.sha256(encoded).hexdigest()
         earlier = self.record.sentinels.get(photo.name)
         sentinel = Sentinel(
             key=key,
@@ -227,7 +237,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         )
         self.record.sentinels[photo.name] = sentinel
         self.record.write()
-        # A source whose codec has changed leaves its earlier sentinel under another name.
+        # Earlier versions gave sentinels other names.
         if earlier is not None and earlier.generated != sentinel.generated:
             (self.output / earlier.generated).unlink(missing_ok=True)
         return {"sentinel": sentinel.generated}

@@ -7,9 +7,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from engine.files import private_files
 from engine.records import read_json, write_readable_json
 
 FORMAT = 1
@@ -45,6 +46,17 @@ class Sentinel:
     def described(self) -> dict[str, Any] | None:
         """Return the description as a JSON object; None if it is not one."""
         return parse_object(self.description)
+
+    @property
+    def replaces_source(self) -> bool:
+        """Return True if the source is not to be published beside the sentinel."""
+        return bool(self.provenance.get("replaces_source"))
+
+    @property
+    def published(self) -> str:
+        """Return the path in the published collection: below ``images/``, or the file's name."""
+        parts = PurePosixPath(self.generated).parts
+        return "/".join(parts[parts.index("images") + 1 :]) if "images" in parts else parts[-1]
 
 
 @dataclass
@@ -93,8 +105,13 @@ class Record:
         """Read a record if the file exists, else begin an empty one; errors as of :meth:`open`."""
         return cls.open(file) if file.is_file() else cls(file)
 
+    @property
+    def withheld(self) -> list[str]:
+        """Return the sources that their sentinels replace, which are not to be published."""
+        return [name for name, sentinel in self.sentinels.items() if sentinel.replaces_source]
+
     def write(self) -> None:
-        """Write the file atomically."""
+        """Write the file atomically; only its owner may read it."""
         entries = {
             name: {
                 "random_key": sentinel.key,
@@ -110,10 +127,11 @@ class Record:
         content = {
             "description_prompt": self.description_prompt,
             "processed_images": entries,
-            "provenance": {"format": FORMAT} | self.provenance,
+            "provenance": {"format": FORMAT} | self.provenance | {"withhold": self.withheld},
         }
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_readable_json(self.file, content)
+        with private_files():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_readable_json(self.file, content)
 
     def relative(self, path: Path) -> str:
         """Return a path relative to the record, with forward slashes."""

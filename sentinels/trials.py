@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.files import private_files
 from engine.records import read_json, write_readable_json
 
 LAST_IMAGE_FIRST = ("final_image", "rephrased_image", "initial_image")
@@ -59,9 +60,10 @@ class Trials:
         return cls(folder, entries, name)
 
     def write(self) -> None:
-        """Write the JSON file atomically."""
+        """Write the JSON file atomically; only its owner may read it, as it has the keys."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_readable_json(self.folder / f"{self.name}.json", self.entries)
+        with private_files():
+            write_readable_json(self.folder / f"{self.name}.json", self.entries)
 
     def outputs(self, entry: str) -> Iterator[tuple[dict[str, Any], Path | None]]:
         """Yield every trial of an entry with its final image; None if the image is missing."""

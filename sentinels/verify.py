@@ -12,7 +12,7 @@ from engine.files import file_digest, read_bytes
 from images.headers import read_header
 from images.io import open_photo
 from images.kinds import UnreadableImage
-from images.transforms.geometry import resize_center_crop
+from images.photo import Photo
 from images.transforms.protocol import RGBImage
 from images.transforms.views import to_tensor
 from sentinels.keys import KeyMaker, fold
@@ -25,12 +25,10 @@ from sentinels.tells.findings import (
     key_findings,
     name_findings,
 )
+from sentinels.view import VIEW_SIDE_PX, retriever_view
 
 MAX_ASPECT_DIFFERENCE = 0.1
 """Largest relative difference of the aspect ratios of a sentinel and its source."""
-
-VIEW_SIDE = 224
-"""Side of the center square that CLIP-like retrievers see, in pixels."""
 
 Level = Literal["error", "warning"]
 Faults = Iterator[tuple[Level, str]]
@@ -115,38 +113,43 @@ def _entry_faults(
     except UnreadableImage as error:
         yield "error", str(error)
         return
-    yield from _name_faults(path)
+    yield from _name_faults(path, source if sentinel.replaces_source else None)
     if source is not None:
         yield from _source_faults(sentinel, path, source, photo.rgb, copies)
     digest = sentinel.provenance.get("sentinel_sha256")
     if digest and file_digest(path) != digest:
         yield "error", f"{path.name} is not the file that was planted: its sha256 differs"
     if reader is not None:
-        yield from _legibility_faults(sentinel.key, path.name, photo.rgb, reader)
+        yield from _legibility_faults(sentinel.key, path.name, photo, reader)
 
 
-def _legibility_faults(key: str, name: str, rgb: RGBImage, reader: Reader) -> Faults:
+def _legibility_faults(key: str, name: str, photo: Photo, reader: Reader) -> Faults:
     """Read a key in the whole image, and in the center square that retrievers see."""
-    (text,) = reader(to_tensor(rgb).unsqueeze(0))
+    (text,) = reader(photo.tensor().unsqueeze(0))
     if not reads_as(text, key):
         yield "error", f"the key {key} is not legible in {name}: read as '{text}'"
         return
-    (text,) = reader(to_tensor(resize_center_crop(rgb, VIEW_SIDE)).unsqueeze(0))
+    (text,) = reader(to_tensor(retriever_view(photo)).unsqueeze(0))
     if not reads_as(text, key):
         yield (
             "warning",
-            f"the key {key} of {name} is not legible in the center square of {VIEW_SIDE} pixels "
+            f"the key {key} of {name} is not legible in the center square of {VIEW_SIDE_PX} pixels "
             f"that CLIP sees: read as '{text}'",
         )
 
 
-def _name_faults(path: Path) -> Faults:
-    """Check a sentinel's file name for signs that give it away."""
-    header = read_header(read_bytes(path))
-    if header is not None and header.codec != _suffix_codec(path):
+def _name_faults(path: Path, source: Path | None) -> Faults:
+    """Check a sentinel's file name for signs that give it away.
+
+    Args:
+        path: The sentinel.
+        source: The source that it replaces, whose own signs are none; None if both are published.
+    """
+    codec = _foreign_codec(path)
+    if codec and (source is None or codec != _foreign_codec(source)):
         yield (
             "warning",
-            f"{path.name} holds {header.codec} data under another suffix: "
+            f"{path.name} holds {codec} data under another suffix: "
             "a search for such files finds the sentinels",
         )
     if path.name.startswith("sentinel_"):
@@ -176,7 +179,10 @@ def _source_faults(
     digest = sentinel.provenance.get("source_sha256")
     if digest and file_digest(source) != digest:
         yield "warning", f"the source {source.name} has changed since: its sha256 differs"
-    for text in [*file_findings(path, source), *copies.findings(path.name, rgb, source_rgb)]:
+    texts = list(file_findings(path, source))
+    if not sentinel.replaces_source:
+        texts += copies.findings(path.name, rgb, source_rgb)
+    for text in texts:
         yield "warning", text
     if sentinel.description:
         yield from _description_faults(sentinel, source_size)
@@ -207,7 +213,11 @@ def _size_text(size: tuple[int, ...]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _suffix_codec(path: Path) -> str:
-    """Return the codec that a file's suffix names."""
+def _foreign_codec(path: Path) -> str:
+    """Return the codec of a file whose suffix names another; empty if it fits or is unknown."""
+    header = read_header(read_bytes(path))
     suffix = path.suffix.lower().lstrip(".")
-    return {"jpeg": "jpg", "tiff": "tif"}.get(suffix, suffix)
+    named = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "heif": "heic"}
+    if header is None or header.codec == named.get(suffix, suffix):
+        return ""
+    return header.codec

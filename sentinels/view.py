@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from images.photo import Photo
 from images.transforms.geometry import cover_crop
 from images.transforms.protocol import RGBImage
 
@@ -9,13 +12,16 @@ VIEW_SIDE_PX = 224
 """Input side of CLIP ViT-B/32, ViT-B/16 and ViT-L/14, and of most of their kind."""
 
 
-def retriever_view(rgb: RGBImage) -> RGBImage:
+def retriever_view(photo: Photo) -> RGBImage:
     """Resize the shorter side to :data:`VIEW_SIDE_PX`, bicubically, and crop the center square.
 
-    Args:
-        rgb: (H, W, 3) uint8.
+    Transparent parts are shown on white.
 
     Returns:
         (224, 224, 3) uint8.
     """
+    rgb = photo.rgb
+    if photo.alpha is not None:
+        opacity = photo.alpha[..., None].astype(np.float32) / 255
+        rgb = (rgb * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
     return cover_crop(rgb, VIEW_SIDE_PX, VIEW_SIDE_PX)

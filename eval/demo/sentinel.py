@@ -123,7 +123,7 @@ def plant_key(rgb: RGBImage, reader: Reader) -> tuple[RGBImage, str, str]:
     for attempt in range(MAX_ATTEMPTS):
         key = keys.draw(str(attempt))
         sentinel = set_key(rgb, key, np.random.default_rng(secrets.randbits(64))).rgb
-        text = read_text(retriever_view(sentinel), reader)
+        text = read_text(retriever_view(Photo(sentinel)), reader)
         if reads_as(text, key):
             break
     return sentinel, key, text

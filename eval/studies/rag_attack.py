@@ -27,9 +27,10 @@ logger = logging.getLogger(__name__)
 Arm = Literal["protected", "control", "replacement", "decoy"]
 """Contents of the database.
 
-``protected``: originals and sentinels. ``control``: originals alone. ``replacement``: originals and
-sentinels, without the sentinels' sources. ``decoy``: originals, and the sentinels' keys on other
-originals; a test that accuses it takes shown keys for use.
+``protected``: what is published: originals and sentinels, without the sources that these replace.
+``control``: originals alone. ``replacement``: originals and sentinels, without any source of a
+sentinel. ``decoy``: originals, and the sentinels' keys on other originals; a test that accuses it
+takes shown keys for use.
 """
 
 
@@ -119,8 +120,10 @@ class RetrievalAttack:
             searched.append("decoys" if arm == "decoy" else "sentinels")
         stores = {name: self.stores[name] for name in searched if name in self.stores}
         without: frozenset[str] = frozenset()
-        if arm == "replacement":
-            without = frozenset(f"originals/{name}" for name in self.planted.sentinels)
+        if arm in ("protected", "replacement"):
+            planted = self.planted
+            withheld = planted.withheld if arm == "protected" else planted.sentinels
+            without = frozenset(f"originals/{name}" for name in withheld)
         database = self.database
         return Retriever(
             stores,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
@@ -69,7 +69,7 @@ def open_stores(
     for name, record in records.items():
         planted = []
         for _, sentinel, path in record.pairs():
-            planted.append(ImageInput.from_file(path, sentinel_name(sentinel.generated, path)))
+            planted.append(ImageInput.from_file(path, sentinel.published))
         inputs[name] = JobInputs(planted)
     stores = {}
     for name, images in inputs.items():
@@ -81,12 +81,3 @@ def open_stores(
             logger.warning("not searched: %s", error)
         stores[name] = report.store
     return stores
-
-
-def sentinel_name(recorded: str, path: Path) -> str:
-    """Name of a sentinel in its store.
-
-    It is the path below the record's folder ``images``, or the file's name.
-    """
-    parts = PurePosixPath(recorded).parts
-    return "/".join(parts[parts.index("images") + 1 :]) if "images" in parts else path.name

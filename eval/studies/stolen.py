@@ -10,7 +10,6 @@ from typing import Literal
 
 from engine.files import write_bytes
 from eval.attacks.rag.thieves import Thief
-from eval.studies.rag_database import sentinel_name
 from images.inputs import ImageInput
 from images.io import save_png
 from images.kinds import UnreadableImage
@@ -25,12 +24,6 @@ Outcome = Literal["kept", "changed", "dropped", "unreadable"]
 
 SENTINELS = "images"
 """Folder of the sentinels in a stolen collection."""
-
-
-def is_replaced(planted: Record, name: str) -> bool:
-    """Return True if an original is not published because a sentinel replaces it."""
-    sentinel = planted.sentinels.get(name)
-    return sentinel is not None and bool(sentinel.provenance.get("replaces_source"))
 
 
 @dataclass
@@ -66,11 +59,11 @@ class StolenCollection:
             The record of the sentinels in the folder; those dropped have no file.
         """
         # What is published, under the names that the thief sees.
-        originals = [photo for photo in photos if not is_replaced(planted, photo.name)]
+        withheld = set(planted.withheld)
+        originals = [photo for photo in photos if photo.name not in withheld]
         sentinels = {}
         for source, sentinel, path in planted.pairs():
-            name = sentinel_name(sentinel.generated, path)
-            sentinels[source] = ImageInput.from_file(path, name)
+            sentinels[source] = ImageInput.from_file(path, sentinel.published)
         suspects: set[str] = set()
         if self.thief.suspects is not None:
             suspects = self.thief.suspects([*originals, *sentinels.values()])

@@ -85,6 +85,14 @@ def saved(write: Callable[[Path], object], folder: Path, name: str) -> bytes:
     return (folder / name).read_bytes()
 
 
+def imitate(path: Path) -> object:
+    """Encode an image of another content as a file is encoded."""
+    from images.imitation import encode_like
+    from images.io import open_photo
+
+    return encode_like(255 - open_photo(path).rgb, path.read_bytes())
+
+
 def image_readers() -> list[Reader]:
     from images.headers import read_header
     from images.io import open_photo
@@ -103,6 +111,7 @@ def image_readers() -> list[Reader]:
     ]
     return [
         *readers,
+        Reader("imitation", "a.jpg", picture("JPEG"), imitate),
         Reader("header", "a.jpg", picture("JPEG"), lambda path: read_header(path.read_bytes())),
         Reader(
             "provenance",

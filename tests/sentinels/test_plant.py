@@ -3,6 +3,7 @@ import io
 import json
 import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from engine.cli import run
 from images.headers import read_header
 from images.io import open_photo, save_png
 from images.photo import Photo
+from images.traits import file_traits
 from images.transforms.geometry import cover_crop
 from sentinels.__main__ import main
 from sentinels.client import Client
@@ -58,7 +60,9 @@ def test_a_key_lies_in_the_square_that_retrievers_see(shape):
         off_center = np.abs(plate.corners - (np.array(shape[::-1]) - 1) / 2)
         assert (off_center <= side / 2).all()
         assert plate.centers[:, 1].mean() < middle[1]
-    assert retriever_view(rgb).shape == (224, 224, 3)
+    assert retriever_view(Photo(rgb)).shape == (224, 224, 3)
+    hidden = Photo(rgb, np.zeros(shape, np.uint8))
+    assert (retriever_view(hidden) == 255).all()
 
 
 def test_saliency_is_higher_where_something_stands_out():
@@ -114,24 +118,59 @@ def test_sentinels_look_like_files_of_the_collection(collection, tmp_path):
     assert {"00000/000000001.png", "00001/000000001.png", "00000/000000004.jpg"} <= set(
         record.sentinels
     )
+    images = tmp_path / "out" / "images"
     for name, sentinel, path in record.pairs():
         source = collection / name
-        assert path.parent.name == source.parent.name
-        assert len(path.stem) == len(source.stem)
-        assert path.stem.isdigit()
-        assert path.suffix == source.suffix
-        assert read_header(path.read_bytes()).codec == read_header(source.read_bytes()).codec
-        assert (
-            read_header(path.read_bytes()).jpeg_quality
-            == read_header(source.read_bytes()).jpeg_quality
-        )
-        assert open_photo(path).rgb.shape == open_photo(source).rgb.shape
-        assert not (collection / path.parent.name / path.name).exists()
+        assert path == images / name == images / sentinel.published
+        assert read_header(path.read_bytes()) == read_header(source.read_bytes())
+        assert file_traits(path.read_bytes()) == file_traits(source.read_bytes())
+        assert path.stat().st_mtime_ns == source.stat().st_mtime_ns
+        assert path.stat().st_mode == source.stat().st_mode
         assert record.locate(sentinel.original) == source
+        assert path.read_bytes() != source.read_bytes()
+    assert record.withheld == list(record.sentinels)
+    content = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert content["provenance"]["withhold"] == record.withheld
     assert [finding for finding in verify(record) if finding.level == "error"] == []
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["finished"]
     assert manifest["keys_read_back"] is False
+
+
+def test_what_is_secret_is_for_its_owner_from_the_first_byte(collection, tmp_path, monkeypatch):
+    modes = []
+    replace = os.replace
+
+    def watch(partial, target):
+        modes.append((Path(target).name, Path(partial).stat().st_mode & 0o777))
+        replace(partial, target)
+
+    monkeypatch.setattr(os, "replace", watch)
+    umask = os.umask(0o022)
+    try:
+        planted(collection, tmp_path / "out", PlantConfig(count=2, seed=1))
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(umask)
+    assert {"record.json", "sources.json", "manifest.json"} <= {name for name, _ in modes}
+    assert {mode for _, mode in modes} == {0o600}
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+    for file in (tmp_path / "out").iterdir():
+        assert file.is_dir() or file.stat().st_mode & 0o777 == 0o600
+        file.chmod(0o700 if file.is_dir() else 0o644)  # as earlier versions left it
+    planted(collection, tmp_path / "out", PlantConfig(count=2, seed=1))
+    assert (tmp_path / "out" / "journal.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_prefixed_sentinels_stand_beside_their_sources(collection, tmp_path):
+    config = PlantConfig(count=9, seed=1, names="prefixed")
+    planted(collection, tmp_path / "out", config)
+    record = Record.open(tmp_path / "out" / "record.json")
+    assert record.withheld == []
+    published = {sentinel.published for sentinel in record.sentinels.values()}
+    assert len(published) == 9
+    assert "00000/sentinel_000000004.jpg" in published
+    assert "00001/sentinel_00001_000000001_png.png" in published
 
 
 def test_a_stopped_job_ends_as_an_unbroken_one(collection, tmp_path, monkeypatch):
@@ -319,12 +358,12 @@ def test_odd_files_are_planted_and_never_written_over(collection, tmp_path, name
     record = Record.open(tmp_path / "out" / "record.json")
     assert set(record.sentinels) == {*odd, "mislabelled.jpg"}
     made = {name: path for name, _, path in record.pairs()}
-    assert len({path.name for path in made.values()}) == 7
-    assert not {path.name for path in made.values()} & {
-        path.name for path in (tmp_path / "photos").rglob("*.*")
-    }
-    assert made["\u5199\u771f/1.png"].parent.name == "\u5199\u771f"
-    assert made["mislabelled.jpg"].suffix == ".png"
+    assert len(set(made.values())) == 7
+    for name, path in made.items():
+        is_own = path.relative_to(tmp_path / "out" / "images") == Path(name)
+        assert is_own == (names == "neutral")
+        source = (tmp_path / "photos" / name).read_bytes()
+        assert file_traits(path.read_bytes()) == file_traits(source)
     assert not [finding for finding in verify(record) if finding.level == "error"]
 
 
@@ -477,13 +516,16 @@ def test_names_that_are_no_text_are_planted(collection, tmp_path):
     assert len(Record.open(tmp_path / "out" / "record.json").sentinels) == 9
 
 
-def test_sources_of_codecs_that_are_not_written_get_png_sentinels(collection, tmp_path):
+def test_sentinels_have_the_codecs_of_their_sources(collection, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     for number, path in enumerate(sorted(collection.rglob("*.png"))[:2]):
         with Image.open(path) as image:
             image.save(photos / f"{number}{('.gif', '.avif')[number]}")
     assert not planted(photos, tmp_path / "out", PlantConfig(count=2, seed=1)).failed
-    for _, _, path in Record.open(tmp_path / "out" / "record.json").pairs():
-        assert path.suffix == ".png"
-        assert read_header(path.read_bytes()).codec == "png"
+    codecs = []
+    for _, sentinel, path in Record.open(tmp_path / "out" / "record.json").pairs():
+        codecs.append(read_header(path.read_bytes()).codec)
+        assert "differences" not in sentinel.provenance
+        assert path.suffix == f".{codecs[-1]}"
+    assert sorted(codecs) == ["avif", "gif"]

@@ -9,6 +9,7 @@ from engine.cli import run
 from images.io import save_png
 from images.photo import Photo
 from sentinels.__main__ import main
+from sentinels.compared import _hits_of_key
 from sentinels.record import Record, Sentinel, parse_object
 from sentinels.verify import verify
 
@@ -152,3 +153,26 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
 )
 def test_objects_come_out_of_fences(text, found):
     assert parse_object(text) == found
+
+
+def test_the_published_name_of_a_sentinel():
+    assert Sentinel("K", "a", "images/0/1.png").published == "0/1.png"
+    assert Sentinel("K", "a", "../old/sentinel_1.jpg").published == "sentinel_1.jpg"
+
+
+def test_a_sentinel_that_replaces_its_source_is_a_hit_and_the_source_is_not(tmp_path):
+    """Both have the same name; a source in another folder of the same name is none either."""
+    source, other = tmp_path / "photos" / "a" / "1.png", tmp_path / "photos" / "b" / "1.png"
+    path = tmp_path / "out" / "images" / "a" / "1.png"
+    for file in (source, other, path):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"")
+    record = Record(tmp_path / "out" / "record.json")
+    record.sentinels["a/1.png"] = Sentinel("K", "../photos/a/1.png", "images/a/1.png")
+
+    def hit(*paths):
+        trial = {"retrieved_images": [str(path) for path in paths]}
+        return _hits_of_key([(trial, None)], record, "a/1.png").at[1]
+
+    assert hit(path) == hit("1.png") == hit("/published/a/1.png") == 1
+    assert hit(source) == hit(other) == hit("/published/b/1.png") == 0

@@ -18,7 +18,6 @@ from eval.attacks.rag import (
 from eval.attacks.rag.judges import quoted
 from eval.reports.rag import write_rag_report
 from eval.studies.rag import summary
-from eval.studies.rag_database import sentinel_name
 from images.inputs import find_images
 from models.embed_job import embed_images
 from models.embedders import open_embedder
@@ -50,8 +49,8 @@ def test_a_local_system_is_asked_in_every_arm(planted, collection, tmp_path, rea
     sentinels = {str(path) for _, _, path in record.pairs()}
     sources = {str(collection / name) for name in record.sentinels}
     assert len(names["control"]) == 9
-    assert names["protected"] == names["control"] | sentinels
-    assert names["replacement"] == (names["control"] - sources) | sentinels
+    assert names["protected"] == (names["control"] - sources) | sentinels
+    assert names["replacement"] == names["protected"]
     trial = done.arms["protected"].entries["00001/000000001.png"]["trials"][0]
     key = record.sentinels["00001/000000001.png"].key
     assert trial["caption"] == key
@@ -229,7 +228,3 @@ def test_the_command(planted, collection, tmp_path, reads, pipelines, capsys):
 
 def test_names():
     assert quoted("with 'ABC' and \"D E\" and 'ABC'") == ["ABC", "D E"]
-    from pathlib import Path
-
-    assert sentinel_name("images/0/1.png", Path("/x/1.png")) == "0/1.png"
-    assert sentinel_name("../old/sentinel_1.jpg", Path("/x/sentinel_1.jpg")) == "sentinel_1.jpg"
