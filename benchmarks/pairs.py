@@ -67,7 +67,10 @@ def attack(way: str, names: list[str], images: Tensor) -> tuple[Tensor, float]:
     autocast_bf16 = way.endswith("bfloat16")
     dtype = torch.bfloat16 if autocast_bf16 else torch.float32
     groups = [names] if "mean of the models" in way else [[name] for name in names]
-    objectives = [Denoising(DiffusionEnsemble(group, dtype=dtype)) for group in groups]
+    objectives = [Denoising(group, prompt=" ") for group in groups]
+    for objective in objectives:
+        objective.dtype = dtype
+        objective.start_round(images, torch.Generator())  # opens the models
     start = time.perf_counter()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast_bf16):
         attacked = pgd(images, objectives, LEVELS, config, torch.Generator().manual_seed(0))

@@ -32,18 +32,18 @@ STEPS = 30
 EDITS: tuple[Purifier | None, ...] = (None, DownUp(0.5))
 
 
-def ascend(ensemble: DiffusionEnsemble, images: Tensor, bounds: Tensor) -> Tensor:
+def ascend(attacked: Denoising, images: Tensor, bounds: Tensor) -> Tensor:
     """Protect images within a bound for each pixel.
 
     Args:
-        ensemble: Models whose denoising error rises.
+        attacked: The denoising error that rises.
         images: (B, 3, S, S) in [0, 1].
         bounds: Bounds of the same shape, in [0, 1].
 
     Returns:
         Protected images with 8-bit values, same shape.
     """
-    objective = OverEdits(Denoising(ensemble), EDITS)
+    objective = OverEdits(attacked, EDITS)
     generator = torch.Generator().manual_seed(0)
     perturbation = torch.zeros_like(images)
     velocity = torch.zeros_like(images)
@@ -61,14 +61,15 @@ def main() -> None:
     items = PortraitDataset(900_100, PEOPLE, 1).__getitems__(list(range(PEOPLE)))
     images = quantize(torch.stack([item["image"] for item in items]))
     models = [str(ROOT / "checkpoints" / "tiny" / name) for name in ("sd-a1", "sd-a2")]
-    ensemble = DiffusionEnsemble(models)
+    attacked = Denoising(models, prompt=" ")
+    ensemble = attacked.ensemble
     jnd = just_noticeable_difference(images, "reflect").expand_as(images)
     weights = {"one bound": torch.ones_like(jnd), "JND": (255 / CEILING * jnd).clamp(max=1)}
     clean = [_error(ensemble, images, edit) for edit in EDITS]
     print("| bound | levels | error | error at half size | SSIM | PSNR dB | above JND |")
     print("|---|---|---|---|---|---|---|")
     for name, levels in [("one bound", n) for n in (3, 4, 5, 6)] + [("JND", n) for n in (6, 7, 8)]:
-        protected = ascend(ensemble, images, weights[name] * levels / 255)
+        protected = ascend(attacked, images, weights[name] * levels / 255)
         rises = []
         for edit, before in zip(EDITS, clean, strict=True):
             rises.append(f"+{_error(ensemble, protected, edit) / before - 1:.1%}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -14,16 +14,31 @@ from images.io import list_images, open_photo
 from images.transforms.squares import center_square
 
 
+class SourceImage(NamedTuple):
+    """Image file that an image of a person is from.
+
+    Attributes:
+        name: Path in the person's folder, without ending.
+        height: Height in pixels.
+        width: Width in pixels.
+    """
+
+    name: str
+    height: int
+    width: int
+
+
 class Person(TypedDict):
     """One identity, with images as float32 RGB in [0, 1].
 
     ``train``, (n, 3, S, S), is protected and attacked; ``reference``, (m, 3, S, S), shows the same
-    person for comparison.
+    person for comparison. ``sources`` has the files of ``train``, n of them.
     """
 
     name: str
     train: Tensor
     reference: Tensor
+    sources: NotRequired[list[SourceImage]]
 
 
 class IdentityDataset(Sized, Protocol):
@@ -38,7 +53,8 @@ def as_people(dataset: Any) -> IdentityDataset:
     Raises:
         ValueError: If it is empty or its first item is no :class:`Person`.
     """
-    if len(dataset) == 0 or set(dataset[0]) != set(Person.__annotations__):
+    items = set(dataset[0]) if len(dataset) else set()
+    if not Person.__required_keys__ <= items <= set(Person.__annotations__):
         msg = (
             "people must be a data set of persons, such as datamodules.identities.IdentityFolders; "
             f"{type(dataset).__name__} is empty or has other items"
@@ -72,7 +88,8 @@ class IdentityFolders(Dataset[Person]):
         reference_pictures: int | None = None,
         identities: int | None = None,
     ) -> None:
-        self.root = str(Path(root).resolve())
+        self.given = Path(root)
+        self.root = str(self.given.resolve())
         self.size = size
         self.train_pictures = train_pictures
         self.reference_pictures = reference_pictures
@@ -109,10 +126,19 @@ class IdentityFolders(Dataset[Person]):
         name, paths = list(self.people.items())[index]
         if self.reference_pictures is not None:
             paths = paths[: self.train_pictures + self.reference_pictures]
-        crops = [center_square(open_photo(path).rgb, self.size) for path in paths]
+        crops = []
+        sources = []
+        for path in paths:
+            rgb = open_photo(path).rgb
+            crops.append(center_square(rgb, self.size))
+            in_folder = path.relative_to(self.given / name).with_suffix("")
+            sources.append(SourceImage(in_folder.as_posix(), *rgb.shape[:2]))
         images = torch.stack(crops)
         return Person(
-            name=name, train=images[: self.train_pictures], reference=images[self.train_pictures :]
+            name=name,
+            train=images[: self.train_pictures],
+            reference=images[self.train_pictures :],
+            sources=sources[: self.train_pictures],
         )
 
 

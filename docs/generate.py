@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 from page_tables import class_section, plain, table  # noqa: E402
 from page_texts import (  # noqa: E402
+    ARMS,
     ATTACKS,
     CONFIGS,
     DATASETS,
@@ -26,6 +27,7 @@ from page_texts import (  # noqa: E402
     METRICS,
     MODELS,
     NOTE,
+    OBJECTIVES,
     PERSONALIZATION,
     PURIFICATION,
     RAG,
@@ -182,11 +184,19 @@ def metrics_page() -> str:
 
 
 def attacks_page() -> str:
-    """Describe the attack classes with their settings."""
+    """Describe the classes of attacks and protections with their settings."""
     personalization = importlib.import_module("eval.attacks.personalization")
     purification = importlib.import_module("eval.attacks.purification")
     rag = importlib.import_module("eval.attacks.rag")
-    parts = [NOTE, ATTACKS, PERSONALIZATION]
+    parts = [NOTE, ATTACKS]
+    for head, package, base in (
+        (ARMS, "eval.arms", "Arm"),
+        (OBJECTIVES, "rid.pairs.objectives", "SurrogateConfig"),
+    ):
+        module = importlib.import_module(package)
+        parts.append(head)
+        parts += [class_section(getattr(module, name)) for name in module.__all__ if name != base]
+    parts.append(PERSONALIZATION)
     for name in (
         "DreamBooth",
         "DreamBoothLora",

@@ -33,14 +33,28 @@ and which weights it needs. Metrics that need downloaded weights, or much time, 
 
 """
 
-ATTACKS = """# Attacks
+ATTACKS = """# Attacks and protections
 
-Every attack is a class with its published settings as defaults. Name it in YAML by `class_path`,
-or on the command line.
+Every attack and every protection is a class with its published settings as defaults. Name it in
+YAML by `class_path`, or on the command line.
 
 ```
 python -m eval purify PHOTOS/ -o OUT/ --method Jpeg --method.quality 75
 ```
+
+"""
+
+ARMS = """## Arms
+
+These classes are the protections that `arms` of `python -m eval personalize` and `eval matrix`
+names. They are in `eval.arms`.
+
+"""
+
+OBJECTIVES = """## Objectives
+
+These classes are what gradient ascent raises: `objective` of the arm `Ascent` and of
+`python -m rid pairs`. They are in `rid.pairs.objectives`.
 
 """
 

@@ -17,6 +17,22 @@ JOB_RENAMED: Renamed = {"num_workers": "workers"}
 """Renamed settings of all jobs."""
 
 
+Moved = Mapping[str, str]
+"""Present places of settings that cannot be read under their former names, by name or group."""
+
+
+def refuse_moved(name: str, moved: Moved) -> None:
+    """Refuse a setting that stands elsewhere now.
+
+    Raises:
+        ValueError: If the setting or its group is one; the message says its present place.
+    """
+    for former in (name, name.partition(".")[0]):
+        if former in moved:
+            msg = f"{former} is no setting of its own any more: give {moved[former]}"
+            raise ValueError(msg)
+
+
 def within(group: str, renamed: Renamed) -> dict[str, str]:
     """Return a table of renamed settings for settings in a group."""
     return {f"{group}.{former}": f"{group}.{present}" for former, present in renamed.items()}

@@ -7,7 +7,7 @@ every gradient. A single random edit per gradient protects less.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from checkpoints.folders import model_folder
 from engine.manifest import describe, fingerprint
 from images.transforms.purifier import Purifier
-from rid.pairs.pgd import Objective
+from rid.pairs.objective import ModelObjective, Objective
 
 
 class OverEdits(Objective):
@@ -43,12 +43,33 @@ class OverEdits(Objective):
             values.append(self.objective(edited, generator))
         return torch.stack(values).mean(dim=0)
 
+    def to(self, device: torch.device | str) -> Self:
+        move(self.edits, device)
+        self.objective.to(device)
+        return self
+
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
         move(self.edits, clean.device)
         self.objective.start_round(clean, generator)
 
     def end_round(self, protected: Tensor, generator: torch.Generator) -> None:
         self.objective.end_round(protected, generator)
+
+
+def list_objectives(
+    objective: ModelObjective, edits: Sequence[Purifier | None], alternate_models: bool
+) -> list[Objective]:
+    """List the objectives of an ascent: one per model in turn, or one for all.
+
+    Args:
+        objective: The objective and its models.
+        edits: Edits to average over; none for the images as they are.
+        alternate_models: Attack the models one after another.
+    """
+    plain: Sequence[Objective] = [objective]
+    if alternate_models or objective.one_model:
+        plain = objective.per_model()
+    return [OverEdits(one, edits) for one in plain] if edits else list(plain)
 
 
 def apply(edit: Purifier | None, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -120,7 +141,7 @@ def record(edits: Sequence[Purifier | None]) -> list[dict[str, Any] | None]:
     return entries
 
 
-def move(edits: Sequence[Purifier | None], device: torch.device) -> None:
+def move(edits: Sequence[Purifier | None], device: torch.device | str) -> None:
     """Move the edits' models to a device."""
     for edit in edits:
         if edit is not None:

@@ -173,7 +173,8 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
         """
         if self.modulation is None:
             return self
-        folded = PerturbationGenerator(**self.settings, folded=True)  # type: ignore[arg-type]
+        settings = self.settings | {"budget": self.budget}  # it may have been changed
+        folded = PerturbationGenerator(**settings, folded=True)  # type: ignore[arg-type]
         weights = {name: value.double() for name, value in self.state_dict().items()}
         after_norm = {"to_pixels": weights.pop("modulation")}
         gated: dict[str, Tensor] = {}

@@ -10,25 +10,22 @@ import yaml
 from engine.cli import UsageError
 from engine.manifest import check_same, claim, write_manifest
 from engine.renaming import present_name, present_settings, within
+from rid.pairs.job import PairJob
+from rid.pairs.objectives import Denoising
 from rid.pairs.renamed import PAIRS_RENAMED
 
 ROOT = Path(__file__).parent.parent
 
-STUDY = {"config": str(ROOT / "configs" / "eval" / "tiny_four_arms.yaml")}
-
 MATRIX = {"config": str(ROOT / "configs" / "eval" / "tiny_matrix.yaml")}
 
-PAIRS = {"photos": ["p"], "models": ["sd"]}
+PAIRS = {"photos": ["p"], "objective": {"class_path": "Denoising", "init_args": {"models": ["sd"]}}}
 
 CASES = [
     ("rid pairs", PAIRS, "in_turn", "alternate_models", False),
-    ("rid pairs", PAIRS, "span", "timestep_range", [0.2, 0.8]),
-    ("rid pairs", PAIRS, "draws", "num_noise_samples", 3),
     ("rid pairs", PAIRS, "ascent.steps", "pgd.steps", 7),
     ("rid pairs", PAIRS, "ascent.step_levels", "pgd.step_size", 0.5),
     ("rid pairs", PAIRS, "pgd.rounds", "pgd.outer_steps", 2),
     ("rid pairs", PAIRS, "ascent.shared", "pgd.universal", True),
-    ("rid pairs", PAIRS, "surrogate.before", "surrogate.warmup_steps", 9),
     ("rid protect", {"photos": ["p"]}, "fit", "resize_mode", "tile"),
     ("rid protect", {"photos": ["p"]}, "num_workers", "workers", 0),
     (
@@ -38,10 +35,6 @@ CASES = [
         "distractor_queries",
         "s",
     ),
-    ("eval personalize", STUDY, "pgd.step_levels", "pgd.step_size", 0.5),
-    ("eval personalize", STUDY, "pgd.rounds", "pgd.outer_steps", 2),
-    ("eval personalize", STUDY, "pgd.shared", "pgd.universal", True),
-    ("eval matrix", MATRIX, "pgd.shared", "pgd.universal", True),
     ("eval matrix", MATRIX, "crosses", "grid", [{"attacks": ["a"], "purifications": ["none"]}]),
     ("sentinels embed", {"photos": ["p"]}, "model", "weights", "dino"),
     ("sentinels retrieve", {"vectors": "v", "text": "t"}, "model", "weights", "dino"),
@@ -114,9 +107,58 @@ def test_a_group_given_as_json_or_as_a_file_may_have_former_names(tmp_path):
     (tmp_path / "pgd.yaml").write_text("rounds: 4\nstep_levels: 2\n")
     for option in ("--ascent", "--pgd"):
         for value in ('{"rounds": 4, "step_levels": 2}', tmp_path / "pgd.yaml"):
-            line = ["p", "-o", "o", "--models=[sd]", f"{option}={value}"]
+            line = ["p", "-o", "o", "--objective=Denoising", "--objective.models=[sd]"]
+            line.append(f"{option}={value}")
             pgd = parsed("rid pairs", line)["pgd"]
             assert (pgd["outer_steps"], pgd["step_size"]) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "words"),
+    [
+        (
+            "rid pairs",
+            "--models=[sd]",
+            "models is no setting of its own any more: give --objective.models",
+        ),
+        ("rid pairs", "--surrogate.steps=3", "give --objective.surrogate"),
+        (
+            "eval matrix",
+            "--generator=rid",
+            "give --arms.NAME.weights of an arm of the class Generator",
+        ),
+        ("eval personalize", "--pgd.steps=3", "give --arms.NAME.pgd"),
+    ],
+)
+def test_a_setting_that_moved_says_where(command, option, words, tmp_path):
+    with pytest.raises((UsageError, ValueError), match=words):
+        parsed(command, ["-o", "out", option])
+    name, _, value = option.removeprefix("--").partition("=")
+    (tmp_path / "old.yaml").write_text(yaml.safe_dump({name.partition(".")[0]: value}))
+    with pytest.raises(UsageError, match=words):
+        parsed(command, ["-o", "out", "-c", str(tmp_path / "old.yaml")])
+
+
+def test_pairs_of_version_0_2_resume(tmp_path):
+    """The settings of the objective stand among the others, as they did."""
+    former = {"models": ["sd"], "method": "denoising", "prompt": "a photo of sks person"}
+    former |= {
+        "timestep_range": [0.0, 1.0],
+        "num_noise_samples": 1,
+        "surrogate": {},
+        "target": None,
+    }
+    objective = Denoising(["sd"])
+    present = objective.settings() | {"objective": objective.name}
+    check_same(tmp_path, {"settings": former}, PairJob.command, present, PAIRS_RENAMED)
+    with pytest.raises(ValueError, match="objective differs"):
+        check_same(
+            tmp_path,
+            {"settings": former | {"method": "encoder"}},
+            PairJob.command,
+            present,
+            PAIRS_RENAMED,
+        )
 
 
 def test_both_names_of_a_setting_are_refused(tmp_path):
@@ -136,11 +178,6 @@ MANIFESTS = [
     ),
     ("rid.protect.job:ProtectJob", {"fit": "tile"}, {"resize_mode": "tile"}),
     ("eval.studies.lookup_job:LookUpJob", {"strangers": None}, {"distractor_queries": None}),
-    (
-        "eval.studies.protection_job:ProtectionStudy",
-        {"pgd": {"steps": 1, "step_levels": 0.6, "rounds": 1, "shared": False}},
-        {"pgd": {"steps": 1, "step_size": 0.6, "outer_steps": 1, "universal": False}},
-    ),
 ]
 
 

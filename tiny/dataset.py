@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.identities import Person
+from datamodules.identities import Person, SourceImage
 from tiny.identity import check_range, identity
 from tiny.portraits import caption, draw
 from tiny.scene import scene
@@ -138,4 +138,8 @@ class PortraitPeople(Dataset[Person]):
             name=f"{self.first + index:07d}",
             train=images[: self.train_pictures],
             reference=images[self.train_pictures :],
+            sources=[
+                SourceImage(f"{number:02d}", self.size, self.size)
+                for number in range(self.train_pictures)
+            ],
         )

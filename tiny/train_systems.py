@@ -90,7 +90,8 @@ def _pair_config(surrogates: list[str]) -> PairConfig:
     """Read the settings of pairs from the config, with other surrogates."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(PairConfig, "pairs")
-    settings = yaml.safe_load(PAIRS_CONFIG.read_text()) | {"models": surrogates}
+    settings = yaml.safe_load(PAIRS_CONFIG.read_text())
+    settings["objective"]["init_args"]["models"] = surrogates
     parsed = parser.parse_object({"pairs": settings})
     config: PairConfig = parser.instantiate_classes(parsed).pairs
     return config

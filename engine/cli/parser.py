@@ -21,7 +21,7 @@ from engine.cli.outline import parameters
 from engine.cli.short_help import short_help
 from engine.cli.spelling import normalize_options
 from engine.files import naming_errors
-from engine.renaming import JOB_RENAMED, Renamed, present_settings
+from engine.renaming import JOB_RENAMED, Moved, Renamed, present_settings, refuse_moved
 
 NO_CONFIG = ("Problems parsing config:", "Unexpected config:", "Spaces not allowed in keys")
 """Beginnings of jsonargparse's messages about a file that is no config."""
@@ -47,6 +47,7 @@ class ForPeople(ArgumentParser):
         given: The command line that is parsed.
         in_file: True while a config file is parsed.
         renamed: Present names of settings by former ones, which stay accepted.
+        moved: Present places of settings that are refused under their former names.
     """
 
     outermost = False
@@ -54,10 +55,11 @@ class ForPeople(ArgumentParser):
     given: Sequence[str] = ()
     in_file = False
     renamed: Renamed = MappingProxyType({})
+    moved: Moved = MappingProxyType({})
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
         if self.outermost and args is not None:
-            args = normalize_options(args, self, self.renamed)
+            args = normalize_options(args, self, self.renamed, self.moved)
             self.configs = ()
             self.given = args
         parsed = super().parse_args(args, *more, **how)
@@ -67,9 +69,19 @@ class ForPeople(ArgumentParser):
 
     def _apply_actions(self, cfg: Any, parent_key: str = "", *more: Any, **how: Any) -> Namespace:
         """Read settings of a config, under former names as well."""
+        if isinstance(cfg, dict) and self.moved and not parent_key:
+            for name in cfg:
+                self._refuse_moved(name)
         if isinstance(cfg, dict) and self.renamed:
             cfg = self._present(cfg, parent_key)
         return super()._apply_actions(cfg, parent_key, *more, **how)
+
+    def _refuse_moved(self, name: str) -> None:
+        """Refuse a setting that stands elsewhere now."""
+        try:
+            refuse_moved(name, self.moved)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     def _present(self, settings: dict[str, Any], group: str) -> dict[str, Any]:
         """Replace former names of settings that stand in a group, or in none."""
@@ -178,6 +190,7 @@ class Parser(ForPeople):
         example: str = "",
         outline: bool = False,
         renamed: Renamed | None = None,
+        moved: Moved | None = None,
     ) -> Parser:
         """Create the parser of a verb with the common options.
 
@@ -187,6 +200,7 @@ class Parser(ForPeople):
             example: A complete command line, without ``python -m``.
             outline: See :class:`Parser`.
             renamed: Present names of settings by former ones.
+            moved: Present places of settings that are refused under their former names.
         """
         parser = cls(
             prog=program,
@@ -198,6 +212,7 @@ class Parser(ForPeople):
         )
         parser.outermost = True
         parser.renamed = {**JOB_RENAMED, **(renamed or {})}
+        parser.moved = moved or {}
         parser.add_argument("-c", "--config", action="config", help=CONFIG_HELP)
         parser._option_string_actions["--print_config"].help = "print the settings as YAML and stop"
         parser.add_argument(

@@ -8,14 +8,17 @@ from types import MappingProxyType
 from jsonargparse import ArgumentParser
 
 from engine.cli.actions import subparsers
-from engine.renaming import Renamed, present_name
+from engine.renaming import Moved, Renamed, present_name, refuse_moved
 
 REMOVED_SWITCHES = {"--resume"}
 """Switches of earlier versions that are ignored: every job resumes without them."""
 
 
 def normalize_options(
-    arguments: Sequence[str], parser: ArgumentParser, renamed: Renamed = MappingProxyType({})
+    arguments: Sequence[str],
+    parser: ArgumentParser,
+    renamed: Renamed = MappingProxyType({}),
+    moved: Moved = MappingProxyType({}),
 ) -> list[str]:
     """Rewrite the options of a command line to the parser's spelling.
 
@@ -25,6 +28,10 @@ def normalize_options(
         arguments: The command line.
         parser: The parser of the command.
         renamed: Present names of settings by former ones.
+        moved: Present places of settings that are refused under their former names.
+
+    Raises:
+        ValueError: If the command line has such a setting.
     """
     # the options of the parser, or of the subcommand
     subparser = subparsers(parser).get(arguments[0]) if arguments else None
@@ -38,6 +45,7 @@ def normalize_options(
         if name in REMOVED_SWITCHES - known:
             continue
         if name.startswith("--"):
+            refuse_moved(_snake(name)[2:], moved)
             argument = _normalize_option(name, known, renamed) + equals + value
         normalized.append(argument)
     return normalized

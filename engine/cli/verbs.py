@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.exit_codes import UsageError, exit_status, one_line, run
 from engine.cli.option_types import did_you_mean
 from engine.cli.output import Output
-from engine.renaming import Renamed
+from engine.renaming import Moved, Renamed
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -37,6 +37,7 @@ class Verb:
         act: Function that runs the verb with the parsed settings; it returns the exit code, or
             None for 0.
         renamed: Present names of settings by former ones; see :mod:`engine.renaming`.
+        moved: Present places of settings that are refused under their former names.
     """
 
     about: str
@@ -44,6 +45,7 @@ class Verb:
     options: Options
     act: Act
     renamed: Renamed = field(default_factory=dict)
+    moved: Moved = field(default_factory=dict)
 
     def parser(self, command: str, outline: bool = False) -> Parser:
         """Create the parser of the verb.
@@ -55,7 +57,7 @@ class Verb:
         from engine.cli.parser import Parser
 
         parser = Parser.of_verb(
-            f"python -m {command}", self.about, self.example, outline, self.renamed
+            f"python -m {command}", self.about, self.example, outline, self.renamed, self.moved
         )
         self.options(parser)
         return parser

@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from engine.files import write_text
+from engine.manifest import read_manifest
 from engine.pages.data_urls import strip_url
 from engine.pages.markdown import markdown_table
 from engine.pages.shell import write_page
 from engine.statistics import holm, share_interval
 from eval.metrics.catalog import CATALOG
+from eval.reports.budgets import measured_budgets
 from eval.reports.comparisons import (
     LEVEL,
     Comparison,
@@ -30,7 +33,7 @@ from eval.reports.comparisons import (
     span,
 )
 from eval.reports.matrix_curve import charts
-from eval.reports.personalization import DESCRIPTIONS, first_images
+from eval.reports.personalization import EARLIER_DESCRIPTIONS, first_images
 from eval.studies.access import unrecorded_box
 
 Row = dict[str, Any]
@@ -71,16 +74,17 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
         )
         raise FileNotFoundError(msg)
     rows: list[Row] = pq.read_table(file).to_pylist()
-    text = markdown(rows)
+    manifest = read_manifest(output) or {}
+    text = markdown(rows, manifest)
     write_text(output / "report.md", text)
     write_page(
         output / "report.html",
         "eval/matrix.html",
         tables=[_page_table(*table) for table in tables(rows)],
         shown=SHOWN,
-        notes=notes(rows),
+        notes=notes(rows, manifest),
         better={metric.name: metric.wanted for metric in CATALOG},
-        descriptions=DESCRIPTIONS,
+        descriptions=manifest.get("descriptions", EARLIER_DESCRIPTIONS),
         people=[_person(output, rows, person, pictures) for person in unique(rows, "person")],
         charts=charts(rows),
         count=count(len(unique(rows, "person"))),
@@ -214,8 +218,13 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     return [replace(one, adjusted=p) for one, p in zip(compared, adjusted, strict=True)]
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """Notes on the figures and their limits."""
+def notes(rows: Sequence[Row], manifest: Mapping[str, Any] = MappingProxyType({})) -> list[str]:
+    """Notes on the figures and their limits.
+
+    Args:
+        rows: Rows of ``results.parquet``.
+        manifest: Manifest of the matrix.
+    """
     people = len(unique(rows, "person"))
     sentences = [
         f"{count(people)}. ISM counts pictures without a face, and a person below 0, as 0. "
@@ -234,11 +243,14 @@ def notes(rows: Sequence[Row]) -> list[str]:
             f"After Holm over all of them, {passed} have p <= {LEVEL:g}"
             + (f": {limit}." if limit else ".")
         )
-    return [*sentences, BOXES]
+    levels: dict[str, float] = {}
+    for row in rows:
+        levels[row["arm"]] = max(levels.get(row["arm"], 0.0), row.get("levels") or 0.0)
+    return [*sentences, *measured_budgets(manifest, levels), BOXES]
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """Format the tables as Markdown."""
+def markdown(rows: Sequence[Row], manifest: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Format the tables as Markdown, from the arguments of :func:`notes`."""
     parts = []
     for purification, attacks, lines in tables(rows):
         head = ["arm"]
@@ -246,7 +258,7 @@ def markdown(rows: Sequence[Row]) -> str:
             head += [f"{attack} {name}" for name in HEADS]
         table = markdown_table(head, [[arm, *cells] for arm, cells in lines])
         parts += [f"Purification: {purification}", "", table, ""]
-    return "\n".join([*parts, *notes(rows)]) + "\n"
+    return "\n".join([*parts, *notes(rows, manifest)]) + "\n"
 
 
 def _person(output: Path, rows: Sequence[Row], person: str, count: int) -> dict[str, Any]:

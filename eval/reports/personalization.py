@@ -13,6 +13,7 @@ from engine.pages.charts import IntervalChart, Mark
 from engine.pages.data_urls import strip_url
 from engine.pages.shell import MISSING, number, write_page
 from engine.records import read_json
+from eval.reports.budgets import stated_budget
 from eval.reports.comparisons import HEAD, count, reach, span
 from eval.reports.indexing import indexing_section
 from eval.reports.protection_table import StudyTable, summarise
@@ -23,7 +24,7 @@ from images.metrics import amplify_change
 INDEXING = "indexing"
 """Folder, within a study's, of the results on copy detection; it is optional."""
 
-DESCRIPTIONS = {
+EARLIER_DESCRIPTIONS = {
     "clean": "not protected",
     "noise": "uniform random noise of the same budget",
     "rid": "RID generator, one forward pass",
@@ -31,7 +32,7 @@ DESCRIPTIONS = {
     "pgd": "gradient ascent per image (upper reference)",
     "pgd_eot": "gradient ascent through edits, per image (upper reference after edits)",
 }
-"""Descriptions of the arms."""
+"""Descriptions of the arms of studies that record none."""
 
 
 def write_report(output: Path, pictures: int = 4) -> StudyTable:
@@ -77,13 +78,14 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         comparison_head=HEAD,
         comparisons=[comparison.cells for comparison in table.comparisons],
         reach=reach(table.people, len(table.comparisons)),
-        descriptions=DESCRIPTIONS,
+        descriptions=manifest.get("descriptions", EARLIER_DESCRIPTIONS),
         people=[
             _person(output / "people" / result["name"], result, table.arms, pictures)
             for result in results
         ],
         indexing=indexing_section(output / INDEXING),
         manifest=manifest,
+        budget=stated_budget(manifest),
     )
     return table
 

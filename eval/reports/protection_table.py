@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.pages.shell import number
 from engine.statistics import Interval, mean_interval, share_interval
+from eval.reports.budgets import measured_budgets
 from eval.reports.comparisons import Comparison, compare, count, identity_score, reach, span
 from eval.studies.access import Access, boxes
 from eval.studies.results import PersonResult, mean_of
@@ -52,6 +53,7 @@ class StudyTable:
         attacked: Name of the attacked model.
         references: Note on the number of real images that an ISM is measured against; empty if it
             was not recorded.
+        budgets: Sentences on arms whose budget was measured, because they state none.
     """
 
     arms: list[str]
@@ -64,6 +66,7 @@ class StudyTable:
     access: dict[str, Access]
     attacked: str
     references: str = ""
+    budgets: tuple[str, ...] = ()
 
     @property
     def access_words(self) -> list[str]:
@@ -94,7 +97,7 @@ class StudyTable:
             f"{count(self.people)}{self.references}; "
             f"ISM between real pictures of the same person {self.real_ism:.3f}"
         ]
-        notes += self.access_words + self.partial + self.interval_words
+        notes += [*self.budgets, *self.access_words, *self.partial, *self.interval_words]
         notes += [comparison.words for comparison in self.comparisons]
         if words := reach(self.people, len(self.comparisons)):
             notes.append(words)
@@ -162,6 +165,7 @@ def summarise(
         access=boxes(manifest, arms),
         attacked=attacked_model(manifest),
         references=references_of(results),
+        budgets=tuple(measured_budgets(manifest, most_levels(results))),
         partial=partial + set_notes({metric for row in sets.values() for metric in row}, images),
     )
 
@@ -212,6 +216,14 @@ def references_of(results: Sequence[PersonResult]) -> str:
     """Note on the number of reference images, with which ISM grows."""
     numbers = sorted({result["references"] for result in results if "references" in result})
     return f", {' or '.join(map(str, numbers))} reference pictures each" if numbers else ""
+
+
+def most_levels(results: Sequence[PersonResult]) -> dict[str, float]:
+    """Largest change of each arm over all people, in gray levels."""
+    return {
+        arm: max(result["measured"][arm].get("levels", 0.0) for result in results)
+        for arm in results[0]["measured"]
+    }
 
 
 def known(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

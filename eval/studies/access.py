@@ -58,21 +58,6 @@ class Access:
         return ""
 
 
-def access_of_arms(
-    arms: Sequence[str], attacked: Fingerprint, generator: Lineage, surrogates: Lineage
-) -> dict[str, Access]:
-    """Determine the access of each arm of a protection study.
-
-    Args:
-        arms: Names of :data:`eval.studies.arms.ARMS`.
-        attacked: The attacker's model.
-        generator: Models that the RID generator was trained against.
-        surrogates: Models that the PGD arm works against.
-    """
-    lineages = {"rid": generator, "rid_tile": generator, "pgd": surrogates, "pgd_eot": surrogates}
-    return {arm: access(attacked, lineages.get(arm, NOTHING)) for arm in arms}
-
-
 def access(attacked: Fingerprint, against: Lineage) -> Access:
     """Compare the attacked model's weights with those of a protection's models.
 

@@ -18,14 +18,14 @@ from engine.devices import is_first_process
 from engine.files import atomic_write, locked, remove_partials
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
+from eval.arms import Arm
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.matrix import write_matrix_report
 from eval.studies.access import boxes
-from eval.studies.protection import run_study
+from eval.studies.protection import facts_of, run_study
 from eval.studies.results import read_results
-from rid.pairs.config import PGDConfig
 
 Cell = tuple[str, str]
 """Names of an attack and a purification."""
@@ -47,8 +47,7 @@ class Grid:
 def run_matrix(
     people: Dataset,  # type: ignore[type-arg]
     output: Path,
-    generator: str,
-    surrogates: list[str],
+    arms: dict[str, Arm],
     faces: str,
     attacks: dict[str, Personalization],
     purifications: dict[str, Purifier | None],
@@ -56,10 +55,6 @@ def run_matrix(
     clean_fraction: float = 0.0,
     extra_metrics: Sequence[str] = (),
     metric_weights: MetricWeights = MetricWeights(),
-    pgd: PGDConfig = PGDConfig(),
-    pgd_edits: Sequence[Purifier | None] = (),
-    budget: float | None = None,
-    arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
     options: JobOptions | None = None,
 ) -> str | None:
@@ -72,8 +67,8 @@ def run_matrix(
     Args:
         people: Data set of persons (see datamodules.identities).
         output: Folder of the results; an interrupted matrix in it goes on.
-        generator: Folder or Hub id of the RID generator.
-        surrogates: Pipelines that the PGD arm works against.
+        arms: Ways to protect, by name: classes of :mod:`eval.arms`. The arms named clean, noise and
+            rid are compared with each other.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         attacks: Personalization attacks, by their names in the table.
         purifications: Purifications before the attack, by name; null for none.
@@ -82,13 +77,7 @@ def run_matrix(
         extra_metrics: Metrics of ``python -m eval metrics`` that are slow or need downloaded
             weights: ser_fiq, clip_iqa, fid, ...
         metric_weights: Locations of those weights.
-        pgd: Settings of the PGD arm.
-        pgd_edits: Differentiable edits that the arm pgd_eot averages over; null stands for the
-            image as it is.
-        budget: Bound of all arms in gray levels of 255; None takes the generator's. Another bound
-            scales the generator's perturbation.
-        arms: Names of the arms: clean, noise, rid, rid_tile, pgd, pgd_eot.
-        seed: Seed of the arms' noise.
+        seed: Seed of the arms' random draws.
         options: Devices, batch size and workers of the jobs; people are shared out over processes.
 
     Returns:
@@ -112,24 +101,21 @@ def run_matrix(
             table = run_study(
                 people,
                 output / "cells" / attack / purification,
-                generator,
-                surrogates,
+                arms,
                 faces,
                 attacks[attack],
                 purification=method,
                 clean_fraction=clean_fraction,
                 extra_metrics=extra_metrics,
                 metric_weights=metric_weights,
-                pgd=pgd,
-                pgd_edits=pgd_edits,
-                budget=budget,
-                arms=arms,
                 seed=seed,
                 options=options,
                 protected=output / "protected",
             )
             # Free the device's memory for the next cell.
             attacks[attack].to("cpu")
+            for arm in arms.values():
+                arm.to("cpu")
             if method is not None:
                 method.to("cpu")
             finished = finished and table is not None
@@ -141,7 +127,8 @@ def run_matrix(
         with atomic_write(output / "results.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows), partial)
         names = [f"{attack}/{purification}" for attack, purification in cells]
-        write_manifest(output, command="eval matrix", cells=names, seed=seed)
+        facts = facts_of(arms)
+        write_manifest(output, command="eval matrix", cells=names, seed=seed, **facts)
         return write_matrix_report(output)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,44 +12,34 @@ from typing import Any
 from lightning import seed_everything
 from torch.utils.data import Dataset
 
-from checkpoints.folders import model_folder, model_path, pipeline_folder
+from checkpoints.folders import model_folder, pipeline_folder
 from datamodules.identities import IdentityDataset, as_people
 from engine.files import write_text
 from engine.job import JobOptions
 from engine.manifest import claim, describe, fingerprint
 from engine.run_job import run_job
+from eval.arms import Arm
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import SET_METRICS, ExtraMetrics, MetricWeights
 from eval.reports.personalization import write_report
 from eval.reports.protection_table import StudyTable
-from eval.studies.access import access_of_arms
-from eval.studies.arms import build_arms
+from eval.studies.access import access
 from eval.studies.protection_job import PersonInput, ProtectionStudy
-from eval.studies.renamed import PROTECTION_IMPLIED, PROTECTION_RENAMED
 from eval.studies.results import load_all
 from models.faces.backends import face_fingerprints, load_faces
-from rid.edits import record
-from rid.lineage import Lineage, lineage_of
-from rid.pairs.config import PGDConfig
-from rid.weights import load_generator
 
 
 def run_study(
     people: Dataset,  # type: ignore[type-arg]
     output: Path,
-    generator: str,
-    surrogates: list[str],
+    arms: dict[str, Arm],
     faces: str,
     attack: Personalization,
     purification: Purifier | None = None,
     clean_fraction: float = 0.0,
     extra_metrics: Sequence[str] = (),
     metric_weights: MetricWeights = MetricWeights(),
-    pgd: PGDConfig = PGDConfig(),
-    pgd_edits: Sequence[Purifier | None] = (),
-    budget: float | None = None,
-    arms: Sequence[str] = ("clean", "noise", "rid", "pgd"),
     seed: int = 0,
     options: JobOptions | None = None,
     protected: Path | None = None,
@@ -60,8 +51,8 @@ def run_study(
     Args:
         people: Data set of persons (see datamodules.identities).
         output: Folder of the results; an interrupted study in it goes on.
-        generator: Folder or Hub id of the RID generator.
-        surrogates: Pipelines that the PGD arm works against.
+        arms: Ways to protect, by name: classes of :mod:`eval.arms`. The arms named clean, noise and
+            rid are compared with each other.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         attack: The personalization attack.
         purification: Purification of the images before the attack; None for none.
@@ -69,13 +60,7 @@ def run_study(
         extra_metrics: Metrics of ``python -m eval metrics`` that are slow or need downloaded
             weights: ser_fiq, clip_iqa, fid, ...
         metric_weights: Locations of those weights.
-        pgd: Settings of the PGD arm.
-        pgd_edits: Differentiable edits that the arm pgd_eot averages over; null stands for the
-            image as it is.
-        budget: Bound of all arms in gray levels of 255; None takes the generator's. Another bound
-            scales the generator's perturbation.
-        arms: Names of the arms: clean, noise, rid, rid_tile, pgd, pgd_eot.
-        seed: Seed of the arms' noise.
+        seed: Seed of the arms' random draws.
         options: Devices, batch size and workers of the job; people are shared out over processes.
         protected: Folder that keeps protected images for other studies with the same people, arms
             and seed.
@@ -84,32 +69,27 @@ def run_study(
         The table; None on every process but the first.
 
     Raises:
-        ValueError: If ``people`` is not such a data set, ``clean_fraction`` or ``budget`` is out of
-            range, or the folder holds a study with other settings.
-        FileNotFoundError: If a model is missing.
+        ValueError: If ``people`` is not such a data set, there is no arm, a name or
+            ``clean_fraction`` is not allowed, or the folder holds a study with other settings.
+        FileNotFoundError: If a model or a protected file is missing.
     """
     if not 0 <= clean_fraction <= 1:
         msg = f"clean_fraction is a share from 0 to 1, got {clean_fraction}"
         raise ValueError(msg)
-    if budget is not None and not 1 <= budget <= 255:
-        msg = f"budget is in gray levels and must be from 1 to 255, got {budget}"
-        raise ValueError(msg)
+    check_names(arms)
 
     # Open the models and the data.
     persons = as_people(people)
     seed_everything(seed, verbose=False)
-    network = load_generator(generator)
-    if budget is not None:
-        network.budget = budget
-    protections = build_arms(arms, network, surrogates, pgd, pgd_edits)
     backend = load_faces(faces)
     extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.config.model)
     study = ProtectionStudy(
-        protections, attack, backend, seed, output, purification, clean_fraction, protected, extra
+        arms, attack, backend, seed, output, purification, clean_fraction, protected, extra
     )
 
     # Record the settings that decide the results.
-    weights = _weights(attack, generator, surrogates, faces, purification)
+    weights = _weights(attack, faces, purification)
+    arm_records = {name: arm.record() for name, arm in arms.items()}
     settings = {
         "people": describe(persons) | {"count": len(persons)},
         "attack": {"class": type(attack).__name__} | asdict(attack.config),
@@ -117,30 +97,19 @@ def run_study(
         "clean_fraction": clean_fraction,
         "extra_metrics": list(extra_metrics),
         "metric_weights": asdict(metric_weights) if extra_metrics else None,
-        "pgd": asdict(pgd),
-        "pgd_edits": record(pgd_edits),
-        "budget": budget,
-        "arms": list(arms),
+        "arms": arm_records,
         "seed": seed,
         "weights": weights,
     }
     if protected is not None:
-        claim(
-            protected,
-            "eval matrix",
-            _protection_settings(settings),
-            PROTECTION_RENAMED,
-            PROTECTION_IMPLIED,
-        )
-    surrogate_lineage = Lineage(list(_with_role(weights, "surrogate").values()), complete=True)
-    access = access_of_arms(arms, weights["attacked"], lineage_of(generator), surrogate_lineage)
-    facts = {
-        "budget_levels": network.budget,
-        "access": {arm: asdict(entry) for arm, entry in access.items()},
-    }
+        for name, entry in arm_records.items():
+            kept = {"people": settings["people"], "arm": entry, "seed": seed}
+            claim(protected / name, "eval matrix", kept)
+    boxes = {name: access(weights["attacked"], arm.lineage) for name, arm in arms.items()}
+    facts = facts_of(arms) | {"access": {name: asdict(box) for name, box in boxes.items()}}
 
     # Run one person at a time.
-    inputs = _person_inputs(persons)
+    inputs = _person_inputs(persons, arms)
     one_by_one = JobOptions(batch_size=1) if options is None else replace(options, batch_size=1)
     report = run_job(study, inputs, output, settings, one_by_one, facts=facts)
     if report is None:
@@ -160,44 +129,52 @@ def run_study(
     return write_report(output)
 
 
-def _weights(
-    attack: Personalization,
-    generator: str,
-    surrogates: Sequence[str],
-    faces: str,
-    purification: Purifier | None,
-) -> dict[str, Any]:
-    """Fingerprint all weights of a study, by role."""
-    pipelines = {"attacked": attack.config.model}
-    pipelines |= {f"surrogate {number}": name for number, name in enumerate(surrogates)}
-    weights: dict[str, Any] = {}
-    for role, name in pipelines.items():
-        weights[role] = fingerprint(name, Path(pipeline_folder(name)))
-    weights["generator"] = fingerprint(generator, model_path(generator))
+def check_names(arms: Mapping[str, Arm]) -> None:
+    """Check that arms can have folders of their names.
+
+    Raises:
+        ValueError: If one cannot, or there is none.
+    """
+    if not arms:
+        msg = "arms is empty: name at least one, such as clean: {class_path: eval.arms.Clean}"
+        raise ValueError(msg)
+    for name in arms:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            msg = f"the arm '{name}' gives a folder its name: use letters, digits, _, - and . only"
+            raise ValueError(msg)
+
+
+def facts_of(arms: Mapping[str, Arm]) -> dict[str, dict[str, Any]]:
+    """Stated budget and description of each arm, for a manifest."""
+    return {
+        "budgets": {name: arm.budget for name, arm in arms.items()},
+        "descriptions": {name: arm.description for name, arm in arms.items()},
+    }
+
+
+def _weights(attack: Personalization, faces: str, purification: Purifier | None) -> dict[str, Any]:
+    """Fingerprint all weights of a study but the arms', by role."""
+    attacked = attack.config.model
+    weights: dict[str, Any] = {"attacked": fingerprint(attacked, Path(pipeline_folder(attacked)))}
     if purification is not None and purification.model is not None:
         weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
     weights["faces"] = face_fingerprints(faces)
     return weights
 
 
-def _with_role(weights: dict[str, Any], *prefixes: str) -> dict[str, Any]:
-    """Select the weights whose role starts with one of some words."""
-    return {role: entry for role, entry in weights.items() if role.startswith(prefixes)}
-
-
-def _protection_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Select the settings that decide the protected images."""
-    selected = {key: settings[key] for key in ("people", "pgd", "pgd_edits", "budget", "seed")}
-    return selected | {"weights": _with_role(settings["weights"], "generator", "surrogate")}
-
-
-def _person_inputs(persons: IdentityDataset) -> list[PersonInput]:
-    """List the persons as inputs of the job.
+def _person_inputs(persons: IdentityDataset, arms: Mapping[str, Arm]) -> list[PersonInput]:
+    """List the persons as inputs of the job, and check that every arm can protect them.
 
     Raises:
-        ValueError: If two have the same name.
+        ValueError: If two have the same name, or an arm cannot protect one.
+        FileNotFoundError: If an arm has no file for one.
     """
-    inputs = [PersonInput.of(persons, index) for index in range(len(persons))]
+    inputs = []
+    for index in range(len(persons)):
+        person = persons[index]
+        inputs.append(PersonInput.of(persons, index, person))
+        for arm in arms.values():
+            arm.check(person)
     if len({person.name for person in inputs}) < len(inputs):
         msg = "two people share a name: rename one of them"
         raise ValueError(msg)

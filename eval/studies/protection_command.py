@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli import Output, Parser, Verb, add_job_arguments, job_options
-from eval.studies.renamed import MATRIX_RENAMED, PROTECTION_RENAMED
+from eval.studies.renamed import MATRIX_RENAMED, PROTECTION_MOVED
 
 JOB = ("accelerator", "devices", "num_nodes", "precision", "batch_size", "workers")
 """Options of :func:`engine.cli.add_job_arguments`."""
@@ -71,7 +71,7 @@ PERSONALIZE = Verb(
     "eval personalize -c configs/eval/tiny_four_arms.yaml -o OUT/",
     options_of_study,
     personalize,
-    renamed=PROTECTION_RENAMED,
+    moved=PROTECTION_MOVED,
 )
 
 MATRIX = Verb(
@@ -80,4 +80,5 @@ MATRIX = Verb(
     options_of_matrix,
     matrix,
     renamed=MATRIX_RENAMED,
+    moved=PROTECTION_MOVED,
 )

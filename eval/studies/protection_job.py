@@ -17,13 +17,12 @@ from engine.devices import Process
 from engine.files import write_text
 from engine.job import Batch, Job
 from engine.records import to_json
+from eval.arms import Arm
 from eval.attacks.personalization import Personalization
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import IdentityPreservation, mean_embedding, similarities
 from eval.metrics.quality import brisque, fidelity, quantize
-from eval.studies.arms import Arm
-from eval.studies.renamed import PROTECTION_IMPLIED, PROTECTION_RENAMED
 from eval.studies.results import result_file, save_all
 from images.io import open_photo
 from models.faces.backends import FaceBackend
@@ -49,9 +48,14 @@ class PersonInput:
     size: ClassVar[int] = 0
 
     @classmethod
-    def of(cls, people: IdentityDataset, place: int) -> PersonInput:
-        """Identify the person at an index."""
-        person = people[place]
+    def of(cls, people: IdentityDataset, place: int, person: Person) -> PersonInput:
+        """Identify the person at an index.
+
+        Args:
+            people: The data set.
+            place: The index.
+            person: The person there.
+        """
         digest = hashlib.sha256()
         for images in (person["train"], person["reference"]):
             digest.update(images.contiguous().numpy().tobytes())
@@ -89,8 +93,6 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
     """
 
     command = "eval personalize"
-    renamed = PROTECTION_RENAMED
-    implied = PROTECTION_IMPLIED
     unit = "person"
 
     def __init__(
@@ -118,6 +120,8 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
     def setup(self, process: Process) -> None:
         self.device = process.device
         self.attack.to(process.device)
+        for arm in self.arms.values():
+            arm.to(process.device)
         for part in (self.faces, self.purification, self.extra):
             if part is not None and hasattr(part, "to"):
                 part.to(process.device)
@@ -134,11 +138,9 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
 
     def _study_person(self, loaded: Person, position: int) -> dict[str, Any]:
         """Compute images and metrics of one person in every arm."""
-        person = Person(
-            name=loaded["name"],
-            train=loaded["train"].to(self.device),
-            reference=loaded["reference"].to(self.device),
-        )
+        person = loaded.copy()
+        person["train"] = loaded["train"].to(self.device)
+        person["reference"] = loaded["reference"].to(self.device)
         # First of all, because it fails if the references show no face.
         real_ism = self._real_ism(person)
 
@@ -235,9 +237,9 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
     def _protect(self, name: str, person: Person, seed: int) -> Tensor:
         """Protect a person's images, or load their protected images."""
         if self.protected is None:
-            return self.arms[name](person["train"], seed)
+            return self.arms[name].protect(person, seed)
         folder = self.protected / name / person["name"]
         files = [folder / f"protected_{index:02d}.png" for index in range(len(person["train"]))]
         if not all(file.is_file() for file in files):
-            save_all(self.arms[name](person["train"], seed), folder / "protected")
+            save_all(self.arms[name].protect(person, seed), folder / "protected")
         return torch.stack([open_photo(file).tensor() for file in files]).to(person["train"])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+PROTECTION_MOVED = {
+    "generator": "--arms.NAME.weights of an arm of the class Generator",
+    "surrogates": "--arms.NAME.objective.models of an arm of the class Ascent",
+    "pgd": "--arms.NAME.pgd of an arm of the class Ascent",
+    "pgd_edits": "--arms.NAME.edits of an arm of the class Ascent",
+    "budget": "--arms.NAME.budget of every arm",
+}
+"""Present places of settings that all arms had in common."""
 
-from engine.renaming import within
-from rid.pairs.renamed import PGD_RENAMED
-
-PROTECTION_RENAMED = within("pgd", PGD_RENAMED)
-
-PROTECTION_IMPLIED: Mapping[str, object] = MappingProxyType({"pgd_edits": [], "budget": None})
-"""Settings that earlier studies did not have."""
-
-MATRIX_RENAMED = {"crosses": "grid", **PROTECTION_RENAMED}
+MATRIX_RENAMED = {"crosses": "grid"}
 
 RETRIEVAL_RENAMED = {"strangers": "distractor_queries"}

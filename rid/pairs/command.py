@@ -14,7 +14,7 @@ from engine.cli import (
     dataclass_from,
     job_options,
 )
-from rid.pairs.renamed import PAIRS_RENAMED
+from rid.pairs.renamed import PAIRS_MOVED, PAIRS_RENAMED
 
 
 def options(parser: Parser) -> None:
@@ -47,4 +47,5 @@ VERB = Verb(
     options,
     act,
     renamed=PAIRS_RENAMED,
+    moved=PAIRS_MOVED,
 )

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
+import rid.pairs.objectives  # noqa: F401, so that the option names its classes
 from images.transforms.purifier import Purifier
-
-Method = Literal["denoising", "surrogate", "encoder", "targeted"]
-"""Objective of the attack.
-
-``denoising``: frozen models. ``surrogate``: models that are fine-tuned on the images (ASPL, FSMG).
-``encoder``: the autoencoders alone. ``targeted``: denoising, with a pull towards a target image.
-"""
+from rid.pairs.objective import ModelObjective
 
 
 @dataclass(frozen=True)
@@ -50,101 +44,52 @@ class PGDConfig:
 
 
 @dataclass(frozen=True)
-class SurrogateConfig:
-    """Settings of the surrogate's DreamBooth fine-tuning.
-
-    The defaults are those of Anti-DreamBooth's ASPL scripts (arXiv 2303.15433).
-
-    Attributes:
-        warmup_steps: Warm-up steps on the clean images before the first round; FSMG uses 1000, and
-            0 steps per round.
-        steps: Steps on the clean images before each round, and on the protected ones after it.
-        lr: AdamW's learning rate; its moments are reset before each training.
-        train_text_encoder: Also train the text encoder.
-        instance_prompt: Prompt of the person's images.
-        class_prompt: Prompt of the prior-preservation images.
-        prior_weight: Weight of the prior-preservation loss; 0 turns it off.
-        class_images: Number of prior-preservation images to generate, once.
-        sample_steps: DDIM steps per generated image.
-        guidance: Classifier-free guidance scale of generated images.
-    """
-
-    warmup_steps: int = 0
-    steps: int = 3
-    lr: float = 5e-7
-    train_text_encoder: bool = True
-    instance_prompt: str = "a photo of sks person"
-    class_prompt: str = "a photo of person"
-    prior_weight: float = 1.0
-    class_images: int = 200
-    sample_steps: int = 50
-    guidance: float = 7.5
-
-
-@dataclass(frozen=True)
 class PairConfig:
     """Settings of gradient-attacked pairs.
 
     The defaults are those of RID's own pairs.
 
     Attributes:
-        models: Pipeline folders or Hub ids.
+        objective: Objective of the ascent and its models: a class of
+            :mod:`rid.pairs.objectives`.
         budget: Bound of the perturbation in gray levels of 255.
         side: Side in pixels to which images are resized and center-cropped, as in RID's programs.
-        method: Objective: denoising, surrogate, encoder or targeted.
         pgd: Settings of PGD.
         alternate_models: Attack the models one after another in each round and average the results,
             as the published ensembles do; otherwise each step uses the mean of all models.
-        prompt: Prompt of the models, with the methods denoising and targeted.
-        timestep_range: Lowest and highest timestep to draw, as fractions of the noise schedule from
-            0 to 1, with the method denoising.
-        num_noise_samples: Samples of timestep and noise per gradient, with the method denoising.
         edits: Differentiable edits whose mean objective every step follows, so that the
             perturbation survives them; null stands for the image as it is. Empty is as published.
-        surrogate: Fine-tuning of the surrogate, with the method surrogate.
         reference: Folder of other clean images of the same people, in folders of the same names, on
-            which the surrogate is fine-tuned (set A of Anti-DreamBooth's protocol); needs the
-            method surrogate and by_folder. Without it, the images to protect serve.
-        target: Target image file, with the method targeted.
+            which a surrogate is fine-tuned (set A of Anti-DreamBooth's protocol); needs an
+            objective that fine-tunes, and by_folder. Without it, the images to protect serve.
         batch_size: Images attacked together.
         by_folder: Attack each folder of images as one batch, as one person's surrogate needs.
         shards: Write one WebDataset shard per batch instead of PNG files and a list.
         seed: Seed of all random draws.
 
     Raises:
-        ValueError: If a value is out of range, or ``reference`` or ``target`` does not fit
-            ``method``.
+        ValueError: If ``batch_size`` is below 1, or ``reference`` does not fit the objective.
     """
 
-    models: list[str]
+    objective: ModelObjective
     budget: float = 6.0
     side: int = 512
-    method: Method = "denoising"
     pgd: PGDConfig = PGDConfig(steps=9, outer_steps=50)
     alternate_models: bool = True
-    prompt: str = "a photo of sks person"
-    timestep_range: tuple[float, float] = (0.0, 1.0)
-    num_noise_samples: int = 1
     edits: list[Purifier | None] = field(default_factory=list)
-    surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
     reference: str | None = None
-    target: str | None = None
     batch_size: int = 8
     by_folder: bool = False
     shards: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (self.target is not None) != (self.method == "targeted"):
-            msg = "give target with the method targeted, and only with it"
+        if self.reference is not None and not (self.objective.learns and self.by_folder):
+            msg = (
+                "reference needs an objective that fine-tunes, such as FineTunedSurrogate, and "
+                "by_folder: one folder per person"
+            )
             raise ValueError(msg)
-        if self.reference is not None and not (self.method == "surrogate" and self.by_folder):
-            msg = "reference needs the method surrogate and by_folder: one folder per person"
-            raise ValueError(msg)
-        lowest, highest = self.timestep_range
-        if not 0 <= lowest < highest <= 1:
-            msg = "timestep_range must be two fractions from 0 to 1, the lower first"
-            raise ValueError(msg)
-        if not self.models or self.batch_size < 1 or self.num_noise_samples < 1:
-            msg = "models must not be empty, and batch_size and num_noise_samples at least 1"
+        if self.batch_size < 1:
+            msg = f"batch_size must be at least 1, got {self.batch_size}"
             raise ValueError(msg)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,26 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from checkpoints.folders import pipeline_folder
 from engine.devices import Process
 from engine.files import write_bytes, write_text
 from engine.job import Batch, Job, JobOptions, Report
-from engine.manifest import fingerprint
 from engine.run_job import run_job
 from images.inputs import ImageInput, find_images
-from images.io import clamp_to_budget, encode_photo, open_photo, to_uint8
+from images.io import clamp_to_budget, encode_photo, to_uint8
 from images.job import count_pixels
 from images.outputs import output_names
 from images.overlap import refuse_overlap
 from images.photo import Photo
 from images.shard_writer import ShardWriter
 from images.transforms.geometry import center_crop_photo
-from rid.edits import OverEdits, record
-from rid.ensemble import DiffusionEnsemble
-from rid.pairs.aspl import FineTunedSurrogate
+from rid.edits import list_objectives, record
 from rid.pairs.config import PairConfig
-from rid.pairs.objectives import Denoising, EncoderAttack, Targeted
-from rid.pairs.pgd import Objective, pgd
+from rid.pairs.objective import Objective
+from rid.pairs.pgd import pgd
 from rid.pairs.references import find_references, reference_digest
 from rid.pairs.renamed import PAIRS_RENAMED
 
@@ -207,41 +203,6 @@ def batches(inputs: Sequence[Any], config: PairConfig) -> list[list[int]]:
     return [indices[start : start + config.batch_size] for start in starts]
 
 
-def build_objectives(
-    config: PairConfig,
-    dtype: torch.dtype = torch.float32,
-) -> list[Objective]:
-    """Build the objectives: one per model in turn, or one for all.
-
-    Args:
-        config: Settings of the attack.
-        dtype: Precision of frozen UNets.
-    """
-    objectives = _plain_objectives(config, dtype)
-    if config.edits:
-        return [OverEdits(objective, config.edits) for objective in objectives]
-    return objectives
-
-
-def _plain_objectives(config: PairConfig, dtype: torch.dtype) -> list[Objective]:
-    """Build the objectives on unedited images."""
-    groups = [[name] for name in config.models] if config.alternate_models else [config.models]
-    if config.method == "encoder":
-        return [EncoderAttack(group) for group in groups]
-    if config.method == "surrogate":
-        return [FineTunedSurrogate(name, config.surrogate) for name in config.models]
-    target = None
-    if config.target is not None:
-        target = center_crop_photo(open_photo(Path(config.target)), config.side).tensor()
-    ensembles = [DiffusionEnsemble(group, config.prompt, dtype) for group in groups]
-    if target is not None:
-        return [Targeted(ensemble, target) for ensemble in ensembles]
-    return [
-        Denoising(ensemble, config.num_noise_samples, config.timestep_range)
-        for ensemble in ensembles
-    ]
-
-
 def make_pairs(
     inputs: Sequence[Path],
     output: Path,
@@ -280,12 +241,7 @@ def make_pairs(
         msg = f"precision '{precision}' is not supported by rid pairs; use {allowed}"
         raise ValueError(msg)
     use_bf16 = precision == "bf16-mixed"
-    weights = [fingerprint(name, Path(pipeline_folder(name))) for name in config.models]
-    settings = asdict(replace(config, edits=[])) | {
-        "edits": record(config.edits),
-        "weights": weights,
-        "precision": "bf16" if use_bf16 else "32",
-    }
+    settings = settings_of(config) | {"precision": "bf16" if use_bf16 else "32"}
     references = find_references(config, found.images)
     if references:
         settings["reference"] = reference_digest(references)
@@ -297,13 +253,28 @@ def make_pairs(
                 groups[index] = f"pairs-{number:06d}.tar"
     sources = [PairInput(image, group) for image, group in zip(found.images, groups, strict=True)]
     # the job, and the list of pairs that training reads
-    objectives = build_objectives(config, torch.bfloat16 if use_bf16 else torch.float32)
+    config.objective.dtype = torch.bfloat16 if use_bf16 else torch.float32
+    objectives = list_objectives(config.objective, config.edits, config.alternate_models)
     job = PairJob(config, objectives, output, names, references)
     report = run_job(job, sources, output, settings, options, found.skipped, found.failed)
     if report is not None and not config.shards:
         pairs = [list_entry(row["name"]) for _, row in report.rows]
         write_text(output / "pairs.json", json.dumps(pairs, indent=1) + "\n")
     return report
+
+
+def settings_of(config: PairConfig) -> dict[str, Any]:
+    """Settings that the results depend on, and the models' fingerprints, for the manifest.
+
+    Those of the objective stand among the others.
+    """
+    plain = {field.name: getattr(config, field.name) for field in fields(config)}
+    return (
+        plain
+        | {"pgd": asdict(config.pgd), "edits": record(config.edits)}
+        | config.objective.settings()
+        | {"objective": config.objective.name, "weights": config.objective.weights()}
+    )
 
 
 def list_entry(name: str) -> dict[str, str]:

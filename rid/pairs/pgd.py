@@ -2,43 +2,19 @@
 
 RID's generator replaces it and can be trained on its results.
 One algorithm serves the published variants. They differ in the objective
-(:mod:`rid.pairs.objectives`, :mod:`rid.pairs.aspl`), in the number of rounds, and in momentum.
+(:mod:`rid.pairs.objectives`), in the number of rounds, and in momentum.
 The papers state step sizes for images in [-1, 1]; here they are in gray levels of 255.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rid.pairs.config import PGDConfig
-
-
-class Objective(Protocol):
-    """Objective of the ascent, one value per image."""
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Compute the objective, differentiable with respect to the images.
-
-        Args:
-            images: (B, 3, S, S) RGB in [0, 1].
-            generator: Source of random draws, fresh ones at every call.
-
-        Returns:
-            (B,).
-        """
-        ...
-
-    def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
-        """Prepare for a round with the clean images."""
-        return
-
-    def end_round(self, protected: Tensor, generator: torch.Generator) -> None:
-        """Finish a round with its protected images."""
-        return
+from rid.pairs.objective import Objective
 
 
 def pgd(

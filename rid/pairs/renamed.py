@@ -8,6 +8,7 @@ PGD_RENAMED = {"step_levels": "step_size", "rounds": "outer_steps", "shared": "u
 """Former names of :class:`rid.pairs.config.PGDConfig`'s settings."""
 
 PAIRS_RENAMED = {
+    "method": "objective",
     "in_turn": "alternate_models",
     "span": "timestep_range",
     "draws": "num_noise_samples",
@@ -15,4 +16,14 @@ PAIRS_RENAMED = {
     **within("pgd", PGD_RENAMED),
     "surrogate.before": "surrogate.warmup_steps",
 }
-"""Former names of :class:`rid.pairs.config.PairConfig`'s settings."""
+"""Former names of :class:`rid.pairs.config.PairConfig`'s settings, and of its objectives'."""
+
+PAIRS_MOVED = {
+    name: f"--objective.{name}"
+    for name in ("models", "prompt", "timestep_range", "num_noise_samples", "surrogate", "target")
+} | {
+    "span": "--objective.timestep_range",
+    "draws": "--objective.num_noise_samples",
+    "method": "--objective CLASS, a class of rid.pairs.objectives",
+}
+"""Present places of settings that stood outside of the objective."""

@@ -11,6 +11,7 @@ import yaml
 from detectors.cli import main as sentry
 from engine.cli import dataclass_from
 from eval.__main__ import VERBS as EVAL
+from eval.arms import Ascent
 from eval.studies.matrix import plan
 from eval.studies.protection_command import MATRIX, PERSONALIZE
 from images.io import save_png
@@ -45,7 +46,7 @@ def test_pair_configs_build(name):
     parser = PAIRS.parser("rid pairs")
     arguments = ["photos", "-o", "x", "-c", str(CONFIGS / name)]
     settings = parser.instantiate_classes(parser.parse_args(arguments))
-    assert dataclass_from(settings, PairConfig).models
+    assert dataclass_from(settings, PairConfig).objective.models
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,9 @@ def test_study_configs_build(name):
     settings = parser.instantiate_classes(parser.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
     person = settings.people[0]
     assert len(person["train"]) > 0
-    assert settings.attack.config.model in settings.surrogates
+    assert "clean" in settings.arms
+    against = [arm.objective.models for arm in settings.arms.values() if isinstance(arm, Ascent)]
+    assert all(settings.attack.config.model in models for models in against)
 
 
 @pytest.mark.usefixtures("someone")

@@ -39,7 +39,10 @@ ONE = "--workers 0 --accelerator cpu"
 SHORT = "--trainer.max_steps 1 --trainer.accelerator cpu"
 """One step, whatever is left of the config."""
 
-SD = "--models [sd] --side 64 --pgd.steps 1 --accelerator cpu --workers 0"
+SD = (
+    "--objective Denoising --objective.models [sd] "
+    "--side 64 --pgd.steps 1 --accelerator cpu --workers 0"
+)
 
 RAG = ("sentinels", "collection", "captions.json", "embedder", "sd")
 

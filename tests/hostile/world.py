@@ -257,11 +257,12 @@ def _configs() -> None:
     }
     study = {
         "people": people,
-        "generator": "rid",
-        "surrogates": ["sd"],
         "faces": "faces",
         "accelerator": "cpu",
-        "arms": ["clean", "rid"],
+        "arms": {
+            "clean": {"class_path": "eval.arms.Clean"},
+            "rid": {"class_path": "eval.arms.Generator", "init_args": {"weights": "rid"}},
+        },
         "batch_size": 1,
         "workers": 0,
     }
@@ -388,8 +389,8 @@ def _made_by_verbs() -> None:
     Path("gone.txt").write_text("collection/0/0.png\n")
     verb("sentinels embed collection -o vectors --weights embedder --workers 0")
     verb(
-        "rid pairs collection -o pairs --models [sd] --side 64 --pgd.steps 1 --workers 0 "
-        "--accelerator cpu"
+        "rid pairs collection -o pairs --objective Denoising --objective.models [sd] --side 64 "
+        "--pgd.steps 1 --workers 0 --accelerator cpu"
     )
     verb("eval personalize -c configs/personalize.yaml -o study")
     _detector_checkpoint(verb)

@@ -79,7 +79,10 @@ def _protect_in_two(world: World, output: str) -> list[str]:
 def _pairs(world: World, output: str, **more) -> list[str]:
     pgd = {"steps": 2, "outer_steps": 1, "step_size": 2.0}
     settings = {
-        "models": [str(TINY / "sd-a1")],
+        "objective": {
+            "class_path": "rid.pairs.objectives.Denoising",
+            "init_args": {"models": [str(TINY / "sd-a1")]},
+        },
         "side": 64,
         "alternate_models": False,
         "pgd": pgd,
@@ -307,10 +310,11 @@ ATTACK = {
 
 STUDY = {
     "people": PEOPLE,
-    "generator": str(TINY / "rid"),
-    "surrogates": [str(TINY / "sd-a1")],
     "faces": str(TINY / "faces"),
-    "arms": ["clean", "rid"],
+    "arms": {
+        "clean": {"class_path": "eval.arms.Clean"},
+        "rid": {"class_path": "eval.arms.Generator", "init_args": {"weights": str(TINY / "rid")}},
+    },
 }
 
 

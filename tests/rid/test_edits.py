@@ -10,6 +10,7 @@ from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.noise import ShardedGenerator
 from rid.pairs.config import PGDConfig
+from rid.pairs.objective import Objective
 from rid.pairs.objectives import Denoising
 from rid.pairs.pgd import pgd
 from rid.training.task import RIDTask
@@ -19,7 +20,7 @@ DDPM = str(ROOT / "checkpoints" / "tiny" / "ddpm")
 EDITS = [None, DownUp(0.5), Jpeg(75), RandomCrop(0.75)]
 
 
-class Brightness:
+class Brightness(Objective):
     """Objective that is known: the sum of the values."""
 
     def __call__(self, images, generator):
@@ -48,7 +49,7 @@ def test_the_objective_is_the_mean_over_all_edits(portraits):
 def test_an_ascent_through_scaling_raises_the_loss_after_scaling_more(pipelines, portraits):
     images = portraits[:4]
     half = DownUp(0.5)
-    objective = Denoising(DiffusionEnsemble(pipelines[:1]))
+    objective = Denoising(pipelines[:1], prompt=" ")
     config = PGDConfig(steps=10, step_size=1.5, momentum=0.9)
     losses = {}
     for name, attacked in {"plain": objective, "through": OverEdits(objective, [half])}.items():

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from eval.studies.access import Access, access, access_of_arms, boxes
+from eval.arms import Chain, Clean, Generator, Noise
+from eval.studies.access import Access, access, boxes
 from rid.lineage import NOTHING, UNKNOWN, Lineage, lineage_of, lineage_of_pairs
 
 FILES = (
@@ -45,13 +46,18 @@ def test_by_hand(attacked, against, expected):
 
 
 def test_arms_that_use_no_model_have_no_box():
-    found = access_of_arms(
-        ("clean", "noise", "rid", "rid_tile", "pgd"), A, Lineage([C], True), Lineage([A], True)
-    )
-    assert [entry.box for entry in found.values()] == ["-", "-", "black", "black", "white"]
-    assert "white box: the attacked model a is one" in found["pgd"].words("pgd", "a")
-    assert found["clean"].words("clean", "a") == ""
+    for arm in (Clean(), Noise(), Chain([Clean(), Noise()])):
+        assert access(A, arm.lineage) == Access("-")
+    assert Access("-").words("clean", "a") == ""
+    white = access(A, Lineage([A], True))
+    assert "white box: the attacked model a is one" in white.words("pgd", "a")
     assert "shares its vae" in Access("black", ("b",), ("vae",)).words("rid", "a")
+
+
+def test_a_chain_was_made_against_the_models_of_all_its_arms():
+    rid = Generator("checkpoints/tiny/rid")
+    assert rid.lineage == lineage_of("checkpoints/tiny/rid")
+    assert Chain([Noise(), rid]).lineage == rid.lineage
 
 
 def test_studies_without_a_record_are_unknown():

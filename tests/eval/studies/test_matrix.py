@@ -34,10 +34,14 @@ def config(pipelines, generator_folder, tmp_path):
                 "reference_pictures": 2,
             },
         },
-        "generator": str(generator_folder),
-        "surrogates": pipelines[:1],
         "faces": str(tmp_path / "faces"),
-        "arms": ["clean", "rid"],
+        "arms": {
+            "clean": {"class_path": "eval.arms.Clean"},
+            "rid": {
+                "class_path": "eval.arms.Generator",
+                "init_args": {"weights": str(generator_folder)},
+            },
+        },
         "attacks": {
             "lora_ti": attack("LoraTextualInversion", initializer="person"),
             "ti": attack("TextualInversion", initializer="person"),

@@ -20,6 +20,18 @@ from eval.studies.results import read_results
 from images.io import open_photo
 from models.faces.face_net import FaceNet
 
+CLEAN = {"class_path": "eval.arms.Clean"}
+
+
+def rid(folder):
+    return {"class_path": "eval.arms.Generator", "init_args": {"weights": str(folder)}}
+
+
+def pgd(models):
+    objective = {"class_path": "rid.pairs.objectives.Denoising", "init_args": {"models": models}}
+    settings = {"objective": objective, "pgd": {"steps": 2, "step_size": 3.0}}
+    return {"class_path": "eval.arms.Ascent", "init_args": settings}
+
 
 @pytest.fixture(scope="module")
 def settings(pipelines, generator_folder, tmp_path_factory):
@@ -35,8 +47,12 @@ def settings(pipelines, generator_folder, tmp_path_factory):
                 "reference_pictures": 2,
             },
         },
-        "generator": str(generator_folder),
-        "surrogates": pipelines,
+        "arms": {
+            "clean": CLEAN,
+            "noise": {"class_path": "eval.arms.Noise"},
+            "rid": rid(generator_folder),
+            "pgd": pgd(pipelines),
+        },
         "faces": str(faces),
         "accelerator": "cpu",
         "attack": {
@@ -53,7 +69,6 @@ def settings(pipelines, generator_folder, tmp_path_factory):
                 }
             },
         },
-        "pgd": {"steps": 2, "step_size": 3.0},
     }
 
 
@@ -101,25 +116,24 @@ def test_a_study_writes_pictures_numbers_and_one_page(settings, tmp_path, capsys
     for words in ("pgd: white box: the attacked model", "rid: unknown whether the attacked model"):
         assert words in told
         assert words in page
-    assert manifest["budget_levels"] == 6.0
+    assert manifest["budgets"] == {"clean": 0, "noise": 6, "rid": 6, "pgd": 6}
+    assert "with at most 6 gray levels of change" in page
     assert manifest["settings"]["attack"]["steps"] == 2
 
 
-def test_a_model_that_no_protection_has_seen_is_a_black_box(settings, tmp_path, capsys):
+def test_a_model_that_no_protection_has_seen_is_a_black_box(
+    settings, pipelines, generator_folder, tmp_path, capsys
+):
     generator = tmp_path / "generator"
-    shutil.copytree(settings["generator"], generator)
-    others = [fingerprint(name, Path(name)) for name in settings["surrogates"][1:]]
+    shutil.copytree(generator_folder, generator)
+    others = [fingerprint(name, Path(name)) for name in pipelines[1:]]
     write_manifest(generator, made_against={"models": others, "complete": True})
-    unseen = {
-        "surrogates": settings["surrogates"][1:],
-        "generator": str(generator),
-        "arms": ["rid", "pgd"],
-    }
+    unseen = {"arms": {"rid": rid(generator), "pgd": pgd(pipelines[1:])}}
     assert personalize(settings | unseen, tmp_path, tmp_path / "out") == 0
     told = capsys.readouterr().out
     for arm in ("rid", "pgd"):
         assert (
-            f"{arm}: black box: the attacked model {settings['surrogates'][0]} is not one that "
+            f"{arm}: black box: the attacked model {pipelines[0]} is not one that "
             "the protection was made against" in told
         )
     assert "shares its vae with one of them" in told
@@ -147,13 +161,15 @@ def test_a_folder_of_another_study_is_refused(settings, finished, tmp_path, caps
 
 
 @pytest.mark.slow
-def test_clean_pictures_extra_metrics_and_a_purification_are_in_the_study(settings, tmp_path):
+def test_clean_pictures_extra_metrics_and_a_purification_are_in_the_study(
+    settings, generator_folder, tmp_path
+):
     jpeg = {"class_path": "eval.attacks.purification.Jpeg", "init_args": {"quality": 60}}
     more = {
         "clean_fraction": 0.5,
         "extra_metrics": ["ser_fiq"],
         "purification": jpeg,
-        "arms": ["rid"],
+        "arms": {"rid": rid(generator_folder)},
     }
     assert personalize(settings | more, tmp_path, tmp_path / "out") == 0
     person = tmp_path / "out" / "people" / "1000000"
@@ -189,11 +205,18 @@ def test_the_report_can_be_written_again(finished, tmp_path, capsys):
     ("change", "words"),
     [
         ({"colour": 3}, "colour"),
-        ({"arms": ["clean", "mist"]}, "unknown arm mist"),
-        ({"arms": []}, "arms is empty"),
+        ({"arms": {"mist": {"class_path": "eval.arms.Mist"}}}, "has no attribute 'Mist'"),
+        ({"arms": {}}, "arms is empty"),
+        ({"arms": {"../x": CLEAN}}, "the arm '../x' gives a folder its name"),
+        (
+            {"arms": {"fawkes": {"class_path": "eval.arms.Folder", "init_args": {"path": "no"}}}},
+            "no: no such folder",
+        ),
+        ({"surrogates": ["sd"]}, "surrogates is no setting of its own any more: give --arms"),
         ({"clean_fraction": 1.5}, "clean_fraction is a share"),
         ({"extra_metrics": ["beauty"]}, "unknown metric beauty"),
-        ({"generator": "nobody/nothing"}, "hf download nobody/nothing"),
+        ({"arms": {"rid": rid("nobody/nothing")}}, "hf download nobody/nothing"),
+        ({"arms": {"pgd": pgd(["nobody/nothing"])}}, "hf download nobody/nothing"),
         (
             {
                 "people": {
@@ -215,8 +238,9 @@ def test_mistakes_are_one_line(settings, tmp_path, capsys, change, words):
 @pytest.mark.slow
 def test_two_processes_share_the_people_out_and_come_to_the_same(settings, tmp_path):
     people = settings["people"] | {"init_args": settings["people"]["init_args"] | {"identities": 3}}
+    arms = {name: settings["arms"][name] for name in ("clean", "noise")}
     path = tmp_path / "study.yaml"
-    path.write_text(yaml.safe_dump(settings | {"people": people, "arms": ["clean", "noise"]}))
+    path.write_text(yaml.safe_dump(settings | {"people": people, "arms": arms}))
     assert run(main, ["personalize", "-c", str(path), "-o", str(tmp_path / "1")]) == 0
     words = ["personalize", "-c", str(path), "-o", str(tmp_path / "2"), "--devices", "2"]
     ended = subprocess.run(

@@ -18,10 +18,8 @@ from engine.cli import run
 from images.io import save_png, to_uint8
 from images.photo import Photo
 from rid.__main__ import main
-from rid.ensemble import DiffusionEnsemble
-from rid.pairs.aspl import FineTunedSurrogate
-from rid.pairs.config import PGDConfig, SurrogateConfig
-from rid.pairs.objectives import Targeted
+from rid.pairs.config import PGDConfig
+from rid.pairs.objectives import Denoising, FineTunedSurrogate, SurrogateConfig, Targeted
 from rid.pairs.pgd import pgd
 
 FAST = {
@@ -51,9 +49,23 @@ def photos(portraits, tmp_path) -> Path:
     return tmp_path / "in"
 
 
-def pairs(photos, out, models, **settings):
+def pairs(photos, out, models, kind="Denoising", init=None, **settings):
+    """Run ``rid pairs``.
+
+    Args:
+        photos: Folder of the images.
+        out: Folder of the pairs.
+        models: Models of the objective.
+        kind: Class of the objective.
+        init: Its other settings.
+        settings: Settings of the pairs.
+    """
     config = out.parent / "pairs.yaml"
-    config.write_text(yaml.safe_dump(FAST | {"models": models} | settings))
+    objective = {
+        "class_path": f"rid.pairs.objectives.{kind}",
+        "init_args": {"models": models} | (init or {}),
+    }
+    config.write_text(yaml.safe_dump(FAST | {"objective": objective} | settings))
     return run(main, ["pairs", str(photos), "-o", str(out), "-c", str(config)])
 
 
@@ -62,35 +74,47 @@ def levels(path):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("kind", "init", "settings"),
     [
-        {"method": "denoising"},
-        {
-            "method": "denoising",
-            "alternate_models": False,
-            "num_noise_samples": 2,
-            "timestep_range": [0.05, 0.95],
-        },
-        {
-            "method": "denoising",
-            "pgd": {"steps": 1, "outer_steps": 2, "step_size": 4.0, "universal": True},
-            "batch_size": 5,
-        },
-        {"method": "surrogate", "surrogate": SURROGATE, "by_folder": True},
-        {
-            "method": "surrogate",
-            "surrogate": SURROGATE
-            | {"before": 2, "steps": 0, "train_text_encoder": False, "prior_weight": 0.0},
-        },
-        {"method": "encoder"},
-        {"method": "targeted", "target": "TARGET"},
+        ("Denoising", {}, {}),
+        (
+            "Denoising",
+            {"num_noise_samples": 2, "timestep_range": [0.05, 0.95]},
+            {"alternate_models": False},
+        ),
+        (
+            "Denoising",
+            {},
+            {
+                "pgd": {"steps": 1, "outer_steps": 2, "step_size": 4.0, "universal": True},
+                "batch_size": 5,
+            },
+        ),
+        ("FineTunedSurrogate", {"surrogate": SURROGATE}, {"by_folder": True}),
+        (
+            "FineTunedSurrogate",
+            {
+                "surrogate": SURROGATE
+                | {
+                    "warmup_steps": 2,
+                    "steps": 0,
+                    "train_text_encoder": False,
+                    "prior_weight": 0.0,
+                }
+            },
+            {},
+        ),
+        ("EncoderAttack", {}, {}),
+        ("Targeted", {"target": "TARGET"}, {}),
     ],
 )
-def test_every_variant_makes_pairs_that_training_reads(photos, pipelines, tmp_path, settings):
-    if settings.get("target"):
-        settings = settings | {"target": str(photos / "person1" / "4.png")}
+def test_every_variant_makes_pairs_that_training_reads(
+    photos, pipelines, tmp_path, kind, init, settings
+):
+    if init.get("target"):
+        init = init | {"target": str(photos / "person1" / "4.png")}
     out = tmp_path / "out"
-    assert pairs(photos, out, [pipelines[0], pipelines[2]], **settings) == 0
+    assert pairs(photos, out, [pipelines[0], pipelines[2]], kind, init, **settings) == 0
     listed = json.loads((out / "pairs.json").read_text())
     assert [row["source_path"] for row in listed] == [
         f"source/person{i // 3}/{i}.png" for i in range(5)
@@ -103,13 +127,10 @@ def test_every_variant_makes_pairs_that_training_reads(photos, pipelines, tmp_pa
 
 def test_a_universal_perturbation_is_the_same_for_all(pipelines, portraits):
     images = portraits[:3] * 0.5 + 0.25
-    ensemble = DiffusionEnsemble(pipelines[:1])
-    from rid.pairs.objectives import Denoising
-
     changes = (
         pgd(
             images,
-            [Denoising(ensemble)],
+            [Denoising(pipelines[:1], prompt=" ")],
             6,
             PGDConfig(2, 2.0, universal=True),
             torch.Generator().manual_seed(0),
@@ -151,10 +172,12 @@ def test_shards_and_a_file_that_is_no_picture(photos, pipelines, tmp_path, capsy
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"method": "targeted"}, "give target with the method targeted"),
-        ({"timestep_range": [0.9, 0.1]}, "the lower first"),
+        ({"kind": "Targeted"}, "target"),
+        ({"init": {"timestep_range": [0.9, 0.1]}}, "the lower first"),
         ({"pgd": {"steps": 0}}, "steps and outer_steps must be at least 1"),
         ({"models": ["no/model"]}, "hf download no/model"),
+        ({"models": []}, "models is empty"),
+        ({"method": "encoder"}, "method is no setting of its own any more: give --objective"),
         ({"colour": 1}, "colour"),
     ],
 )
@@ -167,7 +190,7 @@ def test_mistakes_are_one_line(photos, pipelines, tmp_path, capsys, settings, wo
 
 def test_a_surrogate_learns_the_clean_pictures_only_within_a_round(pipelines, portraits):
     surrogate = FineTunedSurrogate(
-        pipelines[0], SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0)
+        pipelines[:1], SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0)
     )
     weight = surrogate.trainable["unet"].conv_in.weight
     start = weight.detach().clone()
@@ -180,8 +203,11 @@ def test_a_surrogate_learns_the_clean_pictures_only_within_a_round(pipelines, po
     assert torch.equal(weight, start), "other people, untouched model"
 
 
-def test_the_shift_term_rewards_pictures_like_the_target(pipelines, portraits):
-    objective = Targeted(DiffusionEnsemble(pipelines[:1]), portraits[0])
+def test_the_shift_term_rewards_pictures_like_the_target(pipelines, portraits, tmp_path):
+    image = to_uint8(portraits[0]).permute(1, 2, 0).numpy()
+    save_png(Photo(image), tmp_path / "target.png")
+    objective = Targeted(pipelines[:1], str(tmp_path / "target.png"), prompt=" ")
+    objective.start_round(portraits[:1], torch.Generator())
     with torch.no_grad():
         near, far = (
             torch.stack(
@@ -227,7 +253,11 @@ def test_two_processes_make_the_same_pairs(photos, pipelines, tmp_path):
 
 
 def test_a_surrogate_learns_the_reference_images(photos, pipelines, tmp_path, capsys, portraits):
-    settings = {"method": "surrogate", "by_folder": True, "surrogate": SURROGATE}
+    settings = {
+        "kind": "FineTunedSurrogate",
+        "init": {"surrogate": SURROGATE},
+        "by_folder": True,
+    }
     reference = tmp_path / "reference"
     assert pairs(photos, tmp_path / "without", pipelines[:1], **settings) == 0
     for person, index in (("person0", 6), ("person1", 7)):
@@ -246,7 +276,7 @@ def test_a_surrogate_learns_the_reference_images(photos, pipelines, tmp_path, ca
     assert pairs(photos, tmp_path / "new", pipelines[:1], **settings) == 2
     assert "has no images in 'person1'" in capsys.readouterr().err
     assert pairs(photos, tmp_path / "new", pipelines[:1], reference=str(reference)) == 2
-    assert "reference needs the method surrogate and by_folder" in capsys.readouterr().err
+    assert "reference needs an objective that fine-tunes" in capsys.readouterr().err
 
 
 def test_pairs_through_edits_name_them_and_differ(photos, pipelines, tmp_path, capsys):

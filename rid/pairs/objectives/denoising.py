@@ -1,0 +1,63 @@
+"""Denoising loss of frozen models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from rid.ensemble import DiffusionEnsemble
+from rid.noise import TimestepRange
+from rid.pairs.objective import ModelObjective
+
+
+@dataclass(eq=False)
+class Denoising(ModelObjective):
+    """Denoising loss of frozen models, the objective of AdvDM and of RID's own pairs.
+
+    Source: AdvDM (arXiv 2302.04578).
+
+    Attributes:
+        models: Pipeline folders or Hub ids; the objective is their mean.
+        prompt: Prompt of the models.
+        timestep_range: Lowest and highest timestep to draw, as fractions of the noise schedule from
+            0 to 1.
+        num_noise_samples: Samples of timestep and noise averaged per gradient.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    name = "denoising"
+
+    models: list[str]
+    prompt: str = "a photo of sks person"
+    timestep_range: TimestepRange = (0.0, 1.0)
+    num_noise_samples: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lowest, highest = self.timestep_range
+        if not 0 <= lowest < highest <= 1:
+            msg = "timestep_range must be two fractions from 0 to 1, the lower first"
+            raise ValueError(msg)
+        if self.num_noise_samples < 1:
+            msg = f"num_noise_samples must be at least 1, got {self.num_noise_samples}"
+            raise ValueError(msg)
+
+    @cached_property
+    def ensemble(self) -> DiffusionEnsemble:
+        """The models, opened on first use."""
+        return DiffusionEnsemble(self.models, self.prompt, self.dtype)
+
+    def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
+        self.ensemble.to(clean.device)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        losses = [
+            self.ensemble.denoising_loss(images, generator, self.timestep_range)
+            for _ in range(self.num_noise_samples)
+        ]
+        return torch.stack(losses).mean(dim=0)
