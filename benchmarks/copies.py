@@ -63,7 +63,7 @@ def activation_summary(rows: list[dict[str, str]]) -> str:
     """Describe image quality and distances to the targets of the released images."""
     columns = {}
     for name in ("psnr", "ssim", "levels", "distance_before", "distance_after"):
-        columns[name] = np.array([float(row[name]) for row in rows])
+        columns[name] = np.array([float(row[name]) for row in rows if row["psnr"]])
     psnr = columns["psnr"]
     before = columns["distance_before"].mean()
     after = columns["distance_after"].mean()

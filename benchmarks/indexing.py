@@ -22,7 +22,7 @@ from benchmarks.rows import peak_megabytes, run_row
 from images.io import to_uint8
 from indexing.activation import DescriptorObjective, activate
 from indexing.activation_config import ActivationConfig
-from indexing.activator import descriptors
+from indexing.index_goals import descriptors
 from indexing.jnd import just_noticeable_difference
 from indexing.perturbation import CHANNELS
 from models.embedder_config import EmbedderConfig
@@ -93,10 +93,7 @@ def ours(images: Sequence[Tensor], targets: Tensor, extractor: Embedder) -> list
     Returns:
         The activated images, (3, H, W) uint8.
     """
-    preprocess = extractor.preprocess
-    objective = DescriptorObjective(
-        extractor.embed_images, preprocess.side, preprocess.antialias, targets
-    )
+    objective = DescriptorObjective(extractor.embed_images, extractor.preprocess, targets)
     return activate(images, [objective], ActivationConfig(iterations=STEPS)).images_u8
 
 

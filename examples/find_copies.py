@@ -28,8 +28,10 @@ def main(output: Path = Path("outputs/examples/copies"), photo: Path | None = No
     activated = activator.activate_images(original)[0]
     output.mkdir(parents=True, exist_ok=True)
     activated.save(output / "activated.png")
+    result = activated.indices["index"]
     print(f"activated: PSNR {activated.psnr:.1f} dB, squared distance to the target ", end="")
-    print(f"{activated.distance_before:.3f} before, {activated.distance_after:.3f} after")
+    print(f"{result.distance_before:.3f} before, {result.distance_after:.3f} after")
+    print(f"a search finds it: {'yes' if result.found else 'no'}")
 
     # The index learns the original. The activated image is what is published.
     index = Index.open(INDEX)

@@ -44,7 +44,7 @@ class ImageJob(Job[ImageInput, Prepared, Result, SavedImage]):
     table: ClassVar[str]
     """File name of the table, such as ``protected.csv``."""
 
-    columns: ClassVar[Sequence[str]]
+    columns: Sequence[str]
     """Columns of the table; ``source`` first and ``error`` last."""
 
     bytes_per_pixel: ClassVar[int] = 24

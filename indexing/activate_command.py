@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.cli import Output, Parser, Verb, add_images, add_job_arguments, job_options
 from indexing.options import extractor_of, extractor_options
+
+if TYPE_CHECKING:
+    from models.embedder_config import EmbedderConfig
 
 
 def options(parser: Parser) -> None:
@@ -37,43 +40,74 @@ def options(parser: Parser) -> None:
         "--extractors",
         type=list[str],
         default=[],
-        help="one network name for each index, if they differ",
+        help="names of the indices' networks, if they moved; the rest is as each index records it",
     )
     add_job_arguments(parser, batch_size=16, per_batch="photos optimized together")
 
 
 def act(settings: Any, output: Output) -> int:
     """Activate photos; return 0 only if every one is activated."""
-    from indexing.activate import ORIGINALS, activate_photos
+    from indexing.activate import activate_photos
 
-    extractor = extractor_of(settings)
-    extractors = [replace(extractor, name=name) for name in settings.extractors] or [extractor]
     report = activate_photos(
         settings.photos,
         settings.output,
         settings.index,
-        extractors,
+        extractors_of(settings),
         settings.activation,
         settings.target,
         job_options(settings),
     )
     if report is None:
         return 0
-    code = output.report(report, f"activated in {settings.output}")
-    if report.rows:
-        rows = [row for _, row in report.rows]
-        mean_psnr = sum(row["psnr"] or 100.0 for row in rows) / len(rows)
-        nearer = sum(row["distance_after"] < row["distance_before"] for row in rows)
-        output.result(
-            f"PSNR {mean_psnr:.1f} dB on average; {nearer} are nearer to their target",
-            psnr=mean_psnr,
-            nearer=nearer,
+    code = output.report(report.job, f"photos in {settings.output}")
+    if not report.job.rows:
+        return code
+    # what became of them, and in which index
+    activated = report.activated
+    kept = len(report.job.rows) - len(activated)
+    mean_psnr = None
+    if activated:
+        mean_psnr = sum(row["psnr"] for row in activated) / len(activated)
+        output.result(f"{len(activated)} activated, PSNR {mean_psnr:.1f} dB on average")
+    output.result(psnr=mean_psnr, activated=len(activated))
+    for label in report.labels:
+        counts = report.counts(label)
+        text = (
+            f"{label}: a search finds {counts['found']} of {len(report.job.rows)}, and "
+            f"{counts['nearer']} of them are nearer to their target"
         )
-        originals = settings.output / ORIGINALS
-        output.note(
-            f"add the photos to the index: python -m indexing add {settings.index[0]} {originals}"
+        output.row("indices", text, index=label, **counts)
+    if kept:
+        output.warning(f"{kept} not activated: any change loses them, so the originals are kept")
+    for index, originals in report.originals.items():
+        output.note(f"add the photos to the index: python -m indexing add {index} {originals}")
+    return 1 if kept else code
+
+
+def extractors_of(settings: Any) -> list[EmbedderConfig]:
+    """Return the extractor of each index: as recorded, unless the options name another.
+
+    Raises:
+        ValueError: If the numbers of names and indices differ.
+    """
+    from indexing.target_indices import recorded_extractor
+    from models.embedder_config import EmbedderConfig
+
+    given = extractor_of(settings)
+    names = settings.extractors or [None] * len(settings.index)
+    if len(names) != len(settings.index):
+        msg = (
+            f"{len(settings.index)} indices and {len(names)} extractors: give one name for each "
+            "index, or none"
         )
-    return code
+        raise ValueError(msg)
+    unset = given == EmbedderConfig(trust_torchscript=given.trust_torchscript)
+    extractors = []
+    for folder, name in zip(settings.index, names, strict=True):
+        config = recorded_extractor(folder, given.trust_torchscript) if unset else given
+        extractors.append(replace(config, name=name) if name else config)
+    return extractors
 
 
 VERB = Verb(

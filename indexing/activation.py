@@ -18,9 +18,12 @@ from images.metrics import psnr
 from indexing.activation_config import ActivationConfig, Loss, instantiate
 from indexing.perturbation import Distortion
 from indexing.views import EditedViews
-from models.preprocessing import IMAGENET_STD, normalize, resize
+from models.preprocessing import IMAGENET_STD, Preprocessing, resize
 
 BISECTION_STEPS = 10
+
+SMALLEST_NORM = 1e-9
+"""Smallest gradient norm that is balanced with others, as a share of their mean."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,29 @@ class DescriptorObjective:
     """Descriptor targets of one network.
 
     Attributes:
-        embed: Network from normalized images, (B, 3, S, S), to descriptors, (B, D).
-        side: S in pixels.
-        antialias: Low-pass filter images when downscaling.
+        embed: Network from preprocessed images, (B, 3, S, S), to descriptors, (B, D).
+        preprocess: Its preprocessing, on floating-point values; S is its side.
         targets: One target per image, (B, D).
     """
 
     embed: Callable[[Tensor], Tensor]
-    side: int
-    antialias: bool
+    preprocess: Preprocessing
     targets: Tensor
+
+    def resize(self, perturbation: Tensor) -> Tensor:
+        """Bring a perturbation of ImageNet-normalized values to the network's input.
+
+        Args:
+            perturbation: (B, 3, H, W).
+
+        Returns:
+            (B, 3, S, S).
+        """
+        small = resize(perturbation, self.preprocess.side, self.preprocess.antialias)
+        if self.preprocess.std == IMAGENET_STD:
+            return small
+        ratio = [own / net for own, net in zip(IMAGENET_STD, self.preprocess.std, strict=True)]
+        return small * small.new_tensor(ratio).view(3, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,8 @@ class Perturbation:
         self.value = torch.empty_like(initial)
         # full-size and resized perturbation for each network
         self.resized_pairs: list[tuple[Tensor, Tensor]] = []
+        # weight of each network's gradient, set by the first
+        self.weights: list[Tensor] = []
 
     @torch.no_grad()
     def update(self) -> None:
@@ -94,8 +112,7 @@ class Perturbation:
         with torch.enable_grad():
             for objective in objectives:
                 full = self.value.unsqueeze(0).requires_grad_(True)
-                small = resize(full, objective.side, objective.antialias)
-                self.resized_pairs.append((full, small))
+                self.resized_pairs.append((full, objective.resize(full)))
         return [small.detach() for _, small in self.resized_pairs]
 
     @torch.no_grad()
@@ -112,9 +129,26 @@ class Perturbation:
         scale = 2 * weight / self.value.numel()
         gradient = torch.mul(self.value, scale, out=self.parameter.grad)
         # feature losses, through the resizing
-        for (full, small), small_gradient in zip(self.resized_pairs, gradients, strict=True):
-            gradient += torch.autograd.grad(small, full, small_gradient.unsqueeze(0))[0][0]
+        parts = [
+            torch.autograd.grad(small, full, small_gradient.unsqueeze(0))[0][0]
+            for (full, small), small_gradient in zip(self.resized_pairs, gradients, strict=True)
+        ]
+        for part in self._balanced(parts):
+            gradient += part
         self.distortion.squash_backward(gradient.mul_(self.amplitude), self.squashed)
+
+    def _balanced(self, parts: list[Tensor]) -> list[Tensor]:
+        """Bring the gradients of several networks to one scale, that of the first step.
+
+        Otherwise the network with the largest gradients would decide alone.
+        """
+        if len(parts) == 1:
+            return parts
+        if not self.weights:
+            norms = torch.stack([part.norm() for part in parts])
+            mean = norms.mean()
+            self.weights = list(mean / norms.clamp(min=SMALLEST_NORM * mean))
+        return [part * weight for part, weight in zip(parts, self.weights, strict=True)]
 
     def result(self) -> Tensor:
         """Return the changed image, (3, H, W), about in [0, 1]."""
@@ -130,7 +164,8 @@ def activate(
 
     Args:
         images: (3, H, W) RGB in [0, 1] each, on one device.
-        objectives: One for each index that is to find the images.
+        objectives: One for each index that is to find the images. Their gradients are brought to
+            one scale for each image.
         config: Settings of the optimization.
 
     Returns:
@@ -169,7 +204,7 @@ def activate(
             terms.append(_distance(objective.embed(all_views), goals, config.loss))
         return torch.stack(terms).mean()
 
-    losses = []
+    losses: list[Tensor] = []
     for _ in range(config.iterations):
         # gradient with respect to the networks' inputs; their weights need none
         with torch.enable_grad():
@@ -183,20 +218,20 @@ def activate(
         optimizer.step()
         if scheduler is not None:
             scheduler.step()
-        losses.append(float(loss.detach()))
+        losses.append(loss.detach())
     # final loss, and results in 8 bits
     with torch.no_grad():
-        losses.append(float(feature_loss(network_inputs())))
+        losses.append(feature_loss(network_inputs()))
         images_u8 = [
             apply_limits(image, perturbation.result(), config)
             for image, perturbation in zip(images, perturbations, strict=True)
         ]
-        return ActivatedImages(images_u8, losses)
+        return ActivatedImages(images_u8, torch.stack(losses).tolist())
 
 
 def _resized_originals(images: Sequence[Tensor], objective: DescriptorObjective) -> Tensor:
-    normalized = [normalize(image).unsqueeze(0) for image in images]
-    return torch.cat([resize(x, objective.side, objective.antialias) for x in normalized])
+    preprocess = objective.preprocess
+    return torch.cat([preprocess.from_tensors(image.unsqueeze(0)) for image in images])
 
 
 def _distance(descriptors: Tensor, targets: Tensor, loss: Loss) -> Tensor:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,28 +14,16 @@ from checkpoints.folders import project_path
 from images.given import ChangedImage, Images, given_images
 from images.metrics import compare_images
 from images.photo import Photo
-from indexing.activation import DescriptorObjective, activate
 from indexing.activation_config import ActivationConfig
-from indexing.index_facts import read_facts
-from indexing.target_indices import TargetIndex, open_target_indices, refuse_exact
-from indexing.targets import Kind, find_targets
-from models.embedder_config import EmbedderConfig
-from models.embedders import Embedder
-
-
-@dataclass(frozen=True)
-class ActivationResult:
-    """One activated image.
-
-    Attributes:
-        image_u8: The changed image, (3, H, W) uint8.
-        distance_before: Squared distance of the original's descriptor to the first index's target.
-        distance_after: The changed image's distance, likewise.
-    """
-
-    image_u8: Tensor
-    distance_before: float
-    distance_after: float
+from indexing.index_goals import IndexGoals, IndexResult, describe
+from indexing.release import ActivationResult, activate_and_check
+from indexing.target_indices import (
+    TargetIndex,
+    open_target_indices,
+    recorded_extractor,
+    refuse_exact,
+)
+from indexing.targets import Kind
 
 
 @dataclass(frozen=True)
@@ -44,12 +31,12 @@ class ActivatedImage(ChangedImage):
     """Activated image.
 
     Attributes:
-        distance_before: Squared distance of the original's descriptor to the first index's target.
-        distance_after: The changed image's distance, likewise.
+        activated: The image was changed; otherwise it is the original, and ``levels`` is 0.
+        indices: One result for each index, by the index's label.
     """
 
-    distance_before: float
-    distance_after: float
+    activated: bool
+    indices: dict[str, IndexResult]
 
 
 class Activator:
@@ -96,11 +83,8 @@ class Activator:
         config = config or ActivationConfig()
         given = [folders] if isinstance(folders, Path | str) else folders
         places = [project_path(folder) for folder in given]
-        records = [read_facts(place).get("extractor", {}) for place in places]
-        indices = open_target_indices(
-            places, [EmbedderConfig.from_record(record) for record in records]
-        )
-        refuse_exact(indices, places, kind, config)
+        indices = open_target_indices(places, [recorded_extractor(place) for place in places])
+        refuse_exact(indices, kind, config)
         return cls(indices, kind, config)
 
     def activate_images(self, images: Images) -> list[ActivatedImage]:
@@ -122,8 +106,8 @@ class Activator:
             result = self.activate([given.photo.tensor()])[0]
             photo, change = apply_result(given.photo, result)
             quality = (change["levels"], change["psnr"], change["ssim"])
-            distances = (result.distance_before, result.distance_after)
-            activated.append(ActivatedImage(given.name, photo, *quality, *distances))
+            outcome = (result.activated, result.indices)
+            activated.append(ActivatedImage(given.name, photo, *quality, *outcome))
         return activated
 
     def to(self, device: torch.device) -> None:
@@ -135,30 +119,12 @@ class Activator:
     def activate(self, images: Sequence[Tensor]) -> list[ActivationResult]:
         """Activate a batch of images, (3, H, W) RGB in [0, 1]."""
         images = [image.to(self.device) for image in images]
-        # targets in each index
-        originals = []
-        targets = []
-        objectives = []
-        for index in self.indices:
-            features = descriptors(index.extractor, images)
-            vectors = find_targets(index.trained, features, self.kind).vectors
-            objective = DescriptorObjective(
-                index.extractor.embed_images,
-                index.view.side,
-                index.view.antialias,
-                torch.from_numpy(vectors),
-            )
-            originals.append(features)
-            targets.append(vectors)
-            objectives.append(objective)
-        # optimization
-        activated = activate(images, objectives, self.config)
-        images_u8 = [image.cpu() for image in activated.images_u8]
-        # distances to the first index's targets
-        changed = [image.to(self.device).float() / 255 for image in images_u8]
-        before = _squared_distances(originals[0], targets[0])
-        after = _squared_distances(descriptors(self.indices[0].extractor, changed), targets[0])
-        return [ActivationResult(*values) for values in zip(images_u8, before, after, strict=True)]
+        described = describe([index.extractor for index in self.indices], images)
+        goals = [
+            IndexGoals.of(index, features, self.kind)
+            for index, features in zip(self.indices, described, strict=True)
+        ]
+        return activate_and_check(images, goals, self.config)
 
 
 def apply_result(photo: Photo, result: ActivationResult) -> tuple[Photo, dict[str, Any]]:
@@ -172,33 +138,14 @@ def apply_result(photo: Photo, result: ActivationResult) -> tuple[Photo, dict[st
         The activated photo, and :func:`images.metrics.compare_images` of both.
 
     Raises:
-        ValueError: If no value changes.
+        ValueError: If the limits leave no change.
     """
     changed = result.image_u8.permute(1, 2, 0).contiguous().numpy()
     metrics = compare_images(photo.rgb, changed)
-    if metrics["levels"] == 0:
+    if result.activated and metrics["levels"] == 0:
         msg = (
             "the limits leave no change in this photo, so it would not be activated; raise "
             "max_levels or lower min_psnr"
         )
         raise ValueError(msg)
     return replace(photo, rgb=changed), metrics
-
-
-@torch.no_grad()
-def descriptors(extractor: Embedder, images: Sequence[Tensor]) -> np.ndarray:
-    """Compute descriptors of images of any sizes.
-
-    Args:
-        extractor: The network.
-        images: (3, H, W) RGB in [0, 1] each.
-
-    Returns:
-        (B, D) float32.
-    """
-    views = [extractor.preprocess.from_tensors(image.unsqueeze(0)) for image in images]
-    return extractor.embed_images(torch.cat(views)).cpu().numpy()
-
-
-def _squared_distances(features: np.ndarray, targets: np.ndarray) -> list[float]:
-    return np.square(features - targets).sum(axis=1).tolist()

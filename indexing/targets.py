@@ -12,11 +12,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.faiss_files import linked
-from models.search import faiss_errors
+from indexing.empty_copy import EmptyCopy, Vectors, backward, forward, split
 
 Kind = Literal["auto", "reconstruction", "centroid", "halfway", "feature"]
-Vectors = NDArray[np.float32]
 
 STEPS = (1.0, 0.9, 0.75, 0.5, 0.25, 0.0)
 """Fractions of the way from anchor to reconstruction, tried until the result is in its cell."""
@@ -48,18 +46,16 @@ def find_targets(trained: Any, features: Vectors, kind: Kind = "auto") -> Target
             centroid and descriptor. ``feature``: the descriptor itself, of use only with edited
             views. ``auto``: the reconstruction if it differs from the descriptor, else the centroid
             if there are cells, else the descriptor (Flat, HNSW). For an index refined by exact
-            descriptors (``RFlat``), the coarse index that selects the candidates is used.
+            descriptors (``RFlat``), the coarse index that selects the candidates is used. An index
+            behind a transform (``PCA64,Flat``) is exact if it keeps what the transform leaves.
 
     Raises:
         ValueError: If the index has no cells or cannot decode, as ``kind`` requires.
     """
     index = coarse(trained)
     if kind in ("auto", "reconstruction"):
-        decoded = reconstruct(index, features)
-        exact = bool(
-            np.abs(decoded - features).max() <= 1e-5 * max(1.0, float(np.abs(features).max()))
-        )
-        if kind == "reconstruction" or not exact:
+        decoded = EmptyCopy(index).decode(features)
+        if kind == "reconstruction" or not _is_exact(index, features, decoded):
             vectors, moved = within_own_cells(index, features, decoded)
             return Targets(vectors, "reconstruction", moved)
         kind = "centroid" if has_cells(index) else "feature"
@@ -71,24 +67,19 @@ def find_targets(trained: Any, features: Vectors, kind: Kind = "auto") -> Target
     return Targets(((centers + features) / 2).astype(np.float32), kind)
 
 
+def _is_exact(index: Any, features: Vectors, decoded: Vectors) -> bool:
+    """Return True if decoded entries equal the descriptors in the space that is searched."""
+    chain, _ = split(index)
+    stored, own = forward(chain, decoded), forward(chain, features)
+    return bool(np.abs(stored - own).max() <= 1e-5 * max(1.0, float(np.abs(own).max())))
+
+
 def coarse(index: Any) -> Any:
     """Return the part of an index that selects candidates."""
     index = faiss.downcast_index(index)
     while isinstance(index, faiss.IndexRefine):
         index = faiss.downcast_index(index.base_index)
     return index
-
-
-def reconstruct(index: Any, features: Vectors) -> Vectors:
-    """Encode and decode descriptors with an index, (N, D)."""
-    fault = "this index cannot decode its entries; use another target than the reconstruction"
-    with faiss_errors(fault):
-        empty = linked(faiss.clone_index(index))
-        empty.reset()
-        empty.add(np.ascontiguousarray(features))
-        if has_cells(empty):
-            faiss.extract_index_ivf(empty).make_direct_map()
-        return empty.reconstruct_n(0, len(features))
 
 
 def has_cells(index: Any) -> bool:
@@ -98,7 +89,9 @@ def has_cells(index: Any) -> bool:
 
 def cells(index: Any, vectors: Vectors) -> NDArray[np.int64]:
     """Assign each vector to its cell, (N, D) to (N,)."""
-    return _inner(index)[1].quantizer.assign(_forward(index, vectors), 1).reshape(-1)
+    chain, inner = split(index)
+    ivf: Any = faiss.extract_index_ivf(inner)
+    return ivf.quantizer.assign(forward(chain, vectors), 1).reshape(-1)
 
 
 def centroids(index: Any, vectors: Vectors) -> Vectors:
@@ -113,10 +106,11 @@ def centroids(index: Any, vectors: Vectors) -> Vectors:
             "auto"
         )
         raise ValueError(msg)
-    _, ivf = _inner(index)
+    chain, inner = split(index)
+    ivf: Any = faiss.extract_index_ivf(inner)
     numbers = cells(index, vectors)
     centers = np.stack([ivf.quantizer.reconstruct(int(number)) for number in numbers])
-    return _backward(index, centers)
+    return backward(chain, centers)
 
 
 def within_own_cells(index: Any, features: Vectors, decoded: Vectors) -> tuple[Vectors, int]:
@@ -150,29 +144,3 @@ def within_own_cells(index: Any, features: Vectors, decoded: Vectors) -> tuple[V
         result[astray[good]] = tried[good]
         waiting &= ~good
     return result, len(astray)
-
-
-def _inner(index: Any) -> tuple[list[Any], Any]:
-    """Split an index into vector transforms and IVF index."""
-    index = faiss.downcast_index(index)
-    chain: list[Any] = []
-    while isinstance(index, faiss.IndexPreTransform):
-        transforms: Any = index.chain
-        for number in range(transforms.size()):
-            chain.append(faiss.downcast_VectorTransform(transforms.at(number)))
-        index = faiss.downcast_index(index.index)
-    return chain, faiss.extract_index_ivf(index)
-
-
-def _forward(index: Any, vectors: Vectors) -> Vectors:
-    """Apply an index's transforms."""
-    for transform in _inner(index)[0]:
-        vectors = transform.apply(np.ascontiguousarray(vectors))
-    return np.ascontiguousarray(vectors)
-
-
-def _backward(index: Any, vectors: Vectors) -> Vectors:
-    """Invert an index's transforms."""
-    for transform in reversed(_inner(index)[0]):
-        vectors = transform.reverse_transform(np.ascontiguousarray(vectors))
-    return np.ascontiguousarray(vectors)

@@ -5,6 +5,7 @@ Letters: Q = queries, N = vectors, D = length of a vector.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
@@ -34,6 +35,9 @@ Neighbors = tuple[NDArray[np.float32], NDArray[np.int64]]
 Distances are squared L2, ascending, or inner products, descending. Missing neighbors have id -1.
 """
 
+FAISS_PLACE = re.compile(r"^Error in .* at \S+:\d+: ")
+"""Beginning of faiss's messages: a place in its source."""
+
 # Limit faiss to torch's threads; otherwise both libraries would compete for all cores.
 faiss.omp_set_num_threads(torch.get_num_threads())
 
@@ -45,6 +49,7 @@ def faiss_errors(what: str) -> Iterator[None]:
         yield
     except (RuntimeError, AssertionError, MemoryError) as error:
         words = str(error).split("Error: ")[-1].strip().split("\n")[0]
+        words = FAISS_PLACE.sub("", words)
         msg = f"{what}: {words or type(error).__name__}"
         raise ValueError(msg) from error
 

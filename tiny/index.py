@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader
 
 from images.photo import Photo
 from images.transforms.codecs import JPEG
-from indexing.activator import descriptors
 from indexing.faiss_files import make_index
 from indexing.index import Index
+from indexing.index_goals import descriptors
 from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder
 from models.store import VectorStore

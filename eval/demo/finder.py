@@ -15,8 +15,9 @@ from checkpoints.folders import project_path
 from images.photo import Photo
 from images.transforms import RGBImage
 from indexing.activation_config import ActivationConfig
-from indexing.activator import Activator, descriptors
+from indexing.activator import Activator
 from indexing.index import Index
+from indexing.index_goals import descriptors
 from indexing.target_indices import open_target_indices
 from models.embedder_config import EmbedderConfig
 

@@ -53,7 +53,7 @@ def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
     for index, row in enumerate(released[:shown]):
         rows.append(_images_of(folder, row) | {arm: hits[arm][index] for arm in ARMS})
 
-    psnr = [float(row["psnr"]) for row in released]
+    psnr = [float(row["psnr"]) for row in released if row["psnr"]]  # of changed images
     return {
         "pictures": summary["pictures"],
         "edits": edits,

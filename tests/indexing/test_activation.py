@@ -11,6 +11,7 @@ from indexing.activation import DescriptorObjective, activate
 from indexing.activation_config import ActivationConfig
 from indexing.jnd import just_noticeable_difference
 from indexing.perturbation import Distortion
+from models.preprocessing import Preprocessing
 
 
 def waves():
@@ -36,7 +37,7 @@ def describe(images):
 
 def objective(antialias=True):
     targets = torch.stack([torch.cos(0.9 * torch.arange(16) + b) for b in range(2)])
-    return DescriptorObjective(describe, 32, antialias, targets)
+    return DescriptorObjective(describe, Preprocessing(32, antialias=antialias), targets)
 
 
 def psnr(levels, original):
@@ -192,7 +193,9 @@ def test_pictures_of_many_sizes_come_back_in_order():
 def test_several_targets_at_once():
     pictures, other = (
         waves(),
-        DescriptorObjective(lambda images: describe(images)[:, :8], 32, True, torch.eye(8)[:2]),
+        DescriptorObjective(
+            lambda images: describe(images)[:, :8], Preprocessing(32), torch.eye(8)[:2]
+        ),
     )
     found = activate(pictures, [objective(), other], ActivationConfig())
     assert found.losses[-1] < found.losses[0]

@@ -515,29 +515,6 @@ def test_descriptors_are_searched_exactly_without_an_index(references, extractor
     )
 
 
-@pytest.mark.parametrize("factory", ["IVF4,PQ4x4fs", "IVF4,PQ4x4fs,RFlat", "PQ4x4fs"])
-def test_fast_scan_indices_are_activated_for(factory, originals, references, extractor, tmp_path):
-    indexing(
-        "extract", references, "-o", tmp_path / "f", "--extractor.name", extractor, "--workers=0"
-    )
-    assert indexing("build", tmp_path / "f", "-o", tmp_path / "i", "--factory", factory) == 0
-    arguments = [
-        "activate",
-        str(originals),
-        "-o",
-        str(tmp_path / "out"),
-        "--index",
-        str(tmp_path / "i"),
-        "--workers=0",
-    ]
-    command = [sys.executable, "-m", "indexing", *arguments, "--extractor.name", str(extractor)]
-    # This command once ended its process with SIGSEGV.
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = table(tmp_path / "out" / "activated.csv")
-    assert all(float(row["distance_after"]) < float(row["distance_before"]) for row in rows)
-
-
 def test_names_with_other_line_ends_are_kept_and_line_feeds_refused_before_the_work(
     references, extractor, tmp_path, capsys
 ):

@@ -69,5 +69,8 @@ def test_activate_agrees_with_the_command(index, extractor, originals, tmp_path)
     changed = Activator.open(index, ActivationConfig(min_psnr=42)).activate_images(file)[0]
     assert (changed.photo.rgb == open_photo(tmp_path / "out" / file.name).rgb).all()
     assert changed.psnr >= 42
-    assert changed.distance_after < changed.distance_before
+    result = changed.indices["index"]
+    assert changed.activated
+    assert result.found
+    assert result.nearer
     assert changed.name == str(file)

@@ -4,7 +4,8 @@ import faiss
 import numpy as np
 import pytest
 
-from indexing.targets import cells, centroids, find_targets, has_cells, reconstruct
+from indexing.empty_copy import EmptyCopy, forward, split
+from indexing.targets import cells, centroids, find_targets, has_cells
 
 RNG = np.random.default_rng(0)
 
@@ -60,13 +61,25 @@ def test_the_reconstruction_is_what_faiss_decodes_an_entry_to(factory):
 @pytest.mark.parametrize("metric", [faiss.METRIC_L2, faiss.METRIC_INNER_PRODUCT])
 def test_every_target_is_in_the_cell_of_its_entry(factory, metric):
     index = trained(factory, metric)
-    raw = reconstruct(index, PICTURES)
+    raw = EmptyCopy(index).decode(PICTURES)
     assert (
         cells(index, raw) != cells(index, PICTURES)
     ).any()  # otherwise there is nothing to see here
     found = find_targets(index, PICTURES)
     assert found.moved > 0
     assert (cells(index, found.vectors) == cells(index, PICTURES)).all()
+
+
+@pytest.mark.parametrize("factory", ["PCA8,PQ4x4", "PCAW8,PQ4x4", "PCAW8,IVF8,PQ4x4"])
+def test_targets_behind_a_transform_are_the_codes_that_are_searched(factory):
+    index = trained(factory)
+    chain, inner = split(index)
+    inner.add(forward(chain, PICTURES))
+    if has_cells(inner):
+        faiss.extract_index_ivf(inner).make_direct_map()
+    codes = inner.reconstruct_n(0, 400)
+    targets = forward(chain, EmptyCopy(index).decode(PICTURES))
+    assert np.allclose(targets, codes, atol=1e-4)
 
 
 def test_exact_cells_give_the_centroid():
