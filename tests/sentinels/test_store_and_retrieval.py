@@ -6,16 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import (
-    CLIPConfig,
-    CLIPModel,
-    Dinov2Config,
-    Dinov2Model,
-    SiglipConfig,
-    SiglipModel,
-    ViTConfig,
-    ViTModel,
-)
 
 from engine.cli import run
 from engine.devices import DeviceOptions
@@ -29,51 +19,6 @@ from models.search import ExactIndex, rankings
 from models.store import VectorStore
 from sentinels.__main__ import main
 from sentinels.retrieve import CaptionIndex, Hits, read_captions, reciprocal_rank_fusion
-from tiny.diffusion import build_tokenizer
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory):
-    """Small models of every kind, untrained, as their libraries save them."""
-    torch.manual_seed(0)
-    folder, tokenizer = (
-        tmp_path_factory.mktemp("models"),
-        build_tokenizer(["a red thing", "a blue thing"]),
-    )
-    text = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-        "vocab_size": len(tokenizer),
-    }
-    text |= {
-        "max_position_embeddings": 12,
-        "eos_token_id": tokenizer.eos_token_id,
-        "bos_token_id": tokenizer.bos_token_id,
-    }
-    vision = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-        "image_size": 32,
-        "patch_size": 8,
-    }
-    CLIPModel(
-        CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)
-    ).save_pretrained(folder / "clip")
-    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(
-        folder / "siglip"
-    )
-    ViTModel(ViTConfig(**vision)).save_pretrained(folder / "dino")
-    Dinov2Model(Dinov2Config(**vision)).save_pretrained(folder / "dinov2")
-    for name in ("clip", "siglip"):
-        tokenizer.save_pretrained(folder / name)
-    ImageTextNet(["a", "red", "thing"], side=64, reader=(4, 4, 8), looks=(4, 8)).save_pretrained(
-        folder / "reads"
-    )
-    return folder
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip", "dino", "dinov2", "reads"])
