@@ -17,7 +17,7 @@ from models.embedders import identify_model, open_embedder
 from sentinels.against import against_control
 from sentinels.compared import Compared, compare
 from sentinels.decide_config import DecideConfig
-from sentinels.permutation import permutation_test, reach_of, sequential_test
+from sentinels.permutation import effect_size, permutation_test, reach_of, sequential_test
 from sentinels.record import Record
 from sentinels.references import Kind, open_references
 from sentinels.trials import Trials
@@ -120,6 +120,7 @@ def _test_system(compared: Compared, config: DecideConfig) -> dict[str, Any]:
             "mean": float(scores.mean()),
             "interval": mean_interval(scores, (-1.0, 1.0)),
             "mismatched": permuted.mismatched,
+            "effect_size": effect_size(compared.cosines),
         },
         "permutation": asdict(permuted),
         "used": permuted.p <= config.level if is_test and not reach["words"] else None,

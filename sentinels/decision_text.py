@@ -55,6 +55,8 @@ def _system_lines(side: str, facts: dict[str, Any]) -> list[str]:
     kind = facts["compared_with"]
     own = f"{similarity['mean']:.3f}{_span(similarity['interval'])}"
     others = f"{similarity['mismatched']:.3f}"
+    if similarity["effect_size"] is not None:
+        others += f"; effect size {similarity['effect_size']:.2f}"
     lines.append(f"  similarity to the {kind}: to its own {own}, to others {others}")
     lines.append(
         f"  trigger rate {_share(facts['triggered'])}; Hit@1 {_share(facts['hits']['hit@1'])}; "

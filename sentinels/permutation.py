@@ -22,6 +22,9 @@ Cosines = NDArray[np.float64]
 LEVEL = 1e-3
 """Default of the accepted probability of a false accusation."""
 
+MIN_DEVIATION = 1e-9
+"""Standard deviation up to which similarities count as equal."""
+
 
 @dataclass(frozen=True)
 class Permuted:
@@ -63,6 +66,36 @@ def permutation_test(cosines: Cosines, seed: int, draws: int = 99_999) -> Permut
     mismatched = float((cosines.sum() - np.trace(cosines)) / (count * (count - 1)))
     test = pairing_test(cosines, seed, draws)
     return Permuted(matched, mismatched, test.p, test.pairings, test.exact)
+
+
+def effect_size(cosines: Cosines) -> float | None:
+    """Return how much larger similarities to own sources are than others.
+
+    It is in standard deviations of the others, without the effects of rows and columns, because no
+    pairing changes these. The effects are those of a round-robin design (Warner, Kenny and Stoto
+    1979).
+
+    Args:
+        cosines: (n, n) similarity of each output to each source, n at least 2.
+
+    Returns:
+        The effect size; None for two keys, or if the others do not vary.
+    """
+    count = len(cosines)
+    if count < 3:
+        return None
+    others = np.where(np.eye(count, dtype=bool), 0.0, cosines)
+    mean = others.sum() / (count * (count - 1))
+    rows, columns = (others.sum(axis=axis) / (count - 1) - mean for axis in (1, 0))
+    factor = (count - 1) / (count * (count - 2))
+    row_effects = factor * ((count - 1) * rows + columns)
+    column_effects = factor * ((count - 1) * columns + rows)
+    residuals = others - mean - row_effects[:, None] - column_effects
+    np.fill_diagonal(residuals, 0.0)
+    freedom = count * (count - 1) - (2 * count - 1)
+    deviation = float(np.sqrt((residuals**2).sum() / freedom))
+    difference = float(np.diag(cosines).mean() - mean)
+    return difference / deviation if deviation > MIN_DEVIATION else None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ class PairingTest:
     exact: bool
 
 
-def pairing_test(similarity: Values, seed: int, draws: int = 99_999) -> PairingTest:
+def pairing_test(
+    similarity: Values, seed: int, draws: int = 99_999, enumerated: int = MAX_ENUMERATED_PAIRS
+) -> PairingTest:
     """Test if rows are more similar to their own columns than by chance.
 
     It is a one-sided permutation test.
@@ -41,14 +43,14 @@ def pairing_test(similarity: Values, seed: int, draws: int = 99_999) -> PairingT
     Args:
         similarity: (n, n) in [-1, 1]; true pairs on the diagonal.
         seed: Seed of the drawn pairings.
-        draws: Number of drawn pairings. Up to :data:`MAX_ENUMERATED_PAIRS` rows, all pairings are
-            enumerated instead.
+        draws: Number of drawn pairings.
+        enumerated: Most rows for which all pairings are enumerated instead.
     """
     from scipy.stats import permutation_test
 
     count = len(similarity)
     rows = np.arange(count)
-    exact = count <= MAX_ENUMERATED_PAIRS
+    exact = count <= enumerated
     pairings = factorial(count) if exact else draws
 
     def mean(columns: NDArray[np.int64], axis: int = -1) -> Values:

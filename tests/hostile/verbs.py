@@ -254,6 +254,7 @@ LEFT_OUT = {
     "eval demo": "a server",
     "eval study": "a server",
     "eval metrics": "reads no file",
+    "sentinels plan": "reads no file",
     "tiny portraits": "reads no file",
     "tiny pictures": "reads no file",
     "tiny train": "hours; reads the shipped models alone",
