@@ -94,7 +94,8 @@ class _Simulation:
     def cosines(self, study: int, keys: int) -> NDArray[np.float64]:
         """Return a study's similarities, (keys, keys)."""
         own = np.diag(self.hits[study, :keys] * self.config.effect_size)
-        return SCALE * (self.noise[study, :keys, :keys] + own)
+        noise = self.noise[study, :keys, :keys].astype(np.float64)
+        return SCALE * (noise + own)
 
     def is_found(self, study: int, keys: int, level: float) -> bool:
         """Test a study by permutation."""
