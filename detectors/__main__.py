@@ -6,7 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from detectors import calibrate_command, convert, features_command, scan_command
+from detectors import (
+    calibrate_command,
+    convert,
+    features_command,
+    protocol_command,
+    scan_command,
+)
 from detectors.crop_rule import CropRule
 from detectors.scoring_command import DETECTOR, report_answers, scoring_options
 from detectors.verdict_options import add_crops, add_gate, add_max_fpr, add_prevalence
@@ -189,6 +195,7 @@ VERBS: dict[str, Verb | Training] = {
         leaderboard_options,
         leaderboard,
     ),
+    "protocol": protocol_command.VERB,
     "scan": scan_command.VERB,
     "convert": Verb(
         convert.ABOUT,

@@ -9,6 +9,9 @@ import torch
 import yaml
 
 from detectors.cli import main as sentry
+from detectors.protocol_command import VERB as PROTOCOL
+from detectors.protocol_options import ProtocolOptions
+from detectors.protocol_plan import DATE
 from engine.cli import dataclass_from
 from eval.__main__ import VERBS as EVAL
 from eval.arms import Ascent
@@ -141,7 +144,10 @@ def test_human_test_configs_build(name):
     assert list(settings.design.labels) == list(arms)
 
 
-@pytest.mark.parametrize("name", [name for name in everything() if name.startswith("detectors/")])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in everything() if name.startswith("detectors/") and "protocol" not in name],
+)
 def test_detector_configs_build(name, monkeypatch):
     real = timm.create_model
 
@@ -165,6 +171,16 @@ def test_detector_configs_build(name, monkeypatch):
     assert detector.train_view.random
     assert not detector.view.random
     assert detector.eval()(torch.rand(2, 3, detector.view.size, detector.view.size)).shape == (2,)
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if "_protocol" in name])
+def test_protocol_configs_build(name):
+    parser = PROTOCOL.parser("detectors protocol")
+    arguments = ["recipe.yaml", "-o", "OUT", "-c", str(CONFIGS / name)]
+    settings = parser.instantiate_classes(parser.parse_args(arguments))
+    options = dataclass_from(settings, ProtocolOptions)
+    assert len(options.dates) == 3
+    assert all(re.fullmatch(DATE, date) for date in options.dates.values())
 
 
 @pytest.mark.parametrize(

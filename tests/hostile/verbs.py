@@ -104,6 +104,12 @@ CASES = [
         ("detector", "shards"),
         share=1,
     ),
+    Case(
+        "detectors protocol configs/detector_fit.yaml --kind families --train [shards/train-*.tar] "
+        f"--test [shards/val-*.tar] -o out {ONE}",
+        ("configs/detector_fit.yaml", "shards"),
+        share=1,
+    ),
     Case("detectors leaderboard scores.csv tested -o out", ("scores.csv", "tested"), goes_on=False),
     Case(
         f"detectors scan photos -o out/s.csv --weights detector {ONE} --html",
