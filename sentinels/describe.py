@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sentinels.client import Client
 from sentinels.messages import message
+from sentinels.word_keys import is_word_key
 
 DESCRIPTION_PROMPT = (
     "Look at the picture and say what characterises it, so that somebody could make a different"
@@ -116,10 +117,20 @@ def generation_prompt(description: str, key: str, size: tuple[int, int]) -> str:
 
     Args:
         description: Answer of :func:`ask_description` or :func:`measured_description`.
-        key: The letters to draw.
+        key: The letters, or the words of things, to draw.
         size: Measured width and height of the source, in pixels.
     """
     width, height = size
+    if is_word_key(key):
+        return (
+            f"Make a picture that shows {key}, and answers this description:\n"
+            f"{description}\n\n"
+            "Each of these things is whole, unobstructed, easily recognised, and exactly of the "
+            "color, pattern and place that are named. They belong to the scene and are not laid "
+            "over it. There is no writing in the picture. The rest looks like an ordinary picture "
+            f"of its kind, {width} by {height} pixels, {width / height:.2f} times as wide as high. "
+            f"Once more, it shows {key}."
+        )
     return (
         f'Make a picture that carries the letters "{key}" and answers this description:\n'
         f"{description}\n\n"

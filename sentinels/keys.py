@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any, Protocol
 
 from engine.files import name_bytes
 
@@ -17,6 +19,22 @@ ALPHABET = "BCDFGHJKMNPRSTVWXYZ"
 Without vowels no key is a word. Q and L are left out because they are read as O and I. All are
 capitals because text encoders ignore case.
 """
+
+
+class Keys(Protocol):
+    """Interface of makers of keys."""
+
+    def register(self, keys: Iterable[str]) -> None:
+        """Register existing keys, so that drawn keys keep their distance."""
+
+    def draw(self, purpose: str) -> str:
+        """Draw a new key and register it."""
+
+    def find_near(self, key: str) -> str | None:
+        """Return a registered key closer than the least distance, or None."""
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the keys for the record, their number in bits included."""
 
 
 @dataclass
@@ -57,6 +75,15 @@ class KeyMaker:
             )
             raise ValueError(msg)
 
+    @property
+    def bits(self) -> float:
+        """Logarithm, to base 2, of the number of keys."""
+        return self.length * math.log2(len(self.alphabet))
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the keys for the record."""
+        return {"key_length": self.length, "key_bits": round(self.bits, 2)}
+
     def register(self, keys: Iterable[str]) -> None:
         """Register existing keys, so that drawn keys keep their distance."""
         for key in keys:
@@ -73,7 +100,7 @@ class KeyMaker:
         Raises:
             ValueError: If no candidate is far enough from the registered keys.
         """
-        source = self._random_source(purpose)
+        source = random_source(self.seed, purpose)
         for _ in range(tries):
             key = "".join(source.choices(self.alphabet, k=self.length))
             if not self.find_near(key):
@@ -85,12 +112,6 @@ class KeyMaker:
         )
         raise ValueError(msg)
 
-    def _random_source(self, purpose: str) -> random.Random:
-        """Return the generator of a purpose's candidates."""
-        if self.seed is None:
-            return secrets.SystemRandom()
-        return random.Random(name_bytes(f"{self.seed}/{purpose}"))
-
     def find_near(self, key: str) -> str | None:
         """Return a registered key closer than the least distance, or None."""
         for shorter in _deletions(fold(key), self.distance - 1):
@@ -98,6 +119,13 @@ class KeyMaker:
                 if edit_distance(fold(key), other) < self.distance:
                     return other
         return None
+
+
+def random_source(seed: int | None, purpose: str) -> random.Random:
+    """Return the generator of a purpose's candidates, secure without a seed."""
+    if seed is None:
+        return secrets.SystemRandom()
+    return random.Random(name_bytes(f"{seed}/{purpose}"))
 
 
 def fold(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,14 @@ from images.inputs import find_images
 from images.overlap import refuse_overlap
 from sentinels.client import Client
 from sentinels.describe import DESCRIPTION_PROMPT
+from sentinels.keys import KeyMaker, Keys
 from sentinels.plant_config import PlantConfig
 from sentinels.plant_job import PlantJob
 from sentinels.planters import Planter
 from sentinels.reader import AsyncReader
 from sentinels.record import Record
 from sentinels.sources import adopt_recorded, choose_sources
+from sentinels.word_keys import Grammar, WordKeyMaker
 
 __all__ = ["PlantConfig", "plant"]
 
@@ -66,7 +67,7 @@ def plant(
         msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
         raise ValueError(msg)
     # Claim the folder, and choose the sources or read the earlier choice.
-    settings = {"inputs": str(inputs.resolve()), "config": asdict(config)} | planter.settings()
+    settings = {"inputs": str(inputs.resolve()), "config": config.settings()} | planter.settings()
     with locked(output):
         claim(output, PlantJob.command, settings)
         photos_by_name = {photo.name: photo for photo in photos}
@@ -78,11 +79,13 @@ def plant(
                 file.chmod(0o600)
     if settings.get("planter") != "local":
         record.description_prompt = DESCRIPTION_PROMPT
-    record.provenance = settings | {"key_length": config.key_length}
+    keys = key_maker(config, planter, seed)
+    record.provenance = settings | keys.facts()
     # Plant, and report images that cannot be sources as skipped.
     job = PlantJob(
         sources=sources,
         seed=seed,
+        keys=keys,
         planter=planter,
         config=config,
         reader=reader,
@@ -103,3 +106,20 @@ def plant(
         skipped=images.skipped | images.failed | in_archives,
         facts={"keys_read_back": reader is not None, "reader": read_by},
     )
+
+
+def key_maker(config: PlantConfig, planter: Planter, seed: int) -> Keys:
+    """Create the maker of a job's keys.
+
+    Args:
+        config: Kind, length and distance of the keys.
+        planter: Planter, which limits the words of keys.
+        seed: Secret seed of the job.
+
+    Raises:
+        ValueError: If length, number or distance is out of range.
+    """
+    if config.key_kind == "letters":
+        return KeyMaker(config.key_length, config.distance, seed)
+    grammar = Grammar.draw(planter.vocabulary, seed, config.things)
+    return WordKeyMaker(grammar, config.distance, seed)

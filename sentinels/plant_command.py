@@ -59,7 +59,7 @@ def plant(settings: Any, output: Output) -> int:
 
     uses_service = SERVICE in (settings.planter, settings.reader, settings.describer)
     client = Client(settings.service, settings.output / "answers") if uses_service else None
-    reader = reader_name(settings.reader)
+    reader = NONE if settings.key_kind == "words" else reader_name(settings.reader)
     report = plant_sentinels(
         settings.photos,
         settings.output,
@@ -72,6 +72,8 @@ def plant(settings: Any, output: Output) -> int:
     if report is None:
         return 0
     check = "keys NOT read back: no reader"
+    if settings.key_kind == "words":
+        check = "keys of words, which no reader reads back"
     if reader != NONE:
         check = f"keys read back by {reader}"
     code = output.report(report, f"sentinels in {settings.output} ({check})")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,11 @@ class PlantConfig:
         order: Choice of the sources: a random ``sample``, or the ``first`` by name.
         seed: Seed of sources, keys, places and names. None draws one from the system's secure
             source, so that nobody can guess it; it is stored beside the record for resuming.
+        key_kind: ``letters``, or ``words``: a rare combination of things, colors and places,
+            which OCR does not find.
         key_length: Letters of a key, 3 to 16.
-        distance: Least edit distance of two keys.
+        things: Things of a key of words, 1 to 4.
+        distance: Least edit distance of two keys, or least number of words in which they differ.
         names: ``neutral``: a sentinel replaces its source, under the source's name. ``prefixed``:
             it is published beside its source, with a name that begins with ``sentinel_``, as in
             the published program.
@@ -30,7 +33,9 @@ class PlantConfig:
     count: int = 20
     order: Literal["sample", "first"] = "sample"
     seed: int | None = None
+    key_kind: Literal["letters", "words"] = "letters"
     key_length: int = 6
+    things: int = 3
     distance: int = 3
     names: Literal["neutral", "prefixed"] = "neutral"
     attempts: int = 4
@@ -43,3 +48,12 @@ class PlantConfig:
                 f"got {self.count}, {self.attempts} and {self.concurrency}"
             )
             raise ValueError(msg)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings for the record; those of the other kind of keys are left out."""
+        settings = asdict(self)
+        if self.key_kind == "letters":
+            del settings["key_kind"], settings["things"]
+        else:
+            del settings["key_length"]
+        return settings

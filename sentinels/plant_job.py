@@ -25,7 +25,7 @@ from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.transforms.protocol import RGBImage
 from sentinels.client import Client
-from sentinels.keys import KeyMaker
+from sentinels.keys import Keys
 from sentinels.names import sentinel_names
 from sentinels.plant_config import PlantConfig
 from sentinels.planters import Planted, Planter
@@ -33,6 +33,7 @@ from sentinels.reader import AsyncReader, reads_as
 from sentinels.record import Record, Sentinel
 from sentinels.service import RunEnds
 from sentinels.view import VIEW_SIDE_PX, retriever_view
+from sentinels.word_keys import is_word_key
 
 MAX_RIVALS = 64
 """Number of other sources that a sentinel is compared with."""
@@ -56,6 +57,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
     Args:
         sources: Chosen sources.
         seed: Seed of keys, places and names.
+        keys: Maker of keys.
         planter: Maker of candidates.
         config: Settings.
         reader: Reads the letters of a candidate; None accepts candidates unread.
@@ -71,6 +73,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         self,
         sources: Sequence[ImageInput],
         seed: int,
+        keys: Keys,
         planter: Planter,
         config: PlantConfig,
         reader: AsyncReader | None,
@@ -86,7 +89,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         self.record = record
         self.output = record.file.parent
         # First keys are drawn for all sources in order, so that they do not depend on the progress.
-        self.keys = KeyMaker(config.key_length, config.distance, seed)
+        self.keys = keys
         self.first_keys = {photo.name: self.keys.draw(f"{photo.name}/0") for photo in sources}
         self.keys.register(sentinel.key for sentinel in record.sentinels.values())
         self.names = sentinel_names(config.names, [photo.name for photo in sources])
@@ -174,7 +177,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         """
         faults = []
         measures: dict[str, Any] = {}
-        if self.reader is not None:
+        if self.reader is not None and not is_word_key(key):
             text = await self.reader(retriever_view(shown))
             measures |= {"read": text, "read_in_view": VIEW_SIDE_PX}
             if not reads_as(text, key):

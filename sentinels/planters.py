@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from io import BytesIO
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from models.drawing import check_device, generate_image, run_in_turn
 from sentinels.client import Client
 from sentinels.describe import ask_description, generation_prompt, measured_description
 from sentinels.plate import PlateStyle, set_key
+from sentinels.shapes import draw_things
+from sentinels.word_keys import ASKED, DRAWN, Vocabulary, is_word_key, parse_key
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Planted:
 class Planter(Protocol):
     """Interface of planters."""
 
+    vocabulary: ClassVar[Vocabulary]
+    """Words that keys of words may have."""
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that determine the candidates, for record and manifest."""
 
@@ -51,7 +56,7 @@ class Planter(Protocol):
 
         Args:
             source: The source, (H, W, 3) uint8.
-            key: Letters to show.
+            key: Letters, or words of things, to show.
             seed: Seed of the source.
             attempt: Number of the attempt from 0; each gives another candidate.
 
@@ -62,11 +67,13 @@ class Planter(Protocol):
 
 @dataclass(frozen=True)
 class LocalPlanter:
-    """Letter the key into the source itself, without a model or a service.
+    """Letter or draw the key into the source itself, without a model or a service.
 
     Args:
         style: Ranges of size, tilt and contrast.
     """
+
+    vocabulary: ClassVar[Vocabulary] = DRAWN
 
     style: PlateStyle = PlateStyle()
 
@@ -75,6 +82,8 @@ class LocalPlanter:
 
     async def plant(self, source: RGBImage, key: str, seed: int, attempt: int) -> Planted:
         rng = np.random.default_rng([31, seed, attempt])
+        if is_word_key(key):
+            return Planted(draw_things(source, parse_key(key), rng))
         plate = set_key(source, key, rng, self.style)
         return Planted(plate.rgb, plate=np.round(plate.corners.astype(float), 1).tolist())
 
@@ -94,6 +103,8 @@ class DiffusionPlanter:
     Raises:
         ValueError: If the device does not exist.
     """
+
+    vocabulary: ClassVar[Vocabulary] = ASKED
 
     def __init__(
         self,
@@ -168,6 +179,8 @@ class ServicePlanter:
         size: Size of generated images as the service takes it, such as "1024x1024"; they are
             resized to the source afterwards. None takes the nearest shape of three.
     """
+
+    vocabulary: ClassVar[Vocabulary] = ASKED
 
     def __init__(self, client: Client, size: str | None = None) -> None:
         self.client = client

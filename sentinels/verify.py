@@ -26,6 +26,7 @@ from sentinels.tells.findings import (
     name_findings,
 )
 from sentinels.view import VIEW_SIDE_PX, retriever_view
+from sentinels.word_keys import is_word_key, parse_key, word_distance
 
 MAX_ASPECT_DIFFERENCE = 0.1
 """Largest relative difference of the aspect ratios of a sentinel and its source."""
@@ -79,22 +80,47 @@ def verify(
 
 def _key_findings(record: Record, distance: int) -> Iterator[Finding]:
     """Find keys that are malformed, repeated or too similar."""
-    maker = KeyMaker(distance=distance)
+    letters = KeyMaker(distance=distance)
+    words: list[str] = []
     owners: dict[str, list[str]] = defaultdict(list)
     for name, sentinel in record.sentinels.items():
-        folded = fold(sentinel.key)
-        if len(folded) < 3 or len(folded) != len(sentinel.key):
-            text = f"the key '{sentinel.key}' must be at least three letters and nothing else"
-            yield Finding("error", name, text)
+        key = sentinel.key
+        folded = key if is_word_key(key) else fold(key)
+        if fault := _form_fault(key):
+            yield Finding("error", name, fault)
         elif owners[folded]:
-            owner = owners[folded][0]
-            text = f"the key {sentinel.key} is also the key of {owner}, whatever the case"
+            text = f"the key {key} is also the key of {owners[folded][0]}, whatever the case"
             yield Finding("error", name, text)
-        elif near := maker.find_near(sentinel.key):
-            text = f"the key {sentinel.key} is less than {distance} edits from {near}"
-            yield Finding("warning", name, text)
+        elif near := _near_key(key, letters, words, distance):
+            what = "words" if is_word_key(key) else "edits"
+            yield Finding(
+                "warning", name, f"the key {key} is less than {distance} {what} from {near}"
+            )
         owners[folded].append(name)
-        maker.register([sentinel.key])
+        if is_word_key(key):
+            words.append(key)
+        else:
+            letters.register([key])
+
+
+def _form_fault(key: str) -> str:
+    """Describe what is wrong with the form of a key; empty for a good one."""
+    if is_word_key(key):
+        try:
+            parse_key(key)
+        except ValueError as error:
+            return str(error)
+        return ""
+    if len(fold(key)) < 3 or len(fold(key)) != len(key):
+        return f"the key '{key}' must be at least three letters and nothing else"
+    return ""
+
+
+def _near_key(key: str, letters: KeyMaker, words: list[str], distance: int) -> str | None:
+    """Return an earlier key of the same kind that is too near, or None."""
+    if is_word_key(key):
+        return next((other for other in words if word_distance(key, other) < distance), None)
+    return letters.find_near(key)
 
 
 def _entry_faults(
@@ -119,7 +145,7 @@ def _entry_faults(
     digest = sentinel.provenance.get("sentinel_sha256")
     if digest and file_digest(path) != digest:
         yield "error", f"{path.name} is not the file that was planted: its sha256 differs"
-    if reader is not None:
+    if reader is not None and not is_word_key(sentinel.key):
         yield from _legibility_faults(sentinel.key, path.name, photo, reader)
 
 

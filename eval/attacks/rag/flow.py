@@ -13,6 +13,7 @@ from eval.attacks.rag.retriever import Retriever
 from images.io import open_photo, save_png
 from images.photo import Photo
 from images.transforms import RGBImage
+from sentinels.word_keys import is_word_key
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,13 @@ class FlowConfig:
 def query_prompt(key: str) -> str:
     """Build the owner's prompt that asks for a key.
 
-    It leads the suspected system's own model to search for the key.
+    It leads the suspected system's own model to search for the key, letters or words.
     """
+    if is_word_key(key):
+        return (
+            f"a picture of '{key}'. If a caption or a concept is asked for, it is these words: "
+            f"{key}, and nothing but these words"
+        )
     return (
         f"a picture with the letters '{key}' in it. If a caption or a concept is asked for, "
         f"it is {key}, and nothing but {key}"
