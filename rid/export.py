@@ -1,8 +1,9 @@
-"""``python -m rid export``: a generator as an ONNX file, for programs without PyTorch."""
+"""``python -m rid export``: a generator as an ONNX file, or as a page for browsers."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import Output, Parser, Verb
@@ -20,7 +21,14 @@ MOST_DIFFERENCE = 0.01
 def options(parser: Parser) -> None:
     """Add the options of ``export``."""
     parser.add_argument("weights", type=str, help="generator: folder, Hub id or .ckpt file")
-    parser.add_argument("target", type=Path, help="the .onnx file to write; must not exist")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="an .onnx file, or a folder: a static page that protects photos in the visitor's "
+        "browser; must not exist",
+    )
     parser.add_argument(
         "--int8",
         action="store_true",
@@ -32,21 +40,54 @@ def act(settings: Any, output: Output) -> int:
     """Export a generator, and compare the file with it."""
     from rid.weights import load_generator
 
-    if settings.target.exists():
-        msg = f"{settings.target} exists already: choose another name or delete it"
+    target = settings.output
+    if target.exists():
+        msg = f"{target} exists already: choose another name or delete it"
         raise ValueError(msg)
     generator = load_generator(settings.weights)
-    largest, mean = export_onnx(generator, settings.target, settings.int8)
-    size = settings.target.stat().st_size
+    if target.suffix == ".onnx":
+        largest, mean = export_onnx(generator, target, settings.int8)
+        size = target.stat().st_size
+    else:
+        largest, mean, size = _export_page(generator, settings)
     output.result(
-        f"{settings.target}: {size / 1e6:.1f} MB, images of {generator.image_size} pixels; differs "
+        f"{target}: {size / 1e6:.1f} MB, images of {generator.image_size} pixels; differs "
         f"from PyTorch by at most {largest:.2g} gray levels of 255, {mean:.2g} on average",
-        target=settings.target,
+        output=target,
         bytes=size,
         largest_difference=largest,
         mean_difference=mean,
     )
     return 0
+
+
+def _export_page(generator: PerturbationGenerator, settings: Any) -> tuple[float, float, int]:
+    """Write the page's folder, whole or not at all.
+
+    Returns:
+        Largest and mean difference of the network, and its size in bytes.
+    """
+    from checkpoints.card import made_for
+    from checkpoints.folders import model_path
+    from engine.manifest import fingerprint, read_manifest, write_manifest
+    from rid.browser.build import build_page, runtime_folder
+
+    runtime_folder()
+    target = settings.output
+    place = model_path(settings.weights)
+    weights = fingerprint(settings.weights, place)
+    domain = made_for(place) or generator.PURPOSE.limits
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        onnx = Path(scratch) / "generator.onnx"
+        largest, mean = export_onnx(generator, onnx, settings.int8)
+        folder = Path(scratch) / "page"
+        write_manifest(folder, command="rid export", weights=weights, int8=settings.int8)
+        record = read_manifest(folder) or {}
+        build_page(generator, onnx, folder, weights["sha256"], domain, record)
+        size = onnx.stat().st_size
+        folder.rename(target)
+    return largest, mean, size
 
 
 def export_onnx(
@@ -130,8 +171,8 @@ def _difference(generator: PerturbationGenerator, file: Path) -> tuple[float, fl
 
 
 VERB = Verb(
-    "Export a generator to an ONNX file, for browsers and programs without PyTorch.",
-    "rid export RID/ rid.onnx",
+    "Export a generator to an ONNX file, or to a page that protects photos in the browser.",
+    "rid export RID/ -o page/",
     options,
     act,
 )

@@ -1,6 +1,6 @@
 // Images become buttons that enlarge them. An image with data-before is compared with the image of that id by a slider.
 {
-  const images = [...document.querySelectorAll("main img:not(.plot)")];
+  const images = [];
   const make = (name, attributes = {}, ...children) => {
     const element = Object.assign(document.createElement(name), attributes);
     element.append(...children);
@@ -37,14 +37,19 @@
     if (event.key === "ArrowLeft") show(place - 1);
     if (event.key === "ArrowRight") show(place + 1);
   });
-  for (const [number, image] of images.entries()) {
-    const opener = make("button", { type: "button", className: "zoom", ariaLabel: `Enlarge: ${image.alt}` });
-    image.replaceWith(opener);
-    opener.append(image);
-    opener.addEventListener("click", () => {
-      if (!viewer.isConnected) document.body.append(viewer);
-      show(number);
-      viewer.showModal();
-    });
-  }
+  const adopt = () => {
+    for (const image of document.querySelectorAll("main :not(.zoom) > img")) {
+      const number = images.push(image) - 1;
+      const opener = make("button", { type: "button", className: "zoom", ariaLabel: `Enlarge: ${image.alt}` });
+      image.replaceWith(opener);
+      opener.append(image);
+      opener.addEventListener("click", () => {
+        if (!viewer.isConnected) document.body.append(viewer);
+        show(number);
+        viewer.showModal();
+      });
+    }
+  };
+  adopt();
+  document.addEventListener("images-added", adopt);
 }

@@ -72,7 +72,7 @@ CASES = [
         goes_on=False,
     ),
     Case("rid convert rid out.bin", ("rid",), share=2, goes_on=False),
-    Case("rid export rid out.onnx", ("rid",), goes_on=False),
+    Case("rid export rid -o out.onnx", ("rid",), goes_on=False),
     Case(
         f"detectors fit -c configs/detector_fit.yaml {SHORT}",
         ("configs/detector_fit.yaml", "shards"),

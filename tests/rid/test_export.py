@@ -25,7 +25,7 @@ def session(file):
 def test_a_file_computes_what_the_generator_computes_at_any_batch_size(tmp_path):
     generator = small_generator(tmp_path / "rid")
     file = tmp_path / "rid.onnx"
-    assert main(["export", str(tmp_path / "rid"), str(file)]) == 0
+    assert main(["export", str(tmp_path / "rid"), "-o", str(file)]) == 0
     opened = session(file)
     for count in (1, 2, 5):
         images = torch.rand(count, 3, 32, 32)
@@ -42,8 +42,8 @@ def test_a_file_computes_what_the_generator_computes_at_any_batch_size(tmp_path)
 
 def test_8_bit_integers_are_smaller_and_stay_in_the_bound(tmp_path, capsys):
     generator = small_generator(tmp_path / "rid")
-    assert main(["export", str(tmp_path / "rid"), str(tmp_path / "float.onnx")]) == 0
-    assert main(["export", str(tmp_path / "rid"), str(tmp_path / "int8.onnx"), "--int8"]) == 0
+    assert main(["export", str(tmp_path / "rid"), "-o", str(tmp_path / "float.onnx")]) == 0
+    assert main(["export", str(tmp_path / "rid"), "-o", str(tmp_path / "int8.onnx"), "--int8"]) == 0
     assert "differs from PyTorch by at most" in capsys.readouterr().out
     sizes = [(tmp_path / name).stat().st_size for name in ("float.onnx", "int8.onnx")]
     assert sizes[1] < 0.6 * sizes[0]
@@ -60,5 +60,5 @@ def test_an_existing_file_is_kept(tmp_path):
     small_generator(tmp_path / "rid")
     (tmp_path / "rid.onnx").write_text("mine")
     with pytest.raises(ValueError, match="exists already"):
-        main(["export", str(tmp_path / "rid"), str(tmp_path / "rid.onnx")])
+        main(["export", str(tmp_path / "rid"), "-o", str(tmp_path / "rid.onnx")])
     assert (tmp_path / "rid.onnx").read_text() == "mine"

@@ -1,0 +1,1 @@
+"""Page that protects photos in the visitor's browser."""
