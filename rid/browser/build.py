@@ -1,6 +1,6 @@
 """Folder of a static page that protects photos in the visitor's browser.
 
-The network runs in onnxruntime-web (MIT), whose files come from npm; ``package-lock.json`` has their hashes.
+The network runs in onnxruntime-web (MIT). npm installs it; ``package-lock.json`` has its hash.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def build_page(
     """
     runtime = runtime_folder()
     content = onnx.read_bytes()
-    parts = []
+    parts: list[str] = []
     for start in range(0, len(content), PART_BYTES):
         name = f"generator.onnx.{len(parts)}"
         write_bytes(folder / name, content[start : start + PART_BYTES])

@@ -1,4 +1,4 @@
-"""The exported page in a real browser: what it makes of odd photos, what it sends, and what it says."""
+"""The exported page in a real browser: odd photos, requests, metadata and words."""
 
 import functools
 import hashlib
@@ -51,7 +51,7 @@ def served(page_folder):
         ("127.0.0.1", 0), functools.partial(Handler, directory=page_folder)
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", asked, server
+    yield f"http://127.0.0.1:{server.server_port}/", asked
     server.shutdown()
     server.server_close()
 
@@ -102,7 +102,7 @@ def saved(page, folder):
 @INSTALLED
 @pytest.mark.parametrize("mode", ["resize", "tile"])
 def test_it_equals_rid_protect_and_sends_nothing(mode, visit, served, page_folder, tmp_path):
-    address, asked, _ = served
+    address, asked = served
     files = odd_photos(tmp_path / "photos")
     command = ["protect", str(tmp_path / "photos"), "-o", str(tmp_path / "here")]
     command += ["--weights", str(page_folder.parent / "rid"), "--resize-mode", mode, "--quiet"]
@@ -133,7 +133,7 @@ def test_it_equals_rid_protect_and_sends_nothing(mode, visit, served, page_folde
 
 @INSTALLED
 def test_it_works_offline_on_several_threads(visit, served, tmp_path):
-    address, _, server = served
+    address, _ = served
     page = visit()
     page.goto(address)
     page.get_by_text("works without a network").wait_for()
@@ -148,7 +148,7 @@ def test_it_works_offline_on_several_threads(visit, served, tmp_path):
 
 @INSTALLED
 def test_metadata_stays_and_changed_files_are_refused(visit, served, tmp_path):
-    address, _, _ = served
+    address, _ = served
     files = odd_photos(tmp_path / "photos")
     turned = next(file for file in files if file.name == "turned.jpg")
     profile = next(file for file in files if file.name == "profile.jpg")
