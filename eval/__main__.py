@@ -18,6 +18,7 @@ RETRIEVAL_SETTINGS = (
     "arms",
     "distractor_queries",
     "suite",
+    "pdq",
     "k",
     "parameters",
     "beta",

@@ -17,7 +17,7 @@ from engine.cli import (
     job_options,
     run,
 )
-from indexing import activate_command, change_commands, search_command
+from indexing import activate_command, change_commands, dedup_command, search_command
 from indexing.options import extractor_of, extractor_options
 
 FEATURES = "folders written by python -m indexing extract, or with fts.pt and filenames.txt"
@@ -130,6 +130,7 @@ VERBS: dict[str, Verb | Training] = {
     "remove": change_commands.REMOVE,
     "activate": activate_command.VERB,
     "search": search_command.VERB,
+    "dedup": dedup_command.VERB,
 }
 
 ROOM = Room("indexing", "Copy detection, and Active Indexing of images.", VERBS)

@@ -16,6 +16,9 @@ DIGESTS = "digests.npy"
 
 Digests = NDArray[np.uint64]
 
+HASHED_ROWS = 2048
+"""Descriptors hashed at a time."""
+
 
 @dataclass(frozen=True)
 class Inserted:
@@ -91,14 +94,18 @@ class Entries:
 
 def digests_of(rows: NDArray[np.float32]) -> Digests:
     """Hash descriptors, (N, D) to (N,): equal ones alike, different ones almost surely not."""
-    words = np.ascontiguousarray(rows, dtype=np.float32).view(np.uint32).astype(np.uint64)
-    factors = np.random.default_rng(0).integers(1, 2**63, words.shape[1], dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        mixed = (words + np.uint64(1)) * (2 * factors + np.uint64(1))
-        return np.bitwise_xor(mixed, mixed >> np.uint64(29)).sum(axis=1, dtype=np.uint64)
+    factors = np.random.default_rng(0).integers(1, 2**63, rows.shape[1], dtype=np.uint64)
+    parts = [np.zeros(0, np.uint64)]
+    for start in range(0, len(rows), HASHED_ROWS):  # 64-bit copies take memory
+        block = np.ascontiguousarray(rows[start : start + HASHED_ROWS], dtype=np.float32)
+        with np.errstate(over="ignore"):
+            mixed = (block.view(np.uint32) + np.uint64(1)) * (2 * factors + np.uint64(1))
+            mixed ^= mixed >> np.uint64(29)
+            parts.append(mixed.sum(axis=1, dtype=np.uint64))
+    return np.concatenate(parts)
 
 
-def store_digests(store: VectorStore, chunk: int = 16_384) -> Digests:
+def store_digests(store: VectorStore, chunk: int = 8 * HASHED_ROWS) -> Digests:
     """Hash the descriptors of a store."""
     parts = [digests_of(store.rows(i, i + chunk)) for i in range(0, len(store), chunk)]
     return np.concatenate(parts)

@@ -10,7 +10,7 @@ from indexing.index import Index
 from indexing.index_facts import FACTS
 from indexing.matches import Match, match_queries
 from indexing.similarity import UNIT_ROWS, Similarity, similarity_kind
-from indexing.verdicts import NO_VERDICTS, Judge
+from indexing.verdicts import NO_VERDICTS, Judge, check_rate
 from models.search import ExactIndex, Searchable
 from models.store import VectorStore
 from models.store_files import MATRIX
@@ -66,9 +66,7 @@ def search(
         ValueError: If the queries are of another extractor, the rate is not between 0 and 1, or the
             index has no such parameter.
     """
-    if not 0 < max_fpr < 1:
-        msg = f"max_fpr must be above 0 and below 1, such as 0.01; got {max_fpr}"
-        raise ValueError(msg)
+    check_rate(max_fpr)
     index.check(queries.fingerprint, queries.dimension, "these queries")
     sample = queries.rows(0, UNIT_ROWS)
     if isinstance(index, Index):

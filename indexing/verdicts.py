@@ -91,3 +91,14 @@ class Judge:
 
 NO_VERDICTS = Judge(calibration="The index was not calibrated on strangers.")
 """Judge without thresholds."""
+
+
+def check_rate(max_fpr: float) -> None:
+    """Refuse a rate that is none.
+
+    Raises:
+        ValueError: If it is not between 0 and 1.
+    """
+    if not 0 < max_fpr < 1:
+        msg = f"max_fpr must be above 0 and below 1, such as 0.01; got {max_fpr}"
+        raise ValueError(msg)

@@ -165,6 +165,7 @@ def columns():
     from eval.studies.retrieval_tables import DETECTION, RETRIEVAL
     from images.headers import Header
     from indexing.activate import ActivateJob
+    from indexing.dedup import COLUMNS as MEMBER
     from indexing.index_facts import IndexFacts
     from indexing.matches import COLUMNS as MATCH
     from models.store import StoredImage
@@ -179,6 +180,7 @@ def columns():
     named |= {
         "Finding": FINDING,
         "Match": MATCH,
+        "Member": MEMBER,
         "Scores": ("label", "logit", "score", *FACTS),
         "retr": RETRIEVAL,
         "icd": DETECTION,

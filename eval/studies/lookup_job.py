@@ -16,10 +16,11 @@ from torch import Tensor
 from engine.devices import Process
 from engine.files import write_bytes
 from engine.job import Batch, Job
+from eval.studies.hash_database import PDQ, HashDatabase, packed
 from eval.studies.renamed import RETRIEVAL_RENAMED
 from images.inputs import ImageInput
 from images.job import count_pixels
-from images.transforms import Edit, RandomChain, RGBImage, edit_generator
+from images.transforms import Edit, RandomChain, edit_generator
 from indexing.index import Index
 from models.embedders import Embedder
 
@@ -82,6 +83,7 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         k: Number of neighbors, at least 1.
         seed: Seed of random edits.
         folder: Folder of the files.
+        hashes: Hashes of the entries, to look copies up by PDQ as well; None without.
     """
 
     command = "eval retrieval"
@@ -96,12 +98,14 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         k: int,
         seed: int,
         folder: Path,
+        hashes: HashDatabase | None = None,
     ) -> None:
         self.extractor = extractor
         self.index = index
         self.k = k
         self.seed = seed
         self.folder = folder
+        self.hashes = hashes
         self.edits: dict[str, list[Edit]] = {EDITS: list(edits)}
         if chains:
             self.edits[CHAINS] = [RandomChain()]
@@ -124,16 +128,14 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         views = {}
         for kind, edits in self.edits.items():
             if source.arm or kind == CHAINS:
-                views[kind] = self._edit(rgb, source.original, edits)
+                edited = []
+                for number, edit in enumerate(edits):
+                    edited.append(edit(rgb, edit_generator(self.seed, source.original, number)))
+                views[kind] = torch.stack([self.extractor.preprocess(one) for one in edited])
+                if self.hashes is not None:
+                    codes = np.stack([packed(one) for one in edited])
+                    views[PDQ + kind] = torch.from_numpy(codes)
         return views
-
-    def _edit(self, rgb: RGBImage, name: str, edits: Sequence[Edit]) -> Tensor:
-        """Edit and preprocess an image, (edits, 3, S, S)."""
-        views = []
-        for number, edit in enumerate(edits):
-            edited = edit(rgb, edit_generator(self.seed, name, number))
-            views.append(self.extractor.preprocess(edited))
-        return torch.stack(views)
 
     @torch.inference_mode()
     def step(self, batch: Batch[Query, dict[str, Tensor]]) -> list[dict[str, NDArray[Any]]]:
@@ -141,14 +143,22 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         for kind in batch.prepared[0]:
             # Embed all views of the batch together.
             views = torch.stack([prepared[kind] for prepared in batch.prepared])
-            vectors = self.extractor.embed_images(views.flatten(0, 1)).float().cpu().numpy()
-            distances, ids = self.index.search(vectors, self.k)
+            distances, ids = self._search(views.flatten(0, 1), kind)
             shape = (*views.shape[:2], self.k)
             for values, distance, number in zip(
                 neighbors, distances.reshape(shape), ids.reshape(shape), strict=True
             ):
                 values |= {f"{kind}.distances": distance, f"{kind}.ids": number}
         return neighbors
+
+    def _search(self, views: Tensor, kind: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Search preprocessed images (N, 3, S, S), or hashes (N, 32)."""
+        if kind.startswith(PDQ):
+            assert self.hashes is not None
+            sign = 1 if self.index.metric == "l2" else -1
+            return self.hashes.search(views.numpy(), self.k, sign)
+        vectors = self.extractor.embed_images(views).float().cpu().numpy()
+        return self.index.search(vectors, self.k)
 
     def finish(
         self, prepared: dict[str, Tensor], result: dict[str, NDArray[Any]]
@@ -174,7 +184,7 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
 
         Args:
             queries: N queries.
-            kind: ``edits`` or ``chains``.
+            kind: ``edits`` or ``chains``, after ``pdq.`` for look-ups by hash.
 
         Returns:
             Distances and ids, (N, edits, k) each.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,20 +11,23 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.files import file_digest
+from engine.files import file_digest, read_lines
 from engine.job import JobOptions, Report
 from engine.run_job import run_job
 from eval.reports.retrieval import write_report
 from eval.reports.retrieval_figures import Answers
+from eval.studies.hash_database import PDQ, HashDatabase
 from eval.studies.lookup_job import CHAINS, EDITS, LookUpJob, Query
 from eval.studies.retrieval_tables import write_detection, write_retrieval
 from images.inputs import find_images, inputs_digest
 from images.outputs import output_names
 from images.transforms import SUITES, flatten_suite
 from indexing.index import Index
-from indexing.index_facts import index_files
+from indexing.index_facts import NAMES, index_files
 from models.embedder_config import EmbedderConfig
 from models.embedders import open_embedder
+
+log = logging.getLogger(__name__)
 
 
 def run_retrieval(
@@ -34,6 +38,7 @@ def run_retrieval(
     extractor: EmbedderConfig,
     distractor_queries: Path | None = None,
     suite: Literal["paper", "sweep"] = "paper",
+    pdq: bool = False,
     k: int = 100,
     parameters: str = "nprobe=1",
     beta: float = 1.0,
@@ -57,6 +62,8 @@ def run_retrieval(
         distractor_queries: Folder of images that are not in the index; with it, random chains
             of edits are looked up as well (copy detection).
         suite: Suite of edits: ``paper`` with 15 edits, ``sweep`` with 104.
+        pdq: Look copies up by PDQ hash as well, as the cheap baseline; reads the images of all
+            entries.
         k: Number of neighbors, at least 1.
         parameters: Search parameters of faiss, such as ``nprobe=1``; empty for indices without any.
         beta: Weight of the next neighbor in the score (see :func:`indexing.matches.scores`).
@@ -103,12 +110,18 @@ def run_retrieval(
         "suite": suite,
         "seed": seed,
     }
+    hashes = HashDatabase.of_entries(opened) if pdq else None
+    if hashes is not None:
+        settings["pdq"] = {"entries": len(hashes.ids), "missing": hashes.missing}
+        log.info("PDQ: %d entries, %d without an image", len(hashes.ids), hashes.missing)
 
     # Look them up.
     edits = flatten_suite(SUITES[suite])
     labels = [(kind, parameter) for kind, parameter, _ in edits]
     functions = [edit for _, _, edit in edits]
-    job = LookUpJob(network, opened, functions, bool(distractors), k, seed, output / "found")
+    job = LookUpJob(
+        network, opened, functions, bool(distractors), k, seed, output / "found", hashes
+    )
     inputs = list(distractors)
     for of_arm in queries.values():
         inputs += of_arm
@@ -121,24 +134,56 @@ def run_retrieval(
     lost = {query.original for query in inputs if query.arm and query.name in report.failed}
     read_distractors = [query for query in distractors if query.name not in report.failed]
     answers: dict[str, Answers] = {}
+    by_hash: dict[str, Answers] = {}
     for arm, of_arm in queries.items():
         complete = [query for query in of_arm if query.original not in lost]
         if not complete or (distractors and not read_distractors):
             raise ValueError(next(iter(report.failed.values())))
         folder = output / arm
-        truth = np.array([query.truth for query in complete])
-        distances, ids = job.neighbors(complete, EDITS)
-        chains = None
-        if read_distractors:
-            chained = [*complete, *read_distractors]
-            chain_distances, chain_ids = job.neighbors(chained, CHAINS)
-            chains = chain_distances[:, 0], chain_ids[:, 0]
+        chained = [*complete, *read_distractors] if read_distractors else []
+        answer = _answers(job, labels, complete, chained)
+        if answer.chains is not None:
             write_detection(
-                folder / "icd_df.csv", chained, *chains, seed=seed, batch=options.batch_size
+                folder / "icd_df.csv", chained, *answer.chains, seed=seed, batch=options.batch_size
             )
-        write_retrieval(folder / "retr_df.csv", labels, truth, distances, ids, options.batch_size)
-        answers[arm] = Answers(labels, truth, distances, ids, chains)
+        write_retrieval(
+            folder / "retr_df.csv",
+            labels,
+            answer.truth,
+            answer.distances,
+            answer.ids,
+            options.batch_size,
+        )
+        answers[arm] = answer
+        if pdq:
+            by_hash[f"{arm}, PDQ"] = _answers(job, labels, complete, chained, PDQ)
+    answers |= by_hash
     return write_report(output, answers, beta, opened.metric, resamples, seed), report
+
+
+def _answers(
+    job: LookUpJob,
+    labels: list[tuple[str, str]],
+    complete: list[Query],
+    chained: list[Query],
+    prefix: str = "",
+) -> Answers:
+    """Load the answers to the queries of an arm.
+
+    Args:
+        job: The finished job.
+        labels: Kind and parameter of each edit.
+        complete: The queries.
+        chained: Queries after random chains, distractors last; empty without chains.
+        prefix: ``pdq.`` for look-ups by hash.
+    """
+    truth = np.array([query.truth for query in complete])
+    distances, ids = job.neighbors(complete, prefix + EDITS)
+    chains = None
+    if chained:
+        chain_distances, chain_ids = job.neighbors(chained, prefix + CHAINS)
+        chains = chain_distances[:, 0], chain_ids[:, 0]
+    return Answers(labels, truth, distances, ids, chains)
 
 
 def _distractors(folder: Path | None) -> list[Query]:
@@ -156,6 +201,8 @@ def _digest(queries: list[Query]) -> Any:
 def index_digest(folder: Path, facts: Mapping[str, Any]) -> str:
     """Digest of an index's files; it changes with the entries."""
     digests = [file_digest(file) for file in index_files(folder, facts)]
+    if "" in read_lines(folder / NAMES):  # removed entries are in the list of names alone
+        digests.append(file_digest(folder / NAMES))
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(digests).encode()).hexdigest()

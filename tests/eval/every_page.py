@@ -250,6 +250,20 @@ def search(folder):
     return folder / "search.html"
 
 
+def dedup(folder):
+    from indexing.dedup import Member
+    from indexing.dedup_page import write_page
+
+    members = []
+    for number in range(1, 4):
+        for name in (NAME, f"{number}.png", LONG):
+            file = image(folder / str(number) / name[-200:], seed=number, side=160)
+            members.append(Member(number, str(file), 0.9, 4, "pdq+descriptor"))
+        members.append(Member(number, f"/gone/{number}.png", None, None, "file"))
+    write_page(members, "9 images", "Equal files are copies.", folder / "dedup.html")
+    return folder / "dedup.html"
+
+
 def inspect(folder):
     from datamodules.fake2m.inspection import write_inspection
     from datamodules.fake2m.shortcuts import Gate
@@ -301,5 +315,5 @@ def leaderboard(folder):
 
 PAGES = {
     make.__name__: make
-    for make in (personalization, matrix, rag, retrieval, scan, search, inspect, leaderboard)
+    for make in (personalization, matrix, rag, retrieval, scan, search, dedup, inspect, leaderboard)
 }

@@ -176,6 +176,16 @@ CASES = [
         ("photos", "index", "extractor"),
         goes_on=False,
     ),
+    Case(
+        "indexing dedup photos -o out.csv --html --threshold 0.9 --extractor.name extractor "
+        f"{ONE}",
+        ("photos", "extractor"),
+        share=2,
+        goes_on=False,
+    ),
+    Case(
+        "indexing dedup features -o out.csv --threshold 0.9", ("features",), share=1, goes_on=False
+    ),
     Case("sentinels plant collection -o out --reader none --count 2 --seed 1", ("collection",)),
     Case(
         "sentinels verify sentinels/record.json --reader none",

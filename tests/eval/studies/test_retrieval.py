@@ -127,6 +127,25 @@ def test_two_arms(world, tmp_path, capsys):
     assert (tmp_path / "out" / "report.html").read_text().count("<img") == 2
 
 
+def test_hashes_of_the_entries_are_a_baseline(world, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ("--arms.passive", world / "originals", "--pdq=true")
+    assert study(world, out, *arguments) == 0
+    capsys.readouterr()
+    summary = json.loads((out / "summary.json").read_text())
+    assert list(summary["arms"]) == ["passive", "passive, PDQ"]
+    assert "passive, PDQ - passive" in summary["differences"]
+    edits = summary["arms"]["passive, PDQ"]["edits"]
+    by_name = {f"{edit['attack']} {edit['attack_param']}".strip(): edit for edit in edits}
+    assert by_name["none"]["recall_at_1"] == 1
+    assert by_name["jpeg 50"]["recall_at_1"] == 1
+    assert by_name["rotation 90"]["recall_at_1"] < 1
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["settings"]["pdq"] == {"entries": 105, "missing": 0}
+    assert study(world, out, *arguments) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
 def test_a_changed_image_is_looked_up_again_and_a_damaged_one_is_left_out_of_all_arms(
     world, tmp_path, capsys
 ):

@@ -1,0 +1,118 @@
+"""Groups of copies in a collection."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.cli import run
+from indexing.__main__ import main
+from indexing.dedup import Evidence, calibrated, group, near_descriptors
+from models.store import VectorStore
+from tiny.collages import collage
+
+
+def unit(rng, count, dimension=16):
+    rows = rng.normal(size=(count, dimension)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def table(file):
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def album(tmp_path):
+    """Three drawings; one of them twice more, as the same file and as a small JPEG."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(3):
+        Image.fromarray(collage(900 + number)).resize((320, 240)).save(folder / f"{number}.png")
+    shutil.copy(folder / "1.png", folder / "again.png")
+    Image.open(folder / "1.png").resize((200, 150)).save(folder / "small.jpg", quality=60)
+    return folder
+
+
+def test_copies_are_grouped_by_file_and_by_hash(album, tmp_path, capsys):
+    (album / "broken.png").write_text("no image")
+    out = tmp_path / "groups.csv"
+    assert run(main, ["dedup", str(album), "-o", str(out), "--html"]) == 1
+    told = capsys.readouterr()
+    assert "5 images: 3 in 1 groups of copies, 2 more than one of each" in told.out
+    assert "Descriptors were not compared" in told.out
+    assert "broken.png" in told.err
+    rows = {row["image"].rpartition("/")[2]: row for row in table(out)}
+    assert rows.keys() == {"1.png", "again.png", "small.jpg"}
+    assert {row["group"] for row in rows.values()} == {"1"}
+    assert rows["again.png"]["evidence"] == "file+pdq"
+    assert rows["again.png"]["pdq"] == "0"
+    assert rows["small.jpg"]["evidence"] == "pdq"
+    page = out.with_suffix(".html").read_text()
+    assert page.count("data:image/jpeg") == 3
+    assert run(main, ["dedup", str(album), "-o", str(out)]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_descriptors_find_copies_too_and_json_has_the_groups(album, tmp_path, capsys):
+    options = ["--threshold=0.98", "--workers=0"]
+    out = tmp_path / "groups.csv"
+    assert run(main, ["dedup", str(album), "-o", str(out), *options, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [len(images) for images in told["groups"]] == [3]
+    evidence = {row["image"].rpartition("/")[2]: row["evidence"] for row in table(out)}
+    assert evidence["again.png"] == "file+pdq+descriptor"
+    features = tmp_path / "f"
+    assert run(main, ["extract", str(album), "-o", str(features), *options[1:]]) == 0
+    assert run(main, ["dedup", str(features), "-o", f"{tmp_path}/g.csv"]) == 2
+    assert "descriptors need a limit" in capsys.readouterr().err
+    assert run(main, ["dedup", str(features), "-o", f"{tmp_path}/g.csv", "--threshold=0.98"]) == 0
+    assert {row["image"] for row in table(tmp_path / "g.csv")} >= {
+        str(album / "1.png"),
+        str(album / "again.png"),
+    }
+
+
+@pytest.mark.parametrize("strangers", [150, 400])  # without and with normalized scores
+def test_images_without_a_copy_are_grouped_at_the_stated_rate_at_most(strangers, tmp_path):
+    rng = np.random.default_rng(0)
+    shares = []
+    for _ in range(8):
+        rows = unit(rng, 400)
+        rows[390:] = rows[:10] + 0.001
+        store = VectorStore(rows, [f"{number}" for number in range(400)], {})
+        others = VectorStore(unit(rng, strangers), [f"b{n}" for n in range(strangers)], {})
+        others.write(tmp_path / "b")
+        judge = calibrated(store, tmp_path / "b", 0.02)
+        pairs = near_descriptors(store, judge)
+        assert pairs.keys() >= {(number, 390 + number) for number in range(10)}
+        members = group(store.names, Evidence(descriptors=pairs))
+        copies = {*range(10), *range(390, 400)}
+        grouped = {int(member.image) for member in members} - copies
+        shares.append(len(grouped) / 380)
+    assert np.mean(shares) <= 0.02
+
+
+def test_too_few_strangers_are_refused_and_no_copies_are_no_groups(tmp_path):
+    rng = np.random.default_rng(1)
+    store = VectorStore(unit(rng, 40), [f"{number}" for number in range(40)], {})
+    VectorStore(unit(rng, 50), [f"b{number}" for number in range(50)], {}).write(tmp_path / "b")
+    with pytest.raises(ValueError, match="this rate takes 99"):
+        calibrated(store, tmp_path / "b", 0.01)
+    with pytest.raises(ValueError, match="max_fpr must be above 0"):
+        calibrated(store, tmp_path / "b", 1.0)
+    assert group(store.names, Evidence()) == []
+    chained = group(
+        "abcde", Evidence(files={(0, 1)}, hashes={(1, 2): 7}, descriptors={(3, 4): 0.9})
+    )
+    assert [(member.group, member.image) for member in chained] == [
+        (1, "a"),
+        (1, "b"),
+        (1, "c"),
+        (2, "d"),
+        (2, "e"),
+    ]
+    assert [member.pdq for member in chained] == [None, 7, 7, None, None]
