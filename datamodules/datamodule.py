@@ -8,7 +8,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.order import PairedSampler, ResumableSampler
+from datamodules.order import LateLoader, PairedSampler, ResumableSampler
 from datamodules.pairs import WithPairs
 
 
@@ -50,7 +50,7 @@ class ImageDataModule(LightningDataModule):
             msg = f"this run needs the '{split}' data set: set data.init_args.{split} in the config"
             raise ValueError(msg)
         training = split == "train"
-        return DataLoader(
+        return LateLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=self._sampler(dataset) if training else None,

@@ -1,4 +1,4 @@
-"""Resumable training order: shuffled each epoch and split over ranks."""
+"""Resumable training order: shuffled each epoch, split over ranks, begun at the right place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,30 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler
+
+
+class LateLoader(DataLoader[Any]):
+    """Loader that starts with its first batch, not when an iterator is made.
+
+    Lightning makes an iterator before it restores the progress of a resumed run, and loader
+    processes would read ahead from the wrong place.
+
+    Args:
+        dataset: As of DataLoader.
+        begin: Function to call when an epoch starts.
+        settings: Further arguments of DataLoader.
+    """
+
+    def __init__(
+        self, dataset: Any, begin: Callable[[], None] = lambda: None, **settings: Any
+    ) -> None:
+        super().__init__(dataset, **settings)
+        self.begin = begin
+
+    def __iter__(self) -> Any:
+        self.begin()
+        yield from super().__iter__()
 
 
 class ResumableSampler(DistributedSampler[int]):

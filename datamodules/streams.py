@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from datamodules.shards import ShardSample, ShardSource, find_shards, read_shards, refuse_empty
+from datamodules.shuffled import ShuffledShards
 from engine.records import parse_json
 from images.io import decode_photo
 from images.kinds import UnreadableImage
@@ -130,14 +132,17 @@ def decode_image(content: bytes, name: str) -> RGBImage:
 class MixedStream(IterableDataset[dict[str, Any]]):
     """Class-balanced stream of samples, drawn with replacement from shuffled shards.
 
-    Damaged images are skipped; the next sample's ``corrupt`` counts them.
+    A batch depends on the seed and on the number of batches before it alone. The stream of a
+    resumed run goes on exactly where it was.
+
+    For a damaged image another one near it is taken, whose ``corrupt`` counts the attempts.
 
     Args:
         sources: Sources of real images, then those of generated images.
         view: View to take of each image.
         batch_size: Images per batch; every worker makes whole batches.
         batches: Batches per epoch and process.
-        shuffle: Size of the shuffle buffer per process, in coded images.
+        shuffle: Coded images that each process shuffles at a time.
         seed: Seed of all random choices; equal in all processes.
         rank: Rank of this process.
         edit: Edit applied to each image before the view; draws of the same generator.
@@ -178,28 +183,29 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         self.seed = seed
         self.rank = rank
         self.edit = edit
-        self.epoch = -1
-        self.streams: list[Iterator[Any]] = []
+        # in shared memory, for loader processes that live longer than an epoch
+        self.seen = torch.tensor(0).share_memory_()
+        self.worker = (-1, -1)
+        self.streams: list[ShuffledShards] = []
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        # persistent workers keep the count, so that no epoch repeats another
-        self.epoch += 1
-        worker, workers = loader_worker()
-        rng = random.Random(f"{self.seed} {self.rank} {worker} {self.epoch}")
-        view_rng = np.random.default_rng(rng.getrandbits(64))
-        # streams live on between epochs: a rare source would else never get past a shard's start
-        if not self.streams:
-            buffer_size = max(1, self.shuffle // workers // len(self.shards))
-            self.streams = [
-                _shuffled(_endless(shards, self.read, rng), buffer_size, rng)
-                for shards in self.shards
-            ]
-        own_batches = len(range(worker, self.batches, workers))
-        for _ in range(self.batch_size * own_batches // self.group):
-            yield from self._next_samples(rng, view_rng)
+        # batch i of an epoch is of worker i modulo their number, also where a run is resumed
+        loader, workers = loader_worker()
+        seen = int(self.seen)
+        epoch, first = divmod(seen, self.batches)
+        worker = (first + loader) % workers
+        # workers keep their streams from epoch to epoch
+        if self.worker != (worker, seen):
+            self.streams = self._streams_at(epoch, first, worker, workers)
+        self.worker = (worker, (epoch + 1) * self.batches)
+        for number in range(first + loader, self.batches, workers):
+            rng, sources = self._drawn(epoch * self.batches + number)
+            view_rng = np.random.default_rng(rng.getrandbits(64))
+            for source in sources:
+                yield from self._next_samples(self.streams[source], view_rng)
 
     def read(self, shard: str) -> Iterator[Any]:
         """Yield what a shard holds, not decoded."""
@@ -213,26 +219,61 @@ class MixedStream(IterableDataset[dict[str, Any]]):
         """
         return [decode_sample(drawn, self.view, rng, self.edit)]
 
+    def go_to(self, seen: int) -> None:
+        """Set the number of batches before the next iteration, also in loader processes."""
+        self.seen.fill_(seen)
+
+    def _drawn(self, number: int) -> tuple[random.Random, list[int]]:
+        """Seed a batch's generator, and draw the source of each of its samples, or groups."""
+        rng = random.Random(f"{self.seed} {self.rank} batch {number}")
+        draws = self.batch_size // self.group
+        return rng, rng.choices(range(len(self.shards)), self.weights, k=draws)
+
+    def _streams_at(
+        self, epoch: int, first: int, worker: int, workers: int
+    ) -> list[ShuffledShards]:
+        """Open a worker's streams where its earlier batches left them.
+
+        Args:
+            epoch: Number of the epoch.
+            first: Number of the next batch in it.
+            worker: Number of the worker.
+            workers: Number of workers.
+        """
+        taken: Counter[int] = Counter()
+        for earlier in range(epoch + 1):
+            done = first if earlier == epoch else self.batches
+            for number in range(worker, done, workers):
+                taken.update(self._drawn(earlier * self.batches + number)[1])
+        block = max(1, self.shuffle // workers // len(self.shards))
+        streams = []
+        for source, shards in enumerate(self.shards):
+            seed = f"{self.seed} {self.rank} {worker} {source}"
+            streams.append(ShuffledShards(shards, self.read, block, seed, taken[source]))
+        return streams
+
     def _next_samples(
-        self, rng: random.Random, view_rng: np.random.Generator
+        self, stream: ShuffledShards, view_rng: np.random.Generator
     ) -> list[dict[str, Any]]:
-        """Draw and decode until the images are readable.
+        """Decode what is next, or the first in its place that is readable.
 
         Raises:
             ValueError: If :data:`MAX_CORRUPT_IN_A_ROW` images in a row are damaged.
         """
+        coded = stream.take()
         corrupt = 0
         while True:
-            sample = next(rng.choices(self.streams, self.weights)[0])
             try:
-                first, *others = self.decode(sample, view_rng)
-                return [first | {"corrupt": corrupt}, *(other | {"corrupt": 0} for other in others)]
+                first, *others = self.decode(next(coded), view_rng)
             except UnreadableImage as error:
                 corrupt += 1
                 if corrupt == MAX_CORRUPT_IN_A_ROW:
                     msg = f"{corrupt} damaged images in a row, the last: {error}"
                     msg += "; get the shards again"
                     raise ValueError(msg) from error
+            else:
+                stream.advance()
+                return [first | {"corrupt": corrupt}, *(other | {"corrupt": 0} for other in others)]
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -248,46 +289,6 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
         "corrupt": torch.tensor(sum(sample["corrupt"] for sample in samples)),
         "record": [sample["record"] for sample in samples],
     }
-
-
-def _endless(
-    shards: list[str], read: Callable[[str], Iterator[Any]], rng: random.Random
-) -> Iterator[Any]:
-    """Yield the samples of shards drawn at random, without end.
-
-    Args:
-        shards: Paths or URLs.
-        read: Reader of one shard.
-        rng: Generator of the order.
-
-    Raises:
-        ValueError: If no shard has samples.
-    """
-    empty: set[str] = set()
-    while True:
-        shard = rng.choice(shards)
-        empty.add(shard)
-        for sample in read(shard):
-            empty.clear()
-            yield sample
-        if len(empty) == len(set(shards)):
-            others = len(empty) - 1
-            msg = f"no samples in {shards[0]}, nor in the other {others} shards of its source"
-            raise ValueError(msg)
-
-
-def _shuffled(samples: Iterator[Any], buffer_size: int, rng: random.Random) -> Iterator[Any]:
-    """Shuffle an endless stream of samples with a buffer."""
-    buffer: list[Any] = []
-    for sample in samples:
-        buffer.append(sample)
-        # start at a tenth of the buffer, then fill it with half of the samples
-        filling = len(buffer) < buffer_size
-        if filling and (len(buffer) < buffer_size // 10 or rng.random() < 0.5):
-            continue
-        index = rng.randrange(len(buffer))
-        buffer[index], buffer[-1] = buffer[-1], buffer[index]
-        yield buffer.pop()
 
 
 def loader_worker() -> tuple[int, int]:

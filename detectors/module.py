@@ -89,6 +89,7 @@ class SentryModule(LightningModule):
         check_for_network(detector.network, layer_decay, contrastive)
         self.save_hyperparameters(ignore=["detector"])
         self.detector = detector
+        self.seed = 0
         self.rows: Rows = []
 
     def setup(self, stage: str) -> None:
@@ -99,6 +100,7 @@ class SentryModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Reset the calibration; compute DCT statistics if missing."""
+        self.seed = torch.initial_seed()
         self.detector.calibration = Calibration()
         self.detector.domain = None
         network = self.detector.network
@@ -108,6 +110,12 @@ class SentryModule(LightningModule):
             loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
             batches = islice(loader, PREPARE_BATCHES)
             network.prepare(batch["image"].to(self.device) for batch in batches)
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Seed dropout by the number of batches, so that a resumed run draws what it would have."""
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        place = batches * self.trainer.world_size + self.global_rank
+        torch.manual_seed((self.seed * 1_000_003 + place) % 2**63)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         logits, loss = self._logits_and_loss(batch)
@@ -183,7 +191,7 @@ class SentryModule(LightningModule):
             write_manifest(
                 target,
                 command="detectors fit",
-                seed=torch.initial_seed(),
+                seed=self.seed,
                 steps=self.global_step,
                 settings=dict(self.hparams) | network,
             )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from datamodules.exact import ExactStream
+from datamodules.order import LateLoader
 from datamodules.shards import ShardSource
 from datamodules.streams import MixedStream, collate
 from datamodules.twins import TwinSource, TwinStream
@@ -44,7 +46,7 @@ class Fake2MDataModule(LightningDataModule):
         test_view: View to take of each image outside training.
         batch_size: Images per process and step.
         epoch_samples: Images per epoch, over all processes.
-        shuffle: Size of the shuffle buffer per process, in coded images.
+        shuffle: Coded images that each process shuffles at a time.
         num_workers: Loader processes; 0 loads in the training process.
         edit: Edit applied before the view outside training; see :mod:`images.transforms`.
         train_edit: Edit applied before the view in training, such as
@@ -104,9 +106,7 @@ class Fake2MDataModule(LightningDataModule):
         return urls + [url for source in self.twins for url in (source.real, source.made)]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Build the endless training loader.
-
-        A resumed run draws new samples, since a stream cannot be rewound.
+        """Build the endless training loader, which goes on where a resumed run was.
 
         Raises:
             ValueError: If a class has no sources, or an epoch is shorter than one batch for every
@@ -118,7 +118,7 @@ class Fake2MDataModule(LightningDataModule):
                 "or data.twins"
             )
             raise ValueError(msg)
-        rank, world, step = self._place()
+        rank, world = self._place()
         batches = self.epoch_samples // (self.batch_size * world)
         if batches < max(1, self.num_workers):
             msg = (
@@ -132,13 +132,25 @@ class Fake2MDataModule(LightningDataModule):
             "batch_size": self.batch_size,
             "batches": batches,
             "shuffle": self.shuffle,
-            "seed": torch.initial_seed() + step,
+            "seed": torch.initial_seed(),
             "rank": rank,
             "edit": self.train_edit,
         }
-        if self.twins:
-            return self._loader(TwinStream(self.twins, self.align == "dda", **settings))
-        return self._loader(MixedStream(self.sources, **settings))
+        stream = (
+            TwinStream(self.twins, self.align == "dda", **settings)
+            if self.twins
+            else MixedStream(self.sources, **settings)
+        )
+        epochs = count()
+
+        def begin() -> None:
+            """Go to the batches trained on, also by the runs that this one resumes."""
+            seen = next(epochs) * batches
+            if self.trainer is not None:
+                seen = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+            stream.go_to(seen)
+
+        return LateLoader(stream, begin, **self._loading())
 
     def exact_dataloader(self, split: str) -> DataLoader[Any]:
         """Build the loader of ``val`` or ``test``.
@@ -151,7 +163,7 @@ class Fake2MDataModule(LightningDataModule):
         if not self.splits[split]:
             msg = f"this needs shards to read: set data.{split} in the config"
             raise ValueError(msg)
-        rank, world, _ = self._place()
+        rank, world = self._place()
         stream = ExactStream(
             self.splits[split],
             self.test_view,
@@ -161,7 +173,7 @@ class Fake2MDataModule(LightningDataModule):
             max(1, self.num_workers),
             self.edit,
         )
-        return self._loader(stream)
+        return DataLoader(stream, **self._loading())
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self.exact_dataloader("val") if self.splits["val"] else []
@@ -169,20 +181,17 @@ class Fake2MDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Any]:
         return self.exact_dataloader("test")
 
-    def _place(self) -> tuple[int, int, int]:
-        """Return rank, number of processes, and global step."""
+    def _place(self) -> tuple[int, int]:
+        """Return rank and number of processes."""
         trainer = self.trainer
-        if trainer is None:
-            return 0, 1, 0
-        return trainer.global_rank, trainer.world_size, trainer.global_step
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
 
-    def _loader(self, stream: IterableDataset[dict[str, Any]]) -> DataLoader[Any]:
-        """Wrap a stream into a loader."""
-        return DataLoader(
-            stream,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            collate_fn=collate,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+    def _loading(self) -> dict[str, Any]:
+        """Return the settings of every loader."""
+        return {
+            "batch_size": self.batch_size,
+            "num_workers": self.num_workers,
+            "collate_fn": collate,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+        }

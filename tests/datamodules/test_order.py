@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.order import ResumableSampler
+from datamodules.order import LateLoader, ResumableSampler
 
 
 @given(
@@ -43,3 +43,24 @@ def test_epochs_differ():
 def test_too_few_pictures():
     with pytest.raises(ValueError, match="fewer than one batch of 8"):
         ResumableSampler(7, 8, 0, lambda: 0)
+
+
+def test_a_loader_starts_with_its_first_batch():
+    place, started = [0], []
+    sampler = ResumableSampler(24, 4, 0, lambda: place[0])
+    loader = LateLoader(
+        list(range(24)),
+        lambda: started.append(place[0]),
+        batch_size=4,
+        sampler=sampler,
+        num_workers=1,
+        persistent_workers=True,
+    )
+    batches = iter(loader)
+    place[0] = 2
+    whole = list(sampler)
+    assert started == []
+    assert [int(n) for batch in batches for n in batch] == whole
+    assert started == [2]
+    place[0] = 6
+    assert [int(n) for batch in loader for n in batch] == list(sampler)

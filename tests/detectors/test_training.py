@@ -168,7 +168,7 @@ def test_a_plateau_ends_the_run(config):
 @pytest.mark.slow
 def test_a_detectors_fit_stopped_by_sigterm_goes_on(config, tmp_path):
     path = config("tiny_patches", {}, {"max_epochs": 1000})
-    command = [sys.executable, "-m", "detectors", "fit", "-c", path]
+    command = [sys.executable, "-m", "detectors", "fit", "-c", path, "--model.schedule", "constant"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command,
@@ -187,20 +187,49 @@ def test_a_detectors_fit_stopped_by_sigterm_goes_on(config, tmp_path):
     assert found is not None, said[-2000:]
     state = torch.load(found[2], weights_only=True)
     assert state["global_step"] == int(found[1])
-    again = main(
-        [
-            "fit",
-            "-c",
-            path,
-            "--ckpt_path",
-            "last",
-            "--trainer.max_epochs",
-            "-1",
-            "--trainer.max_steps",
-            str(int(found[1]) + 1),
-        ]
+    more = ["--trainer.max_epochs", "-1", "--trainer.max_steps", str(int(found[1]) + 2)]
+    constant = ["--model.schedule", "constant"]
+    again = main(["fit", "-c", path, "--ckpt_path", "last", *more, *constant])
+    assert again.trainer.global_step == int(found[1]) + 2
+    whole = main(["fit", "-c", path, *more, *constant])
+    for one, other in zip(
+        whole.model.state_dict().values(), again.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "trainer", [{}, {"accumulate_grad_batches": 2, "val_check_interval": 4, "max_epochs": 3}]
+)
+def test_a_resumed_fit_equals_an_unbroken_one(config, tmp_path, trainer):
+    steps = 6 if trainer else 13
+    every = {
+        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "init_args": {"every_n_train_steps": steps, "save_top_k": -1, "filename": "{step}"},
+    }
+    averaged = {
+        "class_path": "lightning.pytorch.callbacks.EMAWeightAveraging",
+        "init_args": {"decay": 0.9},
+    }
+    path = config(
+        "timm",
+        {"name": "resnet10t", "drop_path": 0.3},
+        {"callbacks": [every, averaged], "max_epochs": 2, "limit_val_batches": 1} | trainer,
     )
-    assert again.trainer.global_step == int(found[1]) + 1
+    quick = ["--data.batch_size", "4", "--data.epoch_samples", "40", "--data.num_workers", "2"]
+    whole = main(["fit", "-c", path, *quick])
+    checkpoint = next((tmp_path / "run").rglob(f"step={steps}.ckpt"))
+    resumed = main(["fit", "-c", path, *quick, "--ckpt_path", str(checkpoint)])
+    assert whole.trainer.global_step == resumed.trainer.global_step
+    for (name, one), other in zip(
+        whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    seeds = []
+    for run in (whole, resumed):
+        manifest = Path(run.trainer.log_dir) / "detector" / "manifest.json"
+        seeds.append(json.loads(manifest.read_text())["seed"])
+    assert seeds == [3, 3]
 
 
 def test_norms_and_biases_have_no_weight_decay():

@@ -175,7 +175,7 @@ def test_every_sample_is_read_once_in_equally_many_batches(shards, world, worker
     seen, lengths = [], []
     for rank in range(world):
         data = training(shards, val=[f"{shards}/val-*.tar"], num_workers=workers, batch_size=4)
-        monkeypatch.setattr(data, "_place", lambda rank=rank: (rank, world, 0))
+        monkeypatch.setattr(data, "_place", lambda rank=rank: (rank, world))
         loader = data.val_dataloader()
         batches = list(loader)
         lengths.append(len(batches))
