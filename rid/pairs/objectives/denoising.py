@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from rid.ensemble import DiffusionEnsemble
-from rid.noise import TimestepRange
 from rid.pairs.objective import ModelObjective
 
 
@@ -34,7 +33,7 @@ class Denoising(ModelObjective):
 
     models: list[str]
     prompt: str = "a photo of sks person"
-    timestep_range: TimestepRange = (0.0, 1.0)
+    timestep_range: tuple[float, float] = (0.0, 1.0)
     num_noise_samples: int = 1
 
     def __post_init__(self) -> None:
@@ -56,8 +55,9 @@ class Denoising(ModelObjective):
         self.ensemble.to(clean.device)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        losses = [
-            self.ensemble.denoising_loss(images, generator, self.timestep_range)
-            for _ in range(self.num_noise_samples)
-        ]
-        return torch.stack(losses).mean(dim=0)
+        samples = [self.sample(images, generator) for _ in range(self.num_noise_samples)]
+        return torch.stack(samples).mean(dim=0)
+
+    def sample(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Compute the objective for one sample of timestep and noise, (B,)."""
+        return self.ensemble.denoising_loss(images, generator, self.timestep_range)

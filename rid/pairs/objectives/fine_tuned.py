@@ -8,15 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor, nn
 
-from models.pipelines import open_pipeline
-from rid.losses import diffuse
-from rid.noise import draw_noise
-from rid.pairs.objective import ModelObjective
-from rid.surrogates import tokenize
+from rid.pairs.objectives.whole_pipeline import PipelineObjective
 
 CLASS_IMAGES_PER_CALL = 8
 
@@ -54,7 +48,7 @@ class SurrogateConfig:
 
 
 @dataclass(eq=False)
-class FineTunedSurrogate(ModelObjective):
+class FineTunedSurrogate(PipelineObjective):
     """Denoising loss of a fine-tuned model: ASPL and FSMG.
 
     Each round fine-tunes on the clean images, runs PGD, restores the weights, then fine-tunes on
@@ -68,7 +62,6 @@ class FineTunedSurrogate(ModelObjective):
     """
 
     name = "surrogate"
-    one_model = True
     learns = True
 
     models: list[str]
@@ -77,52 +70,20 @@ class FineTunedSurrogate(ModelObjective):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.saved_state: dict[str, Any] = {}
-        self.clean: Tensor | None = None
         self.class_images: Tensor | None = None
 
     @cached_property
-    def pipeline(self) -> Any:
-        """The pipeline, opened on first use."""
-        (name,) = self.models
-        pipeline = open_pipeline(name)
-        pipeline.scheduler = DDIMScheduler.from_config(
-            pipeline.scheduler.config,
-            clip_sample=False,
-        )
-        pipeline.vae.eval().requires_grad_(False)
-        return pipeline
-
-    @cached_property
     def trainable(self) -> nn.ModuleDict:
-        """UNet and text encoder."""
-        networks = {
-            "unet": self.pipeline.unet.eval(),
-            "text_encoder": self.pipeline.text_encoder.eval(),
-        }
-        networks["text_encoder"].requires_grad_(self.surrogate.train_text_encoder)
-        return nn.ModuleDict(networks)
-
-    @cached_property
-    def schedule(self) -> DDPMScheduler:
-        """The noise schedule."""
-        return DDPMScheduler.from_config(self.pipeline.scheduler.config)
-
-    @cached_property
-    def initial_state(self) -> dict[str, Any]:
-        """The weights before all fine-tuning."""
-        return copy.deepcopy(self.trainable.state_dict())
+        self.networks["text_encoder"].requires_grad_(self.surrogate.train_text_encoder)
+        return self.networks
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Compute the denoising loss per image, (B,)."""
-        return self._loss(images, self.surrogate.instance_prompt, generator)
+        return self.denoising_loss(images, self.surrogate.instance_prompt, generator)
 
     def start_round(self, clean: Tensor, generator: torch.Generator) -> None:
         """Save the weights, then fine-tune on the clean images."""
-        initial = self.initial_state
-        self.pipeline.to(clean.device)
-        if self.clean is None or not torch.equal(self.clean, clean):
-            self.clean = clean
-            self.trainable.load_state_dict(initial)
+        if self.is_new(clean):
             self.fine_tune(clean, self.surrogate.warmup_steps, generator)
         self.saved_state = copy.deepcopy(self.trainable.state_dict())
         self.fine_tune(clean, self.surrogate.steps, generator)
@@ -150,36 +111,16 @@ class FineTunedSurrogate(ModelObjective):
             for step in range(steps):
                 # instance loss
                 instance = images[step % len(images)][None]
-                loss = self._loss(instance, config.instance_prompt, generator).mean()
+                loss = self.denoising_loss(instance, config.instance_prompt, generator).mean()
                 # prior-preservation loss
                 if class_images is not None:
                     prior = class_images[step % len(class_images)][None]
-                    prior_loss = self._loss(prior, config.class_prompt, generator).mean()
+                    prior_loss = self.denoising_loss(prior, config.class_prompt, generator).mean()
                     loss = loss + config.prior_weight * prior_loss
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-
-    def _loss(self, images: Tensor, prompt: str, generator: torch.Generator) -> Tensor:
-        # diffused latents
-        latents = self.pipeline.vae.encode(images * 2 - 1).latent_dist.sample(generator)
-        shift = self.pipeline.vae.config.shift_factor or 0.0
-        latents = (latents - shift) * self.pipeline.vae.config.scaling_factor
-        alphas_cumprod = self.schedule.alphas_cumprod.to(latents.device)
-        noise, alpha_bar, timesteps = draw_noise(latents, alphas_cumprod, generator)
-        noisy = diffuse(latents, noise, alpha_bar)
-        # prompt embeddings
-        token_ids = tokenize(self.pipeline.tokenizer, prompt).to(images.device)
-        prompt_embeds = self.trainable["text_encoder"](token_ids).last_hidden_state
-        prompt_embeds = prompt_embeds.expand(len(images), -1, -1)
-        # error of the prediction
-        output = self.trainable["unet"](noisy, timesteps, prompt_embeds).sample
-        predicts_velocity = self.schedule.config.prediction_type == "v_prediction"
-        target = (
-            self.schedule.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
-        )
-        return F.mse_loss(output, target, reduction="none").mean(dim=(1, 2, 3))
 
     @torch.no_grad()
     def _class_images(self) -> Tensor:
