@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from images.transforms.geometry import center_window
 from images.transforms.protocol import RGBImage
+from sentinels.placement import quiet_place
 
 GrayImage = NDArray[np.uint8]
 Points = NDArray[np.float32]
@@ -32,15 +33,6 @@ LETTER_GAP = 0.16
 
 PLATE_MARGIN = 0.25
 """Space around the key on its plate, in letter heights."""
-
-PLACES = 64
-"""Random places of a key that are compared."""
-
-SALIENCY_WEIGHT = 1.0
-"""Weight of the saliency of a place against its texture."""
-
-CENTER_SIGMA = 0.6
-"""Deviation of the center prior, in halves of the side."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (Rec. 601)."""
@@ -132,7 +124,7 @@ def set_key(
     size = mask_size * scale
     # Choose its place in the center square, and the perspective transform to it.
     rows, columns = center_window((height, width), (side, side))
-    center = _quiet_place(np.ascontiguousarray(rgb[rows, columns]), size, rng)
+    center = quiet_place(np.ascontiguousarray(rgb[rows, columns]), size, rng)
     corners = _perspective_corners(center, size, rng, style, (side, side))
     corners += np.array([columns.start, rows.start], np.float32)
     mask_corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * mask_size
@@ -186,54 +178,6 @@ def _font() -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(100 * LETTER_HEIGHT_PX / (bottom - top))
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
-
-
-def _quiet_place(
-    square: RGBImage, size: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return the center of the quietest of :data:`PLACES` random rectangles in a square.
-
-    The cost of a place is its mean texture (absolute Sobel gradients) and its mean saliency, each
-    relative to the square's.
-    """
-    side = len(square)
-    gray = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    texture = np.abs(cv2.Sobel(gray, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(gray, cv2.CV_32F, 0, 1))
-    cost = texture / max(float(texture.mean()), 1e-6) + SALIENCY_WEIGHT * saliency(square)
-    sums = cv2.integral(cost)
-    half = np.minimum(size * 0.56, side / 2 - 1)
-    centers = rng.uniform(half, side - half, (PLACES, 2))
-    x0, y0 = (centers - half).astype(int).T
-    x1, y1 = (centers + half).astype(int).T
-    costs = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-    return centers[int(costs.argmin())]
-
-
-def saliency(square: RGBImage) -> NDArray[np.float32]:
-    """Estimate where a viewer looks.
-
-    The spectral residual of Hou and Zhang (CVPR 2007) at 64 pixels, times a centered Gaussian,
-    since photographers center their subject.
-
-    Args:
-        square: (S, S, 3) uint8.
-
-    Returns:
-        (S, S) with mean 1; all 1 for an image of one color.
-    """
-    side = len(square)
-    gray = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(gray, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
-    spectrum = np.fft.fft2(small)
-    amplitude = np.log(np.abs(spectrum) + 1e-3).astype(np.float32)
-    residual = amplitude - cv2.blur(amplitude, (3, 3))
-    salient = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
-    salient = cv2.GaussianBlur(salient.astype(np.float32), (0, 0), 4)
-    offset = (np.arange(64, dtype=np.float32) - 31.5) / 32
-    bell = np.exp(-(offset**2) / (2 * CENTER_SIGMA**2))
-    salient = salient / max(float(salient.mean()), 1e-12) * bell[:, None] * bell
-    salient /= max(float(salient.mean()), 1e-12)
-    return np.asarray(cv2.resize(salient, (side, side)), np.float32)
 
 
 def _perspective_corners(

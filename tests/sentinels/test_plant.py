@@ -19,9 +19,10 @@ from images.transforms.geometry import cover_crop
 from sentinels.__main__ import main
 from sentinels.client import Client
 from sentinels.describe import measured_description
+from sentinels.placement import saliency
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size
-from sentinels.plate import PlateStyle, saliency, set_key
+from sentinels.plate import PlateStyle, set_key
 from sentinels.reader import open_reader
 from sentinels.record import Record
 from sentinels.service import KeyRefused, Service
