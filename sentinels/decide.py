@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.files import write_text
+from engine.files import private_files, write_text
 from engine.manifest import write_manifest
 from engine.records import to_json
 from engine.statistics import mean_interval
@@ -85,7 +85,8 @@ def decide(
         entry: {"random_key": planted.sentinels[entry].key, "similarity": value}
         for entry, value in protected.own.items()
     }
-    write_text(output / f"{model}_similarities.json", json.dumps(similarities, indent=4) + "\n")
+    with private_files():  # it has the keys
+        write_text(output / f"{model}_similarities.json", json.dumps(similarities, indent=4) + "\n")
     write_text(output / "decision.json", to_json(decision))
     if control is not None and config.compat:
         _write_compat(output, model, decision, config)

@@ -71,6 +71,10 @@ def plant(settings: Any, output: Output) -> int:
     )
     if report is None:
         return 0
+    for name, row in report.rows:
+        if row.get("differences"):
+            differences = "; ".join(row["differences"])
+            output.tell(f"warning: {name}: its file is not like its source's: {differences}")
     check = "keys NOT read back: no reader"
     if settings.key_kind == "words":
         check = "keys of words, which no reader reads back"

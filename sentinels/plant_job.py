@@ -243,7 +243,10 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         # Earlier versions gave sentinels other names.
         if earlier is not None and earlier.generated != sentinel.generated:
             (self.output / earlier.generated).unlink(missing_ok=True)
-        return {"sentinel": sentinel.generated}
+        row: Row = {"sentinel": sentinel.generated}
+        if "differences" in facts:
+            row["differences"] = facts["differences"]
+        return row
 
 
 def appearance_vector(rgb: RGBImage) -> NDArray[np.float32]:

@@ -492,6 +492,19 @@ def test_other_shapes_are_cut_and_sizes_are_measured():
     assert described["context"]["color_scheme"][0] == "white"
 
 
+def test_a_file_that_cannot_be_imitated_is_told(collection, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    rgb = Image.fromarray(open_photo(collection / "00000" / "000000000.png").rgb)
+    rgb.convert("CMYK").save(tmp_path / "photos" / "print.jpg")
+    command = ["plant", str(tmp_path / "photos"), "-o", str(tmp_path / "out"), "--reader", "none"]
+    assert run(main, [*command, "--count", "1"]) == 0
+    told = capsys.readouterr()
+    assert "print.jpg: its file is not like its source's: RGB instead of CMYK" in told.err
+    assert "replace those of the same names" in told.out
+    (sentinel,) = Record.open(tmp_path / "out" / "record.json").sentinels.values()
+    assert sentinel.provenance["differences"] == ["RGB instead of CMYK"]
+
+
 def test_names_that_are_no_text_are_planted(collection, tmp_path):
     photos = shutil.copytree(collection, tmp_path / "photos")
     for number, path in enumerate(sorted(photos.rglob("*.png"))):

@@ -121,7 +121,7 @@ def test_changed_files_are_found(published):
 
 
 def test_the_command_ends_in_its_exit_code(published, capsys):
-    assert run(main, ["verify", str(published)]) == 1
+    assert run(main, ["verify", str(published), "--reader", "none"]) == 1
     assert "4 sentinels: 1 in error, 3 with warnings" in capsys.readouterr().out
     assert run(main, ["verify", str(published.with_name("none.json"))]) == 2
     published.write_text('{"processed_images": {"a.jpg": {"random_key": 3}}}')
