@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 
@@ -22,11 +22,23 @@ NAMES = "names.txt"
 FACTS = "index.json"
 
 
+class ThresholdFacts(TypedDict):
+    """Calibration on strangers; see :meth:`indexing.strangers.Strangers.record`."""
+
+    source: Literal["index", "background"]
+    strangers: int
+    normalizers: int
+    excluded: int
+    parameters: str
+    date: str
+    bounds: str
+    thresholds: dict[str, float | None]
+
+
 class IndexFacts(TypedDict, total=False):
     """Content of ``index.json``.
 
-    ``sha256`` holds the digests of the folder's other files, ``extractor`` the embedder's record,
-    ``threshold`` that of :meth:`indexing.strangers.Strangers.record`.
+    ``sha256`` holds the digests of the folder's other files, ``extractor`` the embedder's record.
     """
 
     format: int
@@ -35,7 +47,7 @@ class IndexFacts(TypedDict, total=False):
     extractor: dict[str, Any]
     training: Any
     similarity: Kind
-    threshold: dict[str, Any]
+    threshold: ThresholdFacts
     shards: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
     entries: int
     faiss: str

@@ -35,22 +35,17 @@ class NamedIndex:
         index: Trained faiss index; an ``IndexShards`` if it is in several files.
         names: One name per id; empty for removed entries.
         facts: Content of ``index.json``: ``factory``, ``metric``, ``extractor`` and ``training``.
-        digests: Digests of the descriptors; see :class:`indexing.entries.Entries`.
+
+    Attributes:
+        entries: Names and digests of the entries.
         strangers: Strangers that verdicts are calibrated on; None for an index without threshold.
     """
 
-    def __init__(
-        self,
-        index: Any,
-        names: list[str],
-        facts: dict[str, Any],
-        digests: NDArray[np.uint64] | None = None,
-        strangers: Strangers | None = None,
-    ) -> None:
+    def __init__(self, index: Any, names: list[str], facts: dict[str, Any]) -> None:
         self.index = index
-        self.entries = Entries(names, digests)
+        self.entries = Entries(names)
         self.facts = facts
-        self.strangers = strangers
+        self.strangers: Strangers | None = None
 
     @property
     def dimension(self) -> int:
@@ -116,15 +111,21 @@ class NamedIndex:
             msg = f"{folder}: {index.ntotal} entries and {len(names)} names; build the index again"
             raise ValueError(msg)
         # Read what earlier versions did not write.
+        opened = cls(index, names, facts)
         known = facts.get("sha256", {})
-        digests = strangers = None
         if DIGESTS in known:
             check_digest(folder / DIGESTS, sums.get(DIGESTS), REMEDY)
-            digests = read_digests(folder / DIGESTS, len(names))
-        if STRANGERS in known:
+            opened.entries.digests = read_digests(folder / DIGESTS, len(names))
+        if STRANGERS in known and "threshold" in facts:
             check_digest(folder / STRANGERS, sums.get(STRANGERS), REMEDY)
-            strangers = read_strangers(folder / STRANGERS, facts.get("threshold", {}))
-        return cls(index, names, facts, digests, strangers)
+            opened.strangers = read_strangers(folder / STRANGERS, facts["threshold"])
+            opened.check("", opened.strangers.vectors.shape[1], f"those of {folder / STRANGERS}")
+            try:
+                opened.tune(opened.strangers.parameters)
+            except ValueError as error:
+                msg = f"{folder / FACTS}: {error}; {REMEDY}"
+                raise ValueError(msg) from error
+        return opened
 
     def save(self, folder: Path) -> None:
         """Write ``index.faiss`` or its shards, and ``names.txt`` and ``index.json``, atomically."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.statistics import conformal_bound, least_scores
 from indexing.faiss_files import REMEDY
+from indexing.index_facts import ThresholdFacts
 from indexing.similarity import Similarity
 from indexing.verdicts import UNSURE, Judge, Normalizer
 from models.search import Metric, Neighbors
@@ -47,16 +46,6 @@ class Scoring(Protocol):
     def search(self, queries: Vectors, k: int, parameters: str = "") -> Neighbors: ...
 
     def similarity(self, descriptors: Vectors) -> Similarity: ...
-
-
-@dataclass(frozen=True)
-class StrangersRecord:
-    """What is read of the record of strangers in ``index.json``."""
-
-    source: Source
-    parameters: str
-    excluded: int
-    date: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +121,7 @@ class Strangers:
             return None
         return Normalizer(self.background, index.metric, index.similarity(self.background))
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ThresholdFacts:
         """Return the entry of ``index.json``."""
         bounds = {str(rate): conformal_bound(self.scores, rate, self.spare) for rate in RATES}
         return {
@@ -154,7 +143,7 @@ class Strangers:
         save_file(arrays, target)
 
 
-def read_strangers(file: Path, record: Mapping[str, Any]) -> Strangers:
+def read_strangers(file: Path, record: ThresholdFacts) -> Strangers:
     """Read the strangers of an index.
 
     Args:
@@ -168,7 +157,6 @@ def read_strangers(file: Path, record: Mapping[str, Any]) -> Strangers:
     from safetensors.numpy import load_file
 
     try:
-        given = msgspec.convert(record, StrangersRecord)
         arrays = load_file(file)
         vectors, ids, background, scores = (arrays[name] for name in ARRAYS)
         is_valid = (
@@ -178,12 +166,19 @@ def read_strangers(file: Path, record: Mapping[str, Any]) -> Strangers:
             and not np.isnan(scores).any()
             and np.isfinite(vectors).all()
         )
-    except (SafetensorError, OSError, ValueError, KeyError, msgspec.ValidationError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         msg = f"{file}: damaged ({error}); {REMEDY}"
         raise ValueError(msg) from error
     if not is_valid:
         msg = f"{file}: arrays of wrong shapes or values; {REMEDY}"
         raise ValueError(msg)
     return Strangers(
-        given.source, vectors, ids, background, scores, given.parameters, given.excluded, given.date
+        record["source"],
+        vectors,
+        ids,
+        background,
+        scores,
+        record["parameters"],
+        record["excluded"],
+        record["date"],
     )
