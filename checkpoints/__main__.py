@@ -18,6 +18,9 @@ CONVERTERS = {
     "sentry_convnext": "detectors.__main__",
     "sentry_clip": "detectors.__main__",
     "univfd": "detectors.__main__",
+    "dda": "detectors.__main__",
+    "rine": "detectors.__main__",
+    "bfree": "detectors.__main__",
 }
 """Module whose ``convert`` handles a kind of released file."""
 

@@ -112,16 +112,23 @@ def _check_tensor(tensor: Tensor, path: Path, size: int) -> None:
         raise ValueError(msg)
 
 
-def read_state_dict(path: Path, replaced: Sequence[str] = ()) -> dict[str, Tensor]:
-    """Read the state dict in a file, either bare or under ``state_dict``.
+def read_state_dict(
+    path: Path, replaced: Sequence[str] = (), key: str = "state_dict"
+) -> dict[str, Tensor]:
+    """Read the state dict in a file, either bare or under a key.
+
+    Args:
+        path: The file.
+        replaced: See :func:`read_pickled`.
+        key: The key.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: As :func:`read_pickled`, or if the file is not a state dict of tensors.
     """
     content = read_pickled(path, replaced)
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    if isinstance(content, dict) and isinstance(content.get(key), dict):
+        content = content[key]
     if not isinstance(content, dict) or not all(
         isinstance(value, Tensor) for value in content.values()
     ):

@@ -16,7 +16,7 @@ def options(parser: Parser) -> None:
     parser.add_argument("target", type=Path, help="the model folder to write; must not exist")
     parser.add_argument(
         "--kind",
-        type=Literal["sentry_convnext", "sentry_clip", "univfd"],
+        type=Literal["sentry_convnext", "sentry_clip", "univfd", "dda", "rine", "bfree"],
         required=True,
         help="format of the released file",
     )
@@ -26,7 +26,9 @@ def options(parser: Parser) -> None:
         default=None,
         help="timm's name of the frozen backbone, if not CLIP ViT-L/14",
     )
-    about = "univfd: the backbone's weight file in timm's format; fetched by timm if not given"
+    about = (
+        "univfd and rine: the backbone's weight file in timm's format; fetched by timm if not given"
+    )
     parser.add_argument("--backbone", type=Path | None, default=None, help=about)
 
 

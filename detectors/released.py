@@ -1,4 +1,4 @@
-"""Import of released detectors: Sentry's ConvNeXt and CLIP checkpoints, and UnivFD's head.
+"""Import of released detectors: Sentry's ConvNeXt and CLIP checkpoints, UnivFD's head, and ViTs.
 
 Sentry's files are mmpretrain checkpoints with two logits: generated, then real. Under a softmax
 their difference is this project's single logit, 1 being generated. UnivFD has that one logit.
@@ -7,10 +7,8 @@ their difference is this project's single logit, 1 being generated. UnivFD has t
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,8 @@ from checkpoints.safe import read_state_dict
 from checkpoints.tensors import in_float32, read_tensors
 from detectors.detector import Detector
 from detectors.networks.backbone import check_name
+from detectors.released_names import detector_config, rename
+from detectors.released_vits import RINE_CLIP, from_bfree, from_dda, from_rine
 from engine.files import file_digest
 from engine.manifest import write_manifest
 from images.transforms.views import View
@@ -89,11 +89,11 @@ def import_released(
     Args:
         source: The file; no code in it is run.
         target: Folder to write.
-        kind: ``sentry_convnext``, ``sentry_clip`` or ``univfd``.
+        kind: ``sentry_convnext``, ``sentry_clip``, ``univfd``, ``dda``, ``rine`` or ``bfree``.
         network: timm's name of the frozen backbone, if it differs from the release's; for
-            ``sentry_clip`` and ``univfd``.
-        backbone: Weight file of the backbone in timm's format, for ``univfd``, whose file holds
-            only the head; fetched by timm if None.
+            ``sentry_clip``, ``univfd`` and ``rine``.
+        backbone: Weight file of the backbone in timm's format, for ``univfd`` and ``rine``, whose
+            files are without it; fetched by timm if None.
 
     Returns:
         The detector, as :meth:`Detector.from_pretrained` opens the folder.
@@ -102,12 +102,20 @@ def import_released(
         FileNotFoundError: If the file or the backbone's weights are missing.
         ValueError: If the file is damaged or no such release.
     """
-    state = in_float32(read_state_dict(source, replaced=TRAINER_LOG_CLASSES))
+    key = "model" if kind in ("dda", "bfree") else "state_dict"
+    state = in_float32(read_state_dict(source, TRAINER_LOG_CLASSES, key))
     try:
         if kind == "sentry_convnext":
             config, weights = from_sentry_convnext(state)
         elif kind == "sentry_clip":
             config, weights = from_sentry_clip(state, network or SENTRY_CLIP)
+        elif kind == "dda":
+            config, weights = from_dda(state)
+        elif kind == "bfree":
+            config, weights = from_bfree(state)
+        elif kind == "rine":
+            clip = _backbone_weights(network or RINE_CLIP, backbone)
+            config, weights = from_rine(state, clip, network or RINE_CLIP)
         else:
             config, weights = from_univfd(state, network or UNIVFD_CLIP, backbone)
     except ValueError as error:
@@ -230,27 +238,6 @@ def _backbone_weights(network: str, file: Path | None) -> Mapping[str, Tensor]:
         raise FileNotFoundError(msg) from error
 
 
-def rename(state: Mapping[str, Tensor], names: Mapping[str, str], release: str) -> Weights:
-    """Rename the entries of a state dict.
-
-    Args:
-        state: State dict.
-        names: Patterns of old names, and replacements.
-        release: Name of the release in error messages.
-
-    Raises:
-        ValueError: If no pattern matches an entry.
-    """
-    renamed = {}
-    for key, value in state.items():
-        pattern = next((pattern for pattern in names if re.fullmatch(pattern, key)), None)
-        if pattern is None:
-            msg = f"'{key}' does not belong to a released {release} checkpoint"
-            raise ValueError(msg)
-        renamed[re.sub(pattern, names[pattern], key)] = value
-    return renamed
-
-
 def one_logit(weights: Weights, head: str) -> Weights:
     """Replace a head's two logits, generated and real, by their difference.
 
@@ -272,24 +259,3 @@ def one_logit(weights: Weights, head: str) -> Weights:
         if part is not None:
             merged[f"{head}.{name}"] = part[:1] - part[1:]
     return merged
-
-
-def detector_config(
-    network: str, options: dict[str, Any], view: View, train_view: View
-) -> dict[str, Any]:
-    """Build a detector's config, as ``config.json`` has it.
-
-    Args:
-        network: Name in :data:`detectors.networks.NETWORKS`.
-        options: Arguments of the network.
-        view: View outside training.
-        train_view: View in training.
-    """
-    return {
-        "model": "Detector",
-        "format": Detector.FORMAT,
-        "network": network,
-        "options": options,
-        "view": asdict(view),
-        "train_view": asdict(train_view),
-    }

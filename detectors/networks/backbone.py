@@ -50,9 +50,11 @@ class TimmClassifier(nn.Module):
         drop_path: Stochastic depth rate, in [0, 1].
         head_std: Standard deviation of the last layer's initial weights; timm's initialization if
             None.
+        size: Input side in pixels, for models that support other sizes than their default.
 
     Raises:
-        ValueError: If timm has no such network, or it has no stages to freeze.
+        ValueError: If timm has no such network, it has no stages to freeze, or the size is out of
+            range.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class TimmClassifier(nn.Module):
         frozen_stages: int = 0,
         drop_path: float = 0.0,
         head_std: float | None = None,
+        size: int | None = None,
     ) -> None:
         import timm
 
         super().__init__()
         check_name(name)
         extra: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+        extra |= img_size(size)
         self.normalize = Normalize(*IMAGENET)
         network: Any = timm.create_model(name, pretrained=pretrained, num_classes=1, **extra)
         self.network = network
@@ -92,6 +96,18 @@ class TimmClassifier(nn.Module):
         for part in self.frozen:
             part.eval()
         return self
+
+
+def img_size(size: int | None) -> dict[str, int]:
+    """Return timm's setting for an input side in pixels; empty for None.
+
+    Raises:
+        ValueError: If the side is out of range.
+    """
+    if size is not None and not 1 <= size <= MAX_SIDE:
+        msg = f"size is 1 to {MAX_SIDE} pixels, got {size}"
+        raise ValueError(msg)
+    return {} if size is None else {"img_size": size}
 
 
 def check_name(name: str) -> None:
@@ -167,10 +183,7 @@ def frozen_backbone(
 
     check_name(name)
     extra: dict[str, Any] = {} if features == "embedding" else {"num_classes": 0}
-    if size is not None and not 1 <= size <= MAX_SIDE:
-        msg = f"size is 1 to {MAX_SIDE} pixels, got {size}"
-        raise ValueError(msg)
-    extra |= {} if size is None else {"img_size": size}
+    extra |= img_size(size)
     backbone: Any = timm.create_model(name, pretrained=pretrained, **extra)
     width = backbone.num_classes if features == "embedding" else backbone.num_features
     if not width:
