@@ -16,7 +16,6 @@ from torch import Tensor
 from images.io import to_uint8
 from images.metrics import psnr
 from indexing.activation_config import ActivationConfig, Loss, instantiate
-from indexing.perturbation import Distortion
 from indexing.views import EditedViews
 from models.preprocessing import IMAGENET_STD, Preprocessing, resize
 
@@ -75,18 +74,19 @@ class Perturbation:
     It is a function of an unbounded parameter.
 
     Autograd would move several times more memory, which dominates at full resolution.
-    For the same reason, buffers are allocated once and reused in every step.
+    For the same reason, buffers are allocated once and reused in every step, and each image has
+    its own optimizer: a whole step of it is taken while its buffers are in the cache.
 
     Args:
         image: (3, H, W) RGB in [0, 1].
         initial: Initial value of the parameter, (3, H, W).
-        distortion: Size and shape of the change.
+        config: Settings of the optimization.
     """
 
-    def __init__(self, image: Tensor, initial: Tensor, distortion: Distortion) -> None:
+    def __init__(self, image: Tensor, initial: Tensor, config: ActivationConfig) -> None:
         self.image = image
-        self.distortion = distortion
-        self.amplitude = distortion.amplitude(image.unsqueeze(0))[0]
+        self.distortion = config.distortion
+        self.amplitude = self.distortion.amplitude(image.unsqueeze(0))[0]
         self.parameter = initial.requires_grad_(True)
         # buffers of the parameter's memory layout, which fused optimizers require
         self.parameter.grad = torch.empty_like(initial)
@@ -96,6 +96,17 @@ class Perturbation:
         self.resized_pairs: list[tuple[Tensor, Tensor]] = []
         # weight of each network's gradient, set by the first
         self.weights: list[Tensor] = []
+        self.optimizer = instantiate(config.optimizer, torch.optim, [self.parameter])
+        self.scheduler = instantiate(config.scheduler, torch.optim.lr_scheduler, self.optimizer)
+        self.update()
+
+    def step(self, gradients: Sequence[Tensor], weight: float) -> None:
+        """Take a step of the optimizer; arguments as of :meth:`backward`."""
+        self.backward(gradients, weight)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        self.update()
 
     @torch.no_grad()
     def update(self) -> None:
@@ -176,11 +187,7 @@ def activate(
     perturbations = []
     for image in images:
         initial = (1e-6 * torch.randn(image.shape, generator=generator)).to(image)
-        perturbations.append(Perturbation(image, initial, config.distortion))
-    # optimizer
-    parameters = [perturbation.parameter for perturbation in perturbations]
-    optimizer = instantiate(config.optimizer, torch.optim, parameters)
-    scheduler = instantiate(config.scheduler, torch.optim.lr_scheduler, optimizer)
+        perturbations.append(Perturbation(image, initial, config))
     views = EditedViews(config.views, generator) if config.views else None
     # inputs and targets of each network
     originals = [_resized_originals(images, objective) for objective in objectives]
@@ -188,11 +195,8 @@ def activate(
         objective.targets.to(images[0]).repeat(config.views + 1, 1) for objective in objectives
     ]
 
-    def network_inputs() -> list[Tensor]:
-        """Compute each network's perturbed inputs, (B, 3, S, S)."""
-        for perturbation in perturbations:
-            perturbation.update()
-        by_image = [perturbation.resized(objectives) for perturbation in perturbations]
+    def network_inputs(by_image: list[list[Tensor]]) -> list[Tensor]:
+        """Add the resized perturbations to each network's inputs, (B, 3, S, S)."""
         by_network = zip(*by_image, strict=True)
         return [x + torch.cat(parts) for x, parts in zip(originals, by_network, strict=True)]
 
@@ -204,24 +208,23 @@ def activate(
             terms.append(_distance(objective.embed(all_views), goals, config.loss))
         return torch.stack(terms).mean()
 
+    resized = [perturbation.resized(objectives) for perturbation in perturbations]
     losses: list[Tensor] = []
     for _ in range(config.iterations):
         # gradient with respect to the networks' inputs; their weights need none
         with torch.enable_grad():
-            inputs = [x.requires_grad_(True) for x in network_inputs()]
+            inputs = [x.requires_grad_(True) for x in network_inputs(resized)]
             loss = feature_loss(inputs)
             gradients = torch.autograd.grad(config.lambda_f * loss, inputs)
-        # gradient with respect to the perturbations
+        # step of the perturbations
         for index, perturbation in enumerate(perturbations):
             own_gradients = [gradient[index] for gradient in gradients]
-            perturbation.backward(own_gradients, config.lambda_i / len(perturbations))
-        optimizer.step()
-        if scheduler is not None:
-            scheduler.step()
+            perturbation.step(own_gradients, config.lambda_i / len(perturbations))
+            resized[index] = perturbation.resized(objectives)
         losses.append(loss.detach())
     # final loss, and results in 8 bits
     with torch.no_grad():
-        losses.append(feature_loss(network_inputs()))
+        losses.append(feature_loss(network_inputs(resized)))
         images_u8 = [
             apply_limits(image, perturbation.result(), config)
             for image, perturbation in zip(images, perturbations, strict=True)

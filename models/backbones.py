@@ -37,13 +37,17 @@ def open_torchscript(path: Path, trusted: bool) -> nn.Module:
         )
         raise ValueError(msg)
     if path.is_file() and not trusted:
-        msg = (
-            f"{path} is a TorchScript file, which is a program: "
-            "opening one from a stranger runs the stranger's code. "
-            "If you trust where it is from, add --trust-torchscript"
-        )
-        raise ValueError(msg)
+        raise ValueError(untrusted(path))
     return open_program(path, trusted).float()
+
+
+def untrusted(name: str | Path) -> str:
+    """Return the refusal of a TorchScript file that the user did not say to trust."""
+    return (
+        f"{name} is a TorchScript file, which is a program: "
+        "opening one from a stranger runs the stranger's code. "
+        "If you trust where it is from, add --trust-torchscript"
+    )
 
 
 def open_timm(name: str, weights: Path | None) -> nn.Module:

@@ -25,14 +25,16 @@ class EmbedderConfig:
 
     Attributes:
         name: ``clip``, ``siglip``, ``dino`` or ``dinov2``; folder or Hub id of such a model or of
-            this project's networks; Lightning checkpoint of the latter; ``timm:NAME``;
+            this project's networks; Lightning checkpoint of the latter; a name of the registry,
+            such as ``sscd-disc-mixup`` or ``efficientnet-lite0``; ``timm:NAME``;
             ``torchvision:NAME``; or a TorchScript file, as SSCD, DINO and ISC are released.
         weights: State dict for a timm or torchvision network (``.safetensors``, or ``.pth``
             without code); the published weights if None.
         size: Input side in pixels; the network's own if None, or 288 if unknown, as in the paper.
         antialias: Smooth images before downscaling; True if None. Active indexing's published
             features were computed without.
-        unit: Normalize vectors to unit length; if None, only for CLIP, SigLIP, DINO and DINOv2.
+        unit: Normalize vectors to unit length; if None, as the network wants it: TorchScript files
+            and this project's networks return such vectors if they should be.
         trust_torchscript: Allow running the code of a TorchScript file.
 
     Raises:

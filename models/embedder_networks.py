@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.folders import model_folder, read_config
+from checkpoints.pull import pull
+from checkpoints.registry import Entry, registry
 from engine.files import file_digest
 from engine.manifest import fingerprint
 from models.backbones import (
@@ -17,9 +19,10 @@ from models.backbones import (
     open_torchscript,
     open_torchvision,
     state_digest,
+    untrusted,
 )
 from models.embedder_config import SHORT_NAMES, EmbedderConfig
-from models.preprocessing import Preprocessing
+from models.preprocessing import HALF, Preprocessing
 from models.store import combined_digest
 from models.towers import KINDS, open_towers
 
@@ -34,6 +37,13 @@ CHECKPOINT_SUFFIX = ".ckpt"
 
 DEFAULT_SIDE = 288
 """Input side of networks without a known one, as in active indexing, in pixels."""
+
+
+LITE_NET = "efficientnet-lite0"
+"""Name of EfficientNet-Lite0 in the registry, whose weights are a Python package."""
+
+LITE_SIDE = 224
+"""Its input side, in pixels."""
 
 
 class OpenedNetwork(NamedTuple):
@@ -73,10 +83,47 @@ def open_network(config: EmbedderConfig, appearance: bool) -> OpenedNetwork:
     if path.is_file() or path.suffix in TORCHSCRIPT_SUFFIXES:
         network = open_torchscript(path, config.trust_torchscript)
         return OpenedNetwork(network, Preprocessing(DEFAULT_SIDE), False, file_digest(path))
+    if kind == "timm" and rest:
+        network = open_timm(rest, config.weights)
+        return OpenedNetwork(network, _timm_preprocessing(network), True, state_digest(network))
     if library:
-        network = (open_timm if kind == "timm" else open_torchvision)(rest, config.weights)
-        return OpenedNetwork(network, Preprocessing(DEFAULT_SIDE), False, state_digest(network))
+        network = open_torchvision(rest, config.weights)
+        return OpenedNetwork(network, Preprocessing(DEFAULT_SIDE), True, state_digest(network))
+    entry = registry().get(config.name)
+    if entry is not None and entry.files and not path.is_dir():
+        if entry.name == LITE_NET:
+            return _open_lite_net(entry)
+        if entry.url and Path(entry.files[0].name).suffix in TORCHSCRIPT_SUFFIXES:
+            return _open_registered_program(entry, config.trust_torchscript)
     return _open_folder(config.name, appearance)
+
+
+def _timm_preprocessing(network: nn.Module) -> Preprocessing:
+    """Return a timm network's own size and normalization; images are not cropped."""
+    from timm.data import resolve_model_data_config
+
+    trained = resolve_model_data_config(network)
+    return Preprocessing(
+        int(trained["input_size"][-1]), mean=tuple(trained["mean"]), std=tuple(trained["std"])
+    )
+
+
+def _open_lite_net(entry: Entry) -> OpenedNetwork:
+    """Open EfficientNet-Lite0 of the registry."""
+    from models.lite_net import open_lite_net
+
+    network = open_lite_net(entry)
+    preprocess = Preprocessing(LITE_SIDE, mean=HALF, std=HALF)
+    return OpenedNetwork(network, preprocess, True, str(entry.files[0].sha256))
+
+
+def _open_registered_program(entry: Entry, trusted: bool) -> OpenedNetwork:
+    """Open a TorchScript file of the registry, and download it if needed."""
+    if not trusted:
+        raise ValueError(untrusted(entry.name))
+    file = pull(entry.name).folder / entry.files[0].name
+    network = open_torchscript(file, trusted)
+    return OpenedNetwork(network, Preprocessing(DEFAULT_SIDE), False, file_digest(file))
 
 
 def _open_folder(name: str, appearance: bool) -> OpenedNetwork:

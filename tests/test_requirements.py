@@ -39,7 +39,7 @@ def test_the_files_are_found():
         f"requirements{kind}.txt"
         for kind in (
             *("-brisque", "-c2pa", "-dev", "-docs", "-heic", "-insightface", "-ocr", "-onnx"),
-            *("-pages", "-uv", ""),
+            *("-pages", "-photos", "-uv", ""),
         )
     ]
     assert len(locked()) > 100

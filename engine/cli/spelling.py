@@ -13,6 +13,9 @@ from engine.renaming import Moved, Renamed, present_name, refuse_moved
 REMOVED_SWITCHES = {"--resume"}
 """Switches of earlier versions that are ignored: every job resumes without them."""
 
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+"""Endings of files with the settings of a group."""
+
 
 def normalize_options(
     arguments: Sequence[str],
@@ -46,9 +49,18 @@ def normalize_options(
             continue
         if name.startswith("--"):
             refuse_moved(_snake(name)[2:], moved)
-            argument = _normalize_option(name, known, renamed) + equals + value
+            option = _normalize_option(name, known, renamed)
+            following = value if equals else "".join(arguments[position + 1 : position + 2])
+            argument = _of_group(option, following, known) + equals + value
         normalized.append(argument)
     return normalized
+
+
+def _of_group(option: str, value: str, known: set[str]) -> str:
+    """Return ``--GROUP.name`` for ``--GROUP NAME``; settings and their files stay the group's."""
+    if f"{option}.name" not in known or value.startswith("{") or value.endswith(CONFIG_SUFFIXES):
+        return option
+    return f"{option}.name"
 
 
 def _normalize_option(name: str, known: set[str], renamed: Renamed) -> str:

@@ -123,8 +123,7 @@ def test_each_network_gets_its_own_size_and_normalization():
     own = Preprocessing(24, mean=(0.5, 0.4, 0.3), std=(0.5, 0.3, 0.2), antialias=False)
     objective = DescriptorObjective(lambda views: views.flatten(1), own, torch.zeros(1, 1))
     initial = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
-    perturbation = Perturbation(image, initial, Distortion())
-    perturbation.update()
+    perturbation = Perturbation(image, initial, ActivationConfig())
     moved = own.from_tensors(image[None]) + perturbation.resized([objective])[0]
     expected = own.from_tensors(perturbation.result()[None])
     assert torch.allclose(moved, expected, atol=1e-5)

