@@ -100,9 +100,7 @@ def open_network(config: EmbedderConfig, appearance: bool) -> OpenedNetwork:
 
 def _timm_preprocessing(network: nn.Module) -> Preprocessing:
     """Return a timm network's own size and normalization; images are not cropped."""
-    from timm.data import resolve_model_data_config
-
-    trained = resolve_model_data_config(network)
+    trained: Any = network.pretrained_cfg
     return Preprocessing(
         int(trained["input_size"][-1]), mean=tuple(trained["mean"]), std=tuple(trained["std"])
     )
