@@ -122,7 +122,9 @@ def run_robustness(
             )
             row["failed"] = len(run.failed)
             answers = run.arms["protected"].folder
-            verdict = decide(record, answers, folder / "decision", decision)
+            verdict = decide(
+                record, answers, folder / "decision", decision, sources=database.originals
+            )
             row |= _decision_columns(verdict["system"])
             if database.captions:
                 captions = read_captions(database.captions)

@@ -91,7 +91,8 @@ def test_a_model_that_reads_accuses_the_innocent_if_it_is_compared_with_the_sent
     )
     cosines = outputs @ references.transpose(0, 2, 1)
     values = [permutation_test(one, 0).p for one in cosines]
-    assert max(values) < 0.05, "the published comparison is not a valid test"
+    assert kstest(values, "uniform").pvalue < 1e-6, "the published comparison is not a valid test"
+    assert np.mean(np.array(values) <= 0.05) > 0.5
 
 
 @pytest.mark.parametrize("model", ["shipped", "reads"])
