@@ -7,18 +7,24 @@ from typing import Any, Literal
 
 from engine.cli import Output, Parser
 
-ABOUT = "Convert a released detector file to a model folder."
+ABOUT = "Convert a released detector, or a model that detects without training, to a folder."
 
 
 def options(parser: Parser) -> None:
     """Add the verb's options."""
-    parser.add_argument("source", type=Path, help="the released file")
+    about = (
+        "the released file; aeroblade: an autoencoder or a pipeline, folder or Hub id; rigid: "
+        "timm's name of a backbone"
+    )
+    parser.add_argument("source", type=Path, help=about)
     parser.add_argument("target", type=Path, help="the model folder to write; must not exist")
     parser.add_argument(
         "--kind",
-        type=Literal["sentry_convnext", "sentry_clip", "univfd", "dda", "rine", "bfree"],
+        type=Literal[
+            "sentry_convnext", "sentry_clip", "univfd", "dda", "rine", "bfree", "aeroblade", "rigid"
+        ],
         required=True,
-        help="format of the released file",
+        help="format of the released file; aeroblade and rigid need no training",
     )
     parser.add_argument(
         "--network",
@@ -35,14 +41,19 @@ def options(parser: Parser) -> None:
 def act(settings: Any, output: Output) -> int:
     """Run the verb."""
     from detectors.released import import_released
+    from detectors.training_free import training_free
 
     if settings.target.exists():
         msg = f"{settings.target} exists already: choose another name or delete it"
         raise ValueError(msg)
-    detector = import_released(
-        settings.source, settings.target, settings.kind, settings.network, settings.backbone
-    )
-    network = detector.options["name"]
+    if settings.kind in ("aeroblade", "rigid"):
+        training_free(str(settings.source), settings.target, settings.kind)
+        network = str(settings.source)
+    else:
+        detector = import_released(
+            settings.source, settings.target, settings.kind, settings.network, settings.backbone
+        )
+        network = detector.options["name"]
     output.result(
         f"{settings.target}: a detector, {network}; label 1 is generated. "
         "Not calibrated: python -m detectors calibrate",

@@ -20,7 +20,9 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 
 
 def head_of(network: nn.Module) -> nn.Module | None:
-    """Return the last layer of a network, whose inputs are its features; None if unknown."""
+    """Return the last layer of a network, whose inputs are its features; None without one."""
+    if getattr(network, "without_head", False):
+        return None
     classifier = getattr(getattr(network, "network", None), "get_classifier", None)
     if classifier is not None:
         head: nn.Module = classifier()

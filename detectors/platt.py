@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.metrics import both_classes
+from detectors.metrics import auc, both_classes
 from detectors.scores import Scores
 
 
@@ -31,9 +31,11 @@ def fit_platt(scores: Scores) -> tuple[float, float]:
     weights = np.concatenate([weight * target, weight * (1 - target)])
     fitted = LogisticRegression(C=np.inf).fit(logits, labels, sample_weight=weights)
     if fitted.coef_[0, 0] <= 0:
+        area = auc(scores.label, scores.logit)
         msg = (
-            "the detector calls real images generated more often than generated ones; "
-            "are the labels the wrong way round?"
+            "the detector calls real images generated more often than generated ones "
+            f"(AUC {area:.3f}); are the labels the wrong way round? A score without training can "
+            "point the other way for these images: its option generated says which"
         )
         raise ValueError(msg)
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from diffusers import (
     AutoencoderKL,
     DiffusionPipeline,
@@ -25,6 +26,16 @@ KINDS: dict[str, type[AutoencoderKL | TAEF2]] = {"AutoencoderKL": AutoencoderKL,
 
 MAX_LATENT_SIDE = 128
 """Largest side of the latents for the verification of a denoiser."""
+
+
+AUTOENCODER_FILES = [
+    "config.json",
+    "diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+    "taef2_*.pth",
+]
+"""Files to download of a pipeline or an autoencoder."""
 
 
 def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
@@ -49,6 +60,26 @@ def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
         raise ValueError(msg)
     with explaining_load_errors(place):
         return KINDS[kind].from_pretrained(place, dtype=torch.float32).eval()
+
+
+@torch.no_grad()
+def round_trip(autoencoder: Any, images: torch.Tensor) -> torch.Tensor:
+    """Encode and decode images.
+
+    Args:
+        autoencoder: As of :func:`open_autoencoder`.
+        images: (B, 3, H, W) in [0, 1], of any size: they are padded to a multiple of the stride.
+
+    Returns:
+        (B, 3, H, W) in [0, 1], on the device of the autoencoder.
+    """
+    multiple = 2 ** (len(autoencoder.config.block_out_channels) - 1)
+    height, width = images.shape[-2:]
+    padding = (0, -width % multiple, 0, -height % multiple)
+    mode = "reflect" if max(padding) < min(height, width) else "replicate"
+    padded = F.pad(images, padding, mode=mode).to(next(autoencoder.parameters()).device)
+    output = autoencoder.decode(autoencoder.encode(padded * 2 - 1).latent_dist.mode()).sample
+    return (output[:, :, :height, :width].float() / 2 + 0.5).clamp(0, 1)
 
 
 def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipeline) -> Any:

@@ -12,8 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from checkpoints.folders import model_folder
@@ -38,16 +36,7 @@ from images.io import ENCODED, decode_photo, encode_as, to_uint8
 from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.samples import read_samples
-from models.pipelines import open_autoencoder
-
-AUTOENCODER_FILES = [
-    "config.json",
-    "diffusion_pytorch_model.safetensors",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model.safetensors",
-    "taef2_*.pth",
-]
-"""Files to download of a pipeline or an autoencoder."""
+from models.pipelines import AUTOENCODER_FILES, open_autoencoder, round_trip
 
 
 class Reconstruction(ShardJob):
@@ -101,7 +90,7 @@ class Reconstruction(ShardJob):
         self, key: str, photo: Photo, record: dict[str, Any]
     ) -> NewSample | SkippedSample:
         """Reconstruct an image, coded like its original."""
-        image_u8 = to_uint8(self._round_trip(photo.tensor()))
+        image_u8 = to_uint8(round_trip(self.autoencoder, photo.tensor().unsqueeze(0))[0])
         rgb = image_u8.permute(1, 2, 0).cpu().numpy()
         facts = {
             "caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}",
@@ -123,19 +112,6 @@ class Reconstruction(ShardJob):
         if not coded_alike(content, record):
             return SkippedSample(key, "cannot be coded as it was")
         return NewSample(key, record["codec"], content, facts)
-
-    @torch.no_grad()
-    def _round_trip(self, image: torch.Tensor) -> torch.Tensor:
-        """Encode and decode an image, (3, H, W) in [0, 1]."""
-        vae = self.autoencoder
-        # pad to a multiple of the latent stride
-        multiple = 2 ** (len(vae.config.block_out_channels) - 1)
-        height, width = image.shape[-2:]
-        padding = (0, -width % multiple, 0, -height % multiple)
-        mode = "reflect" if max(padding) < min(height, width) else "replicate"
-        images = F.pad(image.unsqueeze(0), padding, mode=mode).to(next(vae.parameters()).device)
-        output = vae.decode(vae.encode(images * 2 - 1).latent_dist.mode()).sample
-        return (output[0, :, :height, :width].float() / 2 + 0.5).clamp(0, 1)
 
 
 def is_gray_jpeg(rgb: NDArray[np.uint8], record: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from detectors.networks.frequency import DCTClassifier
 from detectors.networks.intermediate import IntermediateProbe
 from detectors.networks.patches import PatchClassifier, TinyPatchClassifier
 from detectors.networks.residuals import NPRClassifier, ResidualClassifier
+from detectors.networks.training_free import NoiseDistance, ReconstructionDistance
 
 NETWORKS = {
     "timm": TimmClassifier,
@@ -20,6 +21,8 @@ NETWORKS = {
     "residual": ResidualClassifier,
     "patches": PatchClassifier,
     "tiny_patches": TinyPatchClassifier,
+    "reconstruction": ReconstructionDistance,
+    "noise": NoiseDistance,
 }
 """Networks by their names in configs and saved detectors."""
 
@@ -30,7 +33,9 @@ __all__ = [
     "IntermediateProbe",
     "LinearProbe",
     "NPRClassifier",
+    "NoiseDistance",
     "PatchClassifier",
+    "ReconstructionDistance",
     "ResidualClassifier",
     "TimmClassifier",
     "TinyPatchClassifier",
