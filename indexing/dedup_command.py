@@ -139,7 +139,7 @@ def add_descriptors(evidence: Evidence, names: Sequence[str], settings: Any) -> 
 def compare(store: VectorStore, settings: Any) -> tuple[str, dict[tuple[int, int], float]]:
     """Compare descriptors; return what makes a pair, in words, and the pairs."""
     from indexing.dedup import calibrated, near_descriptors
-    from indexing.verdicts import Judge
+    from indexing.verdicts import Judge, unlike_words
 
     if settings.background is None and settings.threshold is None:
         msg = (
@@ -156,9 +156,12 @@ def compare(store: VectorStore, settings: Any) -> tuple[str, dict[tuple[int, int
     else:
         judge = calibrated(store, settings.background, settings.max_fpr)
         words = (
-            f"Descriptors of scores above {judge.copy:.3f} are copies; at most {judge.max_fpr:g} "
-            f"of images without a copy are called copies of another. {judge.calibration}"
+            f"Descriptors of scores above {judge.copy:.3f} are copies; of images like the "
+            f"background set without a copy, at most {judge.max_fpr:g} are called copies of "
+            f"another. {judge.calibration}"
         )
+        if warning := unlike_words(judge.unlike(store.rows(0, len(store))), len(store)):
+            words += f" Warning: {warning}."
     return words, near_descriptors(store, judge)
 
 

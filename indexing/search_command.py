@@ -56,6 +56,7 @@ def act(settings: Any, output: Output) -> int:
     from indexing.matches import COLUMNS
     from indexing.search import open_searchable, search
     from indexing.search_page import write_page
+    from indexing.verdicts import unlike_words
 
     # files to write, and the index
     page = settings.output.with_suffix(".html")
@@ -84,6 +85,9 @@ def act(settings: Any, output: Output) -> int:
         words = summary(matches, settings.max_fpr)
         if settings.html:
             write_page(matches, words, judge.words(), page)
+        store = report.store
+        if warning := unlike_words(judge.unlike(store.rows(0, len(store))), len(store)):
+            output.warning(warning)
         code = output.report(report.job, "images described")
         counts = Counter(match.verdict for match in first(matches))
         output.result(f"{words}; {settings.output}", verdicts=dict(counts))

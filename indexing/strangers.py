@@ -23,6 +23,9 @@ STRANGERS = "strangers.safetensors"
 RATES = (0.1, 0.01, 0.001)
 """Rates whose thresholds ``index.json`` shows; :meth:`Strangers.judge` takes any."""
 
+ALIKE_RATE = 0.01
+"""Share of strangers that count as unlike the background set."""
+
 BOUNDS = {
     "index": "share of new images like the entries, but not in the index, that are called copies",
     "background": "share of new images like the background set, but not in the index, that are "
@@ -98,12 +101,18 @@ class Strangers:
     def judge(self, index: Scoring, max_fpr: float) -> Judge:
         """Return the judge of scores at a rate of false matches."""
         unsure = min(UNSURE * max_fpr, 0.5)
+        normalizer = self._normalizer(index)
+        least_alike = None
+        if normalizer is not None:
+            bound = conformal_bound(-normalizer(self.vectors), ALIKE_RATE)
+            least_alike = None if bound is None else -bound
         return Judge(
             max_fpr,
             conformal_bound(self.scores, max_fpr, self.spare),
             conformal_bound(self.scores, max(max_fpr, unsure), self.spare),
-            self._normalizer(index),
+            normalizer,
             self._words(max_fpr),
+            least_alike,
         )
 
     def _words(self, max_fpr: float) -> str:

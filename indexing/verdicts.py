@@ -17,6 +17,9 @@ Verdict = Literal["copy", "unsure", "not in the index", "no threshold"]
 NEAREST = 2
 """Background images whose mean similarity is subtracted from a score."""
 
+MANY_UNLIKE = 0.05
+"""Share of images unlike the background set above which a warning is given."""
+
 UNSURE = 10
 """A match is unsure up to this multiple of the rate of false matches."""
 
@@ -60,6 +63,8 @@ class Judge:
         unsure: Scores above are unsure.
         normalizer: Score normalization; None without.
         calibration: What the thresholds are from, in words.
+        least_alike: Similarity to the background set that 1 % of the strangers fall below; None
+            without normalizer.
     """
 
     max_fpr: float = 0.01
@@ -67,6 +72,7 @@ class Judge:
     unsure: float | None = None
     normalizer: Normalizer | None = None
     calibration: str = ""
+    least_alike: float | None = None
 
     def verdict(self, score: float) -> Verdict:
         """Judge a match by its score; NaN if there is no match."""
@@ -75,6 +81,12 @@ class Judge:
         if score > self.copy:
             return "copy"
         return "unsure" if score > self.unsure else "not in the index"
+
+    def unlike(self, queries: NDArray[np.float32]) -> int:
+        """Count the queries (N, D) that are unlike the background set, as 1 % of strangers are."""
+        if self.normalizer is None or self.least_alike is None or not len(queries):
+            return 0
+        return int((self.normalizer(queries) < self.least_alike).sum())
 
     def words(self) -> str:
         """Describe the thresholds in a sentence or two."""
@@ -102,3 +114,13 @@ def check_rate(max_fpr: float) -> None:
     if not 0 < max_fpr < 1:
         msg = f"max_fpr must be above 0 and below 1, such as 0.01; got {max_fpr}"
         raise ValueError(msg)
+
+
+def unlike_words(unlike: int, images: int) -> str:
+    """Warn of images that the stated rate is not for; empty if there are too few of them."""
+    if unlike <= images * MANY_UNLIKE:
+        return ""
+    return (
+        f"{unlike} of {images} images are unlike the background set; the rate of false matches is "
+        "not stated for such images: build with a background set of their kind"
+    )

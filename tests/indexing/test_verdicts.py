@@ -16,6 +16,7 @@ from indexing.build import build
 from indexing.index import Index
 from indexing.search import search
 from indexing.similarity import Similarity, decimal
+from indexing.verdicts import unlike_words
 from models.store import VectorStore
 
 
@@ -110,7 +111,14 @@ def test_scores_are_normalized_by_half_of_a_large_background(tmp_path):
         nearest = np.sort(half @ query)[-2:].mean()
         assert match.similarity == pytest.approx((rows @ query).max(), abs=1e-5), number_
         assert match.score == pytest.approx(match.similarity - nearest, abs=1e-5)
-    assert len({id(index.judge(0.01).normalizer)}) == 1
+    judge = index.judge(0.01)
+    assert judge.unlike(unit(rng, 300)) < 0.05 * 300
+    narrow = rows[:1] + 0.01 * unit(rng, 200)
+    store(narrow / np.linalg.norm(narrow, axis=1, keepdims=True), "n", tmp_path / "n")
+    judge = build([tmp_path / "f"], tmp_path / "j", "Flat", background=tmp_path / "n").judge(0.01)
+    assert judge.unlike(queries) == 20  # what lies elsewhere is not of the background's kind
+    assert "20 of 20 images are unlike the background set" in unlike_words(20, 20)
+    assert unlike_words(1, 20) == ""
 
 
 def test_other_search_parameters_are_calibrated_for_when_asked(tmp_path):
