@@ -27,7 +27,8 @@ class EmbedderConfig:
         name: ``clip``, ``siglip``, ``dino`` or ``dinov2``; folder or Hub id of such a model or of
             this project's networks; Lightning checkpoint of the latter; a name of the registry,
             such as ``sscd-disc-mixup`` or ``efficientnet-lite0``; ``timm:NAME``;
-            ``torchvision:NAME``; or a TorchScript file, as SSCD, DINO and ISC are released.
+            ``torchvision:NAME``; ``https://HOST/v1#MODEL``, an OpenAI-compatible endpoint whose key
+            is in ``EMBEDDINGS_API_KEY``; or a TorchScript file, as SSCD, DINO and ISC are released.
         weights: State dict for a timm or torchvision network (``.safetensors``, or ``.pth``
             without code); the published weights if None.
         size: Input side in pixels; the network's own if None, or 288 if unknown, as in the paper.

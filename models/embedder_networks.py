@@ -22,6 +22,7 @@ from models.backbones import (
     untrusted,
 )
 from models.embedder_config import SHORT_NAMES, EmbedderConfig
+from models.endpoint import VIEW, EndpointEmbedder, is_endpoint
 from models.preprocessing import HALF, Preprocessing
 from models.store import combined_digest
 from models.towers import KINDS, open_towers
@@ -78,6 +79,9 @@ def open_network(config: EmbedderConfig, appearance: bool) -> OpenedNetwork:
     if config.weights is not None and not library:
         msg = f"weights are for the networks of timm and torchvision; {config.name} brings its own"
         raise ValueError(msg)
+    if is_endpoint(config.name):
+        endpoint = EndpointEmbedder(config.name)
+        return OpenedNetwork(endpoint, VIEW, True, endpoint.digest)
     if path.suffix == CHECKPOINT_SUFFIX and path.is_file():
         return _open_checkpoint(path, appearance)
     if path.is_file() or path.suffix in TORCHSCRIPT_SUFFIXES:

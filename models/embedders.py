@@ -21,6 +21,7 @@ from models.backbones import (
 )
 from models.embedder_config import EmbedderConfig
 from models.embedder_networks import embedder_folder, open_network
+from models.endpoint import is_endpoint
 from models.preprocessing import Preprocessing, module_device
 from models.towers import shorter_side
 
@@ -183,5 +184,10 @@ def open_embedder(config: EmbedderConfig | str, appearance: bool = False) -> Emb
 
 
 def identify_model(name: str) -> dict[str, Any]:
-    """Identify the weights behind a folder or Hub id; see :func:`engine.manifest.fingerprint`."""
+    """Identify the weights behind a folder or Hub id; see :func:`engine.manifest.fingerprint`.
+
+    Of an endpoint, only the name is known.
+    """
+    if is_endpoint(name):
+        return {"name": name}
     return fingerprint(name, embedder_folder(name))

@@ -119,7 +119,8 @@ def embed_options(parser: Parser) -> None:
         "--weights",
         type=str,
         default="clip",
-        help="clip, siglip, dino, dinov2, timm:NAME, a folder or a Hub id",
+        help="clip, siglip, dino, dinov2, timm:NAME, a folder, a Hub id, or an endpoint: "
+        "https://HOST/v1#MODEL",
     )
     add_job_arguments(parser, batch_size=32)
 
@@ -158,7 +159,10 @@ def retrieve_options(parser: Parser) -> None:
     parser.add_argument(
         "vectors", type=Path, help="folder of vectors from python -m sentinels embed"
     )
-    parser.add_argument("text", type=str, help="search text")
+    parser.add_argument("text", type=str, nargs="?", default="", help="search text")
+    parser.add_argument(
+        "--image", type=Path | None, default=None, help="image to search by, in place of a text"
+    )
     parser.add_argument(
         "--weights",
         type=str | None,
@@ -175,7 +179,8 @@ def retrieve_options(parser: Parser) -> None:
 
 
 def retrieve(settings: Any, output: Output) -> int:
-    """Search a collection's vectors by text; return 0."""
+    """Search a collection's vectors by a text or an image; return 0."""
+    from images.io import open_photo
     from models.embedder_config import EmbedderConfig
     from models.embedders import open_embedder
     from models.search import ExactIndex, rankings
@@ -184,7 +189,13 @@ def retrieve(settings: Any, output: Output) -> int:
     store = VectorStore.open(settings.vectors)
     embedder = open_embedder(settings.weights or EmbedderConfig.from_record(store.embedder))
     store.check_embedder(settings.vectors, embedder.fingerprint, embedder.digest)
-    query = embedder.embed_texts([settings.text]).cpu().numpy()
+    if bool(settings.text) == bool(settings.image) or (settings.image and settings.captions):
+        msg = "give a search text, with --captions or without, or an image by --image"
+        raise ValueError(msg)
+    if settings.image:
+        query = embedder.embed_arrays([open_photo(settings.image).rgb]).numpy()
+    else:
+        query = embedder.embed_texts([settings.text]).cpu().numpy()
     index = ExactIndex([(store.labels, store.matrix)])
     (ranking,) = rankings(index, query, settings.top_k)
     if settings.captions:
@@ -268,7 +279,7 @@ VERBS = {
         renamed={"model": "weights"},
     ),
     "retrieve": Verb(
-        "Search an embedded collection by text; prints score and image, best first.",
+        "Search an embedded collection by a text or an image; prints score and image, best first.",
         "sentinels retrieve VECTORS/ 'a red house' --top-k 20",
         retrieve_options,
         retrieve,

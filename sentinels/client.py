@@ -10,26 +10,30 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypedDict
-from urllib.parse import urlsplit
 
 import httpx2
 from tenacity import AsyncRetrying
 
-from engine.addresses import is_loopback
 from engine.files import write_bytes
+from engine.http_status import (
+    RetryableStatus,
+    RunEnds,
+    ServiceError,
+    raise_for_status,
+    read_api_key,
+    redact,
+)
 from engine.records import parse_json
 from engine.retries import MAX_WAIT_S, TransientFault, retry_settings
 from images.io import decode_photo
 from images.kinds import UnreadableImage
 from sentinels.fetch import fetch, read_bounded
-from sentinels.http_status import RetryableStatus, raise_for_status
 from sentinels.image_requests import (
     ServiceRequest,
     chat_request,
@@ -38,7 +42,7 @@ from sentinels.image_requests import (
     parse_images_answer,
 )
 from sentinels.messages import answer_text
-from sentinels.service import CallLimitReached, RunEnds, Service, ServiceError
+from sentinels.service import CallLimitReached, Service
 
 
 class CachedAnswer(TypedDict):
@@ -75,14 +79,7 @@ class Client:
 
     def __post_init__(self) -> None:
         self._final_error: RunEnds | None = None
-        self._key = os.environ.get(self.service.key_variable, "")
-        parts = urlsplit(self.service.base_url)
-        if not self._key and not is_loopback(parts.hostname or ""):
-            msg = f"no API key: set the environment variable {self.service.key_variable}"
-            raise ValueError(msg)
-        if self._key and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            msg = f"{self.service.base_url}: the API key would travel unencrypted; use https"
-            raise ValueError(msg)
+        self._key = read_api_key(self.service.base_url, self.service.key_variable)
 
     async def __aenter__(self) -> Client:
         self._ended = asyncio.Event()
@@ -212,7 +209,8 @@ class Client:
             self._count_call()
             async with self._http.stream("POST", url, headers=headers, **payload) as response:
                 content = await read_bounded(response, self.service.max_megabytes * 2**20)
-                raise_for_status(response, self._redact(content.decode(errors="replace")))
+                text = self._redact(content.decode(errors="replace"))
+                raise_for_status(response.status_code, response.headers.get("retry-after"), text)
             # A truncated body raises JSONDecodeError and is requested again.
             answer = json.loads(content)
             if not isinstance(answer, dict):
@@ -289,7 +287,7 @@ class Client:
 
     def _redact(self, text: str) -> str:
         """Replace the API key in a text."""
-        return text.replace(self._key, "[API key]") if self._key else text
+        return redact(text, self._key)
 
 
 def _read_if_exists(path: Path) -> bytes | None:

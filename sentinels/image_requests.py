@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.http_status import ServiceError
 from sentinels.messages import message, mime_subtype
-from sentinels.service import ServiceError
 
 URL = re.compile(r"https?://[^\s)\"'<>]+")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from engine.http_status import ServiceError
 from engine.pages.data_urls import data_url
 from images.headers import read_header
-from sentinels.service import ServiceError
 
 MIME_SUBTYPES = {"jpg": "jpeg", "png": "png", "webp": "webp"}
 """Codecs that services accept, with their MIME subtypes."""

@@ -16,6 +16,7 @@ from PIL import Image
 
 from engine.devices import Process
 from engine.files import name_bytes, write_bytes
+from engine.http_status import RunEnds
 from engine.job import Batch, Job
 from images.imitation import encode_like
 from images.inputs import ImageInput
@@ -31,7 +32,6 @@ from sentinels.plant_config import PlantConfig
 from sentinels.planters import Planted, Planter
 from sentinels.reader import AsyncReader, reads_as
 from sentinels.record import Record, Sentinel
-from sentinels.service import RunEnds
 from sentinels.view import VIEW_SIDE_PX, retriever_view
 from sentinels.word_keys import is_word_key
 

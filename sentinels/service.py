@@ -1,4 +1,4 @@
-"""Settings and errors of OpenAI-compatible services."""
+"""Settings of OpenAI-compatible services."""
 
 from __future__ import annotations
 
@@ -6,23 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from engine.stopping import EndsJob
-
-
-class ServiceError(ValueError):
-    """Signal a request that failed for good; repeating it does not help."""
-
-
-class RunEnds(ServiceError, EndsJob):
-    """Signal that no further request of the run can succeed."""
+from engine.http_status import RunEnds
 
 
 class CallLimitReached(RunEnds):
     """Signal that the request limit is reached."""
-
-
-class KeyRefused(RunEnds):
-    """Signal a rejected API key."""
 
 
 @dataclass(frozen=True)

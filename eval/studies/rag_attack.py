@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from engine.http_status import RunEnds
 from engine.progress import progress
 from eval.attacks.rag import FlowConfig, Generator, Judge, RagFlow, Retriever, query_prompt
 from eval.studies.rag_database import Database
@@ -19,7 +20,7 @@ from models.store import VectorStore
 from sentinels.client import Client
 from sentinels.record import Record
 from sentinels.retrieve import read_captions
-from sentinels.service import RunEnds, Service
+from sentinels.service import Service
 from sentinels.trials import Trials
 
 logger = logging.getLogger(__name__)

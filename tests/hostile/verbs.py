@@ -177,8 +177,7 @@ CASES = [
         goes_on=False,
     ),
     Case(
-        "indexing dedup photos -o out.csv --html --threshold 0.9 --extractor.name extractor "
-        f"{ONE}",
+        f"indexing dedup photos -o out.csv --html --threshold 0.9 --extractor.name extractor {ONE}",
         ("photos", "extractor"),
         share=2,
         goes_on=False,

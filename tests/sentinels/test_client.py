@@ -3,11 +3,12 @@ import time
 
 import pytest
 
+from engine.http_status import KeyRefused, ServiceError
 from sentinels.answers import is_refusal, parse_list, parse_ranking, yes_or_no
 from sentinels.client import Client
 from sentinels.fetch import fetch
 from sentinels.messages import message
-from sentinels.service import CallLimitReached, KeyRefused, Service, ServiceError
+from sentinels.service import CallLimitReached, Service
 from tests.sentinels.conftest import KEY, picture_bytes, send
 
 ASK = [message("hello")]

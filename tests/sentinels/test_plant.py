@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from engine.cli import run
+from engine.http_status import KeyRefused
 from images.headers import read_header
 from images.io import open_photo, save_png
 from images.photo import Photo
@@ -25,7 +26,7 @@ from sentinels.planters import LocalPlanter, ServicePlanter, nearest_size
 from sentinels.plate import PlateStyle, set_key
 from sentinels.reader import open_reader
 from sentinels.record import Record
-from sentinels.service import KeyRefused, Service
+from sentinels.service import Service
 from sentinels.verify import verify
 from sentinels.view import retriever_view
 from tests.sentinels.conftest import KEY
