@@ -9,7 +9,6 @@ from pathlib import Path
 
 from images.inputs import ImageInput, find_images
 from images.io import save_png
-from images.kinds import UnreadableImage
 from images.photo import Photo
 from sentinels.planters import LocalPlanter
 from sentinels.record import Record
@@ -19,7 +18,7 @@ def plant_decoys(planted: Record, originals: Path, folder: Path, seed: int) -> R
     """Plant the keys of a record in images that are not its sources.
 
     A system that searches decoys finds the key it is asked for, but another image. Its outputs must
-    not be taken for use of the sentinels. Decoys are lettered by the local planter and not read
+    not be taken for use of the sentinels. Decoys are made by the local planter and not read
     back. Finished decoys are kept.
 
     Args:
@@ -40,13 +39,14 @@ def plant_decoys(planted: Record, originals: Path, folder: Path, seed: int) -> R
     record = Record(file, provenance={"decoys_of": str(planted.file.resolve())})
     for number, (name, sentinel) in enumerate(planted.sentinels.items()):
         target = folder / "images" / f"{number:05d}.png"
-        source = _plant_first(free, sentinel.key, seed, target)
-        if source is None:
+        try:
+            source = _plant_first(free, sentinel.key, seed, target)
+        except ValueError as error:
             msg = (
                 f"{originals}: {len(planted.sentinels)} decoys need as many images that are no "
-                f"sources, and that a key fits on; there are {number}: leave the arm decoy out"
+                f"sources; there are {number} ({error}): leave the arm decoy out"
             )
-            raise ValueError(msg)
+            raise ValueError(msg) from error
         record.sentinels[name] = replace(
             sentinel,
             original=record.relative(source.path),
@@ -57,18 +57,20 @@ def plant_decoys(planted: Record, originals: Path, folder: Path, seed: int) -> R
     return record
 
 
-def _plant_first(free: list[ImageInput], key: str, seed: int, target: Path) -> ImageInput | None:
+def _plant_first(free: list[ImageInput], key: str, seed: int, target: Path) -> ImageInput:
     """Plant a key in the first image that takes it, and remove the images that were tried.
 
-    Returns:
-        The image; None if none takes it.
+    Raises:
+        ValueError: If none takes it, with the last reason.
     """
+    reason = "no more images"
     while free:
         source = free.pop()
         try:
             planted = asyncio.run(LocalPlanter().plant(source.open().rgb, key, seed, len(free)))
-        except (UnreadableImage, ValueError):
+        except ValueError as error:
+            reason = str(error)
             continue
         save_png(Photo(planted.rgb), target)
         return source
-    return None
+    raise ValueError(reason)

@@ -1,6 +1,7 @@
-"""An innocent generator letters the keys it is asked for, and is not accused."""
+"""An innocent generator shows the keys it is asked for, and is not accused."""
 
 import asyncio
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from scipy.stats import kstest
 
 from images.io import to_uint8
 from models.embedders import open_embedder
-from sentinels.keys import KeyMaker
 from sentinels.permutation import permutation_test, sequential_test
+from sentinels.plant import PlantConfig, key_maker
 from sentinels.planters import LocalPlanter
 from tests.conftest import SHIPPED
 from tiny.dataset import PortraitDataset
@@ -24,30 +25,29 @@ def portraits(first):
     return [to_uint8(item["image"]).permute(1, 2, 0).contiguous().numpy() for item in items]
 
 
-def lettered(image, key, seed):
+def keyed(image, key, seed):
     return asyncio.run(LocalPlanter().plant(image, key, seed, 0)).rgb
 
 
-@pytest.fixture(scope="module")
-def studies():
+@cache
+def studies(kind):
     """Sources and other images, and in each study 7 of both, with keys on them.
 
-    The innocent generator letters keys just as the owner does, on images of its own.
+    The innocent generator shows keys just as the owner does, on images of its own. The first
+    studies have sentinels, too.
     """
     sources, others = portraits(1_800_000), portraits(1_900_000)
     drawn, answers, sentinels = [], [], []
     for seed in range(STUDIES):
-        rng, maker = np.random.default_rng(seed), KeyMaker(seed=seed)
+        maker = key_maker(PlantConfig(key_kind=kind), LocalPlanter(), seed)
+        rng = np.random.default_rng(seed)
         chosen, imagined = rng.choice(POOL, KEYS, False), rng.choice(POOL, KEYS, False)
         keys = [maker.draw(f"{name}/0") for name in chosen]
         drawn.append(chosen)
-        answers += [
-            lettered(others[place], key, seed) for place, key in zip(imagined, keys, strict=True)
-        ]
-        sentinels += [
-            lettered(sources[place], key, 1000 + seed)
-            for place, key in zip(chosen, keys, strict=True)
-        ]
+        for place, other, key in zip(chosen, imagined, keys, strict=True):
+            answers.append(keyed(others[other], key, seed))
+            if seed < FEW:
+                sentinels.append(keyed(sources[place], key, 1000 + seed))
     return sources, np.stack(drawn), answers, sentinels
 
 
@@ -70,9 +70,15 @@ def by_study(vectors):
     return vectors.reshape(-1, KEYS, vectors.shape[1])
 
 
-@pytest.mark.parametrize("model", ["shipped", "reads", "clip", "siglip", "dino", "dinov2"])
-def test_p_is_uniform_for_an_innocent_generator_that_letters_keys(studies, embed, model):
-    sources, drawn, answers, _ = studies
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        *((model, "letters") for model in ("shipped", "reads", "clip", "siglip", "dino", "dinov2")),
+        ("shipped", "words"),
+    ],
+)
+def test_p_is_uniform_for_an_innocent_generator_that_shows_the_key(embed, model, kind):
+    sources, drawn, answers, _ = studies(kind)
     outputs, references = by_study(embed(model, answers)), embed(model, sources)[drawn]
     cosines = outputs @ references.transpose(0, 2, 1)
     values = [permutation_test(one, 0).p for one in cosines]
@@ -82,10 +88,8 @@ def test_p_is_uniform_for_an_innocent_generator_that_letters_keys(studies, embed
     assert np.mean(evidence) < 1 + 3 * np.std(evidence) / np.sqrt(STUDIES)
 
 
-def test_a_model_that_reads_accuses_the_innocent_if_it_is_compared_with_the_sentinels(
-    studies, embed
-):
-    _, _, answers, sentinels = studies
+def test_a_model_that_reads_accuses_the_innocent_if_it_is_compared_with_the_sentinels(embed):
+    _, _, answers, sentinels = studies("letters")
     outputs, references = (
         by_study(embed("reads", images[: FEW * KEYS])) for images in (answers, sentinels)
     )
@@ -95,13 +99,15 @@ def test_a_model_that_reads_accuses_the_innocent_if_it_is_compared_with_the_sent
     assert np.mean(np.array(values) <= 0.05) > 0.5
 
 
-@pytest.mark.parametrize("model", ["shipped", "reads"])
-def test_a_system_that_uses_the_sentinels_is_found(studies, embed, model):
-    sources, drawn, answers, sentinels = studies
-    # Half of what it retrieves, half of what it imagines, with another lettering.
+@pytest.mark.parametrize(
+    ("model", "kind"), [("shipped", "letters"), ("reads", "letters"), ("shipped", "words")]
+)
+def test_a_system_that_uses_the_sentinels_is_found(embed, model, kind):
+    sources, drawn, answers, sentinels = studies(kind)
+    # Half of what it retrieves, half of what it imagines, with the key elsewhere.
     mixed = [
         (retrieved // 2 + imagined // 2).astype(np.uint8)
-        for retrieved, imagined in zip(sentinels[: FEW * KEYS], answers, strict=False)
+        for retrieved, imagined in zip(sentinels, answers, strict=False)
     ]
     outputs, references = by_study(embed(model, mixed)), embed(model, sources)[drawn[:FEW]]
     cosines = outputs @ references.transpose(0, 2, 1)
