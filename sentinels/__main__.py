@@ -16,25 +16,8 @@ from engine.cli import (
     job_options,
     run,
 )
-from sentinels.plant_command import VERB
+from sentinels import plan_command, plant_command
 from sentinels.reader_names import AUTO, HELP, NONE, SERVICE
-
-
-def plan_options(parser: Parser) -> None:
-    """Add the options of ``plan``."""
-    parser.add_call("sentinels.plan_config:PlanConfig")
-
-
-def plan(settings: Any, output: Output) -> int:
-    """Simulate how many keys a decision needs; return 0."""
-    from sentinels.plan import as_values, in_words
-    from sentinels.plan import plan as simulate
-    from sentinels.plan_config import PlanConfig
-
-    config = dataclass_from(settings, PlanConfig)
-    needed = simulate(config)
-    output.result(in_words(needed, config), **as_values(needed, config))
-    return 0
 
 
 def verify_options(parser: Parser) -> None:
@@ -257,13 +240,8 @@ def decide(settings: Any, output: Output) -> int:
 
 
 VERBS = {
-    "plan": Verb(
-        "Simulate how many keys a decision needs for a p-value at a hit rate, before publishing.",
-        "sentinels plan --hit-rates '[0.9, 0.5]' --levels '[0.001]'",
-        plan_options,
-        plan,
-    ),
-    "plant": VERB,
+    "plan": plan_command.VERB,
+    "plant": plant_command.VERB,
     "verify": Verb(
         "Check a record of sentinels against the files. Errors spoil the evidence; warnings weaken "
         "it or expose sentinels.",
