@@ -10,7 +10,7 @@ import yaml
 from datamodules.fake2m.datamodule import Fake2MDataModule
 from datamodules.fake2m.making import ReconstructionConfig
 from datamodules.fake2m.reconstruct import reconstruct
-from datamodules.twins import TwinSource
+from datamodules.twins import TwinSource, TwinStream
 from detectors.cli import main
 from detectors.detector import Detector, load_detector
 from detectors.module import SentryModule
@@ -166,6 +166,27 @@ def test_paired_batches_repeat_with_edits_and_alignment(twins):
     assert all(torch.equal(a["image"], b["image"]) for a, b in zip(first, second, strict=True))
     plain = batches(twins, train_edit=RandomHistory())
     assert not all(torch.equal(a["image"], b["image"]) for a, b in zip(first, plain, strict=True))
+
+
+def test_pairs_with_histories_go_on_exactly(twins):
+    view = View("crop", size=24, resize=24, random=True)
+
+    def stream():
+        draws = {"batch_size": 4, "batches": 3, "shuffle": 8, "seed": 1, "rank": 0}
+        return TwinStream([twins], aligned=True, view=view, edit=RandomHistory(), **draws)
+
+    unbroken = stream()
+    whole = [*unbroken]
+    unbroken.go_to(3)
+    whole += unbroken
+    resumed = stream()
+    resumed.go_to(2)
+    rest = [*resumed]
+    resumed.go_to(3)
+    rest += resumed
+    assert len(rest) == len(whole) - 8
+    for expected, found in zip(whole[8:], rest, strict=True):
+        assert torch.equal(expected["image"], found["image"])
 
 
 def test_a_detector_is_trained_on_pairs_with_histories(config, twins, tmp_path):
