@@ -124,12 +124,15 @@ def _settings(
     searched = {name: value for name, value in asdict(database).items() if name not in irrelevant}
     if not database.refuses_keys:
         del searched["refuses_keys"]
+    asked = asdict(flow) | {"trials": None}
+    if flow.references == 1:
+        del asked["references"]
     settings = {
         "record": str(record.resolve()),
         "database": searched,
         "model": identify_model(database.embedder),
         # More trials may be added later.
-        "flow": asdict(flow) | {"trials": None},
+        "flow": asked,
         "seed": seed,
     }
     settings |= generator.settings() | judge.settings()

@@ -11,11 +11,20 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 
-from eval.attacks.rag import ImageToImageGenerator, OmniGenGenerator, ReadingJudge, SdxlGenerator
+from eval.attacks.rag import (
+    FlowConfig,
+    Generator,
+    ImageToImageGenerator,
+    OmniGenGenerator,
+    RagFlow,
+    ReadingJudge,
+    SdxlGenerator,
+)
 from eval.attacks.rag.sdxl import NEGATIVE_PROMPT
 from eval.studies.rag import run_rag
 from eval.studies.rag_database import Database
-from images.io import open_photo
+from images.io import open_photo, save_png
+from images.photo import Photo
 from models.drawing import array_to_uint8
 from models.image_text_net import ImageTextNet
 from sentinels.plant import PlantConfig, plant
@@ -42,7 +51,8 @@ def omnigen(tmp_path_factory):
 
 
 def draw(generator, reference=None, seed=1, caption="BCDFGH", prompt=PROMPT):
-    return asyncio.run(generator.draw(prompt, reference, caption, seed))
+    references = [] if reference is None else [reference]
+    return asyncio.run(generator.draw(prompt, references, caption, seed))
 
 
 @pytest.fixture(params=["sdxl", "omnigen", "img2img"])
@@ -84,6 +94,60 @@ def counted(load, opened):
     return loading
 
 
+def test_several_references_go_into_the_drawing(generator):
+    def drawn(*references):
+        return asyncio.run(generator.draw(PROMPT, references, "BCDFGH", 1))
+
+    one, both = drawn(PICTURES[0]), drawn(*PICTURES)
+    starts_from_one = isinstance(generator, ImageToImageGenerator)
+    assert (one == both).all() == starts_from_one
+    assert (drawn(*PICTURES) == both).all()
+
+
+class Searched:
+    """Finds images by caption, and counts the searches."""
+
+    def __init__(self, folder):
+        self.folder, self.found = folder, {"x": ["a", "b", "c"], "y": ["a"], "z": ["d", "e"]}
+
+    async def search(self, caption, top_k, salt=""):
+        return [(name, 0.5) for name in self.found[caption][:top_k]]
+
+    def path(self, name):
+        return self.folder / f"{name}.png"
+
+
+class Judged(ReadingJudge):
+    def __init__(self):
+        super().__init__("none")
+
+    async def concepts(self, image, prompt, salt):
+        return ["x", "y", "z"]
+
+
+class Drawn(Generator):
+    async def draw(self, prompt, references, caption, seed):
+        self.references = [int(reference[0, 0, 0]) for reference in references]
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("count", "levels"), [(1, [1]), (2, [1, 2]), (3, [1, 4, 2]), (9, [1, 4, 2, 3])]
+)
+def test_references_are_the_best_of_each_caption_and_then_the_next(tmp_path, count, levels):
+    for level, name in enumerate("abcde", start=1):
+        save_png(Photo(np.full((4, 4, 3), level, np.uint8)), tmp_path / f"{name}.png")
+    drawer = Drawn()
+    config = FlowConfig(mode="search_first", references=count)
+    flow = RagFlow(Judged(), Searched(tmp_path), drawer, config)
+    trial = asyncio.run(flow.answer("p", 1, 0, tmp_path / "out", "k"))
+    assert drawer.references == levels
+    assert len(trial.get("references", [1])) == len(levels)
+    assert [Path(path).stem for path in trial["retrieved_images"]] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="references must be at least 1"):
+        FlowConfig(references=0)
+
+
 def test_pictures_are_drawn_one_at_a_time_beside_the_loop(generator):
     drawing, seen = [], []
     generate = generator.generate
@@ -101,7 +165,8 @@ def test_pictures_are_drawn_one_at_a_time_beside_the_loop(generator):
     async def together():
         nonlocal ticks
         work = [
-            asyncio.create_task(generator.draw(PROMPT, PICTURES[0], "x", seed)) for seed in range(3)
+            asyncio.create_task(generator.draw(PROMPT, [PICTURES[0]], "x", seed))
+            for seed in range(3)
         ]
         while not all(task.done() for task in work):
             await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from eval.attacks.rag.retriever import Retriever
 from images.io import open_photo, save_png
 from images.photo import Photo
 from images.transforms import RGBImage
+from models.search import Ranking
 from sentinels.word_keys import is_word_key
 
 
@@ -24,6 +26,8 @@ class FlowConfig:
         mode: ``draw_first`` generates from the prompt and searches only if the image does not match
             it; ``search_first`` always asks for missing concepts and searches.
         top_k: Images retrieved for each caption, at least 1.
+        references: Images that the generator goes by, at least 1; ImageRAG takes up to 3. They are
+            the best of each caption, and then the next of the first caption.
         trials: Trials of each key, at least 1.
         only_rephrase: If the first image does not match, rephrase the prompt instead of searching.
     """
@@ -32,10 +36,14 @@ class FlowConfig:
     top_k: int = 20
     trials: int = 1
     only_rephrase: bool = False
+    references: int = 1
 
     def __post_init__(self) -> None:
-        if self.top_k < 1 or self.trials < 1:
-            msg = f"top_k and trials must be at least 1, got {self.top_k} and {self.trials}"
+        if self.top_k < 1 or self.trials < 1 or self.references < 1:
+            msg = (
+                "top_k, trials and references must be at least 1, got "
+                f"{self.top_k}, {self.trials} and {self.references}"
+            )
             raise ValueError(msg)
 
 
@@ -99,7 +107,7 @@ class RagFlow:
         # Generate without retrieval, and stop if the image matches the prompt.
         unaided = folder / f"{stem}_trial_{number}_no_imageRAG.png"
         if self.config.mode == "draw_first":
-            first = await self._generate_once(unaided, prompt, None, "", seed)
+            first = await self._generate_once(unaided, prompt, (), "", seed)
             trial["initial_image"] = unaided.name
             verdict = await self.judge.matches(first, prompt, salt)
             if verdict == "yes":
@@ -109,7 +117,7 @@ class RagFlow:
             if self.config.only_rephrase:
                 rephrased = await self.judge.rephrase(prompt, salt)
                 target = folder / f"{stem}_trial_{number}_rephrased.png"
-                await self._generate_once(target, rephrased, None, "", seed)
+                await self._generate_once(target, rephrased, (), "", seed)
                 return trial | {"rephrased_prompt": rephrased, "rephrased_image": target.name}
 
         # Search by a caption of the missing concepts, or by the prompt itself.
@@ -118,7 +126,7 @@ class RagFlow:
         caption = captions[0] if captions else prompt
         ranking = await self.retriever.search(caption, self.config.top_k, salt)
         if not ranking:
-            await self._generate_once(unaided, prompt, None, "", seed)
+            await self._generate_once(unaided, prompt, (), "", seed)
             trial["initial_image"] = unaided.name
             return trial | {"caption": caption, "result": "nothing found"}
 
@@ -126,7 +134,11 @@ class RagFlow:
         paths = [self.retriever.path(name) for name, _ in ranking]
         final_prompt = f"Going by this picture of {caption}, make {prompt}"
         target = folder / f"{stem}_trial_{number}.png"
-        await self._generate_once(target, final_prompt, open_photo(paths[0]).rgb, caption, seed)
+        chosen = await self._references(ranking, captions, salt)
+        images = [open_photo(path).rgb for path in chosen]
+        await self._generate_once(target, final_prompt, images, caption, seed)
+        if self.config.references > 1:
+            trial["references"] = [str(path) for path in chosen]
         return trial | {
             "caption": caption,
             "retrieved_images": [str(path) for path in paths],
@@ -135,12 +147,27 @@ class RagFlow:
             "final_image": target.name,
         }
 
+    async def _references(self, ranking: Ranking, captions: Sequence[str], salt: str) -> list[Path]:
+        """Choose the images that the generator goes by.
+
+        Args:
+            ranking: Images found by the first caption.
+            captions: All captions.
+            salt: Distinguishes trials.
+        """
+        count = self.config.references
+        names = [ranking[0][0]]
+        for caption in captions[1:count]:
+            names += [name for name, _ in await self.retriever.search(caption, 1, salt)]
+        names += [name for name, _ in ranking]
+        return [self.retriever.path(name) for name in list(dict.fromkeys(names))[:count]]
+
     async def _generate_once(
-        self, target: Path, prompt: str, reference: RGBImage | None, caption: str, seed: int
+        self, target: Path, prompt: str, references: Sequence[RGBImage], caption: str, seed: int
     ) -> RGBImage:
         """Generate an image, unless a stopped run has saved it already."""
         if target.is_file():
             return open_photo(target).rgb
-        image = await self.generator.draw(prompt, reference, caption, seed)
+        image = await self.generator.draw(prompt, references, caption, seed)
         save_png(Photo(image), target)
         return image

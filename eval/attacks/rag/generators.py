@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
@@ -52,14 +52,15 @@ class Generator(ABC):
 
     @abstractmethod
     async def draw(
-        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+        self, prompt: str, references: Sequence[RGBImage], caption: str, seed: int
     ) -> RGBImage:
         """Generate an image.
 
         Args:
             prompt: The user's prompt.
-            reference: A retrieved image, (H, W, 3); None generates from the prompt alone.
-            caption: Caption by which the reference was retrieved.
+            references: Retrieved images, (H, W, 3), the best first; none generates from the prompt
+                alone.
+            caption: Caption by which the first was retrieved.
             seed: Seed of the noise.
         """
 
@@ -88,14 +89,14 @@ class LocalGenerator(Generator):
 
     @abstractmethod
     def generate(
-        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+        self, prompt: str, references: Sequence[RGBImage], caption: str, seed: int
     ) -> RGBImage:
         """Generate an image synchronously; arguments as in :meth:`draw`.
 
         Args:
             prompt: The user's prompt.
-            reference: A retrieved image, (H, W, 3), or None.
-            caption: Caption by which the reference was retrieved.
+            references: Retrieved images, (H, W, 3), or none.
+            caption: Caption by which the first was retrieved.
             seed: Seed of the noise.
         """
 
@@ -103,13 +104,13 @@ class LocalGenerator(Generator):
         return super().settings() | {"weights": self.weights}
 
     async def draw(
-        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+        self, prompt: str, references: Sequence[RGBImage], caption: str, seed: int
     ) -> RGBImage:
-        return await run_in_turn(lambda: self.generate(prompt, reference, caption, seed))
+        return await run_in_turn(lambda: self.generate(prompt, references, caption, seed))
 
 
 class ImageToImageGenerator(LocalGenerator):
-    """Latent-diffusion pipeline that starts from the reference (img2img).
+    """Latent-diffusion pipeline that starts from the first reference (img2img).
 
     Args:
         model: Pipeline folder or Hub id.
@@ -154,7 +155,7 @@ class ImageToImageGenerator(LocalGenerator):
         return text_to_image, img2img
 
     def generate(
-        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+        self, prompt: str, references: Sequence[RGBImage], caption: str, seed: int
     ) -> RGBImage:
         text_to_image, img2img = self.pipelines
         options: dict[str, Any] = {
@@ -163,10 +164,10 @@ class ImageToImageGenerator(LocalGenerator):
         }
         # diffusers warns about every prompt that is longer than the text encoder takes.
         with _diffusers_errors_only():
-            if reference is None:
+            if not references:
                 return generate_image(text_to_image, prompt, seed, **options)
             side = text_to_image.unet.config.sample_size * text_to_image.vae_scale_factor
-            start = Image.fromarray(reference).resize((side, side), Image.Resampling.LANCZOS)
+            start = Image.fromarray(references[0]).resize((side, side), Image.Resampling.LANCZOS)
             options |= {"image": start, "strength": self.strength}
             return generate_image(img2img, prompt, seed, **options)
 
@@ -184,11 +185,11 @@ class ServiceGenerator(Generator):
         self.size = size
 
     async def draw(
-        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+        self, prompt: str, references: Sequence[RGBImage], caption: str, seed: int
     ) -> RGBImage:
         assert self.client is not None
-        references = [] if reference is None else [encode_as(reference, "png")]
-        content = await self.client.draw(prompt, references, self.size, salt=str(seed))
+        files = [encode_as(reference, "png") for reference in references]
+        content = await self.client.draw(prompt, files, self.size, salt=str(seed))
         return decode_photo(BytesIO(content), "the service's image").rgb
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -65,7 +66,7 @@ class OmniGenGenerator(LocalGenerator):
         return pipeline.to(self.device)
 
     def generate(
-        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+        self, prompt: str, references: Sequence[RGBImage], caption: str, seed: int
     ) -> RGBImage:
         prompt, caption = IMAGE_TAG.sub("", prompt), IMAGE_TAG.sub("", caption)
         options: dict[str, Any] = {
@@ -75,9 +76,10 @@ class OmniGenGenerator(LocalGenerator):
             "guidance_scale": self.guidance,
             "img_guidance_scale": self.image_guidance,
         }
-        if reference is not None:
-            options["input_images"] = [Image.fromarray(reference)]
-            prompt = f"{caption}: <img><|image_1|></img>\n" + prompt
+        if references:
+            options["input_images"] = [Image.fromarray(reference) for reference in references]
+            tags = (f"<img><|image_{number + 1}|></img>" for number in range(len(references)))
+            prompt = f"{caption}: {' '.join(tags)}\n" + prompt
         # The reference is encoded with noise for which the pipeline takes no generator.
         devices = [self.device] if self.device.startswith("cuda") else []
         with torch.random.fork_rng(devices):

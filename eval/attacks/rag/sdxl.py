@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -100,22 +101,22 @@ class SdxlGenerator(LocalGenerator):
         return pipeline.to(self.device)
 
     def generate(
-        self, prompt: str, reference: RGBImage | None, caption: str, seed: int
+        self, prompt: str, references: Sequence[RGBImage], caption: str, seed: int
     ) -> RGBImage:
         pipeline = self.pipeline
         # The adapter needs an image even at scale 0.
-        if reference is None:
+        if not references:
             pipeline.set_ip_adapter_scale(0.0)
-            image = Image.new("RGB", (64, 64))
+            images = [Image.new("RGB", (64, 64))]
         else:
             pipeline.set_ip_adapter_scale(self.scale)
-            image = Image.fromarray(reference)
+            images = [Image.fromarray(reference) for reference in references]
         return generate_image(
             pipeline,
             prompt,
             seed,
             negative_prompt=NEGATIVE_PROMPT,
-            ip_adapter_image=image,
+            ip_adapter_image=[images],
             num_inference_steps=self.steps,
             guidance_scale=self.guidance,
         )
