@@ -81,8 +81,8 @@ def test_two_grids_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_pat
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Purification: jpeg75" in page
     assert "Box: white if the protection was made against the attacked model" in page
-    assert "data:image/svg+xml" in page
-    assert page.count("<img") == 1 + 2 * 3 * 2
+    assert "<svg" in page
+    assert page.count("<img") == 2 * 3 * 2
     cell = tmp_path / "out" / "cells" / "lora_ti" / "jpeg75" / "people" / "1000000"
     assert len(list((cell / "rid").glob("purified_*.png"))) == 2
     kept = (cell / "result.json").stat().st_mtime_ns
