@@ -1,7 +1,7 @@
 """Model of memory, disk and latency of sharded IVF-PQ, checked against measurements.
 
-Run ``python -m benchmarks.index_model 1 4 16`` for indices of so many million entries, the smallest
-first. Each size is a process of its own, on one thread.
+Run ``python -m benchmarks.index_model 0.2 0.4 1`` for indices of so many million entries, or
+``1 4 16`` on an idle machine. Each size is a process of its own, on one thread.
 
 The model, for N entries in C cells, of which P are searched, codes of M bytes, D dimensions and
 S files:
@@ -10,7 +10,8 @@ S files:
   latter two once in each file
 * milliseconds of a query: coarse C D + overhead P S + scan M N P / C
 
-The three constants are fitted on the first size and predict the others.
+The three constants are fitted on all sizes but the last, which they predict: it is their test. One
+size alone cannot tell the overhead from the scan.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ QUERIES = 300
 TRAINING = 100_000
 PROBES = (1, 16, 64, 256)
 SHARDS = 4
+
+
+Row = tuple[float, dict[str, Any]]
+"""Millions of entries, and figures of :func:`measure`."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +116,40 @@ def measure(millions: float) -> dict[str, Any]:
         }
 
 
-def fitted(size: Size, milliseconds: Mapping[str, float]) -> NDArray[np.float64]:
-    """Fit the constants, none below 0, to one size with least relative errors."""
+def fitted(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Fit the constants, none below 0, to several sizes with least relative errors."""
     from scipy.optimize import nnls
 
-    measured = np.array([*milliseconds.values()])
-    rows = np.stack([size.terms(int(probes)) for probes in milliseconds]) / measured[:, None]
-    scale = rows.max(axis=0)
-    constants: NDArray[np.float64] = nnls(rows / scale, np.ones(len(rows)))[0]
+    terms = []
+    for millions, figures in rows:
+        for probes, measured in figures["milliseconds"].items():
+            terms.append(of_millions(millions).terms(int(probes)) / measured)
+    scale = np.max(terms, axis=0)
+    constants: NDArray[np.float64] = nnls(np.stack(terms) / scale, np.ones(len(terms)))[0]
     return constants / scale
+
+
+def print_model(rows: Sequence[Row]) -> None:
+    """Print measurements, predictions, the constants and the plans."""
+    constants = fitted(rows[:-1])
+    probes = " | ".join(f"ms, {count} cells | model" for count in PROBES)
+    print(f"| million entries | cells | MB | model | {probes} |")
+    print(f"|---|---|---|---|{'---|---|' * len(PROBES)}")
+    for millions, figures in rows:
+        size = of_millions(millions)
+        cells = [f"{millions:g}", f"{size.cells:,}"]
+        cells += [f"{figures['bytes'] / 2**20:.1f}", f"{size.bytes() / 2**20:.1f}"]
+        for count, measured in figures["milliseconds"].items():
+            cells += [f"{measured:.2f}", f"{size.terms(int(count)) @ constants:.2f}"]
+        print(f"| {' | '.join(cells)} |")
+    coarse, overhead, scan = constants * 1e6
+    print(f"\n{coarse:.3f} ns a cell and dimension, ", end="")
+    print(f"{overhead:.0f} ns a cell searched in a file, {scan:.3f} ns a byte of code")
+    for title, size, count in PLANS:
+        milliseconds = size.terms(count) @ constants
+        print(
+            f"{title}: {size.bytes() / 2**30:.1f} GB, {milliseconds:.1f} ms a query of one thread"
+        )
 
 
 def main(arguments: list[str]) -> None:
@@ -127,36 +157,11 @@ def main(arguments: list[str]) -> None:
     if arguments[0] == "row":
         print(json.dumps(measure(float(arguments[1]))))
         return
-    constants = None
-    probes = " | ".join(f"ms, {count} cells: measured | model" for count in PROBES)
-    print(f"| million entries | cells | MB: measured | model | {probes} |")
-    print(f"|---|---|---|---|{'---|---|' * len(PROBES)}")
-    for millions in map(float, arguments):
-        row = run_row("index_model", "row", str(millions))
-        size = of_millions(millions)
-        if constants is None:
-            constants = fitted(size, row["milliseconds"])
-        cells = [f"{millions:g}", f"{size.cells:,}"]
-        cells += [f"{row['bytes'] / 2**20:.1f}", f"{size.bytes() / 2**20:.1f}"]
-        for count, measured in row["milliseconds"].items():
-            cells += [f"{measured:.2f}", f"{size.terms(int(count)) @ constants:.2f}"]
-        print(f"| {' | '.join(cells)} |", flush=True)
-        print(
-            f"{row['training_seconds']:.0f} s of training, {row['adding_seconds']:.0f} s of adding",
-            file=sys.stderr,
-        )
-    assert constants is not None
-    coarse, overhead, scan = constants * 1e6
-    print(
-        f"\nns: {coarse:.3f} a cell and dimension, {overhead:.0f} a cell searched in a file, ",
-        end="",
-    )
-    print(f"{scan:.3f} a byte of code")
-    for title, size, count in PLANS:
-        milliseconds = size.terms(count) @ constants
-        print(
-            f"{title}: {size.bytes() / 2**30:.1f} GB, {milliseconds:.1f} ms a query of one thread"
-        )
+    rows = []
+    for millions in sorted(map(float, arguments)):
+        rows.append((millions, run_row("index_model", "row", str(millions))))
+        print(rows[-1], file=sys.stderr)
+    print_model(rows)
 
 
 PLANS = (
