@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_IMAGES = 300
 """Images on a page."""
 
-MAX_HEAT_MAPS = 60
+MAX_HEAT_MAPS = 20
 """Images with heat maps, which take as many forward passes as an image has windows."""
 
 THREADS = 4
