@@ -145,7 +145,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
             views: Results of :meth:`view_of`, or (D,) features. Views of different sizes are
                 processed one by one.
         """
-        return pooled_logits(self, views, features=False)[0]
+        return pooled_logits(self, self.calibration.crops, views)[0]
 
     def logits_and_features_of(self, views: Sequence[Tensor]) -> tuple[list[float], Floats]:
         """Compute the logits of N images, and their features for :class:`detectors.domain.Domain`.
@@ -157,7 +157,7 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
             Logits, and (N, D) features: those of the network, then statistics of the views; of
             several crops the means.
         """
-        return pooled_logits(self, views, features=True)
+        return pooled_logits(self, self.calibration.crops, views, self.network)
 
     def outputs_of(self, views: Sequence[Tensor]) -> list[Output]:
         """Compute logits, and distances from the classes of the calibration.

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detectors.domain_features import recorded_features, view_statistics
 from images.transforms.views import as_input
 
 if TYPE_CHECKING:
-    from detectors.detector import Detector
+    from detectors.crop_rule import CropRule
     from detectors.domain import Floats
 
 CROPS_AT_ONCE = 16
@@ -29,14 +29,15 @@ def batched(views: Sequence[Tensor]) -> list[Tensor]:
 
 
 def pooled_logits(
-    detector: Detector, views: Sequence[Tensor], features: bool
+    detector: nn.Module, rule: CropRule, views: Sequence[Tensor], of: nn.Module | None = None
 ) -> tuple[list[float], Floats]:
     """Compute the logits and features of all crops, and pool those of each image.
 
     Args:
-        detector: The detector; its calibration says how logits are pooled.
+        detector: Module from views in [0, 1] to logits.
+        rule: How the logits of several crops become one.
         views: N results of :meth:`detectors.detector.Detector.view_of`, or (D,) features.
-        features: Compute features, too.
+        of: Network of the detector whose features are computed, too; None for none.
 
     Returns:
         Logits, and (N, D) features, of several crops their mean; (N, 0) unless asked for.
@@ -48,27 +49,26 @@ def pooled_logits(
     rows: list[Floats] = []
     for start in range(0, len(crops), at_once):
         part = crops[start : start + at_once]
-        logits.append(_logits(detector, part, rows if features else None))
+        logits.append(_logits(detector, part, rows, of))
     ends = np.cumsum([len(of_image) for of_image in by_image])[:-1]
-    rule = detector.calibration.crops
     pooled = [rule.pooled(part) for part in np.split(np.concatenate(logits), ends)]
-    if not features:
+    if of is None:
         return pooled, np.empty((len(views), 0))
     means = [part.mean(axis=0) for part in np.split(np.concatenate(rows), ends)]
     return pooled, np.stack(means)
 
 
 @torch.no_grad()
-def _logits(detector: Detector, crops: Sequence[Tensor], rows: list[Floats] | None) -> Floats:
+def _logits(
+    detector: nn.Module, crops: Sequence[Tensor], rows: list[Floats], of: nn.Module | None
+) -> Floats:
     """Compute the logits, (N,), of crops, and add their features, (N, D), to ``rows``."""
     weight = next(detector.parameters())
     with ExitStack() as stack:
-        recorded: list[Tensor] = []
-        if rows is not None:
-            recorded = stack.enter_context(recorded_features(detector.network))
+        recorded = stack.enter_context(recorded_features(of)) if of is not None else []
         batches = [as_input(batch.to(weight.device)) for batch in batched(crops)]
         logits = torch.cat([detector(batch.to(weight.dtype)) for batch in batches])
-    if rows is not None:
+    if of is not None:
         parts = [torch.cat(recorded).float().cpu()] if recorded else []
         if crops[0].ndim == 3:
             parts.append(torch.cat([view_statistics(batch) for batch in batches]).cpu())
