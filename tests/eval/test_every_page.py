@@ -143,7 +143,7 @@ def test_lost_images_are_counted_once(visit, tmp_path):
     page = visit()
     opened(page, PAGES["search"](tmp_path))
     assert page.get_by_text("3 of the 21 files named here are not at their place").count() == 1
-    assert page.locator("figure:not(:has(img))").count() == 12
+    assert page.locator("figure:not(:has(img))").count() == 13
 
 
 def test_findings_are_explained_sorted_and_searched(visit, tmp_path):
