@@ -96,7 +96,9 @@ def test_the_list_shows_every_model_and_what_is_known_of_one(hub, capsys):
     assert run(door, ["list", "sscd-disc-advanced"]) == 0
     shown = capsys.readouterr().out
     assert "unverified" in shown
-    assert "not for commercial use" in shown
+    assert "MIT; code and weights" in shown
+    assert run(door, ["list", "isc-dt1"]) == 0
+    assert "CC-BY-NC-4.0" in capsys.readouterr().out
     assert not hub.seen, "a list asks nobody"
 
 
