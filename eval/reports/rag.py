@@ -60,6 +60,7 @@ def write_rag_report(
     write_page(
         report,
         "eval/rag.html",
+        verdict=_headline(decision),
         head=SYSTEMS,
         systems=[_system_row(name, decision[name]) for name in systems],
         compared_with=decision["system"]["compared_with"],
@@ -70,6 +71,13 @@ def write_rag_report(
         record=read_manifest(output) or decision,
     )
     return report
+
+
+def _headline(decision: dict[str, Any]) -> str:
+    """State the verdict on the system in a sentence."""
+    facts = decision["system"]
+    p = f" (p = {facts['permutation']['p']:.2g})" if facts["valid_test"] else ""
+    return f"The system: {verdict(facts)}{p}."
 
 
 def _sentinel_figures(planted: Record, sentinel: Sentinel) -> list[Figure]:

@@ -150,6 +150,8 @@ def rag(folder):
     (folder / "protected" / "out.json").write_text(json.dumps(answers))
     facts = {
         "used": True,
+        "valid_test": True,
+        "compared_with": "sources",
         "permutation": {"p": 0.0004},
         "similarity": {"mean": 0.91, "mismatched": 0.41},
         "triggered": {"share": 0.97},
