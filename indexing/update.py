@@ -147,7 +147,8 @@ def remove(folder: Path, names: Sequence[str]) -> tuple[Index, list[str], list[s
             each line.
 
     Returns:
-        The index, the removed names, and the names that no entry has.
+        The index, the removed names, and the names that no entry has, those of a text file after
+        its name.
 
     Raises:
         FileNotFoundError: If the folder holds no index.
@@ -157,11 +158,11 @@ def remove(folder: Path, names: Sequence[str]) -> tuple[Index, list[str], list[s
         index = Index.open(folder)
         found: dict[str, str] = {}
         unknown = []
-        for name in _listed(names):
+        for name, label in _listed(names):
             absolute = str(Path(name).absolute())
             entry = next((one for one in (name, absolute) if one in index.entries.ids()), None)
             if entry is None:
-                unknown.append(name)
+                unknown.append(label)
             else:
                 found[entry] = entry
         if found:
@@ -170,14 +171,14 @@ def remove(folder: Path, names: Sequence[str]) -> tuple[Index, list[str], list[s
     return index, list(found), unknown
 
 
-def _listed(names: Sequence[str]) -> list[str]:
-    """Replace text files by their lines."""
-    result: list[str] = []
+def _listed(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Replace text files by their lines; a line's label has its file's name."""
+    result: list[tuple[str, str]] = []
     for name in names:
         if name.endswith(".txt") and Path(name).is_file():
-            result += [line for line in read_lines(Path(name)) if line]
+            result += [(line, f"{name}: {line!r}") for line in read_lines(Path(name)) if line]
         else:
-            result.append(name)
+            result.append((name, name))
     return result
 
 

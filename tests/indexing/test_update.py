@@ -128,3 +128,10 @@ def test_names_of_a_list_and_relative_paths_are_removed(tmp_path, monkeypatch, c
     assert run(main, ["remove", "i", *names[3:]]) == 0
     assert len(Index.open(tmp_path / "i")) == 0
     assert Index.open(tmp_path / "i").search(unit(0, 1), 2)[1].tolist() == [[-1, -1]]
+
+
+def test_a_list_of_names_is_named_with_what_it_misses(tmp_path):
+    build([write(unit(0, 20), map(str, range(20)), tmp_path / "f")], tmp_path / "i", "Flat")
+    (tmp_path / "gone.txt").write_text("3\nno such entry\n")
+    _, removed, unknown = remove(tmp_path / "i", [str(tmp_path / "gone.txt")])
+    assert (removed, unknown) == (["3"], [f"{tmp_path / 'gone.txt'}: 'no such entry'"])

@@ -124,7 +124,7 @@ def test_two_arms(world, tmp_path, capsys):
     assert all(row["interval"][0] < 0 < row["interval"][1] for row in change["edits"])
     assert {row["p_holm"] for row in change["edits"]} == {1.0}
     assert summary["comparisons"] == len(change["edits"])
-    assert (tmp_path / "out" / "report.html").read_text().count("<img") == 2
+    assert (tmp_path / "out" / "report.html").read_text().count('<figure class="chart">') == 2
 
 
 def test_hashes_of_the_entries_are_a_baseline(world, tmp_path, capsys):
