@@ -168,8 +168,9 @@ def compare(store: VectorStore, settings: Any) -> tuple[str, dict[tuple[int, int
 def summary(images: int, members: Sequence[Member]) -> str:
     """Count images and groups, in words."""
     groups = members[-1].group if members else 0
+    word = "group" if groups == 1 else "groups"
     return (
-        f"{images} images: {len(members)} in {groups} groups of copies, "
+        f"{images} images: {len(members)} in {groups} {word} of copies, "
         f"{len(members) - groups} more than one of each"
     )
 

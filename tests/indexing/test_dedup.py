@@ -42,7 +42,7 @@ def test_copies_are_grouped_by_file_and_by_hash(album, tmp_path, capsys):
     out = tmp_path / "groups.csv"
     assert run(main, ["dedup", str(album), "-o", str(out), "--html"]) == 1
     told = capsys.readouterr()
-    assert "5 images: 3 in 1 groups of copies, 2 more than one of each" in told.out
+    assert "5 images: 3 in 1 group of copies, 2 more than one of each" in told.out
     assert "Descriptors were not compared" in told.out
     assert "broken.png" in told.err
     rows = {row["image"].rpartition("/")[2]: row for row in table(out)}
