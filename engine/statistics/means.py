@@ -72,8 +72,12 @@ class PairedDifference:
         return None if self.interval is None else self.interval.high
 
 
-def paired_difference(a: Values, b: Values) -> PairedDifference:
+def paired_difference(
+    a: Values, b: Values, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> PairedDifference:
     """Compare two measurements of the same units, both of shape (n,).
+
+    ``bounds`` is the range of possible differences, which the interval does not leave.
 
     The interval is Student's t; one pair, and equal differences, have none. ``p`` comes from a
     two-sided sign-flip permutation test, which is exact up to 13 pairs.
@@ -104,4 +108,6 @@ def paired_difference(a: Values, b: Values) -> PairedDifference:
         n_resamples=MAX_SIGN_PATTERNS,
         rng=np.random.default_rng(0),
     )
-    return PairedDifference(mean, mean_interval(difference), float(test.pvalue), count, least)
+    return PairedDifference(
+        mean, mean_interval(difference, bounds), float(test.pvalue), count, least
+    )

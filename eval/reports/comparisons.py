@@ -16,6 +16,9 @@ Values = NDArray[np.float64]
 LEVEL = 0.05
 """Significance level of the pages."""
 
+SHARES = (-1.0, 1.0)
+"""Range of a difference of values from 0 to 1, as ISM (at least 0) and FDFR are."""
+
 HEAD = ["difference", "mean", "95 % interval", "people", "p", "least p", "Holm's p"]
 
 
@@ -76,7 +79,10 @@ def identity_score(ism_all: Sequence[float | None]) -> Values:
 
 
 def compare(
-    values: Mapping[str, Values], baseline: str = "clean", metric: str = "ISM"
+    values: Mapping[str, Values],
+    baseline: str = "clean",
+    metric: str = "ISM",
+    bounds: tuple[float, float] = SHARES,
 ) -> list[Comparison]:
     """Compare every arm with the baseline, and RID with noise.
 
@@ -86,6 +92,7 @@ def compare(
         values: Values of all persons by arm, (n,) each; NaN for a missing value.
         baseline: Arm that the others are compared with.
         metric: Name of the values.
+        bounds: Range of possible differences.
     """
     pairs = [(arm, baseline) for arm in values if arm != baseline and baseline in values]
     pairs += [("rid", "noise")] if {"rid", "noise"} <= set(values) else []
@@ -93,7 +100,7 @@ def compare(
     for a, b in pairs:
         known = np.isfinite(values[a]) & np.isfinite(values[b])
         if known.any():
-            differences[a, b] = paired_difference(values[a][known], values[b][known])
+            differences[a, b] = paired_difference(values[a][known], values[b][known], bounds)
     adjusted = holm([difference.p for difference in differences.values()])
     comparisons = []
     for ((a, b), difference), p in zip(differences.items(), adjusted, strict=True):

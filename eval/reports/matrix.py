@@ -24,6 +24,7 @@ from eval.metrics.catalog import CATALOG
 from eval.reports.budgets import measured_budgets
 from eval.reports.comparisons import (
     LEVEL,
+    SHARES,
     Comparison,
     Values,
     compare,
@@ -40,8 +41,8 @@ Row = dict[str, Any]
 SHOWN = {"ism_all": "ISM", "fdfr": "FDFR", "brisque": "BRISQUE"}
 """Metrics of the table; all metrics are in results.parquet and on each cell's page."""
 
-DIFFERENCES = ("ism_all", "brisque")
-"""Metrics that also show the paired difference from the clean arm."""
+DIFFERENCES = {"ism_all": SHARES, "brisque": (-np.inf, np.inf)}
+"""Metrics that also show the paired difference from the clean arm, with its range."""
 
 HEADS = ["ISM", "ISM - clean (95 %)", "FDFR (95 %)", "BRISQUE", "BRISQUE - clean (95 %)", "box"]
 """Columns of one attack."""
@@ -140,7 +141,7 @@ def _cells(rows: Sequence[Row], arm: str, attack: str) -> list[str]:
         values = by_person(here, metric)
         cells.append(figure(list(values.get(arm, {}).values()), share=metric == "fdfr"))
         if metric in DIFFERENCES:
-            cells.append(change(values, arm))
+            cells.append(change(values, arm, DIFFERENCES[metric]))
     return [*cells, " or ".join(sorted(boxes)) or "-"]
 
 
@@ -172,12 +173,14 @@ def by_arm(values: Mapping[str, Mapping[str, float]]) -> dict[str, Values]:
     return arrays
 
 
-def change(values: Mapping[str, Mapping[str, float]], arm: str) -> str:
-    """Format the paired difference of an arm from the clean one.
+def change(
+    values: Mapping[str, Mapping[str, float]], arm: str, bounds: tuple[float, float] = SHARES
+) -> str:
+    """Format the paired difference of an arm from the clean one, within a range.
 
     The number of people is stated if some are missing.
     """
-    pairs = {(one.a, one.b): one for one in compare(by_arm(values))}
+    pairs = {(one.a, one.b): one for one in compare(by_arm(values), bounds=bounds)}
     if (arm, "clean") not in pairs:
         return "-"
     difference = pairs[arm, "clean"].difference

@@ -50,6 +50,11 @@ def test_twelve_pairs_of_one_sign_give_the_exact_smallest_p():
 def test_one_pair_and_equal_differences_have_no_interval():
     result = paired_difference(np.array([0.2]), np.array([0.9]))
     assert (result.p, result.n, result.interval, result.low) == (1, 1, None, None)
+    few = np.array([0.0, 0.9, 0.5])
+    wide = paired_difference(np.zeros(3), few).interval
+    kept = paired_difference(np.zeros(3), few, (-1.0, 1.0)).interval
+    assert wide.low < -1.0, "Student's t knows no range"
+    assert kept == (-1.0, wide.high)
     equal = paired_difference(np.array([0.3, 0.4, 0.5]), np.array([0.1, 0.2, 0.3]))
     assert equal.interval is None
     assert equal.p == equal.least_p == 0.25

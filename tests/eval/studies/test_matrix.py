@@ -124,7 +124,7 @@ def test_differences_are_paired_over_people_and_carry_their_interval():
     assert change(values, "rid") == "-0.30 (-0.80 to +0.20)"
     assert change(values, "clean") == "-"
     values["rid"]["b"] = float("nan")
-    assert change(values, "rid") == "-0.20 (-1.47 to +1.07, n = 2)"
+    assert change(values, "rid") == "-0.20 (-1.00 to +1.00, n = 2)"
     assert change({"clean": {"a": 0.8}, "rid": {"a": 0.5}}, "rid") == "-0.30 (no interval)"
 
 
