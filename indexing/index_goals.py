@@ -19,7 +19,7 @@ from models.embedders import Embedder
 
 @dataclass(frozen=True)
 class IndexResult:
-    """What activation did to one image for one index.
+    """Result of activation for one image and one index.
 
     Attributes:
         found: A search finds the entry of the original first when it gets the released image.

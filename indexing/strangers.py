@@ -31,7 +31,7 @@ BOUNDS = {
     "background": "share of new images like the background set, but not in the index, that are "
     "called copies",
 }
-"""What a threshold bounds, by source of the strangers."""
+"""Quantity that a threshold bounds, by source of the strangers."""
 
 
 ARRAYS = ("vectors", "ids", "background", "scores")

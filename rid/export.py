@@ -72,7 +72,7 @@ def _export_page(generator: PerturbationGenerator, settings: Any) -> tuple[float
     from engine.manifest import fingerprint, read_manifest, write_manifest
     from rid.browser.build import build_page, runtime_folder
 
-    runtime_folder()
+    runtime = runtime_folder()
     target = settings.output
     place = model_path(settings.weights)
     weights = fingerprint(settings.weights, place)
@@ -84,7 +84,7 @@ def _export_page(generator: PerturbationGenerator, settings: Any) -> tuple[float
         folder = Path(scratch) / "page"
         write_manifest(folder, command="rid export", weights=weights, int8=settings.int8)
         record = read_manifest(folder) or {}
-        build_page(generator, onnx, folder, weights["sha256"], domain, record)
+        build_page(generator, onnx, runtime, folder, weights["sha256"], domain, record)
         size = onnx.stat().st_size
         folder.rename(target)
     return largest, mean, size

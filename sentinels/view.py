@@ -1,4 +1,4 @@
-"""What a CLIP-like retriever sees of an image."""
+"""View of a CLIP-like retriever on an image."""
 
 from __future__ import annotations
 

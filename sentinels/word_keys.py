@@ -59,7 +59,7 @@ DRAWN = Vocabulary(
     patterns=("plain", "striped", "checked", "dotted"),
     places=("at the top left", "at the top right", "at the bottom left", "at the bottom right"),
 )
-"""What the local planter can draw."""
+"""Vocabulary of the local planter."""
 
 ASKED = Vocabulary(
     things=(
@@ -88,7 +88,7 @@ ASKED = Vocabulary(
     patterns=("plain", "striped", "checked", "dotted"),
     places=("on the left", "on the right", "in front", "in the background"),
 )
-"""What generators of images are asked for."""
+"""Vocabulary for generators of images."""
 
 
 @dataclass(frozen=True)

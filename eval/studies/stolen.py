@@ -20,7 +20,7 @@ from sentinels.record import Record
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["kept", "changed", "dropped", "unreadable"]
-"""What becomes of an image."""
+"""Fate of an image."""
 
 SENTINELS = "images"
 """Folder of the sentinels in a stolen collection."""

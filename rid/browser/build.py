@@ -6,6 +6,7 @@ The network runs in onnxruntime-web (MIT). npm installs it; ``package-lock.json`
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,19 +20,25 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+WORKER = "service-worker.js"
 
 RUNTIME = HERE / "node_modules" / "onnxruntime-web" / "dist"
 """Where npm puts onnxruntime-web."""
 
-RUNTIME_FILES = (
+CPU_FILES = (
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
     "ort-wasm-simd-threaded.wasm",
+)
+"""Runtime for the CPU, which the page keeps for use without a network."""
+
+RUNTIME_FILES = (
+    *CPU_FILES,
     "ort.webgpu.min.mjs",
     "ort-wasm-simd-threaded.asyncify.mjs",
     "ort-wasm-simd-threaded.asyncify.wasm",
 )
-"""Files for the CPU, then for WebGPU."""
+"""Runtime for the CPU and for WebGPU."""
 
 PART_BYTES = 90_000_000
 """Most bytes of a file; hosts of static pages refuse files above 100 MB."""
@@ -63,6 +70,7 @@ def runtime_folder() -> Path:
 def build_page(
     generator: PerturbationGenerator,
     onnx: Path,
+    runtime: Path,
     folder: Path,
     weights: dict[str, str],
     domain: str,
@@ -73,15 +81,12 @@ def build_page(
     Args:
         generator: The generator.
         onnx: Its exported file.
+        runtime: Folder of :func:`runtime_folder`.
         folder: Folder to write, empty or missing.
         weights: Hexadecimal sha256 of the generator's weight files, noted in protected photos.
         domain: Sentence on what the generator was made for.
         record: How it was made, shown on the page.
-
-    Raises:
-        FileNotFoundError: If onnxruntime-web is not installed.
     """
-    runtime = runtime_folder()
     content = onnx.read_bytes()
     parts: list[str] = []
     for start in range(0, len(content), PART_BYTES):
@@ -108,12 +113,24 @@ def build_page(
     (folder / "runtime").mkdir(parents=True, exist_ok=True)
     for name in RUNTIME_FILES:
         shutil.copyfile(runtime / name, folder / "runtime" / name)
-    for file in sorted(STATIC.iterdir()):
-        if file.name != "service-worker.js":
-            shutil.copyfile(file, folder / file.name)
-    # a browser keeps a build's files until the service worker changes
+    scripts = [file for file in sorted(STATIC.iterdir()) if file.name != WORKER]
+    for file in scripts:
+        shutil.copyfile(file, folder / file.name)
+    _write_service_worker(
+        folder,
+        ["./", *(file.name for file in scripts), "facts.json", *parts]
+        + [f"runtime/{name}" for name in CPU_FILES],
+    )
+
+
+def _write_service_worker(folder: Path, kept: list[str]) -> None:
+    """Write the script that keeps files for use without a network.
+
+    A browser keeps a build's files until this script changes, so it holds the hash of them all.
+    """
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(folder)} {file_digest(file)}\n".encode())
-    worker = (STATIC / "service-worker.js").read_text(encoding="utf-8")
-    write_text(folder / "service-worker.js", worker.replace("BUILD", digest.hexdigest()[:16]))
+    script = (STATIC / WORKER).read_text(encoding="utf-8")
+    script = script.replace("BUILD", digest.hexdigest()[:16]).replace('["FILES"]', json.dumps(kept))
+    write_text(folder / WORKER, script)

@@ -28,7 +28,7 @@ Suspects = Callable[[Sequence[ImageInput]], set[str]]
 
 @dataclass(frozen=True)
 class Thief:
-    """What a thief does with a collection and with queries.
+    """Changes that a thief makes to a collection and to queries.
 
     Attributes:
         edit: Edits or drops each image; None keeps the files.

@@ -1,14 +1,11 @@
 // Keeps the page's files, so that it works offline, and answers with the headers that WebAssembly's threads need.
 const SCOPE = `${self.registration.scope} `, KEPT = `${SCOPE}BUILD`;
-const FILES = ["./", "page.js", "worker.js", "metadata.js", "numbers.js", "png.js", "windows.js", "facts.json",
-  "runtime/ort.wasm.min.mjs", "runtime/ort-wasm-simd-threaded.mjs", "runtime/ort-wasm-simd-threaded.wasm"];
+const FILES = ["FILES"]; // the build writes them
 
 self.addEventListener("install", (event) => {
   event.waitUntil((async () => {
     const cache = await caches.open(KEPT);
     await cache.addAll(FILES);
-    const { parts } = await (await cache.match("facts.json")).json();
-    await cache.addAll(parts);
     await self.skipWaiting();
   })());
 });
