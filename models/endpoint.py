@@ -33,7 +33,7 @@ KEY_VARIABLE = "EMBEDDINGS_API_KEY"
 VIEW = Preprocessing(
     side=448, resize=448, filter="bicubic", mean=(0.0,) * 3, std=(1.0,) * 3, on="uint8"
 )
-"""Side of the center square that is sent; models of 224 to 448 pixels take it whole."""
+"""Preparation of images to send: the center square, which smaller models take whole."""
 
 TIMEOUT_S = 120.0
 """Longest wait for an answer."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
+
+from engine.pages.shell import in_brackets, number
 
 NOT_A_TEST = (
     "no verdict: outputs were compared with the sentinels, as published, which is not a valid "
@@ -53,7 +54,7 @@ def _system_lines(side: str, facts: dict[str, Any]) -> list[str]:
     # Similarities and rates.
     similarity = facts["similarity"]
     kind = facts["compared_with"]
-    own = f"{similarity['mean']:.3f}{_span(similarity['interval'])}"
+    own = f"{similarity['mean']:.3f}{in_brackets(similarity['interval'])}"
     others = f"{similarity['mismatched']:.3f}"
     if similarity["effect_size"] is not None:
         others += f"; effect size {similarity['effect_size']:.2f}"
@@ -85,12 +86,13 @@ def _control_lines(facts: dict[str, Any]) -> list[str]:
     """Format the comparison with the control system."""
     rates = []
     for rate in (1, 10):
-        value = _number(facts[f"tpr_at_{rate}_fpr"])
-        interval = _span(facts[f"tpr_at_{rate}_fpr_interval"])
+        value = number(facts[f"tpr_at_{rate}_fpr"], "-")
+        interval = in_brackets(facts[f"tpr_at_{rate}_fpr_interval"])
         rates.append(f"{value}{interval} at {rate} %")
     lines = [
         f"against control ({facts['common_keys']} keys, {facts['queries']} queries per score): "
-        f"AUC {facts['auc']:.3f}{_span(facts['auc_interval'])}, TPR {rates[0]} FPR, {rates[1]}"
+        f"AUC {facts['auc']:.3f}{in_brackets(facts['auc_interval'])}, "
+        f"TPR {rates[0]} FPR, {rates[1]}"
     ]
     if facts["tpr_at_1_fpr"] is None:
         lines.append("  '-': too few keys; TPR at 1 % FPR takes 300 keys, at 10 % FPR 30 keys")
@@ -114,16 +116,4 @@ def _threshold_words(threshold: dict[str, Any]) -> str:
 
 def _share(rate: dict[str, Any]) -> str:
     """Format a share in percent with its interval."""
-    return f"{rate['share']:.0%}{_span(rate['interval'], '.0%')}"
-
-
-def _number(value: float | None) -> str:
-    """Format a figure; a dash if it is None."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _span(interval: Sequence[float] | None, form: str = ".3f") -> str:
-    """Format an interval in brackets; empty if it is None."""
-    if interval is None:
-        return ""
-    return f" ({format(interval[0], form)} to {format(interval[1], form)})"
+    return f"{rate['share']:.0%}{in_brackets(rate['interval'], '.0%')}"

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,20 @@ def number(value: float | None, missing: str = MISSING) -> str:
         return missing
     places = 1 if abs(value) >= 10 else 3
     return f"{round(value, places) + 0.0:.{places}f}"  # 0 without a sign
+
+
+def in_brackets(interval: Sequence[float] | None, form: str = ".3f", factor: float = 1) -> str:
+    """Format an interval in brackets, after a space; empty if it is None.
+
+    Args:
+        interval: Its ends.
+        form: Format of an end.
+        factor: Factor of the ends, such as 100 for percent.
+    """
+    if interval is None:
+        return ""
+    low, high = (format(factor * end, form) for end in (interval[0], interval[1]))
+    return f" ({low} to {high})"
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.manifest import read_manifest
 from engine.pages.data_urls import image_url
-from engine.pages.shell import MISSING, number, write_page
+from engine.pages.shell import MISSING, in_brackets, number, write_page
 from images.io import open_photo
 from sentinels.decision_text import verdict
 from sentinels.record import Record, Sentinel
@@ -104,27 +104,14 @@ def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
         verdict(facts),
         f"{facts['permutation']['p']:.2g}" if facts["valid_test"] else MISSING,
         str(facts.get("keys", MISSING)),
-        number(facts["similarity"]["mean"]) + _span(facts["similarity"], 1, ".3f"),
+        number(facts["similarity"]["mean"]) + in_brackets(facts["similarity"].get("interval")),
         number(facts["similarity"]["mismatched"]),
-        f"{100 * facts['triggered']['share']:.0f} %" + _span(facts["triggered"], 100, ".0f"),
+        f"{100 * facts['triggered']['share']:.0f} %"
+        + in_brackets(facts["triggered"].get("interval"), ".0f", 100),
         f"{100 * facts['hits']['hit@1']['share']:.0f} %"
-        + _span(facts["hits"]["hit@1"], 100, ".0f"),
+        + in_brackets(facts["hits"]["hit@1"].get("interval"), ".0f", 100),
         f"{stop} keys" if stop and facts["valid_test"] else MISSING,
     ]
-
-
-def _span(figure: dict[str, Any], scale: float, form: str) -> str:
-    """Format a figure's interval over keys; empty without one.
-
-    Args:
-        figure: With an ``interval``, if it has one.
-        scale: Factor of the bounds.
-        form: Format of a bound.
-    """
-    interval = figure.get("interval")
-    if interval is None:
-        return ""
-    return f" ({format(scale * interval[0], form)} to {format(scale * interval[1], form)})"
 
 
 def _thumbnail(path: Path | None) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from engine.files import write_text
 from engine.pages.charts import IntervalChart, Mark, curve_points
 from engine.pages.markdown import markdown_table
-from engine.pages.shell import write_page
+from engine.pages.shell import in_brackets, write_page
 from engine.records import to_json
 from eval.metrics.retrieval import micro_average_precision, pairs, precision_recall
 from eval.reports.retrieval_figures import Answers, chained, padded_truth, summarise
@@ -79,18 +79,11 @@ def _line(
     cells = []
     for value in values:
         interval = value.get(f"{figure}_interval")
-        cells.append(f"{value[figure]:.3f}" + _span(interval, ".3f"))
+        cells.append(f"{value[figure]:.3f}" + in_brackets(interval, ".3f"))
     for gain in gains:
         p = f", p = {gain['p_holm']:.2g}" if "p_holm" in gain else ""
-        cells.append(f"{gain[figure]:+.3f}" + _span(gain.get("interval"), "+.3f") + p)
+        cells.append(f"{gain[figure]:+.3f}" + in_brackets(gain.get("interval"), "+.3f") + p)
     return [name, *cells]
-
-
-def _span(interval: Sequence[float] | None, form: str) -> str:
-    """Format an interval in brackets; empty if it is None."""
-    if interval is None:
-        return ""
-    return f" ({format(interval[0], form)} to {format(interval[1], form)})"
 
 
 def write_report(
@@ -137,11 +130,13 @@ def verdict(summary: Mapping[str, Any]) -> str:
     found = []
     for arm, figures in summary["arms"].items():
         mean = figures["mean"]
-        found.append(f"{arm} {mean['recall_at_1']:.3f}{_span(mean['recall_at_1_interval'], '.3f')}")
+        found.append(
+            f"{arm} {mean['recall_at_1']:.3f}{in_brackets(mean['recall_at_1_interval'], '.3f')}"
+        )
     changes = []
     for name, change in summary["differences"].items():
         mean = change["mean"]
-        interval = _span(mean.get("interval"), "+.3f")
+        interval = in_brackets(mean.get("interval"), "+.3f")
         changes.append(f"{name}: {mean['recall_at_1']:+.3f}{interval}.")
     return " ".join([f"Copies found, mean over the edits: {', '.join(found)}.", *changes])
 
