@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from engine.manifest import describe, fingerprint
+from engine.manifest import fingerprint
 from images.transforms.purifier import Purifier
 from rid.pairs.objective import ModelObjective, Objective
 
@@ -134,9 +134,13 @@ def record(edits: Sequence[Purifier | None]) -> list[dict[str, Any] | None]:
     """Describe edits and their weights, for a manifest."""
     entries: list[dict[str, Any] | None] = []
     for edit in edits:
-        entry = None if edit is None else describe(edit)
-        if entry is not None and edit is not None and edit.model is not None:
-            entry["weights"] = fingerprint(edit.model, model_folder(edit.model))
+        if edit is None:
+            entries.append(None)
+            continue
+        weights = [fingerprint(model, model_folder(model)) for model in edit.models()]
+        entry = edit.record()
+        if weights:
+            entry["weights"] = weights[0] if len(weights) == 1 else weights
         entries.append(entry)
     return entries
 

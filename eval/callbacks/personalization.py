@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.utils import make_grid
 
-from checkpoints.folders import pipeline_folder
 from datamodules.identities import as_people
-from eval.attacks.personalization import Personalization
+from eval.attacks.attack import Attack
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from eval.metrics.identity import IdentityPreservation, mean_embedding
 from eval.metrics.quality import quantize
@@ -29,7 +28,7 @@ class PersonalizationCallback(PeriodicEvaluation):
 
     Args:
         people: Data set of persons.
-        attack: The personalization attack.
+        attack: The attack.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
         every_n_steps: Optimizer steps between two evaluations, at least 1.
         name: Values are logged as ``NAME/clean_METRIC`` and ``NAME/protected_METRIC``.
@@ -45,7 +44,7 @@ class PersonalizationCallback(PeriodicEvaluation):
     def __init__(
         self,
         people: Dataset,  # type: ignore[type-arg]
-        attack: Personalization,
+        attack: Attack,
         faces: str,
         every_n_steps: int = 1000,
         name: str = "personalization",
@@ -68,7 +67,7 @@ class PersonalizationCallback(PeriodicEvaluation):
         module.protect(person["train"][:1].to(module.device))
         # Raises an error if the references show no face.
         mean_embedding(self.backend(person["reference"]))
-        pipeline_folder(self.attack.config.model)
+        self.attack.files()
 
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
         self.attack.to(module.device)

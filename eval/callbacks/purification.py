@@ -65,8 +65,8 @@ class PurificationCallback(PeriodicEvaluation):
     def check(self, module: Any) -> None:
         module.protect(self.people[0]["train"][:1].to(module.device))
         for method in self.purifications.values():
-            if method.model is not None:
-                model_folder(method.model)
+            for model in method.models():
+                model_folder(model)
 
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
         rows: list[Tensor] = []

@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.data import Dataset
 
-from checkpoints.folders import pipeline_folder
 from datamodules.identities import as_people
 from engine.devices import is_first_process
 from engine.files import atomic_write, locked, remove_partials
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
 from eval.arms import Arm
-from eval.attacks.personalization import Personalization
+from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.matrix import write_matrix_report
@@ -49,7 +48,7 @@ def run_matrix(
     output: Path,
     arms: dict[str, Arm],
     faces: str,
-    attacks: dict[str, Personalization],
+    attacks: dict[str, Attack],
     purifications: dict[str, Purifier | None],
     grid: Sequence[Grid] = (),
     clean_fraction: float = 0.0,
@@ -70,7 +69,7 @@ def run_matrix(
         arms: Ways to protect, by name: classes of :mod:`eval.arms`. The arms named clean, noise and
             rid are compared with each other.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
-        attacks: Personalization attacks, by their names in the table.
+        attacks: Attacks by their names in the table.
         purifications: Purifications before the attack, by name; null for none.
         grid: Combinations of attacks and purifications; empty for all combinations.
         clean_fraction: Share of each person's images that the attacker has unprotected, 0 to 1.
@@ -92,7 +91,7 @@ def run_matrix(
     as_people(people)
     cells = plan(attacks, purifications, grid)
     for attack, _ in cells:
-        pipeline_folder(attacks[attack].config.model)
+        attacks[attack].files()
 
     with _owned(output):
         finished = True

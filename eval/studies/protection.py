@@ -12,14 +12,14 @@ from typing import Any
 from lightning import seed_everything
 from torch.utils.data import Dataset
 
-from checkpoints.folders import model_folder, pipeline_folder
+from checkpoints.folders import model_folder
 from datamodules.identities import IdentityDataset, as_people
 from engine.files import write_text
 from engine.job import JobOptions
 from engine.manifest import claim, describe, fingerprint
 from engine.run_job import run_job
 from eval.arms import Arm
-from eval.attacks.personalization import Personalization
+from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import SET_METRICS, ExtraMetrics, MetricWeights
 from eval.reports.personalization import write_report
@@ -35,7 +35,7 @@ def run_study(
     output: Path,
     arms: dict[str, Arm],
     faces: str,
-    attack: Personalization,
+    attack: Attack,
     purification: Purifier | None = None,
     clean_fraction: float = 0.0,
     extra_metrics: Sequence[str] = (),
@@ -54,7 +54,7 @@ def run_study(
         arms: Ways to protect, by name: classes of :mod:`eval.arms`. The arms named clean, noise and
             rid are compared with each other.
         faces: The face detector and embedder: a folder, a Hub id, ``opencv`` or ``insightface``.
-        attack: The personalization attack.
+        attack: The attack, such as a class of :mod:`eval.attacks.personalization`.
         purification: Purification of the images before the attack; None for none.
         clean_fraction: Share of each person's images that the attacker has unprotected, 0 to 1.
         extra_metrics: Metrics of ``python -m eval metrics`` that are slow or need downloaded
@@ -82,7 +82,7 @@ def run_study(
     persons = as_people(people)
     seed_everything(seed, verbose=False)
     backend = load_faces(faces)
-    extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.config.model)
+    extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.model)
     study = ProtectionStudy(
         arms, attack, backend, seed, output, purification, clean_fraction, protected, extra
     )
@@ -92,8 +92,8 @@ def run_study(
     arm_records = {name: arm.record() for name, arm in arms.items()}
     settings = {
         "people": describe(persons) | {"count": len(persons)},
-        "attack": {"class": type(attack).__name__} | asdict(attack.config),
-        "purification": describe(purification) if purification else None,
+        "attack": attack.record(),
+        "purification": purification.record() if purification else None,
         "clean_fraction": clean_fraction,
         "extra_metrics": list(extra_metrics),
         "metric_weights": asdict(metric_weights) if extra_metrics else None,
@@ -152,12 +152,13 @@ def facts_of(arms: Mapping[str, Arm]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _weights(attack: Personalization, faces: str, purification: Purifier | None) -> dict[str, Any]:
+def _weights(attack: Attack, faces: str, purification: Purifier | None) -> dict[str, Any]:
     """Fingerprint all weights of a study but the arms', by role."""
-    attacked = attack.config.model
-    weights: dict[str, Any] = {"attacked": fingerprint(attacked, Path(pipeline_folder(attacked)))}
-    if purification is not None and purification.model is not None:
-        weights["purification"] = fingerprint(purification.model, model_folder(purification.model))
+    weights = attack.weights()
+    models = purification.models() if purification is not None else []
+    for number, model in enumerate(models, start=1):
+        role = "purification" if number == 1 else f"purification {number}"
+        weights[role] = fingerprint(model, model_folder(model))
     weights["faces"] = face_fingerprints(faces)
     return weights
 

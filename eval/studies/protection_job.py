@@ -18,7 +18,7 @@ from engine.files import write_text
 from engine.job import Batch, Job
 from engine.records import to_json
 from eval.arms import Arm
-from eval.attacks.personalization import Personalization
+from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import IdentityPreservation, mean_embedding, similarities
@@ -82,7 +82,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
 
     Args:
         arms: Arms by name.
-        attack: The personalization attack.
+        attack: The attack.
         faces: Face detector and embedder.
         seed: Seed of the arms' noise; each person's seed is derived from it.
         output: Folder of the results.
@@ -98,7 +98,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
     def __init__(
         self,
         arms: dict[str, Arm],
-        attack: Personalization,
+        attack: Attack,
         faces: FaceBackend,
         seed: int,
         output: Path,
@@ -145,7 +145,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         real_ism = self._real_ism(person)
 
         seed = self.seed + 1000 * position
-        steps = len(self.arms) * self.attack.config.steps
+        steps = len(self.arms) * self.attack.steps(len(person["train"]))
         counter = iter(range(1, steps + 1))
 
         def on_step(_: float) -> None:
@@ -214,7 +214,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         measured |= fidelity(protected, clean)
         measured["brisque"] = brisque(generated)
         if self.extra is not None:
-            prompts = self.attack.config.plain_prompts()
+            prompts = self.attack.prompts(len(published))
             measured |= self.extra.person_metrics(generated, prompts, protected, clean)
         return images, measured
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+
+from engine.manifest import describe
 
 
 class Purifier(ABC):
@@ -32,6 +34,14 @@ class Purifier(ABC):
             if name in self.__dict__:
                 self.__dict__[name].to(self.device)
         return self
+
+    def models(self) -> list[str]:
+        """List folders and Hub ids of all models."""
+        return [] if self.model is None else [self.model]
+
+    def record(self) -> dict[str, Any]:
+        """Describe class and settings, for a manifest."""
+        return describe(self)
 
     @abstractmethod
     def __call__(self, images: Tensor, source: torch.Generator) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -13,6 +15,8 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, StableDiffusionPipeline
 from torch import Tensor, nn
 
+from checkpoints.folders import pipeline_folder
+from eval.attacks.attack import Attack
 from eval.attacks.personalization.recipe import Recipe
 from models.pipelines import open_pipeline
 
@@ -20,11 +24,8 @@ Posterior = tuple[Tensor, Tensor]
 """Scaled mean and standard deviation of images' latents, each (n, C, h, w)."""
 
 
-class Personalization(ABC):
-    """Personalization attack, run on one person after another.
-
-    Every run starts from the original model. The model is loaded on first use, so a study can list
-    many attacks before any of them runs.
+class Personalization(Attack):
+    """Personalization attack: fine-tunes a model on the person's images.
 
     Args:
         config: The recipe.
@@ -34,7 +35,7 @@ class Personalization(ABC):
 
     def __init__(self, config: Recipe) -> None:
         self.config = config
-        self.device = torch.device("cpu")
+        self.model = config.model
         self._class_latents: Posterior | None = None
 
     @abstractmethod
@@ -69,14 +70,22 @@ class Personalization(ABC):
         return
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the model to a device."""
-        self.device = torch.device(device)
         if self._class_latents is not None:
             mean, std = self._class_latents
-            self._class_latents = (mean.to(self.device), std.to(self.device))
-        if "pipeline" in self.__dict__:
-            self.pipeline.to(self.device)
-        return self
+            self._class_latents = (mean.to(device), std.to(device))
+        return super().to(device)
+
+    def files(self) -> dict[str, tuple[str, Path]]:
+        return {"attacked": (self.model, Path(pipeline_folder(self.model)))}
+
+    def record(self) -> dict[str, Any]:
+        return {"class": type(self).__name__} | asdict(self.config)
+
+    def steps(self, images: int) -> int:
+        return self.config.steps
+
+    def prompts(self, images: int) -> list[str]:
+        return self.config.plain_prompts()
 
     @property
     def resolution(self) -> int:
