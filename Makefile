@@ -94,12 +94,12 @@ lock: $(VENV)/uv
 		--custom-compile-command "make lock" --override $(VENV)/overrides.txt $(wildcard requirements*.txt) -o requirements.lock
 
 # The tests of the pages want a browser and are skipped without one; where a package manager may be asked, it is.
-$(VENV)/installed-dev: $(VENV)/installed-pages requirements-dev.txt requirements-docs.txt requirements-onnx.txt requirements-ocr.txt rid/browser/package-lock.json
+$(VENV)/installed-dev: $(VENV)/installed-pages requirements-dev.txt requirements-docs.txt requirements-onnx.txt requirements-ocr.txt engine/browser/package-lock.json
 	$(INSTALL) -r requirements-dev.txt -r requirements-docs.txt -r requirements-onnx.txt -r requirements-ocr.txt
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 		|| (timeout 120 apt-get update -qq && timeout 300 apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
 		|| echo "no Chromium to be had; the tests of the pages will be skipped"
-	@command -v npm >/dev/null && timeout 300 npm ci --ignore-scripts --silent --prefix rid/browser \
+	@command -v npm >/dev/null && timeout 300 npm ci --ignore-scripts --silent --prefix engine/browser \
 		|| echo "onnxruntime-web was not installed (no npm?); the tests of the page for browsers will be skipped"
 	@touch $@
 

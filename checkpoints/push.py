@@ -11,7 +11,7 @@ from checkpoints.digests import DIGEST, write_digest
 from checkpoints.golden import GOLDEN, HasExampleInputs, compute_outputs, save_outputs
 from checkpoints.hub import call_with_retries, hub_errors
 from checkpoints.hub_errors import explain_error
-from engine.files import write_text
+from engine.files import refuse_existing, write_text
 from engine.records import to_json
 
 RECORDS = ("training.json", "manifest.json", "summary.json")
@@ -89,9 +89,7 @@ def stage(
         ValueError: If the target exists, or a record is damaged.
         FloatingPointError: If a weight is not finite.
     """
-    if target.exists():
-        msg = f"{target} exists already: choose another name or delete it"
-        raise ValueError(msg)
+    refuse_existing(target)
     model.save_pretrained(target)
     left_behind = [] if source is None else _copy_source(model, source, target)
     save_outputs(target, compute_outputs(type(model).from_pretrained(target)))

@@ -9,6 +9,7 @@ from typing import Any
 from detectors import (
     calibrate_command,
     convert,
+    export_command,
     features_command,
     protocol_command,
     scan_command,
@@ -197,6 +198,7 @@ VERBS: dict[str, Verb | Training] = {
     ),
     "protocol": protocol_command.VERB,
     "scan": scan_command.VERB,
+    "export": export_command.VERB,
     "convert": Verb(
         convert.ABOUT,
         "detectors convert sentry.ckpt DETECTOR/ --kind sentry_convnext",

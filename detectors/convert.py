@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.cli import Output, Parser
+from engine.files import refuse_existing
 
 ABOUT = "Convert a released detector, or a model that detects without training, to a folder."
 
@@ -43,9 +44,7 @@ def act(settings: Any, output: Output) -> int:
     from detectors.released import import_released
     from detectors.training_free import training_free
 
-    if settings.target.exists():
-        msg = f"{settings.target} exists already: choose another name or delete it"
-        raise ValueError(msg)
+    refuse_existing(settings.target)
     if settings.kind in ("aeroblade", "rigid"):
         training_free(str(settings.source), settings.target, settings.kind)
         network = str(settings.source)

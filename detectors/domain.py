@@ -115,6 +115,29 @@ class Domain:
             distances[:, of] = np.sqrt(square) / self.bound[of]
         return distances
 
+    def tensor_distances(self, features: torch.Tensor) -> torch.Tensor:
+        """Compute :meth:`distances` of a tensor, in its precision, for exported networks.
+
+        Args:
+            features: (N, D) features.
+
+        Returns:
+            (N, 2).
+        """
+        values = {}
+        for name in NAMES:
+            values[name] = torch.from_numpy(getattr(self, name)).to(features)
+        scaled = features / values["scale"]
+        distances = []
+        for of in (0, 1):
+            centered = scaled - values["mean"][of]
+            inside = centered @ values["components"][of].T
+            rest = ((centered**2).sum(dim=1) - (inside**2).sum(dim=1)).clamp(min=0)
+            along = (inside**2 / values["variance"][of]).sum(dim=1)
+            square = along + rest / values["residual"][of]
+            distances.append(square.sqrt() / values["bound"][of])
+        return torch.stack(distances, dim=1)
+
     def save(self, folder: Path) -> str:
         """Write ``domain.safetensors`` into a model folder, and return its SHA-256."""
         arrays = {}

@@ -17,7 +17,7 @@ from detectors.ensemble import FILE as ENSEMBLE
 from detectors.ensemble import Ensemble, refuse_twice
 from detectors.stable import stable_judgement, stable_views
 from engine.devices import Process
-from engine.files import file_digest
+from engine.files import file_digest, refuse_existing
 from engine.job import Batch, Job, JobOptions, Report
 from engine.manifest import read_manifest
 from engine.run_job import run_job
@@ -202,9 +202,8 @@ def scan(
     digests = [weights_digest(name) for name in names]
     refuse_twice(names, digests)
     record = output.with_name(f"{output.name}.run")
-    if output.exists() and read_manifest(record) is None:
-        msg = f"{output} exists already: choose another name or delete it"
-        raise ValueError(msg)
+    if read_manifest(record) is None:
+        refuse_existing(output)
     # score the images
     ensemble = Ensemble.open(names, max_fpr, prevalence, rule)
     found = find_images(inputs)

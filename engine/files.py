@@ -53,6 +53,17 @@ def atomic_write(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def refuse_existing(target: Path) -> None:
+    """Refuse a target that is there already.
+
+    Raises:
+        ValueError: If it exists.
+    """
+    if target.exists():
+        msg = f"{target} exists already: choose another name or delete it"
+        raise ValueError(msg)
+
+
 def is_partial(path: Path) -> bool:
     """Return True if :func:`atomic_write` or a shard writer left the file unfinished."""
     return path.name.startswith(".") and path.name.endswith(PARTIAL)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.cli import Output, Parser, Verb
+from engine.files import refuse_existing
 
 
 def options(parser: Parser) -> None:
@@ -35,9 +36,7 @@ def act(settings: Any, output: Output) -> int:
     """Convert a checkpoint: a released file to a folder, or back."""
     from rid.released import export_released, import_released
 
-    if settings.target.exists():
-        msg = f"{settings.target} exists already: choose another name or delete it"
-        raise ValueError(msg)
+    refuse_existing(settings.target)
     if settings.source.is_dir():
         generator = export_released(settings.source, settings.target)
     else:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from engine.cli import Output, Parser, Verb
-from engine.files import atomic_write
+from engine.cli import Output, Parser, Verb, add_export_arguments
+from engine.files import refuse_existing
 
 if TYPE_CHECKING:
     from rid.generator import PerturbationGenerator
-
-INSTALL = "pip install -r requirements-onnx.txt"
 
 MOST_DIFFERENCE = 0.01
 """Largest difference between a float file and the generator, in gray levels of 255."""
@@ -20,15 +17,7 @@ MOST_DIFFERENCE = 0.01
 
 def options(parser: Parser) -> None:
     """Add the options of ``export``."""
-    parser.add_argument("weights", type=str, help="generator: folder, Hub id or .ckpt file")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        help="an .onnx file, or a folder: a static page that protects photos in the visitor's "
-        "browser; must not exist",
-    )
+    add_export_arguments(parser, "generator", "protects photos")
     parser.add_argument(
         "--int8",
         action="store_true",
@@ -41,9 +30,7 @@ def act(settings: Any, output: Output) -> int:
     from rid.weights import load_generator
 
     target = settings.output
-    if target.exists():
-        msg = f"{target} exists already: choose another name or delete it"
-        raise ValueError(msg)
+    refuse_existing(target)
     generator = load_generator(settings.weights)
     if target.suffix == ".onnx":
         largest, mean = export_onnx(generator, target, settings.int8)
@@ -62,31 +49,36 @@ def act(settings: Any, output: Output) -> int:
 
 
 def _export_page(generator: PerturbationGenerator, settings: Any) -> tuple[float, float, int]:
-    """Write the page's folder, whole or not at all.
+    """Write the page's folder.
 
     Returns:
         Largest and mean difference of the network, and its size in bytes.
     """
     from checkpoints.card import made_for
     from checkpoints.folders import model_path
-    from engine.manifest import fingerprint, read_manifest, write_manifest
-    from rid.browser.build import build_page, runtime_folder
+    from engine.browser.build import BrowserPage, build_page
+    from engine.manifest import fingerprint
 
-    runtime = runtime_folder()
-    target = settings.output
     place = model_path(settings.weights)
     weights = fingerprint(settings.weights, place)
+    facts = {
+        "image_size": generator.image_size,
+        "budget_levels": float(generator.budget),
+        "weights": " ".join(weights["sha256"].values()),
+    }
     domain = made_for(place) or generator.PURPOSE.limits
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-        onnx = Path(scratch) / "generator.onnx"
-        largest, mean = export_onnx(generator, onnx, settings.int8)
-        folder = Path(scratch) / "page"
-        write_manifest(folder, command="rid export", weights=weights, int8=settings.int8)
-        record = read_manifest(folder) or {}
-        build_page(generator, onnx, runtime, folder, weights["sha256"], domain, record)
-        size = onnx.stat().st_size
-        folder.rename(target)
+    values = {"budget": generator.budget, "side": generator.image_size}
+    page = BrowserPage("rid.browser", "protect.html", domain, facts, values)
+    differences = []
+    size = build_page(
+        page,
+        lambda file: differences.append(export_onnx(generator, file, settings.int8)),
+        settings.output,
+        command="rid export",
+        weights=weights,
+        int8=settings.int8,
+    )
+    [(largest, mean)] = differences
     return largest, mean, size
 
 
@@ -112,34 +104,16 @@ def export_onnx(
     """
     import torch
 
-    try:
-        import onnxscript  # noqa: F401 - torch.onnx needs it
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        msg = f"ONNX export needs further packages ({error}): {INSTALL}"
-        raise ValueError(msg) from error
+    from engine.onnx_files import onnx_file
 
     folded = generator.fold().eval()
     side = generator.image_size
-    program = torch.onnx.export(
-        folded,
-        (torch.rand(2, 3, side, side),),
-        input_names=["images"],
-        output_names=["perturbations"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    # The exporter notes source files with their paths at each node.
-    for node in program.model.graph:
-        node.metadata_props.clear()
     facts = {"image_size": str(side), "budget_levels": f"{generator.budget:g}"}
-    program.model.metadata_props.update(facts)
-
-    with atomic_write(target) as partial:
-        program.save(partial)
+    images = torch.rand(2, 3, side, side)
+    with onnx_file(folded, images, ["perturbations"], target, facts) as partial:
         if int8:
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+
             quantize_dynamic(partial, partial, weight_type=QuantType.QInt8)
         largest, mean = _difference(folded, partial)
         if not int8 and largest > MOST_DIFFERENCE:
@@ -157,14 +131,14 @@ def _difference(generator: PerturbationGenerator, file: Path) -> tuple[float, fl
     Returns:
         Largest and mean difference, in gray levels of 255.
     """
-    import onnxruntime
     import torch
+
+    from engine.onnx_files import run_onnx
 
     random = torch.Generator().manual_seed(0)
     side = generator.image_size
     images = torch.rand(3, 3, side, side, generator=random)
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    perturbations = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+    perturbations = torch.from_numpy(run_onnx(file, images)[0])
     with torch.inference_mode():
         difference = (perturbations - generator(images)).abs() * 255
     return float(difference.max()), float(difference.mean())

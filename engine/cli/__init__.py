@@ -15,7 +15,13 @@ from engine.cli.exit_codes import UsageError, one_line, run
 from engine.cli.noise import quiet_libraries
 from engine.cli.output import Output
 from engine.cli.parser import Parser
-from engine.cli.settings import add_images, add_job_arguments, dataclass_from, job_options
+from engine.cli.settings import (
+    add_export_arguments,
+    add_images,
+    add_job_arguments,
+    dataclass_from,
+    job_options,
+)
 from engine.cli.verbs import Room, Training, Verb
 from engine.stopping import Stopped
 
@@ -27,6 +33,7 @@ __all__ = [
     "Training",
     "UsageError",
     "Verb",
+    "add_export_arguments",
     "add_images",
     "add_job_arguments",
     "dataclass_from",

@@ -19,6 +19,25 @@ def add_images(parser: Parser, name: str = "photos") -> None:
     parser.add_argument(name, type=Path, nargs="+", help=about)
 
 
+def add_export_arguments(parser: Parser, model: str, does: str) -> None:
+    """Add the options of a verb that exports a network.
+
+    Args:
+        parser: Parser of the verb.
+        model: Noun for the network.
+        does: Words on what the page does.
+    """
+    parser.add_argument("weights", type=str, help=f"{model}: folder, Hub id or .ckpt file")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help=f"an .onnx file, or a folder: a static page that {does} in the visitor's browser; "
+        "must not exist",
+    )
+
+
 def add_job_arguments(
     parser: Parser,
     batch_size: int | None = 8,

@@ -123,6 +123,7 @@ CASES = [
         needs=("photos",),
         share=2,
     ),
+    Case("detectors export detector -o out.onnx", ("detector",), share=1, goes_on=False),
     Case(
         "detectors convert released/head.pth out --kind univfd --network test_vit2 --backbone "
         "released/backbone.pth",

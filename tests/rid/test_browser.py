@@ -1,19 +1,17 @@
 """The exported page in a real browser: odd photos, requests, metadata and words."""
 
-import functools
 import hashlib
 import json
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image, ImageCms
+from PIL import Image
 
+from engine.browser.build import PART_BYTES, POLICY
 from images.io import open_photo
 from rid.__main__ import main
-from rid.browser.build import PART_BYTES, POLICY, RUNTIME
+from tests.engine.browser_pages import INSTALLED, odd_photos, photo, serving
 from tests.eval.conftest import browser, visit
 from tests.eval.pages import readable
 from tests.rid.test_export import small_generator
@@ -21,9 +19,6 @@ from tests.rid.test_export import small_generator
 __all__ = ["browser", "visit"]
 
 pytest.importorskip("onnxruntime", reason="needs requirements-onnx.txt")
-INSTALLED = pytest.mark.skipif(
-    not RUNTIME.is_dir(), reason="onnxruntime-web is not installed (npm ci --prefix rid/browser)"
-)
 
 
 @pytest.fixture(scope="module")
@@ -36,53 +31,8 @@ def page_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(page_folder):
-    """The page's address, and every request that reached its server."""
-    asked = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            super().do_GET()
-
-        def log_message(self, *words):
-            pass
-
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=page_folder)
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", asked
-    server.shutdown()
-    server.server_close()
-
-
-def photo(height, width, seed=0):
-    rng = np.random.default_rng(seed)
-    small = rng.integers(0, 255, (height // 8 + 2, width // 8 + 2, 3), dtype=np.uint8)
-    smooth = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-    noise = rng.integers(-8, 9, (height, width, 3))
-    return Image.fromarray(np.clip(np.asarray(smooth).astype(int) + noise, 0, 255).astype(np.uint8))
-
-
-def odd_photos(folder):
-    """Photos of odd sizes, formats and metadata."""
-    folder.mkdir()
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 6, "a camera"
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    photo(32, 32).save(folder / "same size.png")
-    photo(33, 31, 1).save(folder / "one off.png")
-    photo(9, 14, 2).save(folder / "tiny.png")
-    photo(40, 700, 3).save(folder / "wide.png")
-    photo(301, 60, 4).save(folder / "tall.jpg", quality=92)
-    photo(120, 90, 5).save(folder / "turned.jpg", exif=exif, quality=95)
-    photo(77, 101, 6).save(folder / "profile.jpg", icc_profile=profile, quality=90)
-    photo(64, 96, 7).save(folder / "progressive.jpeg", progressive=True, subsampling=0)
-    photo(64, 64, 8).convert("L").save(folder / "gray.png")
-    photo(50, 50, 9).quantize(64).save(folder / "palette.png")
-    photo(60, 80, 10).save(folder / "lossless.webp", lossless=True)
-    photo(48, 48, 11).convert("L").save(folder / "dim.jpg")
-    return sorted(folder.iterdir())
+    with serving(page_folder) as (address, asked):
+        yield address, asked
 
 
 def protected_here(page, files, count):
@@ -200,18 +150,18 @@ def test_it_can_be_read(scheme, visit, served, tmp_path):
 
 @INSTALLED
 def test_a_large_network_comes_in_parts(page_folder, monkeypatch, tmp_path):
-    monkeypatch.setattr("rid.browser.build.PART_BYTES", 20_000)
+    monkeypatch.setattr("engine.browser.build.PART_BYTES", 20_000)
     weights = page_folder.parent / "rid"
     assert main(["export", str(weights), "-o", str(tmp_path / "page"), "--quiet"]) == 0
     parts = json.loads((tmp_path / "page" / "facts.json").read_text())["parts"]
     assert len(parts) > 2
     whole = b"".join((tmp_path / "page" / name).read_bytes() for name in parts)
-    assert len(whole) == (page_folder / "generator.onnx.0").stat().st_size
+    assert len(whole) == (page_folder / "network.onnx.0").stat().st_size
     assert PART_BYTES < 100_000_000
 
 
 def test_without_the_runtime_nothing_is_written(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("rid.browser.build.RUNTIME", tmp_path / "nowhere")
+    monkeypatch.setattr("engine.browser.build.RUNTIME", tmp_path / "nowhere")
     small_generator(tmp_path / "rid")
     with pytest.raises(FileNotFoundError, match="npm ci --ignore-scripts"):
         main(["export", str(tmp_path / "rid"), "-o", str(tmp_path / "page")])

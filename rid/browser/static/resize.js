@@ -1,10 +1,4 @@
-// Rounding and resizing as PyTorch does them.
-
-// Halves go to the even neighbor.
-export const roundHalfEven = (value) => {
-  const floor = Math.floor(value), rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
-};
+// Resizing as PyTorch does it.
 
 // For each output place: first input place, and normalized weights of a triangle that widens when the size shrinks.
 const filters = (input, output) => {

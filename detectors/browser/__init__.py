@@ -1,0 +1,1 @@
+"""Page that judges images in the visitor's browser."""

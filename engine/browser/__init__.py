@@ -1,0 +1,1 @@
+"""Static pages whose network runs in the visitor's browser."""
