@@ -22,16 +22,16 @@ PIPELINE_PARTS = (
     "scheduler/scheduler_config.json",
     "text_encoder/config.json",
     "tokenizer/tokenizer_config.json",
-    "unet/config.json",
     "vae/config.json",
 )
-"""Files of every text-to-image pipeline of diffusers."""
+"""Files of every text-to-image pipeline of diffusers, besides those of its denoising network."""
 
 PIPELINE_FILES = [
     "model_index.json",
     "*/*.json",
     "*/*.txt",
     "*/*.model",
+    "*/*.jinja",
     "*/model.safetensors",
     "*/model-?????-of-?????.safetensors",
     "*/diffusion_pytorch_model.safetensors",
@@ -120,8 +120,9 @@ def weight_file(name: str) -> Path:
 
 def pipeline_folder(name: str) -> str:
     """Find the complete folder of a latent-diffusion pipeline; see :func:`model_folder`."""
-    patterns = ["*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors"]
-    return str(model_folder(name, *PIPELINE_PARTS, patterns=patterns))
+    folder = model_folder(name, *PIPELINE_PARTS, patterns=PIPELINE_FILES)
+    network = "transformer" if (folder / "transformer").is_dir() else "unet"
+    return str(model_folder(str(folder), f"{network}/config.json"))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

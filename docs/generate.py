@@ -200,7 +200,6 @@ def attacks_page() -> str:
     for name in (
         "DreamBooth",
         "DreamBoothLora",
-        "SDXLDreamBoothLora",
         "TextualInversion",
         "LoraTextualInversion",
     ):

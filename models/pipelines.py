@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLFlux2,
     DiffusionPipeline,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -22,7 +23,13 @@ from checkpoints.sizes import check_sizes
 from checkpoints.whole import explaining_load_errors
 from models.taef2 import TAEF2, open_released
 
-KINDS: dict[str, type[AutoencoderKL | TAEF2]] = {"AutoencoderKL": AutoencoderKL, "TAEF2": TAEF2}
+Autoencoder: TypeAlias = AutoencoderKL | AutoencoderKLFlux2 | TAEF2
+
+KINDS: dict[str, type[Autoencoder]] = {
+    "AutoencoderKL": AutoencoderKL,
+    "AutoencoderKLFlux2": AutoencoderKLFlux2,
+    "TAEF2": TAEF2,
+}
 
 MAX_LATENT_SIDE = 128
 """Largest side of the latents for the verification of a denoiser."""
@@ -38,7 +45,7 @@ AUTOENCODER_FILES = [
 """Files to download of a pipeline or an autoencoder."""
 
 
-def open_autoencoder(folder: Path | str) -> AutoencoderKL | TAEF2:
+def open_autoencoder(folder: Path | str) -> Autoencoder:
     """Open an autoencoder in float32, in evaluation mode.
 
     Args:
@@ -82,12 +89,17 @@ def round_trip(autoencoder: Any, images: torch.Tensor) -> torch.Tensor:
     return (output[:, :, :height, :width].float() / 2 + 0.5).clamp(0, 1)
 
 
-def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipeline) -> Any:
-    """Open a pipeline in float32, without progress bars and safety checker.
+def open_pipeline(
+    name: str,
+    kind: type[DiffusionPipeline] = StableDiffusionPipeline,
+    dtype: torch.dtype = torch.float32,
+) -> Any:
+    """Open a pipeline without progress bars and safety checker.
 
     Args:
         name: Folder or Hub id; see :func:`checkpoints.folders.model_folder`.
         kind: Class of the pipeline.
+        dtype: Precision of all parts but the autoencoder, which is in float32.
 
     Raises:
         FileNotFoundError: If the model cannot be found.
@@ -98,7 +110,7 @@ def open_pipeline(name: str, kind: type[DiffusionPipeline] = StableDiffusionPipe
     if "safety_checker" in kind._optional_components:
         parts["safety_checker"] = None
     with explaining_load_errors(folder):
-        pipeline: Any = kind.from_pretrained(folder, dtype=torch.float32, **parts)
+        pipeline: Any = kind.from_pretrained(folder, dtype=dtype, **parts)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

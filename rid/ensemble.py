@@ -10,30 +10,30 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
-from checkpoints.folders import pipeline_folder
-from checkpoints.whole import explaining_load_errors
+from models.denoisers import open_family
+from models.denoisers.latents import LatentScale
+from models.noise import NoiseSource, TimestepRange, as_sharded, diffuse
 from models.pipelines import open_autoencoder
-from rid.losses import adv_sds_loss, ancestral_step, diffuse, predicted_noise
-from rid.noise import NoiseSource, TimestepRange, as_sharded, draw_noise
-from rid.surrogates import Surrogate, embed_prompt
+from rid.losses import adv_sds_loss, ancestral_step
+from rid.surrogates import Surrogate
 
 
 class DiffusionEnsemble:
     """Frozen latent diffusion models, held outside of any module tree.
 
+    They may be of different families: UNets, and transformers trained by flow matching.
     They are not saved in checkpoints, averaged, counted as parameters or wrapped by DDP.
     VAEs whose encoders have identical weights are held and run once.
-    The prompt is embedded once with each model's tokenizer and text encoder, which are then freed.
+    The prompt is encoded once with each model's text encoders, which are then freed.
 
     Args:
         models: Pipeline folders or Hub ids, at least one.
         prompt: Prompt for all models; RID trains with a single blank.
-        dtype: Precision of the UNets. The encoders stay in float32, as gradients run through them;
-            autocast may lower it.
-        offload: Keep each UNet in main memory except while it predicts.
+        dtype: Precision of the denoising networks. The encoders stay in float32, as gradients run
+            through them; autocast may lower it.
+        offload: Keep each network in main memory except while it predicts.
 
     Raises:
         ValueError: If ``models`` is empty.
@@ -57,27 +57,25 @@ class DiffusionEnsemble:
         encoder_by_digest: dict[str, int] = {}
         for name in models:
             # VAE: keep one encoder per distinct set of weights
-            folder = pipeline_folder(name)
-            vae = open_autoencoder(folder)
+            family = open_family(name)
+            vae = open_autoencoder(family.folder)
+            scale = LatentScale.of(vae)
             digest = _encoder_digest(vae)
             if digest not in encoder_by_digest:
                 encoder_by_digest[digest] = len(self.encoders)
                 del vae.decoder
                 self.encoders.append(_frozen(vae).to(memory_format=torch.channels_last))
-            # UNet, noise schedule and prompt
-            with explaining_load_errors(folder):
-                unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=dtype)
-                scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
+            # network, noise schedule and prompt
+            conditions = family.encode_apart([prompt])
             self.surrogates.append(
                 Surrogate(
                     name=name,
-                    unet=_frozen(unet),
+                    family=family,
+                    network=_frozen(family.open_network(dtype)),
                     encoder=encoder_by_digest[digest],
-                    scaling_factor=vae.config.scaling_factor,
-                    shift_factor=vae.config.shift_factor or 0.0,
-                    alphas_cumprod=scheduler.alphas_cumprod,
-                    prediction_type=scheduler.config.prediction_type,
-                    prompt_embeds=embed_prompt(folder, prompt).to(dtype),
+                    scale=scale,
+                    schedule=family.schedule(),
+                    conditions={key: value.to(dtype) for key, value in conditions.items()},
                 )
             )
 
@@ -93,9 +91,8 @@ class DiffusionEnsemble:
             encoder.to(device)
         for model in self.surrogates:
             if not self.offload:
-                model.unet.to(device)
-            model.alphas_cumprod = model.alphas_cumprod.to(device)
-            model.prompt_embeds = model.prompt_embeds.to(device)
+                model.network.to(device)
+            model.to(device)
         return self
 
     def adv_sds(self, images: Tensor, generator: NoiseSource = None) -> Tensor:
@@ -113,10 +110,10 @@ class DiffusionEnsemble:
         """
         losses = []
         for model, latents in self.latents(images, generator):
-            noise, alpha_bar, timesteps = draw_noise(latents, model.alphas_cumprod, generator)
+            noise, alpha_bar, timesteps = model.schedule.draw(latents, generator)
             noisy = diffuse(latents, noise, alpha_bar)
             with torch.no_grad():
-                predicted = self.denoise(model, noisy, alpha_bar, timesteps)
+                predicted = self.denoise(model, noisy, timesteps)
             losses.append(adv_sds_loss(noisy, predicted, noise, alpha_bar))
         return torch.stack(losses).mean()
 
@@ -131,7 +128,7 @@ class DiffusionEnsemble:
         Args:
             images: (B, 3, S, S) RGB in [0, 1].
             generator: Source of timesteps and noise.
-            timestep_range: Fractions of the noise schedule, see :data:`rid.noise.TimestepRange`.
+            timestep_range: Fractions of the noise schedule, see :data:`models.noise.TimestepRange`.
 
         Returns:
             One value per image, (B,).
@@ -144,29 +141,26 @@ class DiffusionEnsemble:
         generator: NoiseSource = None,
         timestep_range: TimestepRange = (0.0, 1.0),
     ) -> Tensor:
-        """Compute each model's denoising error ``mean((predicted - noise)**2)`` per image.
+        """Compute each model's denoising error per image, the loss of its own training.
 
-        Differentiable through UNets and encoders.
+        It is ``mean((predicted - noise)**2)``, or that of the velocity for a model trained by flow
+        matching. Differentiable through networks and encoders.
 
         Args:
             images: (B, 3, S, S) RGB in [0, 1].
             generator: Source of timesteps and noise.
-            timestep_range: Fractions of the noise schedule, see :data:`rid.noise.TimestepRange`.
+            timestep_range: Fractions of the noise schedule, see :data:`models.noise.TimestepRange`.
 
         Returns:
             (M, B).
         """
         losses = []
         for model, latents in self.latents(images, generator):
-            noise, alpha_bar, timesteps = draw_noise(
-                latents,
-                model.alphas_cumprod,
-                generator,
-                timestep_range,
-            )
+            noise, alpha_bar, timesteps = model.schedule.draw(latents, generator, timestep_range)
             noisy = diffuse(latents, noise, alpha_bar)
-            predicted = self.denoise(model, noisy, alpha_bar, timesteps)
-            losses.append((predicted - noise).square().mean(dim=(1, 2, 3)))
+            error = self.denoise(model, noisy, timesteps) - noise
+            error = model.schedule.denoising_error(error, timesteps)
+            losses.append(error.square().mean(dim=(1, 2, 3)))
         return torch.stack(losses)
 
     def targeted_loss(
@@ -194,13 +188,13 @@ class DiffusionEnsemble:
         image_latents = self.latents(images, generator)
         for (model, latents), goal in zip(image_latents, target_latents, strict=True):
             # denoising error at a random timestep
-            noise, alpha_bar, timesteps = draw_noise(latents, model.alphas_cumprod, generator)
+            noise, alpha_bar, timesteps = model.schedule.draw(latents, generator)
             noisy = diffuse(latents, noise, alpha_bar)
-            predicted = self.denoise(model, noisy, alpha_bar, timesteps)
+            predicted = self.denoise(model, noisy, timesteps)
             # one ancestral step to the timestep before
-            previous = model.alphas_cumprod[(timesteps - 1).clamp(min=0)]
+            previous = model.schedule.alphas_cumprod[(timesteps - 1).clamp(min=0)]
             alpha_bar_previous = torch.where(timesteps > 0, previous, torch.ones_like(alpha_bar))
-            fresh_noise = draw_noise(latents, model.alphas_cumprod, generator)[0]
+            fresh_noise = model.schedule.draw(latents, generator)[0]
             stepped = ancestral_step(noisy, predicted, fresh_noise, alpha_bar, alpha_bar_previous)
             # distance to the target there
             shift = (stepped - diffuse(goal, noise, alpha_bar_previous)).square()
@@ -231,34 +225,25 @@ class DiffusionEnsemble:
             mean = posterior.mean.float()
             std = posterior.std.float()
             sample = mean + std * as_sharded(generator).randn(mean)
-            yield model, (sample - model.shift_factor) * model.scaling_factor
+            yield model, model.scale.to_denoiser(sample)
 
-    def denoise(
-        self,
-        model: Surrogate,
-        noisy: Tensor,
-        alpha_bar: Tensor,
-        timesteps: Tensor,
-    ) -> Tensor:
+    def denoise(self, model: Surrogate, noisy: Tensor, timesteps: Tensor) -> Tensor:
         """Predict the noise in diffused latents under the constant prompt.
 
         Args:
             model: One of :attr:`surrogates`.
             noisy: Diffused latents, (B, C, h, w).
-            alpha_bar: Cumulative alpha of each image's timestep, (B,), in (0, 1).
             timesteps: (B,) int64.
 
         Returns:
             (B, C, h, w).
         """
-        prompt_embeds = model.prompt_embeds.expand(len(noisy), -1, -1)
         if self.offload:
-            model.unet.to(noisy.device)
-        output = model.unet(noisy.to(prompt_embeds.dtype), timesteps, prompt_embeds)
+            model.network.to(noisy.device)
+        predicted = model.predict_noise(noisy, timesteps)
         if self.offload and not torch.is_grad_enabled():  # the backward pass needs the weights
-            model.unet.to("cpu")
-        sample = output.sample.to(noisy.dtype)
-        return predicted_noise(sample, noisy, alpha_bar, model.prediction_type)
+            model.network.to("cpu")
+        return predicted
 
 
 def _encoder_digest(vae: nn.Module) -> str:

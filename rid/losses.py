@@ -11,44 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def diffuse(latents: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
-    """Apply the forward process to latents.
-
-    The result is ``sqrt(signal) * latents + sqrt(1 - signal) * noise``.
-
-    Args:
-        latents: Scaled latents, (B, C, h, w).
-        noise: Standard normal, same shape.
-        signal: Cumulative alpha of each image's timestep, (B,), in (0, 1).
-    """
-    signal = signal.view(-1, 1, 1, 1)
-    return signal.sqrt() * latents + (1 - signal).sqrt() * noise
-
-
-def predicted_noise(output: Tensor, noisy: Tensor, signal: Tensor, prediction_type: str) -> Tensor:
-    """Convert a UNet output to the predicted noise.
-
-    Args:
-        output: Output of the UNet, (B, C, h, w).
-        noisy: Input of the UNet, same shape.
-        signal: Cumulative alpha, (B,).
-        prediction_type: The scheduler's: ``epsilon`` or ``v_prediction``.
-
-    Raises:
-        ValueError: For any other prediction type.
-    """
-    if prediction_type == "epsilon":
-        return output
-    if prediction_type == "v_prediction":
-        signal = signal.view(-1, 1, 1, 1)
-        return signal.sqrt() * output + (1 - signal).sqrt() * noisy
-    msg = (
-        f"prediction type '{prediction_type}' is not supported; use a model with epsilon or "
-        "v_prediction"
-    )
-    raise ValueError(msg)
-
-
 def ancestral_step(
     noisy: Tensor, predicted: Tensor, fresh: Tensor, signal: Tensor, before: Tensor
 ) -> Tensor:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor
-from transformers import AutoTokenizer, CLIPTextModel
 
-from checkpoints.whole import explaining_load_errors
+from models.denoisers import Conditions, Family
+from models.denoisers.latents import LatentScale
+from models.denoisers.schedules import NoiseSchedule
 
 
 @dataclass
@@ -19,48 +19,42 @@ class Surrogate:
 
     Attributes:
         name: Pipeline folder or Hub id.
-        unet: The frozen UNet.
+        family: Family of the model.
+        network: The frozen denoising network.
         encoder: Index of its VAE encoder in :attr:`DiffusionEnsemble.encoders`.
-        scaling_factor: The VAE's latent scale.
-        shift_factor: The VAE's latent shift.
-        alphas_cumprod: Cumulative alphas of the noise schedule, (timesteps,).
-        prediction_type: ``epsilon`` or ``v_prediction``.
-        prompt_embeds: Embedding of the constant prompt, (1, tokens, width).
+        scale: Scale of its latents.
+        schedule: Its noise schedule.
+        conditions: The constant prompt, encoded.
     """
 
     name: str
-    unet: UNet2DConditionModel
+    family: Family
+    network: Any
     encoder: int
-    scaling_factor: float
-    shift_factor: float
-    alphas_cumprod: Tensor
-    prediction_type: str
-    prompt_embeds: Tensor
+    scale: LatentScale
+    schedule: NoiseSchedule
+    conditions: Conditions
 
+    def to(self, device: torch.device | str) -> None:
+        """Move all but the network to a device."""
+        self.schedule.to(device)
+        self.conditions = {name: value.to(device) for name, value in self.conditions.items()}
 
-def embed_prompt(folder: str, prompt: str) -> Tensor:
-    """Embed a prompt with a pipeline's tokenizer and text encoder.
+    def predict_noise(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """Predict the noise in diffused latents under the constant prompt.
 
-    Returns:
-        (1, tokens, width) float32.
-    """
-    with explaining_load_errors(folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
-        text_encoder = CLIPTextModel.from_pretrained(
-            folder,
-            subfolder="text_encoder",
-            dtype=torch.float32,
-        ).eval()
-    with torch.no_grad():
-        return text_encoder(tokenize(tokenizer, prompt)).last_hidden_state
+        Args:
+            noisy: Diffused latents, (B, C, h, w).
+            timesteps: (B,) int64.
 
-
-def tokenize(tokenizer: Any, prompt: str) -> Tensor:
-    """Return a prompt's token ids, padded to the tokenizer's length, (1, tokens)."""
-    return tokenizer(
-        prompt,
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids
+        Returns:
+            (B, C, h, w).
+        """
+        conditions = {
+            name: value.expand(len(noisy), *value.shape[1:])
+            for name, value in self.conditions.items()
+        }
+        dtype = conditions["encoder_hidden_states"].dtype
+        latents, times = self.schedule.inputs(noisy, timesteps)
+        output = self.family.predict(self.network, latents.to(dtype), times, conditions)
+        return self.schedule.predicted_noise(output.to(noisy.dtype), noisy, timesteps)

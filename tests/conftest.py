@@ -83,3 +83,18 @@ def generator_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("generator")
     save_generator(generator, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def flow_pipelines(tmp_path_factory) -> dict[str, str]:
+    """Untrained pipelines of flow-matching transformers, by name: sd3 and flux."""
+    from tests.flow_models import build_flux, build_sd3
+
+    torch.manual_seed(0)
+    captions = [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(range(50))]
+    tokenizer = build_tokenizer(captions)
+    folder = tmp_path_factory.mktemp("flow")
+    return {
+        "sd3": build_sd3(folder / "sd3", tokenizer),
+        "flux": build_flux(folder / "flux", tokenizer),
+    }

@@ -14,12 +14,12 @@ from torch import Tensor
 from checkpoints.folders import pipeline_folder
 from engine.manifest import fingerprint, write_manifest
 from images.transforms.purifier import Purifier
+from models.noise import ShardedGenerator
 from rid.edits import move, record, share_out
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.lineage import NOTHING, Fingerprint, Lineage, lineage_of, lineage_of_training_data
 from rid.losses import common_share, regression_loss
-from rid.noise import ShardedGenerator
 from rid.training.checks import check_batch, check_settings
 from rid.training.schedule import warm_up_and_decay
 from rid.weights import load_generator, save_generator

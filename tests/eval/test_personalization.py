@@ -11,10 +11,9 @@ import eval.attacks.personalization as attacks
 from eval.attacks.personalization import (
     LoraTextualInversion,
     LoraTextualInversionConfig,
-    SDXLDreamBoothLora,
-    SDXLDreamBoothLoraConfig,
 )
 from eval.attacks.personalization.learning import lora, new_token
+from models.denoisers.family import ATTENTION
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_tokenizer
 
@@ -164,8 +163,11 @@ def test_pictures_of_another_size_are_resized(lora_ti):
 def test_only_attention_projections_and_one_word_are_trained(lora_ti):
     text_encoder, unet = lora_ti.pipeline.text_encoder, lora_ti.pipeline.unet
     word_table = text_encoder.get_input_embeddings()
-    token, initializer = lora_ti.ids
-    with new_token(text_encoder, token, initializer) as words, lora(unet, 4, 0) as updates:
+    ((token, initializer),) = lora_ti.ids
+    with (
+        new_token(text_encoder, token, initializer) as words,
+        lora(unet, ATTENTION, 4, 0) as updates,
+    ):
         assert words[0].shape == (16,)
         named = [name for name, p in unet.named_parameters() if p.requires_grad]
         assert len(named) == len(updates)
@@ -188,7 +190,7 @@ def test_parameter_count_at_stable_diffusions_size(cross, expected):
             attention_head_dim=heads,
             use_linear_projection=cross == 1024,
         ).requires_grad_(False)
-        with lora(unet, 32, 0) as updates:
+        with lora(unet, ATTENTION, 32, 0) as updates:
             assert sum(p.numel() for p in updates) == expected
 
 
@@ -285,10 +287,45 @@ def sdxl(tmp_path_factory):
 
 
 def test_sdxl(sdxl, portraits):
-    attack = SDXLDreamBoothLora(SDXLDreamBoothLoraConfig(model=sdxl, **SMALL | {"precision": "32"}))
+    attack = build("DreamBoothLora", sdxl)
     losses = []
     drawn = attack(portraits, losses.append)
-    assert drawn.shape == (2, 3, 64, 64)
+    assert drawn.shape == (4, 3, 64, 64)
     assert drawn.isfinite().all()
     assert len(losses) == 3
     assert torch.equal(drawn, attack(portraits))
+
+
+FLOW = {"resolution": 64, "steps": 2, "samples": 1, "class_images": 2, "guidance": 3.5}
+
+
+def build_flow(name, model, **settings):
+    return build(
+        name, model, **FLOW | {"sample_prompts": ("photo of a {token} person",)} | settings
+    )
+
+
+@pytest.mark.parametrize("model", ["sd3", "flux"])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("DreamBooth", {}),
+        ("DreamBoothLora", {"dora": True, "gradient_checkpointing": True}),
+        ("TextualInversion", {}),
+        ("LoraTextualInversion", {"precision": "bf16-true"}),
+    ],
+)
+def test_every_attack_on_flow_matching_models(flow_pipelines, portraits, model, name, settings):
+    attack = build_flow(name, flow_pipelines[model], **settings)
+    parts = [attack.network, attack.pipeline.vae, *attack.clip_encoders()]
+    before = [value.clone() for part in parts for value in part.state_dict().values()]
+    losses = []
+    drawn = attack(portraits[:2], losses.append)
+    assert drawn.shape == (1, 3, 64, 64)
+    assert drawn.isfinite().all()
+    assert len(losses) == 2
+    after = [value for part in parts for value in part.state_dict().values()]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert not any(p.requires_grad for part in parts for p in part.parameters())
+    stronger = build_flow(name, flow_pipelines[model], **settings, lr=attack.config.lr * 1000)
+    assert not torch.allclose(drawn, stronger(portraits[:2]))

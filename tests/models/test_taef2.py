@@ -47,7 +47,8 @@ def test_other_autoencoders_and_broken_files_are_told(released, tmp_path):
     (tmp_path / "pipeline" / "vae").mkdir(parents=True)
     (tmp_path / "pipeline" / "vae" / "config.json").write_text('{"_class_name": "VQModel"}')
     with pytest.raises(
-        ValueError, match="is a VQModel; pipelines with AutoencoderKL or TAEF2 can be used"
+        ValueError,
+        match="is a VQModel; pipelines with AutoencoderKL or AutoencoderKLFlux2 or TAEF2",
     ):
         open_autoencoder(tmp_path / "pipeline")
     file = tmp_path / "taef2_decoder.pth"

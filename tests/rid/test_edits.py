@@ -5,10 +5,10 @@ import torch
 
 from checkpoints.folders import ROOT
 from eval.attacks.purification import Crop, DiffPure, DownUp, GaussianNoise, Jpeg, RandomCrop
+from models.noise import ShardedGenerator
 from rid.edits import OverEdits, record, share_out
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
-from rid.noise import ShardedGenerator
 from rid.pairs.config import PGDConfig
 from rid.pairs.objective import Objective
 from rid.pairs.objectives import Denoising

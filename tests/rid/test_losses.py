@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from rid.losses import adv_sds_loss, common_share, diffuse, predicted_noise, regression_loss
+from models.noise import diffuse
+from rid.losses import adv_sds_loss, common_share, regression_loss
 
 
 def test_adv_sds_value_and_gradient_are_the_closed_forms():
@@ -37,24 +38,6 @@ def test_the_gradient_is_the_same_with_and_without_the_unets_graph():
         adv_sds_loss(noisy, predicted, noise, signal).backward()
         gradients.append(z.grad)
     assert torch.equal(*gradients)
-
-
-def test_a_v_prediction_is_turned_into_noise():
-    torch.manual_seed(0)
-    latents, noise, signal = (
-        torch.randn(2, 4, 4, 4),
-        torch.randn(2, 4, 4, 4),
-        torch.tensor([0.2, 0.8]),
-    )
-    s = signal.view(-1, 1, 1, 1)
-    velocity = s.sqrt() * noise - (1 - s).sqrt() * latents
-    assert torch.allclose(
-        predicted_noise(velocity, diffuse(latents, noise, signal), signal, "v_prediction"),
-        noise,
-        atol=1e-6,
-    )
-    with pytest.raises(ValueError, match="'sample' is not supported"):
-        predicted_noise(velocity, latents, signal, "sample")
 
 
 def test_regression_norms():

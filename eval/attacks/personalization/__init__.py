@@ -11,7 +11,6 @@ from eval.attacks.personalization.methods import (
     TextualInversion,
     TextualInversionConfig,
 )
-from eval.attacks.personalization.sdxl import SDXLDreamBoothLora, SDXLDreamBoothLoraConfig
 
 __all__ = [
     "DreamBooth",
@@ -21,8 +20,6 @@ __all__ = [
     "LoraTextualInversion",
     "LoraTextualInversionConfig",
     "Personalization",
-    "SDXLDreamBoothLora",
-    "SDXLDreamBoothLoraConfig",
     "TextualInversion",
     "TextualInversionConfig",
 ]

@@ -5,33 +5,40 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, StableDiffusionPipeline
+from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from checkpoints.folders import pipeline_folder
 from eval.attacks.attack import Attack
 from eval.attacks.personalization.recipe import Recipe
+from models.denoisers import Conditions, Family, open_family
+from models.denoisers.latents import LatentScale
+from models.denoisers.schedules import DDPMSchedule, NoiseSchedule
+from models.noise import diffuse
 from models.pipelines import open_pipeline
 
 Posterior = tuple[Tensor, Tensor]
 """Scaled mean and standard deviation of images' latents, each (n, C, h, w)."""
 
+Learned = dict[str, dict[str, Tensor]]
+"""Tensors in main memory by the name of the file that diffusers reads them from."""
+
 
 class Personalization(Attack):
-    """Personalization attack: fine-tunes a model on the person's images.
+    """Personalization attack: fine-tunes a model of any family on the person's images.
 
     Args:
         config: The recipe.
     """
 
-    pipeline_class: type[DiffusionPipeline] = StableDiffusionPipeline
+    keeps_weights = True
+    """What is learned is small enough to keep."""
 
     def __init__(self, config: Recipe) -> None:
         self.config = config
@@ -42,17 +49,33 @@ class Personalization(Attack):
     def trainable(self) -> AbstractContextManager[list[nn.Parameter]]:
         """Make the attack's parameters trainable, and restore them afterwards."""
 
+    def learned(self) -> Learned:
+        """Return what was trained, as diffusers reads it; empty for whole networks."""
+        return {}
+
+    @cached_property
+    def family(self) -> Family:
+        """The family of the attacker's model."""
+        return open_family(self.config.model)
+
+    @cached_property
+    def schedule(self) -> NoiseSchedule:
+        """The noise schedule of the model's training."""
+        return self.family.schedule()
+
     @cached_property
     def pipeline(self) -> Any:
-        """The attacker's model in float32, frozen, on the attack's device.
+        """The attacker's model, frozen, on the attack's device.
 
         Raises:
             FileNotFoundError: If the model cannot be found.
         """
+        config, family = self.config, self.family
+        dtype = torch.bfloat16 if config.precision == "bf16-true" else torch.float32
         # Weights that are created in inference mode cannot be trained.
         with torch.inference_mode(False):
-            pipeline = open_pipeline(self.config.model, self.pipeline_class)
-        if self.config.sampler == "ddim":
+            pipeline = open_pipeline(config.model, family.pipeline_class, dtype)
+        if config.sampler == "ddim" and isinstance(self.schedule, DDPMSchedule):
             # By default DDIM clips its estimates to [-1, 1], which suits pixels, not latents.
             pipeline.scheduler = DDIMScheduler.from_config(
                 pipeline.scheduler.config, clip_sample=False
@@ -60,10 +83,19 @@ class Personalization(Attack):
         for part in pipeline.components.values():
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
-        if self.config.gradient_checkpointing:
-            pipeline.unet.enable_gradient_checkpointing()
+        if config.gradient_checkpointing:
+            getattr(pipeline, family.network).enable_gradient_checkpointing()
         self.prepare(pipeline)
         return pipeline.to(self.device)
+
+    @property
+    def network(self) -> Any:
+        """The denoising network."""
+        return getattr(self.pipeline, self.family.network)
+
+    def clip_encoders(self) -> list[Any]:
+        """Return the CLIP text encoders."""
+        return [getattr(self.pipeline, encoder) for encoder, _ in self.family.clip_encoders]
 
     def prepare(self, pipeline: Any) -> None:
         """Adapt a freshly loaded pipeline, for example its tokenizer."""
@@ -79,7 +111,7 @@ class Personalization(Attack):
         return {"attacked": (self.model, Path(pipeline_folder(self.model)))}
 
     def record(self) -> dict[str, Any]:
-        return {"class": type(self).__name__} | asdict(self.config)
+        return {"class": type(self).__name__} | self.config.record()
 
     def steps(self, images: int) -> int:
         return self.config.steps
@@ -89,16 +121,22 @@ class Personalization(Attack):
 
     @property
     def resolution(self) -> int:
-        """Side of the model's images, in pixels."""
-        return self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
+        """Side of the images, in pixels."""
+        return self.config.resolution or self.family.side(self.pipeline)
 
-    def __call__(self, images: Tensor, on_step: Callable[[float], None] | None = None) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        on_step: Callable[[float], None] | None = None,
+        on_learned: Callable[[Learned], None] | None = None,
+    ) -> Tensor:
         """Fine-tune on a person's images, then generate images.
 
         Args:
             images: The victim's images, (n, 3, S, S) RGB in [0, 1]; resized to the model's side if
                 they differ.
             on_step: Called with the loss after each optimizer step, for a progress bar.
+            on_learned: Called with :meth:`learned` after the training.
 
         Returns:
             ``samples`` images for each prompt, prompt by prompt, (n, 3, S, S) in [0, 1], where S is
@@ -111,6 +149,8 @@ class Personalization(Attack):
             prior = self.class_latents() if config.prior_weight else None
             with self.trainable() as parameters:
                 self._train(self._encode(images.clone()), prior, parameters, on_step)
+                if on_learned is not None:
+                    on_learned(self.learned())
                 for template in config.sample_prompts:
                     prompt = config.fill_prompt(template)
                     generated.append(
@@ -120,15 +160,10 @@ class Personalization(Attack):
                     )
         return torch.cat(generated)
 
-    def unet_conditions(self, prompts: list[str], repeats: int) -> dict[str, Any]:
-        """Encode prompts, each repeated, as the UNet's conditioning arguments."""
-        tokenizer = self.pipeline.tokenizer
-        length = tokenizer.model_max_length
-        ids = tokenizer(
-            prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        ).input_ids
-        text = self.pipeline.text_encoder(ids.to(self.device)).last_hidden_state
-        return {"encoder_hidden_states": text.repeat_interleave(repeats, dim=0)}
+    def conditions(self, prompts: list[str], repeats: int) -> Conditions:
+        """Encode prompts, each repeated."""
+        encoded = self.family.encode(self.pipeline, prompts)
+        return {key: value.repeat_interleave(repeats, dim=0) for key, value in encoded.items()}
 
     def _train(
         self,
@@ -138,9 +173,8 @@ class Personalization(Attack):
         on_step: Callable[[float], None] | None,
     ) -> None:
         """Train on the victim's latents, with prior preservation."""
-        config, unet = self.config, self.pipeline.unet
-        schedule = DDPMScheduler.from_config(self.pipeline.scheduler.config)
-        predicts_velocity = schedule.config.prediction_type == "v_prediction"
+        config, network = self.config, self.network
+        schedule = self.schedule.to(self.device)
         generator = torch.Generator().manual_seed(config.seed)
         size = min(config.batch_size, len(instance[0]))
         prompts = [config.fill_prompt(config.instance_prompt)]
@@ -148,30 +182,25 @@ class Personalization(Attack):
             prompts.append(config.class_prompt)
         optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
 
-        # The conditions change between steps only if something outside the UNet is trained.
-        unet_ids = {id(parameter) for parameter in unet.parameters()}
-        trains_text = any(id(parameter) not in unet_ids for parameter in parameters)
+        # The conditions change between steps only if something outside the network is trained.
+        network_ids = {id(parameter) for parameter in network.parameters()}
+        trains_text = any(id(parameter) not in network_ids for parameter in parameters)
         with torch.no_grad():
-            conditions = self.unet_conditions(prompts, size)
+            conditions = self.conditions(prompts, size)
 
         for _ in range(config.steps):
             # Draw latents, noise and timesteps.
             posteriors = [posterior for posterior in (instance, prior) if posterior]
             latents = torch.cat([_draw_latents(one, size, generator) for one in posteriors])
-            noise = torch.randn(latents.shape, generator=generator).to(latents)
-            timesteps = torch.randint(
-                len(schedule.alphas_cumprod), (len(latents),), generator=generator
-            ).to(self.device)
-            noisy = schedule.add_noise(latents, noise, timesteps)
+            noise, signal, timesteps = schedule.draw(latents, generator)
+            noisy, times = schedule.inputs(diffuse(latents, noise, signal), timesteps)
 
             # Predict the noise, or the velocity.
             with self._precision():
                 if trains_text:
-                    conditions = self.unet_conditions(prompts, size)
-                output = unet(noisy, timesteps, **conditions).sample
-            target = noise
-            if predicts_velocity:
-                target = schedule.get_velocity(latents, noise, timesteps)
+                    conditions = self.conditions(prompts, size)
+                output = self.family.predict(network, noisy, times, conditions)
+            target = schedule.target(latents, noise, timesteps)
 
             # Weight the loss of the class images, and update.
             parts = zip(output.split(size), target.split(size), strict=True)
@@ -206,10 +235,9 @@ class Personalization(Attack):
         chunks = []
         for part in images.split(self.config.chunk):
             chunks.append(vae.encode(part.to(self.device) * 2 - 1).latent_dist)
-        shift, scale = vae.config.shift_factor or 0.0, vae.config.scaling_factor
-        mean = (torch.cat([chunk.mean for chunk in chunks]) - shift) * scale
-        std = torch.cat([chunk.std for chunk in chunks]) * scale
-        return mean, std
+        scale = LatentScale.of(vae)
+        mean = scale.to_denoiser(torch.cat([chunk.mean for chunk in chunks]))
+        return mean, scale.std_to_denoiser(torch.cat([chunk.std for chunk in chunks]))
 
     @torch.no_grad()
     def _sample(self, prompt: str, count: int, seed: int, steps: int) -> Tensor:
@@ -230,7 +258,9 @@ class Personalization(Attack):
             generators = [torch.Generator().manual_seed(seed + number) for number in numbers]
             with self._precision():
                 output = self.pipeline(
-                    prompt,
+                    prompt=prompt,
+                    height=self.resolution,
+                    width=self.resolution,
                     num_images_per_prompt=len(generators),
                     num_inference_steps=steps,
                     guidance_scale=self.config.guidance,
@@ -242,7 +272,7 @@ class Personalization(Attack):
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Context of the configured precision."""
-        if self.config.precision == "bf16":
+        if self.config.precision != "32":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 

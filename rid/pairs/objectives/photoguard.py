@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from checkpoints.folders import pipeline_folder
+from models.noise import as_sharded, diffuse
 from models.pipelines import open_autoencoder
 from rid.ensemble import DiffusionEnsemble
-from rid.losses import ancestral_step, diffuse
-from rid.noise import as_sharded
+from rid.losses import ancestral_step
 from rid.pairs.objective import ModelObjective
 from rid.pairs.objectives.encoder import EncoderAttack
 from rid.pairs.objectives.targeted import open_target
@@ -114,8 +114,7 @@ class PhotoGuardDiffusion(ModelObjective):
             latents = self.ensemble.latents(images, generator)
             for (model, encoded), vae in zip(latents, self.decoders, strict=True):
                 edited = self.edit(model, encoded, generator)
-                scaled = edited / model.scaling_factor + model.shift_factor
-                decoded = vae.decode(scaled).sample
+                decoded = vae.decode(model.scale.to_autoencoder(edited)).sample
                 distances.append((decoded - self.goal).flatten(1).norm(dim=1))
         return -torch.stack(distances).mean(dim=0)
 
@@ -127,15 +126,16 @@ class PhotoGuardDiffusion(ModelObjective):
             latents: (B, C, h, w).
             generator: Source of the noise.
         """
-        top = round(self.strength * (len(model.alphas_cumprod) - 1))
+        alphas_cumprod = model.schedule.alphas_cumprod
+        top = round(self.strength * (len(alphas_cumprod) - 1))
         times = torch.linspace(top, 0, self.steps + 1).long()[:-1]
-        signals = [model.alphas_cumprod[int(time)].expand(len(latents)) for time in times]
+        signals = [alphas_cumprod[int(time)].expand(len(latents)) for time in times]
         signals.append(torch.ones_like(signals[0]))
         source = as_sharded(generator)
         noisy = diffuse(latents, source.randn(latents), signals[0])
         for time, signal, before in zip(times, signals[:-1], signals[1:], strict=True):
             timesteps = torch.full((len(latents),), int(time), device=latents.device)
-            predicted = self.ensemble.denoise(model, noisy, signal, timesteps)
+            predicted = self.ensemble.denoise(model, noisy, timesteps)
             noisy = ancestral_step(noisy, predicted, source.randn(noisy), signal, before)
         return noisy
 

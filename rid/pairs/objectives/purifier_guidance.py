@@ -15,9 +15,8 @@ from checkpoints.folders import model_folder
 from checkpoints.whole import explaining_load_errors
 from engine.manifest import fingerprint
 from images.transforms.differentiable import resize
+from models.noise import diffuse, draw_noise
 from rid.lineage import Fingerprint
-from rid.losses import diffuse
-from rid.noise import draw_noise
 from rid.pairs.objective import ModelObjective
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rid.losses import diffuse
-from rid.noise import draw_noise
+from models.noise import diffuse
 from rid.pairs.objectives.denoising import Denoising
 
 
@@ -37,12 +36,12 @@ class ScoreDistillation(Denoising):
     def sample(self, images: Tensor, generator: torch.Generator) -> Tensor:
         values = []
         for model, latents in self.ensemble.latents(images, generator):
-            noise, alpha_bar, timesteps = draw_noise(
-                latents, model.alphas_cumprod, generator, self.timestep_range
+            noise, alpha_bar, timesteps = model.schedule.draw(
+                latents, generator, self.timestep_range
             )
             with torch.no_grad():
                 noisy = diffuse(latents, noise, alpha_bar)
-                gradient = self.ensemble.denoise(model, noisy, alpha_bar, timesteps) - noise
+                gradient = self.ensemble.denoise(model, noisy, timesteps) - noise
             values.append((gradient * latents).sum(dim=(1, 2, 3)))
         value = torch.stack(values).mean(dim=0)
         return -value if self.descend else value

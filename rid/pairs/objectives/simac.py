@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rid.noise import as_sharded
+from models.noise import as_sharded
 from rid.pairs.objectives.fine_tuned import FineTunedSurrogate
 
 GradientAt = Callable[[Tensor, int], Tensor]

@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor, nn
 
+from models.denoisers.unet import tokenize
+from models.noise import diffuse, draw_noise
 from models.pipelines import open_pipeline
-from rid.losses import diffuse
-from rid.noise import draw_noise
 from rid.pairs.objective import ModelObjective
-from rid.surrogates import tokenize
 
 
 class PipelineObjective(ModelObjective):
@@ -110,7 +109,7 @@ class PipelineObjective(ModelObjective):
         alpha_bar = self.schedule.alphas_cumprod.to(latents.device)[timesteps]
         noisy = diffuse(latents, noise, alpha_bar)
         # prompt embeddings
-        token_ids = tokenize(self.pipeline.tokenizer, prompt).to(latents.device)
+        token_ids = tokenize(self.pipeline.tokenizer, [prompt]).to(latents.device)
         prompt_embeds = self.trainable["text_encoder"](token_ids).last_hidden_state
         prompt_embeds = prompt_embeds.expand(len(latents), -1, -1)
         # error of the prediction

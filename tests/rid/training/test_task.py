@@ -14,11 +14,11 @@ import yaml
 
 from engine.cli import run
 from engine.manifest import fingerprint, write_manifest
+from models.noise import ShardedGenerator
 from rid.__main__ import main as door
 from rid.ensemble import DiffusionEnsemble
 from rid.generator import PerturbationGenerator
 from rid.lineage import lineage_of
-from rid.noise import ShardedGenerator
 from rid.training.cli import main
 from rid.training.task import RIDTask
 from rid.weights import load_generator, save_generator

@@ -2,6 +2,8 @@
 
 import torch
 
+from models.denoisers.latents import LatentScale
+from models.denoisers.schedules import DDPMSchedule
 from rid.surrogates import Surrogate
 
 SIGNAL = 0.25
@@ -13,8 +15,8 @@ class ByHand:
 
     def __init__(self, factor=0.5):
         self.factor = factor
-        alphas = torch.full((10,), SIGNAL)
-        self.model = Surrogate("m", None, 0, 1.0, 0.0, alphas, "epsilon", torch.zeros(1, 1, 1))
+        schedule = DDPMSchedule(torch.full((10,), SIGNAL))
+        self.model = Surrogate("m", None, None, 0, LatentScale(), schedule, {})
 
     def to(self, device):
         return self
@@ -22,7 +24,7 @@ class ByHand:
     def latents(self, images, generator):
         yield self.model, 2 * images
 
-    def denoise(self, model, noisy, alpha_bar, timesteps):
+    def denoise(self, model, noisy, timesteps):
         return self.factor * noisy
 
 

@@ -38,6 +38,13 @@ class ShardedGenerator:
         values = torch.randn(shape, generator=self.generator, device=device, dtype=like.dtype)
         return values[self.rank :: self.world_size].to(like.device)
 
+    def rand(self, like: Tensor) -> Tensor:
+        """Draw one uniform value in [0, 1) per row of ``like``, on its device, (B,) float32."""
+        device = self.generator.device if self.generator is not None else like.device
+        shape = (len(like) * self.world_size,)
+        values = torch.rand(shape, generator=self.generator, device=device)
+        return values[self.rank :: self.world_size].to(like.device)
+
     def randint(self, low: int, high: int, like: Tensor) -> Tensor:
         """Draw one integer per row of ``like``, on its device.
 
@@ -79,11 +86,30 @@ def draw_noise(
     Returns:
         Noise, (B, C, h, w); cumulative alphas of the timesteps, (B,); timesteps, (B,) int64.
     """
-    low = int(timestep_range[0] * len(alphas_cumprod))
-    high = max(int(timestep_range[1] * len(alphas_cumprod)), low + 1)
+    low, high = timestep_limits(timestep_range, len(alphas_cumprod))
     noise = as_sharded(generator).randn(latents)
     timesteps = as_sharded(generator).randint(low, high, latents)
     return noise, alphas_cumprod[timesteps], timesteps
+
+
+def timestep_limits(timestep_range: TimestepRange, count: int) -> tuple[int, int]:
+    """Return the lowest timestep of a range, and one above the highest."""
+    low = int(timestep_range[0] * count)
+    return low, max(int(timestep_range[1] * count), low + 1)
+
+
+def diffuse(latents: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
+    """Apply the forward process to latents.
+
+    The result is ``sqrt(signal) * latents + sqrt(1 - signal) * noise``.
+
+    Args:
+        latents: Scaled latents, (B, C, h, w).
+        noise: Standard normal, same shape.
+        signal: Cumulative alpha of each image's timestep, (B,), in (0, 1).
+    """
+    signal = signal.view(-1, 1, 1, 1)
+    return signal.sqrt() * latents + (1 - signal).sqrt() * noise
 
 
 def as_sharded(generator: NoiseSource) -> ShardedGenerator:

@@ -1,0 +1,42 @@
+"""Stable Diffusion 3 and 3.5: flow matching with a transformer (arXiv 2403.03206)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
+from torch import Tensor
+
+from models.denoisers.family import Conditions, Family
+from models.denoisers.latents import check_even
+
+
+class StableDiffusion3(Family):
+    """Stable Diffusion 3 and 3.5: two CLIP text encoders and T5.
+
+    A repository without T5 is taken as diffusers takes it: zeros stand for T5's output.
+    """
+
+    pipeline_class = StableDiffusion3Pipeline
+    network_class = SD3Transformer2DModel
+    clip_encoders = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
+
+    def encode(self, pipeline: Any, prompts: list[str]) -> Conditions:
+        text, _, pooled, _ = pipeline.encode_prompt(
+            prompts,
+            prompts,
+            prompts,
+            device=pipeline.text_encoder.device,
+            do_classifier_free_guidance=False,
+        )
+        return {"encoder_hidden_states": text, "pooled_projections": pooled}
+
+    def predict(
+        self, network: Any, latents: Tensor, timesteps: Tensor, conditions: Conditions
+    ) -> Tensor:
+        check_even(latents)
+        output: Tensor = network(latents, timestep=timesteps, **conditions).sample
+        return output
+
+    def side(self, pipeline: Any) -> int:
+        return int(pipeline.transformer.config.sample_size * pipeline.vae_scale_factor)

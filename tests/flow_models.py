@@ -1,0 +1,118 @@
+"""Untrained pipelines of flow-matching transformers, in the layout of the released ones."""
+
+import string
+
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
+
+
+def clip(kind, tokenizer, width=16, projection=12):
+    """A CLIP text encoder of two layers."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=tokenizer.model_max_length,
+        projection_dim=projection,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return kind(config).eval()
+
+
+def t5():
+    """A T5 encoder of width 32, and a tokenizer of letters."""
+    pieces = ["<pad>", "</s>", "<unk>", "▁", *string.ascii_lowercase]
+    tokenizer = T5Tokenizer(vocab=[(piece, -1.0) for piece in pieces], extra_ids=0)
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
+    config = T5Config(vocab_size=len(tokenizer), **sizes)
+    return T5EncoderModel(config).eval(), tokenizer
+
+
+def autoencoder():
+    """An autoencoder of stride 8, without the convolutions that newer models lack."""
+    return AutoencoderKL(
+        block_out_channels=(8,) * 4,
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        scaling_factor=1.5,
+        shift_factor=0.06,
+    ).eval()
+
+
+def build_sd3(folder, tokenizer):
+    """Save a pipeline with the parts of Stable Diffusion 3.5 medium."""
+    encoder, letters = t5()
+    transformer = SD3Transformer2DModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        caption_projection_dim=16,
+        pooled_projection_dim=24,
+        pos_embed_max_size=8,
+        dual_attention_layers=(0,),
+        qk_norm="rms_norm",
+    )
+    StableDiffusion3Pipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=autoencoder(),
+        text_encoder=clip(CLIPTextModelWithProjection, tokenizer),
+        tokenizer=tokenizer,
+        text_encoder_2=clip(CLIPTextModelWithProjection, tokenizer),
+        tokenizer_2=tokenizer,
+        text_encoder_3=encoder,
+        tokenizer_3=letters,
+    ).save_pretrained(folder)
+    return str(folder)
+
+
+def build_flux(folder, tokenizer):
+    """Save a pipeline with the parts of FLUX.1 dev."""
+    encoder, letters = t5()
+    transformer = FluxTransformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=16,
+        guidance_embeds=True,
+        axes_dims_rope=(4, 6, 6),
+    )
+    FluxPipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        vae=autoencoder(),
+        text_encoder=clip(CLIPTextModel, tokenizer),
+        tokenizer=tokenizer,
+        text_encoder_2=encoder,
+        tokenizer_2=letters,
+    ).save_pretrained(folder)
+    return str(folder)

@@ -1,0 +1,151 @@
+"""Families of denoisers: schedules, latents, prompts and predictions."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, StableDiffusion3Pipeline
+
+from models.denoisers import open_family
+from models.denoisers.latents import LatentScale, pack, unpack
+from models.denoisers.schedules import DDPMSchedule, FlowSchedule
+from models.noise import ShardedGenerator, diffuse
+
+SD3 = {"shift": 3.0, "num_train_timesteps": 1000}
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_v_prediction_is_turned_into_noise():
+    latents, noise = torch.randn(2, 4, 4, 4), torch.randn(2, 4, 4, 4)
+    schedule = DDPMSchedule(torch.tensor([0.2, 0.8]), "v_prediction")
+    steps = torch.tensor([0, 1])
+    velocity = schedule.target(latents, noise, steps)
+    s = torch.tensor([0.2, 0.8]).view(-1, 1, 1, 1)
+    assert torch.allclose(velocity, s.sqrt() * noise - (1 - s).sqrt() * latents)
+    noisy = diffuse(latents, noise, schedule.alphas_cumprod)
+    assert torch.allclose(schedule.predicted_noise(velocity, noisy, steps), noise, atol=1e-6)
+    with pytest.raises(ValueError, match="'sample' is not supported"):
+        DDPMSchedule(torch.tensor([0.2]), "sample")
+
+
+def test_a_flow_model_gets_a_straight_mixture():
+    schedule = FlowSchedule.of(SD3)
+    latents, noise = torch.randn(3, 4, 4, 4), torch.randn(3, 4, 4, 4)
+    steps = torch.tensor([9, 499, 989])
+    noisy = diffuse(latents, noise, schedule.alphas_cumprod[steps])
+    given, times = schedule.inputs(noisy, steps)
+    assert torch.allclose(times, torch.tensor([9.5, 499.5, 989.5]))
+    t = (times / 1000).view(-1, 1, 1, 1)
+    assert torch.allclose(given, (1 - t) * latents + t * noise, atol=1e-5)
+    # a network that knows the velocity knows the noise
+    velocity = schedule.target(latents, noise, steps)
+    assert torch.equal(velocity, noise - latents)
+    assert torch.allclose(schedule.predicted_noise(velocity, noisy, steps), noise, atol=1e-5)
+    # an error of the velocity is that of the noise over 1 - t
+    wrong = schedule.predicted_noise(velocity + 1, noisy, steps) - noise
+    assert torch.allclose(schedule.denoising_error(wrong, steps), torch.ones(1), atol=1e-3)
+
+
+def test_times_have_the_training_density_of_diffusers():
+    schedule, latents = FlowSchedule.of(SD3), torch.zeros(20_000, 1, 2, 2)
+    _, signal, steps = schedule.draw(latents, seeded())
+    assert torch.equal(signal, schedule.alphas_cumprod[steps])
+    # its scripts take the shifted times of the scheduler at logit-normal places
+    places = torch.sigmoid(torch.randn(20_000, generator=seeded(1)))
+    theirs = FlowMatchEulerDiscreteScheduler(shift=3.0).timesteps[(places * 1000).long()]
+    quantiles = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95])
+    assert torch.allclose((steps + 0.5).quantile(quantiles), theirs.quantile(quantiles), rtol=0.03)
+
+
+def test_a_range_of_times_keeps_the_density_within_it():
+    schedule, latents = FlowSchedule.of(SD3), torch.zeros(4000, 1, 2, 2)
+    everything = schedule.draw(latents, seeded())[2]
+    steps = schedule.draw(latents, seeded(), (0.2, 0.7))[2]
+    assert (int(steps.min()), int(steps.max())) == (pytest.approx(200, abs=9), 699)
+    inside = everything[(everything >= 200) & (everything < 700)].float()
+    assert float(steps.float().mean()) == pytest.approx(float(inside.mean()), rel=0.02)
+
+
+def test_processes_share_the_draws():
+    schedule, latents = FlowSchedule.of(SD3), torch.zeros(4, 1, 2, 2)
+    whole = schedule.draw(latents, seeded())
+    for rank in range(2):
+        part = schedule.draw(latents[rank::2], ShardedGenerator(seeded(), rank, 2))
+        assert all(torch.equal(one[rank::2], other) for one, other in zip(whole, part, strict=True))
+
+
+def test_flux_shifts_by_the_number_of_tokens():
+    schedule = FlowSchedule.of({"use_dynamic_shifting": True, "shift": 3.0})
+    # exp(0.5) at 256 tokens, exp(1.15) at 4096: images of 256 and 1024 pixels
+    assert schedule.shift_of(torch.zeros(1, 16, 32, 32)) == pytest.approx(1.6487, abs=1e-3)
+    assert schedule.shift_of(torch.zeros(1, 16, 128, 128)) == pytest.approx(3.1582, abs=1e-3)
+
+
+def test_latents_are_packed_as_flux_packs_them():
+    latents = torch.randn(2, 4, 6, 8)
+    tokens = pack(latents)
+    assert torch.equal(tokens, FluxPipeline._pack_latents(latents, 2, 4, 6, 8))
+    assert torch.equal(unpack(tokens, 6, 8), latents)
+    with pytest.raises(ValueError, match="multiples of 16 pixels"):
+        pack(latents[..., :7])
+
+
+def test_latents_are_scaled_there_and_back():
+    latents = torch.randn(1, 3, 4, 6)
+    one = LatentScale(0.5, 2.0)
+    assert torch.equal(one.to_denoiser(latents), (latents - 0.5) * 2)
+    patches = LatentScale(torch.randn(3, 2, 2), torch.rand(3, 2, 2) + 1)
+    scaled = patches.to_denoiser(latents)
+    assert torch.allclose(patches.to_autoencoder(scaled), latents, atol=1e-5)
+    expected = (latents[0, 1, 3, 4] - patches.shift[1, 1, 0]) * patches.factor[1, 1, 0]
+    assert torch.allclose(scaled[0, 1, 3, 4], expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("sd3", StableDiffusion3Pipeline), ("flux", FluxPipeline)]
+)
+def test_a_family_predicts_as_the_pipeline_does(flow_pipelines, name, kind):
+    """One step of the pipeline's sampling, from the same latents."""
+    family = open_family(flow_pipelines[name])
+    assert family.pipeline_class is kind
+    pipeline = kind.from_pretrained(flow_pipelines[name], dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    latents = torch.randn(1, 4, 8, 8)
+    network = getattr(pipeline, family.network)
+    seen = []
+    network.register_forward_hook(
+        lambda _, args, given, output: seen.append((given["timestep"], output[0])),
+        with_kwargs=True,
+    )
+    given = pack(latents) if name == "flux" else latents
+    pipeline(
+        "photo of a person",
+        height=64,
+        width=64,
+        num_inference_steps=1,
+        guidance_scale=3.5 if name == "flux" else 1.0,
+        latents=given,
+        output_type="latent",
+    )
+    ((timestep, expected),) = seen
+    with torch.no_grad():
+        conditions = family.encode(pipeline, ["photo of a person"])
+        times = timestep * 1000 if name == "flux" else timestep
+        output = family.predict(network, latents, times, conditions)
+    expected = unpack(expected, 8, 8) if name == "flux" else expected
+    assert torch.allclose(output, expected, atol=1e-6)
+    apart = family.encode_apart(["photo of a person"])
+    assert all(torch.allclose(apart[key], value) for key, value in conditions.items())
+
+
+def test_a_pipeline_of_another_kind_is_named(pipelines, tmp_path):
+    folder = shutil.copytree(pipelines[0], tmp_path / "other")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["_class_name"] = "KolorsPipeline"
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match="is a KolorsPipeline; a StableDiffusionPipeline, "):
+        open_family(str(folder))
