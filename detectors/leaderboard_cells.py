@@ -23,7 +23,8 @@ NOTE = (
     "many images. The lowest of several AUCs is biased downwards by selection: it is corrected by "
     "repeating the selection in resamples, and its interval holds for all generators at once. "
     "Verdicts are by the calibration that a detector brought to its test. The rate bounds errors "
-    "on each class of images like the calibration's; the table shows what it was on the test."
+    "on each class of images like the calibration's; the table shows what it was on the test. "
+    "A star marks the best figure of a column as written; read its interval beside it."
 )
 """Explanation above the tables."""
 

@@ -72,8 +72,8 @@ class Scores:
         """P(generated) by the network alone, (N,), not calibrated."""
         return sigmoid(self.logit)
 
-    def where(self, mask: NDArray[np.bool_]) -> Scores:
-        """Select the entries of a mask, (N,)."""
+    def where(self, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Scores:
+        """Select the entries of a mask, (N,), or of indices, (M,)."""
         facts = {name: values[mask] for name, values in self.facts.items()}
         distances = None if self.distances is None else self.distances[mask]
         return Scores(self.label[mask], self.logit[mask], facts, distances)

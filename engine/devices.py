@@ -126,6 +126,10 @@ class Process:
         if errors:
             raise errors[0]
 
+    def of_first(self, value: Any) -> Any:
+        """Return the first process's value, on every process."""
+        return value if self.fabric is None else self.fabric.broadcast(value)
+
     def end_others(self) -> None:
         """Send SIGTERM to the processes that this one started."""
         launcher = None if self.fabric is None else self.fabric.strategy.launcher

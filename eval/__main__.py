@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
-from eval.studies import protection_command, purify_command
+from eval.compare import command as compare_command
+from eval.studies import (
+    leaderboard_command,
+    protection_command,
+    purify_command,
+    redteam_command,
+)
 from eval.studies.renamed import RETRIEVAL_RENAMED
 
 RETRIEVAL_SETTINGS = (
@@ -244,6 +250,8 @@ def print_report_path(folder: Path, output: Output) -> None:
 VERBS: dict[str, Verb | Training] = {
     "personalize": protection_command.PERSONALIZE,
     "matrix": protection_command.MATRIX,
+    "redteam": redteam_command.VERB,
+    "leaderboard": leaderboard_command.VERB,
     "purify": purify_command.VERB,
     "retrieval": Verb(
         "Look up edited copies of released images in an index; write tables, plots and a report.",
@@ -265,6 +273,7 @@ VERBS: dict[str, Verb | Training] = {
         rag_robustness_options,
         rag_robustness,
     ),
+    "compare": compare_command.VERB,
     "metrics": Verb(
         "List all metrics with their meaning, the direction a defender wants, and their weights.",
         "eval metrics",

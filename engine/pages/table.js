@@ -10,6 +10,53 @@ const compare = (a, b, sign) => {
   if (Number.isNaN(a.number) || Number.isNaN(b.number)) return sign * a.text.localeCompare(b.text, undefined, { numeric: true });
   return a.number === b.number ? 0 : sign * (a.number - b.number);
 };
+const groupsOf = new Map([...document.querySelectorAll("table.sortable")].map((table) => { // the head of each column's group, if it has one
+  const heads = [...table.querySelectorAll("th[scope=colgroup]")];
+  return [table, [undefined, ...heads.flatMap((head) => Array(head.colSpan).fill(head))]];
+}));
+// Tables of class "choosable": their columns are chosen from lists, by group and by name. A phone shows the first ones at first.
+for (const table of document.querySelectorAll("table.choosable")) {
+  const groups = groupsOf.get(table), columns = [...table.querySelectorAll("th[data-column]")].slice(1);
+  const narrow = matchMedia("(max-width: 40rem)").matches, shown = new Set();
+  const kindsOf = (head) => [groups[Number(head.dataset.column)], head].filter(Boolean).map((part) => part.textContent.trim());
+  const apply = () => {
+    for (const head of columns) {
+      const column = Number(head.dataset.column);
+      head.hidden = !kindsOf(head).every((name, kind) => shown.has(`${kind} ${name}`));
+      for (const row of table.tBodies[0].rows) row.cells[column].hidden = head.hidden;
+    }
+    for (const group of new Set(groups.slice(1))) {
+      const left = columns.filter((head) => groups[Number(head.dataset.column)] === group && !head.hidden).length;
+      group.hidden = !left;
+      group.colSpan = Math.max(1, left);
+    }
+  };
+  const outer = document.createElement("details"), title = document.createElement("summary");
+  title.append("Choose columns");
+  outer.className = "columns";
+  outer.append(title);
+  for (const kind of columns.length ? kindsOf(columns[0]).keys() : []) {
+    const list = document.createElement("fieldset"), legend = document.createElement("legend");
+    const names = [...new Set(columns.map((head) => kindsOf(head)[kind]))];
+    legend.append(kind + 1 < kindsOf(columns[0]).length ? "Groups" : "Figures");
+    list.append(legend);
+    for (const [place, name] of names.entries()) {
+      const label = document.createElement("label"), box = document.createElement("input");
+      box.type = "checkbox";
+      box.checked = !narrow || place < (groups.length > 1 ? 2 : 4);
+      if (box.checked) shown.add(`${kind} ${name}`);
+      box.addEventListener("change", () => {
+        shown[box.checked ? "add" : "delete"](`${kind} ${name}`);
+        apply();
+      });
+      label.append(box, name);
+      list.append(label);
+    }
+    outer.append(list);
+  }
+  table.closest(".scroll").before(outer);
+  apply();
+}
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0], rows = [...body.rows], heads = [...table.querySelectorAll("th[data-column]")];
   for (const head of heads) {
@@ -32,7 +79,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   tools.className = "tools";
   table.closest(".scroll").before(tools);
   const part = (row) => [...row.cells].map((cell) => cell.textContent.replace(/\s+/g, " ").trim());
-  const names = heads.map((head) => head.textContent.trim());
+  const names = heads.map((head) => [groupsOf.get(table)[Number(head.dataset.column)], head].filter(Boolean).map((part) => part.textContent.trim()).join(": "));
   const download = (kind, text) => {
     const link = document.createElement("a"), title = table.closest(".scroll").ariaLabel ?? document.title;
     link.href = URL.createObjectURL(new Blob([text], { type: kind === "csv" ? "text/csv" : "application/json" }));

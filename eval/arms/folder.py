@@ -28,18 +28,21 @@ class Folder(Arm):
 
     Args:
         path: The folder.
+        person: Name of the one person whose files lie in the folder itself; null for a sub-folder
+            for each person.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image in it.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, person: str | None = None) -> None:
         self.path = path
+        self.person = person
         _ = self.files  # a wrong path ends the command at once
 
     @cached_property
     def files(self) -> dict[str, list[Path]]:
-        """Image files by ``PERSON/NAME``, without ending."""
+        """Image files by path below the folder, without ending."""
         root = Path(self.path)
         if not root.is_dir():
             msg = f"{root}: no such folder of protected images"
@@ -91,21 +94,35 @@ class Folder(Arm):
         images = [self._open_one(person["name"], source, side) for source in person["sources"]]
         return torch.stack(images)
 
-    def _open_one(self, person: str, source: SourceImage, side: int) -> Tensor:
-        """Open the protected file of one image, (3, side, side)."""
-        name = f"{person}/{source.name}"
-        found = self.files.get(name, [])
+    def file_of(self, person: str, name: str) -> Path:
+        """Find the protected file of one image.
+
+        Args:
+            person: Name of the person.
+            name: Path of the image in the person's folder, without ending.
+
+        Raises:
+            FileNotFoundError: If it is missing.
+            ValueError: If it is there twice.
+        """
+        path = name if person == self.person else f"{person}/{name}"
+        found = self.files.get(path, [])
         if not found:
-            msg = f"{self.path}: no protected file {name}.png, or of another image ending"
+            msg = f"{self.path}: no protected file {path}.png, or of another image ending"
             raise FileNotFoundError(msg)
         if len(found) > 1:
             msg = f"{found[0]} and {found[1].name}: two protected files of one image; keep one"
             raise ValueError(msg)
-        rgb = open_photo(found[0]).rgb
+        return found[0]
+
+    def _open_one(self, person: str, source: SourceImage, side: int) -> Tensor:
+        """Open the protected file of one image, (3, side, side)."""
+        file = self.file_of(person, source.name)
+        rgb = open_photo(file).rgb
         height, width = rgb.shape[:2]
         if (height, width) not in {(source.height, source.width), (side, side)}:
             msg = (
-                f"{found[0]}: {width} x {height} pixels, but the image is {source.width} x "
+                f"{file}: {width} x {height} pixels, but the image is {source.width} x "
                 f"{source.height}, and its square in this study {side} x {side}"
             )
             raise ValueError(msg)

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from engine.files import write_text
 from engine.manifest import read_manifest
@@ -36,6 +35,7 @@ from eval.reports.comparisons import (
 from eval.reports.matrix_curve import charts
 from eval.reports.personalization import EARLIER_DESCRIPTIONS, first_images
 from eval.studies.access import unrecorded_box
+from eval.studies.rows import RESULTS, read_rows
 
 Row = dict[str, Any]
 SHOWN = {"ism_all": "ISM", "fdfr": "FDFR", "brisque": "BRISQUE"}
@@ -67,14 +67,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
     Raises:
         FileNotFoundError: If the matrix is not finished.
     """
-    file = output / "results.parquet"
-    if not file.is_file():
-        msg = (
-            f"{output}: no results.parquet here; "
-            "run 'python -m eval matrix' with this output folder first"
-        )
-        raise FileNotFoundError(msg)
-    rows: list[Row] = pq.read_table(file).to_pylist()
+    rows: list[Row] = read_rows(output / RESULTS)
     manifest = read_manifest(output) or {}
     text = markdown(rows, manifest)
     write_text(output / "report.md", text)

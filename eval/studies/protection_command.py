@@ -41,7 +41,7 @@ def personalize(settings: Any, output: Output) -> int:
     """Run the protection study."""
     from eval.studies.protection import run_study
 
-    table = run_study(**_without_job(settings), options=job_options(settings))
+    table = run_study(**without_job(settings), options=job_options(settings))
     if table is not None:
         output.result(table.text())
         report = settings.output / "report.html"
@@ -53,7 +53,7 @@ def matrix(settings: Any, output: Output) -> int:
     """Run all combinations of arms, attacks and purifications."""
     from eval.studies.matrix import run_matrix
 
-    table = run_matrix(**_without_job(settings), options=job_options(settings))
+    table = run_matrix(**without_job(settings), options=job_options(settings))
     if table is not None:
         output.result(table)
         report = settings.output / "report.html"
@@ -61,7 +61,7 @@ def matrix(settings: Any, output: Output) -> int:
     return 0
 
 
-def _without_job(settings: Any) -> dict[str, Any]:
+def without_job(settings: Any) -> dict[str, Any]:
     """Select the settings of the study, without those of the job."""
     return {name: value for name, value in settings.as_dict().items() if name not in JOB}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,14 +154,19 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
 
         images: dict[str, dict[str, Tensor]] = {}
         measured: dict[str, dict[str, float]] = {}
+        minutes: dict[str, float] = {}
         for name in self.arms:
-            images[name], measured[name] = self._study_arm(name, person, seed, on_step)
+            protected = self._protect(name, person, seed)
+            begin = time.monotonic()
+            images[name], measured[name] = self._study_arm(protected, person, seed, on_step)
+            minutes[name] = round((time.monotonic() - begin) / 60, 4)
         return {
             "name": person["name"],
             "images": images,
             "measured": measured,
             "real_ism": real_ism,
             "references": len(person["reference"]),
+            "minutes": minutes,
         }
 
     def finish(self, prepared: Person, result: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +176,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         for arm, kinds in result["images"].items():
             for kind, images in kinds.items():
                 save_all(images, folder / arm / kind)
-        return {key: result[key] for key in ("name", "measured", "real_ism", "references")}
+        return {key: value for key, value in result.items() if key != "images"}
 
     def write(self, source: PersonInput, finished: dict[str, Any]) -> dict[str, Any]:
         write_text(result_file(self.output, source.name), to_json(finished))
@@ -184,15 +190,20 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         return {name: {"name": name} for name in names}
 
     def _study_arm(
-        self, name: str, person: Person, seed: int, on_step: Callable[[float], None]
+        self, protected: Tensor, person: Person, seed: int, on_step: Callable[[float], None]
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Protect, attack and measure one person in one arm.
+        """Attack and measure one person's images of one arm.
+
+        Args:
+            protected: The images, (B, 3, H, W) in [0, 1].
+            person: The person.
+            seed: Seed of the purification.
+            on_step: Called with the loss after each step of the attack.
 
         Returns:
             Images by kind, and metrics.
         """
         clean = quantize(person["train"])
-        protected = self._protect(name, person, seed)
         images = {"protected": protected}
 
         # The attacker has some images unprotected, and may purify all.

@@ -22,12 +22,14 @@ class PersonResult(TypedDict):
 
     ``measured`` has the values of all metrics by arm. ``real_ism`` is the ISM between the person's
     real images. ``references`` is the number of real images that an ISM is measured against.
+    ``minutes`` has the duration of purification, attack and measurement by arm.
     """
 
     name: str
     measured: dict[str, dict[str, float]]
     real_ism: float
     references: NotRequired[int]
+    minutes: NotRequired[dict[str, float]]
 
 
 class StoredResult(TypedDict):
@@ -40,6 +42,7 @@ class StoredResult(TypedDict):
     measured: dict[str, dict[str, float | None]]
     real_ism: float
     references: NotRequired[int]
+    minutes: NotRequired[dict[str, float]]
 
 
 def result_file(output: Path, name: str) -> Path:
@@ -138,4 +141,6 @@ def _from_json(stored: StoredResult) -> PersonResult:
     result = PersonResult(name=stored["name"], measured=measured, real_ism=stored["real_ism"])
     if "references" in stored:
         result["references"] = stored["references"]
+    if "minutes" in stored:
+        result["minutes"] = stored["minutes"]
     return result

@@ -15,7 +15,7 @@ from detectors.protocol_plan import DATE
 from engine.cli import dataclass_from
 from eval.__main__ import VERBS as EVAL
 from eval.arms import Ascent
-from eval.studies.matrix import plan
+from eval.studies.cells import plan
 from eval.studies.protection_command import MATRIX, PERSONALIZE
 from images.io import save_png
 from images.photo import Photo
@@ -101,7 +101,7 @@ def someone(tmp_path, monkeypatch):
     [
         name
         for name in everything()
-        if name.startswith("eval/") and not re.search("matrix|/human_", name)
+        if name.startswith("eval/") and not re.search("matrix|/human_|/redteam_", name)
     ],
 )
 def test_study_configs_build(name):
@@ -123,6 +123,17 @@ def test_matrix_configs_build(name):
     assert {attack for attack, _ in cells} == set(settings.attacks)
     assert {purification for _, purification in cells} == set(settings.purifications)
     assert len(settings.people[0]["train"]) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in everything() if "/redteam_" in name])
+def test_red_team_configs_build(name):
+    parser = EVAL["redteam"].parser("eval redteam")
+    arguments = ["PHOTOS", "--clean", "CLEAN", "-c", str(CONFIGS / name), "-o", "x"]
+    settings = parser.instantiate_classes(parser.parse_args(arguments))
+    cells = plan(settings.attacks, settings.purifications, settings.grid)
+    assert {attack for attack, _ in cells} == set(settings.attacks)
+    assert {purification for _, purification in cells} == set(settings.purifications)
+    assert cells[0][1] == "none"
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("sentinels/")])

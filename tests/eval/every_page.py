@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from tests.eval.protection_runs import protection_run
+
 NAME = "<img src=x onerror=alert(1)>\"'&\N{RIGHT-TO-LEFT OVERRIDE}gnp.png"
 """A file name that is markup, ends attributes, and turns what follows around."""
 LONG = "a_very_long_name_of_a_file_that_goes_on_" * 4 + ".png"
@@ -315,7 +317,69 @@ def leaderboard(folder):
     return folder / "leaderboard.html"
 
 
+def redteam(folder):
+    from eval.reports.redteam import write_redteam_report
+
+    rows = []
+    for attack, purification in (("textual inversion", "none"), ("<b>ti</b>", "diffpure")):
+        for person in ("anna", "berta", NAME.replace(".png", "")):
+            people = folder / "cells" / attack / purification / "people" / person
+            for number in range(4):
+                image(people / f"original_{number}.png", seed=number, side=160)
+                for arm in ("clean", "protected"):
+                    for kind in ("protected", "generated", "purified"):
+                        if kind != "purified" or purification != "none":
+                            image(people / arm / f"{kind}_{number}.png", seed=number, side=160)
+            for arm, ism in (("clean", 0.8), ("protected", 0.4 + 0.01 * len(person))):
+                names = {"attack": attack, "purification": purification, "arm": arm}
+                figures = {"person": person, "real_ism": 0.9, "ism_all": ism, "fdfr": 0.1}
+                rows.append(names | figures | {"model": NAME, "minutes": 1.25})
+    pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
+    manifest = {
+        "command": "eval redteam",
+        "bound": {"images": 12, "largest": 8, "median": 6.5, "unchanged": 2},
+        "leftovers": {"protected": [NAME, LONG] * 4, "clean": [], "others": ["notes.txt"]},
+        "not_run": [f"lora/{NAME}"],
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_redteam_report(folder)
+    return folder / "report.html"
+
+
+def protections(folder):
+    from eval.reports.leaderboard import write_leaderboard
+
+    for name, arms in (("first", (NAME, "rid", "mist")), (LONG[:100], ("pgd", "glaze"))):
+        effects = {arm: -0.1 * place for place, arm in enumerate(arms)}
+        protection_run(folder / name, effects)
+    protection_run(folder / "others", {"rid": -0.2}, seed=1)
+    write_leaderboard([folder / name for name in ("first", LONG[:100], "others")], folder)
+    return folder / "leaderboard.html"
+
+
+def compare(folder):
+    from eval.compare.runs import compare_runs, write_comparison
+
+    a = protection_run(folder / "a", {"rid": -0.3, NAME: -0.1, LONG: 0.0})
+    b = protection_run(folder / NAME, {"rid": -0.4, NAME: -0.2, LONG: 0.0, "mist": 0}, steps=400)
+    write_comparison(compare_runs(a, b), a, b, folder / "compare.html")
+    return folder / "compare.html"
+
+
 PAGES = {
     make.__name__: make
-    for make in (personalization, matrix, rag, retrieval, scan, search, dedup, inspect, leaderboard)
+    for make in (
+        personalization,
+        matrix,
+        rag,
+        retrieval,
+        scan,
+        search,
+        dedup,
+        inspect,
+        leaderboard,
+        redteam,
+        protections,
+        compare,
+    )
 }

@@ -229,6 +229,14 @@ CASES = [
         ("configs/matrix.yaml", "people", "rid", "sd", "faces"),
         share=1,
     ),
+    Case(
+        "eval redteam shielded --clean people -c configs/redteam.yaml -o out",
+        ("configs/redteam.yaml", "shielded", "people", "sd", "faces"),
+        share=1,
+    ),
+    Case("eval leaderboard study matrix -o out", ("study", "matrix"), share=2, goes_on=False),
+    Case("eval compare study matrix -o out.html", ("study", "matrix"), share=2, goes_on=False),
+    Case("eval compare scores.csv scores.csv -o out.html", ("scores.csv",), share=1, goes_on=False),
     Case(f"eval purify photos -o out --method Jpeg {ONE}", ("photos",), ("photos",), share=6),
     Case(
         "eval retrieval -o out --index index --originals collection --arms.passive collection "

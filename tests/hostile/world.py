@@ -62,6 +62,7 @@ def _pictures() -> None:
         Path("people", person).mkdir(parents=True)
         for number in range(4):
             Path("people", person, f"{number}.png").write_bytes(picture("PNG", (64, 64)))
+        shutil.copytree(Path("people", person), Path("shielded", person))
     rng = np.random.default_rng(0)
     for folder, letter in (("references", "R"), ("train", "T")):
         Path("disc", folder).mkdir(parents=True)
@@ -331,6 +332,14 @@ def _configs() -> None:
                 }
             },
         },
+        "redteam": {
+            "faces": "faces",
+            "size": 64,
+            "attacks": {"ti": _attack("TextualInversion")},
+            "purifications": {"none": None},
+            "accelerator": "cpu",
+            "workers": 0,
+        },
         "rag": rag | {"decide": {"similarity": "embedder", "level": 0.1}},
         "rag_robustness": rag
         | {
@@ -393,6 +402,7 @@ def _made_by_verbs() -> None:
         "--pgd.steps 1 --workers 0 --accelerator cpu"
     )
     verb("eval personalize -c configs/personalize.yaml -o study")
+    verb("eval matrix -c configs/matrix.yaml -o matrix")
     _detector_checkpoint(verb)
     Path("judged").mkdir()
     for label in ("real", "generated"):

@@ -8,7 +8,7 @@ from engine.cli import run
 from eval.__main__ import main
 from eval.reports.comparisons import identity_score
 from eval.reports.matrix import change, figure, markdown
-from eval.studies.matrix import Grid, plan
+from eval.studies.cells import Grid, plan
 from models.faces.face_net import FaceNet
 
 SMALL = {"steps": 2, "samples": 2, "class_images": 2, "sample_steps": 2, "prior_weight": 0}
