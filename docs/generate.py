@@ -22,12 +22,14 @@ from page_texts import (  # noqa: E402
     ATTACKS,
     CONFIGS,
     DATASETS,
+    EDITING,
     EDITS,
     LIGHTNING,
     METRICS,
     MODELS,
     NOTE,
     OBJECTIVES,
+    ONE_PHOTO,
     PERSONALIZATION,
     PURIFICATION,
     RAG,
@@ -192,16 +194,21 @@ def attacks_page() -> str:
     for head, package, base in (
         (ARMS, "eval.arms", "Arm"),
         (OBJECTIVES, "rid.pairs.objectives", "SurrogateConfig"),
+        (ONE_PHOTO, "eval.attacks.one_photo", ""),
+        (EDITING, "eval.attacks.editing", "Editing"),
     ):
         module = importlib.import_module(package)
         parts.append(head)
         parts += [class_section(getattr(module, name)) for name in module.__all__ if name != base]
+    sampling = importlib.import_module("eval.attacks.single_image").Sampling
+    parts.append(class_section(sampling, sampling))
     parts.append(PERSONALIZATION)
     for name in (
         "DreamBooth",
         "DreamBoothLora",
         "TextualInversion",
         "LoraTextualInversion",
+        "ContrastiveDecoupling",
     ):
         parts.append(
             class_section(getattr(personalization, name), getattr(personalization, f"{name}Config"))

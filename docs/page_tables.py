@@ -87,7 +87,8 @@ def shown_default(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple | list):
-        return f"`[{', '.join(map(str, value))}]`"
+        parts = [f"{type(v).__name__}()" if dataclasses.is_dataclass(v) else str(v) for v in value]
+        return f"`[{', '.join(parts)}]`"
     if isinstance(value, str | int | float):
         if str(value).strip():
             return f"`{value}`"

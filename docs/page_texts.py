@@ -65,6 +65,23 @@ These attacks teach a diffusion model one person from a few images. They are in
 
 """
 
+ONE_PHOTO = """## One photo
+
+These attacks make new images of a person from one photo, without training. They are in
+`eval.attacks.one_photo`. Each image of the person is the reference in turn.
+
+PhotoMaker and InstantID are not here: the diffusers library has no pipeline of theirs.
+
+"""
+
+EDITING = """## Editing
+
+These attacks edit each image of a person, without training. They are in `eval.attacks.editing`.
+The metric `clip_direction` says how far an edit succeeded. Inpainting keeps the face, so its ISM
+says nothing; read its `clip_direction`.
+
+"""
+
 PURIFICATION = """## Purification
 
 These attacks remove a protection before the model learns from the images. They are in

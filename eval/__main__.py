@@ -14,6 +14,7 @@ from eval.studies import (
     protection_command,
     purify_command,
     redteam_command,
+    remover_command,
 )
 from eval.studies.renamed import RETRIEVAL_RENAMED
 
@@ -253,6 +254,7 @@ VERBS: dict[str, Verb | Training] = {
     "redteam": redteam_command.VERB,
     "leaderboard": leaderboard_command.VERB,
     "purify": purify_command.VERB,
+    "remover": remover_command.VERB,
     "retrieval": Verb(
         "Look up edited copies of released images in an index; write tables, plots and a report.",
         "eval retrieval -c configs/indexing/tiny_retrieval.yaml -o OUT/",

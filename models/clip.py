@@ -52,8 +52,8 @@ class ClipMetrics:
         Returns:
             (B,): 100 x cosine similarity, at least 0.
         """
-        vectors = self._images(images)
-        return (100 * vectors @ self._texts([prompt])[0]).clamp(min=0)
+        vectors = self.embed_images(images)
+        return (100 * vectors @ self.embed_texts([prompt])[0]).clamp(min=0)
 
     def quality(self, images: Tensor) -> Tensor:
         """Compute CLIP-IQA's quality (arXiv 2207.12396).
@@ -64,11 +64,12 @@ class ClipMetrics:
         Returns:
             (B,) in [0, 1]; higher is better.
         """
-        vectors = self._images(images)
-        return (100 * vectors @ self._texts(list(QUALITY_PROMPTS)).T).softmax(dim=-1)[:, 0]
+        vectors = self.embed_images(images)
+        return (100 * vectors @ self.embed_texts(list(QUALITY_PROMPTS)).T).softmax(dim=-1)[:, 0]
 
     @torch.no_grad()
-    def _images(self, images: Tensor) -> Tensor:
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Embed images (B, 3, H, W) in [0, 1] as (B, D) of unit length."""
         self.towers.to(images.device)
         pixels = self.processor(
             images=list(images.float().cpu()), do_rescale=False, return_tensors="pt"
@@ -76,5 +77,6 @@ class ClipMetrics:
         return F.normalize(self.towers(pixels.to(images.device)), dim=-1)
 
     @torch.no_grad()
-    def _texts(self, prompts: list[str]) -> Tensor:
+    def embed_texts(self, prompts: list[str]) -> Tensor:
+        """Embed texts as (B, D) of unit length."""
         return F.normalize(self.towers.embed_texts(prompts), dim=-1)

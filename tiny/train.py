@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tiny.train_adapter import train_adapter
 from tiny.train_diffusion import (
     AutoencoderRecipe,
     DiffusionRecipe,
@@ -30,6 +31,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "ddpm": train_unconditional,
     "vae-up": AutoencoderRecipe((16, 32, 48), 4, 3000, seed=10),
     "upscaler": train_upscaler,
+    "ip-adapter": train_adapter,
     "rid": train_rid,
     "detector": train_detector,
     "copies": train_copies,

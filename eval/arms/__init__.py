@@ -1,5 +1,6 @@
 """Arms of a protection study; configs name them by ``class_path``."""
 
+from eval.arms.activation import Activation
 from eval.arms.arm import Arm
 from eval.arms.ascent import Ascent
 from eval.arms.baselines import Clean, Noise
@@ -7,4 +8,4 @@ from eval.arms.chain import Chain
 from eval.arms.folder import Folder
 from eval.arms.generator import Generator
 
-__all__ = ["Arm", "Ascent", "Chain", "Clean", "Folder", "Generator", "Noise"]
+__all__ = ["Activation", "Arm", "Ascent", "Chain", "Clean", "Folder", "Generator", "Noise"]

@@ -85,6 +85,13 @@ CATALOG = (
         "--metric_weights.clip FOLDER",
     ),
     MetricInfo(
+        "clip_direction",
+        "success of edits: cosine of the images' and the words' change (CLIP direction)",
+        "lower",
+        CLIP_WEIGHTS,
+        "--metric_weights.clip FOLDER",
+    ),
+    MetricInfo(
         "fid",
         "Frechet distance of generated to unprotected images",
         "higher",

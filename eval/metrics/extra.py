@@ -18,14 +18,19 @@ from torchmetrics.functional.image import (
 )
 from torchmetrics.image import FrechetInceptionDistance, KernelInceptionDistance
 
+from eval.attacks.attack import Edit
 from eval.metrics.denoising import denoising_error
+from eval.metrics.edit_success import edit_success
 from eval.metrics.face_quality import PASSES, ser_fiq
 from models.clip import CLIP, ClipMetrics
 from models.faces.backends import FaceBackend
 from models.faces.face_net import FaceNet
 from rid.ensemble import DiffusionEnsemble
 
-PERSON_METRICS = ("ser_fiq", "clip_iqa", "clip_score", "ms_ssim", "lpips", "denoising_error")
+PERSON_METRICS = (
+    *("ser_fiq", "clip_iqa", "clip_score", "clip_direction"),
+    *("ms_ssim", "lpips", "denoising_error"),
+)
 """Metrics of one person's images."""
 
 SET_METRICS = ("fid", "kid")
@@ -51,7 +56,7 @@ class MetricWeights:
     """Locations of downloaded weights.
 
     Attributes:
-        clip: Folder or Hub id of a CLIP, for clip_iqa and clip_score.
+        clip: Folder or Hub id of a CLIP, for clip_iqa, clip_score and clip_direction.
         inception: File of FID's Inception v3; None downloads it from its authors.
     """
 
@@ -101,7 +106,12 @@ class ExtraMetrics:
         return DiffusionEnsemble([self.attacked])
 
     def person_metrics(
-        self, generated: Tensor, prompts: Sequence[str], protected: Tensor, clean: Tensor
+        self,
+        generated: Tensor,
+        prompts: Sequence[str],
+        protected: Tensor,
+        clean: Tensor,
+        edits: Sequence[Edit] = (),
     ) -> dict[str, float]:
         """Compute the requested ``PERSON_METRICS``: means over one person's images.
 
@@ -110,6 +120,8 @@ class ExtraMetrics:
             prompts: Prompt of each, without the person's token.
             protected: (m, 3, H, W) in [0, 1].
             clean: The same images unprotected.
+            edits: Edit behind each generated image; none if the attacker does not edit, which makes
+                clip_direction NaN.
 
         Returns:
             Values by name.
@@ -119,6 +131,8 @@ class ExtraMetrics:
             values["clip_iqa"] = float(self.clip.quality(generated).mean())
         if "clip_score" in self.names:
             values["clip_score"] = self._clip_score(generated, prompts)
+        if "clip_direction" in self.names:
+            values["clip_direction"] = edit_success(self.clip, generated, clean, edits)
         if "ser_fiq" in self.names and isinstance(self.faces, FaceNet):
             values["ser_fiq"] = _mean_ser_fiq(self.faces, generated)
         if "ms_ssim" in self.names:

@@ -28,6 +28,7 @@ METRICS = {
     "ser_fiq": "SER-FIQ",
     "clip_iqa": "CLIP-IQA",
     "clip_score": "CLIPScore",
+    "clip_direction": "CLIP direction",
     "ms_ssim": "MS-SSIM",
     "lpips": "LPIPS",
     "fid": "FID",

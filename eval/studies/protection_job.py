@@ -225,8 +225,9 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         measured |= fidelity(protected, clean)
         measured["brisque"] = brisque(generated)
         if self.extra is not None:
-            prompts = self.attack.prompts(len(published))
-            measured |= self.extra.person_metrics(generated, prompts, protected, clean)
+            count = len(published)
+            asked = (self.attack.prompts(count), protected, clean, self.attack.edits(count))
+            measured |= self.extra.person_metrics(generated, *asked)
         return images, measured
 
     def _real_ism(self, person: Person) -> float:

@@ -101,7 +101,7 @@ def someone(tmp_path, monkeypatch):
     [
         name
         for name in everything()
-        if name.startswith("eval/") and not re.search("matrix|/human_|/redteam_", name)
+        if name.startswith("eval/") and not re.search("matrix|remover|/human_|/redteam_", name)
     ],
 )
 def test_study_configs_build(name):
@@ -134,6 +134,14 @@ def test_red_team_configs_build(name):
     assert {attack for attack, _ in cells} == set(settings.attacks)
     assert {purification for _, purification in cells} == set(settings.purifications)
     assert cells[0][1] == "none"
+
+
+def test_the_removers_config_builds():
+    parser = EVAL["remover"].parser("eval remover")
+    arguments = ["-c", str(CONFIGS / "eval/tiny_remover.yaml"), "-o", "x"]
+    settings = parser.instantiate_classes(parser.parse_args(arguments))
+    assert len(settings.people) > 1
+    assert settings.arm.budget == 6
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if name.startswith("sentinels/")])

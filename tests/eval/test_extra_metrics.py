@@ -77,12 +77,12 @@ def test_clip_scores_are_cosines_and_shares(clip_folder, portraits):
     same = clip.score(portraits[:1].expand(3, -1, -1, -1), "photo of a person")
     assert torch.allclose(same, same[0].expand(3))
     assert (clip.score(portraits, "photo of a person") <= 100).all()
-    text, picture = clip._texts(["photo of a person"])[0], clip._images(portraits)
+    text, picture = clip.embed_texts(["photo of a person"])[0], clip.embed_images(portraits)
     assert torch.allclose(
         clip.score(portraits, "photo of a person"), (100 * picture @ text).clamp(min=0)
     )
     quality = clip.quality(portraits)
-    good, bad = clip._texts(["Good photo.", "Bad photo."])
+    good, bad = clip.embed_texts(["Good photo.", "Bad photo."])
     assert torch.allclose(quality, torch.sigmoid(100 * picture @ (good - bad)), atol=1e-5)
 
 

@@ -29,6 +29,7 @@ WORD = {"initializer": "person"}
 LORA = {"rank": 4}
 ATTACKS = {
     "DreamBooth": {},
+    "ContrastiveDecoupling": {},
     "DreamBoothLora": LORA,
     "TextualInversion": WORD,
     "LoraTextualInversion": WORD | LORA,
@@ -128,6 +129,30 @@ def test_options_of_every_recipe(pipelines, portraits, settings):
     attack = build("LoraTextualInversion", pipelines[0], **settings)
     assert attack(portraits).isfinite().all()
     assert (attack._class_latents is None) == ("prior_weight" in settings)
+
+
+def test_contrastive_decoupling_names_the_noise(pipelines, portraits):
+    attack = build("ContrastiveDecoupling", pipelines[0], sample_prompts=("a photo of {token}",))
+    assert attack.training_prompts() == (
+        "a photo of sks person, bhj noisy pattern",
+        "a photo of person, without bhj noisy pattern",
+    )
+    asked = []
+    sample = attack._sample
+
+    def recorded(prompt, *others):
+        asked.append((prompt, others[3] if len(others) > 3 else None))
+        return sample(prompt, *others)
+
+    attack._sample = recorded
+    attack(portraits[:2])
+    assert asked == [
+        ("a photo of person", None),
+        (
+            "a photo of sks, without bhj noisy pattern",
+            "bhj noisy pattern, noisy, lowres, artifact, pattern",
+        ),
+    ]
 
 
 def test_recomputing_activations_changes_nothing(lora_ti, pipelines, portraits):

@@ -17,6 +17,7 @@ from diffusers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from transformers import Swin2SRConfig, Swin2SRForImageSuperResolution
 
 from eval.attacks import purification as methods
 from eval.attacks.purification.diffusion import cut, origins, paste
@@ -110,6 +111,9 @@ def test_jpeg_is_pillows_file_and_passes_gradients(portraits):
         methods.Crop(),
         methods.RandomCrop(),
         methods.Rounding(4),
+        methods.Bilateral(2),
+        methods.Guided(2),
+        methods.Chain([methods.Jpeg(80), methods.GaussianBlur()]),
     ],
     ids=lambda method: type(method).__name__,
 )
@@ -307,3 +311,54 @@ def test_the_upscaler_adds_no_noise_of_its_own_unless_asked(portraits):
     assert added.std() > 0.4
     schedule.offset = 320
     assert (schedule.add_noise(portraits, noise, level) - portraits).std() < 0.011
+
+
+def test_filters_smooth_flat_areas_and_keep_edges():
+    image = torch.zeros(1, 3, 16, 16)
+    image[..., 8:] = 0.8
+    noisy = (image + 0.02 * torch.randn(image.shape, generator=source())).clamp(0, 1)
+    for method in (methods.Bilateral(), methods.Guided()):
+        filtered = method(noisy, source())
+        assert (filtered - image).abs().mean() < (noisy - image).abs().mean()
+        assert (filtered[..., 8] - filtered[..., 7]).min() > 0.6
+    with pytest.raises(ValueError, match="above 0"):
+        methods.Bilateral(color=0)
+    with pytest.raises(ValueError, match="above 0"):
+        methods.Guided(eps=0)
+
+
+def test_a_chain_is_its_parts_in_order(portraits, unconditional):
+    parts = [methods.Jpeg(60), methods.DownUp(0.5), methods.GaussianNoise()]
+    draws = source()
+    expected = portraits
+    for part in parts:
+        expected = part(expected, draws)
+    assert torch.equal(methods.Chain(parts)(portraits, source()), expected)
+    pure = methods.DiffPure(unconditional, steps=1)
+    chain = methods.Chain([methods.Jpeg(60), methods.Chain([pure])])
+    assert chain.models() == [unconditional]
+    assert chain.to("cpu").record()["purifiers"][0]["quality"] == 60
+    with pytest.raises(ValueError, match="purifiers is empty"):
+        methods.Chain([])
+
+
+def test_restoration_by_a_small_super_resolution_network(tmp_path, portraits):
+    torch.manual_seed(0)
+    config = Swin2SRConfig(
+        image_size=32,
+        patch_size=1,
+        embed_dim=12,
+        depths=[1],
+        num_heads=[2],
+        window_size=4,
+        upscale=2,
+        upsampler="pixelshuffledirect",
+    )
+    Swin2SRForImageSuperResolution(config).save_pretrained(tmp_path)
+    method = methods.Restoration(str(tmp_path), 0.5, batch_size=2)
+    restored = method(portraits[:3, :, :50, :40], source())
+    assert restored.shape == (3, 3, 50, 40)
+    assert 0 <= restored.min() <= restored.max() <= 1
+    assert torch.allclose(restored[:1], method(portraits[:1, :, :50, :40], source()), atol=1e-5)
+    with pytest.raises(ValueError, match="scale is above 0"):
+        methods.Restoration(scale=0)

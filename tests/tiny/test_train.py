@@ -14,18 +14,22 @@ from PIL import Image
 import datamodules.fake2m.shortcuts
 import tiny.cards
 import tiny.train
+import tiny.train_adapter
 import tiny.train_diffusion
 import tiny.train_recognition
 import tiny.train_systems
 from datamodules.datamodule import ImageDataModule
 from detectors.detector import Detector
 from engine.cli import run
+from eval.attacks.one_photo import IPAdapter
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
+from eval.attacks.single_image import Sampling
 from models.embedders import open_embedder
 from models.faces.backends import load_faces
 from models.taef2 import TAEF2
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
+from tests.conftest import SHIPPED
 from tiny import fitting
 from tiny.__main__ import main
 from tiny.dataset import PortraitDataset
@@ -67,6 +71,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["faces"] = partial(tiny.train_recognition.train_faces, people=16, pictures=4)
     small["ddpm"] = partial(tiny.train_diffusion.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train_diffusion.train_upscaler, people=16)
+    small["ip-adapter"] = partial(tiny.train_adapter.train_adapter, people=8, held_out=1)
     # After a few steps a detector may be worse than chance, which calibration refuses.
     # After sixty it is not.
     sizes = DetectionSizes(40, 24, 6, 6)
@@ -122,6 +127,20 @@ def test_the_face_recipe(tmp_path):
     tiny.train_recognition.train_faces(place, "faces", steps=1, people=16, pictures=4)
     faces = load_faces(str(tmp_path / "shipped" / "faces"))(torch.rand(2, 3, 64, 64))
     assert faces.embeddings.shape == (2, 96)
+
+
+def test_the_adapters_recipe(tmp_path, portraits):
+    (tmp_path / "sd-a1").symlink_to(SHIPPED / "sd-a1")
+    place = fitting.Place(tmp_path, tmp_path / "work")
+    tiny.train_adapter.train_adapter(place, "ip-adapter", steps=1, people=8, held_out=1)
+    attack = IPAdapter(
+        str(tmp_path / "sd-a1"),
+        str(tmp_path / "ip-adapter"),
+        sampling=Sampling(samples=1, steps=1),
+    )
+    generated = attack(portraits[:5:4])
+    assert generated.shape == (2, 3, 64, 64)
+    assert not torch.equal(generated[0], generated[1])
 
 
 def test_an_unknown_model_is_one_line(capsys):

@@ -1,6 +1,10 @@
 """Personalization: teaches a diffusion model one person's face."""
 
 from eval.attacks.personalization.attack import Personalization
+from eval.attacks.personalization.decoupling import (
+    ContrastiveDecoupling,
+    ContrastiveDecouplingConfig,
+)
 from eval.attacks.personalization.methods import (
     DreamBooth,
     DreamBoothConfig,
@@ -13,6 +17,8 @@ from eval.attacks.personalization.methods import (
 )
 
 __all__ = [
+    "ContrastiveDecoupling",
+    "ContrastiveDecouplingConfig",
     "DreamBooth",
     "DreamBoothConfig",
     "DreamBoothLora",

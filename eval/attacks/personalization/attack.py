@@ -39,6 +39,8 @@ class Personalization(Attack):
 
     keeps_weights = True
     """What is learned is small enough to keep."""
+    negative_prompt: str | None = None
+    """Negative prompt of the attacker's images; None for the empty one."""
 
     def __init__(self, config: Recipe) -> None:
         self.config = config
@@ -152,13 +154,18 @@ class Personalization(Attack):
                 if on_learned is not None:
                     on_learned(self.learned())
                 for template in config.sample_prompts:
-                    prompt = config.fill_prompt(template)
-                    generated.append(
-                        self._sample(
-                            prompt, config.samples, config.sample_seed, config.sample_steps
-                        )
-                    )
+                    prompt = self.sample_prompt(template)
+                    counts = (config.samples, config.sample_seed, config.sample_steps)
+                    generated.append(self._sample(prompt, *counts, self.negative_prompt))
         return torch.cat(generated)
+
+    def training_prompts(self) -> tuple[str, str]:
+        """Return the prompts of the victim's images and of the class images."""
+        return self.config.fill_prompt(self.config.instance_prompt), self.config.class_prompt
+
+    def sample_prompt(self, template: str) -> str:
+        """Return the prompt of generated images, from one of ``sample_prompts``."""
+        return self.config.fill_prompt(template)
 
     def conditions(self, prompts: list[str], repeats: int) -> Conditions:
         """Encode prompts, each repeated."""
@@ -177,9 +184,7 @@ class Personalization(Attack):
         schedule = self.schedule.to(self.device)
         generator = torch.Generator().manual_seed(config.seed)
         size = min(config.batch_size, len(instance[0]))
-        prompts = [config.fill_prompt(config.instance_prompt)]
-        if prior:
-            prompts.append(config.class_prompt)
+        prompts = list(self.training_prompts())[: 2 if prior else 1]
         optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
 
         # The conditions change between steps only if something outside the network is trained.
@@ -240,7 +245,9 @@ class Personalization(Attack):
         return mean, scale.std_to_denoiser(torch.cat([chunk.std for chunk in chunks]))
 
     @torch.no_grad()
-    def _sample(self, prompt: str, count: int, seed: int, steps: int) -> Tensor:
+    def _sample(
+        self, prompt: str, count: int, seed: int, steps: int, negative_prompt: str | None = None
+    ) -> Tensor:
         """Generate images of one prompt.
 
         Args:
@@ -248,6 +255,7 @@ class Personalization(Attack):
             count: Number of images.
             seed: Seed of the first image; the following images count up from it.
             steps: Denoising steps.
+            negative_prompt: What the images should not show.
 
         Returns:
             (count, 3, S, S) in [0, 1].
@@ -256,6 +264,7 @@ class Personalization(Attack):
         for start in range(0, count, self.config.chunk):
             numbers = range(start, min(start + self.config.chunk, count))
             generators = [torch.Generator().manual_seed(seed + number) for number in numbers]
+            unwanted = {} if negative_prompt is None else {"negative_prompt": negative_prompt}
             with self._precision():
                 output = self.pipeline(
                     prompt=prompt,
@@ -266,6 +275,7 @@ class Personalization(Attack):
                     guidance_scale=self.config.guidance,
                     generator=generators,
                     output_type="pt",
+                    **unwanted,
                 )
             images.append(output.images.float().cpu())
         return torch.cat(images)

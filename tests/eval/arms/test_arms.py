@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from datamodules.identities import IdentityFolders, Person, SourceImage
-from eval.arms import Ascent, Chain, Clean, Folder, Generator, Noise
+from eval.arms import Activation, Ascent, Chain, Clean, Folder, Generator, Noise
 from eval.attacks.purification import DownUp
 from eval.metrics.quality import fidelity, quantize
 from eval.reports.budgets import measured_budgets, stated_budget
 from images.io import save_png, to_uint8
 from images.photo import Photo
+from indexing.activation_config import ActivationConfig
 from rid.lineage import UNKNOWN
 from rid.pairs.config import PGDConfig
 from rid.pairs.objectives import Denoising
@@ -67,6 +68,22 @@ def test_a_chain_stays_within_one_budget(person, generator_folder):
     assert levels(chain, person) == 6
     assert levels(Chain([rid, Noise(4)], budget=9), person) > 6
     assert torch.equal(Chain([Noise()]).protect(person, 3), Noise().protect(person, 3))
+
+
+def test_protection_and_activation_share_one_budget(person, generator_folder):
+    activation = Activation(["checkpoints/tiny/index"], 3, ActivationConfig(iterations=2))
+    assert 1 <= levels(activation, person) <= 3
+    results = activation.activator.activate(list(quantize(person["train"])))
+    for result in results:
+        for of_index in result.indices.values():
+            assert not result.activated or of_index.distance_after <= of_index.distance_before
+    chain = Chain([Generator(str(generator_folder)), activation])
+    assert levels(chain, person) == chain.budget == 6
+    assert not torch.equal(chain.protect(person, 3), chain.arms[0].protect(person, 3))
+    assert torch.equal(chain.protect(person, 3), chain.to("cpu").protect(person, 3))
+    assert json.dumps(chain.record())
+    with pytest.raises(ValueError, match="at least one index"):
+        Activation([])
 
 
 def test_a_folder_is_matched_by_name_and_measured(person, tmp_path):

@@ -1,0 +1,134 @@
+"""IP-Adapter: one image as a prompt of a text-to-image model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from torch import Tensor
+
+from checkpoints.folders import model_folder, pipeline_folder
+from checkpoints.whole import explaining_load_errors
+from engine.records import read_json
+from eval.attacks.single_image import Sampling, SingleImageAttack, pillow_image
+from models.pipelines import open_pipeline
+
+KINDS: dict[str, type[DiffusionPipeline]] = {
+    "StableDiffusionPipeline": StableDiffusionPipeline,
+    "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
+}
+"""Pipelines that take these adapters."""
+
+
+class IPAdapter(SingleImageAttack):
+    """IP-Adapter (arXiv 2308.06721): each image in turn is the image prompt.
+
+    The adapter's file decides between the plain method (one embedding of the image) and ``plus``
+    (the image encoder's tokens).
+
+    Args:
+        model: Pipeline folder or Hub id of Stable Diffusion 1.x, 2.x or XL.
+        adapter: Folder or Hub id of the adapter.
+        file: The adapter's weights in that folder, such as
+            ``models/ip-adapter-plus-face_sd15.safetensors``.
+        image_encoder: Folder of the image encoder in that folder.
+        prompts: Text prompts, each beside the image.
+        scale: Weight of the image prompt, at least 0.
+        sampling: Settings of the generated images.
+
+    Raises:
+        ValueError: If there is no prompt, or the scale is negative; on first use, if the pipeline
+            is of another kind.
+    """
+
+    def __init__(
+        self,
+        model: str = "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        adapter: str = "h94/IP-Adapter",
+        file: str = "models/ip-adapter_sd15.safetensors",
+        image_encoder: str = "models/image_encoder",
+        prompts: Sequence[str] = ("a photo of a person",),
+        scale: float = 1.0,
+        sampling: Sampling = Sampling(),
+    ) -> None:
+        if scale < 0:
+            msg = f"scale is the weight of the image prompt and at least 0, got {scale}"
+            raise ValueError(msg)
+        super().__init__(model, prompts, sampling)
+        self.adapter = adapter
+        self.file = file
+        self.image_encoder: str | None = image_encoder
+        self.scale = scale
+
+    @cached_property
+    def pipeline(self) -> Any:
+        """The model with the adapter, on the attack's device, loaded on first use.
+
+        Raises:
+            FileNotFoundError: If the model or the adapter cannot be found.
+            ValueError: If the pipeline takes no such adapter.
+        """
+        folder = Path(pipeline_folder(self.model))
+        index = read_json(folder / "model_index.json", dict[str, Any], "get the model again")
+        kind = KINDS.get(index.get("_class_name", ""))
+        if kind is None:
+            msg = (
+                f"{self.model} is a {index.get('_class_name')}; an IP-Adapter needs a "
+                f"{' or '.join(KINDS)}"
+            )
+            raise ValueError(msg)
+        adapter = self.adapter_folder()
+        pipeline = open_pipeline(self.model, kind).to(self.sampling.dtype)
+        # The encoder's folder is relative to the adapter's, wherever the weights lie.
+        encoder = None if self.image_encoder is None else f"./{self.image_encoder}"
+        with explaining_load_errors(adapter):
+            pipeline.load_ip_adapter(
+                str(adapter), subfolder="", weight_name=self.file, image_encoder_folder=encoder
+            )
+        pipeline.set_ip_adapter_scale(self.scale)
+        return pipeline.to(self.device)
+
+    def adapter_folder(self) -> Path:
+        """Find the adapter's folder.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+        """
+        needs = [self.file]
+        patterns = [self.file]
+        if self.image_encoder is not None:
+            needs.append(f"{self.image_encoder}/config.json")
+            patterns += [f"{self.image_encoder}/*.json", f"{self.image_encoder}/model.safetensors"]
+        return model_folder(self.adapter, *needs, patterns=patterns)
+
+    def files(self) -> dict[str, tuple[str, Path]]:
+        adapter = self.adapter_folder()
+        files = {
+            "attacked": (self.model, Path(pipeline_folder(self.model))),
+            "adapter": (self.adapter, adapter / self.file),
+        }
+        if self.image_encoder is not None:
+            files["image encoder"] = (self.adapter, adapter / self.image_encoder)
+        return files
+
+    def prompts(self, images: int) -> list[str]:
+        of_image = [prompt for prompt in self.requests for _ in range(self.sampling.samples)]
+        return of_image * images
+
+    def reference(self, image: Tensor) -> dict[str, Any]:
+        """Return the pipeline's arguments that carry the image, (3, S, S) in [0, 1]."""
+        return {"ip_adapter_image": pillow_image(image)}
+
+    def generate(self, image: Tensor, request: str) -> Tensor:
+        generators = self.sampling.generators()
+        images: Tensor = self.pipeline(
+            request,
+            num_images_per_prompt=len(generators),
+            generator=generators,
+            **self.reference(image),
+            **self.sampling.arguments(),
+        ).images
+        return images

@@ -1,0 +1,221 @@
+"""``python -m eval remover``: trains a network that undoes a protection."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule, Trainer, seed_everything
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.identities import IdentityDataset, as_people
+from engine.files import locked
+from engine.manifest import check_same, claim, describe, read_manifest, write_manifest
+from eval.arms import Arm
+from eval.attacks.purification.remover import build_remover, remove
+from eval.metrics.quality import quantize
+
+COMMAND = "eval remover"
+HELD_OUT = 0.1
+"""Share of the pairs that measure the result and are not trained on."""
+
+
+@dataclass(frozen=True)
+class RemoverTraining:
+    """Settings of a remover's training.
+
+    Attributes:
+        steps: Optimizer steps.
+        batch_size: Crops of each step.
+        crop: Side of the crops in pixels; smaller images are used whole.
+        lr: Learning rate of Adam.
+        widths: Channels of each level of the U-Net, multiples of 8.
+        seed: Seed of the protection, the first weights, and the crops.
+
+    Raises:
+        ValueError: If a count is below 1, or the learning rate not above 0.
+    """
+
+    steps: int = 2000
+    batch_size: int = 16
+    crop: int = 128
+    lr: float = 1e-3
+    widths: tuple[int, ...] = (32, 64, 128)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch_size, self.crop) < 1 or self.lr <= 0:
+            msg = (
+                "steps, batch_size and crop must be at least 1, and lr above 0, got "
+                f"{self.steps}, {self.batch_size}, {self.crop} and {self.lr}"
+            )
+            raise ValueError(msg)
+
+
+def train_remover(
+    people: Dataset,  # type: ignore[type-arg]
+    arm: Arm,
+    output: Path,
+    training: RemoverTraining = RemoverTraining(),
+    accelerator: str = "auto",
+) -> dict[str, float]:
+    """Protect people's images, and train a network to undo it.
+
+    The folder then is the ``model`` of :class:`eval.attacks.purification.LearnedRemover`. A
+    finished training is not repeated.
+
+    Args:
+        people: Data set of persons (see datamodules.identities) who are not attacked later.
+        arm: The protection that the attacker has: a class of :mod:`eval.arms`.
+        output: Folder of the network.
+        training: Settings of the training.
+        accelerator: Kind of device, as of Lightning.
+
+    Returns:
+        Mean absolute change of held-out images in gray levels: ``before`` of the protected ones,
+        ``after`` of the corrected ones.
+
+    Raises:
+        ValueError: If there are fewer than two images, or the folder holds other results.
+        FileNotFoundError: If a model is missing.
+    """
+    persons = as_people(people)
+    settings = {
+        "people": describe(persons) | {"count": len(persons)},
+        "arm": arm.record(),
+        "training": asdict(training),
+    }
+    earlier = read_manifest(output)
+    if earlier is not None and earlier.get("finished"):
+        check_same(output, earlier, COMMAND, settings)
+        return dict(earlier["levels"])
+
+    claim(output, COMMAND, settings)
+    with locked(output):
+        seed_everything(training.seed, verbose=False)
+        trainer = Trainer(
+            max_steps=training.steps,
+            accelerator=accelerator,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+        )
+        arm.to(trainer.strategy.root_device)
+        protected, clean = make_pairs(persons, arm, training.seed, trainer.strategy.root_device)
+        arm.to("cpu")
+        kept = max(1, round(HELD_OUT * len(clean)))
+        module = RemoverModule(training)
+        crops = Crops(protected[kept:], clean[kept:], training)
+        trainer.fit(module, DataLoader(crops, batch_size=training.batch_size))
+
+        network = module.network.cpu().eval()
+        with torch.no_grad():
+            corrected = torch.cat([remove(network, one) for one in protected[:kept].split(1)])
+        levels = {
+            "before": _levels(protected[:kept], clean[:kept]),
+            "after": _levels(quantize(corrected.clamp(0, 1)), clean[:kept]),
+        }
+        network.save_pretrained(output)
+        counts = {"trained": len(clean) - kept, "held out": kept}
+        write_manifest(
+            output, command=COMMAND, finished=True, settings=settings, levels=levels, counts=counts
+        )
+    return levels
+
+
+def make_pairs(
+    people: IdentityDataset, arm: Arm, seed: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Protect all people's images.
+
+    Args:
+        people: Data set of persons.
+        arm: The protection.
+        seed: Seed of its random draws.
+        device: Device of the protection.
+
+    Returns:
+        Protected and clean images, (n, 3, S, S) in [0, 1] each, on the CPU.
+
+    Raises:
+        ValueError: If there are fewer than two images.
+    """
+    protected, clean = [], []
+    for place in range(len(people)):
+        person = people[place].copy()
+        person["train"] = person["train"].to(device)
+        clean.append(quantize(person["train"]).cpu())
+        protected.append(arm.protect(person, seed + 1000 * place).cpu())
+    if sum(map(len, clean)) < 2:
+        msg = "a remover needs at least two images: one to train on, and one to measure"
+        raise ValueError(msg)
+    return torch.cat(protected), torch.cat(clean)
+
+
+class Crops(Dataset[tuple[Tensor, Tensor]]):
+    """Random crops of pairs, mirrored at random; item by item the same in every run.
+
+    Args:
+        protected: (n, 3, S, S) in [0, 1].
+        clean: The same images unprotected.
+        training: Settings of the training.
+    """
+
+    def __init__(self, protected: Tensor, clean: Tensor, training: RemoverTraining) -> None:
+        self.pairs = torch.stack([protected, clean], dim=1)
+        self.training = training
+
+    def __len__(self) -> int:
+        return self.training.steps * self.training.batch_size
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        source = torch.Generator().manual_seed(self.training.seed * 1_000_003 + index)
+        height, width = self.pairs.shape[-2:]
+        tall, wide = min(height, self.training.crop), min(width, self.training.crop)
+        limits = (len(self.pairs), height - tall + 1, width - wide + 1, 2)
+        place, top, left, mirrored = (
+            int(torch.randint(limit, (1,), generator=source)) for limit in limits
+        )
+        pair = self.pairs[place, ..., top : top + tall, left : left + wide]
+        if mirrored:
+            pair = pair.flip(-1)
+        return pair[0], pair[1]
+
+
+class RemoverModule(LightningModule):
+    """Training of a remover: mean absolute error of the corrected images.
+
+    Args:
+        training: Settings of the training.
+    """
+
+    def __init__(self, training: RemoverTraining) -> None:
+        super().__init__()
+        self.training_settings = training
+        self.network = build_remover(training.widths)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        del batch_idx
+        protected, clean = batch
+        return F.l1_loss(remove(self.network, protected), clean)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.network.parameters(), lr=self.training_settings.lr)
+
+
+def _levels(images: Tensor, clean: Tensor) -> float:
+    """Mean absolute difference in gray levels of 255."""
+    return float((images - clean).abs().mean() * 255)
+
+
+def summary(levels: dict[str, Any]) -> str:
+    """Say in one line what the remover does."""
+    return (
+        f"held-out images differ from the clean ones by {levels['before']:.2f} gray levels on "
+        f"average, and by {levels['after']:.2f} after removal"
+    )

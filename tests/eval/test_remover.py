@@ -1,0 +1,89 @@
+"""Learned remover: trained on pairs made with the protection, saved, and used again."""
+
+import json
+
+import pytest
+import torch
+
+from engine.cli import run
+from eval.__main__ import main
+from eval.arms import Arm
+from eval.attacks.purification import LearnedRemover
+from eval.attacks.purification.remover import build_remover, remove
+from eval.studies.remover import Crops, RemoverTraining, train_remover
+from rid.lineage import NOTHING
+from tiny.dataset import PortraitPeople
+
+TRAINING = RemoverTraining(steps=40, batch_size=4, crop=32, lr=1e-2, widths=(8, 8))
+
+
+class Brighter(Arm):
+    """A protection that adds the same to every value."""
+
+    description = "brighter"
+    budget = 6
+    lineage = NOTHING
+
+    def change(self, person, seed):
+        return person["train"] + 6 / 255
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("remover") / "trained"
+    people = PortraitPeople(2_000_000, 2, 4, 1)
+    return folder, train_remover(people, Brighter(), folder, TRAINING, "cpu"), people
+
+
+def test_a_known_change_is_removed_from_other_people(trained, portraits):
+    folder, levels, _ = trained
+    assert levels["after"] < levels["before"] / 2
+    person = {"train": portraits, "reference": portraits[:1], "name": "ann"}
+    protected = Brighter().protect(person, 0)
+    removed = LearnedRemover(str(folder), batch_size=3)(protected, torch.Generator())
+    assert (removed - portraits).abs().mean() < (protected - portraits).abs().mean() / 2
+    odd = LearnedRemover(str(folder))(protected[:1, :, :50, :33], torch.Generator())
+    assert odd.shape == (1, 3, 50, 33)
+    assert 0 <= odd.min() <= odd.max() <= 1
+
+
+def test_a_finished_training_is_not_repeated_and_another_is_refused(trained):
+    folder, levels, people = trained
+    before = (folder / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns
+    assert train_remover(people, Brighter(), folder, TRAINING, "cpu") == levels
+    assert (folder / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="training differs"):
+        train_remover(people, Brighter(), folder, RemoverTraining(steps=41), "cpu")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["counts"] == {"trained": 7, "held out": 1}
+
+
+def test_a_new_remover_changes_nothing_and_bad_settings_are_named():
+    images = torch.rand(2, 3, 17, 20)
+    assert torch.equal(remove(build_remover((8, 8)), images), images)
+    with pytest.raises(ValueError, match="multiples of 8"):
+        build_remover((8, 12))
+    with pytest.raises(ValueError, match="must be at least 1"):
+        RemoverTraining(steps=0)
+
+
+def test_crops_are_of_one_pair_and_repeat():
+    clean = torch.rand(3, 3, 40, 40)
+    crops = Crops(clean + 1, clean, TRAINING)
+    assert len(crops) == 160
+    for index in range(8):
+        protected, part = crops[index]
+        assert protected.shape == part.shape == (3, 32, 32)
+        assert torch.equal(protected, part + 1)
+        assert torch.equal(part, crops[index][1])
+
+
+def test_the_command_says_what_is_wrong(tmp_path, capsys):
+    config = tmp_path / "remover.yaml"
+    config.write_text(
+        "people: {class_path: tiny.dataset.PortraitPeople, init_args: "
+        "{first: 2000000, identities: 1, train_pictures: 1, reference_pictures: 1}}\n"
+        "arm: {class_path: eval.arms.Noise}\n"
+    )
+    assert run(main, ["remover", "-c", str(config), "-o", str(tmp_path / "out")]) == 2
+    assert "at least two images" in capsys.readouterr().err
