@@ -81,7 +81,8 @@ class IPAdapter(SingleImageAttack):
             )
             raise ValueError(msg)
         adapter = self.adapter_folder()
-        pipeline = open_pipeline(self.model, kind).to(self.sampling.dtype)
+        dtype = self.sampling.dtype
+        pipeline = open_pipeline(self.model, kind, dtype).to(dtype)
         # The encoder's folder is relative to the adapter's, wherever the weights lie.
         encoder = None if self.image_encoder is None else f"./{self.image_encoder}"
         with explaining_load_errors(adapter):
