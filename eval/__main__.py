@@ -242,6 +242,19 @@ def demo(settings: Any, output: Output) -> int:
     return 0
 
 
+def serve_options(parser: Parser) -> None:
+    """Add the options of ``serve``."""
+    parser.add_call("eval.service.server:serve")
+
+
+def serve(settings: Any, output: Output) -> int:
+    """Serve protected photos, verdicts and matches over HTTP."""
+    from eval.service.server import serve as run_server
+
+    run_server(**settings.as_dict())
+    return 0
+
+
 def print_report_path(folder: Path, output: Output) -> None:
     """Print the path of a study's report."""
     report = folder / "report.html"
@@ -303,6 +316,12 @@ VERBS: dict[str, Verb | Training] = {
         "eval demo --port 7860",
         demo_options,
         demo,
+    ),
+    "serve": Verb(
+        "Serve protected photos, verdicts and matches over HTTP, with keys and limits.",
+        "eval serve --protector RID/ --detector DETECTOR/ --index INDEX/",
+        serve_options,
+        serve,
     ),
 }
 

@@ -36,12 +36,25 @@ def open_upload(
         UnreadableImage: If the file is too large, not an image, damaged, or has data after the
             image, as polyglot files have.
     """
-    # Check the sizes of file and image.
     name = path.name
     if path.stat().st_size > max_bytes:
         msg = f"{name}: more than {max_bytes / 1e6:.0f} MB; scale it down first"
         raise UnreadableImage(msg)
-    content = path.read_bytes()
+    return decode_upload(path.read_bytes(), name, max_pixels)
+
+
+def decode_upload(content: bytes, name: str, max_pixels: int = MAX_UPLOAD_PIXELS) -> Photo:
+    """Decode an untrusted image.
+
+    Args:
+        content: The encoded image.
+        name: Its name in messages.
+        max_pixels: Size limit of the image, checked before decoding.
+
+    Raises:
+        UnreadableImage: See :func:`open_upload`, apart from the file's size.
+    """
+    # Check codec and size.
     codec = image_codec(content, name)
     if codec not in CODECS:
         msg = f"{name}: a {codec.upper()} image; save it as PNG, JPEG, WebP, TIFF or BMP first"

@@ -12,12 +12,11 @@ from pathlib import Path
 import gradio as gr
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eval.demo import detect, find, protect, sentinel
 from eval.demo.sessions import Sessions
-from eval.human.application import LOOPBACK
+from eval.web.hosts import trusted_hosts
 from images.uploads import MAX_UPLOAD_BYTES
 
 logger = logging.getLogger(__name__)
@@ -124,11 +123,7 @@ def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = Tr
         port: Port to listen on.
         wait: Return only when the server is stopped.
     """
-    hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
-    middleware = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
-        Middleware(PolicyHeader),
-    ]
+    middleware = [trusted_hosts(host), Middleware(PolicyHeader)]
     theme = gr.themes.Default(
         primary_hue="blue",
         font=["system-ui", "sans-serif"],

@@ -5,34 +5,28 @@ The pages are plain HTML, without scripts or external content.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from engine.files import read_bytes
-from engine.pages.shell import SERVED_POLICY, render
-from eval.human.admission import MAX_PER_ADDRESS, Admission
+from engine.pages.shell import render
 from eval.human.design import Design, draw
 from eval.human.store import Store
+from eval.web.admission import Admission, network
+from eval.web.hosts import HEADERS, trusted_hosts
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MAX_PER_ADDRESS = 20
+"""Participants from one network address within an hour."""
 
 MAX_FORM_BYTES = 20_000
 """Largest size of a form; the largest study's form is a tenth of it."""
-
-HEADERS = {
-    "Content-Security-Policy": SERVED_POLICY,
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def application(
@@ -61,10 +55,7 @@ def application(
         Route("/take/{token}", pages.take, methods=["POST"]),
         Route("/picture/{token}", pages.image),
     ]
-    # Another site must not reach a study on this machine by another host name.
-    hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
-    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    return Starlette(routes=routes, middleware=[trusted])
+    return Starlette(routes=routes, middleware=[trusted_hosts(host)])
 
 
 class _Pages:
@@ -108,8 +99,8 @@ class _Pages:
             return self._page("study_begin.html", 400, missing=True)
 
         # Limit the participants from one address.
-        address = request.client.host if request.client else ""
-        if minutes := self.admission.wait(address):
+        address = network(request.client.host if request.client else "")
+        if minutes := math.ceil(self.admission.wait(address) / 60):
             words = (
                 f"{self.admission.limit} people have begun this study from your network within the "
                 f"hour, and no more may. Please try again in {minutes} minutes, or tell the person "

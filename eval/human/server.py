@@ -10,8 +10,7 @@ import uvicorn
 
 from engine.files import file_digest
 from engine.manifest import claim
-from eval.human.admission import MAX_PER_ADDRESS
-from eval.human.application import application
+from eval.human.application import MAX_PER_ADDRESS, application
 from eval.human.design import Design
 from eval.human.pictures import ImageSource, Stimulus, prepare_all
 from eval.human.store import Store

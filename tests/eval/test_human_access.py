@@ -17,10 +17,10 @@ pytest.importorskip("httpx", reason="the pages' libraries are not installed (mak
 from starlette.testclient import TestClient
 
 from engine.pages.shell import SERVED_POLICY
-from eval.human.admission import Admission, network
 from eval.human.application import application
 from eval.human.server import prepare_study
 from eval.human.store import Store
+from eval.web.admission import Admission, network
 from tests.eval.human_study import begin, design, study
 
 run = partial(run_command, main)
@@ -74,12 +74,12 @@ def test_places_come_free_after_an_hour_and_networks_count_as_one():
     admission = Admission(2, clock=lambda: now[0])
     for second in (0, 600):
         now[0] = second
-        assert not admission.wait("2001:db8::1")
-        admission.admit(f"2001:db8::{second}")
-    assert admission.wait("2001:db8::ffff") == 50
-    assert not admission.wait("2001:db8:0:1::1")
+        assert not admission.wait(network("2001:db8::1"))
+        admission.admit(network(f"2001:db8::{second}"))
+    assert admission.wait(network("2001:db8::ffff")) == 3000
+    assert not admission.wait(network("2001:db8:0:1::1"))
     now[0] = 3601
-    assert not admission.wait("2001:db8::1")
+    assert not admission.wait(network("2001:db8::1"))
     assert network("::ffff:192.0.2.7") == network("192.0.2.7") == "192.0.2.7"
     unlimited = Admission(0)
     for _ in range(1000):

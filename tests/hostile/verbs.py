@@ -276,6 +276,7 @@ LEFT_OUT = {
     "checkpoints list": "reads the project's own registry alone",
     "checkpoints pull": "asks the Hub; what it gets is checked as checkpoints verify does",
     "eval demo": "a server",
+    "eval serve": "a server; hostile requests are in tests/eval/test_service.py",
     "eval study": "a server",
     "eval metrics": "reads no file",
     "sentinels plan": "reads no file",

@@ -1,0 +1,1 @@
+"""Service: protected photos, verdicts and matches over HTTP."""
