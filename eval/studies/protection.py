@@ -20,6 +20,7 @@ from engine.manifest import claim, describe, fingerprint
 from engine.run_job import run_job
 from eval.arms import Arm
 from eval.attacks.attack import Attack
+from eval.attacks.personalization.weights import check_keeps_weights
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import SET_METRICS, ExtraMetrics, MetricWeights
 from eval.reports.personalization import write_report
@@ -43,6 +44,7 @@ def run_study(
     seed: int = 0,
     options: JobOptions | None = None,
     protected: Path | None = None,
+    keep_weights: bool = False,
 ) -> StudyTable | None:
     """Run a protection study, and write its tables, images and report.
 
@@ -64,19 +66,24 @@ def run_study(
         options: Devices, batch size and workers of the job; people are shared out over processes.
         protected: Folder that keeps protected images for other studies with the same people, arms
             and seed.
+        keep_weights: Keep what the attack learned, as diffusers opens it: LoRA
+            (``load_lora_weights``) and token (``load_textual_inversion``).
 
     Returns:
         The table; None on every process but the first.
 
     Raises:
         ValueError: If ``people`` is not such a data set, there is no arm, a name or
-            ``clean_fraction`` is not allowed, or the folder holds a study with other settings.
+            ``clean_fraction`` is not allowed, the attack learns no weights to keep, or the folder
+            holds a study with other settings.
         FileNotFoundError: If a model or a protected file is missing.
     """
     if not 0 <= clean_fraction <= 1:
         msg = f"clean_fraction is a share from 0 to 1, got {clean_fraction}"
         raise ValueError(msg)
     check_names(arms)
+    if keep_weights:
+        check_keeps_weights(attack)
 
     # Open the models and the data.
     persons = as_people(people)
@@ -84,7 +91,16 @@ def run_study(
     backend = load_faces(faces)
     extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.model)
     study = ProtectionStudy(
-        arms, attack, backend, seed, output, purification, clean_fraction, protected, extra
+        arms,
+        attack,
+        backend,
+        seed,
+        output,
+        purification,
+        clean_fraction,
+        protected,
+        extra,
+        keep_weights,
     )
 
     # Record the settings that decide the results.
@@ -99,6 +115,7 @@ def run_study(
         "metric_weights": asdict(metric_weights) if extra_metrics else None,
         "arms": arm_records,
         "seed": seed,
+        "keep_weights": keep_weights,
         "weights": weights,
     }
     if protected is not None:

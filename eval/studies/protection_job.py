@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +21,8 @@ from engine.job import Batch, Job
 from engine.records import to_json
 from eval.arms import Arm
 from eval.attacks.attack import Attack
+from eval.attacks.personalization.attack import Learned, Personalization
+from eval.attacks.personalization.weights import save_learned
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
 from eval.metrics.identity import IdentityPreservation, mean_embedding, similarities
@@ -79,7 +82,8 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
     """Protects, attacks and measures one person per step.
 
     Writes ``OUT/people/NAME/ARM/{protected,purified,generated}_NN.png`` and, last,
-    ``OUT/people/NAME/result.json``.
+    ``OUT/people/NAME/result.json``. What the attack learned goes to ``OUT/people/NAME/ARM/weights``
+    if it is kept.
 
     Args:
         arms: Arms by name.
@@ -91,10 +95,12 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         clean_fraction: Share of each person's images that the attacker has unprotected, 0 to 1.
         protected: Folder that keeps protected images for other studies of the same people and arms.
         extra: Additional metrics.
+        keep_weights: Keep the attack's LoRA and token; the attack must be a personalization.
     """
 
     command = "eval personalize"
     unit = "person"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"keep_weights": False})
 
     def __init__(
         self,
@@ -107,6 +113,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         clean_fraction: float = 0.0,
         protected: Path | None = None,
         extra: ExtraMetrics | None = None,
+        keep_weights: bool = False,
     ) -> None:
         self.arms = arms
         self.attack = attack
@@ -117,6 +124,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         self.clean_fraction = clean_fraction
         self.protected = protected
         self.extra = extra
+        self.keep_weights = keep_weights
 
     def setup(self, process: Process) -> None:
         self.device = process.device
@@ -155,15 +163,18 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         images: dict[str, dict[str, Tensor]] = {}
         measured: dict[str, dict[str, float]] = {}
         minutes: dict[str, float] = {}
+        learned: dict[str, Learned] = {}
         for name in self.arms:
             protected = self._protect(name, person, seed)
             begin = time.monotonic()
-            images[name], measured[name] = self._study_arm(protected, person, seed, on_step)
+            study = self._study_arm(protected, person, seed, on_step)
+            images[name], measured[name], learned[name] = study
             minutes[name] = round((time.monotonic() - begin) / 60, 4)
         return {
             "name": person["name"],
             "images": images,
             "measured": measured,
+            "learned": learned,
             "real_ism": real_ism,
             "references": len(person["reference"]),
             "minutes": minutes,
@@ -176,7 +187,9 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         for arm, kinds in result["images"].items():
             for kind, images in kinds.items():
                 save_all(images, folder / arm / kind)
-        return {key: value for key, value in result.items() if key != "images"}
+            if result["learned"][arm]:
+                save_learned(result["learned"][arm], folder / arm / "weights")
+        return {key: value for key, value in result.items() if key not in ("images", "learned")}
 
     def write(self, source: PersonInput, finished: dict[str, Any]) -> dict[str, Any]:
         write_text(result_file(self.output, source.name), to_json(finished))
@@ -191,7 +204,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
 
     def _study_arm(
         self, protected: Tensor, person: Person, seed: int, on_step: Callable[[float], None]
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+    ) -> tuple[dict[str, Tensor], dict[str, float], Learned]:
         """Attack and measure one person's images of one arm.
 
         Args:
@@ -201,7 +214,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
             on_step: Called with the loss after each step of the attack.
 
         Returns:
-            Images by kind, and metrics.
+            Images by kind, metrics, and the weights to keep.
         """
         clean = quantize(person["train"])
         images = {"protected": protected}
@@ -215,7 +228,11 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
             with torch.no_grad():
                 published = quantize(self.purification(published, source))
             images["purified"] = published
-        generated = self.attack(published, on_step).to(protected)
+        learned: Learned = {}
+        if self.keep_weights and isinstance(self.attack, Personalization):
+            generated = self.attack(published, on_step, learned.update).to(protected)
+        else:
+            generated = self.attack(published, on_step).to(protected)
         images["generated"] = generated
 
         # Measure; one person is handled by one rank, so nothing is reduced over ranks.
@@ -228,7 +245,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
             count = len(published)
             asked = (self.attack.prompts(count), protected, clean, self.attack.edits(count))
             measured |= self.extra.person_metrics(generated, *asked)
-        return images, measured
+        return images, measured, learned
 
     def _real_ism(self, person: Person) -> float:
         """ISM of the clean training images against the reference images.

@@ -11,10 +11,10 @@ from torch import Tensor
 from models.denoisers.family import Conditions, Family
 from models.denoisers.latents import pack, unpack
 
-TRAINING_GUIDANCE = 3.5
-"""Guidance that a guidance-distilled network is told while it is fine-tuned.
+TRAINING_GUIDANCE = 1.0
+"""Guidance that a guidance-distilled network is told while it is trained.
 
-It is the default of diffusers' DreamBooth script for FLUX.1 dev.
+It is that of diffusers' DreamBooth examples for FLUX.1 dev.
 """
 
 

@@ -12,12 +12,7 @@ from torch import nn
 from eval.attacks.personalization.attack import Learned, Personalization
 from eval.attacks.personalization.learning import all_weights, lora, lora_state, new_token
 from eval.attacks.personalization.recipe import Recipe, Sampler
-
-LORA_FILE = "pytorch_lora_weights.safetensors"
-"""File name that ``load_lora_weights`` of diffusers looks for."""
-
-TOKEN_FILE = "learned_embeds.safetensors"
-"""File name that ``load_textual_inversion`` of diffusers looks for."""
+from eval.attacks.personalization.weights import LORA_FILE, TOKEN_FILE, token_state
 
 SELFIE = "a photo of {token} person"
 PORTRAIT = "a dslr portrait of {token} person"
@@ -184,9 +179,7 @@ class TextualInversion(Personalization):
     def learned(self) -> Learned:
         tables = [encoder.get_input_embeddings() for encoder in self.clip_encoders()]
         rows = [table.word.detach().cpu().unsqueeze(0) for table in tables]
-        # diffusers reads one encoder's token by its name, and two by the encoders' names
-        names = [self.config.token] if len(rows) == 1 else ["clip_l", "clip_g"]
-        return {TOKEN_FILE: dict(zip(names, rows, strict=True))}
+        return {TOKEN_FILE: token_state(self.config.token, rows)}
 
 
 @dataclass(frozen=True)

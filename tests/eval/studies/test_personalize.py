@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from engine.cli import run
 from engine.manifest import fingerprint, write_manifest
@@ -259,3 +260,23 @@ def test_two_processes_share_the_people_out_and_come_to_the_same(settings, tmp_p
         )
         assert one["measured"]["noise"]["psnr"] == pytest.approx(two["measured"]["noise"]["psnr"])
         assert one["real_ism"] == pytest.approx(two["real_ism"], abs=1e-5)
+
+
+def test_learned_weights_are_kept_where_diffusers_finds_them(settings, tmp_path, capsys):
+    people = settings["people"] | {"init_args": settings["people"]["init_args"] | {"identities": 1}}
+    few = settings | {"people": people, "arms": {"clean": CLEAN}, "keep_weights": True}
+    assert personalize(few, tmp_path, tmp_path / "out") == 0
+    folder = tmp_path / "out" / "people" / "1000000" / "clean" / "weights"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "learned_embeds.safetensors",
+        "pytorch_lora_weights.safetensors",
+    ]
+    assert list(load_file(folder / "learned_embeds.safetensors")) == ["<new1>"]
+    config = settings["attack"]["init_args"]["config"]
+    config = {key: value for key, value in config.items() if key != "initializer"}
+    whole = {
+        "class_path": "eval.attacks.personalization.DreamBooth",
+        "init_args": {"config": config},
+    }
+    assert personalize(few | {"attack": whole}, tmp_path, tmp_path / "other") == 2
+    assert "keep_weights: DreamBooth learns no LoRA" in capsys.readouterr().err
