@@ -74,6 +74,9 @@ class IdentityFolders(Dataset[Person]):
         train_pictures: Number of images to attack: the first ones by name.
         reference_pictures: Number of the following images to use as reference; all if None.
         identities: Number of persons, the first ones by name; all if None.
+        train_folder: Name of the folder, within each person's, of the images to attack, such as
+            ``set_B``; others of it are not used, and reference images are the first of the other
+            folders by name. None for no such folder.
 
     Raises:
         FileNotFoundError: If there are no sub-folders with images.
@@ -87,6 +90,7 @@ class IdentityFolders(Dataset[Person]):
         train_pictures: int = 6,
         reference_pictures: int | None = None,
         identities: int | None = None,
+        train_folder: str | None = None,
     ) -> None:
         self.given = Path(root)
         self.root = str(self.given.resolve())
@@ -99,7 +103,26 @@ class IdentityFolders(Dataset[Person]):
                 msg = f"{root}: {len(self.people)} persons, but {identities} are asked for"
                 raise ValueError(msg)
             self.people = dict(list(self.people.items())[:identities])
+        if train_folder is not None:
+            self._put_first(train_folder)
         self._check_counts(root)
+
+    def _put_first(self, folder: str) -> None:
+        """Let the images to attack be those of a folder, and the references the others.
+
+        Raises:
+            ValueError: If a person has too few images in the folder.
+        """
+        for person, paths in self.people.items():
+            inside = [path for path in paths if path.parent == self.given / person / folder]
+            if len(inside) < self.train_pictures:
+                msg = (
+                    f"{self.given / person / folder}: {len(inside)} images, but "
+                    f"{self.train_pictures} for the attack are needed"
+                )
+                raise ValueError(msg)
+            others = [path for path in paths if path not in inside]
+            self.people[person] = inside[: self.train_pictures] + others
 
     def _check_counts(self, root: str) -> None:
         """Raise ValueError if a person has too few images for the split."""

@@ -33,6 +33,8 @@ class Ascent(Arm):
             them; null stands for the image as it is.
         alternate_models: Attack the models one after another in each round and average the results,
             as published ensembles do; otherwise each step uses the mean of all models.
+        learn_from_reference: Surrogates that are fine-tuned learn the person from the reference
+            images, as Anti-DreamBooth's do from its set A; otherwise from the images to protect.
 
     Raises:
         ValueError: If the budget is out of range.
@@ -45,12 +47,14 @@ class Ascent(Arm):
         pgd: PGDConfig = PGDConfig(),
         edits: Sequence[Purifier | None] = (),
         alternate_models: bool = False,
+        learn_from_reference: bool = False,
     ) -> None:
         self.objective = objective
         self.levels = check_budget(budget)
         self.pgd = pgd
         self.edits = edits
         self.alternate_models = alternate_models
+        self.learn_from_reference = learn_from_reference
 
     @cached_property
     def objectives(self) -> list[Objective]:
@@ -72,10 +76,16 @@ class Ascent(Arm):
 
     def change(self, person: Person, seed: int) -> Tensor:
         source = torch.Generator().manual_seed(seed)
-        return pgd(person["train"], self.objectives, self.levels, self.pgd, source)
+        reference = person["reference"] if self.learn_from_reference else None
+        return pgd(
+            person["train"], self.objectives, self.levels, self.pgd, source, reference=reference
+        )
 
     def record(self) -> dict[str, Any]:
-        return describe(self) | {
+        entry = describe(self)
+        if not self.learn_from_reference:
+            del entry["learn_from_reference"]  # folders of earlier versions do not have it
+        return entry | {
             "objective": describe(self.objective) | self.objective.settings(),
             "pgd": asdict(self.pgd),
             "edits": record(self.edits),

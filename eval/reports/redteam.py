@@ -42,11 +42,14 @@ HEAD = [
 ]
 
 
-def write_redteam_report(output: Path) -> str:
-    """Write ``report.html`` from ``results.parquet``, and return its headline.
+def write_redteam_report(output: Path) -> tuple[str, list[CellVerdict]]:
+    """Write ``report.html`` from ``results.parquet``.
 
     Args:
         output: Folder of the results.
+
+    Returns:
+        The headline, and the verdict of each cell.
 
     Raises:
         FileNotFoundError: If no cell is finished.
@@ -75,7 +78,7 @@ def write_redteam_report(output: Path) -> str:
         shown=min(PEOPLE, len(people)),
         manifest=manifest,
     )
-    return words
+    return words, verdicts
 
 
 def bound_words(bound: Mapping[str, float] | None) -> str:

@@ -18,6 +18,7 @@ from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.redteam import write_redteam_report
+from eval.reports.verdicts import CellVerdict
 from eval.studies.cells import Grid, owned, plan, run_cells, write_results
 from eval.studies.protection import facts_of
 from eval.studies.rows import Cell
@@ -34,12 +35,14 @@ class RedTeam:
 
     Attributes:
         headline: What the protection survives, in one sentence.
+        verdicts: Verdict of each finished cell.
         page: The page.
         not_run: Cells that the budget left out.
         leftovers: Files without a counterpart.
     """
 
     headline: str
+    verdicts: list[CellVerdict]
     page: Path
     not_run: list[Cell]
     leftovers: Leftovers
@@ -140,9 +143,9 @@ def run_redteam(
                 _record(output, settings, facts, cells, done)
         if not is_first_process():
             return None
-        headline = _record(output, settings, facts, cells, done)
+        headline, verdicts = _record(output, settings, facts, cells, done)
         left = [cell for cell in cells if cell not in done]
-        return RedTeam(headline, output / "report.html", left, people.leftovers)
+        return RedTeam(headline, verdicts, output / "report.html", left, people.leftovers)
 
 
 def _record(
@@ -151,8 +154,8 @@ def _record(
     facts: dict[str, Any],
     cells: Sequence[Cell],
     done: Sequence[Cell],
-) -> str:
-    """Write table, manifest and page of the cells done so far; return the headline."""
+) -> tuple[str, list[CellVerdict]]:
+    """Write table, manifest and page of the cells done so far; return headline and verdicts."""
     write_results(output, done)
     write_manifest(
         output,

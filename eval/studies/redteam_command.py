@@ -32,7 +32,9 @@ def options(parser: Parser) -> None:
 
 def act(settings: Any, output: Output) -> int:
     """Run the attacks; return 0 if all cells are finished."""
+    from eval.reports.comparisons import span
     from eval.reports.redteam import leftover_names
+    from eval.reports.verdicts import NAMES
     from eval.studies.redteam import run_redteam
 
     outcome = run_redteam(**without_job(settings), options=job_options(settings))
@@ -40,6 +42,15 @@ def act(settings: Any, output: Output) -> int:
         return 0
     for words, files in leftover_names(vars(outcome.leftovers)).items():
         output.tell(f"not used, {words}: {', '.join(files)}")
+    for one in outcome.verdicts:
+        difference = one.difference
+        change = "no difference"
+        if difference is not None:
+            within = span(difference.interval, signed=True) or "no interval"
+            change = f"{NAMES[one.metric]} {difference.mean:+.3f} ({within})"
+        facts = {"difference": difference, "minutes": one.minutes, "verdict": one.verdict}
+        words = f"{one.name}: {change}: {one.verdict}"
+        output.row("cells", words, attack=one.attack, purification=one.purification, **facts)
     output.result(outcome.headline, headline=outcome.headline)
     names = ["/".join(cell) for cell in outcome.not_run]
     if names:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -27,6 +28,9 @@ from rid.training.cli import main as rid
 from rid.weights import save_generator
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+
+PAPERS = "rid_paper|antidreambooth|diffadvperturbationbench"
+"""Published protocols, which are matrices."""
 
 
 def everything():
@@ -101,7 +105,8 @@ def someone(tmp_path, monkeypatch):
     [
         name
         for name in everything()
-        if name.startswith("eval/") and not re.search("matrix|remover|/human_|/redteam_", name)
+        if name.startswith("eval/")
+        and not re.search(f"matrix|remover|/human_|/redteam_|{PAPERS}", name)
     ],
 )
 def test_study_configs_build(name):
@@ -123,6 +128,39 @@ def test_matrix_configs_build(name):
     assert {attack for attack, _ in cells} == set(settings.attacks)
     assert {purification for _, purification in cells} == set(settings.purifications)
     assert len(settings.people[0]["train"]) > 0
+
+
+@pytest.fixture
+def fifty_people(tmp_path, monkeypatch):
+    """People in the layout of each published protocol."""
+    small = np.full((8, 8, 3), 90, dtype=np.uint8)
+    for person in range(50):
+        for number in range(12):
+            file = f"{person:02d}/set_{'ABC'[number // 4]}/{number}.png"
+            save_png(Photo(small + number), tmp_path / "data/vggface2" / file)
+    for number in range(15 * 14):
+        save_png(
+            Photo(small), tmp_path / f"data/rid_benchmark/{number % 15:02d}/{number // 15}.png"
+        )
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("fifty_people")
+@pytest.mark.parametrize("name", [name for name in everything() if re.search(PAPERS, name)])
+def test_published_protocols_build_and_state_what_they_are(name):
+    parser = MATRIX.parser("eval matrix")
+    settings = parser.instantiate_classes(parser.parse_args(["-c", str(CONFIGS / name), "-o", "x"]))
+    cells = plan(settings.attacks, settings.purifications, settings.grid)
+    assert {attack for attack, _ in cells} == set(settings.attacks)
+    person = settings.people[0]
+    if "set_" in (CONFIGS / name).read_text():
+        assert (len(settings.people), len(person["train"]), len(person["reference"])) == (50, 4, 4)
+        assert [source.name for source in person["sources"]] == [f"set_B/{n}" for n in range(4, 8)]
+    else:
+        assert (len(settings.people), len(person["train"])) == (15, 12)
+    head = (CONFIGS / name).read_text().split("people:")[0]
+    for fact in ("Data:", "Prompts:", "n:", "Metrics:", "steps", "arXiv|github.com"):
+        assert re.search(fact, head), f"the header states {fact}"
 
 
 @pytest.mark.parametrize("name", [name for name in everything() if "/redteam_" in name])

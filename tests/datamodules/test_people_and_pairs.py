@@ -46,6 +46,17 @@ def test_so_many_people_with_so_many_pictures_each(tmp_path):
         IdentityFolders(str(tmp_path), train_pictures=3, reference_pictures=3)
 
 
+def test_a_folder_of_each_person_is_attacked_and_the_others_are_references(tmp_path):
+    for folder in ("set_A", "set_B", "set_C"):
+        for index in range(3):
+            picture(tmp_path / "ann" / folder / f"{index}.png", value=10 * "ABC".index(folder[-1]))
+    people = IdentityFolders(str(tmp_path), 16, train_pictures=2, train_folder="set_B")
+    assert [source.name for source in people[0]["sources"]] == ["set_B/0", "set_B/1"]
+    assert (people[0]["reference"] * 255).round().unique().tolist() == [0, 20]
+    with pytest.raises(ValueError, match="set_D: 0 images, but 2 for the attack are needed"):
+        IdentityFolders(str(tmp_path), 16, train_pictures=2, train_folder="set_D")
+
+
 def test_people_that_cannot_be_used(tmp_path):
     picture(tmp_path / "flat.png")
     with pytest.raises(FileNotFoundError, match="one sub-folder of images per person"):

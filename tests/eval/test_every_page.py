@@ -165,3 +165,21 @@ def test_findings_are_explained_sorted_and_searched(visit, tmp_path):
     assert names.all_inner_texts() == ["0001.png"]
     page.get_by_label("Show rows with").fill("0.9")
     assert names.count() == 0, "figures are not searched"
+
+
+def test_columns_are_chosen_and_a_phone_begins_with_few(visit, tmp_path):
+    page = visit()
+    opened(page, PAGES["protections"](tmp_path))
+    table = page.locator("table.choosable").first
+    shown = "(table) => [...table.querySelectorAll('th[data-column]:not([hidden])')].length"
+    assert table.evaluate(shown) == 1 + 2 * 2, "a phone begins with two figures of each attack"
+    page.get_by_text("Choose columns").first.click()
+    page.get_by_role("checkbox", name="FDFR").first.check()
+    assert table.evaluate(shown) == 1 + 2 * 3
+    page.get_by_role("checkbox", name="lora", exact=True).first.uncheck()
+    assert table.evaluate(shown) == 1 + 3
+    assert not table.get_by_role("columnheader", name="lora", exact=True).is_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as JSON").first.click()
+    row = json.loads(saved.value.path().read_text())[0]
+    assert {"protection", "lora: ISM", "lora after jpeg75: ISM"} <= set(row), "groups name columns"

@@ -61,6 +61,24 @@ def test_records_tell_settings_and_weights(pipelines, generator_folder):
     assert json.dumps(Chain([Noise(), Generator(str(generator_folder))]).record())
 
 
+def test_surrogates_learn_from_reference_images_on_request(person, pipelines, monkeypatch):
+    learned = []
+
+    def pgd(images, *settings, reference):
+        learned.append(reference)
+        return images
+
+    monkeypatch.setattr("eval.arms.ascent.pgd", pgd)
+    objective = Denoising(pipelines)
+    plain, learning = Ascent(objective), Ascent(objective, learn_from_reference=True)
+    for arm in (plain, learning):
+        arm.protect(person, 0)
+    assert learned[0] is None
+    assert torch.equal(learned[1], person["reference"])
+    assert "learn_from_reference" not in plain.record(), "folders of earlier versions lack it"
+    assert learning.record()["learn_from_reference"] is True
+
+
 def test_a_chain_stays_within_one_budget(person, generator_folder):
     rid = Generator(str(generator_folder))
     chain = Chain([rid, Noise(4)])

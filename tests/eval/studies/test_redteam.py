@@ -74,6 +74,7 @@ def test_every_cell_is_attacked_and_the_page_says_what_is_shown(photos, config, 
     assert command(photos, config, out) == 0
     told = capsys.readouterr().out
     assert "Over 2 people, " in told
+    assert "ti after jpeg75: ISM " in told
     assert (out / "cells/ti/none/people/ann/result.json").stat().st_mtime_ns == kept
     manifest = read_manifest(out)
     assert manifest["bound"] == {"images": 4, "largest": 5, "median": 5.0, "unchanged": 0}
