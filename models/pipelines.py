@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -103,9 +104,13 @@ def open_pipeline(
 
     Raises:
         FileNotFoundError: If the model cannot be found.
-        ValueError: If its autoencoder is not supported.
+        ValueError: If its autoencoder is not supported, or the pipeline takes another network.
     """
     folder = pipeline_folder(name)
+    network = "transformer" if (Path(folder) / "transformer").is_dir() else "unet"
+    if network not in signature(kind).parameters:
+        msg = f"{name} has a {network}, which no {kind.__name__} takes; choose another model"
+        raise ValueError(msg)
     parts: dict[str, Any] = {"vae": open_autoencoder(folder)}
     if "safety_checker" in kind._optional_components:
         parts["safety_checker"] = None
@@ -145,6 +150,11 @@ def _answers(folder: Path) -> Outputs:
             torch.rand(1, 3, 64, 64, generator=source) * 2 - 1
         ).latent_dist.mode()
         answers = {"latents": latents, "picture": autoencoder.decode(latents, return_dict=False)[0]}
+    if (folder / "transformer").is_dir():
+        channels = answers["latents"].shape[1]
+        noisy = torch.randn(1, channels, 8, 8, generator=source)
+        answers["prediction"] = _transformer_prediction(folder, noisy)
+        return {name: value.float().contiguous() for name, value in answers.items()}
     described = read_config(folder / "unet")
     conditional = "cross_attention_dim" in described
     denoiser: nn.Module = (UNet2DConditionModel if conditional else UNet2DModel).from_pretrained(
@@ -162,3 +172,14 @@ def _answers(folder: Path) -> Outputs:
             more["class_labels"] = torch.tensor([20])
     answers["prediction"] = denoiser.eval()(noisy, torch.tensor(500), return_dict=False, **more)[0]
     return {name: value.float().contiguous() for name, value in answers.items()}
+
+
+def _transformer_prediction(folder: Path, noisy: torch.Tensor) -> torch.Tensor:
+    """Predict with a transformer and its text encoders."""
+    from models.denoisers import open_family
+
+    family = open_family(str(folder))
+    conditions = family.encode_apart(["photo of a person"])
+    conditions = {name: value.float() for name, value in conditions.items()}
+    network = family.open_network(torch.float32)
+    return family.predict(network, noisy, torch.tensor([500.0]), conditions)

@@ -87,8 +87,8 @@ def generator_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def flow_pipelines(tmp_path_factory) -> dict[str, str]:
-    """Untrained pipelines of flow-matching transformers, by name: sd3 and flux."""
-    from tests.flow_models import build_flux, build_sd3
+    """Untrained pipelines of flow-matching transformers, by name: sd3, flux and flux2."""
+    from tests.flow_models import build_flux, build_flux2, build_sd3
 
     torch.manual_seed(0)
     captions = [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(range(50))]
@@ -97,4 +97,5 @@ def flow_pipelines(tmp_path_factory) -> dict[str, str]:
     return {
         "sd3": build_sd3(folder / "sd3", tokenizer),
         "flux": build_flux(folder / "flux", tokenizer),
+        "flux2": build_flux2(folder / "flux2"),
     }

@@ -9,6 +9,7 @@ from checkpoints.folders import pipeline_folder
 from engine.records import read_json
 from models.denoisers.family import Conditions, Family
 from models.denoisers.flux import Flux1
+from models.denoisers.flux2 import Flux2, Flux2Klein
 from models.denoisers.sd3 import StableDiffusion3
 from models.denoisers.unet import StableDiffusion, StableDiffusionXL
 
@@ -19,6 +20,8 @@ FAMILIES: tuple[type[Family], ...] = (
     StableDiffusionXL,
     StableDiffusion3,
     Flux1,
+    Flux2,
+    Flux2Klein,
 )
 
 

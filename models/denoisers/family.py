@@ -39,6 +39,8 @@ class Family(ABC):
         network: Name of the network in the pipeline.
         lora_targets: Layers that LoRA updates: the projections of attention.
         clip_encoders: Names of the CLIP text encoders and of their tokenizers in the pipeline.
+        takes_negative_prompts: The pipeline samples with a negative prompt.
+        text_dtype: Precision of the text encoders in :meth:`encode_apart`.
     """
 
     pipeline_class: ClassVar[Any]
@@ -46,6 +48,8 @@ class Family(ABC):
     network: ClassVar[str] = "transformer"
     lora_targets: ClassVar[tuple[str, ...]] = JOINT_ATTENTION
     clip_encoders: ClassVar[tuple[tuple[str, str], ...]] = ()
+    takes_negative_prompts: ClassVar[bool] = True
+    text_dtype: ClassVar[torch.dtype] = torch.float32
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
@@ -103,10 +107,10 @@ class Family(ABC):
 
     @torch.no_grad()
     def encode_apart(self, prompts: list[str]) -> Conditions:
-        """Open the text encoders in float32, encode prompts, and free the encoders."""
+        """Open the text encoders, encode prompts, and free the encoders."""
         with explaining_load_errors(self.folder):
             pipeline = self.pipeline_class.from_pretrained(
-                self.folder, dtype=torch.float32, **self.without_images()
+                self.folder, dtype=self.text_dtype, **self.without_images()
             )
             return self.encode(pipeline, prompts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
@@ -23,7 +23,8 @@ class Flux1(Family):
 
     pipeline_class = FluxPipeline
     network_class = FluxTransformer2DModel
-    clip_encoders = (("text_encoder", "tokenizer"),)
+    clip_encoders: ClassVar[tuple[tuple[str, str], ...]] = (("text_encoder", "tokenizer"),)
+    takes_negative_prompts = False
     axes = 3
 
     def encode(self, pipeline: Any, prompts: list[str]) -> Conditions:

@@ -28,6 +28,7 @@ def build_flow(name, model, **settings):
         ("flux", "DreamBoothLora", {"gradient_checkpointing": True}),
         ("flux", "TextualInversion", {}),
         ("flux", "LoraTextualInversion", {"precision": "bf16-true"}),
+        ("flux2", "DreamBooth", {"prior_weight": 0.0}),
     ],
 )
 def test_every_attack_on_flow_matching_models(flow_pipelines, portraits, model, name, settings):
@@ -54,6 +55,7 @@ def test_every_attack_on_flow_matching_models(flow_pipelines, portraits, model, 
         ("sd3", "DreamBoothLora", {}),
         ("sd3", "DreamBoothLora", {"dora": True}),
         ("flux", "LoraTextualInversion", {}),
+        ("flux2", "DreamBoothLora", {"prior_weight": 0.0}),
     ],
 )
 def test_diffusers_opens_what_was_learned(
@@ -71,7 +73,7 @@ def test_diffusers_opens_what_was_learned(
 
     def draw():
         return opened(
-            attack.config.fill_prompt(attack.config.sample_prompts[0]),
+            prompt=attack.config.fill_prompt(attack.config.sample_prompts[0]),
             height=64,
             width=64,
             num_inference_steps=attack.config.sample_steps,
@@ -98,6 +100,14 @@ def test_two_clip_encoders_have_two_tokens(flow_pipelines, portraits):
         "clip_l": (1, 16),
         "clip_g": (1, 16),
     }
+
+
+def test_attacks_that_flux_cannot_have_are_refused(flow_pipelines):
+    with pytest.raises(ValueError, match="has no CLIP text encoder, where textual inversion"):
+        build_flow("TextualInversion", flow_pipelines["flux2"]).pipeline  # noqa: B018 (loaded on first use)
+    config = attacks.ContrastiveDecouplingConfig(model=flow_pipelines["flux2"])
+    with pytest.raises(ValueError, match="takes no negative prompt"):
+        attacks.ContrastiveDecoupling(config).pipeline  # noqa: B018 (loaded on first use)
 
 
 def test_whole_networks_are_not_kept(pipelines):

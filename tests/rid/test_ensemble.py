@@ -167,6 +167,6 @@ def test_families_mix_in_one_ensemble(flow_pipelines, pipelines, portraits):
     images = portraits[:1].clone().requires_grad_()
     ensemble.adv_sds(images).backward()
     assert images.grad.abs().sum() > 0
-    assert ensemble.denoising_losses(portraits[:1]).shape == (3, 1)
+    assert ensemble.denoising_losses(portraits[:1]).shape == (4, 1)
     target = ensemble.targeted_loss(portraits[:2], portraits[2:4])
     assert target.isfinite().all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from eval.attacks.personalization.methods import DreamBooth, DreamBoothConfig
 
@@ -28,6 +29,9 @@ class ContrastiveDecoupling(DreamBooth):
 
     The victim's images are trained with the noise words and the class images explicitly without,
     so that the words learn the protection's pattern. Images are generated without it.
+
+    Raises:
+        ValueError: On first use, if the model takes no negative prompt.
     """
 
     config: ContrastiveDecouplingConfig
@@ -35,6 +39,14 @@ class ContrastiveDecoupling(DreamBooth):
     def __init__(self, config: ContrastiveDecouplingConfig) -> None:
         super().__init__(config)
         self.negative_prompt = config.unwanted.replace("{noise}", config.noise)
+
+    def prepare(self, pipeline: Any) -> None:
+        if not self.family.takes_negative_prompts:
+            msg = (
+                f"{self.model} takes no negative prompt, which contrastive decoupling samples "
+                "with; choose a Stable Diffusion model"
+            )
+            raise ValueError(msg)
 
     def training_prompts(self) -> tuple[str, str]:
         instance, of_class = super().training_prompts()
