@@ -1,6 +1,7 @@
 """Editing attacks on small untrained pipelines, and how far an edit succeeded."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -77,6 +78,24 @@ def test_everything_but_the_face_is_painted_anew(pipelines, faces, portraits):
     mask = attack.painted(portraits[0], (64, 64))[0]
     assert mask[32 - 19 : 32 + 19, 32 - 19 : 32 + 19].sum() == 0
     assert mask.sum() == 64**2 - 38**2
+
+
+def test_flow_matching_models_edit_too(flow_pipelines, faces, portraits, tmp_path):
+    kontext = tmp_path / "kontext"
+    shutil.copytree(flow_pipelines["flux"], kontext)
+    index = json.loads((kontext / "model_index.json").read_text())
+    index["_class_name"] = "FluxKontextPipeline"
+    (kontext / "model_index.json").write_text(json.dumps(index))
+    one = Sampling(samples=1, steps=2)
+    at_64 = {"max_area": 64 * 64, "_auto_resize": False}
+    for attack in (
+        InstructionEdit(str(kontext), EDITS[:1], one, at_64),
+        ImageToImageEdit(flow_pipelines["sd3"], EDITS[:1], sampling=one),
+        Inpainting(flow_pipelines["sd3"], EDITS[:1], faces, sampling=one),
+    ):
+        edited = attack(portraits[:2])
+        assert edited.shape == (2, 3, 64, 64)
+        assert not torch.equal(edited[0], edited[1])
 
 
 def test_settings_out_of_range_are_named(pipelines, faces):

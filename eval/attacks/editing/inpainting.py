@@ -17,6 +17,13 @@ from eval.attacks.single_image import Sampling, pillow_image
 CENTER = (0.5, 0.5, 0.5, 0.5)
 """Box that is kept where no face is detected: center and sides, relative to the image's."""
 
+BLENDING_CHANNELS = {"unet": 4, "transformer": 16}
+"""Input channels by which diffusers recognizes a denoiser without channels for a mask.
+
+Its pipelines blend latents in every step for these. The numbers are those of the latents of Stable
+Diffusion and of Stable Diffusion 3; other autoencoders have others.
+"""
+
 
 class Inpainting(FaceUser, Editing):
     """Inpainting: everything but the face is painted anew.
@@ -63,11 +70,11 @@ class Inpainting(FaceUser, Editing):
     @cached_property
     def pipeline(self) -> Any:
         pipeline = super().pipeline
-        unet = getattr(pipeline, "unet", None)
-        if unet is not None and unet.config.in_channels == pipeline.vae.config.latent_channels:
-            # A UNet without channels for a mask blends latents in every step. The pipeline
-            # recognizes it by the four channels of Stable Diffusion's latents.
-            unet.register_to_config(in_channels=4)
+        latent_channels = pipeline.vae.config.get("latent_channels")
+        for part, channels in BLENDING_CHANNELS.items():
+            network = getattr(pipeline, part, None)
+            if network is not None and network.config.in_channels == latent_channels:
+                network.register_to_config(in_channels=channels)
         return pipeline
 
     def painted(self, image: Tensor, size: tuple[int, int]) -> Tensor:
