@@ -10,10 +10,10 @@ from typing import Any
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
-from checkpoints.folders import model_folder, pipeline_folder
-from checkpoints.whole import explaining_load_errors
+from checkpoints.folders import pipeline_folder
 from engine.records import read_json
 from eval.attacks.single_image import Sampling, SingleImageAttack, pillow_image
+from models.ip_adapter import adapter_folder, add_adapter
 from models.pipelines import open_pipeline
 
 KINDS: dict[str, type[DiffusionPipeline]] = {
@@ -80,33 +80,15 @@ class IPAdapter(SingleImageAttack):
                 f"{' or '.join(KINDS)}"
             )
             raise ValueError(msg)
-        adapter = self.adapter_folder()
+        adapter = adapter_folder(self.adapter, self.file, self.image_encoder)
         dtype = self.sampling.dtype
         pipeline = open_pipeline(self.model, kind, dtype).to(dtype)
-        # The encoder's folder is relative to the adapter's, wherever the weights lie.
-        encoder = None if self.image_encoder is None else f"./{self.image_encoder}"
-        with explaining_load_errors(adapter):
-            pipeline.load_ip_adapter(
-                str(adapter), subfolder="", weight_name=self.file, image_encoder_folder=encoder
-            )
+        add_adapter(pipeline, adapter, self.file, self.image_encoder)
         pipeline.set_ip_adapter_scale(self.scale)
         return pipeline.to(self.device)
 
-    def adapter_folder(self) -> Path:
-        """Find the adapter's folder.
-
-        Raises:
-            FileNotFoundError: If a file is missing.
-        """
-        needs = [self.file]
-        patterns = [self.file]
-        if self.image_encoder is not None:
-            needs.append(f"{self.image_encoder}/config.json")
-            patterns += [f"{self.image_encoder}/*.json", f"{self.image_encoder}/model.safetensors"]
-        return model_folder(self.adapter, *needs, patterns=patterns)
-
     def files(self) -> dict[str, tuple[str, Path]]:
-        adapter = self.adapter_folder()
+        adapter = adapter_folder(self.adapter, self.file, self.image_encoder)
         files = {
             "attacked": (self.model, Path(pipeline_folder(self.model))),
             "adapter": (self.adapter, adapter / self.file),

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from checkpoints.folders import model_folder
 from engine.files import file_digest
 from eval.attacks.rag.generators import LocalGenerator
 from images.transforms import RGBImage
 from models.drawing import generate_image
+from models.ip_adapter import adapter_files, adapter_folder, add_adapter
 
 NEGATIVE_PROMPT = "monochrome, low resolution, bad anatomy, worst quality, low quality"
 
@@ -60,43 +60,30 @@ class SdxlGenerator(LocalGenerator):
         self.device = device
 
     @property
-    def adapter_files(self) -> list[str]:
-        """Files of the adapter; its repository holds more."""
-        return [
-            f"{self.subfolder}/{self.weight_name}",
-            *(f"{self.image_encoder}/{file}" for file in ("config.json", "model.safetensors")),
-        ]
+    def adapter_parts(self) -> tuple[str, str]:
+        """Weights and image encoder in the adapter's folder."""
+        return f"{self.subfolder}/{self.weight_name}", self.image_encoder
 
     @property
     def adapter_folder(self) -> Path:
         """Folder of the adapter."""
-        return model_folder(self.adapter, *self.adapter_files, patterns=self.adapter_files)
+        return adapter_folder(self.adapter, *self.adapter_parts)
 
     @property
     def weights(self) -> list[dict[str, Any]]:
-        digests = {file: file_digest(self.adapter_folder / file) for file in self.adapter_files}
+        files = adapter_files(*self.adapter_parts)
+        digests = {file: file_digest(self.adapter_folder / file) for file in files}
         return [*super().weights, {"name": self.adapter, "sha256": digests}]
 
     @cached_property
     def pipeline(self) -> Any:
         """The pipeline with its adapter, loaded on first use."""
         from diffusers import StableDiffusionXLPipeline
-        from transformers import CLIPVisionModelWithProjection
 
         dtype = torch.float32 if self.device == "cpu" else torch.float16
         adapter = self.adapter_folder
-        encoder = CLIPVisionModelWithProjection.from_pretrained(
-            adapter / self.image_encoder, dtype=dtype
-        )
-        pipeline = StableDiffusionXLPipeline.from_pretrained(
-            self.folder, image_encoder=encoder, dtype=dtype
-        )
-        pipeline.load_ip_adapter(
-            str(adapter),
-            subfolder=self.subfolder,
-            weight_name=self.weight_name,
-            image_encoder_folder=None,
-        )
+        pipeline: Any = StableDiffusionXLPipeline.from_pretrained(self.folder, dtype=dtype)
+        add_adapter(pipeline, adapter, *self.adapter_parts)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to(self.device)
 
