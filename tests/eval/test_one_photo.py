@@ -78,6 +78,12 @@ def test_another_embedder_than_the_adapters_is_named(pipelines, adapters, faces,
         attack(portraits[:1])
 
 
+def test_a_pipeline_without_adapters_is_refused(flow_pipelines, adapters, portraits):
+    attack = IPAdapter(flow_pipelines["sd3"], str(adapters), "ip-adapter-faceid.safetensors")
+    with pytest.raises(ValueError, match=r"needs one of SD 1\.x, 2\.x or XL"):
+        attack(portraits[:1])
+
+
 def test_models_are_recorded_and_missing_ones_named(pipelines, adapters, faces):
     assert set(build("", pipelines, adapters, faces).weights()) == {
         "attacked",

@@ -7,19 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
 from checkpoints.folders import pipeline_folder
-from engine.records import read_json
 from eval.attacks.single_image import Sampling, SingleImageAttack, pillow_image
+from models.denoisers import open_family
 from models.ip_adapter import adapter_folder, add_adapter
 from models.pipelines import open_pipeline
 
-KINDS: dict[str, type[DiffusionPipeline]] = {
-    "StableDiffusionPipeline": StableDiffusionPipeline,
-    "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
-}
+TAKERS = (StableDiffusionPipeline, StableDiffusionXLPipeline)
 """Pipelines that take these adapters."""
 
 
@@ -71,14 +68,9 @@ class IPAdapter(SingleImageAttack):
             FileNotFoundError: If the model or the adapter cannot be found.
             ValueError: If the pipeline takes no such adapter.
         """
-        folder = Path(pipeline_folder(self.model))
-        index = read_json(folder / "model_index.json", dict[str, Any], "get the model again")
-        kind = KINDS.get(index.get("_class_name", ""))
-        if kind is None:
-            msg = (
-                f"{self.model} is a {index.get('_class_name')}; an IP-Adapter needs a "
-                f"{' or '.join(KINDS)}"
-            )
+        kind = open_family(self.model).pipeline_class
+        if not issubclass(kind, TAKERS):
+            msg = f"{self.model} is a {kind.__name__}; an IP-Adapter needs one of SD 1.x, 2.x or XL"
             raise ValueError(msg)
         adapter = adapter_folder(self.adapter, self.file, self.image_encoder)
         dtype = self.sampling.dtype
