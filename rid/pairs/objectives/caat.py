@@ -30,6 +30,7 @@ class CAAT(PipelineObjective):
     """
 
     name = "caat"
+    reads_unet = True
 
     models: list[str]
     prompt: str = "a photo of a person"

@@ -26,7 +26,7 @@ class SurrogateConfig:
             0 steps per round.
         steps: Steps on the clean images before each round, and on the protected ones after it.
         lr: AdamW's learning rate; its moments are reset before each training.
-        train_text_encoder: Also train the text encoder.
+        train_text_encoder: Also train the CLIP text encoders.
         instance_prompt: Prompt of the person's images.
         class_prompt: Prompt of the prior-preservation images.
         prior_weight: Weight of the prior-preservation loss; 0 turns it off.
@@ -74,7 +74,8 @@ class FineTunedSurrogate(PipelineObjective):
 
     @cached_property
     def trainable(self) -> nn.ModuleDict:
-        self.networks["text_encoder"].requires_grad_(self.surrogate.train_text_encoder)
+        for encoder, _ in self.family.clip_encoders:
+            self.networks[encoder].requires_grad_(self.surrogate.train_text_encoder)
         return self.networks
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -134,7 +135,7 @@ class FineTunedSurrogate(PipelineObjective):
             batches = []
             for start in range(0, config.class_images, CLASS_IMAGES_PER_CALL):
                 output = self.pipeline(
-                    config.class_prompt,
+                    prompt=config.class_prompt,
                     num_images_per_prompt=min(CLASS_IMAGES_PER_CALL, config.class_images - start),
                     num_inference_steps=config.sample_steps,
                     guidance_scale=config.guidance,

@@ -39,6 +39,7 @@ class SimAC(FineTunedSurrogate):
     """
 
     name = "simac"
+    reads_unet = True
 
     feature_weight: float = 1.0
     rounds: int = 50

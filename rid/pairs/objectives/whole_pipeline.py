@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from models.denoisers.unet import tokenize
-from models.noise import diffuse, draw_noise
+from models.denoisers import Family, open_family
+from models.denoisers.latents import LatentScale
+from models.denoisers.schedules import DDPMSchedule, NoiseSchedule
+from models.noise import diffuse
 from models.pipelines import open_pipeline
 from rid.pairs.objective import ModelObjective
 
@@ -24,37 +26,61 @@ class PipelineObjective(ModelObjective):
     """
 
     one_model = True
+    reads_unet = False
+    """The objective reads the layers of a UNet, so that other networks are refused."""
     clean = torch.empty(0)
+
+    @cached_property
+    def family(self) -> Family:
+        """The family of the model.
+
+        Raises:
+            ValueError: If the objective cannot read its network.
+        """
+        (name,) = self.models
+        family = open_family(name)
+        if self.reads_unet and family.network != "unet":
+            msg = (
+                f"{name} has a {family.network}, and the objective '{self.name}' reads the layers "
+                "of a UNet; choose another objective"
+            )
+            raise ValueError(msg)
+        return family
 
     @cached_property
     def pipeline(self) -> Any:
         """The pipeline, opened on first use."""
         (name,) = self.models
-        pipeline = open_pipeline(name)
-        pipeline.scheduler = DDIMScheduler.from_config(
-            pipeline.scheduler.config,
-            clip_sample=False,
-        )
-        pipeline.vae.eval().requires_grad_(False)
+        pipeline = open_pipeline(name, self.family.pipeline_class)
+        if isinstance(self.schedule, DDPMSchedule):
+            pipeline.scheduler = DDIMScheduler.from_config(
+                pipeline.scheduler.config,
+                clip_sample=False,
+            )
+        for name, part in pipeline.components.items():
+            if isinstance(part, nn.Module):
+                part.eval().requires_grad_(name in self.network_names)
         return pipeline
+
+    @property
+    def network_names(self) -> list[str]:
+        """Names of the denoising network and the CLIP text encoders in the pipeline."""
+        return [self.family.network, *(encoder for encoder, _ in self.family.clip_encoders)]
 
     @cached_property
     def networks(self) -> nn.ModuleDict:
-        """UNet and text encoder."""
-        pipeline = self.pipeline
-        return nn.ModuleDict(
-            {"unet": pipeline.unet.eval(), "text_encoder": pipeline.text_encoder.eval()}
-        )
+        """Denoising network and CLIP text encoders."""
+        return nn.ModuleDict({name: getattr(self.pipeline, name) for name in self.network_names})
 
     @cached_property
     def trainable(self) -> nn.ModuleDict:
-        """UNet and text encoder, with gradients where they are trained."""
+        """Denoising network and text encoders, with gradients where they are trained."""
         return self.networks
 
     @cached_property
-    def schedule(self) -> DDPMScheduler:
+    def schedule(self) -> NoiseSchedule:
         """The noise schedule."""
-        return DDPMScheduler.from_config(self.pipeline.scheduler.config)
+        return self.family.schedule()
 
     @cached_property
     def initial_state(self) -> dict[str, Any]:
@@ -65,6 +91,7 @@ class PipelineObjective(ModelObjective):
         """Move to the images' device, and reset the weights if the images are new."""
         initial = self.initial_state
         self.pipeline.to(clean.device)
+        self.schedule.to(clean.device)
         if torch.equal(self.clean.to(clean), clean):
             return False
         self.clean = clean
@@ -76,46 +103,42 @@ class PipelineObjective(ModelObjective):
 
         Args:
             images: (B, 3, S, S) RGB in [0, 1].
-            prompt: Prompt of the UNet.
+            prompt: Prompt of the model.
             generator: Source of timesteps and noise.
 
         Returns:
             (B,).
         """
         latents = self.encode(images, generator)
-        alphas_cumprod = self.schedule.alphas_cumprod.to(latents.device)
-        noise, _, timesteps = draw_noise(latents, alphas_cumprod, generator)
+        noise, _, timesteps = self.schedule.draw(latents, generator)
         return self.error(latents, noise, timesteps, prompt)
 
     def encode(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Encode images in [0, 1] to sampled, scaled latents, (B, C, h, w)."""
         vae = self.pipeline.vae
         latents = vae.encode(images * 2 - 1).latent_dist.sample(generator)
-        scaled: Tensor = (latents - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
-        return scaled
+        return LatentScale.of(vae).to_denoiser(latents)
 
     def error(self, latents: Tensor, noise: Tensor, timesteps: Tensor, prompt: str) -> Tensor:
-        """Compute the error of the UNet's prediction.
+        """Compute the error of the network's prediction.
 
         Args:
             latents: (B, C, h, w).
             noise: Standard normal, same shape.
             timesteps: (B,) int64.
-            prompt: Prompt of the UNet.
+            prompt: Prompt of the model.
 
         Returns:
             (B,).
         """
-        alpha_bar = self.schedule.alphas_cumprod.to(latents.device)[timesteps]
-        noisy = diffuse(latents, noise, alpha_bar)
-        # prompt embeddings
-        token_ids = tokenize(self.pipeline.tokenizer, [prompt]).to(latents.device)
-        prompt_embeds = self.trainable["text_encoder"](token_ids).last_hidden_state
-        prompt_embeds = prompt_embeds.expand(len(latents), -1, -1)
+        noisy = diffuse(latents, noise, self.schedule.alphas_cumprod[timesteps])
+        inputs, times = self.schedule.inputs(noisy, timesteps)
+        conditions = {
+            key: value.expand(len(latents), *value.shape[1:])
+            for key, value in self.family.encode(self.pipeline, [prompt]).items()
+        }
         # error of the prediction
-        output = self.trainable["unet"](noisy, timesteps, prompt_embeds).sample
-        predicts_velocity = self.schedule.config.prediction_type == "v_prediction"
-        target = (
-            self.schedule.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
-        )
+        network = self.trainable[self.family.network]
+        output = self.family.predict(network, inputs, times, conditions)
+        target = self.schedule.target(latents, noise, timesteps)
         return F.mse_loss(output, target, reduction="none").mean(dim=(1, 2, 3))

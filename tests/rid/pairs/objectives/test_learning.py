@@ -7,7 +7,14 @@ from torch import nn
 from checkpoints.folders import ROOT
 from images.transforms.differentiable import gaussian_blur
 from rid.pairs.config import PGDConfig
-from rid.pairs.objectives import CAAT, MetaCloak, PurifierGuidance, SimAC, SurrogateConfig
+from rid.pairs.objectives import (
+    CAAT,
+    FineTunedSurrogate,
+    MetaCloak,
+    PurifierGuidance,
+    SimAC,
+    SurrogateConfig,
+)
 from rid.pairs.objectives.purifier_guidance import high_frequencies
 from rid.pairs.objectives.simac import FeatureRecorder
 from rid.pairs.pgd import pgd
@@ -131,6 +138,41 @@ def test_metacloak_visits_the_states_of_a_training_in_turn(pipelines, portraits)
         assert torch.equal(visited, states[place])
     with pytest.raises(ValueError, match="advance <= interval"):
         MetaCloak(["m"], advance=3, interval=2)
+
+
+@pytest.mark.parametrize("model", ["sd3", "flux"])
+def test_a_surrogate_of_flow_matching_learns(flow_pipelines, portraits, model):
+    config = SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0)
+    objective = FineTunedSurrogate([flow_pipelines[model]], config)
+    images = portraits[:1].clone().requires_grad_()
+    objective.start_round(portraits[:1], seeded())
+    loss = objective(images, seeded(1))
+    before, after = objective.initial_state, objective.trainable.state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == set(objective.networks)
+    assert torch.autograd.grad(loss.sum(), images)[0].abs().sum() > 0
+    # the loss is that of the velocity
+    source = seeded(1)
+    with torch.no_grad():
+        latents = objective.encode(portraits[:1], source)
+        noise, _, steps = objective.schedule.draw(latents, source)
+        t = ((steps + 0.5) / 1000).view(-1, 1, 1, 1)
+        family, pipeline = objective.family, objective.pipeline
+        velocity = family.predict(
+            pipeline.transformer,
+            (1 - t) * latents + t * noise,
+            1000 * t.flatten(),
+            family.encode(pipeline, [config.instance_prompt]),
+        )
+    assert loss.item() == pytest.approx(
+        (velocity - (noise - latents)).square().mean().item(), rel=1e-3
+    )
+
+
+def test_objectives_that_read_a_unet_refuse_transformers(flow_pipelines, portraits):
+    for objective in (SimAC([flow_pipelines["sd3"]]), CAAT([flow_pipelines["sd3"]])):
+        with pytest.raises(ValueError, match=f"'{objective.name}' reads the layers of a UNet"):
+            objective.start_round(portraits[:1], seeded())
 
 
 def test_metacloak_flips_and_blurs_at_random():
