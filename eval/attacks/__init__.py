@@ -1,1 +1,1 @@
-"""Attacks: personalization, purification, and retrieval-augmented generation."""
+"""Attacks: fine-tuning, one photo, editing, purification, retrieval-augmented generation."""

@@ -8,16 +8,33 @@ HIDDEN, PROJECTED, FACE = 16, 8, 8
 """Widths of the image encoder's tokens, of its embedding, and of a face embedding."""
 
 
+def width_of(unet, name):
+    """Width of the block of an attention processor."""
+    widths = unet.config.block_out_channels
+    block = int(name.split(".")[1]) if not name.startswith("mid") else -1
+    return widths[-1 - block] if name.startswith("up") else widths[block]
+
+
 def attention_weights(unet):
     """Keys and values for the image's tokens, numbered as the released files number them."""
-    cross, widths = unet.config.cross_attention_dim, unet.config.block_out_channels
     weights = {}
     for number, name in enumerate(unet.attn_processors):
         if "attn2" in name:
-            block = int(name.split(".")[1]) if not name.startswith("mid") else -1
-            width = widths[-1 - block] if name.startswith("up") else widths[block]
             for part in ("to_k_ip", "to_v_ip"):
-                weights[f"ip_adapter.{number}.{part}.weight"] = torch.randn(width, cross)
+                shape = (width_of(unet, name), unet.config.cross_attention_dim)
+                weights[f"{number}.{part}.weight"] = torch.randn(shape)
+    return weights
+
+
+def lora_weights(unet):
+    """Updates of all attention that change nothing, as FaceID's file has them."""
+    weights = {}
+    for number, name in enumerate(unet.attn_processors):
+        width = width_of(unet, name)
+        of_text = unet.config.cross_attention_dim if "attn2" in name else width
+        for part, inputs in (("q", width), ("k", of_text), ("v", of_text), ("out", width)):
+            weights[f"{number}.to_{part}_lora.down.weight"] = torch.randn(2, inputs)
+            weights[f"{number}.to_{part}_lora.up.weight"] = torch.zeros(width, 2)
     return weights
 
 
@@ -70,13 +87,14 @@ def save_adapters(folder, unet):
     """Write three adapters, and the image encoder of two, as they are released."""
     cross = unet.config.cross_attention_dim
     (folder / "models").mkdir()
-    for name, build in (
-        ("models/ip-adapter", plain),
-        ("models/ip-adapter-plus", plus),
-        ("ip-adapter-faceid", face_id),
-    ):
-        projection = {f"image_proj.{key}": value for key, value in build(cross).items()}
-        save_file(projection | attention_weights(unet), folder / f"{name}.safetensors")
+    for name, build in (("ip-adapter", plain), ("ip-adapter-plus", plus)):
+        parts = {"image_proj": build(cross), "ip_adapter": attention_weights(unet)}
+        flat = {f"{part}.{key}": value for part in parts for key, value in parts[part].items()}
+        save_file(flat, folder / "models" / f"{name}.safetensors")
+    attention = attention_weights(unet) | lora_weights(unet)
+    torch.save(
+        {"image_proj": face_id(cross), "ip_adapter": attention}, folder / "ip-adapter-faceid.bin"
+    )
     config = CLIPVisionConfig(
         hidden_size=HIDDEN,
         intermediate_size=16,

@@ -37,7 +37,7 @@ def faces(tmp_path_factory):
 def build(kind, pipelines, adapters, embedder, **settings):
     common = {"model": pipelines[0], "adapter": str(adapters), "sampling": SAMPLING} | settings
     if kind == "faceid":
-        file = "ip-adapter-faceid.safetensors"
+        file = "ip-adapter-faceid.bin"
         return IPAdapterFaceID(file=file, faces=str(embedder), **common)
     return IPAdapter(file=f"models/ip-adapter{kind}.safetensors", **common)
 
@@ -53,6 +53,7 @@ def test_each_photo_is_the_reference_in_turn(kind, pipelines, adapters, faces, p
     assert torch.equal(generated[4:], attack(portraits[1:2]))
     assert not torch.equal(generated[:4], generated[4:])
     assert torch.equal(generated, attack.to("cpu")(portraits[:2]))
+    assert ("faceid_0" in getattr(attack.pipeline.unet, "peft_config", {})) == (kind == "faceid")
     # Without weight, the photo changes nothing: these are the model's own images.
     attack.pipeline.set_ip_adapter_scale(0.0)
     model = StableDiffusionPipeline.from_pretrained(pipelines[0])
@@ -79,7 +80,7 @@ def test_another_embedder_than_the_adapters_is_named(pipelines, adapters, faces,
 
 
 def test_a_pipeline_without_adapters_is_refused(flow_pipelines, adapters, portraits):
-    attack = IPAdapter(flow_pipelines["sd3"], str(adapters), "ip-adapter-faceid.safetensors")
+    attack = IPAdapter(flow_pipelines["sd3"], str(adapters), "ip-adapter-faceid.bin")
     with pytest.raises(ValueError, match=r"needs one of SD 1\.x, 2\.x or XL"):
         attack(portraits[:1])
 
