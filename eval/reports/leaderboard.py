@@ -20,6 +20,9 @@ from eval.studies.rows import Cell, ProtectionResults, known_mean, open_results
 
 BASELINE = "clean"
 
+REDTEAM_ARM = "protected"
+"""Arm of ``eval redteam``; its run's name says more."""
+
 COLUMNS = ("ISM", "ISM - clean (95 %)", "FDFR (95 %)", "minutes a person")
 """Columns of a cell."""
 
@@ -29,7 +32,8 @@ WANTED: Mapping[int, Wanted] = {0: "lower", 1: "lower", 2: "higher"}
 NOTE = (
     "ISM: cosine of generated faces to the mean embedding of real photos, no face = 0; a defender "
     "wants it low. FDFR: share of generated images without a face. The difference is paired over "
-    "people. Minutes: purification, attack and measurement. A star marks the best figure of a "
+    "people. Minutes: purification, attack and measurement; what an attack prepares once, such as "
+    "class images, counts for the first arm. A star marks the best figure of a "
     "column as written; read its interval before you call it better. Rows are in the order of the "
     "mean ISM over the cells that every row has. Intervals are not adjusted for the number of "
     "cells or protections."
@@ -168,8 +172,8 @@ def board(one: Group, place: int) -> Board:
     for run in one.runs:
         for arm in run.arms:
             # The clean arm of further runs is the same; a second protection of one name is not.
-            name = arm
-            if arm != BASELINE and arm in entries:
+            name = run.name if arm == REDTEAM_ARM else arm
+            if name != BASELINE and name in entries:
                 name = f"{arm} ({run.name})"
             while name != BASELINE and name in entries:
                 name += "'"

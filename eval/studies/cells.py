@@ -158,7 +158,10 @@ def run_cells(
         folder = cell_folder(output, cell)
         if not _may_start(cell, folder, pace, process):
             return
-        log.info("cell %d of %d: %s, purification: %s", number, len(cells), attack, purification)
+        if is_first_process():
+            log.info(
+                "cell %d of %d: %s, purification: %s", number, len(cells), attack, purification
+            )
         begin = time.monotonic()
         method = purifications[purification]
         run_study(

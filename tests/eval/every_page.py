@@ -322,14 +322,14 @@ def redteam(folder):
 
     rows = []
     for attack, purification in (("textual inversion", "none"), ("<b>ti</b>", "diffpure")):
-        for person in ("anna", "berta", NAME.replace(".png", "")):
+        for person in ("anna", NAME.replace(".png", "")):
             people = folder / "cells" / attack / purification / "people" / person
-            for number in range(4):
-                image(people / f"original_{number}.png", seed=number, side=160)
+            for number in range(2):
+                image(people / f"original_{number}.png", seed=number, side=130)
                 for arm in ("clean", "protected"):
                     for kind in ("protected", "generated", "purified"):
                         if kind != "purified" or purification != "none":
-                            image(people / arm / f"{kind}_{number}.png", seed=number, side=160)
+                            image(people / arm / f"{kind}_{number}.png", seed=number, side=130)
             for arm, ism in (("clean", 0.8), ("protected", 0.4 + 0.01 * len(person))):
                 names = {"attack": attack, "purification": purification, "arm": arm}
                 figures = {"person": person, "real_ism": 0.9, "ism_all": ism, "fdfr": 0.1}
