@@ -113,7 +113,7 @@ def build_page(
         onnx = Path(scratch) / "network.onnx"
         write_network(onnx)
         content = onnx.read_bytes()
-        parts = _write_parts(content, folder)
+        parts = write_parts(content, folder)
         write_text(folder / "facts.json", to_json({**page.facts, "parts": parts}))
         write_manifest(folder, **made)
         write_page(
@@ -135,8 +135,8 @@ def build_page(
     return len(content)
 
 
-def _write_parts(content: bytes, folder: Path) -> list[str]:
-    """Write a network in parts, and return their names."""
+def write_parts(content: bytes, folder: Path) -> list[str]:
+    """Write a network in parts of at most :data:`PART_BYTES`, and return their names."""
     parts = []
     for number, start in enumerate(range(0, len(content), PART_BYTES)):
         name = f"network.onnx.{number}"

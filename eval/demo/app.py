@@ -14,8 +14,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eval.demo import detect, find, protect, sentinel
-from eval.demo.sessions import Sessions
+from eval.demo import attack, detect, find, protect, sentinel
+from eval.demo.sessions import EXAMPLES, Sessions
 from eval.web.hosts import trusted_hosts
 from images.uploads import MAX_UPLOAD_BYTES
 
@@ -23,9 +23,13 @@ logger = logging.getLogger(__name__)
 
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; "
-    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    "base-uri 'self'; form-action 'self'; frame-ancestors "
 )
-"""Content security policy: pages may load from this server only, whatever a library requests."""
+"""Beginning of the content security policy: pages may load from this server only, whatever a
+library requests. The pages that may show the demo in a frame follow."""
+
+ENTRIES = EXAMPLES / "entries.zip"
+"""Small images of the shipped index's entries, which are drawn and nowhere as files."""
 
 NO_MODEL = (
     "There is no model for this tab. Start the demo with `--{flag} NAME`: a folder or Hub id."
@@ -48,11 +52,14 @@ def demo(
     detector: str | None = "checkpoints/tiny/detector",
     index: str | None = "checkpoints/tiny/index",
     reader: str | None = "auto",
+    attacker: str | None = "checkpoints/tiny/sd-a1",
+    faces: str = "checkpoints/tiny/faces",
     max_fpr: float | None = None,
     prevalence: float | None = None,
     trust_torchscript: bool = False,
     host: str = "127.0.0.1",
     port: int = 7860,
+    frames: str = "",
 ) -> None:
     """Serve the demo until it is stopped.
 
@@ -65,6 +72,10 @@ def demo(
             shown if they are on this machine.
         reader: What reads keys in the tab Sentinel: auto (ocr if installed, else the toy reader),
             ocr, or the folder of a model.
+        attacker: Pipeline of Stable Diffusion 1 or 2 that the tab Attack teaches a person, with and
+            without protection: a folder or Hub id. Others than the small ones take hours without a
+            GPU.
+        faces: Face detector and embedder of the tab Attack; see ``python -m eval personalize``.
         max_fpr: Largest rate of real images called generated, and of generated ones called real,
             of the tab Detect; one of those that the detector's calibration kept.
         prevalence: Share of generated images that P assumes in the tab Detect.
@@ -72,19 +83,25 @@ def demo(
             file.
         host: Address to listen on; only this machine can reach the default.
         port: Port to listen on.
+        frames: Addresses whose pages may show the demo in a frame, such as https://huggingface.co;
+            none by default.
     """
     with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as folder:
-        add_index = partial(find.add, index, trust_torchscript=trust_torchscript) if index else None
+        look_up = partial(find.add, entries=ENTRIES, trust_torchscript=trust_torchscript)
         judge = partial(detect.add, max_fpr=max_fpr, prevalence=prevalence)
         tabs: dict[str, Tab] = {
             "protector": (protect.NAME, partial(protect.add, protector) if protector else None),
             "detector": (detect.NAME, partial(judge, detector) if detector else None),
-            "index": (find.NAME, add_index),
+            "index": (find.NAME, partial(look_up, index) if index else None),
             "reader": (sentinel.NAME, partial(sentinel.add, reader) if reader else None),
+            "attacker": (
+                attack.NAME,
+                partial(attack.add, protector, attacker, faces) if protector and attacker else None,
+            ),
         }
         pages = build(tabs, Path(folder))
         logger.info("demo: http://%s:%s/  (Ctrl-C stops)", host, port)
-        launch(pages, Path(folder), host, port)
+        launch(pages, Path(folder), host, port, frames=frames)
 
 
 def build(tabs: Mapping[str, Tab], folder: Path) -> gr.Blocks:
@@ -113,7 +130,9 @@ def build(tabs: Mapping[str, Tab], folder: Path) -> gr.Blocks:
     return pages.queue(default_concurrency_limit=1, max_size=20)
 
 
-def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = True) -> None:
+def launch(
+    pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = True, frames: str = ""
+) -> None:
     """Serve the pages.
 
     Args:
@@ -122,8 +141,9 @@ def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = Tr
         host: Address to listen on.
         port: Port to listen on.
         wait: Return only when the server is stopped.
+        frames: Addresses whose pages may show the demo in a frame.
     """
-    middleware = [trusted_hosts(host), Middleware(PolicyHeader)]
+    middleware = [trusted_hosts(host), Middleware(PolicyHeader, frames=frames)]
     theme = gr.themes.Default(
         primary_hue="blue",
         font=["system-ui", "sans-serif"],
@@ -151,16 +171,22 @@ def launch(pages: gr.Blocks, folder: Path, host: str, port: int, wait: bool = Tr
 
 
 class PolicyHeader:
-    """Middleware that adds the security policy to every response."""
+    """Middleware that adds the security policy to every response.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: The application.
+        frames: Addresses whose pages may show the demo in a frame.
+    """
+
+    def __init__(self, app: ASGIApp, frames: str = "") -> None:
         self.app = app
+        self.policy = POLICY + (frames or "'none'")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = POLICY
+                headers["Content-Security-Policy"] = self.policy
                 headers["Referrer-Policy"] = "no-referrer"
             await send(message)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import gradio as gr
 
 from checkpoints.card import made_for
@@ -17,8 +19,14 @@ from detectors.guarantee import (
 from detectors.heat_maps import heat_image
 from eval.demo.image_files import save_thumbnail
 from eval.demo.sessions import Sessions
+from eval.demo.tab import Given, Tab
 
 NAME = "Detect"
+
+EXAMPLES = {
+    "Example: a drawn portrait": ("Detect", ["person-1.png"]),
+    "Example: a portrait by a small pipeline": ("Detect", ["generated.png"]),
+}
 
 
 def add(
@@ -42,24 +50,22 @@ def add(
     detector = Detector.from_pretrained(model)
     detector.calibration = detector.calibration.at(max_fpr, prevalence)
 
-    def detect(
-        paths: list[str] | None, request: gr.Request
-    ) -> tuple[list[list[str]], list[tuple[str, str]], str]:
-        """Score the uploaded images: table, gallery and report."""
-        photos, report = sessions.open(paths, request)
-        folder = sessions.folder(request)
+    def detect(given: Given) -> Iterator[tuple[list[list[str]], list[tuple[str, str]]]]:
+        """Score the images: table and gallery."""
         rows: list[list[str]] = []
         gallery: list[tuple[str, str]] = []
-        for number, (name, photo) in enumerate(photos):
+        for number, name, photo in given.each():
             (seen,) = detector.predict(photo.rgb)
             rows.append([name, seen.verdict, f"{seen.probability:.3f}", seen.reason])
-            file = save_thumbnail(photo.rgb, folder / f"{number}-seen.png")
+            file = save_thumbnail(photo.rgb, given.file(number, "seen.png"))
             gallery.append((file, f"{name}: {seen.verdict}, P = {seen.probability:.3f}"))
             heat = heat_image(photo.rgb, detector)
             if heat is not None:
-                file = save_thumbnail(heat, folder / f"{number}-heat.png")
+                file = save_thumbnail(heat, given.file(number, "heat.png"))
                 gallery.append((file, f"{name}: heat map"))
-        return rows, gallery, "\n".join([*report, f"{len(photos)} judged"])
+            yield rows, gallery
+        given.report.append(f"{len(given.photos)} judged")
+        yield rows, gallery
 
     # Lay out the tab.
     path = model_path(model)
@@ -70,9 +76,7 @@ def add(
         f"{domain_words(calibration)}. {NOT_BOUNDED} {prior_words(calibration)}. "
         "Bright places of a heat map look generated to it; very large images have none."
     )
-    files = sessions.files("Images to judge", "detect-files")
-    button = gr.Button("Detect", variant="primary", elem_id="detect-button")
-    report = gr.Textbox(label="Report", elem_id="detect-report")
+    tab = Tab(sessions, "detect", "Images to judge", {"Detect": detect}, EXAMPLES)
     table = gr.Dataframe(
         headers=["image", "verdict", "P(generated)", "why unsure"],
         datatype="str",
@@ -82,4 +86,4 @@ def add(
     gallery = gr.Gallery(
         label="Images and heat maps", columns=2, format="png", elem_id="detect-shown"
     )
-    button.click(detect, files, [table, gallery, report], concurrency_id="models")
+    tab.connect(table, gallery)

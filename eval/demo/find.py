@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,8 @@ import numpy as np
 from eval.demo.finder import MIN_PSNR_DB, Entry, Finder, Visitor
 from eval.demo.image_files import CHANGE, save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
-from images.io import open_photo, without_metadata
-from images.kinds import UnreadableImage
+from eval.demo.tab import Given, Tab
+from images.io import without_metadata
 from images.metrics import amplify_change, max_change_and_psnr
 from images.photo import Photo
 from images.transforms import PAPER, RGBImage, flatten_suite
@@ -30,6 +31,9 @@ MATCHES_SHOWN = 5
 SEARCH_DEPTH = 100
 """Entries searched for an edited copy."""
 
+FIRST_FOLDER = 1000
+"""First number of the folders of a visitor's entries, which stay from search to search."""
+
 MAX_COPY_PIXELS = 1024
 """Longest side of the edited copies."""
 
@@ -40,19 +44,60 @@ EDITS = [
 ]
 
 
-def add(model: str, sessions: Sessions, trust_torchscript: bool = False) -> None:
+EXAMPLES = {
+    "Example: an edited copy of an entry": ("Search", ["copy.jpg"]),
+    "Example: a drawn image that is no entry": ("Search", ["stranger.png"]),
+}
+
+
+def add(
+    model: str, sessions: Sessions, entries: Path | None = None, trust_torchscript: bool = False
+) -> None:
     """Add the components of the tab.
 
     Args:
         model: Folder of an index.
         sessions: Visitors' files.
+        entries: Zip archive of small images of the entries, by name, for those whose files are not
+            on this machine.
         trust_torchscript: See :class:`Finder`.
 
     Raises:
         FileNotFoundError: See :class:`Finder`.
         ValueError: See :class:`Finder`.
     """
-    finder = Finder(Path(model), trust_torchscript)
+    finder = Finder(Path(model), entries, trust_torchscript)
+
+    def search(given: Given) -> Iterator[tuple[Any, ...]]:
+        """Search the images: table, gallery, no files."""
+        visitor = given.own(Visitor)
+        rows: list[list[str]] = []
+        images: Gallery = []
+        for number, name, photo in given.each():
+            found, shown = _search(finder, visitor, name, photo, partial(given.file, number))
+            rows += found
+            images += shown
+            yield gr.Dataframe(rows, headers=MATCH_COLUMNS), images, []
+        given.report.append(f"{len(given.photos)} looked up")
+        yield gr.Dataframe(rows, headers=MATCH_COLUMNS), images, []
+
+    def activate(given: Given) -> Iterator[tuple[Any, ...]]:
+        """Activate the images: table, gallery, files."""
+        visitor = given.own(Visitor)
+        rows: list[list[str]] = []
+        images: Gallery = []
+        activated: list[str] = []
+        for _, name, photo in given.each():
+            place = partial(given.file, FIRST_FOLDER + len(visitor.files))
+            result = _activate(finder, visitor, name, without_metadata(photo), place)
+            rows += result.rows
+            images += result.images
+            activated.append(result.file)
+            given.report.append(result.line)
+            yield gr.Dataframe(rows, headers=EDIT_COLUMNS), images, activated
+        given.report.append(f"{len(given.photos)} activated")
+        yield gr.Dataframe(rows, headers=EDIT_COLUMNS), images, activated
+
     # Lay out the tab.
     gr.Markdown(
         f"Searches images in **{model}** ({finder.index.facts.get('factory')}, "
@@ -61,11 +106,7 @@ def add(model: str, sessions: Sessions, trust_torchscript: bool = False) -> None
         "your private entries until you leave. The small index that ships with the project holds "
         "drawn images, and its network is not trained on photographs."
     )
-    files = sessions.files("Images", "find-files")
-    with gr.Row():
-        search_button = gr.Button("Search", variant="primary", elem_id="find-search")
-        activate_button = gr.Button("Activate", elem_id="find-activate")
-    report = gr.Textbox(label="Report", elem_id="find-report")
+    tab = Tab(sessions, "find", "Images", {"Search": search, "Activate": activate}, EXAMPLES)
     table = gr.Dataframe(
         headers=MATCH_COLUMNS, datatype="str", interactive=False, elem_id="find-table"
     )
@@ -73,61 +114,25 @@ def add(model: str, sessions: Sessions, trust_torchscript: bool = False) -> None
     results = gr.File(
         label="Activated images", file_count="multiple", interactive=False, elem_id="find-made"
     )
-
-    def search(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
-        """Search the uploaded images: table, gallery, no files, and report."""
-        photos, lines = sessions.open(paths, request)
-        visitor = sessions.own(request, Visitor)
-        folder = sessions.folder(request)
-        rows, images = _search(finder, visitor, photos, folder)
-        lines.append(f"{len(photos)} looked up")
-        return gr.Dataframe(rows, headers=MATCH_COLUMNS), images, [], "\n".join(lines)
-
-    def activate(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
-        """Activate the uploaded images: table, gallery, files, and report."""
-        photos, lines = sessions.open(paths, request)
-        visitor = sessions.own(request, Visitor)
-        folder = sessions.folder(request)
-        rows: list[list[str]] = []
-        images: Gallery = []
-        activated: list[str] = []
-        for name, photo in photos:
-            result = _activate(finder, visitor, name, without_metadata(photo), folder)
-            rows += result.rows
-            images += result.images
-            activated.append(result.file)
-            lines.append(result.line)
-        lines.append(f"{len(photos)} activated")
-        return gr.Dataframe(rows, headers=EDIT_COLUMNS), images, activated, "\n".join(lines)
-
-    # Connect the buttons.
-    outputs = [table, gallery, results, report]
-    search_button.click(search, files, outputs, concurrency_id="models")
-    activate_button.click(activate, files, outputs, concurrency_id="models")
+    tab.connect(table, gallery, results)
 
 
 def _search(
-    finder: Finder, visitor: Visitor, photos: Sequence[tuple[str, Photo]], folder: Path
+    finder: Finder, visitor: Visitor, name: str, photo: Photo, file: Callable[[str], Path]
 ) -> tuple[list[list[str]], Gallery]:
-    """Search images.
+    """Search an image.
 
     Returns:
-        Rows of the table, and each image with those matches whose files can be read.
+        Rows of the table; the image, and those matches of which there is an image.
     """
     rows: list[list[str]] = []
-    gallery: Gallery = []
-    results = finder.search(visitor, [photo.rgb for _, photo in photos], MATCHES_SHOWN)
-    for number, ((name, photo), entries) in enumerate(zip(photos, results, strict=True)):
-        gallery.append((save_thumbnail(photo.rgb, folder / f"{number}-query.png"), name))
-        for rank, entry in enumerate(entries, start=1):
-            match, file = finder.name_and_file(visitor, entry)
-            rows.append([name, str(rank), match, f"{entry.distance:.3f}"])
-            # An index may outlive its images; the table has the name.
-            try:
-                rgb = open_photo(file).rgb
-            except UnreadableImage:
-                continue
-            thumbnail = save_thumbnail(rgb, folder / f"{number}-match-{rank}.png")
+    gallery: Gallery = [(save_thumbnail(photo.rgb, file("query.png")), name)]
+    [found] = finder.search(visitor, [photo.rgb], MATCHES_SHOWN)
+    for rank, entry in enumerate(found, start=1):
+        match, rgb = finder.name_and_image(visitor, entry)
+        rows.append([name, str(rank), match, f"{entry.distance:.3f}"])
+        if rgb is not None:
+            thumbnail = save_thumbnail(rgb, file(f"match-{rank}.png"))
             gallery.append((thumbnail, f"{rank}. {match}, {entry.distance:.3f}"))
     return rows, gallery
 
@@ -148,17 +153,18 @@ class Activated(NamedTuple):
     line: str
 
 
-def _activate(finder: Finder, visitor: Visitor, name: str, photo: Photo, folder: Path) -> Activated:
+def _activate(
+    finder: Finder, visitor: Visitor, name: str, photo: Photo, place: Callable[[str], Path]
+) -> Activated:
     """Activate an image, and search edited copies before and after."""
     clean = photo.rgb
     activated = finder.activate(clean)
 
     # Save the images.
-    base = f"{len(visitor.files)}-{stem(name)}"
-    clean_file = save_thumbnail(clean, folder / f"{base}-clean.png")
-    file = save_full_size(Photo(activated, photo.alpha), folder / f"{base}-activated.png")
+    clean_file = save_thumbnail(clean, place("clean.png"))
+    file = save_full_size(Photo(activated, photo.alpha), place(f"{stem(name)}-activated.png"))
     change = amplify_change(clean, activated)
-    change_file = save_thumbnail(change, folder / f"{base}-change.png")
+    change_file = save_thumbnail(change, place("change.png"))
 
     # Add the original, and search edited copies of both.
     number = finder.add(visitor, clean, name, clean_file)

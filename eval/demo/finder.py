@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkpoints.folders import project_path
+from images.io import decode_photo, open_photo
+from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.transforms import RGBImage
+from images.zips import read_zip
 from indexing.activation_config import ActivationConfig
 from indexing.activator import Activator
 from indexing.index import Index
@@ -57,6 +60,7 @@ class Finder:
 
     Args:
         folder: Folder of the index, as written by ``python -m indexing build``.
+        entries: Zip archive of small images of the entries, by name.
         trust_torchscript: Execute the program of the extractor, if it is a TorchScript file.
 
     Raises:
@@ -64,8 +68,11 @@ class Finder:
         ValueError: If they are damaged, do not belong together, or have no targets for activation.
     """
 
-    def __init__(self, folder: Path, trust_torchscript: bool = False) -> None:
+    def __init__(
+        self, folder: Path, entries: Path | None = None, trust_torchscript: bool = False
+    ) -> None:
         folder = project_path(folder)
+        self.images = _read_images(entries)
         self.index = Index.open(folder)
         recorded = self.index.facts.get("extractor", {})
         extractor = EmbedderConfig.from_record(recorded, trust_torchscript)
@@ -132,10 +139,27 @@ class Finder:
         result = self.activator.activate([Photo(rgb).tensor()])[0]
         return result.image_u8.permute(1, 2, 0).numpy()
 
-    def name_and_file(self, visitor: Visitor, entry: Entry) -> tuple[str, Path]:
-        """Look up the name and the file of an entry."""
+    def name_and_image(self, visitor: Visitor, entry: Entry) -> tuple[str, RGBImage | None]:
+        """Look up the name of an entry, and its image (H, W, 3) if there is one."""
         if entry.own:
             name, file = visitor.files[entry.number]
-            return f"{name} (yours)", Path(file)
+            return f"{name} (yours)", open_photo(Path(file)).rgb
         path = Path(self.index.names[entry.number])
-        return path.name, path
+        # An index may outlive its images.
+        try:
+            if path.is_file():
+                return path.name, open_photo(path).rgb
+            if path.name in self.images:
+                return path.name, decode_photo(self.images[path.name], path.name).rgb
+        except UnreadableImage:
+            pass
+        return path.name, None
+
+
+def _read_images(archive: Path | None) -> dict[str, bytes]:
+    """Read the images of a zip archive, by name."""
+    if archive is None:
+        return {}
+    with archive.open("rb") as stream:
+        members = list(read_zip(stream, str(archive)))
+    return {member.name: member.read() for member in members if not member.fault}

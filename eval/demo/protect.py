@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import gradio as gr
 
 from eval.demo.image_files import CHANGE, save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
+from eval.demo.tab import Given, Tab
 from images.io import clamp_to_budget, without_metadata
 from images.metrics import amplify_change, max_change_and_psnr
 from images.photo import Photo
@@ -15,6 +16,8 @@ from images.transforms import RGBImage
 from rid.protect.protector import Protector
 
 NAME = "Protect"
+
+EXAMPLES = {"Example: a drawn portrait": ("Protect", ["portrait.png"])}
 
 
 def add(model: str, sessions: Sessions) -> None:
@@ -30,24 +33,21 @@ def add(model: str, sessions: Sessions) -> None:
     """
     protector = Protector.from_pretrained(model)
 
-    def protect(
-        paths: list[str] | None, request: gr.Request
-    ) -> tuple[list[tuple[str, str]], list[str], str]:
-        """Protect the uploaded photos: gallery, files and report."""
-        photos, report = sessions.open(paths, request)
-        folder = sessions.folder(request)
+    def protect(given: Given) -> Iterator[tuple[list[tuple[str, str]], list[str]]]:
+        """Protect the photos: gallery and files."""
         gallery: list[tuple[str, str]] = []
         results: list[str] = []
-        for number, (name, photo) in enumerate(photos):
+        for number, name, photo in given.each():
             clean = without_metadata(photo)
-            protected = Photo(_protect(protector, clean), clean.alpha)
-            images, largest = _save(clean, protected, folder, number, stem(name))
+            protected = Photo(protect_rgb(protector, clean), clean.alpha)
+            images, largest = _save(clean, protected, given, number, stem(name))
             gallery += images
             results.append(images[1][0])
-            report.append(
+            given.report.append(
                 f"{name}: protected, no value changed by more than {largest} of 255 levels"
             )
-        return gallery, results, "\n".join(report)
+            yield gallery, results
+        yield gallery, results
 
     # Lay out the tab.
     gr.Markdown(
@@ -55,9 +55,7 @@ def add(model: str, sessions: Sessions) -> None:
         f"(at most {protector.budget:g} of 255 gray levels). The small weights that ship with the "
         "project defend only against the small models beside them."
     )
-    files = sessions.files("Photos to protect", "protect-files")
-    button = gr.Button("Protect", variant="primary", elem_id="protect-button")
-    report = gr.Textbox(label="Report", elem_id="protect-report")
+    tab = Tab(sessions, "protect", "Photos to protect", {"Protect": protect}, EXAMPLES)
     gallery = gr.Gallery(
         label="Clean, protected, amplified difference",
         columns=3,
@@ -67,10 +65,10 @@ def add(model: str, sessions: Sessions) -> None:
     results = gr.File(
         label="Protected photos", file_count="multiple", interactive=False, elem_id="protect-made"
     )
-    button.click(protect, files, [gallery, results, report], concurrency_id="models")
+    tab.connect(gallery, results)
 
 
-def _protect(protector: Protector, photo: Photo) -> RGBImage:
+def protect_rgb(protector: Protector, photo: Photo) -> RGBImage:
     """Protect a photo within the budget, (H, W, 3)."""
     clean = photo.tensor()
     protected = clamp_to_budget(protector(clean.unsqueeze(0))[0], clean, protector.budget)
@@ -78,7 +76,7 @@ def _protect(protector: Protector, photo: Photo) -> RGBImage:
 
 
 def _save(
-    clean: Photo, protected: Photo, folder: Path, number: int, name: str
+    clean: Photo, protected: Photo, given: Given, number: int, name: str
 ) -> tuple[list[tuple[str, str]], int]:
     """Save the clean photo, the protected photo and their difference.
 
@@ -87,12 +85,12 @@ def _save(
     """
     difference = amplify_change(clean.rgb, protected.rgb)
     images = [
-        (save_thumbnail(clean.rgb, folder / f"{number}-clean.png"), f"{name}: clean"),
+        (save_thumbnail(clean.rgb, given.file(number, "clean.png")), f"{name}: clean"),
         (
-            save_full_size(protected, folder / f"{number}-{name}-protected.png"),
+            save_full_size(protected, given.file(number, f"{name}-protected.png")),
             f"{name}: protected",
         ),
-        (save_thumbnail(difference, folder / f"{number}-difference.png"), f"{name}: {CHANGE}"),
+        (save_thumbnail(difference, given.file(number, "difference.png")), f"{name}: {CHANGE}"),
     ]
     largest, _ = max_change_and_psnr(clean.rgb, protected.rgb)
     return images, largest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -11,6 +12,7 @@ import torch
 
 from eval.demo.image_files import save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
+from eval.demo.tab import Given, Tab
 from images.io import without_metadata
 from images.photo import Photo
 from images.transforms import RGBImage
@@ -20,6 +22,11 @@ from sentinels.reader import Reader, load_reader, reader_name, reads_as
 from sentinels.view import retriever_view
 
 NAME = "Sentinel"
+
+EXAMPLES = {
+    "Example: plant in a drawn portrait": ("Plant", ["portrait.png"]),
+    "Example: read a sentinel": ("Read", ["sentinel.png"]),
+}
 
 MAX_ATTEMPTS = 4
 """Keys and positions that are tried until the reader can read the key."""
@@ -40,17 +47,55 @@ def add(model: str, sessions: Sessions) -> None:
     """
     reader = load_reader(model)
     name = reader_name(model)
+
+    def plant(given: Given) -> Iterator[tuple[Any, ...]]:
+        """Plant keys in the images: table, gallery, files."""
+        rows: list[list[str]] = []
+        images: list[tuple[str, str]] = []
+        sentinels: list[str] = []
+        for number, name, photo in given.each():
+            clean = without_metadata(photo).rgb
+            # Images too small for a key are reported.
+            try:
+                sentinel, key, text = plant_key(clean, reader)
+            except ValueError as error:
+                given.report.append(f"{name}: {error}")
+                continue
+            made = given.file(number, f"{stem(name)}-sentinel.png")
+            file = save_full_size(Photo(sentinel), made)
+            sentinels.append(file)
+            source = save_thumbnail(clean, given.file(number, "source.png"))
+            images += [(source, f"{name}: source"), (file, f"{name}: with {key}")]
+            rows.append([name, key, text or "nothing"])
+            if not reads_as(text, key):
+                given.report.append(
+                    f"{name}: {key} could not be read back in {MAX_ATTEMPTS} attempts; "
+                    "a collection would not get this sentinel"
+                )
+            yield rows, images, sentinels
+        given.report.append(f"{len(sentinels)} planted")
+        yield rows, images, sentinels
+
+    def read(given: Given) -> Iterator[tuple[Any, ...]]:
+        """Read the images: table, gallery, no files."""
+        rows: list[list[str]] = []
+        images: list[tuple[str, str]] = []
+        for number, name, photo in given.each():
+            text = read_text(photo.rgb, reader) or "nothing"
+            rows.append([name, "", text])
+            thumbnail = save_thumbnail(photo.rgb, given.file(number, "read.png"))
+            images.append((thumbnail, f"{name}: {text} read"))
+            yield rows, images, []
+        given.report.append(f"{len(given.photos)} read")
+        yield rows, images, []
+
     # Lay out the tab.
     gr.Markdown(
         "**Plant** writes a random key into a copy of an image, as the sentinels of a collection "
         "have it. **Read** reads the letters in an image, for example one from a generator; "
         f"**{name}** reads. The small weights that ship with the project read this lettering only."
     )
-    files = sessions.files("Images", "sentinel-files")
-    with gr.Row():
-        plant_button = gr.Button("Plant", variant="primary", elem_id="sentinel-plant")
-        read_button = gr.Button("Read", elem_id="sentinel-read")
-    report = gr.Textbox(label="Report", elem_id="sentinel-report")
+    tab = Tab(sessions, "sentinel", "Images", {"Plant": plant, "Read": read}, EXAMPLES)
     table = gr.Dataframe(
         headers=COLUMNS, datatype="str", interactive=False, elem_id="sentinel-table"
     )
@@ -60,53 +105,7 @@ def add(model: str, sessions: Sessions) -> None:
     results = gr.File(
         label="Sentinels", file_count="multiple", interactive=False, elem_id="sentinel-made"
     )
-
-    def plant(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
-        """Plant keys in the uploaded images: table, gallery, files and report."""
-        photos, lines = sessions.open(paths, request)
-        folder = sessions.folder(request)
-        rows: list[list[str]] = []
-        images: list[tuple[str, str]] = []
-        sentinels: list[str] = []
-        for number, (name, photo) in enumerate(photos):
-            clean = without_metadata(photo).rgb
-            # Images too small for a key are reported.
-            try:
-                sentinel, key, text = plant_key(clean, reader)
-            except ValueError as error:
-                lines.append(f"{name}: {error}")
-                continue
-            file = save_full_size(Photo(sentinel), folder / f"{number}-{stem(name)}-sentinel.png")
-            sentinels.append(file)
-            source = save_thumbnail(clean, folder / f"{number}-source.png")
-            images += [(source, f"{name}: source"), (file, f"{name}: with {key}")]
-            rows.append([name, key, text or "nothing"])
-            if not reads_as(text, key):
-                lines.append(
-                    f"{name}: {key} could not be read back in {MAX_ATTEMPTS} attempts; "
-                    "a collection would not get this sentinel"
-                )
-        lines.append(f"{len(sentinels)} planted")
-        return rows, images, sentinels, "\n".join(lines)
-
-    def read(paths: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
-        """Read the uploaded images: table, gallery, no files, and report."""
-        photos, lines = sessions.open(paths, request)
-        folder = sessions.folder(request)
-        rows: list[list[str]] = []
-        images: list[tuple[str, str]] = []
-        for number, (name, photo) in enumerate(photos):
-            text = read_text(photo.rgb, reader) or "nothing"
-            rows.append([name, "", text])
-            thumbnail = save_thumbnail(photo.rgb, folder / f"{number}-read.png")
-            images.append((thumbnail, f"{name}: {text} read"))
-        lines.append(f"{len(photos)} read")
-        return rows, images, [], "\n".join(lines)
-
-    # Connect the buttons.
-    outputs = [table, gallery, results, report]
-    plant_button.click(plant, files, outputs, concurrency_id="models")
-    read_button.click(read, files, outputs, concurrency_id="models")
+    tab.connect(table, gallery, results)
 
 
 def plant_key(rgb: RGBImage, reader: Reader) -> tuple[RGBImage, str, str]:

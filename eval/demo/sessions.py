@@ -16,6 +16,9 @@ from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.uploads import open_upload
 
+EXAMPLES = Path(__file__).with_name("examples")
+"""Drawn images that the tabs offer; :mod:`tiny.examples` draws them."""
+
 MAX_FILES = 8
 """Files of one upload."""
 
@@ -48,7 +51,7 @@ class Sessions:
             file_types=["image"],
             elem_id=name,
         )
-        files.upload(self.register, files, None, show_progress="hidden")
+        files.upload(self.register, files, None, show_progress="hidden", api_visibility="private")
         return files
 
     def folder(self, request: gr.Request) -> Path:
@@ -56,6 +59,17 @@ class Sessions:
         folder = self.root / f"results-{_name(request)}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def examples(self, names: Sequence[str], request: gr.Request) -> list[str]:
+        """Copy shipped examples into the visitor's folder.
+
+        Args:
+            names: Their names.
+            request: The visitor's request.
+        """
+        folder = self.folder(request) / "examples"
+        folder.mkdir(exist_ok=True)
+        return [shutil.copy(EXAMPLES / name, str(folder / name)) for name in names]
 
     def own(self, request: gr.Request, make: Callable[[], T]) -> T:
         """Return the visitor's state in memory, created on first use."""

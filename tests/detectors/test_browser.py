@@ -130,6 +130,7 @@ def test_it_equals_scan_sends_nothing_and_works_offline(visit, detector, page_fo
     judged_here(page, files[:1], "1 of 1 photos judged.")
 
 
+@INSTALLED
 def test_a_file_computes_what_the_detector_computes(detector, page_folder):
     view = detector[0].view_of(np.asarray(photo(50, 60, 3)))
     [output] = detector[0].outputs_of([view])

@@ -3,35 +3,68 @@
 import re
 import threading
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 pytest.importorskip("gradio", reason="the pages' libraries are not installed (make install-pages)")
 
+import gradio as gr
 import httpx
+from gradio_client import Client, handle_file
 
 from detectors.calibration import Calibration
 from detectors.detector import Detector
 from detectors.operating_points import OperatingPoint
-from eval.demo import detect, find, protect, sentinel
-from eval.demo.app import build, launch
+from eval.demo import attack, detect, find, protect, sentinel
+from eval.demo.app import ENTRIES, POLICY, build, launch
+from eval.demo.background import Cancelled, in_steps
+from eval.demo.tab import Tab
 from images.transforms.views import View
 from tests.conftest import SHIPPED
 from tests.eval.pages import readable
+from tests.eval.test_service import Waiting, served
 from tests.ports import free_port
 from tiny.collages import collage
 from tiny.dataset import PortraitDataset
 
-SCREEN = {"width": 820, "height": 900}
+SCREEN = {"width": 1000, "height": 900}
 """On a phone the last tabs are in a menu."""
 
 
+BEGUN, ENDED = threading.Event(), threading.Event()
+
+
+def endless(step):
+    """Work that only cancelling ends."""
+    BEGUN.set()
+    try:
+        while True:
+            threading.Event().wait(0.01)
+            step()
+    except Cancelled:
+        ENDED.set()
+        raise
+
+
+def add_slow(sessions):
+    """A tab with such work."""
+
+    def slow(given):
+        for _ in in_steps(endless):
+            yield ([],)
+
+    tab = Tab(sessions, "slow", "Images", {"Wait": slow}, {"Slow example": ("Wait", ["copy.jpg"])})
+    tab.connect(gr.Gallery(label="Nothing"))
+
+
 @pytest.fixture(scope="module")
-def demo(generator_folder, tmp_path_factory):
+def demo(generator_folder, pipelines, tmp_path_factory):
     """The demo with small real models, and the folder of its visitors' files."""
     torch.manual_seed(0)
     weights, folder = tmp_path_factory.mktemp("detector"), tmp_path_factory.mktemp("visitors")
@@ -41,11 +74,18 @@ def demo(generator_folder, tmp_path_factory):
     tabs = {
         "protector": (protect.NAME, partial(protect.add, str(generator_folder))),
         "detector": (detect.NAME, partial(detect.add, str(weights))),
-        "index": (find.NAME, partial(find.add, str(SHIPPED / "index"))),
+        "index": (find.NAME, partial(find.add, str(SHIPPED / "index"), entries=ENTRIES)),
         "reader": (sentinel.NAME, partial(sentinel.add, str(SHIPPED / "embedder"))),
+        "attacker": (
+            attack.NAME,
+            partial(attack.add, str(generator_folder), pipelines[0], str(SHIPPED / "faces")),
+        ),
+        "slow": ("Slow", add_slow),
         "other": ("Other", None),
     }
-    pages = build(tabs, folder)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(attack, "STEPS", 3)
+        pages = build(tabs, folder)
     port = free_port()
     launch(pages, folder, "127.0.0.1", port, wait=False)
     yield f"http://127.0.0.1:{port}", folder
@@ -186,6 +226,75 @@ def test_the_demo_plants_a_key_and_reads_it_back(demo, visit, tmp_path):
     page.get_by_role("button", name="Read", exact=True).click()
     said(page, "#sentinel-report", "1 read")
     page.wait_for_function(f"document.querySelector('#sentinel-table').innerText.includes('{key}')")
+
+
+def test_every_tab_has_an_example_at_one_click(demo, visit):
+    page = opened(visit, demo, "Protect")
+    for tab, example, report, words in (
+        ("Protect", "a drawn portrait", "protect", "portrait.png: protected"),
+        ("Detect", "a portrait by a small pipeline", "detect", "1 judged"),
+        ("Find", "an edited copy of an entry", "find", "1 looked up"),
+        ("Sentinel", "read a sentinel", "sentinel", "1 read"),
+        ("Attack", "four portraits of a drawn person", "attack", "4 photos attacked"),
+    ):
+        page.get_by_role("tab", name=tab).first.click()
+        page.get_by_role("button", name=f"Example: {example}").click()
+        said(page, f"#{report}-report", words)
+        readable(page)
+    rows = page.locator("#attack-table").inner_text()
+    assert re.search(r"clean\s.*protected\s", rows, re.DOTALL)
+    assert page.locator("#attack-clean img").count() == 4
+    assert page.locator("#attack-protected img").count() == 4
+    page.get_by_role("tab", name="Sentinel").first.click()
+    assert "QRVXHK" in page.locator("#sentinel-table").inner_text()
+    page.get_by_role("tab", name="Find").first.click()
+    assert "collage_1010017.png" in page.locator("#find-table").inner_text()
+    assert page.locator("#find-shown img").count() >= 6, "the image and its five entries"
+
+
+def test_programs_can_ask(demo, drawn, tmp_path):
+    client = Client(demo[0], verbose=False, download_files=str(tmp_path))
+    actions = ("protect", "detect", "search", "activate", "plant", "read", "attack", "wait")
+    described = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(described) == {f"/{action}" for action in actions}
+    table, _, report = client.predict([handle_file(str(drawn))], api_name="/detect")
+    assert report == "1 judged"
+    assert table["data"][0][1] in ("real", "unsure", "generated")
+    _, files, _ = client.predict([handle_file(str(drawn))], api_name="/protect")
+    assert [Path(file).name for file in files] == ["my collage-protected.png"]
+    assert np.asarray(Image.open(files[0])).shape == (120, 160, 3)
+    client.close()
+
+
+def test_cancelled_work_ends_at_its_next_step(demo, visit):
+    page = opened(visit, demo, "Slow")
+    page.get_by_role("button", name="Slow example").click()
+    assert BEGUN.wait(60)
+    page.get_by_role("button", name="Cancel").locator("visible=true").click()
+    assert ENDED.wait(60)
+    results = []
+
+    def whole():
+        results.append((yield from in_steps(lambda step: step() or "done")))
+
+    list(whole())
+    assert results == ["done"]
+
+
+def test_frames_are_for_named_pages_only(demo):
+    assert httpx.get(demo[0]).headers["content-security-policy"] == POLICY + "'none'"
+
+
+def test_the_page_of_the_service_can_be_read(visit):
+    with served([Waiting()], ["a key of a test, none".replace(" ", "-")]) as client:
+        page = visit()
+        page.goto(str(client.base_url))
+        for scheme, width in product(("light", "dark"), (1400, 390)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            readable(page)
+            found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})
+            assert [rule["id"] for rule in found.response["violations"]] == []
 
 
 def test_a_tab_without_a_model_says_how_to_give_it_one(demo, visit):
