@@ -9,11 +9,11 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.utils import make_grid
 
 from datamodules.identities import as_people
 from eval.attacks.attack import Attack
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
+from eval.callbacks.pictures import labeled_rows
 from eval.metrics.identity import IdentityPreservation, mean_embedding
 from eval.metrics.quality import quantize
 from models.faces.backends import FaceBackend, load_faces
@@ -90,14 +90,12 @@ class PersonalizationCallback(PeriodicEvaluation):
             person: the attacker's training images, and generated images.
         """
         metric = IdentityPreservation(self.backend).to(device)
-        rows: list[Tensor] = []
+        rows: dict[str, Tensor] = {}
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             person = self.people[index]
             published = quantize(protect(person["train"].to(device)))
             generated = self.attack(published).to(device)
             metric.update(generated, person["reference"].to(device))
-            rows += [part[: self.pictures].float().cpu() for part in (published, generated)]
-        grid = torch.zeros(3, 1, 1)
-        if rows:
-            grid = make_grid(torch.cat(rows), nrow=min(self.pictures, len(rows[0])))
-        return metric.compute(), grid
+            rows[f"{person['name']}, published"] = published[: self.pictures]
+            rows[f"{person['name']}, generated"] = generated[: self.pictures]
+        return metric.compute(), labeled_rows(rows)

@@ -9,12 +9,12 @@ from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
-from torchvision.utils import make_grid
 
 from checkpoints.folders import model_folder
 from datamodules.identities import as_people
 from eval.attacks.purification import Purifier
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
+from eval.callbacks.pictures import labeled_rows
 from eval.metrics.quality import quantize
 
 SEED = 0
@@ -69,7 +69,7 @@ class PurificationCallback(PeriodicEvaluation):
                 model_folder(model)
 
     def evaluate(self, trainer: Trainer, module: Any) -> tuple[Scalars, Tensor]:
-        rows: list[Tensor] = []
+        rows: dict[str, Tensor] = {}
         for method in self.purifications.values():
             method.to(module.device)
 
@@ -79,7 +79,7 @@ class PurificationCallback(PeriodicEvaluation):
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             clean = quantize(self.people[index]["train"].to(module.device))
             protected = quantize(module.protect(clean))
-            shown = [clean, protected]
+            shown = {"clean": clean, "protected": protected}
             for name, method in self.purifications.items():
                 purified = {
                     "clean": quantize(method(clean, _generator())),
@@ -91,14 +91,13 @@ class PurificationCallback(PeriodicEvaluation):
                     for kind, images in purified.items():
                         error = ensemble.denoising_loss(images, _generator()).mean()
                         means[f"{name}/denoising_{kind}"].update(error.float())
-                shown.append(purified["protected"])
-            rows = rows or [images[: self.pictures].float().cpu() for images in shown]
+                shown[f"protected, after {name}"] = purified["protected"]
+            rows = rows or {name: images[: self.pictures] for name, images in shown.items()}
 
         # Free the device's memory for the training.
         for method in self.purifications.values():
             method.to("cpu")
-        grid = make_grid(torch.cat(rows), nrow=len(rows[0])) if rows else torch.zeros(3, 1, 1)
-        return {key: mean.compute() for key, mean in means.items()}, grid
+        return {key: mean.compute() for key, mean in means.items()}, labeled_rows(rows)
 
     def _keys(self, with_denoising: bool) -> list[str]:
         """List the names of all values."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from engine.statistics.shares import proportion_interval
 from eval.attacks.purification import Purifier
 from eval.callbacks.periodic import PeriodicEvaluation, Scalars
 from eval.metrics.retrieval import MicroAveragePrecision, RecallAt
@@ -34,7 +35,8 @@ class RetrievalCallback(PeriodicEvaluation):
         pictures: Data set whose items have ``image``, (3, H, W) in [0, 1], all of one size.
         edits: Edits of the copies, by name.
         every_n_steps: Optimizer steps between two evaluations, at least 1.
-        name: Values are logged as ``NAME/EDIT/recall_at_1`` and ``NAME/EDIT/mu_ap``.
+        name: Values are logged as ``NAME/EDIT/recall_at_1``, with ``_low`` and ``_high`` for its
+            exact 95 % interval over images, and ``NAME/EDIT/mu_ap``.
         batch_size: Images embedded at a time.
         factory: Factory string of the faiss index of originals, trained on them each time.
             ``IVF16,PQ8x4`` shows the effect of a coarse index.
@@ -114,7 +116,12 @@ class RetrievalCallback(PeriodicEvaluation):
                     precision.update(scores, ids, truth)
                 first += len(images)
             edit.to("cpu")
-            values[f"{name}/recall_at_1"] = recall.compute()
+            share = recall.compute()
+            found = round(float(share) * len(originals))
+            low, high = proportion_interval(found, len(originals))
+            values[f"{name}/recall_at_1"] = share
+            values[f"{name}/recall_at_1_low"] = torch.tensor(low)
+            values[f"{name}/recall_at_1_high"] = torch.tensor(high)
             values[f"{name}/mu_ap"] = precision.compute()
         return values, None
 
