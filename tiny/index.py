@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from images.photo import Photo
 from images.transforms.codecs import JPEG
+from indexing.calibrate import from_entries
 from indexing.faiss_files import make_index
 from indexing.index import Index
 from indexing.index_goals import descriptors
@@ -30,7 +31,7 @@ FIRST_COLLAGE = EVALUATION_START + 10_000
 def build_drawn_index(
     folder: Path, network: str, training: int = 3_000, entries: int = 2_000
 ) -> None:
-    """Train an index on collages of the network's training, and fill it with others.
+    """Train an index on collages of the network's training, fill it with others, and calibrate it.
 
     Args:
         folder: Folder of the index.
@@ -52,7 +53,10 @@ def build_drawn_index(
     names = [f"collage_{number:07d}.png" for number in numbers]
     vectors = _descriptors(extractor, FIRST_COLLAGE, entries)
     collage_index = Index(index, [], facts)
-    collage_index.add(VectorStore(vectors, names, extractor_record))
+    store = VectorStore(vectors, names, extractor_record)
+    inserted = collage_index.insert(store, np.arange(entries))
+    strangers = from_entries(collage_index, None, [inserted])
+    collage_index.calibrate(strangers, collage_index.default_parameters)
     collage_index.save(folder)
 
 
