@@ -34,6 +34,9 @@ TOKENS = 4
 DROPPED = 0.1
 """Share of captions, and of images, that are left out for classifier-free guidance."""
 
+PLAIN = 0.5
+"""Share of captions replaced by one that names no attribute, so that the image must tell them."""
+
 
 class ReferenceItem(TypedDict):
     """An encoded portrait, and another portrait of the same person.
@@ -153,11 +156,13 @@ class AdapterTask(LightningModule):
         text_encoder: Its text encoder.
         encoder: Image encoder, trained with the adapter.
         empty: Tokens of the empty caption, (CAPTION_TOKENS,).
+        plain: Tokens of a caption that names no attribute, (CAPTION_TOKENS,).
         steps: Length of the one-cycle schedule, in optimizer steps.
         lr: Peak learning rate.
     """
 
     empty: Tensor
+    plain: Tensor
     alphas_cumprod: Tensor
 
     def __init__(
@@ -166,6 +171,7 @@ class AdapterTask(LightningModule):
         text_encoder: CLIPTextModel,
         encoder: CLIPVisionModelWithProjection,
         empty: Tensor,
+        plain: Tensor,
         steps: int,
         lr: float,
     ) -> None:
@@ -181,13 +187,15 @@ class AdapterTask(LightningModule):
         self.lr = lr
         alphas_cumprod = DDPMScheduler(**SCHEDULE).alphas_cumprod
         self.register_buffer("empty", empty, persistent=False)
+        self.register_buffer("plain", plain, persistent=False)
         self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
 
     def training_step(self, batch: ReferenceItem, _: int) -> Tensor:
         latents = batch["mean"] + batch["std"] * torch.randn_like(batch["std"])
         count = len(latents)
-        no_text = torch.rand(count, 1, device=self.device) < DROPPED
-        tokens = torch.where(no_text, self.empty, batch["tokens"])
+        draw = torch.rand(count, 1, device=self.device)
+        tokens = torch.where(draw < DROPPED + PLAIN, self.plain, batch["tokens"])
+        tokens = torch.where(draw < DROPPED, self.empty, tokens)
         kept = (torch.rand(count, 1, device=self.device) >= DROPPED).float()
         timesteps = torch.randint(len(self.alphas_cumprod), (count,), device=self.device)
         noise = torch.randn_like(latents)
@@ -202,9 +210,10 @@ class AdapterTask(LightningModule):
         timesteps = torch.linspace(0, last, len(latents), device=self.device).long()
         generator = torch.Generator().manual_seed(index)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
+        tokens = self.plain.expand(len(latents), -1)
         image = self.embed(batch["reference"])
         for name, given in (("val/loss", image), ("val/loss_without", torch.zeros_like(image))):
-            errors = self._errors(latents, batch["tokens"], given, timesteps, noise)
+            errors = self._errors(latents, tokens, given, timesteps, noise)
             self.log(name, errors.mean(), batch_size=len(latents))
 
     def embed(self, references: Tensor) -> Tensor:

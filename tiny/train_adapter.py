@@ -56,8 +56,9 @@ def train_adapter(
         return ReferencePairs(latents, draw(portraits), PICTURES)
 
     # Train.
-    empty = tokenize(pipeline.tokenizer, [""])[0]
-    task = AdapterTask(pipeline.unet, pipeline.text_encoder, encoder, empty, total, lr=1e-3)
+    empty, plain = tokenize(pipeline.tokenizer, ["", "photo of a person"])
+    networks = (pipeline.unet, pipeline.text_encoder, encoder)
+    task = AdapterTask(*networks, empty, plain, total, lr=1e-3)
     data = ImageDataModule(pairs(0, people), pairs(VALIDATION_FIRST, held_out), batch_size=32)
     seconds = fit(task, data, total, place.work / name)
     save_adapter(pipeline.unet, encoder.eval(), place.shipped / name)
