@@ -37,7 +37,7 @@ FIRST_FOLDER = 1000
 MAX_COPY_PIXELS = 1024
 """Longest side of the edited copies."""
 
-MATCH_COLUMNS = ["image", "rank", "entry", "distance"]
+MATCH_COLUMNS = ["image", "rank", "entry", "similarity", "verdict"]
 EDIT_COLUMNS = ["edit", "before", "activated", "image"]
 EDITS = [
     f"{kind} {parameter}".strip().replace("_", " ") for kind, parameter, _ in flatten_suite(PAPER)
@@ -101,10 +101,11 @@ def add(
     # Lay out the tab.
     gr.Markdown(
         f"Searches images in **{model}** ({finder.index.facts.get('factory')}, "
-        f"{len(finder.index)} entries). **Activate** changes an image so that this index finds its "
-        f"edited copies more reliably, at {MIN_PSNR_DB:g} dB or better, and adds the original to "
-        "your private entries until you leave. The small index that ships with the project holds "
-        "drawn images, and its network is not trained on photographs."
+        f"{len(finder.index)} entries). {finder.judge.words()}\n\n"
+        "**Activate** changes an image so that this index finds its edited copies more reliably, "
+        f"at {MIN_PSNR_DB:g} dB or better, and adds the original to your private entries until you "
+        "leave. The small index that ships with the project holds drawn images, and its network is "
+        "not trained on photographs."
     )
     tab = Tab(sessions, "find", "Images", {"Search": search, "Activate": activate}, EXAMPLES)
     table = gr.Dataframe(
@@ -130,10 +131,11 @@ def _search(
     [found] = finder.search(visitor, [photo.rgb], MATCHES_SHOWN)
     for rank, entry in enumerate(found, start=1):
         match, rgb = finder.name_and_image(visitor, entry)
-        rows.append([name, str(rank), match, f"{entry.distance:.3f}"])
+        similarity = f"{entry.similarity:.3f}"
+        rows.append([name, str(rank), match, similarity, entry.verdict])
         if rgb is not None:
             thumbnail = save_thumbnail(rgb, file(f"match-{rank}.png"))
-            gallery.append((thumbnail, f"{rank}. {match}, {entry.distance:.3f}"))
+            gallery.append((thumbnail, f"{rank}. {match}, {similarity}: {entry.verdict}"))
     return rows, gallery
 
 

@@ -22,6 +22,7 @@ from indexing.activator import Activator
 from indexing.index import Index
 from indexing.index_goals import descriptors
 from indexing.target_indices import open_target_indices
+from indexing.verdicts import Verdict
 from models.embedder_config import EmbedderConfig
 
 MIN_PSNR_DB = 42.0
@@ -32,14 +33,16 @@ class Entry(NamedTuple):
     """A search result.
 
     Attributes:
-        distance: Distance, or inner product, to the query.
+        similarity: Similarity to the query; see :class:`indexing.similarity.Similarity`.
         number: Number of the entry in its index.
         own: True for an entry that the visitor added.
+        verdict: ``copy``, ``unsure`` or ``not in the index``, by the index's calibration.
     """
 
-    distance: float
+    similarity: float
     number: int
     own: bool
+    verdict: Verdict
 
 
 @dataclass
@@ -74,6 +77,7 @@ class Finder:
         folder = project_path(folder)
         self.images = _read_images(entries)
         self.index = Index.open(folder)
+        self.judge = self.index.judge()
         recorded = self.index.facts.get("extractor", {})
         extractor = EmbedderConfig.from_record(recorded, trust_torchscript)
         self.target_index = open_target_indices([folder], [extractor])[0]
@@ -113,25 +117,27 @@ class Finder:
             k: Number of entries, at least 1.
 
         Returns:
-            For each image, the nearest entries, the nearest first.
+            For each image, the most similar entries, the most similar first.
         """
         if not images:
             return []
         vectors = self.embed(images)
+        similarity = self.index.similarity(vectors)
+        shifts = np.zeros(len(vectors))
+        if self.judge.normalizer is not None:
+            shifts = self.judge.normalizer(vectors)
         results: list[list[Entry]] = [[] for _ in images]
         for index, own in ((self.index, False), (visitor.index, True)):
             if index is None:
                 continue
             distances, ids = index.search(vectors, k)
-            for entries, row, numbers in zip(
-                results, distances.tolist(), ids.tolist(), strict=True
-            ):
-                for distance, number in zip(row, numbers, strict=True):
-                    if number >= 0:
-                        entries.append(Entry(distance, number, own))
-        sign = 1 if self.index.metric == "l2" else -1
+            similarities = similarity(distances, ids)
+            for query, column in np.argwhere(ids >= 0):
+                value = float(similarities[query, column])
+                verdict = self.judge.verdict(value - shifts[query])
+                results[query].append(Entry(value, int(ids[query, column]), own, verdict))
         for entries in results:
-            entries.sort(key=lambda entry: sign * entry.distance)
+            entries.sort(key=lambda entry: -entry.similarity)
         return [entries[:k] for entries in results]
 
     def activate(self, rgb: RGBImage) -> RGBImage:

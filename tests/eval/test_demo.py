@@ -248,8 +248,12 @@ def test_every_tab_has_an_example_at_one_click(demo, visit):
     page.get_by_role("tab", name="Sentinel").first.click()
     assert "QRVXHK" in page.locator("#sentinel-table").inner_text()
     page.get_by_role("tab", name="Find").first.click()
-    assert "collage_1010017.png" in page.locator("#find-table").inner_text()
+    table = page.locator("#find-table")
+    assert re.search(r"\b1\s+collage_1010017\.png\s+0\.\d+\s+unsure", table.inner_text())
     assert page.locator("#find-shown img").count() >= 6, "the image and its five entries"
+    page.get_by_role("button", name="Example: a drawn image that is no entry").click()
+    page.wait_for_function("document.querySelector('#find-table').innerText.includes('stranger')")
+    assert re.search(r"\b1\s+collage_\d+\.png\s+0\.\d+\s+not in the index", table.inner_text())
 
 
 def test_programs_can_ask(demo, drawn, tmp_path):
