@@ -24,7 +24,7 @@ class Leftovers:
     Attributes:
         protected: Protected files without a clean one; nothing is done with them.
         clean: Clean files of people without any protected file; nothing is done with them.
-        others: Files that are no images.
+        others: Files that are no images, after the name of their folder.
     """
 
     protected: list[str]
@@ -85,7 +85,7 @@ class MatchedPeople(Dataset[Person]):
                 if person not in self.attacked
                 for file in files.values()
             ],
-            [str(path) for path in (*their_others, *our_others)],
+            [*_named(Path(protected), their_others), *_named(self.clean, our_others)],
         )
 
     @property
@@ -166,6 +166,11 @@ def _split(protected: Files, clean: Files, attacked: int | None) -> tuple[Files,
         to_attack[person] = {key: files[key] for key in chosen}
         reference[person] = {key: path for key, path in files.items() if key not in chosen}
     return to_attack, reference
+
+
+def _named(root: Path, files: list[Path]) -> list[str]:
+    """Name files below a folder, after its name."""
+    return [f"{root.resolve().name}/{file.relative_to(root)}" for file in files]
 
 
 def _unmatched(protected: Files, clean: Files) -> Iterator[str]:

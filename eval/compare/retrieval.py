@@ -63,14 +63,14 @@ def compare_retrieval(a: Path, b: Path) -> Compared:
         one, other = read_recalls(a, arm), read_recalls(b, arm)
         edits = [edit for edit in one.edits if edit in other.edits]
         columns = [[side.edits.index(edit) for edit in edits] for side in (one, other)]
-        both = [image for image in one.images if image in set(other.images)]
+        rows = [{image: row for row, image in enumerate(side.images)} for side in (one, other)]
+        both = [image for image in one.images if image in rows[1]]
         if not edits:
             continue
         if both and one.named and other.named:
             found = []
-            for side, chosen in zip((one, other), columns, strict=True):
-                places = [side.images.index(image) for image in both]
-                found.append(side.found[np.ix_(places, chosen)])
+            for side, chosen, row_of in zip((one, other), columns, rows, strict=True):
+                found.append(side.found[np.ix_([row_of[image] for image in both], chosen)])
             figures += _paired(arm, edits, found)
             left = len(one.images) + len(other.images) - 2 * len(both)
             words = f"Paired over {len(both)} originals of one name in both runs."

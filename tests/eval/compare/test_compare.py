@@ -110,6 +110,18 @@ def test_copy_detection_is_paired_over_originals(tmp_path):
     assert compare_runs(a, unnamed).pairing.startswith("Not paired: no original")
 
 
+def test_a_damaged_table_of_look_ups_is_named(tmp_path):
+    a, b = (retrieval(tmp_path / name, {(0, 0)}) for name in "ab")
+    for text in (
+        "",
+        "image_index,attack\n1,blur\n",
+        "image_index,attack,attack_param,r@1\n1,b,2,x\n",
+    ):
+        (b / "passive" / "retr_df.csv").write_text(text)
+        with pytest.raises(ValueError, match=r"retr_df.csv: damaged, or not a table of look-ups"):
+            compare_runs(a, b)
+
+
 def rag(folder, asked, similarities):
     (folder / "protected").mkdir(parents=True)
     (folder / "decision").mkdir()
