@@ -86,16 +86,30 @@ def generator_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def flow_pipelines(tmp_path_factory) -> dict[str, str]:
+def tokenizer():
+    """A CLIP tokenizer of captions of portraits."""
+    captions = [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(range(50))]
+    return build_tokenizer(captions)
+
+
+@pytest.fixture(scope="session")
+def flow_pipelines(tmp_path_factory, tokenizer) -> dict[str, str]:
     """Untrained pipelines of flow-matching transformers, by name: sd3, flux and flux2."""
     from tests.flow_models import build_flux, build_flux2, build_sd3
 
     torch.manual_seed(0)
-    captions = [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(range(50))]
-    tokenizer = build_tokenizer(captions)
     folder = tmp_path_factory.mktemp("flow")
     return {
         "sd3": build_sd3(folder / "sd3", tokenizer),
         "flux": build_flux(folder / "flux", tokenizer),
         "flux2": build_flux2(folder / "flux2"),
     }
+
+
+@pytest.fixture(scope="session")
+def sdxl_pipeline(tmp_path_factory, tokenizer) -> str:
+    """An untrained pipeline with SDXL's parts."""
+    from tests.flow_models import build_sdxl
+
+    torch.manual_seed(0)
+    return build_sdxl(tmp_path_factory.mktemp("sdxl"), tokenizer)

@@ -1,10 +1,11 @@
-"""Untrained pipelines of flow-matching transformers, in the layout of the released ones."""
+"""Untrained pipelines of today's families, in the layout of the released ones."""
 
 import string
 
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
+    DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
@@ -12,6 +13,8 @@ from diffusers import (
     FluxTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
 )
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
@@ -66,6 +69,39 @@ def autoencoder():
         scaling_factor=1.5,
         shift_factor=0.06,
     ).eval()
+
+
+def build_sdxl(folder, tokenizer):
+    """Save a pipeline with SDXL's parts: two text encoders, and a UNet that is told sizes."""
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 16),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=8,
+        cross_attention_dim=32,
+        attention_head_dim=2,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=12 + 6 * 8,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8,) * 4,
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )
+    StableDiffusionXLPipeline(
+        vae,
+        clip(CLIPTextModel, tokenizer),
+        clip(CLIPTextModelWithProjection, tokenizer),
+        tokenizer,
+        tokenizer,
+        unet,
+        DDIMScheduler(),
+        add_watermarker=False,
+    ).save_pretrained(folder)
+    return str(folder)
 
 
 def build_sd3(folder, tokenizer):

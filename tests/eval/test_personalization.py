@@ -4,8 +4,7 @@ import json
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from diffusers import UNet2DConditionModel
 
 import eval.attacks.personalization as attacks
 from eval.attacks.personalization import (
@@ -14,8 +13,6 @@ from eval.attacks.personalization import (
 )
 from eval.attacks.personalization.learning import lora, new_token
 from models.denoisers.family import ATTENTION
-from tiny.dataset import PortraitDataset
-from tiny.diffusion import build_tokenizer
 
 SMALL = {
     "steps": 3,
@@ -264,55 +261,8 @@ def test_latents_are_not_clipped_while_sampling(lora_ti):
     assert lora_ti.pipeline.scheduler.config.clip_sample is False
 
 
-@pytest.fixture(scope="module")
-def sdxl(tmp_path_factory):
-    """An untrained pipeline with SDXL's parts: two text encoders, and a UNet that is told sizes."""
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer(
-        [item["caption"] for item in PortraitDataset(0, 50, 1).__getitems__(list(range(50)))]
-    )
-    sizes = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
-    sizes |= {
-        "max_position_embeddings": tokenizer.model_max_length,
-        "projection_dim": 12,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
-    config = CLIPTextConfig(**sizes)
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(16, 16),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=8,
-        cross_attention_dim=32,
-        attention_head_dim=2,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=12 + 6 * 8,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(8,) * 4,
-        norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-    )
-    text, projected = CLIPTextModel(config), CLIPTextModelWithProjection(config)
-    folder = tmp_path_factory.mktemp("sdxl")
-    whole = StableDiffusionXLPipeline(
-        vae, text, projected, tokenizer, tokenizer, unet, DDIMScheduler(), add_watermarker=False
-    )
-    whole.save_pretrained(folder)
-    return str(folder)
-
-
-def test_sdxl(sdxl, portraits):
-    attack = build("DreamBoothLora", sdxl)
+def test_sdxl(sdxl_pipeline, portraits):
+    attack = build("DreamBoothLora", sdxl_pipeline)
     losses = []
     drawn = attack(portraits, losses.append)
     assert drawn.shape == (4, 3, 64, 64)

@@ -26,6 +26,7 @@ def build_flow(name, model, **settings):
         ("sd3", "DreamBoothLora", {"dora": True, "gradient_checkpointing": True}),
         ("sd3", "LoraTextualInversion", {"precision": "bf16-true"}),
         ("flux", "DreamBoothLora", {"gradient_checkpointing": True}),
+        ("flux", "DreamBoothLora", {"dora": True, "precision": "bf16-true"}),
         ("flux", "TextualInversion", {}),
         ("flux", "LoraTextualInversion", {"precision": "bf16-true"}),
         ("flux2", "DreamBooth", {"prior_weight": 0.0}),

@@ -162,11 +162,11 @@ def test_adv_sds_of_a_flow_model_is_the_weighted_velocity_error(flow_pipelines, 
     )
 
 
-def test_families_mix_in_one_ensemble(flow_pipelines, pipelines, portraits):
-    ensemble = DiffusionEnsemble([pipelines[0], *flow_pipelines.values()])
+def test_families_mix_in_one_ensemble(flow_pipelines, sdxl_pipeline, pipelines, portraits):
+    ensemble = DiffusionEnsemble([pipelines[0], sdxl_pipeline, *flow_pipelines.values()])
     images = portraits[:1].clone().requires_grad_()
     ensemble.adv_sds(images).backward()
     assert images.grad.abs().sum() > 0
-    assert ensemble.denoising_losses(portraits[:1]).shape == (4, 1)
+    assert ensemble.denoising_losses(portraits[:1]).shape == (5, 1)
     target = ensemble.targeted_loss(portraits[:2], portraits[2:4])
     assert target.isfinite().all()
