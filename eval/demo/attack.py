@@ -79,7 +79,7 @@ def add(model: str, attacker: str, faces: str, sessions: Sessions) -> None:
                     generated: Tensor = ended.value
                     break
                 share = (place + min(1.0, done / STEPS)) / len(ARMS)
-                given.progress(share, desc=f"the attacker learns from the {arm} photos")
+                given.tell(share, f"the attacker learns from the {arm} photos")
                 yield rows, *galleries
             found = backend(generated)
             count = int(found.detected.sum())
@@ -93,6 +93,7 @@ def add(model: str, attacker: str, faces: str, sessions: Sessions) -> None:
                     (save_full_size(Photo(image), file), f"{arm}: made {number}")
                 )
             yield rows, *galleries
+        given.done = ""
         given.report.append(f"{len(given.photos)} photos attacked, clean and protected")
         yield rows, *galleries
 

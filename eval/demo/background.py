@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-TICK_S = 0.5
+TICK_S = 1.0
 """Time between two looks at the work."""
 
 
@@ -26,12 +26,14 @@ def in_steps(work: Callable[[Callable[[], None]], T]) -> Generator[int, None, T]
         work: Function of another that it calls after each step.
 
     Yields:
-        The number of steps so far, from time to time.
+        The number of steps so far, from time to time; 0 before the work begins, since Gradio can
+        close a generator only after its first value.
 
     Returns:
         The result of the work.
     """
     cancelled, steps = Event(), 0
+    yield steps
 
     def step(*_: object) -> None:
         nonlocal steps

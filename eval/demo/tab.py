@@ -26,8 +26,9 @@ class Given:
         photos: Names and images.
         report: Lines of the report.
         folder: Folder of the visitor's results.
-        progress: The page's progress bar.
+        progress: The page's progress bar, which the first results take away.
         own: Returns the visitor's state in memory, made by a function on first use.
+        done: How much is done, shown below the report; empty at the end.
     """
 
     photos: list[tuple[str, Photo]]
@@ -35,12 +36,25 @@ class Given:
     folder: Path
     progress: Callable[..., Any]
     own: Callable[[Callable[[], Any]], Any]
+    done: str = ""
+
+    def tell(self, share: float, words: str) -> None:
+        """Show how much is done.
+
+        Args:
+            share: Share of the whole, 0 to 1.
+            words: What is done at the moment.
+        """
+        self.progress(share, desc=words)
+        self.done = f"{share:.0%}: {words}"
 
     def each(self) -> Iterator[tuple[int, str, Photo]]:
         """Yield number, name and image of each, with progress."""
         for number, (name, photo) in enumerate(self.photos):
             self.progress(number / len(self.photos), desc=name)
+            self.done = f"{number + 1} of {len(self.photos)} done"
             yield number, name, photo
+        self.done = ""
 
     def file(self, number: int, name: str) -> Path:
         """File of a result, in a folder of its image, so that it has the wanted name."""
@@ -130,7 +144,8 @@ class Tab:
                 lambda make: sessions.own(request, make),
             )
             for values in run(given):
-                yield (*values, "\n".join(given.report))
+                lines = [*given.report, given.done] if given.done else given.report
+                yield (*values, "\n".join(lines))
 
         return handle
 
