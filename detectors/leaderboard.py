@@ -20,6 +20,7 @@ from detectors.leaderboard_cells import (
     span,
     verdict_cells,
     verdict_head,
+    wanted_directions,
     worst_words,
 )
 from detectors.mpbench import columns, paper_rows
@@ -35,7 +36,7 @@ from detectors.summary_record import Record
 from detectors.verdicts import row_at
 from engine.files import write_text
 from engine.pages import shell
-from engine.pages.best import Wanted, best_cells
+from engine.pages.best import best_cells
 from engine.pages.markdown import markdown_table
 from engine.records import read_json
 
@@ -204,20 +205,6 @@ RANKING = [
 """Columns of the ranking."""
 
 
-def wanted(table: str, head: Sequence[str]) -> dict[int, Wanted]:
-    """Better direction of the columns in which the best figure is marked.
-
-    Args:
-        table: Name of the table.
-        head: Its columns.
-    """
-    if table == "Ranking":
-        return {3: "higher", 5: "higher", 7: "lower", 8: "higher"}
-    if table == "Verdicts":
-        return {2: "lower", 3: "lower", 5: "higher", 6: "lower", 8: "lower"}
-    return {} if "intervals" in table else dict.fromkeys(range(1, len(head)), "higher")
-
-
 def table_rows(entries: Sequence[Entry]) -> list[list[str]]:
     """Rows of MPBench's table.
 
@@ -308,7 +295,9 @@ def write_page(file: Path, entries: Sequence[Entry], listed: Sequence[Table]) ->
     parts = []
     for name, head, rows in listed:
         kinds = ["ours" if row[0] in known else "reference" for row in rows]
-        parts.append((name, head, rows, kinds, best_cells(rows, wanted(name, head), flipped)))
+        parts.append(
+            (name, head, rows, kinds, best_cells(rows, wanted_directions(name, head), flipped))
+        )
     shell.write_page(
         file, "detectors/leaderboard.html", note=NOTE, unranked=unranked(entries), tables=parts
     )

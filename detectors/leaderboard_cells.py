@@ -8,6 +8,7 @@ from typing import Any
 from detectors.guarantee import per_cent as share_words
 from detectors.summary import figure
 from detectors.verdicts import CLASSES, wrong_share
+from engine.pages.best import Wanted
 from engine.statistics import least_negatives
 
 NOTE = (
@@ -115,3 +116,17 @@ def bounds_cell(bounds: tuple[float, float, int] | None) -> str:
         return "-"
     low, high, images = bounds
     return f"{low:.1f} to {high:.1f}, n = {images}"
+
+
+def wanted_directions(table: str, head: Sequence[str]) -> dict[int, Wanted]:
+    """Better direction of the columns in which the best figure is marked.
+
+    Args:
+        table: Name of the table.
+        head: Its columns.
+    """
+    if table == "Ranking":
+        return {3: "higher", 5: "higher", 7: "lower", 8: "higher"}
+    if table == "Verdicts":
+        return {2: "lower", 3: "lower", 5: "higher", 6: "lower", 8: "lower"}
+    return {} if "intervals" in table else dict.fromkeys(range(1, len(head)), "higher")
