@@ -234,6 +234,11 @@ CASES = [
         ("configs/redteam.yaml", "shielded", "people", "sd", "faces"),
         share=1,
     ),
+    Case(
+        "eval remover -c configs/remover.yaml -o out",
+        ("configs/remover.yaml", "people", "rid"),
+        share=1,
+    ),
     Case("eval leaderboard study matrix -o out", ("study", "matrix"), share=2, goes_on=False),
     Case("eval compare study matrix -o out.html", ("study", "matrix"), share=2, goes_on=False),
     Case("eval compare scores.csv scores.csv -o out.html", ("scores.csv",), share=1, goes_on=False),

@@ -332,6 +332,12 @@ def _configs() -> None:
                 }
             },
         },
+        "remover": {
+            "people": study["people"],
+            "arm": study["arms"]["rid"],
+            "training": {"steps": 1, "crop": 32, "widths": [8, 8]},
+            "accelerator": "cpu",
+        },
         "redteam": {
             "faces": "faces",
             "size": 64,
