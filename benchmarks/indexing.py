@@ -110,7 +110,7 @@ def measure(name: str) -> dict[str, float]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     way, batch = ROWS[name]
-    extractor = open_embedder(EmbedderConfig())
+    extractor = open_embedder(EmbedderConfig("checkpoints/tiny/copies"))
     images = []
     for number in range(IMAGES):
         image_u8 = torch.from_numpy(collage(1_000_000 + number, SIDE))

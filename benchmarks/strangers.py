@@ -42,7 +42,7 @@ INDICES = {
 def described(folder: Path, output: Path) -> VectorStore:
     """Describe the images of a folder."""
     options = JobOptions(batch_size=64, workers=0)
-    report = extract([folder], output, EmbedderConfig(), options)
+    report = extract([folder], output, EmbedderConfig("checkpoints/tiny/copies"), options)
     assert report is not None
     return report.store
 
@@ -58,7 +58,7 @@ def part(store: VectorStore, chosen: NDArray[np.int64], folder: Path | None = No
 
 def edited_copies(paths: list[str]) -> tuple[list[str], VectorStore]:
     """Describe images after every edit of the paper; names begin with the edit's number."""
-    embedder = open_embedder(EmbedderConfig())
+    embedder = open_embedder(EmbedderConfig("checkpoints/tiny/copies"))
     edits = flatten_suite(SUITES["paper"])
     names = []
     vectors = []

@@ -15,6 +15,7 @@ MODELS = {
     "Detector": "detectors.detector",
     "FaceNet": "models.faces.face_net",
     "CopyNet": "models.copy_net",
+    "PhotoCopyNet": "models.photo_copy_net",
     "ImageTextNet": "models.image_text_net",
 }
 """Module of each class that a ``config.json`` may name."""

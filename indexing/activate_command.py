@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -92,9 +93,7 @@ def extractors_of(settings: Any) -> list[EmbedderConfig]:
         ValueError: If the numbers of names and indices differ.
     """
     from indexing.target_indices import recorded_extractor
-    from models.embedder_config import EmbedderConfig
 
-    given = extractor_of(settings)
     names = settings.extractors or [None] * len(settings.index)
     if len(names) != len(settings.index):
         msg = (
@@ -102,10 +101,9 @@ def extractors_of(settings: Any) -> list[EmbedderConfig]:
             "index, or none"
         )
         raise ValueError(msg)
-    unset = given == EmbedderConfig(trust_torchscript=given.trust_torchscript)
     extractors = []
     for folder, name in zip(settings.index, names, strict=True):
-        config = recorded_extractor(folder, given.trust_torchscript) if unset else given
+        config = extractor_of(settings, partial(recorded_extractor, folder))
         extractors.append(replace(config, name=name) if name else config)
     return extractors
 

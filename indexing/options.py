@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,20 @@ def extractor_options(parser: Parser) -> None:
     )
 
 
-def extractor_of(settings: Any) -> EmbedderConfig:
-    """Return the settings of the descriptor network."""
-    config: EmbedderConfig = settings.extractor
-    return replace(config, trust_torchscript=settings.trust_torchscript)
+def extractor_of(
+    settings: Any, recorded: Callable[[bool], EmbedderConfig] | None = None
+) -> EmbedderConfig:
+    """Return the settings of the descriptor network.
+
+    Args:
+        settings: The parsed options.
+        recorded: Returns the network that an index or a vector store was made with, and takes
+            whether to trust TorchScript. It is asked if the options name no network.
+    """
+    from models.embedder_config import EmbedderConfig
+
+    trusted: bool = settings.trust_torchscript
+    given: EmbedderConfig = replace(settings.extractor, trust_torchscript=trusted)
+    if recorded is not None and given == EmbedderConfig(trust_torchscript=trusted):
+        return recorded(trusted)
+    return given

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from checkpoints.folders import project_path
 from indexing.index import Index
@@ -33,6 +35,13 @@ def open_searchable(folder: Path, mapped: bool = False, verify: bool = True) -> 
         store = VectorStore.open(folder, verify)
         return ExactIndex([(store.names, store.matrix)], "l2", store.embedder)
     return Index.open(folder, mapped, verify)
+
+
+def extractor_record(index: Searchable) -> Mapping[str, Any]:
+    """Return the record of an index's extractor; empty if there is none."""
+    if isinstance(index, Index):
+        return index.facts.get("extractor") or {}
+    return index.embedder if isinstance(index, ExactIndex) else {}
 
 
 def search(

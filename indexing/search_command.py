@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +55,10 @@ def act(settings: Any, output: Output) -> int:
     from engine.tables import write_table
     from indexing.extract import extract
     from indexing.matches import COLUMNS
-    from indexing.search import open_searchable, search
+    from indexing.search import extractor_record, open_searchable, search
     from indexing.search_page import write_page
     from indexing.verdicts import unlike_words
+    from models.embedder_config import EmbedderConfig
 
     # files to write, and the index
     page = settings.output.with_suffix(".html")
@@ -69,13 +71,13 @@ def act(settings: Any, output: Output) -> int:
             "extract descriptors in several processes with python -m indexing extract"
         )
         raise ValueError(msg)
+    recorded = partial(EmbedderConfig.from_record, extractor_record(index))
+    extractor = extractor_of(settings, recorded)
     devices = DeviceOptions(settings.accelerator, precision=settings.precision)
     job_options = JobOptions(devices, settings.batch_size, settings.workers)
     with TemporaryDirectory() as folder:
         # descriptors of the queries
-        report = extract(
-            settings.images, Path(folder) / "queries", extractor_of(settings), job_options
-        )
+        report = extract(settings.images, Path(folder) / "queries", extractor, job_options)
         if report is None:
             return 0
         # matches

@@ -42,7 +42,7 @@ class EmbedderConfig:
         ValueError: If the size is out of range.
     """
 
-    name: str = "checkpoints/tiny/copies"
+    name: str = "checkpoints/photo-copies"
     weights: Path | None = None
     size: int | None = None
     antialias: bool | None = None
@@ -68,7 +68,7 @@ class EmbedderConfig:
             ValueError: If the record does not name the embedder.
         """
         if not isinstance(record.get("name"), str):
-            remedy = "compute them again with python -m indexing extract"
+            remedy = "name it, or compute them again with python -m indexing extract"
             msg = f"the embedder of these vectors is not recorded; {remedy}"
             raise ValueError(msg)
         weights = Path(record["weights"]) if record.get("weights") else None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from checkpoints.classes import class_of
 from checkpoints.folders import model_folder, read_config
 from checkpoints.pull import pull
 from checkpoints.registry import Entry, registry
@@ -30,7 +31,7 @@ from models.towers import KINDS, open_towers
 PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors"]
 """Files to download from the Hub."""
 
-PROJECT_MODELS = ("CopyNet", "ImageTextNet")
+PROJECT_MODELS = ("CopyNet", "PhotoCopyNet", "ImageTextNet")
 """Class names of this project's embedders in config.json."""
 
 CHECKPOINT_SUFFIX = ".ckpt"
@@ -139,7 +140,7 @@ def _open_folder(name: str, appearance: bool) -> OpenedNetwork:
     if config.get("model_type") in KINDS:
         network, preprocess = open_towers(folder, config)
         return OpenedNetwork(network, preprocess, True, digest)
-    known = "CLIP, SigLIP, ViT (DINO), DINOv2, CopyNet and ImageTextNet"
+    known = "CLIP, SigLIP, ViT (DINO), DINOv2, CopyNet, PhotoCopyNet and ImageTextNet"
     msg = (
         f"{name} is a {own or config.get('model_type') or 'model of an unknown kind'}; "
         f"{known} can be used"
@@ -164,12 +165,10 @@ def _open_checkpoint(path: Path, appearance: bool) -> OpenedNetwork:
 
 def _open_own(kind: str, source: Path, digest: str, appearance: bool) -> OpenedNetwork:
     """Open a network of this project from its folder or a checkpoint."""
-    if kind == "CopyNet":
-        from models.copy_net import CopyNet
-
-        copy_net = CopyNet.from_pretrained(source, dtype=torch.float32).to(
-            memory_format=torch.channels_last
-        )
+    if kind in ("CopyNet", "PhotoCopyNet"):
+        copies: Any = class_of({"model": kind})
+        copy_net = copies.from_pretrained(source, dtype=torch.float32)
+        copy_net.to(memory_format=torch.channels_last)
         return OpenedNetwork(copy_net, Preprocessing(copy_net.image_size), False, digest)
     from models.image_text_net import ImageTextNet
 

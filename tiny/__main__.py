@@ -111,15 +111,16 @@ def train(settings: Any, output: Output) -> int:
 
     from checkpoints.folders import project_path
     from tiny.fitting import Place
-    from tiny.train import FROM_FOLDERS, RECIPES
+    from tiny.train import FROM_FOLDERS, FROM_PHOTOS, RECIPES
 
-    if settings.model != "all" and settings.model not in RECIPES:
-        msg = f"no model '{settings.model}'; choose one of {', '.join(RECIPES)}, or all"
+    recipes = RECIPES | FROM_PHOTOS
+    if settings.model != "all" and settings.model not in recipes:
+        msg = f"no model '{settings.model}'; choose one of {', '.join(recipes)}, or all"
         raise ValueError(msg)
-    if settings.data and settings.model not in FROM_FOLDERS:
+    if settings.data and settings.model not in (*FROM_FOLDERS, *FROM_PHOTOS):
         msg = (
             f"{settings.model} needs identities, which only drawn portraits have; "
-            f"--data is for {', '.join(FROM_FOLDERS)}"
+            f"--data is for {', '.join((*FROM_FOLDERS, *FROM_PHOTOS))}"
         )
         raise ValueError(msg)
     if (settings.data or settings.autoencoder) and settings.output == SHIPPED:
@@ -140,7 +141,7 @@ def train(settings: Any, output: Output) -> int:
         place = Place(
             settings.output, settings.work, settings.data, settings.size, settings.autoencoder
         )
-        RECIPES[name](place, name, settings.steps)
+        recipes[name](place, name, settings.steps)
     output.result(models=names, output=settings.output)
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import skimage
 import sklearn.datasets
@@ -17,11 +19,15 @@ from torch.utils.data import Dataset
 from images.io import to_uint8
 from images.transforms import RGBImage
 from models.copy_net import CopyNet
+from models.photo_copy_net import PhotoCopyNet
 from models.preprocessing import normalize, resize
 from tiny.collages import collage
 from tiny.copy_edits import random_edit, random_mask
 from tiny.dataset import PortraitDataset
+from tiny.photo_crops import PhotoCrops
 from tiny.schedule import one_cycle
+
+Edit = Callable[[Tensor, int], Tensor]
 
 STORED_SIDE_PX = 96
 """Side of the stored images; the network gets views of its input size."""
@@ -114,11 +120,16 @@ class CopyTask(LightningModule):
         lr: Peak learning rate.
         temperature: Temperature of the similarities.
         spread: Weight of the entropy term, which spreads descriptors evenly.
+
+    Attributes:
+        edit: Edits a batch at random, and resizes it to a side in pixels.
     """
+
+    edit: Edit = staticmethod(random_edit)
 
     def __init__(
         self,
-        network: CopyNet,
+        network: CopyNet | PhotoCopyNet,
         steps: int,
         lr: float = 3e-3,
         temperature: float = 0.05,
@@ -141,8 +152,8 @@ class CopyTask(LightningModule):
         # Two views of each image; half of the first ones are not edited.
         resized = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
         is_unedited = random_mask(len(images), 0.5)
-        first_views = torch.where(is_unedited, resized, random_edit(images, side))
-        second_views = random_edit(images, side)
+        first_views = torch.where(is_unedited, resized, self.edit(images, side))
+        second_views = self.edit(images, side)
         descriptors = self.network(normalize(torch.cat([first_views, second_views])))
         first, second = descriptors.chunk(2)
         # InfoNCE, and the distance to the nearest other image.
@@ -172,21 +183,26 @@ class CopyTask(LightningModule):
 
 @torch.no_grad()
 def fit_projection(
-    network: CopyNet, pictures: CopyPictures, count: int = 2000, copies: int = 4, seed: int = 12
+    network: CopyNet | PhotoCopyNet,
+    pictures: CopyPictures | PhotoCrops,
+    count: int = 2000,
+    copies: int = 4,
+    seed: int = 12,
+    edit: Edit = random_edit,
 ) -> None:
     """Fit the projection in closed form by Fisher's linear discriminant.
 
     It keeps the directions in which images differ most, relative to the effect of edits.
 
     Args:
-        network: Trained network. Its projection is replaced, and it standardizes its inputs from
-            now on.
+        network: Trained network; its projection is replaced.
         pictures: Images to fit on.
         count: Number of images to use.
         copies: Edits of each image.
         seed: Seed of the choice and the edits.
+        edit: Edits a batch at random, and resizes it to a side in pixels.
     """
-    network.eval().standardise = True
+    network.eval()
     generator = torch.Generator().manual_seed(seed)
     indices = torch.randperm(len(pictures), generator=generator)[:count].tolist()
     # Features of the images and their edits, (count, 1 + copies, D).
@@ -197,7 +213,7 @@ def fit_projection(
             batch = indices[start : start + 100]
             images = torch.stack([pictures[index]["image"] for index in batch])
             views = [resize(images, network.image_size, antialias=True)]
-            views += [random_edit(images, network.image_size) for _ in range(copies)]
+            views += [edit(images, network.image_size) for _ in range(copies)]
             view_features = [network.pooled_features(normalize(view)) for view in views]
             batches.append(torch.stack(view_features, dim=1).double())
     features = torch.cat(batches)

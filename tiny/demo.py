@@ -50,7 +50,7 @@ def indexing_demo(
     images = folder / "pictures"
     activated = folder / "active"
     index = folder / "index"
-    extractor = EmbedderConfig()
+    extractor = EmbedderConfig("checkpoints/tiny/copies")
     export_pictures(images, training=0, references=references, originals=originals, strangers=0)
     extract_options = JobOptions(DeviceOptions("cpu"), workers=0)
     features = extract([images / "references"], folder / "features", extractor, extract_options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tiny.photo_copies import train_photo_copies
 from tiny.train_adapter import train_adapter
 from tiny.train_diffusion import (
     AutoencoderRecipe,
@@ -38,7 +39,10 @@ RECIPES: dict[str, Callable[..., None]] = {
     "index": train_index,
     "embedder": train_embedder,
 }
-"""Recipes of the shipped models and their intermediate results, in the order of dependence."""
+"""Recipes of the toy models and their intermediate results, in the order of dependence."""
+
+FROM_PHOTOS: dict[str, Callable[..., None]] = {"photo-copies": train_photo_copies}
+"""Recipes that need photos; ``all`` leaves them out."""
 
 FROM_FOLDERS = ("vae-a", "vae-b", "sd-a1", "sd-a2", "sd-b", "ddpm")
 """Models that can be trained on any images; the others need the portraits' identities."""

@@ -104,6 +104,7 @@ def train_copies(
     seconds = fit(CopyTask(network, total), data, total, place.work / name)
     # Fit the projection to the weights as they are shipped, in float16.
     part = CopyPictures(0, collages * 3 // 8, portraits * 3 // 8, windows * 3 // 8)
+    network.standardise = True
     fit_projection(network.half().float(), part)
     fitted = CopyNet(standardise=True)
     fitted.load_state_dict(network.state_dict())

@@ -19,6 +19,7 @@ from images.transforms.views import View
 from models.copy_net import CopyNet
 from models.faces.face_net import FaceNet
 from models.image_text_net import ImageTextNet
+from models.photo_copy_net import PhotoCopyNet
 from rid.generator import PerturbationGenerator
 
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "tiny"
@@ -38,6 +39,7 @@ MAKERS = {
         "timm", {"name": "resnet10t", "frozen_stages": 1}, View("crop", 32, 32)
     ),
     "CopyNet": lambda: CopyNet(image_size=16, channels=(8, 8), descriptor=4, standardise=True),
+    "PhotoCopyNet": lambda: PhotoCopyNet(image_size=32, descriptor=4),
     "ImageTextNet": lambda: ImageTextNet(
         ["a", "red"], side=32, reader=(4, 4, 8), looks=(4, 8), appearance=4
     ),

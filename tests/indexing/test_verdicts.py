@@ -239,7 +239,7 @@ def test_real_strangers_are_called_copies_no_more_often_than_stated(tmp_path):
     for offset, name in enumerate(("entries", "background", "strangers")):
         (tmp_path / f"{name}.txt").write_text("".join(f"{file}\n" for file in files[offset::3]))
         command = ["extract", f"{tmp_path}/{name}.txt", "-o", f"{tmp_path}/{name}", "--workers=0"]
-        assert run(main, command) == 0
+        assert run(main, [*command, "--extractor.name=checkpoints/tiny/copies"]) == 0
         parts[name] = VectorStore.open(tmp_path / name)
     for background in (tmp_path / "background", None):
         index = build(
