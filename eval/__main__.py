@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.cli import Output, Parser, Room, Training, Verb, add_job_arguments, job_options, run
+from engine.cli import Output, Parser, Room, Training, Verb, run
 from eval.compare import command as compare_command
 from eval.studies import (
     leaderboard_command,
@@ -15,61 +15,8 @@ from eval.studies import (
     purify_command,
     redteam_command,
     remover_command,
+    retrieval_command,
 )
-from eval.studies.renamed import RETRIEVAL_RENAMED
-
-RETRIEVAL_SETTINGS = (
-    "index",
-    "originals",
-    "output",
-    "arms",
-    "distractor_queries",
-    "suite",
-    "pdq",
-    "k",
-    "parameters",
-    "beta",
-    "seed",
-    "resamples",
-)
-"""Options of ``retrieval`` that are arguments of the study of the same name."""
-
-
-def retrieval_options(parser: Parser) -> None:
-    """Add the options of ``retrieval``."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    parser.add_call("eval.studies.retrieval:run_retrieval", skip={"output", "extractor", "options"})
-    add_job_arguments(
-        parser, batch_size=16, per_batch="images processed together, each with all edits"
-    )
-    parser.add_call(
-        "models.embedder_config:EmbedderConfig", "extractor", skip={"trust_torchscript"}
-    )
-    parser.add_argument(
-        "--trust-torchscript",
-        action="store_true",
-        help="execute the program in a TorchScript file",
-    )
-
-
-def retrieval(settings: Any, output: Output) -> int:
-    """Run the copy-detection study; return 0 only if complete."""
-    from eval.reports.retrieval import text
-    from eval.studies.retrieval import run_retrieval
-
-    extractor = replace(settings.extractor, trust_torchscript=settings.trust_torchscript)
-    outcome = run_retrieval(
-        **{name: settings[name] for name in RETRIEVAL_SETTINGS},
-        extractor=extractor,
-        options=job_options(settings),
-    )
-    if outcome is None:
-        return 0
-    summary, report = outcome
-    output.result(text(summary), results=summary)
-    code = output.report(report, f"images looked up in {settings.output}")
-    print_report_path(settings.output, output)
-    return code
 
 
 def rag_options(parser: Parser) -> None:
@@ -255,12 +202,6 @@ def serve(settings: Any, output: Output) -> int:
     return 0
 
 
-def print_report_path(folder: Path, output: Output) -> None:
-    """Print the path of a study's report."""
-    report = folder / "report.html"
-    output.result(f"report: {report}", report=report)
-
-
 VERBS: dict[str, Verb | Training] = {
     "personalize": protection_command.PERSONALIZE,
     "matrix": protection_command.MATRIX,
@@ -268,13 +209,7 @@ VERBS: dict[str, Verb | Training] = {
     "leaderboard": leaderboard_command.VERB,
     "purify": purify_command.VERB,
     "remover": remover_command.VERB,
-    "retrieval": Verb(
-        "Look up edited copies of released images in an index; write tables, plots and a report.",
-        "eval retrieval -c configs/indexing/tiny_retrieval.yaml -o OUT/",
-        retrieval_options,
-        retrieval,
-        renamed=RETRIEVAL_RENAMED,
-    ),
+    "retrieval": retrieval_command.VERB,
     "rag": Verb(
         "Query a retrieval-augmented generator for every key, with and without the sentinels in "
         "its database; decide; write a report.",
