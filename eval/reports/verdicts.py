@@ -25,9 +25,9 @@ SIGNS = {"ism_all": 1, "fdfr": -1}
 NAMES = {"ism_all": "ISM", "fdfr": "FDFR"}
 
 CRITERIA = (
-    "Holds: the 95 % interval of the paired difference over people lies on the side of less "
-    f"identity. Fails: the whole interval shows an effect of less than {MARGIN:g}. Not shown: "
-    "neither. Every interval is of its cell alone, not adjusted for the number of cells."
+    "Holds: the whole 95 % interval of the paired difference over people shows less identity by "
+    f"more than {MARGIN:g}. Fails: it shows an effect of less than {MARGIN:g}. Not shown: neither. "
+    "Every interval is of its cell alone, not adjusted for the number of cells."
 )
 """Explanation of the verdicts."""
 
@@ -63,7 +63,7 @@ class CellVerdict:
         ends = [SIGNS[self.metric] * end for end in difference.interval]
         if min(ends) > -MARGIN:
             return "fails"
-        return "holds" if max(ends) < 0 else "not shown"
+        return "holds" if max(ends) < -MARGIN else "not shown"
 
     @property
     def name(self) -> str:

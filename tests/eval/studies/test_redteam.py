@@ -163,6 +163,12 @@ def test_a_verdict_needs_an_interval():
     assert verdicts[0].minutes is None
 
 
+def test_an_effect_that_is_certain_but_small_is_no_protection():
+    [verdict] = judge_cells(cells({"ti": (-0.05, 0.02)}), "protected")
+    assert verdict.difference.interval[1] < 0, "a certain effect"
+    assert verdict.verdict == "not shown"
+
+
 def test_one_person_shows_nothing_about_others():
     rows = cells({"ti": (-0.3, 0.0)}, people=1)
     verdicts = judge_cells(rows, "protected")
