@@ -246,8 +246,9 @@ def test_every_tab_has_an_example_at_one_click(demo, visit):
     assert page.locator("#attack-clean img").count() == 4
     assert page.locator("#attack-protected img").count() == 4
     page.get_by_role("tab", name="Sentinel").first.click()
-    assert "QRVXHK" in page.locator("#sentinel-table").inner_text()
+    page.wait_for_function("document.querySelector('#sentinel-table').innerText.includes('QRVXHK')")
     page.get_by_role("tab", name="Find").first.click()
+    page.wait_for_function("document.querySelector('#find-table').innerText.includes('collage_')")
     table = page.locator("#find-table")
     assert re.search(r"\b1\s+collage_1010017\.png\s+0\.\d+\s+unsure", table.inner_text())
     assert page.locator("#find-shown img").count() >= 6, "the image and its five entries"
