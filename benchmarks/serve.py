@@ -40,7 +40,7 @@ HEADERS = {"content-type": "image/png"}
 
 @dataclass
 class Load:
-    """What the clients saw.
+    """Count what the clients saw.
 
     Attributes:
         statuses: Answers by status; ``lost`` for connections that broke.

@@ -27,13 +27,13 @@ SQUARES = {
     "tile_crop": "The square of {size} pixels in the center is judged; smaller images are "
     "repeated.",
 }
-"""What is judged, by the policy of the view."""
+"""Part of the image that is judged, by the policy of the view."""
 
 RESIZED = (
     "The shorter side is resized to {resize} pixels, and the square of {size} pixels in the center "
     "is judged."
 )
-"""What is judged by the other policies."""
+"""Part of the image that is judged by the other policies."""
 
 
 class WithDistances(nn.Module):

@@ -121,8 +121,7 @@ def match_queries(
     ranked_scores = lead(similarities, beta)[:, :k]
     if beta:
         judge = NO_VERDICTS
-    elif judge.normalizer is not None and len(queries):
-        ranked_scores = ranked_scores - judge.normalizer(queries)[:, None]
+    ranked_scores = judge.scores(ranked_scores, queries)
     # matches at or above the threshold
     found: list[list[Match]] = []
     for row, query in enumerate(names):

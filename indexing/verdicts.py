@@ -82,6 +82,14 @@ class Judge:
             return "copy"
         return "unsure" if score > self.unsure else "not in the index"
 
+    def scores(
+        self, similarities: NDArray[np.float64], queries: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Normalize similarities (N, k) to the scores that are judged, for queries (N, D)."""
+        if self.normalizer is None or not len(queries):
+            return similarities
+        return similarities - self.normalizer(queries)[:, None]
+
     def unlike(self, queries: NDArray[np.float32]) -> int:
         """Count the queries (N, D) that are unlike the background set, as 1 % of strangers are."""
         if self.normalizer is None or self.least_alike is None or not len(queries):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +15,42 @@ MAX_SIDE = 1024
 """Largest input side, in pixels."""
 
 
-class CopyNet(SavedModel, tags=["copy-detection"]):
+class CopyNetwork(SavedModel, tags=["copy-detection"]):
+    """Base of the copy-detection networks: a linear layer on pooled features.
+
+    Args:
+        image_size: Side of the input, in pixels.
+
+    Raises:
+        ValueError: If the side is out of range.
+    """
+
+    project: nn.Linear
+
+    def __init__(self, image_size: int) -> None:
+        super().__init__()
+        if not 1 <= image_size <= MAX_SIDE:
+            msg = f"image_size must be 1 to {MAX_SIDE} pixels, got {image_size}"
+            raise ValueError(msg)
+        self.image_size = image_size
+
+    @abstractmethod
+    def pooled_features(self, images: Tensor) -> Tensor:
+        """Compute the input of the linear layer from normalized images."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute unit-length descriptors.
+
+        Args:
+            images: (B, 3, S, S), normalized by ImageNet's mean and standard deviation.
+
+        Returns:
+            (B, D) float32.
+        """
+        return F.normalize(self.project(self.pooled_features(images)).float(), dim=1)
+
+
+class CopyNet(CopyNetwork):
     """Convolutional network with generalized-mean pooling and a linear layer.
 
     Pooling is that of Radenović et al., arXiv 1711.02512.
@@ -47,11 +84,7 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
         power: float = 3.0,
         standardise: bool = False,
     ) -> None:
-        super().__init__()
-        if not 1 <= image_size <= MAX_SIDE:
-            msg = f"image_size must be 1 to {MAX_SIDE} pixels, got {image_size}"
-            raise ValueError(msg)
-        self.image_size = image_size
+        super().__init__(image_size)
         self.power = power
         self.standardise = standardise
         stages: list[nn.Module] = []
@@ -61,17 +94,6 @@ class CopyNet(SavedModel, tags=["copy-detection"]):
             in_channels = width
         self.trunk = nn.Sequential(*stages)
         self.project = nn.Linear(in_channels, descriptor)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Compute unit-length descriptors.
-
-        Args:
-            images: (B, 3, S, S), normalized by ImageNet's mean and standard deviation.
-
-        Returns:
-            (B, D) float32.
-        """
-        return F.normalize(self.project(self.pooled_features(images)).float(), dim=1)
 
     def pooled_features(self, images: Tensor) -> Tensor:
         """Compute the input of the linear layer, (B, width of the last stage)."""

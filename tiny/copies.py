@@ -18,8 +18,7 @@ from torch.utils.data import Dataset
 
 from images.io import to_uint8
 from images.transforms import RGBImage
-from models.copy_net import CopyNet
-from models.photo_copy_net import PhotoCopyNet
+from models.copy_net import CopyNetwork
 from models.preprocessing import normalize, resize
 from tiny.collages import collage
 from tiny.copy_edits import random_edit, random_mask
@@ -129,7 +128,7 @@ class CopyTask(LightningModule):
 
     def __init__(
         self,
-        network: CopyNet | PhotoCopyNet,
+        network: CopyNetwork,
         steps: int,
         lr: float = 3e-3,
         temperature: float = 0.05,
@@ -183,7 +182,7 @@ class CopyTask(LightningModule):
 
 @torch.no_grad()
 def fit_projection(
-    network: CopyNet | PhotoCopyNet,
+    network: CopyNetwork,
     pictures: CopyPictures | PhotoCrops,
     count: int = 2000,
     copies: int = 4,

@@ -69,7 +69,7 @@ def compare_rag(a: Path, b: Path) -> Compared:
 
 
 def _triggered(trials: Trials) -> dict[str, bool]:
-    """Whether any trial triggered a search, by sentinel; sentinels need a trial."""
+    """Tell by sentinel if any trial triggered a search; sentinels need a trial."""
     return {
         name: any(triggered(trial) for trial in entry["trials"])
         for name, entry in trials.entries.items()

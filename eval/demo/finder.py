@@ -123,18 +123,16 @@ class Finder:
             return []
         vectors = self.embed(images)
         similarity = self.index.similarity(vectors)
-        shifts = np.zeros(len(vectors))
-        if self.judge.normalizer is not None:
-            shifts = self.judge.normalizer(vectors)
         results: list[list[Entry]] = [[] for _ in images]
         for index, own in ((self.index, False), (visitor.index, True)):
             if index is None:
                 continue
             distances, ids = index.search(vectors, k)
             similarities = similarity(distances, ids)
+            scores = self.judge.scores(similarities, vectors)
             for query, column in np.argwhere(ids >= 0):
+                verdict = self.judge.verdict(float(scores[query, column]))
                 value = float(similarities[query, column])
-                verdict = self.judge.verdict(value - shifts[query])
                 results[query].append(Entry(value, int(ids[query, column]), own, verdict))
         for entries in results:
             entries.sort(key=lambda entry: -entry.similarity)

@@ -7,24 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from engine.cli.noise import ROOMS
 from engine.files import read_text, refuse_existing, write_text
 
 ROOT = Path(__file__).parents[2]
 
 FILES = Path(__file__).with_name("space_files")
 
-ROOMS = (
-    "engine",
-    "images",
-    "checkpoints",
-    "models",
-    "datamodules",
-    "rid",
-    "detectors",
-    "indexing",
-    "sentinels",
-    "eval",
-)
+NEEDED_ROOMS = [room for room in ROOMS if room != "tiny"]
 
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "node_modules", "tiny", "space_files")
 
@@ -47,7 +37,7 @@ def write_space(target: Path) -> None:
         ValueError: If it exists.
     """
     refuse_existing(target)
-    for room in ROOMS:
+    for room in NEEDED_ROOMS:
         shutil.copytree(ROOT / room, target / room, ignore=LEFT_OUT)
     for name in MODELS:
         shutil.copytree(ROOT / "checkpoints" / "tiny" / name, target / "checkpoints/tiny" / name)

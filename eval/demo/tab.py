@@ -1,4 +1,4 @@
-"""What every tab has: files, examples at one click, buttons, progress, cancelling, a report."""
+"""Parts of every tab: files, examples at one click, buttons, progress, cancelling, a report."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ class Task(ABC):
     """Path of the requests."""
 
     about: ClassVar[str]
-    """What is answered, in words."""
+    """Description of the answer."""
 
     words: Sequence[str] = ()
-    """What holds of every answer, in sentences."""
+    """Sentences that hold of every answer."""
 
     @abstractmethod
     def answer(self, name: str, content: bytes, max_pixels: int) -> Answer:

@@ -1,4 +1,4 @@
-"""What the service computes of an image, as the commands do."""
+"""Answers of the service, computed as the commands do."""
 
 from __future__ import annotations
 

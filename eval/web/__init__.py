@@ -1,1 +1,1 @@
-"""What the servers of this room share: host names, headers, limits of rate."""
+"""Parts that the servers of this room share: host names, headers, limits of rate."""

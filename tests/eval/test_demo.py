@@ -253,7 +253,10 @@ def test_every_tab_has_an_example_at_one_click(demo, visit):
     assert re.search(r"\b1\s+collage_1010017\.png\s+0\.\d+\s+unsure", table.inner_text())
     assert page.locator("#find-shown img").count() >= 6, "the image and its five entries"
     page.get_by_role("button", name="Example: a drawn image that is no entry").click()
-    page.wait_for_function("document.querySelector('#find-table').innerText.includes('stranger')")
+    page.wait_for_function(
+        "/^stranger.png\\s+1\\s+collage_\\d+.png\\s+0.\\d+\\s+\\w/m.test("
+        "document.querySelector('#find-table').innerText)"
+    )
     assert re.search(r"\b1\s+collage_\d+\.png\s+0\.\d+\s+not in the index", table.inner_text())
 
 

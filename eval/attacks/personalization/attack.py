@@ -38,7 +38,7 @@ class Personalization(Attack):
     """
 
     keeps_weights = True
-    """What is learned is small enough to keep."""
+    """True if the learned weights are small enough to keep."""
     negative_prompt: str | None = None
     """Negative prompt of the attacker's images; None for the empty one."""
 
