@@ -38,6 +38,7 @@ from detectors.scoring import (
 from detectors.uncertainty import resampling_units
 from engine.files import write_bytes
 from engine.job import JobOptions
+from images.transforms import RandomHistory
 
 
 class CalibrationJob(ScoreJob):
@@ -77,6 +78,7 @@ def calibrate(
     rates: Sequence[float] = RATES,
     rule: CropRule = CENTER,
     options: JobOptions = OPTIONS,
+    histories: float = 0.0,
 ) -> tuple[Calibration, Answers] | None:
     """Calibrate a detector on held-out images, and store the calibration.
 
@@ -90,20 +92,24 @@ def calibrate(
         rates: Error rates of the operating points, between 0 and 1.
         rule: Crops to judge, now and whenever the calibration is used.
         options: Options of the job.
+        histories: Share of the images to give a random history of edits to before they are scored,
+            0 to 1.
 
     Returns:
         The calibration and the answers it is fitted on; None on every process but the first.
 
     Raises:
         FileNotFoundError: If the detector or shards are missing.
-        ValueError: If the shards hold one class only, or a rate is not between 0 and 1.
+        ValueError: If the shards hold one class only, or a rate or ``histories`` is out of
+            range.
     """
     detector = load_detector(name)
     detector.calibration = replace(detector.calibration, crops=rule)
     target = calibration_folder(name)
-    settings = detector_settings(name, detector)
+    edit, edited = history(histories)
+    settings = detector_settings(name, detector) | edited
     shards = find_stored([detector], data)
-    questions = shard_by_shard(detector, shards)
+    questions = shard_by_shard(detector, shards, edit=edit)
     record = target.with_name(f"{target.name}.calibration-{settings['weights'][:8]}")
     job = CalibrationJob("detectors calibrate", record / "shards", options)
     answers = score(job, questions, record, settings)
@@ -116,12 +122,24 @@ def calibrate(
     if not has_folder:
         # scoring may have changed the precision of the weights
         detector = load_detector(name)
-    calibration = with_data(Calibration.fit(scores, rates, rule), shards)
+    calibration = with_data(Calibration.fit(scores, rates, rule), shards, histories)
     detector.domain, guard = fit_domain(scores, features)
     detector.calibration = replace(calibration, domain=guard)
     save = detector.save_extras if has_folder else detector.save_pretrained
     save(target)
     return detector.calibration, answers
+
+
+def history(share: float) -> tuple[RandomHistory | None, dict[str, str]]:
+    """Return the edit of a share of the images, and the settings that name it; none for 0.
+
+    Raises:
+        ValueError: If the share is not from 0 to 1.
+    """
+    if not share:
+        return None, {}
+    edit = RandomHistory(share)
+    return edit, {"edit": str(edit)}
 
 
 def fit_domain(scores: Scores, features: Floats) -> tuple[Domain | None, DomainData | None]:
@@ -143,14 +161,16 @@ def fit_domain(scores: Scores, features: Floats) -> tuple[Domain | None, DomainD
     return domain, DomainData(RATE, fitted, len(scores) - fitted, "")
 
 
-def with_data(calibration: Calibration, shards: Sequence[StoredShard]) -> Calibration:
-    """Add date and shards to the record of a calibration's images."""
+def with_data(
+    calibration: Calibration, shards: Sequence[StoredShard], histories: float
+) -> Calibration:
+    """Add date, shards and the share with a history to the record of a calibration's images."""
     data = calibration.data
     if data is None:
         return calibration
     hashes = {PurePosixPath(shard.url).name: shard.sha256 for shard in shards}
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return replace(calibration, data=replace(data, date=today, shards=hashes))
+    return replace(calibration, data=replace(data, date=today, shards=hashes, histories=histories))
 
 
 def calibration_folder(name: str) -> Path:
@@ -182,6 +202,7 @@ def calibrate_ensemble(
     rates: Sequence[float] = RATES,
     rule: CropRule = CENTER,
     options: JobOptions = OPTIONS,
+    histories: float = 0.0,
 ) -> tuple[Calibration, Answers] | None:
     """Calibrate several detectors as one, and store them as an ensemble.
 
@@ -195,6 +216,8 @@ def calibrate_ensemble(
         rates: Error rates of the operating points, between 0 and 1.
         rule: Crops to judge, now and whenever the calibration is used.
         options: Options of the job.
+        histories: Share of the images to give a random history of edits to before they are scored,
+            0 to 1.
 
     Returns:
         The calibration and the answers it is fitted on; None on every process but the first.
@@ -209,11 +232,12 @@ def calibrate_ensemble(
     members = tuple(Member(name, "") for name in names)
     ensemble = Ensemble(detectors, members, None)
     shards = find_stored(list(detectors.values()), data)
-    by_detector, settings = ensemble_questions(ensemble, shards)
+    edit, edited = history(histories)
+    by_detector, settings = ensemble_questions(ensemble, shards, edit)
     record = output / "calibration.run"
     job = ScoreJob("detectors calibrate", record / "shards", options)
     questions = [question for of_detector in by_detector for question in of_detector]
-    answers = score(job, questions, record, {"detectors": settings})
+    answers = score(job, questions, record, {"detectors": settings} | edited)
     if answers is None:
         return None
     scored = common_images([answers.of(of_detector) for of_detector in by_detector])
@@ -224,7 +248,7 @@ def calibrate_ensemble(
         fitted.append(Member(name, "", scale, bias))
     ensemble = replace(ensemble, members=tuple(fitted))
     combined = ensemble.combine_scores([scores.where(~first_half) for scores in scored])
-    calibration = with_data(Calibration.fit(combined, rates, rule), shards)
+    calibration = with_data(Calibration.fit(combined, rates, rule), shards, histories)
     replace(ensemble, calibration=calibration).save(output)
     shutil.rmtree(record)
     return calibration, answers

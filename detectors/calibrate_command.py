@@ -32,6 +32,13 @@ def options(parser: Parser) -> None:
         "generated ones called real; a rate r takes 1/r - 1 images of a class",
     )
     add_crops(parser, "center")
+    parser.add_argument(
+        "--histories",
+        type=float,
+        default=0.0,
+        help="share of the images, 0 to 1, that are edited at random before they are scored, as by "
+        "RandomHistory in training: the rates are then those of such a mixture",
+    )
 
 
 def act(settings: Any, output: Output) -> int:
@@ -49,7 +56,7 @@ def act(settings: Any, output: Output) -> int:
 
     names = settings.detectors
     rule = CropRule.given(settings.crops, settings.pool) or CENTER
-    job = (settings.max_fpr, rule, job_options(settings))
+    job = (settings.max_fpr, rule, job_options(settings), settings.histories)
     if (len(names) > 1) != (settings.output is not None):
         msg = "several detectors need -o, the folder of their ensemble; one detector has none"
         raise ValueError(msg)

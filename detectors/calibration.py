@@ -268,6 +268,8 @@ def calibration_values(calibration: Calibration) -> dict[str, Any]:
     del values["max_fpr"]
     if calibration.crops == CENTER:
         del values["crops"]
+    if calibration.data is not None and not calibration.data.histories:
+        del values["data"]["histories"]
     return values
 
 

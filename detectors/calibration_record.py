@@ -51,9 +51,12 @@ class CalibrationData:
         generated: Number of generated images.
         date: Date of the fit, YYYY-MM-DD, in UTC.
         shards: SHA-256 of each shard, by file name; empty for a remote one.
+        histories: Share of the images that a random history of edits was given to, 0 to 1; see
+            :class:`images.transforms.histories.RandomHistory`.
     """
 
     real: int
     generated: int
     date: str = ""
     shards: dict[str, str] | None = None
+    histories: float = 0.0

@@ -8,6 +8,7 @@ from detectors.calibration import REMEDY, Calibration
 from engine.statistics import least_scores
 
 if TYPE_CHECKING:
+    from detectors.calibration_record import CalibrationData
     from detectors.ensemble import Ensemble
 
 
@@ -37,10 +38,18 @@ def bound_words(calibration: Calibration) -> str:
         else:
             parts.append(
                 f"a {kind} image like {'those' if count is None else f'the {count}'} of the "
-                f"calibration is called {wrong} "
+                f"calibration{history_words(data)} is called {wrong} "
                 f"with a probability of at most {rate}"
             )
     return ", and ".join(parts)
+
+
+def history_words(data: CalibrationData | None) -> str:
+    """Say how many of a calibration's images were edited; nothing if none was."""
+    if data is None or not data.histories:
+        return ""
+    share = "all" if data.histories == 1 else per_cent(data.histories)
+    return f", {share} of which had a random history of edits,"
 
 
 def ensemble_words(ensemble: Ensemble) -> list[str]:

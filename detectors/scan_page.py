@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.calibration import VERDICT_RATE
-from detectors.guarantee import ensemble_words, per_cent, purpose_words
+from detectors.guarantee import ensemble_words, history_words, per_cent, purpose_words
 from detectors.heat_maps import heat_image
 from detectors.operating_points import OperatingPoint
 from engine.ordered import map_ahead
@@ -140,7 +140,8 @@ def _detector_row(name: str, detector: Detector) -> list[Any]:
     data = calibration.data
     fitted = f"{calibration.images} images" if calibration.images else "nothing"
     if data is not None:
-        fitted = f"{data.real} real and {data.generated} generated images, {data.date}"
+        fitted = f"{data.real} real and {data.generated} generated images"
+        fitted += f"{history_words(data)} {data.date}" if data.histories else f", {data.date}"
     point = calibration.point
     rate = "-" if point is None else per_cent(point.max_fpr)
     return [name, detector.kind, fitted, rate]

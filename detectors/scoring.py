@@ -198,7 +198,10 @@ def find_stored(detectors: Sequence[Detector], data: Sequence[str]) -> tuple[Sto
 
 
 def shard_by_shard(
-    detector: Detector, shards: Sequence[StoredShard], start: str = ""
+    detector: Detector,
+    shards: Sequence[StoredShard],
+    start: str = "",
+    edit: Edit | None = None,
 ) -> list[Question]:
     """Build a question for every shard.
 
@@ -207,11 +210,12 @@ def shard_by_shard(
         shards: Shards of images or features.
         start: Start of the questions' names; the rest is the shard's path below the folder that
             all shards have in common.
+        edit: Edit applied to every image before the view.
     """
     # not os.path.commonpath, which would shorten "://"
     urls = [shard.url for shard in shards]
     common = os.path.commonprefix(urls).rfind("/") + 1  # noqa: RUF071
-    return [Question(start + shard.url[common:], detector, (shard,)) for shard in shards]
+    return [Question(start + shard.url[common:], detector, (shard,), edit) for shard in shards]
 
 
 def detector_settings(name: str, detector: Detector) -> dict[str, Any]:

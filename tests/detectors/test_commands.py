@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from detectors.__main__ import main as door
 from detectors.calibration import Calibration
@@ -79,6 +80,24 @@ def test_calibrate_and_test_from_the_door(trained, shards, tmp_path, capsys):
         == 2
     )
     assert "no shards at nowhere" in capsys.readouterr().err
+
+
+def test_a_calibration_on_edited_images_says_so(shards, tmp_path, capsys):
+    torch.manual_seed(0)
+    view = View("crop", size=32, resize=32)
+    Detector("tiny_patches", view=view).save_pretrained(tmp_path / "detector")
+    command = ["calibrate", str(tmp_path / "detector"), "--data", f"[{shards}/train-*.tar]"]
+    command += ["--workers", "0", "--accelerator", "cpu"]
+    assert run_command(door, command) == 0
+    assert "of the calibration is called generated" in capsys.readouterr().out
+    plain = Calibration.open(tmp_path / "detector")
+    assert run_command(door, [*command, "--histories", "0.8"]) == 0
+    assert "the calibration, 80 % of which had a random history" in capsys.readouterr().out
+    edited = Calibration.open(tmp_path / "detector")
+    assert (plain.data.histories, edited.data.histories) == (0, 0.8)
+    assert plain.scale > edited.scale, "edits hide what tells the classes apart"
+    assert run_command(door, [*command, "--histories", "8"]) == 2
+    assert "a history's share, 0 to 1; got 8.0" in capsys.readouterr().err
 
 
 def test_several_detectors_are_tested_as_one(trained, shards, tmp_path):

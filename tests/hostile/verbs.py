@@ -89,7 +89,8 @@ CASES = [
         f"detectors features frozen --data [shards/train-*.tar] -o out {ONE}", ("frozen", "shards")
     ),
     Case(
-        "detectors calibrate detector --data [shards/val-*.tar] --workers 0 --accelerator cpu",
+        "detectors calibrate detector --data [shards/val-*.tar] --histories 0.5 "
+        "--workers 0 --accelerator cpu",
         ("detector", "shards"),
         goes_on=False,
     ),
