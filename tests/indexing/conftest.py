@@ -1,11 +1,14 @@
 """A small real extractor, drawn pictures, and an index of them."""
 
+import shutil
+
 import pytest
 import torch
 
 from images.io import save_png
 from images.photo import Photo
 from models.copy_net import CopyNet
+from tests.indexing.commands import indexing
 from tiny.collages import collage
 
 
@@ -41,27 +44,14 @@ def originals(tmp_path_factory):
 @pytest.fixture(scope="session")
 def index(extractor, references, tmp_path_factory):
     """An IVF-PQ index of the references, made by the commands."""
-    from engine.cli import run
-    from indexing.__main__ import main
-
     root = tmp_path_factory.mktemp("index")
-    assert (
-        run(
-            main,
-            [
-                "extract",
-                str(references),
-                "-o",
-                f"{root}/features",
-                "--extractor.name",
-                str(extractor),
-                "--workers=0",
-            ],
-        )
-        == 0
-    )
-    assert (
-        run(main, ["build", f"{root}/features", "-o", f"{root}/index", "--factory", "IVF4,PQ4x4"])
-        == 0
-    )
+    extract = ("extract", references, "-o", root / "features", "--extractor.name", extractor)
+    assert indexing(*extract, "--workers=0") == 0
+    assert indexing("build", root / "features", "-o", root / "index", "--factory=IVF4,PQ4x4") == 0
     return root / "index"
+
+
+@pytest.fixture
+def own_index(index, tmp_path):
+    """A copy that a test may change."""
+    return shutil.copytree(index, tmp_path / "index")

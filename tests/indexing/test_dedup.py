@@ -1,6 +1,5 @@
 """Groups of copies in a collection."""
 
-import csv
 import json
 import shutil
 
@@ -12,17 +11,13 @@ from engine.cli import run
 from indexing.__main__ import main
 from indexing.dedup import Evidence, calibrated, group, near_descriptors
 from models.store import VectorStore
+from tests.indexing.commands import table
 from tiny.collages import collage
 
 
 def unit(rng, count, dimension=16):
     rows = rng.normal(size=(count, dimension)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def table(file):
-    with file.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.fixture

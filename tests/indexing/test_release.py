@@ -1,6 +1,5 @@
 """What is released is found after rounding; otherwise the original stays."""
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -17,12 +16,8 @@ from indexing.perturbation import Distortion
 from models.copy_net import CopyNet
 from models.preprocessing import IMAGENET_STD, Preprocessing
 from models.store import VectorStore
+from tests.indexing.commands import table
 from tiny.collages import collage
-
-
-def table(file):
-    with file.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.mark.parametrize("target", ["auto", "centroid"])
