@@ -9,13 +9,13 @@ import argparse
 import importlib
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
+from command_pages import ROOMS, cli_index, cli_page  # noqa: E402
 from page_tables import class_section, plain, table  # noqa: E402
 from page_texts import (  # noqa: E402
     ARMS,
@@ -24,7 +24,6 @@ from page_texts import (  # noqa: E402
     DATASETS,
     EDITING,
     EDITS,
-    LIGHTNING,
     METRICS,
     MODELS,
     NOTE,
@@ -34,8 +33,6 @@ from page_texts import (  # noqa: E402
     PURIFICATION,
     RAG,
 )
-
-ROOMS = ("rid", "detectors", "indexing", "sentinels", "datamodules", "checkpoints", "eval", "tiny")
 
 
 def pages() -> dict[str, str]:
@@ -48,83 +45,6 @@ def pages() -> dict[str, str]:
     texts["reference/models.md"] = models_page()
     texts["reference/datasets.md"] = datasets_page()
     return texts
-
-
-# ---- commands ----
-
-
-def cli_index() -> str:
-    """List all commands in one table."""
-    rows = []
-    for room in ROOMS:
-        for name, verb in importlib.import_module(f"{room}.__main__").VERBS.items():
-            rows.append([f"[`{room} {name}`]({room}.md#{name})", plain(verb.about)])
-    return (
-        NOTE
-        + "# Commands\n\n"
-        + "Every command is `python -m PACKAGE VERB`. "
-        + "See [Using the commands](../../how-to/commands.md) for the options "
-        + "that all of them share, for exit codes and for configs.\n\n"
-        + table(["command", "purpose"], rows)
-    )
-
-
-def cli_page(room: str) -> str:
-    """Describe the commands of a package with options, defaults and examples."""
-    module = importlib.import_module(f"{room}.__main__")
-    parts = [NOTE, f"# python -m {room}\n", plain(module.ROOM.about) + "\n"]
-    for name, verb in module.VERBS.items():
-        parts += [f"## {name}\n", plain(verb.about) + "\n", f"```\npython -m {verb.example}\n```\n"]
-        parts += options(verb.parser(f"{room} {name}", outline=True))
-    return "\n".join(parts)
-
-
-def options(parser: Any) -> Iterator[str]:
-    """Yield the options of a command as tables, one for each group."""
-    from engine.cli import help as shown
-
-    actions = [
-        action for action in shown.visible_actions(parser) if action.dest not in shown.COMMON
-    ]
-    trainer = [action for action in actions if action.dest.startswith("trainer.")]
-    needed = [action for action in actions if not action.option_strings or action.required]
-    # Group the other options by the object that they configure.
-    groups: dict[str, list[Any]] = {"Required": needed, "Options": []}
-    for action in actions:
-        if action in needed or action in trainer:
-            continue
-        title = "Options"
-        if "." in action.dest:
-            title = f"`--{shown.kebab(action.dest.split('.')[0])}.*`"
-        groups.setdefault(title, []).append(action)
-    for title, members in groups.items():
-        if members:
-            rows = [option_row(action) for action in members]
-            options_table = table(["option", "value", "default", "meaning"], rows)
-            yield f"**{title}**\n"
-            yield f'<div class="options" markdown>\n\n{options_table}\n</div>\n'
-    if trainer:
-        yield LIGHTNING + "\n"
-
-
-def option_row(action: Any) -> list[str]:
-    """Describe an option: spellings, values, default and meaning."""
-    from engine.cli import help as shown
-    from engine.cli.option_types import choices, one_of
-
-    spellings = ", ".join(f"`{spelling}`" for spelling in shown.spellings(action))
-    name = spellings or f"`{action.dest.upper()}`"
-    kind = shown.type_source(action)
-    value = shown.placeholder(action) + (" ..." if action.nargs in ("+", "*") else "")
-    allowed = choices(kind) if value.startswith("VALUE") else []
-    about = plain(action.help or "")
-    if allowed:
-        about += f" ({one_of(allowed)})"
-    default = shown.default_text(action)
-    value = value.strip()
-    for old, new in (("|", " or "), ("{", ""), ("}", ""), (",", ", "), ("  ", " ")):
-        value = value.replace(old, new)
-    return [name, f"`{value}`" if value else "", f"`{default}`" if default.strip() else "", about]
 
 
 # ---- configs ----
