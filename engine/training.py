@@ -19,7 +19,7 @@ from lightning.pytorch.cli import (
 )
 from lightning.pytorch.trainer.states import TrainerFn
 
-from engine.cli.parser import ForPeople
+from engine.cli.for_people import ForPeople
 from engine.training_stop import StopOnSigterm
 
 
