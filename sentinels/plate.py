@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from images.transforms.geometry import center_window
 from images.transforms.protocol import RGBImage
+from images.transforms.windows import center_window
 from sentinels.placement import quiet_place
 
 GrayImage = NDArray[np.uint8]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from images.transforms.geometry import center_window
 from images.transforms.protocol import RGBImage
+from images.transforms.windows import center_window
 from sentinels.word_keys import Thing
 
 Mask = NDArray[np.float32]

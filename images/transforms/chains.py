@@ -12,10 +12,11 @@ import numpy as np
 from images.transforms.codecs import jpeg
 from images.transforms.color import Grayscale, adjust_brightness, adjust_saturation, quantize
 from images.transforms.filters import approximate_blur, enhance_edges, shuffle_pixels
-from images.transforms.geometry import random_window, resize, scale_round_trip
+from images.transforms.geometry import resize, scale_round_trip
 from images.transforms.overlays import ScreenshotFrame, Sticker, Text
 from images.transforms.protocol import Edit, RGBImage
 from images.transforms.warps import Flip, pad_to_square, perspective, rotate_inscribed
+from images.transforms.windows import random_window
 
 LENGTH_PROBABILITIES = (0.1, 0.2, 0.3, 0.4)
 """Probabilities of a chain of one, two, three and four edits."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from images.transforms.geometry import Size
 from images.transforms.protocol import RGBImage
 from images.transforms.views import BlurJPEG, Rows, View, to_tensor
+from images.transforms.windows import Size
 
 if TYPE_CHECKING:
     from torch import Tensor

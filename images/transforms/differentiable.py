@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from images.io import to_uint8
 from images.transforms.codecs import Chroma
 from images.transforms.codecs import jpeg as jpeg_file
-from images.transforms.geometry import center_window
+from images.transforms.windows import center_window
 
 MCU = 16
 """Side of the blocks of kornia's JPEG codec, in pixels."""

@@ -12,8 +12,9 @@ import numpy as np
 
 from images.transforms.codecs import jpeg, webp
 from images.transforms.filters import Noise, gaussian_blur
-from images.transforms.geometry import random_window, resize
+from images.transforms.geometry import resize
 from images.transforms.protocol import Edit, RGBImage
+from images.transforms.windows import random_window
 
 LEAST_SIDE = 16
 """Shortest side after scaling down or cropping, in pixels; smaller images keep their size."""

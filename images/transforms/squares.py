@@ -10,7 +10,8 @@ from torch import Tensor
 from images.io import VALUES_AT_ONCE
 from images.photo import Photo
 from images.transforms.differentiable import resize
-from images.transforms.geometry import center_window, covering_size, limit_aspect
+from images.transforms.geometry import covering_size, limit_aspect
+from images.transforms.windows import center_window
 
 
 def center_square(rgb: NDArray[np.uint8], side: int) -> Tensor:

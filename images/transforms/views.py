@@ -13,15 +13,13 @@ from images.transforms.codecs import jpeg
 from images.transforms.color import jitter
 from images.transforms.filters import gaussian_blur, mask_patches
 from images.transforms.geometry import (
-    Size,
-    Window,
     covering_size,
     limit_aspect,
-    random_resized_window,
     resize,
 )
 from images.transforms.protocol import RGBImage
 from images.transforms.warps import rotate
+from images.transforms.windows import Size, Window, random_resized_window
 
 if TYPE_CHECKING:
     from torch import Tensor

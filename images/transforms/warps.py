@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from images.transforms.geometry import center_window
 from images.transforms.protocol import RGBImage, on_pillow
+from images.transforms.windows import center_window
 
 
 def rotate(

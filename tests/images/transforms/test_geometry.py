@@ -18,15 +18,14 @@ from images.transforms.geometry import (
     RandomCrop,
     Resize,
     center_crop_photo,
-    center_window,
     cover_crop,
     covering_size,
     limit_aspect,
-    random_resized_window,
     resize,
     resize_center_crop,
     scale_round_trip,
 )
+from images.transforms.windows import center_window, random_resized_window
 
 SIDES = st.integers(1, 90)
 

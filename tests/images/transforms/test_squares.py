@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from images.transforms import squares
-from images.transforms.geometry import center_window, covering_size
+from images.transforms.geometry import covering_size
 from images.transforms.squares import center_square
+from images.transforms.windows import center_window
 from tests.conftest import ROOT
 
 SIDES = st.integers(1, 90)
