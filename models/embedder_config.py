@@ -18,6 +18,9 @@ SHORT_NAMES = {
 }
 """Hub ids of ImageSentinel's models, by short name."""
 
+COPIES = "checkpoints/photo-copies"
+"""Network that finds copies of photographs."""
+
 
 @dataclass(frozen=True)
 class EmbedderConfig:
@@ -42,7 +45,7 @@ class EmbedderConfig:
         ValueError: If the size is out of range.
     """
 
-    name: str = "checkpoints/photo-copies"
+    name: str = COPIES
     weights: Path | None = None
     size: int | None = None
     antialias: bool | None = None

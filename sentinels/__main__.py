@@ -16,6 +16,7 @@ from engine.cli import (
     job_options,
     run,
 )
+from models.embedder_config import COPIES
 from sentinels import plan_command, plant_command
 from sentinels.reader_names import AUTO, HELP, NONE, SERVICE
 
@@ -40,7 +41,7 @@ def verify_options(parser: Parser) -> None:
     parser.add_argument(
         "--weights",
         type=str,
-        default="checkpoints/tiny/copies",
+        default=COPIES,
         help="model that finds near copies, or 'none'",
     )
     parser.add_call("sentinels.service:Service", "service")

@@ -17,6 +17,7 @@ from eval.studies.rag import run_rag
 from eval.studies.rag_database import Database
 from eval.studies.stolen import StolenCollection
 from images.inputs import find_images
+from models.embedder_config import COPIES
 from models.embedders import identify_model, open_embedder
 from models.search import ExactIndex, Ranking, rankings
 from models.store import VectorStore
@@ -37,7 +38,7 @@ def run_robustness(
     generator: Generator,
     judge: Judge,
     reader: str = AUTO,
-    copies: str = "checkpoints/tiny/copies",
+    copies: str = COPIES,
     edits: tuple[str, ...] = NAMES,
     decision: DecideConfig = DecideConfig(),
     flow: FlowConfig = FlowConfig(),
