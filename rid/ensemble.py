@@ -34,6 +34,7 @@ class DiffusionEnsemble:
         dtype: Precision of the denoising networks. The encoders stay in float32, as gradients run
             through them; autocast may lower it.
         offload: Keep each network in main memory except while it predicts.
+        checkpointing: Recompute the encoders' blocks in the backward pass.
 
     Raises:
         ValueError: If ``models`` is empty.
@@ -47,6 +48,7 @@ class DiffusionEnsemble:
         prompt: str = " ",
         dtype: torch.dtype = torch.float32,
         offload: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         if not models:
             msg = "a diffusion ensemble needs at least one model: a pipeline folder or a Hub id"
@@ -64,6 +66,8 @@ class DiffusionEnsemble:
             if digest not in encoder_by_digest:
                 encoder_by_digest[digest] = len(self.encoders)
                 del vae.decoder
+                if checkpointing:
+                    vae.enable_gradient_checkpointing()
                 self.encoders.append(_frozen(vae).to(memory_format=torch.channels_last))
             # network, noise schedule and prompt
             conditions = family.encode_apart([prompt])

@@ -55,7 +55,8 @@ class RIDTask(LightningModule):
         edits: Differentiable edits that protected images meet before the surrogates, each image of
             a batch the next one in turn; null leaves its images as they are. Empty trains as the
             paper.
-        activation_checkpointing: Recompute the generator's blocks in the backward pass.
+        activation_checkpointing: Recompute the blocks of the generator and of the surrogates'
+            encoders in the backward pass.
         compiled: Compile the generator.
         offload: Keep each surrogate's UNet in main memory except while it predicts.
         lr: Peak learning rate of AdamW.
@@ -105,6 +106,7 @@ class RIDTask(LightningModule):
                 self.hparams["prompt"],
                 torch.bfloat16 if use_bf16 else torch.float32,
                 self.hparams["offload"],
+                self.hparams["activation_checkpointing"],
             )
             if self.hparams["compiled"]:
                 self.generator.compile()

@@ -37,6 +37,20 @@ def test_the_gradient_reaches_the_pictures_but_no_weight(pipelines, portraits):
         assert all(not p.requires_grad and p.grad is None for p in network.parameters())
 
 
+def test_recomputed_encoders_give_the_same_gradient(pipelines, portraits):
+    gradients = []
+    for checkpointing in (False, True):
+        ensemble = DiffusionEnsemble(pipelines[:1], checkpointing=checkpointing)
+        passes = []
+        block = ensemble.encoders[0].encoder.mid_block
+        block.register_forward_pre_hook(lambda *_, passes=passes: passes.append(1))
+        images = portraits[:2].clone().requires_grad_()
+        ensemble.adv_sds(images, torch.Generator().manual_seed(0)).backward()
+        assert len(passes) == 1 + checkpointing
+        gradients.append(images.grad)
+    assert torch.equal(*gradients)
+
+
 def test_unets_keep_no_graph_for_adv_sds(pipelines, portraits):
     ensemble = DiffusionEnsemble(pipelines[:1])
     tracked = []
