@@ -235,7 +235,7 @@ def test_shards_on_a_web_server(shards):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(shards))
     handler.log_message = lambda *_: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         root = f"http://127.0.0.1:{server.server_port}"
         data = Fake2MDataModule(
