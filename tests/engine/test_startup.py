@@ -28,53 +28,51 @@ SLOW = (
 """Each takes as long to import as torch itself, or longer; several of them import one another."""
 
 SCRIPT = """
-import json, sys
+import io, json, sys
+from contextlib import redirect_stdout
 from importlib import import_module
-room, *arguments = sys.argv[1:]
-code = import_module(room + ".__main__").main(arguments)
-print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
+for line in sys.stdin:
+    room, *arguments = json.loads(line)
+    with redirect_stdout(io.StringIO()) as said:
+        code = import_module(room + ".__main__").main(arguments)
+    print(json.dumps([code, said.getvalue(), sorted(sys.modules)]), flush=True)
 """
 
+JOBS = [
+    "rid protect PHOTOS -o OUT",
+    "detectors scan PHOTOS -o OUT.csv --weights checkpoints/tiny/detector",
+    "indexing search PHOTOS -o OUT.csv --index checkpoints/tiny/index",
+    "indexing extract PHOTOS -o OUT",
+    "sentinels embed PHOTOS -o OUT --weights checkpoints/tiny/embedder",
+]
 
-def imported(*command, folder=ROOT):
-    """Run a command in a new process; return its exit code and the imported modules."""
+
+def test_jobs_in_one_process_import_nothing_slow(tmp_path):
+    """The jobs follow one another in a new process; the first that imports too much is named."""
+    for number in range(3):
+        image = Image.effect_noise((80, 80), 40 + number).convert("RGB")
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        image.save(tmp_path / "photos" / f"{number}.png")
+    lines = []
+    for number, job in enumerate(JOBS):
+        output = tmp_path / f"out{number}"
+        places = {"PHOTOS": tmp_path / "photos", "OUT": output, "OUT.csv": f"{output}.csv"}
+        words = [str(places.get(word, word)) for word in job.split()]
+        lines.append(json.dumps([*words, "--accelerator", "cpu"]))
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, command)],
-        cwd=folder,
+        [sys.executable, "-c", SCRIPT],
+        cwd=ROOT,
+        input="\n".join(lines),
         capture_output=True,
         text=True,
         env={"PYTHONPATH": str(ROOT)},
     )
-    code, modules = json.loads(done.stderr.splitlines()[-1])
-    return code, set(modules), done
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(3):
-        Image.effect_noise((80, 80), 40 + number).convert("RGB").save(folder / f"{number}.png")
-    return folder
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "rid protect PHOTOS -o OUT",
-        "detectors scan PHOTOS -o OUT.csv --weights checkpoints/tiny/detector",
-        "indexing search PHOTOS -o OUT.csv --index checkpoints/tiny/index",
-        "indexing extract PHOTOS -o OUT",
-        "sentinels embed PHOTOS -o OUT --weights checkpoints/tiny/embedder",
-    ],
-)
-def test_jobs_in_one_process_import_nothing_slow(command, photos, tmp_path):
-    places = {"PHOTOS": photos, "OUT": tmp_path / "out", "OUT.csv": tmp_path / "out.csv"}
-    code, modules, done = imported(
-        *(places.get(word, word) for word in command.split()), "--accelerator", "cpu"
-    )
-    assert (code, done.stdout.startswith("3 ")) == (0, True)
-    assert "torch" in modules
-    assert [name for name in SLOW if name in modules] == []
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(JOBS), done.stderr[-2000:]
+    for job, (code, said, modules) in zip(JOBS, answers, strict=True):
+        assert (code, said[:2]) == (0, "3 "), job
+        assert "torch" in modules
+        assert [name for name in SLOW if name in modules] == [], job
 
 
 @pytest.mark.parametrize(
