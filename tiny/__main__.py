@@ -95,7 +95,7 @@ def train_options(parser: Parser) -> None:
         "--autoencoder",
         type=Path | None,
         default=None,
-        help="folder of an autoencoder, or of TAEF2's files, for sd-*",
+        help="folder of an autoencoder, or of TAEF2's files, for sd-* and photo-detector",
     )
     parser.add_argument(
         "--steps", type=int | None, default=None, help="fewer optimizer steps, for a trial"

@@ -19,7 +19,7 @@ from tiny.train_recognition import (
     train_index,
     train_probe,
 )
-from tiny.train_systems import train_detector, train_rid
+from tiny.train_systems import train_detector, train_photo_detector, train_rid
 
 RECIPES: dict[str, Callable[..., None]] = {
     "faces": train_faces,
@@ -41,7 +41,10 @@ RECIPES: dict[str, Callable[..., None]] = {
 }
 """Recipes of the toy models and their intermediate results, in the order of dependence."""
 
-FROM_PHOTOS: dict[str, Callable[..., None]] = {"photo-copies": train_photo_copies}
+FROM_PHOTOS: dict[str, Callable[..., None]] = {
+    "photo-copies": train_photo_copies,
+    "photo-detector": train_photo_detector,
+}
 """Recipes that need photos; ``all`` leaves them out."""
 
 FROM_FOLDERS = ("vae-a", "vae-b", "sd-a1", "sd-a2", "sd-b", "ddpm")

@@ -13,9 +13,11 @@ from jsonargparse import ArgumentParser
 from checkpoints.folders import ROOT
 from detectors.calibrate import calibrate
 from detectors.cli import main as run_detectors
+from detectors.crop_rule import CENTER, CropRule
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from engine.training import TrainingCLI
+from images.inputs import find_images
 from rid.pairs.config import PairConfig
 from rid.pairs.job import make_pairs
 from rid.training.cli import main as run_rid
@@ -23,6 +25,7 @@ from rid.weights import save_generator
 from tiny.detection import TRAIN_PIPELINES, DetectionSizes, make_detection_shards
 from tiny.export import export_portraits
 from tiny.fitting import Place, record
+from tiny.photo_fakes import TRAINING_SUBSETS, make_photo_shards
 
 PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
 REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
@@ -34,6 +37,17 @@ DETECTOR_CONFIGS = (
     ROOT / "configs" / "detectors" / "tiny_npr.yaml",
     ROOT / "configs" / "detectors" / "tiny_patches.yaml",
 )
+
+PHOTO_DETECTOR_CONFIGS = (
+    ROOT / "configs" / "detectors" / "photo_npr.yaml",
+    ROOT / "configs" / "detectors" / "photo_dct.yaml",
+)
+PHOTO_SEED = 21
+HISTORIES = 0.8
+"""Share of the calibration's images with a random history of edits."""
+
+MIN_PHOTOS = 12
+"""Least number of photos: two for each split that has fewest."""
 
 
 def train_rid(
@@ -123,30 +137,96 @@ def train_detector(
         "data.generated": json.dumps([{"urls": f"{shards}/train-{part}.tar"} for part in parts]),
         "data.val": json.dumps([f"{shards}/val-*.tar"]),
     }
-    if steps:
-        settings |= {
-            "trainer.max_steps": str(steps),
-            "trainer.max_epochs": "-1",
-            "model.warmup_steps": "0",
-            "trainer.val_check_interval": str(steps),
-            "trainer.check_val_every_n_epoch": "null",
-        }
-    runs = {}
-    for config in DETECTOR_CONFIGS:
-        runs[config.stem] = run_detectors(_arguments(config, place.work / config.stem, settings))
+    settings |= _fewer_steps(steps)
     # Ship and calibrate the better one.
-    auc = {key: float(run.trainer.callback_metrics["val/auc"]) for key, run in runs.items()}
-    best = runs[max(auc, key=lambda key: auc[key])]
-    best.model.detector.half().save_pretrained(place.shipped / name)
-    options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
-    data = [f"{shards}/calibration-*.tar"]
-    calibrate(str(place.shipped / name), data, RATES, options=options)
-    auc_text = ", ".join(f"{key} {value:.3f}" for key, value in auc.items())
+    run, auc_text = _best_run(DETECTOR_CONFIGS, place.work, settings)
+    _ship(run, place.shipped / name, [f"{shards}/calibration-*.tar"])
     note = (
         f"{sizes.train} portraits, samples of {' and '.join(TRAIN_PIPELINES)}, "
         f"reconstructions by {TRAIN_PIPELINES[0]}; validation AUC: {auc_text}"
     )
-    _record_run(place.shipped / name, best, time.monotonic() - start, note)
+    _record_run(place.shipped / name, run, time.monotonic() - start, note)
+
+
+def train_photo_detector(
+    place: Place, name: str, steps: int | None = None, crops: int = 10
+) -> None:
+    """Train a detector on photographs and their reconstructions by autoencoders.
+
+    Two configs are trained on the same shards; the one with the better AUC on the validation
+    photographs, some of them reconstructed by an autoencoder that training does not show, is
+    calibrated on further photographs.
+
+    Args:
+        place: Folders, with photos in ``data`` and TAEF2's files in ``autoencoder``.
+        name: Name of the model.
+        steps: Optimizer steps; None takes the recipe's.
+        crops: Crops of each photo.
+
+    Raises:
+        ValueError: If there are too few photos, or TAEF2 is missing.
+    """
+    photos = find_images([place.data] if place.data else []).complete()
+    if len(photos) < MIN_PHOTOS or place.autoencoder is None:
+        msg = (
+            f"{name} needs --data with at least {MIN_PHOTOS} photos, got {len(photos)}, "
+            "and --autoencoder, the folder of TAEF2's files"
+        )
+        raise ValueError(msg)
+    start = time.monotonic()
+    work = place.work / name
+    shards = work / "shards"
+    make_photo_shards(photos, place.autoencoder, shards, crops, PHOTO_SEED)
+    real = f"{shards}/train-photos-*.tar"
+    twins = [
+        {"real": real, "made": f"{shards}/train-{made}-*.tar", "weight": weight}
+        for made, weight in TRAINING_SUBSETS.items()
+    ]
+    settings = {"data.twins": json.dumps(twins), "data.val": json.dumps([f"{shards}/val-*.tar"])}
+    settings |= _fewer_steps(steps)
+    run, auc_text = _best_run(PHOTO_DETECTOR_CONFIGS, work, settings)
+    data = [f"{shards}/calibration-*.tar"]
+    _ship(run, place.shipped / name, data, CropRule("tiles"), HISTORIES)
+    note = f"{len(photos)} photos, {crops} crops of each; validation AUC: {auc_text}"
+    _record_run(place.shipped / name, run, time.monotonic() - start, note, PHOTO_SEED)
+
+
+def _fewer_steps(steps: int | None) -> dict[str, str]:
+    """Return the settings of a trial with fewer optimizer steps of a detector."""
+    if not steps:
+        return {}
+    return {
+        "trainer.max_steps": str(steps),
+        "trainer.max_epochs": "-1",
+        "model.warmup_steps": "0",
+        "trainer.val_check_interval": str(steps),
+        "trainer.check_val_every_n_epoch": "null",
+    }
+
+
+def _best_run(
+    configs: tuple[Path, ...], work: Path, settings: dict[str, str]
+) -> tuple[TrainingCLI, str]:
+    """Train detectors, and return the run with the best validation AUC and all their AUCs."""
+    runs = {}
+    for config in configs:
+        runs[config.stem] = run_detectors(_arguments(config, work / config.stem, settings))
+    auc = {key: float(run.trainer.callback_metrics["val/auc"]) for key, run in runs.items()}
+    text = ", ".join(f"{key} {value:.3f}" for key, value in auc.items())
+    return runs[max(auc, key=lambda key: auc[key])], text
+
+
+def _ship(
+    run: TrainingCLI,
+    folder: Path,
+    data: list[str],
+    rule: CropRule = CENTER,
+    histories: float = 0.0,
+) -> None:
+    """Save the detector of a run in float16, and calibrate it; see :func:`calibrate`."""
+    run.model.detector.half().save_pretrained(folder)
+    options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
+    calibrate(str(folder), data, RATES, rule, options, histories)
 
 
 def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
@@ -160,6 +240,6 @@ def _arguments(config: Path, root: Path, settings: dict[str, str]) -> list[str]:
     return ["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())]
 
 
-def _record_run(folder: Path, run: TrainingCLI, seconds: float, note: str) -> None:
-    """Write ``training.json`` of a run from a config, whose seed is 0."""
-    record(folder, 0, run.trainer.global_step, run.datamodule.batch_size, seconds, note)
+def _record_run(folder: Path, run: TrainingCLI, seconds: float, note: str, seed: int = 0) -> None:
+    """Write ``training.json`` of a run from a config with a seed."""
+    record(folder, seed, run.trainer.global_step, run.datamodule.batch_size, seconds, note)
