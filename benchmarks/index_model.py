@@ -10,8 +10,8 @@ S files:
   latter two once in each file
 * milliseconds of a query: coarse C D + overhead P S + scan M N P / C
 
-The three constants are fitted on all sizes but the last, which they predict: it is their test. One
-size alone cannot tell the overhead from the scan.
+The three constants are fitted on all sizes but the last, which they predict: it is their test. The
+fit needs sizes that differ in entries a cell.
 """
 
 from __future__ import annotations
@@ -65,8 +65,12 @@ class Size:
 
 
 def of_millions(millions: float) -> Size:
-    """Return the index of a benchmark: more cells for more entries."""
-    return Size(round(millions * 1e6), 1024 if millions <= 2 else 4096)
+    """Return the index of a benchmark: more cells for more entries.
+
+    The sizes that are fitted need different numbers of entries a cell. Otherwise nothing tells the
+    overhead of a cell from the scan of its codes.
+    """
+    return Size(round(millions * 1e6), 1024 if millions < 1 else 4096)
 
 
 def vectors(rng: np.random.Generator, centers: NDArray[np.float32]) -> NDArray[np.float32]:

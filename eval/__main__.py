@@ -37,9 +37,11 @@ def rag_options(parser: Parser) -> None:
 
 def rag(settings: Any, output: Output) -> int:
     """Run the retrieval attack, and decide; return 0 if complete."""
+    import numpy as np
+
     from eval.reports.rag import write_rag_report
     from eval.studies.rag import DECOYS, estimate, run_rag, summary
-    from sentinels.decide import decide
+    from sentinels.decide import MATRIX, decide
     from sentinels.decision_text import in_words
     from sentinels.record import Record
 
@@ -82,7 +84,8 @@ def rag(settings: Any, output: Output) -> int:
             decoy=(arms["decoy"], decoys) if "decoy" in arms else None,
         )
         output.result(in_words(decision), decision=decision)
-        page = write_rag_report(settings.output, settings.record, decision, arms)
+        matrix = np.load(settings.output / "decision" / MATRIX, allow_pickle=False)
+        page = write_rag_report(settings.output, settings.record, decision, arms, matrix)
         output.result(f"report: {page}", report=page)
     return 1 if run.failed else 0
 

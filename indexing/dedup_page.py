@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.pages import shell
-from indexing.search_page import Images, images_of
+from indexing.search_page import Shown, images_of, scale_of
 
 if TYPE_CHECKING:
     from indexing.dedup import Member
@@ -34,22 +35,25 @@ def write_page(members: Sequence[Member], words: str, threshold: str, target: Pa
     for of_group in groups[:MAX_GROUPS]:
         figures = [_figure(member) for member in of_group[:MAX_MEMBERS]]
         shown.append((of_group[0].group, len(of_group), figures))
+    similarities = [member.similarity for member in members if member.similarity is not None]
     shell.write_page(
         target,
         "indexing/dedup.html",
+        scale=scale_of(similarities, []),
         words=words,
         threshold=threshold,
         groups=shown,
         count=len(groups),
-        lost=sum(not images for _, _, figures in shown for _, _, images in figures),
+        lost=sum(not figure.images for _, _, figures in shown for figure in figures),
     )
 
 
-def _figure(member: Member) -> tuple[str, str, Images]:
-    """Return path, caption and image of a member."""
+def _figure(member: Member) -> Shown:
+    """Return path, caption, image and similarity of a member."""
     said = [member.evidence]
     if member.similarity is not None:
         said.append(f"similarity {shell.number(member.similarity)}")
     if member.pdq is not None:
         said.append(f"PDQ {member.pdq}")
-    return member.image, ", ".join(said), images_of(member.image)
+    similarity = math.nan if member.similarity is None else member.similarity
+    return Shown(member.image, ", ".join(said), images_of(member.image), "", similarity)

@@ -86,7 +86,7 @@ def act(settings: Any, output: Output) -> int:
         write_table(settings.output, COLUMNS, map(row_of, matches))
         words = summary(matches, settings.max_fpr)
         if settings.html:
-            write_page(matches, words, judge.words(), page)
+            write_page(matches, words, judge, page)
         store = report.store
         if warning := unlike_words(judge.unlike(store.rows(0, len(store))), len(store)):
             output.warning(warning)

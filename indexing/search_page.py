@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.pages import shell
+from engine.pages.charts import Bars, Scale, histogram
 from engine.pages.data_urls import image_url
 from images.io import open_photo
 from images.kinds import UnreadableImage
 
 if TYPE_CHECKING:
     from indexing.matches import Match
+    from indexing.verdicts import Judge
 
 MAX_QUERIES = 200
 """Most queries with images on the page."""
@@ -33,6 +37,16 @@ Images = list[tuple[str, str]]
 """Data URL and path of an image; empty if it cannot be read."""
 
 
+class Shown(NamedTuple):
+    """A match, its caption and image."""
+
+    path: str
+    said: str
+    images: Images
+    kind: str
+    score: float
+
+
 class Group(NamedTuple):
     """A query and its best matches."""
 
@@ -40,16 +54,16 @@ class Group(NamedTuple):
     kind: str
     query: str
     images: Images
-    matches: list[tuple[str, str, Images]]
+    matches: list[Shown]
 
 
-def write_page(matches: Sequence[Match], words: str, threshold: str, target: Path) -> None:
+def write_page(matches: Sequence[Match], words: str, judge: Judge, target: Path) -> None:
     """Write a self-contained HTML page, best matches first.
 
     Args:
         matches: Matches of each query by rank, the surest query first.
         words: Numbers of verdicts.
-        threshold: Description of the threshold.
+        judge: What the verdicts are by.
         target: File to write.
     """
     by_query: dict[str, list[Match]] = {}
@@ -59,15 +73,19 @@ def write_page(matches: Sequence[Match], words: str, threshold: str, target: Pat
     groups = [_group(of_query) for of_query in queries[:MAX_QUERIES]]
     shown = {group.query: bool(group.images) for group in groups}
     for group in groups:
-        shown |= {path: bool(images) for path, _, images in group.matches}
-    firsts = [of_query[0] for of_query in queries[:MAX_ROWS]]
+        shown |= {match.path: bool(match.images) for match in group.matches}
+    firsts = [of_query[0] for of_query in queries]
+    scale = scale_of([match.score for match in matches], [judge.unsure, judge.copy])
     shell.write_page(
         target,
         "indexing/search.html",
         words=words,
-        threshold=threshold,
+        threshold=judge.words(),
+        scale=scale,
+        bars=_bars(firsts, scale),
+        band=[scale.place(threshold) / 100 for threshold in scale.thresholds],
         head=["image", "verdict", "score", "similarity", "nearest entry"],
-        rows=[_row(first) for first in firsts],
+        rows=_rows(firsts[:MAX_ROWS]),
         queries=len(queries),
         groups=groups,
         files=len(shown),
@@ -75,10 +93,38 @@ def write_page(matches: Sequence[Match], words: str, threshold: str, target: Pat
     )
 
 
-def _row(match: Match) -> list[str]:
-    """Format a row of the table."""
-    numbers = [shell.number(match.score), shell.number(match.similarity)]
-    return [match.query, match.verdict, *numbers, match.match or shell.MISSING]
+def scale_of(scores: Sequence[float], thresholds: Sequence[float | None]) -> Scale:
+    """Return a scale from 0, or from the least score, to 1, or to the largest."""
+    finite = [score for score in scores if math.isfinite(score)]
+    marked = [threshold for threshold in thresholds if threshold is not None]
+    return Scale(min([0.0, *finite]), max([1.0, *finite]), marked)
+
+
+def _bars(firsts: Sequence[Match], scale: Scale) -> Bars:
+    """Count the queries by the score of their nearest entry."""
+    values: dict[str, list[float]] = {kind: [] for kind in KINDS.values()}
+    for match in firsts:
+        if match.rank:
+            values[KINDS[match.verdict]].append(match.score)
+    return histogram(values, low=scale.low, high=scale.high) if any(values.values()) else []
+
+
+def _rows(firsts: Sequence[Match]) -> list[list[str]]:
+    """Format the table: paths without the folder that all queries, or all entries, share."""
+    queries = len(_folder([match.query for match in firsts]))
+    entries = len(_folder([match.match for match in firsts if match.rank]))
+    rows = []
+    for match in firsts:
+        numbers = [shell.number(match.score), shell.number(match.similarity)]
+        nearest = match.match[entries:] or shell.MISSING
+        rows.append([match.query[queries:], match.verdict, *numbers, nearest])
+    return rows
+
+
+def _folder(paths: Sequence[str]) -> str:
+    """Return what all paths begin with, up to a slash."""
+    common = os.path.commonprefix(list(paths))  # noqa: RUF071 - commonpath would shorten "://"
+    return common[: common.rfind("/") + 1]
 
 
 def _group(matches: Sequence[Match]) -> Group:
@@ -88,7 +134,8 @@ def _group(matches: Sequence[Match]) -> Group:
     for match in matches[:MATCHES_PER_QUERY]:
         if match.rank:
             said = f"{match.rank}. {match.verdict}, score {shell.number(match.score)}"
-            shown.append((match.match, said, images_of(match.match)))
+            kind = KINDS[match.verdict]
+            shown.append(Shown(match.match, said, images_of(match.match), kind, match.score))
     return Group(first.verdict, KINDS[first.verdict], first.query, images_of(first.query), shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.files import private_files, write_text
+from engine.files import private_files, write_bytes, write_text
 from engine.manifest import write_manifest
 from engine.records import to_json
 from engine.statistics import mean_interval
@@ -25,6 +26,9 @@ from sentinels.trials import Trials
 COMPAT_NAMES = {"auc": "ROC-AUC", "tpr_at_1": "TPR@1%FPR", "tpr_at_10": "TPR@10%FPR"}
 """Names of the ROC figures in the published evaluation's file."""
 
+MATRIX = "similarities.npy"
+"""File of the similarity of every output to every source."""
+
 
 def decide(
     record: Path,
@@ -36,7 +40,7 @@ def decide(
     sources: Path | None = None,
     decoy: tuple[Path, Path] | None = None,
 ) -> dict[str, Any]:
-    """Test if a system used the sentinels, and write ``decision.json``.
+    """Test if a system used the sentinels; write ``decision.json`` and ``similarities.npy``.
 
     Outputs are compared with the sentinels' sources; with the sentinels, as published, if
     ``config.compat``, which is not a valid test.
@@ -87,6 +91,9 @@ def decide(
     }
     with private_files():  # it has the keys
         write_text(output / f"{model}_similarities.json", json.dumps(similarities, indent=4) + "\n")
+    matrix = io.BytesIO()
+    np.save(matrix, protected.cosines.astype(np.float32))
+    write_bytes(output / MATRIX, matrix.getvalue())
     write_text(output / "decision.json", to_json(decision))
     if control is not None and config.compat:
         _write_compat(output, model, decision, config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.pages.shell import in_brackets, number
+from engine.pages.shell import in_brackets, number, p_value
 
 NOT_A_TEST = (
     "no verdict: outputs were compared with the sentinels, as published, which is not a valid "
@@ -48,8 +48,8 @@ def _system_lines(side: str, facts: dict[str, Any]) -> list[str]:
         test = facts["permutation"]
         pairings = "all" if test["exact"] else "drawn"
         lines[0] += (
-            f": p = {test['p']:.2g} ({pairings} pairings, {keys} keys, least possible p "
-            f"{reach['least_p']:.2g})"
+            f": p = {p_value(test['p'])} ({pairings} pairings, {keys} keys, least possible p "
+            f"{p_value(reach['least_p'])})"
         )
     # Similarities and rates.
     similarity = facts["similarity"]

@@ -18,6 +18,25 @@ Bars = list[list[tuple[str, float, float]]]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """A scale that several drawings share.
+
+    Attributes:
+        low: Left end.
+        high: Right end.
+        thresholds: Values that every drawing marks.
+    """
+
+    low: float
+    high: float
+    thresholds: Sequence[float] = ()
+
+    def place(self, value: float) -> float:
+        """Place of a value, in percent; values beyond an end lie there."""
+        return round(float(np.clip((value - self.low) / (self.high - self.low), 0, 1)) * 100, 2)
+
+
+@dataclass(frozen=True)
 class Mark:
     """A value in a chart, with its interval.
 
@@ -70,7 +89,7 @@ class IntervalChart:
 
     def place(self, value: float) -> float:
         """Place of a value on the scale, in percent."""
-        return round(float(np.clip((value - self.low) / (self.high - self.low), 0, 1)) * 100, 2)
+        return Scale(self.low, self.high).place(value)
 
 
 def curve_points(x: Values, y: Values, most: int = 200) -> str:
@@ -107,19 +126,23 @@ def density_points(
     return drawn
 
 
-def histogram(values: Mapping[str, Sequence[float]], bins: int = 20) -> Bars:
-    """Bars of a histogram of values from 0 to 1, stacked by kind.
+def histogram(
+    values: Mapping[str, Sequence[float]], bins: int = 20, low: float = 0, high: float = 1
+) -> Bars:
+    """Bars of a histogram, stacked by kind.
 
     Args:
-        values: Values of each kind.
+        values: Values of each kind; those beyond the scale are counted at its ends.
         bins: Number of bars.
+        low: Left end of the scale.
+        high: Right end of the scale.
 
     Returns:
         For each bar, from the bottom: kind, lower end and height of its pieces, in percent of the
         highest bar.
     """
-    edges = np.linspace(0, 1, bins + 1)
-    counts = {kind: np.histogram(np.clip(of, 0, 1), edges)[0] for kind, of in values.items()}
+    edges = np.linspace(low, high, bins + 1)
+    counts = {kind: np.histogram(np.clip(of, low, high), edges)[0] for kind, of in values.items()}
     highest = max(1, int(sum(counts.values(), np.zeros(bins, int)).max()))
     bars = []
     for place in range(bins):

@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,11 @@ def number(value: float | None, missing: str = MISSING) -> str:
         return missing
     places = 1 if abs(value) >= 10 else 3
     return f"{round(value, places) + 0.0:.{places}f}"  # 0 without a sign
+
+
+def p_value(p: float) -> str:
+    """Format a p-value with two digits that count, without an exponent."""
+    return format(Decimal(f"{p:.2g}"), "f")
 
 
 def in_brackets(interval: Sequence[float] | None, form: str = ".3f", factor: float = 1) -> str:

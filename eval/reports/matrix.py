@@ -17,7 +17,7 @@ from engine.files import write_text
 from engine.manifest import read_manifest
 from engine.pages.data_urls import strip_url
 from engine.pages.markdown import markdown_table
-from engine.pages.shell import write_page
+from engine.pages.shell import p_value, write_page
 from engine.statistics import holm, share_interval
 from eval.metrics.catalog import CATALOG
 from eval.reports.budgets import measured_budgets
@@ -235,7 +235,7 @@ def notes(rows: Sequence[Row], manifest: Mapping[str, Any] = MappingProxyType({}
         limit = reach(people, len(compared))
         sentences.append(
             f"{len(compared)} comparisons of ISM in all; "
-            f"the least p that {count(people)} can give is {least:.2g}. "
+            f"the least p that {count(people)} can give is {p_value(least)}. "
             f"After Holm over all of them, {passed} have p <= {LEVEL:g}"
             + (f": {limit}." if limit else ".")
         )

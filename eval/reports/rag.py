@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.manifest import read_manifest
+from engine.pages.charts import IntervalChart, Mark
 from engine.pages.data_urls import image_url
-from engine.pages.shell import MISSING, in_brackets, number, write_page
+from engine.pages.shell import MISSING, in_brackets, number, p_value, write_page
 from images.io import open_photo
 from sentinels.decision_text import verdict
 from sentinels.record import Record, Sentinel
@@ -15,6 +19,12 @@ from sentinels.trials import Trials, triggered
 
 THUMBNAIL_PIXELS = 128
 """Longest side of an image on the page."""
+
+MATRIX_KEYS = 60
+"""Most keys in the picture of similarities."""
+
+SQUARE = 8
+"""Side of a similarity in that picture, in pixels."""
 
 Figure = tuple[str, str, str]
 """Name, URL and remark of an image."""
@@ -26,7 +36,7 @@ SYSTEMS = [
     "keys",
     "to its own",
     "to others",
-    "looked into its database",
+    "searched its database",
     "Hit@1",
     "decided after",
 ]
@@ -34,7 +44,12 @@ SYSTEMS = [
 
 
 def write_rag_report(
-    output: Path, record: Path, decision: dict[str, Any], answers: dict[str, Path], rows: int = 12
+    output: Path,
+    record: Path,
+    decision: dict[str, Any],
+    answers: dict[str, Path],
+    matrix: NDArray[np.float32],
+    rows: int = 12,
 ) -> Path:
     """Write ``report.html`` of a retrieval attack.
 
@@ -43,6 +58,7 @@ def write_rag_report(
         record: File of the sentinels' record.
         decision: Result of :func:`sentinels.decide.decide`.
         answers: Folder of answers of each arm.
+        matrix: Similarity of the system's outputs to the sources, (keys, keys).
         rows: Number of keys shown.
 
     Returns:
@@ -63,6 +79,9 @@ def write_rag_report(
         verdict=_headline(decision),
         head=SYSTEMS,
         systems=[_system_row(name, decision[name]) for name in systems],
+        chart=_chart({name: decision[name]["similarity"] for name in systems}),
+        matrix=_matrix_url(matrix),
+        pairs=min(len(matrix), MATRIX_KEYS),
         compared_with=decision["system"]["compared_with"],
         against=decision.get("against_control"),
         rows=keys,
@@ -76,8 +95,25 @@ def write_rag_report(
 def _headline(decision: dict[str, Any]) -> str:
     """State the verdict on the system in a sentence."""
     facts = decision["system"]
-    p = f" (p = {facts['permutation']['p']:.2g})" if facts["valid_test"] else ""
+    p = f" (p = {p_value(facts['permutation']['p'])})" if facts["valid_test"] else ""
     return f"The system: {verdict(facts)}{p}."
+
+
+def _chart(similarities: dict[str, dict[str, Any]]) -> IntervalChart:
+    """Chart each system's similarity to its own sources, beside that to others."""
+    marks = []
+    for name, facts in similarities.items():
+        marks.append(Mark(name, "to its own source", facts["mean"], facts.get("interval")))
+        marks.append(Mark(name, "to other sources", facts["mismatched"]))
+    title = "Mean similarity of the outputs to sources, with 95 % intervals over keys"
+    return IntervalChart(title, marks, 0, 1)
+
+
+def _matrix_url(matrix: NDArray[np.float32]) -> str:
+    """Draw the similarities of the first keys: the brighter, the more similar."""
+    levels = np.clip(matrix[:MATRIX_KEYS, :MATRIX_KEYS], 0, 1) * 255
+    squares = np.kron(levels.round().astype(np.uint8), np.ones((SQUARE, SQUARE), np.uint8))
+    return image_url(np.stack([squares] * 3, axis=-1))
 
 
 def _sentinel_figures(planted: Record, sentinel: Sentinel) -> list[Figure]:
@@ -93,7 +129,7 @@ def _answer_figure(arm: str, trials: Trials, name: str) -> Figure:
     if not outputs:
         return (arm, _thumbnail(None), "not asked")
     trial, image = outputs[0]
-    return (arm, _thumbnail(image), "asked its database" if triggered(trial) else "did not look")
+    return (arm, _thumbnail(image), "searched" if triggered(trial) else "did not search")
 
 
 def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
@@ -102,7 +138,7 @@ def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
     return [
         name,
         verdict(facts),
-        f"{facts['permutation']['p']:.2g}" if facts["valid_test"] else MISSING,
+        p_value(facts["permutation"]["p"]) if facts["valid_test"] else MISSING,
         str(facts.get("keys", MISSING)),
         number(facts["similarity"]["mean"]) + in_brackets(facts["similarity"].get("interval")),
         number(facts["similarity"]["mismatched"]),

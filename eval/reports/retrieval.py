@@ -9,7 +9,7 @@ from typing import Any
 from engine.files import write_text
 from engine.pages.charts import IntervalChart, Mark, curve_points
 from engine.pages.markdown import markdown_table
-from engine.pages.shell import in_brackets, write_page
+from engine.pages.shell import in_brackets, p_value, write_page
 from engine.records import to_json
 from eval.metrics.retrieval import micro_average_precision, pairs, precision_recall
 from eval.reports.retrieval_figures import Answers, chained, padded_truth, summarise
@@ -81,7 +81,7 @@ def _line(
         interval = value.get(f"{figure}_interval")
         cells.append(f"{value[figure]:.3f}" + in_brackets(interval, ".3f"))
     for gain in gains:
-        p = f", p = {gain['p_holm']:.2g}" if "p_holm" in gain else ""
+        p = f", p = {p_value(gain['p_holm'])}" if "p_holm" in gain else ""
         cells.append(f"{gain[figure]:+.3f}" + in_brackets(gain.get("interval"), "+.3f") + p)
     return [name, *cells]
 

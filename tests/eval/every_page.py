@@ -168,9 +168,8 @@ def rag(folder):
         "warning": "Few queries.",
     }
     decision = {"system": facts, "control": facts | {"used": False}, "against_control": against}
-    return write_rag_report(
-        folder, folder / "record.json", decision, {"protected": folder / "protected"}
-    )
+    arms = {"protected": folder / "protected"}
+    return write_rag_report(folder, folder / "record.json", decision, arms, np.eye(3))
 
 
 def retrieval(folder):
@@ -234,6 +233,7 @@ def scan(folder):
 def search(folder):
     from indexing.matches import Match
     from indexing.search_page import write_page
+    from indexing.verdicts import Judge
 
     matches = []
     for number in range(6):
@@ -250,7 +250,8 @@ def search(folder):
             score = 1 - 0.1 * rank
             matches.append(Match(str(query), rank, entry, 0.1 * rank, score, score, verdict))
     matches.append(Match("lonely.png", 0, "", math.nan, math.nan, math.nan, "not in the index"))
-    write_page(matches, "1 of 7 images is a copy", "Scores above 0.5 are.", folder / "search.html")
+    judge = Judge(copy=0.7, unsure=0.4, calibration="Calibrated on 99 entries.")
+    write_page(matches, "1 of 7 images is a copy", judge, folder / "search.html")
     return folder / "search.html"
 
 

@@ -10,7 +10,7 @@ from engine.pages.shell import FILE_POLICY
 from tests.eval.every_page import NAME, PAGES, personalization
 from tests.eval.pages import readable, wait_for_images
 
-SIZES = {"width": 1280, "height": 900}, {"width": 390, "height": 844}, {"width": 360, "height": 640}
+SIZES = {"width": 1400, "height": 900}, {"width": 390, "height": 844}, {"width": 360, "height": 640}
 CUT = """() => [...document.querySelectorAll("table.sortable")].filter((table) => {
   const name = table.querySelector("tbody th").getBoundingClientRect().width;
   return table.closest(".scroll").clientWidth - name < 120;
@@ -138,7 +138,7 @@ def test_lost_images_are_counted_once(visit, tmp_path):
     page = visit()
     opened(page, PAGES["search"](tmp_path))
     assert page.get_by_text("3 of the 21 files named here are not at their place").count() == 1
-    assert page.locator("figure:not(:has(img))").count() == 13
+    assert page.locator(".match figure:not(:has(img))").count() == 13
 
 
 def test_findings_are_explained_sorted_and_searched(visit, tmp_path):

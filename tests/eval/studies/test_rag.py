@@ -2,6 +2,7 @@ import asyncio
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from engine.cli import run
@@ -103,8 +104,11 @@ def test_decoys_have_the_same_keys_on_images_that_are_no_sources(
     )
     assert decision["decoy"]["keys"] == 4
     assert decision["decoy"]["compared_with"] == "sources"
+    matrix = np.load(tmp_path / "d" / "similarities.npy", allow_pickle=False)
+    own = decision["system"]["similarity"]["mean"]
+    assert np.diag(matrix).mean() == pytest.approx(own, abs=1e-6)
     page = write_rag_report(
-        tmp_path / "d", planted, decision, dict(zip(arms, folders, strict=True))
+        tmp_path / "d", planted, decision, dict(zip(arms, folders, strict=True)), matrix
     ).read_text()
     assert "show no keys" in page
     assert "<td>decoy" in page.replace(' class="text"', "") or "decoy</th>" in page
