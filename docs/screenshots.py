@@ -98,7 +98,7 @@ def run_example(page: Page, tab: str) -> None:
     page.wait_for_selector(f"#{tab.lower()}-files")
     page.get_by_role("button", name="Example: ").locator("visible=true").first.click()
     report = f"document.querySelector('#{tab.lower()}-report textarea').value"
-    page.wait_for_function(f"/protected|judged|looked up|planted|read|attacked/.test({report})")
+    page.wait_for_function(f"/: protected|judged|looked up|planted|photos attacked/.test({report})")
     page.wait_for_timeout(3000)
     page.evaluate("window.scrollTo(0, 0)")
 
