@@ -221,7 +221,7 @@ def test_the_command(planted, collection, tmp_path, reads, pipelines, capsys):
     assert "protected: 4 keys, 4 trials" in told
     assert "permutation" in (tmp_path / "out" / "decision" / "decision.json").read_text()
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("data:image/png") == 4 * 4
+    assert page.count("data:image/png") == 4 * 4 + 1
     assert Record.open(planted).sentinels["00001/000000001.png"].key in page
     shutil.rmtree(tmp_path / "out")
     assert run(main, [*args[:-2], "--judge", "ServiceJudge", "--decide.similarity", reads]) == 2
