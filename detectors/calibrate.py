@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,7 +35,7 @@ from detectors.scoring import (
     shard_by_shard,
 )
 from detectors.uncertainty import resampling_units
-from engine.files import write_bytes
+from engine.files import atomic_write
 from engine.job import JobOptions
 from images.transforms import RandomHistory
 
@@ -52,9 +51,9 @@ class CalibrationJob(ScoreJob):
         rows, _ = finished
         features = [row.pop("features") for row in rows]
         if rows:
-            buffer = io.BytesIO()
-            np.save(buffer, np.stack(features).astype(np.float32))
-            write_bytes(self.feature_file(source.name), buffer.getvalue())
+            target = self.feature_file(source.name)
+            with atomic_write(target) as partial, partial.open("wb") as stream:
+                np.save(stream, np.stack(features).astype(np.float32))
         return super().write(source, finished)
 
     def exists(self, source: Question, row: dict[str, Any]) -> bool:

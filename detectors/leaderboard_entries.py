@@ -69,15 +69,4 @@ def read_entry(path: Path) -> Entry:
 
 def references() -> list[Entry]:
     """Entries of the paper's table."""
-    entries = []
-    for name, row in paper_rows().items():
-        table = {
-            "real": row.real,
-            "generated": row.generated,
-            "real_average": row.real_average,
-            "generated_average": row.generated_average,
-            "total": row.total,
-            "balanced": row.balanced,
-        }
-        entries.append(Entry(f"{name} ({REFERENCE})", table))
-    return entries
+    return [Entry(f"{name} ({REFERENCE})", row.record()) for name, row in paper_rows().items()]

@@ -42,6 +42,12 @@ class Row:
         """Mean of the two averages; predicting one class everywhere gives 50."""
         return _mean([self.real_average, self.generated_average])
 
+    def record(self) -> dict[str, Any]:
+        """Return accuracies and averages by name, as summaries keep them."""
+        averages = ("real_average", "generated_average", "total", "balanced")
+        kept = {name: getattr(self, name) for name in averages}
+        return {"real": self.real, "generated": self.generated, **kept}
+
 
 @cache
 def _table() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from detectors.heat_maps import heat_image
 from detectors.operating_points import OperatingPoint
 from engine.ordered import map_ahead
 from engine.pages import shell
-from engine.pages.charts import Bars, histogram
+from engine.pages.charts import Bars, Scale, histogram
 from engine.pages.data_urls import image_url
 from images.inputs import ImageInput, find_images
 from images.kinds import UnreadableImage
@@ -80,7 +80,7 @@ def write_page(
         purposes=[purpose_words(*purpose) for purpose in ensemble.purposes().items()],
         detectors=[_detector_row(name, detector) for name, detector in detectors.items()],
         bars=_bars(ordered),
-        band=_band(ensemble.calibration),
+        scale=Scale(0, 1, _thresholds(ensemble.calibration)),
         findings=ordered[:MAX_ROWS],
         figures=figures,
         heat=sum(len(images) > 1 for _, images in figures),
@@ -98,15 +98,14 @@ def _bars(readable: Sequence[Finding]) -> Bars:
     return histogram(values) if any(values.values()) else []
 
 
-def _band(calibration: Calibration | None) -> list[float | None]:
-    """P at both thresholds of the verdicts; None where there is none."""
+def _thresholds(calibration: Calibration | None) -> list[float]:
+    """P at the thresholds of the verdicts, as far as there are any."""
     point = calibration.point if calibration is not None else None
     if calibration is None or point is None:
-        return [None, None]
+        return []
     logits = (point.real_below, point.generated_above)
     return [
-        None if logit is None else float(calibration.probability(np.array(logit)))
-        for logit in logits
+        float(calibration.probability(np.array(logit))) for logit in logits if logit is not None
     ]
 
 

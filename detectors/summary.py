@@ -235,15 +235,7 @@ def table(scores: Scores) -> dict[str, Any]:
     )
     bounds = {name: column_bounds(scores, name, 0) for name in columns("real")}
     bounds |= {name: column_bounds(scores, name, 1) for name in columns("generated")}
-    return {
-        "real": row.real,
-        "generated": row.generated,
-        "real_average": row.real_average,
-        "generated_average": row.generated_average,
-        "total": row.total,
-        "balanced": row.balanced,
-        "bounds": bounds,
-    }
+    return row.record() | {"bounds": bounds}
 
 
 def _column(scores: Scores, name: str, of: int) -> float | None:

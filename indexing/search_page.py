@@ -83,7 +83,6 @@ def write_page(matches: Sequence[Match], words: str, judge: Judge, target: Path)
         threshold=judge.words(),
         scale=scale,
         bars=_bars(firsts, scale),
-        band=[scale.place(threshold) / 100 for threshold in scale.thresholds],
         head=["image", "verdict", "score", "similarity", "nearest entry"],
         rows=_rows(firsts[:MAX_ROWS]),
         queries=len(queries),
@@ -106,7 +105,7 @@ def _bars(firsts: Sequence[Match], scale: Scale) -> Bars:
     for match in firsts:
         if match.rank:
             values[KINDS[match.verdict]].append(match.score)
-    return histogram(values, low=scale.low, high=scale.high) if any(values.values()) else []
+    return histogram(values, scale=scale) if any(values.values()) else []
 
 
 def _rows(firsts: Sequence[Match]) -> list[list[str]]:

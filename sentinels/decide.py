@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.files import private_files, write_bytes, write_text
+from engine.files import atomic_write, private_files, write_text
 from engine.manifest import write_manifest
 from engine.records import to_json
 from engine.statistics import mean_interval
@@ -91,9 +90,8 @@ def decide(
     }
     with private_files():  # it has the keys
         write_text(output / f"{model}_similarities.json", json.dumps(similarities, indent=4) + "\n")
-    matrix = io.BytesIO()
-    np.save(matrix, protected.cosines.astype(np.float32))
-    write_bytes(output / MATRIX, matrix.getvalue())
+    with atomic_write(output / MATRIX) as partial, partial.open("wb") as stream:
+        np.save(stream, protected.cosines.astype(np.float32))
     write_text(output / "decision.json", to_json(decision))
     if control is not None and config.compat:
         _write_compat(output, model, decision, config)

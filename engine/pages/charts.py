@@ -127,20 +127,20 @@ def density_points(
 
 
 def histogram(
-    values: Mapping[str, Sequence[float]], bins: int = 20, low: float = 0, high: float = 1
+    values: Mapping[str, Sequence[float]], bins: int = 20, scale: Scale = Scale(0, 1)
 ) -> Bars:
     """Bars of a histogram, stacked by kind.
 
     Args:
         values: Values of each kind; those beyond the scale are counted at its ends.
         bins: Number of bars.
-        low: Left end of the scale.
-        high: Right end of the scale.
+        scale: Where the bars begin and end.
 
     Returns:
         For each bar, from the bottom: kind, lower end and height of its pieces, in percent of the
         highest bar.
     """
+    low, high = scale.low, scale.high
     edges = np.linspace(low, high, bins + 1)
     counts = {kind: np.histogram(np.clip(of, low, high), edges)[0] for kind, of in values.items()}
     highest = max(1, int(sum(counts.values(), np.zeros(bins, int)).max()))

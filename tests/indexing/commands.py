@@ -34,6 +34,22 @@ def activate(originals, out, index, extractor, *more):
     )
 
 
+def search(images, table, index, extractor, *more):
+    """The exit code of a search."""
+    return indexing(
+        "search",
+        images,
+        "-o",
+        table,
+        "--index",
+        index,
+        "--extractor.name",
+        extractor,
+        "--workers=0",
+        *more,
+    )
+
+
 def unhashed(folder):
     """The folder as earlier versions wrote it."""
     facts = json.loads((folder / "index.json").read_text())

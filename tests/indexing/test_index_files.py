@@ -10,7 +10,7 @@ import torch
 import engine.file_sets
 from indexing.__main__ import main
 from indexing.index import Index
-from tests.indexing.commands import activate, flip_bit, indexing, unhashed
+from tests.indexing.commands import activate, flip_bit, indexing, search, unhashed
 
 
 @pytest.mark.parametrize(
@@ -60,18 +60,7 @@ def test_broken_indices_are_told(
     break_it, words, own_index, originals, extractor, tmp_path, capsys
 ):
     break_it(own_index)
-    code = indexing(
-        "search",
-        originals,
-        "-o",
-        tmp_path / "m.csv",
-        "--index",
-        own_index,
-        "--extractor.name",
-        extractor,
-        "--workers=0",
-    )
-    assert code == 2
+    assert search(originals, tmp_path / "m.csv", own_index, extractor) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "m.csv").exists()
 
@@ -117,18 +106,8 @@ def test_an_addition_that_is_killed_leaves_all_or_nothing(
 def test_descriptors_of_another_network_are_refused(
     own_index, originals, extractor, tmp_path, capsys
 ):
-    search = (
-        "search",
-        originals,
-        "-o",
-        tmp_path / "m.csv",
-        "--index",
-        own_index,
-        "--workers=0",
-        "--extractor.name",
-        extractor,
-    )
-    assert indexing(*search, "--extractor.antialias=false") == 2
+    found = (originals, tmp_path / "m.csv", own_index, extractor)
+    assert search(*found, "--extractor.antialias=false") == 2
     assert "of another extractor" in capsys.readouterr().err
     (tmp_path / "f").mkdir()
     torch.save(torch.rand(2, 5), tmp_path / "f" / "fts.pt")

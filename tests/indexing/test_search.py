@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.indexing.commands import indexing, table
+from tests.indexing.commands import indexing, search, table
 
 
 def test_descriptors_are_searched_exactly_without_an_index(references, extractor, tmp_path):
@@ -11,15 +11,8 @@ def test_descriptors_are_searched_exactly_without_an_index(references, extractor
     )
     indexing("build", tmp_path / "f", "-o", tmp_path / "flat", "--factory=Flat")
     for place in ("f", "flat"):
-        search = (
-            "search",
-            references / "0007.png",
-            "-o",
-            tmp_path / f"{place}.csv",
-            "--index",
-            tmp_path / place,
-        )
-        assert indexing(*search, "--extractor.name", extractor, "--workers=0", "--k=5") == 0
+        found = (references / "0007.png", tmp_path / f"{place}.csv", tmp_path / place, extractor)
+        assert search(*found, "--k=5") == 0
     exact, flat = table(tmp_path / "f.csv"), table(tmp_path / "flat.csv")
     assert [row["match"] for row in exact] == [row["match"] for row in flat]
     assert [float(row["distance"]) for row in exact] == pytest.approx(
@@ -29,24 +22,14 @@ def test_descriptors_are_searched_exactly_without_an_index(references, extractor
 
 def test_a_table_is_not_written_over_unasked(own_index, originals, extractor, tmp_path, capsys):
     (tmp_path / "m.csv").write_text("mine")
-    search = (
-        "search",
-        originals,
-        "-o",
-        tmp_path / "m.csv",
-        "--index",
-        own_index,
-        "--extractor.name",
-        extractor,
-        "--workers=0",
-    )
-    assert indexing(*search) == 2
+    found = (originals, tmp_path / "m.csv", own_index, extractor)
+    assert search(*found) == 2
     assert "m.csv exists already: name another file, or add --overwrite" in capsys.readouterr().err
     assert (tmp_path / "m.csv").read_text() == "mine"
-    assert indexing(*search, "--overwrite") == 0
+    assert search(*found, "--overwrite") == 0
     assert len(table(tmp_path / "m.csv")) == 60
     (tmp_path / "new.html").write_text("mine")
-    assert indexing("search", originals, "-o", tmp_path / "new.csv", *search[4:], "--html") == 2
+    assert search(originals, tmp_path / "new.csv", own_index, extractor, "--html") == 2
     assert not (tmp_path / "new.csv").exists()
 
 
