@@ -100,6 +100,23 @@ def missing_files(folder: Path) -> list[str]:
     return list(dict.fromkeys(missing))
 
 
+def absent_parts(folder: Path | str) -> dict[str, None]:
+    """Return the parts that a pipeline was saved without, as arguments that say so.
+
+    ``from_pretrained`` of diffusers takes a part for forgotten unless it is optional: Stable
+    Diffusion 3 without T5 opens only with ``text_encoder_3=None, tokenizer_3=None``.
+
+    Args:
+        folder: Folder of the pipeline.
+
+    Raises:
+        FileNotFoundError: If there is no ``model_index.json``.
+        ValueError: If it is damaged.
+    """
+    index = read_json(Path(folder) / "model_index.json", dict[str, Any], REMEDY)
+    return dict.fromkeys(part for part, kind in index.items() if kind == [None, None])
+
+
 def refuse_incomplete(folder: Path, name: str) -> None:
     """Refuse a model folder with missing files.
 

@@ -12,7 +12,7 @@ from diffusers import (
 )
 
 from checkpoints.folders import PIPELINE_FILES, model_folder, read_config
-from checkpoints.whole import explaining_load_errors
+from checkpoints.whole import absent_parts, explaining_load_errors
 from engine.records import read_json
 from models.pipelines import KINDS, open_autoencoder
 
@@ -34,7 +34,7 @@ def open_editor(name: str, opener: Opener, dtype: torch.dtype = torch.float32) -
     """
     folder = model_folder(name, "model_index.json", patterns=PIPELINE_FILES)
     index = read_json(folder / "model_index.json", dict[str, Any], "get the model again")
-    parts: dict[str, Any] = {}
+    parts: dict[str, Any] = absent_parts(folder)
     if "safety_checker" in index:
         parts["safety_checker"] = None
     if (folder / "vae").is_dir() and read_config(folder / "vae").get("_class_name") in KINDS:

@@ -21,7 +21,7 @@ from torch import nn
 from checkpoints.folders import pipeline_folder, read_config
 from checkpoints.golden import Outputs
 from checkpoints.sizes import check_sizes
-from checkpoints.whole import explaining_load_errors
+from checkpoints.whole import absent_parts, explaining_load_errors
 from models.taef2 import TAEF2, open_released
 
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderKLFlux2 | TAEF2
@@ -111,7 +111,7 @@ def open_pipeline(
     if network not in signature(kind).parameters:
         msg = f"{name} has a {network}, which no {kind.__name__} takes; choose another model"
         raise ValueError(msg)
-    parts: dict[str, Any] = {"vae": open_autoencoder(folder)}
+    parts: dict[str, Any] = absent_parts(folder) | {"vae": open_autoencoder(folder)}
     if "safety_checker" in kind._optional_components:
         parts["safety_checker"] = None
     with explaining_load_errors(folder):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from checkpoints.folders import PIPELINE_FILES, model_folder
-from checkpoints.whole import explaining_load_errors
+from checkpoints.whole import absent_parts, explaining_load_errors
 from engine.manifest import fingerprint
 from images.io import decode_photo, encode_as
 from images.transforms.geometry import cover_crop
@@ -144,9 +144,9 @@ class DiffusionPlanter:
 
         dtype = torch.float32 if self.device == "cpu" else torch.float16
         with explaining_load_errors(self.folder):
-            pipeline = AutoPipelineForText2Image.from_pretrained(self.folder, dtype=dtype).to(
-                self.device
-            )
+            pipeline = AutoPipelineForText2Image.from_pretrained(
+                self.folder, dtype=dtype, **absent_parts(self.folder)
+            ).to(self.device)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 

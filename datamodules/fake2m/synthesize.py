@@ -13,7 +13,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from checkpoints.folders import PIPELINE_FILES, model_folder
-from checkpoints.whole import explaining_load_errors
+from checkpoints.whole import absent_parts, explaining_load_errors
 from datamodules.fake2m.making import SynthesisConfig
 from datamodules.fake2m.origin import GENERATED, Origin, slug
 from datamodules.fake2m.shard_job import (
@@ -61,7 +61,9 @@ class Synthesis(ShardJob):
     def open_models(self, process: Process) -> None:
         folder = model_folder(self.config.model, "model_index.json", patterns=PIPELINE_FILES)
         with explaining_load_errors(folder):
-            pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=process.dtype)
+            pipeline: Any = DiffusionPipeline.from_pretrained(
+                folder, dtype=process.dtype, **absent_parts(folder)
+            )
         # a safety checker would replace some images by black ones
         if "safety_checker" in pipeline.components:
             pipeline.register_modules(safety_checker=None)

@@ -10,7 +10,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from checkpoints.whole import explaining_load_errors
+from checkpoints.whole import absent_parts, explaining_load_errors
 from engine.records import read_json
 from models.denoisers.schedules import DDPMSchedule, FlowSchedule, NoiseSchedule
 
@@ -108,13 +108,14 @@ class Family(ABC):
     @torch.no_grad()
     def encode_apart(self, prompts: list[str]) -> Conditions:
         """Open the text encoders, encode prompts, and free the encoders."""
+        absent = absent_parts(self.folder) | self.without_images()
         with explaining_load_errors(self.folder):
             pipeline = self.pipeline_class.from_pretrained(
-                self.folder, dtype=self.text_dtype, **self.without_images()
+                self.folder, dtype=self.text_dtype, **absent
             )
             return self.encode(pipeline, prompts)
 
-    def without_images(self) -> dict[str, None]:
+    def without_images(self) -> dict[str, Any]:
         """List the parts of the pipeline that encode no prompts, as arguments that omit them."""
         optional = set(self.pipeline_class._optional_components)
         parts = {self.network, "vae", *(optional & {"safety_checker", "image_encoder"})}

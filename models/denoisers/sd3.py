@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from torch import Tensor
 
+from checkpoints.folders import read_config
 from models.denoisers.family import Conditions, Family
 from models.denoisers.latents import check_even
 
@@ -30,6 +32,12 @@ class StableDiffusion3(Family):
             do_classifier_free_guidance=False,
         )
         return {"encoder_hidden_states": text, "pooled_projections": pooled}
+
+    def without_images(self) -> dict[str, Any]:
+        # The zeros in place of T5's output are as wide as the network's settings say.
+        with torch.device("meta"):
+            network = SD3Transformer2DModel.from_config(read_config(self.folder / self.network))
+        return super().without_images() | {self.network: network}
 
     def predict(
         self, network: Any, latents: Tensor, timesteps: Tensor, conditions: Conditions

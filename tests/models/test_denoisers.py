@@ -168,6 +168,25 @@ def test_a_family_predicts_as_the_pipeline_does(flow_pipelines, name, kind):
         assert torch.allclose(apart[key].float(), value, atol=tolerance)
 
 
+def test_zeros_stand_for_a_text_encoder_that_a_pipeline_was_saved_without(flow_pipelines, tmp_path):
+    folder = shutil.copytree(flow_pipelines["sd3"], tmp_path / "without")
+    index = json.loads((folder / "model_index.json").read_text())
+    for part in ("text_encoder_3", "tokenizer_3"):
+        index[part] = [None, None]
+        shutil.rmtree(folder / part)
+    (folder / "model_index.json").write_text(json.dumps(index))
+    family = open_family(str(folder))
+    apart = family.encode_apart(["photo of a person"])["encoder_hidden_states"]
+    length = open_pipeline(flow_pipelines["sd3"], family.pipeline_class).tokenizer_max_length
+    assert apart.shape == (1, length + 256, 32)
+    assert apart[:, :length].any()
+    assert not apart[:, length:].any()
+    pipeline = open_pipeline(str(folder), family.pipeline_class)
+    with torch.no_grad():
+        together = family.encode(pipeline, ["photo of a person"])["encoder_hidden_states"]
+    assert torch.equal(together, apart)
+
+
 def test_a_pipeline_of_another_kind_is_named(pipelines, tmp_path):
     folder = shutil.copytree(pipelines[0], tmp_path / "other")
     index = json.loads((folder / "model_index.json").read_text())
