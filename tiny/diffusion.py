@@ -12,6 +12,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDPMScheduler,
+    DiffusionPipeline,
     PNDMScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -282,16 +283,16 @@ def pipeline(
     )
 
 
-def save_half(pipe: StableDiffusionPipeline, folder: Path) -> None:
+def save_half(pipe: DiffusionPipeline, folder: Path) -> None:
     """Save a pipeline in float16; it loads in float32 by default.
 
-    diffusers loads networks in float32. transformers loads the text encoder in the precision of its
+    diffusers loads networks in float32. transformers loads text encoders in the precision of their
     config, so that is set to float32.
     """
     pipe.to(torch.float16).save_pretrained(folder)
     for path in folder.rglob("*.json"):
         config = json.loads(path.read_text())
-        if path.parent.name == "text_encoder":
+        if path.parent.name.startswith("text_encoder"):
             config["dtype"] = "float32"
         # Paths of this machine do not belong into the model.
         config.pop("_name_or_path", None)

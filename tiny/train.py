@@ -12,6 +12,7 @@ from tiny.train_diffusion import (
     train_unconditional,
     train_upscaler,
 )
+from tiny.train_flow import FlowRecipe
 from tiny.train_recognition import (
     train_copies,
     train_embedder,
@@ -29,6 +30,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "sd-a1": DiffusionRecipe("vae-a", 9_000, seed=5),
     "sd-a2": DiffusionRecipe("vae-a", 1_500, seed=7, origin="sd-a1", pictures=12_000),
     "sd-b": DiffusionRecipe("vae-b", 9_000, seed=8),
+    "sd-c": FlowRecipe("vae-b", 8_000, seed=13),
     "ddpm": train_unconditional,
     "vae-up": AutoencoderRecipe((16, 32, 48), 4, 3000, seed=10),
     "upscaler": train_upscaler,
@@ -47,5 +49,5 @@ FROM_PHOTOS: dict[str, Callable[..., None]] = {
 }
 """Recipes that need photos; ``all`` leaves them out."""
 
-FROM_FOLDERS = ("vae-a", "vae-b", "sd-a1", "sd-a2", "sd-b", "ddpm")
+FROM_FOLDERS = ("vae-a", "vae-b", "sd-a1", "sd-a2", "sd-b", "sd-c", "ddpm")
 """Models that can be trained on any images; the others need the portraits' identities."""

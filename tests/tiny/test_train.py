@@ -1,6 +1,7 @@
 """Every recipe runs through its command for a few steps, and its result loads."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -24,6 +25,7 @@ from engine.cli import run
 from eval.attacks.one_photo import IPAdapter
 from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.attacks.single_image import Sampling
+from models.denoisers import open_family
 from models.embedders import open_embedder
 from models.faces.backends import load_faces
 from models.taef2 import TAEF2
@@ -35,6 +37,7 @@ from tiny.__main__ import main
 from tiny.dataset import PortraitDataset
 from tiny.detection import DetectionSizes
 from tiny.train_diffusion import DiffusionRecipe
+from tiny.train_flow import FlowRecipe
 
 
 def lighter(config, folder):
@@ -60,11 +63,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.train_diffusion, "TRAINING_PEOPLE", 40)
     monkeypatch.setattr(datamodules.fake2m.shortcuts, "MIN_IMAGES", 20)
     small = {
-        name: (
-            DiffusionRecipe(r.autoencoder, r.steps, r.seed, r.origin, pictures=400)
-            if isinstance(r, DiffusionRecipe)
-            else r
-        )
+        name: replace(r, pictures=400) if isinstance(r, DiffusionRecipe | FlowRecipe) else r
         for name, r in tiny.train.RECIPES.items()
         if name != "probe"
     }
@@ -107,6 +106,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
         32,
         3,
     )
+    assert open_family(str(tmp_path / "shipped" / "sd-c")).network == "transformer"
     note = json.loads((tmp_path / "shipped" / "sd-a2" / "training.json").read_text())
     assert (note["steps"], note["seed"]) == (2, 7)
     assert load_generator(str(tmp_path / "shipped" / "rid")).to_pixels.weight.any()

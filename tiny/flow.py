@@ -1,0 +1,242 @@
+"""Training of the toy flow-matching pipeline: a transformer of Stable Diffusion 3's kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+)
+from diffusers.models.attention import JointTransformerBlock
+from diffusers.models.attention_processor import Attention
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+
+from models.taef2 import TAEF2
+from tiny.diffusion import LatentItem, build_text_encoder
+from tiny.schedule import one_cycle
+
+ABSENT_TOKENS = 256
+"""Number of zero tokens that diffusers appends to a prompt in place of T5's output."""
+
+
+def build_text_encoders(
+    tokenizer: CLIPTokenizer, widths: Sequence[int]
+) -> list[CLIPTextModelWithProjection]:
+    """Build untrained CLIP text encoders of two layers; see :func:`build_text_encoder`.
+
+    Args:
+        tokenizer: Tokenizer with the vocabulary.
+        widths: Width of each encoder's hidden states.
+    """
+    encoders = []
+    for width in widths:
+        config = build_text_encoder(tokenizer, width, layers=2).config
+        encoder = CLIPTextModelWithProjection(config)
+        nn.init.normal_(encoder.get_input_embeddings().weight)
+        encoders.append(encoder)
+    return encoders
+
+
+def build_transformer(
+    latent_channels: int, side: int, width: int, layers: int, text_width: int
+) -> SD3Transformer2DModel:
+    """Build an untrained multimodal diffusion transformer (arXiv 2403.03206).
+
+    Each block starts as the identity (adaLN-Zero, arXiv 2212.09748). Patches are single latents:
+    2 x 2 would leave 16 tokens of an image of 64 pixels.
+
+    Args:
+        latent_channels: Channels of the latents.
+        side: Height and width of the latents.
+        width: Width of the blocks, a multiple of 32.
+        layers: Number of blocks.
+        text_width: Width of the text encoders' hidden states together, and of their pooled ones.
+    """
+    network = SD3Transformer2DModel(
+        sample_size=side,
+        patch_size=1,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        num_layers=layers,
+        attention_head_dim=32,
+        num_attention_heads=width // 32,
+        joint_attention_dim=text_width,
+        caption_projection_dim=width,
+        pooled_projection_dim=text_width,
+        pos_embed_max_size=side,
+        qk_norm="rms_norm",
+    )
+    starts = [network.norm_out.linear, network.proj_out]
+    for block in network.transformer_blocks:
+        assert isinstance(block, JointTransformerBlock)
+        starts += [block.norm1.linear, block.norm1_context.linear]
+    for layer in starts:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return network
+
+
+class RepeatedTokenAttention:
+    """Joint attention in which the last text token counts as many equal ones.
+
+    Text tokens have no places in the transformer. So equal ones stay equal from block to block, and
+    one of them weighs as much as ``count`` with log(count) added to its attention scores.
+
+    Args:
+        count: Number of equal tokens.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        attention_mask: None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Attend to image and text.
+
+        Args:
+            attn: Layer with the projections.
+            hidden_states: Tokens of the image, (B, n, width).
+            encoder_hidden_states: Tokens of the text, (B, m, width).
+            attention_mask: Always None; the layer passes it on.
+
+        Returns:
+            Tokens of image and text, same shapes.
+        """
+
+        def heads(image: Tensor, text: Tensor) -> list[Tensor]:
+            return [part.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for part in (image, text)]
+
+        image, text = hidden_states, encoder_hidden_states
+        queries = heads(attn.to_q(image), attn.add_q_proj(text))
+        keys = heads(attn.to_k(image), attn.add_k_proj(text))
+        values = heads(attn.to_v(image), attn.add_v_proj(text))
+        query = torch.cat([attn.norm_q(queries[0]), attn.norm_added_q(queries[1])], dim=2)
+        key = torch.cat([attn.norm_k(keys[0]), attn.norm_added_k(keys[1])], dim=2)
+        value = torch.cat(values, dim=2)
+        bias = query.new_zeros(1, key.shape[2])
+        bias[:, -1] = math.log(self.count)
+        attended = F.scaled_dot_product_attention(query, key, value.to(query), attn_mask=bias)
+        attended = attended.transpose(1, 2).flatten(2)
+        image, text = attended.tensor_split([image.shape[1]], dim=1)
+        if not attn.context_pre_only:
+            text = attn.to_add_out(text)
+        return attn.to_out[0](image), text
+
+
+class FlowTask(LightningModule):
+    """Train rectified flow on cached latents (arXiv 2403.03206).
+
+    Times have a logit-normal density, and the network predicts the velocity from latents to noise.
+    One caption in ten is replaced by the empty one, for classifier-free guidance.
+
+    Args:
+        transformer: Denoiser.
+        text_encoders: The two CLIP text encoders, trained with the denoiser.
+        empty: Tokens of the empty caption, (CAPTION_TOKENS,).
+        steps: Length of the one-cycle schedule, in optimizer steps.
+        lr: Peak learning rate.
+    """
+
+    empty: Tensor
+
+    def __init__(
+        self,
+        transformer: SD3Transformer2DModel,
+        text_encoders: Sequence[CLIPTextModelWithProjection],
+        empty: Tensor,
+        steps: int,
+        lr: float,
+    ) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.transformer.set_attn_processor(RepeatedTokenAttention(ABSENT_TOKENS))
+        self.text_encoders = nn.ModuleList(text_encoders)
+        self.steps = steps
+        self.lr = lr
+        self.register_buffer("empty", empty, persistent=False)
+
+    def training_step(self, batch: LatentItem, _: int) -> Tensor:
+        latents = batch["mean"] + batch["std"] * torch.randn_like(batch["std"])
+        dropped = torch.rand(len(latents), 1, device=self.device) < 0.1
+        tokens = torch.where(dropped, self.empty, batch["tokens"])
+        times = torch.randn(len(latents), device=self.device).sigmoid()
+        loss = self.loss(latents, tokens, times, torch.randn_like(latents))
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: LatentItem, index: int) -> None:
+        latents = batch["mean"]
+        times = torch.linspace(0, 1, len(latents) + 2, device=self.device)[1:-1]
+        generator = torch.Generator().manual_seed(index)
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        loss = self.loss(latents, batch["tokens"], times, noise)
+        self.log("val/loss", loss, batch_size=len(latents))
+
+    def loss(self, latents: Tensor, tokens: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+        """Return the mean squared error of the velocity at times (B,) in (0, 1)."""
+        share = times.view(-1, 1, 1, 1)
+        noisy = (1 - share) * latents + share * noise
+        # The fused kernel's bfloat16 backward pass is several times slower on a CPU.
+        with sdpa_kernel(SDPBackend.MATH):
+            text, pooled = self.encode(tokens)
+            velocity = self.transformer(noisy, text, pooled, 1000 * times).sample.float()
+        return (velocity - (noise - latents)).square().mean()
+
+    def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode captions as StableDiffusion3Pipeline does, with one zero token for all.
+
+        Returns:
+            Hidden states, (B, CAPTION_TOKENS + 1, width), and pooled ones, (B, width).
+        """
+        outputs = [encoder(tokens, output_hidden_states=True) for encoder in self.text_encoders]
+        text = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
+        pooled = torch.cat([output.text_embeds for output in outputs], dim=-1)
+        return F.pad(text, (0, 0, 0, 1)), pooled
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        return one_cycle(self, self.lr, self.steps)
+
+
+def flow_pipeline(
+    vae: AutoencoderKL | TAEF2,
+    transformer: SD3Transformer2DModel,
+    text_encoders: Sequence[CLIPTextModelWithProjection],
+    tokenizer: CLIPTokenizer,
+) -> StableDiffusion3Pipeline:
+    """Assemble a Stable Diffusion 3 pipeline without T5.
+
+    Args:
+        vae: Autoencoder.
+        transformer: Denoiser.
+        text_encoders: The two CLIP text encoders.
+        tokenizer: Tokenizer of both.
+    """
+    # The pipeline adds the shift to latents, and takes no None for it.
+    vae.register_to_config(shift_factor=vae.config.shift_factor or 0.0)
+    first, second = text_encoders
+    return StableDiffusion3Pipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=vae,
+        text_encoder=first,
+        tokenizer=tokenizer,
+        text_encoder_2=second,
+        tokenizer_2=tokenizer,
+        text_encoder_3=None,
+        tokenizer_3=None,
+    )
