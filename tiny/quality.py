@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
+from diffusers import AutoencoderKL, DDIMScheduler
 from torch import Tensor
 
 from checkpoints.folders import model_folder
 from eval.attacks.purification import Purifier
 from eval.metrics.denoising import denoising_error
 from eval.metrics.quality import fidelity, quantize
+from models.denoisers import open_family
+from models.denoisers.schedules import DDPMSchedule
 from models.faces.backends import load_face_net, load_faces
+from models.pipelines import open_pipeline
 from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
 from tiny.dataset import PortraitDataset
@@ -89,9 +92,10 @@ def sample_quality(
         Share of samples with a face, and the probe's accuracy for each attribute in the captions.
     """
     # Sample an image for each caption.
-    pipeline = StableDiffusionPipeline.from_pretrained(folder)
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
-    pipeline.set_progress_bar_config(disable=True)
+    family = open_family(str(folder))
+    pipeline = open_pipeline(str(folder), family.pipeline_class)
+    if isinstance(family.schedule(), DDPMSchedule):
+        pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
     people = list(range(EVALUATION_START, EVALUATION_START + count))
     captions = []
     for number in people:
