@@ -5,20 +5,21 @@ Run ``python -m benchmarks.large_photos``.
 Each portrait stands in a photo of twice its side. The attacker crops to the portrait, a few pixels
 off, and scales it down to the model's 64 pixels with Lanczos. The table shows the identity score
 (ISM, images without a face count as 0) of the attacker's generated images, by the way in which the
-photo was protected.
+photo was protected, and its paired difference to clean photos over people.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from checkpoints.folders import ROOT
+from engine.statistics import paired_difference
 from eval.attacks.personalization import LoraTextualInversion
 from eval.attacks.personalization.methods import LoraTextualInversionConfig
 from eval.attacks.purification import Jpeg
@@ -91,12 +92,13 @@ def protect(weights: str, mode: Any, photos: Tensor, faces: list[list[Box]]) -> 
 
 
 def main() -> None:
-    """Print the table of means over people."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", default=str(WEIGHTS / "rid"))
     parser.add_argument("--first", type=int, default=900_210, help="first person")
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--sides", type=int, nargs="+", default=[64, 128, 256])
+    parser.add_argument("--modes", nargs="+", default=list(MODES[1:]), choices=MODES[1:])
     parser.add_argument("--jpeg", type=int, help="quality at which the photos are saved")
     settings = parser.parse_args()
     attack = LoraTextualInversion(
@@ -115,15 +117,16 @@ def main() -> None:
         )
     )
     network = load_faces(str(WEIGHTS / "faces"))
-    print(f"| portraits of | {' | '.join(MODES)} |")
-    print("|---" * (len(MODES) + 1) + "|")
+    modes = ("clean", *settings.modes)
+    print("| portraits of | photos | ISM | - clean, 95 % interval | p |")
+    print("|---" * 5 + "|")
     for side in settings.sides:
-        scores: dict[str, list[float]] = {mode: [] for mode in MODES}
+        scores: dict[str, list[float]] = {mode: [] for mode in modes}
         for person in PortraitPeople(settings.first, settings.people, size=side):
             photos, top, left = place(person["train"])
             faces = boxes(person["train"], top, left)
             reference = F.interpolate(person["reference"], (SIDE, SIDE), mode="area")
-            for mode in MODES:
+            for mode in modes:
                 protected = protect(settings.weights, mode, photos, faces)
                 if settings.jpeg:
                     protected = Jpeg(settings.jpeg)(protected, torch.Generator())
@@ -131,8 +134,18 @@ def main() -> None:
                 metric = IdentityPreservation(network, sync_on_compute=False)
                 metric.update(generated, reference)
                 scores[mode].append(float(metric.compute()["ism_all"]))
-        means = " | ".join(f"{statistics.mean(values):.3f}" for values in scores.values())
-        print(f"| {side} pixels | {means} |", flush=True)
+        for mode, values in scores.items():
+            compared = " | " if mode == "clean" else _difference(values, scores["clean"])
+            print(f"| {side} pixels | {mode} | {np.mean(values):.3f} | {compared} |", flush=True)
+
+
+def _difference(protected: list[float], clean: list[float]) -> str:
+    """Write a paired difference with its interval, and the p-value as a column of its own."""
+    paired = paired_difference(np.array(protected), np.array(clean))
+    spread = ""
+    if paired.interval is not None:
+        spread = f" ({paired.interval.low:+.3f} to {paired.interval.high:+.3f})"
+    return f"{paired.mean:+.3f}{spread} | {paired.p:.4f}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,117 @@
+"""Protection by the size of its bound, after edits.
+
+Run ``python -m benchmarks.levels``.
+
+The shipped generator, its perturbation scaled down as ``rid protect --strength`` does, and gradient
+ascent for each image through edits. The table shows by how much each raises the denoising error of
+a toy pipeline, over clean images with the same edit.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+from checkpoints.folders import ROOT
+from engine.statistics import Values, mean_interval
+from eval.attacks.purification import Crop, DownUp, GridPure, Jpeg, Purifier
+from eval.metrics.quality import quantize
+from rid.edits import OverEdits
+from rid.ensemble import DiffusionEnsemble
+from rid.pairs.config import PGDConfig
+from rid.pairs.objectives import Denoising
+from rid.pairs.pgd import pgd
+from rid.weights import load_generator
+from tiny.dataset import PortraitDataset
+
+MODELS = ROOT / "checkpoints" / "tiny"
+PEOPLE = 32
+LEVELS = (3, 4, 6, 8, 12)
+TRAINED: tuple[Purifier | None, ...] = (None, DownUp(0.5), Jpeg(75), Crop(0.75))
+"""Edits in each step of the ascent."""
+
+NOISE_SAMPLES = 8
+
+
+def measured_edits() -> dict[str, Purifier | None]:
+    """Return the edits before measuring, by name."""
+    return {
+        "no edit": None,
+        "half size": DownUp(0.5),
+        "JPEG 75": Jpeg(75),
+        "crop 75 %": Crop(0.75),
+        "GrIDPure": GridPure(str(MODELS / "ddpm"), steps=10, iterations=5),
+    }
+
+
+@torch.no_grad()
+def errors(ensemble: DiffusionEnsemble, images: Tensor, edit: Purifier | None) -> Values:
+    """Compute each image's denoising error after an edit, with the same noise at each call.
+
+    Args:
+        ensemble: The attacked model.
+        images: (B, 3, S, S) in [0, 1].
+        edit: The edit; None for none.
+
+    Returns:
+        (B,).
+    """
+    edited = images if edit is None else edit(images, torch.Generator().manual_seed(0))
+    draws = []
+    for seed in range(NOISE_SAMPLES):
+        losses = ensemble.denoising_losses(quantize(edited), torch.Generator().manual_seed(seed))
+        draws.append(losses.mean(dim=0))
+    values: Values = torch.stack(draws).mean(dim=0).double().numpy()
+    return values
+
+
+def ascend(images: Tensor, levels: float, steps: int) -> Tensor:
+    """Protect images, (B, 3, S, S) in and out, by momentum ascent through edits."""
+    surrogates = [str(MODELS / name) for name in ("sd-a1", "sd-a2")]
+    objective = OverEdits(Denoising(surrogates, prompt=" "), TRAINED)
+    config = PGDConfig(steps, step_size=levels / 10)
+    return pgd(images, [objective], levels, config, torch.Generator().manual_seed(0))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", default=str(MODELS / "rid"), help="folder of the generator")
+    parser.add_argument("--steps", type=int, default=60, help="steps of the ascent")
+    settings = parser.parse_args()
+    items = PortraitDataset(1_000_100, PEOPLE, 1).__getitems__(list(range(PEOPLE)))
+    clean = quantize(torch.stack([item["image"] for item in items]))
+    ensemble = DiffusionEnsemble([str(MODELS / "sd-a1")])
+    edits = measured_edits()
+    before = {name: errors(ensemble, clean, edit) for name, edit in edits.items()}
+    print(f"| protection | levels | SSIM | {' | '.join(edits)} |")
+    print("|---" * (3 + len(edits)) + "|")
+
+    def row(name: str, levels: float, protected: Tensor) -> None:
+        """Print the mean rises over the images, with their intervals."""
+        protected = quantize(protected)
+        cells = [name, f"{levels:g}", f"{ssim(protected, clean, data_range=1.0):.3f}"]
+        for edit_name, edit in edits.items():
+            rises = errors(ensemble, protected, edit) / before[edit_name] - 1
+            interval = mean_interval(rises)
+            spread = "" if interval is None else f" ({interval.low:+.0%} to {interval.high:+.0%})"
+            cells.append(f"{np.mean(rises):+.0%}{spread}")
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+    generator = load_generator(settings.weights).eval()
+    with torch.no_grad():
+        perturbation = generator(clean)
+    for levels in LEVELS:
+        if levels <= generator.budget:
+            change = perturbation * levels / generator.budget
+            row("generator", levels, (clean + change).clamp(0, 1))
+    for levels in LEVELS:
+        row("ascent", levels, ascend(clean, levels, settings.steps))
+
+
+if __name__ == "__main__":
+    main()
