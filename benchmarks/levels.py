@@ -17,7 +17,8 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from checkpoints.folders import ROOT
-from engine.statistics import Values, mean_interval
+from engine.statistics import mean_interval
+from engine.statistics.bootstrap import Values
 from eval.attacks.purification import Crop, DownUp, GridPure, Jpeg, Purifier
 from eval.metrics.quality import quantize
 from rid.edits import OverEdits

@@ -103,8 +103,8 @@ def measure_rid(shipped: Path, work: Path) -> Measured:
     """Measure the RID generator."""
     pipelines = [str(shipped / name) for name in PIPELINES]
     about = (
-        "Protects drawn portraits of 64 pixels against the three pipelines beside it; "
-        "defends against nothing else."
+        "Protects drawn portraits of 64 pixels against the pipelines beside it, of which it has "
+        "not seen sd-b; defends against nothing else."
     )
     figures = generator_quality(str(shipped / "rid"), pipelines, evaluation_portraits(64))
     return "Small RID generator", about, figures

@@ -117,3 +117,9 @@ def record(folder: Path, seed: int, steps: int, batch: int, seconds: float, data
         "threads": torch.get_num_threads(),
     }
     write_text(folder / "training.json", json.dumps(note, indent=2) + "\n")
+
+
+def fit_arguments(config: Path, root: Path, settings: dict[str, str]) -> list[str]:
+    """Return the arguments of ``fit`` for a config, an output folder and settings."""
+    settings = settings | {"trainer.default_root_dir": str(root)}
+    return ["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())]

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from torch import Tensor
 
 from checkpoints.folders import model_folder
-from eval.attacks.purification import Purifier
+from eval.attacks.purification import DownUp, Purifier
 from eval.metrics.denoising import denoising_error
 from eval.metrics.quality import fidelity, quantize
 from models.denoisers import open_family
@@ -173,7 +173,8 @@ def generator_quality(name: str, surrogates: list[str], images: Tensor) -> dict[
         images: (B, 3, S, S) in [0, 1].
 
     Returns:
-        The budget, the errors, and the fidelity of the protected images.
+        The budget, the errors as published and after scaling to half and back, and the fidelity of
+        the protected images.
     """
     generator = load_generator(name)
     ensemble = DiffusionEnsemble(surrogates)
@@ -181,12 +182,18 @@ def generator_quality(name: str, surrogates: list[str], images: Tensor) -> dict[
     uniform = torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
     noise = (2 * uniform - 1) * bound
     protected = quantize(generator.protect(images))
-    errors = {
-        "clean": denoising_error(ensemble, images),
-        "noise": denoising_error(ensemble, (images + noise).clamp(0, 1)),
-        "protected": denoising_error(ensemble, protected),
+    published = {"clean": images, "noise": (images + noise).clamp(0, 1), "protected": protected}
+    halve = DownUp(0.5)
+    figures: dict[str, Any] = {
+        "budget_levels": generator.budget,
+        "denoising_error": {
+            name: denoising_error(ensemble, shown) for name, shown in published.items()
+        },
+        "denoising_error_after_half_size": {
+            name: denoising_error(ensemble, quantize(halve(shown, torch.Generator())))
+            for name, shown in published.items()
+        },
     }
-    figures = {"budget_levels": generator.budget, "denoising_error": errors}
     return figures | fidelity(protected, quantize(images))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tiny.photo_copies import train_photo_copies
 from tiny.train_adapter import train_adapter
+from tiny.train_detectors import train_detector, train_photo_detector
 from tiny.train_diffusion import (
     AutoencoderRecipe,
     DiffusionRecipe,
@@ -20,7 +21,7 @@ from tiny.train_recognition import (
     train_index,
     train_probe,
 )
-from tiny.train_systems import train_detector, train_photo_detector, train_rid
+from tiny.train_rid import train_rid
 
 RECIPES: dict[str, Callable[..., None]] = {
     "faces": train_faces,

@@ -1,14 +1,10 @@
-"""Recipes of the RID generator and the detector."""
+"""Recipes of the detectors."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from pathlib import Path
-
-import yaml
-from jsonargparse import ArgumentParser
 
 from checkpoints.folders import ROOT
 from detectors.calibrate import calibrate
@@ -18,18 +14,10 @@ from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from engine.training import TrainingCLI
 from images.inputs import find_images
-from rid.pairs.config import PairConfig
-from rid.pairs.job import make_pairs
-from rid.training.cli import main as run_rid
-from rid.weights import save_generator
 from tiny.detection import TRAIN_PIPELINES, DetectionSizes, make_detection_shards
-from tiny.export import export_portraits
-from tiny.fitting import Place, record
+from tiny.fitting import Place, fit_arguments, record
 from tiny.photo_fakes import TRAINING_SUBSETS, make_photo_shards
 
-PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
-REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
-COMBINED_CONFIG = ROOT / "configs" / "rid" / "tiny_combined.yaml"
 RATES = (0.001, 0.01, 0.05)
 """Error rates of the detector's operating points."""
 
@@ -48,67 +36,6 @@ HISTORIES = 0.8
 
 MIN_PHOTOS = 12
 """Least number of photos: two for each split that has fewest."""
-
-
-def train_rid(
-    place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 4
-) -> None:
-    """Train the RID generator.
-
-    PGD perturbations of training portraits are made, the generator learns them by regression, and
-    then training goes on with Adv-SDS.
-
-    Args:
-        place: Folders.
-        name: Name of the model.
-        steps: Optimizer steps; None takes the recipe's.
-        people: Number of identities to train on.
-        pictures: Images of each identity.
-    """
-    start = time.monotonic()
-    work = place.work / name
-    # Draw portraits, and make pairs of clean and perturbed images.
-    surrogates = [str(place.shipped / pipeline) for pipeline in ("sd-a1", "sd-a2", "sd-b")]
-    export_portraits(work / "portraits", people, pictures, first=0)
-    options = JobOptions(DeviceOptions("cpu", 1))
-    make_pairs([work / "portraits"], work / "pairs", _pair_config(surrogates), options)
-    pairs = str(work / "pairs" / "pairs.json")
-    # Train by regression.
-    settings = {"model.surrogates": json.dumps(surrogates), "trainer.accelerator": "cpu"}
-    if steps:
-        settings |= {
-            "trainer.max_steps": str(steps),
-            "model.warmup_steps": "0",
-            "trainer.val_check_interval": "1",
-        }
-    regression_settings = settings | {"data.init_args.train.init_args.path": pairs}
-    regression = _fit(REGRESSION_CONFIG, work / "regression", regression_settings)
-    # Continue with Adv-SDS.
-    combined_settings = settings | {
-        "model.generator.init_args.name": f"{regression.trainer.log_dir}/generator",
-        "data.init_args.train.init_args.pairs.init_args.path": pairs,
-    }
-    combined = _fit(COMBINED_CONFIG, work / "combined", combined_settings)
-    # Ship the generator in float16.
-    generator_folder = Path(combined.trainer.log_dir or "") / "generator"
-    shutil.copytree(generator_folder, place.shipped / name, dirs_exist_ok=True)
-    save_generator(combined.model.generator.half(), place.shipped / name)
-    note = (
-        f"{people * pictures} pairs of {people} identities; "
-        f"{regression.trainer.global_step} steps of regression before"
-    )
-    _record_run(place.shipped / name, combined, time.monotonic() - start, note)
-
-
-def _pair_config(surrogates: list[str]) -> PairConfig:
-    """Read the settings of pairs from the config, with other surrogates."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(PairConfig, "pairs")
-    settings = yaml.safe_load(PAIRS_CONFIG.read_text())
-    settings["objective"]["init_args"]["models"] = surrogates
-    parsed = parser.parse_object({"pairs": settings})
-    config: PairConfig = parser.instantiate_classes(parsed).pairs
-    return config
 
 
 def train_detector(
@@ -210,7 +137,7 @@ def _best_run(
     """Train detectors, and return the run with the best validation AUC and all their AUCs."""
     runs = {}
     for config in configs:
-        runs[config.stem] = run_detectors(_arguments(config, work / config.stem, settings))
+        runs[config.stem] = run_detectors(fit_arguments(config, work / config.stem, settings))
     auc = {key: float(run.trainer.callback_metrics["val/auc"]) for key, run in runs.items()}
     text = ", ".join(f"{key} {value:.3f}" for key, value in auc.items())
     return runs[max(auc, key=lambda key: auc[key])], text
@@ -227,17 +154,6 @@ def _ship(
     run.model.detector.half().save_pretrained(folder)
     options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
     calibrate(str(folder), data, RATES, rule, options, histories)
-
-
-def _fit(config: Path, root: Path, settings: dict[str, str]) -> TrainingCLI:
-    """Train RID from a config with some settings replaced."""
-    return run_rid(_arguments(config, root, settings))
-
-
-def _arguments(config: Path, root: Path, settings: dict[str, str]) -> list[str]:
-    """Return the arguments of ``fit`` for a config, an output folder and settings."""
-    settings = settings | {"trainer.default_root_dir": str(root)}
-    return ["fit", "-c", str(config), *(f"--{key}={value}" for key, value in settings.items())]
 
 
 def _record_run(folder: Path, run: TrainingCLI, seconds: float, note: str, seed: int = 0) -> None:

@@ -16,9 +16,10 @@ import datamodules.fake2m.shortcuts
 import tiny.cards
 import tiny.train
 import tiny.train_adapter
+import tiny.train_detectors
 import tiny.train_diffusion
 import tiny.train_recognition
-import tiny.train_systems
+import tiny.train_rid
 from datamodules.datamodule import ImageDataModule
 from detectors.detector import Detector
 from engine.cli import run
@@ -74,23 +75,23 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     # After a few steps a detector may be worse than chance, which calibration refuses.
     # After sixty it is not.
     sizes = DetectionSizes(40, 24, 6, 6)
-    small["detector"] = lambda place, name, steps: tiny.train_systems.train_detector(
+    small["detector"] = lambda place, name, steps: tiny.train_detectors.train_detector(
         place, name, 30 * steps, sizes
     )
     small["copies"] = partial(
         tiny.train_recognition.train_copies, collages=60, portraits=4, windows=4
     )
     small["index"] = partial(tiny.train_recognition.train_index, training=80, entries=20)
-    small["rid"] = partial(tiny.train_systems.train_rid, people=8, pictures=4)
+    small["rid"] = partial(tiny.train_rid.train_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
-    for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG"):
+    for config in ("REGRESSION_CONFIG", "ROBUST_CONFIG"):
         monkeypatch.setattr(
-            tiny.train_systems, config, lighter(getattr(tiny.train_systems, config), tmp_path)
+            tiny.train_rid, config, lighter(getattr(tiny.train_rid, config), tmp_path)
         )
     monkeypatch.setattr(
-        tiny.train_systems,
+        tiny.train_detectors,
         "DETECTOR_CONFIGS",
-        [smaller_batches(config, tmp_path) for config in tiny.train_systems.DETECTOR_CONFIGS],
+        [smaller_batches(config, tmp_path) for config in tiny.train_detectors.DETECTOR_CONFIGS],
     )
     places = ["--output", str(tmp_path / "shipped"), "--work", str(tmp_path / "work")]
     assert run(main, ["train", "all", "--steps", "2", *places]) == 0
