@@ -101,13 +101,24 @@ def measure_pipeline(shipped: Path, work: Path, name: str) -> Measured:
 
 def measure_rid(shipped: Path, work: Path) -> Measured:
     """Measure the RID generator."""
-    pipelines = [str(shipped / name) for name in PIPELINES]
     about = (
-        "Protects drawn portraits of 64 pixels against the pipelines beside it, of which it has "
-        "not seen sd-b; defends against nothing else."
+        "Protects drawn portraits of 64 pixels against the three pipelines beside it; "
+        "defends against nothing else."
     )
+    pipelines = [str(shipped / name) for name in PIPELINES]
     figures = generator_quality(str(shipped / "rid"), pipelines, evaluation_portraits(64))
     return "Small RID generator", about, figures
+
+
+def measure_robust_rid(shipped: Path, work: Path) -> Measured:
+    """Measure the RID generator that was trained through edits."""
+    about = (
+        "Protects drawn portraits of 64 pixels, also scaled down, compressed or cropped, against "
+        "sd-a1 and sd-a2 beside it. It has not seen sd-b, and defends against nothing else."
+    )
+    pipelines = [str(shipped / name) for name in PIPELINES]
+    figures = generator_quality(str(shipped / "rid-robust"), pipelines, evaluation_portraits(64))
+    return "Small RID generator, trained through edits", about, figures
 
 
 def measure_ddpm(shipped: Path, work: Path) -> Measured:
@@ -176,6 +187,7 @@ MEASURES: dict[str, Callable[[Path, Path], Measured]] = {
     "ddpm": measure_ddpm,
     "upscaler": measure_upscaler,
     "rid": measure_rid,
+    "rid-robust": measure_robust_rid,
     "detector": measure_detector,
     "copies": measure_copies,
     "index": measure_index,

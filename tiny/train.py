@@ -21,7 +21,7 @@ from tiny.train_recognition import (
     train_index,
     train_probe,
 )
-from tiny.train_rid import train_rid
+from tiny.train_rid import train_rid, train_robust_rid
 
 RECIPES: dict[str, Callable[..., None]] = {
     "faces": train_faces,
@@ -37,6 +37,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "upscaler": train_upscaler,
     "ip-adapter": train_adapter,
     "rid": train_rid,
+    "rid-robust": train_robust_rid,
     "detector": train_detector,
     "copies": train_copies,
     "index": train_index,

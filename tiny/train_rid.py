@@ -1,4 +1,4 @@
-"""Recipe of the RID generator."""
+"""Recipes of the RID generators."""
 
 from __future__ import annotations
 
@@ -24,19 +24,14 @@ from tiny.fitting import Place, fit_arguments, record
 
 PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
 REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
+COMBINED_CONFIG = ROOT / "configs" / "rid" / "tiny_combined.yaml"
 ROBUST_CONFIG = ROOT / "configs" / "rid" / "tiny_robust.yaml"
-
-SURROGATES = ("sd-a1", "sd-a2")
-"""Pipelines to protect against. The third one, sd-b, stays unseen for black-box attacks."""
 
 
 def train_rid(
-    place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 2
+    place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 4
 ) -> None:
-    """Train the RID generator.
-
-    Gradient-attacked copies of portraits are made, the generator learns them by regression, and
-    then training goes on through edits on the denoising error of the surrogates.
+    """Train the RID generator: regression to gradient-attacked copies, then Adv-SDS.
 
     Args:
         place: Folders.
@@ -46,12 +41,49 @@ def train_rid(
         pictures: Images of each of them.
     """
     start = time.monotonic()
+    pipelines = ("sd-a1", "sd-a2", "sd-b")
+    settings, pairs = _regression(place, name, pipelines, steps, people, pictures)
+    settings["data.init_args.train.init_args.pairs.init_args.path"] = pairs
+    run = _fit(COMBINED_CONFIG, place.work / name / "combined", settings)
+    _ship(place, name, run, start, f"{people * pictures} pairs of {people} identities")
+
+
+def train_robust_rid(
+    place: Place, name: str, steps: int | None = None, people: int = 1500, pictures: int = 2
+) -> None:
+    """Train the RID generator whose protection survives edits.
+
+    Regression to gradient-attacked copies, then the denoising error through edits. The pipeline
+    sd-b stays unseen, for black-box attacks. For the arguments see :func:`train_rid`.
+    """
+    start = time.monotonic()
+    settings, _ = _regression(place, name, ("sd-a1", "sd-a2"), steps, people, pictures)
+    settings["model.edits"] = json.dumps(_edits(place.shipped))
+    run = _fit(ROBUST_CONFIG, place.work / name / "robust", settings)
+    note = f"drawn portraits; {people * pictures} pairs of {people} identities before"
+    _ship(place, name, run, start, note)
+
+
+def _regression(
+    place: Place,
+    name: str,
+    pipelines: tuple[str, ...],
+    steps: int | None,
+    people: int,
+    pictures: int,
+) -> tuple[dict[str, str], str]:
+    """Make pairs, and train by regression to them.
+
+    Returns:
+        Settings of the training that follows, and the file of the pairs.
+    """
     work = place.work / name
     # Draw portraits, and make pairs of clean and perturbed images.
-    surrogates = [str(place.shipped / pipeline) for pipeline in SURROGATES]
+    surrogates = [str(place.shipped / pipeline) for pipeline in pipelines]
     export_portraits(work / "portraits", people, pictures, first=0)
     options = JobOptions(DeviceOptions("cpu", 1))
     make_pairs([work / "portraits"], work / "pairs", _pair_config(surrogates), options)
+    pairs = str(work / "pairs" / "pairs.json")
     # Train by regression.
     settings = {"model.surrogates": json.dumps(surrogates), "trainer.accelerator": "cpu"}
     if steps:
@@ -60,24 +92,19 @@ def train_rid(
             "model.warmup_steps": "0",
             "trainer.val_check_interval": "1",
         }
-    pairs = {"data.init_args.train.init_args.path": str(work / "pairs" / "pairs.json")}
-    regression = _fit(REGRESSION_CONFIG, work / "regression", settings | pairs)
-    # Continue through edits.
-    robust_settings = settings | {
-        "model.generator.init_args.name": f"{regression.trainer.log_dir}/generator",
-        "model.edits": json.dumps(_edits(place.shipped)),
-    }
-    robust = _fit(ROBUST_CONFIG, work / "robust", robust_settings)
-    # Ship the generator in float16.
+    path = {"data.init_args.train.init_args.path": pairs}
+    run = _fit(REGRESSION_CONFIG, work / "regression", settings | path)
+    start = {"model.generator.init_args.name": f"{run.trainer.log_dir}/generator"}
+    return settings | start, pairs
+
+
+def _ship(place: Place, name: str, run: TrainingCLI, start: float, note: str) -> None:
+    """Save the generator of a run in float16, and note how it was trained."""
     folder = place.shipped / name
-    shutil.copytree(Path(robust.trainer.log_dir or "") / "generator", folder, dirs_exist_ok=True)
-    save_generator(robust.model.generator.half(), folder)
-    note = (
-        f"drawn portraits; before, {regression.trainer.global_step} steps of regression on "
-        f"{people * pictures} pairs of {people} identities"
-    )
-    batch_size = robust.datamodule.batch_size
-    record(folder, 0, robust.trainer.global_step, batch_size, time.monotonic() - start, note)
+    shutil.copytree(Path(run.trainer.log_dir or "") / "generator", folder, dirs_exist_ok=True)
+    save_generator(run.model.generator.half(), folder)
+    steps = run.trainer.global_step
+    record(folder, 0, steps, run.datamodule.batch_size, time.monotonic() - start, note)
 
 
 def _pair_config(surrogates: list[str]) -> PairConfig:

@@ -83,8 +83,9 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     )
     small["index"] = partial(tiny.train_recognition.train_index, training=80, entries=20)
     small["rid"] = partial(tiny.train_rid.train_rid, people=8, pictures=4)
+    small["rid-robust"] = partial(tiny.train_rid.train_robust_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
-    for config in ("REGRESSION_CONFIG", "ROBUST_CONFIG"):
+    for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG", "ROBUST_CONFIG"):
         monkeypatch.setattr(
             tiny.train_rid, config, lighter(getattr(tiny.train_rid, config), tmp_path)
         )
@@ -110,7 +111,8 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     assert open_family(str(tmp_path / "shipped" / "sd-c")).network == "transformer"
     note = json.loads((tmp_path / "shipped" / "sd-a2" / "training.json").read_text())
     assert (note["steps"], note["seed"]) == (2, 7)
-    assert load_generator(str(tmp_path / "shipped" / "rid")).to_pixels.weight.any()
+    for generator in ("rid", "rid-robust"):
+        assert load_generator(str(tmp_path / "shipped" / generator)).to_pixels.weight.any()
     detector = Detector.from_pretrained(str(tmp_path / "shipped" / "detector"))
     assert detector.calibration.images == 24 + 2 * 8 + 24
     assert detector.kind in ("npr", "patches")
