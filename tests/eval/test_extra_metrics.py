@@ -9,6 +9,7 @@ import eval.metrics.extra
 from engine.cli import run
 from eval.__main__ import main
 from eval.metrics.catalog import CATALOG
+from eval.metrics.denoising import denoising_errors
 from eval.metrics.extra import PERSON_METRICS, SET_METRICS, ExtraMetrics, MetricWeights
 from eval.reports.protection_table import METRICS
 from models.clip import ClipMetrics
@@ -115,6 +116,8 @@ def test_denoising_error_is_that_of_the_attacked_pipeline(faces, portraits, pipe
         for draw in range(8)
     ]
     assert found[0] == found[1] == pytest.approx(float(torch.stack(losses).mean()))
+    of_images = denoising_errors(extra.ensemble, portraits)
+    assert torch.equal(of_images, torch.stack(losses).mean(dim=0))
     assert found[2] != found[0]
 
 
