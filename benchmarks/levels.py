@@ -20,6 +20,7 @@ from checkpoints.folders import ROOT
 from engine.statistics import mean_interval
 from engine.statistics.bootstrap import Values
 from eval.attacks.purification import Crop, DownUp, GridPure, Jpeg, Purifier
+from eval.metrics.denoising import denoising_errors
 from eval.metrics.quality import quantize
 from rid.edits import OverEdits
 from rid.ensemble import DiffusionEnsemble
@@ -35,8 +36,6 @@ LEVELS = (3, 4, 6, 8, 12)
 TRAINED: tuple[Purifier | None, ...] = (None, DownUp(0.5), Jpeg(75), Crop(0.75))
 """Edits in each step of the ascent."""
 
-NOISE_SAMPLES = 8
-
 
 def measured_edits() -> dict[str, Purifier | None]:
     """Return the edits before measuring, by name."""
@@ -49,9 +48,8 @@ def measured_edits() -> dict[str, Purifier | None]:
     }
 
 
-@torch.no_grad()
 def errors(ensemble: DiffusionEnsemble, images: Tensor, edit: Purifier | None) -> Values:
-    """Compute each image's denoising error after an edit, with the same noise at each call.
+    """Compute each image's denoising error after an edit.
 
     Args:
         ensemble: The attacked model.
@@ -62,20 +60,8 @@ def errors(ensemble: DiffusionEnsemble, images: Tensor, edit: Purifier | None) -
         (B,).
     """
     edited = images if edit is None else edit(images, torch.Generator().manual_seed(0))
-    draws = []
-    for seed in range(NOISE_SAMPLES):
-        losses = ensemble.denoising_losses(quantize(edited), torch.Generator().manual_seed(seed))
-        draws.append(losses.mean(dim=0))
-    values: Values = torch.stack(draws).mean(dim=0).double().numpy()
+    values: Values = denoising_errors(ensemble, quantize(edited)).double().numpy()
     return values
-
-
-def ascend(images: Tensor, levels: float, steps: int) -> Tensor:
-    """Protect images, (B, 3, S, S) in and out, by momentum ascent through edits."""
-    surrogates = [str(MODELS / name) for name in ("sd-a1", "sd-a2")]
-    objective = OverEdits(Denoising(surrogates, prompt=" "), TRAINED)
-    config = PGDConfig(steps, step_size=levels / 10)
-    return pgd(images, [objective], levels, config, torch.Generator().manual_seed(0))
 
 
 def main() -> None:
@@ -110,8 +96,12 @@ def main() -> None:
         if levels <= generator.budget:
             change = perturbation * levels / generator.budget
             row("generator", levels, (clean + change).clamp(0, 1))
+    surrogates = [str(MODELS / name) for name in ("sd-a1", "sd-a2")]
+    objective = OverEdits(Denoising(surrogates, prompt=" "), TRAINED)
     for levels in LEVELS:
-        row("ascent", levels, ascend(clean, levels, settings.steps))
+        config = PGDConfig(settings.steps, step_size=levels / 10)
+        source = torch.Generator().manual_seed(0)
+        row("ascent", levels, pgd(clean, [objective], levels, config, source))
 
 
 if __name__ == "__main__":

@@ -204,12 +204,15 @@ def measure(defenses: Defenses, originals: list[RGBImage]) -> dict[Order, Figure
         changes = []
         for before, after in zip(originals, result.images, strict=True):
             changes.append(max_change_and_psnr(before, after))
+        indexed = [entries, defenses.describe(result.indexed)]
+        of_originals, of_published = defenses.recalls(result.images, indexed)
         predictions = defenses.detector.predict(result.images)
         figures[order] = Figures(
             np.array([levels for levels, _ in changes]),
             np.array([np.inf if psnr is None else psnr for _, psnr in changes]),
             defenses.errors(result.images),
-            *defenses.recalls(result.images, [entries, defenses.describe(result.indexed)]),
+            of_originals,
+            of_published,
             defenses.legible(result.images, result.keys) if result.keys else np.array([], bool),
             np.array([prediction.probability for prediction in predictions]),
             np.array([prediction.verdict for prediction in predictions]),

@@ -99,26 +99,19 @@ def measure_pipeline(shipped: Path, work: Path, name: str) -> Measured:
     return f"Small pipeline {name}", about, quality
 
 
-def measure_rid(shipped: Path, work: Path) -> Measured:
-    """Measure the RID generator."""
-    about = (
-        "Protects drawn portraits of 64 pixels against the three pipelines beside it; "
-        "defends against nothing else."
-    )
-    pipelines = [str(shipped / name) for name in PIPELINES]
-    figures = generator_quality(str(shipped / "rid"), pipelines, evaluation_portraits(64))
-    return "Small RID generator", about, figures
+def measure_generator(shipped: Path, work: Path, name: str, title: str, about: str) -> Measured:
+    """Measure an RID generator.
 
-
-def measure_robust_rid(shipped: Path, work: Path) -> Measured:
-    """Measure the RID generator that was trained through edits."""
-    about = (
-        "Protects drawn portraits of 64 pixels, also scaled down, compressed or cropped, against "
-        "sd-a1 and sd-a2 beside it. It has not seen sd-b, and defends against nothing else."
-    )
-    pipelines = [str(shipped / name) for name in PIPELINES]
-    figures = generator_quality(str(shipped / "rid-robust"), pipelines, evaluation_portraits(64))
-    return "Small RID generator, trained through edits", about, figures
+    Args:
+        shipped: Folder of the models.
+        work: Not used.
+        name: Name of the generator.
+        title: Heading of its card.
+        about: Description.
+    """
+    pipelines = [str(shipped / pipeline) for pipeline in PIPELINES]
+    figures = generator_quality(str(shipped / name), pipelines, evaluation_portraits(64))
+    return title, about, figures
 
 
 def measure_ddpm(shipped: Path, work: Path) -> Measured:
@@ -186,8 +179,21 @@ MEASURES: dict[str, Callable[[Path, Path], Measured]] = {
     **{name: partial(measure_pipeline, name=name) for name in PIPELINES},
     "ddpm": measure_ddpm,
     "upscaler": measure_upscaler,
-    "rid": measure_rid,
-    "rid-robust": measure_robust_rid,
+    "rid": partial(
+        measure_generator,
+        name="rid",
+        title="Small RID generator",
+        about="Protects drawn portraits of 64 pixels against the three pipelines beside it; "
+        "defends against nothing else.",
+    ),
+    "rid-robust": partial(
+        measure_generator,
+        name="rid-robust",
+        title="Small RID generator, trained through edits",
+        about="Protects drawn portraits of 64 pixels, also scaled down, compressed or cropped, "
+        "against sd-a1 and sd-a2 beside it. It has not seen sd-b, and defends against nothing "
+        "else.",
+    ),
     "detector": measure_detector,
     "copies": measure_copies,
     "index": measure_index,

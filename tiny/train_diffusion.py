@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 
 import torch
@@ -16,15 +15,13 @@ from tiny.autoencoder import AutoencoderTask, build_autoencoder, whiten
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import (
     DiffusionTask,
-    LatentDataset,
     build_text_encoder,
-    build_tokenizer,
     build_unet,
     pipeline,
-    save_half,
     tokenize,
 )
 from tiny.fitting import Place, fit, record
+from tiny.latent_recipe import BATCH_SIZE, encode, ship, tokenizer_of
 from tiny.train_sources import TRAINING_PEOPLE, VALIDATION_FIRST, sources
 from tiny.unconditional import PurifierViews, UnconditionalTask, build_denoiser, save_unconditional
 from tiny.upscaler import UpscalerCrops, UpscalerTask, build_upscaler, rescale, save_upscaler
@@ -109,8 +106,7 @@ class DiffusionRecipe:
         train, held_out, note = sources(place, self.pictures // 4, 4, 128)
         if self.origin is None:
             lr = 1.5e-3
-            captions = [train.caption(index) for index in range(0, min(8000, len(train)), 2)]
-            tokenizer = build_tokenizer(captions)
+            tokenizer = tokenizer_of(train)
             text_encoder = build_text_encoder(tokenizer, self.text_width, layers=2)
             unet = build_unet(
                 vae.config.latent_channels,
@@ -128,18 +124,14 @@ class DiffusionRecipe:
             unet = UNet2DConditionModel.from_pretrained(origin / "unet", dtype=torch.float32)
             note += f"; continued from {self.origin}"
         # Encode the images, and train.
-        latents = LatentDataset.encode(train, vae, tokenizer)
-        held_out_latents = LatentDataset.encode(held_out, vae, tokenizer)
+        data = encode(train, held_out, vae, tokenizer)
         empty = tokenize(tokenizer, [""])[0]
         task = DiffusionTask(unet, text_encoder, empty, total, lr)
-        data = ImageDataModule(latents, held_out_latents, batch_size=32)
         seconds = fit(task, data, total, place.work / name)
         # Save the pipeline with the notes of both trainings.
-        save_half(pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer), place.shipped / name)
-        vae_note = place.work / self.autoencoder / "training.json"
-        if vae_note.is_file():
-            shutil.copy(vae_note, place.shipped / name / "vae")
-        record(place.shipped / name, self.seed, total, 32, seconds, note)
+        pipe = pipeline(vae, unet.eval(), text_encoder.eval(), tokenizer)
+        ship(pipe, place, name, self.autoencoder)
+        record(place.shipped / name, self.seed, total, BATCH_SIZE, seconds, note)
 
 
 def train_unconditional(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 
 from lightning import seed_everything
 
-from datamodules.datamodule import ImageDataModule
 from models.pipelines import open_autoencoder
-from tiny.diffusion import LatentDataset, build_tokenizer, save_half, tokenize
+from tiny.diffusion import tokenize
 from tiny.fitting import Place, fit, record
 from tiny.flow import FlowTask, build_text_encoders, build_transformer, flow_pipeline
+from tiny.latent_recipe import BATCH_SIZE, encode, ship, tokenizer_of
 from tiny.train_sources import sources
 
 
@@ -50,8 +49,7 @@ class FlowRecipe:
         # Open the autoencoder; build the other networks.
         vae = open_autoencoder(place.autoencoder or place.work / self.autoencoder)
         train, held_out, note = sources(place, self.pictures // 4, 4, 128)
-        captions = [train.caption(index) for index in range(0, min(8000, len(train)), 2)]
-        tokenizer = build_tokenizer(captions)
+        tokenizer = tokenizer_of(train)
         text_encoders = build_text_encoders(tokenizer, self.text_widths)
         transformer = build_transformer(
             vae.config.latent_channels,
@@ -61,17 +59,12 @@ class FlowRecipe:
             sum(self.text_widths),
         )
         # Encode the images, and train.
-        latents = LatentDataset.encode(train, vae, tokenizer)
-        held_out_latents = LatentDataset.encode(held_out, vae, tokenizer)
+        data = encode(train, held_out, vae, tokenizer)
         empty = tokenize(tokenizer, [""])[0]
         task = FlowTask(transformer, text_encoders, empty, total, lr=1.5e-3)
-        data = ImageDataModule(latents, held_out_latents, batch_size=32)
         seconds = fit(task, data, total, place.work / name)
         # Save the pipeline with the notes of both trainings.
         encoders = [encoder.eval() for encoder in text_encoders]
-        folder = place.shipped / name
-        save_half(flow_pipeline(vae, transformer.eval(), encoders, tokenizer), folder)
-        vae_note = place.work / self.autoencoder / "training.json"
-        if vae_note.is_file():
-            shutil.copy(vae_note, folder / "vae")
-        record(folder, self.seed, total, 32, seconds, note)
+        pipe = flow_pipeline(vae, transformer.eval(), encoders, tokenizer)
+        ship(pipe, place, name, self.autoencoder)
+        record(place.shipped / name, self.seed, total, BATCH_SIZE, seconds, note)

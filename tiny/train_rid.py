@@ -42,10 +42,10 @@ def train_rid(
     """
     start = time.monotonic()
     pipelines = ("sd-a1", "sd-a2", "sd-b")
-    settings, pairs = _regression(place, name, pipelines, steps, people, pictures)
+    settings, pairs, note = _regression(place, name, pipelines, steps, people, pictures)
     settings["data.init_args.train.init_args.pairs.init_args.path"] = pairs
     run = _fit(COMBINED_CONFIG, place.work / name / "combined", settings)
-    _ship(place, name, run, start, f"{people * pictures} pairs of {people} identities")
+    _ship(place, name, run, start, note)
 
 
 def train_robust_rid(
@@ -57,11 +57,11 @@ def train_robust_rid(
     sd-b stays unseen, for black-box attacks. For the arguments see :func:`train_rid`.
     """
     start = time.monotonic()
-    settings, _ = _regression(place, name, ("sd-a1", "sd-a2"), steps, people, pictures)
+    pipelines = ("sd-a1", "sd-a2")
+    settings, _, note = _regression(place, name, pipelines, steps, people, pictures)
     settings["model.edits"] = json.dumps(_edits(place.shipped))
     run = _fit(ROBUST_CONFIG, place.work / name / "robust", settings)
-    note = f"drawn portraits; {people * pictures} pairs of {people} identities before"
-    _ship(place, name, run, start, note)
+    _ship(place, name, run, start, f"drawn portraits; {note}")
 
 
 def _regression(
@@ -71,11 +71,11 @@ def _regression(
     steps: int | None,
     people: int,
     pictures: int,
-) -> tuple[dict[str, str], str]:
+) -> tuple[dict[str, str], str, str]:
     """Make pairs, and train by regression to them.
 
     Returns:
-        Settings of the training that follows, and the file of the pairs.
+        Settings of the training that follows, the file of the pairs, and a note on both.
     """
     work = place.work / name
     # Draw portraits, and make pairs of clean and perturbed images.
@@ -95,7 +95,11 @@ def _regression(
     path = {"data.init_args.train.init_args.path": pairs}
     run = _fit(REGRESSION_CONFIG, work / "regression", settings | path)
     start = {"model.generator.init_args.name": f"{run.trainer.log_dir}/generator"}
-    return settings | start, pairs
+    note = (
+        f"{people * pictures} pairs of {people} identities; "
+        f"{run.trainer.global_step} steps of regression before"
+    )
+    return settings | start, pairs, note
 
 
 def _ship(place: Place, name: str, run: TrainingCLI, start: float, note: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 
 from engine.cli import run
 from indexing.__main__ import main
@@ -18,36 +19,14 @@ def table(file):
         return list(csv.DictReader(stream))
 
 
-def activate(originals, out, index, extractor, *more):
-    """The exit code of an activation for one index."""
-    return indexing(
-        "activate",
-        originals,
-        "-o",
-        out,
-        "--index",
-        index,
-        "--extractor.name",
-        extractor,
-        "--workers=0",
-        *more,
-    )
+def with_index(verb, images, output, index, extractor, *more):
+    """The exit code of a verb on images that asks one index."""
+    options = ("--index", index, "--extractor.name", extractor, "--workers=0")
+    return indexing(verb, images, "-o", output, *options, *more)
 
 
-def search(images, table, index, extractor, *more):
-    """The exit code of a search."""
-    return indexing(
-        "search",
-        images,
-        "-o",
-        table,
-        "--index",
-        index,
-        "--extractor.name",
-        extractor,
-        "--workers=0",
-        *more,
-    )
+activate = partial(with_index, "activate")
+search = partial(with_index, "search")
 
 
 def unhashed(folder):

@@ -5,12 +5,11 @@ import json
 import pytest
 import torch
 
-from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from models.denoisers import open_family
 from models.denoisers.sd3 import StableDiffusion3
 from models.pipelines import open_pipeline
-from rid.ensemble import DiffusionEnsemble
 from tests.conftest import SHIPPED
+from tests.tiny.use import check_use
 from tiny.autoencoder import build_autoencoder
 from tiny.diffusion import tokenize
 from tiny.fitting import Place
@@ -76,17 +75,4 @@ def test_the_recipe(tmp_path, portraits):
     images = pipeline("photo of a person", num_inference_steps=2, output_type="pt").images
     assert images.shape == (1, 3, family.side(pipeline), 64)
 
-    views = portraits[:2].clone().requires_grad_(True)
-    source = torch.Generator().manual_seed(0)
-    DiffusionEnsemble([folder]).denoising_loss(views, source).sum().backward()
-    assert views.grad.abs().sum() > 0
-    config = LoraTextualInversionConfig(
-        model=folder,
-        initializer="person",
-        steps=1,
-        samples=1,
-        class_images=1,
-        class_steps=2,
-        sample_steps=2,
-    )
-    assert LoraTextualInversion(config)(portraits[:1]).shape == (1, 3, 64, 64)
+    check_use(folder, portraits, 1)

@@ -24,15 +24,14 @@ from datamodules.datamodule import ImageDataModule
 from detectors.detector import Detector
 from engine.cli import run
 from eval.attacks.one_photo import IPAdapter
-from eval.attacks.personalization import LoraTextualInversion, LoraTextualInversionConfig
 from eval.attacks.single_image import Sampling
 from models.denoisers import open_family
 from models.embedders import open_embedder
 from models.faces.backends import load_faces
 from models.taef2 import TAEF2
-from rid.ensemble import DiffusionEnsemble
 from rid.weights import load_generator
 from tests.conftest import SHIPPED
+from tests.tiny.use import check_use
 from tiny import fitting
 from tiny.__main__ import main
 from tiny.dataset import PortraitDataset
@@ -222,21 +221,7 @@ def test_a_folder_of_pictures_trains_a_pipeline_over_a_released_autoencoder(tmp_
         == "59 images of a folder"
     )
 
-    ensemble = DiffusionEnsemble([folder])
-    images = torch.rand(2, 3, 64, 64, requires_grad=True)
-    ensemble.denoising_loss(images, torch.Generator().manual_seed(0)).sum().backward()
-    assert images.grad.abs().sum() > 0
-    config = LoraTextualInversionConfig(
-        model=folder,
-        initializer="person",
-        steps=1,
-        samples=2,
-        class_images=2,
-        class_steps=2,
-        sample_steps=2,
-    )
-    assert LoraTextualInversion(config)(torch.rand(2, 3, 64, 64)).shape == (2, 3, 64, 64)
-
+    check_use(folder, torch.rand(2, 3, 64, 64), 2)
     assert run(main, ["train", "vae-a", "--steps", "1", *places]) == 0
     assert run(main, ["train", "ddpm", "--steps", "1", *places]) == 0
 
