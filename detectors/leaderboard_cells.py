@@ -7,7 +7,7 @@ from typing import Any
 
 from detectors.guarantee import per_cent as share_words
 from detectors.summary import figure
-from detectors.verdicts import CLASSES, wrong_share
+from detectors.verdicts import CLASSES, wrong_range, wrong_share
 from engine.pages.best import Wanted
 from engine.statistics import least_negatives
 
@@ -25,6 +25,7 @@ NOTE = (
     "repeating the selection in resamples, and its interval holds for all generators at once. "
     "Verdicts are by the calibration that a detector brought to its test. The rate bounds errors "
     "on each class of images like the calibration's; the table shows what it was on the test. "
+    "The range of the share of wrong verdicts combines the ends of both classes' intervals. "
     "A star marks the best figure of a column as written; read its interval beside it."
 )
 """Explanation above the tables."""
@@ -85,7 +86,7 @@ def per_cent(value: float | None) -> str:
 
 def verdict_head(prevalence: float) -> list[str]:
     """Columns of the table of verdicts, at a share of generated images."""
-    wrong = f"wrong among verdicts generated, {share_words(prevalence)} being generated"
+    wrong = f"wrong among verdicts generated, {share_words(prevalence)} being generated (range)"
     columns = ["detector", "max FPR"]
     for kind, called in zip(CLASSES, ("accused", "found"), strict=True):
         columns += [f"{kind} {called} (95 %)", f"{kind} unsure", f"n {kind}"]
@@ -107,7 +108,9 @@ def verdict_cells(row: Mapping[str, Any], prevalence: float) -> list[str]:
             continue
         called = f"{figure(shares['generated'])} ({span(shares['generated_interval'])})"
         cells += [called, figure(shares["unsure"]), str(shares["images"])]
-    return [*cells, figure(wrong_share(row, prevalence))]
+    wrong = figure(wrong_share(row, prevalence))
+    ends = wrong_range(row, prevalence)
+    return [*cells, wrong if ends is None else f"{wrong} ({span(ends)})"]
 
 
 def bounds_cell(bounds: tuple[float, float, int] | None) -> str:

@@ -13,6 +13,7 @@ from detectors.guarantee import per_cent
 from detectors.operating_points import OperatingPoint
 from detectors.scores import Scores
 from detectors.uncertainty import resampling_units, share_over_units
+from engine.statistics import Interval
 
 CLASSES = ("real", "generated")
 """Names of the classes by label."""
@@ -35,15 +36,15 @@ def verdicts_on(
 
 
 def verdict_rates(scores: Scores, verdicts: NDArray[np.str_]) -> dict[str, Any]:
-    """Shares of the verdicts by class, with intervals of the shares called generated.
+    """Shares of the verdicts by class, with intervals of the shares called generated and unsure.
 
     Args:
         scores: Scores of N images.
         verdicts: (N,) verdicts on them.
 
     Returns:
-        By class the number of images, the shares of its verdicts, and the interval of the share
-        called generated; None for a class without images.
+        By class the number of images, the shares of its verdicts, and the intervals of the shares
+        called generated and unsure; None for a class without images.
     """
     units = resampling_units(scores)
     rates: dict[str, Any] = {}
@@ -54,8 +55,11 @@ def verdict_rates(scores: Scores, verdicts: NDArray[np.str_]) -> dict[str, Any]:
             continue
         called = verdicts[mask]
         shares = {name: float((called == name).mean()) for name in ("generated", "unsure", "real")}
-        interval = share_over_units(called == "generated", units[mask])
-        rates[kind] = {"images": int(mask.sum())} | shares | {"generated_interval": interval}
+        bounds = {
+            f"{name}_interval": share_over_units(called == name, units[mask])
+            for name in ("generated", "unsure")
+        }
+        rates[kind] = {"images": int(mask.sum())} | shares | bounds
     return rates
 
 
@@ -99,6 +103,31 @@ def wrong_share(row: Mapping[str, Any], prevalence: float) -> float | None:
     return accused / (accused + found) if accused + found else None
 
 
+def wrong_range(row: Mapping[str, Any], prevalence: float) -> Interval | None:
+    """Range of the share of wrong verdicts, at the ends of both classes' 95 % intervals.
+
+    The lowest has the fewest real images accused and the most generated ones found; the highest
+    has the reverse.
+
+    Args:
+        row: Row of :func:`verdict_table`.
+        prevalence: Share of generated images, between 0 and 1.
+
+    Returns:
+        The range; None if the share or one of the intervals is undefined.
+    """
+    if wrong_share(row, prevalence) is None:
+        return None
+    accused, found = (row[kind]["generated_interval"] for kind in CLASSES)
+    if accused is None or found is None:
+        return None
+    ends = []
+    for false, true in ((accused[0], found[1]), (accused[1], found[0])):
+        wrong = (1 - prevalence) * false
+        ends.append(wrong / (wrong + prevalence * true))
+    return Interval(*ends)
+
+
 def verdict_lines(row: Mapping[str, Any], prevalence: float | None) -> list[str]:
     """Describe the verdicts of a test at one operating point.
 
@@ -120,7 +149,11 @@ def verdict_lines(row: Mapping[str, Any], prevalence: float | None) -> list[str]
     for share in PREVALENCES if prevalence is None else (prevalence,):
         value = wrong_share(row, share)
         if value is not None:
-            wrong.append(f"{per_cent(value)} where {per_cent(share)} of the images are generated")
+            ends = wrong_range(row, share)
+            bounds = f" [{per_cent(ends.low)}, {per_cent(ends.high)}]" if ends else ""
+            where = f"where {per_cent(share)} of the images are generated"
+            wrong.append(f"{per_cent(value)}{bounds} {where}")
     if wrong:
-        lines.append(f'wrong among the verdicts "generated": {"; ".join(wrong)}')
+        brackets = " (in brackets at the ends of both intervals)" if "[" in wrong[0] else ""
+        lines.append(f'wrong among the verdicts "generated": {"; ".join(wrong)}{brackets}')
     return lines

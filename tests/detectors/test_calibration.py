@@ -8,10 +8,11 @@ from scipy.stats import binomtest
 
 from detectors.calibration import Calibration
 from detectors.guarantee import bound_words, prior_words
+from detectors.leaderboard_cells import verdict_cells
 from detectors.operating_points import OperatingPoint
 from detectors.scores import Scores
 from detectors.summary import summarise
-from detectors.verdicts import verdict_table, wrong_share
+from detectors.verdicts import verdict_lines, verdict_table, wrong_range, wrong_share
 from engine.statistics import conformal_bound, least_scores
 
 
@@ -152,6 +153,29 @@ def test_the_share_of_wrong_verdicts_depends_on_the_prevalence():
     shares = [wrong_share(row, prevalence) for prevalence in (0.5, 0.1, 0.01)]
     assert shares == pytest.approx([0.27, 0.77, 0.97], abs=0.05)
     assert wrong_share(row | {"real": None}, 0.5) is None
+    for prevalence, share in zip((0.5, 0.1, 0.01), shares, strict=True):
+        low, high = wrong_range(row, prevalence)
+        assert low < share < high
+
+
+def test_no_wrong_verdict_in_the_test_is_not_none_at_all():
+    """0 of 600 real images accused and 537 of 600 found: up to 41 % at one in a hundred."""
+    label = np.repeat([0, 1], 600)
+    logit = np.where(np.arange(1200) < 663, -3.0, 3.0)
+    answers = scores(label, logit)
+    calibration = Calibration(images=10, points=(OperatingPoint(0.05, -0.4, 0.4),))
+    (row,) = verdict_table(answers, calibration)
+    assert wrong_share(row, 0.01) == 0
+    low, high = wrong_range(row, 0.01)
+    assert (low, high) == (0, pytest.approx(0.41, abs=0.01))
+    line = verdict_lines(row, 0.01)[1]
+    assert line.startswith('wrong among the verdicts "generated": 0 % [0 %, 4')
+    assert "in brackets at the ends of both intervals" in line
+    assert verdict_cells(row, 0.01)[-1].startswith("0.000 (0.000 to 0.4")
+    unknown = {"real": row["real"] | {"generated_interval": None}}
+    assert wrong_range(row | unknown, 0.01) is None
+    assert "[" not in verdict_lines(row | unknown, 0.01)[1]
+    assert wrong_range(row | {"generated": row["real"]}, 0.01) is None, "no such verdict"
 
 
 def test_platt_mends_an_offset_on_images_it_was_not_fitted_on():
