@@ -105,7 +105,7 @@ def robustness_options(parser: Parser) -> None:
 
 def robustness(settings: Any, output: Output) -> int:
     """Run ``robustness``; return 0 only if every image could be read."""
-    from detectors.robustness import sweep
+    from detectors.robustness import row_text, sweep
 
     outcome = sweep(
         settings.detector,
@@ -119,13 +119,8 @@ def robustness(settings: Any, output: Output) -> int:
         return 0
     rows, answers = outcome
     for row in rows:
-        figures = []
-        for key in ("auc", "balanced_accuracy", "real_accused", "generated_found"):
-            if row[key] is not None:
-                figures.append(f"{key.replace('_', ' ')} {row[key]:.3f}")
-        if row["verdicts_changed"] is not None:
-            figures.append(f"verdicts changed {row['verdicts_changed']:.1%}")
-        output.row("rows", f"{row['kind']} {row['level']}: {', '.join(figures)}", **row)
+        text = f"{row['kind']} {row['level']}: {row_text(row)}"
+        output.row("rows", text, **row)
     return report_answers(answers, f"edits scored in {settings.output}", output)
 
 
@@ -157,7 +152,7 @@ def leaderboard(settings: Any, output: Output) -> int:
         if entry.trouble:
             output.warning(f"{entry.name} is not ranked: {entry.trouble}")
         elif entry.record is not None or place <= 3:
-            text = f"{place}. {entry.name}: balanced accuracy {entry.rank:.1f}"
+            text = f"{place}. {entry.name}: {entry.rank_text}"
             output.row("entries", text, place=place, name=entry.name, balanced_accuracy=entry.rank)
     page = settings.output / "leaderboard.html"
     output.result(f"page: {page}", page=page)

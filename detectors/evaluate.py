@@ -128,10 +128,13 @@ def summary_text(record: dict[str, Any], prevalence: float | None = None) -> str
         lines.append(f"by generator, recall at {when} = 0.5:")
     for name, facts in generators.items():
         recall = f"recall {figure(facts['generated_accuracy'])} of {facts['generated']}"
-        bounds = _brackets(facts["intervals"].get("auc"))
+        bounds = []
+        for figure_name, words in (("auc", "AUC"), ("generated_accuracy", "recall")):
+            if interval := facts["intervals"].get(figure_name):
+                bounds.append(f"of {words}{_brackets(interval)}")
         lines.append(
             f"  {name}: AUC {figure(facts['auc'])} against {facts['real']} real, {recall}"
-            + (f"; 95 % of AUC{bounds}" if bounds else "")
+            + (f"; 95 % {', '.join(bounds)}" if bounds else "")
         )
     if record["worst"]:
         lines.append(_worst(record["worst"]))

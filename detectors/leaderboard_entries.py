@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detectors.leaderboard_cells import image_counts
 from detectors.mpbench import paper_rows
 from detectors.scores import Scores
-from detectors.summary import calibrated_metrics, flipped_labels, summarise
+from detectors.summary import calibrated_metrics, flipped_labels, interval_of, summarise
 from detectors.summary_record import Record
 from engine.records import read_json
 
@@ -41,6 +42,19 @@ class Entry:
             return float(self.table["balanced"])
         accuracy = self.record and calibrated_metrics(self.record)["balanced_accuracy"]
         return 100 * float(accuracy) if accuracy else -1.0
+
+    @property
+    def rank_text(self) -> str:
+        """Balanced accuracy of :attr:`rank` with its 95 % interval, if known, and its images."""
+        text = f"balanced accuracy {self.rank:.1f}"
+        if self.record is None:
+            return f"{text}, as published"
+        images = f"real + generated: {image_counts(self.record['pictures'])}"
+        if self.table["balanced"] is not None:
+            return f"{text}, mean over MPBench's sets without an interval, {images}"
+        interval = interval_of(self.record, "balanced_accuracy")
+        bounds = f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
+        return f"{text}{bounds}, {images}"
 
     @property
     def trouble(self) -> str:

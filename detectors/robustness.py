@@ -29,7 +29,7 @@ from detectors.scoring import (
     find_stored,
     score,
 )
-from detectors.uncertainty import intervals, resampling_units
+from detectors.uncertainty import intervals, resampling_units, share_over_units
 from detectors.verdicts import verdict_rates, verdicts_on
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
@@ -168,14 +168,15 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
         "generated_accuracy": metrics.recall(scores.label, probability, 0.5, 1),
     }
     rates, rate_bounds = rates_of_verdicts(scores, calibration)
+    changed, changed_bounds = changed_verdicts(scores, clean, calibration, units)
     bounds |= rate_bounds | {"auc_change": change_interval(scores, clean, units)}
-    return figures | rates | changed_verdicts(scores, clean, calibration) | ends(bounds)
+    return figures | rates | changed | ends(bounds | changed_bounds)
 
 
 def rates_of_verdicts(
     scores: Scores, calibration: Calibration
 ) -> tuple[Row, dict[str, Interval | None]]:
-    """Shares of the verdicts after an edit, and intervals of those called generated.
+    """Shares of the verdicts after an edit, and their intervals.
 
     All are None for a detector without a calibration.
     """
@@ -188,6 +189,7 @@ def rates_of_verdicts(
         row[f"{kind}_{called}"] = shares.get("generated")
         row[f"{kind}_unsure"] = shares.get("unsure")
         bounds[f"{kind}_{called}"] = shares.get("generated_interval")
+        bounds[f"{kind}_unsure"] = shares.get("unsure_interval")
     return row, bounds
 
 
@@ -208,32 +210,45 @@ def change_interval(scores: Scores, clean: Scores, units: NDArray[np.str_]) -> I
     return auc_difference_interval(scores.label, scores.logit, clean.logit, units)
 
 
-def changed_verdicts(scores: Scores, clean: Scores, calibration: Calibration) -> Row:
-    """Shares of verdicts that an edit changes or reverses.
+def changed_verdicts(
+    scores: Scores, clean: Scores, calibration: Calibration, units: NDArray[np.str_]
+) -> tuple[Row, dict[str, Interval | None]]:
+    """Shares of verdicts that an edit changes or reverses, and their intervals.
 
     A change to or from "unsure" counts as changed, but not as reversed.
 
     Args:
-        scores: Scores after the edit.
+        scores: Scores of N images after the edit.
         clean: Scores before the edit.
         calibration: Calibration of the detector.
+        units: (N,) name of each image's unit.
 
     Returns:
         Share of changed verdicts of all images and of each class, and share of reversed ones; None
-        if an image was not scored after the edit, or the detector has no calibration.
+        if an image was not scored after the edit, or the detector has no calibration. Their
+        intervals, over units.
     """
+    names = ("verdicts_changed", "real_changed", "generated_changed", "verdicts_reversed")
+    shares: Row = dict.fromkeys(names)
+    bounds: dict[str, Interval | None] = dict.fromkeys(names)
     if len(scores) != len(clean) or calibration.point is None:
-        names = ("verdicts_changed", "real_changed", "generated_changed", "verdicts_reversed")
-        return dict.fromkeys(names)
+        return shares, bounds
     after = verdicts_on(scores, calibration)
     before = verdicts_on(clean, calibration)
     changed = after != before
     reversed_ = changed & (after != "unsure") & (before != "unsure")
-    shares: Row = {"verdicts_changed": float(changed.mean())}
-    for name, of in (("real_changed", 0), ("generated_changed", 1)):
-        mask = scores.label == of
-        shares[name] = float(changed[mask].mean()) if mask.any() else None
-    return shares | {"verdicts_reversed": float(reversed_.mean())}
+    everything = np.ones(len(scores), dtype=bool)
+    counted = (
+        (changed, everything),
+        (changed, scores.label == 0),
+        (changed, scores.label == 1),
+        (reversed_, everything),
+    )
+    for name, (of_images, mask) in zip(names, counted, strict=True):
+        if mask.any():
+            shares[name] = float(of_images[mask].mean())
+            bounds[name] = share_over_units(of_images[mask], units[mask])
+    return shares, bounds
 
 
 def ends(bounds: Mapping[str, Interval | None]) -> Row:
@@ -243,3 +258,15 @@ def ends(bounds: Mapping[str, Interval | None]) -> Row:
         for name, interval in bounds.items()
         for end in ("low", "high")
     }
+
+
+def row_text(one: Mapping[str, Any]) -> str:
+    """Format a row: numbers of images, and its main figures with 95 % intervals."""
+    names = ("auc", "balanced_accuracy", "real_accused", "generated_found", "verdicts_changed")
+    figures = [f"{one['real']} + {one['generated']} images"]
+    for name in names:
+        if one[name] is not None:
+            low, high = one[f"{name}_low"], one[f"{name}_high"]
+            bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"
+            figures.append(f"{name.replace('_', ' ')} {one[name]:.3f}{bounds}")
+    return ", ".join(figures)

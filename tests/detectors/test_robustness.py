@@ -89,7 +89,9 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     ]
     quick = ["--accelerator", "cpu", "--num_workers", "0"]
     assert run(main, [*command, *quick]) == 0
-    assert "track native: auc 1.000" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "track native: 24 + 24 images, auc 1.000 [0.8" in told
+    assert "verdicts changed 0.500 [0.3" in told
     with (tmp_path / "out" / "robustness.csv").open(newline="") as stream:
         rows = {(row["kind"], row["level"]): row for row in csv.DictReader(stream)}
     assert list(rows) == [
@@ -107,6 +109,9 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     assert (rows["blur", "4.0"]["real"], rows["blur", "4.0"]["generated"]) == ("24", "24")
     assert float(rows["blur", "4.0"]["generated_changed"]) == 1
     assert float(rows["blur", "4.0"]["real_changed"]) == 0
+    assert float(rows["blur", "4.0"]["real_changed_high"]) == pytest.approx(0.142, abs=0.001)
+    assert 0 < float(rows["blur", "4.0"]["generated_changed_low"]) < 1
+    assert float(rows["blur", "4.0"]["generated_unsure_high"]) > 0.1
     native = rows["track", "native"]
     assert 0.8 < float(native["auc_low"]) < float(native["auc_high"]) == 1
     assert float(native["auc_change_low"]) < 0 < float(native["auc_change_high"])
@@ -134,6 +139,8 @@ def test_without_a_calibration_there_are_no_verdicts():
         "real_accused",
         "real_accused_low",
         "verdicts_changed",
+        "verdicts_changed_low",
+        "real_unsure_high",
         "max_fpr",
     ):
         assert made[name] is None

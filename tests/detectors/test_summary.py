@@ -153,7 +153,8 @@ def test_one_image_of_a_class_gives_no_figure():
     assert record["slices"]["generator"]["b"]["auc"] is None
     assert record["worst"]["generator"] == "a", "one image is nobody's worst case"
     text = summary_text(record | {"failed": []})
-    assert "a: AUC 0.917 against 3 real, recall 1.000 of 2" in text
+    assert "a: AUC 0.917 against 3 real, recall 1.000 of 2; 95 % of AUC [" in text
+    assert ", of recall [0.158, 1.000]" in text
     assert "b: AUC - against 3 real, recall - of 1" in text
 
 
