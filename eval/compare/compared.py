@@ -17,7 +17,7 @@ from eval.reports.comparisons import span
 
 Values = NDArray[np.float64]
 
-HEAD = ["figure", "A", "B", "B - A", "95 % interval", "n", "p", "Holm's p"]
+HEAD = ["figure", "A", "B", "B - A", "95 % interval", "n", "p", "least p", "Holm's p"]
 """Columns of the table."""
 
 
@@ -32,6 +32,7 @@ class Figure:
         interval: 95 % interval of ``b - a``; None if it is undefined or the runs are not paired.
         n: Number of pairs; 0 if the runs are not paired.
         p: Two-sided p-value; None without a test.
+        least_p: Least p-value that so many pairs can give; None without a test.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Figure:
     interval: Interval | None = None
     n: int = 0
     p: float | None = None
+    least_p: float | None = None
 
     @property
     def difference(self) -> float:
@@ -57,8 +59,8 @@ def paired_values(name: str, a: Values, b: Values, bounds: tuple[float, float]) 
         bounds: Range of possible differences.
     """
     found = paired_difference(b, a, bounds)
-    p = found.p if found.n > 1 else None
-    return Figure(name, float(a.mean()), float(b.mean()), found.interval, found.n, p)
+    p, least = (found.p, found.least_p) if found.n > 1 else (None, None)
+    return Figure(name, float(a.mean()), float(b.mean()), found.interval, found.n, p, least)
 
 
 def paired_shares(name: str, a: NDArray[np.bool_], b: NDArray[np.bool_]) -> Figure:
@@ -70,7 +72,8 @@ def paired_shares(name: str, a: NDArray[np.bool_], b: NDArray[np.bool_]) -> Figu
         b: (n,) the same of run B.
     """
     found = paired_recall(b, a)
-    return Figure(name, float(a.mean()), float(b.mean()), found.interval, found.n, found.p)
+    least = min(1.0, 2 * 0.5**found.n)  # if all pairs differ, in one direction
+    return Figure(name, float(a.mean()), float(b.mean()), found.interval, found.n, found.p, least)
 
 
 def unpaired(name: str, a: Values, b: Values) -> Figure:
@@ -126,6 +129,7 @@ class Compared:
                     span(one.interval, signed=True) or "-",
                     str(one.n) if one.n else "-",
                     "-" if one.p is None else f"{one.p:.4f}",
+                    "-" if one.least_p is None else f"{one.least_p:.4f}",
                     "-" if adjusted is None else f"{adjusted:.4f}",
                 ]
             )
@@ -134,7 +138,9 @@ class Compared:
     @property
     def headline(self) -> str:
         """Which figures differ beyond their interval, in one sentence."""
-        if not any(one.interval for one in self.figures):
+        known = sum(one.interval is not None for one in self.figures)
+        of = f"{known} {'figure' if known == 1 else 'figures'} with an interval"
+        if not known:
             return "No difference has an interval, so none is shown."
         shown = [
             f"{one.name} {one.difference:+.3f}"
@@ -142,9 +148,10 @@ class Compared:
             if one.interval and not one.interval.low <= 0 <= one.interval.high
         ]
         if not shown:
-            return "No difference is shown: every 95 % interval includes 0."
+            return f"No difference is shown: every 95 % interval includes 0 ({of})."
         listed = ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
-        return f"B differs from A, each by its own 95 % interval: {listed}."
+        found = f"B differs from A in {len(shown)} of {of}"
+        return f"{found}, each by its own 95 % interval, not adjusted for their number: {listed}."
 
     @property
     def chart(self) -> IntervalChart:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detectors.metrics import auc
 from detectors.scores import Scores
+from detectors.uncertainty import resampling_units
 from engine.manifest import read_manifest
 from engine.statistics import auc_difference_interval
 from eval.compare.compared import (
@@ -16,8 +17,10 @@ from eval.compare.compared import (
     Figure,
     differing_settings,
     paired_shares,
+    paired_values,
     unpaired,
 )
+from eval.reports.comparisons import SHARES
 
 SCORES = "scores.parquet"
 ACCURACY = "accuracy at P = 0.5"
@@ -32,7 +35,9 @@ def scores_file(run: Path) -> Path | None:
 def compare_detectors(a: Path, b: Path) -> Compared:
     """Compare two tests, paired over the images that both judged.
 
-    Accuracies are at P = 0.5 by the networks alone.
+    Accuracies are at P = 0.5 by the networks alone. Images that depend on each other, such as a
+    photograph and its reconstructions, count as one unit of all intervals and tests; see
+    :func:`detectors.uncertainty.resampling_units`.
 
     Args:
         a: Folder of ``detectors test``, or score file, of run A.
@@ -43,26 +48,37 @@ def compare_detectors(a: Path, b: Path) -> Compared:
     """
     one, other = (Scores.read(scores_file(run) or run) for run in (a, b))
     rows, words = _pairs(one, other)
+    unit = "image"
     if rows is None:
         right = [((side.logit >= 0) == (side.label == 1)).astype(float) for side in (one, other)]
         figures = [Figure("AUC", _auc(one), _auc(other)), unpaired(ACCURACY, *right)]
     else:
-        figures = _paired(
-            *(side.where(mine) for side, mine in zip((one, other), rows, strict=True))
-        )
+        one, other = (side.where(mine) for side, mine in zip((one, other), rows, strict=True))
+        units = np.unique(resampling_units(one), return_inverse=True)[1]
+        figures = _paired(one, other, units)
+        if (groups := len(np.unique(units))) < len(one):
+            unit = "group of images with one caption or original"
+            words += f" They are {groups} groups of one caption or original, the units."
     manifests = [read_manifest(run) if run.is_dir() else None for run in (a, b)]
     settings = differing_settings(*manifests)
     notes = [] if all(manifests) else ["A score file has no manifest: its settings are unknown."]
-    return Compared("detectors", "image", words, figures, settings, notes)
+    return Compared("detectors", unit, words, figures, settings, notes)
 
 
-def _paired(one: Scores, other: Scores) -> list[Figure]:
-    """Figures of two detectors on the same images."""
+def _paired(one: Scores, other: Scores, units: NDArray[np.int64]) -> list[Figure]:
+    """Figures of two detectors on the same images.
+
+    Args:
+        one: Scores of run A on N images.
+        other: Scores of run B.
+        units: (N,) number of each image's unit.
+    """
     label = one.label
     figures = []
     if 0 < label.sum() < len(label):
-        interval = auc_difference_interval(label, other.logit, one.logit)
-        figures.append(Figure("AUC", _auc(one), _auc(other), interval, len(label)))
+        names = units.astype(str)
+        interval = auc_difference_interval(label, other.logit, one.logit, names)
+        figures.append(Figure("AUC", _auc(one), _auc(other), interval, len(np.unique(units))))
     right = [(side.logit >= 0) == (label == 1) for side in (one, other)]
     parts = {
         ACCURACY: np.ones(len(label), bool),
@@ -71,8 +87,28 @@ def _paired(one: Scores, other: Scores) -> list[Figure]:
     }
     for name, mask in parts.items():
         if mask.any():
-            figures.append(paired_shares(name, right[0][mask], right[1][mask]))
+            figures.append(_accuracy(name, right[0][mask], right[1][mask], units[mask]))
     return figures
+
+
+def _accuracy(
+    name: str, a: NDArray[np.bool_], b: NDArray[np.bool_], units: NDArray[np.int64]
+) -> Figure:
+    """Compare the shares of right images, over units.
+
+    Args:
+        name: Name of the figure.
+        a: (n,) True for images that run A judges right.
+        b: (n,) the same of run B.
+        units: (n,) number of each image's unit.
+    """
+    unit_of = np.unique(units, return_inverse=True)[1]
+    count = int(unit_of.max()) + 1
+    if count == len(a):
+        return paired_shares(name, a, b)
+    # A unit weighs as much as it has images, so that the mean over units is that over images.
+    totals = [np.bincount(unit_of, side) * count / len(side) for side in (a, b)]
+    return paired_values(name, totals[0], totals[1], SHARES)
 
 
 def _pairs(

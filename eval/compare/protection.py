@@ -15,7 +15,7 @@ from eval.compare.compared import (
     paired_values,
     unpaired,
 )
-from eval.reports.comparisons import SHARES, count
+from eval.reports.comparisons import SHARES, count, reach
 from eval.reports.matrix import by_person
 from eval.studies.rows import Cell, ProtectionResults, open_results
 
@@ -59,6 +59,9 @@ def compare_protection(a: Path, b: Path) -> Compared:
             "Not paired: the runs have no person with the same images, so differences have no "
             "interval. Means are over all people of each run."
         )
+    tested = [figure.n for figure in figures if figure.p is not None]
+    if words := reach(max(tested, default=0), len(tested)):
+        notes.append(f"{words}.")
     settings = differing_settings(_manifest(one), _manifest(other))
     return Compared("protection", "person", pairing, figures, settings, notes)
 

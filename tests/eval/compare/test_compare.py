@@ -23,9 +23,12 @@ def test_protections_are_paired_over_people_and_settings_that_differ_are_listed(
     assert run(main, ["compare", str(a), str(b), "-o", str(page), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["pairing"] == "Paired over 4 people in both runs."
-    assert told["warnings"] == ["Only B has the arms mist."]
+    only, few = told["warnings"]
+    assert only == "Only B has the arms mist."
+    assert few.startswith("4 people cannot reach p <= 0.05: it takes at least 6, and 9 after Holm")
     by_name = {figure["name"]: figure for figure in told["figures"]}
     assert by_name["lora, none, rid: ISM"]["b"] == pytest.approx(0.2)
+    assert by_name["lora, none, rid: ISM"]["least_p"] == 0.125
     assert {row["name"]: (row["a"], row["b"]) for row in told["settings"]} == {
         "lora/none.attack.steps": ("200", "400"),
         "lora/jpeg75.attack.steps": ("200", "400"),
@@ -35,6 +38,8 @@ def test_protections_are_paired_over_people_and_settings_that_differ_are_listed(
     told = capsys.readouterr().out
     assert "differs: lora/none.attack.steps: 200 | 400" in told
     assert "lora, none, rid: ISM" in told
+    assert "least p" in told
+    assert "in 2 of 2 figures with an interval, each by its own 95 % interval, not adjusted" in told
 
 
 def test_other_people_are_not_paired(tmp_path):
@@ -70,6 +75,7 @@ def test_detectors_are_paired_over_images(tmp_path):
     accuracy = found["accuracy at P = 0.5"]
     assert (accuracy.a, accuracy.b, accuracy.n) == (0.8, 0.9, 10)
     assert accuracy.interval.low < 0 < accuracy.interval.high
+    assert accuracy.least_p == 2 / 2**10
     assert accuracy.p == 1.0, "one image alone, found by one of them, decides nothing"
     assert found["AUC"].interval is not None
     others = scores(tmp_path / "others.csv", "", names="klmnopqrst")
@@ -79,6 +85,35 @@ def test_detectors_are_paired_over_images(tmp_path):
     swapped = scores(tmp_path / "swapped.csv", "", names="bacdefghij")
     with pytest.raises(ValueError, match="another label in the other run"):
         compare_runs(a, swapped)
+
+
+def reconstructed(file, errors, groups=20, copies=5):
+    """Scores of photographs with reconstructions, all of which share their photograph's error."""
+    lines = ["label,score,source_path,caption_id"]
+    for group in range(groups):
+        for place in range(1 + copies):
+            label = int(place > 0)
+            score = 0.1 + 0.8 * (label != (group in errors)) + 0.001 * group
+            caption = f"/{group}.png" if place else ""
+            lines.append(f"{label},{score},{group}{f'-{place}' * label}.png,{caption}")
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def test_reconstructions_of_a_photograph_are_no_further_units(tmp_path):
+    a = reconstructed(tmp_path / "a.csv", range(6))
+    b = reconstructed(tmp_path / "b.csv", range(1, 3))
+    compared = compare_runs(a, b)
+    assert compared.unit == "group of images with one caption or original"
+    assert "120 images in both runs. They are 20 groups" in compared.pairing
+    found = {one.name: one for one in compared.figures}
+    accuracy = found["accuracy at P = 0.5"]
+    assert (accuracy.a, accuracy.b, accuracy.n) == (pytest.approx(0.7), pytest.approx(0.9), 20)
+    assert accuracy.p == pytest.approx(0.125, abs=0.01), "four photographs differ, not 24 images"
+    assert accuracy.interval.low < 0.01
+    assert found["AUC"].n == 20
+    assert found["AUC"].interval.high - found["AUC"].interval.low > 0.2
+    assert found["real images called real"].n == 20
 
 
 def retrieval(folder, hits, named=True):
