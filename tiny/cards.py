@@ -15,13 +15,13 @@ from engine.files import write_text
 from engine.records import read_json
 from eval.attacks.purification import DiffPure, NoisyUpscale
 from tiny.detection import TEST_PIPELINE
+from tiny.face_quality import face_quality
 from tiny.faces import ATTRIBUTES, FaceImages
 from tiny.identity import EVALUATION_START
 from tiny.index import index_quality
 from tiny.probe import AttributeProbe
 from tiny.quality import (
     evaluation_portraits,
-    face_quality,
     generator_quality,
     latent_sensitivity,
     purifier_quality,
