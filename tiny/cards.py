@@ -17,6 +17,7 @@ from eval.attacks.purification import DiffPure, NoisyUpscale
 from tiny.detection import TEST_PIPELINE
 from tiny.face_quality import face_quality
 from tiny.faces import ATTRIBUTES, FaceImages
+from tiny.figures import Figure, Figures, figure_table, mean_share, plain
 from tiny.identity import EVALUATION_START
 from tiny.index import index_quality
 from tiny.probe import AttributeProbe
@@ -30,8 +31,14 @@ from tiny.quality import (
 )
 from tiny.recognition_quality import copy_quality, detector_quality, embedder_quality
 
+ONE_RUN = (
+    "One training run. In brackets 95 % intervals over the units of the last column; they say "
+    "nothing of other training runs."
+)
+"""Sentence above the figures of a card."""
 
-def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -> None:
+
+def write_card(folder: Path, title: str, about: str, measured: Figures) -> None:
     """Write ``README.md`` beside the weights.
 
     Args:
@@ -45,12 +52,12 @@ def write_card(folder: Path, title: str, about: str, measured: dict[str, Any]) -
         training[f"autoencoder: {key}"] = value
     sections = {
         "Training": table(training, ".3f"),
-        "Measured on evaluation identities": table(measured, ".3f"),
+        "Measured on evaluation identities": f"{ONE_RUN}\n\n{figure_table(measured)}",
     }
     write_text(folder / "README.md", card_body(f"# {title}\n\n{about}", sections))
 
 
-Measured = tuple[str, str, dict[str, Any]]
+Measured = tuple[str, str, Figures]
 """Title, description and figures of a model."""
 
 
@@ -61,17 +68,19 @@ def measure_faces(shipped: Path, work: Path) -> Measured:
 
 
 @cache
-def load_probe(file: Path) -> tuple[AttributeProbe, dict[str, float]]:
+def load_probe(file: Path) -> tuple[AttributeProbe, dict[str, Figure]]:
     """Load the attribute probe, and measure its accuracy on portraits, by attribute."""
     probe = AttributeProbe()
     probe.load_state_dict(torch.load(file, weights_only=True))
     probe.eval()
-    held_out = FaceImages(EVALUATION_START, 200, 2)
+    pictures = 2
+    held_out = FaceImages(EVALUATION_START, 200, pictures)
     with torch.no_grad():
         predictions = [logits.argmax(dim=1) for logits in probe(held_out.images.float() / 255)]
     accuracy = {}
     for name, predicted, labels in zip(ATTRIBUTES, predictions, held_out.attributes.T, strict=True):
-        accuracy[name] = float((predicted == labels)[labels >= 0].float().mean())
+        correct = (predicted == labels)[labels >= 0].view(-1, pictures).double()
+        accuracy[name] = mean_share(correct.mean(dim=1), "people", f"{pictures} images")
     return probe, accuracy
 
 
@@ -87,7 +96,7 @@ def measure_pipeline(shipped: Path, work: Path, name: str) -> Measured:
     images = evaluation_portraits(64)
     vae = AutoencoderKL.from_pretrained(shipped / name, subfolder="vae")
     vae.eval().requires_grad_(False)
-    quality: dict[str, Any] = {"vae_psnr": reconstruction_psnr(vae, images)}
+    quality: dict[str, Figure | dict[str, Figure]] = {"vae_psnr": reconstruction_psnr(vae, images)}
     for perturbation, value in latent_sensitivity(vae, images[:32]).items():
         quality[f"latents_moved_by_{perturbation}"] = value
     quality |= sample_quality(shipped / name, str(shipped / "faces"), probe)
@@ -211,12 +220,12 @@ def measure(names: Sequence[str], shipped: Path, work: Path, write: bool) -> dic
         write: Write the figures into the models' cards.
 
     Returns:
-        Figures by model.
+        Figures by model, as plain values.
     """
     measured = {}
     for name in names:
         title, about, figures = MEASURES[name](shipped, work)
         if write:
             write_card(shipped / name, title, about, figures)
-        measured[name] = figures
+        measured[name] = plain(figures)
     return measured

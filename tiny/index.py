@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from models.embedder_config import EmbedderConfig
 from models.embedders import Embedder, open_embedder
 from models.store import VectorStore
 from tiny.collages import CollageDataset, collage
+from tiny.figures import Figure, share
 from tiny.identity import EVALUATION_START
 
 FACTORY = "IVF64,PQ8x6"
@@ -67,7 +67,7 @@ def _descriptors(extractor: Embedder, first: int, count: int) -> NDArray[np.floa
     return torch.cat([extractor(batch["image"]) for batch in batches]).numpy()
 
 
-def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
+def index_quality(folder: str, pictures: int = 200) -> dict[str, Figure]:
     """Measure the recall at 1 of the entries' images and of their JPEGs of quality 50.
 
     Args:
@@ -81,9 +81,9 @@ def index_quality(folder: str, pictures: int = 200) -> dict[str, Any]:
     extractor = open_embedder(EmbedderConfig.from_record(index.facts["extractor"]))
     originals = [collage(FIRST_COLLAGE + number) for number in range(pictures)]
     compressed = [JPEG(50)(rgb, np.random.default_rng(0)) for rgb in originals]
-    figures: dict[str, Any] = {"entries": len(index)}
+    figures = {"entries": Figure(len(index))}
     for edit, images in (("itself", originals), ("jpeg 50", compressed)):
         queries = descriptors(extractor, [Photo(rgb).tensor() for rgb in images])
         _, ids = index.search(queries, 1)
-        figures[f"found by {edit}"] = float((ids[:, 0] == np.arange(pictures)).mean())
+        figures[f"found by {edit}"] = share(ids[:, 0] == np.arange(pictures), "images")
     return figures

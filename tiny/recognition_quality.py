@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,10 +25,11 @@ from sentinels.plate import set_key
 from sentinels.reader import load_network
 from tiny.collages import collage
 from tiny.dataset import PortraitDataset
+from tiny.figures import Figure, mean, mean_between, mean_share, share
 from tiny.identity import EVALUATION_START
 
 
-def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
+def embedder_quality(folder: Path, count: int = 48) -> dict[str, Figure]:
     """Measure the reading of keys, and retrieval by key and by caption.
 
     Args:
@@ -48,12 +50,10 @@ def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
     plain_images = torch.from_numpy(np.stack(plain)).permute(0, 3, 1, 2).float() / 255
     # Read the keys.
     texts = network.read(keyed_images)
-    correct_keys = 0
-    correct_letters = 0
+    correct_letters = []
     for text, key in zip(texts, keys, strict=True):
-        correct_keys += text == key
-        correct_letters += sum(a == b for a, b in zip(text, key, strict=False))
-    false_letters = sum(len(text) for text in network.read(plain_images))
+        correct_letters.append(sum(a == b for a, b in zip(text, key, strict=False)) / len(key))
+    false_letters = [len(text) for text in network.read(plain_images)]
     # Retrieve portraits by their keys and captions.
     vectors = network.embed_images(torch.cat([keyed_images, plain_images]))
     labels = torch.arange(count)
@@ -62,15 +62,15 @@ def embedder_quality(folder: Path, count: int = 48) -> dict[str, float]:
     by_caption = (captions @ vectors[count:].T).argsort(dim=1, descending=True)
     in_top_10 = (by_caption[:, :10] == labels.unsqueeze(1)).any(dim=1)
     return {
-        "keys_read": correct_keys / count,
-        "letters_read": correct_letters / (6 * count),
-        "letters_seen_without_a_key": false_letters / count,
-        "found_by_key": float((by_key == labels).float().mean()),
-        "found_by_caption_among_first_ten": float(in_top_10.float().mean()),
+        "keys_read": share([text == key for text, key in zip(texts, keys, strict=True)], "keys"),
+        "letters_read": mean_share(correct_letters, "keys", "6 letters"),
+        "letters_seen_without_a_key": mean(false_letters, "images"),
+        "found_by_key": share(by_key == labels, "keys"),
+        "found_by_caption_among_first_ten": share(in_top_10, "captions"),
     }
 
 
-def detector_quality(name: str, shards: Path) -> dict[str, Any]:
+def detector_quality(name: str, shards: Path) -> dict[str, Figure | dict[str, Figure]]:
     """Test the detector on the test shards, which include an unseen pipeline.
 
     Args:
@@ -86,22 +86,41 @@ def detector_quality(name: str, shards: Path) -> dict[str, Any]:
     assert answers is not None
     record = summarise(answers.of(questions), detector.calibration)
     # Figures of all images, before and after calibration, and by subset.
-    figures = dict(record["ranking"])
-    names = ("balanced_accuracy", "real_accuracy", "generated_accuracy", "calibration_error")
-    for kind in ("uncalibrated", "calibrated"):
-        figures[kind] = {key: record[kind][key] for key in names}
+    figures: dict[str, Figure | dict[str, Figure]] = {}
+    figures |= _chosen(record["ranking"], record["pictures"], record["intervals"])
+    accuracies = ("balanced_accuracy", "real_accuracy", "generated_accuracy")
+    errors = ("calibration_error", "calibration_error_floor", "calibration_error_floor_97")
+    for kind, bounds in (
+        ("uncalibrated", record["intervals"]),
+        ("calibrated", record["calibrated"]["intervals"]),
+    ):
+        measured = {key: record[kind][key] for key in (*accuracies, *errors)}
+        figures[kind] = _chosen(measured, record["pictures"], bounds)
     row = row_at(record, None) or {}
     for kind in ("real", "generated"):
-        shares = {key: row[kind][key] for key in ("images", "generated", "unsure", "real")}
-        figures[f"verdicts_on_{kind}_at_max_fpr_{row['max_fpr']:g}"] = shares
+        shares = {key: row[kind][key] for key in ("generated", "unsure", "real")}
+        bounds = {"generated": row[kind]["generated_interval"]}
+        figures[f"verdicts_on_{kind}_at_max_fpr_{row['max_fpr']:g}"] = _chosen(
+            shares, {kind: row[kind]["images"]}, bounds
+        )
     for subset, metrics in record["slices"]["subset"].items():
         if metrics["auc"] is not None:
-            figures[subset] = {key: metrics[key] for key in ("auc", "generated_accuracy")}
+            chosen = {key: metrics[key] for key in ("auc", "generated_accuracy")}
+            figures[subset] = _chosen(chosen, metrics, metrics["intervals"])
     return figures
 
 
+def _chosen(
+    figures: Mapping[str, Any], counts: Mapping[str, int], bounds: Mapping[str, Any]
+) -> dict[str, Figure]:
+    """Join figures of a test with the numbers of images of each class and with intervals."""
+    kinds = [kind for kind in ("real", "generated") if kind in counts]
+    units = " + ".join(f"{counts[kind]} {kind}" for kind in kinds)
+    return {name: Figure(value, units, bounds.get(name)) for name, value in figures.items()}
+
+
 @torch.no_grad()
-def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
+def copy_quality(name: str, pictures: int = 200) -> dict[str, Figure | dict[str, Figure]]:
     """Measure the recall at 1 of edited copies among evaluation collages, by exact search.
 
     Args:
@@ -128,9 +147,6 @@ def copy_quality(name: str, pictures: int = 200) -> dict[str, Any]:
     recall = {}
     for kind, parameter, edit in flatten_suite(PAPER):
         nearest = (describe(edit) @ references.T).argmax(dim=1)
-        recall[f"{kind} {parameter}".strip()] = float((nearest == labels).float().mean())
-    cosines = references @ references.T
-    return {
-        "found": recall,
-        "strangers": float((cosines.sum() - pictures) / (pictures * (pictures - 1))),
-    }
+        recall[f"{kind} {parameter}".strip()] = share(nearest == labels, "images")
+    strangers = mean_between((references @ references.T).numpy(), "images")
+    return {"found": recall, "strangers": strangers}

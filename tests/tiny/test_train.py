@@ -23,6 +23,7 @@ import tiny.train_rid
 from datamodules.datamodule import ImageDataModule
 from detectors.detector import Detector
 from engine.cli import run
+from engine.statistics import Interval
 from eval.attacks.one_photo import IPAdapter
 from eval.attacks.single_image import Sampling
 from models.denoisers import open_family
@@ -36,6 +37,7 @@ from tiny import fitting
 from tiny.__main__ import main
 from tiny.dataset import PortraitDataset
 from tiny.detection import DetectionSizes
+from tiny.figures import Figure
 from tiny.train_diffusion import DiffusionRecipe
 from tiny.train_flow import FlowRecipe
 
@@ -265,7 +267,14 @@ def test_a_card_says_what_was_measured(tmp_path, monkeypatch):
     monkeypatch.setitem(
         tiny.cards.MEASURES,
         "rid",
-        lambda shipped, work: ("A title", "Words.", {"psnr": 31.25, "errors": {"clean": 0.5}}),
+        lambda shipped, work: (
+            "A title",
+            "Words.",
+            {
+                "psnr": Figure(31.25, "9 images", Interval(30.5, 32.0)),
+                "errors": {"clean": Figure(0.5)},
+            },
+        ),
     )
     (tmp_path / "rid").mkdir()
     (tmp_path / "rid" / "training.json").write_text('{"seed": 4}')
@@ -275,5 +284,6 @@ def test_a_card_says_what_was_measured(tmp_path, monkeypatch):
     card = (tmp_path / "rid" / "README.md").read_text()
     assert card.startswith("# A title\n\nWords.\n")
     assert "| seed | 4 |" in card
-    assert "| psnr | 31.250 |" in card
-    assert "| errors | clean 0.500 |" in card
+    assert "One training run." in card
+    assert "| psnr | 31.250 (30.500 to 32.000) | 9 images |" in card
+    assert "| errors: clean | 0.500 | - |" in card
