@@ -28,7 +28,7 @@ def against_control(protected: Compared, control: Compared, config: DecideConfig
     The unit is a key. Intervals resample keys, with the scores of both systems, before means are
     drawn from them; the deviation between draws does not carry over to other keys. The published
     protocol (``compat``) has no intervals. The true-positive rate at 1 % false positives is None
-    below 300 keys, that at 10 % below 30.
+    below 300 keys, that at 10 % below 30, also in each of ``runs``.
 
     Args:
         protected: The tested system.
@@ -54,6 +54,7 @@ def against_control(protected: Compared, control: Compared, config: DecideConfig
     }
     # True-positive rates, if there are enough keys.
     rates = {1: curve.mean.tpr_at_1, 10: curve.mean.tpr_at_10}
+    runs = [asdict(run) for run in curve.runs]
     for rate, value in rates.items():
         enough = len(common) >= least_negatives(rate / 100)
         interval = None
@@ -61,13 +62,15 @@ def against_control(protected: Compared, control: Compared, config: DecideConfig
             interval = rate_interval(scores, others, config, rate)
         figures[f"tpr_at_{rate}_fpr"] = value if enough else None
         figures[f"tpr_at_{rate}_fpr_interval"] = interval
+        if not enough:
+            runs = [run | {f"tpr_at_{rate}": None} for run in runs]
     return figures | {
         "deviation_of_draws": asdict(curve.deviation),
         "single_query_auc": separation(scores, others).auc,
         "single_query_auc_interval": single,
         "threshold": asdict(limit),
         "warning": curve.warning or degenerate(config.queries, len(common), config.compat),
-        "runs": [asdict(run) for run in curve.runs],
+        "runs": runs,
     }
 
 

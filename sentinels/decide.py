@@ -144,6 +144,8 @@ def _test_system(compared: Compared, config: DecideConfig) -> dict[str, Any]:
 def _write_compat(output: Path, kind: str, decision: dict[str, Any], config: DecideConfig) -> None:
     """Write the results in the format of the published evaluation.
 
+    True-positive rates are left out where there are too few keys for them.
+
     Args:
         output: Folder of the results.
         kind: Name of the model that compares images.
@@ -157,7 +159,7 @@ def _write_compat(output: Path, kind: str, decision: dict[str, Any], config: Dec
     # ROC figures of each run, under their published names.
     runs = []
     for run in decision["against_control"]["runs"]:
-        figures = {COMPAT_NAMES[key]: value for key, value in run.items()}
+        figures = {COMPAT_NAMES[key]: value for key, value in run.items() if value is not None}
         runs.append(figures | shared)
     means = {}
     for metric in runs[0]:

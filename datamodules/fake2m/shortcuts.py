@@ -72,17 +72,17 @@ class Gate:
     def verdict(self) -> str:
         """Describe the result in a sentence."""
         worst, value = next(iter(self.features.items()))
-        limit = f"limit {self.limit:.3f}"
+        images = "{} + {} images".format(*self.pictures)
         if self.limit > MAX_AUC:
-            limit += f", as so few images cannot tell {MAX_AUC} from chance"
+            images += f", too few to tell {MAX_AUC} from chance"
         if self.passed:
             return (
-                f"headers do not tell the classes apart: AUC {self.auc:.3f}, "
-                f"by {worst} alone {value:.3f} ({limit})"
+                f"headers: no difference above AUC {self.limit:.3f} was seen ({images}): "
+                f"AUC {self.auc:.3f}, by {worst} alone {value:.3f}"
             )
         return (
             f"headers alone tell the classes apart with AUC {max(self.auc, value):.3f}, "
-            f"by {worst} alone {value:.3f} ({limit}): "
+            f"by {worst} alone {value:.3f} (limit {self.limit:.3f}; {images}): "
             "a detector trained on these images may learn nothing else; "
             "give both classes the same codec, sizes and quality"
         )

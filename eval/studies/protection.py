@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from datamodules.identities import IdentityDataset, as_people
 from engine.files import write_text
 from engine.job import JobOptions
 from engine.manifest import claim, describe, fingerprint
+from engine.records import to_json
 from engine.run_job import run_job
 from eval.arms import Arm
 from eval.attacks.attack import Attack
@@ -142,7 +142,7 @@ def run_study(
         values = {
             arm: extra.set_metrics(load_all(output, f"{arm}/generated"), clean) for arm in arms
         }
-        write_text(output / "sets.json", json.dumps(values, indent=2) + "\n")
+        write_text(output / "sets.json", to_json(values))
     return write_report(output)
 
 

@@ -215,6 +215,8 @@ def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys)
     assert against["auc_interval"][0] < 0.8, "seven keys, all separated"
     assert against["auc_interval"][1] == 1
     assert against["tpr_at_1_fpr"] is against["tpr_at_10_fpr"] is None, "of seven keys"
+    assert all(run["tpr_at_1"] is run["tpr_at_10"] is None for run in against["runs"])
+    assert all(run["auc"] == 1 for run in against["runs"])
     assert "TPR - at 1 % FPR, - at 10 %" in printed
     assert json.loads((answered / "out" / "manifest.json").read_text())["model"]["sha256"]
 
@@ -258,6 +260,17 @@ def test_the_interval_against_a_control_is_over_keys_not_over_draws():
     assert low < found["auc"] < high
 
 
+def test_each_run_has_rates_only_of_enough_keys():
+    rng = np.random.default_rng(0)
+    many = [np.diag(rng.normal(mean, 0.1, 30)) for mean in (0.35, 0.3)]
+    enough = against_control(
+        *(Compared([f"{n}" for n in range(30)], values, {}, {}) for values in many),
+        DecideConfig(queries=10, times=20),
+    )
+    assert all(run["tpr_at_1"] is None for run in enough["runs"]), "that takes 300 keys"
+    assert all(0 <= run["tpr_at_10"] <= 1 for run in enough["runs"])
+
+
 def test_compat_writes_the_published_file_and_gives_no_verdict(answered, looks, capsys):
     options = ["--compat", "true", "--queries", "7", "--times", "20"]
     assert decide(answered, looks, "--control", str(answered / "control"), *options) == 0
@@ -276,6 +289,9 @@ def test_compat_writes_the_published_file_and_gives_no_verdict(answered, looks, 
     assert content["metrics_statistics"]["ROC-AUC"] == {"mean": 1.0}
     assert content["parameters"]["num_samples"] == 7
     assert len(content["all_runs_results"]) == 5
+    rates = [name for run in content["all_runs_results"] for name in run if "TPR" in name]
+    assert not rates, "of seven keys"
+    assert "TPR@1%FPR" not in content["metrics_statistics"]
 
 
 def test_missing_sources_are_named_with_what_to_do(answered, looks, capsys):
