@@ -9,6 +9,7 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchmetrics import MeanMetric
 
 from datamodules.identities import as_people
 from eval.attacks.attack import Attack
@@ -21,6 +22,9 @@ from models.faces.backends import FaceBackend, load_faces
 
 class PersonalizationCallback(PeriodicEvaluation):
     """Attacks protected people and logs ISM and FDFR.
+
+    ``ism_all`` is the mean over people of the ISM with no face = 0, each person's at least 0, as on
+    the pages of the studies. ``ism`` and ``fdfr`` are over images.
 
     Images are protected by the module's ``protect``. The clean images are attacked once for
     comparison. People are shared out over the ranks. The logged images are those of the first rank:
@@ -90,12 +94,15 @@ class PersonalizationCallback(PeriodicEvaluation):
             person: the attacker's training images, and generated images.
         """
         metric = IdentityPreservation(self.backend).to(device)
+        scores = MeanMetric(nan_strategy="ignore").to(device)
         rows: dict[str, Tensor] = {}
         for index in range(trainer.global_rank, len(self.people), trainer.world_size):
             person = self.people[index]
             published = quantize(protect(person["train"].to(device)))
             generated = self.attack(published).to(device)
-            metric.update(generated, person["reference"].to(device))
+            # The value of this person alone, also added to that of all.
+            of_person = metric(generated, person["reference"].to(device))
+            scores.update(of_person["ism_all"].clamp(min=0))
             rows[f"{person['name']}, published"] = published[: self.pictures]
             rows[f"{person['name']}, generated"] = generated[: self.pictures]
-        return metric.compute(), labeled_rows(rows)
+        return metric.compute() | {"ism_all": scores.compute()}, labeled_rows(rows)

@@ -14,11 +14,12 @@ from torch.utils.data import DataLoader
 
 from eval.attacks.purification import GaussianNoise, Jpeg
 from eval.callbacks import (
+    PersonalizationCallback,
     PurificationCallback,
     RetrievalCallback,
 )
 from eval.callbacks.pictures import LABEL_PX, image_grid
-from models.faces.face_net import FaceNet
+from models.faces.face_net import FaceNet, Faces
 from rid.training.cli import main
 from tests.eval.small_training import Shifts, train
 from tiny.dataset import PortraitDataset, PortraitPeople
@@ -177,6 +178,41 @@ def test_people_are_shared_out_over_processes(config, tmp_path):
         "clean pictures of the same two people"
     )
     assert values[1][0] > 0
+
+
+class OneStrangerOneLikeness:
+    """Attack that generates a stranger for the first person, and the second one's likeness."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def files(self):
+        return []
+
+    def to(self, device):
+        return self
+
+    def __call__(self, published):
+        self.calls += 1
+        return torch.full((2, 3, 64, 64), float(self.calls % 2 == 0))
+
+
+def stranger_or_likeness(images):
+    """Black images show a stranger opposite to everybody else, who all look alike."""
+    count = len(images)
+    alike = torch.where(images.mean(dim=(1, 2, 3)) > 0, 1.0, -1.0)
+    embeddings = torch.stack([alike, torch.zeros(count)], dim=1)
+    return Faces(torch.ones(count) > 0, torch.ones(count), torch.zeros(count, 4), embeddings)
+
+
+def test_a_persons_score_is_at_least_0_as_in_the_studies():
+    people = PortraitPeople(1_000_000, 2, train_pictures=2, reference_pictures=1)
+    callback = PersonalizationCallback(people, OneStrangerOneLikeness(), "", every_n_steps=1)
+    callback.backend = stranger_or_likeness
+    metrics = train(callback, Shifts())
+    assert metrics["personalization/protected_ism_all"] == pytest.approx(0.5), "0 and 1"
+    assert metrics["personalization/protected_ism"] == pytest.approx(0.0), "-1 and 1, over faces"
+    assert metrics["personalization/protected_fdfr"] == 0.0
 
 
 def test_what_purification_leaves_of_a_perturbation():
