@@ -34,12 +34,14 @@ def write_page(target: Path, kind: str, rows: Rows, groups: Sequence[str]) -> No
         rows: Rows of ``protocol.csv``.
         groups: Names of the groups, in order.
     """
+    trained = bool(rows[0]["trained_on"])
     splits = list(dict.fromkeys(row["split"] for row in rows))
     matrix = [[split, *(_cell(rows, split, group) for group in groups)] for split in splits]
     shell.write_page(
         target,
         "detectors/protocol.html",
-        about=ABOUT[kind] if rows[0]["trained_on"] else "The weights were given, not trained here.",
+        about=ABOUT[kind] if trained else "The weights were given, not trained here.",
+        trained=trained,
         means=mean_rows(rows),
         matrix_head=["split", *groups],
         matrix=matrix,

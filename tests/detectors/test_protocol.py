@@ -89,6 +89,8 @@ def test_three_pipelines_as_three_dates(world, tmp_path, capsys):
     assert [row["auc"] for row in record["rows"]] == [float(row["auc"]) for row in rows]
     page = (tmp_path / "out" / "protocol.html").read_text()
     assert "checkpoints/tiny/sd-b" in page
+    assert "Each split is one training run" in page
+    assert "6 results; their intervals are over images, each its own, and not adjusted" in page
     # training saw only what its split may see
     [first, second] = sorted((tmp_path / "out").glob("*/fit.yaml"))
     data = yaml.safe_load(first.read_text())["data"]
@@ -121,7 +123,9 @@ def test_given_weights_are_tested_by_date(world, tmp_path):
         "2021-06 to 2022-06",
         "2023-06-15",
     ]
-    assert "The weights were given" in (tmp_path / "protocol.html").read_text()
+    page = (tmp_path / "protocol.html").read_text()
+    assert "The weights were given" in page
+    assert "one training run" not in page
 
 
 def catalog(**generated):
