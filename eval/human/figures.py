@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.statistics import crossed_difference, crossed_interval, crossed_test
+from engine.statistics import crossed_difference, crossed_interval, crossed_test, holm
 from eval.human.design import Design
 from eval.human.pictures import Stimulus
 from eval.human.statistics import Crossing, confusion, over_people, share
@@ -90,7 +90,8 @@ def pair_figures(
     """Figures of a study that asks for the target of two images.
 
     ``target_chosen`` is the share of answers that chose the target. ``p_guessing`` is the p-value
-    of the hypothesis that people guess.
+    of the hypothesis that people guess. Those of the categories and groups also stand after Holm
+    over all of them, ``p_guessing_holm``; ``comparisons`` is their number.
 
     Args:
         design: Design of the study.
@@ -109,12 +110,27 @@ def pair_figures(
         return {"target_chosen": share(correct, every, crossing), "p_guessing": guessing.p}
 
     first = [answer.choice == "1" for answer in answers]
-    return figures(answers) | {
+    record = figures(answers) | {
         "target_chosen_over_people": over_people(accuracies(answers, right)),
         "first_chosen": share(first, [True] * len(answers), crossing_of(design, answers, stimuli)),
         "by_category": _by_category(answers, stimuli, figures),
         "by_answer_about_themselves": _by_about(design, answers, figures),
     }
+    groups = [record["by_category"], *record["by_answer_about_themselves"].values()]
+    parts = [part for group in groups for part in group.values()]
+    return record | {"comparisons": adjust(parts, "p_guessing")}
+
+
+def adjust(parts: Sequence[dict[str, Any]], name: str) -> int:
+    """Add p-values after Holm (``NAME_holm``) to figures; return the number of tests.
+
+    Figures without a p-value get None.
+    """
+    tested = [part[name] for part in parts if part[name] is not None]
+    adjusted = iter(holm(tested))
+    for part in parts:
+        part[f"{name}_holm"] = None if part[name] is None else next(adjusted)
+    return len(tested)
 
 
 def rating_figures(
@@ -122,7 +138,8 @@ def rating_figures(
 ) -> dict[str, Any]:
     """Mean rating of each label, and its difference from the target's.
 
-    Intervals are over people and items at once.
+    Intervals are over people and items at once. ``p_holm`` is the p-value after Holm over all
+    differences, ``comparisons`` their number.
 
     Args:
         design: Design of the study.
@@ -154,6 +171,7 @@ def rating_figures(
                 "people": difference.people,
                 "items": difference.images,
             }
+    record["comparisons"] = adjust(list(record["differences"].values()), "p")
     return record
 
 

@@ -27,7 +27,11 @@ def in_words(record: dict[str, Any]) -> str:
     if kind == "pair":
         lines.append(f"p of telling no better than guessing on average: {_p(record['p_guessing'])}")
     for category, shares in record["by_category"].items():
-        lines.append(f"  {category}: {_share(shares[names[0]])}")
+        line = f"  {category}: {_share(shares[names[0]])}"
+        if kind == "pair":
+            line += f", p of guessing {_p(shares['p_guessing'])}"
+            line += f", after Holm over {record['comparisons']} {_p(shares['p_guessing_holm'])}"
+        lines.append(line)
 
     # The same shares of a detector.
     if detector := record.get("detector"):
@@ -49,8 +53,8 @@ def _ratings(record: dict[str, Any]) -> list[str]:
     for pair, difference in record["differences"].items():
         span = _span(difference, "+.2f")
         lines.append(
-            f"{pair}: {difference['mean']:+.2f} ({span}), p = {_p(difference['p'])}; "
-            f"{total} comparison(s) in all"
+            f"{pair}: {difference['mean']:+.2f} ({span}), p = {_p(difference['p'])}, "
+            f"after Holm {_p(difference['p_holm'])}; {total} comparison(s) in all"
         )
     return lines
 

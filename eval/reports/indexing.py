@@ -9,13 +9,23 @@ from typing import Any
 import numpy as np
 
 from engine.pages.data_urls import strip_url
-from engine.pages.shell import MISSING
+from engine.pages.shell import MISSING, in_brackets, p_value
 from engine.records import read_json
 from engine.tables import read_table
 from images.io import open_photo
 from images.metrics import amplify_change
 
 ARMS = ("unchanged", "activated")
+
+EDIT_HEAD = [
+    "edit",
+    "unchanged (95 %)",
+    "activated (95 %)",
+    "difference",
+    "95 % interval",
+    "Holm's p",
+]
+"""Columns of the table of edits."""
 
 
 def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
@@ -57,6 +67,8 @@ def indexing_section(folder: Path, shown: int = 4) -> dict[str, Any] | None:
     return {
         "pictures": summary["pictures"],
         "edits": edits,
+        "head": EDIT_HEAD,
+        "comparisons": summary.get("comparisons", len(edits)),
         "means": {arm: arms[arm]["mean"] for arm in ARMS},
         "gain": difference["mean"],
         "psnr": float(np.mean(psnr)),
@@ -71,12 +83,17 @@ def _edit_row(
 ) -> list[str]:
     """Format the recall after one edit, and its gain."""
     interval = gain.get("interval")
+    adjusted = gain.get("p_holm")
+    recalls = []
+    for arm in (unchanged, activated):
+        bounds = in_brackets(arm.get("recall_at_1_interval"), ".2f")
+        recalls.append(f"{arm['recall_at_1']:.2f}{bounds}")
     return [
         f"{unchanged['attack'].replace('_', ' ')} {unchanged['attack_param']}".strip(),
-        f"{unchanged['recall_at_1']:.2f}",
-        f"{activated['recall_at_1']:.2f}",
+        *recalls,
         f"{gain['recall_at_1']:+.2f}",
         "{:+.2f} to {:+.2f}".format(*interval) if interval else MISSING,
+        MISSING if adjusted is None else p_value(adjusted),
     ]
 
 

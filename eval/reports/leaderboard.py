@@ -16,6 +16,7 @@ from engine.pages.best import Wanted, best_cells
 from engine.pages.markdown import markdown_table
 from eval.reports.comparisons import count
 from eval.reports.matrix import by_person, change, figure
+from eval.reports.protection_table import references_of
 from eval.studies.rows import Cell, ProtectionResults, known_mean, open_results
 
 BASELINE = "clean"
@@ -31,12 +32,12 @@ WANTED: Mapping[int, Wanted] = {0: "lower", 1: "lower", 2: "higher"}
 
 NOTE = (
     "ISM: cosine of generated faces to the mean embedding of real photos, no face = 0; a defender "
-    "wants it low. FDFR: share of generated images without a face. The difference is paired over "
-    "people. Minutes: purification, attack and measurement; what an attack prepares once, such as "
-    "class images, counts for the first arm. A star marks the best figure of a "
-    "column as written; read its interval before you call it better. Rows are in the order of the "
-    "mean ISM over the cells that every row has. Intervals are not adjusted for the number of "
-    "cells or protections."
+    "wants it low. It grows with the number of real photos. FDFR: share of generated images "
+    "without a face. The difference is paired over people. Minutes: purification, attack and "
+    "measurement; what an attack prepares once, such as class images, counts for the first arm. A "
+    "star marks the best figure of a column as written; read its interval before you call it "
+    "better. Rows are in the order of the mean ISM over the cells that every row has. Intervals "
+    "are not adjusted for the number of cells or protections."
 )
 
 Key = tuple[Cell, str]
@@ -206,7 +207,9 @@ def board(one: Group, place: int) -> Board:
     best = best_cells(table, wanted, left_out=[BASELINE])
     seed = "" if one.seed is None else f", seed {one.seed}"
     runs = ", ".join(run.name for run in one.runs)
-    return Board(f"Group {place}: {count(one.people)}{seed} ({runs})", _labels(keys), table, best)
+    references = references_of([row for run in one.runs for row in run.rows])
+    name = f"Group {place}: {count(one.people)}{references}{seed} ({runs})"
+    return Board(name, _labels(keys), table, best)
 
 
 def _key(run: ProtectionResults, cell: Cell) -> Key:

@@ -34,6 +34,7 @@ from eval.reports.comparisons import (
 )
 from eval.reports.matrix_curve import charts
 from eval.reports.personalization import EARLIER_DESCRIPTIONS, first_images
+from eval.reports.protection_table import references_of
 from eval.studies.access import unrecorded_box
 from eval.studies.rows import RESULTS, read_rows
 
@@ -223,7 +224,8 @@ def notes(rows: Sequence[Row], manifest: Mapping[str, Any] = MappingProxyType({}
     """
     people = len(unique(rows, "person"))
     sentences = [
-        f"{count(people)}. ISM counts pictures without a face, and a person below 0, as 0. "
+        f"{count(people)}{references_of(rows)}. ISM counts pictures without a face, and a person "
+        "below 0, as 0. It grows with the number of reference pictures: compare equally many only. "
         "Differences from the clean arm are paired over people, with 95 % intervals "
         "(Student's t). FDFR has its own interval over people (Korn and Graubard). "
         "The attack ran with one seed; no interval includes the spread over seeds.",

@@ -56,7 +56,7 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     ]
     table = summarise(
         results,
-        read_json(sets, dict[str, dict[str, float]]) if sets.is_file() else {},
+        read_json(sets, dict[str, dict[str, float | None]]) if sets.is_file() else {},
         manifest,
         min(generated),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,10 @@ METRICS = {
     "kid": "KID",
 }
 """Columns of the table, by metric; a study has only columns of its own metrics."""
+
+
+INTERVALS = ("ism_all", "fdfr")
+"""Metrics with an interval over people."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,11 @@ class StudyTable:
         present = next(iter(self.rows.values()))
         return {metric: heading for metric, heading in METRICS.items() if metric in present}
 
+    @property
+    def without_interval(self) -> list[str]:
+        """Headings of the columns without an interval."""
+        return [name for metric, name in self.metrics.items() if metric not in INTERVALS]
+
     def text(self) -> str:
         """Format the table as aligned plain text."""
         rows = [["arm", *self.metrics.values(), "box"]]
@@ -119,7 +128,7 @@ class StudyTable:
 
 def summarise(
     results: Sequence[PersonResult],
-    sets: dict[str, dict[str, float]],
+    sets: Mapping[str, Mapping[str, float | None]],
     manifest: dict[str, Any],
     images: int | None = None,
 ) -> StudyTable:
@@ -144,7 +153,10 @@ def summarise(
 
         # Means, and notes on missing values.
         rows[arm] = {metric: mean_of(results, arm, metric) for metric in metrics}
-        rows[arm] |= sets.get(arm, {})
+        rows[arm] |= {
+            metric: np.nan if value is None else value
+            for metric, value in sets.get(arm, {}).items()
+        }
         notes = [_partial(results, arm, metric) for metric in metrics]
         partial += [note for note in notes if note]
 
@@ -213,9 +225,13 @@ def comparisons_of(
     return compare(rates, metric="FDFR")
 
 
-def references_of(results: Sequence[PersonResult]) -> str:
-    """Note on the number of reference images, with which ISM grows."""
-    numbers = sorted({result["references"] for result in results if "references" in result})
+def references_of(results: Sequence[Mapping[str, Any]]) -> str:
+    """Note on the number of reference images, with which ISM grows.
+
+    Args:
+        results: Results of people, or rows of several cells; with or without ``references``.
+    """
+    numbers = sorted({int(one["references"]) for one in results if one.get("references")})
     return f", {' or '.join(map(str, numbers))} reference pictures each" if numbers else ""
 
 

@@ -33,6 +33,7 @@ SYSTEMS = [
     "system",
     "verdict",
     "p",
+    "least p",
     "keys",
     "to its own",
     "to others",
@@ -84,6 +85,7 @@ def write_rag_report(
         pairs=min(len(matrix), MATRIX_KEYS),
         compared_with=decision["system"]["compared_with"],
         against=decision.get("against_control"),
+        brackets=in_brackets,
         rows=keys,
         arms=list(arms),
         total=len(planted.sentinels),
@@ -135,10 +137,12 @@ def _answer_figure(arm: str, trials: Trials, name: str) -> Figure:
 def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
     """Format the row of a system."""
     stop = facts["sequential"]["stop_after_keys"]
+    least = facts.get("reach", {}).get("least_p")
     return [
         name,
         verdict(facts),
         p_value(facts["permutation"]["p"]) if facts["valid_test"] else MISSING,
+        MISSING if least is None or not facts["valid_test"] else p_value(least),
         str(facts.get("keys", MISSING)),
         number(facts["similarity"]["mean"]) + in_brackets(facts["similarity"].get("interval")),
         number(facts["similarity"]["mismatched"]),

@@ -39,7 +39,10 @@ def act(settings: Any, output: Output) -> int:
             for place, cell in enumerate(board.cells):
                 begin = 1 + 4 * place
                 cells[cell] = dict(zip(board.head[1:5], row[begin : begin + 4], strict=True))
-            words = "; ".join(f"{cell}: ISM {of['ISM']}" for cell, of in cells.items())
+            words = "; ".join(
+                f"{cell}: ISM {of['ISM']}, ISM - clean (95 %) {of['ISM - clean (95 %)']}"
+                for cell, of in cells.items()
+            )
             output.row("rows", f"  {row[0]}: {words}", group=board.name, name=row[0], cells=cells)
     page = settings.output / "leaderboard.html"
     output.result(f"page: {page}", page=page)

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.files import file_digest
 from engine.manifest import claim, write_manifest
+from engine.statistics import holm, proportion_interval
 from engine.tables import write_table
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.attacks.rag.text_finders import open_finder
@@ -130,8 +131,9 @@ def run_robustness(
             if database.captions:
                 captions = read_captions(database.captions)
                 row |= benign_recall(folder / "run" / "vectors", database.embedder, captions)
-                row["captions_refused"] = _refused(known[name], captions)
+                row |= _refused(known[name], captions)
         rows.append(row)
+    rows = with_adjusted_p(rows)
 
     columns = list(dict.fromkeys(key for row in rows for key in row))
     write_table(output / "robustness.csv", columns, rows)
@@ -142,10 +144,31 @@ def run_robustness(
     return rows
 
 
-def _refused(thief: Thief, captions: Mapping[str, str]) -> float:
-    """Compute the share of ordinary users' queries that a thief does not search for."""
+def with_adjusted_p(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Add ``p_holm``, the p-value after Holm over all edits, and the number of ``comparisons``."""
+    tested = [row["p"] for row in rows if row.get("p") is not None]
+    adjusted = iter(holm(tested))
+    added = []
+    for row in rows:
+        columns: dict[str, Any] = {}
+        for name, value in row.items():
+            columns[name] = value
+            if name == "p" and value is not None:
+                columns |= {"p_holm": next(adjusted), "comparisons": len(tested)}
+        added.append(columns)
+    return added
+
+
+def _refused(thief: Thief, captions: Mapping[str, str]) -> dict[str, Any]:
+    """Share of ordinary users' queries that a thief does not search for."""
     refused = sum(has_key(caption) for caption in captions.values()) if thief.refuses_keys else 0
-    return refused / len(captions)
+    return {"captions": len(captions)} | _share("captions_refused", refused, len(captions))
+
+
+def _share(name: str, count: int, total: int) -> dict[str, Any]:
+    """Columns of a share of captions, and of its exact 95 % interval."""
+    interval = _words(proportion_interval(count, total))
+    return {name: count / total, f"{name}_interval": interval}
 
 
 def _decision_columns(system: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,11 +187,11 @@ def _decision_columns(system: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _words(interval: Sequence[float] | None) -> str:
-    """Format a 95 % interval over keys; empty without one."""
+    """Format a 95 % interval; empty without one."""
     return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-def benign_recall(vectors: Path, embedder: str, captions: Mapping[str, str]) -> dict[str, float]:
+def benign_recall(vectors: Path, embedder: str, captions: Mapping[str, str]) -> dict[str, Any]:
     """Retrieval by ordinary users, with and without the sentinels.
 
     Ordinary users search images by their captions.
@@ -179,8 +202,9 @@ def benign_recall(vectors: Path, embedder: str, captions: Mapping[str, str]) -> 
         captions: Caption of each original, by name.
 
     Returns:
-        Shares of captions whose own image is among the first ten, with and without the sentinels,
-        and the share of first results that are sentinels.
+        Number of captions of the originals that are left, shares of them whose own image is among
+        the first ten, with and without the sentinels, and the share of first results that are
+        sentinels. Shares have exact intervals over captions.
     """
     stores = {"originals": VectorStore.open(vectors / "originals")}
     if (vectors / "sentinels").is_dir():
@@ -192,15 +216,19 @@ def benign_recall(vectors: Path, embedder: str, captions: Mapping[str, str]) -> 
     alone = ExactIndex.from_stores({"originals": stores["originals"]})
     without = rankings(alone, vectors_of_queries, 10)
 
-    def recall(results: Sequence[Ranking]) -> float:
+    def found(results: Sequence[Ranking]) -> int:
         hits = 0
         for name, ranking in zip(queries, results, strict=True):
             hits += name in [entry for entry, _ in ranking]
-        return hits / len(queries)
+        return hits
 
     first = sum(ranking[0][0].startswith("sentinels/") for ranking in with_sentinels)
-    return {
-        "recall_at_10_with": recall(with_sentinels),
-        "recall_at_10_without": recall(without),
-        "first_is_sentinel": first / len(queries),
+    counts = {
+        "recall_at_10_with": found(with_sentinels),
+        "recall_at_10_without": found(without),
+        "first_is_sentinel": first,
     }
+    columns: dict[str, Any] = {"queries": len(queries)}
+    for name, count in counts.items():
+        columns |= _share(name, count, len(queries))
+    return columns

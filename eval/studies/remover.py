@@ -213,9 +213,15 @@ def _levels(images: Tensor, clean: Tensor) -> float:
     return float((images - clean).abs().mean() * 255)
 
 
-def summary(levels: dict[str, Any]) -> str:
-    """Say in one line what the remover does."""
+def summary(levels: dict[str, Any], held_out: int) -> str:
+    """Say in one line what the remover does.
+
+    Args:
+        levels: Result of :func:`train_remover`.
+        held_out: Number of held-out images.
+    """
+    images = "1 held-out image differs" if held_out == 1 else f"{held_out} held-out images differ"
     return (
-        f"held-out images differ from the clean ones by {levels['before']:.2f} gray levels on "
-        f"average, and by {levels['after']:.2f} after removal"
+        f"{images} from the clean ones by {levels['before']:.2f} gray levels on "
+        f"average, and by {levels['after']:.2f} after removal; no interval"
     )

@@ -23,10 +23,12 @@ def options(parser: Parser) -> None:
 
 def act(settings: Any, output: Output) -> int:
     """Train the remover."""
+    from engine.manifest import read_manifest
     from eval.studies.remover import summary, train_remover
 
     levels = train_remover(**settings.as_dict())
-    output.result(summary(levels), levels=levels)
+    held_out = (read_manifest(settings.output) or {})["counts"]["held out"]
+    output.result(summary(levels, held_out), levels=levels, held_out=held_out)
     output.note(
         "use it: class_path: eval.attacks.purification.LearnedRemover, "
         f"init_args: {{model: {settings.output}}}"

@@ -137,6 +137,7 @@ def open_results(folder: Path) -> ProtectionResults:
                     "person": result["name"],
                     "person_sha256": hashes.get(result["name"], ""),
                     "real_ism": result["real_ism"],
+                    "references": result.get("references"),
                     "minutes": result.get("minutes", {}).get(arm),
                 }
                 | {key: None if math.isnan(value) else value for key, value in measured.items()}

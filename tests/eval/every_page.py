@@ -71,7 +71,9 @@ def _indexing(folder):
             "attack": "blur",
             "attack_param": str(n),
             "recall_at_1": 0.5 + 0.1 * n,
+            "recall_at_1_interval": [0.25, 0.95],
             "interval": [0.01, 0.2],
+            "p_holm": 0.012,
         }
         for n in range(4)
     ]
@@ -80,6 +82,7 @@ def _indexing(folder):
     summary = {
         "pictures": 2,
         "arms": arms,
+        "comparisons": 4,
         "differences": {"activated - unchanged": {"edits": edits, "mean": mean}},
     }
     (folder / "active").mkdir(parents=True)
@@ -120,6 +123,7 @@ def matrix(folder):
                         "purification": purification,
                         "arm": arm,
                         "person": person,
+                        "references": 12,
                         "real_ism": 0.9,
                     }
                     rows.append(
@@ -159,12 +163,14 @@ def rag(folder):
         "triggered": {"share": 0.97},
         "hits": {"hit@1": {"share": 0.9}},
         "sequential": {"stop_after_keys": None},
+        "reach": {"least_p": 0.00019},
     }
     against = {
         "queries": 4,
         "auc": 0.99,
         "tpr_at_1_fpr": 0.9,
         "tpr_at_10_fpr": 0.95,
+        "tpr_at_10_fpr_interval": [0.81, 0.97],
         "warning": "Few queries.",
     }
     decision = {"system": facts, "control": facts | {"used": False}, "against_control": against}
@@ -334,6 +340,7 @@ def redteam(folder):
             for arm, ism in (("clean", 0.8), ("protected", 0.4 + 0.01 * len(person))):
                 names = {"attack": attack, "purification": purification, "arm": arm}
                 figures = {"person": person, "real_ism": 0.9, "ism_all": ism, "fdfr": 0.1}
+                figures["references"] = 12
                 rows.append(names | figures | {"model": NAME, "minutes": 1.25})
     pq.write_table(pa.Table.from_pylist(rows), folder / "results.parquet")
     manifest = {

@@ -37,6 +37,7 @@ def protection_run(folder, effects, seed=0, photos="photos", people=4, steps=200
                         "brisque": 30.0,
                         "levels": 0.0 if arm == "clean" else 6.0,
                         "real_ism": 0.9,
+                        "references": 12,
                         "minutes": 1.5,
                     }
                 )

@@ -25,7 +25,7 @@ def test_protections_of_equal_runs_stand_in_one_table(tmp_path, capsys):
     page = (tmp_path / "out" / "leaderboard.html").read_text()
     assert page.count("<h2>Group") == 1
     assert page.count('<td class="best">0.20</td>') == 2, "one in each cell"
-    assert "Group 1: 4 people, seed 0 (first, second)" in page
+    assert "Group 1: 4 people, 12 reference pictures each, seed 0 (first, second)" in page
     assert "| rid | 0.20 |" in (tmp_path / "out" / "leaderboard.md").read_text()
 
 
@@ -35,7 +35,9 @@ def test_runs_with_other_people_or_seeds_are_not_compared(tmp_path, capsys, othe
     protection_run(tmp_path / "second", {"rid": -0.4}, **other)
     arguments = [str(tmp_path / "first"), str(tmp_path / "second")]
     assert run(main, ["leaderboard", *arguments, "-o", str(tmp_path / "out")]) == 0
-    assert "are not compared with each other: first | second" in capsys.readouterr().err
+    assert "are not compared with each other: first | second" in (told := capsys.readouterr()).err
+    assert ": ISM 0.60, ISM - clean (95 %) -0.30 (" not in told.out
+    assert ": ISM 0.30, ISM - clean (95 %) -0.30 (-0.35 to -0.25)" in told.out
     assert (tmp_path / "out" / "leaderboard.html").read_text().count("<h2>Group") == 2
 
 

@@ -7,10 +7,14 @@ import pytest
 
 from engine.records import to_json
 from engine.statistics import paired_difference
+from eval.human.figures import adjust
 from eval.human.statistics import Crossing, confusion, over_people
 from eval.reports.comparisons import compare, reach
 from eval.reports.protection_table import set_notes, summarise
 from eval.reports.retrieval_figures import gain_interval
+from eval.studies.rag_robustness import with_adjusted_p
+from eval.studies.remover import summary
+from tests.eval import every_page
 
 
 def results(people, fdfr=0.0):
@@ -71,6 +75,10 @@ def test_fid_and_kid_of_few_images_are_warned_of_on_the_page():
     sets = {arm: {"fid": 3.0} for arm in ("clean", "noise", "rid")}
     table = summarise(results(2), sets, {}, images=24)
     assert "FID over 24 images" in table.text()
+    undefined = json.loads(to_json({arm: {"fid": np.nan} for arm in sets}))
+    without = summarise(results(2), undefined, {}, images=24)
+    assert table.text().splitlines()[1].split()[-2] == "3.000"
+    assert without.text().splitlines()[1].split()[-2] == "-", "null in sets.json"
 
 
 def test_a_detectors_verdict_on_an_image_counts_once():
@@ -93,3 +101,40 @@ def test_gains_that_nobody_saw_have_a_width():
 def test_equal_differences_have_a_mean_and_no_interval():
     difference = paired_difference(np.full(6, 0.3), np.full(6, 0.1))
     assert (difference.mean, difference.interval) == (pytest.approx(0.2), None)
+
+
+def test_a_study_names_its_columns_without_an_interval_and_the_tests_of_its_edits(tmp_path):
+    page = every_page.personalization(tmp_path).read_text()
+    assert "Without an interval: ISM, faces only; BRISQUE; PSNR dB; SSIM; max levels." in page
+    assert "after Holm over 4 comparisons" in page
+    assert "<td>0.50 (0.25 to 0.95)</td>" in page
+    assert "<td>0.012</td>" in page
+    assert "bootstrap" not in page
+
+
+def test_a_decision_shows_the_least_p_and_the_intervals_of_its_rates(tmp_path):
+    page = every_page.rag(tmp_path).read_text()
+    assert "<td>0.0004</td><td>0.00019</td>" in page.replace("\n", "")
+    assert "0.950 (0.810 to 0.970)" in page
+    assert "2 systems" in page
+
+
+def test_pages_of_protections_say_how_many_reference_pictures_an_ism_has(tmp_path):
+    for page in (every_page.matrix, every_page.redteam, every_page.protections):
+        folder = tmp_path / page.__name__
+        folder.mkdir()
+        assert ", 12 reference pictures each" in page(folder).read_text()
+
+
+def test_p_of_groups_and_of_thieves_stand_after_holm():
+    parts = [{"p": 0.01}, {"p": None}, {"p": 0.04}]
+    assert adjust(parts, "p") == 2
+    assert [part["p_holm"] for part in parts] == [pytest.approx(0.02), None, pytest.approx(0.04)]
+    rows = with_adjusted_p([{"edit": "none", "p": 0.02, "keys": 7}, {"edit": "deleted"}])
+    assert rows[0] == {"edit": "none", "p": 0.02, "p_holm": 0.02, "comparisons": 1, "keys": 7}
+    assert rows[1] == {"edit": "deleted"}
+
+
+def test_a_remover_says_over_how_many_images():
+    words = summary({"before": 3.0, "after": 1.25}, 7)
+    assert words.startswith("7 held-out images differ from the clean ones by 3.00 gray levels")

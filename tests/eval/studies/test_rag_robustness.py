@@ -97,6 +97,9 @@ def test_every_edit_is_a_row(stolen, collection, tmp_path, capsys, monkeypatch):
         ) == ("0", "3", "0")
         assert 0 < float(rows[name]["p"]) <= 1
         assert 0 <= float(rows[name]["recall_at_10_without"]) <= 1
+        assert " to " in rows[name]["recall_at_10_without_interval"]
+        assert rows[name]["comparisons"] == "3"
+        assert float(rows[name]["p_holm"]) >= float(rows[name]["p"])
     assert (
         rows["deleted"]["originals_lost"],
         rows["deleted"]["sentinels_kept"],
@@ -180,6 +183,8 @@ def test_thieves_who_look_at_names_files_copies_and_keys(stolen, collection, tmp
     assert rows["metadata"]["originals_lost"] == "1", "the only JPEG"
     assert rows["key_pattern"]["sentinels_kept"] == "3"
     assert rows["key_pattern"]["captions_refused"] == "0.0"
+    assert rows["key_pattern"]["captions_refused_interval"].startswith("0.000 to 0.")
+    assert rows["key_pattern"]["captions"] == "9"
     answers = json.loads((out / "key_pattern" / "run" / "protected" / "out.json").read_text())
     (trial,) = next(iter(answers.values()))["trials"]
     assert trial["result"] == "nothing found"
