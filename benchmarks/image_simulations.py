@@ -66,6 +66,23 @@ def edited_ranking(rng: np.random.Generator, count: int) -> bool:
     return holds(st.auc_difference_interval(label, edited, score), float(truth))
 
 
+def balanced_accuracy(rng: np.random.Generator, sizes: tuple[int, int], miss: float) -> bool:
+    """Check the interval of a balanced accuracy, the mean of both classes' accuracies.
+
+    Args:
+        rng: Random generator.
+        sizes: Numbers of real and of generated images.
+        miss: Share of real images judged wrong; of generated ones it is three times as large.
+    """
+    truths = [1 - miss, 1 - 3 * miss]
+    right = [rng.random(size) < truth for size, truth in zip(sizes, truths, strict=True)]
+    shares = [float(part.mean()) for part in right]
+    interval = st.average_of_shares(
+        shares, [st.share_interval(part.astype(float)) for part in right]
+    )
+    return holds(interval, sum(truths) / 2)
+
+
 def worst_generator(
     rng: np.random.Generator, generators: int, images: int, spread: float = 0.0
 ) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks import image_simulations as draw_images
+from benchmarks import selected_simulations as draw_selected
 from benchmarks import simulations as draw
 from benchmarks.simulations import Study
 
@@ -54,6 +55,8 @@ def simulations() -> list[Simulation]:
         *_detector_studies(),
         *_recall_studies(),
         *_few_people_studies(),
+        *_rating_studies(),
+        *_selected_studies(),
     ]
 
 
@@ -183,3 +186,38 @@ def _few_people_studies() -> Iterator[Simulation]:
     yield Simulation("sign-flip test, 6 people, no loss", study, "errs")
     study = partial(draw.a_loss, people=6)
     yield Simulation("sign-flip test, 6 people, a loss", study, "finds")
+
+
+def _rating_studies() -> Iterator[Simulation]:
+    """Yield studies of ratings by people, and of balanced accuracy."""
+    for people, items in ((10, 20), (20, 40)):
+        study = partial(draw.rating_difference, people=people, items=items)
+        yield Simulation(f"difference of ratings, {people} people x {items} items", study)
+    name = "test of ratings, 20 people x 40 items"
+    study = partial(draw.rating_tested, people=20, items=40, difference=0.0)
+    yield Simulation(f"{name}, no difference", study, "errs")
+    study = partial(draw.rating_tested, people=20, items=40, difference=0.5)
+    yield Simulation(f"{name}, half a level", study, "finds")
+    for sizes in ((20, 20), (50, 400)):
+        for miss in (0.01, 0.1):
+            study = partial(draw_images.balanced_accuracy, sizes=sizes, miss=miss)
+            name = f"balanced accuracy {1 - 2 * miss:g}, {sizes[0]} + {sizes[1]} images"
+            yield Simulation(name, study)
+
+
+def _selected_studies() -> Iterator[Simulation]:
+    """Yield studies of figures whose threshold or worst case is selected on the data."""
+    for distance in (2.0, 4.0):
+        study = partial(draw_selected.oracle_rate, count=400, distance=distance)
+        rate = draw_selected.true_rate(distance, 0.01)
+        name = f"oracle TPR {rate:.2f} at 1 % FPR, 400 + 400 images"
+        yield Simulation(name, study, replicates=40)
+    for keys in (30, 100):
+        study = partial(draw_selected.rate_against_keys, keys=keys, distance=1.5)
+        yield Simulation(
+            f"TPR 0.59 at 10 % FPR against a control, {keys} keys", study, replicates=40
+        )
+    for spread, words in ((0.0, "all equal"), (0.05, "spread")):
+        study = partial(draw_selected.worst_selected_again, generators=5, images=50, spread=spread)
+        name = f"worst of 5 generators x 50 images, selected again, {words}"
+        yield Simulation(name, study, replicates=60)

@@ -90,6 +90,37 @@ def human_guessing(
     return p is not None and p <= 0.05
 
 
+def ratings(rng: np.random.Generator, people: int, items: int, difference: float) -> st.CrossedTest:
+    """Compare the ratings of two versions of each item by the same people.
+
+    People and items differ in their ratings, and in what a version means to them.
+
+    Args:
+        rng: Random generator.
+        people: Number of people.
+        items: Number of items.
+        difference: True mean difference of the versions, on a scale with a noise of 1.
+    """
+    tables = []
+    shared = rng.normal(0, 0.8, (people, 1)) + rng.normal(0, 0.8, (1, items))
+    for mean in (difference, 0.0):
+        own = rng.normal(0, 0.3, (people, 1)) + rng.normal(0, 0.3, (1, items))
+        values = mean + shared + own + rng.normal(size=(people, items))
+        tables.append((values, np.ones((people, items))))
+    return st.crossed_difference(*tables)
+
+
+def rating_difference(rng: np.random.Generator, people: int, items: int) -> bool:
+    """Check the interval of the difference of two versions' ratings."""
+    return holds(ratings(rng, people, items, 0.5).interval, 0.5)
+
+
+def rating_tested(rng: np.random.Generator, people: int, items: int, difference: float) -> bool:
+    """Test the difference of two versions' ratings at level 0.05."""
+    p = ratings(rng, people, items, difference).p
+    return p is not None and p <= 0.05
+
+
 def verdicts(rng: np.random.Generator, images: int) -> bool:
     """Check the exact interval of a detector's accuracy over distinct images."""
     return holds(st.proportion_interval(int(rng.binomial(images, 0.8)), images), 0.8)

@@ -44,8 +44,6 @@ def crossed_interval(
 ) -> Interval | None:
     """Resample people and images at once: the two-way cluster bootstrap (Owen 2007).
 
-    It also fits images by edits, if the edits are a sample from a population of edits.
-
     Unit: a person and an image.
     Assumes: people are independent of each other, and images are independent of each other.
     Fails: up to 1.7 times too wide if neither people nor images differ; too narrow with fewer than
