@@ -184,7 +184,7 @@ def test_thieves_who_look_at_names_files_copies_and_keys(stolen, collection, tmp
     assert rows["key_pattern"]["sentinels_kept"] == "3"
     assert rows["key_pattern"]["captions_refused"] == "0.0"
     assert rows["key_pattern"]["captions_refused_interval"].startswith("0.000 to 0.")
-    assert rows["key_pattern"]["captions"] == "9"
+    assert rows["key_pattern"]["captions"] == "4"
     answers = json.loads((out / "key_pattern" / "run" / "protected" / "out.json").read_text())
     (trial,) = next(iter(answers.values()))["trials"]
     assert trial["result"] == "nothing found"
