@@ -4,13 +4,15 @@ import json
 
 import pytest
 import torch
+from jsonargparse import Namespace
 
-from engine.cli import run
+from engine.cli import Output, run
 from eval.__main__ import main
 from eval.arms import Arm
 from eval.attacks.purification import LearnedRemover
 from eval.attacks.purification.remover import build_remover, remove
 from eval.studies.remover import Crops, RemoverTraining, train_remover
+from eval.studies.remover_command import act
 from rid.lineage import NOTHING
 from tiny.dataset import PortraitPeople
 
@@ -56,6 +58,14 @@ def test_a_finished_training_is_not_repeated_and_another_is_refused(trained):
         train_remover(people, Brighter(), folder, RemoverTraining(steps=41), "cpu")
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["counts"] == {"trained": 7, "held out": 1}
+
+
+def test_the_command_says_over_how_many_images(trained, capsys):
+    folder, levels, people = trained
+    facts = {"people": people, "arm": Brighter(), "output": folder, "training": TRAINING}
+    assert act(Namespace(**facts, accelerator="cpu"), Output("eval remover")) == 0
+    told = capsys.readouterr().out
+    assert f"1 held-out image differs from the clean ones by {levels['before']:.2f}" in told
 
 
 def test_a_new_remover_changes_nothing_and_bad_settings_are_named():
