@@ -45,7 +45,8 @@ def act(settings: Any, output: Output) -> int:
     """Run the verb; return 0 only if every image could be read."""
     from dataclasses import asdict, replace
 
-    from detectors.calibrate import calibrate, calibrate_ensemble, calibration_folder
+    from detectors.calibrate import calibrate, calibration_folder
+    from detectors.calibrate_ensemble import calibrate_ensemble
     from detectors.guarantee import (
         NOT_BOUNDED,
         bound_words,
