@@ -36,6 +36,9 @@ from engine.files import atomic_write
 from engine.job import JobOptions
 from images.transforms import RandomHistory
 
+UNLIKE = "unlike/"
+"""Start of the names of questions on images unlike those of the calibration."""
+
 
 class CalibrationJob(ScoreJob):
     """Job that writes scores and features of every question."""
@@ -75,6 +78,7 @@ def calibrate(
     rule: CropRule = CENTER,
     options: JobOptions = OPTIONS,
     histories: float = 0.0,
+    unlike: Sequence[str] = (),
 ) -> tuple[Calibration, Answers] | None:
     """Calibrate a detector on held-out images, and store the calibration.
 
@@ -90,14 +94,16 @@ def calibrate(
         options: Options of the job.
         histories: Share of the images to give a random history of edits to before they are scored,
             0 to 1.
+        unlike: Patterns of shards of images that the detector should be unsure of, whatever their
+            labels; see :class:`detectors.separator.Separator`.
 
     Returns:
         The calibration and the answers it is fitted on; None on every process but the first.
 
     Raises:
         FileNotFoundError: If the detector or shards are missing.
-        ValueError: If the shards hold one class only, or a rate or ``histories`` is out of
-            range.
+        ValueError: If the shards hold one class only, a rate or ``histories`` is out of range, or
+            shards of ``unlike`` are among those of ``data``, or not of the same kind.
     """
     detector = load_detector(name)
     detector.calibration = replace(detector.calibration, crops=rule)
@@ -105,21 +111,29 @@ def calibrate(
     edit, edited = history(histories)
     settings = detector_settings(name, detector) | edited
     shards = find_stored([detector], data)
+    others = find_unlike(detector, data, shards, unlike)
     questions = shard_by_shard(detector, shards, edit=edit)
+    other_questions = shard_by_shard(detector, others, UNLIKE, edit) if others else []
     record = target.with_name(f"{target.name}.calibration-{settings['weights'][:8]}")
     job = CalibrationJob("detectors calibrate", record / "shards", options)
-    answers = score(job, questions, record, settings)
+    answers = score(job, [*questions, *other_questions], record, settings)
     if answers is None:
         return None
     scores = answers.of(questions)
     features = job.features(answers, questions)
+    other_features = None
+    if others:
+        answers.of(other_questions)  # tells if none can be read
+        other_features = job.features(answers, other_questions)
     shutil.rmtree(record)
     has_folder = target.is_dir()
     if not has_folder:
         # scoring may have changed the precision of the weights
         detector = load_detector(name)
     calibration = with_data(Calibration.fit(scores, rates, rule), shards, histories)
-    detector.domain, guard = fit_domain(scores, features)
+    detector.domain, guard = fit_domain(scores, features, other_features)
+    if guard is not None and others:
+        guard = replace(guard, unlike_shards=shard_hashes(others))
     detector.calibration = replace(calibration, domain=guard)
     save = detector.save_extras if has_folder else detector.save_pretrained
     save(target)
@@ -138,23 +152,53 @@ def history(share: float) -> tuple[RandomHistory | None, dict[str, str]]:
     return edit, {"edit": str(edit)}
 
 
-def fit_domain(scores: Scores, features: Floats) -> tuple[Domain | None, DomainData | None]:
+def find_unlike(
+    detector: Detector, data: Sequence[str], shards: Sequence[StoredShard], unlike: Sequence[str]
+) -> tuple[StoredShard, ...]:
+    """Find the shards of images unlike those of the calibration; none if none is named.
+
+    Args:
+        detector: Detector to score with.
+        data: Patterns of the calibration's shards.
+        shards: The calibration's shards.
+        unlike: Patterns of the other shards.
+
+    Raises:
+        FileNotFoundError: If one is missing.
+        ValueError: If one is of the calibration, or only one side is of images.
+    """
+    if not unlike:
+        return ()
+    find_stored([detector], [*data, *unlike])
+    others = find_stored([detector], unlike)
+    own = {shard.url for shard in shards}
+    if both := [shard.url for shard in others if shard.url in own]:
+        msg = f"{', '.join(both)}: in --data and --unlike; an image is of one of them"
+        raise ValueError(msg)
+    return others
+
+
+def fit_domain(
+    scores: Scores, features: Floats, unlike: Floats | None = None
+) -> tuple[Domain | None, DomainData | None]:
     """Fit the guard against images unlike those of the calibration, with its record.
 
     Args:
         scores: Scores of N images.
         features: (N, D) features of them.
+        unlike: (M, D) features of images unlike those of the calibration; None for none.
 
     Returns:
         The guard and its record, whose hash is set when it is saved; None if there are too few
         images or no features.
     """
     units = resampling_units(scores)
-    domain = Domain.fit(features, scores.label, units) if features.shape[1] else None
+    domain = Domain.fit(features, scores.label, units, unlike) if features.shape[1] else None
     if domain is None:
         return None, None
     fitted = int(halves(units).sum())
-    return domain, DomainData(RATE, fitted, len(scores) - fitted, "")
+    others = 0 if unlike is None else len(unlike)
+    return domain, DomainData(RATE, fitted, len(scores) - fitted, "", others)
 
 
 def with_data(
@@ -164,9 +208,14 @@ def with_data(
     data = calibration.data
     if data is None:
         return calibration
-    hashes = {PurePosixPath(shard.url).name: shard.sha256 for shard in shards}
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return replace(calibration, data=replace(data, date=today, shards=hashes, histories=histories))
+    record = replace(data, date=today, shards=shard_hashes(shards), histories=histories)
+    return replace(calibration, data=record)
+
+
+def shard_hashes(shards: Sequence[StoredShard]) -> dict[str, str]:
+    """Return the SHA-256 of each shard by its file name; empty for a remote one."""
+    return {PurePosixPath(shard.url).name: shard.sha256 for shard in shards}
 
 
 def calibration_folder(name: str) -> Path:

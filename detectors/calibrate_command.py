@@ -39,6 +39,13 @@ def options(parser: Parser) -> None:
         help="share of the images, 0 to 1, that are edited at random before they are scored, as by "
         "RandomHistory in training: the rates are then those of such a mixture",
     )
+    parser.add_argument(
+        "--unlike",
+        type=list[str],
+        default=[],
+        help="shards of images of other kinds, whatever their labels, that teach the guard of one "
+        "detector what to be unsure of; it keeps its rate",
+    )
 
 
 def act(settings: Any, output: Output) -> int:
@@ -62,6 +69,9 @@ def act(settings: Any, output: Output) -> int:
         msg = "several detectors need -o, the folder of their ensemble; one detector has none"
         raise ValueError(msg)
     if settings.output is not None:
+        if settings.unlike:
+            msg = "--unlike is for one detector: calibrate each with it, then all as one"
+            raise ValueError(msg)
         outcome = calibrate_ensemble(names, settings.data, settings.output, *job)
     else:
         target = calibration_folder(names[0])
@@ -70,7 +80,7 @@ def act(settings: Any, output: Output) -> int:
                 f"{names[0]}: a checkpoint cannot hold a calibration; "
                 f"the calibrated detector will be saved as the folder {target}"
             )
-        outcome = calibrate(names[0], settings.data, *job)
+        outcome = calibrate(names[0], settings.data, *job, settings.unlike)
     if outcome is None:
         return 0
     calibration, answers = outcome

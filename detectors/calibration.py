@@ -270,6 +270,8 @@ def calibration_values(calibration: Calibration) -> dict[str, Any]:
         del values["crops"]
     if calibration.data is not None and not calibration.data.histories:
         del values["data"]["histories"]
+    if calibration.domain is not None and not calibration.domain.unlike:
+        del values["domain"]["unlike"], values["domain"]["unlike_shards"]
     return values
 
 

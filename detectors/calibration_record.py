@@ -34,12 +34,16 @@ class DomainData:
         fitted: Number of images that its features are from.
         ranked: Number of other images that its bounds are from.
         sha256: Hash of ``domain.safetensors``.
+        unlike: Number of images unlike those of the calibration that it was fitted against.
+        unlike_shards: SHA-256 of each shard of these, by file name; empty for a remote one.
     """
 
     rate: float
     fitted: int
     ranked: int
     sha256: str
+    unlike: int = 0
+    unlike_shards: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 Each class has a Gaussian of its features: some principal components, and one variance for the rest
 (probabilistic PCA, Tipping and Bishop 1999). The distance is Mahalanobis', as in arXiv 1807.03888.
 An image is outside of a class if it is farther than a conformal bound. Gaussian and bound are
-fitted on different halves of the calibration set.
+fitted on different halves of the calibration set. With images unlike those of the calibration,
+there is also a :class:`~detectors.separator.Separator`, and an image is outside if either says so;
+each has half of the rate.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from checkpoints.tensors import read_safetensors
+from detectors.separator import Separator
 from engine.files import atomic_write, file_digest
 from engine.statistics import conformal_bound, least_scores
 
@@ -46,6 +49,7 @@ class Domain:
         variance: (2, K) variances along them.
         residual: (2,) variance of the other directions.
         bound: (2,) distances from which an image is outside.
+        separator: Separator from images unlike those of the calibration; None without such images.
     """
 
     scale: Floats
@@ -54,10 +58,15 @@ class Domain:
     variance: Floats
     residual: Floats
     bound: Floats
+    separator: Separator | None = None
 
     @classmethod
     def fit(
-        cls, features: Floats, label: NDArray[np.int64], units: NDArray[np.str_]
+        cls,
+        features: Floats,
+        label: NDArray[np.int64],
+        units: NDArray[np.str_],
+        unlike: Floats | None = None,
     ) -> Domain | None:
         """Fit to the features of a calibration set.
 
@@ -66,15 +75,17 @@ class Domain:
             label: (N,) 1 generated, 0 real.
             units: (N,) name of each image's unit, such as an image and its reconstruction. A unit
                 is in one half.
+            unlike: (M, D) features of images unlike those of the calibration; None for none.
 
         Returns:
             The domain; None if a class has too few images.
         """
+        rate = RATE if unlike is None else RATE / 2
         first_half = halves(units)
         fitted, ranked = features[first_half], features[~first_half]
         counts = [int((label[~first_half] == of).sum()) for of in (0, 1)]
         sizes = [int((label[first_half] == of).sum()) for of in (0, 1)]
-        if min(counts) < least_scores(RATE) or min(sizes) < 2:
+        if min(counts) < least_scores(rate) or min(sizes) < 2:
             return None
         # a feature that hardly varies has the precision of its value as unit
         noise = 0.01 * np.abs(fitted.mean(axis=0)) + 1e-3 * fitted.std()
@@ -85,12 +96,18 @@ class Domain:
         # distances as the stored, rounded numbers give them
         values = {"scale": scale, "mean": mean, "components": components, "variance": variance}
         values |= {"residual": residual, "bound": np.ones(2)}
-        domain = cls(**{name: _stored(name, array) for name, array in values.items()})
+        stored = {name: _stored(name, array) for name, array in values.items()}
+        domain = cls(**stored, separator=None)
+        ranked_label = label[~first_half]
         distances = domain.distances(ranked)
-        bounds = []
-        for of in (0, 1):
-            bounds.append(conformal_bound(distances[label[~first_half] == of, of], RATE))
-        return replace(domain, bound=_stored("bound", np.array(bounds, dtype=np.float64)))
+        own = [distances[ranked_label == of, of] for of in (0, 1)]
+        bound = np.array([conformal_bound(values, rate) for values in own], dtype=np.float64)
+        domain = replace(domain, bound=_stored("bound", bound))
+        if unlike is None:
+            return domain
+        unit = domain.scale
+        separator = Separator.fit(fitted / unit, ranked / unit, ranked_label, unlike / unit, rate)
+        return replace(domain, separator=separator)
 
     def distances(self, features: Floats) -> Floats:
         """Compute distances from both classes, (N, 2), in units of the bounds; above 1 is outside.
@@ -113,7 +130,9 @@ class Domain:
             rest = np.maximum((centered**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
             square = (inside**2 / self.variance[of]).sum(axis=1) + rest / self.residual[of]
             distances[:, of] = np.sqrt(square) / self.bound[of]
-        return distances
+        if self.separator is None:
+            return distances
+        return np.maximum(distances, self.separator.distances(scaled))
 
     def tensor_distances(self, features: torch.Tensor) -> torch.Tensor:
         """Compute :meth:`distances` of a tensor, in its precision, for exported networks.
@@ -136,13 +155,18 @@ class Domain:
             along = (inside**2 / values["variance"][of]).sum(dim=1)
             square = along + rest / values["residual"][of]
             distances.append(square.sqrt() / values["bound"][of])
-        return torch.stack(distances, dim=1)
+        stacked = torch.stack(distances, dim=1)
+        if self.separator is None:
+            return stacked
+        return torch.maximum(stacked, self.separator.tensor_distances(scaled))
 
     def save(self, folder: Path) -> str:
         """Write ``domain.safetensors`` into a model folder, and return its SHA-256."""
         arrays = {}
         for name in NAMES:
             arrays[name] = np.ascontiguousarray(getattr(self, name), dtype=_kind(name))
+        if self.separator is not None:
+            arrays |= self.separator.arrays()
         with atomic_write(folder / FILE) as partial:
             save_file(arrays, partial)
         return file_digest(folder / FILE)
@@ -171,7 +195,9 @@ class Domain:
         if {name: tuple(values.shape) for name, values in tensors.items()} != _shapes(tensors):
             msg = f"{file}: damaged; {remedy}"
             raise ValueError(msg)
-        return cls(**{name: tensors[name].double().numpy() for name in NAMES})
+        arrays = {name: values.double().numpy() for name, values in tensors.items()}
+        separator = Separator.of(arrays)
+        return cls(**{name: arrays[name] for name in NAMES}, separator=separator)
 
 
 def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
@@ -180,7 +206,8 @@ def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     variance = tensors.get("variance")
     number = 0 if variance is None else variance.shape[-1]
     shapes = {"scale": (size,), "mean": (2, size), "components": (2, number, size)}
-    return shapes | {"variance": (2, number), "residual": (2,), "bound": (2,)}
+    shapes |= {"variance": (2, number), "residual": (2,), "bound": (2,)}
+    return shapes | Separator.shapes(tensors, size)
 
 
 def halves(units: Sequence[str] | NDArray[np.str_]) -> NDArray[np.bool_]:

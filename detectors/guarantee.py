@@ -104,9 +104,10 @@ def domain_words(calibration: Calibration) -> str:
         return (
             "no guard against images unlike those of the calibration: a verdict on them is a guess"
         )
+    others = f", as {domain.unlike:,} others are," if domain.unlike else ""
     return (
-        "an image unlike those of the calibration is unsure; one like them is taken for unlike "
-        f"with a probability of at most {per_cent(domain.rate)}"
+        f"an image unlike those of the calibration{others} is unsure; one like them is taken for "
+        f"unlike with a probability of at most {per_cent(domain.rate)}"
     )
 
 
