@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from checkpoints.folders import ROOT
@@ -17,14 +18,12 @@ from images.inputs import find_images
 from tiny.detection import TRAIN_PIPELINES, DetectionSizes, make_detection_shards
 from tiny.fitting import Place, fit_arguments, record
 from tiny.photo_fakes import TRAINING_SUBSETS, make_photo_shards
+from tiny.unlike import UnlikeSizes, make_unlike_shards
 
 RATES = (0.001, 0.01, 0.05)
 """Error rates of the detector's operating points."""
 
-DETECTOR_CONFIGS = (
-    ROOT / "configs" / "detectors" / "tiny_npr.yaml",
-    ROOT / "configs" / "detectors" / "tiny_patches.yaml",
-)
+DETECTOR_CONFIGS = (ROOT / "configs" / "detectors" / "tiny_histories.yaml",)
 
 PHOTO_DETECTOR_CONFIGS = (
     ROOT / "configs" / "detectors" / "photo_npr.yaml",
@@ -39,38 +38,42 @@ MIN_PHOTOS = 12
 
 
 def train_detector(
-    place: Place, name: str, steps: int | None = None, sizes: DetectionSizes = DetectionSizes()
+    place: Place,
+    name: str,
+    steps: int | None = None,
+    sizes: DetectionSizes = DetectionSizes(),
+    unlike: UnlikeSizes = UnlikeSizes(),
 ) -> None:
-    """Train the detector.
-
-    Two configs are trained on the same shards; the one with the better validation AUC is
-    calibrated.
+    """Train the detector on edited images, and calibrate it on edited ones.
 
     Args:
         place: Folders.
         name: Name of the model.
         steps: Optimizer steps; None takes the recipe's.
         sizes: Numbers of portraits by split.
+        unlike: Numbers of images that teach its guard what to be unsure of.
     """
     start = time.monotonic()
     # Make the shards. The 0 begins a shard's number.
     shards = place.work / "detection"
     make_detection_shards(place.shipped, shards, sizes)
+    make_unlike_shards(shards / "unlike", unlike)
     parts = [f"{pipeline}-0*" for pipeline in TRAIN_PIPELINES]
     parts.append(f"{TRAIN_PIPELINES[0]}-vae-*")
-    # Train both configs.
+    # Train.
     settings = {
         "data.real": json.dumps([{"urls": f"{shards}/train-portraits-*.tar"}]),
         "data.generated": json.dumps([{"urls": f"{shards}/train-{part}.tar"} for part in parts]),
         "data.val": json.dumps([f"{shards}/val-*.tar"]),
     }
     settings |= _fewer_steps(steps)
-    # Ship and calibrate the better one.
     run, auc_text = _best_run(DETECTOR_CONFIGS, place.work, settings)
-    _ship(run, place.shipped / name, [f"{shards}/calibration-*.tar"])
+    # Ship and calibrate.
+    data, others = ([f"{folder}/calibration-*.tar"] for folder in (shards, shards / "unlike"))
+    _ship(run, place.shipped / name, data, CENTER, HISTORIES, others)
     note = (
         f"{sizes.train} portraits, samples of {' and '.join(TRAIN_PIPELINES)}, "
-        f"reconstructions by {TRAIN_PIPELINES[0]}; validation AUC: {auc_text}"
+        f"reconstructions by {TRAIN_PIPELINES[0]}, 80 % edited; validation AUC: {auc_text}"
     )
     _record_run(place.shipped / name, run, time.monotonic() - start, note)
 
@@ -147,13 +150,14 @@ def _ship(
     run: TrainingCLI,
     folder: Path,
     data: list[str],
-    rule: CropRule = CENTER,
-    histories: float = 0.0,
+    rule: CropRule,
+    histories: float,
+    unlike: Sequence[str] = (),
 ) -> None:
     """Save the detector of a run in float16, and calibrate it; see :func:`calibrate`."""
     run.model.detector.half().save_pretrained(folder)
     options = JobOptions(DeviceOptions("cpu"), batch_size=64, workers=0)
-    calibrate(str(folder), data, RATES, rule, options, histories)
+    calibrate(str(folder), data, RATES, rule, options, histories, unlike)
 
 
 def _record_run(folder: Path, run: TrainingCLI, seconds: float, note: str, seed: int = 0) -> None:

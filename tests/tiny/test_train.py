@@ -40,6 +40,7 @@ from tiny.detection import DetectionSizes
 from tiny.figures import Figure
 from tiny.train_diffusion import DiffusionRecipe
 from tiny.train_flow import FlowRecipe
+from tiny.unlike import UnlikeSizes
 
 
 def lighter(config, folder):
@@ -77,7 +78,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     # After sixty it is not.
     sizes = DetectionSizes(40, 24, 6, 6)
     small["detector"] = lambda place, name, steps: tiny.train_detectors.train_detector(
-        place, name, 30 * steps, sizes
+        place, name, 30 * steps, sizes, UnlikeSizes(4, 6, 4)
     )
     small["copies"] = partial(
         tiny.train_recognition.train_copies, collages=60, portraits=4, windows=4

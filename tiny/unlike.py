@@ -1,0 +1,68 @@
+"""Shards of images that the toy detector should be unsure of: neither portraits nor generated.
+
+They stand in for photographs, of which none may be in the project: collages, procedural textures,
+and close-ups of portraits, which are as smooth as those of skin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.fake2m.origin import REAL, Origin
+from datamodules.fake2m.sharding import shard_images
+from images.archives import Member
+from images.io import encode_as, to_uint8
+from images.transforms import RGBImage
+from images.transforms.windows import random_window
+from tiny.collages import collage
+from tiny.detection import CODEC
+from tiny.portraits import draw
+from tiny.procedural import procedural
+
+FIRST_CLOSE_UP = 45_000
+"""First identity of the close-ups; the detector's splits have others."""
+
+
+@dataclass(frozen=True)
+class UnlikeSizes:
+    """Numbers of images by kind.
+
+    Attributes:
+        collages: Collages, 128 pixels wide.
+        procedural: Procedural images, 96 pixels wide.
+        close_ups: Parts, 96 pixels wide, of portraits of 256 pixels.
+    """
+
+    collages: int = 400
+    procedural: int = 1200
+    close_ups: int = 400
+
+
+def make_unlike_shards(output: Path, sizes: UnlikeSizes = UnlikeSizes()) -> None:
+    """Draw all images into shards ``calibration-KIND-*.tar``, or resume a stopped run."""
+    kinds = {
+        "collages": map(collage, range(sizes.collages)),
+        "procedural": map(procedural, range(sizes.procedural)),
+        "close-ups": map(close_up, range(sizes.close_ups)),
+    }
+    for kind, images in kinds.items():
+        # the labels of such images are not used
+        origin = Origin("calibration", kind, REAL, family="real")
+        shard_images(_members(kind, images), output, lambda path, origin=origin: origin)  # type: ignore[misc]
+
+
+def close_up(number: int, size: int = 96) -> RGBImage:
+    """Draw a portrait of 256 pixels, and cut out a random part, (size, size, 3) RGB."""
+    image = to_uint8(draw([FIRST_CLOSE_UP + number], [0], 256).images)[0]
+    rows, columns = random_window((256, 256), (size, size), np.random.default_rng([17, number]))
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy()[rows, columns])
+
+
+def _members(kind: str, images: Iterator[RGBImage]) -> Iterator[Member]:
+    """Encode each image as a member of a shard."""
+    for number, rgb in enumerate(images):
+        yield Member(f"{kind}/{number:05d}.{CODEC}", encode_as(rgb, CODEC))
