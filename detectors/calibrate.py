@@ -93,7 +93,7 @@ def calibrate(
         rule: Crops to judge, now and whenever the calibration is used.
         options: Options of the job.
         histories: Share of the images to give a random history of edits to before they are scored,
-            0 to 1.
+            0 to 1; also of those of ``unlike``.
         unlike: Patterns of shards of images that the detector should be unsure of, whatever their
             labels; see :class:`detectors.separator.Separator`.
 
@@ -169,7 +169,7 @@ def find_unlike(
     """
     if not unlike:
         return ()
-    find_stored([detector], [*data, *unlike])
+    find_stored([detector], [*data, *unlike])  # raises if images and features are mixed
     others = find_stored([detector], unlike)
     own = {shard.url for shard in shards}
     if both := [shard.url for shard in others if shard.url in own]:

@@ -44,7 +44,7 @@ def options(parser: Parser) -> None:
         type=list[str],
         default=[],
         help="shards of images of other kinds, whatever their labels, that teach the guard of one "
-        "detector what to be unsure of; it keeps its rate",
+        "detector what to be unsure of; its rate stays the same",
     )
 
 
@@ -95,7 +95,11 @@ def act(settings: Any, output: Output) -> int:
     if settings.output is None:
         lines.append(domain_words(calibration))
     output.result("\n".join([*lines, NOT_BOUNDED]), calibration=asdict(calibration))
-    return report_answers(answers, "shards scored", output)
+    code = report_answers(answers, "shards scored", output)
+    if settings.unlike and calibration.domain is None:
+        output.error("--unlike: no guard was fitted; it needs about 80 images of each class")
+        return 1
+    return code
 
 
 VERB = Verb(

@@ -110,7 +110,10 @@ class Domain:
         return replace(domain, separator=separator)
 
     def distances(self, features: Floats) -> Floats:
-        """Compute distances from both classes, (N, 2), in units of the bounds; above 1 is outside.
+        """Compute distances from both classes, (N, 2); above 1 is outside.
+
+        They are in units of the bounds, or 1 + the log-odds above the separator's bound if that is
+        more.
 
         Args:
             features: (N, D) features; further columns are left out.

@@ -149,7 +149,8 @@ def measure_detector(shipped: Path, work: Path) -> Measured:
     """Measure the detector."""
     about = (
         "Separates drawn portraits from samples of the small pipelines; "
-        f"{TEST_PIPELINE} is not in its training data. Says nothing of photographs."
+        f"{TEST_PIPELINE} is not in its training data. Not for photographs: it is not unsure of "
+        "all of them."
     )
     return "Small detector", about, detector_quality(str(shipped / "detector"), work / "detection")
 

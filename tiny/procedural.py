@@ -1,8 +1,8 @@
 """Procedural images that are like photographs in their statistics alone.
 
 Noise with a 1/f spectrum, smooth fields with edges, and textures, after arXiv 2106.05963,
-section 3. (Its "dead leaves" are :mod:`tiny.collages`.) An image is a whole number: the same
-number is the same image everywhere.
+section 3. (Its "dead leaves" are :mod:`tiny.collages`.) Each image is drawn from
+its number alone.
 """
 
 from __future__ import annotations

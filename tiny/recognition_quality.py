@@ -99,7 +99,7 @@ def detector_quality(name: str, shards: Path) -> dict[str, Figure | dict[str, Fi
     row = row_at(record, None) or {}
     for kind in ("real", "generated"):
         shares = {key: row[kind][key] for key in ("generated", "unsure", "real")}
-        bounds = {"generated": row[kind]["generated_interval"]}
+        bounds = {key: row[kind][f"{key}_interval"] for key in ("generated", "unsure")}
         figures[f"verdicts_on_{kind}_at_max_fpr_{row['max_fpr']:g}"] = _chosen(
             shares, {kind: row[kind]["images"]}, bounds
         )

@@ -73,7 +73,7 @@ def train_detector(
     _ship(run, place.shipped / name, data, CENTER, HISTORIES, others)
     note = (
         f"{sizes.train} portraits, samples of {' and '.join(TRAIN_PIPELINES)}, "
-        f"reconstructions by {TRAIN_PIPELINES[0]}, 80 % edited; validation AUC: {auc_text}"
+        f"reconstructions by {TRAIN_PIPELINES[0]}, edited at random; validation AUC: {auc_text}"
     )
     _record_run(place.shipped / name, run, time.monotonic() - start, note)
 

@@ -1,7 +1,7 @@
 """Shards of images that the toy detector should be unsure of: neither portraits nor generated.
 
-They stand in for photographs, of which none may be in the project: collages, procedural textures,
-and close-ups of portraits, which are as smooth as those of skin.
+They stand in for photographs, of which the repository has none: collages, procedural textures, and
+close-ups of portraits, as smooth as skin in close-up photographs.
 """
 
 from __future__ import annotations

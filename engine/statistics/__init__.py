@@ -21,7 +21,13 @@ from engine.statistics.crossed import (
     crossed_table,
     crossed_test,
 )
-from engine.statistics.levels import holm, least_keys, least_p_of_people, least_people
+from engine.statistics.levels import (
+    holm,
+    holm_of_known,
+    least_keys,
+    least_p_of_people,
+    least_people,
+)
 from engine.statistics.means import PairedDifference, mean_interval, paired_difference
 from engine.statistics.pairings import PairingTest, pairing_test
 from engine.statistics.ranking import (
@@ -55,6 +61,7 @@ __all__ = [
     "crossed_table",
     "crossed_test",
     "holm",
+    "holm_of_known",
     "least_keys",
     "least_negatives",
     "least_p_of_people",

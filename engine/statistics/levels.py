@@ -31,6 +31,12 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
+def holm_of_known(p: Sequence[float | None]) -> list[float | None]:
+    """Adjust the p-values that are known by :func:`holm`; None stays None and does not count."""
+    adjusted = iter(holm([value for value in p if value is not None]))
+    return [None if value is None else next(adjusted) for value in p]
+
+
 def least_p_of_people(people: int, draws: int = 9999) -> float:
     """Return the least two-sided p of a sign-flip test of ``people`` people.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.pages.charts import IntervalChart, Mark
 from engine.pages.shell import number
-from engine.statistics import Interval, holm, paired_difference, paired_recall
+from engine.statistics import Interval, holm_of_known, paired_difference, paired_recall
 from eval.reports.comparisons import span
 
 Values = NDArray[np.float64]
@@ -112,8 +112,7 @@ class Compared:
     @property
     def adjusted(self) -> list[float | None]:
         """p-values after Holm over all figures with a test."""
-        known = iter(holm([one.p for one in self.figures if one.p is not None]))
-        return [None if one.p is None else next(known) for one in self.figures]
+        return holm_of_known([one.p for one in self.figures])
 
     @property
     def rows(self) -> list[list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.statistics import crossed_difference, crossed_interval, crossed_test, holm
+from engine.statistics import crossed_difference, crossed_interval, crossed_test, holm_of_known
 from eval.human.design import Design
 from eval.human.pictures import Stimulus
 from eval.human.statistics import Crossing, confusion, over_people, share
@@ -126,11 +126,10 @@ def adjust(parts: Sequence[dict[str, Any]], name: str) -> int:
 
     Figures without a p-value get None.
     """
-    tested = [part[name] for part in parts if part[name] is not None]
-    adjusted = iter(holm(tested))
-    for part in parts:
-        part[f"{name}_holm"] = None if part[name] is None else next(adjusted)
-    return len(tested)
+    adjusted = holm_of_known([part[name] for part in parts])
+    for part, p in zip(parts, adjusted, strict=True):
+        part[f"{name}_holm"] = p
+    return sum(p is not None for p in adjusted)
 
 
 def rating_figures(

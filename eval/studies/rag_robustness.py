@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.files import file_digest
 from engine.manifest import claim, write_manifest
-from engine.statistics import holm, proportion_interval
+from engine.statistics import holm_of_known, proportion_interval
 from engine.tables import write_table
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.attacks.rag.text_finders import open_finder
@@ -146,15 +146,15 @@ def run_robustness(
 
 def with_adjusted_p(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Add ``p_holm``, the p-value after Holm over all edits, and the number of ``comparisons``."""
-    tested = [row["p"] for row in rows if row.get("p") is not None]
-    adjusted = iter(holm(tested))
+    adjusted = holm_of_known([row.get("p") for row in rows])
+    tested = sum(p is not None for p in adjusted)
     added = []
-    for row in rows:
+    for row, p in zip(rows, adjusted, strict=True):
         columns: dict[str, Any] = {}
         for name, value in row.items():
             columns[name] = value
-            if name == "p" and value is not None:
-                columns |= {"p_holm": next(adjusted), "comparisons": len(tested)}
+            if name == "p" and p is not None:
+                columns |= {"p_holm": p, "comparisons": tested}
         added.append(columns)
     return added
 

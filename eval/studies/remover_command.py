@@ -27,7 +27,9 @@ def act(settings: Any, output: Output) -> int:
     from eval.studies.remover import summary, train_remover
 
     levels = train_remover(**settings.as_dict())
-    held_out = (read_manifest(settings.output) or {})["counts"]["held out"]
+    manifest = read_manifest(settings.output)
+    assert manifest is not None, "training has written it"
+    held_out = manifest["counts"]["held out"]
     output.result(summary(levels, held_out), levels=levels, held_out=held_out)
     output.note(
         "use it: class_path: eval.attacks.purification.LearnedRemover, "

@@ -142,3 +142,10 @@ def test_wrong_uses_of_other_images_are_told(shards, flat, detector, tmp_path, c
     several.insert(1, str(detector))
     assert run_command(door, [*several, "--unlike", f"[{flat}/train-*.tar]"]) == 2
     assert "--unlike is for one detector" in capsys.readouterr().err
+
+
+def test_too_few_images_for_the_guard_are_told(shards, flat, detector, capsys):
+    few = ["calibrate", str(detector), "--data", f"[{shards}/val-*.tar]", *QUICK]
+    assert run_command(door, [*few, "--unlike", f"[{flat}/train-*.tar]"]) == 1
+    assert "no guard was fitted; it needs about 80 images" in capsys.readouterr().err
+    assert load_detector(str(detector)).domain is None
