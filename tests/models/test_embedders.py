@@ -186,7 +186,7 @@ def test_a_size_out_of_range_is_refused():
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"name": "checkpoints/tiny/detector"}, "is a model of an unknown kind; CLIP, SigLIP"),
+        ({"name": "checkpoints/tiny/detector"}, "is a Detector; CLIP, SigLIP"),
         (
             {"name": "checkpoints/tiny/copies", "weights": "w.safetensors"},
             "weights are for the networks of timm and torchvision",
