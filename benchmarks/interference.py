@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.pages.shell import in_brackets
 from engine.statistics import (
     Interval,
     mean_interval,
@@ -65,8 +66,7 @@ class Difference:
     sure: bool
 
     def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.mean:+.3f}{'*' * self.sure} ({low:+.3f} to {high:+.3f})"
+        return f"{self.mean:+.3f}{'*' * self.sure}{in_brackets(self.interval, '+.3f')}"
 
 
 def parts(order: Order) -> set[str]:
@@ -208,6 +208,4 @@ def _share(values: NDArray[np.bool_]) -> str:
 
 
 def _cell(value: float, interval: Interval | None) -> str:
-    if interval is None:
-        return f"{value:.3f}"
-    return f"{value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+    return f"{value:.3f}{in_brackets(interval)}"

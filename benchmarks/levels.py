@@ -17,6 +17,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from checkpoints.folders import ROOT
+from engine.pages.shell import in_brackets
 from engine.statistics import mean_interval
 from engine.statistics.bootstrap import Values
 from eval.attacks.purification import Crop, DownUp, GridPure, Jpeg, Purifier
@@ -84,8 +85,7 @@ def main() -> None:
         cells = [name, f"{levels:g}", f"{ssim(protected, clean, data_range=1.0):.3f}"]
         for edit_name, edit in edits.items():
             rises = errors(ensemble, protected, edit) / before[edit_name] - 1
-            interval = mean_interval(rises)
-            spread = "" if interval is None else f" ({interval.low:+.0%} to {interval.high:+.0%})"
+            spread = in_brackets(mean_interval(rises), "+.0%")
             cells.append(f"{np.mean(rises):+.0%}{spread}")
         print(f"| {' | '.join(cells)} |", flush=True)
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.job import JobOptions
+from engine.pages.shell import in_brackets
 from engine.statistics import mean_interval, proportion_interval, share_interval
 from images.inputs import find_images
 from images.transforms import SUITES, edit_generator, flatten_suite
@@ -80,17 +81,14 @@ def called_copies(index: Index, queries: VectorStore, rate: float) -> dict[str, 
 
 def recall(found: NDArray[np.bool_]) -> str:
     """Format the share of copies found, (photos, edits), with its interval over photos."""
-    interval = share_interval(found.mean(axis=1))
-    assert interval is not None
-    return f"{found.mean():.3f} ({interval.low:.3f} to {interval.high:.3f})"
+    return f"{found.mean():.3f}{in_brackets(share_interval(found.mean(axis=1)))}"
 
 
 def paired_gain(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> str:
     """Format how many more copies are found, (photos, edits), with the interval over photos."""
     gain = one.mean(axis=1) - other.mean(axis=1)
     interval = mean_interval(gain, (-1.0, 1.0))
-    text = f"{gain.mean():+.3f}"
-    return text if interval is None else f"{text} ({interval.low:+.3f} to {interval.high:+.3f})"
+    return f"{gain.mean():+.3f}{in_brackets(interval, '+.3f')}"
 
 
 def main(faces: Path, photos: Path) -> None:

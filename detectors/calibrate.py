@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from checkpoints.folders import model_path
+from datamodules.exact import feature_width
 from datamodules.shards import StoredShard
 from detectors.calibration import RATES, Calibration
 from detectors.calibration_record import DomainData
@@ -169,9 +170,9 @@ def find_unlike(
     """
     if not unlike:
         return ()
-    find_stored([detector], [*data, *unlike])  # raises if images and features are mixed
     others = find_stored([detector], unlike)
     own = {shard.url for shard in shards}
+    feature_width([*data, *unlike], [*own, *(shard.url for shard in others)])  # or raises
     if both := [shard.url for shard in others if shard.url in own]:
         msg = f"{', '.join(both)}: in --data and --unlike; an image is of one of them"
         raise ValueError(msg)

@@ -98,9 +98,7 @@ def wrong_share(row: Mapping[str, Any], prevalence: float) -> float | None:
     """
     if row["real"] is None or row["generated"] is None:
         return None
-    accused = (1 - prevalence) * row["real"]["generated"]
-    found = prevalence * row["generated"]["generated"]
-    return accused / (accused + found) if accused + found else None
+    return _wrong(row["real"]["generated"], row["generated"]["generated"], prevalence)
 
 
 def wrong_range(row: Mapping[str, Any], prevalence: float) -> Interval | None:
@@ -121,11 +119,14 @@ def wrong_range(row: Mapping[str, Any], prevalence: float) -> Interval | None:
     accused, found = (row[kind]["generated_interval"] for kind in CLASSES)
     if accused is None or found is None:
         return None
-    ends = []
-    for false, true in ((accused[0], found[1]), (accused[1], found[0])):
-        wrong = (1 - prevalence) * false
-        ends.append(wrong / (wrong + prevalence * true))
-    return Interval(*ends)
+    low, high = _wrong(accused[0], found[1], prevalence), _wrong(accused[1], found[0], prevalence)
+    return None if low is None or high is None else Interval(low, high)
+
+
+def _wrong(accused: float, found: float, prevalence: float) -> float | None:
+    """Share of wrong verdicts from the shares of both classes called generated."""
+    wrong, right = (1 - prevalence) * accused, prevalence * found
+    return wrong / (wrong + right) if wrong + right else None
 
 
 def verdict_lines(row: Mapping[str, Any], prevalence: float | None) -> list[str]:

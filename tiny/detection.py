@@ -6,7 +6,7 @@ autoencoders are the generated class.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +78,7 @@ def make_detection_shards(
     for split in FIRST_IDENTITY:
         count = getattr(sizes, split)
         portraits = PortraitDataset(FIRST_IDENTITY[split], count, 1)
-        origin = Origin(split, "portraits", REAL, family="real")
-        shard_images(_members(portraits), output, lambda path, origin=origin: origin)  # type: ignore[misc]
+        shard_real(_members(portraits), output, split, "portraits")
         # Samples of the pipelines.
         sample_count = count // 2 if split == "train" else count // 3
         captions = [portraits.caption(index) for index in range(sample_count)]
@@ -95,6 +94,19 @@ def make_detection_shards(
     gate = inspect_shards([str(output / "train-*.tar")], output / "inspection")
     if not gate.passed:
         raise ValueError(gate.verdict())
+
+
+def shard_real(members: Iterable[Member], output: Path, split: Split, subset: str) -> None:
+    """Shard members of the real class.
+
+    Args:
+        members: Encoded images.
+        output: Folder of the shards.
+        split: Split of all of them.
+        subset: Name of the subset.
+    """
+    origin = Origin(split, subset, REAL, family="real")
+    shard_images(members, output, lambda _: origin)
 
 
 def _synthesis(pipelines: Path, name: str, split: Split) -> SynthesisConfig:

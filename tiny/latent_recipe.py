@@ -1,4 +1,4 @@
-"""What the recipes of latent-diffusion pipelines have in common."""
+"""Steps that all recipes of latent-diffusion pipelines take."""
 
 from __future__ import annotations
 

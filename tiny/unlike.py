@@ -12,14 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.fake2m.origin import REAL, Origin
-from datamodules.fake2m.sharding import shard_images
 from images.archives import Member
 from images.io import encode_as, to_uint8
 from images.transforms import RGBImage
 from images.transforms.windows import random_window
 from tiny.collages import collage
-from tiny.detection import CODEC
+from tiny.detection import CODEC, shard_real
 from tiny.portraits import draw
 from tiny.procedural import procedural
 
@@ -50,9 +48,8 @@ def make_unlike_shards(output: Path, sizes: UnlikeSizes = UnlikeSizes()) -> None
         "close-ups": map(close_up, range(sizes.close_ups)),
     }
     for kind, images in kinds.items():
-        # the labels of such images are not used
-        origin = Origin("calibration", kind, REAL, family="real")
-        shard_images(_members(kind, images), output, lambda path, origin=origin: origin)  # type: ignore[misc]
+        # "real" is any label: those of such images are not used
+        shard_real(_members(kind, images), output, "calibration", kind)
 
 
 def close_up(number: int, size: int = 96) -> RGBImage:

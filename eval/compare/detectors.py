@@ -54,7 +54,7 @@ def compare_detectors(a: Path, b: Path) -> Compared:
         figures = [Figure("AUC", _auc(one), _auc(other)), unpaired(ACCURACY, *right)]
     else:
         one, other = (side.where(mine) for side, mine in zip((one, other), rows, strict=True))
-        units = np.unique(resampling_units(one), return_inverse=True)[1]
+        units = resampling_units(one)
         figures = _paired(one, other, units)
         if (groups := len(np.unique(units))) < len(one):
             unit = "group of images with one caption or original"
@@ -65,19 +65,18 @@ def compare_detectors(a: Path, b: Path) -> Compared:
     return Compared("detectors", unit, words, figures, settings, notes)
 
 
-def _paired(one: Scores, other: Scores, units: NDArray[np.int64]) -> list[Figure]:
+def _paired(one: Scores, other: Scores, units: NDArray[np.str_]) -> list[Figure]:
     """Figures of two detectors on the same images.
 
     Args:
         one: Scores of run A on N images.
         other: Scores of run B.
-        units: (N,) number of each image's unit.
+        units: (N,) name of each image's unit.
     """
     label = one.label
     figures = []
     if 0 < label.sum() < len(label):
-        names = units.astype(str)
-        interval = auc_difference_interval(label, other.logit, one.logit, names)
+        interval = auc_difference_interval(label, other.logit, one.logit, units)
         figures.append(Figure("AUC", _auc(one), _auc(other), interval, len(np.unique(units))))
     right = [(side.logit >= 0) == (label == 1) for side in (one, other)]
     parts = {
@@ -92,7 +91,7 @@ def _paired(one: Scores, other: Scores, units: NDArray[np.int64]) -> list[Figure
 
 
 def _accuracy(
-    name: str, a: NDArray[np.bool_], b: NDArray[np.bool_], units: NDArray[np.int64]
+    name: str, a: NDArray[np.bool_], b: NDArray[np.bool_], units: NDArray[np.str_]
 ) -> Figure:
     """Compare the shares of right images, over units.
 
@@ -100,10 +99,10 @@ def _accuracy(
         name: Name of the figure.
         a: (n,) True for images that run A judges right.
         b: (n,) the same of run B.
-        units: (n,) number of each image's unit.
+        units: (n,) name of each image's unit.
     """
-    unit_of = np.unique(units, return_inverse=True)[1]
-    count = int(unit_of.max()) + 1
+    names, unit_of = np.unique(units, return_inverse=True)
+    count = len(names)
     if count == len(a):
         return paired_shares(name, a, b)
     # A unit weighs as much as it has images, so that the mean over units is that over images.

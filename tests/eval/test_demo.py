@@ -1,5 +1,7 @@
 """The demo in a real browser: every tab, what is handed in and what comes back."""
 
+import contextlib
+import os
 import re
 import threading
 from functools import partial
@@ -93,7 +95,13 @@ def demo(generator_folder, pipelines, tmp_path_factory):
 
 
 def files_in(folder):
-    return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+    """Files that are not empty; what vanishes while it is listed is none."""
+    found = []
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                found += [path] if path.stat().st_size else []
+    return found
 
 
 def test_the_demo_protects_and_detects_and_keeps_nothing(
