@@ -21,6 +21,7 @@ CONVERTERS = {
     "dda": "detectors.__main__",
     "rine": "detectors.__main__",
     "bfree": "detectors.__main__",
+    "spai": "detectors.__main__",
 }
 """Module whose ``convert`` handles a kind of released file."""
 

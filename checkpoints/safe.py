@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ MAX_EXPANSION_BYTES = 64 * 2**20
 
 PyTorch compresses the source text of programs, never weights.
 """
+
+DICTIONARIES = frozenset({"yacs.config.CfgNode"})
+"""Trainers' classes that are dictionaries, and are read as plain ones where they are replaced."""
 
 
 class _Stub:
@@ -66,8 +70,11 @@ def _read_pickled(path: Path, replaced: Sequence[str]) -> Any:
         raise ValueError(msg)
 
     # unpickle plain content
+    inert: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = []
+    for name in replaced:
+        inert.append((OrderedDict if name in DICTIONARIES else _Stub, name))
     try:
-        with warnings.catch_warnings(), safe_globals([(_Stub, name) for name in replaced]):
+        with warnings.catch_warnings(), safe_globals(inert):
             # PyTorch warns of pickle protocols; unreadable ones are reported below
             warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)

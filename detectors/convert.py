@@ -22,7 +22,15 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--kind",
         type=Literal[
-            "sentry_convnext", "sentry_clip", "univfd", "dda", "rine", "bfree", "aeroblade", "rigid"
+            "sentry_convnext",
+            "sentry_clip",
+            "univfd",
+            "dda",
+            "rine",
+            "bfree",
+            "spai",
+            "aeroblade",
+            "rigid",
         ],
         required=True,
         help="format of the released file; aeroblade and rigid need no training",

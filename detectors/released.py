@@ -19,6 +19,7 @@ from checkpoints.tensors import in_float32, read_tensors
 from detectors.detector import Detector
 from detectors.networks.backbone import check_name
 from detectors.released_names import detector_config, rename
+from detectors.released_spai import CONFIG_CLASSES, from_spai
 from detectors.released_vits import RINE_CLIP, from_bfree, from_dda, from_rine
 from engine.files import file_digest
 from engine.manifest import write_manifest
@@ -89,7 +90,8 @@ def import_released(
     Args:
         source: The file; no code in it is run.
         target: Folder to write.
-        kind: ``sentry_convnext``, ``sentry_clip``, ``univfd``, ``dda``, ``rine`` or ``bfree``.
+        kind: ``sentry_convnext``, ``sentry_clip``, ``univfd``, ``dda``, ``rine``, ``bfree`` or
+            ``spai``.
         network: timm's name of the frozen backbone, if it differs from the release's; for
             ``sentry_clip``, ``univfd`` and ``rine``.
         backbone: Weight file of the backbone in timm's format, for ``univfd`` and ``rine``, whose
@@ -102,8 +104,9 @@ def import_released(
         FileNotFoundError: If the file or the backbone's weights are missing.
         ValueError: If the file is damaged or no such release.
     """
-    key = "model" if kind in ("dda", "bfree") else "state_dict"
-    state = in_float32(read_state_dict(source, TRAINER_LOG_CLASSES, key))
+    key = "model" if kind in ("dda", "bfree", "spai") else "state_dict"
+    replaced = CONFIG_CLASSES if kind == "spai" else TRAINER_LOG_CLASSES
+    state = in_float32(read_state_dict(source, replaced, key))
     try:
         if kind == "sentry_convnext":
             config, weights = from_sentry_convnext(state)
@@ -113,6 +116,8 @@ def import_released(
             config, weights = from_dda(state)
         elif kind == "bfree":
             config, weights = from_bfree(state)
+        elif kind == "spai":
+            config, weights = from_spai(state)
         elif kind == "rine":
             clip = _backbone_weights(network or RINE_CLIP, backbone)
             config, weights = from_rine(state, clip, network or RINE_CLIP)

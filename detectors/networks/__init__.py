@@ -9,6 +9,7 @@ from detectors.networks.frequency import DCTClassifier
 from detectors.networks.intermediate import IntermediateProbe
 from detectors.networks.patches import PatchClassifier, TinyPatchClassifier
 from detectors.networks.residuals import NPRClassifier, ResidualClassifier
+from detectors.networks.spectral import SpectralClassifier
 from detectors.networks.training_free import NoiseDistance, ReconstructionDistance
 
 NETWORKS = {
@@ -19,6 +20,7 @@ NETWORKS = {
     "npr": NPRClassifier,
     "dct": DCTClassifier,
     "residual": ResidualClassifier,
+    "spectral": SpectralClassifier,
     "patches": PatchClassifier,
     "tiny_patches": TinyPatchClassifier,
     "reconstruction": ReconstructionDistance,
@@ -37,6 +39,7 @@ __all__ = [
     "PatchClassifier",
     "ReconstructionDistance",
     "ResidualClassifier",
+    "SpectralClassifier",
     "TimmClassifier",
     "TinyPatchClassifier",
 ]

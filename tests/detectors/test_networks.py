@@ -26,6 +26,7 @@ SMALL = {
     "npr": {},
     "dct": {"size": 64},
     "residual": {"kind": "dwt"},
+    "spectral": {"name": "vit_tiny_patch16_224", "size": 64, "width": 16, "attention": 24},
     "patches": {"width": 8, "depths": (1, 1, 1, 1)},
     "tiny_patches": {},
 }
