@@ -22,8 +22,8 @@ from images.profiles import png_profile
 Pixels = NDArray[np.uint8]
 Convert = Callable[[Image.Image], Image.Image]
 
-BAND_PIXELS = 1 << 22
-"""Pixels converted at a time; bounds the memory for large images."""
+BAND_PIXELS = 1 << 18
+"""Pixels converted at a time; bounds the memory, and bands of this size fit a processor's cache."""
 
 MODE_OF_SPACE = {"GRAY": "L", "CMYK": "CMYK", "Lab": "LAB", "RGB": "RGB"}
 """Pillow's image mode by the color space of a profile."""
@@ -185,7 +185,7 @@ def _rgb(band: Image.Image) -> Image.Image:
         band = band.convert("RGBA" if band.mode == "RGBa" else "LA")
     if "transparency" in band.info:
         band = band.convert("RGBA")
-    return band.convert("RGB")
+    return band if band.mode == "RGB" else band.convert("RGB")
 
 
 def _alpha(band: Image.Image) -> Image.Image:
