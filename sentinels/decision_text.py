@@ -89,8 +89,10 @@ def _control_lines(facts: dict[str, Any]) -> list[str]:
         value = number(facts[f"tpr_at_{rate}_fpr"], "-")
         interval = in_brackets(facts[f"tpr_at_{rate}_fpr_interval"])
         rates.append(f"{value}{interval} at {rate} %")
+    queries = facts["queries"]
     lines = [
-        f"against control ({facts['common_keys']} keys, {facts['queries']} queries per score): "
+        f"against control ({facts['common_keys']} keys, {queries} "
+        f"{'query' if queries == 1 else 'queries'} per score): "
         f"AUC {facts['auc']:.3f}{in_brackets(facts['auc_interval'])}, "
         f"TPR {rates[0]} FPR, {rates[1]}"
     ]

@@ -206,6 +206,7 @@ def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys)
     assert "over keys" in printed
     assert "similarity to the sources: to its own" in printed
     assert system["compared_with"] == "sources"
+    assert "7 keys, 1 query per score" in printed
     assert "threshold" in printed
     assert found["against_control"]["threshold"]["exceeded"]
     low, high = system["triggered"]["interval"]
@@ -276,6 +277,7 @@ def test_compat_writes_the_published_file_and_gives_no_verdict(answered, looks, 
     assert decide(answered, looks, "--control", str(answered / "control"), *options) == 0
     printed = capsys.readouterr().out
     assert "degenerate" in printed
+    assert "7 queries per score" in printed
     assert "system: no verdict: outputs were compared with the sentinels" in printed
     assert "p =" not in printed
     system = json.loads((answered / "out" / "decision.json").read_text())["system"]
