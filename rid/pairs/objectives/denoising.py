@@ -16,7 +16,9 @@ from rid.pairs.objective import ModelObjective
 class Denoising(ModelObjective):
     """Denoising loss of frozen models, the objective of AdvDM and of RID's own pairs.
 
-    Source: AdvDM (arXiv 2302.04578).
+    Source: AdvDM (arXiv 2302.04578). Every gradient draws a new timestep and new noise for each
+    image. We differ: several models can be attacked through their mean; perturbations start at
+    zero, where Diff-Protect's program of AdvDM starts at random.
 
     Attributes:
         models: Pipeline folders or Hub ids; the objective is their mean.

@@ -18,6 +18,9 @@ from rid.pairs.objective import ModelObjective
 class EncoderAttack(ModelObjective):
     """Negative norm of the decoded latents, the encoder attack of RID's baselines.
 
+    Source: ``attack_encoder.py`` of RID's repository. We differ: its chain of denoising steps,
+    through which no gradient comes, is left out.
+
     Attributes:
         models: Pipeline folders or Hub ids; only their autoencoders are used.
     """

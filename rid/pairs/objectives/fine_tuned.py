@@ -54,7 +54,10 @@ class FineTunedSurrogate(PipelineObjective):
     Each round fine-tunes on the clean images, runs PGD, restores the weights, then fine-tunes on
     the protected images. New clean images reset the model to its initial weights.
 
-    Source: Anti-DreamBooth (arXiv 2303.15433).
+    Source: Anti-DreamBooth (arXiv 2303.15433; ``attacks/aspl.py`` and ``attacks/fsmg.py``). We
+    differ: weights are in float32, since those of ASPL's program, in bfloat16, hardly change at its
+    learning rate; FSMG's surrogate learns one image and one class image a step, where its program
+    takes two of each and clips gradients.
 
     Attributes:
         models: Pipeline folders or Hub ids, each with its own surrogate.

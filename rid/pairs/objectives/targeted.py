@@ -19,7 +19,10 @@ from rid.pairs.objective import ModelObjective
 class Targeted(ModelObjective):
     """Denoising loss minus T-ASPL's shift term towards a target image.
 
-    See :meth:`rid.ensemble.DiffusionEnsemble.targeted_loss`.
+    Source: Anti-DreamBooth (arXiv 2303.15433); see
+    :meth:`rid.ensemble.DiffusionEnsemble.targeted_loss`. We differ: the models stay frozen, where
+    T-ASPL's are fine-tuned; the step from the first timestep ends at the clean latents, where the
+    program takes the noise of the last timestep.
 
     Attributes:
         models: Pipeline folders or Hub ids; the objective is their mean.

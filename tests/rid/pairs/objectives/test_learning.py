@@ -28,6 +28,56 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def test_a_surrogate_learns_as_dreambooth_does(pipelines, portraits):
+    """One step of AdamW on instance and class image, by hand."""
+    settings = {"prior_weight": 0.5, "lr": 1e-3, "class_images": 1}
+    objective = FineTunedSurrogate(pipelines[:1], SurrogateConfig(**settings))
+    objective.class_images = portraits[4:5]
+    weight = objective.trainable["unet"].conv_in.weight
+    before = weight.detach().clone()
+    source = seeded(1)
+    loss = objective.denoising_loss(portraits[:1], "a photo of sks person", source).mean()
+    prior = objective.denoising_loss(portraits[4:5], "a photo of person", source).mean()
+    (gradient,) = torch.autograd.grad(loss + 0.5 * prior, weight)
+    objective.fine_tune(portraits[:1], 1, seeded(1))
+    expected = before * (1 - 1e-3 * 1e-2) - 1e-3 * gradient / (gradient.abs() + 1e-8)
+    assert torch.allclose(weight, expected, atol=1e-6)
+
+
+def test_fsmg_attacks_a_surrogate_that_was_trained_once(pipelines, portraits):
+    clean, images = portraits[4:6], portraits[:2]
+    config = SurrogateConfig(warmup_steps=2, steps=0, lr=1e-3, prior_weight=0.0)
+    alone = FineTunedSurrogate(pipelines[:1], config)
+    alone.fine_tune(clean, 2, seeded())
+    objective = FineTunedSurrogate(pipelines[:1], config)
+    pgd(images, [objective], 6, PGDConfig(steps=2, outer_steps=3), seeded(), reference=clean)
+    name = "unet.conv_in.weight"
+    trained = objective.trainable.state_dict()[name]
+    assert torch.equal(trained, alone.trainable.state_dict()[name])
+    assert not torch.equal(trained, objective.initial_state[name])
+
+
+def test_aspl_forgets_the_clean_images_and_keeps_the_protected_ones(pipelines, portraits):
+    clean, protected = portraits[4:6], portraits[:2]
+    config = SurrogateConfig(steps=1, lr=1e-3, prior_weight=0.0)
+    objective = FineTunedSurrogate(pipelines[:1], config)
+    weight = objective.trainable["unet"].conv_in.weight
+    start = weight.detach().clone()
+    objective.start_round(clean, seeded())
+    attacked = weight.detach().clone()
+    objective.end_round(protected, seeded(1))
+    # by hand: the attacked model learned the clean images, the next one the protected ones alone
+    for images, seed, expected in ((clean, 0, attacked), (protected, 1, weight)):
+        alone = FineTunedSurrogate(pipelines[:1], config)
+        alone.fine_tune(images, 1, seeded(seed))
+        learned = alone.trainable["unet"].conv_in.weight
+        assert torch.equal(learned, expected)
+        assert not torch.equal(learned, start)
+    # the next round goes on from there
+    objective.start_round(clean, seeded(2))
+    assert torch.equal(objective.saved_state["unet.conv_in.weight"], learned)
+
+
 def test_simac_removes_the_timesteps_of_small_gradients():
     """Gradients grow with the timestep, so that late timesteps remain."""
     objective = SimAC(["m"], window=2, candidates=8, rounds=500)

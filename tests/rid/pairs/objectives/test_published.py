@@ -8,6 +8,7 @@ from torch import nn
 
 from images.io import save_png, to_uint8
 from images.photo import Photo
+from rid.ensemble import DiffusionEnsemble
 from rid.pairs.objectives import Mist, PhotoGuardDiffusion, PhotoGuardEncoder, ScoreDistillation
 from rid.pairs.objectives.mist import stripes
 from tests.rid.pairs.objectives.world import SIGNAL, ByHand, gradient, noise_of
@@ -89,3 +90,19 @@ def test_photoguards_diffusion_attack_goes_through_the_edit_and_the_decoder():
     assert torch.allclose(gradient(objective, IMAGES), expected, atol=1e-5)
     with pytest.raises(ValueError, match="strength is above 0"):
         PhotoGuardDiffusion(["m"], strength=0)
+
+
+def test_the_targeted_shift_is_taken_after_one_ancestral_step():
+    model, target = ByHand(factor=0.5), 1 - IMAGES
+    value = DiffusionEnsemble.targeted_loss(model, IMAGES, target, torch.Generator().manual_seed(4))
+    source = torch.Generator().manual_seed(4)
+    noise = torch.randn(IMAGES.shape, generator=source)
+    first = (torch.randint(0, 10, (2,), generator=source) == 0).view(-1, 1, 1, 1)
+    assert first.flatten().tolist() == [False, True], "the first timestep, and another"
+    noisy = SIGNAL**0.5 * 2 * IMAGES + (1 - SIGNAL) ** 0.5 * noise
+    # the step from the first timestep ends at the clean latents; all others have one noise level
+    clean = (noisy - (1 - SIGNAL) ** 0.5 * 0.5 * noisy) / SIGNAL**0.5
+    goal = SIGNAL**0.5 * 2 * target + (1 - SIGNAL) ** 0.5 * noise
+    shift = torch.where(first, clean - 2 * target, noisy - goal).square()
+    expected = ((0.5 * noisy - noise).square() - shift).mean(dim=(1, 2, 3))
+    assert torch.allclose(value, expected, rtol=1e-4)
