@@ -67,6 +67,7 @@ def write_redteam_report(output: Path) -> tuple[str, list[CellVerdict]]:
         kind=_kind(verdicts),
         bound=bound_words(manifest.get("bound")),
         unchanged=unchanged_words(manifest.get("bound")),
+        mixture=mixture_words(manifest.get("settings")),
         chart=_chart(verdicts),
         head=[_named(head, verdicts) for head in HEAD],
         rows=[_row(one, rows) for one in verdicts],
@@ -101,6 +102,14 @@ def unchanged_words(bound: Mapping[str, float] | None) -> str:
         f"{bound['unchanged']:g} of {bound['images']:g} protected photos are the clean ones, "
         "value by value: was the right folder given?"
     )
+
+
+def mixture_words(settings: Mapping[str, Any] | None) -> str:
+    """State the share of unprotected photos that the attacker had; empty without any."""
+    share = (settings or {}).get("clean_fraction")
+    if not share:
+        return ""
+    return f"Of the protected photos the attacker had {share:.0%} unprotected instead."
 
 
 def leftover_names(leftovers: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]]:

@@ -78,9 +78,7 @@ def run_study(
             holds a study with other settings.
         FileNotFoundError: If a model or a protected file is missing.
     """
-    if not 0 <= clean_fraction <= 1:
-        msg = f"clean_fraction is a share from 0 to 1, got {clean_fraction}"
-        raise ValueError(msg)
+    check_clean_fraction(clean_fraction)
     check_names(arms)
     if keep_weights:
         check_keeps_weights(attack)
@@ -144,6 +142,17 @@ def run_study(
         }
         write_text(output / "sets.json", to_json(values))
     return write_report(output)
+
+
+def check_clean_fraction(share: float) -> None:
+    """Check the share of images that the attacker has unprotected.
+
+    Raises:
+        ValueError: If it is not from 0 to 1.
+    """
+    if not 0 <= share <= 1:
+        msg = f"clean_fraction is a share from 0 to 1, got {share}"
+        raise ValueError(msg)
 
 
 def check_names(arms: Mapping[str, Arm]) -> None:

@@ -20,7 +20,7 @@ from eval.metrics.extra import MetricWeights
 from eval.reports.redteam import write_redteam_report
 from eval.reports.verdicts import CellVerdict
 from eval.studies.cells import Grid, owned, plan, run_cells, write_results
-from eval.studies.protection import facts_of
+from eval.studies.protection import check_clean_fraction, facts_of
 from eval.studies.rows import Cell
 from images.io import open_photo, to_uint8
 from images.transforms.squares import center_square
@@ -57,6 +57,7 @@ def run_redteam(
     purifications: dict[str, Purifier | None],
     size: int = 512,
     attacked: int | None = None,
+    clean_fraction: float = 0.0,
     grid: Sequence[Grid] = (),
     budget_minutes: float | None = None,
     extra_metrics: Sequence[str] = (),
@@ -80,6 +81,8 @@ def run_redteam(
         size: Side of the square that is taken of each photo, in pixels.
         attacked: Number of each person's protected photos to attack; null for as many as leave
             photos to compare with.
+        clean_fraction: Share of each person's attacked photos that the attacker has unprotected, 0
+            to 1.
         grid: Combinations of attacks and purifications; empty for all combinations.
         budget_minutes: Minutes of this command: no cell is started that would end later, judging
             by those finished. null for no limit.
@@ -93,13 +96,14 @@ def run_redteam(
         The outcome; None on every process but the first.
 
     Raises:
-        ValueError: If the budget is not positive, a person has too few photos, files do not fit
-            together, or the folder holds another run.
+        ValueError: If the budget is not positive, the share is out of range, a person has too few
+            photos, files do not fit together, or the folder holds another run.
         FileNotFoundError: If a folder or a model is missing, or no names match.
     """
     if budget_minutes is not None and budget_minutes <= 0:
         msg = f"budget_minutes must be above 0, got {budget_minutes:g}"
         raise ValueError(msg)
+    check_clean_fraction(clean_fraction)
     people = MatchedPeople(protected, clean, size, attacked)
     theirs = Folder(str(protected), people.name_of_one if people.single else None)
     arms: dict[str, Arm] = {CLEAN: Clean(), PROTECTED: theirs}
@@ -116,6 +120,8 @@ def run_redteam(
             "size": size,
             "attacked": attacked,
         }
+        if clean_fraction:  # folders of earlier versions do not have it
+            settings["clean_fraction"] = clean_fraction
         facts: dict[str, Any] = {}
         if is_first_process():
             claim(output, "eval redteam", settings)
@@ -134,6 +140,7 @@ def run_redteam(
             options,
             budget_minutes,
             faces=faces,
+            clean_fraction=clean_fraction,
             extra_metrics=extra_metrics,
             metric_weights=metric_weights,
             seed=seed,

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
+from safetensors.torch import load_file
 
 import eval.attacks.personalization as attacks
 from eval.attacks.personalization.learning import lora
@@ -11,6 +12,12 @@ from models.denoisers.family import JOINT_ATTENTION
 from tests.eval.test_personalization import build
 
 FLOW = {"resolution": 64, "steps": 2, "samples": 1, "class_images": 2, "guidance": 3.5}
+
+
+@pytest.fixture(scope="module")
+def todays_pipelines(flow_pipelines, sdxl_pipeline):
+    """Pipelines of flow matching and of SDXL, by name."""
+    return flow_pipelines | {"sdxl": sdxl_pipeline}
 
 
 def build_flow(name, model, **settings):
@@ -30,10 +37,13 @@ def build_flow(name, model, **settings):
         ("flux", "TextualInversion", {}),
         ("flux", "LoraTextualInversion", {"precision": "bf16-true"}),
         ("flux2", "DreamBooth", {"prior_weight": 0.0}),
+        ("sdxl", "DreamBooth", {"gradient_checkpointing": True}),
+        ("sdxl", "DreamBoothLora", {"dora": True}),
+        ("sdxl", "LoraTextualInversion", {"precision": "bf16-true"}),
     ],
 )
-def test_every_attack_on_flow_matching_models(flow_pipelines, portraits, model, name, settings):
-    attack = build_flow(name, flow_pipelines[model], **settings)
+def test_every_attack_on_todays_models(todays_pipelines, portraits, model, name, settings):
+    attack = build_flow(name, todays_pipelines[model], **settings)
     parts = [attack.network, attack.pipeline.vae, *attack.clip_encoders()]
     before = [value.clone() for part in parts for value in part.state_dict().values()]
     losses = []
@@ -44,8 +54,19 @@ def test_every_attack_on_flow_matching_models(flow_pipelines, portraits, model, 
     after = [value for part in parts for value in part.state_dict().values()]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
     assert not any(p.requires_grad for part in parts for p in part.parameters())
-    stronger = build_flow(name, flow_pipelines[model], **settings, lr=attack.config.lr * 1000)
+    stronger = build_flow(name, todays_pipelines[model], **settings, lr=attack.config.lr * 1000)
     assert not torch.allclose(drawn, stronger(portraits[:2]))
+
+
+def load_token(pipeline, file, token):
+    """Open a token as diffusers does: of two text encoders, one after the other."""
+    rows = load_file(file)
+    if len(rows) == 1:
+        pipeline.load_textual_inversion(file)
+        return
+    for key, number in (("clip_l", ""), ("clip_g", "_2")):
+        parts = {kind: getattr(pipeline, kind + number) for kind in ("text_encoder", "tokenizer")}
+        pipeline.load_textual_inversion(rows[key], token=token, **parts)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +78,15 @@ def test_every_attack_on_flow_matching_models(flow_pipelines, portraits, model, 
         ("sd3", "DreamBoothLora", {"dora": True}),
         ("flux", "LoraTextualInversion", {}),
         ("flux2", "DreamBoothLora", {"prior_weight": 0.0}),
+        ("sdxl", "DreamBoothLora", {}),
+        ("sdxl", "DreamBoothLora", {"dora": True}),
+        ("sdxl", "LoraTextualInversion", {}),
     ],
 )
 def test_diffusers_opens_what_was_learned(
-    pipelines, flow_pipelines, portraits, tmp_path, model, name, settings
+    pipelines, todays_pipelines, portraits, tmp_path, model, name, settings
 ):
-    folder = ({"sd": pipelines[0]} | flow_pipelines)[model]
+    folder = ({"sd": pipelines[0]} | todays_pipelines)[model]
     attack = build_flow(name, folder, lr=0.1, **settings)
     learned = {}
     drawn = attack(portraits[:2], on_learned=learned.update)
@@ -87,7 +111,7 @@ def test_diffusers_opens_what_was_learned(
     opened.load_lora_weights(tmp_path)
     if "Inversion" in name:
         assert not torch.allclose(draw(), drawn, atol=1e-4)
-        opened.load_textual_inversion(tmp_path / "learned_embeds.safetensors")
+        load_token(opened, tmp_path / "learned_embeds.safetensors", attack.config.token)
     assert torch.allclose(draw(), drawn, atol=1e-5)
 
 

@@ -1,6 +1,7 @@
 """Attacks on a folder of protected photos, through their real entry point, on small parts."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -88,6 +89,24 @@ def test_every_cell_is_attacked_and_the_page_says_what_is_shown(photos, config, 
     page = (out / "report.html").read_text()
     assert "the largest change of a value is 5 gray levels of 255" in page
     assert "ti after jpeg75" in page
+
+
+def test_an_attacker_may_have_photos_unprotected(photos, config, tmp_path, capsys):
+    settings = yaml.safe_load(Path(config).read_text()) | {"purifications": {"none": None}}
+    alone = tmp_path / "redteam.yaml"
+    alone.write_text(yaml.safe_dump(settings))
+    out = tmp_path / "out"
+    assert command(photos, str(alone), out, "--clean-fraction", "1.5") == 2
+    assert "clean_fraction is a share from 0 to 1" in capsys.readouterr().err
+    assert command(photos, str(alone), out, "--clean-fraction", "1") == 0
+    rows = pq.read_table(out / "results.parquet").to_pylist()
+    scores = {(row["person"], row["arm"]): row["ism_all"] for row in rows}
+    for person in ("ann", "ben"):
+        assert scores[person, "protected"] == scores[person, "clean"], "both learn the clean photos"
+    assert {row["levels"] for row in rows if row["arm"] == "protected"} == {5.0}
+    assert "the attacker had 100% unprotected instead" in (out / "report.html").read_text()
+    assert command(photos, str(alone), out) == 2
+    assert "holds results of other settings" in capsys.readouterr().err
 
 
 def test_one_folder_is_one_person_and_leftovers_are_named(photos, tmp_path):
