@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.killed.left import Files, every_file, from_last, trained, trained_alike
+from tests.killed.left import Files, all_but_the_page, every_file, from_last, trained, trained_alike
 from tests.killed.world import TINY, World
 
 
@@ -322,6 +322,9 @@ def _attack(kind: str) -> dict:
     return {"class_path": f"eval.attacks.personalization.{kind}", "init_args": {"config": ATTACK}}
 
 
+_ROUNDING = {"class_path": "eval.attacks.purification.Rounding", "init_args": {"bits": 6}}
+
+
 def _personalize(world: World, output: str) -> list[str]:
     config = world.config("study", STUDY | {"attack": _attack("LoraTextualInversion")})
     return ["eval", "personalize", "-c", config, "-o", output, *ONE]
@@ -334,6 +337,18 @@ def _matrix(world: World, output: str) -> list[str]:
         "purifications": {"none": None, "jpeg75": jpeg},
     }
     return ["eval", "matrix", "-c", world.config("matrix", STUDY | more), "-o", output, *ONE]
+
+
+def _redteam(world: World, output: str) -> list[str]:
+    settings = {
+        "faces": str(TINY / "faces"),
+        "size": 64,
+        "attacked": 2,
+        "attacks": {"ti": _attack("TextualInversion")},
+        "purifications": {"none": None, "rounding": _ROUNDING},
+    }
+    photos = ["eval", "redteam", world.photos, "--clean", world.photos]
+    return [*photos, "-c", world.config("redteam", settings), "-o", output, *ONE]
 
 
 def _trainer(output: str, steps: int) -> dict:
@@ -430,4 +445,5 @@ CASES = [
     Case("eval retrieval", _retrieval),
     Case("eval personalize", _personalize),
     Case("eval matrix", _matrix, "cells/*/*/manifest.json"),
+    Case("eval redteam", _redteam, "cells/*/*/manifest.json", all_but_the_page),
 ]

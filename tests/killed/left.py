@@ -6,6 +6,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load
 
@@ -13,7 +14,7 @@ Files = dict[str, bytes]
 
 
 def every_file(output: Path) -> Files:
-    """Return all files below a folder, without times in manifests, pages and records."""
+    """Return all files below a folder, without times in manifests, pages, records and results."""
     files = {
         str(path.relative_to(output)): path.read_bytes()
         for path in output.rglob("*")
@@ -31,6 +32,18 @@ def every_file(output: Path) -> Files:
     for name in [name for name in files if name.endswith(".html")]:
         for text in times:
             files[name] = files[name].replace(text.encode(), b"TIME")
+    for name in [name for name in files if Path(name).name == "result.json"]:
+        files[name] = json.dumps(json.loads(files[name]) | {"minutes": None}).encode()
+    for name in [name for name in files if Path(name).name == "results.parquet"]:
+        rows = pq.read_table(io.BytesIO(files[name])).to_pylist()
+        files[name] = json.dumps([row | {"minutes": None} for row in rows]).encode()
+    return files
+
+
+def all_but_the_page(output: Path) -> Files:
+    """Return all files below a folder but its own page, which shows minutes."""
+    files = every_file(output)
+    files.pop("report.html", None)
     return files
 
 
