@@ -63,8 +63,10 @@ def test(settings: Any, output: Output) -> int:
     """Run ``test``; return 0 only if every image could be read."""
     from detectors.evaluate import measure, summary_text
     from detectors.gate import shortcut_warning
+    from detectors.verdicts import check_prevalence
     from engine.devices import is_first_process
 
+    check_prevalence(settings.prevalence)
     note = ""
     if settings.gate == "on" and is_first_process():
         warning, note = shortcut_warning(settings.data)
@@ -93,6 +95,7 @@ def robustness_options(parser: Parser) -> None:
     parser.add_argument("detector", type=str, help=DETECTOR)
     scoring_options(parser)
     add_max_fpr(parser)
+    add_prevalence(parser)
     add_crops(parser, "the calibration's")
     parser.add_argument(
         "-o",
@@ -114,6 +117,7 @@ def robustness(settings: Any, output: Output) -> int:
         max_fpr=settings.max_fpr,
         rule=CropRule.given(settings.crops, settings.pool),
         options=job_options(settings),
+        prevalence=settings.prevalence,
     )
     if outcome is None:
         return 0

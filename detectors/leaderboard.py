@@ -28,7 +28,7 @@ from detectors.summary import (
     figure,
     interval_of,
 )
-from detectors.verdicts import row_at
+from detectors.verdicts import check_prevalence, row_at
 from engine.files import write_text
 from engine.pages import shell
 from engine.pages.best import best_cells
@@ -64,8 +64,10 @@ def leaderboard(
 
     Raises:
         FileNotFoundError: If a result does not exist.
-        ValueError: If a file is not a valid result, or two results have the same name.
+        ValueError: If a file is not a valid result, two results have the same name, or the
+            prevalence is no share.
     """
+    check_prevalence(prevalence)
     entries = [read_entry(path) for path in results]
 
     # A folder's or file's name identifies its entry.

@@ -30,7 +30,13 @@ from detectors.scoring import (
     score,
 )
 from detectors.uncertainty import intervals, resampling_units, share_over_units
-from detectors.verdicts import verdict_rates, verdicts_on
+from detectors.verdicts import (
+    check_prevalence,
+    verdict_rates,
+    verdicts_on,
+    wrong_range,
+    wrong_share,
+)
 from engine.job import JobOptions
 from engine.manifest import read_manifest, write_manifest
 from engine.statistics import Interval, auc_difference_interval
@@ -41,6 +47,9 @@ from images.transforms.geometry import CenterSquare
 
 FIXED_QUALITY = 96
 """JPEG quality of the track ``all JPEG``, and of ``aligned`` if no real image is a JPEG."""
+
+PREVALENCE = 0.5
+"""Share of generated images that the share of wrong verdicts is stated for."""
 
 Row = dict[str, Any]
 
@@ -77,6 +86,7 @@ def sweep(
     max_fpr: float | None = None,
     rule: CropRule | None = None,
     options: JobOptions = OPTIONS,
+    prevalence: float | None = None,
 ) -> tuple[list[Row], Answers] | None:
     """Score every image after every edit, and write ``robustness.csv`` and ``robustness.svg``.
 
@@ -91,6 +101,8 @@ def sweep(
         max_fpr: Rate of the operating point of the verdicts; None for the calibration's.
         rule: Crops to judge; None for the calibration's.
         options: Options of the job.
+        prevalence: Share of generated images for which the share of wrong verdicts is stated; None
+            for :data:`PREVALENCE`.
 
     Returns:
         Rows and answers; None on every process but the first.
@@ -98,8 +110,9 @@ def sweep(
     Raises:
         FileNotFoundError: If the detector or the shards do not exist.
         ValueError: If the folder holds the sweep of another detector, no unedited image can be
-            scored, or the calibration is of other crops.
+            scored, the calibration is of other crops, or the prevalence is no share.
     """
+    check_prevalence(prevalence)
     detector = load_detector(name, rule)
     calibration = detector.calibration.at(max_fpr)
     shards = find_stored([detector], data)
@@ -121,7 +134,8 @@ def sweep(
     for (kind, level), question in questions.items():
         if question.name in answers.scores:
             scores = answers.scores[question.name]
-            rows.append(row(kind, level, scores, clean, calibration))
+            made = row(kind, level, scores, clean, calibration, prevalence or PREVALENCE)
+            rows.append(made)
     write_table(output / "robustness.csv", list(rows[0]), rows)
     write_curves(output / "robustness.svg", rows)
 
@@ -135,7 +149,14 @@ def sweep(
     return rows, answers
 
 
-def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calibration) -> Row:
+def row(
+    kind: str,
+    level: str,
+    scores: Scores,
+    clean: Scores,
+    calibration: Calibration,
+    prevalence: float = PREVALENCE,
+) -> Row:
     """Metrics after an edit, at thresholds that were fixed beforehand.
 
     They have intervals over images, and come with the share of changed verdicts. Shares of verdicts
@@ -147,6 +168,7 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
         scores: Scores after the edit.
         clean: Scores before the edit.
         calibration: Calibration of the detector.
+        prevalence: Share of generated images that the share of wrong verdicts is of.
     """
     probability = calibration.probability(scores.logit)
     units = resampling_units(scores)
@@ -167,16 +189,16 @@ def row(kind: str, level: str, scores: Scores, clean: Scores, calibration: Calib
         "real_accuracy": metrics.recall(scores.label, probability, 0.5, 0),
         "generated_accuracy": metrics.recall(scores.label, probability, 0.5, 1),
     }
-    rates, rate_bounds = rates_of_verdicts(scores, calibration)
+    rates, rate_bounds = rates_of_verdicts(scores, calibration, prevalence)
     changed, changed_bounds = changed_verdicts(scores, clean, calibration, units)
     bounds |= rate_bounds | {"auc_change": change_interval(scores, clean, units)}
     return figures | rates | changed | ends(bounds | changed_bounds)
 
 
 def rates_of_verdicts(
-    scores: Scores, calibration: Calibration
+    scores: Scores, calibration: Calibration, prevalence: float
 ) -> tuple[Row, dict[str, Interval | None]]:
-    """Shares of the verdicts after an edit, and their intervals.
+    """Shares of the verdicts after an edit, and of those "generated" that are wrong; intervals.
 
     All are None for a detector without a calibration.
     """
@@ -190,6 +212,9 @@ def rates_of_verdicts(
         row[f"{kind}_unsure"] = shares.get("unsure")
         bounds[f"{kind}_{called}"] = shares.get("generated_interval")
         bounds[f"{kind}_unsure"] = shares.get("unsure_interval")
+    row["prevalence"] = prevalence if known else None
+    row["wrong"] = wrong_share(known, prevalence) if known else None
+    bounds["wrong"] = wrong_range(known, prevalence) if known else None
     return row, bounds
 
 
@@ -262,11 +287,13 @@ def ends(bounds: Mapping[str, Interval | None]) -> Row:
 
 def row_text(one: Mapping[str, Any]) -> str:
     """Format a row: numbers of images, and its main figures with 95 % intervals."""
-    names = ("auc", "balanced_accuracy", "real_accused", "generated_found", "verdicts_changed")
+    names = ("auc", "balanced_accuracy", "real_accused", "generated_found", "wrong")
     figures = [f"{one['real']} + {one['generated']} images"]
-    for name in names:
+    for name in (*names, "verdicts_changed"):
         if one[name] is not None:
             low, high = one[f"{name}_low"], one[f"{name}_high"]
             bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"
-            figures.append(f"{name.replace('_', ' ')} {one[name]:.3f}{bounds}")
+            where = f" among them at a prevalence of {one['prevalence']:g}"
+            words = name.replace("_", " ") + (where if name == "wrong" else "")
+            figures.append(f"{words} {one[name]:.3f}{bounds}")
     return ", ".join(figures)

@@ -15,7 +15,7 @@ from detectors.__main__ import main
 from detectors.calibration import Calibration
 from detectors.detector import Detector, load_detector
 from detectors.operating_points import OperatingPoint
-from detectors.robustness import row, tracks
+from detectors.robustness import row, row_text, tracks
 from detectors.scores import Scores
 from detectors.scoring import Question, ScoreJob, find_stored, score
 from engine.cli import run
@@ -112,7 +112,9 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     assert float(rows["blur", "4.0"]["real_changed_high"]) == pytest.approx(0.142, abs=0.001)
     assert 0 < float(rows["blur", "4.0"]["generated_changed_low"]) < 1
     assert float(rows["blur", "4.0"]["generated_unsure_high"]) > 0.1
+    assert rows["blur", "4.0"]["wrong"] == "", "none is called generated"
     native = rows["track", "native"]
+    assert (float(native["prevalence"]), float(native["wrong"])) == (0.5, 0)
     assert 0.8 < float(native["auc_low"]) < float(native["auc_high"]) == 1
     assert float(native["auc_change_low"]) < 0 < float(native["auc_change_high"])
     assert "<svg" in (tmp_path / "out" / "robustness.svg").read_text()
@@ -122,6 +124,8 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     assert run(main, [*command, *quick]) == 0
     assert not scored, "every edit was scored before"
     assert "finished already, nothing to do: 5 edits" in capsys.readouterr().out
+    assert run(main, [*command, *quick, "--prevalence", "2"]) == 2
+    assert "--prevalence is a share between 0 and 1, got 2" in capsys.readouterr().err
     monkeypatch.undo()
     monkeypatch.setitem(detectors.detector.NETWORKS, "grain", Grain)
     other = Detector("grain", view=View("crop", size=32, resize=32))
@@ -129,6 +133,20 @@ def test_a_sweep_with_curves_that_goes_on_where_it_stopped(
     other.save_pretrained(tmp_path / "weights")
     assert run(main, [*command, *quick]) == 2
     assert "holds results of other settings or weights" in capsys.readouterr().err
+
+
+def test_wrong_verdicts_are_of_the_prevalence_that_is_asked_for():
+    rows = [{"label": n % 2, "logit": n - 20.0, "key": f"{n}"} for n in range(40)]
+    scores = Scores.of([*rows, *({"label": 0, "logit": -9.0, "key": f"x{n}"} for n in range(20))])
+    calibration = Calibration(images=40, points=(OperatingPoint(0.05, -5.0, 5.0),))
+    rare = row("blur", "1", scores, scores, calibration, 0.1)
+    accused, found = 7 / 40, 7 / 20
+    assert (rare["real_accused"], rare["generated_found"]) == (accused, found)
+    assert rare["wrong"] == pytest.approx(0.9 * accused / (0.9 * accused + 0.1 * found))
+    assert rare["wrong_low"] < rare["wrong"] < rare["wrong_high"]
+    even = row("blur", "1", scores, scores, calibration)
+    assert (even["prevalence"], even["wrong"] < rare["wrong"]) == (0.5, True)
+    assert "wrong among them at a prevalence of 0.1 0.818" in row_text(rare)
 
 
 def test_without_a_calibration_there_are_no_verdicts():
@@ -142,6 +160,8 @@ def test_without_a_calibration_there_are_no_verdicts():
         "verdicts_changed_low",
         "real_unsure_high",
         "max_fpr",
+        "wrong",
+        "wrong_low",
     ):
         assert made[name] is None
     assert made["generated_accuracy"] is not None
