@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
+from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit
 
 from engine.job import JobOptions
 from eval.arms import Clean, Noise
@@ -16,6 +17,7 @@ from eval.metrics.edit_success import direction, edit_success
 from eval.studies.protection import run_study
 from models.faces.face_net import FaceNet
 from models.pipelines import open_pipeline
+from tests.qwen_models import build_qwen_edit
 from tiny.dataset import PortraitPeople
 
 SAMPLING = Sampling(samples=2, steps=2)
@@ -96,6 +98,25 @@ def test_flow_matching_models_edit_too(flow_pipelines, faces, portraits, tmp_pat
         edited = attack(portraits[:2])
         assert edited.shape == (2, 3, 64, 64)
         assert not torch.equal(edited[0], edited[1])
+
+
+def test_qwen_image_edit_sees_the_image_and_reads_the_instruction(portraits, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    folder = build_qwen_edit(tmp_path / "qwen")
+    # The pipeline works at an area of 1024 x 1024 pixels, whatever the image's.
+    sides = pipeline_qwenimage_edit.calculate_dimensions
+    monkeypatch.setattr(
+        pipeline_qwenimage_edit, "calculate_dimensions", lambda _, ratio: sides(128 * 128, ratio)
+    )
+    one = Sampling(samples=1, steps=2)
+    attack = InstructionEdit(folder, EDITS, one, {"negative_prompt": " ", "true_cfg_scale": 4.0})
+    edited = attack(portraits[:2])
+    assert edited.shape == (2 * 2, 3, 64, 64)
+    assert (edited[0] - edited[1]).abs().max() > 1e-3
+    assert (edited[0] - edited[2]).abs().max() > 1e-3
+    assert torch.equal(edited[2:], attack(portraits[1:2]))
+    unguided = InstructionEdit(folder, EDITS[:1], one)(portraits[:1])
+    assert (edited[0] - unguided[0]).abs().max() > 1e-3
 
 
 def test_settings_out_of_range_are_named(pipelines, faces):

@@ -16,14 +16,15 @@ class InstructionEdit(Editing):
     """Editing by an instruction, as of InstructPix2Pix (arXiv 2211.09800).
 
     The model names its own pipeline, so that ``black-forest-labs/FLUX.1-Kontext-dev`` and
-    ``Qwen/Qwen-Image-Edit`` work by their ids.
+    ``Qwen/Qwen-Image-Edit`` work by their ids. The latter works at an area of 1024 x 1024 pixels.
 
     Args:
         model: Pipeline folder or Hub id of a model that takes an image and an instruction.
         edits: The edits to ask for, each with an instruction.
         sampling: Settings of the generated images.
-        arguments: Further arguments of the pipeline: ``image_guidance_scale`` of InstructPix2Pix,
-            ``true_cfg_scale`` and ``negative_prompt`` of Qwen-Image-Edit.
+        arguments: Further arguments of the pipeline, such as ``image_guidance_scale`` of
+            InstructPix2Pix. Qwen-Image-Edit ignores ``guidance`` of ``sampling``; its edits are
+            guided by ``true_cfg_scale`` if ``negative_prompt`` is set, even to a space.
 
     Raises:
         ValueError: If there is no edit, or one has no instruction.
