@@ -13,7 +13,9 @@ from diffusers import AutoencoderKL
 from checkpoints.card import card_body, record, table
 from engine.files import write_text
 from engine.records import read_json
-from eval.attacks.purification import DiffPure, NoisyUpscale
+from eval.attacks.purification import DiffPure, DownUp, NoisyUpscale, Restoration
+from models.denoisers import open_family
+from tiny.adapter_quality import adapter_quality
 from tiny.detection import TEST_PIPELINE
 from tiny.face_quality import face_quality
 from tiny.faces import ATTRIBUTES, FaceImages
@@ -101,9 +103,10 @@ def measure_pipeline(shipped: Path, work: Path, name: str) -> Measured:
         quality[f"latents_moved_by_{perturbation}"] = value
     quality |= sample_quality(shipped / name, str(shipped / "faces"), probe)
     quality["probe_right_on_real_renders"] = probe_accuracy
+    kind = open_family(str(shipped / name)).pipeline_class.__name__
     about = (
         "A latent-diffusion pipeline for drawn portraits of 64 pixels; "
-        "`StableDiffusionPipeline.from_pretrained` opens it."
+        f"`{kind}.from_pretrained` opens it."
     )
     return f"Small pipeline {name}", about, quality
 
@@ -145,6 +148,35 @@ def measure_upscaler(shipped: Path, work: Path) -> Measured:
     return "Small x4 upscaler", about, figures
 
 
+def measure_adapter(shipped: Path, work: Path) -> Measured:
+    """Measure the IP-Adapter."""
+    about = (
+        "Makes one portrait a prompt of the pipeline sd-a1 beside it; "
+        "`eval.attacks.one_photo.IPAdapter` and diffusers' `load_ip_adapter` open it."
+    )
+    figures = adapter_quality(
+        str(shipped / "sd-a1"), str(shipped / "ip-adapter"), str(shipped / "faces")
+    )
+    return "Small IP-Adapter", about, figures
+
+
+def measure_restorer(shipped: Path, work: Path) -> Measured:
+    """Measure the restoration network, beside the scaling that comes before it."""
+    about = (
+        "Enlarges degraded portraits of 32 pixels to 64; `eval.attacks.purification.Restoration` "
+        "and `Swin2SRForImageSuperResolution.from_pretrained` open it."
+    )
+    faces = str(shipped / "faces")
+    images = evaluation_portraits(64)
+    figures = {
+        "scaled to half and restored": purifier_quality(
+            Restoration(str(shipped / "restorer")), images, faces
+        ),
+        "scaled to half and back": purifier_quality(DownUp(0.5), images, faces),
+    }
+    return "Small restoration network", about, figures
+
+
 def measure_detector(shipped: Path, work: Path) -> Measured:
     """Measure the detector."""
     about = (
@@ -183,12 +215,15 @@ def measure_embedder(shipped: Path, work: Path) -> Measured:
 
 
 PIPELINES = ("sd-a1", "sd-a2", "sd-b")
+"""Pipelines that the generators protect against, or that they are measured on."""
 
 MEASURES: dict[str, Callable[[Path, Path], Measured]] = {
     "faces": measure_faces,
-    **{name: partial(measure_pipeline, name=name) for name in PIPELINES},
+    **{name: partial(measure_pipeline, name=name) for name in (*PIPELINES, "sd-c")},
     "ddpm": measure_ddpm,
     "upscaler": measure_upscaler,
+    "ip-adapter": measure_adapter,
+    "restorer": measure_restorer,
     "rid": partial(
         measure_generator,
         name="rid",

@@ -21,6 +21,7 @@ from tiny.train_recognition import (
     train_index,
     train_probe,
 )
+from tiny.train_restorer import train_restorer
 from tiny.train_rid import train_rid, train_robust_rid
 
 RECIPES: dict[str, Callable[..., None]] = {
@@ -36,6 +37,7 @@ RECIPES: dict[str, Callable[..., None]] = {
     "vae-up": AutoencoderRecipe((16, 32, 48), 4, 3000, seed=10),
     "upscaler": train_upscaler,
     "ip-adapter": train_adapter,
+    "restorer": train_restorer,
     "rid": train_rid,
     "rid-robust": train_robust_rid,
     "detector": train_detector,

@@ -19,6 +19,7 @@ import tiny.train_adapter
 import tiny.train_detectors
 import tiny.train_diffusion
 import tiny.train_recognition
+import tiny.train_restorer
 import tiny.train_rid
 from datamodules.datamodule import ImageDataModule
 from detectors.detector import Detector
@@ -74,6 +75,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["ddpm"] = partial(tiny.train_diffusion.train_unconditional, people=8, pictures=4)
     small["upscaler"] = partial(tiny.train_diffusion.train_upscaler, people=16)
     small["ip-adapter"] = partial(tiny.train_adapter.train_adapter, people=8, held_out=1)
+    small["restorer"] = partial(tiny.train_restorer.train_restorer, people=8, held_out=1)
     # After a few steps a detector may be worse than chance, which calibration refuses.
     # After sixty it is not.
     sizes = DetectionSizes(40, 24, 6, 6)
