@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -14,19 +13,17 @@ from diffusers import (
     StableDiffusion3Pipeline,
 )
 from diffusers.models.attention import JointTransformerBlock
-from diffusers.models.attention_processor import Attention
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
+from models.denoisers.joint_attention import attend_to_repeated_tokens
+from models.denoisers.sd3 import TOKENS
 from models.taef2 import TAEF2
 from tiny.diffusion import LatentItem, build_text_encoder
 from tiny.schedule import one_cycle
-
-ABSENT_TOKENS = 256
-"""Number of zero tokens that diffusers appends to a prompt in place of T5's output."""
 
 
 def build_text_encoders(
@@ -86,58 +83,6 @@ def build_transformer(
     return network
 
 
-class RepeatedTokenAttention:
-    """Joint attention in which the last text token counts as many equal ones.
-
-    Text tokens have no places in the transformer. So equal ones stay equal from block to block, and
-    one of them weighs as much as ``count`` with log(count) added to its attention scores.
-
-    Args:
-        count: Number of equal tokens.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor,
-        attention_mask: None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Attend to image and text.
-
-        Args:
-            attn: Layer with the projections.
-            hidden_states: Tokens of the image, (B, n, width).
-            encoder_hidden_states: Tokens of the text, (B, m, width).
-            attention_mask: Always None; the layer passes it on.
-
-        Returns:
-            Tokens of image and text, same shapes.
-        """
-
-        def heads(image: Tensor, text: Tensor) -> list[Tensor]:
-            return [part.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for part in (image, text)]
-
-        image, text = hidden_states, encoder_hidden_states
-        queries = heads(attn.to_q(image), attn.add_q_proj(text))
-        keys = heads(attn.to_k(image), attn.add_k_proj(text))
-        values = heads(attn.to_v(image), attn.add_v_proj(text))
-        query = torch.cat([attn.norm_q(queries[0]), attn.norm_added_q(queries[1])], dim=2)
-        key = torch.cat([attn.norm_k(keys[0]), attn.norm_added_k(keys[1])], dim=2)
-        value = torch.cat(values, dim=2)
-        bias = query.new_zeros(1, key.shape[2])
-        bias[:, -1] = math.log(self.count)
-        attended = F.scaled_dot_product_attention(query, key, value.to(query), attn_mask=bias)
-        attended = attended.transpose(1, 2).flatten(2)
-        image, text = attended.tensor_split([image.shape[1]], dim=1)
-        if not attn.context_pre_only:
-            text = attn.to_add_out(text)
-        return attn.to_out[0](image), text
-
-
 class FlowTask(LightningModule):
     """Train rectified flow on cached latents (arXiv 2403.03206).
 
@@ -164,7 +109,7 @@ class FlowTask(LightningModule):
     ) -> None:
         super().__init__()
         self.transformer = transformer
-        self.transformer.set_attn_processor(RepeatedTokenAttention(ABSENT_TOKENS))
+        attend_to_repeated_tokens(transformer)
         self.text_encoders = nn.ModuleList(text_encoders)
         self.steps = steps
         self.lr = lr
@@ -194,7 +139,10 @@ class FlowTask(LightningModule):
         # The fused kernel's bfloat16 backward pass is several times slower on a CPU.
         with sdpa_kernel(SDPBackend.MATH):
             text, pooled = self.encode(tokens)
-            velocity = self.transformer(noisy, text, pooled, 1000 * times).sample.float()
+            count = {"last_token_count": times.new_full(times.shape, TOKENS)}
+            velocity = self.transformer(
+                noisy, text, pooled, 1000 * times, joint_attention_kwargs=count
+            ).sample.float()
         return (velocity - (noise - latents)).square().mean()
 
     def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     FluxPipeline,
+    SD3Transformer2DModel,
     StableDiffusion3Pipeline,
 )
 
@@ -168,23 +169,66 @@ def test_a_family_predicts_as_the_pipeline_does(flow_pipelines, name, kind):
         assert torch.allclose(apart[key].float(), value, atol=tolerance)
 
 
-def test_zeros_stand_for_a_text_encoder_that_a_pipeline_was_saved_without(flow_pipelines, tmp_path):
+@pytest.fixture
+def without_t5(flow_pipelines, tmp_path):
+    """Folder of a Stable Diffusion 3 pipeline that was saved without T5."""
     folder = shutil.copytree(flow_pipelines["sd3"], tmp_path / "without")
     index = json.loads((folder / "model_index.json").read_text())
     for part in ("text_encoder_3", "tokenizer_3"):
         index[part] = [None, None]
         shutil.rmtree(folder / part)
     (folder / "model_index.json").write_text(json.dumps(index))
-    family = open_family(str(folder))
-    apart = family.encode_apart(["photo of a person"])["encoder_hidden_states"]
-    length = open_pipeline(flow_pipelines["sd3"], family.pipeline_class).tokenizer_max_length
-    assert apart.shape == (1, length + 256, 32)
-    assert apart[:, :length].any()
-    assert not apart[:, length:].any()
-    pipeline = open_pipeline(str(folder), family.pipeline_class)
+    return folder
+
+
+def test_a_zero_token_stands_for_a_text_encoder_that_a_pipeline_was_saved_without(without_t5):
+    family = open_family(str(without_t5))
+    apart = family.encode_apart(["photo of a person"])
+    pipeline = open_pipeline(str(without_t5), family.pipeline_class)
+    tokens = apart["encoder_hidden_states"]
+    assert tokens.shape == (1, pipeline.tokenizer_max_length + 1, 32)
+    assert tokens[:, :-1].any()
+    assert not tokens[:, -1].any()
     with torch.no_grad():
-        together = family.encode(pipeline, ["photo of a person"])["encoder_hidden_states"]
-    assert torch.equal(together, apart)
+        together = family.encode(pipeline, ["photo of a person"])
+    assert all(torch.equal(apart[name], value) for name, value in together.items())
+
+
+@pytest.mark.parametrize("dual", [False, True])
+def test_the_zero_token_counts_as_all_that_diffusers_puts_there(without_t5, dual):
+    """Also in the gradient, with checkpointing, and where blocks attend to the image twice."""
+    family = open_family(str(without_t5))
+    pipeline = open_pipeline(str(without_t5), family.pipeline_class)
+    settings = dict(pipeline.transformer.config) | {
+        "dual_attention_layers": (0,) if dual else (),
+        "qk_norm": "rms_norm" if dual else None,
+    }
+    network = SD3Transformer2DModel.from_config(settings)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    prompts = ["photo of a person", "a dog"]
+    latents = torch.randn(2, settings["in_channels"], 8, 8)
+    times = torch.tensor([200.0, 700.0])
+    with torch.no_grad():
+        conditions = family.encode(pipeline, prompts)
+        text, _, pooled, _ = pipeline.encode_prompt(
+            prompts, prompts, prompts, do_classifier_free_guidance=False
+        )
+    assert text.shape[1] == conditions["encoder_hidden_states"].shape[1] + 255
+    network.train().enable_gradient_checkpointing()
+    weight = network.transformer_blocks[0].attn.to_k.weight
+
+    expected = network(latents, text, pooled, times).sample
+    (expected_gradient,) = torch.autograd.grad(expected.square().sum(), weight)
+    output = family.predict(network, latents, times, conditions)
+    (gradient,) = torch.autograd.grad(output.square().sum(), weight)
+    assert torch.allclose(output, expected, rtol=1e-4, atol=1e-4)
+    assert torch.allclose(gradient, expected_gradient, rtol=1e-3, atol=1e-3)
+    once = network(latents, conditions["encoder_hidden_states"], pooled, times).sample
+    assert not torch.allclose(once, expected, atol=0.01)
+    with torch.no_grad():  # and the pipeline, which knows nothing of it, samples as before
+        again = network(latents, text, pooled, times).sample
+    assert torch.allclose(again, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_pipeline_of_another_kind_is_named(pipelines, tmp_path):
