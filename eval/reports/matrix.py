@@ -66,7 +66,7 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
         The tables as Markdown.
 
     Raises:
-        FileNotFoundError: If the matrix is not finished.
+        FileNotFoundError: If no cell is finished.
     """
     rows: list[Row] = read_rows(output / RESULTS)
     manifest = read_manifest(output) or {}
@@ -244,7 +244,9 @@ def notes(rows: Sequence[Row], manifest: Mapping[str, Any] = MappingProxyType({}
     levels: dict[str, float] = {}
     for row in rows:
         levels[row["arm"]] = max(levels.get(row["arm"], 0.0), row.get("levels") or 0.0)
-    return [*sentences, *measured_budgets(manifest, levels), BOXES]
+    left = manifest.get("not_run", [])
+    unfinished = [f"Not run yet: {', '.join(left)}. The same command goes on."] if left else []
+    return [*unfinished, *sentences, *measured_budgets(manifest, levels), BOXES]
 
 
 def markdown(rows: Sequence[Row], manifest: Mapping[str, Any] = MappingProxyType({})) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -18,6 +19,7 @@ from eval.metrics.extra import MetricWeights
 from eval.reports.matrix import write_matrix_report
 from eval.studies.cells import Grid, owned, plan, run_cells, write_results
 from eval.studies.protection import facts_of
+from eval.studies.rows import Cell
 
 
 def run_matrix(
@@ -39,7 +41,8 @@ def run_matrix(
     A cell is a study in ``OUT/cells/ATTACK/PURIFICATION``, with its manifest, images and report. A
     person's protected images are computed once and kept in ``OUT/protected``.
     ``OUT/results.parquet`` has a row for each person, arm and cell; see
-    :func:`eval.studies.cells.collect`.
+    :func:`eval.studies.cells.collect`. Table and report are written after every cell, so a stopped
+    matrix leaves those of the finished ones.
 
     Args:
         people: Data set of persons (see datamodules.identities).
@@ -72,7 +75,10 @@ def run_matrix(
         attacks[attack].files()
 
     with owned(output):
-        finished = run_cells(
+        facts = facts_of(arms)
+        done: list[Cell] = []
+        text = ""
+        for cell in run_cells(
             cells,
             people,
             output,
@@ -85,12 +91,25 @@ def run_matrix(
             extra_metrics=extra_metrics,
             metric_weights=metric_weights,
             seed=seed,
-        )
-        done = list(finished)
-        if not is_first_process():
-            return None
-        write_results(output, done)
-        names = [f"{attack}/{purification}" for attack, purification in cells]
-        facts = facts_of(arms)
-        write_manifest(output, command="eval matrix", cells=names, seed=seed, **facts)
-        return write_matrix_report(output)
+        ):
+            done.append(cell)
+            if is_first_process():
+                text = _record(output, cells, done, seed, facts)
+        return text if is_first_process() else None
+
+
+def _record(
+    output: Path, cells: Sequence[Cell], done: Sequence[Cell], seed: int, facts: dict[str, Any]
+) -> str:
+    """Write table, manifest and page of the cells done so far; return the table as text."""
+    write_results(output, done)
+    write_manifest(
+        output,
+        command="eval matrix",
+        finished=len(done) == len(cells),
+        cells=["/".join(cell) for cell in done],
+        not_run=["/".join(cell) for cell in cells if cell not in done],
+        seed=seed,
+        **facts,
+    )
+    return write_matrix_report(output)

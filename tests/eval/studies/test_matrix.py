@@ -8,7 +8,7 @@ from engine.cli import run
 from eval.__main__ import main
 from eval.reports.comparisons import identity_score
 from eval.reports.matrix import change, figure, markdown
-from eval.studies.cells import Grid, plan
+from eval.studies.cells import Grid, plan, run_cells
 from models.faces.face_net import FaceNet
 
 SMALL = {"steps": 2, "samples": 2, "class_images": 2, "sample_steps": 2, "prior_weight": 0}
@@ -65,7 +65,9 @@ def config(pipelines, generator_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_grids_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_path, capsys):
+def test_two_grids_end_in_one_table_and_a_stopped_matrix_goes_on(
+    config, tmp_path, capsys, monkeypatch
+):
     arguments = ["matrix", "-c", str(config), "-o", str(tmp_path / "out")]
     assert run(main, arguments) == 0
     assert "Purification: jpeg75" in capsys.readouterr().out
@@ -85,7 +87,19 @@ def test_two_grids_end_in_one_table_and_a_stopped_matrix_goes_on(config, tmp_pat
     assert page.count("<img") == 2 * 3 * 2
     cell = tmp_path / "out" / "cells" / "lora_ti" / "jpeg75" / "people" / "1000000"
     assert len(list((cell / "rid").glob("purified_*.png"))) == 2
+    assert "Not run yet" not in page
     kept = (cell / "result.json").stat().st_mtime_ns
+
+    def stopped(*given, **settings):
+        yield next(run_cells(*given, **settings))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eval.studies.matrix.run_cells", stopped)
+        assert run(main, arguments) == 130
+    assert len(pq.read_table(tmp_path / "out" / "results.parquet")) == 2 * 2
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Not run yet: ti/none, lora_ti/jpeg75." in page
     (tmp_path / "out" / "cells" / "ti" / "none" / "people" / "1000001" / "result.json").unlink()
     assert run(main, arguments) == 0
     assert (cell / "result.json").stat().st_mtime_ns == kept
