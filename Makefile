@@ -19,12 +19,14 @@ help:
 	@echo "make clean  remove the environment and all outputs"
 
 demo: $(VENV)/installed
-	@echo "demo, 1 of 3: three drawn portraits are protected (seconds)"
+	@echo "demo, 1 of 4: three drawn portraits are protected (seconds)"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tiny portraits -o outputs/demo-portraits --people 3 --pictures 1 --first 1000000 --quiet
 	@OMP_NUM_THREADS=1 $(BIN)/python -m rid protect outputs/demo-portraits -o outputs/demo-protected --quiet
-	@echo "demo, 2 of 3: a diffusion model learns each person from images in four conditions (about six minutes)"
+	@echo "demo, 2 of 4: a diffusion model learns each person from images in four conditions (about six minutes)"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m eval personalize -c configs/eval/tiny_demo.yaml -o outputs/demo
-	@echo "demo, 3 of 3: edited copies are looked up, with and without activation (half a minute)"
+	@echo "demo, 3 of 4: one photo of each person is the prompt of an identity adapter; nothing is trained (half a minute)"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m eval personalize -c configs/eval/tiny_one_photo.yaml -o outputs/demo-one-photo
+	@echo "demo, 4 of 4: edited copies are looked up, with and without activation (half a minute)"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tiny demo -o outputs/demo
 	@echo "ISM is the identity score of the images that the attacker generates: lower is better protection. These are toy"
 	@echo "models and three drawn people; the figures say nothing about photographs. Open outputs/demo/report.html"

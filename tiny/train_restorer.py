@@ -27,7 +27,7 @@ def train_restorer(
         held_out: Number of portraits to validate on.
     """
     seed_everything(14, verbose=False)
-    total = steps or 4500
+    total = steps or 3000
     network = build_restorer(width=48, depth=4, blocks=2)
     train = DegradedPortraits(PortraitDataset(0, people, 1))
     validation = DegradedPortraits(PortraitDataset(VALIDATION_FIRST, held_out, 1))

@@ -6,6 +6,7 @@ import torch
 
 from models.denoisers import open_family
 from models.denoisers.sd3 import StableDiffusion3
+from models.faces.backends import load_faces
 from models.pipelines import open_pipeline
 from tests.conftest import SHIPPED
 from tests.tiny.use import check_use
@@ -68,3 +69,17 @@ def test_the_recipe(tmp_path, portraits):
     assert images.shape == (1, 3, family.side(pipeline), 64)
 
     check_use(folder, portraits, 1)
+
+
+def test_the_shipped_pipeline_draws_faces():
+    family = open_family(str(SHIPPED / "sd-c"))
+    assert (family.network, family.clip_encoders[1][0]) == ("transformer", "text_encoder_2")
+    pipeline = open_pipeline(str(SHIPPED / "sd-c"), family.pipeline_class)
+    images = pipeline(
+        ["photo of a person"] * 8,
+        num_inference_steps=20,
+        guidance_scale=3.0,
+        generator=torch.Generator().manual_seed(0),
+        output_type="pt",
+    ).images
+    assert load_faces(str(SHIPPED / "faces"))(images.float()).detected.sum() >= 6

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from eval.attacks.purification import Restoration
+from eval.attacks.purification import DownUp, Restoration
+from tests.conftest import SHIPPED
 from tiny.dataset import PortraitDataset
 from tiny.fitting import Place
 from tiny.restorer import DegradedPortraits, degrade
@@ -40,3 +41,13 @@ def test_the_recipe_gives_a_network_that_an_attacker_opens(tmp_path, portraits):
     assert restored.shape == (2, 3, 64, 64)
     assert ((restored >= 0) & (restored <= 1)).all()
     assert not torch.equal(restored[0], restored[1])
+
+
+def test_the_shipped_network_restores_more_than_scaling_back(portraits):
+    """At half size, which takes the protection's grain away."""
+
+    def error(method):
+        restored = method(portraits, torch.Generator())
+        return (restored - portraits).square().mean().item()
+
+    assert error(Restoration(str(SHIPPED / "restorer"))) < 0.8 * error(DownUp(0.5))
