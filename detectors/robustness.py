@@ -293,7 +293,8 @@ def row_text(one: Mapping[str, Any]) -> str:
         if one[name] is not None:
             low, high = one[f"{name}_low"], one[f"{name}_high"]
             bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"
-            where = f" among them at a prevalence of {one['prevalence']:g}"
-            words = name.replace("_", " ") + (where if name == "wrong" else "")
+            words = name.replace("_", " ")
+            if name == "wrong":
+                words += f" among them at a prevalence of {one['prevalence']:g}"
             figures.append(f"{words} {one[name]:.3f}{bounds}")
     return ", ".join(figures)
