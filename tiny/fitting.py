@@ -14,7 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from datamodules.datamodule import ImageDataModule
-from engine.files import write_text
+from engine.files import locked, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,9 @@ def fit(task: LightningModule, data: ImageDataModule, steps: int, folder: Path) 
 
     Returns:
         Wall time in seconds.
+
+    Raises:
+        ValueError: If another process trains in the folder.
     """
     start = time.monotonic()
     resume = folder / "resume.ckpt"
@@ -78,22 +81,23 @@ def fit(task: LightningModule, data: ImageDataModule, steps: int, folder: Path) 
     ]
     if not is_terminal:
         callbacks.append(StepLog())
-    Trainer(
-        max_steps=steps,
-        precision="bf16-mixed",
-        # The shipped weights come from a CPU; batches are drawn and edited there, too.
-        accelerator="cpu",
-        devices=1,
-        gradient_clip_val=1.0,
-        logger=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        val_check_interval=min(SAVE_INTERVAL_STEPS, steps),
-        check_val_every_n_epoch=None,
-        enable_progress_bar=is_terminal,
-        callbacks=callbacks,
-    ).fit(task, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
-    resume.unlink(missing_ok=True)
+    with locked(folder):
+        Trainer(
+            max_steps=steps,
+            precision="bf16-mixed",
+            # The shipped weights come from a CPU; batches are drawn and edited there, too.
+            accelerator="cpu",
+            devices=1,
+            gradient_clip_val=1.0,
+            logger=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            val_check_interval=min(SAVE_INTERVAL_STEPS, steps),
+            check_val_every_n_epoch=None,
+            enable_progress_bar=is_terminal,
+            callbacks=callbacks,
+        ).fit(task, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
+        resume.unlink(missing_ok=True)
     return time.monotonic() - start
 
 

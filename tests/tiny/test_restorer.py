@@ -1,8 +1,10 @@
 """The restoration network: its training images, its recipe, and that an attacker can use it."""
 
 import numpy as np
+import pytest
 import torch
 
+from engine.files import locked
 from eval.attacks.purification import DownUp, Restoration
 from tests.conftest import SHIPPED
 from tiny.dataset import PortraitDataset
@@ -51,3 +53,9 @@ def test_the_shipped_network_restores_more_than_scaling_back(portraits):
         return (restored - portraits).square().mean().item()
 
     assert error(Restoration(str(SHIPPED / "restorer"))) < 0.8 * error(DownUp(0.5))
+
+
+def test_a_second_training_in_the_same_folder_is_refused(tmp_path):
+    place = Place(tmp_path / "shipped", tmp_path / "work")
+    with locked(tmp_path / "work" / "restorer"), pytest.raises(ValueError, match="another run"):
+        train_restorer(place, "restorer", steps=1, people=8, held_out=1)
