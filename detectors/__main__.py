@@ -61,9 +61,9 @@ def test_options(parser: Parser) -> None:
 
 def test(settings: Any, output: Output) -> int:
     """Run ``test``; return 0 only if every image could be read."""
+    from detectors.calibration import check_prevalence
     from detectors.evaluate import measure, summary_text
     from detectors.gate import shortcut_warning
-    from detectors.verdicts import check_prevalence
     from engine.devices import is_first_process
 
     check_prevalence(settings.prevalence)

@@ -46,6 +46,13 @@ PRIOR = 0.5
 REMEDY = "fit it again with python -m detectors calibrate"
 
 
+def check_prevalence(prevalence: float | None) -> None:
+    """Raise ValueError if a share of generated images is not between 0 and 1; None is none."""
+    if prevalence is not None and not 0 < prevalence < 1:
+        msg = f"--prevalence is a share between 0 and 1, got {prevalence}"
+        raise ValueError(msg)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Platt scaling and operating points.
@@ -135,9 +142,7 @@ class Calibration:
             if not self.images:
                 msg = f"--prevalence needs a calibrated detector: {REMEDY}"
                 raise ValueError(msg)
-            if not 0 < prevalence < 1:
-                msg = f"--prevalence is a share between 0 and 1, got {prevalence}"
-                raise ValueError(msg)
+            check_prevalence(prevalence)
             bias = self.bias + log_odds(prevalence) - log_odds(self.prior)
             chosen = replace(chosen, bias=bias, prior=prevalence)
         return chosen

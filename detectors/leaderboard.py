@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from detectors.calibration import check_prevalence
 from detectors.leaderboard_cells import (
     NOTE,
     bounds_cell,
@@ -28,7 +29,7 @@ from detectors.summary import (
     figure,
     interval_of,
 )
-from detectors.verdicts import check_prevalence, row_at
+from detectors.verdicts import row_at
 from engine.files import write_text
 from engine.pages import shell
 from engine.pages.best import best_cells

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from datamodules.fake2m.facts import read_facts
 from datamodules.shards import local_shards
 from detectors import metrics
-from detectors.calibration import Calibration
+from detectors.calibration import Calibration, check_prevalence
 from detectors.crop_rule import CropRule
 from detectors.detector import load_detector
 from detectors.robustness_curves import write_curves
@@ -31,7 +31,6 @@ from detectors.scoring import (
 )
 from detectors.uncertainty import intervals, resampling_units, share_over_units
 from detectors.verdicts import (
-    check_prevalence,
     verdict_rates,
     verdicts_on,
     wrong_range,
@@ -287,9 +286,9 @@ def ends(bounds: Mapping[str, Interval | None]) -> Row:
 
 def row_text(one: Mapping[str, Any]) -> str:
     """Format a row: numbers of images, and its main figures with 95 % intervals."""
-    names = ("auc", "balanced_accuracy", "real_accused", "generated_found", "wrong")
+    rates = ("real_accused", "generated_found", "wrong", "verdicts_changed")
     figures = [f"{one['real']} + {one['generated']} images"]
-    for name in (*names, "verdicts_changed"):
+    for name in ("auc", "balanced_accuracy", *rates):
         if one[name] is not None:
             low, high = one[f"{name}_low"], one[f"{name}_high"]
             bounds = "" if low is None else f" [{low:.3f}, {high:.3f}]"

@@ -86,13 +86,6 @@ def row_at(record: Mapping[str, Any], max_fpr: float | None) -> dict[str, Any] |
     return None
 
 
-def check_prevalence(prevalence: float | None) -> None:
-    """Raise ValueError if a share of generated images is not between 0 and 1; None is none."""
-    if prevalence is not None and not 0 < prevalence < 1:
-        msg = f"--prevalence is a share between 0 and 1, got {prevalence}"
-        raise ValueError(msg)
-
-
 def wrong_share(row: Mapping[str, Any], prevalence: float) -> float | None:
     """Share of the verdicts "generated" that are wrong, at a share of generated images.
 

@@ -18,7 +18,6 @@ from torchvision.transforms.functional import normalize
 from transformers import CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from tiny.dataset import PortraitDataset
 from tiny.diffusion import SCHEDULE, LatentDataset
 from tiny.schedule import one_cycle
 
@@ -75,17 +74,6 @@ class ReferencePairs(Dataset[ReferenceItem]):
         other = (own + 1 + int(torch.randint(self.per_person - 1, (1,)))) % self.per_person
         reference = self.images[person * self.per_person + other]
         return ReferenceItem(**self.latents[index], reference=reference)
-
-
-@torch.no_grad()
-def draw(portraits: PortraitDataset, batch: int = 64) -> Tensor:
-    """Draw all portraits, (N, 3, S, S) uint8."""
-    drawn = []
-    for start in range(0, len(portraits), batch):
-        items = portraits.__getitems__(list(range(start, min(start + batch, len(portraits)))))
-        images = torch.stack([item["image"] for item in items])
-        drawn.append((images * 255).round().to(torch.uint8))
-    return torch.cat(drawn)
 
 
 def build_encoder(side: int, width: int, layers: int) -> CLIPVisionModelWithProjection:

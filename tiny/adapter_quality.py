@@ -6,7 +6,7 @@ import torch
 
 from eval.attacks.one_photo import IPAdapter
 from eval.attacks.single_image import Sampling
-from eval.metrics.identity import mean_embedding, similarities
+from eval.metrics.identity import mean_embedding, mean_similarity
 from models.faces.backends import load_faces
 from tiny.dataset import PortraitDataset
 from tiny.figures import Figure, mean, mean_share
@@ -41,21 +41,17 @@ def adapter_quality(
     centers = [mean_embedding(network(of_person[1:])) for of_person in images]
     sampling = Sampling(samples=SAMPLES, steps=25, guidance=3.0)
     attack = IPAdapter(pipeline, adapter, prompts=["photo of a person"], sampling=sampling)
-    scores: dict[str, list[float]] = {"the person": [], "the next person": [], "no photo": []}
-    seen = []
-    for number, of_person in enumerate(images):
-        generated = network(attack(of_person[:1]))
-        seen.append(float(generated.detected.double().mean()))
-        for name, center in (
-            ("the person", centers[number]),
-            ("the next person", centers[(number + 1) % people]),
-        ):
-            scores[name].append(float(similarities(generated, center).sum()) / SAMPLES)
+    generated = [network(attack(of_person[:1])) for of_person in images]
     # Without the photo all people get the same images.
     attack.pipeline.set_ip_adapter_scale(0.0)
-    generated = network(attack(images[0][:1]))
-    for center in centers:
-        scores["no photo"].append(float(similarities(generated, center).sum()) / SAMPLES)
+    without = network(attack(images[0][:1]))
+    compared = {
+        "the person": zip(generated, centers, strict=True),
+        "the next person": zip(generated, centers[1:] + centers[:1], strict=True),
+        "no photo": zip([without] * people, centers, strict=True),
+    }
+    scores = {name: [mean_similarity(*pair) for pair in pairs] for name, pairs in compared.items()}
+    seen = [float(faces_of.detected.double().mean()) for faces_of in generated]
     return {
         "identity_score": {name: mean(values, "people") for name, values in scores.items()},
         "face_share": mean_share(seen, "people", f"{SAMPLES} images"),

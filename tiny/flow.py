@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
-from models.denoisers.joint_attention import attend_to_repeated_tokens
-from models.denoisers.sd3 import TOKENS
+from models.denoisers.family import Conditions
+from models.denoisers.sd3 import TOKENS, run_network
 from models.taef2 import TAEF2
 from tiny.diffusion import LatentItem, build_text_encoder
 from tiny.schedule import one_cycle
@@ -109,7 +109,6 @@ class FlowTask(LightningModule):
     ) -> None:
         super().__init__()
         self.transformer = transformer
-        attend_to_repeated_tokens(transformer)
         self.text_encoders = nn.ModuleList(text_encoders)
         self.steps = steps
         self.lr = lr
@@ -138,23 +137,19 @@ class FlowTask(LightningModule):
         noisy = (1 - share) * latents + share * noise
         # The fused kernel's bfloat16 backward pass is several times slower on a CPU.
         with sdpa_kernel(SDPBackend.MATH):
-            text, pooled = self.encode(tokens)
-            count = {"last_token_count": times.new_full(times.shape, TOKENS)}
-            velocity = self.transformer(
-                noisy, text, pooled, 1000 * times, joint_attention_kwargs=count
-            ).sample.float()
-        return (velocity - (noise - latents)).square().mean()
+            velocity = run_network(self.transformer, noisy, 1000 * times, self.encode(tokens))
+        return (velocity.float() - (noise - latents)).square().mean()
 
-    def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode captions as StableDiffusion3Pipeline does, with one zero token for all.
-
-        Returns:
-            Hidden states, (B, CAPTION_TOKENS + 1, width), and pooled ones, (B, width).
-        """
+    def encode(self, tokens: Tensor) -> Conditions:
+        """Encode captions as :class:`models.denoisers.sd3.StableDiffusion3` does without T5."""
         outputs = [encoder(tokens, output_hidden_states=True) for encoder in self.text_encoders]
         text = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
         pooled = torch.cat([output.text_embeds for output in outputs], dim=-1)
-        return F.pad(text, (0, 0, 0, 1)), pooled
+        return {
+            "encoder_hidden_states": F.pad(text, (0, 0, 0, 1)),
+            "pooled_projections": pooled,
+            "last_token_count": pooled.new_full(pooled.shape[:1], TOKENS),
+        }
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return one_cycle(self, self.lr, self.steps)

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import Swin2SRConfig, Swin2SRForImageSuperResolution
 
-from images.io import to_uint8
 from images.transforms.codecs import jpeg
 from images.transforms.filters import Noise, gaussian_blur
 from images.transforms.geometry import resize
@@ -23,6 +22,7 @@ from images.transforms.protocol import Edit, RGBImage
 from images.transforms.views import to_tensor
 from tiny.dataset import PortraitDataset
 from tiny.schedule import one_cycle
+from tiny.train_sources import draw_or_read
 
 SCALE = 2
 """Factor by which the network enlarges an image."""
@@ -41,11 +41,7 @@ class DegradedPortraits(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(self, portraits: PortraitDataset) -> None:
-        batches = []
-        for indices in torch.arange(len(portraits)).split(64):
-            items = portraits.__getitems__(indices.tolist())
-            batches.append(to_uint8(torch.stack([item["image"] for item in items])))
-        self.images = torch.cat(batches).permute(0, 2, 3, 1).numpy()
+        self.images = draw_or_read(portraits).permute(0, 2, 3, 1).numpy()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -11,14 +11,13 @@ from tiny.adapter import (
     AdapterTask,
     ReferencePairs,
     build_encoder,
-    draw,
     initial_weights,
     save_adapter,
 )
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import LatentDataset, tokenize
 from tiny.fitting import Place, fit, record
-from tiny.train_sources import VALIDATION_FIRST
+from tiny.train_sources import VALIDATION_FIRST, draw_or_read
 
 WIDTH = 128
 """Width of the image encoder."""
@@ -53,7 +52,7 @@ def train_adapter(
     def pairs(first: int, count: int) -> ReferencePairs:
         portraits = PortraitDataset(first, count, PICTURES)
         latents = LatentDataset.encode(portraits, pipeline.vae, pipeline.tokenizer)
-        return ReferencePairs(latents, draw(portraits), PICTURES)
+        return ReferencePairs(latents, draw_or_read(portraits), PICTURES)
 
     # Train.
     empty, plain = tokenize(pipeline.tokenizer, ["", "photo of a person"])

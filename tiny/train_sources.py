@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
+from images.io import to_uint8
 from tiny.dataset import PortraitDataset
 from tiny.fitting import Place
 from tiny.folder import CaptionedImages, split_folder
@@ -36,3 +40,12 @@ def sources(
     train = PortraitDataset(0, people, pictures)
     held_out = PortraitDataset(VALIDATION_FIRST, unseen, 1)
     return train, held_out, f"{people} identities x {pictures} images"
+
+
+def draw_or_read(images: Captioned, batch: int = 64) -> Tensor:
+    """Draw or read all images, (N, 3, S, S) uint8."""
+    parts = []
+    for indices in torch.arange(len(images)).split(batch):
+        items = images.__getitems__(indices.tolist())
+        parts.append(to_uint8(torch.stack([item["image"] for item in items])))
+    return torch.cat(parts)

@@ -15,10 +15,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import to_uint8
-from tiny.dataset import PortraitDataset
-from tiny.folder import CaptionedImages
 from tiny.schedule import one_cycle
+from tiny.train_sources import Captioned, draw_or_read
 
 SIDE = 32
 """Side of the model's images in pixels."""
@@ -41,12 +39,8 @@ class PurifierViews(Dataset[dict[str, Tensor]]):
         images: Items with ``image``, (3, S, S) in [0, 1], S at least ``SIDE``.
     """
 
-    def __init__(self, images: PortraitDataset | CaptionedImages) -> None:
-        batches = []
-        for indices in torch.arange(len(images)).split(64):
-            items = images.__getitems__(indices.tolist())
-            batches.append(to_uint8(torch.stack([item["image"] for item in items])))
-        self.images = torch.cat(batches)
+    def __init__(self, images: Captioned) -> None:
+        self.images = draw_or_read(images)
 
     def __len__(self) -> int:
         return len(self.images)

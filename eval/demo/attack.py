@@ -15,7 +15,7 @@ from eval.demo.image_files import save_full_size
 from eval.demo.protect import protect_rgb
 from eval.demo.sessions import Sessions
 from eval.demo.tab import Given, Tab
-from eval.metrics.identity import mean_embedding, similarities
+from eval.metrics.identity import mean_embedding, mean_similarity
 from images.io import to_uint8, without_metadata
 from images.photo import Photo
 from images.transforms import RGBImage
@@ -85,7 +85,7 @@ def add(model: str, attacker: str, faces: str, sessions: Sessions) -> None:
             count = int(found.detected.sum())
             alike = "no face in the photos to compare with"
             if center is not None:
-                alike = f"{float(similarities(found, center).sum()) / len(generated):.2f}"
+                alike = f"{mean_similarity(found, center):.2f}"
             rows.append([arm, alike, f"{count} of {len(generated)}"])
             for number, image in enumerate(_arrays(generated), start=1):
                 file = given.file(place, f"{arm}-made-{number}.png")

@@ -86,6 +86,11 @@ def similarities(faces: Faces, center: Tensor) -> Tensor:
     return faces.embeddings[faces.detected] @ center
 
 
+def mean_similarity(faces: Faces, center: Tensor) -> float:
+    """Mean of :func:`similarities` over all images; one without a detected face counts as 0."""
+    return float(similarities(faces, center).sum() / len(faces.detected))
+
+
 def mean_embedding(faces: Faces) -> Tensor:
     """Unit-length mean of the embeddings of the detected faces, (D,).
 

@@ -17,7 +17,7 @@ from engine.devices import Process, is_first_process, start_processes
 from engine.files import atomic_write, locked, remove_partials
 from engine.job import JobOptions
 from engine.journal import read_journal
-from engine.manifest import read_manifest
+from engine.manifest import read_manifest, write_manifest
 from eval.arms import Arm
 from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
@@ -133,8 +133,8 @@ def run_cells(
     options: JobOptions | None = None,
     budget_minutes: float | None = None,
     **settings: Any,
-) -> Iterator[Cell]:
-    """Run the unfinished cells in their order; yield each when it is finished.
+) -> Iterator[tuple[Cell, bool]]:
+    """Run the unfinished cells in their order.
 
     Args:
         cells: The cells.
@@ -147,6 +147,9 @@ def run_cells(
         budget_minutes: End before the first cell that would last beyond so many minutes, judging
             by the finished ones; None for no end.
         settings: More arguments of :func:`eval.studies.protection.run_study`.
+
+    Yields:
+        Each cell when it is finished, and whether it was not before.
     """
     pace = Pace(budget_minutes)
     process = None
@@ -156,7 +159,8 @@ def run_cells(
     for number, cell in enumerate(cells, start=1):
         attack, purification = cell
         folder = cell_folder(output, cell)
-        if not _may_start(cell, folder, pace, process):
+        was_finished = _is_finished(folder)
+        if not _may_start(cell, was_finished, pace, process):
             return
         if is_first_process():
             log.info(
@@ -181,15 +185,17 @@ def run_cells(
         pace.measured[cell] = max(
             (time.monotonic() - begin) / 60, minutes_of(folder) / (process.world if process else 1)
         )
-        yield cell
+        yield cell, not was_finished
 
 
-def _may_start(cell: Cell, folder: Path, pace: Pace, process: Process | None) -> bool:
+def _is_finished(folder: Path) -> bool:
+    """Return True if a cell's study is finished."""
+    return bool((read_manifest(folder) or {}).get("finished"))
+
+
+def _may_start(cell: Cell, is_finished: bool, pace: Pace, process: Process | None) -> bool:
     """Return True on every process if the first finds a cell finished, or within the budget."""
-    if process is None:
-        return True
-    finished = bool((read_manifest(folder) or {}).get("finished"))
-    return bool(process.of_first(finished or pace.fits(cell)))
+    return process is None or bool(process.of_first(is_finished or pace.fits(cell)))
 
 
 def cell_folder(output: Path, cell: Cell) -> Path:
@@ -206,12 +212,28 @@ def minutes_of(folder: Path) -> float:
     return sum(sum(result.get("minutes", {}).values()) for result in results)
 
 
-def write_results(output: Path, cells: Sequence[Cell]) -> list[Row]:
-    """Write ``results.parquet`` with the rows of finished cells, and return them."""
-    rows = collect(output, cells)
+def record_cells(
+    output: Path, command: str, cells: Sequence[Cell], done: Sequence[Cell], **facts: Any
+) -> None:
+    """Write ``results.parquet`` with the rows of the finished cells, and the manifest.
+
+    Args:
+        output: Folder of the results.
+        command: Command of the run.
+        cells: All cells.
+        done: The finished ones.
+        facts: Further entries of the manifest.
+    """
     with atomic_write(output / RESULTS) as partial:
-        pq.write_table(pa.Table.from_pylist(rows), partial)
-    return rows
+        pq.write_table(pa.Table.from_pylist(collect(output, done)), partial)
+    write_manifest(
+        output,
+        command=command,
+        finished=len(done) == len(cells),
+        cells=["/".join(cell) for cell in done],
+        not_run=["/".join(cell) for cell in cells if cell not in done],
+        **facts,
+    )
 
 
 def collect(output: Path, cells: Sequence[Cell]) -> list[Row]:

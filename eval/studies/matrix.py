@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch.utils.data import Dataset
 
 from datamodules.identities import as_people
 from engine.devices import is_first_process
 from engine.job import JobOptions
-from engine.manifest import write_manifest
 from eval.arms import Arm
 from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.matrix import write_matrix_report
-from eval.studies.cells import Grid, owned, plan, run_cells, write_results
+from eval.studies.cells import Grid, owned, plan, record_cells, run_cells
 from eval.studies.protection import facts_of
 from eval.studies.rows import Cell
 
@@ -75,10 +73,9 @@ def run_matrix(
         attacks[attack].files()
 
     with owned(output):
-        facts = facts_of(arms)
+        facts = facts_of(arms) | {"seed": seed}
         done: list[Cell] = []
-        text = ""
-        for cell in run_cells(
+        for cell, is_new in run_cells(
             cells,
             people,
             output,
@@ -93,23 +90,10 @@ def run_matrix(
             seed=seed,
         ):
             done.append(cell)
-            if is_first_process():
-                text = _record(output, cells, done, seed, facts)
-        return text if is_first_process() else None
-
-
-def _record(
-    output: Path, cells: Sequence[Cell], done: Sequence[Cell], seed: int, facts: dict[str, Any]
-) -> str:
-    """Write table, manifest and page of the cells done so far; return the table as text."""
-    write_results(output, done)
-    write_manifest(
-        output,
-        command="eval matrix",
-        finished=len(done) == len(cells),
-        cells=["/".join(cell) for cell in done],
-        not_run=["/".join(cell) for cell in cells if cell not in done],
-        seed=seed,
-        **facts,
-    )
-    return write_matrix_report(output)
+            if is_new and len(done) < len(cells) and is_first_process():
+                record_cells(output, "eval matrix", cells, done, **facts)
+                write_matrix_report(output)
+        if not is_first_process():
+            return None
+        record_cells(output, "eval matrix", cells, done, **facts)
+        return write_matrix_report(output)

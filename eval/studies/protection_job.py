@@ -25,7 +25,7 @@ from eval.attacks.personalization.attack import Learned, Personalization
 from eval.attacks.personalization.weights import save_learned
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import ExtraMetrics
-from eval.metrics.identity import IdentityPreservation, mean_embedding, similarities
+from eval.metrics.identity import IdentityPreservation, mean_embedding, mean_similarity
 from eval.metrics.quality import brisque, fidelity, quantize
 from eval.studies.results import result_file, save_all
 from images.io import open_photo
@@ -260,8 +260,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         except ValueError as error:
             msg = f"{person['name']}: {error}"
             raise ValueError(msg) from error
-        faces = self.faces(person["train"])
-        return float(similarities(faces, center).sum() / len(faces.detected))
+        return mean_similarity(self.faces(person["train"]), center)
 
     def _protect(self, name: str, person: Person, seed: int) -> Tensor:
         """Protect a person's images, or load their protected images."""

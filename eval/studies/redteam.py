@@ -12,14 +12,14 @@ import numpy as np
 from datamodules.matched_people import Leftovers, MatchedPeople
 from engine.devices import is_first_process
 from engine.job import JobOptions
-from engine.manifest import claim, write_manifest
+from engine.manifest import claim
 from eval.arms import Arm, Clean, Folder
 from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.redteam import write_redteam_report
 from eval.reports.verdicts import CellVerdict
-from eval.studies.cells import Grid, owned, plan, run_cells, write_results
+from eval.studies.cells import Grid, owned, plan, record_cells, run_cells
 from eval.studies.protection import check_clean_fraction, facts_of
 from eval.studies.rows import Cell
 from images.io import open_photo, to_uint8
@@ -126,11 +126,13 @@ def run_redteam(
         if is_first_process():
             claim(output, "eval redteam", settings)
             facts = facts_of(arms) | {
+                "settings": settings,
+                "seed": seed,
                 "leftovers": asdict(people.leftovers),
                 "bound": measure_bound(people, theirs),
             }
         done: list[Cell] = []
-        for cell in run_cells(
+        for cell, is_new in run_cells(
             cells,
             people,
             output,
@@ -146,35 +148,15 @@ def run_redteam(
             seed=seed,
         ):
             done.append(cell)
-            if is_first_process():
-                _record(output, settings, facts, cells, done)
+            if is_new and len(done) < len(cells) and is_first_process():
+                record_cells(output, "eval redteam", cells, done, **facts)
+                write_redteam_report(output)
         if not is_first_process():
             return None
-        headline, verdicts = _record(output, settings, facts, cells, done)
+        record_cells(output, "eval redteam", cells, done, **facts)
+        headline, verdicts = write_redteam_report(output)
         left = [cell for cell in cells if cell not in done]
         return RedTeam(headline, verdicts, output / "report.html", left, people.leftovers)
-
-
-def _record(
-    output: Path,
-    settings: dict[str, Any],
-    facts: dict[str, Any],
-    cells: Sequence[Cell],
-    done: Sequence[Cell],
-) -> tuple[str, list[CellVerdict]]:
-    """Write table, manifest and page of the cells done so far; return headline and verdicts."""
-    write_results(output, done)
-    write_manifest(
-        output,
-        command="eval redteam",
-        finished=len(done) == len(cells),
-        settings=settings,
-        seed=settings["seed"],
-        cells=["/".join(cell) for cell in done],
-        not_run=["/".join(cell) for cell in cells if cell not in done],
-        **facts,
-    )
-    return write_redteam_report(output)
 
 
 def measure_bound(people: MatchedPeople, arm: Folder) -> dict[str, float]:

@@ -70,6 +70,6 @@ def _normed(parts: list[Tensor], of_image: nn.Module | None, of_text: nn.Module 
 
 def attend_to_repeated_tokens(network: Any) -> None:
     """Give a transformer of Stable Diffusion 3 this attention, in place, if it has another."""
-    processors = network.attn_processors.values()
-    if not all(isinstance(processor, RepeatedTokenAttention) for processor in processors):
+    # all layers have one kind; to list them takes a while in a hot loop
+    if not isinstance(network.transformer_blocks[0].attn.processor, RepeatedTokenAttention):
         network.set_attn_processor(RepeatedTokenAttention())

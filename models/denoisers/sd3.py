@@ -54,12 +54,20 @@ class StableDiffusion3(Family):
         self, network: Any, latents: Tensor, timesteps: Tensor, conditions: Conditions
     ) -> Tensor:
         check_even(latents)
-        inputs: dict[str, Any] = dict(conditions)
-        if (count := inputs.pop("last_token_count", None)) is not None:
-            attend_to_repeated_tokens(network)
-            inputs["joint_attention_kwargs"] = {"last_token_count": count}
-        output: Tensor = network(latents, timestep=timesteps, **inputs).sample
-        return output
+        return run_network(network, latents, timesteps, conditions)
 
     def side(self, pipeline: Any) -> int:
         return int(pipeline.transformer.config.sample_size * pipeline.vae_scale_factor)
+
+
+def run_network(network: Any, latents: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
+    """Predict velocities; see :meth:`StableDiffusion3.predict`.
+
+    ``last_token_count`` of the conditions, (B,), says how often the last text token counts.
+    """
+    inputs: dict[str, Any] = dict(conditions)
+    if (count := inputs.pop("last_token_count", None)) is not None:
+        attend_to_repeated_tokens(network)
+        inputs["joint_attention_kwargs"] = {"last_token_count": count}
+    output: Tensor = network(latents, timestep=timesteps, **inputs).sample
+    return output

@@ -1,5 +1,7 @@
 """The matrix through its real entry point, on small untrained parts."""
 
+import shutil
+
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -94,6 +96,7 @@ def test_two_grids_end_in_one_table_and_a_stopped_matrix_goes_on(
         yield next(run_cells(*given, **settings))
         raise KeyboardInterrupt
 
+    shutil.rmtree(tmp_path / "out" / "cells" / "lora_ti" / "none")
     with monkeypatch.context() as patch:
         patch.setattr("eval.studies.matrix.run_cells", stopped)
         assert run(main, arguments) == 130
