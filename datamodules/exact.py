@@ -87,6 +87,12 @@ class ExactBatch(NamedTuple):
     inputs: list[Tensor]
     unread: list[dict[str, Any]]
 
+    @property
+    def factors(self) -> list[float] | None:
+        """Factors by which the view scaled the images; None for features."""
+        factors = [sample["factor"] for sample in self.samples]
+        return None if None in factors else factors
+
 
 def read_batches(batch_size: int, samples: Iterator[dict[str, Any]]) -> Iterator[ExactBatch]:
     """Group samples of :func:`read_exactly` into batches; damaged ones count."""

@@ -23,6 +23,7 @@ from images.png import decode_rows, plain_size
 from images.transforms import Edit, RGBImage
 from images.transforms.crops import Crops
 from images.transforms.views import View, as_input, channels_first
+from images.transforms.windows import Size
 
 MAX_CORRUPT_IN_A_ROW = 1000
 """Number of consecutive damaged images that ends a run."""
@@ -42,8 +43,8 @@ def decode_sample(
         edit: Edit applied to the image before the view.
 
     Returns:
-        ``image``, (3, S, S) uint8, (K, 3, S, S) of crops, or (D,) of a shard of features; ``label``
-        and ``record``.
+        ``image``, (3, S, S) uint8, (K, 3, S, S) of crops, or (D,) of a shard of features;
+        ``factor`` by which the view scaled the image, None for features; ``label`` and ``record``.
 
     Raises:
         UnreadableImage: If the image is damaged or missing.
@@ -58,15 +59,16 @@ def decode_sample(
         if edit is not None:
             msg = f"{sample.name}: features cannot be edited; name shards of images"
             raise ValueError(msg)
-        return {"image": sample.features[int(rng.integers(len(sample.features)))]} | known
+        chosen = sample.features[int(rng.integers(len(sample.features)))]
+        return {"image": chosen, "factor": None} | known
     # images: without an edit, only the part that the view needs is decoded
     content = sample.image or b""
     if edit is None:
-        image_u8 = decode_view(content, sample.name, view, rng)
+        image_u8, size = decode_view(content, sample.name, view, rng)
     else:
         rgb = edit(decode_image(content, sample.name), rng)
-        image_u8 = apply_view(rgb, view, rng)
-    return {"image": channels_first(image_u8)} | known
+        image_u8, size = apply_view(rgb, view, rng), rgb.shape[:2]
+    return {"image": channels_first(image_u8), "factor": view.factor(size)} | known
 
 
 def parse_sample_record(sample: ShardSample) -> dict[str, Any]:
@@ -99,10 +101,10 @@ def apply_view(rgb: RGBImage, view: View | Crops, rng: np.random.Generator) -> N
 
 def decode_view(
     content: bytes, name: str, view: View | Crops, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+) -> tuple[NDArray[np.uint8], Size]:
     """Take the view, (S, S, 3), or the crops, (K, S, S, 3), of an image file.
 
-    Only the rows that the view needs are decoded.
+    Only the rows that the view needs are decoded. Also returns the image's height and width.
 
     Args:
         content: The file's bytes.
@@ -117,11 +119,12 @@ def decode_view(
     if size is not None:
         state = rng.bit_generator.state
         try:
-            return view.read(size, partial(decode_rows, content), rng)
+            return view.read(size, partial(decode_rows, content), rng), size
         except RuntimeError:
             # fall back to the general decoder, which reports any damage
             rng.bit_generator.state = state
-    return apply_view(decode_image(content, name), view, rng)
+    rgb = decode_image(content, name)
+    return apply_view(rgb, view, rng), rgb.shape[:2]
 
 
 def decode_image(content: bytes, name: str) -> RGBImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,10 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from checkpoints.folders import model_path
-from datamodules.exact import feature_width
+from datamodules.exact import ExactBatch, feature_width
 from datamodules.shards import StoredShard
 from detectors.calibration import RATES, Calibration
 from detectors.calibration_record import DomainData
@@ -42,19 +42,24 @@ UNLIKE = "unlike/"
 
 
 class CalibrationJob(ScoreJob):
-    """Job that writes scores and features of every question."""
+    """Job that writes scores, features and factors of scaling of every question."""
 
-    def outputs(self, detector: Detector, views: Sequence[Tensor]) -> Rows:
-        logits, features = detector.logits_and_features_of(views)
-        return [{"logit": a, "features": b} for a, b in zip(logits, features, strict=True)]
+    def outputs(self, detector: Detector, batch: ExactBatch) -> Rows:
+        logits, features = detector.logits_and_features_of(batch.inputs)
+        factors = batch.factors or [math.nan] * len(logits)
+        rows = []
+        for logit, feature, factor in zip(logits, features, factors, strict=True):
+            rows.append({"logit": logit, "features": feature, "factor": factor})
+        return rows
 
     def write(self, source: Question, finished: tuple[Rows, list[str]]) -> dict[str, Any]:
         rows, _ = finished
         features = [row.pop("features") for row in rows]
+        factors = [row.pop("factor") for row in rows]
         if rows:
             target = self.feature_file(source.name)
             with atomic_write(target) as partial, partial.open("wb") as stream:
-                np.save(stream, np.stack(features).astype(np.float32))
+                np.save(stream, np.c_[np.stack(features), factors].astype(np.float32))
         return super().write(source, finished)
 
     def exists(self, source: Question, row: dict[str, Any]) -> bool:
@@ -63,13 +68,20 @@ class CalibrationJob(ScoreJob):
 
     def feature_file(self, name: str) -> Path:
         """Return the file of a question's features."""
-        return self.folder / f"{name}.npy"
+        return self.folder / f"{name}.features.npy"
 
-    def features(self, answers: Answers, questions: Sequence[Question]) -> Floats:
-        """Read the features of questions, (N, D), in the order of :meth:`Answers.of`."""
+    def features(
+        self, answers: Answers, questions: Sequence[Question]
+    ) -> tuple[Floats, Floats | None]:
+        """Read features, (N, D), and factors, (N,), in the order of :meth:`Answers.of`.
+
+        The factors are None for shards of features.
+        """
         names = [question.name for question in questions if question.name in answers.scores]
         parts = [np.load(self.feature_file(name), allow_pickle=False) for name in names]
-        return np.concatenate(parts).astype(np.float64)
+        joined = np.concatenate(parts).astype(np.float64)
+        factors = joined[:, -1]
+        return joined[:, :-1], None if np.isnan(factors).any() else factors
 
 
 def calibrate(
@@ -121,18 +133,18 @@ def calibrate(
     if answers is None:
         return None
     scores = answers.of(questions)
-    features = job.features(answers, questions)
+    features, factors = job.features(answers, questions)
     other_features = None
     if others:
         answers.of(other_questions)  # tells if none can be read
-        other_features = job.features(answers, other_questions)
+        other_features, _ = job.features(answers, other_questions)
     shutil.rmtree(record)
     has_folder = target.is_dir()
     if not has_folder:
         # scoring may have changed the precision of the weights
         detector = load_detector(name)
     calibration = with_data(Calibration.fit(scores, rates, rule), shards, histories)
-    detector.domain, guard = fit_domain(scores, features, other_features)
+    detector.domain, guard = fit_domain(scores, features, other_features, factors)
     if guard is not None and others:
         guard = replace(guard, unlike_shards=shard_hashes(others))
     detector.calibration = replace(calibration, domain=guard)
@@ -180,7 +192,10 @@ def find_unlike(
 
 
 def fit_domain(
-    scores: Scores, features: Floats, unlike: Floats | None = None
+    scores: Scores,
+    features: Floats,
+    unlike: Floats | None = None,
+    factors: Floats | None = None,
 ) -> tuple[Domain | None, DomainData | None]:
     """Fit the guard against images unlike those of the calibration, with its record.
 
@@ -188,13 +203,16 @@ def fit_domain(
         scores: Scores of N images.
         features: (N, D) features of them.
         unlike: (M, D) features of images unlike those of the calibration; None for none.
+        factors: (N,) factors by which the view scaled the images; None if unknown.
 
     Returns:
         The guard and its record, whose hash is set when it is saved; None if there are too few
         images or no features.
     """
     units = resampling_units(scores)
-    domain = Domain.fit(features, scores.label, units, unlike) if features.shape[1] else None
+    if not features.shape[1]:
+        return None, None
+    domain = Domain.fit(features, scores.label, units, unlike, factors)
     if domain is None:
         return None, None
     fitted = int(halves(units).sum())

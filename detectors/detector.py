@@ -159,7 +159,9 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         """
         return pooled_logits(self, self.calibration.crops, views, self.network)
 
-    def outputs_of(self, views: Sequence[Tensor]) -> list[Output]:
+    def outputs_of(
+        self, views: Sequence[Tensor], factors: Sequence[float] | None = None
+    ) -> list[Output]:
         """Compute logits, and distances from the classes of the calibration.
 
         Precomputed features have no distances for a detector that was calibrated on images, whose
@@ -167,13 +169,15 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
 
         Args:
             views: See :meth:`logits_of`.
+            factors: Factor by which the view scaled each image; see
+                :meth:`images.transforms.views.View.factor`. None if unknown.
         """
         if self.domain is None:
             return [Output(logit) for logit in self.logits_of(views)]
         logits, features = self.logits_and_features_of(views)
         if features.shape[1] < len(self.domain.scale):
             return [Output(logit) for logit in logits]
-        distances = self.domain.distances(features).tolist()
+        distances = self.domain.distances(features, factors).tolist()
         return [Output(*one) for one in zip(logits, map(tuple, distances), strict=True)]
 
     def predict(self, images: Images) -> list[Prediction]:
@@ -196,7 +200,8 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         for start in range(0, len(given), PREDICT_BATCH_SIZE):
             batch = given[start : start + PREDICT_BATCH_SIZE]
             views = [self.view_of(image.photo.rgb) for image in batch]
-            for image, output in zip(batch, self.outputs_of(views), strict=True):
+            factors = [self.view.factor(image.photo.rgb.shape[:2]) for image in batch]
+            for image, output in zip(batch, self.outputs_of(views, factors), strict=True):
                 probability = float(self.calibration.probability(np.array(output.logit)))
                 verdict, reason = self.calibration.judge(output)
                 predictions.append(

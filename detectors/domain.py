@@ -5,7 +5,8 @@ Each class has a Gaussian of its features: some principal components, and one va
 An image is outside of a class if it is farther than a conformal bound. Gaussian and bound are
 fitted on different halves of the calibration set. With images unlike those of the calibration,
 there is also a :class:`~detectors.separator.Separator`, and an image is outside if either says so;
-each has half of the rate.
+each has half of the rate. An image is outside of both classes, too, if the view scales it by a
+factor far from those of the calibration: features of a reduced photograph hide its kind.
 """
 
 from __future__ import annotations
@@ -32,8 +33,14 @@ RATE = 0.05
 COMPONENTS = 32
 """Principal components of a class."""
 
+FACTOR_MARGIN = 2.0
+"""Ratio of an outside image's factor of scaling to the farthest of the calibration."""
+
 NAMES = ("scale", "mean", "components", "variance", "residual", "bound")
 """Arrays of the file."""
+
+FACTORS = "factors"
+"""Another array of the file, if the factors are known."""
 
 Floats = NDArray[np.float64]
 
@@ -50,6 +57,8 @@ class Domain:
         residual: (2,) variance of the other directions.
         bound: (2,) distances from which an image is outside.
         separator: Separator from images unlike those of the calibration; None without such images.
+        factors: (2,) least and largest factor by which the view may scale an image; None if those
+            of the calibration are unknown.
     """
 
     scale: Floats
@@ -59,6 +68,7 @@ class Domain:
     residual: Floats
     bound: Floats
     separator: Separator | None = None
+    factors: Floats | None = None
 
     @classmethod
     def fit(
@@ -67,6 +77,7 @@ class Domain:
         label: NDArray[np.int64],
         units: NDArray[np.str_],
         unlike: Floats | None = None,
+        factors: Floats | None = None,
     ) -> Domain | None:
         """Fit to the features of a calibration set.
 
@@ -76,6 +87,7 @@ class Domain:
             units: (N,) name of each image's unit, such as an image and its reconstruction. A unit
                 is in one half.
             unlike: (M, D) features of images unlike those of the calibration; None for none.
+            factors: (N,) factors by which the view scaled the images; None if unknown.
 
         Returns:
             The domain; None if a class has too few images.
@@ -97,9 +109,12 @@ class Domain:
         values = {"scale": scale, "mean": mean, "components": components, "variance": variance}
         values |= {"residual": residual, "bound": np.ones(2)}
         stored = {name: _stored(name, array) for name, array in values.items()}
-        domain = cls(**stored, separator=None)
+        limits = None if factors is None else _limits(factors[first_half])
+        domain = cls(**stored, separator=None, factors=limits)
         ranked_label = label[~first_half]
         distances = domain.distances(ranked)
+        if factors is not None:
+            distances[domain.scaling_distances(factors[~first_half]) > 1] = np.inf
         own = [distances[ranked_label == of, of] for of in (0, 1)]
         bound = np.array([conformal_bound(values, rate) for values in own], dtype=np.float64)
         domain = replace(domain, bound=_stored("bound", bound))
@@ -109,14 +124,15 @@ class Domain:
         separator = Separator.fit(fitted / unit, ranked / unit, ranked_label, unlike / unit, rate)
         return replace(domain, separator=separator)
 
-    def distances(self, features: Floats) -> Floats:
+    def distances(self, features: Floats, factors: Sequence[float] | None = None) -> Floats:
         """Compute distances from both classes, (N, 2); above 1 is outside.
 
-        They are in units of the bounds, or 1 + the log-odds above the separator's bound if that is
-        more.
+        They are in units of the bounds, or 1 + the log-odds above the separator's bound, or the
+        ratio of the factor to its limit if that is more.
 
         Args:
             features: (N, D) features; further columns are left out.
+            factors: (N,) factors by which the view scaled the images; None if unknown.
 
         Raises:
             ValueError: If there are too few features.
@@ -133,12 +149,23 @@ class Domain:
             rest = np.maximum((centered**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
             square = (inside**2 / self.variance[of]).sum(axis=1) + rest / self.residual[of]
             distances[:, of] = np.sqrt(square) / self.bound[of]
-        if self.separator is None:
-            return distances
-        return np.maximum(distances, self.separator.distances(scaled))
+        if self.separator is not None:
+            distances = np.maximum(distances, self.separator.distances(scaled))
+        if self.factors is not None and factors is not None:
+            of_scaling = self.scaling_distances(np.array(factors))
+            distances = np.maximum(distances, of_scaling[:, None])
+        return distances
+
+    def scaling_distances(self, factors: Floats) -> Floats:
+        """Compute the ratio of factors, (N,), to their limit, (N,); above 1 is outside."""
+        assert self.factors is not None
+        least, largest = self.factors
+        return np.maximum(least / factors, factors / largest)
 
     def tensor_distances(self, features: torch.Tensor) -> torch.Tensor:
         """Compute :meth:`distances` of a tensor, in its precision, for exported networks.
+
+        Factors of scaling are left out.
 
         Args:
             features: (N, D) features.
@@ -170,6 +197,8 @@ class Domain:
             arrays[name] = np.ascontiguousarray(getattr(self, name), dtype=_kind(name))
         if self.separator is not None:
             arrays |= self.separator.arrays()
+        if self.factors is not None:
+            arrays[FACTORS] = self.factors.astype(np.float32)
         with atomic_write(folder / FILE) as partial:
             save_file(arrays, partial)
         return file_digest(folder / FILE)
@@ -200,7 +229,8 @@ class Domain:
             raise ValueError(msg)
         arrays = {name: values.double().numpy() for name, values in tensors.items()}
         separator = Separator.of(arrays)
-        return cls(**{name: arrays[name] for name in NAMES}, separator=separator)
+        parts = {name: arrays[name] for name in NAMES}
+        return cls(**parts, separator=separator, factors=arrays.get(FACTORS))
 
 
 def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
@@ -210,6 +240,8 @@ def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     number = 0 if variance is None else variance.shape[-1]
     shapes = {"scale": (size,), "mean": (2, size), "components": (2, number, size)}
     shapes |= {"variance": (2, number), "residual": (2,), "bound": (2,)}
+    if FACTORS in tensors:
+        shapes[FACTORS] = (2,)
     return shapes | Separator.shapes(tensors, size)
 
 
@@ -234,6 +266,12 @@ def _gaussian(features: Floats, number: int) -> tuple[Floats, Floats, Floats, Fl
         np.maximum(variances[:number], floor),
         np.array(max(rest, floor)),
     )
+
+
+def _limits(factors: Floats) -> Floats:
+    """Return the limits of the factors of scaling, (2,), from those of a calibration, (N,)."""
+    limits = np.array([factors.min() / FACTOR_MARGIN, factors.max() * FACTOR_MARGIN])
+    return _stored(FACTORS, limits)
 
 
 def _kind(name: str) -> type[np.floating]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from checkpoints.folders import model_path
-from detectors.calibration import Calibration
 from detectors.calibration_record import BETWEEN, OUTSIDE, UNCALIBRATED
 from detectors.crop_rule import CENTER
 from detectors.detector import Detector
@@ -159,7 +159,7 @@ def export_page(
         "detectors.browser",
         "check.html",
         purpose_words(Path(name).name, purpose),
-        {"view": settings} | verdict_facts(detector.calibration),
+        {"view": settings} | verdict_facts(detector),
         {
             "words": ensemble_words(ensemble),
             "view": SQUARES.get(view.policy, RESIZED).format(size=view.size, resize=view.resize),
@@ -176,9 +176,11 @@ def export_page(
     return differences[0], size
 
 
-def verdict_facts(calibration: Calibration) -> dict[str, float | str | None]:
+def verdict_facts(detector: Detector) -> dict[str, Any]:
     """Return what a verdict takes beside a logit and the distances: thresholds and words."""
+    calibration = detector.calibration
     point = calibration.point
+    factors = None if detector.domain is None else detector.domain.factors
     return {
         "scale": calibration.scale,
         "bias": calibration.bias,
@@ -186,4 +188,5 @@ def verdict_facts(calibration: Calibration) -> dict[str, float | str | None]:
         "generated_above": None if point is None else point.generated_above,
         "unsure": BETWEEN if calibration.points else UNCALIBRATED,
         "outside": OUTSIDE,
+        "factors": None if factors is None else factors.tolist(),
     }

@@ -130,7 +130,10 @@ class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
             outputs = []
             for number, detector in enumerate(self.detectors):
                 views = [opened.views[turn][number] for opened in batch.prepared]
-                outputs.append(detector.outputs_of(views))
+                factors = [
+                    detector.view.factor((opened.height, opened.width)) for opened in batch.prepared
+                ]
+                outputs.append(detector.outputs_of(views, factors))
             for result, row in zip(results, zip(*outputs, strict=True), strict=True):
                 result.append(list(row))
         return results

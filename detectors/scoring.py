@@ -9,10 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import Tensor
-
 from checkpoints.folders import weight_file
-from datamodules.exact import feature_width, read_batches, read_exactly
+from datamodules.exact import ExactBatch, feature_width, read_batches, read_exactly
 from datamodules.shards import StoredShard, count_samples, find_shards
 from detectors.crop_rule import CENTER
 from detectors.detector import Detector
@@ -111,17 +109,17 @@ class ScoreJob(Job[Question, Question, tuple[Rows, list[str]], tuple[Rows, list[
         samples = read_exactly(urls, rule.of(detector.view), self.options.workers, question.edit)
         for batch in read_batches(images, samples):
             failed += [record["error"] for record in batch.unread]
-            outputs = self.outputs(detector, batch.inputs) if batch.inputs else []
+            outputs = self.outputs(detector, batch) if batch.inputs else []
             for sample, output in zip(batch.samples, outputs, strict=True):
                 rows.append(sample["record"] | {"label": sample["label"]} | output)
             done += len(batch.samples) + len(batch.unread)
             self.report_step(done, total)
         return rows, failed
 
-    def outputs(self, detector: Detector, views: Sequence[Tensor]) -> Rows:
-        """Compute a row's values of the detector, for each view."""
+    def outputs(self, detector: Detector, batch: ExactBatch) -> Rows:
+        """Compute a row's values of the detector, for each image."""
         rows = []
-        for output in detector.outputs_of(views):
+        for output in detector.outputs_of(batch.inputs, batch.factors):
             distances = dict(zip(DISTANCES, output.distances or (), strict=False))
             rows.append({"logit": output.logit} | distances)
         return rows

@@ -38,6 +38,10 @@ class Crops:
         """Side of the squares, in pixels."""
         return self.view.size
 
+    def factor(self, size: Size) -> float:
+        """Compute the factor by which an image is scaled; see :meth:`View.factor`."""
+        return self.view.factor(size)
+
     def __call__(self, rgb: RGBImage, rng: np.random.Generator) -> Tensor:
         """Preprocess an image.
 

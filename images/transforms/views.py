@@ -172,6 +172,19 @@ class View:
             square = mask_patches(square, MAX_MASKED, rng)
         return square
 
+    def factor(self, size: Size) -> float:
+        """Compute the factor by which an image is scaled; 1 if its pixels are kept.
+
+        Args:
+            size: Height and width of the image, in pixels.
+        """
+        keeps = self.policy in ("whole", "tile_crop") or (
+            self.policy == "crop" and min(size) >= self.size
+        )
+        if keeps:
+            return 1.0
+        return (self.size if self.policy == "crop" else self.resize) / min(size)
+
     def scaled(self, rgb: RGBImage) -> RGBImage:
         """Resize a whole image as before the crop; both sides become at least ``size``."""
         if self.policy in ("crop", "tile_crop", "whole") and min(rgb.shape[:2]) >= self.size:

@@ -35,10 +35,12 @@ def detector(tmp_path_factory):
     detector = Detector("tiny_patches", view=View("resize_crop", size=24, resize=32)).eval()
     photos = [photo(30 + number, 40, number) for number in range(120)]
     views = [detector.view_of(np.asarray(one)) for one in photos]
+    factors = np.array([detector.view.factor((one.height, one.width)) for one in photos])
     logits, features = detector.logits_and_features_of(views)
     middle, spread = np.median(logits), np.std(logits)
     labels = (np.array(logits) > middle).astype(np.int64)
-    detector.domain = Domain.fit(features, labels, np.array([str(n) for n in range(120)]))
+    units = np.array([str(number) for number in range(120)])
+    detector.domain = Domain.fit(features, labels, units, factors=factors)
     scale = 2 / spread
     detector.calibration = Calibration(
         scale,

@@ -8,21 +8,27 @@ import torch
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_sample_images
 
+from datamodules.exact import read_batches, read_exactly
+from datamodules.fake2m.origin import REAL, Origin
+from datamodules.fake2m.sharding import shard_images
 from detectors.detector import Detector, load_detector
 from detectors.domain import RATE, Domain, halves
 from detectors.domain_features import head_of, view_statistics
 from detectors.networks import NETWORKS
+from images.archives import Member
+from images.io import encode_as, to_uint8
+from images.transforms.geometry import Resize
 from images.transforms.views import View
 from images.transforms.windows import random_window
 from tiny.dataset import PortraitDataset
 
 SHIPPED = "checkpoints/tiny/detector"
 
-PHOTOS = next(
+DATA = next(
     (
         folder
         for parent in Path(__file__).parents
-        if (folder := parent / "shared" / "data" / "photos").is_dir()
+        if (folder := parent / "shared" / "data").is_dir()
     ),
     None,
 )
@@ -57,6 +63,41 @@ def test_images_unlike_the_calibration_are_outside_of_both_classes():
     assert (domain.distances(other) > 1).all(axis=1).mean() > 0.95
 
 
+def factors_like_the_calibration(rng, count):
+    """Factors of a view of 64 pixels for images of 24 to 100."""
+    return 64 / rng.uniform(24, 100, count)
+
+
+def test_an_image_that_is_scaled_far_more_than_the_calibration_is_outside():
+    rng = np.random.default_rng(0)
+    factors = factors_like_the_calibration(rng, 400)
+    domain = Domain.fit(*drawn(rng, 400), factors=factors)
+    features, _, _ = drawn(rng, 50)
+    unscaled = domain.distances(features)
+    np.testing.assert_array_equal(domain.distances(features, [1.0] * 50), unscaled)
+    for side in (11, 220):
+        assert (domain.distances(features, [64 / side] * 50) > 1).all()
+    for side in (14, 190):
+        within = domain.distances(features, [64 / side] * 50)
+        np.testing.assert_array_equal(within > 1, unscaled > 1)
+
+
+def test_scaling_is_within_the_rate_of_the_guard():
+    rng = np.random.default_rng(0)
+
+    def heavy(count):
+        return np.exp(rng.standard_cauchy(count).clip(-50, 50))
+
+    outside = []
+    for _ in range(300):
+        domain = Domain.fit(*drawn(rng, 120), factors=heavy(120))
+        features, label, _ = drawn(rng, 20)
+        own = domain.distances(features, heavy(20))[np.arange(20), label]
+        outside.append((own > 1).mean())
+    error = np.std(outside) / np.sqrt(len(outside))
+    assert np.mean(outside) < RATE + 3 * error
+
+
 def test_a_feature_that_never_varied_tells_an_image_apart():
     rng = np.random.default_rng(0)
     features, label, units = drawn(rng, 400)
@@ -79,11 +120,13 @@ def test_an_image_and_its_reconstruction_are_in_one_half():
 
 def test_the_file_keeps_every_distance_and_is_checked(tmp_path):
     rng = np.random.default_rng(0)
-    domain = Domain.fit(*drawn(rng, 200))
+    domain = Domain.fit(*drawn(rng, 200), factors=factors_like_the_calibration(rng, 200))
     sha256 = domain.save(tmp_path)
     opened = Domain.open(tmp_path, sha256)
     features, _, _ = drawn(rng, 30)
-    assert (opened.distances(features) == domain.distances(features)).all()
+    for factors in (None, np.geomspace(0.1, 10, 30)):
+        expected = domain.distances(features, factors)
+        assert (opened.distances(features, factors) == expected).all()
     with pytest.raises(ValueError, match=r"domain\.safetensors is of 12 features"):
         domain.distances(features[:, :5])
     file = tmp_path / "domain.safetensors"
@@ -180,7 +223,8 @@ def fractals(count):
 
 @pytest.mark.parametrize("kind", [photograph_parts, mosaics, pages, fractals])
 def test_the_shipped_detector_is_unsure_of_kinds_that_its_guard_was_not_taught(kind):
-    found = load_detector(SHIPPED).predict(list(kind(60)))
+    # of the portraits' size, so that their scale tells nothing
+    found = load_detector(SHIPPED).predict([image.resize((64, 64)) for image in kind(60)])
     assert np.mean([one.verdict == "unsure" for one in found]) >= 0.95
     unlike = [one.reason == "unlike the images of the calibration" for one in found]
     assert np.mean(unlike) >= 0.8, "between the thresholds is no merit of the guard"
@@ -195,7 +239,40 @@ def test_the_shipped_detector_still_judges_drawn_portraits():
     assert np.mean([one.verdict == "generated" for one in found]) < 0.1
 
 
-@pytest.mark.skipif(PHOTOS is None, reason="needs the photographs beside the repository")
-def test_the_shipped_detector_is_unsure_of_photographs():
-    found = load_detector(SHIPPED).predict(sorted(PHOTOS.iterdir()))
+@pytest.mark.skipif(DATA is None, reason="needs the photographs beside the repository")
+@pytest.mark.parametrize("kind", ["photos", "faces"])
+def test_the_shipped_detector_is_unsure_of_photographs(kind):
+    found = load_detector(SHIPPED).predict(sorted((DATA / kind).iterdir())[:300])
     assert np.mean([one.verdict == "unsure" for one in found]) >= 0.95
+
+
+@pytest.mark.parametrize("kind", [photograph_parts, pages])
+def test_the_shipped_detector_is_unsure_of_large_images(kind):
+    found = load_detector(SHIPPED).predict([image.resize((256, 256)) for image in kind(30)])
+    assert {one.verdict for one in found} == {"unsure"}
+
+
+def test_shards_are_judged_as_images_are(tmp_path):
+    detector = load_detector(SHIPPED)
+    portraits = PortraitDataset(1_300_000, 8, 1).__getitems__(list(range(8)))
+    images, members = [], []
+    for number, item in enumerate(portraits):
+        side = 64 if number < 4 else 256
+        pixels = to_uint8(item["image"]).permute(1, 2, 0).numpy()
+        images.append(Image.fromarray(pixels).resize((side, side)))
+        pixels = np.asarray(images[-1])
+        members.append(Member(f"portraits/{number}.png", encode_as(pixels, "png")))
+    origin = Origin("test", "portraits", REAL, family="real")
+    shard_images(members, tmp_path, lambda path: origin)
+    shards = [str(file) for file in tmp_path.glob("*.tar")]
+
+    [batch] = read_batches(8, read_exactly(shards, detector.view))
+    assert batch.factors == [1.0] * 4 + [0.25] * 4
+    outputs = detector.outputs_of(batch.inputs, batch.factors)
+    judged = [detector.calibration.judge(output) for output in outputs]
+    assert judged == [(one.verdict, one.reason) for one in detector.predict(images)]
+    assert ["unlike" in reason for _, reason in judged] == [False] * 4 + [True] * 4
+
+    # a view of an edited image is scaled by another factor
+    [edited] = read_batches(8, read_exactly(shards, detector.view, edit=Resize(0.25)))
+    assert edited.factors == [4.0] * 4 + [1.0] * 4

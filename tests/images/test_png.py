@@ -42,7 +42,9 @@ def test_a_view_of_a_file_is_the_view_of_what_pillow_decodes(policy, height, wid
     assert plain_size(content) == (height, width)
     whole = decode_photo(io.BytesIO(content), "x").rgb
     found, expected = (np.random.default_rng(seed) for _ in range(2))
-    assert torch.equal(to_tensor(decode_view(content, "x", view, found)), view(whole, expected))
+    image_u8, size = decode_view(content, "x", view, found)
+    assert size == (height, width)
+    assert torch.equal(to_tensor(image_u8), view(whole, expected))
     assert found.bit_generator.state == expected.bit_generator.state
 
 
@@ -93,13 +95,9 @@ def test_notes_in_words_change_nothing():
 
 def test_a_turned_picture_is_turned():
     content = png(picture(20, 30), exif=notes())
-    assert decode_view(
-        content, "x", View("whole", size=8, resize=8), np.random.default_rng(0)
-    ).shape == (
-        30,
-        20,
-        3,
-    )
+    view = View("whole", size=8, resize=8)
+    image_u8, size = decode_view(content, "x", view, np.random.default_rng(0))
+    assert (image_u8.shape, size) == ((30, 20, 3), (30, 20))
 
 
 def test_damage_is_told_where_it_matters():

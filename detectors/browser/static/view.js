@@ -80,6 +80,13 @@ const covering = (image, shorter, interpolation) => {
   return resize(part, wide, tall, interpolation);
 };
 
+// Factor by which an image is scaled; 1 if its pixels are kept.
+export const factorOf = ({ width, height }, { policy, size, resize: shorter }) => {
+  const least = Math.min(width, height);
+  if (policy === "tile_crop" || (policy === "crop" && least >= size)) return 1;
+  return (policy === "crop" ? size : shorter) / least;
+};
+
 // Returns height × width × 3 values of a square.
 export const view = (image, { policy, size, resize: shorter, interpolation }) => {
   const small = Math.min(image.width, image.height) < size;
