@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +11,27 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, Sampler
 
-from datamodules.identities import IdentityDataset, as_people
+from datamodules.identities import as_people
+from datamodules.order import LateLoader
 from engine.files import locked
 from engine.manifest import check_same, claim, describe, read_manifest, write_manifest
 from eval.arms import Arm
 from eval.attacks.purification.remover import build_remover, remove
 from eval.metrics.quality import quantize
+from eval.studies.remover_pairs import make_pairs
 
 COMMAND = "eval remover"
+
+UNFINISHED = "unfinished"
+"""Folder of the pairs and of the checkpoint, in the output folder of an unfinished training."""
+
+SAVED_EVERY = 100
+"""Steps between two checkpoints."""
+
 HELD_OUT = 0.1
 """Share of the pairs that measure the result and are not trained on."""
 
@@ -66,7 +78,7 @@ def train_remover(
     """Protect people's images, and train a network to undo it.
 
     The folder then is the ``model`` of :class:`eval.attacks.purification.LearnedRemover`. A
-    finished training is not repeated.
+    finished training is not repeated, and a stopped one goes on.
 
     Args:
         people: Data set of persons (see datamodules.identities) who are not attacked later.
@@ -97,21 +109,30 @@ def train_remover(
     claim(output, COMMAND, settings)
     with locked(output):
         seed_everything(training.seed, verbose=False)
+        unfinished = output / UNFINISHED
         trainer = Trainer(
             max_steps=training.steps,
             accelerator=accelerator,
             devices=1,
             logger=False,
-            enable_checkpointing=False,
             enable_model_summary=False,
+            callbacks=[ModelCheckpoint(unfinished, "resume", every_n_train_steps=SAVED_EVERY)],
         )
-        arm.to(trainer.strategy.root_device)
-        protected, clean = make_pairs(persons, arm, training.seed, trainer.strategy.root_device)
+        device = trainer.strategy.root_device
+        protected, clean, same = make_pairs(
+            persons, arm.to(device), training.seed, device, unfinished
+        )
         arm.to("cpu")
         kept = max(1, round(HELD_OUT * len(clean)))
         module = RemoverModule(training)
         crops = Crops(protected[kept:], clean[kept:], training)
-        trainer.fit(module, DataLoader(crops, batch_size=training.batch_size))
+        resume = unfinished / "resume.ckpt"
+        trainer.fit(
+            module,
+            LateLoader(crops, batch_size=training.batch_size, sampler=Onward(crops, trainer)),
+            ckpt_path=resume if same and resume.is_file() else None,
+            weights_only=True,
+        )
 
         network = module.network.cpu().eval()
         with torch.no_grad():
@@ -125,36 +146,8 @@ def train_remover(
         write_manifest(
             output, command=COMMAND, finished=True, settings=settings, levels=levels, counts=counts
         )
+        shutil.rmtree(unfinished)
     return levels
-
-
-def make_pairs(
-    people: IdentityDataset, arm: Arm, seed: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Protect all people's images.
-
-    Args:
-        people: Data set of persons.
-        arm: The protection.
-        seed: Seed of its random draws.
-        device: Device of the protection.
-
-    Returns:
-        Protected and clean images, (n, 3, S, S) in [0, 1] each, on the CPU.
-
-    Raises:
-        ValueError: If there are fewer than two images.
-    """
-    protected, clean = [], []
-    for place in range(len(people)):
-        person = people[place].copy()
-        person["train"] = person["train"].to(device)
-        clean.append(quantize(person["train"]).cpu())
-        protected.append(arm.protect(person, seed + 1000 * place).cpu())
-    if sum(map(len, clean)) < 2:
-        msg = "a remover needs at least two images: one to train on, and one to measure"
-        raise ValueError(msg)
-    return torch.cat(protected), torch.cat(clean)
 
 
 class Crops(Dataset[tuple[Tensor, Tensor]]):
@@ -185,6 +178,26 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         if mirrored:
             pair = pair.flip(-1)
         return pair[0], pair[1]
+
+
+class Onward(Sampler[int]):
+    """Numbers of the crops that a resumed training has not seen, in order.
+
+    Args:
+        crops: The crops.
+        trainer: Trainer that counts the batches.
+    """
+
+    def __init__(self, crops: Crops, trainer: Trainer) -> None:
+        self.crops = crops
+        self.progress = trainer.fit_loop.epoch_loop.batch_progress
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __iter__(self) -> Iterator[int]:
+        seen = self.progress.total.ready * self.crops.training.batch_size
+        yield from range(seen, len(self.crops))
 
 
 class RemoverModule(LightningModule):

@@ -6,13 +6,16 @@ import pytest
 import torch
 from jsonargparse import Namespace
 
+from datamodules.identities import as_people
 from engine.cli import Output, run
 from eval.__main__ import main
 from eval.arms import Arm
 from eval.attacks.purification import LearnedRemover
 from eval.attacks.purification.remover import build_remover, remove
-from eval.studies.remover import Crops, RemoverTraining, train_remover
+from eval.studies import remover
+from eval.studies.remover import Crops, RemoverModule, RemoverTraining, train_remover
 from eval.studies.remover_command import act
+from eval.studies.remover_pairs import make_pairs
 from rid.lineage import NOTHING
 from tiny.dataset import PortraitPeople
 
@@ -58,6 +61,52 @@ def test_a_finished_training_is_not_repeated_and_another_is_refused(trained):
         train_remover(people, Brighter(), folder, RemoverTraining(steps=41), "cpu")
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["counts"] == {"trained": 7, "held out": 1}
+
+
+def test_a_stopped_training_goes_on_and_equals_an_unbroken_one(trained, tmp_path, monkeypatch):
+    folder, levels, people = trained
+    monkeypatch.setattr(remover, "SAVED_EVERY", 10)
+    protected, steps = [], []
+
+    class Counted(Brighter):
+        def change(self, person, seed):
+            protected.append(seed)
+            return super().change(person, seed)
+
+        def record(self):
+            return Brighter().record()
+
+    def stop_once(self, batch, batch_idx, step=RemoverModule.training_step):
+        steps.append(batch_idx)
+        if len(steps) == 26:
+            raise MemoryError
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(RemoverModule, "training_step", stop_once)
+    stopped = tmp_path / "stopped"
+    with pytest.raises(MemoryError):
+        train_remover(people, Counted(), stopped, TRAINING, "cpu")
+    assert len(protected) == 2
+    assert not json.loads((stopped / "manifest.json").read_text())["finished"]
+
+    assert train_remover(people, Counted(), stopped, TRAINING, "cpu") == levels
+    assert len(protected) == 2, "the pairs of the stopped run are used"
+    assert len(steps) == 26 + 20, "from the checkpoint after 20 steps"
+    for name in ("diffusion_pytorch_model.safetensors", "config.json"):
+        assert (stopped / name).read_bytes() == (folder / name).read_bytes()
+    assert not (stopped / "unfinished").exists()
+
+
+def test_pairs_of_other_photos_are_made_again(tmp_path):
+    people = as_people(PortraitPeople(2_000_000, 2, 2, 1))
+    others = as_people(PortraitPeople(2_000_100, 2, 2, 1))
+    here = torch.device("cpu")
+    _, clean, read = make_pairs(people, Brighter(), 0, here, tmp_path / "pairs")
+    assert not read
+    assert make_pairs(people, Brighter(), 0, here, tmp_path / "pairs")[2]
+    _, other, read = make_pairs(others, Brighter(), 0, here, tmp_path / "pairs")
+    assert not read
+    assert not torch.equal(clean, other)
 
 
 def test_the_command_says_over_how_many_images(trained, capsys):
