@@ -30,7 +30,7 @@ from detectors import Detector
 from eval.arms import Activation, Chain, Generator
 from eval.metrics.denoising import denoising_errors
 from images.inputs import ImageInput, find_images
-from images.io import to_uint8
+from images.io import to_rgb, to_uint8
 from images.metrics import max_change_and_psnr
 from images.photo import Photo
 from images.transforms import PAPER, RGBImage, edit_generator
@@ -223,7 +223,7 @@ def measure(defenses: Defenses, originals: list[RGBImage]) -> dict[Order, Figure
 def drawn(first: int, count: int, side: int = SIDE) -> list[RGBImage]:
     """Draw portraits of different people, (side, side, 3) uint8 each."""
     items = PortraitDataset(first, count, 1, side).__getitems__(list(range(count)))
-    return [to_uint8(item["image"]).permute(1, 2, 0).contiguous().numpy() for item in items]
+    return [to_rgb(item["image"]) for item in items]
 
 
 def real(folders: list[str]) -> tuple[list[RGBImage], list[RGBImage]]:

@@ -10,7 +10,7 @@ keys were planted in, because the sentinels show the keys as well. Run it in the
 
 import numpy as np
 
-from images.io import to_uint8
+from images.io import to_rgb
 from images.transforms import RGBImage
 from sentinels import Decider, KeyReader
 from sentinels.plate import set_key
@@ -23,7 +23,7 @@ KEYS = ("BCDFGH", "KLMNPR", "STXZBC", "DFGHKL", "MNPRST", "XZBCDF", "GHKLMN", "P
 def draw(first: int) -> list[RGBImage]:
     """Draw a portrait for each key."""
     items = PortraitDataset(first, len(KEYS), 1, size=128).__getitems__(list(range(len(KEYS))))
-    return [to_uint8(item["image"]).permute(1, 2, 0).contiguous().numpy() for item in items]
+    return [to_rgb(item["image"]) for item in items]
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from images.given import to_pillow
-from images.io import to_uint8
+from images.io import to_rgb
 from images.photo import Photo
 from rid import Protector
 from tiny.dataset import PortraitDataset
@@ -22,7 +22,7 @@ from tiny.dataset import PortraitDataset
 def draw_portrait() -> Image.Image:
     """Draw a portrait of an evaluation identity."""
     tensor = PortraitDataset(first=1_000_000, identities=1, pictures=1, size=128)[0]["image"]
-    return to_pillow(Photo(to_uint8(tensor).permute(1, 2, 0).contiguous().numpy()))
+    return to_pillow(Photo(to_rgb(tensor)))
 
 
 def main(output: Path = Path("outputs/examples/protect"), photo: Path | None = None) -> None:

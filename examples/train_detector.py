@@ -25,7 +25,7 @@ from engine.cli import quiet_libraries
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from images.archives import Member
-from images.io import encode_as, to_uint8
+from images.io import encode_as, to_rgb
 from images.transforms.views import View
 from tiny.dataset import PortraitDataset
 
@@ -40,7 +40,7 @@ def make_shards(folder: Path, split: Split, first: int, count: int) -> None:
         count: Number of portraits.
     """
     portraits = PortraitDataset(first, count, 1).__getitems__(list(range(count)))
-    arrays = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in portraits]
+    arrays = [to_rgb(item["image"]) for item in portraits]
     members = [Member(f"{number}.bmp", encode_as(rgb, "bmp")) for number, rgb in enumerate(arrays)]
     shard_images(members, folder, lambda _: Origin(split, "drawn", REAL, family="real"))
     recoded = ReconstructionConfig("checkpoints/tiny/sd-a1", "recoded", split)

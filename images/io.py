@@ -30,6 +30,8 @@ from images.saving import Kind, jpeg_options, png_options, unsaved_metadata_in
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from images.transforms.protocol import RGBImage
+
 ERROR_REASONS: dict[type[Exception], str] = {
     MemoryError: "not enough memory",
     UnidentifiedImageError: "its header is invalid",
@@ -150,6 +152,14 @@ def to_uint8(images: Tensor) -> Tensor:
     import torch
 
     return images.clamp(0, 1).mul_(255).round_().to(torch.uint8)
+
+
+def to_rgb(image: Tensor) -> RGBImage:
+    """Convert an image, (3, H, W) uint8 or in [0, 1], to (H, W, 3) uint8."""
+    import torch
+
+    image_u8 = image if image.dtype == torch.uint8 else to_uint8(image)
+    return image_u8.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def clamp_to_budget(changed: Tensor, original: Tensor, budget: float) -> Tensor:

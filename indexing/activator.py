@@ -12,6 +12,7 @@ from torch import Tensor
 
 from checkpoints.folders import project_path
 from images.given import ChangedImage, Images, given_images
+from images.io import to_rgb
 from images.metrics import compare_images
 from images.photo import Photo
 from indexing.activation_config import ActivationConfig
@@ -140,7 +141,7 @@ def apply_result(photo: Photo, result: ActivationResult) -> tuple[Photo, dict[st
     Raises:
         ValueError: If the limits leave no change.
     """
-    changed = result.image_u8.permute(1, 2, 0).contiguous().numpy()
+    changed = to_rgb(result.image_u8)
     metrics = compare_images(photo.rgb, changed)
     if result.activated and metrics["levels"] == 0:
         msg = (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import save_png, to_uint8
+from images.io import save_png, to_rgb
 from images.photo import Photo
 from images.transforms import RGBImage
 from tiny.dataset import PortraitDataset
@@ -184,5 +184,5 @@ def _save_portraits(portraits: PortraitDataset, folder: Path, batch: int = 32) -
     for start in range(0, len(portraits), batch):
         indices = list(range(start, min(start + batch, len(portraits))))
         for item in portraits.__getitems__(indices):
-            rgb = to_uint8(item["image"]).permute(1, 2, 0).numpy()
+            rgb = to_rgb(item["image"])
             save_png(Photo(rgb), folder / f"portrait_{item['identity']:07d}.png")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from images.io import to_uint8
+from images.io import to_rgb
 from images.transforms.codecs import jpeg
 from images.transforms.views import to_tensor
 
@@ -97,5 +97,5 @@ def _change_colors(images: Tensor) -> Tensor:
 
 def _compress(image: Tensor, quality: int) -> Tensor:
     """Encode as JPEG with red and blue swapped, as in the shipped network's training."""
-    bgr = to_uint8(image.flip(0)).permute(1, 2, 0).numpy()
+    bgr = to_rgb(image.flip(0))
     return to_tensor(jpeg(bgr, quality)).flip(0)

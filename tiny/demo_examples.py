@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from engine.files import write_bytes
-from images.io import encode_as, encode_photo, to_uint8
+from images.io import encode_as, encode_photo, to_rgb
 from images.photo import Photo
 from images.transforms import RGBImage
 from images.transforms.geometry import center_crop, resize
@@ -78,7 +78,7 @@ def entries() -> bytes:
 
 def array(image: Tensor) -> RGBImage:
     """Round an image (3, H, W) in [0, 1] to (H, W, 3)."""
-    return to_uint8(image.clone()).permute(1, 2, 0).numpy()
+    return to_rgb(image.clone())
 
 
 def write_png(name: str, rgb: RGBImage) -> None:

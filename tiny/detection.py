@@ -20,7 +20,7 @@ from datamodules.fake2m.synthesize import synthesize
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from images.archives import Member
-from images.io import encode_as, to_uint8
+from images.io import encode_as, to_rgb
 from tiny.dataset import PortraitDataset
 
 CODEC: Codec = "bmp"
@@ -130,5 +130,5 @@ def _members(portraits: PortraitDataset, batch: int = 64) -> Iterator[Member]:
     for start in range(0, len(portraits), batch):
         indices = list(range(start, min(start + batch, len(portraits))))
         for item in portraits.__getitems__(indices):
-            rgb = to_uint8(item["image"]).permute(1, 2, 0).numpy()
+            rgb = to_rgb(item["image"])
             yield Member(f"portraits/{item['__key__']}.{CODEC}", encode_as(rgb, CODEC))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from engine.files import write_text
-from images.io import save_png, to_uint8
+from images.io import save_png, to_rgb, to_uint8
 from images.photo import Photo
 from tiny.identity import EVALUATION_START
 from tiny.portraits import draw
@@ -39,7 +39,7 @@ def export_portraits(
         portraits = draw([person] * pictures, list(range(pictures)), size)
         for index, image in enumerate(to_uint8(portraits.images)):
             name = f"{person:07d}/{index:02d}.png"
-            save_png(Photo(image.permute(1, 2, 0).numpy()), output / name)
+            save_png(Photo(to_rgb(image)), output / name)
             row = {
                 "image_file": name,
                 "caption": portraits.captions[index],

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from images.io import to_uint8
+from images.io import to_rgb
 from images.transforms.codecs import jpeg
 from models.image_text_net import LETTERS, STRIDE, ImageTextNet
 from sentinels.plate import PlateStyle, set_key
@@ -69,7 +69,7 @@ class KeyedPortraits(Dataset[dict[str, Any]]):
         self.captions = []
         for start in range(0, people, 32):
             for item in portraits.__getitems__(list(range(start, min(start + 32, people)))):
-                self.images.append(to_uint8(item["image"]).permute(1, 2, 0).numpy())
+                self.images.append(to_rgb(item["image"]))
                 self.captions.append(item["caption"])
         self.side = side
         self.seed = seed

@@ -17,7 +17,7 @@ from detectors.summary import summarise
 from detectors.verdicts import row_at
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
-from images.io import to_uint8
+from images.io import to_rgb
 from images.transforms import PAPER, Chain, Edit, flatten_suite
 from models.embedders import open_embedder
 from sentinels.keys import ALPHABET
@@ -41,7 +41,7 @@ def embedder_quality(folder: Path, count: int = 48) -> dict[str, Figure]:
     # Portraits with and without a key.
     portraits = PortraitDataset(EVALUATION_START + 300_000, count, 1, 128)
     items = portraits.__getitems__(list(range(count)))
-    plain = [to_uint8(item["image"]).permute(1, 2, 0).numpy() for item in items]
+    plain = [to_rgb(item["image"]) for item in items]
     keys = ["".join(rng.choice(list(ALPHABET), 6)) for _ in plain]
     keyed = []
     for rgb, key in zip(plain, keys, strict=True):

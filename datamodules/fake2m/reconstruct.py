@@ -32,7 +32,7 @@ from engine.files import file_digest
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.headers import read_header
-from images.io import ENCODED, decode_photo, encode_as, to_uint8
+from images.io import ENCODED, decode_photo, encode_as, to_rgb, to_uint8
 from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.samples import read_samples
@@ -91,7 +91,7 @@ class Reconstruction(ShardJob):
     ) -> NewSample | SkippedSample:
         """Reconstruct an image, coded like its original."""
         image_u8 = to_uint8(round_trip(self.autoencoder, photo.tensor().unsqueeze(0))[0])
-        rgb = image_u8.permute(1, 2, 0).cpu().numpy()
+        rgb = to_rgb(image_u8)
         facts = {
             "caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}",
             "twin": record["sha256"],

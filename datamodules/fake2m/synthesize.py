@@ -27,7 +27,7 @@ from engine.devices import Process
 from engine.files import read_text
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
-from images.io import encode_as, to_uint8
+from images.io import encode_as, to_rgb, to_uint8
 
 PRECISIONS = {"32-true": "32", "bf16-true": "bf16", "16-true": "16"}
 """Supported precisions, and their names in the job's settings."""
@@ -82,7 +82,7 @@ class Synthesis(ShardJob):
             numbers = range(start, min(start + config.batch_size, end))
             images = to_uint8(self._generate(numbers))
             for number, image_u8 in zip(numbers, images, strict=True):
-                pixels = image_u8.permute(1, 2, 0).cpu().numpy()
+                pixels = to_rgb(image_u8)
                 facts = {
                     "caption": self.captions[number],
                     "guidance": config.guidance,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.manifest import describe
 from eval.attacks.attack import Attack
-from images.io import to_uint8
+from images.io import to_rgb
 
 
 @dataclass(frozen=True)
@@ -107,4 +107,4 @@ class SingleImageAttack(Attack):
 
 def pillow_image(image: Tensor) -> Image.Image:
     """Convert an image (3, H, W) in [0, 1] for a pipeline, in 8 bits."""
-    return Image.fromarray(to_uint8(image).permute(1, 2, 0).cpu().numpy())
+    return Image.fromarray(to_rgb(image))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkpoints.folders import project_path
-from images.io import decode_photo, open_photo
+from images.io import decode_photo, open_photo, to_rgb
 from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.transforms import RGBImage
@@ -141,7 +141,7 @@ class Finder:
     def activate(self, rgb: RGBImage) -> RGBImage:
         """Activate an image (H, W, 3) for this index."""
         result = self.activator.activate([Photo(rgb).tensor()])[0]
-        return result.image_u8.permute(1, 2, 0).numpy()
+        return to_rgb(result.image_u8)
 
     def name_and_image(self, visitor: Visitor, entry: Entry) -> tuple[str, RGBImage | None]:
         """Look up the name of an entry, and its image (H, W, 3) if there is one."""

@@ -9,7 +9,7 @@ import gradio as gr
 from eval.demo.image_files import CHANGE, save_full_size, save_thumbnail, stem
 from eval.demo.sessions import Sessions
 from eval.demo.tab import Given, Tab
-from images.io import clamp_to_budget, without_metadata
+from images.io import clamp_to_budget, to_rgb, without_metadata
 from images.metrics import amplify_change, max_change_and_psnr
 from images.photo import Photo
 from images.transforms import RGBImage
@@ -72,7 +72,7 @@ def protect_rgb(protector: Protector, photo: Photo) -> RGBImage:
     """Protect a photo within the budget, (H, W, 3)."""
     clean = photo.tensor()
     protected = clamp_to_budget(protector(clean.unsqueeze(0))[0], clean, protector.budget)
-    return protected.permute(1, 2, 0).numpy()
+    return to_rgb(protected)
 
 
 def _save(

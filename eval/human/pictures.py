@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from engine.files import write_bytes
 from engine.progress import progress
-from images.io import encode_photo, list_images, open_photo, to_uint8, without_metadata
+from images.io import encode_photo, list_images, open_photo, to_rgb, without_metadata
 from images.photo import Photo
 from images.transforms.squares import center_square
 
@@ -144,7 +144,7 @@ def prepare(file: Path, size: int, codec: Codec) -> bytes:
             "lower size or remove it"
         )
         raise ValueError(msg)
-    square = to_uint8(center_square(photo.rgb, size)).permute(1, 2, 0).numpy()
+    square = to_rgb(center_square(photo.rgb, size))
     return encode_photo(Photo(square), codec)
 
 

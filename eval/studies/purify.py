@@ -14,7 +14,7 @@ from engine.devices import Process
 from engine.job import Batch, JobOptions, Report
 from eval.attacks.purification import Purifier
 from images.inputs import ImageInput
-from images.io import encode_photo, to_uint8
+from images.io import encode_photo, to_rgb, to_uint8
 from images.job import ImageJob, SavedImage, plan_image_job, run_image_job
 from images.outputs import ImageTree
 from images.photo import Photo
@@ -52,7 +52,7 @@ class PurifyJob(ImageJob[Photo, NDArray[Any]]):
         """Purify one image, (H, W, 3) uint8."""
         source = torch.Generator().manual_seed(self.seed * 1_000_003 + position)
         purified = to_uint8(self.method(photo.tensor().unsqueeze(0), source))
-        return purified[0].permute(1, 2, 0).contiguous().cpu().numpy()
+        return to_rgb(purified[0])
 
     def finish(self, prepared: Photo, result: NDArray[Any]) -> SavedImage:
         content = encode_photo(replace(prepared, rgb=result))

@@ -22,7 +22,7 @@ from eval.reports.verdicts import CellVerdict
 from eval.studies.cells import Grid, owned, plan, record_cells, run_cells
 from eval.studies.protection import check_clean_fraction, facts_of
 from eval.studies.rows import Cell
-from images.io import open_photo, to_uint8
+from images.io import open_photo, to_rgb, to_uint8
 from images.transforms.squares import center_square
 
 CLEAN, PROTECTED = "clean", "protected"
@@ -174,7 +174,7 @@ def measure_bound(people: MatchedPeople, arm: Folder) -> dict[str, float]:
             theirs = open_photo(arm.file_of(name, key)).rgb
             if theirs.shape != clean.shape:
                 square = to_uint8(center_square(clean, people.size))
-                clean = square.permute(1, 2, 0).numpy()
+                clean = to_rgb(square)
             if theirs.shape == clean.shape:  # the study names files of other sizes
                 levels.append(int(np.abs(theirs.astype(np.int16) - clean).max()))
     return {

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from images.io import to_uint8
+from images.io import to_rgb, to_uint8
 from models.faces.face_net import Faces
 
 MIN_SIDE = 320
@@ -67,7 +67,7 @@ class PhotographFaces(ABC):
         # Process image by image, as 8-bit BGR.
         faces = []
         for image_u8 in to_uint8(images).cpu():
-            bgr = image_u8.permute(1, 2, 0).numpy()[..., ::-1]
+            bgr = to_rgb(image_u8)[..., ::-1]
             faces.append(self._one(np.ascontiguousarray(bgr)))
         # Pad missing embeddings with zeros.
         width = max((len(embedding) for _, _, embedding in faces), default=0)

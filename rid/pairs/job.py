@@ -20,7 +20,7 @@ from engine.files import write_bytes, write_text
 from engine.job import Batch, Job, JobOptions, Report
 from engine.run_job import run_job
 from images.inputs import ImageInput, find_images
-from images.io import clamp_to_budget, encode_photo, to_uint8
+from images.io import clamp_to_budget, encode_photo, to_rgb, to_uint8
 from images.job import count_pixels
 from images.outputs import output_names
 from images.overlap import refuse_overlap
@@ -146,7 +146,7 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
     def finish(self, prepared: Tensor, result: tuple[Tensor, Tensor]) -> dict[str, bytes]:
         encoded = {}
         for kind, image in zip(KINDS, result, strict=True):
-            encoded[kind] = encode_photo(Photo(image.permute(1, 2, 0).contiguous().numpy()))
+            encoded[kind] = encode_photo(Photo(to_rgb(image)))
         return encoded
 
     def write(self, source: PairInput, finished: dict[str, bytes]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from images.io import to_uint8
+from images.io import to_rgb, to_uint8
 from rid.protect.layout import Box
 from rid.protect.windows import unit_range
 
@@ -83,7 +83,7 @@ class FaceSearch:
         if isinstance(self.backend, PhotographFaces):
             image_u8 = image if image.dtype == torch.uint8 else to_uint8(image)
             with self.lock:
-                return self.backend.boxes(image_u8.permute(1, 2, 0).numpy()[..., ::-1])
+                return self.backend.boxes(to_rgb(image_u8)[..., ::-1])
         faces = self.backend(unit_range(image).unsqueeze(0))
         if not faces.detected[0]:
             return []

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from images.io import clamp_to_budget
+from images.io import clamp_to_budget, to_rgb
 from images.marks import Mark
 from images.photo import Photo
 
@@ -71,4 +71,4 @@ def add_perturbation(photo: Photo, perturbation: Tensor, budget: float) -> NDArr
     for channel in range(clean_u8.shape[0]):
         perturbation[channel] += clean_u8[channel].float() / 255
     protected = clamp_to_budget(perturbation, clean_u8, budget)
-    return protected.permute(1, 2, 0).contiguous().numpy()
+    return to_rgb(protected)

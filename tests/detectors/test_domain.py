@@ -16,7 +16,7 @@ from detectors.domain import RATE, Domain, halves
 from detectors.domain_features import head_of, view_statistics
 from detectors.networks import NETWORKS
 from images.archives import Member
-from images.io import encode_as, to_uint8
+from images.io import encode_as, to_rgb
 from images.transforms.geometry import Resize
 from images.transforms.views import View
 from images.transforms.windows import random_window
@@ -258,7 +258,7 @@ def test_shards_are_judged_as_images_are(tmp_path):
     images, members = [], []
     for number, item in enumerate(portraits):
         side = 64 if number < 4 else 256
-        pixels = to_uint8(item["image"]).permute(1, 2, 0).numpy()
+        pixels = to_rgb(item["image"])
         images.append(Image.fromarray(pixels).resize((side, side)))
         pixels = np.asarray(images[-1])
         members.append(Member(f"portraits/{number}.png", encode_as(pixels, "png")))

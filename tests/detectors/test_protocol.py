@@ -17,7 +17,7 @@ from engine.cli import run
 from engine.devices import DeviceOptions
 from engine.job import JobOptions
 from images.archives import Member
-from images.io import encode_as, to_uint8
+from images.io import encode_as, to_rgb
 from tiny.dataset import PortraitDataset
 
 PIPELINES = {"sd-a1": "2021-06", "sd-a2": "2022-06", "sd-b": "2023-06-15"}
@@ -33,7 +33,7 @@ def world(tmp_path_factory):
         portraits = PortraitDataset(first, count, 1)
         members = []
         for number, item in enumerate(portraits.__getitems__(list(range(count)))):
-            rgb = to_uint8(item["image"]).permute(1, 2, 0).numpy()
+            rgb = to_rgb(item["image"])
             members.append(Member(f"{number}.bmp", encode_as(rgb, "bmp")))
         origin = Origin(split, "portraits", REAL, family="real")
         shard_images(members, folder, lambda _, origin=origin: origin)

@@ -22,7 +22,7 @@ from transformers import Swin2SRConfig, Swin2SRForImageSuperResolution
 from eval.attacks import purification as methods
 from eval.attacks.purification.diffusion import cut, origins, paste
 from eval.attacks.purification.latent import ReducedNoise
-from images.io import to_uint8
+from images.io import to_rgb
 from tests.conftest import SHIPPED
 from tiny.dataset import PortraitDataset
 from tiny.diffusion import build_text_encoder, build_tokenizer
@@ -90,9 +90,7 @@ def source(seed=0):
 
 def test_jpeg_is_pillows_file_and_passes_gradients(portraits):
     buffer = io.BytesIO()
-    Image.fromarray(to_uint8(portraits[0]).permute(1, 2, 0).numpy()).save(
-        buffer, format="JPEG", quality=75
-    )
+    Image.fromarray(to_rgb(portraits[0])).save(buffer, format="JPEG", quality=75)
     expected = torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float() / 255
     assert torch.equal(methods.Jpeg(75)(portraits, source())[0], expected)
     attached = portraits.clone().requires_grad_()

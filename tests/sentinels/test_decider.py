@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from images.io import to_uint8
+from images.io import to_rgb
 from sentinels import Decider, Decision, KeyReader
 from sentinels.permutation import permutation_test
 from sentinels.plate import set_key
@@ -16,7 +16,7 @@ KEYS = ["BCDFGH", "KLMNPR", "STXZBC", "DFGHKL", "MNPRST", "XZBCDF", "GHKLMN"]
 
 def portraits(first):
     items = PortraitDataset(first, len(KEYS), 1, 128).__getitems__(list(range(len(KEYS))))
-    return [to_uint8(item["image"]).permute(1, 2, 0).contiguous().numpy() for item in items]
+    return [to_rgb(item["image"]) for item in items]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from images.io import to_uint8
+from images.io import to_rgb
 from models.embedders import open_embedder
 from sentinels.permutation import permutation_test, sequential_test
 from sentinels.plant import PlantConfig, key_maker
@@ -22,7 +22,7 @@ EMBEDDER = str(SHIPPED / "embedder")
 
 def portraits(first):
     items = PortraitDataset(first, POOL, 1, 64).__getitems__(list(range(POOL)))
-    return [to_uint8(item["image"]).permute(1, 2, 0).contiguous().numpy() for item in items]
+    return [to_rgb(item["image"]) for item in items]
 
 
 def keyed(image, key, seed):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from images.io import save_png, to_uint8
+from images.io import save_png, to_rgb
 from images.photo import Photo
 from models.embedders import open_embedder
 from sentinels.plant import PlantConfig, plant
@@ -21,7 +21,7 @@ def test_keys_are_planted_read_back_and_found(tmp_path):
     items = PortraitDataset(1_400_000, 12, 1, 128).__getitems__(list(range(12)))
     for number, item in enumerate(items):
         save_png(
-            Photo(to_uint8(item["image"]).permute(1, 2, 0).numpy()),
+            Photo(to_rgb(item["image"])),
             tmp_path / "photos" / f"{number:04d}.png",
         )
     letters = open_reader(EMBEDDER, None)
@@ -50,7 +50,7 @@ def test_what_a_picture_looks_like_does_not_depend_on_the_key():
     from sentinels.plate import set_key
 
     plain = [
-        to_uint8(item["image"]).permute(1, 2, 0).numpy()
+        to_rgb(item["image"])
         for item in PortraitDataset(1_500_000, 8, 1, 128).__getitems__(list(range(8)))
     ]
     keyed = [set_key(np.ascontiguousarray(rgb), "BCDFGH", rng).rgb for rgb in plain]

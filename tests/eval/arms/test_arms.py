@@ -11,7 +11,7 @@ from eval.arms import Activation, Ascent, Chain, Clean, Folder, Generator, Noise
 from eval.attacks.purification import DownUp
 from eval.metrics.quality import fidelity, quantize
 from eval.reports.budgets import measured_budgets, stated_budget
-from images.io import save_png, to_uint8
+from images.io import save_png, to_rgb, to_uint8
 from images.photo import Photo
 from indexing.activation_config import ActivationConfig
 from rid.lineage import UNKNOWN
@@ -27,7 +27,7 @@ def person(portraits):
 
 def save(images, folder, ending="png"):
     for number, image in enumerate(to_uint8(images)):
-        save_png(Photo(image.permute(1, 2, 0).numpy()), Path(folder) / f"{number}.{ending}")
+        save_png(Photo(to_rgb(image)), Path(folder) / f"{number}.{ending}")
 
 
 def levels(arm, person):

@@ -5,14 +5,14 @@ import torch
 from engine.cli import run
 from eval.__main__ import main
 from eval.attacks import purification as methods
-from images.io import open_photo, save_png, to_uint8
+from images.io import open_photo, save_png, to_rgb
 from images.photo import Photo
 
 
 def test_the_command_on_a_folder(tmp_path, portraits, capsys):
     for index in range(2):
         save_png(
-            Photo(to_uint8(portraits[index]).permute(1, 2, 0).numpy()),
+            Photo(to_rgb(portraits[index])),
             tmp_path / "in" / "person" / f"{index}.png",
         )
     (tmp_path / "in" / "note.png").write_text("no picture")
@@ -39,8 +39,8 @@ def test_the_command_on_a_folder(tmp_path, portraits, capsys):
 
 
 def test_results_are_kept_apart_from_inputs(tmp_path, portraits, capsys):
-    save_png(Photo(to_uint8(portraits[0]).permute(1, 2, 0).numpy()), tmp_path / "a" / "0.png")
-    save_png(Photo(to_uint8(portraits[1]).permute(1, 2, 0).numpy()), tmp_path / "b" / "0.png")
+    save_png(Photo(to_rgb(portraits[0])), tmp_path / "a" / "0.png")
+    save_png(Photo(to_rgb(portraits[1])), tmp_path / "b" / "0.png")
     assert (
         run(main, ["purify", str(tmp_path / "a"), "-o", str(tmp_path / "a"), "--method", "Jpeg"])
         == 2

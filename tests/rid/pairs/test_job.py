@@ -15,7 +15,7 @@ from PIL import Image
 
 from datamodules.pairs import PairList
 from engine.cli import run
-from images.io import save_png, to_uint8
+from images.io import save_png, to_rgb, to_uint8
 from images.photo import Photo
 from rid.__main__ import main
 from rid.pairs.config import PGDConfig
@@ -43,7 +43,7 @@ def photos(portraits, tmp_path) -> Path:
     for index, levels in enumerate(to_uint8(portraits[:5])):
         wide = levels.repeat(1, 1, 2) if index == 3 else levels
         save_png(
-            Photo(wide.permute(1, 2, 0).numpy()),
+            Photo(to_rgb(wide)),
             tmp_path / "in" / f"person{index // 3}" / f"{index}.png",
         )
     return tmp_path / "in"
@@ -204,7 +204,7 @@ def test_a_surrogate_learns_the_clean_pictures_only_within_a_round(pipelines, po
 
 
 def test_the_shift_term_rewards_pictures_like_the_target(pipelines, portraits, tmp_path):
-    image = to_uint8(portraits[0]).permute(1, 2, 0).numpy()
+    image = to_rgb(portraits[0])
     save_png(Photo(image), tmp_path / "target.png")
     objective = Targeted(pipelines[:1], str(tmp_path / "target.png"), prompt=" ")
     objective.start_round(portraits[:1], torch.Generator())
@@ -261,7 +261,7 @@ def test_a_surrogate_learns_the_reference_images(photos, pipelines, tmp_path, ca
     reference = tmp_path / "reference"
     assert pairs(photos, tmp_path / "without", pipelines[:1], **settings) == 0
     for person, index in (("person0", 6), ("person1", 7)):
-        image = to_uint8(portraits[index]).permute(1, 2, 0).numpy()
+        image = to_rgb(portraits[index])
         save_png(Photo(image), reference / person / "a.png")
     settings |= {"reference": str(reference)}
     assert pairs(photos, tmp_path / "with", pipelines[:1], **settings) == 0

@@ -12,7 +12,7 @@ from PIL import Image
 
 from engine.cli import run
 from engine.manifest import read_manifest
-from images.io import to_uint8
+from images.io import to_rgb
 from rid.__main__ import main
 from rid.protect.face_search import choose_mode
 from rid.protect.layout import Layout, face_square
@@ -109,7 +109,7 @@ def test_without_a_detector_the_mode_is_refused(generator_folder, tmp_path, caps
 
 
 def test_the_command_says_how_many_faces_it_found(generator_folder, portraits, tmp_path):
-    levels = to_uint8(portraits[0]).permute(1, 2, 0).numpy()
+    levels = to_rgb(portraits[0])
     Image.fromarray(levels).save(tmp_path / "portrait.png")
     Image.fromarray(np.full((80, 80, 3), 90, np.uint8)).save(tmp_path / "wall.png")
     out = tmp_path / "out"

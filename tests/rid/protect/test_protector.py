@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from images.io import to_uint8
+from images.io import to_rgb, to_uint8
 from rid import Protector
 from rid.protect.config import ProtectConfig
 from rid.protect.job import protect
@@ -119,7 +119,7 @@ def test_python_and_the_command_make_the_same_file(generator_folder, tmp_path):
 def test_pillow_images_and_tensors_are_protected_alike(generator_folder, portraits):
     protector = Protector.from_pretrained(str(generator_folder))
     levels = to_uint8(portraits[0])
-    image = Image.fromarray(levels.permute(1, 2, 0).numpy())
+    image = Image.fromarray(to_rgb(levels))
     one, two, three = protector.protect([image, levels, levels.float() / 255])
     assert (one.photo.rgb == two.photo.rgb).all()
     assert (one.photo.rgb == three.photo.rgb).all()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from images.io import save_png, to_uint8
+from images.io import save_png, to_rgb
 from images.photo import Photo
 from rid.ensemble import DiffusionEnsemble
 from rid.pairs.objectives import Mist, PhotoGuardDiffusion, PhotoGuardEncoder, ScoreDistillation
@@ -63,7 +63,7 @@ def test_photoguards_encoder_attack_draws_mean_latents_to_the_target(tmp_path):
     objective.start_round(IMAGES, torch.Generator())
     expected = -(3 * (2 * IMAGES - 1)).flatten(1).norm(dim=1)
     assert torch.allclose(objective(IMAGES, torch.Generator()), expected)
-    target = to_uint8(IMAGES[:1])[0].permute(1, 2, 0).numpy()
+    target = to_rgb(IMAGES[:1][0])
     save_png(Photo(target), tmp_path / "target.png")
     objective = PhotoGuardEncoder(["m"], target=str(tmp_path / "target.png"))
     objective.autoencoders = [HalfSize()]
