@@ -3,7 +3,8 @@
 Run ``python -m benchmarks.arena MATRIX/ > TABLES.md``.
 
 MATRIX/ is a folder of ``eval matrix`` with an arm ``clean``, such as that of
-``configs/eval/tiny_arena_matrix.yaml``; it need not be finished. For each attacked model there is
+``configs/eval/tiny_arena_matrix.yaml``; it need not be finished. Several folders, or their
+``results.parquet``, must be of the same people. For each attacked model there is
 an overview of the paired differences to clean photos with the verdicts of ``eval redteam``, what
 each protection survives there, and for each attack four figures of every protection.
 """
@@ -21,7 +22,7 @@ from engine.pages.markdown import markdown_table
 from engine.pages.shell import in_brackets
 from eval.reports.matrix import by_arm, by_person, figure, unique
 from eval.reports.verdicts import CRITERIA, CellVerdict, headline, judge_cells
-from eval.studies.rows import open_results
+from eval.studies.rows import RESULTS, read_rows
 
 BASELINE = "clean"
 
@@ -93,8 +94,15 @@ def _interval(one: CellVerdict) -> str:
 def main() -> None:
     """Print the tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("matrix", type=Path, help="folder of eval matrix")
-    rows = open_results(parser.parse_args().matrix).rows
+    parser.add_argument(
+        "results", type=Path, nargs="+", help="folders of eval matrix, or their results.parquet"
+    )
+    files = [path / RESULTS if path.is_dir() else path for path in parser.parse_args().results]
+    rows = [row for file in files for row in read_rows(file)]
+    if len({(row["person"], row.get("person_sha256")) for row in rows}) > len(
+        unique(rows, "person")
+    ):
+        parser.error("these results are of different people")
     arms = [arm for arm in unique(rows, "arm") if arm != BASELINE]
     if BASELINE not in unique(rows, "arm") or not arms:
         parser.error(f"this matrix has no arm {BASELINE}, or no other one")

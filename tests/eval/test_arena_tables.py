@@ -30,6 +30,7 @@ def matrix(tmp_path):
                         "model": model,
                         "arm": arm,
                         "person": f"{person}",
+                        "person_sha256": f"{person}" * 8,
                         "ism_all": score + spread + 0.001 * person * (arm != "clean"),
                         "fdfr": 0.25 * (arm == "rid"),
                         "real_ism": 0.9,
@@ -40,14 +41,14 @@ def matrix(tmp_path):
     return tmp_path
 
 
-def printed(folder, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["arena", str(folder)])
+def printed(capsys, monkeypatch, *paths):
+    monkeypatch.setattr(sys, "argv", ["arena", *map(str, paths)])
     main()
     return capsys.readouterr().out
 
 
 def test_each_model_has_an_overview_and_four_figures_a_cell(matrix, capsys, monkeypatch):
-    text = printed(matrix, capsys, monkeypatch)
+    text = printed(capsys, monkeypatch, matrix)
     assert "less than 0.05. Not shown: neither." in text
     assert "4 people." in text
     of_a, of_b = text.split("## a\n")[1].split("## b\n")
@@ -73,5 +74,23 @@ def test_a_matrix_without_clean_photos_is_refused(tmp_path, capsys, monkeypatch)
     rows = [row | {"fdfr": 0.0, "real_ism": 0.9}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "results.parquet")
     with pytest.raises(SystemExit):
-        printed(tmp_path, capsys, monkeypatch)
+        printed(capsys, monkeypatch, tmp_path)
     assert "no arm clean" in capsys.readouterr().err
+
+
+def test_results_of_several_runs_are_joined(matrix, tmp_path, capsys, monkeypatch):
+    rows = pq.read_table(matrix / "results.parquet").to_pylist()
+    files = []
+    for model in ("models/b", "models/a"):
+        files.append(tmp_path / f"{model[-1]}.parquet")
+        of_model = [row for row in rows if row["model"] == model]
+        pq.write_table(pa.Table.from_pylist(of_model), files[-1])
+    joined = printed(capsys, monkeypatch, *files)
+    alone = printed(capsys, monkeypatch, matrix)
+    assert sorted(joined.splitlines()) == sorted(alone.splitlines())
+
+    others = [row | {"person_sha256": "another"} for row in rows if row["model"] == "models/a"]
+    pq.write_table(pa.Table.from_pylist(others), files[1])
+    with pytest.raises(SystemExit):
+        printed(capsys, monkeypatch, *files)
+    assert "different people" in capsys.readouterr().err
