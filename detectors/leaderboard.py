@@ -80,15 +80,18 @@ def leaderboard(
         )
         raise ValueError(msg)
 
-    # Flipped labels last, then detectors not scored on all of MPBench.
-    ordered = sorted(
-        [*entries, *references()],
-        key=lambda entry: (bool(entry.trouble), entry.table["balanced"] is None, -entry.rank),
-    )
+    ordered = sorted([*entries, *references()], key=_place)
     parts = tables(ordered, max_fpr, PREVALENCE if prevalence is None else prevalence)
     write_text(output / "leaderboard.md", markdown(ordered, parts))
     write_page(output / "leaderboard.html", ordered, parts)
     return ordered
+
+
+def _place(entry: Entry) -> tuple[bool, bool, bool, float]:
+    """Key of the order: flipped labels last, then detectors not scored on all of MPBench."""
+    rank = entry.rank
+    partly = entry.table["balanced"] is None
+    return bool(entry.trouble), partly, rank is None, 0.0 if rank is None else -rank
 
 
 def ranking_rows(entries: Sequence[Entry]) -> list[list[str]]:

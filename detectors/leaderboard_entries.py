@@ -32,21 +32,23 @@ class Entry:
     record: Mapping[str, Any] | None = None
 
     @property
-    def rank(self) -> float:
-        """Balanced accuracy in per cent; -1 if unknown.
+    def rank(self) -> float | None:
+        """Balanced accuracy in per cent; None if unknown, as of one class alone.
 
         It orders the entries. It is the mean of real and generated accuracy over MPBench's sets.
         Without those sets it is the balanced accuracy of the whole test.
         """
         if self.table["balanced"] is not None:
             return float(self.table["balanced"])
-        accuracy = self.record and calibrated_metrics(self.record)["balanced_accuracy"]
-        return 100 * float(accuracy) if accuracy else -1.0
+        known = None if self.record is None else calibrated_metrics(self.record)
+        accuracy = None if known is None else known["balanced_accuracy"]
+        return None if accuracy is None else 100 * float(accuracy)
 
     @property
     def rank_text(self) -> str:
         """Balanced accuracy of :attr:`rank` with its 95 % interval, if known, and its images."""
-        text = f"balanced accuracy {self.rank:.1f}"
+        rank = self.rank
+        text = "no balanced accuracy" if rank is None else f"balanced accuracy {rank:.1f}"
         if self.record is None:
             return f"{text}, as published"
         images = f"real + generated: {image_counts(self.record['pictures'])}"

@@ -18,9 +18,12 @@ def options(parser: Parser) -> None:
 
 def act(settings: Any, output: Output) -> int:
     """Compare two runs."""
+    from engine.files import refuse_existing
     from eval.compare.compared import HEAD
     from eval.compare.runs import compare_runs, write_comparison
 
+    if settings.output is not None:
+        refuse_existing(settings.output)
     compared = compare_runs(settings.a, settings.b)
     output.result(compared.headline, headline=compared.headline, kind=compared.kind)
     output.result(compared.pairing, pairing=compared.pairing)

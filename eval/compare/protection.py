@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from eval.reports.matrix import by_person
 from eval.studies.rows import Cell, ProtectionResults, open_results
 
 METRICS = {"ism_all": "ISM", "fdfr": "FDFR"}
+
+OWN = ("attack", "purification", "weights")
+"""Settings of a cell alone."""
 
 
 def compare_protection(a: Path, b: Path) -> Compared:
@@ -62,7 +66,11 @@ def compare_protection(a: Path, b: Path) -> Compared:
     tested = [figure.n for figure in figures if figure.p is not None]
     if words := reach(max(tested, default=0), len(tested)):
         notes.append(f"{words}.")
-    settings = differing_settings(_manifest(one), _manifest(other))
+    shared = [pair for pair, _ in _shared_cells(one, other)]
+    manifests = [
+        _manifest(run, [pair[side] for pair in shared]) for side, run in enumerate((one, other))
+    ]
+    settings = differing_settings(*manifests)
     return Compared("protection", "person", pairing, figures, settings, notes)
 
 
@@ -120,13 +128,17 @@ def _figures(
     return figures
 
 
-def _manifest(run: ProtectionResults) -> dict[str, Any]:
-    """Manifest of a run, with the settings of its cells; a matrix's own has few."""
+def _manifest(run: ProtectionResults, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Manifest of a run, with the settings of the compared cells; a matrix's own has few."""
     manifest = read_manifest(run.folder) or {}
     settings = dict(manifest.get("settings") or {})
-    for cell, of_cell in run.settings.items():
-        common = dict(of_cell)
-        own = {name: common.pop(name, None) for name in ("attack", "purification", "weights")}
-        settings |= own if len(run.settings) == 1 else {"/".join(cell): own}
+    for name in OWN:
+        settings.pop(name, None)
+    for cell in cells:
+        common = dict(run.settings.get(cell) or {})
+        own = {name: common.pop(name, None) for name in OWN}
+        # a single cell may have another name in the other run
+        nested: dict[str, Any] = {"/".join(cell): own}
+        settings |= own if len(cells) == 1 else nested
         settings |= common
     return manifest | {"settings": settings}

@@ -27,6 +27,20 @@ def score_file(path, right):
     return path
 
 
+def test_one_class_has_no_balanced_accuracy_and_none_right_has_zero(tmp_path, capsys):
+    (tmp_path / "generated.csv").write_text("label,score\n1,0.9\n1,0.3\n")
+    (tmp_path / "wrong.csv").write_text("label,score\n1,0.1\n0,0.9\n1,0.2\n0,0.8\n")
+    files = [str(tmp_path / name) for name in ("generated.csv", "wrong.csv")]
+    assert run(["leaderboard", *files, "-o", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "generated: no balanced accuracy, real + generated: 0 + 2" in told
+    assert "wrong: balanced accuracy 0.0 [" in told
+    assert run(["leaderboard", *files, "-o", str(tmp_path / "out"), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["entries"]
+    known = {row["name"]: row["balanced_accuracy"] for row in rows}
+    assert (known["generated"], known["wrong"]) == (None, 0.0)
+
+
 def test_entries_stand_where_their_balanced_accuracy_puts_them(tmp_path, capsys):
     best, middling = (
         score_file(tmp_path / "best<b>.csv", 10),

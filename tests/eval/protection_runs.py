@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 CELLS = (("lora", "none"), ("lora", "jpeg75"))
 
 
-def protection_run(folder, effects, seed=0, photos="photos", people=4, steps=200):
+def protection_run(folder, effects, seed=0, photos="photos", people=4, steps=200, cells=CELLS):
     """Write a finished matrix in which each protection changes the clean ISM of 0.6.
 
     Args:
@@ -18,9 +18,10 @@ def protection_run(folder, effects, seed=0, photos="photos", people=4, steps=200
         photos: Stands for the hash of everybody's photos.
         people: Number of people.
         steps: Steps of the attack in the manifests.
+        cells: Attacks and purifications.
     """
     rows = []
-    for attack, purification in CELLS:
+    for attack, purification in cells:
         for arm, effect in {"clean": 0.0, **effects}.items():
             for person in range(people):
                 spread = 0.1 * effect * (-1) ** person

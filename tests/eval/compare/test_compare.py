@@ -42,6 +42,24 @@ def test_protections_are_paired_over_people_and_settings_that_differ_are_listed(
     assert "in 2 of 2 figures with an interval, each by its own 95 % interval, not adjusted" in told
 
 
+def test_an_equal_cell_has_no_settings_that_differ(tmp_path, capsys):
+    """Though one run has further cells."""
+    a = protection_run(tmp_path / "a", {"rid": -0.3})
+    b = protection_run(tmp_path / "b", {"rid": -0.3}, cells=(("lora", "none"),))
+    compared = compare_runs(a, b)
+    assert [name for name, _, _ in compared.settings if "lora" in name or "attack" in name] == []
+    assert "Only A has the cells lora/jpeg75." in compared.notes
+
+
+def test_a_page_replaces_no_file(tmp_path, capsys):
+    a = protection_run(tmp_path / "a", {"rid": -0.3})
+    before = (a / "results.parquet").read_bytes()
+    for target in (a / "results.parquet", a):
+        assert run(main, ["compare", str(a), str(a), "-o", str(target)]) == 2
+        assert f"{target} exists already" in capsys.readouterr().err
+    assert (a / "results.parquet").read_bytes() == before
+
+
 def test_other_people_are_not_paired(tmp_path):
     a = protection_run(tmp_path / "a", {"rid": -0.3})
     b = protection_run(tmp_path / "b", {"rid": -0.4}, photos="others")
