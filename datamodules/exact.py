@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -48,8 +49,8 @@ def read_exactly(
         draw: Number of the draw: each gives other random choices.
 
     Yields:
-        The result of :func:`datamodules.streams.decode_sample`. Random choices depend on the
-        sample's key and ``draw`` alone.
+        The result of :func:`datamodules.streams.decode_sample`; its record has the ``sha256`` of
+        the image. Random choices depend on the sample's key and ``draw`` alone.
 
     Raises:
         ValueError: If a shard is damaged, a sample has no label, or the number of samples differs
@@ -237,9 +238,12 @@ def _decode(
     seed = zlib.crc32(sample.key.encode("utf-8", "surrogateescape"))
     rng = np.random.default_rng([seed, draw] if draw else seed)
     try:
-        return decode_sample(sample, view, rng, edit)
+        decoded = decode_sample(sample, view, rng, edit)
     except UnreadableImage as error:
         return {"record": {"key": sample.key, "error": str(error)}}
+    if sample.image is not None and not decoded["record"].get("sha256"):
+        decoded["record"]["sha256"] = hashlib.sha256(sample.image).hexdigest()
+    return decoded
 
 
 def _coded_bytes(sample: ShardSample) -> int:

@@ -32,7 +32,7 @@ from detectors.scoring import (
     score,
     shard_by_shard,
 )
-from detectors.uncertainty import resampling_units
+from detectors.uncertainty import resampling_units, without_copies
 from engine.files import atomic_write
 from engine.job import JobOptions
 from images.transforms import RandomHistory
@@ -134,6 +134,11 @@ def calibrate(
         return None
     scores = answers.of(questions)
     features, factors = job.features(answers, questions)
+    # a copy is no further image to bound a rate with
+    once = without_copies(scores)
+    copies = len(scores) - len(once)
+    scores, features = scores.where(once), features[once]
+    factors = None if factors is None else factors[once]
     other_features = None
     if others:
         answers.of(other_questions)  # tells if none can be read
@@ -143,7 +148,7 @@ def calibrate(
     if not has_folder:
         # scoring may have changed the precision of the weights
         detector = load_detector(name)
-    calibration = with_data(Calibration.fit(scores, rates, rule), shards, histories)
+    calibration = with_data(Calibration.fit(scores, rates, rule), shards, histories, copies)
     detector.domain, guard = fit_domain(scores, features, other_features, factors)
     if guard is not None and others:
         guard = replace(guard, unlike_shards=shard_hashes(others))
@@ -221,15 +226,22 @@ def fit_domain(
 
 
 def with_data(
-    calibration: Calibration, shards: Sequence[StoredShard], histories: float
+    calibration: Calibration, shards: Sequence[StoredShard], histories: float, copies: int
 ) -> Calibration:
-    """Add date, shards and the share with a history to the record of a calibration's images."""
+    """Complete the record of a calibration's images.
+
+    Args:
+        calibration: The calibration.
+        shards: Shards of the images.
+        histories: Share of the images with a random history of edits, 0 to 1.
+        copies: Number of copies that were left out.
+    """
     data = calibration.data
     if data is None:
         return calibration
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     record = replace(data, date=today, shards=shard_hashes(shards), histories=histories)
-    return replace(calibration, data=record)
+    return replace(calibration, data=replace(record, copies=copies))
 
 
 def shard_hashes(shards: Sequence[StoredShard]) -> dict[str, str]:

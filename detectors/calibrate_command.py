@@ -88,6 +88,8 @@ def act(settings: Any, output: Output) -> int:
         f"on {calibration.images} images: scale {calibration.scale:.3f}, "
         f"bias {calibration.bias:.3f}; {prior_words(calibration)}"
     ]
+    if calibration.data is not None and calibration.data.copies:
+        lines.append(f"{calibration.data.copies} copies of these images were left out")
     lines += crop_words(calibration)
     for point in calibration.points:
         chosen = replace(calibration, max_fpr=point.max_fpr)

@@ -16,7 +16,7 @@ from detectors.ensemble import Ensemble, Member, common_images, refuse_twice, we
 from detectors.ensemble_questions import ensemble_questions
 from detectors.platt import fit_platt
 from detectors.scoring import OPTIONS, Answers, ScoreJob, find_stored, score
-from detectors.uncertainty import resampling_units
+from detectors.uncertainty import resampling_units, without_copies
 from engine.job import JobOptions
 
 
@@ -66,6 +66,9 @@ def calibrate_ensemble(
     if answers is None:
         return None
     scored = common_images([answers.of(of_detector) for of_detector in by_detector])
+    once = without_copies(scored[0])
+    copies = len(scored[0]) - len(once)
+    scored = [scores.where(once) for scores in scored]
     first_half = halves(resampling_units(scored[0]))
     fitted = []
     for name, scores in zip(names, scored, strict=True):
@@ -73,7 +76,7 @@ def calibrate_ensemble(
         fitted.append(Member(name, "", scale, bias))
     ensemble = replace(ensemble, members=tuple(fitted))
     combined = ensemble.combine_scores([scores.where(~first_half) for scores in scored])
-    calibration = with_data(Calibration.fit(combined, rates, rule), shards, histories)
+    calibration = with_data(Calibration.fit(combined, rates, rule), shards, histories, copies)
     replace(ensemble, calibration=calibration).save(output)
     shutil.rmtree(record)
     return calibration, answers

@@ -273,8 +273,10 @@ def calibration_values(calibration: Calibration) -> dict[str, Any]:
     del values["max_fpr"]
     if calibration.crops == CENTER:
         del values["crops"]
-    if calibration.data is not None and not calibration.data.histories:
-        del values["data"]["histories"]
+    if calibration.data is not None:
+        for name in ("histories", "copies"):
+            if not values["data"][name]:
+                del values["data"][name]
     if calibration.domain is not None and not calibration.domain.unlike:
         del values["domain"]["unlike"], values["domain"]["unlike_shards"]
     return values

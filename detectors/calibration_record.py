@@ -57,6 +57,7 @@ class CalibrationData:
         shards: SHA-256 of each shard, by file name; empty for a remote one.
         histories: Share of the images that a random history of edits was given to, 0 to 1; see
             :class:`images.transforms.histories.RandomHistory`.
+        copies: Number of further copies of the images, which were left out.
     """
 
     real: int
@@ -64,3 +65,4 @@ class CalibrationData:
     date: str = ""
     shards: dict[str, str] | None = None
     histories: float = 0.0
+    copies: int = 0

@@ -26,6 +26,7 @@ FACTS = (
     "column",
     "caption_id",
     "source_path",
+    "sha256",
     "participant",
 )
 """Facts of an image beside its label; empty if unknown."""

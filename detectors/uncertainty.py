@@ -251,7 +251,7 @@ def resampling_units(scores: Scores) -> NDArray[np.str_]:
     It is the caption if the image has one, otherwise its subset and path, otherwise its number. A
     reconstruction's caption is its original's subset and path, so both are resampled together. In
     shards of version 0.1 that caption is the bare path; the original is then named by the bare path
-    too.
+    too. Copies of one file have the unit of the first.
     """
     captions = scores.facts["caption_id"]
     paths = scores.facts["source_path"]
@@ -259,4 +259,17 @@ def resampling_units(scores: Scores) -> NDArray[np.str_]:
     numbers = np.char.add("#", np.arange(len(scores)).astype(str))
     qualified = np.char.add(np.char.add(subsets, "/"), paths)
     files = np.where(np.isin(paths, captions), paths, qualified)
-    return np.where(captions != "", captions, np.where(paths != "", files, numbers))
+    units = np.where(captions != "", captions, np.where(paths != "", files, numbers))
+    digests = scores.facts["sha256"]
+    _, first, copy_of = np.unique(
+        np.where(digests != "", digests, numbers), return_index=True, return_inverse=True
+    )
+    return units[first][copy_of]
+
+
+def without_copies(scores: Scores) -> NDArray[np.int64]:
+    """Indices of the images, (M,), without further copies of one file of a class."""
+    digests = scores.facts["sha256"]
+    numbers = np.char.add("#", np.arange(len(scores)).astype(str))
+    names = np.char.add(scores.label.astype(str), np.where(digests != "", digests, numbers))
+    return np.sort(np.unique(names, return_index=True)[1])

@@ -10,10 +10,13 @@ from safetensors.numpy import load_file, save_file
 
 from datamodules.fake2m.origin import REAL, Origin
 from datamodules.fake2m.sharding import shard_images
+from datamodules.shards import read_shards
 from detectors.__main__ import main as door
 from detectors.detector import Detector, load_detector
 from detectors.domain import FILE, RATE, Domain
 from detectors.guarantee import domain_words
+from detectors.scores import Scores
+from detectors.uncertainty import resampling_units
 from engine.cli import run as run_command
 from engine.files import file_digest
 from images.archives import Member
@@ -149,3 +152,38 @@ def test_too_few_images_for_the_guard_are_told(shards, flat, detector, capsys):
     assert run_command(door, [*few, "--unlike", f"[{flat}/train-*.tar]"]) == 1
     assert "no guard was fitted; it needs about 80 images" in capsys.readouterr().err
     assert load_detector(str(detector)).domain is None
+
+
+def test_copies_of_an_image_count_once(shards, detector, tmp_path, capsys):
+    """Also in other shards, under other names and in another subset."""
+    capsys.readouterr()
+    once = ["calibrate", str(detector), "--data", f"[{shards}/train-*.tar]", *QUICK]
+    assert run_command(door, once) == 0
+    assert "copies" not in capsys.readouterr().out
+    alone = load_detector(str(detector)).calibration
+    members = []
+    for file in shards.glob("train-*.tar"):
+        for sample in read_shards([str(file)]):
+            label = json.loads(sample.record)["label"]
+            members.append((label, Member(f"again/{label}/{sample.key}.png", sample.image)))
+    for label in (0, 1):
+        origin = Origin("train", f"again{label}", label, family="gan" if label else "real")
+        copied = [member for of, member in members if of == label]
+        shard_images(copied, tmp_path / "more", lambda path, origin=origin: origin)
+    twice = [*once[:3], f"[{shards}/train-*.tar,{tmp_path}/more/*.tar]", *QUICK]
+    assert run_command(door, twice) == 0
+    assert f"{len(members)} copies of these images were left out" in capsys.readouterr().out
+    calibration = load_detector(str(detector)).calibration
+    assert (calibration.images, calibration.data.copies) == (alone.images, len(members))
+    assert calibration.points == alone.points
+    assert calibration.scale == pytest.approx(alone.scale)
+
+
+def test_copies_are_one_unit_of_the_intervals():
+    rows = []
+    for number in range(6):
+        facts = {"subset": f"set{number}", "source_path": f"{number}.png"}
+        rows.append({"label": 0, "logit": 0.0, "sha256": "ab" if number % 2 else ""} | facts)
+    units = resampling_units(Scores.of(rows))
+    copied = "set1/1.png"
+    assert units.tolist() == ["set0/0.png", copied, "set2/2.png", copied, "set4/4.png", copied]
